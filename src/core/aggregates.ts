@@ -1,0 +1,29 @@
+import { invariant } from '../errors.ts'
+import { auditAggregate } from './audit/aggregate.ts'
+import type { AuditCommand } from './audit/commands.ts'
+import type { Aggregate, Row } from './decider.ts'
+import type { Entry } from './entry.ts'
+import { lockAggregate } from './lock/aggregate.ts'
+import type { LockCommand } from './lock/commands.ts'
+import { type CreateLedger, originAggregate } from './origin/aggregate.ts'
+
+export type LedgerCommand = AuditCommand | CreateLedger | LockCommand
+
+/** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
+const aggregates: Record<string, Aggregate> = {
+  audit: auditAggregate as unknown as Aggregate,
+  ledger: originAggregate as unknown as Aggregate,
+  lock: lockAggregate as unknown as Aggregate,
+}
+
+/** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` are the lock's. */
+export function aggregateOf(commandOrStream: string): Aggregate {
+  const aggregate = aggregates[/^[a-z]+/.exec(commandOrStream)?.[0] ?? '']
+  invariant(aggregate !== undefined, `"${commandOrStream}" belongs to an aggregate`)
+  return aggregate
+}
+
+/** The row of a stream after one more entry of it. */
+export function evolveRow(row: Row | undefined, entry: Entry): Row {
+  return { last_seq: entry.seq, state: aggregateOf(entry.stream).evolve(row?.state, entry) }
+}

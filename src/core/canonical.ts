@@ -1,0 +1,63 @@
+import { invariant } from '../errors.ts'
+
+/** A JSON value as the ledger keeps it: integers only, no lone surrogates, keys from a closed alphabet. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined }
+
+const keyPattern = /^[a-z_][a-z0-9_]*$/
+
+/**
+ * RFC 8785 text of a value whose keys all match `^[a-z_][a-z0-9_]*$` and whose numbers are safe integers.
+ * Such keys never look like array indices, so sorting them and `JSON.stringify` is the whole of it.
+ */
+export function canonicalText(value: Json): string {
+  return JSON.stringify(sorted(value))
+}
+
+/** The same value with every object's keys in canonical order; undefined members are left out. */
+export function sorted<T extends Json>(value: T): T
+export function sorted(value: Json): Json {
+  if (Array.isArray(value)) return value.map((item) => sorted(item))
+  if (value === null || typeof value !== 'object') return value
+  const ordered: Record<string, Json> = {}
+  for (const key of Object.keys(value).sort()) {
+    const member = (value as { [key: string]: Json | undefined })[key]
+    if (member !== undefined) ordered[key] = sorted(member)
+  }
+  return ordered
+}
+
+/**
+ * Checks that plain `JSON.stringify(value)` is RFC 8785: keys sorted and from the alphabet, integers safe,
+ * strings well formed. The hot path relies on it without checking; tests and the debug switch check it.
+ */
+export function assertCanonical(value: unknown, where = '$'): void {
+  if (value === null || typeof value === 'boolean') return
+  if (typeof value === 'string') {
+    invariant(isWellFormed(value), `${where} is well-formed text`)
+  } else if (typeof value === 'number') {
+    invariant(Number.isSafeInteger(value) && !Object.is(value, -0), `${where} is a safe integer`)
+  } else if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) assertCanonical(item, `${where}[${index}]`)
+  } else {
+    invariant(typeof value === 'object', `${where} is JSON`)
+    let previous = ''
+    for (const [key, member] of Object.entries(value)) {
+      invariant(keyPattern.test(key), `${where}.${key} is a permitted key`)
+      invariant(previous < key, `${where}.${key} stands in canonical order`)
+      assertCanonical(member, `${where}.${key}`)
+      previous = key
+    }
+  }
+}
+
+/** Whether a string has no lone surrogates, so that it survives UTF-8. */
+export function isWellFormed(text: string): boolean {
+  return !loneSurrogate.test(text)
+}
+
+const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
+
+/** Text with lone surrogates replaced by U+FFFD, for what the system gives us (file names, messages). */
+export function wellFormed(text: string): string {
+  return text.replace(new RegExp(loneSurrogate, 'g'), '\ufffd')
+}

@@ -1,0 +1,49 @@
+import { z } from 'zod'
+import { lineOf, originSchema } from './ids.ts'
+import { limits } from './limits.ts'
+
+const seconds = z.int().min(1).max(limits.deliverableLeaseSecondsMax)
+const relativePath = z
+  .string()
+  .min(1)
+  .max(500)
+  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'must be a path below the root')
+
+/** `.lockstep/config.json`: everything has a default, unknown keys are refused. */
+export const configSchema = z.strictObject({
+  /** The name of the ledger's key; set by init. */
+  origin: originSchema.optional(),
+  /** Who releases project locks, breaks grants and imports files. */
+  release_authority: lineOf(120).default('BECCA'),
+  /** Actors who may break a grant beside the release authority. */
+  operators: z.array(lineOf(120)).max(100).default([]),
+  /** First word of every target_name. */
+  target_prefix: lineOf(60).default('IAMBECCA'),
+  /** Where RUN_LOCK.json files live, below the root. */
+  runs_dir: relativePath.default('runtime/runs'),
+  deliverable_lease_s: z
+    .strictObject({
+      min: seconds.default(limits.deliverableLeaseSecondsMin),
+      max: seconds.default(limits.deliverableLeaseSecondsMax),
+    })
+    .prefault({}),
+  /** Path below the root → prefix of the deliverable ids inside it, for several execution roots with the same ids. */
+  execution_roots: z.record(relativePath, z.string().regex(/^[A-Za-z0-9._-]{1,60}$/)).default({}),
+  /** Actor id or role id → write scope. Once it is there, only `deliverable-local` may lock a deliverable. */
+  write_scopes: z.record(lineOf(120), z.string().min(1).max(60)).optional(),
+  /** Whether contention, timeouts and input errors become entries too. */
+  record_contention: z.boolean().default(false),
+})
+
+export type Config = z.infer<typeof configSchema>
+export const defaultConfig: Config = configSchema.parse({})
+
+/** Whether the actor is the release authority. */
+export function isAuthority(config: Config, actorId: string): boolean {
+  return actorId === config.release_authority
+}
+
+/** Whether the actor may break grants: the release authority or an operator. */
+export function isOperator(config: Config, actorId: string): boolean {
+  return isAuthority(config, actorId) || config.operators.includes(actorId)
+}

@@ -1,0 +1,72 @@
+import type { Code, Details } from '../errors.ts'
+import type { Now } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Entry, EventDraft } from './entry.ts'
+import type { Actor } from './ids.ts'
+
+/** What was derived from one stream: the seq of its last entry and the aggregate's own state. */
+export interface Row<State = unknown> {
+  last_seq: number
+  state: State
+}
+
+/** The rows a command declared, loaded. */
+export interface Rows {
+  get(stream: string): Row | undefined
+}
+
+/** All that a decision may know beside rows and command; nothing else is read. */
+export interface Context {
+  actor: Actor
+  config: Config
+  now: Now
+  /** What is wrong with the command's guard, judged against the same rows in the same decision. */
+  guard: Refusal | undefined
+  /** How many live waiters stand in front of this command on its stream. */
+  waiting: number
+}
+
+/** An expected "no", as data. With `record`, the refusal is itself an entry. */
+export interface Refusal {
+  kind: 'refuse'
+  code: Code
+  message: string
+  details: Details
+  record?: EventDraft
+}
+
+/**
+ * What a decision comes to: events to append, an earlier entry that already answers, or a refusal. A refusal
+ * decides that nothing of the command happens; an append happens whole.
+ */
+export type Decision<Event extends EventDraft = EventDraft> =
+  | { kind: 'append'; events: readonly Event[]; refusal?: Refusal }
+  | { kind: 'repeat'; seq: number }
+  | Refusal
+
+/** A parsed intent. `guard` asks that a lock's grant be current in the same decision. */
+export interface Command {
+  type: string
+  guard?: Guard | undefined
+}
+
+export interface Guard {
+  name: string
+  token: number
+}
+
+/**
+ * One aggregate: the same four parts in each. Deciding is pure and may be repeated; evolving applies and never
+ * judges, so that replay needs no decision.
+ */
+export interface Aggregate<C extends Command = Command, State = unknown> {
+  /** The streams whose rows the command is decided over. */
+  reads(command: C): readonly string[]
+  decide(command: C, context: Context, rows: Rows): Decision
+  evolve(state: State | undefined, entry: Entry): State
+}
+
+/** A refusal; `record` is the event that keeps it, where the refusal is one that the ledger records. */
+export function refuse(code: Code, message: string, details: Details = {}, record?: EventDraft): Refusal {
+  return { kind: 'refuse', code, message, details, ...(record === undefined ? {} : { record }) }
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import type { Json } from './canonical.ts'
+import { type Actor, actorSchema } from './ids.ts'
+
+const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
+const seqSchema = z.int().min(0)
+
+/** Ties the entries of one idempotent request together: this is entry `index` of `count`. */
+export const requestSchema = z.strictObject({
+  count: z.int().min(1),
+  index: z.int().min(0),
+  key: z.string().min(1).max(200),
+  sha256: hex64,
+})
+
+/**
+ * One recorded event at its place in the log (design.md §5). Members stand in canonical order, so that plain
+ * `JSON.stringify` of an entry is its RFC 8785 text and the bytes under its leaf hash.
+ */
+export const entrySchema = z.strictObject({
+  actor: actorSchema,
+  case_id: z.string().min(1).max(120).optional(),
+  causation_id: z.string().min(1).max(120).optional(),
+  contract_version: z.literal('v1'),
+  correlation_id: z.string().min(1).max(120).optional(),
+  data: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/), z.json()),
+  event_id: z.string().min(8).max(120),
+  lane_id: z.string().min(1).max(120).optional(),
+  parent_run_id: z.string().min(1).max(120).optional(),
+  policy_versions: z.strictObject({ lanes: z.string().min(1).max(64), roles: z.string().min(1).max(64) }),
+  prev: z.strictObject({ run: seqSchema.nullable().optional(), stream: seqSchema.nullable() }),
+  request: requestSchema.optional(),
+  root_run_id: z.string().min(1).max(120).optional(),
+  run_id: z.string().min(1).max(120).optional(),
+  seq: seqSchema,
+  stream: z.string().min(1).max(300),
+  time: z.iso.datetime({ precision: 3 }),
+  trace: z.strictObject({ traceparent: z.string().max(60), tracestate: z.string().max(512).optional() }).optional(),
+  type: z.string().regex(/^[a-z]+\.[a-z_]+$/),
+  wall_time: z.iso.datetime({ precision: 3 }).optional(),
+})
+
+type EntryData = { [key: string]: Json | undefined }
+export interface Entry<Type extends string = string, Data = EntryData> {
+  actor: Actor
+  contract_version: 'v1'
+  correlation_id?: string
+  data: Data
+  event_id: string
+  policy_versions: { lanes: string; roles: string }
+  prev: { stream: number | null }
+  request?: z.infer<typeof requestSchema>
+  seq: number
+  stream: string
+  time: string
+  type: Type
+  wall_time?: string
+}
+
+/** What a decision says happened: the entry less all that its place in the log adds. Data keys in canonical order. */
+export interface EventDraft<Type extends string = string, Data = EntryData> {
+  type: Type
+  stream: string
+  data: Data
+}
+
+/** What the sequencer knows of an entry's place when it builds it. */
+export interface Placement {
+  actor: Actor
+  correlationId: string | undefined
+  eventId: string
+  previous: number | null
+  request: z.infer<typeof requestSchema> | undefined
+  seq: number
+  time: string
+  wallTime: string | undefined
+}
+
+/** An event at its place in the log, members in canonical order. */
+export function entryOf(draft: EventDraft, place: Placement): Entry {
+  return {
+    actor: place.actor,
+    contract_version: 'v1',
+    ...(place.correlationId === undefined ? {} : { correlation_id: place.correlationId }),
+    data: draft.data,
+    event_id: place.eventId,
+    policy_versions: unpinned,
+    prev: { stream: place.previous },
+    ...(place.request === undefined ? {} : { request: place.request }),
+    seq: place.seq,
+    stream: draft.stream,
+    time: place.time,
+    type: draft.type,
+    ...(place.wallTime === undefined ? {} : { wall_time: place.wallTime }),
+  }
+}
+
+/** The pins of an entry outside any run, where no policy is loaded. */
+const unpinned = { lanes: 'UNPINNED', roles: 'UNPINNED' }

@@ -1,0 +1,46 @@
+/** Every bound of Lockstep in one place. Units stand last in each name; each is checked where the data enters. */
+export const limits = {
+  /** An entry in canonical form. */
+  entryBytes: 32 * 1024,
+  /** Names of resources, holders and actors, in UTF-8 bytes. */
+  nameBytes: 200,
+  /** Free text: reasons and notes, in UTF-16 code units. */
+  reasonChars: 2_000,
+  pathBytes: 4_096,
+  requestKeyBytes: 200,
+  /** A JSON document that the command reads from an argument, a file or one line of stdin. */
+  documentBytes: 256 * 1024,
+  /** A lock file or RUN_LOCK.json of someone else's making. */
+  lockFileBytes: 64 * 1024,
+
+  leaseSecondsDefault: 1_800,
+  resourceLeaseSecondsMin: 1,
+  resourceLeaseSecondsMax: 86_400,
+  deliverableLeaseSecondsMin: 60,
+  deliverableLeaseSecondsMax: 3_600,
+  waitSecondsMax: 86_400,
+  evidenceMax: 4,
+  releaseConditionsMax: 16,
+  locksPerRequestMax: 256,
+  auditEventsPerRequestMax: 1_000,
+
+  batchEntriesMax: 4_096,
+  batchBytesMax: 4 * 1024 * 1024,
+  batchMillisMax: 50,
+  queueMax: 65_536,
+  waitersMax: 10_000,
+  rowCacheMax: 65_536,
+
+  /** Receipts of requests older than this many entries are dropped, a whole block of 256 at a time. */
+  receiptEntries: 2 ** 20,
+  /** The same refusal of one actor on one stream is recorded once in this time. */
+  refusalRepeatMillis: 10_000,
+  /** How many entries a recorded refusal looks back over for its twin. */
+  refusalLookBack: 32,
+
+  openWaitSecondsDefault: 30,
+  filePoolMax: 16,
+  fileStepMillisMax: 10_000,
+  readPageEntries: 512,
+  historyPageMax: 10_000,
+} as const

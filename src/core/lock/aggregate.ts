@@ -1,0 +1,6 @@
+import type { Aggregate } from '../decider.ts'
+import type { LockCommand } from './commands.ts'
+import { decide, reads } from './decide.ts'
+import { evolve, type LockState } from './state.ts'
+
+export const lockAggregate: Aggregate<LockCommand, LockState> = { reads, decide, evolve }

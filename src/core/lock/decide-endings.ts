@@ -1,0 +1,126 @@
+import { isOperator } from '../config.ts'
+import { type Context, type Decision, refuse } from '../decider.ts'
+import type { Break, Recover, ReportFile, Retire } from './commands.ts'
+import type { LockEvent } from './events.ts'
+import { streamOf } from './names.ts'
+import { recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
+import { contention } from './report.ts'
+import { deathOf, type LockState, orphanReason } from './state.ts'
+
+/** Refusals, in order: LOCK_NOT_ORPHAN (free), LOCK_CONTENTION (a live holder has it). */
+export function decideRecover(command: Recover, context: Context, state: LockState | undefined): Decision<LockEvent> {
+  const grant = state?.grant ?? null
+  const facts = { by: context.actor.actor_id, mode: 'manual' as const, reason: command.reason }
+  if (grant === null) {
+    if (command.file_orphan === undefined) {
+      return refuse('LOCK_NOT_ORPHAN', `${command.name} is held by nobody; there is nothing to recover`, {
+        name: command.name,
+      })
+    }
+    return { kind: 'append', events: [recoveredFileEvent(command.name, command.file_orphan, facts)] }
+  }
+  const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
+  if (reason === undefined) {
+    const report = contention(grant, context.now, 'unknown')
+    return refuse('LOCK_NOT_ORPHAN', `${report.message}; recovery is for orphans only`, report.details)
+  }
+  const events = [recoveredEvent(grant, { ...facts, recovery_reason: reason })]
+  if (command.file_orphan !== undefined) events.push(recoveredFileEvent(command.name, command.file_orphan, facts))
+  return { kind: 'append', events }
+}
+
+/** Refusals, in order: RELEASE_DENIED (neither authority nor operator), LOCK_NOT_HELD (nobody holds it). */
+export function decideBreak(command: Break, context: Context, state: LockState | undefined): Decision<LockEvent> {
+  const { actor, config } = context
+  if (!isOperator(config, actor.actor_id)) {
+    const message = `${actor.actor_id} may not break ${command.name}: only ${config.release_authority} or an operator may`
+    const record = refusedEvent(command.name, { code: 'RELEASE_DENIED', command: command.type, message })
+    return refuse('RELEASE_DENIED', message, { name: command.name }, record)
+  }
+  const grant = state?.grant ?? null
+  if (grant === null) return refuse('LOCK_NOT_HELD', `${command.name} is held by nobody`, { name: command.name })
+  return {
+    kind: 'append',
+    events: [
+      {
+        type: 'lock.broken',
+        stream: streamOf(grant.name),
+        data: {
+          by: actor.actor_id,
+          name: grant.name,
+          previous_acquired: grant.acquired,
+          previous_holder: grant.holder,
+          previous_token: grant.token,
+          reason: command.reason,
+        },
+      },
+    ],
+  }
+}
+
+/** Refusals: LOCK_IS_HELD. An orphan is recovered on the way; retired again, the first answer stands. */
+export function decideRetire(command: Retire, context: Context, state: LockState | undefined): Decision<LockEvent> {
+  const grant = state?.grant ?? null
+  const by = context.actor.actor_id
+  const events: LockEvent[] = []
+  if (grant !== null) {
+    const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
+    if (reason === undefined) {
+      const { details, message } = contention(grant, context.now, 'unknown')
+      return refuse('LOCK_IS_HELD', `${message}; release it before its folder is retired`, details)
+    }
+    events.push(recoveredEvent(grant, { by, mode: 'automatic', reason: null, recovery_reason: reason }))
+  }
+  events.push({
+    type: 'lock.retired',
+    stream: streamOf(command.name),
+    data: { by, folder: command.folder, name: command.name, reason: command.reason },
+  })
+  return { kind: 'append', events }
+}
+
+/** Facts that the file steps found: recorded if they still concern the grant they were found under. */
+export function decideReportFile(
+  command: ReportFile,
+  context: Context,
+  state: LockState | undefined,
+): Decision<LockEvent> {
+  const { name, report } = command
+  const stream = streamOf(name)
+  const grant = state?.grant ?? null
+  switch (report.fact) {
+    case 'lost': {
+      if (grant === null || grant.lock_ref !== report.lock_ref) return staleReport(name)
+      const { holder, lock_ref, token } = grant
+      return {
+        kind: 'append',
+        events: [{ type: 'lock.lost', stream, data: { found: report.found, holder, lock_ref, name, token } }],
+      }
+    }
+    case 'restored': {
+      if (grant === null || grant.token !== report.token) return staleReport(name)
+      const data = { folder: report.folder, lock_ref: report.lock_ref, name, token: report.token }
+      return { kind: 'append', events: [{ type: 'lock.file_restored', stream, data }] }
+    }
+    case 'conflict': {
+      const { aside, aside_content, found_content } = report
+      return {
+        kind: 'append',
+        events: [{ type: 'lock.conflict', stream, data: { aside, aside_content, found_content, name } }],
+      }
+    }
+    case 'set_aside': {
+      const { aside, content, path, reason } = report
+      const data = { aside, by: context.actor.actor_id, content, name, path, reason }
+      return { kind: 'append', events: [{ type: 'lock.file_set_aside', stream, data }] }
+    }
+    case 'orphan': {
+      const facts = { by: context.actor.actor_id, mode: 'automatic' as const, reason: null }
+      return { kind: 'append', events: [recoveredFileEvent(name, report.orphan, facts)] }
+    }
+  }
+}
+
+function staleReport(name: string) {
+  return refuse('LOCK_NOT_HELD', `the grant of ${name} that this concerned has ended`, { name })
+}

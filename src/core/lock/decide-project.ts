@@ -1,0 +1,82 @@
+import { isAuthority } from '../config.ts'
+import { type Context, type Decision, refuse } from '../decider.ts'
+import type { ReleaseProject } from './commands.ts'
+import type { LockEvent } from './events.ts'
+import { refusedEvent, releasedEvent } from './record.ts'
+import type { LockState } from './state.ts'
+
+const stateCondition = /^state\s*==\s*COMPLETE$/
+const overrideCondition = /^manual override by (.+)$/
+
+/** Whether a release condition is one that can be evaluated; a list without any is refused at acquire. */
+export function isEvaluable(condition: string): boolean {
+  return stateCondition.test(condition) || overrideCondition.test(condition)
+}
+
+/**
+ * Releasing a project lock (seed 1, Release Protocol; one met condition suffices).
+ * Refusals, in order: RELEASE_DENIED (not the authority), LOCK_NOT_HELD, RELEASE_CONDITION_UNMET.
+ */
+export function decideReleaseProject(
+  command: ReleaseProject,
+  context: Context,
+  state: LockState | undefined,
+): Decision<LockEvent> {
+  const { actor, config } = context
+  const authority = config.release_authority
+  if (!isAuthority(config, actor.actor_id)) {
+    const message = `${actor.actor_id} may not release the lock of ${command.run_id}: only ${authority} may`
+    const record = refusedEvent(command.name, { code: 'RELEASE_DENIED', command: command.type, message })
+    return refuse('RELEASE_DENIED', message, { run_id: command.run_id, release_authority: authority }, record)
+  }
+  const grant = state?.grant ?? null
+  if (grant === null || grant.run_id !== command.run_id) {
+    const message = `the run ${command.run_id} holds no project lock`
+    const record = refusedEvent(command.name, { code: 'LOCK_NOT_HELD', command: command.type, message })
+    return refuse('LOCK_NOT_HELD', message, { run_id: command.run_id }, record)
+  }
+  const met = metCondition(command, grant.release_conditions ?? [], authority)
+  if (typeof met === 'string') {
+    return refuse('RELEASE_CONDITION_UNMET', met, {
+      run_id: command.run_id,
+      release_conditions: grant.release_conditions,
+    })
+  }
+  return {
+    kind: 'append',
+    events: [
+      releasedEvent(grant, context.now, {
+        condition_met: met.condition,
+        evidence: met.evidence,
+        final_status: command.final_status,
+        late: false,
+        outcome: command.final_status === 'COMPLETE' ? 'success' : 'failure',
+        ...(command.reason === undefined ? {} : { reason: command.reason }),
+        released_by: `${authority} (${met.evidence === 'override' ? 'manual override' : 'VERIFICATION'})`,
+        run_id: command.run_id,
+      }),
+    ],
+  }
+}
+
+type Met = { condition: string; evidence: 'attested' | 'override' | 'run_file' }
+
+/** The condition that is met and on what evidence, or the sentence that says why none is. */
+function metCondition(command: ReleaseProject, conditions: readonly string[], authority: string): Met | string {
+  if (command.override) {
+    const condition = conditions.find((text) => overrideCondition.exec(text)?.[1] === authority)
+    if (condition === undefined)
+      return `no release condition of ${command.run_id} allows a manual override by ${authority}`
+    if (command.reason === undefined) return 'a manual override needs a reason'
+    if (command.final_status === 'COMPLETE')
+      return 'a manual override cannot make a run COMPLETE; name the status it really has'
+    return { condition, evidence: command.from_file ? 'run_file' : 'override' }
+  }
+  const condition = conditions.find((text) => stateCondition.test(text))
+  if (condition === undefined)
+    return `no release condition of ${command.run_id} speaks of its state; use a manual override`
+  if (command.final_status !== 'COMPLETE') {
+    return `"${condition}" is not met by final status ${command.final_status}; a manual override with a reason would release it`
+  }
+  return { condition, evidence: command.from_file ? 'run_file' : 'attested' }
+}

@@ -1,0 +1,69 @@
+import { isoTime, type Now } from '../clock.ts'
+import { type Refusal, refuse } from '../decider.ts'
+import { type Grant, leaseRemainingSeconds } from './state.ts'
+
+/**
+ * The LOCK_CONTENTION report (seed 2, REQ-LOCK-007; locks.md). `lease_remaining_s` is whole seconds rounded
+ * up, null for a lock without a lease; `retry_after_s` is advice for the next try.
+ */
+export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | 'unknown'): Refusal {
+  const remaining = leaseRemainingSeconds(grant, now)
+  return refuse('LOCK_CONTENTION', `${grant.name} is held by ${grant.holder}${leaseText(remaining)}`, {
+    name: grant.name,
+    ...(grant.deliverable_id === undefined ? {} : { deliverable_id: grant.deliverable_id }),
+    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id, target_name: grant.target_name }),
+    holder: grant.holder,
+    lease_remaining_s: remaining,
+    contention_time: isoTime(now.wall_ms),
+    acquired: grant.acquired,
+    host: grant.host ?? grant.evidence[0]?.host ?? null,
+    pid: grant.evidence.at(-1)?.pid ?? null,
+    holder_alive: holderAlive,
+    token: grant.token,
+    retry_after_s: retryAfterSeconds(remaining),
+  })
+}
+
+/** Contention with waiters who came first, while nobody holds the lock in this very moment. */
+export function contentionWithWaiters(name: string, waiting: number, now: Now): Refusal {
+  return refuse('LOCK_CONTENTION', `${name} is waited for by ${waiting} others, who come first`, {
+    name,
+    holder: 'waiters',
+    lease_remaining_s: 0,
+    contention_time: isoTime(now.wall_ms),
+    holder_alive: 'yes',
+    waiting,
+    retry_after_s: 1,
+  })
+}
+
+/** What a lock file says where no grant of the ledger explains it. */
+export interface FileFinding {
+  name: string
+  deliverable_id: string
+  holder: string
+  acquired: string | null
+  lease_remaining_s: number
+  pid: number | null
+  holder_alive: 'yes' | 'no' | 'unknown'
+  path: string
+}
+
+/** Contention with a lock file of another tool, or one that cannot be read (`holder: "unreadable"`). */
+export function contentionWithFile(file: FileFinding, now: Now): Refusal {
+  return refuse('LOCK_CONTENTION', `${file.name} is held by ${file.holder}, by the file ${file.path}`, {
+    ...file,
+    contention_time: isoTime(now.wall_ms),
+    host: null,
+    token: null,
+    retry_after_s: retryAfterSeconds(file.lease_remaining_s),
+  })
+}
+
+function retryAfterSeconds(remaining: number | null): number {
+  return Math.max(1, Math.min(remaining ?? 60, 60))
+}
+
+function leaseText(remaining: number | null): string {
+  return remaining === null ? '' : `, ${remaining} s of its lease left`
+}

@@ -1,0 +1,19 @@
+import { type Aggregate, type Command, refuse } from '../decider.ts'
+import type { CreatedEvent } from './events.ts'
+
+export const originStream = 'ledger'
+
+export interface CreateLedger extends Command {
+  type: 'ledger.create'
+  data: CreatedEvent['data']
+}
+
+/** The ledger's own stream. It is created once; nothing else happens to it yet. */
+export const originAggregate: Aggregate<CreateLedger, { created: true }> = {
+  reads: () => [originStream],
+  decide: (command, _context, rows) =>
+    rows.get(originStream) === undefined
+      ? { kind: 'append', events: [{ type: 'ledger.created', stream: originStream, data: command.data }] }
+      : refuse('LEDGER_EXISTS', 'the ledger was created already'),
+  evolve: () => ({ created: true }),
+}

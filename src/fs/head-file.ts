@@ -1,0 +1,30 @@
+import { z } from 'zod'
+import { LockstepError } from '../errors.ts'
+import { readIfThere, writeDurably } from './durable.ts'
+
+/** `.lockstep/head`: a durable tree head outside the database, by which a database rolled back is found out. */
+const headFileSchema = z.strictObject({
+  origin: z.string(),
+  root: z.string().regex(/^[0-9a-f]{64}$/),
+  size: z.int().min(0),
+  time: z.string(),
+})
+export type HeadFile = z.infer<typeof headFileSchema>
+
+/** The tree head last made durable, or undefined where there is none yet. Errors: LEDGER_CORRUPT. */
+export function readHeadFile(path: string): HeadFile | undefined {
+  const text = readIfThere(path)
+  if (text === undefined) return undefined
+  try {
+    return headFileSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new LockstepError('LEDGER_CORRUPT', `${path} is not a tree head`, {
+      hint: 'If you are sure that the database is whole, move this file aside and run "lockstep verify".',
+      cause,
+    })
+  }
+}
+
+export function writeHeadFile(path: string, head: HeadFile): Promise<void> {
+  return writeDurably(path, `${JSON.stringify(head)}\n`)
+}

@@ -1,0 +1,89 @@
+import { lstatSync, realpathSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { LockstepError } from '../errors.ts'
+
+/** Everything Lockstep owns below a root. */
+export interface Layout {
+  root: string
+  home: string
+  ledger: string
+  evidence: string
+  head: string
+  owner: string
+  key: string
+  vkey: string
+  config: string
+  claims: string
+}
+
+export const homeName = '.lockstep'
+
+export function layoutOf(root: string): Layout {
+  const home = join(root, homeName)
+  return {
+    root,
+    home,
+    ledger: join(home, 'ledger'),
+    evidence: join(home, 'evidence'),
+    head: join(home, 'head'),
+    owner: join(home, 'owner'),
+    key: join(home, 'key'),
+    vkey: join(home, 'key.pub'),
+    config: join(home, 'config.json'),
+    claims: join(home, 'claims'),
+  }
+}
+
+/** The innermost folder at or above `from` that holds `.lockstep`, as Git finds `.git`; undefined if none does. */
+export function findRoot(from: string): string | undefined {
+  let folder = realFolder(from)
+  for (;;) {
+    if (isFolder(join(folder, homeName))) return folder
+    const parent = dirname(folder)
+    if (parent === folder) return undefined
+    folder = parent
+  }
+}
+
+/** The layout of the ledger that governs a folder. Errors: NO_LEDGER, FILE_DENIED (not the caller's own). */
+export function governingLayout(from: string): Layout {
+  const root = findRoot(from)
+  if (root === undefined) {
+    throw new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
+      details: { dir: resolve(from) },
+      hint: 'Run "lockstep init" in the folder that the ledger is to govern, or name it with --dir.',
+    })
+  }
+  const layout = layoutOf(root)
+  const { uid } = statSync(layout.home)
+  const caller = process.getuid?.()
+  if (caller !== undefined && uid !== caller) {
+    throw new LockstepError('FILE_DENIED', `${layout.home} belongs to another user (uid ${uid}, not ${caller})`, {
+      hint: 'One user owns a ledger; run as that user, or use its service.',
+    })
+  }
+  return layout
+}
+
+/** The real path of an existing folder. Errors: NOT_FOUND, INVALID_INPUT. */
+export function realFolder(path: string): string {
+  let real: string
+  try {
+    real = realpathSync(path)
+  } catch (cause) {
+    throw new LockstepError('NOT_FOUND', `there is no folder ${resolve(path)}`, {
+      details: { dir: resolve(path) },
+      cause,
+    })
+  }
+  if (!statSync(real).isDirectory()) throw new LockstepError('INVALID_INPUT', `${real} is not a folder`)
+  return real
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return lstatSync(path).isDirectory()
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,30 @@
+import { z } from 'zod'
+import { readIfThere, replaceFile } from './durable.ts'
+import { isRunning } from './process.ts'
+
+/**
+ * `.lockstep/owner`: who has the ledger open, or how it was left. A hint only, never the decision: LevelDB's own
+ * lock decides who may open, and a missing or odd file means that the ledger is looked at more closely.
+ */
+const ownerSchema = z.discriminatedUnion('state', [
+  z.strictObject({ state: z.literal('open'), pid: z.int(), since: z.string(), command: z.string() }),
+  z.strictObject({ state: z.literal('closed'), files: z.record(z.string(), z.string()) }),
+])
+export type Owner = z.infer<typeof ownerSchema>
+
+export function readOwner(path: string): Owner | undefined {
+  try {
+    return ownerSchema.parse(JSON.parse(readIfThere(path) ?? 'null'))
+  } catch {
+    return undefined
+  }
+}
+
+export function writeOwner(path: string, owner: Owner): void {
+  replaceFile(path, JSON.stringify(owner))
+}
+
+/** Whether somebody seems to have the ledger open just now. */
+export function isHeldOpen(owner: Owner | undefined): owner is Extract<Owner, { state: 'open' }> {
+  return owner?.state === 'open' && isRunning(owner.pid)
+}

@@ -1,0 +1,113 @@
+import { evolveRow } from '../core/aggregates.ts'
+import type { Row } from '../core/decider.ts'
+import { type Entry, type EventDraft, entryOf, type Placement } from '../core/entry.ts'
+import { type Actor, eventIdOf } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import { LockstepError } from '../errors.ts'
+import type { Recorded } from '../log/log.ts'
+
+/** What every entry of a batch has in common. */
+export interface BatchFacts {
+  firstSeq: number
+  ledgerId: string
+  time: string
+  wallTime: string | undefined
+}
+
+/** What one command adds to each of its entries. */
+export interface CommandFacts {
+  actor: Actor
+  correlationId?: string | undefined
+  request?: { key: string; sha256: string } | undefined
+}
+
+/**
+ * One batch while it is decided: its entries so far, the rows they changed and the requests they answer. Nothing
+ * here is published; a plan that is thrown away leaves no trace.
+ */
+export class Plan {
+  readonly recorded: Recorded[] = []
+  readonly rows = new Map<string, Row>()
+  readonly #requests = new Map<string, readonly Entry[]>()
+  #bytes = 0
+  readonly #facts: BatchFacts
+  readonly #published: (stream: string) => Row | undefined
+
+  constructor(facts: BatchFacts, published: (stream: string) => Row | undefined) {
+    this.#facts = facts
+    this.#published = published
+  }
+
+  get size(): number {
+    return this.#facts.firstSeq + this.recorded.length
+  }
+
+  row(stream: string): Row | undefined {
+    return this.rows.get(stream) ?? this.#published(stream)
+  }
+
+  get isFull(): boolean {
+    return this.recorded.length >= limits.batchEntriesMax || this.#bytes >= limits.batchBytesMax
+  }
+
+  /** An entry of this very batch. */
+  entry(seq: number): Entry | undefined {
+    return this.recorded[seq - this.#facts.firstSeq]?.entry
+  }
+
+  /** Lets a second request under the same key, in this batch, have the first one's answer. */
+  remember({ actor, request }: CommandFacts, entries: readonly Entry[]): void {
+    if (request !== undefined) this.#requests.set(`${actor.actor_id}\n${request.key}`, entries)
+  }
+
+  remembered(actorId: string, key: string): readonly Entry[] | undefined {
+    return this.#requests.get(`${actorId}\n${key}`)
+  }
+
+  /** Adds one command's events, all or, where one is too large, none. Errors: LIMIT_EXCEEDED. */
+  add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
+    const recorded: Recorded[] = []
+    const changed = new Map<string, Row>()
+    for (const event of events) {
+      const before = changed.get(event.stream) ?? this.row(event.stream)
+      const entry = entryOf(event, this.#placement(recorded.length, events.length, before, facts))
+      const text = JSON.stringify(entry)
+      assertBounded(text, event.type)
+      recorded.push({ entry, text })
+      changed.set(event.stream, evolveRow(before, entry))
+    }
+    for (const { text } of recorded) this.#bytes += text.length
+    this.recorded.push(...recorded)
+    for (const [stream, row] of changed) this.rows.set(stream, row)
+    return recorded.map(({ entry }) => entry)
+  }
+
+  #placement(index: number, count: number, before: Row | undefined, facts: CommandFacts): Placement {
+    const seq = this.size + index
+    const { request } = facts
+    return {
+      actor: facts.actor,
+      correlationId: facts.correlationId,
+      eventId: eventIdOf(this.#facts.ledgerId, seq),
+      previous: before?.last_seq ?? null,
+      request: request && { count, index, key: request.key, sha256: request.sha256 },
+      seq,
+      time: this.#facts.time,
+      wallTime: this.#facts.wallTime,
+    }
+  }
+}
+
+/** A code unit is at most three bytes of UTF-8, so most entries are bounded without counting their bytes. */
+function assertBounded(text: string, type: string): void {
+  if (text.length * 3 <= limits.entryBytes) return
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= limits.entryBytes) return
+  throw new LockstepError(
+    'LIMIT_EXCEEDED',
+    `the ${type} entry would be ${bytes} bytes; ${limits.entryBytes} is the bound`,
+    {
+      details: { bytes, bytes_max: limits.entryBytes },
+    },
+  )
+}

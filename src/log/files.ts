@@ -1,0 +1,71 @@
+import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { isRunning } from '../fs/process.ts'
+
+/** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
+const neverTouched = new Set(['LOCK', 'LOG', 'LOG.old'])
+
+/** Size, mtime and inode of each file of the database, as left at close and met at open. */
+export function fingerprint(ledger: string): Record<string, string> {
+  const files: Record<string, string> = {}
+  for (const name of databaseFiles(ledger)) {
+    const stat = statSync(join(ledger, name), { bigint: true, throwIfNoEntry: false })
+    if (stat !== undefined) files[name] = `${stat.size}:${stat.mtimeNs}:${stat.ino}`
+  }
+  return files
+}
+
+/** Bytes of LevelDB's write-ahead logs: what was written since the database was last opened. */
+export function logBytes(ledger: string): number {
+  const logs = databaseFiles(ledger).filter((name) => name.endsWith('.log'))
+  return logs.reduce((sum, name) => sum + (statSync(join(ledger, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+}
+
+/**
+ * Links the database's files aside before anything opens them: LevelDB deletes a damaged log while it recovers,
+ * and with it the evidence. Returns the folder; it is named for this process, so that a later one can tell it
+ * is stale.
+ */
+export function keepEvidence(ledger: string, evidence: string, nonce: string): string {
+  const folder = join(evidence, `${process.pid}-${nonce}`)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  for (const name of databaseFiles(ledger)) {
+    try {
+      linkSync(join(ledger, name), join(folder, name))
+    } catch {
+      // The process that has it open compacts meanwhile; the open that follows will find it busy.
+    }
+  }
+  return folder
+}
+
+export function dropEvidence(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Removes what processes left that died while they opened. What was kept as evidence of damage stays. */
+export function dropStaleEvidence(evidence: string): void {
+  let names: string[]
+  try {
+    names = readdirSync(evidence)
+  } catch {
+    return
+  }
+  for (const name of names) {
+    const pid = /^(\d+)-/.exec(name)?.[1]
+    if (pid !== undefined && !isRunning(Number(pid))) dropEvidence(join(evidence, name))
+  }
+}
+
+/** Gives evidence of damage a name that nothing removes, and returns it. */
+export function sealEvidence(folder: string, evidence: string): string {
+  const sealed = join(evidence, `damaged-${folder.slice(folder.lastIndexOf('/') + 1)}`)
+  renameSync(folder, sealed)
+  return sealed
+}
+
+function databaseFiles(ledger: string): string[] {
+  const isData = (name: string) =>
+    !neverTouched.has(name) && /^(?:CURRENT|MANIFEST-\d+|\d+\.(?:log|ldb|sst))$/.test(name)
+  return readdirSync(ledger).filter(isData).sort()
+}

@@ -1,0 +1,50 @@
+import { type Frontier, frontierFrom, rootOf } from '../merkle/frontier.ts'
+import { hashBytes, sameBytes } from '../merkle/hash.ts'
+import { decode, encode } from './codec.ts'
+import { corrupt } from './corrupt.ts'
+import { headKey } from './keys.ts'
+import { sha256 } from './sha256.ts'
+import type { Store, StoreBatch } from './store.ts'
+
+/** Number of entries, their root, and which generation of the views is in force. */
+export interface Head {
+  size: number
+  root: Uint8Array
+  generation: number
+}
+
+/** The row that every batch writes: the head, and the frontier to append to. */
+interface StoredHead extends Head {
+  frontier: Uint8Array
+}
+
+/** Adds the head row to a batch. */
+export function putHead(batch: StoreBatch, head: Head, frontier: Frontier): void {
+  const stored: StoredHead = {
+    frontier: Buffer.concat(frontier.hashes),
+    generation: head.generation,
+    root: head.root,
+    size: head.size,
+  }
+  batch.puts.push({ key: headKey, value: encode(headKey, stored) })
+}
+
+/** The head row, checked against itself: its frontier has its size and gives its root. Errors: LEDGER_CORRUPT. */
+export function readHead(store: Store): { head: Head; frontier: Frontier } {
+  const value = store.get(headKey)
+  if (value === undefined) throw corrupt('the head row is missing')
+  const { frontier: bytes, generation, root, size } = decode<StoredHead>(headKey, value)
+  const frontier = parseFrontier(size, bytes)
+  if (!sameBytes(rootOf(frontier, sha256), root)) throw corrupt('the head row’s root is not that of its frontier')
+  return { head: { generation, root, size }, frontier }
+}
+
+function parseFrontier(size: number, bytes: Uint8Array): Frontier {
+  const hashes: Uint8Array[] = []
+  for (let at = 0; at < bytes.length; at += hashBytes) hashes.push(bytes.slice(at, at + hashBytes))
+  try {
+    return frontierFrom(size, hashes)
+  } catch (cause) {
+    throw corrupt('the head row’s frontier does not fit its size', {}, cause)
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Where things stand in the store: a prefix byte, then a fixed-width big-endian number or a UTF-8 name. View
+ * keys carry a generation byte, so that a rebuild fills a new generation and one batch switches to it.
+ */
+const prefix = {
+  cursor: 0x63,
+  entry: 0x65,
+  head: 0x68,
+  receipts: 0x69,
+  meta: 0x6d,
+  row: 0x72,
+  tile: 0x74,
+} as const
+
+export const headKey = Buffer.of(prefix.head)
+export const metaKey = Buffer.of(prefix.meta)
+
+export function entryKey(seq: number): Buffer {
+  return numbered(prefix.entry, undefined, seq)
+}
+
+export function tileKey(level: number, index: number): Buffer {
+  return numbered(prefix.tile, level, index)
+}
+
+/** A block of 256 receipts. */
+export function receiptsKey(generation: number, block: number): Buffer {
+  return numbered(prefix.receipts, generation, block)
+}
+
+/** The row of one stream. */
+export function rowKey(generation: number, stream: string): Buffer {
+  const key = Buffer.allocUnsafe(2 + Buffer.byteLength(stream))
+  key[0] = prefix.row
+  key[1] = generation
+  key.write(stream, 2)
+  return key
+}
+
+/** How far a reactor has read. */
+export function cursorKey(reactor: string): Buffer {
+  return Buffer.concat([Buffer.of(prefix.cursor), Buffer.from(reactor)])
+}
+
+export function streamOfRowKey(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 2)
+}
+
+export function seqOfEntryKey(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(3, 6)
+}
+
+/** Half-open ranges of keys, for scans. */
+export const ranges = {
+  all: { gte: Buffer.of(0), lt: Buffer.of(0xff) },
+  entries: (from: number, to: number) => ({ gte: entryKey(from), lt: entryKey(to) }),
+  generation: (generation: number) => [
+    { gte: Buffer.of(prefix.row, generation), lt: Buffer.of(prefix.row, generation + 1) },
+    { gte: Buffer.of(prefix.receipts, generation), lt: Buffer.of(prefix.receipts, generation + 1) },
+  ],
+  rows: (generation: number, streamPrefix: string) => ({
+    gte: rowKey(generation, streamPrefix),
+    lt: Buffer.concat([rowKey(generation, streamPrefix), Buffer.of(0xff)]),
+  }),
+  tiles: { gte: Buffer.of(prefix.tile), lt: Buffer.of(prefix.tile + 1) },
+}
+
+function numbered(first: number, second: number | undefined, value: number): Buffer {
+  const key = Buffer.allocUnsafe(second === undefined ? 9 : 10)
+  key[0] = first
+  if (second !== undefined) key[1] = second
+  const at = key.length - 8
+  key.writeUInt16BE(0, at)
+  key.writeUIntBE(value, at + 2, 6)
+  return key
+}

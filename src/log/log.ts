@@ -1,0 +1,267 @@
+import { assertCanonical } from '../core/canonical.ts'
+import type { Row } from '../core/decider.ts'
+import type { Entry } from '../core/entry.ts'
+import { invariant, LockstepError } from '../errors.ts'
+import { rootOf } from '../merkle/frontier.ts'
+import { leafHash } from '../merkle/hash.ts'
+import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
+import { emptyTree, growTree, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
+import { decode, encode, formatVersion, seal, unseal } from './codec.ts'
+import { corrupt, missing } from './corrupt.ts'
+import { type Head, putHead, readHead } from './head-row.ts'
+import * as keys from './keys.ts'
+import { sha256 } from './sha256.ts'
+import type { Store, StoreBatch } from './store.ts'
+import { putView, type ViewWrite } from './view-write.ts'
+
+/** What a ledger is, for ever: entry 0 says the same. */
+export interface Meta {
+  format: number
+  ledger_id: string
+  origin: string
+}
+
+/** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
+export interface Recorded {
+  entry: Entry
+  text: string
+}
+
+/** `moved` means that another writer appended first: catch up and decide again. */
+export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
+
+/**
+ * The append-only log over a store: entries, their Merkle tiles, the head row, and the rows derived from them, all
+ * of one append in one synced batch. In memory it keeps the head and the last, partial tile; nothing else.
+ */
+export class Log {
+  readonly meta: Meta
+  /** Exact counts of what was written, for tests and benches. */
+  readonly counts = { batches: 0, entries: 0, puts: 0 }
+  readonly #store: Store
+  readonly #selfCheck: boolean
+  #head: Head
+  #tree: Tree
+
+  private constructor(store: Store, meta: Meta, selfCheck: boolean) {
+    this.#store = store
+    this.#selfCheck = selfCheck
+    this.meta = meta
+    const { head, frontier } = readHead(store)
+    this.#head = head
+    this.#tree = { frontier, partial: this.#leafHashes(head.size - (head.size % tileWidth), head.size) }
+  }
+
+  /** Starts a log in an empty store: meta and head rows, synced. */
+  static async create(store: Store, meta: Omit<Meta, 'format'>, selfCheck = false): Promise<Log> {
+    const whole: Meta = { format: formatVersion, ...meta }
+    const batch: StoreBatch = {
+      puts: [{ key: keys.metaKey, value: encode(keys.metaKey, whole) }],
+      deletes: [],
+    }
+    putHead(batch, { size: 0, root: rootOf(emptyTree.frontier, sha256), generation: 1 }, emptyTree.frontier)
+    await store.write(batch)
+    return new Log(store, whole, selfCheck)
+  }
+
+  /** Errors: LEDGER_CORRUPT where meta or head row is missing or damaged, LEDGER_FORMAT for another format. */
+  static open(store: Store, selfCheck = false): Log {
+    const value = store.get(keys.metaKey)
+    if (value === undefined) throw corrupt('the meta row is missing')
+    const meta = decode<Meta>(keys.metaKey, value)
+    if (meta.format !== formatVersion) {
+      throw new LockstepError(
+        'LEDGER_FORMAT',
+        `the ledger has format ${meta.format}; this version reads ${formatVersion}`,
+      )
+    }
+    return new Log(store, meta, selfCheck)
+  }
+
+  head(): Head {
+    return this.#head
+  }
+
+  /** The root after the first `size` entries, from the tiles. */
+  rootAt(size: number): Uint8Array {
+    return rootAt(size, this.tiles, sha256)
+  }
+
+  inclusionProof(seq: number, size: number): Uint8Array[] {
+    return inclusionProof(seq, size, this.tiles, sha256)
+  }
+
+  consistencyProof(from: number, to: number): Uint8Array[] {
+    return consistencyProof(from, to, this.tiles, sha256)
+  }
+
+  /** The entry at a seq, or undefined past the end. Cost: one read. */
+  entry(seq: number): Entry | undefined {
+    if (seq >= this.#head.size) return undefined
+    const key = keys.entryKey(seq)
+    const value = this.#store.get(key)
+    if (value === undefined) throw missing(seq)
+    return decode<Entry>(key, value)
+  }
+
+  /** Entries of a range in pages: dense, or LEDGER_CORRUPT. */
+  async *entries(from: number, to = this.#head.size): AsyncGenerator<Entry[]> {
+    let seq = from
+    for await (const page of this.#store.scan(keys.ranges.entries(from, to))) {
+      yield page.map(([key, value]) => {
+        if (keys.seqOfEntryKey(key) !== seq) throw missing(seq)
+        seq += 1
+        return decode<Entry>(key, value)
+      })
+    }
+    if (seq < to) throw missing(seq)
+  }
+
+  /** The row of a stream. Cost: one read. */
+  row(stream: string): Row | undefined {
+    return this.#stored<Row>(keys.rowKey(this.#head.generation, stream))
+  }
+
+  /** Rows whose stream begins with the prefix, in order of its UTF-8 bytes. */
+  async *rows(prefix: string, generation = this.#head.generation): AsyncGenerator<[string, Row]> {
+    for await (const page of this.#store.scan(keys.ranges.rows(generation, prefix))) {
+      for (const [key, value] of page) yield [keys.streamOfRowKey(key), decode<Row>(key, value)]
+    }
+  }
+
+  /** A block of receipts, as the view wrote it. */
+  receipts(block: number): Uint8Array | undefined {
+    const key = keys.receiptsKey(this.#head.generation, block)
+    const value = this.#store.get(key)
+    return value === undefined ? undefined : unseal(key, value)
+  }
+
+  /** The seq a reactor goes on from. */
+  cursor(reactor: string): number {
+    return this.#stored<number>(keys.cursorKey(reactor)) ?? 0
+  }
+
+  /**
+   * Appends entries, their tiles, the head and the views' changes as one synced batch. A rejection leaves the
+   * outcome unknown: the log must not be used again before it was reopened.
+   * Cost: one put an entry, one a view change, one for the head, and about two in 256 entries for tiles.
+   */
+  async append(
+    expected: { size: number },
+    recorded: readonly Recorded[],
+    views: readonly ViewWrite[],
+  ): Promise<Appended> {
+    if (expected.size !== this.#head.size) return { outcome: 'moved', head: this.#head }
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    const leaves: Uint8Array[] = []
+    for (const { entry, text } of recorded) {
+      const key = keys.entryKey(entry.seq)
+      const value = encode(key, entry)
+      if (this.#selfCheck) assertStoredAsHashed(entry, text, key, value)
+      batch.puts.push({ key, value })
+      leaves.push(leafHash(Buffer.from(text), sha256))
+    }
+    const { tree, tiles } = growTree(this.#tree, leaves, this.tiles, sha256)
+    for (const tile of tiles) {
+      const key = keys.tileKey(tile.level, tile.index)
+      batch.puts.push({ key, value: seal(key, tile.hashes) })
+    }
+    for (const write of views) putView(batch, write, this.#head.generation)
+    const head = {
+      size: tree.frontier.size,
+      root: rootOf(tree.frontier, sha256),
+      generation: this.#head.generation,
+    }
+    putHead(batch, head, tree.frontier)
+
+    await this.#write(batch)
+    this.counts.entries += recorded.length
+    this.#tree = tree
+    this.#head = head
+    return { outcome: 'done' }
+  }
+
+  /** Writes rows of a generation that is not in force yet. */
+  async fill(generation: number, views: readonly ViewWrite[]): Promise<void> {
+    invariant(generation !== this.#head.generation, 'only a generation that is not in force is filled')
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    for (const write of views) putView(batch, write, generation)
+    await this.#write(batch)
+  }
+
+  /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
+  async switchTo(generation: number): Promise<void> {
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    const head = { ...this.#head, generation }
+    putHead(batch, head, this.#tree.frontier)
+    await this.#write(batch)
+    this.#head = head
+  }
+
+  /** Deletes every row of a generation that is not in force. */
+  async clear(generation: number): Promise<void> {
+    invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
+    for (const range of keys.ranges.generation(generation)) {
+      for await (const page of this.#store.scan(range))
+        await this.#write({ puts: [], deletes: page.map(([key]) => key) })
+    }
+  }
+
+  /** The raw pairs of the store, for a verification that trusts none of the above. */
+  scan(range: { gte: Uint8Array; lt: Uint8Array }): AsyncGenerator<[Uint8Array, Uint8Array][]> {
+    return this.#store.scan(range)
+  }
+
+  /** Waits until few files are left to compact, so that thousands of short opens do not leave thousands. */
+  settle(): Promise<void> {
+    return this.#store.settle(settleMillisMax)
+  }
+
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+
+  /** The tiles as stored; the last one of level 0 is in memory until it is full. */
+  readonly tiles: TileReader = {
+    tile: (level, index) => {
+      const isPartial = level === 0 && index === Math.floor(this.#tree.frontier.size / tileWidth)
+      if (isPartial) return Buffer.concat(this.#tree.partial)
+      const key = keys.tileKey(level, index)
+      const value = this.#store.get(key)
+      return value === undefined ? undefined : unseal(key, value)
+    },
+  }
+
+  async #write(batch: StoreBatch): Promise<void> {
+    await this.#store.write(batch)
+    this.counts.batches += 1
+    this.counts.puts += batch.puts.length
+  }
+
+  #stored<T>(key: Uint8Array): T | undefined {
+    const value = this.#store.get(key)
+    return value === undefined ? undefined : decode<T>(key, value)
+  }
+
+  /** Leaf hashes of a range, hashed anew from the entries. */
+  #leafHashes(from: number, to: number): Uint8Array[] {
+    return Array.from({ length: to - from }, (_, index) => {
+      const entry = this.entry(from + index)
+      if (entry === undefined) throw missing(from + index)
+      return leafHashOf(entry)
+    })
+  }
+}
+
+const settleMillisMax = 2_000
+
+/** Leaf hash of an entry: SHA-256(0x00 ‖ its RFC 8785 text). */
+export function leafHashOf(entry: Entry): Uint8Array {
+  return leafHash(Buffer.from(JSON.stringify(entry)), sha256)
+}
+
+/** The debug switch: what is stored must read back as exactly the text that was hashed, and that be RFC 8785. */
+function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
+  assertCanonical(entry)
+  invariant(JSON.stringify(decode(key, value)) === text, `entry ${entry.seq} reads back as it was hashed`)
+}

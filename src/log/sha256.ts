@@ -1,0 +1,5 @@
+import { hash } from 'node:crypto'
+import type { HashSync } from '../merkle/hash.ts'
+
+/** SHA-256 by Node, in one call. */
+export const sha256: HashSync = (bytes) => hash('sha256', bytes, 'buffer')

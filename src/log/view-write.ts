@@ -1,0 +1,34 @@
+import type { Row } from '../core/decider.ts'
+import { encode, seal } from './codec.ts'
+import * as keys from './keys.ts'
+import type { StoreBatch } from './store.ts'
+
+/**
+ * A change to something derived from entries, in the same batch as they: the row of a stream, a block of receipts
+ * (undefined deletes it), or how far a reactor has come.
+ */
+export type ViewWrite =
+  | { view: 'row'; key: string; value: Row }
+  | { view: 'receipts'; key: number; value: Uint8Array | undefined }
+  | { view: 'cursor'; key: string; value: number }
+
+export function putView(batch: StoreBatch, write: ViewWrite, generation: number): void {
+  switch (write.view) {
+    case 'row': {
+      const key = keys.rowKey(generation, write.key)
+      batch.puts.push({ key, value: encode(key, write.value) })
+      return
+    }
+    case 'receipts': {
+      const key = keys.receiptsKey(generation, write.key)
+      if (write.value === undefined) batch.deletes.push(key)
+      else batch.puts.push({ key, value: seal(key, write.value) })
+      return
+    }
+    case 'cursor': {
+      const key = keys.cursorKey(write.key)
+      batch.puts.push({ key, value: encode(key, write.value) })
+      return
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import { concatBytes, fromBase64, sameBytes, toBase64 } from './hash.ts'
+import { isKeyName, type Parsed, type Vkey } from './vkey.ts'
+
+/** One signature line: who signed, by name and 4-byte key id, and the signature itself. */
+export type NoteSignature = {
+  readonly name: string
+  readonly keyId: Uint8Array
+  readonly signature: Uint8Array
+}
+
+/** A text, which ends in a newline, and its signatures, in order. Nothing about it is verified yet. */
+export type SignedNote = { readonly text: string; readonly signatures: readonly NoteSignature[] }
+
+/** Ed25519 over bytes with a key that the caller keeps. */
+export type NoteSigner = {
+  readonly name: string
+  readonly keyId: Uint8Array
+  readonly sign: (bytes: Uint8Array) => Uint8Array
+}
+
+/** Whether an Ed25519 signature over a message is this key's, answered at once or later. */
+export type VerifySignature = (
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+) => boolean | Promise<boolean>
+
+/** Bounds of what is read, as in Go's note package. */
+const noteBytesMax = 1_000_000
+const signaturesMax = 100
+
+const keyIdBytes = 4
+const ed25519SignatureBytes = 64
+const signaturePrefix = '\u2014 '
+
+/** The signed form of a text. **Errors** as `formatSignedNote`. */
+export function signNote(text: string, signer: NoteSigner): string {
+  const signature = signer.sign(new TextEncoder().encode(text))
+  return formatSignedNote({ text, signatures: [{ name: signer.name, keyId: signer.keyId, signature }] })
+}
+
+/**
+ * Text, blank line and a line `— name base64(keyId ‖ signature)` each (C2SP signed-note).
+ * **Errors**: RangeError where the note could not be read again.
+ */
+export function formatSignedNote(note: SignedNote): string {
+  const lines = note.signatures.map(({ name, keyId, signature }) => {
+    if (!isKeyName(name)) throw new RangeError(`"${name}" cannot name a key`)
+    if (keyId.length !== keyIdBytes) throw new RangeError(`a key id is ${keyIdBytes} bytes`)
+    return `${signaturePrefix}${name} ${toBase64(concatBytes(keyId, signature))}\n`
+  })
+  const formatted = `${note.text}\n${lines.join('')}`
+  const parsed = parseSignedNote(formatted)
+  if (!parsed.ok) throw new RangeError(`cannot write the note: ${parsed.reason}`)
+  if (parsed.value.text !== note.text) throw new RangeError('the text of the note does not end in a newline')
+  return formatted
+}
+
+/** Reads a signed note as strictly as Go's note package, and base64 only in its canonical form. */
+export function parseSignedNote(note: string): Parsed<SignedNote> {
+  if (note.length > noteBytesMax || new TextEncoder().encode(note).length > noteBytesMax) {
+    return { ok: false, reason: `the note is longer than ${noteBytesMax} bytes` }
+  }
+  if (!isPlainText(note)) return { ok: false, reason: 'the note is not plain text' }
+  // The text may hold blank lines of its own; the last one ends it.
+  const split = note.lastIndexOf('\n\n')
+  if (split < 0) return { ok: false, reason: 'the note has no blank line before its signatures' }
+  const text = note.slice(0, split + 1)
+  const lines = note.slice(split + 2).split('\n')
+  if (lines.pop() !== '' || lines.length === 0) return { ok: false, reason: 'the note does not end in a signature' }
+  if (lines.length > signaturesMax) return { ok: false, reason: 'the note has too many signatures' }
+  const signatures: NoteSignature[] = []
+  for (const line of lines) {
+    const signature = parseSignatureLine(line)
+    if (signature === undefined) return { ok: false, reason: 'a signature line of the note is malformed' }
+    signatures.push(signature)
+  }
+  return { ok: true, value: { text, signatures } }
+}
+
+/**
+ * The text of a note, once the key has verified it. Signatures of other keys are ignored, as are further ones of
+ * the same key; where the first of this key is wrong, the note is refused (C2SP signed-note).
+ */
+export async function verifySignedNote(note: string, key: Vkey, verify: VerifySignature): Promise<Parsed<string>> {
+  const parsed = parseSignedNote(note)
+  if (!parsed.ok) return parsed
+  const { text, signatures } = parsed.value
+  const own = signatures.find(({ name, keyId }) => name === key.name && sameBytes(keyId, key.keyId))
+  if (own === undefined) return { ok: false, reason: `the note carries no signature of ${key.name}` }
+  const isGenuine =
+    own.signature.length === ed25519SignatureBytes &&
+    (await verify(key.publicKey, new TextEncoder().encode(text), own.signature))
+  return isGenuine ? { ok: true, value: text } : { ok: false, reason: `the signature of ${key.name} is wrong` }
+}
+
+/** Whether a text of lines has no control character below U+0020 but newline, and no lone surrogate. */
+export function isPlainText(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 0x20 && code !== 0x0a) return false
+  }
+  return !/\p{Cs}/u.test(text)
+}
+
+function parseSignatureLine(line: string): NoteSignature | undefined {
+  const [name = '', base64 = '', ...more] = line.slice(signaturePrefix.length).split(' ')
+  const bytes = fromBase64(base64)
+  if (!line.startsWith(signaturePrefix) || more.length > 0 || !isKeyName(name)) return undefined
+  if (bytes === undefined || bytes.length <= keyIdBytes) return undefined
+  return { name, keyId: bytes.slice(0, keyIdBytes), signature: bytes.slice(keyIdBytes) }
+}

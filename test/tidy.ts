@@ -1,0 +1,213 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path/posix'
+
+/** Text by path: what the checks run on, so that they run on made-up sources too. */
+export type Sources = ReadonlyMap<string, string>
+
+/** The TypeScript files below a folder, by their path from it; empty where the folder is missing. */
+export function readSources(dir: string): Sources {
+  return new Map(
+    readNames(dir)
+      .filter(isTypeScript)
+      .map((path) => [path, readFileSync(join(dir, path), 'utf8')]),
+  )
+}
+
+/** All files and folders below a folder, by their path from it; empty where the folder is missing. */
+export function readNames(dir: string): string[] {
+  try {
+    return readdirSync(dir, { recursive: true, encoding: 'utf8' }).sort()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
+}
+
+const isTypeScript = (path: string) => path.endsWith('.ts')
+const shared = ['node:', 'zod']
+
+/** The ladder of design.md: a folder imports from lower rungs and itself, and these packages only. */
+const ladder: Record<string, { rung: number; packages: string[] }> = {
+  'errors.ts': { rung: 0, packages: [] },
+  core: { rung: 0, packages: ['zod'] },
+  merkle: { rung: 0, packages: [] },
+  fs: { rung: 1, packages: [...shared, 'yaml', 'write-file-atomic'] },
+  log: { rung: 2, packages: [...shared, 'level', 'classic-level', 'msgpackr'] },
+  views: { rung: 3, packages: shared },
+  ledger: { rung: 4, packages: [...shared, 'nanoid'] },
+  reactors: { rung: 5, packages: [...shared, 'nanoid'] },
+  service: {
+    rung: 6,
+    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', '@hono/zod-openapi', 'pino', 'prom-client'],
+  },
+  cli: { rung: 7, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
+}
+
+/** The package's entries, above the ladder: these import anything, and nothing imports them. */
+const barrels = ['index.ts', 'contract.ts']
+
+/** Imports of one file of `src/` that its place on the ladder does not allow. */
+export function importViolations(path: string, source: string): string[] {
+  const place = placeOf(path)
+  if (!barrels.includes(path) && path !== 'verify.ts' && ladder[place] === undefined) {
+    return [`${path} is on no rung of the ladder`]
+  }
+  const specifiers = importsIn(source)
+  const violations = specifiers.filter((to) => !(isRelative(to) ? mayImportFile : mayImportPackage)(path, to))
+  if (/\bimport\(\s*(?!['"])/.test(withoutComments(source))) violations.push('a computed import()')
+  return violations.map((to) => `${path} must not import ${to}`)
+}
+
+function mayImportFile(path: string, specifier: string): boolean {
+  const target = resolveImport(path, specifier)
+  if (!isTypeScript(target) || target.startsWith('..')) return false
+  if (barrels.includes(path)) return true
+  const [from, to] = [placeOf(path), placeOf(target)]
+  if (path === 'verify.ts') return to === 'merkle'
+  if (from === to)
+    return aggregateOf(path) === aggregateOf(target) || aggregateOf(path) === '' || aggregateOf(target) === ''
+  if (from === 'core') return to === 'errors.ts'
+  return (ladder[to]?.rung ?? Number.POSITIVE_INFINITY) < (ladder[from]?.rung ?? 0)
+}
+
+function mayImportPackage(path: string, specifier: string): boolean {
+  if (barrels.includes(path)) return true
+  const [scopeOrName = '', name] = specifier.split('/')
+  const wanted = specifier.startsWith('node:')
+    ? 'node:'
+    : specifier.startsWith('@')
+      ? `${scopeOrName}/${name}`
+      : scopeOrName
+  return ladder[placeOf(path)]?.packages.includes(wanted) ?? false
+}
+
+/** The folder of the ladder that a path is in, or a file's own name. */
+const placeOf = (path: string) => path.split('/')[0] ?? ''
+
+/** The folder below core/ that a path is in: these never import one another. */
+const aggregateOf = (path: string) => /^core\/([^/]+)\//.exec(path)?.[1] ?? ''
+
+const isRelative = (specifier: string) => specifier.startsWith('.')
+const resolveImport = (path: string, specifier: string) => normalize(join(dirname(path), specifier))
+
+const importPattern =
+  /^\s*(?:import|export)\b(?:[^'"`;]*?\bfrom\b)?\s*['"]([^'"]+)['"]|\b(?:import|require)\(\s*['"]([^'"]+)['"]/gm
+
+/** What a source imports or re-exports: statically, for its types only, by `import()` or by `require()`. */
+export function importsIn(source: string): string[] {
+  return [...withoutComments(source).matchAll(importPattern)].map(([, from, call]) => from ?? call ?? '')
+}
+
+/** One import cycle for each file that closes one, types included. */
+export function importCycles(sources: Sources): string[] {
+  const cycles: string[] = []
+  const done = new Set<string>()
+  const visit = (path: string, trail: string[]) => {
+    if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '))
+    if (trail.includes(path) || done.has(path)) return
+    for (const to of importsIn(sources.get(path) ?? '').filter(isRelative)) {
+      visit(resolveImport(path, to), [...trail, path])
+    }
+    done.add(path)
+  }
+  for (const path of sources.keys()) visit(path, [])
+  return cycles
+}
+
+const linesMax = 250
+
+/** Files that are longer than anyone reads in one go. */
+export function tooLong(path: string, source: string): string[] {
+  const lines = source.trimEnd().split('\n').length
+  return lines > linesMax ? [`${path} has ${lines} lines, of at most ${linesMax}`] : []
+}
+
+/** What no source may contain; `where` and `except` are patterns of the path. */
+const banned: {
+  what: string
+  pattern: RegExp
+  read: (source: string) => string
+  where?: RegExp
+  except?: RegExp
+}[] = [
+  { what: 'Math.random', pattern: /\bMath\.random\b/, read: codeOf },
+  {
+    what: 'the clock',
+    pattern: /\bDate\.now\b|\bperformance\.now\b|\bnew Date\b(?!\s*\(\s*[^)\s])/,
+    read: codeOf,
+    where: /^(?:core|merkle)\//,
+  },
+  { what: 'console', pattern: /\bconsole\./, read: codeOf, except: /^cli\// },
+  { what: 'process.exit()', pattern: /\bprocess\.exit\(/, read: codeOf, except: /^cli\// },
+  { what: 'the type any', pattern: /(?::|\bas)\s*any\b/, read: codeOf },
+  { what: 'an enum', pattern: /^\s*(?:export |declare |const )*enum \w/m, read: codeOf },
+  {
+    what: 'a namespace',
+    pattern: /^\s*(?:export |declare )*(?:namespace|module) [\w.]+\s*\{/m,
+    read: codeOf,
+  },
+  { what: '@ts-ignore', pattern: /@ts-(?:ignore|nocheck)\b/, read: (source) => source },
+  {
+    // Whoever opens LevelDB's LOCK file takes the lock from the process that has it (design.md, section 6).
+    what: "the name of LevelDB's LOCK file",
+    pattern: /(?<![\w.-])LOCK(?=['"`])/,
+    read: withoutComments,
+    except: /^log\/files\.ts$/,
+  },
+]
+
+/** Banned calls, types and names in one file of `src/`. */
+export function bannedIn(path: string, source: string): string[] {
+  return banned
+    .filter(({ where, except }) => (where?.test(path) ?? true) && !except?.test(path))
+    .filter(({ pattern, read }) => pattern.test(read(source)))
+    .map(({ what }) => `${path} must not contain ${what}`)
+}
+
+/** What would let a test file pass without running all its tests, or wait by the clock. */
+export function untidyTest(path: string, source: string): string[] {
+  const code = codeOf(source)
+  const violations: string[] = []
+  if (/\.only\(/.test(code)) violations.push('leaves .only behind')
+  if (/\.skip\(/.test(code)) violations.push('leaves .skip behind')
+  if (/\bsleep\(/.test(code)) violations.push('sleeps; wait for a condition instead')
+  if (!path.endsWith('.test.ts')) return violations.map((violation) => `${path} ${violation}`)
+
+  const suites = [...code.matchAll(/\bconst (\w+) = suite\b/g)].map(([, name = '']) => name)
+  if (/^import \{[^}]*\btest\b[^}]*\} from 'uvu'/m.test(withoutComments(source))) suites.push('test')
+  if (suites.length === 0) violations.push('has no suite of uvu')
+  for (const suite of suites) {
+    const calls = [...code.matchAll(new RegExp(`(?<![\\w.$])${suite}((?:\\.\\w+)*)\\(`, 'g'))]
+    if (calls.at(-1)?.[1] !== '.run') violations.push(`needs ${suite}.run() after the last ${suite}(…)`)
+  }
+  return violations.map((violation) => `${path} ${violation}`)
+}
+
+/** Names of files and folders that are not kebab-case, or say a kind where they should say the thing. */
+export function badNames(paths: string[]): string[] {
+  const kebab = /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+)*$/
+  const kind = /(?:^|-)(?:utils?|helpers?|common|managers?)(?:\.|$)/
+  return paths.filter((path) => path.split('/').some((name) => !kebab.test(name) || kind.test(name)))
+}
+
+const token = new RegExp(
+  [
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*/, // comments
+    /'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/, // strings
+    /`(?:\\[\s\S]|[^`\\])*`/, // templates
+    /(?<=(?:[=(,:!&|?{;[>]|\breturn)\s*)\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*/, // regular expressions
+  ]
+    .map((part) => part.source)
+    .join('|'),
+  'g',
+)
+
+/** The source with its comments blanked. */
+export function withoutComments(source: string): string {
+  return source.replace(token, (text) => (/^\/[*/]/.test(text) ? ' ' : text))
+}
+
+/** The source with comments, strings and regular expressions blanked. Templates stay: they can hold code. */
+export function codeOf(source: string): string {
+  return source.replace(token, (text) => (/^\/[*/]/.test(text) ? ' ' : text.startsWith('`') ? text : "''"))
+}
