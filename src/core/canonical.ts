@@ -18,7 +18,8 @@ export function sorted<T extends Json>(value: T): T
 export function sorted(value: Json): Json {
   if (Array.isArray(value)) return value.map((item) => sorted(item))
   if (value === null || typeof value !== 'object') return value
-  const ordered: Record<string, Json> = {}
+  // Without a prototype, so that a member named __proto__ stays a member.
+  const ordered: Record<string, Json> = Object.create(null)
   for (const key of Object.keys(value).sort()) {
     const member = (value as { [key: string]: Json | undefined })[key]
     if (member !== undefined) ordered[key] = sorted(member)

@@ -1,53 +1,18 @@
-import { aggregateOf, type LedgerCommand } from '../core/aggregates.ts'
 import { isoTime, type Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
-import type { Context, Decision, Refusal } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
-import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import { judgeGuard } from '../core/lock/decide.ts'
-import { streamOf } from '../core/lock/names.ts'
 import type { LockState } from '../core/lock/state.ts'
 import { LockstepError, messageOf } from '../errors.ts'
+import type { Cursors } from '../log/head-row.ts'
 import type { Appended, Log } from '../log/log.ts'
 import type { ViewWrite } from '../log/view-write.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
+import { type Answer, Batch, type Outcome, type Submission, type Turn } from './batch.ts'
 import { Plan } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
-import { earlierAnswer } from './requests.ts'
-import { type Line, type Waiter, Waiters } from './waiters.ts'
-
-/** One command on its way: who asks, under which request key, and whether it waits. */
-export interface Submission {
-  command: LedgerCommand
-  actor: Actor
-  correlationId?: string | undefined
-  expectedSize?: number | undefined
-  request?: { key: string; sha256: string } | undefined
-  /** Wait in line for the lock instead of being refused. */
-  line?: Line | undefined
-}
-
-/** The entries that answer a command: its own, or with `replayed` those of the same request earlier. */
-export interface Outcome {
-  entries: readonly Entry[]
-  replayed: boolean
-}
-
-export interface Item extends Submission {
-  resolve: (outcome: Outcome) => void
-  reject: (error: LockstepError) => void
-}
-
-/** What is decided in order: a command, a waiter that leaves, or a look whether a stream became free. */
-type Turn = { item: Item } | { leave: Waiter; error: LockstepError } | { poke: string }
-
-/** Who is told what once the batch is durable. */
-interface Answer {
-  item: Item
-  tell: () => void
-}
+import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {
   log: Log
@@ -55,8 +20,8 @@ export interface SequencerParts {
   receipts: Receipts
   config: Config
   now: () => Now
-  /** Cursors of the reactors, to ride in the next batch. */
-  cursors: () => ViewWrite[]
+  /** How far the reactors are, to ride in the next batch. */
+  cursors: () => Cursors
   published: (entries: readonly Entry[]) => void
 }
 
@@ -178,23 +143,24 @@ export class Sequencer {
   #append(plan: Plan, entries: Entry[]): Promise<Appended> {
     const { log, receipts, cursors } = this.#parts
     const rowWrites = Array.from(plan.rows, ([key, value]): ViewWrite => ({ view: 'row', key, value }))
-    const writes = [...rowWrites, ...receipts.writesFor(entries), ...cursors()]
-    return log.append({ size: plan.size - entries.length }, plan.recorded, writes)
+    const writes = [...rowWrites, ...receipts.writesFor(entries)]
+    return log.append({ size: plan.size - entries.length }, plan.recorded, writes, cursors())
   }
 
   /** Decides turns in order until a bound of the batch is reached; what it did not reach stays in front. */
   #decideBatch(): { plan: Plan; turns: Turn[]; answers: Answer[] } {
+    const { config, log, receipts } = this.#parts
     const now = this.#parts.now()
     const plan = this.#newPlan(now)
+    const batch = new Batch({ config, log, now, plan, receipts, refusals: this.#refusals, waiters: this.waiters })
     const turns = this.#queue.splice(0, limits.batchEntriesMax)
-    const answers: Answer[] = []
     const until = performance.now() + limits.batchMillisMax
     let decided = 0
     try {
-      while (decided < turns.length && !plan.isFull && (decided === 0 || performance.now() < until)) {
-        const turn = turns[decided]
+      for (const turn of turns) {
+        if (plan.isFull || (decided > 0 && performance.now() >= until)) break
+        batch.decide(turn)
         decided += 1
-        if (turn !== undefined) this.#decideTurn(turn, plan, now, answers)
       }
     } catch (cause) {
       for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
@@ -202,7 +168,7 @@ export class Sequencer {
     }
     const unreached = turns.splice(decided)
     if (unreached.length > 0) this.#queue = [...unreached, ...this.#queue]
-    return { plan, turns, answers }
+    return { plan, turns, answers: batch.answers }
   }
 
   #newPlan(now: Now): Plan {
@@ -218,111 +184,6 @@ export class Sequencer {
       },
       (stream) => rows.get(stream),
     )
-  }
-
-  #decideTurn(turn: Turn, plan: Plan, now: Now, answers: Answer[]): void {
-    if ('poke' in turn) {
-      this.#serveWaiters(turn.poke, plan, now, answers)
-    } else if ('leave' in turn) {
-      const { leave, error } = turn
-      if (this.waiters.remove(leave)) answers.push({ item: leave.item, tell: () => leave.item.reject(error) })
-    } else {
-      this.#decideItem(turn.item, plan, now, answers)
-    }
-  }
-
-  #decideItem(item: Item, plan: Plan, now: Now, answers: Answer[]): void {
-    const earlier = earlierAnswer(item, plan, this.#parts)
-    if (earlier !== undefined) {
-      answers.push({
-        item,
-        tell: () => ('kind' in earlier ? item.reject(errorOf(earlier)) : item.resolve(earlier)),
-      })
-      return
-    }
-    const decision = this.#decide(item, plan, now)
-    if (decision.kind === 'append') {
-      this.#accept(item, decision, plan, now, answers)
-    } else if (decision.kind === 'repeat') {
-      const entry = plan.entry(decision.seq) ?? this.#parts.log.entry(decision.seq)
-      answers.push({
-        item,
-        tell: () => item.resolve({ entries: entry === undefined ? [] : [entry], replayed: true }),
-      })
-    } else if (decision.code === 'LOCK_CONTENTION' && item.line !== undefined && this.waiters.add(item, decision)) {
-      // It stands in line now, and is answered when its turn comes or it leaves.
-    } else {
-      this.#refuse(item, decision, plan, now, answers)
-    }
-  }
-
-  #decide(item: Item, plan: Plan, now: Now): Decision {
-    const { command, actor } = item
-    if (item.expectedSize !== undefined && item.expectedSize !== plan.size)
-      return sizeMismatch(item.expectedSize, plan.size)
-    const aggregate = aggregateOf(command.type)
-    const waiting = Math.max(0, ...aggregate.reads(command).map((stream) => this.waiters.inFrontOf(stream, item.line)))
-    const context: Context = {
-      actor,
-      config: this.#parts.config,
-      guard: this.#judgeGuard(item, plan, now),
-      now,
-      waiting,
-    }
-    const decision = aggregate.decide(command, context, { get: (stream) => plan.row(stream) })
-    if (decision.kind === 'append' && context.guard !== undefined) {
-      throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted over a guard that does not hold`)
-    }
-    return decision
-  }
-
-  #judgeGuard({ command }: Item, plan: Plan, now: Now): Refusal | undefined {
-    if (command.guard === undefined) return undefined
-    const state = plan.row(streamOf(command.guard.name))?.state as LockState | undefined
-    return judgeGuard(command.guard, state, command.type, now)
-  }
-
-  #accept(item: Item, decision: Extract<Decision, { kind: 'append' }>, plan: Plan, now: Now, answers: Answer[]): void {
-    let entries: Entry[]
-    try {
-      entries = plan.add(decision.events, item)
-    } catch (error) {
-      if (!(error instanceof LockstepError) || error.code !== 'LIMIT_EXCEEDED') throw error
-      answers.push({ item, tell: () => item.reject(error) })
-      return
-    }
-    plan.remember(item, entries)
-    const { refusal } = decision
-    const outcome = { entries, replayed: false }
-    answers.push({
-      item,
-      tell: () => (refusal === undefined ? item.resolve(outcome) : item.reject(errorOf(refusal))),
-    })
-    for (const stream of new Set(entries.map((entry) => entry.stream))) this.#serveWaiters(stream, plan, now, answers)
-  }
-
-  #refuse(item: Item, refusal: Refusal, plan: Plan, now: Now, answers: Answer[]): void {
-    const record = refusal.record && this.#refusals.toRecord(refusal.record, item.actor, plan, this.#parts.log, now)
-    if (record !== undefined) plan.add([record], { actor: item.actor, correlationId: item.correlationId })
-    answers.push({ item, tell: () => item.reject(errorOf(refusal)) })
-  }
-
-  /** Gives a lock that became free to the first in its line, in this same batch. */
-  #serveWaiters(stream: string, plan: Plan, now: Now, answers: Answer[]): void {
-    for (let first = this.waiters.first(stream); first !== undefined; first = this.waiters.first(stream)) {
-      const { item } = first
-      const decision = this.#decide(item, plan, now)
-      if (decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION') return
-      if (item.line?.mode === 'turn' && decision.kind === 'append') {
-        // A deliverable's file is claimed before its append, so its waiter is told to come in, and keeps its place.
-        first.isServed = true
-        answers.push({ item, tell: () => item.resolve({ entries: [], replayed: false }) })
-        return
-      }
-      this.waiters.remove(first)
-      if (decision.kind === 'append') this.#accept(item, decision, plan, now, answers)
-      else if (decision.kind === 'refuse') this.#refuse(item, decision, plan, now, answers)
-    }
   }
 
   #fail(cause: unknown): void {
@@ -341,16 +202,6 @@ export class Sequencer {
       hint: 'Open it again; a waiting acquire is retried with the same lock_id.',
     })
   }
-}
-
-function sizeMismatch(expected: number, size: number): Refusal {
-  const message = `the ledger has ${size} entries, not the expected ${expected}`
-  return { kind: 'refuse', code: 'SIZE_MISMATCH', message, details: { expected_size: expected, size } }
-}
-
-/** A refusal as the one class of error that callers catch. */
-export function errorOf({ code, message, details }: Refusal): LockstepError {
-  return new LockstepError(code, message, { details })
 }
 
 function unavailable(cause: unknown, outcome: 'not_applied' | 'unknown'): LockstepError {

@@ -4,7 +4,7 @@ import { limits } from '../core/limits.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
-import type { Item } from './sequencer.ts'
+import type { Item } from './batch.ts'
 
 /**
  * A caller's place in the line for one lock. With `grant` the lock is given in the batch that frees it; with

@@ -6,11 +6,15 @@ import { headKey } from './keys.ts'
 import { sha256 } from './sha256.ts'
 import type { Store, StoreBatch } from './store.ts'
 
-/** Number of entries, their root, and which generation of the views is in force. */
+/** How far each reactor has come, by its name. */
+export type Cursors = Record<string, number>
+
+/** Number of entries, their root, which generation of the views is in force, and the reactors' cursors. */
 export interface Head {
-  size: number
-  root: Uint8Array
+  cursors: Cursors
   generation: number
+  root: Uint8Array
+  size: number
 }
 
 /** The row that every batch writes: the head, and the frontier to append to. */
@@ -20,12 +24,7 @@ interface StoredHead extends Head {
 
 /** Adds the head row to a batch. */
 export function putHead(batch: StoreBatch, head: Head, frontier: Frontier): void {
-  const stored: StoredHead = {
-    frontier: Buffer.concat(frontier.hashes),
-    generation: head.generation,
-    root: head.root,
-    size: head.size,
-  }
+  const stored: StoredHead = { ...head, frontier: Buffer.concat(frontier.hashes) }
   batch.puts.push({ key: headKey, value: encode(headKey, stored) })
 }
 
@@ -33,10 +32,10 @@ export function putHead(batch: StoreBatch, head: Head, frontier: Frontier): void
 export function readHead(store: Store): { head: Head; frontier: Frontier } {
   const value = store.get(headKey)
   if (value === undefined) throw corrupt('the head row is missing')
-  const { frontier: bytes, generation, root, size } = decode<StoredHead>(headKey, value)
-  const frontier = parseFrontier(size, bytes)
-  if (!sameBytes(rootOf(frontier, sha256), root)) throw corrupt('the head row’s root is not that of its frontier')
-  return { head: { generation, root, size }, frontier }
+  const { frontier: bytes, ...head } = decode<StoredHead>(headKey, value)
+  const frontier = parseFrontier(head.size, bytes)
+  if (!sameBytes(rootOf(frontier, sha256), head.root)) throw corrupt('the head row’s root is not that of its frontier')
+  return { head, frontier }
 }
 
 function parseFrontier(size: number, bytes: Uint8Array): Frontier {

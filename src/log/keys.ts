@@ -3,7 +3,6 @@
  * keys carry a generation byte, so that a rebuild fills a new generation and one batch switches to it.
  */
 const prefix = {
-  cursor: 0x63,
   entry: 0x65,
   head: 0x68,
   receipts: 0x69,
@@ -35,11 +34,6 @@ export function rowKey(generation: number, stream: string): Buffer {
   key[1] = generation
   key.write(stream, 2)
   return key
-}
-
-/** How far a reactor has read. */
-export function cursorKey(reactor: string): Buffer {
-  return Buffer.concat([Buffer.of(prefix.cursor), Buffer.from(reactor)])
 }
 
 export function streamOfRowKey(key: Uint8Array): string {

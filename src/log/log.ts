@@ -5,10 +5,10 @@ import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
-import { emptyTree, growTree, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
+import { emptyTree, growTree, readerOf, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
 import { decode, encode, formatVersion, seal, unseal } from './codec.ts'
 import { corrupt, missing } from './corrupt.ts'
-import { type Head, putHead, readHead } from './head-row.ts'
+import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
 import { sha256 } from './sha256.ts'
 import type { Store, StoreBatch } from './store.ts'
@@ -59,7 +59,11 @@ export class Log {
       puts: [{ key: keys.metaKey, value: encode(keys.metaKey, whole) }],
       deletes: [],
     }
-    putHead(batch, { size: 0, root: rootOf(emptyTree.frontier, sha256), generation: 1 }, emptyTree.frontier)
+    putHead(
+      batch,
+      { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 },
+      emptyTree.frontier,
+    )
     await store.write(batch)
     return new Log(store, whole, selfCheck)
   }
@@ -138,7 +142,7 @@ export class Log {
 
   /** The seq a reactor goes on from. */
   cursor(reactor: string): number {
-    return this.#stored<number>(keys.cursorKey(reactor)) ?? 0
+    return this.#head.cursors[reactor] ?? 0
   }
 
   /**
@@ -150,6 +154,7 @@ export class Log {
     expected: { size: number },
     recorded: readonly Recorded[],
     views: readonly ViewWrite[],
+    cursors: Cursors,
   ): Promise<Appended> {
     if (expected.size !== this.#head.size) return { outcome: 'moved', head: this.#head }
     const batch: StoreBatch = { puts: [], deletes: [] }
@@ -161,18 +166,15 @@ export class Log {
       batch.puts.push({ key, value })
       leaves.push(leafHash(Buffer.from(text), sha256))
     }
-    const { tree, tiles } = growTree(this.#tree, leaves, this.tiles, sha256)
+    const { tree, tiles } = growTree(this.#tree, leaves, this.#storedTiles, sha256)
     for (const tile of tiles) {
       const key = keys.tileKey(tile.level, tile.index)
       batch.puts.push({ key, value: seal(key, tile.hashes) })
     }
     for (const write of views) putView(batch, write, this.#head.generation)
-    const head = {
-      size: tree.frontier.size,
-      root: rootOf(tree.frontier, sha256),
-      generation: this.#head.generation,
-    }
-    putHead(batch, head, tree.frontier)
+    const { frontier } = tree
+    const head = { ...this.#head, cursors, root: rootOf(frontier, sha256), size: frontier.size }
+    putHead(batch, head, frontier)
 
     await this.#write(batch)
     this.counts.entries += recorded.length
@@ -221,11 +223,13 @@ export class Log {
     return this.#store.close()
   }
 
-  /** The tiles as stored; the last one of level 0 is in memory until it is full. */
-  readonly tiles: TileReader = {
+  /** The tiles, the last one of level 0 from memory. */
+  get tiles(): TileReader {
+    return readerOf(this.#tree, this.#storedTiles)
+  }
+
+  readonly #storedTiles: TileReader = {
     tile: (level, index) => {
-      const isPartial = level === 0 && index === Math.floor(this.#tree.frontier.size / tileWidth)
-      if (isPartial) return Buffer.concat(this.#tree.partial)
       const key = keys.tileKey(level, index)
       const value = this.#store.get(key)
       return value === undefined ? undefined : unseal(key, value)

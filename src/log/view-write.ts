@@ -4,13 +4,12 @@ import * as keys from './keys.ts'
 import type { StoreBatch } from './store.ts'
 
 /**
- * A change to something derived from entries, in the same batch as they: the row of a stream, a block of receipts
- * (undefined deletes it), or how far a reactor has come.
+ * A change to something derived from entries, in the same batch as they: the row of a stream, or a block of
+ * receipts (undefined deletes it).
  */
 export type ViewWrite =
   | { view: 'row'; key: string; value: Row }
   | { view: 'receipts'; key: number; value: Uint8Array | undefined }
-  | { view: 'cursor'; key: string; value: number }
 
 export function putView(batch: StoreBatch, write: ViewWrite, generation: number): void {
   switch (write.view) {
@@ -23,11 +22,6 @@ export function putView(batch: StoreBatch, write: ViewWrite, generation: number)
       const key = keys.receiptsKey(generation, write.key)
       if (write.value === undefined) batch.deletes.push(key)
       else batch.puts.push({ key, value: seal(key, write.value) })
-      return
-    }
-    case 'cursor': {
-      const key = keys.cursorKey(write.key)
-      batch.puts.push({ key, value: encode(key, write.value) })
       return
     }
   }

@@ -33,7 +33,7 @@ export async function parseVkey(line: string, hash: Hash): Promise<Parsed<Vkey>>
   // The base64 may hold a plus of its own; the name may not.
   const typed = fromBase64(rest.join('+'))
   const keyId = fromHex(idText)
-  if (!isKeyName(name) || keyId?.length !== keyIdBytes || typed === undefined) {
+  if (!isKeyName(name) || keyId?.length !== keyIdBytes || typed === undefined || typed.length === 0) {
     return { ok: false, reason: 'the key is not of the form name+id+base64' }
   }
   const publicKey = typed.slice(1)

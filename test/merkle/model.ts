@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import type { ConsistencyClaim, InclusionClaim } from '../../src/merkle/proofs.ts'
 import type { Tile, TileReader } from '../../src/merkle/tiles.ts'
 
 // What the tests hold src/merkle to: RFC 6962's recursive definitions, written down as they stand there, over
 // nothing of src but types.
 
 /** SHA-256 by Node. */
-export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
+export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
 
 /** SHA-256 by WebCrypto, as a browser has it. */
 export const sha256Later = async (bytes: Uint8Array): Promise<Uint8Array> =>
@@ -81,6 +82,18 @@ export function subproofOf(from: number, begin: number, end: number, whole: bool
     : [...subproofOf(from, split, end, false, root), root(begin, split)]
 }
 
+/** The true claim that a leaf stands in the tree of a size. */
+export function inclusionOf(seq: number, size: number, root: RangeRoot): InclusionClaim {
+  return { leafHash: root(seq, seq + 1), seq, size, proof: pathOf(seq, 0, size, root), root: root(0, size) }
+}
+
+/** The true claim that the tree of a size begins with that of another. */
+export function consistencyOf(from: number, to: number, root: RangeRoot): ConsistencyClaim {
+  const rootAt = (size: number) => (size === 0 ? sha256(new Uint8Array(0)) : root(0, size))
+  const proof = from === 0 ? [] : subproofOf(from, 0, to, true, root)
+  return { from, fromRoot: rootAt(from), to, toRoot: rootAt(to), proof }
+}
+
 /** All tiles of a tree, by the definition of C2SP tlog-tiles; each is put together once. */
 export function tilesOf(size: number, root: RangeRoot): TileReader {
   const known = new Map<string, Uint8Array>()
@@ -143,7 +156,7 @@ export type Rfc6962 = {
 }
 
 function nodeOf(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return createHash('sha256').update('\x01').update(left).update(right).digest()
+  return sha256(Buffer.concat([Buffer.of(1), left, right]))
 }
 
 /** The largest power of two below n. */

@@ -1,0 +1,44 @@
+import { type HeadFile, readHeadFile, writeHeadFile } from './head-file.ts'
+
+const refreshMillis = 1_000
+
+/**
+ * Keeps `.lockstep/head` up to date off the hot path: at most once a second while entries come, and at close. A
+ * failure is kept and thrown at close, since a stale head only dates back what a rollback is measured against.
+ */
+export class HeadKeeper {
+  readonly #path: string
+  readonly #head: () => HeadFile
+  #timer: NodeJS.Timeout | undefined
+  #writing: Promise<void> = Promise.resolve()
+  #failure: unknown
+
+  constructor(path: string, head: () => HeadFile) {
+    this.#path = path
+    this.#head = head
+  }
+
+  /** Something was appended. */
+  touch(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      this.#writing = this.#write()
+    }, refreshMillis).unref()
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#writing
+    this.#failure = undefined
+    const { root, size } = this.#head()
+    const kept = readHeadFile(this.#path)
+    if (kept?.size !== size || kept.root !== root) await this.#write()
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  async #write(): Promise<void> {
+    await writeHeadFile(this.#path, this.#head()).catch((error: unknown) => {
+      this.#failure = error
+    })
+  }
+}

@@ -1,0 +1,46 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { LockstepError } from '../errors.ts'
+import { fileError } from './durable.ts'
+
+/** The ledger's Ed25519 key: what signs its checkpoints. It never leaves this module but as signatures. */
+export interface SigningKey {
+  /** 32 raw bytes. */
+  publicKey: Uint8Array
+  sign(message: Uint8Array): Uint8Array
+}
+
+/** Makes a key at init, readable by its owner alone. */
+export function createKey(path: string): SigningKey {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  writeFileSync(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
+  return signingKey(privateKey)
+}
+
+/** Errors: FILE_DENIED where others can read the key, LEDGER_CORRUPT where it is none. */
+export function readKey(path: string): SigningKey {
+  let pem: string
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) {
+      throw new LockstepError('FILE_DENIED', `${path} can be read by others; it signs for the ledger`, {
+        hint: `Run "chmod 600 ${path}". If others may have read it, make a new ledger.`,
+      })
+    }
+    pem = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw fileError(error, `reading the key ${path}`)
+  }
+  try {
+    return signingKey(createPrivateKey(pem))
+  } catch (cause) {
+    throw new LockstepError('LEDGER_CORRUPT', `${path} is not an Ed25519 key`, { cause })
+  }
+}
+
+function signingKey(privateKey: KeyObject): SigningKey {
+  const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
+  return {
+    publicKey: Buffer.from(x ?? '', 'base64url'),
+    sign: (message) => sign(null, message, privateKey),
+  }
+}

@@ -1,0 +1,202 @@
+import { constants } from 'node:fs'
+import { type FileHandle, link, lstat, open, readdir, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { limits } from '../core/limits.ts'
+import { type LockFile, lockFileName, parseLockFile } from '../core/lock/lock-file.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError, syncFolder } from './durable.ts'
+
+/**
+ * The file steps of a deliverable lock (locks.md). They are safe among processes of one ledger because only the
+ * one that has it open takes them, one at a time per folder. A tool that does not share the ledger is detected,
+ * not excluded: against one that recovers by unlinking, no protocol of files is safe.
+ */
+
+/** What stands at a path, as precisely as later steps compare it. `content` is undefined where it is unreadable. */
+export interface Seen {
+  ino: bigint
+  size: bigint
+  mtimeNs: bigint
+  text: string
+  content: LockFile | undefined
+}
+
+/** The file at a path, or undefined if there is none. Errors: LOCK_PLACEMENT where it is no plain file, FILE_DENIED. */
+export async function inspect(path: string): Promise<Seen | undefined> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const stat = await handle.stat({ bigint: true })
+    if (!stat.isFile()) throw notPlain(path)
+    const { ino, mtimeNs, size } = stat
+    if (size > BigInt(limits.lockFileBytes)) return { ino, mtimeNs, size, text: '', content: undefined }
+    const text = await handle.readFile('utf8')
+    return { ino, mtimeNs, size, text, content: parseLockFile(text) }
+  } catch (error) {
+    const code = systemCodeOf(error)
+    if (code === 'ENOENT') return undefined
+    if (code === 'ELOOP' || code === 'ENXIO') throw notPlain(path)
+    throw fileError(error, `reading ${path}`)
+  } finally {
+    await handle?.close()
+  }
+}
+
+/**
+ * Puts a new lock file in place, if none is there: written and synced beside, linked, won iff the temporary now
+ * has two links and the lock its inode, whatever link() said. Returns its inode, or undefined if another is there.
+ * Errors: LINK_UNSUPPORTED, FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED.
+ */
+export async function claim(folder: string, lockRef: string, text: string): Promise<bigint | undefined> {
+  const temporary = join(folder, `${lockFileName}.${lockRef}.tmp`)
+  const lock = join(folder, lockFileName)
+  try {
+    await unlinkIfThere(temporary)
+    await writeNew(temporary, text)
+    const refusal = await link(temporary, lock).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    const code = systemCodeOf(refusal)
+    if (
+      code === 'ENOTSUP' ||
+      code === 'EOPNOTSUPP' ||
+      code === 'ENOSYS' ||
+      (code === 'EPERM' && !(await exists(lock)))
+    ) {
+      throw new LockstepError('LINK_UNSUPPORTED', `the file system of ${folder} has no hard links`, {
+        hint: 'Lock something on another file system, or use a resource lock. "lockstep doctor" checks this.',
+        cause: refusal,
+      })
+    }
+    if (refusal !== undefined && code !== 'EEXIST') throw refusal
+    const mine = await lstat(temporary, { bigint: true })
+    const theirs = await lstat(lock, { bigint: true }).catch(() => undefined)
+    if (mine.nlink !== 2n || theirs?.ino !== mine.ino) return undefined
+    return mine.ino
+  } catch (error) {
+    throw fileError(error, `claiming ${lock}`)
+  } finally {
+    await unlinkIfThere(temporary).catch(() => {})
+    syncFolder(folder)
+  }
+}
+
+/** What became of taking a file away: gone, not there any more, or two files claim the place. */
+export type Removal =
+  | { outcome: 'aside'; aside: string }
+  | { outcome: 'absent' }
+  | { outcome: 'changed' }
+  | { outcome: 'conflict'; aside: string; asideText: string; foundText: string }
+
+/**
+ * Takes the judged file out of its place: renamed aside, compared with what was judged, and kept aside for the
+ * caller to drop once the log says so. Another file than the judged one is put back; if a third stands there by
+ * then, both are kept and it is a conflict.
+ */
+export async function setAside(folder: string, judged: Seen, nonce: string): Promise<Removal> {
+  const lock = join(folder, lockFileName)
+  const aside = join(folder, `${lockFileName}.aside.${nonce}`)
+  try {
+    await rename(lock, aside)
+    const seen = await inspect(aside)
+    if (seen !== undefined && isSame(seen, judged)) return { outcome: 'aside', aside }
+    await link(aside, lock)
+    await unlink(aside)
+    return { outcome: 'changed' }
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return { outcome: 'absent' }
+    if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `moving ${lock} aside`)
+    const [asideText = '', foundText = ''] = [(await inspect(aside))?.text, (await inspect(lock))?.text]
+    return { outcome: 'conflict', aside, asideText, foundText }
+  } finally {
+    syncFolder(folder)
+  }
+}
+
+/** Drops a file that was set aside. */
+export async function dropAside(aside: string): Promise<void> {
+  await unlinkIfThere(aside).catch((error: unknown) => {
+    throw fileError(error, `removing ${aside}`)
+  })
+}
+
+/** Puts a file that was set aside back, if its place is free. */
+export async function putBack(folder: string, aside: string): Promise<void> {
+  try {
+    await link(aside, join(folder, lockFileName))
+    await unlink(aside)
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `putting ${aside} back`)
+  }
+}
+
+/** Rewrites a lock file in place: one write of the same length, on a descriptor whose inode is the judged one's. */
+export async function rewrite(path: string, judged: Seen, text: string): Promise<boolean> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW)
+    const { ino, size } = await handle.stat({ bigint: true })
+    const bytes = Buffer.from(text)
+    if (ino !== judged.ino || size !== BigInt(bytes.length)) return false
+    await handle.write(bytes, 0, bytes.length, 0)
+    await handle.sync()
+    return (await lstat(path, { bigint: true })).ino === ino
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false
+    throw fileError(error, `renewing ${path}`)
+  } finally {
+    await handle?.close()
+  }
+}
+
+/** Whether the file at a path still is the one with this inode. */
+export async function isStill(path: string, ino: bigint): Promise<boolean> {
+  const stat = await lstat(path, { bigint: true }).catch(() => undefined)
+  return stat?.ino === ino
+}
+
+/** What a crash may have left beside the lock file: temporaries to delete, asides to judge. */
+export async function debrisIn(folder: string): Promise<{ temporaries: string[]; asides: string[] }> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw fileError(error, `reading ${folder}`)
+  })
+  const paths = (pattern: RegExp) => names.filter((name) => pattern.test(name)).map((name) => join(folder, name))
+  return { temporaries: paths(/^\.lock\.[0-9a-f]{16}\.tmp$/), asides: paths(/^\.lock\.aside\.[A-Za-z0-9_-]+$/) }
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  const handle = await open(
+    path,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    0o644,
+  )
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function isSame(seen: Seen, judged: Seen): boolean {
+  return (
+    seen.ino === judged.ino && seen.size === judged.size && seen.mtimeNs === judged.mtimeNs && seen.text === judged.text
+  )
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (systemCodeOf(error) !== 'ENOENT') throw error
+  })
+}
+
+function notPlain(path: string): LockstepError {
+  return new LockstepError('LOCK_PLACEMENT', `${path} is not a plain file`, {
+    hint: 'A symbolic link, folder or device in the lock’s place is never followed; remove it by hand.',
+  })
+}

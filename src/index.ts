@@ -1,0 +1,8 @@
+export type { Entry } from './core/entry.ts'
+export type { Actor } from './core/ids.ts'
+export { type Code, codes, LockstepError } from './errors.ts'
+export type { Lease } from './ledger/lease.ts'
+export type { Ledger, TreeHead } from './ledger/ledger.ts'
+export type { LockStatus } from './ledger/lock-status.ts'
+export type { Released } from './ledger/locks.ts'
+export { type OpenLedgerOptions, openLedger } from './open.ts'

@@ -1,0 +1,203 @@
+import { aggregateOf, type LedgerCommand } from '../core/aggregates.ts'
+import type { Now } from '../core/clock.ts'
+import type { Config } from '../core/config.ts'
+import type { Context, Decision, Refusal } from '../core/decider.ts'
+import type { Entry } from '../core/entry.ts'
+import type { Actor } from '../core/ids.ts'
+import { judgeGuard } from '../core/lock/decide.ts'
+import { streamOf } from '../core/lock/names.ts'
+import type { LockState } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import type { Log } from '../log/log.ts'
+import type { Receipts } from '../views/receipts.ts'
+import type { Plan } from './plan.ts'
+import type { RefusalMemory } from './refusals.ts'
+import { earlierAnswer } from './requests.ts'
+import type { Line, Waiter, Waiters } from './waiters.ts'
+
+/** One command on its way: who asks, under which request key, and whether it waits. */
+export interface Submission {
+  command: LedgerCommand
+  actor: Actor
+  correlationId?: string | undefined
+  expectedSize?: number | undefined
+  request?: { key: string; sha256: string } | undefined
+  /** Wait in this line for the lock instead of being refused. */
+  line?: Line | undefined
+  /** The place in line from which the caller was called in. */
+  calledFrom?: Line | undefined
+}
+
+/** The entries that answer a command: its own, or with `replayed` those of the same request earlier. */
+export interface Outcome {
+  entries: readonly Entry[]
+  replayed: boolean
+}
+
+export interface Item extends Submission {
+  resolve: (outcome: Outcome) => void
+  reject: (error: LockstepError) => void
+}
+
+/** What is decided in order: a command, a waiter that leaves, or a look whether a stream became free. */
+export type Turn = { item: Item } | { leave: Waiter; error: LockstepError } | { poke: string }
+
+/** Who is told what once the batch is durable. */
+export interface Answer {
+  item: Item
+  tell: () => void
+}
+
+interface BatchParts {
+  config: Config
+  log: Log
+  now: Now
+  plan: Plan
+  receipts: Receipts
+  refusals: RefusalMemory
+  waiters: Waiters
+}
+
+/**
+ * Decides the turns of one batch, in order, each over published rows plus what the batch already changed. It
+ * appends nothing and tells nobody: the plan and the answers are for the sequencer, once the batch is durable.
+ */
+export class Batch {
+  readonly answers: Answer[] = []
+  readonly #parts: BatchParts
+
+  constructor(parts: BatchParts) {
+    this.#parts = parts
+  }
+
+  decide(turn: Turn): void {
+    if ('poke' in turn) {
+      this.#serveWaiters(turn.poke)
+    } else if ('leave' in turn) {
+      const { leave, error } = turn
+      if (this.#parts.waiters.remove(leave)) this.#reject(leave.item, error)
+    } else {
+      this.#decideItem(turn.item)
+    }
+  }
+
+  #decideItem(item: Item): void {
+    const { log, plan, waiters } = this.#parts
+    const earlier = earlierAnswer(item, plan, this.#parts)
+    if (earlier !== undefined) {
+      if ('kind' in earlier) this.#reject(item, errorOf(earlier))
+      else this.#resolve(item, earlier)
+      return
+    }
+    if (item.line?.mode === 'turn') {
+      this.#joinLine(item)
+      return
+    }
+    const decision = this.#decisionOn(item)
+    if (decision.kind === 'append') {
+      this.#accept(item, decision)
+    } else if (decision.kind === 'repeat') {
+      const entry = plan.entry(decision.seq) ?? log.entry(decision.seq)
+      this.#resolve(item, { entries: entry === undefined ? [] : [entry], replayed: true })
+    } else {
+      const waits = decision.code === 'LOCK_CONTENTION' && waiters.add(item, decision)
+      // Who waits is answered when its turn comes or it leaves.
+      if (!waits) this.#refuse(item, decision)
+    }
+  }
+
+  /** Puts a caller in line who is to be called in, and calls it in at once if the lock can be had. */
+  #joinLine(item: Item): void {
+    const refusal: Refusal = { kind: 'refuse', code: 'LOCK_CONTENTION', message: 'the lock is held', details: {} }
+    if (!this.#parts.waiters.add(item, refusal)) {
+      this.#reject(item, new LockstepError('QUEUE_FULL', 'too many callers wait for locks'))
+    } else if (item.command.type === 'lock.acquire') {
+      this.#serveWaiters(streamOf(item.command.name))
+    }
+  }
+
+  #decisionOn(item: Item): Decision {
+    const { config, now, plan, waiters } = this.#parts
+    const { actor, command, expectedSize } = item
+    if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
+    const aggregate = aggregateOf(command.type)
+    const place = item.line ?? item.calledFrom
+    const waiting = Math.max(0, ...aggregate.reads(command).map((stream) => waiters.inFrontOf(stream, place)))
+    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, waiting }
+    const decision = aggregate.decide(command, context, { get: (stream) => plan.row(stream) })
+    if (decision.kind === 'append' && context.guard !== undefined) {
+      throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted over a guard that does not hold`)
+    }
+    return decision
+  }
+
+  #judgeGuard({ command }: Item): Refusal | undefined {
+    if (command.guard === undefined) return undefined
+    const state = this.#parts.plan.row(streamOf(command.guard.name))?.state as LockState | undefined
+    return judgeGuard(command.guard, state, command.type, this.#parts.now)
+  }
+
+  #accept(item: Item, { events, refusal }: Extract<Decision, { kind: 'append' }>): void {
+    const { plan } = this.#parts
+    let entries: Entry[]
+    try {
+      entries = plan.add(events, item)
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code !== 'LIMIT_EXCEEDED') throw error
+      this.#reject(item, error)
+      return
+    }
+    plan.remember(item, entries)
+    if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
+    else this.#reject(item, errorOf(refusal))
+    for (const stream of new Set(entries.map((entry) => entry.stream))) this.#serveWaiters(stream)
+  }
+
+  #refuse(item: Item, refusal: Refusal): void {
+    const { log, now, plan, refusals } = this.#parts
+    const record = refusal.record && refusals.toRecord(refusal.record, item.actor, plan, log, now)
+    if (record !== undefined) plan.add([record], { actor: item.actor, correlationId: item.correlationId })
+    this.#reject(item, errorOf(refusal))
+  }
+
+  /** Gives a lock that became free to the first in its line, in this same batch. */
+  #serveWaiters(stream: string): void {
+    const { waiters } = this.#parts
+    for (let first = waiters.first(stream); first !== undefined; first = waiters.first(stream)) {
+      const { item } = first
+      const decision = this.#decisionOn(item)
+      if (decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION') {
+        first.refusal = decision
+        return
+      }
+      if (item.line?.mode === 'turn') {
+        // A deliverable's file is claimed before its append, so its waiter is called in, and keeps its place.
+        first.isServed = true
+        this.#resolve(item, { entries: [], replayed: false })
+        return
+      }
+      waiters.remove(first)
+      if (decision.kind === 'append') this.#accept(item, decision)
+      else if (decision.kind === 'refuse') this.#refuse(item, decision)
+      else this.#resolve(item, { entries: [], replayed: true })
+    }
+  }
+
+  #resolve(item: Item, outcome: Outcome): void {
+    this.answers.push({ item, tell: () => item.resolve(outcome) })
+  }
+
+  #reject(item: Item, error: LockstepError): void {
+    this.answers.push({ item, tell: () => item.reject(error) })
+  }
+}
+
+function sizeMismatch(expected: number, size: number): Refusal {
+  const message = `the ledger has ${size} entries, not the expected ${expected}`
+  return { kind: 'refuse', code: 'SIZE_MISMATCH', message, details: { expected_size: expected, size } }
+}
+
+/** A refusal as the one class of error that callers catch. */
+export function errorOf({ code, message, details }: Refusal): LockstepError {
+  return new LockstepError(code, message, { details })
+}

@@ -1,0 +1,59 @@
+import { hash } from 'node:crypto'
+import type { LedgerCommand } from '../core/aggregates.ts'
+import { canonicalText, type Json } from '../core/canonical.ts'
+import type { Now } from '../core/clock.ts'
+import type { Config } from '../core/config.ts'
+import type { Actor } from '../core/ids.ts'
+import type { Layout } from '../fs/layout.ts'
+import type { Log } from '../log/log.ts'
+import type { Receipts } from '../views/receipts.ts'
+import type { Rows } from '../views/rows.ts'
+import type { Outcome, Submission } from './batch.ts'
+import type { Line, Waiters } from './waiters.ts'
+
+/** What the parts of the API share: the open ledger without its surface. */
+export interface Core {
+  actor: Actor
+  config: Config
+  layout: Layout
+  log: Log
+  now: () => Now
+  receipts: Receipts
+  rows: Rows
+  submit: (submission: Submission) => Promise<Outcome>
+  waiters: Waiters
+  poke: (stream: string) => void
+  newLockId: () => string
+  /** Resolves when the files that the published entries imply are written, or could not be for now. */
+  filesDrained: () => Promise<'current' | 'pending'>
+}
+
+/** What may go with any command. */
+export interface SubmitOptions {
+  actor?: Actor | undefined
+  correlationId?: string | undefined
+  expectedSize?: number | undefined
+  line?: Line | undefined
+  calledFrom?: Line | undefined
+  request?: { key: string; content: Json } | undefined
+}
+
+/** Enqueues a command for the caller, or for another actor it speaks for. */
+export function submit(core: Core, command: LedgerCommand, options: SubmitOptions = {}): Promise<Outcome> {
+  const { actor = core.actor, request, ...place } = options
+  return core.submit({
+    command,
+    actor,
+    ...place,
+    request: request && { key: request.key, sha256: sha256Hex(canonicalText(request.content)) },
+  })
+}
+
+/** First 16 hex digits of the SHA-256 of a lock_id: what may be shown of it. */
+export function lockRefOf(lockId: string): string {
+  return sha256Hex(lockId).slice(0, 16)
+}
+
+export function sha256Hex(text: string): string {
+  return hash('sha256', text, 'hex')
+}

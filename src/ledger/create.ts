@@ -1,0 +1,124 @@
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { customAlphabet } from 'nanoid'
+import { defaultConfig } from '../core/config.ts'
+import { type Actor, originSchema } from '../core/ids.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError, syncFolder } from '../fs/durable.ts'
+import { createKey } from '../fs/key-file.ts'
+import { findRoot, homeName, realFolder } from '../fs/layout.ts'
+import { now } from '../fs/process.ts'
+import { formatVersion } from '../log/codec.ts'
+import { Log } from '../log/log.ts'
+import { sha256 } from '../log/sha256.ts'
+import { openStore } from '../log/store.ts'
+import { formatVkey } from '../merkle/vkey.ts'
+import { Receipts } from '../views/receipts.ts'
+import { Rows } from '../views/rows.ts'
+import { Sequencer } from './sequencer.ts'
+
+export interface CreateOptions {
+  dir: string
+  actor: Actor
+  /** Name of the ledger's key; `lockstep.local/<ledger_id>` unless given. */
+  origin?: string | undefined
+  /** Allow a ledger inside or above another. */
+  nested?: boolean | undefined
+}
+
+const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
+const foldersLookedAtMax = 20_000
+
+/**
+ * Makes a ledger: key, configuration, database and entry 0, built beside and put in place by one rename, so that a
+ * crash leaves none or a whole one. Errors: LEDGER_EXISTS, INVALID_INPUT, FILE_DENIED.
+ */
+export async function createLedger({ dir, actor, origin, nested = false }: CreateOptions): Promise<void> {
+  const root = realFolder(dir)
+  refuseOverlap(root, nested)
+  const ledgerId = newLedgerId()
+  const name = originSchema.parse(origin ?? `lockstep.local/${ledgerId}`)
+  const building = join(root, `${homeName}-init-${ledgerId}`)
+  try {
+    mkdirSync(building, { mode: 0o700 })
+    chmodSync(building, 0o700)
+    await build(building, { actor, ledgerId, origin: name })
+    renameSync(building, join(root, homeName))
+    syncFolder(root)
+  } catch (error) {
+    rmSync(building, { recursive: true, force: true })
+    if (['ENOTEMPTY', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw exists(root)
+    throw fileError(error, `creating a ledger in ${root}`)
+  }
+}
+
+async function build(home: string, { actor, ledgerId, origin }: { actor: Actor; ledgerId: string; origin: string }) {
+  const key = createKey(join(home, 'key'))
+  const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
+  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644 })
+  const config = { release_authority: defaultConfig.release_authority, operators: [userInfo().username] }
+  writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 })
+  for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
+
+  const ledger = join(home, 'ledger')
+  const log = await Log.create(await openStore(ledger, { create: true }), { ledger_id: ledgerId, origin })
+  const sequencer = new Sequencer({
+    log,
+    rows: new Rows(log),
+    receipts: new Receipts(log),
+    config: defaultConfig,
+    now,
+    cursors: () => ({}),
+    published: () => {},
+  })
+  const data = { format: formatVersion, ledger_id: ledgerId, origin, vkey }
+  await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
+  await sequencer.close()
+  await log.close()
+  for (const folder of [ledger, home]) syncFolder(folder)
+}
+
+/** One ledger governs a folder: none may be above, here or below, unless asked for. */
+function refuseOverlap(root: string, nested: boolean): void {
+  const above = findRoot(root)
+  if (above === root) throw exists(root)
+  if (nested) return
+  const other = above ?? findBelow(root)
+  if (other === undefined) return
+  throw new LockstepError(
+    'LEDGER_EXISTS',
+    `${other} has a ledger, ${above === undefined ? 'below' : 'above'} ${root}`,
+    {
+      details: { dir: root, other },
+      hint: 'The innermost ledger governs a folder. If that is what you want, say --nested.',
+    },
+  )
+}
+
+function exists(root: string): LockstepError {
+  return new LockstepError('LEDGER_EXISTS', `${root} has a ledger already`, { details: { dir: root } })
+}
+
+/** The first ledger below a folder, breadth first, a bounded number of folders far. */
+function findBelow(root: string): string | undefined {
+  const folders = [root]
+  for (let at = 0; at < folders.length && at < foldersLookedAtMax; at += 1) {
+    for (const name of subfoldersOf(folders[at] ?? '')) {
+      if (name === homeName) return folders[at]
+      if (name !== '.git' && name !== 'node_modules' && !name.startsWith(`${homeName}-init-`)) {
+        folders.push(join(folders[at] ?? '', name))
+      }
+    }
+  }
+  return undefined
+}
+
+function subfoldersOf(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  } catch {
+    return []
+  }
+}

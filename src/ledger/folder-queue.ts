@@ -1,0 +1,53 @@
+import { limits } from '../core/limits.ts'
+import { LockstepError } from '../errors.ts'
+
+/**
+ * Runs file steps one at a time for each folder, a bounded number of folders at once, each bounded in time. A step
+ * that hangs (a dead network mount) is answered FILE_FAILED and keeps its folder to itself until it returns.
+ */
+export class FolderQueue {
+  readonly #tails = new Map<string, Promise<unknown>>()
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  run<T>(folder: string, steps: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(folder) ?? Promise.resolve()
+    const work = before.then(() => this.#inPool(steps))
+    const tail = work.then(
+      () => {},
+      () => {},
+    )
+    this.#tails.set(folder, tail)
+    void tail.then(() => {
+      if (this.#tails.get(folder) === tail) this.#tails.delete(folder)
+    })
+    return before.then(() => bounded(work, folder))
+  }
+
+  async #inPool<T>(steps: () => Promise<T>): Promise<T> {
+    if (this.#running >= limits.filePoolMax) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#running += 1
+    try {
+      return await steps()
+    } finally {
+      this.#running -= 1
+      this.#waiting.shift()?.()
+    }
+  }
+}
+
+function bounded<T>(work: Promise<T>, folder: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      const seconds = limits.fileStepMillisMax / 1000
+      reject(
+        new LockstepError('FILE_FAILED', `the files in ${folder} did not answer within ${seconds} s`, {
+          details: { outcome: 'unknown' },
+          hint: 'Try again with the same lock_id: it finds the grant if there is one.',
+        }),
+      )
+    }, limits.fileStepMillisMax)
+  })
+  return Promise.race([work, limit]).finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,38 @@
+import type { Acquire } from '../core/lock/commands.ts'
+import type { Evidence, Liveness } from '../core/lock/liveness.ts'
+import { judgeHolder } from '../core/lock/liveness.ts'
+import { streamOf } from '../core/lock/names.ts'
+import { type Grant, type LockState, orphanReason } from '../core/lock/state.ts'
+import { evidenceOf, probeLiveness } from '../fs/process.ts'
+import type { Core } from './core.ts'
+
+/** What the machine says of a lock's present holder, for the decision: its death, or that it lives. */
+export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
+
+/**
+ * Probes the holder of a current grant, if there is one whose lease still runs. Death is stable, so it may be
+ * probed before the queue; the decision counts it only for the same token.
+ */
+export function deathOfHolder(core: Core, name: string): HolderFacts {
+  const grant = (core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
+  if (grant === null || grant.kind === 'project' || orphanReason(grant, undefined, core.now()) !== undefined) return {}
+  const verdict = livenessOf(grant)
+  if (verdict.alive === 'no') return { death: { token: grant.token, reason: verdict.reason } }
+  return { holder_alive: verdict.alive }
+}
+
+/** Whether the processes that hold a grant live: dead only when all of them are. */
+export function livenessOf(grant: Grant): Liveness {
+  return judgeHolder(grant.evidence.map((evidence) => probeLiveness(evidence)))
+}
+
+let ownEvidence: Evidence | undefined
+
+/** Evidence of the processes that will hold a lock. Errors: PID_NOT_FOUND. */
+export function evidenceFor(pids: readonly number[]): Evidence[] {
+  return pids.map((pid) => {
+    if (pid !== process.pid) return evidenceOf(pid)
+    ownEvidence ??= evidenceOf(pid)
+    return ownEvidence
+  })
+}

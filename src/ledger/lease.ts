@@ -1,0 +1,122 @@
+import type { Entry } from '../core/entry.ts'
+import type { LockEventData } from '../core/lock/events.ts'
+
+/** What an acquire answers: the grant as it was recorded, and how it stands. */
+export interface GrantFacts {
+  acquired: string
+  /** False only on a replay whose grant has ended since. */
+  current: boolean
+  deliverable_id?: string
+  expires_at: string | null
+  files?: 'current' | 'pending'
+  folder?: string
+  holder: string
+  lease_duration_s: number | null
+  lock_id: string
+  lock_ref: string
+  name: string
+  replayed: boolean
+  run_id?: string
+  target_name?: string
+  /** The fencing token: the seq of the grant, strictly increasing for every name. */
+  token: number
+  warning?: string
+}
+
+type Renewal = { acquired: string; expires_at: string }
+
+interface LeaseActions {
+  renew: () => Promise<Renewal>
+  release: (outcome: 'failure' | 'success') => Promise<unknown>
+}
+
+/**
+ * A granted lock in its holder's hands. Its facts are plain members; `signal` aborts at the holder's own safe
+ * deadline, which counts from before the request was sent, so the holder stops no later than the ledger lets go.
+ */
+export interface Lease extends GrantFacts, AsyncDisposable {
+  readonly signal: AbortSignal
+  /** Sets the lease anew. Errors: LEASE_EXPIRED, LEASE_LOST, LOCK_NOT_HELD. */
+  renew(): Promise<Renewal>
+  /** Errors: LOCK_NOT_HELD, LEASE_LOST. */
+  release(outcome?: 'failure' | 'success'): Promise<void>
+}
+
+/** `requestedAt` is `performance.now()` before the request was sent. */
+export function leaseOf(facts: GrantFacts, requestedAt: number, actions: LeaseActions): Lease {
+  return new HeldLease(facts, requestedAt, actions) as unknown as Lease
+}
+
+class HeldLease {
+  readonly #actions: LeaseActions
+  readonly #facts: GrantFacts
+  #deadline: number
+  #controller: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(facts: GrantFacts, requestedAt: number, actions: LeaseActions) {
+    Object.assign(this, facts)
+    this.#facts = facts
+    this.#actions = actions
+    this.#deadline = requestedAt + (facts.lease_duration_s ?? Number.POSITIVE_INFINITY) * 1000
+  }
+
+  /** Made when first asked for: most holders never do, and a timer for each would cost more than its grant. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      this.#arm()
+    }
+    return this.#controller.signal
+  }
+
+  async renew(): Promise<Renewal> {
+    const requestedAt = performance.now()
+    const renewal = await this.#actions.renew()
+    this.#deadline = requestedAt + (this.#facts.lease_duration_s ?? 0) * 1000
+    Object.assign(this, renewal)
+    if (this.#controller !== undefined) this.#arm()
+    return renewal
+  }
+
+  async release(outcome: 'failure' | 'success' = 'success'): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#actions.release(outcome)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release()
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer)
+    if (!Number.isFinite(this.#deadline)) return
+    const abort = () => this.#controller?.abort(new Error(`the lease of ${this.#facts.name} has run out`))
+    this.#timer = setTimeout(abort, Math.max(0, this.#deadline - performance.now())).unref()
+  }
+}
+
+/** The answer to an acquire, rendered from its entry: the first time and every time again. */
+export function grantFacts(
+  entry: Entry,
+  lockId: string,
+  { replayed, current }: { replayed: boolean; current: boolean },
+): GrantFacts {
+  const data = entry.data as LockEventData<'lock.acquired'>
+  return {
+    name: data.name,
+    token: entry.seq,
+    lock_id: lockId,
+    lock_ref: data.lock_ref,
+    holder: data.holder,
+    acquired: data.acquired,
+    lease_duration_s: data.lease_duration_s,
+    expires_at: data.expires_at,
+    ...(data.deliverable_id === undefined ? {} : { deliverable_id: data.deliverable_id }),
+    ...(data.folder === undefined ? {} : { folder: data.folder }),
+    ...(data.run_id === undefined ? {} : { run_id: data.run_id }),
+    ...(data.target_name === undefined ? {} : { target_name: data.target_name }),
+    replayed,
+    current,
+  }
+}

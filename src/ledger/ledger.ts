@@ -1,0 +1,242 @@
+import type { Now } from '../core/clock.ts'
+import type { Config } from '../core/config.ts'
+import type { Entry } from '../core/entry.ts'
+import type { Actor } from '../core/ids.ts'
+import { LockstepError } from '../errors.ts'
+import { HeadKeeper } from '../fs/head-keeper.ts'
+import { readKey } from '../fs/key-file.ts'
+import type { Layout } from '../fs/layout.ts'
+import type { Cursors } from '../log/head-row.ts'
+import { type Log, leafHashOf } from '../log/log.ts'
+import { closeLog } from '../log/open.ts'
+import { sha256 } from '../log/sha256.ts'
+import { signCheckpoint } from '../merkle/checkpoint.ts'
+import { toHex } from '../merkle/hash.ts'
+import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
+import { Receipts } from '../views/receipts.ts'
+import { Rows } from '../views/rows.ts'
+import { Audit } from './audit.ts'
+import { finishClaims } from './claims.ts'
+import type { Core } from './core.ts'
+import { Locks } from './locks.ts'
+import { Sequencer } from './sequencer.ts'
+import { Publication, read, subscribe } from './subscription.ts'
+import { type Progress, type Verified, verifyLog } from './verify.ts'
+
+export interface TreeHead {
+  origin: string
+  size: number
+  /** Hex. */
+  root: string
+}
+
+/** What the reactors offer the ledger: they take word of new entries, and say how far they are. */
+export interface Reactions {
+  published(entries: readonly Entry[]): void
+  cursors(): Cursors
+  drained(): Promise<'current' | 'pending'>
+}
+
+export interface LedgerParts {
+  actor: Actor
+  config: Config
+  layout: Layout
+  log: Log
+  newLockId: () => string
+  now: () => Now
+  reactions: (locks: Locks) => Reactions
+}
+
+/**
+ * An open ledger. Opening → open → closing → closed; every call after `close` began is LEDGER_CLOSED. One process
+ * has a ledger open at a time.
+ */
+export class Ledger implements AsyncDisposable {
+  readonly locks: Locks
+  readonly audit: Audit
+  readonly #parts: LedgerParts
+  readonly #core: Core
+  readonly #heads: HeadKeeper
+  readonly #publication = new Publication()
+  readonly #reactions: Reactions
+  readonly #sequencer: Sequencer
+  #closed: Promise<void> | undefined
+
+  constructor(parts: LedgerParts) {
+    const { actor, config, layout, log, newLockId, now } = parts
+    this.#parts = parts
+    this.#heads = new HeadKeeper(layout.head, () => ({ ...this.#treeHead(), time: new Date().toISOString() }))
+    const rows = new Rows(log)
+    const receipts = new Receipts(log)
+    this.#sequencer = new Sequencer({
+      log,
+      rows,
+      receipts,
+      config,
+      now,
+      cursors: () => this.#reactions.cursors(),
+      published: (entries) => this.#published(entries),
+    })
+    this.#core = {
+      actor,
+      config,
+      layout,
+      log,
+      newLockId,
+      now,
+      receipts,
+      rows,
+      submit: (submission) => this.#sequencer.submit(submission),
+      waiters: this.#sequencer.waiters,
+      poke: (stream) => this.#sequencer.poke(stream),
+      filesDrained: () => this.#reactions.drained(),
+    }
+    this.locks = new Locks(this.#core)
+    this.audit = new Audit(this.#core)
+    this.#reactions = parts.reactions(this.locks)
+  }
+
+  /** Finishes what the last process left: claims under way, and files that follow the log. Called once, by open. */
+  async recover(): Promise<void> {
+    await finishClaims(this.#core, this.#parts.actor)
+    await this.#reactions.drained()
+  }
+
+  get dir(): string {
+    return this.#parts.layout.root
+  }
+
+  get config(): Config {
+    return this.#parts.config
+  }
+
+  /** Exact counts of batches, entries and puts since open. */
+  get counts(): { batches: number; entries: number; puts: number } {
+    return { ...this.#parts.log.counts }
+  }
+
+  /** The published tree head. */
+  head(): TreeHead {
+    this.#assertOpen()
+    return this.#treeHead()
+  }
+
+  /** The tree head as a C2SP checkpoint, a signed note, and the key line that verifies it. */
+  signedHead(size?: number): { checkpoint: string; vkey: string; size: number; root: string } {
+    this.#assertOpen()
+    const { layout, log } = this.#parts
+    const at = this.#sizeUpTo(size)
+    const origin = log.meta.origin
+    const root = log.rootAt(at)
+    const key = readKey(layout.key)
+    const named = { name: origin, publicKey: key.publicKey }
+    const signer = { name: origin, keyId: keyIdOf(named, sha256), sign: key.sign }
+    const checkpoint = signCheckpoint({ origin, size: at, root }, signer)
+    return { checkpoint, vkey: formatVkey(named, sha256), size: at, root: toHex(root) }
+  }
+
+  /**
+   * Proof that an entry stands in the tree of a size, by default all of it: what `lockstep/verify` checks offline.
+   * Errors: NOT_FOUND past the end, INVALID_INPUT.
+   */
+  prove(seq: number, size?: number) {
+    this.#assertOpen()
+    const { log } = this.#parts
+    const { checkpoint, root, size: at, vkey } = this.signedHead(size)
+    const entry = isSeq(seq) && seq < at ? log.entry(seq) : undefined
+    if (entry === undefined) throw notFound(seq, at)
+    const proof = log.inclusionProof(seq, at).map(toHex)
+    return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
+  }
+
+  /** Proof that the tree of `to` entries begins with that of `from`. Errors: INVALID_INPUT, NOT_FOUND. */
+  consistency(from: number, to?: number) {
+    this.#assertOpen()
+    const { log } = this.#parts
+    const at = this.#sizeUpTo(to)
+    if (!isSeq(from) || from > at)
+      throw new LockstepError('INVALID_INPUT', `from must be a size of 0 … ${at}, not ${from}`)
+    const proof = log.consistencyProof(from, at).map(toHex)
+    return { from, from_root: toHex(log.rootAt(from)), to: at, to_root: toHex(log.rootAt(at)), proof }
+  }
+
+  /** The entry at a seq. Errors: NOT_FOUND. */
+  entry(seq: number): Entry {
+    this.#assertOpen()
+    const entry = isSeq(seq) ? this.#parts.log.entry(seq) : undefined
+    if (entry === undefined) throw notFound(seq, this.head().size)
+    return entry
+  }
+
+  /** Published entries of a range, as at the call. */
+  read({ from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: number; to?: number } = {}): AsyncGenerator<Entry> {
+    this.#assertOpen()
+    return read(this.#parts.log, from, to)
+  }
+
+  /** Entries from a seq on, without end, at the reader's pace: never skips, never repeats. Ends on abort or close. */
+  subscribe({ from, signal }: { from?: number; signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
+    this.#assertOpen()
+    return subscribe(this.#parts.log, this.#publication, { from: from ?? this.head().size, signal })
+  }
+
+  /** Re-reads and re-derives everything. Resolves with what was checked; errors: VERIFY_FAILED, first bad seq. */
+  async verify(onProgress?: (progress: Progress) => void): Promise<Verified> {
+    this.#assertOpen()
+    await this.#sequencer.settled()
+    return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, onProgress)
+  }
+
+  /** Answers what is under way, makes head and files durable and lets go of the ledger. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { layout, log } = this.#parts
+    await this.#sequencer.close()
+    this.#publication.end()
+    await this.#reactions.drained()
+    try {
+      await this.#heads.close()
+    } finally {
+      await closeLog(log, layout)
+    }
+  }
+
+  #treeHead(): TreeHead {
+    const { log } = this.#parts
+    const { root, size } = log.head()
+    return { origin: log.meta.origin, size, root: toHex(root) }
+  }
+
+  #published(entries: readonly Entry[]): void {
+    this.#heads.touch()
+    this.#publication.announce()
+    this.#reactions.published(entries)
+  }
+
+  #sizeUpTo(size: number | undefined): number {
+    const published = this.#parts.log.head().size
+    if (size === undefined) return published
+    if (isSeq(size) && size <= published) return size
+    throw new LockstepError('INVALID_INPUT', `size must be 0 … ${published}, not ${size}`)
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== undefined) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed')
+  }
+}
+
+function isSeq(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0
+}
+
+function notFound(seq: number, size: number): LockstepError {
+  return new LockstepError('NOT_FOUND', `there is no entry ${seq}; the ledger has ${size}`, { details: { seq, size } })
+}

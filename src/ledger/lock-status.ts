@@ -1,0 +1,91 @@
+import { relative, resolve, sep } from 'node:path'
+import { type LockKind, streamOf } from '../core/lock/names.ts'
+import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import type { Core } from './core.ts'
+import { livenessOf } from './holders.ts'
+
+/** How a lock stands at the moment of asking: computed, not recorded. */
+export interface LockStatus {
+  name: string
+  kind: LockKind
+  state: 'free' | 'held' | 'orphan'
+  /** Why it is an orphan. */
+  orphan_reason?: string
+  holder?: string
+  token?: number
+  acquired?: string
+  lease_remaining_s?: number | null
+  holder_alive?: 'no' | 'unknown' | 'yes'
+  host?: string
+  pids?: number[]
+  folder?: string
+  run_id?: string
+  target_name?: string
+  renewals?: number
+  waiting: number
+  last_seq: number
+}
+
+export type LockListing = LockStatus
+
+/** Errors: NOT_FOUND where the ledger never heard of the lock. */
+export function statusOf(core: Core, name: string): LockStatus {
+  const row = core.rows.get(streamOf(name))
+  if (row === undefined) throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
+  return describe(core, row.state as LockState, row.last_seq)
+}
+
+/**
+ * Held locks in order of their names. `orphans` keeps only those whose holder is gone, or whose project file and
+ * ledger differ; `under` only those whose folder lies in a folder. Cost: one pass over the rows of locks.
+ */
+export async function listLocks(
+  core: Core,
+  { orphans = false, under }: { orphans?: boolean; under?: string },
+  projectOrphan: (grant: Grant) => string | undefined,
+): Promise<LockListing[]> {
+  const prefix = under === undefined ? undefined : relative(core.layout.root, resolve(under)).split(sep).join('/')
+  const listed: LockListing[] = []
+  for await (const [, row] of core.log.rows(streamOf(''))) {
+    const state = row.state as LockState
+    const { grant } = state
+    if (grant === null || (prefix !== undefined && !isUnder(grant, prefix))) continue
+    const status = describe(core, state, row.last_seq)
+    const finding = orphans && grant.kind === 'project' ? projectOrphan(grant) : undefined
+    if (finding !== undefined) Object.assign(status, { state: 'orphan', orphan_reason: finding })
+    if (!orphans || status.state === 'orphan') listed.push(status)
+  }
+  return listed
+}
+
+function isUnder({ folder }: Grant, prefix: string): boolean {
+  return folder !== undefined && (prefix === '' || folder === prefix || folder.startsWith(`${prefix}/`))
+}
+
+function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {
+  const waiting = core.waiters.inFrontOf(streamOf(name), undefined)
+  if (grant === null) return { name, kind, state: 'free', waiting, last_seq: lastSeq }
+  const now = core.now()
+  const liveness = livenessOf(grant)
+  const reason = orphanReason(grant, liveness.alive === 'no' ? liveness.reason : undefined, now)
+  return {
+    name,
+    kind,
+    state: reason === undefined ? 'held' : 'orphan',
+    ...(reason === undefined ? {} : { orphan_reason: reason }),
+    holder: grant.holder,
+    token: grant.token,
+    acquired: grant.acquired,
+    lease_remaining_s: leaseRemainingSeconds(grant, now),
+    holder_alive: liveness.alive,
+    ...(grant.evidence[0] === undefined ? {} : { host: grant.evidence[0].host }),
+    pids: grant.evidence.map(({ pid }) => pid),
+    ...(grant.folder === undefined ? {} : { folder: grant.folder }),
+    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id }),
+    ...(grant.target_name === undefined ? {} : { target_name: grant.target_name }),
+    renewals: grant.renewals,
+    waiting,
+    last_seq: lastSeq,
+  }
+}

@@ -1,0 +1,204 @@
+import type { z } from 'zod'
+import type { Entry } from '../core/entry.ts'
+import type { Actor } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import * as input from '../core/lock/commands.ts'
+import type { LockEventData } from '../core/lock/events.ts'
+import { lockNameSchema, streamOf } from '../core/lock/names.ts'
+import type { Grant, LockState } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import { Acquiring } from './acquiring.ts'
+import type { Outcome } from './batch.ts'
+import { type Core, lockRefOf, submit } from './core.ts'
+import { Deliverables } from './deliverables.ts'
+import { historyOf } from './history.ts'
+import type { Lease } from './lease.ts'
+import { type LockListing, type LockStatus, listLocks, statusOf } from './lock-status.ts'
+import { OrphanCare, type Recovered } from './orphan-care.ts'
+import { parse } from './parse.ts'
+import { Projects } from './projects.ts'
+
+export interface Released {
+  files?: 'current' | 'pending'
+  held_ms: number
+  late: boolean
+  name: string
+  outcome: 'failure' | 'success'
+  replayed: boolean
+  released: string
+  token: number
+}
+
+/** `ledger.locks`: who may work on what. Every call takes an optional `actor` and rejects with a LockstepError. */
+export class Locks {
+  readonly #core: Core
+  readonly #deliverables: Deliverables
+  readonly #projects: Projects
+  readonly #care: OrphanCare
+  readonly #acquiring: Acquiring
+
+  constructor(core: Core) {
+    this.#core = core
+    this.#deliverables = new Deliverables(core)
+    this.#projects = new Projects(core)
+    this.#care = new OrphanCare(core, this.#deliverables)
+    this.#acquiring = new Acquiring(core, this.#deliverables, this.#projects, {
+      renew: (request) => this.renew(request),
+      release: (request) => this.release(request),
+    })
+  }
+
+  /**
+   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. The same
+   * `lock_id` again gives the same grant. Errors: LOCK_CONTENTION, TIMED_OUT, ABORTED, PID_NOT_FOUND,
+   * LOCK_PLACEMENT, LINK_UNSUPPORTED, WRITE_SCOPE_DENIED, IDEMPOTENCY_MISMATCH. Cost: one append.
+   */
+  async acquire(request: input.AcquireResource | input.AcquireDeliverable | input.AcquireProject): Promise<Lease> {
+    const requestedAt = performance.now()
+    if ('folder' in request) return this.#acquiring.deliverable(request, requestedAt)
+    if ('target_name' in request) return this.#acquiring.project(request, requestedAt)
+    return this.#acquiring.resource(request, requestedAt)
+  }
+
+  /** Several resources, sorted, all or nothing, in one append. Errors as `acquire`. */
+  async acquireAll(request: z.input<typeof input.acquireAllSchema>): Promise<Lease[]> {
+    return this.#acquiring.all(request, performance.now())
+  }
+
+  /** Renews a current lease. Errors: LOCK_NOT_HELD, LEASE_EXPIRED, LEASE_LOST. Cost: one append. */
+  async renew(
+    request: z.input<typeof input.renewSchema>,
+  ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
+    const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
+    const lock_ref = lockRefOf(lock_id)
+    const name = this.#nameOf(lock_ref, actor)
+    const grant = name === null ? null : this.#grantOf(name)
+    const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
+    const { entries } = isDeliverable
+      ? await this.#deliverables.renew(grant, actor)
+      : await submit(this.#core, { type: 'lock.renew', name: name ?? 'unknown', lock_ref }, { actor })
+    const data = entries[0]?.data as LockEventData<'lock.renewed'>
+    const { acquired, expires_at, renewals, token } = data
+    return { name: data.name, token, acquired, expires_at, renewals }
+  }
+
+  /**
+   * Releases a lock by its `lock_id`, or a project's by `run_id` for the release authority. One's own release again
+   * is answered by the first. Errors: LOCK_NOT_HELD, LEASE_LOST, RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+   */
+  async release(
+    request: z.input<typeof input.releaseSchema> | z.input<typeof input.releaseProjectSchema>,
+  ): Promise<Released> {
+    if ('run_id' in request) {
+      const project = parse(input.releaseProjectSchema, request, 'release')
+      const outcome = await this.#projects.release(project, project.actor ?? this.#core.actor)
+      return releasedFacts(outcome, await this.#core.filesDrained())
+    }
+    const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
+    const lock_ref = lockRefOf(lock_id)
+    const name = this.#nameOf(lock_ref, actor)
+    const grant = name === null ? null : this.#grantOf(name)
+    if (grant?.kind === 'deliverable' && grant.lock_ref === lock_ref) {
+      const released = await this.#deliverables.release(grant, outcome, actor)
+      return releasedFacts(released, released.files)
+    }
+    const released = await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor })
+    return releasedFacts(released)
+  }
+
+  /** Ends an orphan by hand, or with `dry_run` only shows evidence and verdict. Errors: LOCK_NOT_ORPHAN. */
+  recover(request: z.input<typeof input.recoverSchema>): Promise<Recovered> {
+    const parsed = parse(input.recoverSchema, request, 'recovery')
+    return this.#care.recover(parsed, parsed.actor ?? this.#core.actor)
+  }
+
+  /** Ends a valid grant, for the release authority or an operator. Errors: RELEASE_DENIED, LOCK_NOT_HELD. */
+  break(request: z.input<typeof input.breakSchema>): Promise<Recovered> {
+    const parsed = parse(input.breakSchema, request, 'break')
+    return this.#care.break(parsed, parsed.actor ?? this.#core.actor)
+  }
+
+  /** Ends the life of a deliverable's lock before its folder is moved or deleted. Errors: LOCK_IS_HELD. */
+  retire(request: z.input<typeof input.retireSchema>): Promise<{ name: string; folder: string; recovered: boolean }> {
+    const parsed = parse(input.retireSchema, request, 'retirement')
+    return this.#care.retire(parsed, parsed.actor ?? this.#core.actor)
+  }
+
+  /** How a lock stands now. Errors: NOT_FOUND where it was never held. */
+  status(name: string): LockStatus {
+    return statusOf(this.#core, parse(lockNameSchema, name, 'name'))
+  }
+
+  /** Locks that are held, orphans among them marked; `under` names a folder below the root. */
+  list(options: { orphans?: boolean; under?: string } = {}): Promise<LockListing[]> {
+    return listLocks(this.#core, options, (grant) => this.#projects.orphanFinding(grant))
+  }
+
+  /** Who held a lock, when, and why it ended: its entries, newest first. Errors: NOT_FOUND. */
+  async history(name: string, { limit = limits.historyPageMax } = {}): Promise<Entry[]> {
+    const full = parse(lockNameSchema, name, 'name')
+    const entries = await historyOf(this.#core, full, limit)
+    if (entries.length === 0)
+      throw new LockstepError('NOT_FOUND', `${full} was never locked`, { details: { name: full } })
+    return entries
+  }
+
+  /** Whether a run holds its target's lock: the preflight of every role. Errors: LOCK_CHECK_FAILED. */
+  check(request: z.input<typeof input.checkSchema>): { run_id: string; target_name: string; token: number } {
+    return this.#projects.check(parse(input.checkSchema, request, 'check'))
+  }
+
+  /** Takes over an existing RUN_LOCK.json, or with `set_aside` moves one that blocks. */
+  async importFile(
+    request: z.input<typeof input.importSchema>,
+  ): Promise<{ seq: number; type: string; replayed: boolean }> {
+    const parsed = parse(input.importSchema, request, 'import')
+    const { entries, replayed } = await this.#projects.importFile(parsed, parsed.actor ?? this.#core.actor)
+    await this.#core.filesDrained()
+    const last = entries.at(-1)
+    return { seq: last?.seq ?? 0, type: last?.type ?? '', replayed }
+  }
+
+  /** For the reactor: removes the file of the grant that an entry ended. Errors: FILE_FAILED where it cannot now. */
+  async removeEndedFile(entry: Entry): Promise<void> {
+    const token = entry.data.token ?? entry.data.previous_token
+    const granted = typeof token === 'number' ? this.#core.log.entry(token) : undefined
+    if (granted?.type !== 'lock.acquired') return
+    if ((await this.#deliverables.removeFileOf(granted.data as LockEventData<'lock.acquired'>)) === 'current') return
+    throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} could not be removed yet`)
+  }
+
+  /** LOCKED files below the root that the ledger does not know. */
+  unknownFiles(): string[] {
+    return this.#projects.unknownFiles()
+  }
+
+  /** The lock that a lock_ref was granted on to this actor, from its receipt; null where the ledger knows none. */
+  #nameOf(lockRef: string, actor: Actor): string | null {
+    const seqs = this.#core.receipts.candidates(actor.actor_id, lockRef)
+    for (const seq of seqs.toReversed()) {
+      const entry = this.#core.log.entry(seq)
+      if (entry?.type === 'lock.acquired' && entry.data.lock_ref === lockRef) return String(entry.data.name)
+    }
+    return null
+  }
+
+  #grantOf(name: string): Grant | null {
+    return (this.#core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
+  }
+}
+
+function releasedFacts({ entries, replayed }: Outcome, files?: 'current' | 'pending'): Released {
+  const entry = entries.find(({ type }) => type === 'lock.released')
+  const data = entry?.data as LockEventData<'lock.released'>
+  return {
+    name: data.name,
+    token: data.token,
+    outcome: data.outcome,
+    held_ms: data.held_ms,
+    late: data.late === true,
+    released: entry?.time ?? '',
+    replayed,
+    ...(files === undefined ? {} : { files }),
+  }
+}

@@ -1,0 +1,141 @@
+import { join } from 'node:path'
+import type { z } from 'zod'
+import type { Actor } from '../core/ids.ts'
+import type { breakSchema, FileOrphan, recoverSchema, retireSchema } from '../core/lock/commands.ts'
+import type { LockEventData } from '../core/lock/events.ts'
+import { streamOf } from '../core/lock/names.ts'
+import type { Grant, LockState } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
+import { type Core, submit } from './core.ts'
+import type { Deliverables } from './deliverables.ts'
+import { deathOfHolder } from './holders.ts'
+import { type LockStatus, statusOf } from './lock-status.ts'
+
+/** What a recovery or a break ended; with `dry_run`, what it would look at. */
+export interface Recovered {
+  name: string
+  previous_holder: string | null
+  previous_token: number | null
+  recovery_reason: string | null
+  seq: number | null
+  dry_run: boolean
+  status?: LockStatus
+  files?: 'current' | 'pending'
+}
+
+/** What people do about locks that their holders do not release: recover orphans, break grants, retire folders. */
+export class OrphanCare {
+  readonly #core: Core
+  readonly #deliverables: Deliverables
+
+  constructor(core: Core, deliverables: Deliverables) {
+    this.#core = core
+    this.#deliverables = deliverables
+  }
+
+  async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<Recovered> {
+    const state = this.#stateOf(name)
+    const grant = state?.grant ?? null
+    if (dry_run) {
+      const status = statusOf(this.#core, name)
+      const { holder = null, orphan_reason = null, token = null } = status
+      return {
+        name,
+        previous_holder: holder,
+        previous_token: token,
+        recovery_reason: orphan_reason,
+        seq: null,
+        dry_run,
+        status,
+      }
+    }
+    const append = (file_orphan?: FileOrphan) =>
+      submit(
+        this.#core,
+        { type: 'lock.recover', name, reason, file_orphan, ...deathOfHolder(this.#core, name) },
+        { actor },
+      )
+    const place = this.#placeOf(name, state, folder)
+    const { entries } =
+      place === undefined ? await append() : await this.#deliverables.recoverFile(place, actor, append)
+    const entry = entries.at(-1)
+    const {
+      previous_holder = null,
+      previous_token = null,
+      recovery_reason = null,
+    } = (entry?.data ?? {}) as Partial<LockEventData<'lock.recovered'>>
+    const files = grant?.kind === 'deliverable' ? await this.#deliverables.removeFileOf(grant) : undefined
+    return {
+      name,
+      previous_holder,
+      previous_token,
+      recovery_reason,
+      seq: entry?.seq ?? null,
+      dry_run,
+      ...(files === undefined ? {} : { files }),
+    }
+  }
+
+  async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<Recovered> {
+    const grant = this.#stateOf(name)?.grant ?? null
+    const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
+    const files = grant === null ? undefined : await this.#filesAfter(grant)
+    const { holder = null, token = null } = grant ?? {}
+    const seq = entries[0]?.seq ?? null
+    return {
+      name,
+      previous_holder: holder,
+      previous_token: token,
+      recovery_reason: null,
+      seq,
+      dry_run: false,
+      ...(files === undefined ? {} : { files }),
+    }
+  }
+
+  async retire(
+    { folder, reason }: z.output<typeof retireSchema>,
+    actor: Actor,
+  ): Promise<{ name: string; folder: string; recovered: boolean }> {
+    const place = this.#deliverables.folderOfAny(folder)
+    const { name } = place
+    const grant = this.#stateOf(name)?.grant ?? null
+    const command = {
+      type: 'lock.retire' as const,
+      name,
+      folder: place.folder,
+      reason: reason ?? null,
+      ...deathOfHolder(this.#core, name),
+    }
+    const { entries } = await submit(this.#core, command, { actor })
+    if (grant !== null) await this.#deliverables.removeFileOf(grant)
+    return { name, folder: place.folder, recovered: entries.some(({ type }) => type === 'lock.recovered') }
+  }
+
+  #filesAfter(grant: Grant): Promise<'current' | 'pending'> {
+    return grant.kind === 'deliverable' ? this.#deliverables.removeFileOf(grant) : this.#core.filesDrained()
+  }
+
+  /** Where a deliverable's file is: the folder its name is bound to, or the one the caller names. */
+  #placeOf(name: string, state: LockState | undefined, folder: string | undefined): DeliverableFolder | undefined {
+    if (!name.startsWith('deliverable:')) return undefined
+    const path = folder ?? (state?.folder ? join(this.#core.layout.root, state.folder) : undefined)
+    if (path === undefined) {
+      throw new LockstepError('NOT_FOUND', `the ledger knows no folder of ${name}`, {
+        hint: 'Name it: lock recover <name> --folder DIR.',
+      })
+    }
+    try {
+      return this.#deliverables.folderOf(path)
+    } catch (error) {
+      // A folder that vanished under an orphan leaves nothing but the grant to end.
+      if (error instanceof LockstepError && error.code === 'NOT_FOUND') return undefined
+      throw error
+    }
+  }
+
+  #stateOf(name: string): LockState | undefined {
+    return this.#core.rows.get(streamOf(name))?.state as LockState | undefined
+  }
+}

@@ -1,0 +1,75 @@
+import { userInfo } from 'node:os'
+import { nanoid } from 'nanoid'
+import type { Now } from './core/clock.ts'
+import { type Actor, actorSchema } from './core/ids.ts'
+import { limits } from './core/limits.ts'
+import { readConfig } from './fs/config-file.ts'
+import { governingLayout } from './fs/layout.ts'
+import { now as systemNow } from './fs/process.ts'
+import { createLedger } from './ledger/create.ts'
+import { Ledger } from './ledger/ledger.ts'
+import { parse } from './ledger/parse.ts'
+import { openLog } from './log/open.ts'
+import type { Store } from './log/store.ts'
+import { lockFileReactor } from './reactors/lock-file.ts'
+import { runLockReactor } from './reactors/run-lock.ts'
+import { Reactors } from './reactors/runner.ts'
+
+export interface OpenLedgerOptions {
+  /** A folder at or below the root; the innermost ledger governs. Default: the working directory. */
+  dir?: string
+  /** Who calls, unless a call says otherwise. Default: the user of the operating system, a human. */
+  actor?: Actor
+  /** Make the ledger in `dir` first. Errors: LEDGER_EXISTS. */
+  create?: boolean
+  nested?: boolean
+  origin?: string
+  /** How long to wait while another process has the ledger open. */
+  open_wait_s?: number
+  /** Said of this process while others wait for the ledger. */
+  command?: string
+  /** Injected clock and ids; the machine's own by default. */
+  now?: () => Now
+  newLockId?: () => string
+  /** Check before every append that what is stored reads back as what is hashed. */
+  self_check?: boolean
+  /** A store put between the log and LevelDB; for tests that make writes fail. */
+  wrapStore?: (store: Store) => Store
+}
+
+/**
+ * Opens the ledger that governs a folder, and finishes what the last process left.
+ * Errors: NO_LEDGER, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT (configuration).
+ */
+export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
+  const { dir = process.cwd(), create = false, now = systemNow, newLockId = () => `lck_${nanoid()}` } = options
+  const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
+  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested })
+  const layout = governingLayout(dir)
+  const config = readConfig(layout.config)
+  const log = await openLog({
+    layout,
+    openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
+    command: options.command ?? 'library',
+    nonce: () => nanoid(12),
+    selfCheck: options.self_check ?? false,
+    ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),
+  })
+  const { root } = layout
+  const ledger = new Ledger({
+    actor,
+    config,
+    layout,
+    log,
+    newLockId,
+    now,
+    reactions: (locks) => new Reactors([runLockReactor(log, root, config), lockFileReactor(locks)], log),
+  })
+  await ledger.recover()
+  return ledger
+}
+
+/** The operating system's user, as the actor of who runs commands by hand. */
+export function userActor(): Actor {
+  return { actor_id: userInfo().username, actor_type: 'human' }
+}

@@ -1,0 +1,17 @@
+import type { Entry } from '../core/entry.ts'
+import type { Locks } from '../ledger/locks.ts'
+import type { Reactor } from './reactor.ts'
+
+const ends = new Set(['lock.broken', 'lock.recovered', 'lock.released'])
+
+/**
+ * Removes the lock file of a deliverable grant that ended, where whoever ended it could not, or died before it did.
+ * Only the file with that grant's own lock_ref is ever touched.
+ */
+export function lockFileReactor(locks: Pick<Locks, 'removeEndedFile'>): Reactor {
+  return {
+    name: 'lock_file',
+    concerns: (entry: Entry) => ends.has(entry.type) && entry.stream.startsWith('lock/deliverable:'),
+    handle: (entry) => locks.removeEndedFile(entry),
+  }
+}

@@ -1,0 +1,253 @@
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import canonicalize from 'canonicalize'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { signCheckpoint } from '../src/merkle/checkpoint.ts'
+import { leafHash } from '../src/merkle/hash.ts'
+import { consistencyProof, inclusionProof } from '../src/merkle/proofs.ts'
+import { emptyTree, growTree, readerOf, rootAt } from '../src/merkle/tiles.ts'
+import { formatVkey, keyIdOf } from '../src/merkle/vkey.ts'
+import { leafHashOf, verifyCheckpoint, verifyConsistencyProof, verifyEntry, verifyProof } from '../src/verify.ts'
+import { fixture, hexOf, sha256, tileStore } from './merkle/model.ts'
+
+const test = suite('verify')
+
+type Document = Record<string, unknown>
+
+const entries = Array.from({ length: 300 }, (_, seq) => ({
+  type: 'lock.acquired',
+  seq,
+  data: { holder: 'agent-7', note: 'é "𝒩"', list: [{ value: seq, key: 'b' }, null, true] },
+}))
+const lines = entries.map((entry) => canonicalize(entry) ?? '')
+const store = tileStore()
+const { tree, tiles } = growTree(
+  emptyTree,
+  lines.map((line) => leafHash(Buffer.from(line), sha256)),
+  store,
+  sha256,
+)
+store.put(tiles)
+const reader = readerOf(tree, store)
+
+function logNamed(name: string) {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const key = { name, publicKey: new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)) }
+  const signer = { name, keyId: keyIdOf(key, sha256), sign: (bytes: Uint8Array) => sign(null, bytes, privateKey) }
+  const checkpointAt = (size: number, root = rootAt(size, reader, sha256)) =>
+    signCheckpoint({ origin: name, size, root }, signer)
+  return { vkey: formatVkey(key, sha256), checkpointAt }
+}
+
+const log = logNamed('lockstep.local/test')
+
+/** What `lockstep prove <seq> --json` prints, through JSON text as it reaches a verifier. */
+function documentOf(seq: number, size: number): Document {
+  const document = {
+    seq,
+    size,
+    root: hexOf(rootAt(size, reader, sha256)),
+    leaf_hash: hexOf(leafHash(Buffer.from(lines[seq] ?? ''), sha256)),
+    proof: inclusionProof(seq, size, reader, sha256).map(hexOf),
+    entry: entries[seq],
+    checkpoint: log.checkpointAt(size),
+    vkey: log.vkey,
+  }
+  return JSON.parse(JSON.stringify(document))
+}
+
+function consistencyOf(from: number, to: number): Document {
+  const [from_root, to_root] = [from, to].map((size) => hexOf(rootAt(size, reader, sha256)))
+  return { from, from_root, to, to_root, proof: consistencyProof(from, to, reader, sha256).map(hexOf) }
+}
+
+/** The check that failed, or 'ok'. */
+const outcome = (result: { ok: true } | { ok: false; check: string }) => (result.ok ? 'ok' : result.check)
+const without = (document: Document, ...names: string[]) =>
+  Object.fromEntries(Object.entries(document).filter(([name]) => !names.includes(name)))
+
+test('a leaf hash is SHA-256 of a zero byte and the line', async () => {
+  const [line = ''] = lines
+  assert.is(await leafHashOf(line), createHash('sha256').update('\0').update(line).digest('hex'))
+})
+
+test('the document of every place in trees of several sizes verifies', async () => {
+  for (const [seq, size] of [
+    [0, 1],
+    [0, 300],
+    [299, 300],
+    [255, 256],
+    [256, 257],
+    [7, 12],
+  ] as const) {
+    const document = documentOf(seq, size)
+    assert.equal(await verifyProof(document, { vkey: log.vkey }), {
+      ok: true,
+      seq,
+      size,
+      root: document.root,
+      leaf_hash: document.leaf_hash,
+      authenticity: 'checked',
+    })
+  }
+})
+
+test('only a key that the caller brings makes a proof authentic', async () => {
+  const document = documentOf(7, 300)
+  const authenticityOf = async (given: Document) => {
+    const result = await verifyProof(given)
+    return result.ok ? result.authenticity : result.check
+  }
+  assert.is(await authenticityOf(document), 'unchecked')
+  assert.is(await authenticityOf(without(document, 'checkpoint', 'vkey')), 'unchecked')
+  assert.is(await authenticityOf(without(document, 'checkpoint')), 'unchecked')
+  assert.is(await authenticityOf(without(document, 'vkey')), 'key')
+  const forger = logNamed('lockstep.local/test')
+  const forged = { ...document, checkpoint: forger.checkpointAt(300), vkey: forger.vkey }
+  assert.is(await authenticityOf(forged), 'unchecked')
+  assert.is(outcome(await verifyProof(forged, { vkey: log.vkey })), 'checkpoint')
+  assert.is(outcome(await verifyProof(without(document, 'checkpoint'), { vkey: log.vkey })), 'checkpoint')
+  assert.is(outcome(await verifyProof(document, { vkey: null } as never)), 'key')
+  assert.is(outcome(await verifyProof(document, { vkey: '' })), 'key')
+})
+
+test('each check names itself where it fails', async () => {
+  const document = documentOf(7, 300)
+  const other = documentOf(8, 300)
+  const rows: [string, Document][] = [
+    ['entry', { entry: other.entry }],
+    ['entry', { seq: 8 }],
+    ['entry', { entry: without(document.entry as Document, 'seq') }],
+    ['entry', { entry: { ...(document.entry as Document), Extra: 1 } }],
+    ['entry', { entry: { ...(document.entry as Document), extra: 0.5 } }],
+    ['leaf_hash', { entry: { ...(document.entry as Document), extra: 1 } }],
+    ['leaf_hash', { entry: JSON.parse(`{"__proto__":1,${lines[7]?.slice(1)}`) }],
+    ['leaf_hash', { leaf_hash: other.leaf_hash }],
+    ['inclusion', { proof: other.proof }],
+    ['inclusion', { proof: (document.proof as string[]).slice(1) }],
+    ['inclusion', { root: other.leaf_hash }],
+    ['inclusion', { size: 7 }],
+    ['inclusion', { size: 3_000 }],
+    ['document', { leaf_hash: (document.leaf_hash as string).toUpperCase() }],
+    ['document', { root: `${document.root}00` }],
+    ['document', { size: '300' }],
+    ['document', { proof: Array(65).fill(document.root) }],
+    ['checkpoint', { checkpoint: log.checkpointAt(299) }],
+    ['checkpoint', { checkpoint: log.checkpointAt(299, rootAt(300, reader, sha256)) }],
+    ['checkpoint', { checkpoint: log.checkpointAt(300, sha256(Buffer.of(0))) }],
+    ['checkpoint', { checkpoint: logNamed('lockstep.local/test').checkpointAt(300) }],
+    ['checkpoint', { checkpoint: logNamed('lockstep.local/other').checkpointAt(300) }],
+    ['checkpoint', { checkpoint: log.checkpointAt(300).replace('300', '301') }],
+    ['checkpoint', { checkpoint: log.checkpointAt(300).trimEnd() }],
+    ['key', { vkey: log.vkey.replace('test', 'tset') }],
+    ['ok', { extra: 'members that are not read' }],
+  ]
+  for (const [check, changed] of rows) {
+    assert.is(outcome(await verifyProof({ ...document, ...changed })), check, JSON.stringify(changed))
+  }
+})
+
+const hostile = [
+  ...[undefined, null, true, 0, -1, 0.5, 2 ** 53, Number.NaN, '', 'text', '00', 'ab'.repeat(31), 'AB'.repeat(32)],
+  ...[[], {}, [[]], [null], ['00'], new Array(3), Array(65).fill('ab'.repeat(32)), 1n, Symbol('a'), () => 1],
+  ...[
+    '__proto__',
+    'x'.repeat(2_000_000),
+    '\ud800',
+    '1'.repeat(64),
+    JSON.parse(`${'['.repeat(5_000)}${']'.repeat(5_000)}`),
+  ],
+]
+
+test('hostile members of any kind are refused and never thrown over', async () => {
+  const document = documentOf(7, 300)
+  for (const name of Object.keys(document)) {
+    for (const [at, value] of hostile.entries()) {
+      const result = await verifyProof({ ...document, [name]: value })
+      const isAbsent = name === 'checkpoint' && value === undefined
+      assert.is(result.ok, isAbsent, `${name} = hostile ${at}`)
+      if (!result.ok) assert.ok(result.reason.length > 0)
+    }
+  }
+  const consistency = consistencyOf(7, 300)
+  for (const name of Object.keys(consistency)) {
+    for (const [at, value] of hostile.entries()) {
+      const result = await verifyConsistencyProof({ ...consistency, [name]: value })
+      // From size 0 only the root of the empty tree and an empty proof would do.
+      assert.is(result.ok, false, `${name} = hostile ${at}`)
+    }
+  }
+  for (const value of hostile) {
+    assert.not((await verifyProof(value)).ok)
+    assert.not((await verifyConsistencyProof(value)).ok)
+    assert.not((await verifyCheckpoint(value, log.vkey)).ok)
+    assert.not((await verifyCheckpoint(log.checkpointAt(1), value)).ok)
+    assert.not((await verifyEntry({ line: value, seq: value, size: value, proof: value, root: value })).ok)
+  }
+})
+
+test('an entry line verifies as it stands and in no other spelling', async () => {
+  const { seq, size, proof, root, leaf_hash } = documentOf(7, 300)
+  const line = lines[7] ?? ''
+  assert.equal(await verifyEntry({ line, seq, size, proof, root }), { ok: true, seq, size, root, leaf_hash })
+  for (const other of [`${line}\n`, ` ${line}`, JSON.stringify(entries[7]), line.replace('é', '\\u00e9'), '']) {
+    assert.is(outcome(await verifyEntry({ line: other, seq, size, proof, root })), 'inclusion')
+  }
+  assert.is(outcome(await verifyEntry({ line: '\ud800', seq, size, proof, root })), 'entry')
+})
+
+test('a consistency document verifies, and says so where it does not', async () => {
+  for (const [from, to] of [
+    [0, 0],
+    [0, 300],
+    [1, 300],
+    [256, 300],
+    [299, 300],
+    [300, 300],
+  ] as const) {
+    const document = JSON.parse(JSON.stringify(consistencyOf(from, to)))
+    assert.equal(await verifyConsistencyProof(document), { ok: true, from, to })
+  }
+  const document = consistencyOf(7, 300)
+  for (const changed of [{ from: 8 }, { to: 7 }, { from_root: document.to_root }, { proof: [] }]) {
+    assert.is(outcome(await verifyConsistencyProof({ ...document, ...changed })), 'consistency')
+  }
+})
+
+test('a checkpoint verifies with its key and shows its tree head', async () => {
+  assert.equal(await verifyCheckpoint(log.checkpointAt(300), log.vkey), {
+    ok: true,
+    origin: 'lockstep.local/test',
+    size: 300,
+    root: hexOf(rootAt(300, reader, sha256)),
+  })
+  assert.is(outcome(await verifyCheckpoint(log.checkpointAt(300), logNamed('lockstep.local/test').vkey)), 'checkpoint')
+  assert.is(outcome(await verifyCheckpoint(log.checkpointAt(300), `${log.vkey}=`)), 'key')
+})
+
+test("WebCrypto accepts the signature of the example of Go's note package", async () => {
+  type Notes = { keys: { vkey: string }[]; notes: { note: string }[] }
+  const { keys, notes } = fixture<Notes>('checkpoint/notes.json')
+  const [note, vkey] = [notes[0]?.note ?? '', keys[0]?.vkey]
+  // The note is no checkpoint: that this is what is wrong with it says that its signature is not.
+  const reasonOf = async (text: string) => {
+    const result = await verifyCheckpoint(text, vkey)
+    return result.ok ? 'ok' : result.reason
+  }
+  assert.is(await reasonOf(note), 'the checkpoint is not three lines or more')
+  assert.is(await reasonOf(note.replace('answer', 'reason')), 'the signature of PeterNeumann is wrong')
+})
+
+test('the verifier is made of nothing that a browser lacks', () => {
+  const source = new URL('../src/', import.meta.url)
+  const files = ['verify.ts', ...readdirSync(new URL('merkle/', source)).map((name) => `merkle/${name}`)]
+  assert.ok(files.length > 5)
+  for (const file of files) {
+    const text = readFileSync(new URL(file, source), 'utf8')
+    assert.not.match(text, /node:|\bBuffer\b|\bprocess\b|\brequire\b|\bglobal\b|__dirname/, file)
+    for (const [, from = ''] of text.matchAll(/from '([^']*)'/g)) assert.match(from, /^\.\/(merkle\/)?[a-z-]+\.ts$/)
+  }
+})
+
+test.run()
