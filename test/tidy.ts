@@ -36,11 +36,13 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   views: { rung: 3, packages: shared },
   ledger: { rung: 4, packages: [...shared, 'nanoid'] },
   reactors: { rung: 5, packages: [...shared, 'nanoid'] },
+  // Puts log, ledger and reactors together: what the service and the command open.
+  'open.ts': { rung: 6, packages: [...shared, 'nanoid'] },
   service: {
-    rung: 6,
+    rung: 7,
     packages: [...shared, 'nanoid', 'hono', '@hono/node-server', '@hono/zod-openapi', 'pino', 'prom-client'],
   },
-  cli: { rung: 7, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
+  cli: { rung: 8, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }
 
 /** The package's entries, above the ladder: these import anything, and nothing imports them. */

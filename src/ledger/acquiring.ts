@@ -5,14 +5,13 @@ import * as input from '../core/lock/commands.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { LockState } from '../core/lock/state.ts'
 import { invariant, LockstepError } from '../errors.ts'
-import type { Outcome } from './batch.ts'
 import { type Core, lockRefOf, submit } from './core.ts'
 import type { Deliverables } from './deliverables.ts'
 import { deathOfHolder, evidenceFor } from './holders.ts'
 import { grantFacts, type Lease, leaseOf } from './lease.ts'
 import { parse } from './parse.ts'
 import type { Projects } from './projects.ts'
-import type { Line } from './waiters.ts'
+import type { Line, Outcome } from './submission.ts'
 
 /** How often the holder a caller waits behind is probed, and a lock file of another tool looked at. */
 const probeMillis = 1_000

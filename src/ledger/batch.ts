@@ -1,9 +1,8 @@
-import { aggregateOf, type LedgerCommand } from '../core/aggregates.ts'
+import { aggregateOf } from '../core/aggregates.ts'
 import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
 import type { Context, Decision, Refusal } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
-import type { Actor } from '../core/ids.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { LockState } from '../core/lock/state.ts'
@@ -13,40 +12,8 @@ import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
 import type { RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
-import type { Line, Waiter, Waiters } from './waiters.ts'
-
-/** One command on its way: who asks, under which request key, and whether it waits. */
-export interface Submission {
-  command: LedgerCommand
-  actor: Actor
-  correlationId?: string | undefined
-  expectedSize?: number | undefined
-  request?: { key: string; sha256: string } | undefined
-  /** Wait in this line for the lock instead of being refused. */
-  line?: Line | undefined
-  /** The place in line from which the caller was called in. */
-  calledFrom?: Line | undefined
-}
-
-/** The entries that answer a command: its own, or with `replayed` those of the same request earlier. */
-export interface Outcome {
-  entries: readonly Entry[]
-  replayed: boolean
-}
-
-export interface Item extends Submission {
-  resolve: (outcome: Outcome) => void
-  reject: (error: LockstepError) => void
-}
-
-/** What is decided in order: a command, a waiter that leaves, or a look whether a stream became free. */
-export type Turn = { item: Item } | { leave: Waiter; error: LockstepError } | { poke: string }
-
-/** Who is told what once the batch is durable. */
-export interface Answer {
-  item: Item
-  tell: () => void
-}
+import type { Answer, Item, Outcome, Turn } from './submission.ts'
+import type { Waiters } from './waiters.ts'
 
 interface BatchParts {
   config: Config

@@ -8,8 +8,8 @@ import type { Layout } from '../fs/layout.ts'
 import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
-import type { Outcome, Submission } from './batch.ts'
-import type { Line, Waiters } from './waiters.ts'
+import type { Line, Outcome, Submission } from './submission.ts'
+import type { Waiters } from './waiters.ts'
 
 /** What the parts of the API share: the open ledger without its surface. */
 export interface Core {

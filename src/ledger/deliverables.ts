@@ -8,13 +8,13 @@ import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder, vanishedFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
-import { errorOf, type Outcome } from './batch.ts'
+import { errorOf } from './batch.ts'
 import { noteClaim } from './claims.ts'
 import { type Core, submit } from './core.ts'
 import { FolderQueue } from './folder-queue.ts'
 import { deathOfHolder } from './holders.ts'
 import { type GrantData, LockFileSteps } from './lock-file-steps.ts'
-import type { Line } from './waiters.ts'
+import type { Line, Outcome } from './submission.ts'
 
 /** How often a claim is tried anew when files of other tools come and go under it. */
 const claimTriesMax = 5

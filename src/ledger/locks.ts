@@ -8,7 +8,6 @@ import { lockNameSchema, streamOf } from '../core/lock/names.ts'
 import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { Acquiring } from './acquiring.ts'
-import type { Outcome } from './batch.ts'
 import { type Core, lockRefOf, submit } from './core.ts'
 import { Deliverables } from './deliverables.ts'
 import { historyOf } from './history.ts'
@@ -17,6 +16,7 @@ import { type LockListing, type LockStatus, listLocks, statusOf } from './lock-s
 import { OrphanCare, type Recovered } from './orphan-care.ts'
 import { parse } from './parse.ts'
 import { Projects } from './projects.ts'
+import type { Outcome } from './submission.ts'
 
 export interface Released {
   files?: 'current' | 'pending'
@@ -135,7 +135,7 @@ export class Locks {
   }
 
   /** Who held a lock, when, and why it ended: its entries, newest first. Errors: NOT_FOUND. */
-  async history(name: string, { limit = limits.historyPageMax } = {}): Promise<Entry[]> {
+  async history(name: string, { limit = limits.historyPageMax }: { limit?: number } = {}): Promise<Entry[]> {
     const full = parse(lockNameSchema, name, 'name')
     const entries = await historyOf(this.#core, full, limit)
     if (entries.length === 0)

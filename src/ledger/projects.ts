@@ -18,9 +18,9 @@ import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import { findRunLocks, readRunLock, runLockPath } from '../fs/run-lock-files.ts'
-import type { Outcome } from './batch.ts'
 import { type Core, lockRefOf, submit } from './core.ts'
 import { historyOf } from './history.ts'
+import type { Outcome } from './submission.ts'
 
 /** Project run locks: who works on a project, across runs. The ledger decides; RUN_LOCK.json follows. */
 export class Projects {

@@ -2,8 +2,8 @@ import { type Refusal, refuse } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
 import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Outcome, Submission } from './batch.ts'
 import type { Plan } from './plan.ts'
+import type { Outcome, Submission } from './submission.ts'
 
 /**
  * What the same request, in the scope of actor and key, was answered before: earlier in this batch or in the log.

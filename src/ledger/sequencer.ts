@@ -9,9 +9,10 @@ import type { Appended, Log } from '../log/log.ts'
 import type { ViewWrite } from '../log/view-write.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
-import { type Answer, Batch, type Outcome, type Submission, type Turn } from './batch.ts'
+import { Batch } from './batch.ts'
 import { Plan } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
+import type { Answer, Outcome, Submission, Turn } from './submission.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {

@@ -4,28 +4,7 @@ import { limits } from '../core/limits.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
-import type { Item } from './batch.ts'
-
-/**
- * A caller's place in the line for one lock. With `grant` the lock is given in the batch that frees it; with
- * `turn` the caller is called in, still holding its place, and claims for itself (deliverables, whose file claim
- * precedes the append).
- */
-export interface Line {
-  mode: 'grant' | 'turn'
-  waitMillis: number
-  signal?: AbortSignal | undefined
-}
-
-export interface Waiter {
-  item: Item
-  stream: string
-  refusal: Refusal
-  /** Called in, and not done yet: nobody is served meanwhile. */
-  isServed: boolean
-  timer: NodeJS.Timeout
-  abort: () => void
-}
+import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {
   leave: (waiter: Waiter, error: LockstepError) => void

@@ -1,0 +1,75 @@
+import type { Command } from 'commander'
+import type { Actor } from '../core/ids.ts'
+import { LockstepError } from '../errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+
+/** Options that every command takes. */
+export interface Globals {
+  actor?: string
+  dir?: string
+  json?: boolean
+  openWait?: number
+}
+
+/** Where the command works: the folder named by --dir or LOCKSTEP_DIR, else the working directory. */
+export function folderOf({ dir }: Globals): string {
+  return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
+}
+
+/** `--actor` or LOCKSTEP_ACTOR, as `<type>:<id>` or a bare agent's id; undefined for the user at the keyboard. */
+export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
+  if (actor === undefined || actor === '') return undefined
+  const [, type, id] = /^(agent|human|system):(.+)$/.exec(actor) ?? []
+  return id === undefined
+    ? { actor_id: actor, actor_type: 'agent' }
+    : { actor_id: id, actor_type: type as Actor['actor_type'] }
+}
+
+/**
+ * Opens the ledger, does the work and closes it: a direct command holds the ledger no longer than that. The command
+ * line's modules load fast; the ledger's are loaded here, when they are needed.
+ */
+export async function withLedger<T>(
+  globals: Globals,
+  command: string,
+  work: (ledger: Ledger) => Promise<T>,
+): Promise<T> {
+  const { openLedger } = await import('../open.ts')
+  const actor = actorOf(globals)
+  const ledger = await openLedger({
+    dir: folderOf(globals),
+    command: `lockstep ${command}`,
+    ...(actor === undefined ? {} : { actor }),
+    ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
+  })
+  try {
+    return await work(ledger)
+  } finally {
+    await ledger.close()
+  }
+}
+
+/** The options of a command together with those of the program. */
+export function globalsOf(command: Command): Globals {
+  return command.optsWithGlobals<Globals>()
+}
+
+/** A whole number from the command line. Errors: INVALID_INPUT. */
+export function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new LockstepError('INVALID_INPUT', `"${text}" is not a whole number`)
+}
+
+/** Seconds, as `90`, `90s`, `15m` or `2h`. Errors: INVALID_INPUT. */
+export function seconds(text: string): number {
+  const [, digits, unit = 's'] = /^(\d{1,9})(s|m|h)?$/.exec(text) ?? []
+  if (digits === undefined)
+    throw new LockstepError('INVALID_INPUT', `"${text}" is not a duration like 90, 90s, 15m or 2h`)
+  return Number(digits) * (unit === 'h' ? 3600 : unit === 'm' ? 60 : 1)
+}
+
+/** Adds examples to a command's help. */
+export function examples(command: Command, ...lines: string[]): Command {
+  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`)
+}

@@ -1,0 +1,170 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import colors from 'picocolors'
+import { LockstepError, messageOf } from '../errors.ts'
+import type { Layout } from '../fs/layout.ts'
+import { examples, folderOf, type Globals, globalsOf, withLedger } from './context.ts'
+import { print } from './output.ts'
+
+type Outcome = 'fail' | 'ok' | 'warn'
+
+/** One line of the doctor's report. */
+interface Finding {
+  check: string
+  outcome: Outcome
+  finding: string
+}
+
+/** Numbers of file systems that are shared over a network, from statfs(2). */
+const networkFileSystems: Record<number, string> = {
+  26985: 'NFS',
+  16914836: '9p',
+  4283649346: 'CIFS',
+  4266872130: 'SMB2',
+  1702057286: 'FUSE, perhaps over a network',
+}
+const freeBytesMin = 256 * 1024 * 1024
+
+export function doctorCommand(): Command {
+  const command = new Command('doctor')
+    .description('Check that locks can work here: a real acquire and release, permissions, links, clock, disk.')
+    .action(async (_options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const findings = await examine(globals)
+      const failed = findings.filter(({ outcome }) => outcome === 'fail')
+      print(globals, { ok: failed.length === 0, findings }, () => findings.map(findingLine))
+      if (failed.length > 0) process.exitCode = 7
+    })
+  return examples(command, 'lockstep doctor', 'lockstep doctor --json --dir ~/work/fleet')
+}
+
+function findingLine({ check, finding, outcome }: Finding): string {
+  const mark = { fail: colors.red('FAIL'), ok: colors.green('ok  '), warn: colors.yellow('warn') }[outcome]
+  return `${mark} ${check.padEnd(22)} ${finding}`
+}
+
+async function examine(globals: Globals): Promise<Finding[]> {
+  const [{ governingLayout }, { readConfig }, { readKey }, { thisMachine, leaseClock }] = await Promise.all([
+    import('../fs/layout.ts'),
+    import('../fs/config-file.ts'),
+    import('../fs/key-file.ts'),
+    import('../fs/process.ts'),
+  ])
+  const layout = governingLayout(folderOf(globals))
+  const findings = [
+    await check('root', () => layout.root),
+    await check('permissions', () => permissions(layout)),
+    await check('key', () => `${readKey(layout.key).publicKey.length * 8}-bit Ed25519, readable by its owner alone`),
+    await check('configuration', () => `release authority ${readConfig(layout.config).release_authority}`),
+    await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
+    await check('file system', () => fileSystem(layout)),
+    await check('case', () => caseOf(layout)),
+    await check('disk space', () => diskSpace(layout)),
+    await check('sync latency', () => syncLatency(layout)),
+    await check('ledger', () =>
+      withLedger(globals, 'doctor', async (ledger) => `opens; ${ledger.head().size} entries`),
+    ),
+    await check('acquire and release', () => selfTest(layout)),
+  ]
+  if (process.platform !== 'linux')
+    findings.push({ check: 'platform', outcome: 'warn', finding: `${process.platform}: this report is the test of it` })
+  return findings
+}
+
+/** Runs one check; what it throws is the finding, a Warning only a warning. */
+async function check(name: string, look: () => string | Promise<string>): Promise<Finding> {
+  try {
+    return { check: name, outcome: 'ok', finding: await look() }
+  } catch (error) {
+    return { check: name, outcome: error instanceof Warning ? 'warn' : 'fail', finding: messageOf(error) }
+  }
+}
+
+class Warning extends Error {}
+
+function permissions({ home }: Layout): string {
+  const { mode, uid } = statSync(home)
+  if ((mode & 0o077) !== 0) throw new LockstepError('FILE_DENIED', `${home} is open to others: run "chmod 700 ${home}"`)
+  return `.lockstep belongs to uid ${uid} alone`
+}
+
+function clock(bootId: string | null, bootMillis: number): string {
+  if (bootId === null) throw new Warning('this machine tells no boot id; leases fall back on the wall clock')
+  return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
+}
+
+function fileSystem({ root }: Layout): string {
+  const type = statfsSync(root).type
+  const network = networkFileSystems[type]
+  if (network !== undefined)
+    throw new Warning(`${network}: locks and syncs over a network are only as good as its server`)
+  return `local (type 0x${type.toString(16)})`
+}
+
+function caseOf(layout: Layout): string {
+  return inScratch(layout, (scratch) => {
+    writeFileSync(join(scratch, 'case'), '')
+    const isInsensitive = statSync(join(scratch, 'CASE'), { throwIfNoEntry: false }) !== undefined
+    if (isInsensitive) throw new Warning('names differ only by case are one file here; ".LOCK" would be the lock file')
+    return 'names that differ in case are different files'
+  })
+}
+
+function diskSpace({ root }: Layout): string {
+  const { bavail, bsize } = statfsSync(root)
+  const free = bavail * bsize
+  const text = `${(free / 2 ** 30).toFixed(1)} GiB free`
+  if (free < freeBytesMin) throw new Warning(`${text}: a full disk stops the ledger`)
+  return text
+}
+
+function syncLatency(layout: Layout): string {
+  return inScratch(layout, (scratch) => {
+    const rounds = 20
+    const started = performance.now()
+    for (let round = 0; round < rounds; round += 1)
+      writeFileSync(join(scratch, 'sync'), 'x'.repeat(4096), { flush: true })
+    const millis = (performance.now() - started) / rounds
+    const text = `${millis.toFixed(2)} ms a sync`
+    if (millis > 50) throw new Warning(`${text}: every grant waits for one`)
+    return text
+  })
+}
+
+/** A whole ledger in a scratch folder on the same file system: a deliverable acquired, contended and released. */
+async function selfTest(layout: Layout): Promise<string> {
+  const { openLedger } = await import('../open.ts')
+  const scratch = mkdtempSync(join(layout.home, 'doctor-'))
+  try {
+    const folder = join(scratch, 'DEL-00-00_doctor')
+    mkdirSync(folder)
+    const ledger = await openLedger({ dir: scratch, create: true, nested: true, command: 'lockstep doctor' })
+    try {
+      const lease = await ledger.locks.acquire({ folder, holder: 'doctor' })
+      const second = await ledger.locks.acquire({ folder, holder: 'second doctor' }).catch((error: unknown) => error)
+      if (!(second instanceof LockstepError) || second.code !== 'LOCK_CONTENTION')
+        throw new Error('a second acquire was not refused')
+      if (!readFileSync(join(folder, '.lock'), 'utf8').includes(lease.lock_ref))
+        throw new Error('the lock file is not the holder’s')
+      await lease.release()
+      if (statSync(join(folder, '.lock'), { throwIfNoEntry: false }) !== undefined)
+        throw new Error('the lock file was not removed')
+      await ledger.verify()
+    } finally {
+      await ledger.close()
+    }
+    return 'a deliverable was acquired, contended, released and verified'
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+function inScratch(layout: Layout, look: (scratch: string) => string): string {
+  const scratch = mkdtempSync(join(layout.home, 'doctor-'))
+  try {
+    return look(scratch)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}

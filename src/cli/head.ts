@@ -1,0 +1,62 @@
+import { Command } from 'commander'
+import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { print } from './output.ts'
+
+export function headCommand(): Command {
+  const command = new Command('head')
+    .description('Print the tree head: origin, size and root.')
+    .option('--signed', 'as a signed checkpoint (C2SP signed note), to keep elsewhere')
+    .option('--size <n>', 'the head at an earlier size', wholeNumber)
+    .action(async (options: { signed?: boolean; size?: number }, self: Command) => {
+      const globals = globalsOf(self)
+      await withLedger(globals, 'head', async (ledger) => {
+        const { origin } = ledger.head()
+        const { checkpoint, root, size, vkey } = ledger.signedHead(options.size)
+        const document = { origin, size, root, ...(options.signed ? { checkpoint, vkey } : {}) }
+        print(globals, document, () =>
+          options.signed ? checkpoint.trimEnd() : [`origin ${origin}`, `size ${size}`, `root ${root}`],
+        )
+      })
+    })
+  return examples(command, 'lockstep head', 'lockstep head --signed > checkpoint-$(date +%F).txt')
+}
+
+export function proveCommand(): Command {
+  const command = new Command('prove')
+    .description('Prove that an entry stands in the ledger; the document verifies offline with lockstep/verify.')
+    .argument('<seq>', 'the entry', wholeNumber)
+    .option('--size <n>', 'in the tree of this size (default: all of it)', wholeNumber)
+    .action(async (seq: number, options: { size?: number }, self: Command) => {
+      const globals = globalsOf(self)
+      await withLedger(globals, 'prove', async (ledger) => {
+        const document = ledger.prove(seq, options.size)
+        print(globals, document, () => [
+          `entry ${document.seq} (${document.entry.type}) in the tree of ${document.size}`,
+          `leaf hash ${document.leaf_hash}`,
+          ...document.proof.map((hash) => `  ${hash}`),
+          `root ${document.root}`,
+          'Print the document to hand over with --json.',
+        ])
+      })
+    })
+  return examples(command, 'lockstep prove 42', 'lockstep prove 42 --json > proof-42.json')
+}
+
+export function consistencyCommand(): Command {
+  const command = new Command('consistency')
+    .description('Prove that the ledger only grew between two sizes.')
+    .argument('<from>', 'the earlier size', wholeNumber)
+    .argument('[to]', 'the later size (default: now)', wholeNumber)
+    .action(async (from: number, to: number | undefined, _options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      await withLedger(globals, 'consistency', async (ledger) => {
+        const document = ledger.consistency(from, to)
+        print(globals, document, () => [
+          `size ${document.from} root ${document.from_root}`,
+          ...document.proof.map((hash) => `  ${hash}`),
+          `size ${document.to} root ${document.to_root}`,
+        ])
+      })
+    })
+  return examples(command, 'lockstep consistency 100', 'lockstep consistency 100 250 --json')
+}

@@ -1,0 +1,64 @@
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { Command } from 'commander'
+import { actorOf, examples, folderOf, globalsOf } from './context.ts'
+import { print } from './output.ts'
+
+const ignored = ['.lockstep/', '.lock']
+
+export function initCommand(): Command {
+  const command = new Command('init')
+    .description('Make a ledger in a folder; it governs that folder and everything below.')
+    .argument('[dir]', 'the root (default: the working directory)')
+    .option('--origin <name>', 'name of the ledger’s key (default: lockstep.local/<ledger_id>)')
+    .option('--nested', 'allow a ledger inside or above another')
+    .option('--gitignore', 'add the lines to .gitignore instead of printing them')
+    .action(
+      async (
+        dir: string | undefined,
+        options: { origin?: string; nested?: boolean; gitignore?: boolean },
+        self: Command,
+      ) => {
+        const globals = globalsOf(self)
+        const root = resolve(dir ?? folderOf(globals))
+        const { openLedger } = await import('../open.ts')
+        const actor = actorOf(globals)
+        const ledger = await openLedger({
+          dir: root,
+          create: true,
+          command: 'lockstep init',
+          nested: options.nested === true,
+          ...(options.origin === undefined ? {} : { origin: options.origin }),
+          ...(actor === undefined ? {} : { actor }),
+        })
+        const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
+        await ledger.close()
+        const added = options.gitignore ? addToGitignore(ledger.dir) : []
+        print(
+          globals,
+          { dir: ledger.dir, origin: head.origin, size: head.size, root: head.root, vkey, gitignore_added: added },
+          () => [
+            `ledger ${head.origin} governs ${ledger.dir}`,
+            `key ${vkey}`,
+            ...(options.gitignore
+              ? [`.gitignore: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`]
+              : ['', 'Lines for .gitignore (or run init with --gitignore):', ...ignored]),
+            '',
+            'Next: lockstep lock run NAME -- COMMAND, or lockstep help',
+          ],
+        )
+      },
+    )
+  return examples(command, 'lockstep init', 'lockstep init ~/work/fleet --gitignore')
+}
+
+/** Adds the lines that are not there yet. */
+function addToGitignore(root: string): string[] {
+  const path = join(root, '.gitignore')
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+  const lines = new Set(text.split(/\r?\n/))
+  const missing = ignored.filter((line) => !lines.has(line))
+  if (missing.length > 0)
+    appendFileSync(path, `${text === '' || text.endsWith('\n') ? '' : '\n'}${missing.join('\n')}\n`)
+  return missing
+}

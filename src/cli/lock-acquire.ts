@@ -1,0 +1,135 @@
+import { Command } from 'commander'
+import { nanoid } from 'nanoid'
+import { LockstepError } from '../errors.ts'
+import type { GrantFacts, Lease } from '../ledger/lease.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { examples, type Globals, globalsOf, seconds, wholeNumber, withLedger } from './context.ts'
+import { durationText, print } from './output.ts'
+import { untilFree } from './poll.ts'
+
+interface AcquireFlags {
+  folder?: string
+  holder?: string
+  lease?: number
+  lockId?: string
+  lockOwner?: string
+  pid?: number[]
+  reason?: string
+  releaseCondition?: string[]
+  runId?: string
+  target?: string
+  wait?: number
+}
+
+export function acquireCommand(): Command {
+  const command = new Command('acquire')
+    .description('Acquire a resource by name, a deliverable by --folder, or a project by --target and --run-id.')
+    .argument('[name]', 'the resource')
+    .option('--holder <holder>', 'who holds it, as reports show it')
+    .option('--folder <dir>', 'the deliverable folder')
+    .option('--target <target_name>', 'the project: "PREFIX | CLIENT | TYPE | SLUG | CODENAME"')
+    .option('--run-id <run_id>', 'the run that takes the project')
+    .option('--lock-owner <run_id>', 'must equal the run_id')
+    .option('--release-condition <text>', 'a condition that releases the project; repeatable', collect)
+    .option('--reason <text>', 'why the project is locked')
+    .option('--lease <seconds>', 'how long, as 900, 15m or 1h (default 30m)', seconds)
+    .option(
+      '--pid <pid>',
+      'the process that holds it: when it dies, the lock can be recovered; repeatable',
+      collectNumber,
+    )
+    .option('--wait <seconds>', 'wait this long for a held lock', seconds)
+    .option('--lock-id <lock_id>', 'the id of an earlier try, to get its answer')
+    .action(async (name: string | undefined, flags: AcquireFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const granted = await acquire(globals, name, flags)
+      if (!granted.current) {
+        const message = `${granted.name} was granted to this lock_id once, at token ${granted.token}, and has ended since`
+        throw new LockstepError('LOCK_ENDED', message, { details: { ...granted } })
+      }
+      print(globals, granted, () => grantLines(granted))
+    })
+  return examples(
+    command,
+    'lockstep lock acquire reports --holder agent-7 --lease 15m',
+    'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $PPID --wait 2m',
+    'lockstep lock acquire --target "IAMBECCA | ACME | SITE | shop | NEO" --run-id run_ACME_shop_2026-02-02_001',
+  )
+}
+
+async function acquire(globals: Globals, name: string | undefined, flags: AcquireFlags): Promise<GrantFacts> {
+  const ways = [name, flags.folder, flags.target].filter((way) => way !== undefined)
+  if (ways.length !== 1)
+    throw new LockstepError('INVALID_INPUT', 'name one of: a resource, --folder DIR, --target with --run-id')
+  if (flags.target !== undefined)
+    return withLedger(globals, 'lock acquire', async (ledger) => plain(await acquireProject(ledger, flags)))
+  if (flags.holder === undefined) throw new LockstepError('INVALID_INPUT', '--holder is missing: who holds the lock')
+  if (flags.folder !== undefined && flags.pid === undefined) {
+    throw new LockstepError('INVALID_INPUT', '--pid is missing: whose death frees the deliverable', {
+      hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID, or use "lockstep lock run --folder DIR -- COMMAND".',
+    })
+  }
+  // Minted before the first try, so that every further try of this command is the same acquisition.
+  const lockId = flags.lockId ?? `lck_${nanoid()}`
+  const request = {
+    holder: flags.holder,
+    lock_id: lockId,
+    pids: flags.pid ?? [],
+    ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
+  }
+  const attempt = () =>
+    withLedger(globals, 'lock acquire', async (ledger) =>
+      plain(
+        await ledger.locks.acquire(
+          flags.folder === undefined ? { ...request, name: name ?? '' } : { ...request, folder: flags.folder },
+        ),
+      ),
+    )
+  try {
+    return await untilFree(attempt, flags.wait ?? 0)
+  } catch (error) {
+    const mayHaveHappened = error instanceof LockstepError && error.details.outcome === 'unknown'
+    if (!mayHaveHappened) throw error
+    const hint = `Whether it was granted is unknown: repeat the command with --lock-id ${lockId}.`
+    throw new LockstepError(error.code, error.message, {
+      details: { ...error.details, lock_id: lockId },
+      hint,
+      cause: error,
+    })
+  }
+}
+
+function acquireProject(ledger: Ledger, flags: AcquireFlags): Promise<Lease> {
+  if (flags.runId === undefined)
+    throw new LockstepError('INVALID_INPUT', '--run-id is missing: the run that takes the project')
+  return ledger.locks.acquire({
+    target_name: flags.target ?? '',
+    run_id: flags.runId,
+    ...(flags.lockOwner === undefined ? {} : { lock_owner: flags.lockOwner }),
+    ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+    ...(flags.releaseCondition === undefined ? {} : { release_conditions: flags.releaseCondition }),
+  })
+}
+
+/** The facts of a lease, without what only its holder's process can do. */
+function plain(lease: Lease): GrantFacts {
+  return { ...lease }
+}
+
+function grantLines(granted: GrantFacts): string[] {
+  const lease = granted.lease_duration_s === null ? 'no lease' : `lease ${durationText(granted.lease_duration_s)}`
+  return [
+    `${granted.replayed ? 'already acquired' : 'acquired'} ${granted.name}, token ${granted.token}, ${lease}`,
+    ...(granted.run_id === undefined ? [`lock_id ${granted.lock_id}`] : [`run_id ${granted.run_id}`]),
+    ...(granted.files === 'pending' ? ['its file could not be written yet; the ledger will try again'] : []),
+    ...(granted.warning === undefined ? [] : [`warning: ${granted.warning}`]),
+  ]
+}
+
+export function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+function collectNumber(value: string, before: number[] = []): number[] {
+  return [...before, wholeNumber(value)]
+}

@@ -1,0 +1,120 @@
+import { Command } from 'commander'
+import { LockstepError } from '../errors.ts'
+import { examples, globalsOf, withLedger } from './context.ts'
+import { statusLines } from './lock-text.ts'
+import { print } from './output.ts'
+
+export function recoverCommand(): Command {
+  const command = new Command('recover')
+    .description('End an orphan by hand: its lease is over or its holder is dead. Never a live holder’s lock.')
+    .argument('<name>', 'the lock')
+    .requiredOption('--reason <text>', 'why')
+    .option('--folder <dir>', 'where the deliverable’s lock file is, if the ledger does not know')
+    .option('--dry-run', 'print evidence and verdict, and change nothing')
+    .action(async (name: string, options: { reason: string; folder?: string; dryRun?: boolean }, self: Command) => {
+      const globals = globalsOf(self)
+      const { dryRun = false, folder, reason } = options
+      const request = { name, reason, dry_run: dryRun, ...(folder === undefined ? {} : { folder }) }
+      const recovered = await withLedger(globals, 'lock recover', (ledger) => ledger.locks.recover(request))
+      print(globals, recovered, () => {
+        if (recovered.status === undefined)
+          return `recovered ${name} from ${recovered.previous_holder}: ${recovered.recovery_reason}`
+        const verdict =
+          recovered.recovery_reason === null
+            ? 'would be refused: it is no orphan'
+            : `would be recovered: ${recovered.recovery_reason}`
+        return [...statusLines(recovered.status), verdict]
+      })
+    })
+  return examples(
+    command,
+    'lockstep lock recover deliverable:DEL-08-05 --reason "agent host was replaced" --dry-run',
+    'lockstep lock recover reports --reason "agent crashed"',
+  )
+}
+
+export function breakCommand(): Command {
+  const command = new Command('break')
+    .description('End a valid grant, as the release authority or an operator. Its token is stale from then on.')
+    .argument('<name>', 'the lock')
+    .requiredOption('--reason <text>', 'why')
+    .action(async (name: string, { reason }: { reason: string }, self: Command) => {
+      const globals = globalsOf(self)
+      const broken = await withLedger(globals, 'lock break', (ledger) => ledger.locks.break({ name, reason }))
+      print(
+        globals,
+        broken,
+        () => `broke ${name}: ${broken.previous_holder} held it under token ${broken.previous_token}`,
+      )
+    })
+  return examples(
+    command,
+    'lockstep lock break reports --reason "agent-7 hangs, approved by Ann"',
+    'lockstep --actor BECCA lock break project:ACME/SITE/shop --reason "rolled back"',
+  )
+}
+
+export function retireCommand(): Command {
+  const command = new Command('retire')
+    .description('End the life of a deliverable’s lock, before its folder is moved, archived or deleted.')
+    .requiredOption('--folder <dir>', 'the deliverable folder')
+    .option('--reason <text>', 'why')
+    .action(async ({ folder, reason }: { folder: string; reason?: string }, self: Command) => {
+      const globals = globalsOf(self)
+      const request = { folder, ...(reason === undefined ? {} : { reason }) }
+      const retired = await withLedger(globals, 'lock retire', (ledger) => ledger.locks.retire(request))
+      print(
+        globals,
+        retired,
+        () =>
+          `retired ${retired.name}${retired.recovered ? ', recovering an orphan' : ''}; ${retired.folder} may be moved`,
+      )
+    })
+  return examples(
+    command,
+    'lockstep lock retire --folder packages/DEL-08-05_Lock',
+    'lockstep lock retire --folder DEL-01-02_Old --reason archived',
+  )
+}
+
+export function importCommand(): Command {
+  const command = new Command('import')
+    .description('Take over an existing RUN_LOCK.json, or all of them; or set one aside that blocks a project.')
+    .argument('[file]', 'the RUN_LOCK.json')
+    .option('--all', 'every LOCKED file below the root that the ledger does not know')
+    .option('--set-aside <file>', 'move this file out of the way, as the release authority')
+    .option('--reason <text>', 'why')
+    .action(
+      async (
+        file: string | undefined,
+        options: { all?: boolean; setAside?: string; reason?: string },
+        self: Command,
+      ) => {
+        const globals = globalsOf(self)
+        const ways = [file, options.setAside, options.all].filter((way) => way !== undefined)
+        if (ways.length !== 1) throw new LockstepError('INVALID_INPUT', 'name one of: a file, --all, --set-aside FILE')
+        const reason = options.reason === undefined ? {} : { reason: options.reason }
+        const imported = await withLedger(globals, 'lock import', async (ledger) => {
+          const done: { file: string; seq: number; type: string }[] = []
+          const files = options.all ? ledger.locks.unknownFiles() : [file ?? options.setAside ?? '']
+          for (const each of files) {
+            const { seq, type } = await ledger.locks.importFile({
+              file: each,
+              set_aside: options.setAside !== undefined,
+              ...reason,
+            })
+            done.push({ file: each, seq, type })
+          }
+          return done
+        })
+        print(globals, { imported }, () =>
+          imported.length === 0 ? 'nothing to import' : imported.map((one) => `${one.seq} ${one.type} ${one.file}`),
+        )
+      },
+    )
+  return examples(
+    command,
+    'lockstep lock import runtime/runs/run_ACME_shop_2026-02-02_001/RUN_LOCK.json',
+    'lockstep --actor BECCA lock import --set-aside runtime/runs/old/RUN_LOCK.json --reason "run was lost"',
+  )
+}

@@ -1,0 +1,21 @@
+import type { LockStatus } from '../ledger/lock-status.ts'
+import { durationText, relativeTime } from './output.ts'
+
+/** How a lock stands, for people. */
+export function statusLines(status: LockStatus): string[] {
+  if (status.state === 'free') return [`${status.name} is free; its last entry is ${status.last_seq}`]
+  return [
+    `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
+    `token ${status.token}, acquired ${relativeTime(status.acquired ?? '')}, ${remainingText(status)}`,
+    `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; alive: ${status.holder_alive}`,
+    ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
+    ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
+    ...(status.waiting === 0 ? [] : [`${status.waiting} waiting`]),
+  ]
+}
+
+/** What is left of a lease. */
+export function remainingText({ lease_remaining_s }: LockStatus): string {
+  if (lease_remaining_s === null || lease_remaining_s === undefined) return 'no lease'
+  return lease_remaining_s === 0 ? 'lease expired' : `${durationText(lease_remaining_s)} left`
+}

@@ -1,0 +1,168 @@
+import { Command } from 'commander'
+import { LockstepError } from '../errors.ts'
+import type { Released } from '../ledger/locks.ts'
+import { line } from './audit.ts'
+import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { acquireCommand } from './lock-acquire.ts'
+import { breakCommand, importCommand, recoverCommand, retireCommand } from './lock-care.ts'
+import { runCommand } from './lock-run.ts'
+import { remainingText, statusLines } from './lock-text.ts'
+import { durationText, print, relativeTime, table } from './output.ts'
+
+export function lockCommand(): Command {
+  const lock = new Command('lock').description('Who may work on what: acquire, renew, release, look and recover.')
+  const verbs = [
+    runCommand,
+    acquireCommand,
+    renewCommand,
+    releaseCommand,
+    statusCommand,
+    listCommand,
+    historyCommand,
+    checkCommand,
+  ]
+  for (const verb of [...verbs, recoverCommand, breakCommand, retireCommand, importCommand]) lock.addCommand(verb())
+  return lock
+}
+
+function renewCommand(): Command {
+  const command = new Command('renew')
+    .description('Start a lease anew. A lease that ran out cannot be renewed.')
+    .argument('<lock_id>', 'the secret that acquire printed')
+    .action(async (lockId: string, _options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const renewed = await withLedger(globals, 'lock renew', (ledger) => ledger.locks.renew({ lock_id: lockId }))
+      print(
+        globals,
+        renewed,
+        () => `renewed ${renewed.name}, token ${renewed.token}; its lease ends ${relativeTime(renewed.expires_at)}`,
+      )
+    })
+  return examples(
+    command,
+    'lockstep lock renew lck_V1StGXR8_Z5jdHi6B-myT',
+    'lockstep lock renew "$LOCKSTEP_LOCK_ID" --json',
+  )
+}
+
+interface ReleaseFlags {
+  finalStatus?: string
+  outcome?: string
+  override?: boolean
+  reason?: string
+  runId?: string
+}
+
+function releaseCommand(): Command {
+  const command = new Command('release')
+    .description('Release a lock by its lock_id, or a project lock by --run-id as the release authority.')
+    .argument('[lock_id]', 'the secret that acquire printed')
+    .option('--outcome <outcome>', 'success or failure')
+    .option('--run-id <run_id>', 'the run whose project lock is released')
+    .option('--final-status <status>', 'COMPLETE, PARTIAL, HALTED, FAILED, ABORTED or ROLLED_BACK')
+    .option('--override', 'manual override by the release authority; needs a reason')
+    .option('--reason <text>', 'why')
+    .action(async (lockId: string | undefined, flags: ReleaseFlags, self: Command) => {
+      const globals = globalsOf(self)
+      if ((lockId === undefined) === (flags.runId === undefined))
+        throw new LockstepError('INVALID_INPUT', 'name a lock_id or a --run-id')
+      const request =
+        flags.runId === undefined
+          ? { lock_id: lockId ?? '', ...(flags.outcome === undefined ? {} : { outcome: flags.outcome as 'success' }) }
+          : {
+              run_id: flags.runId,
+              final_status: flags.finalStatus as 'COMPLETE',
+              override: flags.override === true,
+              ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+            }
+      const released = await withLedger(globals, 'lock release', (ledger) => ledger.locks.release(request))
+      print(globals, released, () => releasedLines(released))
+    })
+  return examples(
+    command,
+    'lockstep lock release lck_V1StGXR8_Z5jdHi6B-myT --outcome failure',
+    'lockstep --actor BECCA lock release --run-id run_ACME_shop_2026-02-02_001 --final-status COMPLETE',
+  )
+}
+
+function releasedLines(released: Released): string[] {
+  const again = released.replayed ? ' (already released)' : ''
+  const late = released.late ? ', late: its lease had run out' : ''
+  return [
+    `released ${released.name}, token ${released.token}, held for ${durationText(released.held_ms / 1000)}${late}${again}`,
+    ...(released.files === 'pending'
+      ? ['its file could not be written or removed yet; the ledger will try again']
+      : []),
+  ]
+}
+
+function statusCommand(): Command {
+  const command = new Command('status')
+    .description('How a lock stands now.')
+    .argument('<name>', 'reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug')
+    .action(async (name: string, _options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const status = await withLedger(globals, 'lock status', async (ledger) => ledger.locks.status(name))
+      print(globals, status, () => statusLines(status))
+    })
+  return examples(command, 'lockstep lock status reports', 'lockstep lock status deliverable:DEL-08-05 --json')
+}
+
+function listCommand(): Command {
+  const command = new Command('list')
+    .description('Locks that are held.')
+    .option('--orphans', 'only those whose holder is gone, or whose file and ledger differ')
+    .option('--under <dir>', 'only deliverables below this folder')
+    .action(async (options: { orphans?: boolean; under?: string }, self: Command) => {
+      const globals = globalsOf(self)
+      const locks = await withLedger(globals, 'lock list', (ledger) => ledger.locks.list(options))
+      const rows = locks.map((lock) => [
+        lock.name,
+        lock.state,
+        lock.holder ?? '',
+        String(lock.token),
+        remainingText(lock),
+        lock.orphan_reason ?? '',
+      ])
+      const text =
+        locks.length === 0 ? 'nothing is held' : await table(['NAME', 'STATE', 'HOLDER', 'TOKEN', 'LEASE', ''], rows)
+      print(globals, { locks }, () => text)
+    })
+  return examples(command, 'lockstep lock list', 'lockstep lock list --orphans --under packages')
+}
+
+function historyCommand(): Command {
+  const command = new Command('history')
+    .description('Who held a lock, when, and why it ended: its entries, newest first.')
+    .argument('<name>', 'the lock')
+    .option('--limit <n>', 'how many entries', wholeNumber, 50)
+    .action(async (name: string, { limit }: { limit: number }, self: Command) => {
+      const globals = globalsOf(self)
+      const entries = await withLedger(globals, 'lock history', (ledger) => ledger.locks.history(name, { limit }))
+      print(globals, { entries }, () => entries.map(line))
+    })
+  return examples(
+    command,
+    'lockstep lock history reports',
+    'lockstep lock history deliverable:DEL-08-05 --limit 5 --json',
+  )
+}
+
+function checkCommand(): Command {
+  const command = new Command('check')
+    .description('Preflight: does this run hold this target’s project lock? One line, and the exit code.')
+    .requiredOption('--run-id <run_id>', 'the run')
+    .requiredOption('--target <target_name>', 'the target')
+    .action(async ({ runId, target }: { runId: string; target: string }, self: Command) => {
+      const globals = globalsOf(self)
+      const checked = await withLedger(globals, 'lock check', async (ledger) =>
+        ledger.locks.check({ run_id: runId, target_name: target }),
+      )
+      print(globals, checked, () => `LOCKED by ${checked.run_id}, token ${checked.token}`)
+    })
+  return examples(
+    command,
+    'lockstep lock check --run-id run_ACME_shop_2026-02-02_001 --target "IAMBECCA | ACME | SITE | shop | NEO"',
+    'lockstep lock check --run-id "$RUN_ID" --target "$TARGET" && start-the-role',
+  )
+}

@@ -1,0 +1,96 @@
+import { writeSync } from 'node:fs'
+import colors from 'picocolors'
+import { codes, LockstepError, messageOf } from '../errors.ts'
+import type { Globals } from './context.ts'
+
+/** Writes the result: one JSON document with --json, otherwise lines for people. */
+export function print({ json }: Globals, document: unknown, lines: () => string | string[]): void {
+  if (json) writeOut(`${JSON.stringify(document)}\n`)
+  else writeOut(`${[lines()].flat().join('\n')}\n`)
+}
+
+/** Talk for people, on stderr: never part of a result. */
+export function say(text: string): void {
+  writeAll(2, `${text}\n`)
+}
+
+/** Writes all of a text to stdout before it returns, a pipe included; a reader that went away is no error. */
+export function writeOut(text: string): void {
+  writeAll(1, text)
+}
+
+function writeAll(descriptor: 1 | 2, text: string): void {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(descriptor, bytes, at)
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : ''
+      if (code === 'EPIPE') process.exit(0)
+      if (code !== 'EAGAIN') throw error
+      // A non-blocking pipe is full; wait a moment for its reader.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
+  }
+}
+
+/** Reports an error, as a problem document with --json, and returns the exit code. */
+export function report(globals: Globals, error: unknown): number {
+  const problem =
+    error instanceof LockstepError ? error : new LockstepError('INVARIANT_VIOLATED', messageOf(error), { cause: error })
+  if (globals.json) {
+    writeOut(`${JSON.stringify(problem)}\n`)
+  } else {
+    say(`${colors.red(problem.code)}: ${problem.message}`)
+    for (const line of facts(problem)) say(`  ${line}`)
+    if (problem.hint !== undefined) say(colors.dim(problem.hint))
+  }
+  if (!(error instanceof LockstepError) && error instanceof Error && process.env.LOCKSTEP_DEBUG) say(error.stack ?? '')
+  return codes[problem.code].exit
+}
+
+function facts({ details }: LockstepError): string[] {
+  const shown = Object.entries(details).filter(
+    ([key, value]) => key !== 'issues' && value !== null && typeof value !== 'object',
+  )
+  return shown.map(([key, value]) => `${key}: ${value}`)
+}
+
+/** How long ago or ahead a moment is, for people. */
+export function relativeTime(time: string, nowMillis = Date.now()): string {
+  const millis = nowMillis - Date.parse(time)
+  const text = durationText(Math.abs(millis) / 1000)
+  return millis >= 0 ? `${text} ago` : `in ${text}`
+}
+
+/** A duration in its largest two units. */
+export function durationText(seconds: number): string {
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 === 0 ? '' : ` ${whole % 60} s`}`
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`
+}
+
+/** A plain table for people. */
+export async function table(head: string[], rows: string[][]): Promise<string> {
+  const { default: Table } = await import('cli-table3')
+  const none = {
+    top: '',
+    'top-mid': '',
+    'top-left': '',
+    'top-right': '',
+    bottom: '',
+    'bottom-mid': '',
+    'bottom-left': '',
+    'bottom-right': '',
+  }
+  const inner = { left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' }
+  const made = new Table({
+    head,
+    chars: { ...none, ...inner },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  })
+  made.push(...rows)
+  return made.toString()
+}

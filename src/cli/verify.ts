@@ -1,0 +1,52 @@
+import { Command } from 'commander'
+import { examples, folderOf, globalsOf } from './context.ts'
+import { print, say } from './output.ts'
+
+export function verifyCommand(): Command {
+  const command = new Command('verify')
+    .description('Read every byte again and derive everything anew; names the first bad entry.')
+    .action(async (_options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const [{ governingLayout }, { verifyInChild }] = await Promise.all([
+        import('../fs/layout.ts'),
+        import('../ledger/verify-child.ts'),
+      ])
+      const bar = process.stderr.isTTY && !globals.json ? await progressBar() : undefined
+      try {
+        const verified = await verifyInChild(governingLayout(folderOf(globals)), {
+          onProgress: ({ done, total }) => bar?.show(done, total),
+          openWaitSeconds: globals.openWait ?? 30,
+        })
+        bar?.stop()
+        for (const warning of verified.warnings) say(`warning: ${warning}`)
+        print(
+          globals,
+          { verified: true, ...verified },
+          () => `verified ${verified.entries} entries and ${verified.rows} rows; root ${verified.root}`,
+        )
+      } finally {
+        bar?.stop()
+      }
+    })
+  return examples(command, 'lockstep verify', 'lockstep verify --json --dir ~/work/fleet')
+}
+
+async function progressBar(): Promise<{ show: (done: number, total: number) => void; stop: () => void }> {
+  const { default: progress } = await import('cli-progress')
+  const bar = new progress.SingleBar(
+    { format: 'verify {bar} {percentage}% {value}/{total} {eta_formatted}', stream: process.stderr, hideCursor: true },
+    progress.Presets.shades_classic,
+  )
+  let isShown = false
+  return {
+    show: (done, total) => {
+      if (isShown) bar.update(done)
+      else bar.start(total, done)
+      isShown = true
+    },
+    stop: () => {
+      if (isShown) bar.stop()
+      isShown = false
+    },
+  }
+}

@@ -1,0 +1,28 @@
+import { z } from 'zod'
+import { auditEventSchemas } from './audit/events.ts'
+import { type Entry, entrySchema } from './entry.ts'
+import { lockEventSchemas } from './lock/events.ts'
+import { originEventSchemas } from './origin/events.ts'
+
+/** The data of every event type that the ledger knows. */
+export const eventSchemas = { ...originEventSchemas, ...lockEventSchemas, ...auditEventSchemas } as const
+
+export type EventType = keyof typeof eventSchemas
+
+type EntryOf<Type extends EventType> = Omit<Entry, 'data' | 'type'> & {
+  type: Type
+  data: z.infer<(typeof eventSchemas)[Type]>
+}
+
+/** An entry of a known type with that type's data. */
+export type RecordedEntry = { [Type in EventType]: EntryOf<Type> }[EventType]
+
+const [first, ...others] = Object.entries(eventSchemas).map(([type, data]) =>
+  entrySchema.extend({ data, type: z.literal(type) }),
+)
+
+/** An entry with what its type says of its data: an unknown type is refused. Published as `entry` in Contract v1. */
+export const recordedEntrySchema = z.discriminatedUnion('type', [
+  first as NonNullable<typeof first>,
+  ...others,
+]) as z.ZodType as z.ZodType<RecordedEntry>

@@ -1,0 +1,37 @@
+import { z } from 'zod'
+
+const time = z.iso.datetime({ offset: true })
+
+/**
+ * The problem document of LOCK_CONTENTION: the report of REQ-LOCK-007 (seed 2) with the facts that locks.md adds.
+ * Who waits in front stands as `holder: "waiters"`, a file that cannot be read as `holder: "unreadable"`. Without
+ * `retry_after_s` only a person can clear the way.
+ */
+export const lockContentionSchema = z
+  .strictObject({
+    code: z.literal('LOCK_CONTENTION'),
+    message: z.string().min(1),
+    retryable: z.literal(true),
+    hint: z.string().min(1).optional(),
+    name: z.string().min(1).max(300),
+    deliverable_id: z.string().min(1).optional(),
+    run_id: z.string().min(1).optional(),
+    target_name: z.string().min(1).optional(),
+    holder: z.string().min(1),
+    lease_remaining_s: z.int().min(0).nullable(),
+    contention_time: time,
+    acquired: time.nullable().optional(),
+    host: z.string().nullable().optional(),
+    pid: z.int().min(1).nullable().optional(),
+    holder_alive: z.enum(['yes', 'no', 'unknown']),
+    token: z.int().min(0).nullable().optional(),
+    retry_after_s: z.int().min(1).optional(),
+    waiting: z.int().min(1).optional(),
+    path: z.string().min(1).optional(),
+    blocking_run_id: z.string().min(1).optional(),
+  })
+  .refine(({ deliverable_id, name }) => deliverable_id !== undefined || !name.startsWith('deliverable:'), {
+    path: ['deliverable_id'],
+    message: 'is required for a deliverable',
+  })
+export type LockContention = z.infer<typeof lockContentionSchema>

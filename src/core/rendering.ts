@@ -1,0 +1,97 @@
+import { invariant } from '../errors.ts'
+import type { EventType } from './event-schemas.ts'
+
+type ActionType =
+  | 'authz_decision'
+  | 'db_read'
+  | 'db_write'
+  | 'export'
+  | 'override'
+  | 'policy_change'
+  | 'promotion'
+  | 'system'
+  | 'tool_call'
+type Outcome = 'allow' | 'deny' | 'failure' | 'success'
+type Severity = 'critical' | 'error' | 'info' | 'warn'
+type TargetType = 'artifact' | 'export_bundle' | 'lock' | 'policy' | 'run' | 'system' | 'table' | 'tool' | 'turn'
+
+/**
+ * A value: fixed for the type, or read from a member of the entry's data. What `cases` names is replaced;
+ * `otherwise` stands where the member is absent, and with `cases` for every value that is not named.
+ */
+export type Source<Value extends string> =
+  | Value
+  | { from: string; cases?: Readonly<Record<string, Value>>; otherwise?: Value }
+
+/** How entries of one type read as Contract v1 audit events. */
+export interface Rendering {
+  action_type: Source<ActionType>
+  outcome: Source<Outcome>
+  severity: Source<Severity>
+  /** What was acted upon and by which command, or the member that says it itself, if it does. */
+  target: { target_type: TargetType; name: Source<string>; operation: Source<string> } | { from: string }
+  /** Members of the data; the first that is there is the reason, cut to its bound. */
+  outcome_reason: readonly string[]
+}
+
+/** A row of a lock: a system event on the lock that the data names. */
+function lockRow(
+  operation: Source<string>,
+  outcome: Source<Outcome>,
+  severity: Source<Severity>,
+  ...outcome_reason: string[]
+): Rendering {
+  const name = { from: 'name', otherwise: 'unknown' }
+  return { action_type: 'system', outcome, severity, target: { target_type: 'lock', name, operation }, outcome_reason }
+}
+
+/**
+ * A row for every event type; `contract/v1/rendering.yaml` is generated from it. An end of a lock renders as that
+ * of a run does: the work's own failure is a failure. A refusal is a deny where permission was lacking, a failure
+ * where the state did not allow it.
+ */
+export const renderings: Readonly<Record<EventType, Rendering>> = {
+  'ledger.created': {
+    action_type: 'system',
+    outcome: 'success',
+    severity: 'info',
+    target: { target_type: 'system', name: { from: 'origin' }, operation: 'ledger.create' },
+    outcome_reason: [],
+  },
+  'lock.acquired': lockRow('lock.acquire', 'success', 'info', 'lock_reason'),
+  'lock.renewed': lockRow('lock.renew', 'success', 'info'),
+  'lock.released': lockRow(
+    'lock.release',
+    { from: 'outcome' },
+    { from: 'outcome', cases: { failure: 'warn' }, otherwise: 'info' },
+    'reason',
+    'final_status',
+    'outcome',
+  ),
+  'lock.recovered': lockRow('lock.recover', 'success', 'warn', 'recovery_reason'),
+  'lock.broken': lockRow('lock.break', 'success', 'warn', 'reason'),
+  'lock.lost': lockRow('lock.report_file', 'failure', 'error', 'found'),
+  'lock.conflict': lockRow('lock.report_file', 'failure', 'error', 'aside'),
+  'lock.file_restored': lockRow('lock.report_file', 'success', 'warn', 'folder'),
+  'lock.file_set_aside': lockRow('lock.report_file', 'success', 'warn', 'reason'),
+  'lock.retired': lockRow('lock.retire', 'success', 'info', 'reason'),
+  'lock.refused': lockRow(
+    { from: 'command' },
+    { from: 'code', cases: { RELEASE_DENIED: 'deny', WRITE_SCOPE_DENIED: 'deny' }, otherwise: 'failure' },
+    'warn',
+    'code',
+  ),
+  'audit.recorded': {
+    action_type: { from: 'action_type' },
+    outcome: { from: 'outcome' },
+    severity: { from: 'severity', otherwise: 'info' },
+    target: { from: 'target' },
+    outcome_reason: ['outcome_reason'],
+  },
+}
+
+/** The row of an event type. An entry whose type has none is a defect: every type has one before it is written. */
+export function renderingOf(type: string): Rendering {
+  invariant(Object.hasOwn(renderings, type), `the event type ${type} has a rendering`)
+  return renderings[type as EventType]
+}

@@ -1,0 +1,65 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Now } from '../../src/core/clock.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Verified } from '../../src/ledger/verify.ts'
+import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
+
+const folders: string[] = []
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/** An empty folder of its own, removed with all in it when the test file ends. */
+export function temporaryRoot(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'lockstep-test-'))
+  folders.push(folder)
+  return folder
+}
+
+/** A clock that stands still until it is told otherwise; wall clock and lease clock move together. */
+export function testClock(wallMillis = Date.UTC(2026, 0, 2, 3, 4, 5)) {
+  let moved = 0
+  return {
+    now: (): Now => ({
+      wall_ms: wallMillis + moved,
+      lease_clock: { boot_id: 'test-boot', boot_ms: 1_000_000 + moved },
+      host_id: 'test-host',
+    }),
+    advance: (millis: number) => {
+      moved += millis
+    },
+  }
+}
+
+/** Who calls, in tests that do not care. */
+export const testActor = { actor_id: 'agent-1', actor_type: 'agent' } as const
+
+/**
+ * A new ledger in a folder of its own for the time of the work; then it is closed and verified. `self_check` is
+ * on, so every append proves that what is stored reads back as what is hashed.
+ */
+export async function withLedger<T>(
+  work: (ledger: Ledger, root: string) => Promise<T>,
+  options: Omit<OpenLedgerOptions, 'create' | 'dir'> = {},
+): Promise<T> {
+  const root = temporaryRoot()
+  const ledger = await openLedger({ actor: testActor, self_check: true, ...options, dir: root, create: true })
+  try {
+    return await work(ledger, root)
+  } finally {
+    await ledger.close()
+    await endsWithVerify(root)
+  }
+}
+
+/** Opens the ledger of a folder, verifies it and closes it: how every test ends that wrote one. */
+export async function endsWithVerify(dir: string): Promise<Verified> {
+  const ledger = await openLedger({ dir, actor: testActor })
+  try {
+    return await ledger.verify()
+  } finally {
+    await ledger.close()
+  }
+}
