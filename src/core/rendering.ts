@@ -66,7 +66,6 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
     { from: 'outcome', cases: { failure: 'warn' }, otherwise: 'info' },
     'reason',
     'final_status',
-    'outcome',
   ),
   'lock.recovered': lockRow('lock.recover', 'success', 'warn', 'recovery_reason'),
   'lock.broken': lockRow('lock.break', 'success', 'warn', 'reason'),

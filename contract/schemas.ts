@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import { entrySchema } from '../src/core/entry.ts'
+import { type EventType, eventSchemas } from '../src/core/event-schemas.ts'
+import { lockContentionSchema } from '../src/core/lock/contention-schema.ts'
+import { lockFileSchema } from '../src/core/lock/lock-file.ts'
+import { runLockSchema } from '../src/core/lock/run-lock-file.ts'
+import { annotations } from './annotations.ts'
+
+export type JsonSchema = { [keyword: string]: unknown }
+
+/** The schemas of Contract v1 by name, as JSON Schema 2020-12. */
+export function schemas(): Record<string, JsonSchema> {
+  return {
+    entry: headed('entry', {
+      title: 'Entry',
+      description:
+        'One recorded event at its place in the ledger, with the data that its type has. In canonical form (RFC 8785) at most 32 KiB; its leaf hash is SHA-256 over a zero byte and that form. Source: Run Lifecycle (Contract v1), section 1.2 (seed 3).',
+      body: entryBody(),
+    }),
+    lock_contention: headed('lock_contention', {
+      title: 'LOCK_CONTENTION report',
+      description:
+        'The problem document of a lock that someone else holds. Without retry_after_s only a person can clear the way. Source: Specification DEL-08-05, REQ-LOCK-007 (seed 2).',
+      body: bodyOf(lockContentionSchema),
+    }),
+    lock_file: headed('lock_file', {
+      title: 'Deliverable lock file (.lock)',
+      description:
+        'What the lock file of a deliverable folder says. Further members are tolerated; where schema_version is there, a major version other than 1 is held and never touched. Source: Specification DEL-08-05, REQ-LOCK-002 (seed 2).',
+      body: bodyOf(lockFileSchema),
+    }),
+    run_lock: headed('run_lock', {
+      title: 'RUN_LOCK.json',
+      description:
+        'The run lock of a project: seven members while LOCKED, the same seven and three more when RELEASED. Source: RUN_LOCK.json Template v1.0.0, Schema (ENFORCED) and Release Protocol (seed 1).',
+      body: bodyOf(runLockSchema),
+    }),
+  }
+}
+
+function headed(name: string, { title, description, body }: { title: string; description: string; body: JsonSchema }) {
+  const { $schema, $defs, ...rest } = body
+  return {
+    $schema,
+    $id: `urn:lockstep:contract:v1:${name}`,
+    title,
+    description,
+    ...rest,
+    ...($defs === undefined ? {} : { $defs }),
+  }
+}
+
+/**
+ * The entry, one condition for each type: what `type` says decides what `data` must be, so one validation of one
+ * document holds both together, and an error speaks of the one type that was meant.
+ */
+function entryBody(): JsonSchema {
+  const types = Object.keys(eventSchemas) as EventType[]
+  const [first, ...others] = Object.values(eventSchemas)
+  const data = z.union([first as z.ZodType, ...others])
+  const body = bodyOf(entrySchema.extend({ data, type: z.enum(types) }))
+  const allOf = types.map((type) => ({
+    if: { properties: { type: { const: type } } },
+    // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+    then: { properties: { data: { $ref: `#/$defs/${type}` } } },
+  }))
+  return { ...body, properties: { ...(body.properties as JsonSchema), data: { type: 'object' } }, allOf }
+}
+
+/** The schema's own body. Refuses rules that zod states as functions and that no annotation states. */
+function bodyOf(schema: z.ZodType): JsonSchema {
+  const coded = new Set<string>()
+  const stated = new Set<string>()
+  const body = z.toJSONSchema(schema, {
+    metadata: annotations,
+    override: ({ zodSchema, path }) => {
+      // Of a chain of methods every link comes by under the same path; the last one has the annotation.
+      const place = path.join('.')
+      if (zodSchema._zod.def.checks?.some(({ _zod }) => _zod.def.check === 'custom')) coded.add(place)
+      if (annotations.get(zodSchema) !== undefined) stated.add(place)
+    },
+  })
+  const unstated = [...coded].filter((place) => !stated.has(place))
+  if (unstated.length > 0) throw new Error(`contract/annotations.ts does not state the rules of ${unstated.join(', ')}`)
+  return withNamedTimes(body)
+}
+
+/** Patterns of times are long and many, so each stands once, under `$defs`. */
+function withNamedTimes(schema: JsonSchema): JsonSchema {
+  const times: Record<string, unknown> = {}
+  const walk = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(walk)
+    if (value === null || typeof value !== 'object') return value
+    const node = value as JsonSchema
+    if (node.format !== 'date-time') return Object.fromEntries(Object.entries(node).map(([key, at]) => [key, walk(at)]))
+    const name = String(node.pattern).includes('\\.\\d{3}') ? 'utc_milliseconds' : 'date_time'
+    times[name] = node
+    return { $ref: `#/$defs/${name}` }
+  }
+  const walked = walk(schema) as JsonSchema
+  return { ...walked, $defs: { ...(walked.$defs as JsonSchema | undefined), ...times } }
+}
