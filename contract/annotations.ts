@@ -2,9 +2,12 @@ import { z } from 'zod'
 import { auditRecordedSchema } from '../src/core/audit/events.ts'
 import { leaseClockSchema } from '../src/core/clock.ts'
 import { eventSchemas } from '../src/core/event-schemas.ts'
-import { actorSchema, reasonSchema } from '../src/core/ids.ts'
+import { actorSchema, lockRefSchema, reasonSchema } from '../src/core/ids.ts'
 import { lockContentionSchema } from '../src/core/lock/contention-schema.ts'
+import { lockEventSchemas } from '../src/core/lock/events.ts'
 import { evidenceSchema } from '../src/core/lock/liveness.ts'
+import { lockFileSchema } from '../src/core/lock/lock-file.ts'
+import { runLockSchema } from '../src/core/lock/run-lock-file.ts'
 
 /**
  * What JSON Schema needs beside the zod schemas: names of the shapes that stand under `$defs`, and rules that zod
@@ -38,11 +41,22 @@ annotations.add(reasonSchema, {
   pattern: `^[^\\S${controlsButBreaks}]*[^\\s${controlsButBreaks}][^${controlsButBreaks}]*$`,
 })
 
+/** What a file says and an entry may repeat: any text that survives UTF-8. */
+const text = { id: 'text', pattern: `^[^${surrogates}]*$` }
+annotations.add(lockFileSchema.shape.holder, text).add(runLockSchema.options[0].shape.target_name, text)
+
 annotations.add(lockContentionSchema, {
   if: { properties: { name: { pattern: '^deliverable:' } } },
   // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
   then: { required: ['deliverable_id'] },
 })
 
-annotations.add(evidenceSchema, { id: 'evidence' }).add(leaseClockSchema, { id: 'lease_clock' })
+const { holder, name } = lockEventSchemas['lock.acquired'].shape
+annotations
+  .add(evidenceSchema, { id: 'evidence' })
+  .add(leaseClockSchema, { id: 'lease_clock' })
+  .add(lockRefSchema, { id: 'lock_ref' })
+  .add(name, { id: 'lock_name' })
+  .add(holder, { id: 'holder' })
+  .add(lockEventSchemas['lock.renewed'].shape.token, { id: 'token' })
 for (const [type, data] of Object.entries(eventSchemas)) annotations.add(data, { id: type })

@@ -1,15 +1,7 @@
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import formats from 'ajv-formats'
+import { type Path, type Place, SchemaPlaces } from './schema-places.ts'
 import type { JsonSchema } from './schemas.ts'
 
-/** A validator of one of the contract's schemas. */
-export function ajvOf(schema: JsonSchema): Ajv2020 {
-  const ajv = new Ajv2020({ allErrors: true, strictRequired: false, strictTypes: false, strictSchema: true })
-  formats.default(ajv)
-  return ajv.addSchema(schema)
-}
-
-/** The keyword that an ending of a bad fixture's name speaks of. More may follow it: `malformed-local-time`. */
+/** The keyword that the end of a bad fixture's name speaks of. More may follow it: `malformed-local-time`. */
 export const keywordsByFault: Readonly<Record<string, readonly string[]>> = {
   missing: ['required'],
   unknown: ['additionalProperties'],
@@ -23,16 +15,20 @@ export const keywordsByFault: Readonly<Record<string, readonly string[]>> = {
   'too-many': ['maxItems'],
 }
 
-type Path = readonly (string | number)[]
-type Change = (parent: Record<string | number, unknown>, key: string | number) => void
-
-/** One place of a schema and what stands there in a good document. */
-interface Place {
-  node: JsonSchema
-  pointer: string
-  value: unknown
-  path: Path
-}
+/** Keywords that say nothing of a document by themselves; `format` stands beside a pattern that says more. */
+const silent = [
+  '$schema',
+  '$id',
+  '$defs',
+  'title',
+  'description',
+  'allOf',
+  'if',
+  'then',
+  'items',
+  'properties',
+  'format',
+]
 
 export interface Counterexamples {
   /** Documents that break one rule each, by name: `<good document>--<member>--<fault>`. */
@@ -41,96 +37,91 @@ export interface Counterexamples {
   unreached: string[]
 }
 
+/** One way to break a rule: what stands at a member instead of what should; `absent` for nothing. */
+interface Break {
+  rule: string
+  fault: string
+  member: Path
+  value: unknown
+}
+
+const absent = Symbol('absent')
+
 /**
  * Breaks each rule of a schema once, in the first good document that it applies to. The wrong type is tried at
  * every use of a shared shape, its other rules at the first.
  */
 export function counterexamplesOf(schema: JsonSchema, goods: ReadonlyMap<string, unknown>): Counterexamples {
-  const ajv = ajvOf(schema)
+  const places = new SchemaPlaces(schema)
   const broken = new Set<string>()
   const reached = new Set<string>()
   const documents = new Map<string, unknown>()
-  for (const [base, good] of goods) visit({ node: schema, pointer: '#', value: good, path: [] }, base, good)
-  return { documents, unreached: placesOf(schema, '#').filter((pointer) => !reached.has(pointer)) }
-
-  function visit(place: Place, base: string, good: unknown): void {
-    const { node, path, pointer, value } = place
-    reached.add(pointer)
-    const breakRule = (rule: string, fault: string, change: Change, member: Path = path) => {
-      if (broken.has(`${pointer}/${rule}`)) return
-      broken.add(`${pointer}/${rule}`)
-      documents.set(`${base}--${member.join('.') || 'document'}--${fault}`, changed(good, member, change))
-    }
-    for (const [keyword, rule] of Object.entries(node)) {
-      if (faultOf(keyword) !== undefined) {
-        breakRule(keyword, faultOf(keyword) ?? '', put(breaking(keyword, rule, value)))
-      } else if (keyword === 'required') {
-        for (const name of rule as string[])
-          breakRule(`required/${name}`, 'missing', (parent, key) => delete parent[key], [...path, name])
-      } else if (keyword === 'additionalProperties') {
-        if (rule === false) breakRule(keyword, 'unknown', put('unknown'), [...path, 'unexpected'])
-      } else if (keyword === '$ref' || keyword === 'anyOf' || keyword === 'oneOf') {
-        breakRule(keyword, 'wrong-type', put(breaking('type', typesOf(node), value)))
-      } else if (!handled.includes(keyword)) {
-        throw new Error(`${pointer}: the keyword ${keyword} is not known here`)
+  for (const [base, good] of goods) {
+    for (const place of places.of(good)) {
+      reached.add(place.pointer)
+      for (const { fault, member, rule, value } of breaksOf(place, places)) {
+        const isNew = !broken.has(`${place.pointer}/${rule}`)
+        broken.add(`${place.pointer}/${rule}`)
+        if (isNew) documents.set(`${base}--${member.join('.') || 'document'}--${fault}`, changed(good, member, value))
       }
-    }
-    for (const child of childrenOf(place)) visit(child, base, good)
-  }
-
-  function* childrenOf({ node, path, pointer, value }: Place): Generator<Place> {
-    if (typeof node.$ref === 'string') yield { node: at(node.$ref), pointer: node.$ref, value, path }
-    for (const [keyword, at] of listsOf(node)) {
-      for (const [index, branch] of at.entries()) {
-        const place = { node: branch, pointer: `${pointer}/${keyword}/${index}`, value, path }
-        if (keyword === 'allOf' || matches(place.pointer, value)) yield place
-      }
-    }
-    if (node.then !== undefined && matches(`${pointer}/if`, value))
-      yield { node: node.then as JsonSchema, pointer: `${pointer}/then`, value, path }
-    if (Array.isArray(value) && node.items !== undefined && value.length > 0)
-      yield { node: node.items as JsonSchema, pointer: `${pointer}/items`, value: value[0], path: [...path, 0] }
-    if (!isObject(value)) return
-    for (const [name, member] of Object.entries((node.properties ?? {}) as Record<string, JsonSchema>)) {
-      if (Object.hasOwn(value, name))
-        yield { node: member, pointer: `${pointer}/properties/${name}`, value: value[name], path: [...path, name] }
+      // The wrong type was tried here already, for all alternatives and for the shape that is named.
+      for (const pointer of sameValueBelow(place)) broken.add(`${pointer}/type`)
     }
   }
+  return { documents, unreached: places.pointers.filter((pointer) => !reached.has(pointer)) }
+}
 
-  function matches(pointer: string, value: unknown): boolean {
-    return ajv.validate({ $ref: `${schema.$id}${pointer}` }, value) === true
-  }
-
-  function typesOf(node: JsonSchema): string[] {
-    if (typeof node.$ref === 'string') return typesOf(at(node.$ref))
-    const branches = listsOf(node).flatMap(([, branches]) => branches)
-    return node.type === undefined ? branches.flatMap(typesOf) : [node.type as string | string[]].flat()
-  }
-
-  function at(ref: string): JsonSchema {
-    return (schema.$defs as Record<string, JsonSchema>)[ref.slice('#/$defs/'.length)] ?? {}
+/** All ways to break the rules that stand at one place. */
+function* breaksOf({ node, path, value }: Place, places: SchemaPlaces): Generator<Break> {
+  for (const [keyword, rule] of Object.entries(node)) {
+    if (silent.includes(keyword) || isSaidElsewhere(keyword, node)) continue
+    if (keyword === 'required') {
+      for (const name of rule as string[])
+        yield { rule: `required/${name}`, fault: 'missing', member: [...path, name], value: absent }
+    } else if (keyword === 'additionalProperties') {
+      if (rule === false) yield { rule: keyword, fault: 'unknown', member: [...path, 'unexpected'], value: 'unknown' }
+    } else if (['$ref', 'anyOf', 'oneOf'].includes(keyword)) {
+      const wrong = breaking('type', places.typesOf(node), value)
+      yield { rule: keyword, fault: 'wrong-type', member: path, value: wrong }
+    } else {
+      yield { rule: keyword, fault: faultOf(keyword), member: path, value: breaking(keyword, rule, value) }
+    }
   }
 }
 
-/** Keywords that say nothing of a document by themselves; `format` stands beside a pattern that says more. */
-const handled = ['$schema', '$id', '$defs', 'title', 'description', 'allOf', 'if', 'then', 'items', 'properties', 'format']
-
-function faultOf(keyword: string): string | undefined {
-  if (keyword === 'required' || keyword === 'additionalProperties' || keyword === 'format') return undefined
-  return Object.entries(keywordsByFault).find(([, keywords]) => keywords.includes(keyword))?.[0]
+/** The values of an enumeration have its type; integers past 2^53 - 1 are none that JSON could hold exactly. */
+function isSaidElsewhere(keyword: string, node: JsonSchema): boolean {
+  if (keyword === 'type') return node.enum !== undefined || node.const !== undefined
+  return node[keyword] === Number.MAX_SAFE_INTEGER
 }
+
+function sameValueBelow({ node, pointer }: Place): string[] {
+  const branches = ['anyOf', 'oneOf'].flatMap((keyword) =>
+    ((node[keyword] ?? []) as unknown[]).map((_, index) => `${pointer}/${keyword}/${index}`),
+  )
+  return typeof node.$ref === 'string' ? [node.$ref, ...branches] : branches
+}
+
+function faultOf(keyword: string): string {
+  const fault = Object.entries(keywordsByFault).find(([, keywords]) => keywords.includes(keyword))?.[0]
+  if (fault === undefined) throw new Error(`contract/counterexamples.ts does not know how to break ${keyword}`)
+  return fault
+}
+
+/** A day that never was, a bell and half a character: one of these breaks any pattern there is. */
+const malformed = ['2026-02-29T12:00:00.000Z', '\u0007', '\ud800']
 
 /** A value that breaks one rule. */
 function breaking(keyword: string, rule: unknown, value: unknown): unknown {
   switch (keyword) {
     case 'type':
-      return [rule].flat().includes('string') || !isScalar(value) ? 7 : 'text'
+      return [rule].flat().some((type) => ['string', 'object', 'array'].includes(String(type))) ? 7 : 'text'
     case 'const':
       return typeof rule === 'boolean' ? !rule : 'other'
     case 'enum':
       return 'other'
     case 'pattern':
-      return String(rule).includes('-02-29') ? '2026-02-29T12:00:00.000Z' : '\u0007'
+      return malformed.find((text) => !new RegExp(String(rule), 'u').test(text))
     case 'minLength':
       return 'x'.repeat(Number(rule) - 1)
     case 'maxLength':
@@ -144,50 +135,13 @@ function breaking(keyword: string, rule: unknown, value: unknown): unknown {
   }
 }
 
-function put(value: unknown): Change {
-  return (parent, key) => {
-    parent[key] = value
-  }
-}
-
-/** A copy of the document, changed at one place. */
-export function changed(document: unknown, path: Path, change: Change): unknown {
-  const holder = { document: structuredClone(document) }
-  let parent = holder as Record<string | number, unknown>
-  let key: string | number = 'document'
-  for (const next of path) {
-    parent = parent[key] as typeof parent
-    key = next
-  }
-  change(parent, key)
-  return holder.document
-}
-
-/** The pointers of all subschemas that say something of a document. */
-function placesOf(node: JsonSchema, pointer: string): string[] {
-  const named = (keyword: string) =>
-    Object.entries((node[keyword] ?? {}) as Record<string, JsonSchema>).flatMap(([name, member]) =>
-      placesOf(member, `${pointer}/${keyword}/${name}`),
-    )
-  const listed = listsOf(node).flatMap(([keyword, branches]) =>
-    branches.flatMap((branch, index) => placesOf(branch, `${pointer}/${keyword}/${index}`)),
-  )
-  const single = ['then', 'items'].flatMap((keyword) =>
-    node[keyword] === undefined ? [] : placesOf(node[keyword] as JsonSchema, `${pointer}/${keyword}`),
-  )
-  return [pointer, ...named('properties'), ...named('$defs'), ...listed, ...single]
-}
-
-function listsOf(node: JsonSchema): [keyword: string, branches: JsonSchema[]][] {
-  return ['allOf', 'anyOf', 'oneOf'].flatMap((keyword): [string, JsonSchema[]][] =>
-    node[keyword] === undefined ? [] : [[keyword, node[keyword] as JsonSchema[]]],
-  )
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value)
-}
-
-function isScalar(value: unknown): boolean {
-  return value === null || typeof value !== 'object'
+/** A copy of the document with another value at one member. */
+function changed(document: unknown, path: Path, value: unknown): unknown {
+  const [key, ...rest] = path
+  if (key === undefined) return value
+  const copy = structuredClone(document) as Record<string | number, unknown>
+  if (rest.length > 0) copy[key] = changed(copy[key], rest, value)
+  else if (value === absent) delete copy[key]
+  else copy[key] = value
+  return copy
 }

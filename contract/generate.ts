@@ -3,7 +3,7 @@
  *
  *   npm run contract                  writes them
  *   npm run contract -- --check       writes nothing; exits 1 and names what differs
- *   npm run contract -- --fixtures    adds the bad fixtures that are missing, changes none
+ *   npm run contract -- --fixtures    adds the bad fixtures that are missing, changes none; then npm run format
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'

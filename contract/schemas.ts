@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { entrySchema } from '../src/core/entry.ts'
 import { type EventType, eventSchemas } from '../src/core/event-schemas.ts'
@@ -94,6 +95,8 @@ function withNamedTimes(schema: JsonSchema): JsonSchema {
     const node = value as JsonSchema
     if (node.format !== 'date-time') return Object.fromEntries(Object.entries(node).map(([key, at]) => [key, walk(at)]))
     const name = String(node.pattern).includes('\\.\\d{3}') ? 'utc_milliseconds' : 'date_time'
+    if (times[name] !== undefined && !isDeepStrictEqual(times[name], node))
+      throw new Error(`two shapes are named ${name}`)
     times[name] = node
     return { $ref: `#/$defs/${name}` }
   }

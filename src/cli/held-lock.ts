@@ -29,51 +29,74 @@ const watchMillis = 1_000
 const retryMillisMin = 50
 const retryMillisMax = 2_000
 /** With these the grant is over, and so is trying. */
-const lossCodes = ['LEASE_EXPIRED', 'LEASE_LOST', 'LOCK_NOT_HELD']
+const lossCodes = ['LEASE_EXPIRED', 'LEASE_LOST', 'LOCK_NOT_HELD', 'STALE_TOKEN']
+
+/** What a try that is under way when the time is over may take beyond it. */
+const lastTryMillis = 1_000
 
 /**
- * Acquires a lock for processes that are recorded as its holders. Aborting `stop` ends the waiting; a try that is
- * being decided at that moment is waited for, so that its grant can be released. Errors: those of `locks.acquire`,
- * ABORTED, TIMED_OUT, LOCK_ENDED and IDEMPOTENCY_MISMATCH (the lock_id is another acquisition's).
+ * Acquires a lock for processes that are recorded as its holders. With `wait_s` it polls, and a ledger that cannot
+ * be had is waited for like the lock. Aborting `stop` ends that; a try that is being decided in that moment is
+ * waited for, so that its grant can be released. Errors: those of `locks.acquire`, ABORTED, TIMED_OUT, LOCK_ENDED
+ * and IDEMPOTENCY_MISMATCH (the lock_id is another acquisition's).
  */
-export function acquireLock(options: LockOptions, pids: number[], stop: AbortSignal): Promise<HeldLock> {
+export async function acquireLock(options: LockOptions, pids: number[], stop: AbortSignal): Promise<HeldLock> {
   const { request, holder, lease_duration_s, lock_id = `lck_${nanoid()}`, wait_s = 0, withLedger } = options
-  const lease = lease_duration_s === undefined ? {} : { lease_duration_s }
-  const refuseIfStopped = () => {
-    if (stop.aborted) throw new LockstepError('ABORTED', 'the command was stopped before its lock was granted')
-  }
+  const acquire = { ...request, ...(lease_duration_s === undefined ? {} : { lease_duration_s }), holder, lock_id, pids }
+  const givenUp = new AbortController()
   let isDeciding = false
   const attempt = async () => {
-    refuseIfStopped()
+    givenUp.signal.throwIfAborted()
     return withLedger(async (ledger) => {
-      refuseIfStopped()
-      if (ledger.dir.includes('\n')) throw new LockstepError('INVALID_INPUT', 'the path of the root has a line break')
+      givenUp.signal.throwIfAborted()
       isDeciding = true
       try {
-        let requestedAt = bootMillis()
-        const granted = await ledger.locks.acquire({ ...request, ...lease, holder, lock_id, pids })
-        if (granted.replayed) {
-          refuseUnlessOwn(granted, ledger, pids)
-          // Granted at an earlier try whose answer was lost: the lease counts from that one, so it is set anew.
-          requestedAt = bootMillis()
-          await granted.renew()
-        }
-        return new HeldLock(options, granted, { dir: ledger.dir, requestedAt })
+        return await grantFrom(ledger, acquire, options)
       } finally {
         isDeciding = false
       }
     })
   }
-  const granted = untilFree(attempt, wait_s)
-  const stopped = new Promise<never>((_resolve, reject) => {
-    const leave = () => {
-      if (!isDeciding) reject(new LockstepError('ABORTED', 'the command was stopped before its lock was granted'))
-    }
-    stop.addEventListener('abort', leave, { once: true })
+  const granted = untilFree(() => attempt().catch((error) => asContention(error, wait_s)), wait_s)
+  const refused = new Promise<never>((_resolve, reject) => {
+    givenUp.signal.addEventListener('abort', () => isDeciding || reject(givenUp.signal.reason))
   })
-  // Whichever comes second is nobody's any more; a try that only waits for the ledger ends by itself when it opens.
-  for (const promise of [granted, stopped]) promise.catch(() => {})
-  return Promise.race([granted, stopped])
+  // Whichever comes second is nobody's any more: a try that only waits for the ledger ends when that opens.
+  for (const promise of [granted, refused]) promise.catch(() => {})
+  const giveUp = (code: 'ABORTED' | 'TIMED_OUT', why: string) => givenUp.abort(new LockstepError(code, why))
+  const onStop = () => giveUp('ABORTED', 'the command was stopped before its lock was granted')
+  const late = () => giveUp('TIMED_OUT', `the lock was not granted within ${wait_s} s`)
+  const timer = wait_s === 0 ? undefined : setTimeout(late, wait_s * 1000 + lastTryMillis)
+  stop.addEventListener('abort', onStop)
+  if (stop.aborted) onStop()
+  try {
+    return await Promise.race([granted, refused])
+  } finally {
+    clearTimeout(timer)
+    stop.removeEventListener('abort', onStop)
+  }
+}
+
+type AcquireRequest = Parameters<Ledger['locks']['acquire']>[0] & { pids: number[] }
+
+async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
+  // The gate takes its values line by line.
+  if (ledger.dir.includes('\n')) throw new LockstepError('INVALID_INPUT', 'the path of the root has a line break')
+  let requestedAt = bootMillis()
+  const lease = await ledger.locks.acquire(request)
+  if (lease.replayed) {
+    refuseUnlessOwn(lease, ledger, request.pids)
+    // Granted at an earlier try whose answer was lost: the lease counts from that one, so it is set anew.
+    requestedAt = bootMillis()
+    await lease.renew()
+  }
+  return new HeldLock(options, lease, { dir: ledger.dir, requestedAt })
+}
+
+/** For one who waits, a ledger that cannot be had just now is as good as a lock that is held. */
+function asContention(error: unknown, waitSeconds: number): never {
+  if (waitSeconds === 0 || !(error instanceof LockstepError) || error.code !== 'LEDGER_UNAVAILABLE') throw error
+  throw new LockstepError('LOCK_CONTENTION', error.message, { details: error.details, cause: error })
 }
 
 /** A lock_id that was used before names that acquisition, which other processes hold or held. */

@@ -28,21 +28,23 @@ export function runCommand(): Command {
     .option('--lock-id <lock_id>', 'the id of an earlier try')
     .action(async (words: string[], flags: RunFlags, self: Command) => {
       const globals = globalsOf(self)
-      const [name, ...commandWords] = flags.folder === undefined ? words : [undefined, ...words]
-      if (flags.folder === undefined && name === undefined)
+      const { folder } = flags
+      const name = folder === undefined ? words[0] : undefined
+      if (folder === undefined && name === undefined)
         throw new LockstepError('INVALID_INPUT', 'name a resource or a --folder')
-      const argv = commandWords[0] === '--' ? commandWords.slice(1) : commandWords
-      if (argv.length === 0)
+      const argv = folder === undefined ? words.slice(1) : words
+      if (argv.length === 0) {
         throw new LockstepError('INVALID_INPUT', 'the command is missing', {
           hint: 'lockstep lock run NAME -- COMMAND…',
         })
+      }
       const [{ superviseUnderLock }, { userActor }] = await Promise.all([
         import('./supervise.ts'),
         import('../open.ts'),
       ])
       process.exitCode = await superviseUnderLock({
         command: argv,
-        request: flags.folder === undefined ? { name: name ?? '' } : { folder: flags.folder },
+        request: folder === undefined ? { name: name ?? '' } : { folder },
         holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),

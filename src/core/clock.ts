@@ -30,14 +30,17 @@ export interface LeaseFacts {
  *
  * In the boot that granted it, the lease clock alone decides. After a reboot of the same host at least the
  * whole uptime has passed, whatever the wall clock says; beyond that the recorded wall expiry decides (ADR 0004).
+ * A lease clock that went back under one boot id (a container that was restarted counts its own uptime; a system
+ * without boot ids) says nothing: then the wall expiry decides, for no longer than the lease.
  */
 export function leaseRemainingMillis(lease: LeaseFacts, now: Now): number | null {
   if (lease.lease_duration_s === null || lease.expires_at === null) return null
   const leaseMillis = lease.lease_duration_s * 1000
-  if (lease.lease_clock.boot_id === now.lease_clock.boot_id) {
-    return leaseMillis - (now.lease_clock.boot_ms - lease.lease_clock.boot_ms)
-  }
+  const isSameBoot = lease.lease_clock.boot_id === now.lease_clock.boot_id
+  const passedMillis = now.lease_clock.boot_ms - lease.lease_clock.boot_ms
+  if (isSameBoot && passedMillis >= 0) return leaseMillis - passedMillis
   const byWallClock = Date.parse(lease.expires_at) - now.wall_ms
+  if (isSameBoot) return Math.min(byWallClock, leaseMillis)
   return lease.host_id === now.host_id ? Math.min(byWallClock, leaseMillis - now.lease_clock.boot_ms) : byWallClock
 }
 

@@ -26,6 +26,7 @@ export const configSchema = z.strictObject({
       min: seconds.default(limits.deliverableLeaseSecondsMin),
       max: seconds.default(limits.deliverableLeaseSecondsMax),
     })
+    .refine(({ min, max }) => min <= max, 'the shortest lease is longer than the longest')
     .prefault({}),
   /** Path below the root → prefix of the deliverable ids inside it, for several execution roots with the same ids. */
   execution_roots: z.record(relativePath, z.string().regex(/^[A-Za-z0-9._-]{1,60}$/)).default({}),

@@ -22,8 +22,8 @@ export interface Context {
   now: Now
   /** What is wrong with the command's guard, judged against the same rows in the same decision. */
   guard: Refusal | undefined
-  /** How many live waiters stand in front of this command on its stream. */
-  waiting: number
+  /** How many live waiters stand in front of this command on a stream. */
+  waiting: (stream: string) => number
 }
 
 /** An expected "no", as data. With `record`, the refusal is itself an entry. */

@@ -4,6 +4,8 @@ export const limits = {
   entryBytes: 32 * 1024,
   /** Names of resources, holders and actors, in UTF-8 bytes. */
   nameBytes: 200,
+  /** A lock's full name with its kind: `project:` and three words of 80 are the longest. */
+  lockNameBytes: 250,
   /** Free text: reasons and notes, in UTF-16 code units. */
   reasonChars: 2_000,
   pathBytes: 4_096,
@@ -30,6 +32,9 @@ export const limits = {
   queueMax: 65_536,
   waitersMax: 10_000,
   rowCacheMax: 65_536,
+  /** Rows in memory while views are rebuilt (the others wait in the store), or compared (in further passes). */
+  rebuildRowsMax: 131_072,
+  verifyRowsMax: 262_144,
 
   /** Receipts of requests older than this many entries are dropped, a whole block of 256 at a time. */
   receiptEntries: 2 ** 20,

@@ -4,6 +4,7 @@ import type { Config } from '../core/config.ts'
 import { lockFileName } from '../core/lock/lock-file.ts'
 import { deliverableIdOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
+import { fileError } from './durable.ts'
 import { findRoot, realFolder } from './layout.ts'
 
 /** A deliverable folder and the lock it has: real path, path below the root, id and name. */
@@ -17,7 +18,7 @@ export interface DeliverableFolder {
 
 /**
  * The lock of a deliverable folder: it exists, this root's ledger is the one that governs it, and its name begins
- * with an id. Errors: NOT_FOUND, LOCK_PLACEMENT.
+ * with an id. Errors: NOT_FOUND, INVALID_INPUT, FILE_DENIED, LOCK_PLACEMENT.
  */
 export function deliverableFolder(path: string, root: string, config: Config): DeliverableFolder {
   const real = realFolder(path)
@@ -64,9 +65,17 @@ function executionRootOf(folder: string, config: Config): string | undefined {
 
 /** On a file system that ignores case a `.LOCK` is the lock file's double; elsewhere it is a trap for people. */
 function refuseCaseTwin(folder: string): void {
-  const twin = readdirSync(folder).find((name) => name !== lockFileName && name.toLowerCase() === lockFileName)
+  const twin = namesIn(folder).find((name) => name !== lockFileName && name.toLowerCase() === lockFileName)
   if (twin === undefined) return
   throw new LockstepError('LOCK_PLACEMENT', `${join(folder, twin)} differs from ${lockFileName} only in case`, {
     hint: 'Remove it; one folder has one lock file.',
   })
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    throw fileError(error, `reading ${folder}`)
+  }
 }

@@ -1,23 +1,56 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { isRunning } from './process.ts'
 
-/** Replaces a file whole: written beside, synced, renamed, and the folder synced, before it resolves. */
+/**
+ * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
+ * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time.
+ */
 export async function writeDurably(path: string, content: string, mode = 0o644): Promise<void> {
+  const beside = `${path}.tmp`
   try {
-    await writeFileAtomic(path, content, { mode, fsync: true })
+    await rm(beside, { force: true })
+    await writeNew(beside, content, mode)
+    await rename(beside, path)
     syncFolder(dirname(path))
   } catch (error) {
+    await rm(beside, { force: true }).catch(() => {})
     throw fileError(error, `writing ${path}`)
   }
 }
 
-/** Replaces a small file whole, for hints that need no sync. */
+/** Replaces a small file whole, for hints that need no sync. Several processes may do so at once. */
 export function replaceFile(path: string, content: string): void {
   const beside = `${path}.${process.pid}.tmp`
-  writeFileSync(beside, content, { mode: 0o600 })
-  renameSync(beside, path)
+  try {
+    writeFileSync(beside, content, { mode: 0o600 })
+    renameSync(beside, path)
+  } catch (error) {
+    rmSync(beside, { force: true })
+    throw fileError(error, `writing ${path}`)
+  }
+}
+
+/** Removes what processes left beside files of a folder that died while they replaced them. */
+export function dropTemporaries(folder: string, names: readonly string[]): void {
+  const left = readdirSync(folder).filter((name) => {
+    const [, replaced, pid] = /^(.+?)(?:\.(\d+))?\.tmp$/.exec(name) ?? []
+    return replaced !== undefined && names.includes(replaced) && (pid === undefined || !isRunning(Number(pid)))
+  })
+  for (const name of left) rmSync(join(folder, name), { force: true })
 }
 
 /** Makes the names in a folder durable. Some file systems refuse to sync a folder; then the rename must do. */
@@ -43,6 +76,20 @@ export function readIfThere(path: string): string | undefined {
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
     throw fileError(error, `reading ${path}`)
+  }
+}
+
+async function writeNew(path: string, content: string, mode: number): Promise<void> {
+  const handle = await open(
+    path,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    mode,
+  )
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 

@@ -1,6 +1,7 @@
 import { lstatSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { LockstepError } from '../errors.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError } from './durable.ts'
 
 /** Everything Lockstep owns below a root. */
 export interface Layout {
@@ -65,12 +66,13 @@ export function governingLayout(from: string): Layout {
   return layout
 }
 
-/** The real path of an existing folder. Errors: NOT_FOUND, INVALID_INPUT. */
+/** The real path of an existing folder. Errors: NOT_FOUND, FILE_DENIED, INVALID_INPUT. */
 export function realFolder(path: string): string {
   let real: string
   try {
     real = realpathSync(path)
   } catch (cause) {
+    if (['EACCES', 'EPERM'].includes(systemCodeOf(cause) ?? '')) throw fileError(cause, `finding ${path}`)
     throw new LockstepError('NOT_FOUND', `there is no folder ${resolve(path)}`, {
       details: { dir: resolve(path) },
       cause,

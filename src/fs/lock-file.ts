@@ -42,12 +42,18 @@ export async function inspect(path: string): Promise<Seen | undefined> {
   }
 }
 
+/** A lock file put in place: its inode and its bytes. The inode alone proves nothing once the file was unlinked. */
+export interface Claimed {
+  ino: bigint
+  text: string
+}
+
 /**
  * Puts a new lock file in place, if none is there: written and synced beside, linked, won iff the temporary now
- * has two links and the lock its inode, whatever link() said. Returns its inode, or undefined if another is there.
+ * has two links and the lock its inode, whatever link() said. Returns undefined if another is there.
  * Errors: LINK_UNSUPPORTED, FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED.
  */
-export async function claim(folder: string, lockRef: string, text: string): Promise<bigint | undefined> {
+export async function claim(folder: string, lockRef: string, text: string): Promise<Claimed | undefined> {
   const temporary = join(folder, `${lockFileName}.${lockRef}.tmp`)
   const lock = join(folder, lockFileName)
   try {
@@ -73,7 +79,7 @@ export async function claim(folder: string, lockRef: string, text: string): Prom
     const mine = await lstat(temporary, { bigint: true })
     const theirs = await lstat(lock, { bigint: true }).catch(() => undefined)
     if (mine.nlink !== 2n || theirs?.ino !== mine.ino) return undefined
-    return mine.ino
+    return { ino: mine.ino, text }
   } catch (error) {
     throw fileError(error, `claiming ${lock}`)
   } finally {
@@ -99,7 +105,8 @@ export async function setAside(folder: string, judged: Seen, nonce: string): Pro
   const aside = join(folder, `${lockFileName}.aside.${nonce}`)
   try {
     await rename(lock, aside)
-    const seen = await inspect(aside)
+    // What cannot be read here (a link or a folder that took its place meanwhile) is another file.
+    const seen = await inspect(aside).catch(() => undefined)
     if (seen !== undefined && isSame(seen, judged)) return { outcome: 'aside', aside }
     await link(aside, lock)
     await unlink(aside)
@@ -107,7 +114,7 @@ export async function setAside(folder: string, judged: Seen, nonce: string): Pro
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return { outcome: 'absent' }
     if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `moving ${lock} aside`)
-    const [asideText = '', foundText = ''] = [(await inspect(aside))?.text, (await inspect(lock))?.text]
+    const [asideText, foundText] = await Promise.all([textOf(aside), textOf(lock)])
     return { outcome: 'conflict', aside, asideText, foundText }
   } finally {
     syncFolder(folder)
@@ -121,39 +128,51 @@ export async function dropAside(aside: string): Promise<void> {
   })
 }
 
-/** Puts a file that was set aside back, if its place is free. */
+/** Puts a file that was set aside back, if its place is free or has it already (a crash between link and unlink). */
 export async function putBack(folder: string, aside: string): Promise<void> {
+  const lock = join(folder, lockFileName)
   try {
-    await link(aside, join(folder, lockFileName))
+    await link(aside, lock)
     await unlink(aside)
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `putting ${aside} back`)
+    const [mine, theirs] = await Promise.all([aside, lock].map((path) => lstat(path, { bigint: true })))
+    if (mine?.ino === theirs?.ino) await dropAside(aside)
   }
 }
 
-/** Rewrites a lock file in place: one write of the same length, on a descriptor whose inode is the judged one's. */
+/**
+ * Rewrites a lock file in place: one write of the same length, on a descriptor of the very file that was judged.
+ * False where that file is not, or no longer, the one at the path. While the descriptor is open its inode is not
+ * given to another file, so the last look is certain.
+ */
 export async function rewrite(path: string, judged: Seen, text: string): Promise<boolean> {
   let handle: FileHandle | undefined
   try {
-    handle = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW)
+    handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     const { ino, size } = await handle.stat({ bigint: true })
     const bytes = Buffer.from(text)
     if (ino !== judged.ino || size !== BigInt(bytes.length)) return false
-    await handle.write(bytes, 0, bytes.length, 0)
+    if ((await handle.readFile('utf8')) !== judged.text) return false
+    const { bytesWritten } = await handle.write(bytes, 0, bytes.length, 0)
+    if (bytesWritten !== bytes.length) throw new Error(`only ${bytesWritten} of ${bytes.length} bytes were written`)
     await handle.sync()
     return (await lstat(path, { bigint: true })).ino === ino
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return false
+    if (['ELOOP', 'ENOENT'].includes(systemCodeOf(error) ?? '')) return false
     throw fileError(error, `renewing ${path}`)
   } finally {
     await handle?.close()
   }
 }
 
-/** Whether the file at a path still is the one with this inode. */
-export async function isStill(path: string, ino: bigint): Promise<boolean> {
-  const stat = await lstat(path, { bigint: true }).catch(() => undefined)
-  return stat?.ino === ino
+/**
+ * Whether the file at a path still is the claimed one. An unlinked file's inode is given to the next file that is
+ * made, often to the very one that took its place, so the bytes, which hold the lock_ref, are compared as well.
+ */
+export async function isStill(path: string, { ino, text }: Claimed): Promise<boolean> {
+  const seen = await inspect(path).catch(() => undefined)
+  return seen !== undefined && seen.ino === ino && seen.text === text
 }
 
 /** What a crash may have left beside the lock file: temporaries to delete, asides to judge. */
@@ -172,6 +191,8 @@ async function writeNew(path: string, text: string): Promise<void> {
     0o644,
   )
   try {
+    // Whatever the umask: other users may read who holds the lock.
+    await handle.chmod(0o644)
     await handle.writeFile(text)
     await handle.sync()
   } finally {
@@ -183,6 +204,11 @@ function isSame(seen: Seen, judged: Seen): boolean {
   return (
     seen.ino === judged.ino && seen.size === judged.size && seen.mtimeNs === judged.mtimeNs && seen.text === judged.text
   )
+}
+
+/** What a file says, for a record of it; empty where it cannot be read. */
+async function textOf(path: string): Promise<string> {
+  return (await inspect(path).catch(() => undefined))?.text ?? ''
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -16,6 +16,9 @@ export interface Machine {
 
 let machine: Machine | undefined
 
+/** A pid is a positive 32-bit integer. */
+const pidMax = 2 ** 31 - 1
+
 export function thisMachine(): Machine {
   machine ??= { boot_id: readBootId(), host: hostname(), host_id: readHostId(), pid_ns: readPidNamespace() }
   return machine
@@ -55,8 +58,12 @@ export function probeLiveness(evidence: Evidence): Liveness {
   return judgeLiveness(evidence, probe)
 }
 
-/** Whether kill(pid, 0) finds a process: EPERM is one. The seed's own criterion, for files of other tools. */
+/**
+ * Whether kill(pid, 0) finds a process: EPERM is one. The seed's own criterion, for files of other tools, which may
+ * name any number: one that no process can have is none.
+ */
 export function isRunning(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid < 1 || pid > pidMax) return false
   try {
     process.kill(pid, 0)
     return true

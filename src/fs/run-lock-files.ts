@@ -1,19 +1,34 @@
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { Config } from '../core/config.ts'
 import { limits } from '../core/limits.ts'
 import { type RunLock, runLockFileName, runLockSchema, runLockText } from '../core/lock/run-lock-file.ts'
-import { readIfThere, writeDurably } from './durable.ts'
+import { systemCodeOf } from '../errors.ts'
+import { fileError, writeDurably } from './durable.ts'
 
 /** A RUN_LOCK.json that was found; `content` is undefined where it cannot be read as one. */
 export interface FoundRunLock {
   path: string
+  /** The name of the folder it is in. */
   run_id: string
   content: RunLock | undefined
   text: string
 }
 
-/** Every RUN_LOCK.json below the root's runs directories, its own and those of project folders. */
+/**
+ * Every RUN_LOCK.json below the root's runs directories, its own and those of project folders. Errors: FILE_DENIED
+ * and the like where a directory cannot be read, for a file that cannot be seen may be a lock.
+ */
 export function findRunLocks(root: string, config: Config): FoundRunLock[] {
   return runsDirectories(root, config).flatMap((runs) =>
     subfolders(runs).flatMap((runId) => readRunLock(join(runs, runId, runLockFileName)) ?? []),
@@ -22,29 +37,47 @@ export function findRunLocks(root: string, config: Config): FoundRunLock[] {
 
 /** The file at a path, or undefined if there is none. One that cannot be read counts as there, and unreadable. */
 export function readRunLock(path: string): FoundRunLock | undefined {
-  const run_id = dirname(path).slice(dirname(dirname(path)).length + 1)
-  let text: string | undefined
+  const found = { path, run_id: basename(dirname(path)) }
   try {
-    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > limits.lockFileBytes)
-      return { path, run_id, content: undefined, text: '' }
-    text = readIfThere(path)
-  } catch {
-    return { path, run_id, content: undefined, text: '' }
+    const text = plainText(path)
+    return { ...found, content: parse(text), text }
+  } catch (error) {
+    if (isAbsence(error)) return undefined
+    return { ...found, content: undefined, text: '' }
   }
-  if (text === undefined) return undefined
-  return { path, run_id, content: parse(text), text }
 }
 
 /** Where a run's file is, or is to be: in the project folder that has it already, otherwise below the root's own. */
 export function runLockPath(root: string, config: Config, runId: string): string {
   const candidates = runsDirectories(root, config).map((runs) => join(runs, runId, runLockFileName))
-  const existing = candidates.find((path) => statSync(path, { throwIfNoEntry: false }) !== undefined)
-  return existing ?? join(root, config.runs_dir, runId, runLockFileName)
+  return candidates.find(isThere) ?? join(root, config.runs_dir, runId, runLockFileName)
 }
 
+/** Whether a path is where a run's file belongs: directly in a run's folder of one of the runs directories. */
+export function isRunLockPath(path: string, root: string, config: Config): boolean {
+  return basename(path) === runLockFileName && runsDirectories(root, config).includes(dirname(dirname(path)))
+}
+
+/** Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. */
 export async function writeRunLock(path: string, file: RunLock): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true })
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+  } catch (error) {
+    throw fileError(error, `making ${dirname(path)}`)
+  }
   await writeDurably(path, runLockText(file))
+}
+
+/** The text of a plain file within its bound. Never follows a link and never waits for a pipe; throws for both. */
+function plainText(path: string): string {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(descriptor)
+    if (!stat.isFile() || stat.size > limits.lockFileBytes) throw new Error(`${path} is no RUN_LOCK.json`)
+    return readFileSync(descriptor, 'utf8')
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 function parse(text: string): RunLock | undefined {
@@ -67,13 +100,38 @@ function runsDirectories(root: string, config: Config): string[] {
   return [join(root, config.runs_dir), ...inProjects]
 }
 
+/** Names of the folders in a folder, links to folders too; none where it is missing. */
 function subfolders(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
+      .filter((entry) => entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(folder, entry.name))))
       .map((entry) => entry.name)
       .sort()
-  } catch {
-    return []
+  } catch (error) {
+    if (isAbsence(error)) return []
+    throw fileError(error, `reading ${folder}`)
   }
+}
+
+/** Where a link leads; one that leads nowhere, or in a circle, is no folder. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch (error) {
+    if (isAbsence(error) || systemCodeOf(error) === 'ELOOP') return false
+    throw error
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path)
+    return true
+  } catch (error) {
+    return !isAbsence(error)
+  }
+}
+
+function isAbsence(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }

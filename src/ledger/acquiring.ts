@@ -1,14 +1,13 @@
 import type { z } from 'zod'
-import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
 import * as input from '../core/lock/commands.ts'
 import { streamOf } from '../core/lock/names.ts'
-import type { LockState } from '../core/lock/state.ts'
-import { invariant, LockstepError } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
 import { type Core, lockRefOf, submit } from './core.ts'
 import type { Deliverables } from './deliverables.ts'
+import { Grants, type LeaseCalls } from './grants.ts'
 import { deathOfHolder, evidenceFor } from './holders.ts'
-import { grantFacts, type Lease, leaseOf } from './lease.ts'
+import type { Lease } from './lease.ts'
 import { parse } from './parse.ts'
 import type { Projects } from './projects.ts'
 import type { Line, Outcome } from './submission.ts'
@@ -17,24 +16,18 @@ import type { Line, Outcome } from './submission.ts'
 const probeMillis = 1_000
 const pollMillis = 250
 
-/** What a lease does when its holder renews or releases it. */
-export interface LeaseCalls {
-  renew: (request: z.input<typeof input.renewSchema>) => Promise<{ acquired: string; expires_at: string }>
-  release: (request: z.input<typeof input.releaseSchema>) => Promise<unknown>
-}
-
 /** The three ways to acquire, from the caller's words to a command with its facts, and from its entry to a lease. */
 export class Acquiring {
   readonly #core: Core
   readonly #deliverables: Deliverables
   readonly #projects: Projects
-  readonly #calls: LeaseCalls
+  readonly #grants: Grants
 
   constructor(core: Core, deliverables: Deliverables, projects: Projects, calls: LeaseCalls) {
     this.#core = core
     this.#deliverables = deliverables
     this.#projects = projects
-    this.#calls = calls
+    this.#grants = new Grants(core, calls)
   }
 
   async resource(request: input.AcquireResource, requestedAt: number): Promise<Lease> {
@@ -53,7 +46,7 @@ export class Acquiring {
     const line: Line | undefined = wait_s ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
     const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
     const outcome = await (line === undefined ? submitted : this.#watched(command, submitted))
-    return this.#lease(outcome, lock_id, requestedAt, actor)
+    return this.#grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
   async all(request: z.input<typeof input.acquireAllSchema>, requestedAt: number): Promise<Lease[]> {
@@ -65,10 +58,11 @@ export class Acquiring {
       names,
       pids,
     } = parse(input.acquireAllSchema, request, 'locks')
-    const sorted = [...new Set(names)].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)))
-    const ids = sorted.map((_, index) => lock_ids?.[index] ?? this.#core.newLockId())
-    const locks = sorted.map((name, index) =>
-      this.#resourceCommand({ holder, lease_duration_s, lock_id: ids[index] ?? '', name, pids }),
+    const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
+    const sorted = wanted.map(({ name }) => name)
+    const ids = wanted.map(({ lock_id }) => lock_id)
+    const locks = wanted.map(({ name, lock_id }) =>
+      this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }),
     )
     const key = locks[0]?.lock_ref ?? ''
     const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted }
@@ -78,7 +72,7 @@ export class Acquiring {
       { actor, request: { key, content } },
     )
     const grants = entries.filter((entry) => entry.type === 'lock.acquired')
-    return grants.map((entry, index) => this.#leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
+    return grants.map((entry, index) => this.#grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
   }
 
   async deliverable(request: input.AcquireDeliverable, requestedAt: number): Promise<Lease> {
@@ -111,21 +105,25 @@ export class Acquiring {
       lease_duration_s,
       evidence: evidenceFor(pids),
     }
+    const ended = await this.#grants.ended(command, actor)
+    if (ended !== undefined) return this.#grants.leaseOf(ended, lock_id, { requestedAt, actor, replayed: true })
     const outcome = await this.#deliverables.acquire(command, place, actor).catch((error: unknown) => {
       if (wait_s === 0 || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
       return this.#waitForTurn({ command, actor, waitMillis: wait_s * 1000, signal }, (line) =>
         this.#deliverables.acquire(command, place, actor, line),
       )
     })
-    return this.#lease(outcome, lock_id, requestedAt, actor)
+    return this.#grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
   async project(request: input.AcquireProject, requestedAt: number): Promise<Lease> {
-    const parsed = parse(input.acquireProjectSchema, request, 'project lock')
+    // The seed's two conditions; the second names whoever the release authority is here.
+    const release_conditions = ['state == COMPLETE', `manual override by ${this.#core.config.release_authority}`]
+    const parsed = parse(input.acquireProjectSchema, { release_conditions, ...request }, 'project lock')
     const { actor = this.#core.actor, run_id } = parsed
     const { outcome, warning } = await this.#projects.acquire(parsed, actor)
     const files = await this.#core.filesDrained()
-    const lease = this.#lease(outcome, run_id, requestedAt, actor)
+    const lease = this.#grants.lease(outcome, run_id, requestedAt, actor)
     return Object.assign(lease, { files }, warning === undefined ? {} : { warning })
   }
 
@@ -201,27 +199,14 @@ export class Acquiring {
       },
     )
   }
+}
 
-  #lease(outcome: Outcome, lockId: string, requestedAt: number, actor: Actor): Lease {
-    const entry = outcome.entries.find(({ type }) => type === 'lock.acquired')
-    invariant(entry !== undefined, 'an acquire is answered with its grant')
-    return this.#leaseOf(entry, lockId, { requestedAt, actor, replayed: outcome.replayed })
-  }
-
-  #leaseOf(
-    entry: Entry,
-    lock_id: string,
-    { requestedAt, actor, replayed }: { requestedAt: number; actor: Actor; replayed: boolean },
-  ): Lease {
-    const current = !replayed || this.#currentToken(String(entry.data.name)) === entry.seq
-    const facts = grantFacts(entry, lock_id, { replayed, current })
-    return leaseOf(facts, requestedAt, {
-      renew: () => this.#calls.renew({ actor, lock_id }),
-      release: (outcome) => this.#calls.release({ actor, lock_id, outcome }),
-    })
-  }
-
-  #currentToken(name: string): number | undefined {
-    return (this.#core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant?.token
-  }
+/** Names in order of their UTF-8 bytes, each once, with the lock_id that stands at its place. Errors: INVALID_INPUT. */
+function namesWithIds(names: readonly string[], lockIds: readonly string[] | undefined, newLockId: () => string) {
+  const isPaired = lockIds === undefined || (lockIds.length === names.length && new Set(lockIds).size === names.length)
+  if (!isPaired) throw new LockstepError('INVALID_INPUT', 'locks: lock_ids: must be one for each name, each another')
+  const byName = new Map(names.map((name, index) => [name, lockIds?.[index] ?? newLockId()]))
+  return [...byName]
+    .map(([name, lock_id]) => ({ name, lock_id }))
+    .sort((left, right) => Buffer.compare(Buffer.from(left.name), Buffer.from(right.name)))
 }

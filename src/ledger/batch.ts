@@ -12,7 +12,7 @@ import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
 import type { RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
-import type { Answer, Item, Outcome, Turn } from './submission.ts'
+import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 
 interface BatchParts {
@@ -41,15 +41,21 @@ export class Batch {
     if ('poke' in turn) {
       this.#serveWaiters(turn.poke)
     } else if ('leave' in turn) {
-      const { leave, error } = turn
-      if (this.#parts.waiters.remove(leave)) this.#reject(leave.item, error)
+      this.#decideLeave(turn.leave, turn.error)
     } else {
       this.#decideItem(turn.item)
     }
   }
 
+  /** Who leaves may have been first, or called in, so the next in line is looked at. */
+  #decideLeave(waiter: Waiter, error: LockstepError | undefined): void {
+    if (!this.#parts.waiters.remove(waiter)) return
+    if (error !== undefined) this.#reject(waiter.item, error)
+    this.#serveWaiters(waiter.stream)
+  }
+
   #decideItem(item: Item): void {
-    const { log, plan, waiters } = this.#parts
+    const { plan, waiters } = this.#parts
     const earlier = earlierAnswer(item, plan, this.#parts)
     if (earlier !== undefined) {
       if ('kind' in earlier) this.#reject(item, errorOf(earlier))
@@ -61,15 +67,20 @@ export class Batch {
       return
     }
     const decision = this.#decisionOn(item)
+    const waits = isContention(decision) && waiters.add(item, decision)
+    // Who waits is answered when its turn comes or it leaves.
+    if (!waits) this.#conclude(item, decision)
+  }
+
+  #conclude(item: Item, decision: Decision): void {
+    const { log, plan } = this.#parts
     if (decision.kind === 'append') {
       this.#accept(item, decision)
     } else if (decision.kind === 'repeat') {
       const entry = plan.entry(decision.seq) ?? log.entry(decision.seq)
       this.#resolve(item, { entries: entry === undefined ? [] : [entry], replayed: true })
     } else {
-      const waits = decision.code === 'LOCK_CONTENTION' && waiters.add(item, decision)
-      // Who waits is answered when its turn comes or it leaves.
-      if (!waits) this.#refuse(item, decision)
+      this.#refuse(item, decision)
     }
   }
 
@@ -89,7 +100,7 @@ export class Batch {
     if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
     const aggregate = aggregateOf(command.type)
     const place = item.line ?? item.calledFrom
-    const waiting = Math.max(0, ...aggregate.reads(command).map((stream) => waiters.inFrontOf(stream, place)))
+    const waiting = (stream: string) => waiters.inFrontOf(stream, place)
     const context: Context = { actor, config, guard: this.#judgeGuard(item), now, waiting }
     const decision = aggregate.decide(command, context, { get: (stream) => plan.row(stream) })
     if (decision.kind === 'append' && context.guard !== undefined) {
@@ -117,7 +128,10 @@ export class Batch {
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
-    for (const stream of new Set(entries.map((entry) => entry.stream))) this.#serveWaiters(stream)
+    for (const stream of new Set(entries.map((entry) => entry.stream))) {
+      for (const twin of this.#parts.waiters.twinsOf(stream, item)) this.#serve(twin, this.#decisionOn(twin.item))
+      this.#serveWaiters(stream)
+    }
   }
 
   #refuse(item: Item, refusal: Refusal): void {
@@ -131,22 +145,24 @@ export class Batch {
   #serveWaiters(stream: string): void {
     const { waiters } = this.#parts
     for (let first = waiters.first(stream); first !== undefined; first = waiters.first(stream)) {
-      const { item } = first
-      const decision = this.#decisionOn(item)
-      if (decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION') {
+      const decision = this.#decisionOn(first.item)
+      if (isContention(decision)) {
         first.refusal = decision
         return
       }
-      if (item.line?.mode === 'turn') {
-        // A deliverable's file is claimed before its append, so its waiter is called in, and keeps its place.
-        first.isServed = true
-        this.#resolve(item, { entries: [], replayed: false })
-        return
-      }
-      waiters.remove(first)
-      if (decision.kind === 'append') this.#accept(item, decision)
-      else if (decision.kind === 'refuse') this.#refuse(item, decision)
-      else this.#resolve(item, { entries: [], replayed: true })
+      this.#serve(first, decision)
+    }
+  }
+
+  #serve(waiter: Waiter, decision: Decision): void {
+    const { waiters } = this.#parts
+    if (waiter.item.line?.mode === 'turn') {
+      // A deliverable's file is claimed before its append, so its waiter is called in, and keeps its place.
+      waiters.callIn(waiter)
+      this.#resolve(waiter.item, { entries: [], replayed: false })
+    } else {
+      waiters.remove(waiter)
+      this.#conclude(waiter.item, decision)
     }
   }
 
@@ -157,6 +173,10 @@ export class Batch {
   #reject(item: Item, error: LockstepError): void {
     this.answers.push({ item, tell: () => item.reject(error) })
   }
+}
+
+function isContention(decision: Decision): decision is Refusal {
+  return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
 }
 
 function sizeMismatch(expected: number, size: number): Refusal {

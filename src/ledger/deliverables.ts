@@ -1,23 +1,31 @@
-import { rmSync } from 'node:fs'
 import { isoTime } from '../core/clock.ts'
 import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { Acquire, Claim, FileOrphan } from '../core/lock/commands.ts'
 import { lockFileOfGrant, lockFileText } from '../core/lock/lock-file.ts'
-import type { Grant } from '../core/lock/state.ts'
-import { LockstepError } from '../errors.ts'
+import { contention } from '../core/lock/report.ts'
+import { type Grant, orphanReason } from '../core/lock/state.ts'
 import { type DeliverableFolder, deliverableFolder, vanishedFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
 import { errorOf } from './batch.ts'
-import { noteClaim } from './claims.ts'
+import { isOutcomeUnknown, underNote } from './claims.ts'
 import { type Core, submit } from './core.ts'
 import { FolderQueue } from './folder-queue.ts'
 import { deathOfHolder } from './holders.ts'
 import { type GrantData, LockFileSteps } from './lock-file-steps.ts'
+import { judge } from './lock-file-verdict.ts'
 import type { Line, Outcome } from './submission.ts'
 
 /** How often a claim is tried anew when files of other tools come and go under it. */
 const claimTriesMax = 5
+
+/** Who claims what, and from which place in line. */
+interface Claimant {
+  command: Acquire
+  place: DeliverableFolder
+  actor: Actor
+  calledFrom: Line | undefined
+}
 
 /**
  * The file side of deliverable locks. Every step happens before the queue, one at a time per folder; what the
@@ -43,113 +51,115 @@ export class Deliverables {
     return vanishedFolder(path, this.#core.layout.root, this.#core.config) ?? this.folderOf(path)
   }
 
+  /** Steps on one folder's lock file, in turn with all others on it. */
+  inFolder<T>(place: DeliverableFolder, steps: (files: LockFileSteps) => Promise<T>): Promise<T> {
+    return this.#queue.run(place.path, () => steps(this.#files))
+  }
+
   /**
    * Claims the lock file, then asks for the grant; the claim is taken back if the grant is refused, and looked at
    * again once it is durable. Errors: those of the decision, of the files, and LOCK_CONTENTION with a file.
    */
   acquire(command: Acquire, place: DeliverableFolder, actor: Actor, calledFrom?: Line): Promise<Outcome> {
-    return this.#queue.run(place.path, async () => {
-      const note = noteClaim(this.#core.layout, command.lock_ref, place.path)
-      try {
+    return this.inFolder(place, () =>
+      underNote(this.#core.layout, command.lock_ref, place.path, async () => {
         await this.#files.clearDebris(place)
-        for (let attempt = 1; ; attempt += 1) {
-          const outcome = await this.#tryAcquire(command, place, actor, calledFrom)
+        for (let attempt = 1; attempt <= claimTriesMax; attempt += 1) {
+          const outcome = await this.#tryAcquire({ command, place, actor, calledFrom })
           if (outcome !== undefined) return outcome
-          if (attempt === claimTriesMax)
-            throw new LockstepError('LOCK_CONTENTION', `files of other tools come and go at ${place.lock}`)
         }
-      } finally {
-        rmSync(note, { force: true })
-      }
-    })
+        throw await this.#files.contention(place, `files of other tools come and go at ${place.lock}`)
+      }),
+    )
   }
 
-  async #tryAcquire(
-    command: Acquire,
-    place: DeliverableFolder,
-    actor: Actor,
-    calledFrom?: Line,
-  ): Promise<Outcome | undefined> {
-    const verdict = await this.#files.judge(place, command, actor)
-    if (verdict.kind === 'own') return submit(this.#core, command, { actor, calledFrom })
-    if (verdict.kind === 'taken') {
-      if (verdict.restore !== undefined) await this.#files.restore(place, verdict.restore, actor)
-      if (verdict.refusal !== undefined) throw errorOf(verdict.refusal)
-      // The decision itself says contention, with everything it knows of the holder.
-      const death = deathOfHolder(this.#core, command.name)
-      return submit(this.#core, { ...command, ...death }, { actor, calledFrom })
+  /** Undefined where a file of another tool came between, and all is to be judged anew. */
+  async #tryAcquire(claimant: Claimant): Promise<Outcome | undefined> {
+    const { command, place, actor } = claimant
+    const verdict = await judge(this.#core, place, { lock_ref: command.lock_ref, actor_id: actor.actor_id })
+    switch (verdict.kind) {
+      case 'own':
+        return this.#again(claimant, verdict.grant, verdict.seen)
+      case 'held': {
+        if (verdict.seen === undefined) await this.#files.restore(place, verdict.grant, actor)
+        const { holder_alive = 'unknown' } = deathOfHolder(this.#core, command.name)
+        throw errorOf(contention(verdict.grant, this.#core.now(), holder_alive))
+      }
+      case 'elsewhere':
+      case 'foreign':
+      case 'unreadable':
+        throw errorOf(verdict.refusal)
+      case 'free':
+        return this.#claim(claimant, undefined, undefined)
+      case 'orphan': {
+        const aside = await this.#files.setAside(place, verdict.seen, actor)
+        return aside === 'changed' ? undefined : this.#claim(claimant, aside.path, verdict.orphan)
+      }
     }
-    const removal = verdict.kind === 'orphan' ? await this.#files.setAside(place, verdict.seen, actor) : undefined
-    if (removal === 'again') return undefined
+  }
+
+  /** The same acquisition again: the same grant, if its file still is the holder's. */
+  async #again({ command, place, actor }: Claimant, grant: Grant, seen: files.Seen | undefined): Promise<Outcome> {
+    if (seen === undefined) await this.#files.restore(place, grant, actor)
+    else if (seen.content?.lock_ref !== grant.lock_ref) {
+      throw await this.#files.loseClaim(place, command.lock_ref, actor)
+    }
+    return submit(this.#core, command, { actor })
+  }
+
+  /** Links the new file into place and asks for the grant; `aside` is the orphan's file that stood there. */
+  async #claim(
+    claimant: Claimant,
+    aside: string | undefined,
+    file_orphan: FileOrphan | undefined,
+  ): Promise<Outcome | undefined> {
+    const { command, place, actor, calledFrom } = claimant
     const claim = this.#newClaim(place)
-    const ino = await files.claim(place.path, command.lock_ref, this.#textOf(command, claim))
-    if (ino === undefined) {
-      if (removal !== undefined) await files.putBack(place.path, removal)
+    const text = this.#textOf(command, claim)
+    const claimed = await files.claim(place.path, command.lock_ref, text).catch(async (error: unknown) => {
+      await this.#putBack(place, aside)
+      throw error
+    })
+    if (claimed === undefined) {
+      await this.#putBack(place, aside)
       return undefined
     }
-    return this.#grant(
-      { ...command, claim, file_orphan: verdict.kind === 'orphan' ? verdict.orphan : undefined },
-      { place, actor, calledFrom, ino, aside: removal },
-    )
-  }
-
-  async #grant(
-    command: Acquire,
-    {
-      place,
-      actor,
-      calledFrom,
-      ino,
-      aside,
-    }: { place: DeliverableFolder; actor: Actor; calledFrom: Line | undefined; ino: bigint; aside: string | undefined },
-  ): Promise<Outcome> {
-    const death = deathOfHolder(this.#core, command.name)
-    let outcome: Outcome
-    try {
-      outcome = await submit(this.#core, { ...command, ...death }, { actor, calledFrom })
-    } catch (error) {
-      const isUnknown = error instanceof LockstepError && error.details.outcome === 'unknown'
-      // An unknown outcome may be a grant: the file stays, and the next open judges it by what the log then holds.
-      if (!isUnknown) {
-        await this.#files.removeIfStill(place, ino)
-        if (aside !== undefined) await files.putBack(place.path, aside)
+    const asked = { ...command, claim, file_orphan, ...deathOfHolder(this.#core, command.name) }
+    const outcome = await submit(this.#core, asked, { actor, calledFrom }).catch(async (error: unknown) => {
+      // An unknown outcome may be a grant: the files stay, and the next open judges them by what the log then holds.
+      if (!isOutcomeUnknown(error)) {
+        await this.#files.withdraw(place, claimed, actor)
+        await this.#putBack(place, aside)
       }
       throw error
-    }
+    })
+    // Durable from here on: a crash leaves at most the aside, which the note names the folder of.
     if (aside !== undefined) await files.dropAside(aside)
-    if (await files.isStill(place.lock, ino)) return outcome
-    const found = (await files.inspect(place.lock))?.content?.holder ?? 'missing'
-    await this.#files.reportLost(place.name, command.lock_ref, found, actor)
-    throw new LockstepError(
-      'LOCK_CONTENTION',
-      `the lock file of ${place.name} was taken by ${found} right after it was claimed`,
-      {
-        details: {
-          name: place.name,
-          deliverable_id: place.deliverable_id,
-          holder: found,
-          lease_remaining_s: 0,
-          contention_time: isoTime(this.#core.now().wall_ms),
-        },
-      },
-    )
+    if (await files.isStill(place.lock, claimed)) return outcome
+    throw await this.#files.loseClaim(place, command.lock_ref, actor)
   }
 
-  /** Rewrites the file, then renews the grant, so that the file never promises less than the ledger. */
+  /** Renews the grant. Its file is rewritten first, so that it never promises less than the ledger. */
   renew(grant: Grant, actor: Actor): Promise<Outcome> {
     const place = this.#files.placeOf(grant)
-    return this.#queue.run(place.path, async () => {
-      const seen = await files.inspect(place.lock)
+    return this.inFolder(place, async () => {
+      const command = { type: 'lock.renew' as const, name: grant.name, lock_ref: grant.lock_ref }
+      // A lease that ran out is never resurrected, so its file is left as it is.
+      if (orphanReason(grant, undefined, this.#core.now()) !== undefined) return submit(this.#core, command, { actor })
+      const { seen, other = 'missing' } = await this.#files.look(grant, place)
+      if (seen === undefined) throw await this.#files.lose(grant, other, actor)
       const { acquired, lease_clock } = this.#newClaim(place)
       const text = lockFileOfGrant({ ...grant, acquired }, this.#core.log.meta.origin)
-      if (seen?.content?.lock_ref !== grant.lock_ref || !(await files.rewrite(place.lock, seen, text))) {
-        throw await this.#files.lose(grant, seen, actor)
+      if (!(await files.rewrite(place.lock, seen, text))) {
+        throw await this.#files.lose(grant, (await this.#files.look(grant, place)).other ?? 'replaced', actor)
       }
-      return submit(
-        this.#core,
-        { type: 'lock.renew', name: grant.name, lock_ref: grant.lock_ref, claim: { acquired, lease_clock } },
-        { actor },
-      )
+      const renewed = submit(this.#core, { ...command, claim: { acquired, lease_clock } }, { actor })
+      return renewed.catch(async (error: unknown) => {
+        // Refused after all: the file promises no more than it did.
+        const { seen: rewritten } = await this.#files.look(grant, place)
+        if (rewritten !== undefined && !isOutcomeUnknown(error)) await files.rewrite(place.lock, rewritten, seen.text)
+        throw error
+      })
     })
   }
 
@@ -160,66 +170,30 @@ export class Deliverables {
     actor: Actor,
   ): Promise<Outcome & { files: 'current' | 'pending' }> {
     const place = this.#files.placeOf(grant)
-    return this.#queue.run(place.path, async () => {
-      const seen = await files.inspect(place.lock)
-      const isForeign = seen !== undefined && seen.content?.lock_ref !== grant.lock_ref
-      if (isForeign) throw await this.#files.lose(grant, seen, actor)
+    return this.inFolder(place, async () => {
+      // A file that cannot be looked at now does not keep its holder from releasing; its removal is tried again.
+      const { other } = await this.#files.look(grant, place).catch(() => ({ other: undefined }))
+      if (other !== undefined && other !== 'missing') throw await this.#files.lose(grant, other, actor)
       const released = await submit(
         this.#core,
         { type: 'lock.release', name: grant.name, lock_ref: grant.lock_ref, outcome },
         { actor },
       )
-      return { ...released, files: await this.#files.removeFileOf(grant, place) }
+      return { ...released, files: await this.#files.removeFileOf(grant, place, actor) }
     })
   }
 
-  /** Removes the file of a grant that ended, for whatever reason; `pending` where that failed and is tried again. */
-  removeFileOf(grant: GrantData): Promise<'current' | 'pending'> {
+  /** Removes the file of a grant that ended, and what a crash left of its removal; `pending` where that failed. */
+  removeFileOf(grant: GrantData, actor = this.#core.actor): Promise<'current' | 'pending'> {
     const place = this.#files.placeOf(grant)
-    return this.#queue.run(place.path, () => this.#files.removeFileOf(grant, place))
-  }
-
-  /** An orphaned or unreadable file in a folder, set aside while `record` appends its recovery, then dropped. */
-  recoverFile<T>(
-    place: DeliverableFolder,
-    actor: Actor,
-    record: (orphan: FileOrphan | undefined) => Promise<T>,
-  ): Promise<T> {
-    return this.#queue.run(place.path, async () => {
-      const verdict = await this.#files.judge(place, undefined, actor)
-      if (verdict.kind === 'taken' && verdict.refusal?.details.holder !== 'unreadable') {
-        if (verdict.refusal !== undefined)
-          throw new LockstepError('LOCK_NOT_ORPHAN', `${verdict.refusal.message}; recovery is for orphans only`, {
-            details: verdict.refusal.details,
-          })
-        return record(undefined)
-      }
-      const seen = await files.inspect(place.lock)
-      if (seen === undefined) return record(undefined)
-      const unreadable: FileOrphan = {
-        previous_acquired: null,
-        previous_holder: 'unreadable',
-        recovery_reason: 'unreadable',
-      }
-      const aside = await this.#files.setAside(place, seen, actor)
-      if (aside === 'again')
-        throw new LockstepError('LOCK_CONTENTION', `the lock file of ${place.name} changed meanwhile`)
-      try {
-        const recorded = await record(
-          verdict.kind === 'taken' ? unreadable : verdict.kind === 'orphan' ? verdict.orphan : undefined,
-        )
-        if (aside !== undefined) await files.dropAside(aside)
-        return recorded
-      } catch (error) {
-        if (aside !== undefined) await files.putBack(place.path, aside)
-        throw error
-      }
+    return this.inFolder(place, async () => {
+      const removed = await this.#files.removeFileOf(grant, place, actor)
+      return removed === 'current' ? this.#files.dropAsidesOf(grant, place) : removed
     })
   }
 
-  /** What a lock's file says, for `status`, `doctor` and a dry run; nothing is changed. */
-  inspectFile(place: DeliverableFolder): Promise<files.Seen | undefined> {
-    return files.inspect(place.lock)
+  async #putBack(place: DeliverableFolder, aside: string | undefined): Promise<void> {
+    if (aside !== undefined) await files.putBack(place.path, aside)
   }
 
   #newClaim({ deliverable_id, folder }: DeliverableFolder): Claim {

@@ -36,7 +36,7 @@ interface LeaseActions {
  */
 export interface Lease extends GrantFacts, AsyncDisposable {
   readonly signal: AbortSignal
-  /** Sets the lease anew. Errors: LEASE_EXPIRED, LEASE_LOST, LOCK_NOT_HELD. */
+  /** Sets the lease anew. Errors: LEASE_EXPIRED, LEASE_LOST, STALE_TOKEN. */
   renew(): Promise<Renewal>
   /** Errors: LOCK_NOT_HELD, LEASE_LOST. */
   release(outcome?: 'failure' | 'success'): Promise<void>

@@ -7,7 +7,8 @@ import { HeadKeeper } from '../fs/head-keeper.ts'
 import { readKey } from '../fs/key-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import type { Cursors } from '../log/head-row.ts'
-import { type Log, leafHashOf } from '../log/log.ts'
+import { leafHashOf } from '../log/leaf.ts'
+import type { Log } from '../log/log.ts'
 import { closeLog } from '../log/open.ts'
 import { sha256 } from '../log/sha256.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
@@ -184,7 +185,8 @@ export class Ledger implements AsyncDisposable {
   async verify(onProgress?: (progress: Progress) => void): Promise<Verified> {
     this.#assertOpen()
     await this.#sequencer.settled()
-    return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, onProgress)
+    await this.#reactions.drained()
+    return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, { onProgress })
   }
 
   /** Answers what is under way, makes head and files durable and lets go of the ledger. Idempotent. */

@@ -1,30 +1,28 @@
 import { join } from 'node:path'
-import type { Refusal } from '../core/decider.ts'
+import { wellFormed } from '../core/canonical.ts'
 import type { Actor } from '../core/ids.ts'
-import type { Acquire, FileOrphan } from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
-import { fileOrphanReason, lockFileName, lockFileOfGrant } from '../core/lock/lock-file.ts'
+import { lockFileName, lockFileOfGrant } from '../core/lock/lock-file.ts'
 import { streamOf } from '../core/lock/names.ts'
-import { contentionWithFile, type FileFinding } from '../core/lock/report.ts'
-import { type Grant, type LockState, orphanReason } from '../core/lock/state.ts'
+import { contentionWithFile } from '../core/lock/report.ts'
+import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
-import { isRunning } from '../fs/process.ts'
+import { errorOf } from './batch.ts'
 import { type Core, submit } from './core.ts'
-import { deathOfHolder } from './holders.ts'
-
-/** What stands in a lock's place, judged against the ledger. */
-export type Verdict =
-  | { kind: 'free' }
-  | { kind: 'own' }
-  | { kind: 'taken'; refusal?: Refusal; restore?: Grant }
-  | { kind: 'orphan'; seen: files.Seen; orphan?: FileOrphan }
+import { findingOf } from './lock-file-verdict.ts'
 
 /** What a grant's file is found by. */
 export type GrantData = Pick<LockEventData<'lock.acquired'>, 'deliverable_id' | 'folder' | 'lock_ref' | 'name'>
 
-/** The single steps on the lock file of one folder, each judged against the ledger. `Deliverables` puts them in order. */
+/** A judged file was set aside, was gone already (no path), or another had taken its place and stands there again. */
+export type Aside = { path: string | undefined } | 'changed'
+
+/** What a record of two contents keeps of each, in UTF-16 code units. */
+const excerptChars = 2_000
+
+/** The single steps on the lock file of one folder, each safe to repeat. `Deliverables` puts them in order. */
 export class LockFileSteps {
   readonly #core: Core
 
@@ -32,70 +30,17 @@ export class LockFileSteps {
     this.#core = core
   }
 
-  async judge(place: DeliverableFolder, command: Acquire | undefined, actor: Actor): Promise<Verdict> {
-    const seen = await files.inspect(place.lock)
-    const grant = this.grantOf(place.name)
-    const isBoundHere = grant === null || grant.folder === place.folder
-    if (!isBoundHere) return { kind: 'taken' }
-    if (grant !== null && !this.#isOrphan(grant)) {
-      if (seen === undefined) return { kind: 'taken', restore: grant }
-      return grant.lock_ref === command?.lock_ref && grant.actor_id === actor.actor_id
-        ? { kind: 'own' }
-        : { kind: 'taken' }
-    }
-    if (seen === undefined) return { kind: 'free' }
-    if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen }
-    return this.#judgeUnexplained(place, seen)
-  }
-
-  /** A file that no grant explains: debris of ours, an orphan or a holder of another tool, or unreadable. */
-  #judgeUnexplained(place: DeliverableFolder, seen: files.Seen): Verdict {
-    const now = this.#core.now()
-    const { content } = seen
-    if (content === undefined) return { kind: 'taken', refusal: contentionWithFile(unreadable(place), now) }
-    const previous = { previous_acquired: content.acquired, previous_holder: content.holder }
-    if (content.ledger === this.#core.log.meta.origin)
-      return { kind: 'orphan', seen, orphan: { ...previous, recovery_reason: 'unrecorded' } }
-    const isHolderRunning = isRunning(content.pid)
-    const reason = fileOrphanReason(content, now.wall_ms, isHolderRunning)
-    if (reason !== undefined) return { kind: 'orphan', seen, orphan: { ...previous, recovery_reason: reason } }
-    const remainingMillis = Date.parse(content.acquired) + content.lease_duration_s * 1000 - now.wall_ms
-    const finding: FileFinding = {
-      name: place.name,
-      deliverable_id: place.deliverable_id,
-      holder: content.holder,
-      acquired: content.acquired,
-      lease_remaining_s: Math.ceil(remainingMillis / 1000),
-      pid: content.pid,
-      holder_alive: isHolderRunning ? 'yes' : 'no',
-      path: place.lock,
-    }
-    return { kind: 'taken', refusal: contentionWithFile(finding, now) }
-  }
-
-  async setAside(place: DeliverableFolder, seen: files.Seen, actor: Actor): Promise<string | 'again' | undefined> {
+  /** Takes the judged file out of its place. Errors: LOCK_CONTENTION where two files claim it, which is recorded. */
+  async setAside(place: DeliverableFolder, seen: files.Seen, actor: Actor): Promise<Aside> {
     const removal = await files.setAside(place.path, seen, this.#core.newLockId().slice(4, 16))
-    if (removal.outcome === 'aside') return removal.aside
-    if (removal.outcome === 'absent') return undefined
-    if (removal.outcome === 'changed') return 'again'
+    if (removal.outcome === 'aside') return { path: removal.aside }
+    if (removal.outcome === 'absent') return { path: undefined }
+    if (removal.outcome === 'changed') return 'changed'
     const { aside, asideText, foundText } = removal
-    await submit(
-      this.#core,
-      {
-        type: 'lock.report_file',
-        name: place.name,
-        report: {
-          fact: 'conflict',
-          aside,
-          aside_content: asideText.trim().slice(0, 2_000),
-          found_content: foundText.trim().slice(0, 2_000),
-        },
-      },
-      { actor },
-    )
-    throw new LockstepError('LOCK_CONTENTION', `two lock files claim ${place.lock}; both are kept`, {
-      details: { name: place.name, aside },
-    })
+    const contents = { aside_content: excerpt(asideText), found_content: excerpt(foundText) }
+    const report = { fact: 'conflict' as const, aside, ...contents }
+    await submit(this.#core, { type: 'lock.report_file', name: place.name, report }, { actor })
+    throw await this.contention(place, `two lock files claim ${place.lock}; the other is kept as ${aside}`)
   }
 
   /** Temporaries go; an aside is judged as if it were the lock file: put back where that is free, then judged there. */
@@ -111,6 +56,7 @@ export class LockFileSteps {
     }
   }
 
+  /** Puts the file of a current grant back that somebody removed. */
   async restore(place: DeliverableFolder, grant: Grant, actor: Actor): Promise<void> {
     const text = lockFileOfGrant(grant, this.#core.log.meta.origin)
     if ((await files.claim(place.path, grant.lock_ref, text)) === undefined) return
@@ -118,71 +64,108 @@ export class LockFileSteps {
     await submit(this.#core, { type: 'lock.report_file', name: place.name, report }, { actor })
   }
 
-  async removeFileOf(grant: GrantData, place: DeliverableFolder): Promise<'current' | 'pending'> {
+  /** Removes the file of a grant that ended; another's stays. `pending` where it cannot be removed now. */
+  async removeFileOf(grant: GrantData, place: DeliverableFolder, actor: Actor): Promise<'current' | 'pending'> {
     try {
       const seen = await files.inspect(place.lock)
-      if (seen?.content?.lock_ref !== grant.lock_ref) return 'current'
-      const removal = await files.setAside(place.path, seen, this.#core.newLockId().slice(4, 16))
-      if (removal.outcome === 'aside') await files.dropAside(removal.aside)
+      if (seen?.content?.lock_ref === grant.lock_ref) await this.remove(place, seen, actor)
       return 'current'
     } catch (error) {
-      if (error instanceof LockstepError) return error.code === 'NOT_FOUND' ? 'current' : 'pending'
+      if (!(error instanceof LockstepError)) throw error
+      // A conflict is recorded by now, and what stands there is not this grant's.
+      return error.code === 'NOT_FOUND' || error.code === 'LOCK_CONTENTION' ? 'current' : 'pending'
+    }
+  }
+
+  /** Removes the judged file; another that took its place meanwhile stays. */
+  async remove(place: DeliverableFolder, seen: files.Seen, actor: Actor): Promise<void> {
+    const aside = await this.setAside(place, seen, actor)
+    if (aside !== 'changed' && aside.path !== undefined) await files.dropAside(aside.path)
+  }
+
+  /** Drops what a crash left of the removal of a grant's file. */
+  async dropAsidesOf(grant: GrantData, place: DeliverableFolder): Promise<'current' | 'pending'> {
+    try {
+      for (const aside of (await files.debrisIn(place.path)).asides) {
+        if ((await files.inspect(aside))?.content?.lock_ref === grant.lock_ref) await files.dropAside(aside)
+      }
+      return 'current'
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error
+      return error.code === 'NOT_FOUND' ? 'current' : 'pending'
+    }
+  }
+
+  /** Takes a claim back that was refused, if it still stands. */
+  async withdraw(place: DeliverableFolder, claimed: files.Claimed, actor: Actor): Promise<void> {
+    if (!(await files.isStill(place.lock, claimed))) return
+    const seen = await files.inspect(place.lock)
+    if (seen !== undefined) await this.remove(place, seen, actor)
+  }
+
+  /**
+   * The file of a grant, and whose it is where it is not the grant's own (`missing` for none). Errors: FILE_DENIED
+   * and the like where that cannot be told.
+   */
+  async look(grant: GrantData, place: DeliverableFolder): Promise<{ seen?: files.Seen; other?: string }> {
+    try {
+      const seen = await files.inspect(place.lock)
+      return seen?.content?.lock_ref === grant.lock_ref ? { seen } : { other: holderIn(seen) }
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'LOCK_PLACEMENT') return { other: 'not a plain file' }
       throw error
     }
   }
 
-  async removeIfStill(place: DeliverableFolder, ino: bigint): Promise<void> {
-    const seen = await files.inspect(place.lock)
-    if (seen?.ino !== ino) return
-    const removal = await files.setAside(place.path, seen, this.#core.newLockId().slice(4, 16))
-    if (removal.outcome === 'aside') await files.dropAside(removal.aside)
-  }
-
-  async lose(grant: Grant, seen: files.Seen | undefined, actor: Actor): Promise<LockstepError> {
-    const found = seen === undefined ? 'missing' : (seen.content?.holder ?? 'unreadable')
-    await this.reportLost(grant.name, grant.lock_ref, found, actor)
+  /** The grant's file is another's or gone: recorded, and LEASE_LOST for its holder. */
+  async lose(grant: Grant, found: string, actor: Actor): Promise<LockstepError> {
+    await this.#reportLost(grant, found, actor)
     return new LockstepError('LEASE_LOST', `the lock file of ${grant.name} is no longer this holder’s: ${found}`, {
       details: { name: grant.name, token: grant.token, found },
       hint: 'Somebody who does not use this ledger took the lock. Stop the work and see "lockstep lock history".',
     })
   }
 
-  async reportLost(name: string, lockRef: string, found: string, actor: Actor): Promise<void> {
-    const report = { fact: 'lost' as const, lock_ref: lockRef, found }
-    await submit(this.#core, { type: 'lock.report_file', name, report }, { actor })
+  /** The same for a claim whose caller was not answered yet: to it, the lock is another's. */
+  async loseClaim(place: DeliverableFolder, lockRef: string, actor: Actor): Promise<LockstepError> {
+    const seen = await files.inspect(place.lock).catch(() => undefined)
+    const found = holderIn(seen)
+    await this.#reportLost({ name: place.name, lock_ref: lockRef }, found, actor)
+    return this.contention(place, `the lock file of ${place.name} was taken right after it was claimed, by ${found}`)
+  }
+
+  async #reportLost(grant: { name: string; lock_ref: string }, found: string, actor: Actor): Promise<void> {
+    const { lock_ref, name } = grant
+    const report = { fact: 'lost' as const, lock_ref, found: excerpt(found) }
+    await submit(this.#core, { type: 'lock.report_file', name, report }, { actor }).catch((error: unknown) => {
+      // The grant has ended meanwhile, and that is recorded.
+      if (!(error instanceof LockstepError) || error.code !== 'LOCK_NOT_HELD') throw error
+    })
+  }
+
+  /** LOCK_CONTENTION with what stands in the file's place by now. */
+  async contention(place: DeliverableFolder, message: string): Promise<LockstepError> {
+    const seen = await files.inspect(place.lock).catch(() => undefined)
+    return errorOf({ ...contentionWithFile(findingOf(this.#core, place, seen), this.#core.now()), message })
   }
 
   /** Where the lock of a grant stands. */
   placeOf(grant: GrantData): DeliverableFolder {
-    const path = join(this.#core.layout.root, grant.folder ?? '')
-    return {
-      path,
-      folder: grant.folder ?? '',
-      deliverable_id: grant.deliverable_id ?? '',
-      name: grant.name,
-      lock: join(path, lockFileName),
-    }
+    const { deliverable_id = '', folder = '', name } = grant
+    const path = join(this.#core.layout.root, folder)
+    return { path, folder, deliverable_id, name, lock: join(path, lockFileName) }
   }
 
   grantOf(name: string): Grant | null {
     return (this.#core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
   }
-
-  #isOrphan(grant: Grant): boolean {
-    return orphanReason(grant, deathOfHolder(this.#core, grant.name).death?.reason, this.#core.now()) !== undefined
-  }
 }
 
-function unreadable(place: DeliverableFolder): FileFinding {
-  const { deliverable_id, lock, name } = place
-  return {
-    name,
-    deliverable_id,
-    holder: 'unreadable',
-    acquired: null,
-    lease_remaining_s: 0,
-    pid: null,
-    holder_alive: 'unknown',
-    path: lock,
-  }
+/** Whose file stands in a lock's place. */
+function holderIn(seen: files.Seen | undefined): string {
+  return seen === undefined ? 'missing' : (seen.content?.holder ?? 'unreadable')
+}
+
+function excerpt(text: string): string {
+  return wellFormed(text.trim().slice(0, excerptChars))
 }

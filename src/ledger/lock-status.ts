@@ -1,9 +1,16 @@
+import { realpathSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
+import { z } from 'zod'
+import { lineOf } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
 import { type LockKind, streamOf } from '../core/lock/names.ts'
 import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
+import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import type { Core } from './core.ts'
 import { livenessOf } from './holders.ts'
+import { findingOf, type Verdict } from './lock-file-verdict.ts'
+import { parse } from './parse.ts'
 
 /** How a lock stands at the moment of asking: computed, not recorded. */
 export interface LockStatus {
@@ -24,7 +31,8 @@ export interface LockStatus {
   target_name?: string
   renewals?: number
   waiting: number
-  last_seq: number
+  /** Null where the ledger has no entry of it: only a file stands in its place. */
+  last_seq: number | null
 }
 
 export type LockListing = LockStatus
@@ -42,10 +50,11 @@ export function statusOf(core: Core, name: string): LockStatus {
  */
 export async function listLocks(
   core: Core,
-  { orphans = false, under }: { orphans?: boolean; under?: string },
+  options: z.input<typeof listSchema>,
   projectOrphan: (grant: Grant) => string | undefined,
 ): Promise<LockListing[]> {
-  const prefix = under === undefined ? undefined : relative(core.layout.root, resolve(under)).split(sep).join('/')
+  const { orphans, under } = parse(listSchema, options, 'list')
+  const prefix = under === undefined ? undefined : relative(core.layout.root, realPath(under)).split(sep).join('/')
   const listed: LockListing[] = []
   for await (const [, row] of core.log.rows(streamOf(''))) {
     const state = row.state as LockState
@@ -59,8 +68,51 @@ export async function listLocks(
   return listed
 }
 
+const listSchema = z.strictObject({
+  orphans: z.boolean().default(false),
+  under: lineOf(limits.pathBytes).optional(),
+})
+
+/** The path as the ledger's root is written, links resolved; a folder that vanished may still have locks. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
+}
+
 function isUnder({ folder }: Grant, prefix: string): boolean {
   return folder !== undefined && (prefix === '' || folder === prefix || folder.startsWith(`${prefix}/`))
+}
+
+/** Whether a verdict is on a file that no grant explains. */
+export function isOfFile(verdict: Verdict): verdict is FileVerdict {
+  if (verdict.kind === 'orphan') return verdict.orphan !== undefined
+  return verdict.kind === 'foreign' || verdict.kind === 'unreadable'
+}
+
+type FileVerdict = Extract<Verdict, { kind: 'foreign' | 'orphan' | 'unreadable' }>
+
+/** How a lock stands by a file that no grant explains. */
+export function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVerdict): LockStatus {
+  const { acquired, holder, holder_alive, lease_remaining_s, pid } = findingOf(core, place, verdict.seen)
+  const reason = verdict.kind === 'unreadable' ? verdict.kind : undefined
+  const orphan_reason = verdict.kind === 'orphan' ? verdict.orphan?.recovery_reason : reason
+  return {
+    name: place.name,
+    kind: 'deliverable',
+    state: orphan_reason === undefined ? 'held' : 'orphan',
+    ...(orphan_reason === undefined ? {} : { orphan_reason }),
+    holder,
+    ...(acquired === null ? {} : { acquired }),
+    lease_remaining_s,
+    holder_alive,
+    pids: pid === null ? [] : [pid],
+    folder: place.folder,
+    waiting: core.waiters.inFrontOf(streamOf(place.name), undefined),
+    last_seq: core.rows.get(streamOf(place.name))?.last_seq ?? null,
+  }
 }
 
 function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {

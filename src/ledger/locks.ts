@@ -65,7 +65,7 @@ export class Locks {
     return this.#acquiring.all(request, performance.now())
   }
 
-  /** Renews a current lease. Errors: LOCK_NOT_HELD, LEASE_EXPIRED, LEASE_LOST. Cost: one append. */
+  /** Renews a current lease. Errors: LOCK_NOT_HELD, STALE_TOKEN, LEASE_EXPIRED, LEASE_LOST. Cost: one append. */
   async renew(
     request: z.input<typeof input.renewSchema>,
   ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
@@ -76,7 +76,7 @@ export class Locks {
     const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
     const { entries } = isDeliverable
       ? await this.#deliverables.renew(grant, actor)
-      : await submit(this.#core, { type: 'lock.renew', name: name ?? 'unknown', lock_ref }, { actor })
+      : await submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor })
     const data = entries[0]?.data as LockEventData<'lock.renewed'>
     const { acquired, expires_at, renewals, token } = data
     return { name: data.name, token, acquired, expires_at, renewals }

@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { Actor } from '../core/ids.ts'
-import type { breakSchema, FileOrphan, recoverSchema, retireSchema } from '../core/lock/commands.ts'
+import type { breakSchema, FileOrphan, recoverSchema } from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
+import { errorOf } from './batch.ts'
 import { type Core, submit } from './core.ts'
 import type { Deliverables } from './deliverables.ts'
+import { clearFolder, recoverFile } from './file-recovery.ts'
 import { deathOfHolder } from './holders.ts'
-import { type LockStatus, statusOf } from './lock-status.ts'
+import { judge } from './lock-file-verdict.ts'
+import { fileStatus, isOfFile, type LockStatus, statusOf } from './lock-status.ts'
 
 /** What a recovery or a break ended; with `dry_run`, what it would look at. */
 export interface Recovered {
@@ -36,35 +39,25 @@ export class OrphanCare {
 
   async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<Recovered> {
     const state = this.#stateOf(name)
-    const grant = state?.grant ?? null
-    if (dry_run) {
-      const status = statusOf(this.#core, name)
-      const { holder = null, orphan_reason = null, token = null } = status
-      return {
-        name,
-        previous_holder: holder,
-        previous_token: token,
-        recovery_reason: orphan_reason,
-        seq: null,
-        dry_run,
-        status,
-      }
-    }
+    const place = this.#placeOf(name, state, folder)
+    if (dry_run) return this.#preview(name, place)
     const append = (file_orphan?: FileOrphan) =>
       submit(
         this.#core,
         { type: 'lock.recover', name, reason, file_orphan, ...deathOfHolder(this.#core, name) },
         { actor },
       )
-    const place = this.#placeOf(name, state, folder)
     const { entries } =
-      place === undefined ? await append() : await this.#deliverables.recoverFile(place, actor, append)
+      place === undefined
+        ? await append()
+        : await recoverFile(this.#core, this.#deliverables, { place, actor, record: append })
     const entry = entries.at(-1)
     const {
       previous_holder = null,
       previous_token = null,
       recovery_reason = null,
     } = (entry?.data ?? {}) as Partial<LockEventData<'lock.recovered'>>
+    const grant = state?.grant
     const files = grant?.kind === 'deliverable' ? await this.#deliverables.removeFileOf(grant) : undefined
     return {
       name,
@@ -75,6 +68,19 @@ export class OrphanCare {
       dry_run,
       ...(files === undefined ? {} : { files }),
     }
+  }
+
+  /** Evidence and verdict, and nothing changed. Errors: NOT_FOUND where neither ledger nor folder knows of a lock. */
+  async #preview(name: string, place: DeliverableFolder | undefined): Promise<Recovered> {
+    const verdict = place === undefined ? undefined : await judge(this.#core, place)
+    if (verdict?.kind === 'elsewhere') throw errorOf(verdict.refusal)
+    const status =
+      place !== undefined && verdict !== undefined && isOfFile(verdict)
+        ? fileStatus(this.#core, place, verdict)
+        : statusOf(this.#core, name)
+    const { holder = null, orphan_reason = null, token = null } = status
+    const facts = { previous_holder: holder, previous_token: token, recovery_reason: orphan_reason }
+    return { name, ...facts, seq: null, dry_run: true, status }
   }
 
   async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<Recovered> {
@@ -95,22 +101,35 @@ export class OrphanCare {
   }
 
   async retire(
-    { folder, reason }: z.output<typeof retireSchema>,
+    { folder, reason = null }: { folder: string; reason?: string | null | undefined },
     actor: Actor,
   ): Promise<{ name: string; folder: string; recovered: boolean }> {
     const place = this.#deliverables.folderOfAny(folder)
     const { name } = place
-    const grant = this.#stateOf(name)?.grant ?? null
-    const command = {
-      type: 'lock.retire' as const,
-      name,
-      folder: place.folder,
-      reason: reason ?? null,
-      ...deathOfHolder(this.#core, name),
-    }
-    const { entries } = await submit(this.#core, command, { actor })
-    if (grant !== null) await this.#deliverables.removeFileOf(grant)
-    return { name, folder: place.folder, recovered: entries.some(({ type }) => type === 'lock.recovered') }
+    return this.#deliverables.inFolder(place, async (steps) => {
+      const isCleared = await clearFolder(this.#core, steps, {
+        place,
+        actor,
+        record: (file_orphan) => {
+          const recover = {
+            type: 'lock.recover' as const,
+            name,
+            reason: reason ?? 'its folder is retired',
+            file_orphan,
+          }
+          return submit(this.#core, { ...recover, ...deathOfHolder(this.#core, name) }, { actor })
+        },
+      })
+      const grant = this.#stateOf(name)?.grant
+      const retire = { type: 'lock.retire' as const, name, folder: place.folder, reason }
+      const { entries } = await submit(this.#core, { ...retire, ...deathOfHolder(this.#core, name) }, { actor })
+      if (grant) await steps.removeFileOf(grant, place, actor)
+      return {
+        name,
+        folder: place.folder,
+        recovered: isCleared || entries.some(({ type }) => type === 'lock.recovered'),
+      }
+    })
   }
 
   #filesAfter(grant: Grant): Promise<'current' | 'pending'> {
@@ -126,13 +145,18 @@ export class OrphanCare {
         hint: 'Name it: lock recover <name> --folder DIR.',
       })
     }
+    let place: DeliverableFolder
     try {
-      return this.#deliverables.folderOf(path)
+      place = this.#deliverables.folderOf(path)
     } catch (error) {
       // A folder that vanished under an orphan leaves nothing but the grant to end.
-      if (error instanceof LockstepError && error.code === 'NOT_FOUND') return undefined
+      if (error instanceof LockstepError && error.code === 'NOT_FOUND' && state !== undefined) return undefined
       throw error
     }
+    if (place.name === name) return place
+    throw new LockstepError('LOCK_PLACEMENT', `${place.path} is the folder of ${place.name}, not of ${name}`, {
+      details: { name, folder: place.folder },
+    })
   }
 
   #stateOf(name: string): LockState | undefined {

@@ -227,11 +227,11 @@ export class Projects {
     throw new LockstepError('RELEASE_DENIED', `only ${authority} may ${what}; you are ${actor.actor_id}`)
   }
 
-  /** Projects are few, so their rows are looked through. Null where no project is locked by that run. */
+  /** Projects are few, so their rows are looked through. Null where no project was locked by that run lately. */
   async #nameOfRun(runId: string): Promise<string | null> {
     for await (const [, row] of this.#core.log.rows(streamOf('project:'))) {
-      const { grant, name } = row.state as LockState
-      if (grant?.run_id === runId) return name
+      const { ended, grant, name } = row.state as LockState
+      if (grant?.run_id === runId || ended?.run_id === runId) return name
     }
     return null
   }

@@ -11,29 +11,50 @@ import type { Plan } from './plan.ts'
  */
 export class RefusalMemory {
   readonly #leftOut = new Map<string, number>()
+  /** The counts that the batch under way has changed. */
+  readonly #changed = new Map<string, number>()
 
   /** The event to record, or undefined where its twin was recorded just before. */
   toRecord(record: EventDraft, actor: Actor, plan: Plan, log: Log, now: Now): EventDraft | undefined {
     const key = JSON.stringify([actor.actor_id, record.stream, record.data.code])
-    const leftOut = this.#leftOut.get(key) ?? 0
+    const leftOut = this.#changed.get(key) ?? this.#leftOut.get(key) ?? 0
     if (hasTwin(record, actor, plan, log, now)) {
-      if (this.#leftOut.size >= limits.waitersMax) this.#leftOut.clear()
-      this.#leftOut.set(key, leftOut + 1)
+      this.#changed.set(key, leftOut + 1)
       return undefined
     }
-    this.#leftOut.delete(key)
     if (leftOut === 0) return record
+    this.#changed.set(key, 0)
     const { token, ...before } = record.data
     return { ...record, data: { ...before, repeats: leftOut, ...(token === undefined ? {} : { token }) } }
   }
+
+  /** The batch is durable, and so is what it said of repeats. */
+  keep(): void {
+    for (const [key, leftOut] of this.#changed) {
+      if (leftOut === 0) this.#leftOut.delete(key)
+      else this.#leftOut.set(key, leftOut)
+    }
+    if (this.#leftOut.size > limits.waitersMax) this.#leftOut.clear()
+    this.#changed.clear()
+  }
+
+  /** The batch is void and will be decided again. */
+  undo(): void {
+    this.#changed.clear()
+  }
 }
 
-/** Walks the stream back over the last 10 s, a bounded number of steps. */
+/**
+ * Walks the stream back over the last 10 s of the wall clock, a bounded number of steps. After a jump of that clock
+ * an entry's time may stand still, so its `wall_time` counts where it has one; a jump back ends the walk too.
+ */
 function hasTwin(record: EventDraft, actor: Actor, plan: Plan, log: Log, now: Now): boolean {
   let seq = plan.row(record.stream)?.last_seq ?? null
   for (let step = 0; step < limits.refusalLookBack && seq !== null; step += 1) {
     const entry: Entry | undefined = plan.entry(seq) ?? log.entry(seq)
-    if (entry === undefined || now.wall_ms - Date.parse(entry.time) >= limits.refusalRepeatMillis) return false
+    if (entry === undefined) return false
+    const apartMillis = Math.abs(now.wall_ms - Date.parse(entry.wall_time ?? entry.time))
+    if (apartMillis >= limits.refusalRepeatMillis) return false
     const isTwin = entry.type === record.type && entry.data.code === record.data.code
     if (isTwin && entry.actor.actor_id === actor.actor_id) return true
     seq = entry.prev.stream

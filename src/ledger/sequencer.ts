@@ -31,19 +31,21 @@ export interface SequencerParts {
  *
  * - **idle**: the queue is empty; published rows, log and disk agree.
  * - **writing**: batches are decided over published state and synced, one at a time; callers only enqueue.
+ * - **closing**: as writing, but nothing more is enqueued.
  * - **failed**: a write failed, so what is on disk is unknown, or a defect showed. Everyone is refused;
  *   reopening decides.
  * - **closed**: nothing is unknown, and everyone is refused.
  *
- * idle → writing when something is enqueued; writing → idle when the queue is drained; writing → failed when the
- * store rejects or an invariant breaks; idle → closed by `close`, which first waits for writing to end.
+ * idle → writing when something is enqueued; writing → idle when the queue is drained; writing or closing → failed
+ * when the store rejects or an invariant breaks; by `close`, idle → closed, and writing → closing → closed once the
+ * queue is drained.
  */
 export class Sequencer {
   readonly waiters: Waiters
   readonly #parts: SequencerParts
   readonly #refusals = new RefusalMemory()
   #queue: Turn[] = []
-  #state: 'idle' | 'writing' | 'failed' | 'closed' = 'idle'
+  #state: 'idle' | 'writing' | 'closing' | 'failed' | 'closed' = 'idle'
   #failure: LockstepError | undefined
   #lastTimeMillis: number
   #idle: Promise<void> = Promise.resolve()
@@ -64,7 +66,7 @@ export class Sequencer {
    */
   submit(submission: Submission): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      if (this.#state === 'failed' || this.#state === 'closed') return reject(this.#refusalOfAll())
+      if (!this.#takesMore()) return reject(this.#refusalOfAll())
       if (this.#queue.length >= limits.queueMax) {
         return reject(new LockstepError('QUEUE_FULL', `${this.#queue.length} commands are waiting to be decided`))
       }
@@ -82,15 +84,20 @@ export class Sequencer {
     return this.#idle
   }
 
-  /** Answers what is under way, then takes no more; who still waits in line is refused. */
+  /** Takes no more, answers what is under way; who still waits in line is refused. */
   async close(): Promise<void> {
-    await this.#idle
     if (this.#state === 'idle') this.#state = 'closed'
+    else if (this.#state === 'writing') this.#state = 'closing'
+    await this.#idle
     this.waiters.refuseAll(this.#refusalOfAll())
   }
 
+  #takesMore(): boolean {
+    return this.#state === 'idle' || this.#state === 'writing'
+  }
+
   #enqueue(turn: Turn): void {
-    if (this.#state === 'failed' || this.#state === 'closed') return
+    if (!this.#takesMore()) return
     this.#queue.push(turn)
     if (this.#state !== 'idle') return
     this.#state = 'writing'
@@ -108,37 +115,50 @@ export class Sequencer {
         return
       }
     }
-    this.#state = 'idle'
+    this.#state = this.#state === 'closing' ? 'closed' : 'idle'
   }
 
   /** Decide, append, publish, answer: in this order, so that nobody learns of anything before it is durable. */
   async #nextBatch(): Promise<void> {
-    const { rows, receipts, published } = this.#parts
     const { plan, turns, answers } = this.#decideBatch()
-    if (plan.recorded.length > 0) {
-      const entries = plan.recorded.map(({ entry }) => entry)
-      const appended = await this.#append(plan, entries).catch((cause: unknown) => {
-        // Whether the batch is on disk is unknown now, and so is every answer that was decided upon it.
-        for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
-        throw cause
-      })
-      if (appended.outcome === 'moved') {
-        // Another writer came first: what was decided is void, and the same turns are decided over newer rows.
-        this.#queue = [...turns, ...this.#queue]
-        rows.clear()
-        return
-      }
-      // Durable from here on; a crash now loses answers, never entries.
-      this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
-      rows.publish(plan.rows)
-      receipts.publish(entries)
-      published(entries)
+    try {
+      if (plan.recorded.length > 0 && !(await this.#isAppended(plan, turns))) return
+    } catch (cause) {
+      // Whether the batch is on disk is unknown now, and so is every answer that was decided upon it.
+      for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
+      throw cause
     }
+    this.waiters.keep()
+    this.#refusals.keep()
     for (const { tell } of answers) tell()
-    this.waiters.armExpiry(
-      (stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null,
-      this.#parts.now(),
-    )
+    const { rows, now } = this.#parts
+    this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now())
+  }
+
+  /** Appends and publishes a batch; false where another writer came first, and its turns stand in the queue again. */
+  async #isAppended(plan: Plan, turns: Turn[]): Promise<boolean> {
+    const { log, rows } = this.#parts
+    const entries = plan.recorded.map(({ entry }) => entry)
+    const { outcome } = await this.#append(plan, entries)
+    if (outcome === 'moved') {
+      // What was decided is void, and nobody was told. The same turns are decided again, over what is there now.
+      this.waiters.undo()
+      this.#refusals.undo()
+      this.#queue = [...turns, ...this.#queue]
+      rows.clear()
+      for await (const page of log.entries(plan.size - entries.length)) this.#publish(page)
+      return false
+    }
+    // Durable from here on; a crash now loses answers, never entries.
+    rows.publish(plan.rows)
+    this.#publish(entries)
+    return true
+  }
+
+  #publish(entries: readonly Entry[]): void {
+    this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
+    this.#parts.receipts.publish(entries)
+    this.#parts.published(entries)
   }
 
   #append(plan: Plan, entries: Entry[]): Promise<Appended> {
@@ -164,6 +184,8 @@ export class Sequencer {
         decided += 1
       }
     } catch (cause) {
+      // Nothing was appended. Waiters that were served in this batch are in no line any more, only among the answers.
+      for (const { item } of batch.answers) item.reject(unavailable(cause, 'not_applied'))
       for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
       throw cause
     }

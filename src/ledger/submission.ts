@@ -29,7 +29,7 @@ export interface Item extends Submission {
 }
 
 /** What is decided in order: a command, a waiter that leaves, or a look whether a stream became free. */
-export type Turn = { item: Item } | { leave: Waiter; error: LockstepError } | { poke: string }
+export type Turn = { item: Item } | { leave: Waiter; error: LockstepError | undefined } | { poke: string }
 
 /** Who is told what once the batch is durable. */
 export interface Answer {

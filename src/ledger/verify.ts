@@ -1,25 +1,95 @@
 import type { Config } from '../core/config.ts'
+import { limits } from '../core/limits.ts'
+import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
+import { entriesOf } from '../log/entries.ts'
+import { readHead } from '../log/head-row.ts'
 import type { Log } from '../log/log.ts'
+import { readMeta } from '../log/meta-row.ts'
+import { verifyStored } from '../log/verify.ts'
+import { toHex } from '../merkle/hash.ts'
+import { ReceiptComparison, RowComparison } from '../views/compare.ts'
+import { EntryVerification } from './verify-entries.ts'
+import { RunLockComparison } from './verify-run-locks.ts'
 
-/** How far a verification has come. */
+/** How far a verification has come, in entries; `total` grows where a further pass over them is needed. */
 export interface Progress {
   done: number
   total: number
 }
 
-/** What was verified. */
+/** What was verified. `warnings` are for a person to judge: files that somebody edited, not the ledger itself. */
 export interface Verified {
   entries: number
   root: string
   rows: number
+  warnings: string[]
 }
 
+export interface VerifyOptions {
+  onProgress?: ((progress: Progress) => void) | undefined
+  /** Rows in memory at a time; further ones take further passes. */
+  rowsMax?: number
+}
+
+/**
+ * Reads every byte again and derives everything anew, from a snapshot, so that others may go on appending: what
+ * `verifyStored` says, then every entry's id, time, request and place in its stream, every row and every receipt.
+ * Errors: VERIFY_FAILED or LEDGER_CORRUPT, whose details name the `check` that failed and the first bad `seq` where
+ * there is one. Cost: one pass over the store, two reads a stream; memory for `limits.verifyRowsMax` open streams.
+ */
 export async function verifyLog(
   log: Log,
-  _layout: Layout,
-  _config: Config,
-  _onProgress?: (progress: Progress) => void,
+  layout: Layout,
+  config: Config,
+  { onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
 ): Promise<Verified> {
-  return { entries: log.head().size, root: '', rows: 0 }
+  // Read before the snapshot is taken, so that it is never ahead of it.
+  const headFile = readHeadFile(layout.head)
+  const snapshot = log.snapshot()
+  try {
+    const { head } = readHead(snapshot)
+    const entries = new EntryVerification(readMeta(snapshot))
+    const rows = new RowComparison(snapshot, head, rowsMax)
+    const receipts = new ReceiptComparison(snapshot, head)
+    const runLocks = new RunLockComparison(layout.root, config)
+    const progress = throttled(head.size, onProgress)
+    const stored = await verifyStored(snapshot, {
+      headFile,
+      progress,
+      entry: (entry) => {
+        entries.next(entry)
+        rows.next(entry)
+        receipts.next(entry)
+        runLocks.next(entry)
+      },
+    })
+    entries.end(head.size)
+    receipts.end(stored.receipts)
+    for (let passes = 1; rows.endPass(); passes += 1) {
+      for await (const page of entriesOf(snapshot, 0, head.size)) {
+        for (const entry of page) rows.next(entry)
+        progress(page.at(-1)?.seq ?? 0, passes)
+      }
+    }
+    const warnings = runLocks.warnings((stream) => log.row(stream)?.last_seq)
+    if (stored.left > 0)
+      warnings.push(`${stored.left} rows of a rebuild that did not end are left; the next clears them`)
+    onProgress?.({ done: head.size, total: head.size })
+    return { entries: head.size, root: toHex(head.root), rows: stored.rows, warnings }
+  } finally {
+    await snapshot.close()
+  }
+}
+
+const progressMillis = 100
+
+/** At most ten reports a second, whatever is read in between. */
+function throttled(size: number, onProgress: VerifyOptions['onProgress']): (done: number, passes?: number) => void {
+  let due = 0
+  return (done, passes = 0) => {
+    if (onProgress === undefined || performance.now() < due) return
+    due = performance.now() + progressMillis
+    onProgress({ done: passes * size + done, total: (passes + 1) * size })
+  }
 }

@@ -7,16 +7,22 @@ import { LockstepError } from '../errors.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {
-  leave: (waiter: Waiter, error: LockstepError) => void
+  leave: (waiter: Waiter, error: LockstepError | undefined) => void
   poke: (stream: string) => void
 }
 
 /**
  * Who waits for which lock, in order. It lives in memory: a restart refuses everyone, and each comes back with
- * the same lock_id. Leaving and the end of a lease are turns of the sequencer, so they are decided in order too.
+ * the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer, so they are
+ * decided in order too; what a batch decided about a line is kept once it is durable, or undone.
  */
 export class Waiters {
-  readonly #lines = new Map<string, Waiter[]>()
+  readonly #lines = new Map<string, readonly Waiter[]>()
+  /** What the batch under way has changed: its lines as they were before, and who joined, left or was called in. */
+  readonly #before = new Map<string, readonly Waiter[]>()
+  #joined: Waiter[] = []
+  #left: Waiter[] = []
+  #calledIn: Waiter[] = []
   readonly #expiries = new Map<string, NodeJS.Timeout>()
   readonly #hooks: Hooks
   #count = 0
@@ -25,25 +31,19 @@ export class Waiters {
     this.#hooks = hooks
   }
 
-  /** Streams that somebody waits for. */
-  streams(): string[] {
-    return [...this.#lines.keys()]
-  }
-
   /** Puts a refused acquire at the end of its lock's line; false where there are too many waiters already. */
   add(item: Item, refusal: Refusal): boolean {
     const { command, line } = item
     if (command.type !== 'lock.acquire' || line === undefined) return false
     const stream = streamOf(command.name)
-    if (this.#lines.get(stream)?.some((waiter) => waiter.item === item)) return true
     if (this.#count >= limits.waitersMax) return false
     const leave = (code: 'ABORTED' | 'TIMED_OUT') => this.#hooks.leave(waiter, gaveUp(code, waiter))
     const abort = () => leave('ABORTED')
     const timer = setTimeout(() => leave('TIMED_OUT'), line.waitMillis)
     const waiter: Waiter = { item, stream, refusal, isServed: false, timer, abort }
     line.signal?.addEventListener('abort', abort, { once: true })
-    this.#lines.set(stream, [...(this.#lines.get(stream) ?? []), waiter])
-    this.#count += 1
+    this.#change(stream, [...this.#line(stream), waiter])
+    this.#joined.push(waiter)
     if (line.signal?.aborted) abort()
     return true
   }
@@ -52,6 +52,21 @@ export class Waiters {
   first(stream: string): Waiter | undefined {
     const first = this.#lines.get(stream)?.[0]
     return first?.isServed ? undefined : first
+  }
+
+  /** Calls a waiter in, who claims the lock for itself and keeps its place until `endTurn`. */
+  callIn(waiter: Waiter): void {
+    waiter.isServed = true
+    this.#calledIn.push(waiter)
+  }
+
+  /** Other waiters of the same acquisition: its caller came again before the first answer. */
+  twinsOf(stream: string, { actor, command }: Item): Waiter[] {
+    const ref = command.type === 'lock.acquire' ? command.lock_ref : undefined
+    return this.#line(stream).filter(({ isServed, item }) => {
+      const isTwin = item.command.type === 'lock.acquire' && item.command.lock_ref === ref
+      return isTwin && !isServed && item.actor.actor_id === actor.actor_id
+    })
   }
 
   /** How many stand before a newcomer, or before the caller whose place this is. */
@@ -64,31 +79,42 @@ export class Waiters {
 
   /** Takes a waiter out of its line; false if it is in none any more. */
   remove(waiter: Waiter): boolean {
-    const waiters = this.#lines.get(waiter.stream) ?? []
-    const others = waiters.filter((other) => other !== waiter)
-    if (others.length === waiters.length) return false
-    clearTimeout(waiter.timer)
-    waiter.item.line?.signal?.removeEventListener('abort', waiter.abort)
-    this.#count -= 1
-    if (others.length > 0) this.#lines.set(waiter.stream, others)
-    else this.#drop(waiter.stream)
+    const line = this.#line(waiter.stream)
+    const others = line.filter((other) => other !== waiter)
+    if (others.length === line.length) return false
+    this.#change(waiter.stream, others)
+    this.#left.push(waiter)
     return true
   }
 
-  /** Ends the turn of a caller who was called in, whatever became of it, and lets the next one be served. */
+  /** Ends the turn of a caller who was called in, whatever became of it; the next one is served then. */
   endTurn(stream: string, line: Line): void {
-    const waiter = this.#lines.get(stream)?.find(({ item }) => item.line === line)
-    if (waiter === undefined) return
-    this.remove(waiter)
-    this.#hooks.poke(stream)
+    const waiter = this.#line(stream).find(({ item }) => item.line === line)
+    if (waiter !== undefined) this.#hooks.leave(waiter, undefined)
+  }
+
+  /** The batch is durable: who left a line is let go of. */
+  keep(): void {
+    for (const waiter of this.#left) letGo(waiter)
+    for (const stream of this.#before.keys()) if (!this.#lines.has(stream)) this.#disarm(stream)
+    this.#forget()
+  }
+
+  /** The batch is void and will be decided again: all lines are as they were before it. */
+  undo(): void {
+    for (const [stream, before] of this.#before) this.#set(stream, before)
+    for (const waiter of this.#joined) letGo(waiter)
+    for (const waiter of this.#calledIn) waiter.isServed = false
+    this.#forget()
   }
 
   /** For every line: a timer for the moment at which the lease it waits behind runs out. */
   armExpiry(grantOf: (stream: string) => Grant | null, now: Now): void {
     for (const stream of this.#lines.keys()) {
-      const grant = grantOf(stream)
+      // While somebody is called in, nobody is served; when that turn ends, the line is looked at anyway.
+      const grant = this.first(stream) === undefined ? null : grantOf(stream)
       const remaining = grant === null ? null : leaseRemainingMillis(grant, now)
-      clearTimeout(this.#expiries.get(stream))
+      this.#disarm(stream)
       if (remaining !== null) {
         const millis = Math.min(Math.max(remaining, 1), timerMillisMax)
         this.#expiries.set(
@@ -100,17 +126,45 @@ export class Waiters {
   }
 
   refuseAll(error: LockstepError): void {
+    this.keep()
     for (const waiter of [...this.#lines.values()].flat()) {
       this.remove(waiter)
       waiter.item.reject(error)
     }
+    this.keep()
   }
 
-  #drop(stream: string): void {
-    this.#lines.delete(stream)
+  #line(stream: string): readonly Waiter[] {
+    return this.#lines.get(stream) ?? []
+  }
+
+  #change(stream: string, line: readonly Waiter[]): void {
+    if (!this.#before.has(stream)) this.#before.set(stream, this.#line(stream))
+    this.#set(stream, line)
+  }
+
+  #set(stream: string, line: readonly Waiter[]): void {
+    this.#count += line.length - this.#line(stream).length
+    if (line.length > 0) this.#lines.set(stream, line)
+    else this.#lines.delete(stream)
+  }
+
+  #forget(): void {
+    this.#before.clear()
+    this.#joined = []
+    this.#left = []
+    this.#calledIn = []
+  }
+
+  #disarm(stream: string): void {
     clearTimeout(this.#expiries.get(stream))
     this.#expiries.delete(stream)
   }
+}
+
+function letGo({ abort, item, timer }: Waiter): void {
+  clearTimeout(timer)
+  item.line?.signal?.removeEventListener('abort', abort)
 }
 
 const timerMillisMax = 2 ** 31 - 1

@@ -54,7 +54,7 @@ function damaged(key: Uint8Array, what: string, cause?: unknown): LockstepError 
   const where = seqOf(key)
   return corrupt(
     `the value under key ${text} ${what}`,
-    { key: text, ...(where === undefined ? {} : { seq: where }) },
+    { check: 'bytes', key: text, ...(where === undefined ? {} : { seq: where }) },
     cause,
   )
 }

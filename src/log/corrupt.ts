@@ -4,7 +4,7 @@ const keepACopy = 'Keep a copy of .lockstep before anything else, then run "lock
 
 /** LEDGER_CORRUPT at an entry, with its seq for the report. */
 export function corruptAt(seq: number, what: string): LockstepError {
-  return new LockstepError('LEDGER_CORRUPT', what, { details: { seq }, hint: keepACopy })
+  return new LockstepError('LEDGER_CORRUPT', what, { details: { check: 'entries', seq }, hint: keepACopy })
 }
 
 /** LEDGER_CORRUPT for an entry that should be there. */
@@ -15,4 +15,30 @@ export function missing(seq: number): LockstepError {
 /** LEDGER_CORRUPT elsewhere than at an entry. */
 export function corrupt(what: string, details: Details = {}, cause?: unknown): LockstepError {
   return new LockstepError('LEDGER_CORRUPT', what, { details, hint: keepACopy, cause })
+}
+
+/** What a verification compares, by the name its report gives. */
+export type Check =
+  | 'bytes'
+  | 'chain'
+  | 'entries'
+  | 'event_id'
+  | 'head'
+  | 'head_file'
+  | 'leaves'
+  | 'origin'
+  | 'receipts'
+  | 'requests'
+  | 'root'
+  | 'rows'
+  | 'stray'
+  | 'tiles'
+  | 'time'
+
+/** VERIFY_FAILED: something can be read, and is not what it must be. Details: `check`, and `seq` where there is one. */
+export function differs(check: Check, what: string, details: Details = {}): LockstepError {
+  return new LockstepError('VERIFY_FAILED', what, {
+    details: { check, ...details },
+    hint: 'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.',
+  })
 }

@@ -4,7 +4,7 @@ import { decode, encode } from './codec.ts'
 import { corrupt } from './corrupt.ts'
 import { headKey } from './keys.ts'
 import { sha256 } from './sha256.ts'
-import type { Store, StoreBatch } from './store.ts'
+import type { StoreBatch, StoreReader } from './store.ts'
 
 /** How far each reactor has come, by its name. */
 export type Cursors = Record<string, number>
@@ -29,12 +29,14 @@ export function putHead(batch: StoreBatch, head: Head, frontier: Frontier): void
 }
 
 /** The head row, checked against itself: its frontier has its size and gives its root. Errors: LEDGER_CORRUPT. */
-export function readHead(store: Store): { head: Head; frontier: Frontier } {
-  const value = store.get(headKey)
-  if (value === undefined) throw corrupt('the head row is missing')
+export function readHead(reader: StoreReader): { head: Head; frontier: Frontier } {
+  const value = reader.get(headKey)
+  if (value === undefined) throw corrupt('the head row is missing', { check: 'head' })
   const { frontier: bytes, ...head } = decode<StoredHead>(headKey, value)
   const frontier = parseFrontier(head.size, bytes)
-  if (!sameBytes(rootOf(frontier, sha256), head.root)) throw corrupt('the head row’s root is not that of its frontier')
+  if (!sameBytes(rootOf(frontier, sha256), head.root)) {
+    throw corrupt('the head row’s root is not that of its frontier', { check: 'head' })
+  }
   return { head, frontier }
 }
 
@@ -44,6 +46,6 @@ function parseFrontier(size: number, bytes: Uint8Array): Frontier {
   try {
     return frontierFrom(size, hashes)
   } catch (cause) {
-    throw corrupt('the head row’s frontier does not fit its size', {}, cause)
+    throw corrupt('the head row’s frontier does not fit its size', { check: 'head' }, cause)
   }
 }

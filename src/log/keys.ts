@@ -40,13 +40,38 @@ export function streamOfRowKey(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 2)
 }
 
+/** What stands under a key, or undefined where it is none of ours. */
+export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
+  switch (key[0]) {
+    case prefix.entry:
+      return isNumbered(key, 9) ? 'entry' : undefined
+    case prefix.head:
+      return key.length === 1 ? 'head' : undefined
+    case prefix.meta:
+      return key.length === 1 ? 'meta' : undefined
+    case prefix.receipts:
+      return isNumbered(key, 10) ? 'receipts' : undefined
+    case prefix.row:
+      return key.length > 2 ? 'row' : undefined
+    case prefix.tile:
+      return isNumbered(key, 10) ? 'tile' : undefined
+    default:
+      return undefined
+  }
+}
+
+/** Numbers are below 2^48, so the two bytes above them are always zero. */
+function isNumbered(key: Uint8Array, length: number): boolean {
+  return key.length === length && key[length - 8] === 0 && key[length - 7] === 0
+}
+
 export function seqOfEntryKey(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(3, 6)
 }
 
 /** Half-open ranges of keys, for scans. */
 export const ranges = {
-  all: { gte: Buffer.of(0), lt: Buffer.of(0xff) },
+  all: { gte: Buffer.of(0), lt: Buffer.alloc(64, 0xff) },
   entries: (from: number, to: number) => ({ gte: entryKey(from), lt: entryKey(to) }),
   generation: (generation: number) => [
     { gte: Buffer.of(prefix.row, generation), lt: Buffer.of(prefix.row, generation + 1) },

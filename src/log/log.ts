@@ -1,25 +1,19 @@
-import { assertCanonical } from '../core/canonical.ts'
 import type { Row } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
-import { invariant, LockstepError } from '../errors.ts'
+import { invariant } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
-import { leafHash } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, growTree, readerOf, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
 import { decode, encode, formatVersion, seal, unseal } from './codec.ts'
-import { corrupt, missing } from './corrupt.ts'
+import { missing } from './corrupt.ts'
+import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
+import { assertStoredAsHashed, leafHashOf, leafHashOfText } from './leaf.ts'
+import { type Meta, putMeta, readMeta } from './meta-row.ts'
 import { sha256 } from './sha256.ts'
-import type { Store, StoreBatch } from './store.ts'
+import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { putView, type ViewWrite } from './view-write.ts'
-
-/** What a ledger is, for ever: entry 0 says the same. */
-export interface Meta {
-  format: number
-  ledger_id: string
-  origin: string
-}
 
 /** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
 export interface Recorded {
@@ -55,10 +49,8 @@ export class Log {
   /** Starts a log in an empty store: meta and head rows, synced. */
   static async create(store: Store, meta: Omit<Meta, 'format'>, selfCheck = false): Promise<Log> {
     const whole: Meta = { format: formatVersion, ...meta }
-    const batch: StoreBatch = {
-      puts: [{ key: keys.metaKey, value: encode(keys.metaKey, whole) }],
-      deletes: [],
-    }
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    putMeta(batch, whole)
     putHead(
       batch,
       { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 },
@@ -70,16 +62,7 @@ export class Log {
 
   /** Errors: LEDGER_CORRUPT where meta or head row is missing or damaged, LEDGER_FORMAT for another format. */
   static open(store: Store, selfCheck = false): Log {
-    const value = store.get(keys.metaKey)
-    if (value === undefined) throw corrupt('the meta row is missing')
-    const meta = decode<Meta>(keys.metaKey, value)
-    if (meta.format !== formatVersion) {
-      throw new LockstepError(
-        'LEDGER_FORMAT',
-        `the ledger has format ${meta.format}; this version reads ${formatVersion}`,
-      )
-    }
-    return new Log(store, meta, selfCheck)
+    return new Log(store, readMeta(store), selfCheck)
   }
 
   head(): Head {
@@ -109,21 +92,15 @@ export class Log {
   }
 
   /** Entries of a range in pages: dense, or LEDGER_CORRUPT. */
-  async *entries(from: number, to = this.#head.size): AsyncGenerator<Entry[]> {
-    let seq = from
-    for await (const page of this.#store.scan(keys.ranges.entries(from, to))) {
-      yield page.map(([key, value]) => {
-        if (keys.seqOfEntryKey(key) !== seq) throw missing(seq)
-        seq += 1
-        return decode<Entry>(key, value)
-      })
-    }
-    if (seq < to) throw missing(seq)
+  entries(from: number, to = this.#head.size): AsyncGenerator<Entry[]> {
+    return entriesOf(this.#store, from, to)
   }
 
   /** The row of a stream. Cost: one read. */
-  row(stream: string): Row | undefined {
-    return this.#stored<Row>(keys.rowKey(this.#head.generation, stream))
+  row(stream: string, generation = this.#head.generation): Row | undefined {
+    const key = keys.rowKey(generation, stream)
+    const value = this.#store.get(key)
+    return value === undefined ? undefined : decode<Row>(key, value)
   }
 
   /** Rows whose stream begins with the prefix, in order of its UTF-8 bytes. */
@@ -164,7 +141,7 @@ export class Log {
       const value = encode(key, entry)
       if (this.#selfCheck) assertStoredAsHashed(entry, text, key, value)
       batch.puts.push({ key, value })
-      leaves.push(leafHash(Buffer.from(text), sha256))
+      leaves.push(leafHashOfText(text))
     }
     const { tree, tiles } = growTree(this.#tree, leaves, this.#storedTiles, sha256)
     for (const tile of tiles) {
@@ -204,14 +181,20 @@ export class Log {
   async clear(generation: number): Promise<void> {
     invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
     for (const range of keys.ranges.generation(generation)) {
-      for await (const page of this.#store.scan(range))
-        await this.#write({ puts: [], deletes: page.map(([key]) => key) })
+      let deletes: Uint8Array[] = []
+      for await (const page of this.#store.scan(range)) {
+        for (const [key] of page) deletes.push(key)
+        if (deletes.length < deletesPerBatch) continue
+        await this.#write({ puts: [], deletes })
+        deletes = []
+      }
+      if (deletes.length > 0) await this.#write({ puts: [], deletes })
     }
   }
 
-  /** The raw pairs of the store, for a verification that trusts none of the above. */
-  scan(range: { gte: Uint8Array; lt: Uint8Array }): AsyncGenerator<[Uint8Array, Uint8Array][]> {
-    return this.#store.scan(range)
+  /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */
+  snapshot(): StoreSnapshot {
+    return this.#store.snapshot()
   }
 
   /** Waits until few files are left to compact, so that thousands of short opens do not leave thousands. */
@@ -242,11 +225,6 @@ export class Log {
     this.counts.puts += batch.puts.length
   }
 
-  #stored<T>(key: Uint8Array): T | undefined {
-    const value = this.#store.get(key)
-    return value === undefined ? undefined : decode<T>(key, value)
-  }
-
   /** Leaf hashes of a range, hashed anew from the entries. */
   #leafHashes(from: number, to: number): Uint8Array[] {
     return Array.from({ length: to - from }, (_, index) => {
@@ -258,14 +236,4 @@ export class Log {
 }
 
 const settleMillisMax = 2_000
-
-/** Leaf hash of an entry: SHA-256(0x00 ‖ its RFC 8785 text). */
-export function leafHashOf(entry: Entry): Uint8Array {
-  return leafHash(Buffer.from(JSON.stringify(entry)), sha256)
-}
-
-/** The debug switch: what is stored must read back as exactly the text that was hashed, and that be RFC 8785. */
-function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
-  assertCanonical(entry)
-  invariant(JSON.stringify(decode(key, value)) === text, `entry ${entry.seq} reads back as it was hashed`)
-}
+const deletesPerBatch = 8_192

@@ -6,7 +6,8 @@ import { tileWidth } from '../merkle/tiles.ts'
 import { decode } from './codec.ts'
 import { corrupt, corruptAt } from './corrupt.ts'
 import * as keys from './keys.ts'
-import { type Log, leafHashOf } from './log.ts'
+import { leafHashOf } from './leaf.ts'
+import type { Log } from './log.ts'
 import type { Store } from './store.ts'
 
 /**

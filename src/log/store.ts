@@ -1,5 +1,6 @@
 import { Level } from 'level'
-import { LockstepError, systemCodeOf } from '../errors.ts'
+import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { corrupt } from './corrupt.ts'
 
 /** One atomic write: all of it or nothing. */
 export interface StoreBatch {
@@ -14,14 +15,25 @@ export interface Range {
   limit?: number
 }
 
-/** Bytes under keys. LevelDB behind it, or a test's store that fails before or after it persists. */
-export interface Store {
+/** Bytes under keys, to be read. Errors: LEDGER_CORRUPT where LevelDB itself finds damage, LEDGER_CLOSED. */
+export interface StoreReader {
   /** The bytes under a key, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
+  /** Pages of pairs in key order, as they are when the first page is asked for. */
+  scan(range: Range): AsyncGenerator<[Uint8Array, Uint8Array][]>
+}
+
+/** What the store held at one moment, whatever is written since. */
+export interface StoreSnapshot extends StoreReader {
+  close(): Promise<void>
+}
+
+/** Bytes under keys. LevelDB behind it, or a test's store that fails before or after it persists. */
+export interface Store extends StoreReader {
   /** Applies the batch and syncs it to the disk before it resolves. */
   write(batch: StoreBatch): Promise<void>
-  /** Pages of pairs in key order, from a snapshot taken at the call. */
-  scan(range: Range): AsyncGenerator<[Uint8Array, Uint8Array][]>
+  /** Holds on to what is there now, until it is closed. */
+  snapshot(): StoreSnapshot
   /** Waits, for a bounded time, until few files are left to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>
@@ -35,7 +47,7 @@ const filesAtLevelZeroMax = 8
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
  */
 export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
-  const level = new Level<Uint8Array, Uint8Array>(folder, {
+  const level: LevelDb = new Level(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: create,
@@ -47,24 +59,16 @@ export async function openStore(folder: string, { create }: { create: boolean })
     throw openError(folder, error)
   }
   return {
-    get: (key) => level.getSync(key),
+    ...readerOf(level),
     write: async ({ puts, deletes }) => {
       const batch = level.batch()
       for (const { key, value } of puts) batch.put(key, value)
       for (const key of deletes) batch.del(key)
       await batch.write({ sync: true })
     },
-    scan: async function* (range) {
-      const iterator = level.iterator({ ...range, limit: range.limit ?? -1, highWaterMarkBytes: 1024 * 1024 })
-      try {
-        for (;;) {
-          const page = await iterator.nextv(scanPage)
-          if (page.length === 0) return
-          yield page
-        }
-      } finally {
-        await iterator.close()
-      }
+    snapshot: () => {
+      const snapshot = level.snapshot()
+      return { ...readerOf(level, snapshot), close: () => snapshot.close() }
     },
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
@@ -79,23 +83,66 @@ export async function openStore(folder: string, { create }: { create: boolean })
   }
 }
 
+type LevelDb = Level<Uint8Array, Uint8Array>
+
+function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): StoreReader {
+  const at = snapshot === undefined ? {} : { snapshot }
+  return {
+    get: (key) => {
+      try {
+        // Without options where there is no snapshot: that is the fast way through abstract-level.
+        return snapshot === undefined ? level.getSync(key) : level.getSync(key, at)
+      } catch (error) {
+        throw readError(level.location, error)
+      }
+    },
+    scan: async function* (range) {
+      const limit = range.limit ?? -1
+      const iterator = level.iterator({ ...range, ...at, limit, highWaterMarkBytes: 1024 * 1024 })
+      try {
+        for (;;) {
+          const page = await iterator.nextv(scanPage).catch((error: unknown) => {
+            throw readError(level.location, error)
+          })
+          if (page.length === 0) return
+          yield page
+        }
+      } finally {
+        await iterator.close()
+      }
+    },
+  }
+}
+
 // Level's own type leaves out what only LevelDB has.
-function property(level: Level<Uint8Array, Uint8Array>, name: string): string {
+function property(level: LevelDb, name: string): string {
   return (level as unknown as { getProperty(name: string): string }).getProperty(name)
 }
 
 function openError(folder: string, error: unknown): LockstepError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-  const code = systemCodeOf(cause)
-  const text = cause instanceof Error ? cause.message : String(cause)
-  if (code === 'LEVEL_LOCKED') {
+  if (systemCodeOf(cause) === 'LEVEL_LOCKED') {
     return new LockstepError('LEDGER_UNAVAILABLE', 'another process has the ledger open', {
       details: { busy: true },
       cause,
     })
   }
-  if (/No space left|Permission denied|Read-only file system|Too many open files/i.test(text)) {
-    return new LockstepError('LEDGER_UNAVAILABLE', `opening ${folder}: ${text}`, { cause })
+  return levelError(`LevelDB cannot open ${folder}`, cause)
+}
+
+/** What LevelDB says of a damaged or missing table, when it says anything, comes only when it is read. */
+function readError(folder: string, error: unknown): LockstepError {
+  if (/^LEVEL_\w+_NOT_OPEN$/.test(systemCodeOf(error) ?? '')) {
+    return new LockstepError('LEDGER_CLOSED', 'the ledger was closed while it was read', { cause: error })
   }
-  return new LockstepError('LEDGER_CORRUPT', `LevelDB cannot open ${folder}: ${text}`, { cause })
+  return levelError(`LevelDB cannot read ${folder}`, error)
+}
+
+function levelError(what: string, cause: unknown): LockstepError {
+  const text = messageOf(cause)
+  const isOfTheMachine =
+    /No space left|Permission denied|Read-only file system|Too many open files|Cannot allocate memory/i.test(text)
+  return isOfTheMachine
+    ? new LockstepError('LEDGER_UNAVAILABLE', `${what}: ${text}`, { cause })
+    : corrupt(`${what}: ${text}`, {}, cause)
 }

@@ -2,7 +2,7 @@ import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import type { LockEventData } from '../core/lock/events.ts'
-import { lockedFile, type RunLock, releasedFile } from '../core/lock/run-lock-file.ts'
+import { endedFile, lockedFile, type RunLock } from '../core/lock/run-lock-file.ts'
 import { LockstepError } from '../errors.ts'
 import { readRunLock, runLockPath, writeRunLock } from '../fs/run-lock-files.ts'
 import type { Log } from '../log/log.ts'
@@ -37,11 +37,7 @@ async function writeLocked(entry: Entry, root: string, config: Config): Promise<
 async function writeReleased(grantEntry: Entry, end: Entry, root: string, config: Config): Promise<void> {
   const grant = grantEntry.data as LockEventData<'lock.acquired'>
   const path = runLockPath(root, config, grant.run_id ?? '')
-  const released = releasedFile(grant, {
-    time: end.time,
-    released_by: String(end.data.released_by ?? `${config.release_authority} (manual override)`),
-    final_status: (end.data.final_status as LockEventData<'lock.released'>['final_status']) ?? 'ABORTED',
-  })
+  const released = endedFile(grant, end, config.release_authority)
   const found = readRunLock(path)
   const isAsLeft = found === undefined || isSame(found.content, lockedFile(grant)) || grant.source === 'import'
   if (isAsLeft && found?.content?.status !== 'RELEASED') await writeRunLock(path, released)

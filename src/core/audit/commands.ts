@@ -13,7 +13,7 @@ export const appendOptionsSchema = z.strictObject({
   correlation_id: lineOf(120).optional(),
   /** The ledger's size that the caller decided upon; another one is SIZE_MISMATCH. */
   expected_size: z.int().min(0).optional(),
-  guard: z.strictObject({ name: lineOf(limits.nameBytes), token: z.int().min(0) }).optional(),
+  guard: z.strictObject({ name: lineOf(limits.lockNameBytes), token: z.int().min(0) }).optional(),
   idempotency_key: requestKeySchema.optional(),
 })
 export type AuditAppendOptions = z.input<typeof appendOptionsSchema>

@@ -56,14 +56,23 @@ export const acquireProjectSchema = z.strictObject({
   target_name: lineOf(500),
 })
 
-export const acquireAllSchema = z.strictObject({
-  actor,
-  holder: holderSchema,
-  lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
-  lock_ids: z.array(lockIdSchema).optional(),
-  names: z.array(resourceNameSchema).min(1).max(limits.locksPerRequestMax),
-  pids: z.array(pid).max(limits.evidenceMax).optional(),
-})
+export const acquireAllSchema = z
+  .strictObject({
+    actor,
+    holder: holderSchema,
+    lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
+    lock_ids: z.array(lockIdSchema).optional(),
+    names: z.array(resourceNameSchema).min(1).max(limits.locksPerRequestMax),
+    pids: z.array(pid).max(limits.evidenceMax).optional(),
+  })
+  .refine(({ lock_ids, names }) => lock_ids === undefined || lock_ids.length === names.length, {
+    path: ['lock_ids'],
+    message: 'must be as many as names',
+  })
+  .refine(({ lock_ids = [] }) => new Set(lock_ids).size === lock_ids.length, {
+    path: ['lock_ids'],
+    message: 'must differ: each acquisition has a lock_id of its own',
+  })
 
 export const renewSchema = z.strictObject({ actor, lock_id: lockIdSchema })
 export const releaseSchema = z.strictObject({
@@ -154,7 +163,8 @@ export interface AcquireAll extends Command {
 
 export interface Renew extends Command {
   type: 'lock.renew'
-  name: string
+  /** The lock that the lock_id was granted on to this actor; null where the ledger knows of no such grant. */
+  name: string | null
   lock_ref: string
   /** For a deliverable: what its rewritten file says. */
   claim?: Pick<Claim, 'acquired' | 'lease_clock'> | undefined
@@ -183,6 +193,7 @@ export interface Recover extends Command {
   type: 'lock.recover'
   name: string
   reason: string
+  holder_alive?: 'yes' | 'unknown'
   death?: Death | undefined
   file_orphan?: FileOrphan | undefined
 }
@@ -198,6 +209,7 @@ export interface Retire extends Command {
   name: string
   folder: string
   reason: string | null
+  holder_alive?: 'yes' | 'unknown'
   death?: Death | undefined
 }
 
@@ -210,7 +222,6 @@ export interface ReportFile extends Command {
     | { fact: 'restored'; lock_ref: string; token: number; folder: string }
     | { fact: 'conflict'; aside: string; aside_content: string; found_content: string }
     | { fact: 'set_aside'; aside: string; content: string; path: string; reason: string }
-    | { fact: 'orphan'; orphan: FileOrphan }
 }
 
 export type LockCommand =

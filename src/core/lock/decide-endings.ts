@@ -1,13 +1,14 @@
+import { wellFormed } from '../canonical.ts'
 import { isOperator } from '../config.ts'
 import { type Context, type Decision, refuse } from '../decider.ts'
 import type { Break, Recover, ReportFile, Retire } from './commands.ts'
 import type { LockEvent } from './events.ts'
 import { streamOf } from './names.ts'
 import { recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
-import { contention } from './report.ts'
+import { boundElsewhere, contention } from './report.ts'
 import { deathOf, type LockState, orphanReason } from './state.ts'
 
-/** Refusals, in order: LOCK_NOT_ORPHAN (free), LOCK_CONTENTION (a live holder has it). */
+/** Refusals: LOCK_NOT_ORPHAN, of a free lock or of one whose grant is valid; then with the contention report. */
 export function decideRecover(command: Recover, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const grant = state?.grant ?? null
   const facts = { by: context.actor.actor_id, mode: 'manual' as const, reason: command.reason }
@@ -21,7 +22,7 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
   }
   const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
   if (reason === undefined) {
-    const report = contention(grant, context.now, 'unknown')
+    const report = contention(grant, context.now, command.holder_alive ?? 'unknown')
     return refuse('LOCK_NOT_ORPHAN', `${report.message}; recovery is for orphans only`, report.details)
   }
   const events = [recoveredEvent(grant, { ...facts, recovery_reason: reason })]
@@ -29,7 +30,7 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
   return { kind: 'append', events }
 }
 
-/** Refusals, in order: RELEASE_DENIED (neither authority nor operator), LOCK_NOT_HELD (nobody holds it). */
+/** Refusals, in order: RELEASE_DENIED (neither authority nor operator), LOCK_NOT_HELD (nobody holds it); recorded. */
 export function decideBreak(command: Break, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const { actor, config } = context
   if (!isOperator(config, actor.actor_id)) {
@@ -38,7 +39,11 @@ export function decideBreak(command: Break, context: Context, state: LockState |
     return refuse('RELEASE_DENIED', message, { name: command.name }, record)
   }
   const grant = state?.grant ?? null
-  if (grant === null) return refuse('LOCK_NOT_HELD', `${command.name} is held by nobody`, { name: command.name })
+  if (grant === null) {
+    const message = `${command.name} is held by nobody`
+    const record = refusedEvent(command.name, { code: 'LOCK_NOT_HELD', command: command.type, message })
+    return refuse('LOCK_NOT_HELD', message, { name: command.name }, record)
+  }
   return {
     kind: 'append',
     events: [
@@ -58,15 +63,22 @@ export function decideBreak(command: Break, context: Context, state: LockState |
   }
 }
 
-/** Refusals: LOCK_IS_HELD. An orphan is recovered on the way; retired again, the first answer stands. */
+/**
+ * Refusals, in order: LOCK_PLACEMENT (the name is bound to another folder), LOCK_IS_HELD. An orphan is recovered on
+ * the way; retired again, the first answer stands.
+ */
 export function decideRetire(command: Retire, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const grant = state?.grant ?? null
+  if (state?.folder && state.folder !== command.folder) {
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.folder })
+  }
+  if (state?.retired?.folder === command.folder) return { kind: 'repeat', seq: state.retired.seq }
   const by = context.actor.actor_id
   const events: LockEvent[] = []
   if (grant !== null) {
     const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
     if (reason === undefined) {
-      const { details, message } = contention(grant, context.now, 'unknown')
+      const { details, message } = contention(grant, context.now, command.holder_alive ?? 'unknown')
       return refuse('LOCK_IS_HELD', `${message}; release it before its folder is retired`, details)
     }
     events.push(recoveredEvent(grant, { by, mode: 'automatic', reason: null, recovery_reason: reason }))
@@ -79,7 +91,10 @@ export function decideRetire(command: Retire, context: Context, state: LockState
   return { kind: 'append', events }
 }
 
-/** Facts that the file steps found: recorded if they still concern the grant they were found under. */
+/**
+ * Facts that the file steps found: recorded if they still concern the grant they were found under. What was read
+ * from files is cut to a length, maybe in the middle of a character, so it is made well-formed here.
+ */
 export function decideReportFile(
   command: ReportFile,
   context: Context,
@@ -94,7 +109,9 @@ export function decideReportFile(
       const { holder, lock_ref, token } = grant
       return {
         kind: 'append',
-        events: [{ type: 'lock.lost', stream, data: { found: report.found, holder, lock_ref, name, token } }],
+        events: [
+          { type: 'lock.lost', stream, data: { found: wellFormed(report.found), holder, lock_ref, name, token } },
+        ],
       }
     }
     case 'restored': {
@@ -103,20 +120,15 @@ export function decideReportFile(
       return { kind: 'append', events: [{ type: 'lock.file_restored', stream, data }] }
     }
     case 'conflict': {
-      const { aside, aside_content, found_content } = report
-      return {
-        kind: 'append',
-        events: [{ type: 'lock.conflict', stream, data: { aside, aside_content, found_content, name } }],
-      }
+      const aside_content = wellFormed(report.aside_content)
+      const found_content = wellFormed(report.found_content)
+      const data = { aside: report.aside, aside_content, found_content, name }
+      return { kind: 'append', events: [{ type: 'lock.conflict', stream, data }] }
     }
     case 'set_aside': {
       const { aside, content, path, reason } = report
-      const data = { aside, by: context.actor.actor_id, content, name, path, reason }
+      const data = { aside, by: context.actor.actor_id, content: wellFormed(content), name, path, reason }
       return { kind: 'append', events: [{ type: 'lock.file_set_aside', stream, data }] }
-    }
-    case 'orphan': {
-      const facts = { by: context.actor.actor_id, mode: 'automatic' as const, reason: null }
-      return { kind: 'append', events: [recoveredFileEvent(name, report.orphan, facts)] }
     }
   }
 }

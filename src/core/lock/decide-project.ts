@@ -14,8 +14,9 @@ export function isEvaluable(condition: string): boolean {
 }
 
 /**
- * Releasing a project lock (seed 1, Release Protocol; one met condition suffices).
- * Refusals, in order: RELEASE_DENIED (not the authority), LOCK_NOT_HELD, RELEASE_CONDITION_UNMET.
+ * Releasing a project lock (seed 1, Release Protocol; one met condition suffices). Released again, the first answer
+ * stands. Refusals, in order: RELEASE_DENIED (not the authority), LOCK_NOT_HELD, RELEASE_CONDITION_UNMET; the first
+ * two are recorded.
  */
 export function decideReleaseProject(
   command: ReleaseProject,
@@ -31,6 +32,8 @@ export function decideReleaseProject(
   }
   const grant = state?.grant ?? null
   if (grant === null || grant.run_id !== command.run_id) {
+    const ended = state?.ended
+    if (ended?.type === 'lock.released' && ended.run_id === command.run_id) return { kind: 'repeat', seq: ended.seq }
     const message = `the run ${command.run_id} holds no project lock`
     const record = refusedEvent(command.name, { code: 'LOCK_NOT_HELD', command: command.type, message })
     return refuse('LOCK_NOT_HELD', message, { run_id: command.run_id }, record)
@@ -52,7 +55,7 @@ export function decideReleaseProject(
         late: false,
         outcome: command.final_status === 'COMPLETE' ? 'success' : 'failure',
         ...(command.reason === undefined ? {} : { reason: command.reason }),
-        released_by: `${authority} (${met.evidence === 'override' ? 'manual override' : 'VERIFICATION'})`,
+        released_by: `${authority} (${command.override ? 'manual override' : 'VERIFICATION'})`,
         run_id: command.run_id,
       }),
     ],

@@ -1,13 +1,13 @@
 import { isoTime, type Now } from '../clock.ts'
 import { type Context, type Decision, type Refusal, type Rows, refuse } from '../decider.ts'
-import type { Acquire, AcquireAll, LockCommand, Release, Renew } from './commands.ts'
+import type { LockCommand, Release, Renew } from './commands.ts'
+import { decideAcquire, decideAcquireAll } from './decide-acquire.ts'
 import { decideBreak, decideRecover, decideReportFile, decideRetire } from './decide-endings.ts'
 import { decideReleaseProject } from './decide-project.ts'
 import type { LockEvent } from './events.ts'
 import { streamOf } from './names.ts'
-import { acquiredEvent, recoveredEvent, recoveredFileEvent, refusedEvent, releasedEvent } from './record.ts'
-import { contention, contentionWithWaiters } from './report.ts'
-import { deathOf, type Grant, type LockState, orphanReason } from './state.ts'
+import { refusedEvent, releasedEvent } from './record.ts'
+import { isOwn, type LockState, orphanReason } from './state.ts'
 
 export type LockDecision = Decision<LockEvent>
 
@@ -20,9 +20,9 @@ export function reads(command: LockCommand): readonly string[] {
 export function decide(command: LockCommand, context: Context, rows: Rows): LockDecision {
   switch (command.type) {
     case 'lock.acquire':
-      return decideAcquire(command, context, rows)
+      return decideAcquire(command, context, stateOf(rows, command.name))
     case 'lock.acquire_all':
-      return decideAcquireAll(command, context, rows)
+      return decideAcquireAll(command, context, (name) => stateOf(rows, name))
     case 'lock.renew':
       return decideRenew(command, context, stateOf(rows, command.name))
     case 'lock.release':
@@ -71,68 +71,16 @@ export function judgeGuard(
   )
 }
 
-/**
- * Refusals, in order: RUN_LOCK_RELEASED (a project's run that was released), LOCK_PLACEMENT (the name is bound
- * to another folder), LOCK_CONTENTION with the holder, LOCK_CONTENTION with waiters.
- * Over an orphan: `lock.recovered` and `lock.acquired`, in one append.
- */
-function decideAcquire(command: Acquire, context: Context, rows: Rows): LockDecision {
-  const state = stateOf(rows, command.name)
-  const grant = state?.grant ?? null
-  if (grant !== null && grant.lock_ref === command.lock_ref && grant.actor_id === context.actor.actor_id) {
-    return { kind: 'repeat', seq: grant.token }
-  }
-  if (command.claim !== undefined && state?.folder && state.folder !== command.claim.folder) {
-    return boundElsewhere(command.name, state.folder, command.claim.folder)
-  }
-  const orphaned = grant === null ? undefined : orphanReason(grant, deathOf(command.death, grant), context.now)
-  if (grant !== null && orphaned === undefined)
-    return contended(contention(grant, context.now, command.holder_alive ?? 'unknown'), command, context)
-  if (context.waiting > 0)
-    return contended(contentionWithWaiters(command.name, context.waiting, context.now), command, context)
-
-  const events: LockEvent[] = []
-  if (grant !== null && orphaned !== undefined) {
-    events.push(
-      recoveredEvent(grant, {
-        by: context.actor.actor_id,
-        mode: 'automatic',
-        reason: null,
-        recovery_reason: orphaned,
-      }),
-    )
-  }
-  if (command.file_orphan !== undefined) {
-    events.push(
-      recoveredFileEvent(command.name, command.file_orphan, {
-        by: context.actor.actor_id,
-        mode: 'automatic',
-        reason: null,
-      }),
-    )
-  }
-  events.push(acquiredEvent(command, context.now))
-  return { kind: 'append', events }
-}
-
-/** All or nothing: the first name that cannot be had refuses them all. */
-function decideAcquireAll(command: AcquireAll, context: Context, rows: Rows): LockDecision {
-  const events: LockEvent[] = []
-  for (const lock of command.locks) {
-    const decision = decideAcquire(lock, context, rows)
-    if (decision.kind === 'refuse') return decision
-    if (decision.kind === 'append') events.push(...decision.events)
-  }
-  const [first] = command.locks
-  if (events.length === 0 && first !== undefined) return decideAcquire(first, context, rows)
-  return { kind: 'append', events }
-}
-
-/** Refusals, in order: LOCK_NOT_HELD, LEASE_EXPIRED. A renewal is never a resurrection. */
+/** Refusals, in order: LOCK_NOT_HELD, STALE_TOKEN, LEASE_EXPIRED; recorded. A renewal is never a resurrection. */
 function decideRenew(command: Renew, context: Context, state: LockState | undefined): LockDecision {
+  if (command.name === null) return notHeld(null, command.lock_ref, 'lock.renew')
   const grant = state?.grant ?? null
-  if (grant === null || !isOwn(grant, command.lock_ref, context))
-    return notHeld(command.name, command.lock_ref, 'lock.renew')
+  if (grant === null || !isOwn(grant, command.lock_ref, context.actor)) {
+    const message = `the grant of ${command.name} under this lock_id has ended and cannot be renewed`
+    const facts = { name: command.name, lock_ref: command.lock_ref, current_token: grant?.token ?? null }
+    const record = { code: 'STALE_TOKEN', command: 'lock.renew', message, ...facts }
+    return refuse('STALE_TOKEN', message, facts, refusedEvent(command.name, record))
+  }
   if (grant.lease_duration_s === null || orphanReason(grant, undefined, context.now) !== undefined) {
     const message = `the lease of ${grant.name} under token ${grant.token} has run out and cannot be renewed`
     const facts = { name: grant.name, token: grant.token }
@@ -172,7 +120,7 @@ function decideRenew(command: Renew, context: Context, state: LockState | undefi
  */
 function decideRelease(command: Release, context: Context, state: LockState | undefined): LockDecision {
   const grant = state?.grant ?? null
-  if (grant === null || !isOwn(grant, command.lock_ref, context)) {
+  if (grant === null || !isOwn(grant, command.lock_ref, context.actor)) {
     const ended = state?.ended
     const isOwnRelease =
       ended?.type === 'lock.released' &&
@@ -193,34 +141,6 @@ function notHeld(name: string | null, lockRef: string, command: string): Refusal
     facts,
     refusedEvent(name, { code: 'LOCK_NOT_HELD', command, message, ...facts }),
   )
-}
-
-function boundElsewhere(name: string, bound: string, asked: string): Refusal {
-  return refuse(
-    'LOCK_PLACEMENT',
-    `${name} is bound to the folder ${bound}, so ${asked} cannot be locked under the same id`,
-    {
-      name,
-      bound_folder: bound,
-      folder: asked,
-    },
-  )
-}
-
-/** Contention is counted, not recorded, unless the configuration asks for it. */
-function contended(refusal: Refusal, command: Acquire, context: Context): Refusal {
-  if (!context.config.record_contention) return refusal
-  const facts = {
-    code: refusal.code,
-    command: command.type,
-    message: refusal.message,
-    lock_ref: command.lock_ref,
-  }
-  return { ...refusal, record: refusedEvent(command.name, facts) }
-}
-
-function isOwn(grant: Grant, lockRef: string, context: Context): boolean {
-  return grant.lock_ref === lockRef && grant.actor_id === context.actor.actor_id
 }
 
 function stateOf(rows: Rows, name: string | null): LockState | undefined {

@@ -1,9 +1,18 @@
 import { z } from 'zod'
+import { isWellFormed } from '../canonical.ts'
+import { limits } from '../limits.ts'
 import { type Evidence, evidenceSchema } from './liveness.ts'
 import type { Grant } from './state.ts'
 
 /** The lock file's name, everywhere (REQ-LOCK-001a). */
 export const lockFileName = '.lock'
+
+/** What goes from a file into entries: bounded, and well-formed however the JSON escapes it. */
+const text = z
+  .string()
+  .min(1)
+  .max(limits.reasonChars)
+  .refine((value) => isWellFormed(value))
 
 /** Lock files are padded with spaces, so that a renewal rewrites one in place in a single write of equal length. */
 const lockFileBytes = 1_024
@@ -14,9 +23,9 @@ const lockFileBytes = 1_024
  */
 export const lockFileSchema = z.looseObject({
   schema_version: z.string().optional(),
-  deliverable_id: z.string().min(1),
-  holder: z.string().min(1),
-  acquired: z.iso.datetime({ offset: true }),
+  deliverable_id: text,
+  holder: text,
+  acquired: z.iso.datetime({ offset: true }).max(64),
   lease_duration_s: z.int().min(1),
   pid: z.int().min(1),
   ledger: z.string().optional(),
@@ -49,9 +58,9 @@ export function lockFileText(facts: LockFileFacts): string {
     lock_ref: facts.lock_ref,
     evidence: facts.evidence,
   }
-  const text = JSON.stringify(content, null, 2)
-  const bytes = new TextEncoder().encode(text).length + 1
-  return `${text}${' '.repeat(Math.ceil(bytes / lockFileBytes) * lockFileBytes - bytes)}\n`
+  const json = JSON.stringify(content, null, 2)
+  const bytes = new TextEncoder().encode(json).length + 1
+  return `${json}${' '.repeat(Math.ceil(bytes / lockFileBytes) * lockFileBytes - bytes)}\n`
 }
 
 /** What the lock file of a current grant says. */
@@ -69,16 +78,16 @@ export function lockFileOfGrant(grant: Grant, ledger: string): string {
 }
 
 /** The content of a lock file, or undefined where it is unreadable, incomplete or of an unknown major version. */
-export function parseLockFile(text: string): LockFile | undefined {
+export function parseLockFile(content: string): LockFile | undefined {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(content)
   } catch {
     return undefined
   }
   const parsed = lockFileSchema.safeParse(value)
   if (!parsed.success) return undefined
-  const isKnown = parsed.data.schema_version === undefined || parsed.data.schema_version.startsWith('1.')
+  const isKnown = parsed.data.schema_version === undefined || /^1(?:\.|$)/.test(parsed.data.schema_version)
   return isKnown ? parsed.data : undefined
 }
 

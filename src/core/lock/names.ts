@@ -7,13 +7,14 @@ export type LockKind = (typeof lockKinds)[number]
 
 const deliverablePattern = /^(?:DEL-\d{2,3}-\d{2}|KTY-[A-Za-z0-9]{2}-[A-Za-z0-9]{2})$/
 const projectWord = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/
+const resourceRest = lineOf(limits.nameBytes)
 const deliverableName = /^(?:[A-Za-z0-9._-]{1,60}\/)?(?:DEL-\d{2,3}-\d{2}|KTY-[A-Za-z0-9]{2}-[A-Za-z0-9]{2})$/
 
 /**
  * A lock's full name, `<kind>:<rest>`. A bare name means `resource:`; the three kinds' own prefixes are taken
  * as such, so `deliverable:x` is never a resource.
  */
-export const lockNameSchema = lineOf(limits.nameBytes).transform((text, context) => {
+export const lockNameSchema = lineOf(limits.lockNameBytes).transform((text, context) => {
   const kind = lockKinds.find((candidate) => text.startsWith(`${candidate}:`))
   const rest = kind === undefined ? text : text.slice(kind.length + 1)
   const wellNamed =
@@ -21,7 +22,7 @@ export const lockNameSchema = lineOf(limits.nameBytes).transform((text, context)
       ? deliverableName.test(rest)
       : kind === 'project'
         ? rest.split('/').length === 3 && rest.split('/').every((word) => projectWord.test(word))
-        : rest !== '' && rest.trim() === rest
+        : resourceRest.safeParse(rest).success
   if (wellNamed) return `${kind ?? 'resource'}:${rest}`
   context.addIssue({ code: 'custom', message: `is not the name of a ${kind ?? 'resource'} lock` })
   return z.NEVER
@@ -45,6 +46,11 @@ export function streamOf(name: string): string {
 export function deliverableIdOf(folderName: string): string | undefined {
   const [id = ''] = folderName.split('_', 1)
   return deliverablePattern.test(id) ? id : undefined
+}
+
+/** The deliverable id in a lock's name, without the prefix of its execution root; undefined for other kinds. */
+export function deliverableIdIn(name: string): string | undefined {
+  return kindOf(name) === 'deliverable' ? name.slice(name.search(/[^:/]*$/)) : undefined
 }
 
 /** What a target_name says: the project, and the codename that changes from run to run. */
@@ -75,19 +81,22 @@ export function projectNameOf(target: Target): string {
   return `project:${target.client}/${target.type}/${target.slug}`
 }
 
-const runIdPattern = /^run_([A-Za-z0-9][A-Za-z0-9.-]*)_([A-Za-z0-9][A-Za-z0-9._-]*)_(\d{4})-(\d{2})-(\d{2})_(\d{3,})$/
+const runIdPattern = /^run_([A-Za-z0-9][A-Za-z0-9._-]*)_(\d{4}-\d{2}-\d{2})_\d{3,}$/
 
-/** What is wrong with a run_id for this target, and what is only odd. Source: seed 1, Field Definitions. */
+/**
+ * What is wrong with a run_id for this target, and what is only odd. Both client and slug may hold a `_`, so the
+ * target says where one ends and the other begins. Source: seed 1, Field Definitions.
+ */
 export function judgeRunId(runId: string, target: Target): { problem?: string; warning?: string } {
-  const [, client, slug, year, month, day] = runIdPattern.exec(runId) ?? []
-  if (client === undefined)
+  const [, clientAndSlug, date] = runIdPattern.exec(runId) ?? []
+  if (clientAndSlug === undefined)
     return { problem: 'run_id must be run_<CLIENT>_<slug>_<YYYY-MM-DD>_<seq>, seq of at least three digits' }
-  const date = `${year}-${month}-${day}`
   const parsed = new Date(`${date}T00:00:00Z`)
   if (Number.isNaN(parsed.getTime()) || parsed.toISOString().slice(0, 10) !== date)
     return { problem: `run_id has no real date: ${date}` }
-  if (slug !== target.slug)
-    return { problem: `run_id's slug "${slug}" is not the target's PROJECT_SLUG "${target.slug}"` }
+  if (!clientAndSlug.endsWith(`_${target.slug}`))
+    return { problem: `run_id's "${clientAndSlug}" does not end in the target's PROJECT_SLUG "${target.slug}"` }
+  const client = clientAndSlug.slice(0, -target.slug.length - 1)
   if (client !== target.client)
     return { warning: `run_id's client "${client}" differs from the target's "${target.client}"` }
   return {}

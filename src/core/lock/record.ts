@@ -42,12 +42,12 @@ export interface ReleaseFacts
   late: boolean
 }
 
-/** `held_ms` by the lease clock; across a reboot by the wall clock, never negative. */
+/** `held_ms` by the lease clock, renewals counted in; across a reboot by the wall clock, never negative. */
 export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEvent {
-  const sameBoot = grant.lease_clock.boot_id === now.lease_clock.boot_id && grant.renewals === 0
-  const held = sameBoot
-    ? now.lease_clock.boot_ms - grant.lease_clock.boot_ms
-    : now.wall_ms - Date.parse(grant.first_acquired)
+  const held =
+    grant.first_lease_clock.boot_id === now.lease_clock.boot_id
+      ? now.lease_clock.boot_ms - grant.first_lease_clock.boot_ms
+      : now.wall_ms - Date.parse(grant.first_acquired)
   const { late, outcome, condition_met, evidence, final_status, reason, released_by, run_id } = how
   const data: LockEventData<'lock.released'> = {
     ...(condition_met === undefined ? {} : { condition_met }),

@@ -1,5 +1,6 @@
 import { isoTime, type Now } from '../clock.ts'
 import { type Refusal, refuse } from '../decider.ts'
+import { deliverableIdIn } from './names.ts'
 import { type Grant, leaseRemainingSeconds } from './state.ts'
 
 /**
@@ -26,14 +27,29 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
 
 /** Contention with waiters who came first, while nobody holds the lock in this very moment. */
 export function contentionWithWaiters(name: string, waiting: number, now: Now): Refusal {
+  const deliverable_id = deliverableIdIn(name)
   return refuse('LOCK_CONTENTION', `${name} is waited for by ${waiting} others, who come first`, {
     name,
+    ...(deliverable_id === undefined ? {} : { deliverable_id }),
     holder: 'waiters',
     lease_remaining_s: 0,
     contention_time: isoTime(now.wall_ms),
+    acquired: null,
+    host: null,
+    pid: null,
     holder_alive: 'yes',
+    token: null,
     waiting,
     retry_after_s: 1,
+  })
+}
+
+/** LOCK_PLACEMENT: a deliverable's name belongs to the folder it was first locked in, until that is retired. */
+export function boundElsewhere(name: string, { bound, asked }: { bound: string; asked: string }): Refusal {
+  return refuse('LOCK_PLACEMENT', `${name} is bound to the folder ${bound}, so ${asked} cannot have the same id`, {
+    name,
+    bound_folder: bound,
+    folder: asked,
   })
 }
 

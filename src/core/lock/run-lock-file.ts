@@ -1,30 +1,34 @@
 import { z } from 'zod'
+import { isWellFormed } from '../canonical.ts'
 import { isoSeconds } from '../clock.ts'
+import type { Entry } from '../entry.ts'
+import { limits } from '../limits.ts'
 import { finalStatuses, type LockEventData } from './events.ts'
 
 export const runLockFileName = 'RUN_LOCK.json'
 
-const text = z.string().min(1).max(2_000)
+const text = z
+  .string()
+  .min(1)
+  .max(limits.reasonChars)
+  .refine((value) => isWellFormed(value))
+
+/** The members besides `status` that never change. */
+const unchanging = {
+  target_name: text,
+  run_id: text,
+  lock_owner: text,
+  lock_time: z.iso.datetime({ offset: true }),
+  lock_reason: text,
+  release_conditions: z.array(text).max(100),
+}
 
 /** RUN_LOCK.json (seed 1): seven members while LOCKED, the same seven and three more when RELEASED. */
 export const runLockSchema = z.discriminatedUnion('status', [
-  z.strictObject({
-    status: z.literal('LOCKED'),
-    target_name: text,
-    run_id: text,
-    lock_owner: text,
-    lock_time: z.iso.datetime({ offset: true }),
-    lock_reason: text,
-    release_conditions: z.array(text).max(100),
-  }),
+  z.strictObject({ status: z.literal('LOCKED'), ...unchanging }),
   z.strictObject({
     status: z.literal('RELEASED'),
-    target_name: text,
-    run_id: text,
-    lock_owner: text,
-    lock_time: z.iso.datetime({ offset: true }),
-    lock_reason: text,
-    release_conditions: z.array(text).max(100),
+    ...unchanging,
     released_at: z.iso.datetime({ offset: true }),
     released_by: text,
     final_status: z.enum(finalStatuses),
@@ -53,6 +57,14 @@ export function releasedFile(
   const { status: _, ...seven } = lockedFile(grant)
   const { final_status, released_by, time } = end
   return { status: 'RELEASED', ...seven, released_at: isoSeconds(time), released_by, final_status }
+}
+
+/** What it says once an entry ended the grant; breaking it is the authority's override and leaves the run aborted. */
+export function endedFile(grant: LockEventData<'lock.acquired'>, end: Entry, authority: string): RunLock {
+  const { final_status = 'ABORTED', released_by = `${authority} (manual override)` } = end.data as Partial<
+    LockEventData<'lock.released'>
+  >
+  return releasedFile(grant, { time: end.time, released_by, final_status })
 }
 
 /** The file's bytes: pretty JSON and a newline. */

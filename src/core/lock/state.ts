@@ -1,5 +1,6 @@
-import { leaseRemainingMillis, type Now } from '../clock.ts'
+import { type LeaseClock, leaseRemainingMillis, type Now } from '../clock.ts'
 import type { Entry } from '../entry.ts'
+import type { Actor } from '../ids.ts'
 import type { LockEventData, RecoveryReason } from './events.ts'
 import { kindOf, type LockKind } from './names.ts'
 
@@ -7,32 +8,38 @@ import { kindOf, type LockKind } from './names.ts'
 export interface Grant extends LockEventData<'lock.acquired'> {
   actor_id: string
   first_acquired: string
+  first_lease_clock: LeaseClock
   renewals: number
   token: number
 }
 
-/** How the last grant ended, enough to answer its holder's repeated release. */
+/** How the last grant ended, enough to answer its holder's repeated release or late retry. */
 export interface EndedGrant {
   actor_id: string
   lock_ref: string
+  run_id: string | null
   seq: number
   token: number
   type: string
 }
 
-/** The row of a lock. `folder` is the place a deliverable's name is bound to, until it is retired. */
+/**
+ * The row of a lock. `folder` is the place a deliverable's name is bound to, until it is retired; `retired` says
+ * when and where it was, until it is granted again.
+ */
 export interface LockState {
   ended: EndedGrant | null
   folder: string | null
   grant: Grant | null
   kind: LockKind
   name: string
+  retired: { folder: string; seq: number } | null
 }
 
 /** The next state; applies and never judges. */
 export function evolve(state: LockState | undefined, entry: Entry): LockState {
   const name = entry.stream.slice('lock/'.length)
-  const before = state ?? { ended: null, folder: null, grant: null, kind: kindOf(name), name }
+  const before = state ?? { ended: null, folder: null, grant: null, kind: kindOf(name), name, retired: null }
   switch (entry.type) {
     case 'lock.acquired': {
       const data = entry.data as LockEventData<'lock.acquired'>
@@ -40,36 +47,43 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
         ...data,
         actor_id: entry.actor.actor_id,
         first_acquired: data.acquired,
+        first_lease_clock: data.lease_clock,
         renewals: 0,
         token: entry.seq,
       }
-      return { ...before, folder: data.folder ?? before.folder, grant }
+      return { ...before, folder: data.folder ?? before.folder, grant, retired: null }
     }
     case 'lock.renewed': {
       if (before.grant === null) return before
       const { acquired, expires_at, lease_clock, renewals } = entry.data as LockEventData<'lock.renewed'>
       return { ...before, grant: { ...before.grant, acquired, expires_at, lease_clock, renewals } }
     }
-    case 'lock.retired':
-      return { ...before, folder: null }
-    case 'lock.released':
+    case 'lock.retired': {
+      const { folder } = entry.data as LockEventData<'lock.retired'>
+      return { ...before, folder: null, retired: { folder, seq: entry.seq } }
+    }
     case 'lock.recovered':
+      // A file that no grant explains was recovered; a grant, if there is one, goes on.
+      if ((entry.data as LockEventData<'lock.recovered'>).previous_token === null) return before
+      return withoutGrant(before, entry)
+    case 'lock.released':
     case 'lock.broken':
     case 'lock.lost':
-      return before.grant === null ? before : { ...before, ended: endedBy(before.grant, entry), grant: null }
+      return withoutGrant(before, entry)
     default:
       return before
   }
 }
 
-function endedBy(grant: Grant, entry: Entry): EndedGrant {
-  return {
-    actor_id: grant.actor_id,
-    lock_ref: grant.lock_ref,
-    seq: entry.seq,
-    token: grant.token,
-    type: entry.type,
-  }
+function withoutGrant(before: LockState, { seq, type }: Entry): LockState {
+  if (before.grant === null) return before
+  const { actor_id, lock_ref, run_id = null, token } = before.grant
+  return { ...before, ended: { actor_id, lock_ref, run_id, seq, token, type }, grant: null }
+}
+
+/** Whether a grant is the caller's: holder names repeat, so it takes the lock_id and the same actor. */
+export function isOwn(grant: Grant, lockRef: string, actor: Actor): boolean {
+  return grant.lock_ref === lockRef && grant.actor_id === actor.actor_id
 }
 
 /** Whether and why a grant is an orphan: its lease is over, or its holder was probed dead. */

@@ -76,7 +76,10 @@ export function acquireDeliverable(id: string, options: DeliverableOptions = {})
 export const project = 'project:TEST001/GOVERNANCE/iambecca-test-run'
 export const runOf = (seq: number): string => `run_TEST001_iambecca-test-run_2026-02-02_00${seq}`
 
-export function acquireProject(seq: number, { actor = worker, ...facts }: { actor?: Actor } & Partial<ProjectFacts> = {}): Step {
+export function acquireProject(
+  seq: number,
+  { actor = worker, ...facts }: { actor?: Actor } & Partial<ProjectFacts> = {},
+): Step {
   const run_id = runOf(seq)
   const command: Acquire = {
     type: 'lock.acquire',

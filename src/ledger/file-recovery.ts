@@ -1,0 +1,90 @@
+import type { Actor } from '../core/ids.ts'
+import type { FileOrphan } from '../core/lock/commands.ts'
+import { LockstepError } from '../errors.ts'
+import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
+import * as files from '../fs/lock-file.ts'
+import { errorOf } from './batch.ts'
+import { underNote } from './claims.ts'
+import type { Core } from './core.ts'
+import type { Deliverables } from './deliverables.ts'
+import type { LockFileSteps } from './lock-file-steps.ts'
+import { judge } from './lock-file-verdict.ts'
+
+/** What a recovery is of: the folder, who recovers, and how it is recorded. */
+interface FileRecovery<T> {
+  place: DeliverableFolder
+  actor: Actor
+  /** Appends the recovery; `orphan` where the file is one that no grant explains. */
+  record: (orphan: FileOrphan | undefined) => Promise<T>
+}
+
+const unreadable: FileOrphan = {
+  previous_acquired: null,
+  previous_holder: 'unreadable',
+  recovery_reason: 'unreadable',
+}
+
+/**
+ * Recovers what stands in a folder: an orphan's file, or one that cannot be read, is set aside, the recovery is
+ * recorded, and the file is dropped; put back where the recovery is refused. Errors: LOCK_NOT_ORPHAN for a file
+ * that another tool holds, LOCK_PLACEMENT, and those of `record`.
+ */
+export function recoverFile<T>(core: Core, deliverables: Deliverables, recovery: FileRecovery<T>): Promise<T> {
+  const { place, record } = recovery
+  return deliverables.inFolder(place, async (steps) => {
+    const verdict = await judge(core, place)
+    switch (verdict.kind) {
+      case 'elsewhere':
+        throw errorOf(verdict.refusal)
+      case 'foreign': {
+        const { details, message } = verdict.refusal
+        throw new LockstepError('LOCK_NOT_ORPHAN', `${message}; recovery is for orphans only`, { details })
+      }
+      case 'free':
+      case 'held':
+      case 'own':
+        return record(undefined)
+      case 'orphan':
+        return moveAside(core, steps, verdict.seen, { ...recovery, record: () => record(verdict.orphan) })
+      case 'unreadable':
+        return moveAside(core, steps, verdict.seen, { ...recovery, record: () => record(unreadable) })
+    }
+  })
+}
+
+/**
+ * Clears a folder before it is retired: what a dead holder of another tool or a crash left is recovered. Errors:
+ * LOCK_IS_HELD for a file that another tool holds or that cannot be read, and those of `record`. Returns whether
+ * there was anything.
+ */
+export async function clearFolder(core: Core, steps: LockFileSteps, recovery: FileRecovery<unknown>): Promise<boolean> {
+  const verdict = await judge(core, recovery.place)
+  if (verdict.kind === 'foreign' || verdict.kind === 'unreadable') {
+    const { details, message } = verdict.refusal
+    throw new LockstepError('LOCK_IS_HELD', `${message}; it keeps its folder from being retired`, { details })
+  }
+  if (verdict.kind !== 'orphan' || verdict.orphan === undefined) return false
+  await moveAside(core, steps, verdict.seen, { ...recovery, record: () => recovery.record(verdict.orphan) })
+  return true
+}
+
+async function moveAside<T>(
+  core: Core,
+  steps: LockFileSteps,
+  seen: files.Seen,
+  { place, actor, record }: { place: DeliverableFolder; actor: Actor; record: () => Promise<T> },
+): Promise<T> {
+  // A crash in here leaves the file aside; the next open puts it back where its recovery was not recorded.
+  return underNote(core.layout, `recover-${core.newLockId().slice(4, 16)}`, place.path, async () => {
+    const aside = await steps.setAside(place, seen, actor)
+    if (aside === 'changed') throw await steps.contention(place, `the lock file of ${place.name} changed meanwhile`)
+    try {
+      const recorded = await record()
+      if (aside.path !== undefined) await files.dropAside(aside.path)
+      return recorded
+    } catch (error) {
+      if (aside.path !== undefined) await files.putBack(place.path, aside.path)
+      throw error
+    }
+  })
+}

@@ -1,0 +1,89 @@
+import type { z } from 'zod'
+import type { Entry } from '../core/entry.ts'
+import type { Actor } from '../core/ids.ts'
+import type { Acquire, releaseSchema, renewSchema } from '../core/lock/commands.ts'
+import { streamOf } from '../core/lock/names.ts'
+import { type LockState, orphanReason } from '../core/lock/state.ts'
+import { invariant, LockstepError } from '../errors.ts'
+import type { Core } from './core.ts'
+import { historyOf } from './history.ts'
+import { grantFacts, type Lease, leaseOf } from './lease.ts'
+import type { Outcome } from './submission.ts'
+
+/** What a lease does when its holder renews or releases it. */
+export interface LeaseCalls {
+  renew: (request: z.input<typeof renewSchema>) => Promise<{ acquired: string; expires_at: string }>
+  release: (request: z.input<typeof releaseSchema>) => Promise<unknown>
+}
+
+/** Who asked, when by `performance.now()`, and whether it had been answered before. */
+interface Asked {
+  requestedAt: number
+  actor: Actor
+  replayed: boolean
+}
+
+/** From the entry of a grant to the lease in its holder's hands, the first time and every time again. */
+export class Grants {
+  readonly #core: Core
+  readonly #calls: LeaseCalls
+
+  constructor(core: Core, calls: LeaseCalls) {
+    this.#core = core
+    this.#calls = calls
+  }
+
+  lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Lease {
+    const entry = entries.find(({ type }) => type === 'lock.acquired')
+    invariant(entry !== undefined, 'an acquire is answered with its grant')
+    return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
+  }
+
+  leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Lease {
+    const current = !replayed || this.#isCurrent(entry)
+    const facts = grantFacts(entry, lock_id, { replayed, current })
+    if (entry.data.kind === 'project') return leaseOf(facts, requestedAt, projectCalls(entry, this.#core))
+    return leaseOf(facts, requestedAt, {
+      renew: () => this.#calls.renew({ actor, lock_id }),
+      release: (outcome) => this.#calls.release({ actor, lock_id, outcome }),
+    })
+  }
+
+  /**
+   * The grant that this very acquisition was given before and that has ended since, or whose lease is over. One
+   * whose claim was lost was answered with contention, so it is no answer. Errors: IDEMPOTENCY_MISMATCH.
+   */
+  async ended({ holder, lease_duration_s, lock_ref, name }: Acquire, actor: Actor): Promise<Entry | undefined> {
+    const entry = this.#core.receipts
+      .candidates(actor.actor_id, lock_ref)
+      .map((seq) => this.#core.log.entry(seq))
+      .findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lock_ref)
+    if (entry === undefined || entry.actor.actor_id !== actor.actor_id) return undefined
+    const { data } = entry
+    if (data.name !== name || data.holder !== holder || data.lease_duration_s !== lease_duration_s) {
+      const message = `the lock_id was granted ${data.name} before, at seq ${entry.seq}, for other content`
+      throw new LockstepError('IDEMPOTENCY_MISMATCH', message, { details: { name: data.name, seq: entry.seq } })
+    }
+    if (this.#isCurrent(entry)) return undefined
+    const history = await historyOf(this.#core, name)
+    return history.some(({ type, data: end }) => type === 'lock.lost' && end.token === entry.seq) ? undefined : entry
+  }
+
+  #isCurrent(entry: Entry): boolean {
+    const state = this.#core.rows.get(streamOf(String(entry.data.name)))?.state as LockState | undefined
+    const grant = state?.grant
+    return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
+  }
+}
+
+/** A project lock has no lease, and its holder does not release it. */
+function projectCalls({ data }: Entry, { config }: Core): Pick<Lease, 'renew' | 'release'> {
+  const refuse = (code: 'INVALID_INPUT' | 'RELEASE_DENIED', why: string) =>
+    Promise.reject(
+      new LockstepError(code, `${data.name} ${why}`, { details: { name: data.name, run_id: data.run_id } }),
+    )
+  return {
+    renew: () => refuse('INVALID_INPUT', 'has no lease to renew'),
+    release: () => refuse('RELEASE_DENIED', `is released by ${config.release_authority}, by its run_id`),
+  }
+}

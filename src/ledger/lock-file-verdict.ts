@@ -1,0 +1,106 @@
+import type { Refusal } from '../core/decider.ts'
+import type { FileOrphan } from '../core/lock/commands.ts'
+import { fileOrphanReason, type LockFile } from '../core/lock/lock-file.ts'
+import { streamOf } from '../core/lock/names.ts'
+import { boundElsewhere, contentionWithFile, type FileFinding } from '../core/lock/report.ts'
+import { type Grant, type LockState, orphanReason } from '../core/lock/state.ts'
+import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
+import { inspect, type Seen } from '../fs/lock-file.ts'
+import { isRunning } from '../fs/process.ts'
+import type { Core } from './core.ts'
+import { deathOfHolder } from './holders.ts'
+
+/** What stands in a lock file's place, judged against the ledger. */
+export type Verdict =
+  | { kind: 'free' }
+  /** The caller's own grant, and it is current. */
+  | { kind: 'own'; grant: Grant; seen: Seen | undefined }
+  /** Somebody else's, and it is current. */
+  | { kind: 'held'; grant: Grant; seen: Seen | undefined }
+  /** The name is bound to another folder. */
+  | { kind: 'elsewhere'; refusal: Refusal }
+  /** Another tool's file that is no orphan, or one of a version that is not known here. Never touched. */
+  | { kind: 'foreign'; refusal: Refusal; seen: Seen }
+  /** Cut, incomplete, or not JSON: only `recover` moves it. */
+  | { kind: 'unreadable'; refusal: Refusal; seen: Seen }
+  /** A file to set aside; `orphan` where no grant explains it. */
+  | { kind: 'orphan'; seen: Seen; orphan: FileOrphan | undefined }
+
+/** Judges a folder's lock file; changes nothing. `own` is the acquisition that asks. */
+export async function judge(
+  core: Core,
+  place: DeliverableFolder,
+  own?: { lock_ref: string; actor_id: string },
+): Promise<Verdict> {
+  const state = core.rows.get(streamOf(place.name))?.state as LockState | undefined
+  if (state?.folder && state.folder !== place.folder) {
+    return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
+  }
+  const seen = await inspect(place.lock)
+  const grant = state?.grant ?? null
+  if (grant !== null && !isOrphan(core, grant)) {
+    const isOwn = grant.lock_ref === own?.lock_ref && grant.actor_id === own.actor_id
+    return { kind: isOwn ? 'own' : 'held', grant, seen }
+  }
+  if (seen === undefined) return { kind: 'free' }
+  if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen, orphan: undefined }
+  return judgeUnexplained(core, place, seen)
+}
+
+/** A file that no grant explains: debris of ours, an orphan or a holder of another tool, or unreadable. */
+function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Verdict {
+  const { content } = seen
+  const now = core.now()
+  const refusal = contentionWithFile(findingOf(core, place, seen), now)
+  if (content === undefined) {
+    const version = unknownVersionOf(seen.text)
+    if (version === undefined) return { kind: 'unreadable', refusal, seen }
+    const message = `${refusal.message}, of schema version ${version}, which is not known here and never touched`
+    return { kind: 'foreign', refusal: { ...refusal, message }, seen }
+  }
+  const isOurs = content.ledger === core.log.meta.origin
+  const reason = isOurs ? ('unrecorded' as const) : fileOrphanReason(content, now.wall_ms, isRunning(content.pid))
+  if (reason === undefined) return { kind: 'foreign', refusal, seen }
+  const orphan: FileOrphan = {
+    previous_acquired: content.acquired,
+    previous_holder: content.holder,
+    recovery_reason: reason,
+  }
+  return { kind: 'orphan', seen, orphan }
+}
+
+/** What a contention report says of a file: another tool's, one that cannot be read, or one that has gone again. */
+export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | undefined): FileFinding {
+  const { deliverable_id, lock: path, name } = place
+  const where = { name, deliverable_id, path }
+  const content: LockFile | undefined = seen?.content
+  if (content === undefined) {
+    const holder = seen === undefined ? 'missing' : 'unreadable'
+    return { ...where, holder, acquired: null, lease_remaining_s: 0, pid: null, holder_alive: 'unknown' }
+  }
+  const { acquired, holder, lease_duration_s, pid } = content
+  const remainingMillis = Date.parse(acquired) + lease_duration_s * 1000 - core.now().wall_ms
+  return {
+    ...where,
+    holder,
+    acquired,
+    lease_remaining_s: Math.max(0, Math.ceil(remainingMillis / 1000)),
+    pid,
+    holder_alive: isRunning(pid) ? 'yes' : 'no',
+  }
+}
+
+function isOrphan(core: Core, grant: Grant): boolean {
+  return orphanReason(grant, deathOfHolder(core, grant.name).death?.reason, core.now()) !== undefined
+}
+
+/** The schema version of a file whose major version is not ours: it is held, and never touched. */
+function unknownVersionOf(text: string): string | undefined {
+  try {
+    const { schema_version } = JSON.parse(text) as { schema_version?: unknown }
+    const isUnknown = typeof schema_version === 'string' && /^\d{1,9}(?:\.|$)/.test(schema_version)
+    return isUnknown && !/^0*1(?:\.|$)/.test(schema_version) ? schema_version.slice(0, 20) : undefined
+  } catch {
+    return undefined
+  }
+}

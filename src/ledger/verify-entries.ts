@@ -1,0 +1,73 @@
+import type { Entry } from '../core/entry.ts'
+import { eventIdOf } from '../core/ids.ts'
+import { differs } from '../log/corrupt.ts'
+import type { Meta } from '../log/meta-row.ts'
+
+/**
+ * What every entry must say of itself and of the one before it: its id, a time that never goes back, the place in
+ * its request; and entry 0 who the ledger is. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`).
+ */
+export class EntryVerification {
+  readonly #meta: Meta
+  #time = ''
+  /** The request whose entries are under way: it goes on with the next entry. */
+  #request: { key: string; sha256: string; actor_id: string; next: number; count: number } | undefined
+
+  constructor(meta: Meta) {
+    this.#meta = meta
+  }
+
+  next(entry: Entry): void {
+    const { event_id, seq, time } = entry
+    if (seq === 0) this.#compareOrigin(entry)
+    const id = eventIdOf(this.#meta.ledger_id, seq)
+    if (event_id !== id) throw differs('event_id', `entry ${seq} has the id ${event_id}, not ${id}`, { seq })
+    // Entries of one batch share their time, so the form is looked at once a batch.
+    if (time !== this.#time) this.#compareTime(seq, time)
+    if (entry.request !== undefined || this.#request !== undefined) this.#compareRequest(entry)
+  }
+
+  /** After the last entry: no request is left half. */
+  end(size: number): void {
+    if (this.#request === undefined) return
+    const { count, next } = this.#request
+    throw differs('requests', `the last request has ${next} of its ${count} entries`, { seq: size - 1 })
+  }
+
+  #compareOrigin({ data, seq, type }: Entry): void {
+    const { format, ledger_id, origin } = this.#meta
+    if (type !== 'ledger.created') throw differs('origin', `entry 0 is ${type}, not ledger.created`, { seq })
+    if (data.ledger_id === ledger_id && data.origin === origin && data.format === format) return
+    throw differs('origin', `entry 0 is of ${data.origin}, the meta row of ${origin}`, { seq })
+  }
+
+  #compareTime(seq: number, time: string): void {
+    if (!timePattern.test(time)) throw differs('time', `the time of entry ${seq} is not one: ${time}`, { seq })
+    if (time < this.#time) {
+      throw differs('time', `the time of entry ${seq} goes back from ${this.#time} to ${time}`, { seq })
+    }
+    this.#time = time
+  }
+
+  #compareRequest({ actor, request, seq }: Entry): void {
+    const { actor_id } = actor
+    const { count = 1, index = 0, key = '', sha256 = '' } = request ?? {}
+    const expected = this.#request
+    const isNext =
+      expected === undefined
+        ? index === 0
+        : index === expected.next &&
+          count === expected.count &&
+          key === expected.key &&
+          sha256 === expected.sha256 &&
+          actor_id === expected.actor_id
+    if (!isNext || index >= count) {
+      const due = expected === undefined ? 'a new request' : `entry ${expected.next} of ${expected.count} of a request`
+      throw differs('requests', `entry ${seq} is ${index} of ${count} of its request where ${due} is due`, { seq })
+    }
+    this.#request = index + 1 < count ? { key, sha256, actor_id, next: index + 1, count } : undefined
+  }
+}
+
+/** Of one length and in UTC, so that their order as text is their order in time. */
+const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/

@@ -1,0 +1,92 @@
+import { relative } from 'node:path'
+import { canonicalText, type Json } from '../core/canonical.ts'
+import type { Config } from '../core/config.ts'
+import type { Entry } from '../core/entry.ts'
+import type { LockEventData } from '../core/lock/events.ts'
+import { endedFile, lockedFile, type RunLock } from '../core/lock/run-lock-file.ts'
+import { type FoundRunLock, findRunLocks } from '../fs/run-lock-files.ts'
+
+/** What the file of one run must say. */
+interface Expected {
+  content: RunLock
+  /** The stream of the lock that the run still holds, as far as the entries go. */
+  holds: string | undefined
+  /** The file was there before the ledger knew of it, so only its status and run are ours to expect. */
+  isForeign: boolean
+}
+
+const warningsMax = 100
+
+/**
+ * Compares every RUN_LOCK.json with what the ledger says of its run (locks.md, Project run locks). A difference is a
+ * warning: the file follows the ledger, and a hand edit is reported and never overwritten.
+ */
+export class RunLockComparison {
+  readonly #root: string
+  readonly #config: Config
+  readonly #expected = new Map<string, Expected>()
+  /** The grant of each project, to know what ended. */
+  readonly #grants = new Map<string, LockEventData<'lock.acquired'>>()
+  readonly #lastSeqs = new Map<string, number>()
+
+  constructor(root: string, config: Config) {
+    this.#root = root
+    this.#config = config
+  }
+
+  next(entry: Entry): void {
+    const { seq, stream, type } = entry
+    if (!stream.startsWith('lock/project:')) return
+    this.#lastSeqs.set(stream, seq)
+    if (type === 'lock.acquired') {
+      const grant = entry.data as LockEventData<'lock.acquired'>
+      this.#grants.set(stream, grant)
+      this.#expect(grant, { content: lockedFile(grant), holds: stream, isForeign: grant.source === 'import' })
+    } else if (type === 'lock.released' || type === 'lock.broken') {
+      const grant = this.#grants.get(stream)
+      if (grant === undefined) return
+      const content = endedFile(grant, entry, this.#config.release_authority)
+      const isForeign = entry.data.evidence === 'run_file'
+      this.#expect(grant, { content, holds: undefined, isForeign })
+      this.#grants.delete(stream)
+    }
+  }
+
+  /** `lastSeqOf` is the newest entry of a stream by now: what changed since the snapshot is not compared. */
+  warnings(lastSeqOf: (stream: string) => number | undefined): string[] {
+    if (this.#expected.size === 0) return []
+    const found = new Map<string, FoundRunLock>()
+    for (const file of findRunLocks(this.#root, this.#config)) {
+      if (!found.has(file.run_id)) found.set(file.run_id, file)
+    }
+    const warnings: string[] = []
+    for (const [runId, expected] of this.#expected) {
+      const { holds } = expected
+      if (holds !== undefined && lastSeqOf(holds) !== this.#lastSeqs.get(holds)) continue
+      const warning = judge(runId, expected, found.get(runId), this.#root)
+      if (warning !== undefined) warnings.push(warning)
+    }
+    const more = warnings.length - warningsMax
+    return more > 0 ? [...warnings.slice(0, warningsMax), `${more} more files differ from the ledger`] : warnings
+  }
+
+  #expect(grant: LockEventData<'lock.acquired'>, expected: Expected): void {
+    this.#expected.set(grant.run_id ?? '', expected)
+  }
+}
+
+/** The file of an ended run may have been archived with its folder; that of a held lock may not be missing. */
+function judge(runId: string, expected: Expected, file: FoundRunLock | undefined, root: string): string | undefined {
+  if (file === undefined) {
+    return expected.holds === undefined ? undefined : `RUN_LOCK.json of ${runId} is missing, and its lock is held`
+  }
+  const path = relative(root, file.path)
+  const { content } = file
+  if (content === undefined) return `${path} cannot be read as a RUN_LOCK.json`
+  const { status } = expected.content
+  if (content.status !== status) return `${path} says ${content.status}, the ledger says ${status}`
+  const isAsExpected = expected.isForeign
+    ? content.run_id === runId
+    : canonicalText(content as Json) === canonicalText(expected.content as Json)
+  return isAsExpected ? undefined : `${path} was edited: it is not what the ledger says of its lock`
+}

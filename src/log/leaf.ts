@@ -1,0 +1,22 @@
+import { assertCanonical } from '../core/canonical.ts'
+import type { Entry } from '../core/entry.ts'
+import { invariant } from '../errors.ts'
+import { leafHash } from '../merkle/hash.ts'
+import { decode } from './codec.ts'
+import { sha256 } from './sha256.ts'
+
+/** Leaf hash of an entry: SHA-256(0x00 ‖ its RFC 8785 text). */
+export function leafHashOf(entry: Entry): Uint8Array {
+  return leafHashOfText(JSON.stringify(entry))
+}
+
+/** Leaf hash of an entry's text. */
+export function leafHashOfText(text: string): Uint8Array {
+  return leafHash(Buffer.from(text), sha256)
+}
+
+/** The debug switch: what is stored must read back as exactly the text that was hashed, and that be RFC 8785. */
+export function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
+  assertCanonical(entry)
+  invariant(JSON.stringify(decode(key, value)) === text, `entry ${entry.seq} reads back as it was hashed`)
+}

@@ -1,0 +1,31 @@
+import { LockstepError } from '../errors.ts'
+import { decode, encode, formatVersion } from './codec.ts'
+import { corrupt } from './corrupt.ts'
+import { metaKey } from './keys.ts'
+import type { StoreBatch, StoreReader } from './store.ts'
+
+/** What a ledger is, for ever: entry 0 says the same. */
+export interface Meta {
+  format: number
+  ledger_id: string
+  origin: string
+}
+
+/** Adds the meta row to the first batch of all. */
+export function putMeta(batch: StoreBatch, meta: Meta): void {
+  batch.puts.push({ key: metaKey, value: encode(metaKey, meta) })
+}
+
+/** Errors: LEDGER_CORRUPT where the row is missing or damaged, LEDGER_FORMAT for another format. */
+export function readMeta(reader: StoreReader): Meta {
+  const value = reader.get(metaKey)
+  if (value === undefined) throw corrupt('the meta row is missing', { check: 'origin' })
+  const meta = decode<Meta>(metaKey, value)
+  if (meta.format !== formatVersion) {
+    throw new LockstepError(
+      'LEDGER_FORMAT',
+      `the ledger has format ${meta.format}; this version reads ${formatVersion}`,
+    )
+  }
+  return meta
+}

@@ -1,0 +1,218 @@
+import type { Entry } from '../core/entry.ts'
+import { LockstepError } from '../errors.ts'
+import type { HeadFile } from '../fs/head-file.ts'
+import { sameBytes, toHex } from '../merkle/hash.ts'
+import { readerOf, rootAt, type TileReader, tileWidth } from '../merkle/tiles.ts'
+import { decode, unseal } from './codec.ts'
+import { differs, missing } from './corrupt.ts'
+import { type Head, readHead } from './head-row.ts'
+import * as keys from './keys.ts'
+import { leafHashOf } from './leaf.ts'
+import { type Meta, readMeta } from './meta-row.ts'
+import { sha256 } from './sha256.ts'
+import type { StoreReader } from './store.ts'
+import { TreeVerification } from './verify-tree.ts'
+
+export interface StoredOptions {
+  /** The tree head kept outside, read before the snapshot was taken. */
+  headFile: HeadFile | undefined
+  /** Hears of each entry, in order, once its bytes are known to be those that were hashed. */
+  entry?: (entry: Entry) => void
+  /** Hears how many entries were read. */
+  progress?: (done: number, total: number) => void
+}
+
+/** What was found whole. */
+export interface Stored {
+  head: Head
+  meta: Meta
+  /** Rows and blocks of receipts of the generation in force, and pairs that a rebuild left of others. */
+  rows: number
+  receipts: number
+  left: number
+}
+
+/**
+ * Reads every pair once, in key order, and trusts none: checksums; entries dense and as many as the head row says,
+ * each hashed anew; the whole tree grown anew, every tile, the frontier and both tree heads equal to it; one row
+ * a stream that knows its last entry; and nothing in the store that nobody put there. What rows and receipts say is
+ * for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where there is one.
+ */
+export async function verifyStored(reader: StoreReader, options: StoredOptions): Promise<Stored> {
+  return new StoredVerification(reader, options).run()
+}
+
+class StoredVerification {
+  readonly #reader: StoreReader
+  readonly #options: StoredOptions
+  readonly #stored: Stored
+  readonly #storedTiles: TileReader
+  readonly #tree: TreeVerification
+  #entries: Entry[] = []
+  #seq = 0
+  #tiles = 0
+  #streams = 0
+  /** Sum of the seqs of the last entries of all streams, by the entries; taken down by what the rows say. */
+  #lastSeqs = 0
+
+  constructor(reader: StoreReader, options: StoredOptions) {
+    this.#reader = reader
+    this.#options = options
+    const meta = readMeta(reader)
+    this.#stored = { meta, head: readHead(reader).head, rows: 0, receipts: 0, left: 0 }
+    this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
+    this.#tree = new TreeVerification(this.#storedTiles)
+  }
+
+  async run(): Promise<Stored> {
+    const { size } = this.#stored.head
+    for await (const page of this.#reader.scan(keys.ranges.all)) {
+      for (const [key, value] of page) this.#pair(key, value)
+      this.#options.progress?.(this.#seq, size)
+    }
+    this.#endEntries()
+    const expectedTiles = this.#tree.finish()
+    if (this.#tiles !== expectedTiles) {
+      throw differs('tiles', `the store has ${this.#tiles} tiles, ${size} entries have ${expectedTiles}`)
+    }
+    this.#compareRows()
+    this.#compareCursors()
+    this.#compareHeadFile()
+    return this.#stored
+  }
+
+  #pair(key: Uint8Array, value: Uint8Array): void {
+    switch (keys.kindOf(key)) {
+      case 'entry':
+        this.#entry(key, value)
+        return
+      case 'head':
+      case 'meta':
+        unseal(key, value)
+        return
+      case 'tile':
+        this.#tiles += 1
+        unseal(key, value)
+        return
+      case 'receipts':
+        unseal(key, value)
+        if (this.#isInForce(key)) this.#stored.receipts += 1
+        return
+      case 'row':
+        if (this.#isInForce(key)) this.#row(key, value)
+        else unseal(key, value)
+        return
+      case undefined:
+        throw differs('stray', `the key ${Buffer.from(key).toString('hex')} is none of Lockstep’s`)
+    }
+  }
+
+  #entry(key: Uint8Array, value: Uint8Array): void {
+    const { size } = this.#stored.head
+    const seq = keys.seqOfEntryKey(key)
+    if (seq !== this.#seq) throw missing(this.#seq)
+    if (seq >= size) throw differs('entries', `entry ${seq} stands beyond the ledger’s ${size} entries`, { seq })
+    const entry = decode<Entry>(key, value)
+    if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} says ${entry.seq}`, { seq })
+    this.#entries.push(entry)
+    this.#seq += 1
+    if (this.#entries.length === tileWidth) this.#takeEntries()
+  }
+
+  /** A whole tile of entries is compared before anybody hears of them, so that nonsense is not interpreted. */
+  #takeEntries(): void {
+    this.#tree.add(this.#entries.map(leafHashOf))
+    if (this.#seq === this.#stored.head.size) this.#compareRoot()
+    for (const entry of this.#entries) {
+      if (entry.prev.stream === null) this.#streams += 1
+      this.#lastSeqs = (this.#lastSeqs + entry.seq - (entry.prev.stream ?? 0)) % sumModulus
+      this.#options.entry?.(entry)
+    }
+    this.#entries = []
+  }
+
+  #endEntries(): void {
+    if (this.#seq < this.#stored.head.size) throw missing(this.#seq)
+    if (this.#entries.length > 0 || this.#seq === 0) this.#takeEntries()
+  }
+
+  /** Where every full tile was equal, only the entries after them are left to differ. */
+  #compareRoot(): void {
+    const { root, size } = this.#stored.head
+    const computed = this.#tree.root()
+    if (sameBytes(computed, root)) return
+    const what = `the entries give the root ${toHex(computed)} at size ${size}, the head row says ${toHex(root)}`
+    throw differs('root', what, { seq: size - (size % tileWidth) })
+  }
+
+  #isInForce(key: Uint8Array): boolean {
+    const isInForce = key[1] === this.#stored.head.generation
+    if (!isInForce) this.#stored.left += 1
+    return isInForce
+  }
+
+  #row(key: Uint8Array, value: Uint8Array): void {
+    this.#stored.rows += 1
+    const { last_seq } = decode<{ last_seq: number }>(key, value)
+    this.#lastSeqs = (this.#lastSeqs - last_seq) % sumModulus
+  }
+
+  /** As many rows as streams, and in sum as new as the entries: LevelDB passes over a damaged block in silence. */
+  #compareRows(): void {
+    const { rows } = this.#stored
+    if (rows !== this.#streams)
+      throw differs('rows', `the entries have ${this.#streams} streams, the store ${rows} rows`)
+    if (this.#lastSeqs !== 0) throw differs('rows', 'a row does not know the last entry of its stream')
+  }
+
+  #compareCursors(): void {
+    const { cursors, size } = this.#stored.head
+    for (const [reactor, cursor] of Object.entries(cursors)) {
+      if (cursor > size) throw differs('head', `the cursor of ${reactor} is ${cursor}, beyond ${size} entries`)
+    }
+  }
+
+  #compareHeadFile(): void {
+    const { headFile } = this.#options
+    if (headFile !== undefined) {
+      const { head, meta } = this.#stored
+      const reader = readerOf(this.#tree.tree, this.#storedTiles)
+      compareHeadFile(headFile, { origin: meta.origin, size: head.size }, (size) => rootAt(size, reader, sha256))
+    }
+  }
+
+  #tile(level: number, index: number): Uint8Array | undefined {
+    const key = keys.tileKey(level, index)
+    const value = this.#reader.get(key)
+    return value === undefined ? undefined : unseal(key, value)
+  }
+}
+
+/** Sums stay exact below it, however long the ledger. */
+const sumModulus = 2 ** 52
+
+/** The head file's tree head must be one that the log went through. Errors: LEDGER_CORRUPT. */
+export function compareHeadFile(
+  headFile: HeadFile,
+  log: { origin: string; size: number },
+  rootAtSize: (size: number) => Uint8Array,
+): void {
+  if (headFile.origin !== log.origin) {
+    throw headFileDiffers(`the head file is of ${headFile.origin}, the database of ${log.origin}`)
+  }
+  if (headFile.size > log.size) {
+    const what = `the ledger had ${headFile.size} entries and has ${log.size}: it was cut or rolled back`
+    throw headFileDiffers(what, { seq: log.size, head_size: headFile.size, size: log.size })
+  }
+  if (toHex(rootAtSize(headFile.size)) !== headFile.root) {
+    const what = `the ledger’s root at size ${headFile.size} is not the one that .lockstep/head keeps`
+    throw headFileDiffers(what, { size: headFile.size })
+  }
+}
+
+function headFileDiffers(what: string, details = {}): LockstepError {
+  return new LockstepError('LEDGER_CORRUPT', what, {
+    details: { check: 'head_file', ...details },
+    hint: 'An older copy of the database was put back, or its newest log was cut. Restore a copy that is at least as new as .lockstep/head.',
+  })
+}

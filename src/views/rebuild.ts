@@ -1,0 +1,108 @@
+import { evolveRow } from '../core/aggregates.ts'
+import type { Row } from '../core/decider.ts'
+import type { Entry } from '../core/entry.ts'
+import { limits } from '../core/limits.ts'
+import { invariant } from '../errors.ts'
+import { corruptAt } from '../log/corrupt.ts'
+import type { Log } from '../log/log.ts'
+import type { ViewWrite } from '../log/view-write.ts'
+import { horizon, ReceiptBlocks } from './receipts.ts'
+
+/** A generation is a byte, and the byte after it bounds its range. */
+const generationMax = 250
+const rowsPerBatch = 4_096
+
+/** What a rebuild made. */
+export interface Rebuilt {
+  entries: number
+  generation: number
+  rows: number
+}
+
+/**
+ * Derives all rows and receipts anew from the entries alone, into a generation of their own that one batch puts in
+ * force. Nothing may be appended meanwhile. A crash leaves the old generation in force, or the new one whole; what is
+ * left of the other the next rebuild clears. Memory: `limits.rebuildRowsMax` rows; the rest waits in the store.
+ */
+export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
+  const { generation: before, size } = log.head()
+  const generation = (before % generationMax) + 1
+  for (let other = 1; other <= generationMax; other += 1) if (other !== before) await log.clear(other)
+
+  const rows = new RowsToBe(log, generation)
+  const blocks = new ReceiptBlocks()
+  for await (const page of log.entries(0, size)) {
+    const receipts: ViewWrite[] = []
+    for (const entry of page) {
+      rows.evolve(entry)
+      const block = entry.seq < horizon(size) ? undefined : blocks.next(entry)
+      if (block !== undefined) receipts.push({ view: 'receipts', key: block.block, value: block.value })
+    }
+    if (receipts.length > 0) await log.fill(generation, receipts)
+    await rows.makeRoom()
+    onProgress?.((page.at(-1)?.seq ?? 0) + 1, size)
+  }
+  await rows.writeAll()
+
+  invariant(log.head().size === size, 'nothing is appended while the views are rebuilt')
+  await log.switchTo(generation)
+  await log.clear(before)
+  return { entries: size, generation, rows: rows.count }
+}
+
+/**
+ * The rows of a generation to be: those used lately in memory, in two generations as in `Rows`; what was not used
+ * for the longest time is written to the store, and read back when its stream goes on.
+ */
+class RowsToBe {
+  readonly #log: Log
+  readonly #generation: number
+  #young = new Map<string, Row>()
+  #old = new Map<string, Row>()
+  /** Rows there are, in memory and in the store. */
+  count = 0
+
+  constructor(log: Log, generation: number) {
+    this.#log = log
+    this.#generation = generation
+  }
+
+  evolve(entry: Entry): void {
+    this.#young.set(entry.stream, evolveRow(this.#before(entry), entry))
+  }
+
+  async makeRoom(): Promise<void> {
+    if (this.#young.size < limits.rebuildRowsMax / 2) return
+    await this.#write(this.#old)
+    this.#old = this.#young
+    this.#young = new Map()
+  }
+
+  async writeAll(): Promise<void> {
+    await this.#write(this.#old)
+    await this.#write(this.#young)
+  }
+
+  /** The first entry of a stream says so, and then a new stream costs no read. */
+  #before({ prev, seq, stream }: Entry): Row | undefined {
+    const inMemory = this.#young.get(stream) ?? this.#old.get(stream)
+    const row = inMemory ?? (prev.stream === null ? undefined : this.#log.row(stream, this.#generation))
+    if ((row?.last_seq ?? null) !== prev.stream) {
+      throw corruptAt(seq, `entry ${seq} does not follow the one before it in ${stream}`)
+    }
+    if (row === undefined) this.count += 1
+    this.#old.delete(stream)
+    return row
+  }
+
+  async #write(rows: ReadonlyMap<string, Row>): Promise<void> {
+    let writes: ViewWrite[] = []
+    for (const [key, value] of rows) {
+      writes.push({ view: 'row', key, value })
+      if (writes.length < rowsPerBatch) continue
+      await this.#log.fill(this.#generation, writes)
+      writes = []
+    }
+    if (writes.length > 0) await this.#log.fill(this.#generation, writes)
+  }
+}

@@ -1,0 +1,149 @@
+// limit: 240
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, match, ok } from 'uvu/assert'
+import { userActor } from '../../src/open.ts'
+import {
+  historyOf,
+  isAlive,
+  isGone,
+  pidAfter,
+  run,
+  statusOf,
+  tellsSignals,
+  typesIn,
+  until,
+  withOpen,
+  withRoot,
+} from './supervise.ts'
+
+const supervise = suite('superviseUnderLock, the lease')
+
+supervise('renews for as long as the command runs', () =>
+  withRoot(async (dir) => {
+    const ran = run(dir, tellsSignals, { lease_duration_s: 3 })
+    const child = await pidAfter(ran, 'ready')
+    // Four renewals at a third of the lease are more than the lease.
+    await until('renewals', async () => ((await statusOf(dir)).renewals ?? 0) >= 4)
+    is((await statusOf(dir)).state, 'held')
+    process.kill(child, 'SIGUSR2')
+    is(await ran.exit, 0)
+    is((await historyOf(dir)).at(-1)?.data.late, undefined)
+  }),
+)
+
+supervise('tries a renewal again while the ledger is busy', () =>
+  withRoot(async (dir) => {
+    const ran = run(dir, tellsSignals, { lease_duration_s: 6, open_wait_s: 0 })
+    const child = await pidAfter(ran, 'ready')
+    await withOpen(dir, () => until('a renewal that failed', () => ran.err().includes('is tried again')))
+    await until('a renewal', async () => ((await statusOf(dir)).renewals ?? 0) > 0)
+    process.kill(child, 'SIGUSR2')
+    is(await ran.exit, 0)
+    equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.released'])
+  }),
+)
+
+supervise('ends the command at the safe deadline when the ledger cannot be had', () =>
+  withRoot(async (dir) => {
+    const ran = run(dir, tellsSignals.concat('--one'), { lease_duration_s: 1, open_wait_s: 30 })
+    const child = await pidAfter(ran, 'ready')
+    await withOpen(dir, () => isGone(child))
+    is(await ran.exit, 76)
+    match(ran.out(), /^SIGTERM$/m)
+    match(ran.err(), /ran out before it could be renewed/)
+    const released = (await historyOf(dir)).at(-1)
+    equal([released?.type, released?.data.outcome, released?.data.late], ['lock.released', 'failure', true])
+  }),
+)
+
+const breakIt = (dir: string) =>
+  withOpen(dir, (ledger) => ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }))
+
+supervise('ends the child and all it started when the lock is broken', () =>
+  withRoot(async (dir) => {
+    const script = 'sleep 100 & echo near $!; setsid sleep 100 & echo far $!; echo ready $$; wait; echo next'
+    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 2 })
+    const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'near'), await pidAfter(ran, 'far')]
+    for (const pid of pids) ok(await isAlive(pid))
+    await breakIt(dir)
+    is(await ran.exit, 76)
+    for (const pid of pids) is(await isAlive(pid), false)
+    is(ran.out().includes('next'), false)
+    match(ran.err(), /grant of resource:reports .*; the command and all it started are ended$/m)
+    equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.broken', 'lock.refused'])
+  }),
+)
+
+supervise('ends those, too, that left the group and lost their parent since they were seen', () =>
+  withRoot(async (dir) => {
+    const between = 'setsid sleep 100 & echo far $!; echo between $$; wait'
+    const ran = run(dir, ['sh', '-c', 'sh -c "$0" & wait; while :; do sleep 100; done', between], {
+      lease_duration_s: 2,
+    })
+    const [far, middle] = [await pidAfter(ran, 'far'), await pidAfter(ran, 'between')]
+    await until('a renewal', async () => ((await statusOf(dir)).renewals ?? 0) > 0)
+    process.kill(middle, 'SIGKILL')
+    await isGone(middle)
+    await breakIt(dir)
+    is(await ran.exit, 76)
+    is(await isAlive(far), false)
+  }),
+)
+
+supervise('kills what ignores TERM once the grace is over', () =>
+  withRoot(async (dir) => {
+    const script = 'trap "echo TERM" TERM; echo ready $$; while :; do sleep 100; done'
+    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 1, graceMillis: 300 })
+    const child = await pidAfter(ran, 'ready')
+    await breakIt(dir)
+    is(await ran.exit, 76)
+    is(await isAlive(child), false)
+    match(ran.out(), /^TERM$/m)
+  }),
+)
+
+/** A root with a deliverable folder, whose leases may be short. */
+const withDeliverable = (work: (dir: string, folder: string) => Promise<void>) =>
+  withRoot(async (dir) => {
+    const config = join(dir, '.lockstep/config.json')
+    const settings = { ...JSON.parse(readFileSync(config, 'utf8')), deliverable_lease_s: { min: 1 } }
+    writeFileSync(config, JSON.stringify(settings))
+    const folder = join(dir, 'DEL-08-05_Lock')
+    mkdirSync(folder)
+    await work(dir, folder)
+  })
+
+supervise('holds the lock of a deliverable and its file', () =>
+  withDeliverable(async (dir, folder) => {
+    const ran = run(dir, ['cat', join(folder, '.lock')], { request: { folder } })
+    is(await ran.exit, 0)
+    is(JSON.parse(ran.out()).holder, 'TASK')
+    is(existsSync(join(folder, '.lock')), false)
+    equal(typesIn(await historyOf(dir, 'deliverable:DEL-08-05')), ['lock.acquired', 'lock.released'])
+  }),
+)
+
+supervise('ends the command when the lock file was taken away from it', () =>
+  withDeliverable(async (dir, folder) => {
+    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder }, lease_duration_s: 2 })
+    await pidAfter(ran, 'ready')
+    rmSync(join(folder, '.lock'))
+    is(await ran.exit, 76)
+    match(ran.out(), /^SIGTERM$/m)
+    equal(typesIn(await historyOf(dir, 'deliverable:DEL-08-05')), ['lock.acquired', 'lock.lost'])
+  }),
+)
+
+supervise('says 76 when only the release finds that the lease was lost, and ends what still runs', () =>
+  withDeliverable(async (dir, folder) => {
+    const script = 'rm "$0/.lock" && echo "{}" > "$0/.lock"; sleep 100 & echo left $!'
+    const ran = run(dir, ['sh', '-c', script, folder], { request: { folder } })
+    is(await ran.exit, 76)
+    is(await isAlive(await pidAfter(ran, 'left')), false)
+    equal(typesIn(await historyOf(dir, 'deliverable:DEL-08-05')), ['lock.acquired', 'lock.lost'])
+  }),
+)
+
+supervise.run()

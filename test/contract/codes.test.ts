@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
+import { exitCodes } from '../../contract/documents.ts'
+import { codes } from '../../src/contract.ts'
+import { root } from '../runner.ts'
+import { readSources, withoutComments } from '../tidy.ts'
+
+const test = suite('the codes of Contract v1')
+
+const table = Object.entries(codes)
+const sources = [...readSources(join(root, 'src'))].map(([path, text]) => ({ path, text: withoutComments(text) }))
+const text = readFileSync('contract/v1/codes.yaml', 'utf8')
+
+test('are those of the code, in its order', () => {
+  const rows = table.map(([code, { exit, meaning, retryable, status }]) => {
+    return { code, meaning, http_status: status, exit_code: exit, retryable }
+  })
+  assert.equal(parse(text).codes, rows)
+  assert.equal(parse(text, { version: '1.1' }), parse(text, { version: '1.2' }))
+})
+
+test('stand in the docs with their meaning, retryable, exit code and HTTP status', () => {
+  const page = readFileSync('docs/errors.md', 'utf8')
+  const rows = [...page.matchAll(/^\| `(\w+)` \| (.+) \| (yes|no) \| (\d+) \| (\d+) \|$/gm)].map(
+    ([, ...cells]) => cells,
+  )
+  assert.equal(
+    rows,
+    table.map(([code, { exit, meaning, retryable, status }]) => {
+      return [code, meaning, retryable ? 'yes' : 'no', String(exit), String(status)]
+    }),
+  )
+})
+
+test('are each used in src', () => {
+  const isUsed = (code: string) =>
+    sources.some(({ path, text }) =>
+      path === 'errors.ts' ? text.includes(`LockstepError('${code}'`) : text.includes(`'${code}'`),
+    )
+  assert.equal(
+    Object.keys(codes).filter((code) => !isUsed(code)),
+    [],
+  )
+})
+
+test('are the only ones that src refuses or throws with', () => {
+  const used = sources.flatMap(({ path, text }) =>
+    [...text.matchAll(/\b(?:refuse|LockstepError)\(\s*'([^']*)'/g)].map(([, code = '']) => ({ path, code })),
+  )
+  assert.ok(used.length > 50, `${used.length} uses are seen`)
+  assert.equal(
+    used.filter(({ code }) => !Object.hasOwn(codes, code)),
+    [],
+  )
+})
+
+test('have the exit codes of the command, which are permanent', () => {
+  const exits: Record<number, string[]> = {
+    1: ['INVARIANT_VIOLATED'],
+    2: ['INVALID_INPUT', 'LIMIT_EXCEEDED', 'PID_NOT_FOUND', 'LOCK_PLACEMENT', 'LOCK_OWNER_MISMATCH'],
+    3: ['NOT_FOUND', 'NO_LEDGER'],
+    4: ['RELEASE_DENIED', 'WRITE_SCOPE_DENIED', 'FILE_DENIED', 'FILE_READ_ONLY'],
+    5: [
+      'LEDGER_EXISTS',
+      'LOCK_NOT_HELD',
+      'LOCK_ENDED',
+      'LOCK_NOT_ORPHAN',
+      'LOCK_IS_HELD',
+      'LEASE_EXPIRED',
+      'STALE_TOKEN',
+      'RELEASE_CONDITION_UNMET',
+      'RUN_LOCK_RELEASED',
+      'LOCK_CHECK_FAILED',
+      'IDEMPOTENCY_MISMATCH',
+      'SIZE_MISMATCH',
+    ],
+    6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'VERIFY_FAILED'],
+    7: [
+      'LINK_UNSUPPORTED',
+      'DISK_FULL',
+      'FILE_FAILED',
+      'QUEUE_FULL',
+      'LEDGER_UNAVAILABLE',
+      'LEDGER_CLOSED',
+      'DOCTOR_FAILED',
+    ],
+    8: ['TIMED_OUT', 'ABORTED'],
+    75: ['LOCK_CONTENTION'],
+    76: ['LEASE_LOST'],
+  }
+  const found: Record<number, string[]> = {}
+  for (const [code, { exit }] of table) found[exit] = [...(found[exit] ?? []), code]
+  assert.equal(found, exits)
+  const meant = Object.keys(exitCodes).filter((exit) => exit !== '0' && exit !== '128+n')
+  assert.equal(meant, Object.keys(exits))
+})
+
+test('have an HTTP status that says whose turn it is', () => {
+  for (const [code, { exit, status }] of table) {
+    assert.ok(status >= 400 && status < 600, code)
+    if (exit === 3) assert.is(status, 404, code)
+    if (exit === 4) assert.is(status, 403, code)
+    if (exit === 6) assert.is(status, 500, code)
+  }
+})
+
+test.run()

@@ -1,0 +1,187 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
+import { ajvOf } from '../../contract/schema-places.ts'
+import { entrySchema, lockContentionSchema, lockFileSchema, runLockSchema } from '../../src/contract.ts'
+import { contentionWithWaiters } from '../../src/core/lock/report.ts'
+import { LockstepError } from '../../src/errors.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { testClock, withLedger } from '../support/ledger.ts'
+
+const test = suite('what a ledger produces, under Contract v1')
+
+const zodSchemas = {
+  entry: entrySchema,
+  lock_contention: lockContentionSchema,
+  lock_file: lockFileSchema,
+  run_lock: runLockSchema,
+}
+const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
+const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
+
+const names = Object.keys(zodSchemas)
+const ajv = ajvOf(...names.map((name) => parse(readFileSync(`contract/v1/schemas/${name}.schema.yaml`, 'utf8'))))
+
+function conforms(name: keyof typeof zodSchemas, document: unknown): void {
+  const isValid = ajv.validate(`urn:lockstep:contract:v1:${name}`, document)
+  assert.ok(isValid, `${name}: ${ajv.errorsText()} in ${JSON.stringify(document, null, 2)}`)
+  assert.ok(zodSchemas[name].safeParse(document).success, `${name}: zod refuses ${JSON.stringify(document, null, 2)}`)
+}
+
+/** Every entry conforms; answers with the types there were. */
+async function entriesConform(ledger: Ledger): Promise<Set<string>> {
+  const types = new Set<string>()
+  for await (const entry of ledger.read()) {
+    conforms('entry', JSON.parse(JSON.stringify(entry)))
+    types.add(entry.type)
+  }
+  return types
+}
+
+/** The problem document that a call is refused with. */
+async function problemOf(call: Promise<unknown>, code: string): Promise<Record<string, unknown>> {
+  try {
+    await call
+  } catch (error) {
+    assert.instance(error, LockstepError)
+    const problem = JSON.parse(JSON.stringify(error))
+    assert.is(problem.code, code, problem.message)
+    if (code === 'LOCK_CONTENTION') conforms('lock_contention', problem)
+    return problem
+  }
+  throw new Error(`was not refused with ${code}`)
+}
+
+const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
+const typesOf = (...words: string[]) => new Set(['ledger.created', ...words])
+
+test('a resource: every event of its life, contention, audit events and their guard', async () => {
+  const clock = testClock()
+  await withLedger(
+    async (ledger) => {
+      const name = 'reports'
+      const { lock_id, token } = await ledger.locks.acquire({ name, holder: 'agent-1', lease_duration_s: 60 })
+      const report = await problemOf(ledger.locks.acquire({ name, holder: 'agent-2', actor: other }), 'LOCK_CONTENTION')
+      assert.is(report.lease_remaining_s, 60)
+      await problemOf(ledger.locks.acquire({ name, holder: 'agent-1', pids: [] }), 'LOCK_CONTENTION')
+      await ledger.locks.renew({ lock_id })
+      const hash = 'AB'.repeat(32)
+      const event = { action_type: 'system', outcome: 'success', request_hash_sha256: hash } as const
+      await ledger.audit.append([event, { ...event, target: { name: 'reports', target_type: 'artifact' } }], {
+        correlation_id: 'request-1',
+        guard: { name, token },
+        idempotency_key: 'key-1',
+      })
+      clock.advance(60_000)
+      await problemOf(ledger.audit.append(event, { guard: { name, token } }), 'LEASE_EXPIRED')
+      const next = await ledger.locks.acquire({ name, holder: 'agent-2', actor: other, pids: [] })
+      await problemOf(ledger.audit.append(event, { guard: { name, token } }), 'STALE_TOKEN')
+      await problemOf(ledger.locks.break({ name, reason: 'no' }), 'RELEASE_DENIED')
+      await ledger.locks.break({ name, reason: 'wrong\nfolder', actor: becca })
+      await problemOf(ledger.locks.release({ lock_id: next.lock_id, actor: other }), 'LOCK_NOT_HELD')
+      const last = await ledger.locks.acquire({ name, holder: 'agent-1' })
+      await ledger.locks.release({ lock_id: last.lock_id, outcome: 'failure' })
+      assert.equal(
+        await entriesConform(ledger),
+        typesOf(
+          'lock.acquired',
+          'lock.renewed',
+          'audit.recorded',
+          'lock.refused',
+          'lock.recovered',
+          'lock.broken',
+          'lock.released',
+        ),
+      )
+    },
+    { now: clock.now },
+  )
+})
+
+test('a resource that others wait for', () => {
+  const now = testClock().now()
+  const { code, details, message } = contentionWithWaiters('resource:reports', 2, now)
+  conforms('lock_contention', new LockstepError(code, message, { details }).toJSON())
+})
+
+test('a deliverable: its file, and what other tools do to it', async () => {
+  await withLedger(async (ledger, root) => {
+    const folder = join(root, 'pkg', 'DEL-08-05_Locks')
+    const file = join(folder, '.lock')
+    mkdirSync(folder, { recursive: true })
+    const contender = { folder, holder: 'TASK', actor: other }
+
+    const first = await ledger.locks.acquire({ folder, holder: 'TASK' })
+    conforms('lock_file', readJson(file))
+    rmSync(file)
+    const report = await problemOf(ledger.locks.acquire(contender), 'LOCK_CONTENTION')
+    assert.is(report.deliverable_id, 'DEL-08-05')
+    await ledger.locks.renew({ lock_id: first.lock_id })
+    conforms('lock_file', readJson(file))
+
+    const foreign = { deliverable_id: 'DEL-08-05', holder: 'SOMEONE', acquired: new Date().toISOString() }
+    writeFileSync(file, JSON.stringify({ ...foreign, lease_duration_s: 900, pid: process.pid }))
+    await problemOf(ledger.locks.renew({ lock_id: first.lock_id }), 'LEASE_LOST')
+    assert.is((await problemOf(ledger.locks.acquire(contender), 'LOCK_CONTENTION')).holder, 'SOMEONE')
+    writeFileSync(file, 'not JSON')
+    assert.is((await problemOf(ledger.locks.acquire(contender), 'LOCK_CONTENTION')).holder, 'unreadable')
+    await ledger.locks.recover({ name: 'deliverable:DEL-08-05', folder, reason: 'left by a crash' })
+
+    const last = await ledger.locks.acquire(contender)
+    await problemOf(ledger.locks.retire({ folder }), 'LOCK_IS_HELD')
+    await ledger.locks.release({ lock_id: last.lock_id, actor: other })
+    await ledger.locks.retire({ folder, reason: 'it moves' })
+    assert.equal(
+      await entriesConform(ledger),
+      typesOf(
+        'lock.acquired',
+        'lock.file_restored',
+        'lock.renewed',
+        'lock.lost',
+        'lock.recovered',
+        'lock.released',
+        'lock.retired',
+      ),
+    )
+  })
+})
+
+test('a project: RUN_LOCK.json while LOCKED and RELEASED, contention, and files the ledger does not know', async () => {
+  await withLedger(async (ledger, root) => {
+    const runId = (seq: number) => `run_TEST001_iambecca-test-run_2026-02-02_00${seq}`
+    const fileOf = (seq: number) => join(root, 'runtime/runs', runId(seq), 'RUN_LOCK.json')
+    const target_name = 'IAMBECCA | TEST001 | GOVERNANCE | iambecca-test-run | NEO'
+
+    await ledger.locks.acquire({ target_name, run_id: runId(1) })
+    await ledger.locks.release({ run_id: runId(1), final_status: 'COMPLETE', actor: becca })
+    const released = readJson(fileOf(1))
+    conforms('run_lock', released)
+    assert.is(released.status, 'RELEASED')
+
+    await ledger.locks.acquire({ target_name, run_id: runId(2) })
+    await problemOf(ledger.locks.acquire({ target_name, run_id: runId(3) }), 'LOCK_CONTENTION')
+    const override = { final_status: 'HALTED', override: true, reason: 'the host is gone', actor: becca } as const
+    await ledger.locks.release({ run_id: runId(2), ...override })
+    conforms('run_lock', readJson(fileOf(2)))
+
+    mkdirSync(dirname(fileOf(4)), { recursive: true })
+    const unknown = {
+      ...readJson('fixtures/contract/run_lock/good/locked.json'),
+      run_id: runId(4),
+      lock_owner: runId(4),
+    }
+    writeFileSync(fileOf(4), JSON.stringify(unknown))
+    const report = await problemOf(ledger.locks.acquire({ target_name, run_id: runId(5) }), 'LOCK_CONTENTION')
+    assert.is(report.retry_after_s, undefined)
+    await ledger.locks.importFile({ file: fileOf(4), set_aside: true, reason: 'of a run that never was', actor: becca })
+    await ledger.locks.acquire({ target_name, run_id: runId(5) })
+    await ledger.locks.importFile({ file: fileOf(5) })
+    conforms('run_lock', readJson(fileOf(5)))
+    assert.is(readJson(fileOf(5)).status, 'LOCKED')
+    assert.equal(await entriesConform(ledger), typesOf('lock.acquired', 'lock.released', 'lock.file_set_aside'))
+  })
+})
+
+test.run()

@@ -1,0 +1,115 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  fileOrphanReason,
+  type LockFileFacts,
+  lockFileName,
+  lockFileOfGrant,
+  lockFileText,
+  parseLockFile,
+} from '../../../src/core/lock/lock-file.ts'
+import { fixture } from '../../merkle/model.ts'
+import { acquireDeliverable, evidenceOf, renewDeliverable } from './steps.ts'
+import { World, worker } from './world.ts'
+
+type Files = {
+  read: { title: string; content: Record<string, unknown> }[]
+  unreadable: { title: string; content?: unknown; text?: string }[]
+  orphans: { title: string; age_ms: number; running: boolean; reason: string | null }[]
+}
+
+const test = suite('lock file')
+const files = fixture<Files>('lock/lock-files.json')
+const facts: LockFileFacts = {
+  acquired: '2026-02-02T12:00:00.000Z',
+  deliverable_id: 'DEL-08-05',
+  evidence: [evidenceOf(100)],
+  holder: 'TASK',
+  lease_duration_s: 1_800,
+  ledger: 'lockstep.local/testledger00',
+  lock_ref: '0123456789abcdef',
+}
+
+test('its name is .lock', () => assert.is(lockFileName, '.lock'))
+
+test('it says the six fields of REQ-LOCK-002 first, then what only we read', () => {
+  const text = lockFileText(facts)
+  assert.equal(Object.entries(JSON.parse(text)), [
+    ['schema_version', '1.0'],
+    ['deliverable_id', 'DEL-08-05'],
+    ['holder', 'TASK'],
+    ['acquired', '2026-02-02T12:00:00.000Z'],
+    ['lease_duration_s', 1_800],
+    ['pid', 100],
+    ['ledger', 'lockstep.local/testledger00'],
+    ['lock_ref', '0123456789abcdef'],
+    ['evidence', [evidenceOf(100)]],
+  ])
+  assert.equal(parseLockFile(text), JSON.parse(text))
+})
+
+test('it is pretty JSON, padded with spaces to 1,024 bytes and a line', () => {
+  const text = lockFileText(facts)
+  assert.is(Buffer.byteLength(text), 1_024)
+  assert.is(text, `${JSON.stringify(JSON.parse(text), null, 2).padEnd(1_023)}\n`)
+})
+
+test('a holder in many bytes counts in bytes', () => {
+  assert.is(Buffer.byteLength(lockFileText({ ...facts, holder: 'ü'.repeat(100) })), 1_024)
+})
+
+test('text that just fills 1,024 bytes is not padded by another 1,024', () => {
+  const spaces = lockFileText(facts).trimEnd().length
+  const filling = { ...facts, holder: 'h'.repeat(4 + 1_023 - spaces) }
+  assert.is(Buffer.byteLength(lockFileText(filling)), 1_024)
+  assert.is(Buffer.byteLength(lockFileText({ ...filling, holder: `${filling.holder}h` })), 2_048)
+})
+
+test('many processes take as many kilobytes as they need', () => {
+  const text = lockFileText({ ...facts, evidence: [1, 2, 3, 4].map(evidenceOf) })
+  assert.is(Buffer.byteLength(text) % 1_024, 0)
+  assert.equal(parseLockFile(text)?.evidence?.length, 4)
+  assert.is(parseLockFile(text)?.pid, 1)
+})
+
+test('a renewal rewrites it in equal length, with its new time', () => {
+  const world = new World()
+  const acquire = acquireDeliverable('DEL-08-05')
+  world.run(acquire.command(world), worker)
+  const textOfGrant = () => {
+    const grant = world.grantOf('deliverable:DEL-08-05')
+    if (grant === null) throw new Error('no grant')
+    return lockFileOfGrant(grant, facts.ledger)
+  }
+  const before = textOfGrant()
+  world.pass(1_234)
+  world.run(renewDeliverable('DEL-08-05').command(world), worker)
+  const after = textOfGrant()
+  assert.is(after.length, before.length)
+  assert.equal(parseLockFile(after), { ...parseLockFile(before), acquired: '2026-02-02T12:00:01.234Z' })
+})
+
+for (const { title, content } of files.read) {
+  test(`it is read: ${title}`, () => assert.equal(parseLockFile(JSON.stringify(content)), content))
+}
+
+test('white space around it and the order of its keys do not matter', () => {
+  const [row] = files.read
+  const content = Object.fromEntries(Object.entries(row?.content ?? {}).reverse())
+  assert.equal(parseLockFile(`\n ${JSON.stringify(content, null, 8)}   \n`), content)
+})
+
+for (const { title, content, text = JSON.stringify(content) } of files.unreadable) {
+  test(`it cannot be read: ${title}`, () => assert.is(parseLockFile(text), undefined))
+}
+
+for (const { title, age_ms, running, reason } of files.orphans) {
+  test(`a file of another tool ${title}: ${reason ?? 'held'}`, () => {
+    const file = parseLockFile(JSON.stringify(files.read[0]?.content))
+    if (file === undefined) throw new Error('unreadable')
+    const wallMillis = Date.parse(file.acquired) + age_ms
+    assert.is(fileOrphanReason(file, wallMillis, running), reason ?? undefined)
+  })
+}
+
+test.run()

@@ -1,0 +1,57 @@
+// limit: 120
+import { suite } from 'uvu'
+import { equal, ok } from 'uvu/assert'
+import { caller } from '../../fixtures/crash/asks.ts'
+import { below, oneOf, randomFrom } from '../../fixtures/crash/random.ts'
+import type { openLedger } from '../../src/open.ts'
+import { temporaryRoot } from '../support/ledger.ts'
+import { findingsAfterCrash } from './after-crash.ts'
+import { compiled, importCompiled } from './compiled.ts'
+import { type Asked, askedIn } from './lines.ts'
+import { makeDeliverables, runWriter } from './writers.ts'
+
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 8)
+const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+const roundsPerRoot = 8
+
+const kill = suite('a killed writer')
+
+kill('loses nothing it acknowledged, and leaves nothing half done', async () => {
+  console.log(`${rounds} rounds, LOCKSTEP_SEED=${seed}`)
+  const random = randomFrom(seed)
+  const module = await importCompiled<{ openLedger: typeof openLedger }>('src/index.ts')
+  const totals = { acknowledged: 0, unanswered: 0, bySelf: 0 }
+  let root = ''
+  let asked: Asked[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    if (round % roundsPerRoot === 0) {
+      asked = []
+      root = await newRoot(module.openLedger)
+    }
+    const atTime = random() < 0.5
+    const point = [String(1 + below(300, random)), oneOf(['before', 'during', 'after'], random)]
+    const words = [root, String(seed + round), ...(atTime ? [] : point)]
+    const ended = await runWriter(compiled('fixtures/crash/writer.ts'), words, {
+      ...(atTime ? { afterMillis: below(400, random) } : {}),
+    })
+    const where = `round ${round} of LOCKSTEP_SEED=${seed}, ${atTime ? 'at a time' : `at step ${point.join(' ')}`}`
+    equal(ended.signal, 'SIGKILL', `${where}: it ended with ${ended.code}: ${ended.stderr}`)
+    const put = askedIn(ended.lines)
+    asked = [...asked, ...put]
+    equal(await findingsAfterCrash({ root, asked, openLedger: module.openLedger }), [], where)
+    totals.acknowledged += put.filter(({ answer }) => answer !== undefined).length
+    totals.unanswered += put.filter(({ answer, refused }) => answer === undefined && refused === undefined).length
+    totals.bySelf += atTime ? 0 : 1
+  }
+  console.log(JSON.stringify(totals))
+  ok(totals.acknowledged > 0 && totals.unanswered > 0, JSON.stringify(totals))
+})
+
+async function newRoot(open: typeof openLedger): Promise<string> {
+  const root = temporaryRoot()
+  makeDeliverables(root, ['DEL-01-01_One', 'DEL-01-02_Two', 'KTY-A1-B2_Three'])
+  await (await open({ dir: root, create: true, actor: caller })).close()
+  return root
+}
+
+kill.run()

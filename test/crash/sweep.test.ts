@@ -1,0 +1,97 @@
+// limit: 120
+import { cpSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { caller } from '../../fixtures/crash/asks.ts'
+import { folderNameOf, places } from '../../fixtures/crash/places.ts'
+import { below, randomFrom } from '../../fixtures/crash/random.ts'
+import type { openLedger } from '../../src/open.ts'
+import { temporaryRoot } from '../support/ledger.ts'
+import { findingsAfterCrash } from './after-crash.ts'
+import { compiled, importCompiled } from './compiled.ts'
+import { askedIn } from './lines.ts'
+import { makeDeliverables, runWriter } from './writers.ts'
+
+/** All points are tried in the long run; by default as many as fit, spread over the script by a seed. */
+const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 8)
+const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+
+interface Point {
+  step: number
+  phase: 'before' | 'during' | 'after'
+  text: string
+}
+
+const sweep = suite('a crash at a step of the script')
+
+sweep('leaves what the next open finishes, wherever it comes', async () => {
+  const { openLedger } = await importCompiled<{ openLedger: typeof import('../../src/open.ts').openLedger }>(
+    'src/index.ts',
+  )
+  const prepared = await preparedRoot(openLedger)
+  const points = chosen(await pointsOf(prepared))
+  console.log(`${points.length} points, LOCKSTEP_SEED=${seed}`)
+  const findings: string[] = []
+  for (const { phase, step, text } of points) {
+    const root = copyOf(prepared)
+    const ended = await run(root, [String(step), phase])
+    is(ended.signal, 'SIGKILL', `${phase} step ${step} (${text}): it ended with ${ended.code}: ${ended.stderr}`)
+    const found = await findingsAfterCrash({ root, asked: askedIn(ended.lines), openLedger }).catch(
+      (error: unknown) => [String(error)],
+    )
+    findings.push(...found.map((finding) => `${phase} step ${step} (${text}): ${finding}`))
+  }
+  equal(findings, [])
+})
+
+/** Before the first step, after each, and in the middle of those that write. */
+async function pointsOf(prepared: string): Promise<Point[]> {
+  const { code, lines, stderr } = await run(copyOf(prepared), [])
+  is(code, 0, stderr)
+  const steps = lines.flatMap((line) => ('step' in line ? [line.step] : []))
+  ok(steps.length > 60, `the script has ${steps.length} steps`)
+  return steps.flatMap((text, index) => {
+    const point = { step: index + 1, text }
+    const isWrite = /^(?:batch|writeFile|handle\.writeFile)/.test(text)
+    return [
+      { ...point, phase: 'before' as const },
+      ...(isWrite ? [{ ...point, phase: 'during' as const }] : []),
+      { ...point, phase: 'after' as const },
+    ]
+  })
+}
+
+function chosen(points: Point[]): Point[] {
+  const random = randomFrom(seed)
+  const left = [...points]
+  const some = Array.from({ length: Math.min(pointsMax, points.length) }, () =>
+    left.splice(below(left.length, random), 1),
+  )
+  return some.flat().sort((one, other) => one.step - other.step)
+}
+
+async function preparedRoot(open: typeof openLedger): Promise<string> {
+  const root = temporaryRoot()
+  makeDeliverables(root, places.map(folderNameOf))
+  await (await open({ dir: root, create: true, actor: caller })).close()
+  const acquired = new Date().toISOString()
+  const orphan = { deliverable_id: 'DEL-02-03', holder: 'another tool', acquired, lease_duration_s: 600, pid: 2 ** 30 }
+  writeFileSync(join(root, folderNameOf('foreign'), '.lock'), JSON.stringify(orphan))
+  writeFileSync(join(root, folderNameOf('unreadable'), '.lock'), 'no JSON')
+  const { code, stderr } = await runWriter(compiled('fixtures/crash/script.ts'), [root, 'prepare'], {})
+  is(code, 0, stderr)
+  return root
+}
+
+function copyOf(prepared: string): string {
+  const root = temporaryRoot()
+  cpSync(prepared, root, { recursive: true, preserveTimestamps: true })
+  return root
+}
+
+function run(root: string, point: string[]) {
+  return runWriter(compiled('fixtures/crash/script.ts'), [root, 'run', ...point], {})
+}
+
+sweep.run()

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const documents = suite('the documents')
+const project = resolve(import.meta.dirname, '../..')
+const pages = ['README.md', 'CHANGELOG.md', ...markdownIn('docs'), ...markdownIn('docs/adr')]
+
+function markdownIn(folder: string): string[] {
+  const names = readdirSync(join(project, folder))
+  return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name))
+}
+
+documents("the README's library example runs as it stands there", () => {
+  const readme = readFileSync(join(project, 'README.md'), 'utf8')
+  const [, example = ''] = /<!-- run by test\/docs\/documents\.test\.ts -->\n```ts\n([\s\S]*?)```/.exec(readme) ?? []
+  assert.match(example, /openLedger/)
+  const dir = mkdtempSync(join(tmpdir(), 'lockstep readme '))
+  const file = join(dir, 'example.mts')
+  const index = JSON.stringify(join(project, 'src/index.ts'))
+  writeFileSync(
+    file,
+    example.replace("'lockstep'", index).replace('const ledger', `const dir = ${JSON.stringify(dir)}\nconst ledger`),
+  )
+  const tsx = join(project, 'node_modules/tsx/dist/loader.mjs')
+  const run = spawnSync(process.execPath, ['--import', tsx, file], { encoding: 'utf8' })
+  rmSync(dir, { recursive: true })
+  assert.is(run.stderr, '')
+  const types = run.stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ')[1])
+  assert.equal(types, ['ledger.created', 'lock.acquired', 'audit.recorded', 'lock.released'])
+})
+
+documents('link only to files that are there', () => {
+  const broken = pages.flatMap((page) => {
+    const text = readFileSync(join(project, page), 'utf8')
+    const targets = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
+    return targets
+      .filter((target) => target !== '' && !existsSync(join(project, dirname(page), target)))
+      .map((target) => `${page}: ${target}`)
+  })
+  assert.equal(broken, [])
+})
+
+documents('every decision is numbered, one page, and says context, decision and consequences', () => {
+  const decisions = markdownIn('docs/adr').sort()
+  assert.ok(decisions.length > 0)
+  for (const [index, page] of decisions.entries()) {
+    const text = readFileSync(join(project, page), 'utf8')
+    assert.is(page.slice('docs/adr/'.length, 'docs/adr/'.length + 4), String(index + 1).padStart(4, '0'))
+    assert.ok(text.split('\n').length <= 60, `${page} is one page`)
+    for (const part of ['**Context.**', '**Decision.**', '**Consequences.**'])
+      assert.ok(text.includes(part), `${page} has ${part}`)
+  }
+})
+
+documents.run()
