@@ -1,7 +1,8 @@
+import { z } from 'zod'
 import { type Path, type Place, SchemaPlaces } from './schema-places.ts'
 import type { JsonSchema } from './schemas.ts'
 
-/** The keyword that the end of a bad fixture's name speaks of. More may follow it: `malformed-local-time`. */
+/** The keywords that a bad fixture's fault speaks of. More may follow it: `malformed-local-time`. */
 export const keywordsByFault: Readonly<Record<string, readonly string[]>> = {
   missing: ['required'],
   unknown: ['additionalProperties'],
@@ -30,22 +31,30 @@ const silent = [
   'format',
 ]
 
+/** No member that the contract names has a slash or a tilde, so nothing here escapes them. */
+const pointerSchema = z.string().regex(/^(?:\/[^/~]+)*$/)
+const rowShape = { of: z.string(), fault: z.string() }
+
+/** A bad fixture: the good one that it is made of, the fault it has then, and the single change. */
+export const badRowSchema = z.union([
+  z.strictObject({ ...rowShape, remove: pointerSchema }),
+  z.strictObject({ ...rowShape, set: pointerSchema, value: z.unknown().refine((value) => value !== undefined) }),
+])
+export type BadRow = z.infer<typeof badRowSchema>
+
 export interface Counterexamples {
-  /** Documents that break one rule each, by name: `<good document>--<member>--<fault>`. */
-  documents: Map<string, unknown>
+  /** One for each rule, that breaks it and no other. */
+  rows: BadRow[]
   /** Places of the schema that no good document reaches, so that nothing shows what they demand. */
   unreached: string[]
 }
 
-/** One way to break a rule: what stands at a member instead of what should; `absent` for nothing. */
+/** One way to break a rule: what stands at a member instead of what should. */
 interface Break {
   rule: string
   fault: string
-  member: Path
-  value: unknown
+  change: { remove: string } | { set: string; value: unknown }
 }
-
-const absent = Symbol('absent')
 
 /**
  * Breaks each rule of a schema once, in the first good document that it applies to. The wrong type is tried at
@@ -55,20 +64,20 @@ export function counterexamplesOf(schema: JsonSchema, goods: ReadonlyMap<string,
   const places = new SchemaPlaces(schema)
   const broken = new Set<string>()
   const reached = new Set<string>()
-  const documents = new Map<string, unknown>()
-  for (const [base, good] of goods) {
+  const rows: BadRow[] = []
+  for (const [of, good] of goods) {
     for (const place of places.of(good)) {
       reached.add(place.pointer)
-      for (const { fault, member, rule, value } of breaksOf(place, places)) {
+      for (const { change, fault, rule } of breaksOf(place, places)) {
         const isNew = !broken.has(`${place.pointer}/${rule}`)
         broken.add(`${place.pointer}/${rule}`)
-        if (isNew) documents.set(`${base}--${member.join('.') || 'document'}--${fault}`, changed(good, member, value))
+        if (isNew) rows.push({ of, fault, ...change })
       }
       // The wrong type was tried here already, for all alternatives and for the shape that is named.
       for (const pointer of sameValueBelow(place)) broken.add(`${pointer}/type`)
     }
   }
-  return { documents, unreached: places.pointers.filter((pointer) => !reached.has(pointer)) }
+  return { rows, unreached: places.pointers.filter((pointer) => !reached.has(pointer)) }
 }
 
 /** All ways to break the rules that stand at one place. */
@@ -77,16 +86,21 @@ function* breaksOf({ node, path, value }: Place, places: SchemaPlaces): Generato
     if (silent.includes(keyword) || isSaidElsewhere(keyword, node)) continue
     if (keyword === 'required') {
       for (const name of rule as string[])
-        yield { rule: `required/${name}`, fault: 'missing', member: [...path, name], value: absent }
+        yield { rule: `required/${name}`, fault: 'missing', change: { remove: pointerTo(...path, name) } }
     } else if (keyword === 'additionalProperties') {
-      if (rule === false) yield { rule: keyword, fault: 'unknown', member: [...path, 'unexpected'], value: 'unknown' }
-    } else if (['$ref', 'anyOf', 'oneOf'].includes(keyword)) {
-      const wrong = breaking('type', places.typesOf(node), value)
-      yield { rule: keyword, fault: 'wrong-type', member: path, value: wrong }
+      const change = { set: pointerTo(...path, 'unexpected'), value: 'unknown' }
+      if (rule === false) yield { rule: keyword, fault: 'unknown', change }
     } else {
-      yield { rule: keyword, fault: faultOf(keyword), member: path, value: breaking(keyword, rule, value) }
+      const isTyped = ['$ref', 'anyOf', 'oneOf'].includes(keyword)
+      const wrong = isTyped ? breaking('type', places.typesOf(node), value) : breaking(keyword, rule, value)
+      const fault = faultOf(isTyped ? 'type' : keyword)
+      yield { rule: keyword, fault, change: { set: pointerTo(...path), value: wrong } }
     }
   }
+}
+
+function pointerTo(...path: Path): string {
+  return path.map((step) => `/${step}`).join('')
 }
 
 /** The values of an enumeration have its type; integers past 2^53 - 1 are none that JSON could hold exactly. */
@@ -133,15 +147,4 @@ function breaking(keyword: string, rule: unknown, value: unknown): unknown {
     default:
       return Array.from({ length: Number(rule) + 1 }, () => (value as unknown[])[0])
   }
-}
-
-/** A copy of the document with another value at one member. */
-function changed(document: unknown, path: Path, value: unknown): unknown {
-  const [key, ...rest] = path
-  if (key === undefined) return value
-  const copy = structuredClone(document) as Record<string | number, unknown>
-  if (rest.length > 0) copy[key] = changed(copy[key], rest, value)
-  else if (value === absent) delete copy[key]
-  else copy[key] = value
-  return copy
 }

@@ -1,35 +1,63 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { counterexamplesOf } from './counterexamples.ts'
+import { z } from 'zod'
+import { type BadRow, badRowSchema, counterexamplesOf } from './counterexamples.ts'
 import { schemas } from './schemas.ts'
 
 const folder = 'fixtures/contract'
+const tablePath = (schema: string) => join(folder, `${schema}.bad.json`)
 
-/** The fixtures of a schema by name, from below the working directory; none where the folder is missing. */
-export function fixturesOf(schema: string, kind: 'bad' | 'good'): Map<string, unknown> {
-  const dir = join(folder, schema, kind)
-  const stems = readNames(dir)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => basename(name, '.json'))
-  return new Map(stems.sort().map((stem) => [stem, JSON.parse(readFileSync(join(dir, `${stem}.json`), 'utf8'))]))
+/** The good fixtures of a schema by name, from below the working directory. */
+export function goodFixturesOf(schema: string): Map<string, unknown> {
+  const stems = readdirSync(join(folder, schema)).map((name) => basename(name, '.json'))
+  return new Map(stems.sort().map((stem) => [stem, readJson(join(folder, schema, `${stem}.json`))]))
 }
 
-/** For every rule of the schemas that no bad fixture breaks, a document that breaks it, by path. */
-export function missingFixtures(): Map<string, unknown> {
-  const missing = new Map<string, unknown>()
-  for (const [name, schema] of Object.entries(schemas())) {
-    const bad = fixturesOf(name, 'bad')
-    for (const [stem, document] of counterexamplesOf(schema, fixturesOf(name, 'good')).documents) {
-      if (!bad.has(stem)) missing.set(`${folder}/${name}/bad/${stem}.json`, document)
-    }
-  }
-  return missing
+/** The bad fixtures of a schema; none where there is no table yet. */
+export function badRowsOf(schema: string): BadRow[] {
+  return existsSync(tablePath(schema)) ? z.array(badRowSchema).parse(readJson(tablePath(schema))) : []
 }
 
-function readNames(dir: string): string[] {
-  try {
-    return readdirSync(dir)
-  } catch {
-    return []
-  }
+/** What a bad fixture is called: `<good fixture>--<pointer>--<fault>`. */
+export function nameOf(row: BadRow): string {
+  return `${row.of}--${pointerOf(row)}--${row.fault}`
+}
+
+/** Where a bad fixture differs from its good one. */
+export function pointerOf(row: BadRow): string {
+  return 'remove' in row ? row.remove : row.set
+}
+
+/** The document that a row stands for: a copy of its good fixture with the one change made. */
+export function documentOf(row: BadRow, goods: ReadonlyMap<string, unknown>): unknown {
+  if (!goods.has(row.of)) throw new Error(`${nameOf(row)} is of no good fixture`)
+  // The pointer's first step, the empty one before its first slash, leads from here to the document.
+  const start: Record<string, unknown> = { '': structuredClone(goods.get(row.of)) }
+  const steps = pointerOf(row).split('/')
+  const last = steps.pop() ?? ''
+  const parent = steps.reduce((at, step) => at[step] as Record<string, unknown>, start)
+  if ('remove' in row) delete parent[last]
+  else parent[last] = row.value
+  return start['']
+}
+
+/** The tables of bad fixtures by path: the rows that are there and, for every rule, one that breaks it. */
+export function badTables(): Map<string, string> {
+  return new Map(
+    Object.entries(schemas()).map(([name, schema]) => {
+      const { rows } = counterexamplesOf(schema, goodFixturesOf(name))
+      return [tablePath(name), tableOf([...badRowsOf(name), ...rows])]
+    }),
+  )
+}
+
+/** A row a line, sorted by name; of two rows of one name the later. */
+function tableOf(rows: BadRow[]): string {
+  const byName = new Map(rows.map((row) => [nameOf(row), JSON.stringify(row)]))
+  const lines = [...byName.keys()].sort().map((name) => byName.get(name))
+  return `[\n${lines.join(',\n')}\n]\n`
+}
+
+function readJson(path: string): unknown {
+  return JSON.parse(readFileSync(path, 'utf8'))
 }

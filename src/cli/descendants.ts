@@ -45,9 +45,10 @@ export class Descendants {
 
   /** TERM to all, KILL to those that are left after the grace. Resolves with the pids that no signal could end. */
   async end(graceMillis: number): Promise<number[]> {
-    // Parents first: a shell that sees its command end goes on to the next one.
+    // Looked for while all still have their parents; then parents first, for a shell whose command ends goes on.
+    const pids = await this.look()
     this.#signalChild('SIGTERM')
-    for (const pid of await this.look()) {
+    for (const pid of pids) {
       signal(pid, 'SIGTERM')
       signal(pid, 'SIGCONT')
     }

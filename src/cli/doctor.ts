@@ -33,8 +33,12 @@ export function doctorCommand(): Command {
       const globals = globalsOf(self)
       const findings = await examine(globals)
       const failed = findings.filter(({ outcome }) => outcome === 'fail')
-      print(globals, { ok: failed.length === 0, findings }, () => findings.map(findingLine))
-      if (failed.length > 0) process.exitCode = 7
+      if (failed.length === 0 || !globals.json) print(globals, { ok: true, findings }, () => findings.map(findingLine))
+      if (failed.length === 0) return
+      const names = failed.map((one) => one.check).join(', ')
+      throw new LockstepError('DOCTOR_FAILED', `${failed.length} of ${findings.length} checks failed: ${names}`, {
+        details: { findings },
+      })
     })
   return examples(command, 'lockstep doctor', 'lockstep doctor --json --dir ~/work/fleet')
 }

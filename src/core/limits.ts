@@ -34,7 +34,7 @@ export const limits = {
   rowCacheMax: 65_536,
   /** Rows in memory while views are rebuilt (the others wait in the store), or compared (in further passes). */
   rebuildRowsMax: 131_072,
-  verifyRowsMax: 262_144,
+  verifyRowsMax: 524_288,
 
   /** Receipts of requests older than this many entries are dropped, a whole block of 256 at a time. */
   receiptEntries: 2 ** 20,

@@ -10,6 +10,7 @@ import {
   statSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Config } from '../core/config.ts'
 import { limits } from '../core/limits.ts'
 import { type RunLock, runLockFileName, runLockSchema, runLockText } from '../core/lock/run-lock-file.ts'
@@ -56,6 +57,11 @@ export function runLockPath(root: string, config: Config, runId: string): string
 /** Whether a path is where a run's file belongs: directly in a run's folder of one of the runs directories. */
 export function isRunLockPath(path: string, root: string, config: Config): boolean {
   return basename(path) === runLockFileName && runsDirectories(root, config).includes(dirname(dirname(path)))
+}
+
+/** Whether two say the same, whatever the order of their members. */
+export function isSameRunLock(left: RunLock, right: RunLock): boolean {
+  return canonicalText(left as Json) === canonicalText(right as Json)
 }
 
 /** Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. */

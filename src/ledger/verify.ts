@@ -4,6 +4,7 @@ import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { entriesOf } from '../log/entries.ts'
 import { readHead } from '../log/head-row.ts'
+import { ranges } from '../log/keys.ts'
 import type { Log } from '../log/log.ts'
 import { readMeta } from '../log/meta-row.ts'
 import { verifyStored } from '../log/verify.ts'
@@ -63,6 +64,7 @@ export async function verifyLog(
         receipts.next(entry)
         runLocks.next(entry)
       },
+      row: (key, value) => rows.row(key, value),
     })
     entries.end(head.size)
     receipts.end(stored.receipts)
@@ -70,6 +72,9 @@ export async function verifyLog(
       for await (const page of entriesOf(snapshot, 0, head.size)) {
         for (const entry of page) rows.next(entry)
         progress(page.at(-1)?.seq ?? 0, passes)
+      }
+      for await (const page of snapshot.scan(ranges.rows(head.generation, ''))) {
+        for (const [key, value] of page) rows.row(key, value)
       }
     }
     const warnings = runLocks.warnings((stream) => log.row(stream)?.last_seq)

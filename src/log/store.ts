@@ -99,14 +99,22 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
     scan: async function* (range) {
       const limit = range.limit ?? -1
       const iterator = level.iterator({ ...range, ...at, limit, highWaterMarkBytes: 1024 * 1024 })
+      const nextPage = () => {
+        const page = iterator.nextv(scanPage)
+        // Whoever stops reading never asks for it, and nobody may be left with its rejection.
+        page.catch(() => {})
+        return page
+      }
       try {
-        for (;;) {
-          const page = await iterator.nextv(scanPage).catch((error: unknown) => {
-            throw readError(level.location, error)
-          })
+        for (let coming = nextPage(); ; ) {
+          const page = await coming
           if (page.length === 0) return
+          // LevelDB reads on while this page is worked on.
+          coming = nextPage()
           yield page
         }
+      } catch (error) {
+        throw error instanceof LockstepError ? error : readError(level.location, error)
       } finally {
         await iterator.close()
       }

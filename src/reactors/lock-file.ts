@@ -12,6 +12,9 @@ export function lockFileReactor(locks: Pick<Locks, 'removeEndedFile'>): Reactor 
   return {
     name: 'lock_file',
     concerns: (entry: Entry) => ends.has(entry.type) && entry.stream.startsWith('lock/deliverable:'),
-    handle: (entry) => locks.removeEndedFile(entry),
+    handle: async (entry) => {
+      await locks.removeEndedFile(entry)
+      return 'done'
+    },
   }
 }

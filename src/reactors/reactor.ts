@@ -9,6 +9,9 @@ export interface Reactor {
   name: string
   /** Whether an entry means anything to it; asked for every entry, so it is cheap. */
   concerns(entry: Entry): boolean
-  /** Rejects where it cannot be done now; it is asked again, and nothing after it is handled before. */
-  handle(entry: Entry): Promise<void>
+  /**
+   * Rejects where it cannot be done now: it is tried again, and no later entry of that stream is handled before.
+   * `left` where a person's hand is in the way, which is said once and not tried again.
+   */
+  handle(entry: Entry): Promise<'done' | 'left'>
 }

@@ -1,12 +1,12 @@
-import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { endedFile, lockedFile, type RunLock } from '../core/lock/run-lock-file.ts'
-import { LockstepError } from '../errors.ts'
-import { readRunLock, runLockPath, writeRunLock } from '../fs/run-lock-files.ts'
+import { isSameRunLock, readRunLock, runLockPath, writeRunLock } from '../fs/run-lock-files.ts'
 import type { Log } from '../log/log.ts'
 import type { Reactor } from './reactor.ts'
+
+type GrantData = LockEventData<'lock.acquired'>
 
 /** Keeps RUN_LOCK.json (seed 1) in step with the ledger. A file edited by hand is never overwritten. */
 export function runLockReactor(log: Log, root: string, config: Config): Reactor {
@@ -16,40 +16,54 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
     concerns: (entry) =>
       entry.stream.startsWith('lock/project:') && (entry.type === 'lock.acquired' || ends.has(entry.type)),
     handle: async (entry) => {
-      if (entry.type === 'lock.acquired') return writeLocked(entry, root, config)
-      const token = Number(entry.data.token ?? entry.data.previous_token)
-      const grant = log.entry(token)
-      if (grant !== undefined) await writeReleased(grant, entry, root, config)
+      const token = entry.type === 'lock.acquired' ? entry.seq : Number(entry.data.token ?? entry.data.previous_token)
+      const grant = log.entry(token)?.data as GrantData | undefined
+      if (grant?.run_id === undefined) return 'done'
+      const path = runLockPath(root, config, grant.run_id)
+      return entry.type === 'lock.acquired'
+        ? writeLocked(path, grant)
+        : writeReleased(path, grant, { end: entry, authority: config.release_authority })
     },
   }
 }
 
-async function writeLocked(entry: Entry, root: string, config: Config): Promise<void> {
-  const grant = entry.data as LockEventData<'lock.acquired'>
-  // An imported lock has its file already; that file led to the grant.
-  if (grant.source === 'import') return
-  const path = runLockPath(root, config, grant.run_id ?? '')
+/** An imported lock has its file already; that file led to the grant. */
+async function writeLocked(path: string, grant: GrantData): Promise<'done' | 'left'> {
+  if (grant.source === 'import') return 'done'
   const found = readRunLock(path)
-  if (found === undefined) await writeRunLock(path, lockedFile(grant))
-  else if (found.content?.run_id !== grant.run_id) throw edited(path)
+  if (found !== undefined) {
+    // Handled before, and maybe released since.
+    return found.content !== undefined && isOf(found.content, grant) ? 'done' : 'left'
+  }
+  await writeRunLock(path, lockedFile(grant))
+  return 'done'
 }
 
-async function writeReleased(grantEntry: Entry, end: Entry, root: string, config: Config): Promise<void> {
-  const grant = grantEntry.data as LockEventData<'lock.acquired'>
-  const path = runLockPath(root, config, grant.run_id ?? '')
-  const released = endedFile(grant, end, config.release_authority)
+/** A file that somebody set to RELEASED led to this end, or waits for the authority; it is not ours to write. */
+async function writeReleased(
+  path: string,
+  grant: GrantData,
+  { end, authority }: { end: Entry; authority: string },
+): Promise<'done' | 'left'> {
+  const released = endedFile(grant, end, authority)
   const found = readRunLock(path)
-  const isAsLeft = found === undefined || isSame(found.content, lockedFile(grant)) || grant.source === 'import'
-  if (isAsLeft && found?.content?.status !== 'RELEASED') await writeRunLock(path, released)
-  else if (found?.content?.status !== 'RELEASED') throw edited(path)
+  if (found?.content?.status === 'RELEASED') {
+    return end.data.evidence === 'run_file' || isSameRunLock(found.content, released) ? 'done' : 'left'
+  }
+  const isAsLeft =
+    found === undefined ||
+    (found.content !== undefined &&
+      (grant.source === 'import'
+        ? found.content.run_id === grant.run_id
+        : isSameRunLock(found.content, lockedFile(grant))))
+  if (!isAsLeft) return 'left'
+  await writeRunLock(path, released)
+  return 'done'
 }
 
-function isSame(content: RunLock | undefined, expected: RunLock): boolean {
-  return content !== undefined && canonicalText(content as Json) === canonicalText(expected as Json)
-}
-
-function edited(path: string): LockstepError {
-  return new LockstepError('FILE_FAILED', `${path} was edited by hand and is left as it is`, {
-    hint: 'Put back what the ledger says, or let the release authority import it: "lockstep lock import FILE".',
-  })
+/** Whether a file is the grant's own, LOCKED or RELEASED: its members besides the status are the grant's. */
+function isOf(content: RunLock, grant: GrantData): boolean {
+  const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
+  const members = { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name }
+  return isSameRunLock({ status: 'LOCKED', ...members }, lockedFile(grant))
 }

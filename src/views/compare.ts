@@ -11,30 +11,32 @@ import * as keys from '../log/keys.ts'
 import type { StoreReader } from '../log/store.ts'
 import { horizon, ReceiptBlocks } from './receipts.ts'
 
-/** A stream between its first and its last entry: its row so far, and the seq at which the stored row is due. */
-interface Open {
-  row: Row
-  last: number
-}
-
 /** The streams whose hash, under the mask, has this value. */
 interface Share {
   mask: number
   value: number
 }
 
+/** Rows still unpacked: what goes on soon is not packed in between. */
+const youngMax = 16_384
+
 /**
- * Derives every row anew and compares it with the stored one at the entry that the stored one calls its stream's
- * last; so only streams under way are in memory. Where those are too many, half of them are put off to another pass
- * over the entries, as often as it takes. Errors: VERIFY_FAILED (`chain`, `rows`).
+ * Derives every row anew from the entries and holds the stored ones to it. A row not used lately is kept packed, up to
+ * `rowsMax` of them; past that only those are kept that the store does not already agree with, and where even these
+ * are too many, half of the streams are put off to another pass over the entries, as often as it takes.
+ * Errors: VERIFY_FAILED (`chain`, `rows`).
  */
 export class RowComparison {
   readonly #reader: StoreReader
   readonly #generation: number
   readonly #rowsMax: number
   readonly #putOff: Share[] = []
-  readonly #open = new Map<string, Open>()
+  /** Used last stands last. */
+  readonly #young = new Map<string, Row>()
+  readonly #packed = new Map<string, Uint8Array>()
   #share: Share = { mask: 0, value: 0 }
+  #first: { seq: number; stream: string } | undefined
+  #differing = 0
 
   constructor(reader: StoreReader, { generation }: Head, rowsMax: number = limits.verifyRowsMax) {
     this.#reader = reader
@@ -42,72 +44,99 @@ export class RowComparison {
     this.#rowsMax = rowsMax
   }
 
-  /** Takes the next entry of a pass. Cost: a read at the first and at the last entry of a stream. */
+  /** Takes the next entry of a pass. */
   next(entry: Entry): void {
-    const { seq, stream } = entry
+    const { prev, seq, stream } = entry
     if (!this.#isMine(stream)) return
-    const open = this.#open.get(stream)
-    const last = open?.last ?? this.#lastOf(entry)
-    const before = open?.row.last_seq ?? null
-    if (entry.prev.stream !== before) {
-      const what = `entry ${seq} names ${entry.prev.stream} as the one before it in ${stream}, which is ${before}`
+    const row = this.#take(stream)
+    if (prev.stream !== (row?.last_seq ?? null)) {
+      const what = `entry ${seq} names ${prev.stream} as the one before it in ${stream}, not ${row?.last_seq ?? null}`
       throw differs('chain', what, { seq, stream })
     }
-    const row = evolveRow(open?.row, entry)
-    if (seq < last) {
-      if (open === undefined) this.#open.set(stream, { row, last })
-      else open.row = row
-      if (this.#open.size > this.#rowsMax) this.#putHalfOff()
-    } else {
-      this.#compare(stream, row)
-      this.#open.delete(stream)
-    }
+    this.#young.set(stream, evolveRow(row, entry))
+    if (this.#young.size > youngMax) this.#packOldest()
+  }
+
+  /** Takes a stored row, after the last entry of a pass. */
+  row(key: Uint8Array, stored: Uint8Array): void {
+    const stream = keys.streamOfRowKey(key)
+    const young = this.#young.get(stream)
+    const derived = young === undefined ? this.#packed.get(stream) : encode(key, young)
+    // Of another pass, or agreed with before; that there is no row too many, their number shows.
+    if (derived === undefined) return
+    this.#young.delete(stream)
+    this.#packed.delete(stream)
+    if (!isSameRow(key, stored, derived)) this.#note(stream, decode<Row>(key, derived).last_seq)
   }
 
   /** Ends a pass; true where another one has to follow. */
   endPass(): boolean {
-    for (const [stream, { row, last }] of this.#open) {
-      const seq = row.last_seq
-      throw differs('rows', `the row of ${stream} knows an entry ${last}, the last of it is ${seq}`, { seq, stream })
+    for (const [stream, row] of this.#young) this.#note(stream, row.last_seq)
+    for (const [stream, bytes] of this.#packed) {
+      this.#note(stream, decode<Row>(keys.rowKey(this.#generation, stream), bytes).last_seq)
+    }
+    if (this.#first !== undefined) {
+      const what = `the row of ${this.#first.stream} is missing or not what its entries give`
+      throw differs('rows', what, { ...this.#first, rows_differing: this.#differing })
     }
     const next = this.#putOff.pop()
     if (next !== undefined) this.#share = next
     return next !== undefined
   }
 
-  /** What the stored row calls its stream's last entry. */
-  #lastOf({ seq, stream }: Entry): number {
-    const key = keys.rowKey(this.#generation, stream)
-    const stored = this.#reader.get(key)
-    if (stored === undefined) throw differs('rows', `the row of ${stream} is missing`, { seq, stream })
-    const { last_seq } = decode<Row>(key, stored)
-    if (last_seq >= seq) return last_seq
-    const what = `the row of ${stream} calls entry ${last_seq} the last of it, but entry ${seq} is of it too`
-    throw differs('rows', what, { seq, stream })
+  /** Rows are met in the order of their keys; the one that went wrong first is named. */
+  #note(stream: string, seq: number): void {
+    this.#differing += 1
+    if (this.#first === undefined || seq < this.#first.seq) this.#first = { seq, stream }
   }
 
-  #compare(stream: string, row: Row): void {
-    const key = keys.rowKey(this.#generation, stream)
-    const stored = this.#reader.get(key) ?? new Uint8Array(0)
-    if (Buffer.compare(encode(key, row), stored) === 0) return
-    // The same members in another order are the same row.
-    if (canonicalText(decode<Row>(key, stored) as unknown as Json) === canonicalText(row as unknown as Json)) return
-    const seq = row.last_seq
-    throw differs('rows', `the row of ${stream} is not what its entries give`, { seq, stream })
+  #take(stream: string): Row | undefined {
+    const young = this.#young.get(stream)
+    if (young !== undefined) {
+      this.#young.delete(stream)
+      return young
+    }
+    const packed = this.#packed.get(stream)
+    if (packed === undefined) return undefined
+    this.#packed.delete(stream)
+    return decode<Row>(keys.rowKey(this.#generation, stream), packed)
+  }
+
+  #packOldest(): void {
+    for (const [stream, row] of this.#young) {
+      this.#young.delete(stream)
+      const key = keys.rowKey(this.#generation, stream)
+      const bytes = encode(key, row)
+      const isKept = this.#packed.size < this.#rowsMax || !isSameRow(key, this.#reader.get(key), bytes)
+      if (isKept) this.#packed.set(stream, bytes)
+      break
+    }
+    if (this.#packed.size > this.#rowsMax) this.#putHalfOff()
   }
 
   #putHalfOff(): void {
     const { mask, value } = this.#share
-    const half = { mask: mask * 2 + 1, value }
-    this.#putOff.push({ ...half, value: value + mask + 1 })
-    this.#share = half
-    for (const stream of this.#open.keys()) if (!this.#isMine(stream)) this.#open.delete(stream)
+    this.#share = { mask: mask * 2 + 1, value }
+    this.#putOff.push({ mask: mask * 2 + 1, value: value + mask + 1 })
+    for (const rows of [this.#young, this.#packed]) {
+      for (const stream of rows.keys()) if (!this.#isMine(stream)) rows.delete(stream)
+    }
   }
 
   #isMine(stream: string): boolean {
     const { mask, value } = this.#share
     return mask === 0 || (crc32(stream) & mask) === value
   }
+}
+
+/** The same bytes, or the same members in another order. */
+function isSameRow(key: Uint8Array, stored: Uint8Array | undefined, derived: Uint8Array): boolean {
+  if (stored === undefined) return false
+  if (Buffer.compare(stored, derived) === 0) return true
+  const [left, right] = [stored, derived].map((bytes) =>
+    canonicalText(decode<Row<Json>>(key, bytes) as unknown as Json),
+  )
+  return left === right
 }
 
 /** Compares the stored receipts with those that the entries give. Errors: VERIFY_FAILED (`receipts`). */

@@ -94,12 +94,13 @@ supervise('ends those, too, that left the group and lost their parent since they
 
 supervise('kills what ignores TERM once the grace is over', () =>
   withRoot(async (dir) => {
-    const script = 'trap "echo TERM" TERM; echo ready $$; while :; do sleep 100; done'
+    const deaf = '(trap "" TERM; exec setsid sleep 100) & echo deaf $!'
+    const script = `trap "echo TERM" TERM; ${deaf}; echo ready $$; while :; do sleep 100; done`
     const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 1, graceMillis: 300 })
-    const child = await pidAfter(ran, 'ready')
+    const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'deaf')]
     await breakIt(dir)
     is(await ran.exit, 76)
-    is(await isAlive(child), false)
+    for (const pid of pids) is(await isAlive(pid), false)
     match(ran.out(), /^TERM$/m)
   }),
 )

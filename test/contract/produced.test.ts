@@ -100,10 +100,11 @@ test('a resource: every event of its life, contention, audit events and their gu
   )
 })
 
-test('a resource that others wait for', () => {
-  const now = testClock().now()
-  const { code, details, message } = contentionWithWaiters('resource:reports', 2, now)
-  conforms('lock_contention', new LockstepError(code, message, { details }).toJSON())
+test('a lock that others wait for', () => {
+  for (const name of ['resource:reports', 'deliverable:DEL-08-05', 'deliverable:east/DEL-08-05']) {
+    const { code, details, message } = contentionWithWaiters(name, 2, testClock().now())
+    conforms('lock_contention', new LockstepError(code, message, { details }).toJSON())
+  }
 })
 
 test('a deliverable: its file, and what other tools do to it', async () => {
@@ -168,7 +169,7 @@ test('a project: RUN_LOCK.json while LOCKED and RELEASED, contention, and files 
 
     mkdirSync(dirname(fileOf(4)), { recursive: true })
     const unknown = {
-      ...readJson('fixtures/contract/run_lock/good/locked.json'),
+      ...readJson('fixtures/contract/run_lock/locked.json'),
       run_id: runId(4),
       lock_owner: runId(4),
     }

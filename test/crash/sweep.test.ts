@@ -40,6 +40,7 @@ sweep('leaves what the next open finishes, wherever it comes', async () => {
     const found = await findingsAfterCrash({ root, asked: askedIn(ended.lines), openLedger }).catch(
       (error: unknown) => [String(error)],
     )
+    for (const finding of found) console.log(`${phase} step ${step} (${text}): ${finding}`)
     findings.push(...found.map((finding) => `${phase} step ${step} (${text}): ${finding}`))
   }
   equal(findings, [])

@@ -103,6 +103,7 @@ function decideRenew(command: Renew, context: Context, state: LockState | undefi
         data: {
           acquired,
           expires_at: isoTime(Date.parse(acquired) + grant.lease_duration_s * 1000),
+          ...(context.now.host_id === grant.host_id ? {} : { host_id: context.now.host_id }),
           lease_clock: command.claim?.lease_clock ?? context.now.lease_clock,
           lock_ref: grant.lock_ref,
           name: grant.name,

@@ -35,9 +35,11 @@ const acquired = z.strictObject({
   target_name: z.string().optional(),
 })
 
+/** `host_id` where the lease clock is now another host's than before. */
 const renewed = z.strictObject({
   acquired: time,
   expires_at: time,
+  host_id: z.string().optional(),
   lease_clock: leaseClockSchema,
   lock_ref: lockRefSchema,
   name,

@@ -22,7 +22,10 @@ const lockFileBytes = 1_024
  * and may add more.
  */
 export const lockFileSchema = z.looseObject({
-  schema_version: z.string().optional(),
+  schema_version: z
+    .string()
+    .regex(/^1(?:\.|$)/)
+    .optional(),
   deliverable_id: text,
   holder: text,
   acquired: z.iso.datetime({ offset: true }).max(64),

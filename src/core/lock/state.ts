@@ -55,8 +55,9 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
     }
     case 'lock.renewed': {
       if (before.grant === null) return before
-      const { acquired, expires_at, lease_clock, renewals } = entry.data as LockEventData<'lock.renewed'>
-      return { ...before, grant: { ...before.grant, acquired, expires_at, lease_clock, renewals } }
+      const renewed = entry.data as LockEventData<'lock.renewed'>
+      const { acquired, expires_at, host_id = before.grant.host_id, lease_clock, renewals } = renewed
+      return { ...before, grant: { ...before.grant, acquired, expires_at, host_id, lease_clock, renewals } }
     }
     case 'lock.retired': {
       const { folder } = entry.data as LockEventData<'lock.retired'>

@@ -1,0 +1,130 @@
+import { ok, strictEqual } from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { lock } from 'proper-lockfile'
+import { Bench } from 'tinybench'
+import { openLedger } from './built.ts'
+import type { Figure } from './figures.ts'
+import { type BenchOptions, runAsProgram } from './program.ts'
+import { againstYardstick } from './ratio.ts'
+import { Yardstick } from './yardstick.ts'
+
+const tileEntries = 256
+
+interface Case {
+  callers: number
+  /** Locks that each caller takes and releases in one run. */
+  pairs: number
+  ratioAtLeast: number
+}
+
+const cases: Case[] = [
+  { callers: 1, pairs: 1_500, ratioAtLeast: 0.6 },
+  { callers: 64, pairs: 400, ratioAtLeast: 0.3 },
+  { callers: 1_024, pairs: 50, ratioAtLeast: 0.1 },
+]
+
+type Counts = { batches: number; entries: number; puts: number }
+
+async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
+  const figures: Figure[] = []
+  for (const each of cases) {
+    const { callers } = each
+    const pairs = smoke ? Math.ceil(512 / callers) : each.pairs
+    figures.push(...(await ledgerFigures({ ...each, pairs }, join(folder, String(callers)), smoke ? 1 : 5)))
+  }
+  figures.push(await lockfileFigure(folder, smoke))
+  return figures
+}
+
+async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: string, runs: number): Promise<Figure[]> {
+  const root = join(folder, 'root')
+  mkdirSync(root, { recursive: true })
+  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
+  const yardstick = await Yardstick.open(join(folder, 'yardstick'))
+  const caller = async (index: number, millis: number[]) => {
+    for (let pair = 0; pair < pairs; pair += 1) {
+      const started = performance.now()
+      const { lock_id } = await ledger.locks.acquire({ name: `bench-${index}`, holder: 'bench' })
+      millis.push(performance.now() - started)
+      await ledger.locks.release({ lock_id })
+    }
+  }
+  const before = ledger.counts
+  const entries = callers * pairs * 2
+  const workload = {
+    what: `acquire and release, ${callers} callers`,
+    entries,
+    inBatch: callers,
+    write: async (millis: number[]) => {
+      await Promise.all(Array.from({ length: callers }, (_, index) => caller(index, millis)))
+    },
+  }
+  const figures = await againstYardstick(yardstick, workload, { runs, ratioAtLeast })
+
+  const counts = difference(ledger.counts, before)
+  strictEqual(counts.entries, entries * (runs + 1), 'one entry an acquire and one a release')
+  assertPuts(counts, ledger.head().size)
+  await ledger.verify()
+  await ledger.close()
+  await yardstick.close()
+  const perBatch = (counts.entries / counts.batches).toFixed(1)
+  const note = `${counts.puts} puts and ${counts.batches} batches for ${counts.entries} entries, ${perBatch} a batch`
+  return [...figures, { what: 'puts an entry', value: counts.puts / counts.entries, unit: 'puts', note }]
+}
+
+/**
+ * Two puts an entry, itself and its lock's row, and one head row a batch. Beyond that only tiles and receipts: for 256
+ * entries one leaf tile and one block of receipts, and the tile above the leaves once for each batch that fills one.
+ */
+function assertPuts(counts: Counts, size: number): void {
+  const { batches, entries, puts } = counts
+  const filled = Math.floor(size / tileEntries) - Math.floor((size - entries) / tileEntries)
+  const others = puts - 2 * entries - batches
+  const higherTilesMax = filled + Math.ceil(filled / tileEntries)
+  ok(
+    others >= 2 * filled && others <= 2 * filled + higherTilesMax,
+    `${puts} puts for ${entries} entries in ${batches} batches: ${others} beyond entries, rows and heads for ${filled} tiles`,
+  )
+}
+
+function difference(after: Counts, before: Counts): Counts {
+  return {
+    batches: after.batches - before.batches,
+    entries: after.entries - before.entries,
+    puts: after.puts - before.puts,
+  }
+}
+
+/** What people use today: neither durable nor recorded. A pair of its is a pair of ours, thus two of our entries. */
+async function lockfileFigure(folder: string, smoke: boolean): Promise<Figure> {
+  const file = join(folder, 'guarded')
+  writeFileSync(file, '')
+  let pairs = 0
+  const bench = new Bench({ throws: true, time: smoke ? 10 : 3_000, warmupTime: smoke ? 1 : 500, iterations: 16 })
+  bench.add('proper-lockfile', async () => {
+    const unlock = await lock(file)
+    await unlock()
+    pairs += 1
+  })
+  const [task] = await bench.run()
+  if (task?.result.state !== 'completed') throw new Error(`proper-lockfile: ${task?.result.state}`)
+  const { latency } = task.result
+  ok(pairs >= latency.samplesCount, 'every sample locked and unlocked')
+  return {
+    what: 'proper-lockfile, 1 caller',
+    value: 1000 / latency.mean,
+    unit: 'pairs/s',
+    p50_ms: latency.p50,
+    p99_ms: latency.p99,
+    max_ms: latency.max,
+    samples: latency.samplesCount,
+    note: 'lock and unlock; not durable, no record',
+  }
+}
+
+await runAsProgram({
+  name: 'acquire-release',
+  asks: 'what does it cost to take a lock and give it back, durably and on the record, beside the least a disk allows?',
+  run,
+})

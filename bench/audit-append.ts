@@ -1,0 +1,78 @@
+import { strictEqual } from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { openLedger } from './built.ts'
+import type { Figure } from './figures.ts'
+import { type BenchOptions, runAsProgram } from './program.ts'
+import { againstYardstick } from './ratio.ts'
+import { Yardstick } from './yardstick.ts'
+
+interface Case {
+  what: string
+  callers: number
+  /** Calls of each caller in one run, and events in each. */
+  calls: number
+  events: number
+}
+
+const cases: Case[] = [
+  { what: 'single events, 64 callers', callers: 64, calls: 500, events: 1 },
+  { what: '100 events a call, 1 caller', callers: 1, calls: 300, events: 100 },
+]
+
+async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
+  const figures: Figure[] = []
+  for (const [index, each] of cases.entries()) {
+    const calls = smoke ? 3 : each.calls
+    figures.push(...(await caseFigures({ ...each, calls }, join(folder, String(index)), smoke ? 1 : 5)))
+  }
+  return figures
+}
+
+async function caseFigures({ what, callers, calls, events }: Case, folder: string, runs: number): Promise<Figure[]> {
+  const root = join(folder, 'root')
+  mkdirSync(root, { recursive: true })
+  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
+  const yardstick = await Yardstick.open(join(folder, 'yardstick'))
+  const before = ledger.counts.entries
+  const entries = callers * calls * events
+  const caller = async (index: number, millis: number[]) => {
+    const appended = Array.from({ length: events }, (_, event) => eventOf(index, event))
+    for (let call = 0; call < calls; call += 1) {
+      const started = performance.now()
+      await ledger.audit.append(appended)
+      millis.push(performance.now() - started)
+    }
+  }
+  const workload = {
+    what,
+    entries,
+    // As large as what is under way at a time: all callers' events.
+    inBatch: callers * events,
+    write: async (millis: number[]) => {
+      await Promise.all(Array.from({ length: callers }, (_, index) => caller(index, millis)))
+    },
+  }
+  const figures = await againstYardstick(yardstick, workload, { runs })
+
+  strictEqual(ledger.counts.entries - before, entries * (runs + 1), 'one entry an event')
+  await ledger.verify()
+  await ledger.close()
+  await yardstick.close()
+  return figures
+}
+
+function eventOf(caller: number, event: number) {
+  return {
+    action_type: 'deployment',
+    outcome: 'success' as const,
+    target: { target_type: 'service', target_id: `service-${caller}` },
+    summary: `deployed build ${event} of service ${caller}`,
+  }
+}
+
+await runAsProgram({
+  name: 'audit-append',
+  asks: 'what does a recorded event cost, alone and by the hundred, beside the least a disk allows?',
+  run,
+})

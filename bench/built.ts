@@ -1,0 +1,11 @@
+/** The built package's folder. */
+export const built = new URL('../dist/', import.meta.url)
+
+/** The program that `lockstep` is. */
+export const commandPath = new URL('cli/main.js', built).pathname
+
+/**
+ * The library as its users get it, from `dist`: the transform that lets Node 20 run our sources adds calls of its own
+ * to the hot path, and a program that loads it is larger.
+ */
+export const { openLedger } = (await import(new URL('index.js', built).href)) as typeof import('../src/index.ts')

@@ -1,0 +1,48 @@
+import { type Figure, latencies, median } from './figures.ts'
+import type { Yardstick } from './yardstick.ts'
+
+/** A workload to hold against the yardstick. */
+export interface Workload {
+  what: string
+  /** Entries it writes in one run, and as how many puts a batch the yardstick writes the same number. */
+  entries: number
+  inBatch: number
+  /** Writes them once; latencies of its calls are added to `millis`. */
+  write(millis: number[]): Promise<void>
+}
+
+/**
+ * Runs a workload and the yardstick in turn, in this process and on this disk, after a warm-up of both. The figures
+ * are medians; the ratio is the median of the runs' own ratios, so that a slow moment of the machine hits both sides.
+ */
+export async function againstYardstick(
+  yardstick: Yardstick,
+  { entries, inBatch, what, write }: Workload,
+  { runs, ratioAtLeast }: { runs: number; ratioAtLeast?: number },
+): Promise<Figure[]> {
+  await write([])
+  await yardstick.write(entries, inBatch)
+
+  const millis: number[] = []
+  const rates: number[] = []
+  const yards: number[] = []
+  for (let run = 0; run < runs; run += 1) {
+    // Turn about who comes first, for whoever comes second meets what the first left to compact.
+    if (run % 2 === 1) yards.push(await yardstick.write(entries, inBatch))
+    const started = performance.now()
+    await write(millis)
+    rates.push((entries / (performance.now() - started)) * 1000)
+    if (run % 2 === 0) yards.push(await yardstick.write(entries, inBatch))
+  }
+  const ratios = rates.map((rate, run) => rate / (yards[run] ?? Number.NaN))
+  const ratio: Figure = { what: `${what}: ratio`, value: median(ratios), unit: 'yardsticks' }
+  return [
+    { what, value: median(rates), unit: 'entries/s', ...latencies(millis) },
+    { what: `${what}: yardstick`, value: median(yards), unit: 'puts/s', note: `${inBatch} a batch` },
+    {
+      ...ratio,
+      note: `runs ${ratios.map((each) => each.toFixed(2)).join(' ')}`,
+      ...(ratioAtLeast === undefined ? {} : { bar: { kind: 'ratio', at_least: ratioAtLeast } }),
+    },
+  ]
+}

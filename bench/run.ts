@@ -1,0 +1,83 @@
+/**
+ * The entry of `npm run bench`: runs every bench, or those whose name contains one of the words, each in a process of
+ * its own, and keeps the figures in bench/results/latest.json.
+ *
+ *   node --import tsx bench/run.ts [--check] [--smoke] [--results FILE] [word…]
+ *
+ * --check exits with 1 where a ratio falls below its bar; --smoke runs each as small as it gets, without bars.
+ */
+import { fork, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { type Figure, lineOf, meets } from './figures.ts'
+import { benchFolder, type Machine, machineLines, thisMachine } from './machine.ts'
+
+const names = ['acquire-release', 'audit-append', 'command', 'million']
+const here = dirname(fileURLToPath(import.meta.url))
+
+/** The figures of each bench when it last ran, and where that was. */
+type Results = Record<string, { command: string; figures: Figure[]; machine: Machine; time: string }>
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    check: { type: 'boolean', default: false },
+    results: { type: 'string' },
+    smoke: { type: 'boolean', default: false },
+  },
+})
+const chosen = names.filter((name) => positionals.length === 0 || positionals.some((word) => name.includes(word)))
+if (chosen.length === 0) fail(2, `no bench has one of these words in its name: ${positionals.join(', ')}`)
+// A smoke run takes what is built, as the tests around it do.
+if (!values.smoke) build()
+
+const machine = thisMachine(benchFolder())
+console.log(machineLines(machine))
+const path = values.results ?? (values.smoke ? undefined : join(here, 'results', 'latest.json'))
+const results: Results = path === undefined ? {} : readResults(path)
+for (const name of chosen) {
+  const figures = await figuresOf(name)
+  const command = `npm run bench -- ${name}${values.smoke ? ' --smoke' : ''}`
+  results[name] = { command, figures, machine, time: new Date().toISOString() }
+}
+if (path !== undefined) {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`)
+}
+
+const missed = chosen.flatMap((name) => results[name]?.figures ?? []).filter((figure) => !meets(figure))
+if (missed.length > 0) console.log(`\nbelow their bars:\n${missed.map(lineOf).join('\n')}`)
+if (values.check && missed.some(({ bar }) => bar?.kind === 'ratio')) process.exitCode = 1
+
+/** Runs one bench in a process of its own, so that none warms or crowds the next. */
+async function figuresOf(name: string): Promise<Figure[]> {
+  let figures: Figure[] | undefined
+  const child = fork(join(here, `${name}.ts`), values.smoke ? ['--smoke'] : [], { execArgv: ['--import', 'tsx'] })
+  child.once('message', (message) => {
+    figures = message as Figure[]
+  })
+  const [code] = await once(child, 'exit')
+  if (code !== 0 || figures === undefined) fail(1, `the bench ${name} failed`)
+  return figures
+}
+
+function build(): void {
+  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: dirname(here), stdio: 'inherit' })
+  if (status !== 0) fail(1, 'the build failed')
+}
+
+function readResults(file: string): Results {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Results
+  } catch {
+    return {}
+  }
+}
+
+function fail(code: number, reason: string): never {
+  console.error(reason)
+  process.exit(code)
+}

@@ -1,0 +1,54 @@
+import { limits } from '../core/limits.ts'
+import type { Acquire } from '../core/lock/commands.ts'
+import { isEvaluable } from '../core/lock/decide-project.ts'
+import { streamOf } from '../core/lock/names.ts'
+import type { Grant, LockState } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import { type Core, lockRefOf } from './core.ts'
+
+/** The command that asks for a project's lock, for a run that says so or a file that did. */
+export function projectCommand(
+  name: string,
+  input: { run_id: string; target_name: string; reason: string; release_conditions: string[] },
+): Acquire {
+  const { reason, release_conditions, run_id, target_name } = input
+  return {
+    type: 'lock.acquire',
+    name,
+    holder: run_id,
+    lock_ref: lockRefOf(run_id),
+    lease_duration_s: null,
+    evidence: [],
+    project: { lock_reason: reason, release_conditions, run_id, target_name },
+  }
+}
+
+/** Errors: INVALID_INPUT where no condition of a list can be evaluated, so that nothing would ever release it. */
+export function demandEvaluable(release_conditions: readonly string[]): void {
+  if (release_conditions.some(isEvaluable)) return
+  throw new LockstepError('INVALID_INPUT', 'none of the release conditions can be evaluated', {
+    details: { release_conditions },
+    hint: 'Use "state == COMPLETE" or "manual override by <AUTHORITY>".',
+  })
+}
+
+/** Whether a project was ever granted to that run. Cost: one read an entry of its history. */
+export function knowsRun(core: Core, name: string, runId: string): boolean {
+  let seq = core.rows.get(streamOf(name))?.last_seq ?? null
+  for (let step = 0; step < limits.historyPageMax && seq !== null; step += 1) {
+    const entry = core.log.entry(seq)
+    if (entry?.type === 'lock.acquired' && entry.data.run_id === runId) return true
+    seq = entry?.prev.stream ?? null
+  }
+  return false
+}
+
+export function grantOf(core: Core, name: string): Grant | null {
+  return (core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
+}
+
+export function alreadyReleased(runId: string): LockstepError {
+  return new LockstepError('RUN_LOCK_RELEASED', `the lock of ${runId} was released; a new run needs a new run_id`, {
+    details: { run_id: runId },
+  })
+}

@@ -1,0 +1,316 @@
+import { deepStrictEqual, ok, strictEqual } from 'node:assert'
+import type { LedgerCommand } from '../../../src/core/aggregates.ts'
+import { evolveRow } from '../../../src/core/aggregates.ts'
+import { isoTime } from '../../../src/core/clock.ts'
+import type { Decision, Row } from '../../../src/core/decider.ts'
+import type { Entry } from '../../../src/core/entry.ts'
+import type { Actor } from '../../../src/core/ids.ts'
+import type { Acquire, Death } from '../../../src/core/lock/commands.ts'
+import type { LockEventData } from '../../../src/core/lock/events.ts'
+import { judgeHolder, judgeLiveness } from '../../../src/core/lock/liveness.ts'
+import { LockModel, type Request, type Verdict } from './lock-model.ts'
+import { Machines, type Process } from './machines.ts'
+import { refOf } from './steps.ts'
+import { becca, other, replayed, World, worker } from './world.ts'
+
+export const lockNames = ['resource:a', 'resource:b', 'deliverable:DEL-01-01', 'project:A/B/c'] as const
+const folder = 'work/DEL-01-01'
+const actors = [worker, other, { actor_id: 'agent-3', actor_type: 'agent' }] as const
+const leases = [1, 5, 60, 1_800] as const
+
+/** One step of a history: numbers only, taken modulo what there is, so that a failing history can be shrunk. */
+export type Op =
+  | { op: 'pass'; ms: number }
+  | { op: 'passTo'; name: number; ms: number }
+  | { op: 'jump'; ms: number }
+  | { op: 'spawn'; host: number; ns: number; pid: number; hidden: boolean }
+  | { op: 'end'; process: number; zombie: boolean }
+  | { op: 'reboot'; host: number }
+  | { op: 'move'; host: number; ns: number }
+  | { op: 'acquire'; who: number; name: number; lease: number; holders: number; stale: boolean; late: number }
+  | { op: 'again'; request: number; twist: boolean; late: number }
+  | { op: 'acquireAll'; who: number; lease: number; holders: number }
+  | { op: 'renew' | 'release'; request: number; stranger: boolean; late: number }
+  | { op: 'releaseProject'; request: number }
+  | { op: 'recover' | 'retire'; name: number; stale: boolean }
+  | { op: 'break'; name: number; operator: boolean }
+  | { op: 'append'; name: number; token: number }
+
+interface Asked extends Request {
+  name: string
+  who: Actor
+  lease_s: number
+  processes: Process[]
+}
+
+/** Plays a history against the pure deciders and the model, and holds them to each other at every step. */
+export class Simulation {
+  readonly #machines = new Machines()
+  readonly #model = new LockModel(this.#machines)
+  readonly #world = new World()
+  /** The rows a restart finds: from the entries as they were stored, nothing else. */
+  readonly #replica = new Map<string, Row>()
+  readonly #asked: Asked[] = []
+  readonly #granted = new Set<string>()
+  readonly #tokens: number[] = []
+  /** The last death that a probe found, by name: handed to a later decision it must still do no harm. */
+  readonly #deaths = new Map<string, Death>()
+
+  play(step: Op): void {
+    this.#do(step)
+    this.#check()
+  }
+
+  #do(step: Op): void {
+    const machines = this.#machines
+    switch (step.op) {
+      case 'pass':
+        machines.time += step.ms
+        return
+      case 'passTo':
+        return this.#passTo(nameAt(step.name), step.ms)
+      case 'jump':
+        machines.wallOffset += step.ms
+        return
+      case 'spawn':
+        return machines.spawn(step.host, step.ns, step.pid, !step.hidden)
+      case 'end': {
+        const process = machines.processes[step.process % machines.processes.length]
+        if (process !== undefined) machines.end(process, step.zombie)
+        return
+      }
+      case 'reboot':
+        machines.reboot(step.host)
+        return step.host === machines.ledger.host ? this.#restart() : undefined
+      case 'move':
+        machines.ledger = { host: step.host, ns: step.ns }
+        return this.#restart()
+      case 'acquire':
+        return this.#acquire(this.#newRequest(step), step)
+      case 'again': {
+        const asked = this.#asked[step.request % this.#asked.length]
+        if (asked === undefined) return
+        const twisted = { ...asked, lease_s: asked.lease_s + 1, content: `other than ${asked.content}` }
+        return this.#acquire(step.twist ? twisted : asked, { stale: false, late: step.late })
+      }
+      case 'acquireAll':
+        return this.#acquireAll(step)
+      case 'renew':
+      case 'release':
+        return this.#renewOrRelease(step)
+      case 'releaseProject': {
+        const asked = this.#asked[step.request % this.#asked.length]
+        if (asked?.name !== lockNames[3]) return
+        const { lock, name } = asked
+        const run_id = runOf(lock)
+        const command = { type: 'lock.release_project', name, run_id, final_status: 'COMPLETE', override: false } as const
+        return this.#submit(command, becca, this.#model.releaseProject(name, lock))
+      }
+      case 'recover': {
+        const name = nameAt(step.name)
+        const death = this.#death(name, step.stale)
+        return this.#submit({ type: 'lock.recover', name, reason: 'x', death }, worker, this.#model.recover(name, death))
+      }
+      case 'retire': {
+        const name = lockNames[2]
+        const death = this.#death(name, step.stale)
+        const command = { type: 'lock.retire', name, folder, reason: null, death } as const
+        return this.#submit(command, worker, this.#model.retire(name, death))
+      }
+      case 'break': {
+        const name = nameAt(step.name)
+        const command = { type: 'lock.break', name, reason: 'x' } as const
+        return this.#submit(command, step.operator ? becca : worker, this.#model.break(name, step.operator))
+      }
+      case 'append': {
+        const name = nameAt(step.name)
+        const token = this.#tokens[step.token % this.#tokens.length] ?? 0
+        const events = [{ action_type: 'system', outcome: 'success' }] as const
+        return this.#submit({ type: 'audit.append', events, guard: { name, token } }, worker, this.#model.guard(name, token))
+      }
+    }
+  }
+
+  /** To just before, at or just after the moment at which a lease is over. */
+  #passTo(name: string, ms: number): void {
+    const held = this.#model.held.get(name)
+    if (held === undefined || held.lease_ms === null) return
+    const { host, time } = this.#machines
+    const end = held.boot === host.boot ? held.since + held.lease_ms : host.bootedAt + held.lease_ms
+    this.#machines.time = Math.max(time, end + ms)
+  }
+
+  #restart(): void {
+    deepStrictEqual(replayed(stored(this.#world.entries)), this.#world.rows)
+    this.#world.rows.clear()
+    for (const [stream, row] of this.#replica) this.#world.rows.set(stream, row)
+  }
+
+  #newRequest({ who, name, lease, holders }: { who: number; name: number; lease: number; holders: number }): Asked {
+    const actor = actors[who % actors.length] as Actor
+    const lease_s = leases[lease % leases.length] as number
+    const visible = this.#machines.visible()
+    const processes = visible.filter((_, index) => ((holders >> index) & 1) === 1).slice(0, 2)
+    const lock = this.#asked.length
+    const content = `holder for ${lease_s} s`
+    const asked = { name: nameAt(name), who: actor, actor: actor.actor_id, lock, lease_s, processes, content }
+    this.#asked.push(asked)
+    return asked
+  }
+
+  /** `late` is the time between the file's claim and the decision, in which the lease runs already. */
+  #acquire(asked: Asked, { stale, late }: { stale: boolean; late: number }): void {
+    const { name, who } = asked
+    const command = this.#acquireCommand(asked)
+    if (command.claim !== undefined) this.#machines.time += late
+    command.death = this.#death(name, stale)
+    this.#submit(command, who, this.#model.acquire(name, asked, command.death), [asked])
+  }
+
+  #acquireAll(step: { who: number; lease: number; holders: number }): void {
+    const both = [0, 1].map((name) => this.#newRequest({ ...step, name }))
+    const locks = both.map((asked) => ({ ...this.#acquireCommand(asked), death: this.#death(asked.name, false) }))
+    const verdicts = both.map((asked, index) => this.#model.acquire(asked.name, asked, locks[index]?.death))
+    const refused = verdicts.find((verdict) => verdict !== 'append')
+    this.#submit({ type: 'lock.acquire_all', locks }, both[0]?.who ?? worker, refused ?? 'append', both)
+  }
+
+  #acquireCommand({ content, lease_s, lock, name, processes }: Asked): Acquire {
+    const isProject = name === lockNames[3]
+    const isDeliverable = name === lockNames[2]
+    const { lease_clock, wall_ms } = this.#machines.now()
+    const project = {
+      lock_reason: 'x',
+      release_conditions: ['state == COMPLETE'],
+      run_id: runOf(lock),
+      target_name: content,
+    }
+    return {
+      type: 'lock.acquire',
+      name,
+      holder: 'TASK',
+      lock_ref: refOf(isProject ? runOf(lock) : String(lock)),
+      lease_duration_s: isProject ? null : lease_s,
+      evidence: isProject ? [] : processes.map((process) => this.#machines.evidenceOf(process)),
+      ...(isProject ? { project } : {}),
+      ...(isDeliverable
+        ? { claim: { acquired: isoTime(wall_ms), deliverable_id: 'DEL-01-01', folder, lease_clock } }
+        : {}),
+    }
+  }
+
+  #renewOrRelease({ late, op, request, stranger }: Extract<Op, { op: 'renew' | 'release' }>): void {
+    const asked = this.#asked[request % this.#asked.length]
+    if (asked === undefined) return
+    const who = stranger ? { ...asked.who, actor_id: 'stranger' } : asked.who
+    const lock_ref = refOf(asked.name === lockNames[3] ? runOf(asked.lock) : String(asked.lock))
+    const wasGranted = this.#granted.has(`${asked.lock} ${asked.name} ${who.actor_id}`)
+    const name = wasGranted ? asked.name : null
+    if (op === 'release') {
+      const verdict: Verdict = wasGranted
+        ? this.#model.release(asked.name, asked.lock, who.actor_id)
+        : { refuse: 'LOCK_NOT_HELD' }
+      return this.#submit({ type: 'lock.release', name, lock_ref, outcome: 'success' }, who, verdict)
+    }
+    const { lease_clock, wall_ms } = this.#machines.now()
+    const claim = asked.name === lockNames[2] ? { acquired: isoTime(wall_ms), lease_clock } : undefined
+    if (claim !== undefined) this.#machines.time += late
+    const verdict = this.#model.renew(asked.name, asked.lock, who.actor_id, wasGranted)
+    this.#submit({ type: 'lock.renew', name, lock_ref, claim }, who, verdict)
+  }
+
+  /** Decides a command, holds the decision to the model’s verdict, and lets entries be stored and read back. */
+  #submit(command: LedgerCommand, actor: Actor, expected: Verdict, asked: readonly Asked[] = []): void {
+    this.#world.now = this.#machines.now()
+    const { decision, entries } = this.#world.run(command, actor)
+    deepStrictEqual(verdictOf(decision), expected, `${command.type} of ${actor.actor_id}`)
+    for (const entry of stored(entries)) {
+      this.#replica.set(entry.stream, evolveRow(this.#replica.get(entry.stream), entry))
+      this.#took(entry, asked)
+    }
+    for (const { stream } of entries) deepStrictEqual(this.#replica.get(stream), this.#world.rows.get(stream))
+  }
+
+  /** Lets the model know what happened, and holds each end of a grant to the truth. */
+  #took({ data, seq, stream, type }: Entry, asked: readonly Asked[]): void {
+    const name = stream.slice('lock/'.length)
+    const model = this.#model
+    if (type === 'lock.recovered') this.#holdsTrue(name, data as LockEventData<'lock.recovered'>)
+    if (type === 'lock.recovered' || type === 'lock.broken') model.end(name, seq, false)
+    if (type === 'lock.released') {
+      const held = model.held.get(name)
+      strictEqual(data.late === true, held !== undefined && model.isExpired(held), 'a release is late iff it is')
+      model.end(name, seq, true)
+    }
+    if (type === 'lock.retired') model.retired.set(name, seq)
+    const machines = this.#machines
+    if (type === 'lock.acquired' || type === 'lock.renewed') {
+      const { expires_at, lease_clock } = data as LockEventData<'lock.acquired'>
+      const since = lease_clock.boot_ms + machines.host.bootedAt
+      const lease = { since, boot: lease_clock.boot_id, wallExpiry: expires_at === null ? 0 : Date.parse(expires_at) }
+      const held = model.held.get(name)
+      if (type === 'lock.renewed' && held !== undefined) {
+        model.held.set(name, { ...held, ...lease, host: machines.ledger.host })
+        return
+      }
+      strictEqual(held, undefined, `two current grants of ${name}`)
+      const request = asked.find((candidate) => candidate.name === name)
+      ok(request !== undefined && seq > (this.#tokens.at(-1) ?? -1), 'tokens strictly increase')
+      this.#tokens.push(seq)
+      this.#granted.add(`${request.lock} ${name} ${request.actor}`)
+      const lease_ms = expires_at === null ? null : request.lease_s * 1_000
+      model.granted(name, { ...request, ...lease, lease_ms, token: seq, host: machines.ledger.host })
+    }
+  }
+
+  /** No live holder with a valid lease is ever recovered, whatever the evidence looked like. */
+  #holdsTrue(name: string, { recovery_reason }: LockEventData<'lock.recovered'>): void {
+    const held = this.#model.held.get(name)
+    ok(held !== undefined && held.lease_ms !== null, `${name} was recovered without a lease to lose`)
+    const { host, time } = this.#machines
+    if (recovery_reason !== 'lease_expired') {
+      ok(held.processes.length > 0 && held.processes.every(({ isAlive }) => !isAlive), `${name}: its holder lives`)
+    } else if (held.boot === host.boot) {
+      ok(time - held.since >= held.lease_ms, `${name}: its lease still runs`)
+    }
+  }
+
+  /** What a probe says of a holder now, as the ledger takes it before the queue; or what one said some time ago. */
+  #death(name: string, isStale: boolean): Death | undefined {
+    if (isStale) return this.#deaths.get(name)
+    const held = this.#model.held.get(name)
+    if (held === undefined || held.lease_ms === null || this.#model.isExpired(held)) return undefined
+    const evidence = this.#world.grantOf(name)?.evidence ?? []
+    const verdict = judgeHolder(evidence.map((process) => judgeLiveness(process, this.#machines.probe(process.pid))))
+    strictEqual(verdict.alive === 'no', this.#model.isKnownDead(held), `${name}: ${JSON.stringify(verdict)}`)
+    if (verdict.alive !== 'no') return undefined
+    const death = { token: held.token, reason: verdict.reason }
+    this.#deaths.set(name, death)
+    return death
+  }
+
+  /** Nobody takes what is held, and nothing that is over stays: any newcomer would be judged rightly just now. */
+  #check(): void {
+    this.#world.now = this.#machines.now()
+    for (const name of lockNames) {
+      const newcomer = { name, who: other, actor: 'newcomer', lock: -1, lease_s: 1, processes: [], content: 'x' }
+      const death = this.#death(name, false)
+      const decision = this.#world.decide({ ...this.#acquireCommand(newcomer), death }, other)
+      const held = this.#model.held.get(name)
+      const isFree = held === undefined || this.#model.isOrphan(held, death)
+      deepStrictEqual(verdictOf(decision), isFree ? 'append' : { refuse: 'LOCK_CONTENTION' }, `a newcomer at ${name}`)
+      strictEqual(this.#world.grantOf(name)?.token, held?.token)
+    }
+  }
+}
+
+const nameAt = (index: number): string => lockNames[index % lockNames.length] as string
+const runOf = (lock: number): string => `run_A_c_2026-02-02_${String(lock + 1).padStart(3, '0')}`
+
+/** Entries as they come back from the disk: nothing shared with what was written. */
+const stored = (entries: readonly Entry[]): Entry[] => JSON.parse(JSON.stringify(entries)) as Entry[]
+
+function verdictOf(decision: Decision): Verdict {
+  if (decision.kind === 'append') return 'append'
+  return decision.kind === 'repeat' ? { repeat: decision.seq } : { refuse: decision.code }
+}

@@ -1,0 +1,416 @@
+import { execFileSync } from 'node:child_process'
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import fsPromises from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { lockFileText } from '../../src/core/lock/lock-file.ts'
+import { claim, debrisIn, dropAside, inspect, isStill, putBack, rewrite, setAside } from '../../src/fs/lock-file.ts'
+import { foreignText, refusalOf } from '../support/deliverable.ts'
+import { temporaryRoot } from '../support/ledger.ts'
+
+const ref = '0123456789abcdef'
+const evidence = [{ boot_id: 'b', host: 'h', host_id: 'i', pid: 7, pid_ns: 'n', start_time: '1' }]
+const facts = {
+  acquired: '2026-02-02T12:00:00.000Z',
+  deliverable_id: 'DEL-08-05',
+  evidence,
+  holder: 'agent-1',
+  lease_duration_s: 900,
+  ledger: 'lockstep.local/x',
+  lock_ref: ref,
+}
+const text = lockFileText(facts)
+
+/** Something that exists, or the test ends here. */
+function there<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('nothing there')
+  return value
+}
+
+/** Lets one call of the operating system fail, or happen otherwise, while the work is done. */
+async function withCall<Name extends 'link' | 'open' | 'rename' | 'unlink'>(
+  name: Name,
+  instead: (original: (typeof fsPromises)[Name]) => unknown,
+  work: () => Promise<void>,
+): Promise<void> {
+  const original = fsPromises[name]
+  Object.assign(fsPromises, { [name]: instead(original) })
+  syncBuiltinESMExports()
+  try {
+    await work()
+  } finally {
+    Object.assign(fsPromises, { [name]: original })
+    syncBuiltinESMExports()
+  }
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code })
+}
+
+const files = suite('lock file steps')
+let folder = ''
+let lock = ''
+files.before.each(() => {
+  folder = temporaryRoot()
+  lock = join(folder, '.lock')
+})
+
+files('claim puts the bytes in place and leaves nothing beside them', async () => {
+  const claimed = there(await claim(folder, ref, text))
+  equal(readdirSync(folder), ['.lock'])
+  is(readFileSync(lock, 'utf8'), text)
+  is(statSync(lock, { bigint: true }).ino, claimed.ino)
+  is(statSync(lock).nlink, 1)
+  ok(await isStill(lock, claimed))
+})
+
+files('claim makes the file readable for everybody, whatever the umask', async () => {
+  const umask = process.umask(0o077)
+  try {
+    await claim(folder, ref, text)
+    is(statSync(lock).mode & 0o777, 0o644)
+  } finally {
+    process.umask(umask)
+  }
+})
+
+files('claim takes nothing where a file is, and changes nothing', async () => {
+  for (const [what, make] of Object.entries({
+    file: () => writeFileSync(lock, 'theirs'),
+    folder: () => mkdirSync(lock),
+    'dangling link': () => symlinkSync('nowhere', lock),
+  })) {
+    folder = temporaryRoot()
+    lock = join(folder, '.lock')
+    make()
+    is(await claim(folder, ref, text), undefined, what)
+    equal(readdirSync(folder), ['.lock'], what)
+  }
+})
+
+files('claim believes its two links, not what link() said', async () => {
+  // The network file system's classic: the link was made and its answer lost.
+  await withCall(
+    'link',
+    (original) => async (from: string, to: string) => {
+      await original(from, to)
+      throw systemError('EEXIST')
+    },
+    async () => {
+      ok((await claim(folder, ref, text)) !== undefined)
+    },
+  )
+  unlinkSync(lock)
+  await withCall(
+    'link',
+    () => async () => {},
+    async () => is(await claim(folder, ref, text), undefined),
+  )
+  equal(readdirSync(folder), [])
+})
+
+files('claim clears a temporary that a crash left under its own name', async () => {
+  writeFileSync(join(folder, `.lock.${ref}.tmp`), 'cut')
+  ok((await claim(folder, ref, text)) !== undefined)
+  equal(readdirSync(folder), ['.lock'])
+})
+
+for (const [code, expected] of Object.entries({
+  ENOTSUP: 'LINK_UNSUPPORTED',
+  EOPNOTSUPP: 'LINK_UNSUPPORTED',
+  ENOSYS: 'LINK_UNSUPPORTED',
+  EPERM: 'LINK_UNSUPPORTED',
+  EACCES: 'FILE_DENIED',
+  EROFS: 'FILE_READ_ONLY',
+  ENOSPC: 'DISK_FULL',
+  EDQUOT: 'DISK_FULL',
+  EIO: 'FILE_FAILED',
+})) {
+  files(`claim says ${expected} where link() says ${code}, and leaves nothing`, async () => {
+    await withCall(
+      'link',
+      () => () => Promise.reject(systemError(code)),
+      async () => is((await refusalOf(claim(folder, ref, text))).code, expected),
+    )
+    equal(readdirSync(folder), [])
+  })
+}
+
+files('isStill sees a file that got the inode of the unlinked one', async () => {
+  const claimed = there(await claim(folder, ref, text))
+  // What a foreign tool's unlink and create come to where the inode is given out again: same number, other bytes.
+  writeFileSync(lock, foreignText())
+  is(statSync(lock, { bigint: true }).ino, claimed.ino)
+  is(await isStill(lock, claimed), false)
+})
+
+files('isStill is false for another file with our bytes, for none, and for a link', async () => {
+  const claimed = there(await claim(folder, ref, text))
+  linkSync(lock, join(folder, 'kept'))
+  unlinkSync(lock)
+  is(await isStill(lock, claimed), false)
+  writeFileSync(lock, text)
+  is(await isStill(lock, claimed), false)
+  unlinkSync(lock)
+  symlinkSync('kept', lock)
+  is(await isStill(lock, claimed), false)
+})
+
+files('inspect reads a plain file, and says nothing where there is none', async () => {
+  is(await inspect(lock), undefined)
+  writeFileSync(lock, text)
+  const seen = there(await inspect(lock))
+  is(seen.text, text)
+  is(seen.content?.holder, 'agent-1')
+})
+
+files('inspect gives no content for what is no lock file', async () => {
+  const rows: Record<string, string | Uint8Array> = {
+    empty: '',
+    cut: text.slice(0, 100),
+    'not JSON': 'LOCKED',
+    'an array': '[]',
+    null: 'null',
+    'without a pid': foreignText({ pid: undefined }),
+    'a text as pid': foreignText({ pid: '7' }),
+    'a fractional lease': foreignText({ lease_duration_s: 1.5 }),
+    'a time that is none': foreignText({ acquired: 'yesterday' }),
+    'a lone surrogate as holder': foreignText().replace('foreign-tool', '\\ud800'),
+    'a holder of 100,000 characters': foreignText({ holder: 'x'.repeat(50_000) }),
+    'a time of 1,000 digits': foreignText({ acquired: `2026-02-02T12:00:00.${'0'.repeat(1_000)}Z` }),
+    'another major version': foreignText({ schema_version: '2.0' }),
+    'bytes that are no text': Uint8Array.from([0xff, 0xfe, 0, 1]),
+    '1 MB': 'x'.repeat(1_000_000),
+  }
+  for (const [what, content] of Object.entries(rows)) {
+    writeFileSync(lock, content)
+    is(there(await inspect(lock)).content, undefined, what)
+  }
+})
+
+files('inspect tolerates further members and minor versions', async () => {
+  for (const schema_version of ['1', '1.0', '1.7', undefined]) {
+    writeFileSync(lock, foreignText({ schema_version, note: 'x', nested: { deep: true } }))
+    is(there(await inspect(lock)).content?.holder, 'foreign-tool', String(schema_version))
+  }
+})
+
+for (const [what, make] of Object.entries({
+  folder: () => mkdirSync(lock),
+  'link to a file': () => {
+    writeFileSync(join(folder, 'other'), text)
+    symlinkSync('other', lock)
+  },
+  'dangling link': () => symlinkSync('nowhere', lock),
+  pipe: () => execFileSync('mkfifo', [lock]),
+})) {
+  files(`inspect refuses a ${what} in the lock's place and does not wait for it`, async () => {
+    make()
+    is((await refusalOf(inspect(lock))).code, 'LOCK_PLACEMENT')
+  })
+}
+
+files('setAside keeps the judged file beside, and putBack puts that very file back', async () => {
+  writeFileSync(lock, text)
+  const judged = there(await inspect(lock))
+  const removal = await setAside(folder, judged, 'nonce')
+  equal(removal, { outcome: 'aside', aside: join(folder, '.lock.aside.nonce') })
+  equal(readdirSync(folder), ['.lock.aside.nonce'])
+  await putBack(folder, join(folder, '.lock.aside.nonce'))
+  equal(readdirSync(folder), ['.lock'])
+  is(statSync(lock, { bigint: true }).ino, judged.ino)
+})
+
+files('setAside says absent where the file has gone', async () => {
+  writeFileSync(lock, text)
+  const judged = there(await inspect(lock))
+  unlinkSync(lock)
+  equal(await setAside(folder, judged, 'nonce'), { outcome: 'absent' })
+})
+
+for (const [what, change] of Object.entries({
+  'another file': () => {
+    unlinkSync(lock)
+    writeFileSync(lock, foreignText())
+  },
+  'the same bytes in another file': () => {
+    linkSync(lock, join(folder, 'kept'))
+    unlinkSync(lock)
+    writeFileSync(lock, text)
+  },
+  'other bytes of the same length': () => writeFileSync(lock, text.replace('agent-1', 'agent-2')),
+  'a dangling link': () => {
+    unlinkSync(lock)
+    symlinkSync('nowhere', lock)
+  },
+})) {
+  files(`setAside puts ${what} back`, async () => {
+    writeFileSync(lock, text)
+    const judged = there(await inspect(lock))
+    change()
+    const before = readdirSync(folder)
+    equal(await setAside(folder, judged, 'nonce'), { outcome: 'changed' })
+    equal(readdirSync(folder), before)
+  })
+}
+
+files('setAside keeps both where a third file took the place, and says what each says', async () => {
+  writeFileSync(lock, text)
+  const judged = there(await inspect(lock))
+  writeFileSync(lock, foreignText({ holder: 'second' }))
+  const third = foreignText({ holder: 'third' })
+  await withCall(
+    'rename',
+    (original) => async (from: string, to: string) => {
+      await original(from, to)
+      writeFileSync(lock, third)
+    },
+    async () => {
+      const removal = await setAside(folder, judged, 'nonce')
+      is(removal.outcome, 'conflict')
+      if (removal.outcome !== 'conflict') return
+      ok(removal.asideText.includes('second'))
+      is(removal.foundText, third)
+    },
+  )
+  equal(readdirSync(folder).sort(), ['.lock', '.lock.aside.nonce'])
+  is(readFileSync(lock, 'utf8'), third)
+})
+
+files('putBack leaves an aside where another file stands, and drops one whose file is back already', async () => {
+  const aside = join(folder, '.lock.aside.nonce')
+  writeFileSync(aside, text)
+  writeFileSync(lock, foreignText())
+  await putBack(folder, aside)
+  equal(readdirSync(folder).sort(), ['.lock', '.lock.aside.nonce'])
+  // A crash between link and unlink leaves two names of one file.
+  unlinkSync(lock)
+  linkSync(aside, lock)
+  await putBack(folder, aside)
+  equal(readdirSync(folder), ['.lock'])
+  is(readFileSync(lock, 'utf8'), text)
+})
+
+files('dropAside drops an aside once and again', async () => {
+  const aside = join(folder, '.lock.aside.nonce')
+  writeFileSync(aside, text)
+  await dropAside(aside)
+  await dropAside(aside)
+  equal(readdirSync(folder), [])
+})
+
+const renewed = lockFileText({ ...facts, acquired: '2026-02-02T12:05:00.000Z' })
+
+files('rewrite changes the bytes in place: same inode, same length', async () => {
+  await claim(folder, ref, text)
+  const judged = there(await inspect(lock))
+  is(await rewrite(lock, judged, renewed), true)
+  is(readFileSync(lock, 'utf8'), renewed)
+  is(statSync(lock, { bigint: true }).ino, judged.ino)
+  is(statSync(lock).size, 1024)
+})
+
+for (const [what, change] of Object.entries({
+  'another file': () => {
+    linkSync(lock, join(folder, 'kept'))
+    unlinkSync(lock)
+    writeFileSync(lock, text)
+  },
+  'other bytes of the same length in the same inode': () => writeFileSync(lock, text.replace('agent-1', 'agent-2')),
+  'a longer file': () => writeFileSync(lock, `${text} `),
+  'no file': () => unlinkSync(lock),
+  'a link': () => {
+    linkSync(lock, join(folder, 'kept'))
+    unlinkSync(lock)
+    symlinkSync('kept', lock)
+  },
+})) {
+  files(`rewrite touches nothing where it finds ${what}`, async () => {
+    await claim(folder, ref, text)
+    const judged = there(await inspect(lock))
+    change()
+    const before = readdirSync(folder).map((name) => readFileOrNothing(join(folder, name)))
+    is(await rewrite(lock, judged, renewed), false)
+    equal(
+      readdirSync(folder).map((name) => readFileOrNothing(join(folder, name))),
+      before,
+    )
+  })
+}
+
+files('rewrite says so where the file was replaced while it was written', async () => {
+  await claim(folder, ref, text)
+  const judged = there(await inspect(lock))
+  await withCall(
+    'open',
+    (original) =>
+      async (...words: Parameters<typeof original>) => {
+        const handle = await original(...words)
+        unlinkSync(lock)
+        writeFileSync(lock, foreignText())
+        return handle
+      },
+    async () => is(await rewrite(lock, judged, renewed), false),
+  )
+  ok(readFileSync(lock, 'utf8').includes('foreign-tool'))
+})
+
+files('debrisIn tells temporaries and asides of locks from what merely looks like them', async () => {
+  const names = [
+    '.lock',
+    `.lock.${ref}.tmp`,
+    '.lock.aside.a-_Z9',
+    '.lock.bak',
+    '.lock.aside.',
+    `.lock.${ref}x.tmp`,
+    'a',
+  ]
+  for (const name of names) writeFileSync(join(folder, name), '')
+  equal(await debrisIn(folder), {
+    temporaries: [join(folder, `.lock.${ref}.tmp`)],
+    asides: [join(folder, '.lock.aside.a-_Z9')],
+  })
+  is((await refusalOf(debrisIn(join(folder, 'missing')))).code, 'NOT_FOUND')
+})
+
+files(
+  'a lock file is pretty JSON of 1,024 bytes: six fields, schema_version, ledger, lock_ref, evidence, no token',
+  () => {
+    is(Buffer.byteLength(text), 1024)
+    ok(/^\{\n {2}"schema_version": "1\.0",\n/.test(text))
+    ok(text.endsWith(' \n'))
+    equal(Object.keys(JSON.parse(text)), [
+      'schema_version',
+      'deliverable_id',
+      'holder',
+      'acquired',
+      'lease_duration_s',
+      'pid',
+      'ledger',
+      'lock_ref',
+      'evidence',
+    ])
+  },
+)
+
+function readFileOrNothing(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+files.run()

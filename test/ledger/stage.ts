@@ -1,0 +1,149 @@
+import { join } from 'node:path'
+import type { Now } from '../../src/core/clock.ts'
+import { defaultConfig } from '../../src/core/config.ts'
+import type { Entry } from '../../src/core/entry.ts'
+import type { Code } from '../../src/errors.ts'
+import { LockstepError } from '../../src/errors.ts'
+import { Sequencer } from '../../src/ledger/sequencer.ts'
+import type { Submission } from '../../src/ledger/submission.ts'
+import { Log } from '../../src/log/log.ts'
+import { openStore, type Store, type StoreBatch } from '../../src/log/store.ts'
+import { Receipts } from '../../src/views/receipts.ts'
+import { Rows } from '../../src/views/rows.ts'
+import { temporaryRoot, testActor } from '../support/ledger.ts'
+
+/** A clock that stands still until told otherwise. It starts after the real one, so that `time` follows it at once. */
+export class StageClock {
+  wall = Date.UTC(2040, 0, 2, 3, 4, 5)
+  boot = 1_000_000
+
+  readonly now = (): Now => ({
+    wall_ms: this.wall,
+    lease_clock: { boot_id: 'stage-boot', boot_ms: this.boot },
+    host_id: 'stage-host',
+  })
+
+  pass(millis: number, wallMillis = millis): void {
+    this.boot += millis
+    this.wall += wallMillis
+  }
+}
+
+/** What a store does with its next write, and after that with all further ones. */
+export type Fault = 'before' | 'after'
+
+/** A store whose writes wait, or fail before or after they persist, when a test says so. Every batch is kept. */
+export class FaultyStore {
+  readonly batches: StoreBatch[] = []
+  /** Thrown by a write that fails; LevelDB's own words for a full disk, for one. */
+  error = new Error('IO error: injected by the test')
+  #faultAt: number | undefined
+  #fault: Fault = 'before'
+  #gate: Promise<void> | undefined
+  #open = () => {}
+
+  readonly wrap = (store: Store): Store => ({
+    ...store,
+    get: (key) => this.get(key, store),
+    write: async (batch) => {
+      this.batches.push(batch)
+      await this.#gate
+      if (this.#faultAt !== this.batches.length) return store.write(batch)
+      if (this.#fault === 'after') await store.write(batch)
+      throw this.error
+    },
+  })
+
+  /** What reading a key gives; a test that damages bytes replaces it. */
+  get = (key: Uint8Array, store: Store): Uint8Array | undefined => store.get(key)
+
+  /** Lets the write after `good` more ones fail. */
+  failAfter(good: number, fault: Fault): void {
+    this.#faultAt = this.batches.length + good + 1
+    this.#fault = fault
+  }
+
+  /** Holds every write open until the function it returns is called. */
+  hold(): () => void {
+    this.#gate = new Promise((resolve) => {
+      this.#open = resolve
+    })
+    return () => {
+      this.#gate = undefined
+      this.#open()
+    }
+  }
+}
+
+/** A sequencer over a log of its own, without API, files and reactors, for what these cannot bring about. */
+export async function bareSequencer(clock: StageClock): Promise<{
+  log: Log
+  published: Entry[]
+  sequencer: Sequencer
+  submit: (command: Submission['command'], more?: Partial<Submission>) => ReturnType<Sequencer['submit']>
+  close: () => Promise<void>
+}> {
+  const store = await openStore(join(temporaryRoot(), 'ledger'), { create: true })
+  const log = await Log.create(store, { ledger_id: 'testledger00', origin: 'lockstep.test/bare' }, true)
+  const published: Entry[] = []
+  const sequencer = new Sequencer({
+    log,
+    rows: new Rows(log),
+    receipts: new Receipts(log),
+    config: defaultConfig,
+    now: clock.now,
+    cursors: () => ({}),
+    published: (entries) => published.push(...entries),
+  })
+  return {
+    log,
+    published,
+    sequencer,
+    submit: (command, more = {}) => sequencer.submit({ command, actor: testActor, ...more }),
+    close: async () => {
+      await sequencer.close()
+      await log.close()
+    },
+  }
+}
+
+/** The refusal a promise ends with; anything else is a failure of the test. */
+export async function refusal(promise: Promise<unknown>, code?: Code): Promise<LockstepError> {
+  const error = await promise.then(
+    (value) => new Error(`was not refused: ${JSON.stringify(value)}`),
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof LockstepError)) throw error
+  if (code !== undefined && error.code !== code) throw error
+  return error
+}
+
+/** Waits for a condition, turn by turn of the event loop, within a limit. */
+export async function until(what: string, condition: () => boolean, millisMax = 20_000): Promise<void> {
+  const end = performance.now() + millisMax
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`${what} did not come about within ${millisMax} ms`)
+    await new Promise(setImmediate)
+  }
+}
+
+/** Lets a number of turns of the event loop pass, in which whatever could happen has happened. */
+export async function turns(count = 20): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate)
+}
+
+/** How promises stand: answered, refused with a code, or neither yet. */
+export function watch(promises: readonly Promise<unknown>[]): ('answered' | 'open' | string)[] {
+  const states: string[] = promises.map(() => 'open')
+  for (const [index, promise] of promises.entries()) {
+    promise.then(
+      () => {
+        states[index] = 'answered'
+      },
+      (error: unknown) => {
+        states[index] = error instanceof LockstepError ? error.code : String(error)
+      },
+    )
+  }
+  return states
+}
