@@ -30,7 +30,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const each of cases) {
     const { callers } = each
-    const pairs = smoke ? Math.ceil(512 / callers) : each.pairs
+    const pairs = smoke ? Math.ceil(128 / callers) : each.pairs
     figures.push(...(await ledgerFigures({ ...each, pairs }, join(folder, String(callers)), smoke ? 1 : 5)))
   }
   figures.push(await lockfileFigure(folder, smoke))

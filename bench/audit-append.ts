@@ -64,10 +64,10 @@ async function caseFigures({ what, callers, calls, events }: Case, folder: strin
 
 function eventOf(caller: number, event: number) {
   return {
-    action_type: 'deployment',
+    action_type: 'system' as const,
+    notes: `build ${event} deployed by caller ${caller}`,
     outcome: 'success' as const,
-    target: { target_type: 'service', target_id: `service-${caller}` },
-    summary: `deployed build ${event} of service ${caller}`,
+    target: { name: `service-${caller}`, operation: 'deploy', target_type: 'system' as const },
   }
 }
 

@@ -29,7 +29,9 @@ export function median(samples: readonly number[]): number {
 }
 
 /** p50, p99, maximum and number of latencies, for a figure. */
-export function latencies(millis: readonly number[]): Required<Pick<Figure, 'max_ms' | 'p50_ms' | 'p99_ms' | 'samples'>> {
+export function latencies(
+  millis: readonly number[],
+): Required<Pick<Figure, 'max_ms' | 'p50_ms' | 'p99_ms' | 'samples'>> {
   return {
     p50_ms: percentile(millis, 0.5),
     p99_ms: percentile(millis, 0.99),

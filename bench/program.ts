@@ -18,10 +18,9 @@ export interface BenchOptions {
 /** Runs a bench as a program of its own: prints its figures, and hands them to the process that started it. */
 export async function runAsProgram(bench: Bench): Promise<void> {
   const smoke = process.argv.includes('--smoke')
-  console.log(`\n${bench.name}: ${bench.asks}`)
   const measured = await bench.run({ smoke, folder: benchFolder() })
   const figures = smoke ? measured.map(({ bar: _, ...figure }) => figure) : measured
-  for (const figure of figures) console.log(lineOf(figure))
+  console.log([`\n${bench.name}: ${bench.asks}`, ...figures.map(lineOf)].join('\n'))
   process.send?.(figures)
   process.disconnect?.()
 }

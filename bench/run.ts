@@ -38,11 +38,9 @@ const machine = thisMachine(benchFolder())
 console.log(machineLines(machine))
 const path = values.results ?? (values.smoke ? undefined : join(here, 'results', 'latest.json'))
 const results: Results = path === undefined ? {} : readResults(path)
-for (const name of chosen) {
-  const figures = await figuresOf(name)
-  const command = `npm run bench -- ${name}${values.smoke ? ' --smoke' : ''}`
-  results[name] = { command, figures, machine, time: new Date().toISOString() }
-}
+// One after the other, so that none disturbs the next; smoke runs measure nothing and go side by side.
+if (values.smoke) await Promise.all(chosen.map(run))
+else for (const name of chosen) await run(name)
 if (path !== undefined) {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`)
@@ -53,15 +51,17 @@ if (missed.length > 0) console.log(`\nbelow their bars:\n${missed.map(lineOf).jo
 if (values.check && missed.some(({ bar }) => bar?.kind === 'ratio')) process.exitCode = 1
 
 /** Runs one bench in a process of its own, so that none warms or crowds the next. */
-async function figuresOf(name: string): Promise<Figure[]> {
+async function run(name: string): Promise<void> {
+  const words = values.smoke ? ['--smoke'] : []
+  const child = fork(join(here, `${name}.ts`), words, { execArgv: ['--import', 'tsx'] })
   let figures: Figure[] | undefined
-  const child = fork(join(here, `${name}.ts`), values.smoke ? ['--smoke'] : [], { execArgv: ['--import', 'tsx'] })
   child.once('message', (message) => {
     figures = message as Figure[]
   })
   const [code] = await once(child, 'exit')
   if (code !== 0 || figures === undefined) fail(1, `the bench ${name} failed`)
-  return figures
+  const command = ['npm run bench --', name, ...words].join(' ')
+  results[name] = { command, figures, machine, time: new Date().toISOString() }
 }
 
 function build(): void {

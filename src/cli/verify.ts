@@ -9,7 +9,7 @@ export function verifyCommand(): Command {
       const globals = globalsOf(self)
       const [{ governingLayout }, { verifyInChild }] = await Promise.all([
         import('../fs/layout.ts'),
-        import('../ledger/verify-child.ts'),
+        import('../ledger/verify-in-child.ts'),
       ])
       const bar = process.stderr.isTTY && !globals.json ? await progressBar() : undefined
       try {

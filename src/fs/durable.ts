@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { isRunning } from './process.ts'
 
@@ -44,13 +44,15 @@ export function replaceFile(path: string, content: string): void {
   }
 }
 
-/** Removes what processes left beside files of a folder that died while they replaced them. */
-export function dropTemporaries(folder: string, names: readonly string[]): void {
-  const left = readdirSync(folder).filter((name) => {
-    const [, replaced, pid] = /^(.+?)(?:\.(\d+))?\.tmp$/.exec(name) ?? []
-    return replaced !== undefined && names.includes(replaced) && (pid === undefined || !isRunning(Number(pid)))
-  })
-  for (const name of left) rmSync(join(folder, name), { force: true })
+/** Removes what processes left beside files that died while they replaced them. */
+export function dropTemporaries(paths: readonly string[]): void {
+  for (const path of paths) {
+    for (const name of readdirSync(dirname(path))) {
+      const [, replaced, pid] = /^(.+?)(?:\.(\d+))?\.tmp$/.exec(name) ?? []
+      const isLeft = replaced === basename(path) && (pid === undefined || !isRunning(Number(pid)))
+      if (isLeft) rmSync(join(dirname(path), name), { force: true })
+    }
+  }
 }
 
 /** Makes the names in a folder durable. Some file systems refuse to sync a folder; then the rename must do. */

@@ -22,7 +22,8 @@ export class HeadKeeper {
   touch(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      this.#writing = this.#write()
+      // One after the other, however slow the disk: two at once would share the file they are written beside.
+      this.#writing = this.#writing.then(() => this.#write())
     }, refreshMillis).unref()
   }
 

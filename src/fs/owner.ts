@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { z } from 'zod'
 import { readIfThere, replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
@@ -20,8 +21,13 @@ export function readOwner(path: string): Owner | undefined {
   }
 }
 
+/** Where it cannot be written, a full disk for one, none is left: an old one would be believed. */
 export function writeOwner(path: string, owner: Owner): void {
-  replaceFile(path, JSON.stringify(owner))
+  try {
+    replaceFile(path, JSON.stringify(owner))
+  } catch {
+    rmSync(path, { force: true })
+  }
 }
 
 /** Whether somebody seems to have the ledger open just now. */

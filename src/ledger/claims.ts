@@ -4,7 +4,7 @@ import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
 import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder } from '../fs/deliverable-folder.ts'
-import { fileError, readIfThere } from '../fs/durable.ts'
+import { dropTemporaries, fileError, readIfThere } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import * as files from '../fs/lock-file.ts'
 import type { Core } from './core.ts'
@@ -42,8 +42,10 @@ export function isOutcomeUnknown(error: unknown): boolean {
 /**
  * Finishes what crashes left of claims under way: at open, when nobody else can have one. A folder whose files
  * cannot be reached now keeps its note, and the ledger opens all the same: its lock is judged when it is asked for.
+ * What they left of `head` and `owner` while these were replaced goes too.
  */
 export async function finishClaims(core: Core, actor: Actor): Promise<void> {
+  dropTemporaries([core.layout.head, core.layout.owner])
   for (const name of notesIn(core.layout)) {
     const note = join(core.layout.claims, name)
     try {

@@ -51,6 +51,7 @@ class StoredVerification {
   readonly #storedTiles: TileReader
   readonly #tree: TreeVerification
   #entries: Entry[] = []
+  #isEnded = false
   #seq = 0
   #tiles = 0
   #streams = 0
@@ -84,7 +85,10 @@ class StoredVerification {
   }
 
   #pair(key: Uint8Array, value: Uint8Array): void {
-    switch (keys.kindOf(key)) {
+    const kind = keys.kindOf(key)
+    // Entries stand before all else; the last of them are taken when anything else comes.
+    if (kind !== 'entry') this.#endEntries()
+    switch (kind) {
       case 'entry':
         this.#entry(key, value)
         return
@@ -134,6 +138,8 @@ class StoredVerification {
   }
 
   #endEntries(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
     if (this.#seq < this.#stored.head.size) throw missing(this.#seq)
     if (this.#entries.length > 0 || this.#seq === 0) this.#takeEntries()
   }

@@ -2,7 +2,14 @@ import canonicalize from 'canonicalize'
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { assertCanonical, canonicalText, isWellFormed, type Json, sorted, wellFormed } from '../../src/core/canonical.ts'
+import {
+  assertCanonical,
+  canonicalText,
+  isWellFormed,
+  type Json,
+  sorted,
+  wellFormed,
+} from '../../src/core/canonical.ts'
 import { fixture } from '../merkle/model.ts'
 
 type Rows = {
@@ -40,9 +47,9 @@ test('it is what an RFC 8785 library gives, for every value the ledger can keep'
 
 test('keys that were put in another order give the same text', () => {
   const property = fc.property(
-    fc.uniqueArray(fc.stringMatching(/^[a-z_][a-z0-9_]{0,6}$/), { maxLength: 10 }).chain((keys) =>
-      fc.tuple(fc.constant(keys), fc.shuffledSubarray(keys, { minLength: keys.length })),
-    ),
+    fc
+      .uniqueArray(fc.stringMatching(/^[a-z_][a-z0-9_]{0,6}$/), { maxLength: 10 })
+      .chain((keys) => fc.tuple(fc.constant(keys), fc.shuffledSubarray(keys, { minLength: keys.length }))),
     ([keys, shuffled]) => {
       const object = (order: string[]) => JSON.parse(`{${order.map((key) => `"${key}":1`).join()}}`)
       assert.is(canonicalText(object(keys)), canonicalText(object(shuffled)))
@@ -106,7 +113,10 @@ test('sorting leaves the value it was given alone', () => {
 
 test('text is well-formed iff it survives UTF-8, and made well-formed it is what UTF-8 makes of it', () => {
   const halves = fc.constantFrom('\ud83d', '\udd12', 'a', '🔒', 'é', '\u0000')
-  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.array(halves).map((parts) => parts.join('')))
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(halves).map((parts) => parts.join('')),
+  )
   const property = fc.property(text, (given) => {
     const throughUtf8 = Buffer.from(given).toString()
     assert.is(isWellFormed(given), throughUtf8 === given)

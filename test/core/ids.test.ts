@@ -36,7 +36,26 @@ const text = (length: number) => 'x'.repeat(length)
 
 holds('a line has at most so many bytes, no control characters and no white space at its ends', lineOf(10), {
   takes: ['x', text(10), 'üüüüü', '🔒🔒xx', 'a b', '\u200b'],
-  not: ['', text(11), 'üüüüüx', '🔒🔒xxx', ' a', 'a ', '\u00a0a', 'a\n', 'a\nb', 'a\u0000b', 'a\u007fb', 'a\u0085b', 'a\u2028b', 'a\u2029b', '\ud83d', '\udd12x', 7, null],
+  not: [
+    '',
+    text(11),
+    'üüüüüx',
+    '🔒🔒xxx',
+    ' a',
+    'a ',
+    '\u00a0a',
+    'a\n',
+    'a\nb',
+    'a\u0000b',
+    'a\u007fb',
+    'a\u0085b',
+    'a\u2028b',
+    'a\u2029b',
+    '\ud83d',
+    '\udd12x',
+    7,
+    null,
+  ],
 })
 
 holds('a long line counts in bytes too', lineOf(400), {
@@ -140,7 +159,10 @@ holds('a wait is 0 … 86,400 s', input.acquireResourceSchema, {
 })
 
 holds('a holder has at most four processes', input.acquireResourceSchema, {
-  takes: [{ ...resource, pids: [] }, { ...resource, pids: [1, 2, 3, 2 ** 31 - 1] }],
+  takes: [
+    { ...resource, pids: [] },
+    { ...resource, pids: [1, 2, 3, 2 ** 31 - 1] },
+  ],
   not: [
     { ...resource, pids: [1, 2, 3, 4, 5] },
     { ...resource, pids: [0] },

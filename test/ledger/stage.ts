@@ -10,7 +10,7 @@ import { Log } from '../../src/log/log.ts'
 import { openStore, type Store, type StoreBatch } from '../../src/log/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Rows } from '../../src/views/rows.ts'
-import { temporaryRoot, testActor } from '../support/ledger.ts'
+import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 
 /** A clock that stands still until told otherwise. It starts after the real one, so that `time` follows it at once. */
 export class StageClock {
@@ -75,14 +75,40 @@ export class FaultyStore {
   }
 }
 
-/** A sequencer over a log of its own, without API, files and reactors, for what these cannot bring about. */
-export async function bareSequencer(clock: StageClock): Promise<{
+/** `withLedger`, with errors that uvu can print: it takes an error's `details` for text and ends in silence. */
+export const withStage: typeof withLedger = (work, options) => readable(withLedger(work, options))
+
+async function readable<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    throw new Error(`${error.code}: ${error.message} ${JSON.stringify(error.details)}`, { cause: error })
+  }
+}
+
+/** A sequencer over a log of its own, without API, files and reactors. */
+export interface Bare {
   log: Log
   published: Entry[]
   sequencer: Sequencer
   submit: (command: Submission['command'], more?: Partial<Submission>) => ReturnType<Sequencer['submit']>
-  close: () => Promise<void>
-}> {
+}
+
+/** For what API, files and reactors cannot bring about. */
+export function withBareSequencer(work: (bare: Bare) => Promise<void>, clock = new StageClock()): Promise<void> {
+  const wholeWork = async () => {
+    const { close, ...bare } = await bareSequencer(clock)
+    try {
+      await work(bare)
+    } finally {
+      await close()
+    }
+  }
+  return readable(wholeWork())
+}
+
+async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => Promise<void> }> {
   const store = await openStore(join(temporaryRoot(), 'ledger'), { create: true })
   const log = await Log.create(store, { ledger_id: 'testledger00', origin: 'lockstep.test/bare' }, true)
   const published: Entry[] = []
@@ -114,7 +140,7 @@ export async function refusal(promise: Promise<unknown>, code?: Code): Promise<L
     (thrown: unknown) => thrown,
   )
   if (!(error instanceof LockstepError)) throw error
-  if (code !== undefined && error.code !== code) throw error
+  if (code !== undefined && error.code !== code) throw new Error(`not ${code}, but ${error.code}: ${error.message}`)
   return error
 }
 

@@ -33,26 +33,19 @@ export function contentOf(folder: string): Record<string, string> {
   return found
 }
 
-/** What another tool writes into its lock file: the seed's six fields. */
-export interface ForeignFacts {
-  deliverable_id: string
-  holder: string
-  acquired: string
-  lease_duration_s: number
-  pid: number
-  schema_version?: string
-}
-
-/** The text of another tool's lock file: held by this process for half an hour from now, unless said otherwise. */
-export function foreignText(facts: Partial<ForeignFacts> & Record<string, unknown> = {}): string {
-  const defaults: ForeignFacts = {
+/**
+ * What another tool writes into its lock file, the seed's fields: held by this process for half an hour from now,
+ * unless said otherwise.
+ */
+export function foreignText(facts: Record<string, unknown> = {}): string {
+  const six = {
     deliverable_id: 'DEL-08-05',
     holder: 'foreign-tool',
     acquired: new Date().toISOString(),
     lease_duration_s: 1_800,
     pid: process.pid,
   }
-  return `${JSON.stringify({ ...defaults, ...facts }, null, 2)}\n`
+  return `${JSON.stringify({ ...six, ...facts }, null, 2)}\n`
 }
 
 /** A pid that had a process and has none any more. */

@@ -1,6 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Evidence, judgeHolder, judgeLiveness, type Liveness, type Probe } from '../../../src/core/lock/liveness.ts'
+import {
+  type Evidence,
+  judgeHolder,
+  judgeLiveness,
+  type Liveness,
+  type Probe,
+} from '../../../src/core/lock/liveness.ts'
 import { fixture } from '../../merkle/model.ts'
 
 type Row = { title: string; evidence: Omit<Evidence, 'host' | 'pid'>; probe: Probe; alive: string; reason?: string }

@@ -14,21 +14,38 @@ const host = fc.nat(1)
 const ns = fc.nat(1)
 const rarely = fc.nat(4).map((number) => number === 4)
 /** The time between a claim and its decision: mostly none, at times more than the shortest lease. */
-const late = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(3, 999, 1_000) })
+const late = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.constantFrom(3, 999, 1_000) },
+)
 
 const op = <Name extends Op['op']>(op: Name) => fc.constant(op)
 const history: fc.Arbitrary<Op[]> = fc.array(
   fc.oneof(
-    { weight: 3, arbitrary: fc.record({ op: op('pass'), ms: fc.oneof(fc.nat(20), fc.nat(70_000), fc.nat(4_000_000)) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ op: op('pass'), ms: fc.oneof(fc.nat(20), fc.nat(70_000), fc.nat(4_000_000)) }),
+    },
     { weight: 3, arbitrary: fc.record({ op: op('passTo'), name, ms: fc.integer({ min: -1, max: 1 }) }) },
     { weight: 2, arbitrary: fc.record({ op: op('jump'), ms: fc.integer({ min: -1e11, max: 1e11 }) }) },
-    { weight: 4, arbitrary: fc.record({ op: op('spawn'), host, ns, pid: fc.integer({ min: 1, max: 3 }), hidden: rarely }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ op: op('spawn'), host, ns, pid: fc.integer({ min: 1, max: 3 }), hidden: rarely }),
+    },
     { weight: 3, arbitrary: fc.record({ op: op('end'), process: some, zombie: rarely }) },
     { weight: 1, arbitrary: fc.record({ op: op('reboot'), host }) },
     { weight: 1, arbitrary: fc.record({ op: op('move'), host, ns }) },
     {
       weight: 8,
-      arbitrary: fc.record({ op: op('acquire'), who: some, name, lease: some, holders: fc.nat(7), stale: rarely, late }),
+      arbitrary: fc.record({
+        op: op('acquire'),
+        who: some,
+        name,
+        lease: some,
+        holders: fc.nat(7),
+        stale: rarely,
+        late,
+      }),
     },
     { weight: 3, arbitrary: fc.record({ op: op('again'), request: some, twist: rarely, late }) },
     { weight: 1, arbitrary: fc.record({ op: op('acquireAll'), who: some, lease: some, holders: fc.nat(7) }) },

@@ -83,7 +83,8 @@ for (const { folder, id } of deliverables.ids) {
 }
 
 for (const folder of deliverables.none) {
-  test(`a folder does not begin with a deliverable id: "${folder}"`, () => assert.is(deliverableIdOf(folder), undefined))
+  test(`a folder does not begin with a deliverable id: "${folder}"`, () =>
+    assert.is(deliverableIdOf(folder), undefined))
 }
 
 for (const { text, prefix = 'IAMBECCA', target, name } of targets.read) {

@@ -103,13 +103,23 @@ export class Simulation {
         if (asked?.name !== lockNames[3]) return
         const { lock, name } = asked
         const run_id = runOf(lock)
-        const command = { type: 'lock.release_project', name, run_id, final_status: 'COMPLETE', override: false } as const
+        const command = {
+          type: 'lock.release_project',
+          name,
+          run_id,
+          final_status: 'COMPLETE',
+          override: false,
+        } as const
         return this.#submit(command, becca, this.#model.releaseProject(name, lock))
       }
       case 'recover': {
         const name = nameAt(step.name)
         const death = this.#death(name, step.stale)
-        return this.#submit({ type: 'lock.recover', name, reason: 'x', death }, worker, this.#model.recover(name, death))
+        return this.#submit(
+          { type: 'lock.recover', name, reason: 'x', death },
+          worker,
+          this.#model.recover(name, death),
+        )
       }
       case 'retire': {
         const name = lockNames[2]
@@ -126,7 +136,11 @@ export class Simulation {
         const name = nameAt(step.name)
         const token = this.#tokens[step.token % this.#tokens.length] ?? 0
         const events = [{ action_type: 'system', outcome: 'success' }] as const
-        return this.#submit({ type: 'audit.append', events, guard: { name, token } }, worker, this.#model.guard(name, token))
+        return this.#submit(
+          { type: 'audit.append', events, guard: { name, token } },
+          worker,
+          this.#model.guard(name, token),
+        )
       }
     }
   }

@@ -1,0 +1,71 @@
+/**
+ * One step upon a built ledger in a process of its own, so that open times and memory are those of a program that has
+ * just started. Plain JavaScript, because the loader for TypeScript would count as memory. Prints one line of JSON.
+ *
+ *   node bench/million-fresh.mjs STEP FOLDER
+ */
+import { readFileSync } from 'node:fs'
+import { governingLayout } from '../dist/fs/layout.js'
+import { openLedger } from '../dist/index.js'
+import { closeLog, openLog } from '../dist/log/open.js'
+import { rebuildViews } from '../dist/views/rebuild.js'
+
+const [step = '', dir = ''] = process.argv.slice(2)
+const actor = { actor_id: 'bench', actor_type: 'system' }
+
+/** Runs some work and says how long it took, with what it says of itself. */
+async function timed(work) {
+  const started = performance.now()
+  const said = await work()
+  return { ms: performance.now() - started, ...said }
+}
+
+function residentMegabytes() {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return Number(kilobytes) / 1024
+}
+
+async function withLedger(work) {
+  const ledger = await openLedger({ dir, actor })
+  const said = await timed(() => work(ledger))
+  await ledger.close()
+  return said
+}
+
+const steps = {
+  /** Opens, takes and releases one lock; the time is that of opening, the memory that of all. */
+  async open() {
+    const atStart = residentMegabytes()
+    const started = performance.now()
+    const ledger = await openLedger({ dir, actor })
+    const ms = performance.now() - started
+    const atOpen = residentMegabytes()
+    const first = await timed(async () => {
+      const { lock_id } = await ledger.locks.acquire({ name: 'fresh', holder: 'bench' })
+      await ledger.locks.release({ lock_id })
+    })
+    const resident = residentMegabytes()
+    const { size } = ledger.head()
+    await ledger.close()
+    return { ms, at_start_mb: atStart, at_open_mb: atOpen, resident_mb: resident, pair_ms: first.ms, size }
+  },
+  /** Dies with the ledger open and an entry just written. */
+  async die() {
+    const ledger = await openLedger({ dir, actor })
+    await ledger.locks.acquire({ name: 'died', holder: 'bench', pids: [] })
+    process.kill(process.pid, 'SIGKILL')
+    await new Promise(() => {})
+  },
+  verify: () => withLedger(async (ledger) => ({ entries: (await ledger.verify()).entries })),
+  list: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.list()).length })),
+  history: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.history('busy-0')).length })),
+  async rebuild() {
+    const layout = governingLayout(dir)
+    const log = await openLog({ layout, openWaitSeconds: 1, command: 'bench', nonce: () => String(process.pid) })
+    const said = await timed(async () => ({ entries: (await rebuildViews(log)).entries }))
+    await closeLog(log, layout)
+    return said
+  },
+}
+
+console.log(JSON.stringify(await steps[step]()))

@@ -1,0 +1,397 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Entry } from '../../src/core/entry.ts'
+import { limits } from '../../src/core/limits.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { Plan } from '../../src/ledger/plan.ts'
+import { openLedger } from '../../src/open.ts'
+import { testActor } from '../support/ledger.ts'
+import { FaultyStore, refusal, StageClock, turns, until, watch, withBareSequencer, withStage } from './stage.ts'
+
+const test = suite('sequencer')
+const event = { action_type: 'system', outcome: 'success' } as const
+const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
+const entryPrefix = 0x65
+
+const newest = (ledger: Ledger): Entry => ledger.entry(ledger.head().size - 1)
+
+test('nothing is answered, published or readable before its write is synced', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const held = await ledger.locks.acquire({ name: 'held', holder: 'a' })
+      const { size } = ledger.head()
+      const release = store.hold()
+      const subscribed: Entry[] = []
+      const stop = new AbortController()
+      const reader = (async () => {
+        for await (const entry of ledger.subscribe({ from: size, signal: stop.signal })) subscribed.push(entry)
+      })()
+      const states = watch([
+        ledger.locks.acquire({ name: 'free', holder: 'a' }),
+        ledger.audit.append(event),
+        // Refusals and repeats that are decided in a batch with entries wait for it too.
+        ledger.locks.acquire({ name: 'held', holder: 'b' }),
+        ledger.locks.acquire({ name: 'held', holder: 'a', lock_id: held.lock_id }),
+        ledger.audit.append(event, { expected_size: 10_000 }),
+      ])
+      await until('the write', () => store.batches.length === 2)
+      await turns()
+      assert.equal(states, ['open', 'open', 'open', 'open', 'open'])
+      assert.is(ledger.head().size, size)
+      assert.is(subscribed.length, 0)
+      await refusal(
+        Promise.resolve().then(() => ledger.entry(size)),
+        'NOT_FOUND',
+      )
+      assert.throws(
+        () => ledger.locks.status('free'),
+        (error: { code?: string }) => error.code === 'NOT_FOUND',
+      )
+      release()
+      await until('all answers', () => !states.includes('open'))
+      assert.equal(states, ['answered', 'answered', 'LOCK_CONTENTION', 'answered', 'SIZE_MISMATCH'])
+      assert.is(ledger.head().size, size + 2)
+      await until('the subscriber', () => subscribed.length === 2)
+      stop.abort()
+      await reader
+    },
+    { wrapStore: store.wrap },
+  )
+})
+
+test('a batch without entries is answered at once and writes nothing', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const held = await ledger.locks.acquire({ name: 'held', holder: 'a' })
+      const before = ledger.counts
+      const release = store.hold()
+      await refusal(ledger.locks.acquire({ name: 'held', holder: 'b' }), 'LOCK_CONTENTION')
+      assert.is((await ledger.locks.acquire({ name: 'held', holder: 'a', lock_id: held.lock_id })).replayed, true)
+      release()
+      assert.equal(ledger.counts, before)
+    },
+    { wrapStore: store.wrap },
+  )
+})
+
+test('callers at one time share one write, and those just answered share the next', async () => {
+  await withStage(async (ledger) => {
+    const before = ledger.counts
+    await Promise.all(
+      Array.from({ length: 64 }, async (_, caller) => {
+        for (let round = 0; round < 5; round += 1) {
+          const lease = await ledger.locks.acquire({ name: `lock ${caller}`, holder: 'a' })
+          await lease.release()
+        }
+      }),
+    )
+    const { batches, entries } = ledger.counts
+    assert.is(entries - before.entries, 640)
+    assert.is(batches - before.batches, 10)
+  })
+})
+
+test('what comes while a write is under way goes into the next one, all of it', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const release = store.hold()
+      const first = ledger.audit.append(event)
+      await until('the first write', () => store.batches.length === 1)
+      const others = Array.from({ length: 63 }, () => ledger.audit.append(event))
+      await turns()
+      assert.is(store.batches.length, 1, 'one write is in flight at a time')
+      release()
+      const answers = await Promise.all([first, ...others])
+      assert.is(store.batches.length, 2)
+      const seqs = answers.map(({ events }) => events[0]?.seq ?? -1)
+      assert.equal(
+        seqs,
+        [...seqs].sort((left, right) => left - right),
+        'in the order of the calls',
+      )
+    },
+    { wrapStore: store.wrap },
+  )
+})
+
+test('a batch of one command puts its entries, their rows and the head', async () => {
+  await withStage(async (ledger) => {
+    const before = ledger.counts
+    const lease = await ledger.locks.acquire({ name: 'a', holder: 'a' })
+    await lease.release()
+    await ledger.audit.append([event, event])
+    const { batches, entries, puts } = ledger.counts
+    assert.equal([batches - before.batches, entries - before.entries, puts - before.puts], [3, 4, 3 + 3 + 4])
+  })
+})
+
+test('a batch is bounded in entries; what it does not reach stays in order', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const release = store.hold()
+      const calls = 9
+      const first = ledger.audit.append(event)
+      await until('the first write', () => store.batches.length === 1)
+      const thousands = Array.from({ length: calls }, () =>
+        ledger.audit.append(Array.from({ length: 1_000 }, () => event)),
+      )
+      release()
+      const answers = await Promise.all([first, ...thousands])
+      const sizes = store.batches.map(({ puts }) => puts.filter(({ key }) => key[0] === entryPrefix).length)
+      assert.is(
+        sizes.reduce((sum, size) => sum + size),
+        1 + calls * 1_000,
+      )
+      assert.ok(sizes.length > 2)
+      // The bound is looked at before each command, so a batch ends with the one that passes it.
+      for (const size of sizes) assert.ok(size < limits.batchEntriesMax + 1_000, `${size} entries`)
+      const seqs = answers.flatMap(({ events }) => events.map(({ seq }) => seq))
+      assert.equal(
+        seqs,
+        seqs.map((_, index) => (seqs[0] ?? 0) + index),
+      )
+    },
+    { wrapStore: store.wrap, self_check: false },
+  )
+})
+
+test('a plan is full at its bound of entries or of text, and not before', () => {
+  const facts = { firstSeq: 7, ledgerId: 'testledger00', time: '2026-01-01T00:00:00.000Z', wallTime: undefined }
+  const draft = (notes: string) => ({ type: 'audit.recorded', stream: 'audit', data: { ...event, notes } })
+  const byEntries = new Plan(facts, () => undefined)
+  for (let count = 0; count < limits.batchEntriesMax; count += 1) {
+    assert.is(byEntries.isFull, false)
+    byEntries.add([draft('x')], { actor: testActor })
+  }
+  assert.is(byEntries.isFull, true)
+  assert.is(byEntries.size, 7 + limits.batchEntriesMax)
+
+  const byText = new Plan(facts, () => undefined)
+  let text = 0
+  while (text < limits.batchBytesMax) {
+    assert.is(byText.isFull, false)
+    const [entry] = byText.add([draft('x'.repeat(30_000))], { actor: testActor })
+    text += JSON.stringify(entry).length
+  }
+  assert.is(byText.isFull, true)
+})
+
+test('an entry of exactly 32 KiB is appended; one byte more is refused and changes nothing', () =>
+  withBareSequencer(async ({ log, submit }) => {
+    const withNotes = (notes: string) => ({ action_type: 'system' as const, notes, outcome: 'success' as const })
+    const append = (...notes: string[]) => submit({ type: 'audit.append', events: notes.map(withNotes) })
+    const bytesOf = (entry: Entry | undefined) => Buffer.byteLength(JSON.stringify(entry))
+    const [first] = (await append('')).entries
+    const fitting = limits.entryBytes - bytesOf(first)
+    const [exact] = (await append('n'.repeat(fitting))).entries
+    assert.is(bytesOf(exact), limits.entryBytes)
+
+    const { size } = log.head()
+    const answers = await Promise.allSettled([
+      append('before'),
+      append('n'.repeat(fitting + 1)),
+      append('small', 'n'.repeat(fitting + 1), 'small'),
+      append('ü'.repeat(Math.floor(fitting / 2) + 1)),
+      append('after'),
+    ])
+    assert.equal(
+      answers.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled'],
+    )
+    const error = await refusal(append('n'.repeat(fitting + 1)), 'LIMIT_EXCEEDED')
+    assert.equal(error.details, { bytes: limits.entryBytes + 1, bytes_max: limits.entryBytes })
+    assert.is(log.head().size, size + 2)
+    assert.equal(log.entry(size + 1)?.prev, { stream: size })
+    assert.is(log.row('audit')?.last_seq, size + 1)
+  }))
+
+test('the queue is bounded: one caller too many is refused, retryably, and the others are answered', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const release = store.hold()
+      const first = ledger.audit.append(event)
+      await until('the write', () => store.batches.length === 1)
+      // They are refused when their turn comes, so that the test writes little; in the queue they count all the same.
+      const queued = Array.from({ length: limits.queueMax }, () =>
+        ledger.audit.append(event, { expected_size: 10_000 }),
+      )
+      const answers = Promise.allSettled(queued)
+      const error = await refusal(ledger.audit.append(event), 'QUEUE_FULL')
+      assert.is(error.retryable, true)
+      release()
+      await first
+      const refused = (await answers).filter(
+        (answer) => answer.status === 'rejected' && answer.reason.code === 'SIZE_MISMATCH',
+      )
+      assert.is(refused.length, limits.queueMax)
+      assert.is((await ledger.audit.append(event)).replayed, false)
+    },
+    { wrapStore: store.wrap },
+  )
+})
+
+test('time never goes back, and wall_time says so where the wall clock differs by more than a second', async () => {
+  const clock = new StageClock()
+  await withStage(
+    async (ledger, root) => {
+      const start = clock.wall
+      const appendAt = async (wall: number) => {
+        clock.wall = wall
+        await ledger.audit.append(event)
+        const { time, wall_time } = newest(ledger)
+        return [Date.parse(time) - start, wall_time === undefined ? undefined : Date.parse(wall_time) - start]
+      }
+      assert.equal(await appendAt(start), [0, undefined])
+      assert.equal(await appendAt(start), [0, undefined])
+      assert.equal(await appendAt(start - 1_000), [0, undefined])
+      assert.equal(await appendAt(start - 1_001), [0, -1_001])
+      assert.equal(await appendAt(start - 86_400_000), [0, -86_400_000])
+      assert.equal(await appendAt(start + 5), [5, undefined])
+      assert.equal(await appendAt(start + 86_400_000), [86_400_000, undefined])
+      assert.equal(await appendAt(start + 6), [86_400_000, 6])
+      assert.is(ledger.dir, root)
+    },
+    { now: clock.now },
+  )
+})
+
+test('time does not go back across a restart either', async () => {
+  const clock = new StageClock()
+  await withStage(
+    async (ledger, dir) => {
+      await ledger.audit.append(event)
+      const before = newest(ledger)
+      await ledger.close()
+      clock.wall -= 3_600_000
+      const reopened = await openLedger({ dir, now: clock.now })
+      await reopened.audit.append(event)
+      const after = newest(reopened)
+      await reopened.close()
+      assert.is(after.time, before.time)
+      assert.is(Date.parse(after.wall_time ?? ''), clock.wall)
+    },
+    { now: clock.now },
+  )
+})
+
+test('a refusal is recorded once in 10 s for an actor, stream and code, and the next one says how many were left out', async () => {
+  const clock = new StageClock()
+  await withStage(
+    async (ledger) => {
+      const guard = (name: string) => ({ guard: { name, token: 1 } })
+      const stale = async (name = 'a', actor: { actor_id: string; actor_type: 'agent' } = testActor) => {
+        const { size } = ledger.head()
+        await refusal(ledger.audit.append(event, { ...guard(name), actor }), 'STALE_TOKEN')
+        return ledger.head().size - size
+      }
+      assert.is(await stale(), 1)
+      assert.not('repeats' in newest(ledger).data)
+      assert.is(await stale(), 0)
+      assert.is(await stale('b'), 1, 'another stream')
+      assert.is(await stale('a', other), 1, 'another actor')
+      await refusal(ledger.locks.break({ name: 'a', reason: 'x' }), 'RELEASE_DENIED')
+      assert.is(newest(ledger).data.code, 'RELEASE_DENIED', 'another code')
+      clock.pass(9_999)
+      assert.is(await stale(), 0)
+      clock.pass(1)
+      assert.is(await stale(), 1)
+      assert.equal(Object.entries(newest(ledger).data).slice(-2), [
+        ['repeats', 2],
+        ['token', 1],
+      ])
+      clock.pass(10_000)
+      assert.is(await stale(), 1)
+      assert.not('repeats' in newest(ledger).data, 'each is counted once')
+    },
+    { now: clock.now },
+  )
+})
+
+test('refusals in one batch are recorded once too', async () => {
+  await withStage(async (ledger) => {
+    const { size } = ledger.head()
+    const refused = Array.from({ length: 10 }, () => ledger.audit.append(event, { guard: { name: 'a', token: 1 } }))
+    for (const { status } of await Promise.allSettled(refused)) assert.is(status, 'rejected')
+    assert.is(ledger.head().size, size + 1)
+  })
+})
+
+test('a wall clock that jumped back does not silence refusals for longer than 10 s', async () => {
+  const clock = new StageClock()
+  await withStage(
+    async (ledger) => {
+      const stale = async () => {
+        const { size } = ledger.head()
+        await refusal(ledger.audit.append(event, { guard: { name: 'a', token: 1 } }), 'STALE_TOKEN')
+        return ledger.head().size - size
+      }
+      assert.is(await stale(), 1)
+      clock.pass(1_000, -86_400_000)
+      assert.is(await stale(), 1, 'the jump itself is a day')
+      clock.pass(9_999)
+      assert.is(await stale(), 0)
+      clock.pass(1)
+      assert.is(await stale(), 1)
+      clock.pass(10_000)
+      assert.is(await stale(), 1)
+    },
+    { now: clock.now },
+  )
+})
+
+test('contention, timeouts and input errors are not recorded', async () => {
+  await withStage(async (ledger) => {
+    await ledger.locks.acquire({ name: 'a', holder: 'a' })
+    const { size } = ledger.head()
+    await refusal(ledger.locks.acquire({ name: 'a', holder: 'b' }), 'LOCK_CONTENTION')
+    await refusal(ledger.locks.acquire({ name: '', holder: 'b' }), 'INVALID_INPUT')
+    await refusal(ledger.audit.append(event, { expected_size: 0 }), 'SIZE_MISMATCH')
+    await refusal(ledger.locks.recover({ name: 'a', reason: 'x' }), 'LOCK_NOT_ORPHAN')
+    assert.is(ledger.head().size, size)
+  })
+})
+
+test('when close has begun, calls are refused and what was under way is answered', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const release = store.hold()
+      const writing = ledger.audit.append(event)
+      await until('the write', () => store.batches.length === 1)
+      const queued = ledger.audit.append(event)
+      const closed = ledger.close()
+      const late = await refusal(ledger.audit.append(event), 'LEDGER_CLOSED')
+      assert.is(late.details.outcome, 'not_applied')
+      release()
+      assert.is((await writing).replayed, false)
+      assert.is((await queued).replayed, false)
+      await closed
+      await refusal(ledger.audit.append(event), 'LEDGER_CLOSED')
+      await ledger.close()
+    },
+    { wrapStore: store.wrap },
+  )
+})
+
+test('callers who go on and on do not keep a ledger from closing', async () => {
+  await withStage(async (ledger) => {
+    let rounds = 0
+    const callers = Array.from({ length: 4 }, async (_, caller) => {
+      for (;;) {
+        await (await ledger.locks.acquire({ name: `lock ${caller}`, holder: 'a' })).release()
+        rounds += 1
+      }
+    })
+    const refusals = Promise.all(callers.map((caller) => refusal(caller, 'LEDGER_CLOSED')))
+    await until('some rounds', () => rounds > 20)
+    await ledger.close()
+    assert.is((await refusals).length, 4)
+  })
+})
+
+test.run()

@@ -1,0 +1,87 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Actor } from '../../src/core/ids.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
+import { contentOf, type Deliverable, makeDeliverable } from './deliverable.ts'
+import { endsWithVerify, temporaryRoot, testActor, testClock } from './ledger.ts'
+
+/** A ledger at work: a deliverable folder, a clock that stands still, and what can be done to both. */
+export interface Scene extends Deliverable {
+  root: string
+  clock: ReturnType<typeof testClock>
+  /** The ledger; another one after `reopen`. */
+  ledger: Ledger
+  /** Acquires the folder, for agent-1 and ten minutes unless said otherwise. */
+  acquire: (request?: Record<string, unknown>) => ReturnType<Ledger['locks']['acquire']>
+  /** Everything below the root but the ledger itself. */
+  visible: () => Record<string, string>
+  /** Closes the ledger, unless it stands for a crash, and opens it again as the next process would. */
+  reopen: (options?: OpenOptions) => Promise<Ledger>
+  /** Called before the clock is read. */
+  onNow: () => void
+}
+
+type OpenOptions = Pick<OpenLedgerOptions, 'wrapStore'> & { actor?: Actor }
+
+interface SceneOptions extends OpenOptions {
+  config?: Record<string, unknown>
+}
+
+/** A test over a scene of its own; its ledger is closed and verified at the end, whatever came before. */
+export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptions = {}): () => Promise<void> {
+  return async () => {
+    const { config, ...opening } = options
+    const root = temporaryRoot()
+    const clock = testClock()
+    const open = (more: OpenOptions) =>
+      openLedger({
+        actor: testActor,
+        self_check: true,
+        ...more,
+        dir: root,
+        now: () => {
+          stage.onNow()
+          return clock.now()
+        },
+      })
+    await (await openLedger({ actor: testActor, dir: root, create: true })).close()
+    if (config !== undefined) configure(root, config)
+    const deliverable = makeDeliverable(root)
+    const stage = { ...deliverable, root, clock, onNow: () => {}, visible: () => visibleIn(root) } as Scene
+    stage.acquire = (request = {}) =>
+      stage.ledger.locks.acquire({ folder: deliverable.path, holder: 'agent-1', lease_duration_s: 600, ...request })
+    stage.reopen = async (more = {}) => {
+      await stage.ledger.close()
+      stage.ledger = await open(more)
+      return stage.ledger
+    }
+    stage.ledger = await open(opening)
+    try {
+      await work(stage)
+    } finally {
+      await stage.ledger.close()
+      await endsWithVerify(root)
+    }
+  }
+}
+
+/** Changes a ledger's configuration; the next open reads it. */
+export function configure(root: string, config: Record<string, unknown>): void {
+  const path = join(root, '.lockstep/config.json')
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...config }))
+}
+
+/** Writes a file below a root, with the folders above it. */
+export function put(root: string, name: string, content: string | Uint8Array): string {
+  const path = join(root, name)
+  mkdirSync(join(path, '..'), { recursive: true })
+  writeFileSync(path, content)
+  return path
+}
+
+function visibleIn(root: string): Record<string, string> {
+  const found = contentOf(root)
+  for (const name of Object.keys(found)) if (/^\.lockstep(?:\/|$)/.test(name)) delete found[name]
+  return found
+}
