@@ -50,7 +50,7 @@ export function dropTemporaries(paths: readonly string[]): void {
     for (const name of readdirSync(dirname(path))) {
       const [, replaced, pid] = /^(.+?)(?:\.(\d+))?\.tmp$/.exec(name) ?? []
       const isLeft = replaced === basename(path) && (pid === undefined || !isRunning(Number(pid)))
-      if (isLeft) rmSync(join(dirname(path), name), { force: true })
+      if (isLeft) rmSync(join(dirname(path), name), { force: true, recursive: true })
     }
   }
 }

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
+import { streamOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder } from '../fs/deliverable-folder.ts'
 import { dropTemporaries, fileError, readIfThere } from '../fs/durable.ts'
@@ -11,17 +12,19 @@ import type { Core } from './core.ts'
 import { LockFileSteps } from './lock-file-steps.ts'
 
 /**
- * Does file steps in a folder while a note names it, so that the next open finishes what a crash leaves. The note
+ * Does file steps in a folder while a note names it and the ledger's size, so that the next open finishes what a
+ * crash leaves and knows what was appended meanwhile. The note
  * stays where the outcome is unknown. It is not synced: after a power loss the next acquire in the folder judges
  * what a lost note would have named.
  */
-export async function underNote<T>(layout: Layout, name: string, folder: string, steps: () => Promise<T>): Promise<T> {
-  const note = join(layout.claims, name)
+export async function underNote<T>(core: Core, name: string, folder: string, steps: () => Promise<T>): Promise<T> {
+  const { claims } = core.layout
+  const note = join(claims, name)
   try {
-    mkdirSync(layout.claims, { recursive: true, mode: 0o700 })
-    writeFileSync(note, folder, { mode: 0o600 })
+    mkdirSync(claims, { recursive: true, mode: 0o700 })
+    writeFileSync(note, `${core.log.head().size} ${folder}`, { mode: 0o600 })
   } catch (error) {
-    throw fileError(error, `noting a claim in ${layout.claims}`)
+    throw fileError(error, `noting a claim in ${claims}`)
   }
   let isUnknown = false
   try {
@@ -49,8 +52,9 @@ export async function finishClaims(core: Core, actor: Actor): Promise<void> {
   for (const name of notesIn(core.layout)) {
     const note = join(core.layout.claims, name)
     try {
-      const place = placeIfGoverned(core, readIfThere(note) ?? '')
-      if (place !== undefined) await finish(core, place, actor)
+      const [, since = Number.POSITIVE_INFINITY, folder = ''] = /^(?:(\d+) )?(.+)$/s.exec(readIfThere(note) ?? '') ?? []
+      const place = placeIfGoverned(core, folder)
+      if (place !== undefined) await finish(core, place, { actor, since: Number(since) })
       rmSync(note, { force: true })
     } catch (error) {
       if (!isOfFiles(error)) throw error
@@ -59,26 +63,42 @@ export async function finishClaims(core: Core, actor: Actor): Promise<void> {
 }
 
 /** A claim that became a grant stays; one that did not is debris, and nobody was ever told of it. */
-async function finish(core: Core, place: DeliverableFolder, actor: Actor): Promise<void> {
+async function finish(
+  core: Core,
+  place: DeliverableFolder,
+  { actor, since }: { actor: Actor; since: number },
+): Promise<void> {
   const steps = new LockFileSteps(core)
   const grant = steps.grantOf(place.name)
   const seen = await files.inspect(place.lock)
-  if (seen?.content?.ledger === core.log.meta.origin) {
-    const isGranted = grant !== null && seen.content.lock_ref === grant.lock_ref
-    if (isGranted) await dropRecovered(core, place, core.log.entry(grant.token - 1))
-    else await steps.remove(place, seen, actor)
-  }
+  if (seen?.content?.ledger === core.log.meta.origin && seen.content.lock_ref !== grant?.lock_ref)
+    await steps.remove(place, seen, actor)
+  await dropRecovered(core, place, since)
   await steps.clearDebris(place)
 }
 
-/** A file that was set aside for a take-over whose append holds its recovery has served its time. */
-async function dropRecovered(core: Core, place: DeliverableFolder, before: Entry | undefined): Promise<void> {
-  if (before?.type !== 'lock.recovered' || before.data.name !== place.name) return
+/** A file of another tool that was set aside while its recovery was appended has served its time. */
+async function dropRecovered(core: Core, place: DeliverableFolder, since: number): Promise<void> {
+  const recoveries = recoveriesSince(core, streamOf(place.name), since)
   for (const aside of (await files.debrisIn(place.path)).asides) {
     const content = (await files.inspect(aside))?.content
-    const isIt = content?.holder === before.data.previous_holder && content?.acquired === before.data.previous_acquired
-    if (isIt && content?.ledger !== core.log.meta.origin) await files.dropAside(aside)
+    const { acquired = null, holder = 'unreadable', ledger } = content ?? {}
+    const isRecorded = recoveries.some(
+      ({ data }) => data.previous_holder === holder && data.previous_acquired === acquired,
+    )
+    if (isRecorded && ledger !== core.log.meta.origin) await files.dropAside(aside)
   }
+}
+
+/** The recoveries of a lock that were appended at a seq or later, newest first. */
+function recoveriesSince(core: Core, stream: string, since: number): Entry[] {
+  const recoveries: Entry[] = []
+  for (let seq = core.rows.get(stream)?.last_seq ?? -1; seq >= since; ) {
+    const entry = core.log.entry(seq)
+    if (entry?.type === 'lock.recovered') recoveries.push(entry)
+    seq = entry?.prev.stream ?? -1
+  }
+  return recoveries
 }
 
 /** The folder may have gone away, or another ledger governs it now; whoever locks it next judges what is in it. */

@@ -62,7 +62,7 @@ export class Deliverables {
    */
   acquire(command: Acquire, place: DeliverableFolder, actor: Actor, calledFrom?: Line): Promise<Outcome> {
     return this.inFolder(place, () =>
-      underNote(this.#core.layout, command.lock_ref, place.path, async () => {
+      underNote(this.#core, command.lock_ref, place.path, async () => {
         await this.#files.clearDebris(place)
         for (let attempt = 1; attempt <= claimTriesMax; attempt += 1) {
           const outcome = await this.#tryAcquire({ command, place, actor, calledFrom })

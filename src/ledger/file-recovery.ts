@@ -75,7 +75,7 @@ async function moveAside<T>(
   { place, actor, record }: { place: DeliverableFolder; actor: Actor; record: () => Promise<T> },
 ): Promise<T> {
   // A crash in here leaves the file aside; the next open puts it back where its recovery was not recorded.
-  return underNote(core.layout, `recover-${core.newLockId().slice(4, 16)}`, place.path, async () => {
+  return underNote(core, `recover-${core.newLockId().slice(4, 16)}`, place.path, async () => {
     const aside = await steps.setAside(place, seen, actor)
     if (aside === 'changed') throw await steps.contention(place, `the lock file of ${place.name} changed meanwhile`)
     try {

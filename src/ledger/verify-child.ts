@@ -10,8 +10,13 @@ const [root = '', openWait = '30'] = process.argv.slice(2)
 
 await answer(async () => {
   const layout = layoutOf(root)
-  const options = { layout, openWaitSeconds: Number(openWait), command: 'lockstep verify', nonce: () => nanoid(12) }
-  const log = await openLog(options)
+  const log = await openLog({
+    layout,
+    openWaitSeconds: Number(openWait),
+    command: 'lockstep verify',
+    nonce: () => nanoid(12),
+    isExpendable: true,
+  })
   try {
     return await verifyLog(log, layout, readConfig(layout.config), {
       onProgress: ({ done, total }) => process.stdout.write(`${done} ${total}\n`),

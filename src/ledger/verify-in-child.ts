@@ -1,24 +1,34 @@
 import { fileURLToPath } from 'node:url'
-import { LockstepError } from '../errors.ts'
+import { limits } from '../core/limits.ts'
+import { codes } from '../errors.ts'
 import type { Layout } from '../fs/layout.ts'
-import { runChild } from '../log/open.ts'
+import { problemError, runChild } from '../log/child.ts'
+import { distrust } from '../log/open.ts'
 import type { Progress, Verified } from './verify.ts'
 
 const program = fileURLToPath(new URL(`./verify-child${import.meta.url.slice(-3)}`, import.meta.url))
 
 /**
- * Verifies a ledger that nobody has open, in a process of its own: damage that makes LevelDB abort ends that one, and
- * is LEDGER_CORRUPT here. Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (busy).
+ * Verifies a ledger in a process of its own: damage that makes LevelDB abort ends that one, and is LEDGER_CORRUPT
+ * here. It has the ledger open meanwhile, so it waits for who has it, and others wait for it; a ledger that a service
+ * has open is verified by `ledger.verify()` there. What fails makes the next open read every byte.
+ * Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (busy for too long, naming the owner).
  */
 export async function verifyInChild(
   layout: Layout,
-  { onProgress, openWaitSeconds = 30 }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number } = {},
+  {
+    onProgress,
+    openWaitSeconds = limits.openWaitSecondsDefault,
+  }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number } = {},
 ): Promise<Verified> {
-  const { problem, value } = await runChild(program, [layout.root, String(openWaitSeconds)], (line) => {
-    const [done = 0, total = 0] = line.split(' ').map(Number)
-    onProgress?.({ done, total })
+  const { problem, value } = await runChild(program, [layout.root, String(openWaitSeconds)], {
+    waitMillis: openWaitSeconds * 1000,
+    onLine: (line) => {
+      const [done = 0, total = 0] = line.split(' ').map(Number)
+      onProgress?.({ done, total })
+    },
   })
   if (problem === undefined) return value as Verified
-  const { code, details, hint, message } = problem
-  throw new LockstepError(code, message, { details, ...(hint === undefined ? {} : { hint }) })
+  if (codes[problem.code].exit === codes.VERIFY_FAILED.exit) distrust(layout)
+  throw problemError(problem)
 }

@@ -41,7 +41,7 @@ export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
 }
 
 export function unseal(key: Uint8Array, sealed: Uint8Array): Buffer {
-  const buffer = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+  const buffer = sealed instanceof Buffer ? sealed : Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
   const length = buffer.length - crcBytes
   if (length < 0) throw damaged(key, 'is cut short')
   const bytes = buffer.subarray(0, length)

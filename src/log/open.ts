@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Code, codes, type Details, LockstepError } from '../errors.ts'
+import { codes, LockstepError } from '../errors.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { isHeldOpen, type Owner, readOwner, writeOwner } from '../fs/owner.ts'
+import { problemError, runChild } from './child.ts'
 import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
 import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
@@ -20,6 +19,8 @@ export interface OpenOptions {
   command: string
   nonce: () => string
   selfCheck?: boolean
+  /** This process may die of the database: nothing is checked in a child first. */
+  isExpendable?: boolean
   /** A test's store that fails when told to. */
   wrapStore?: (store: Store) => Store
 }
@@ -46,25 +47,39 @@ export async function openLog(options: OpenOptions): Promise<Log> {
   }
 }
 
-/** Leaves the log so that the next open can tell that nothing happened to its files since. */
+/**
+ * Leaves the log so that the next open can tell that nothing happened to its files since. They are looked at once the
+ * database is closed, for until then LevelDB compacts; whoever opened it in between has said so, and knows better.
+ */
 export async function closeLog(log: Log, layout: Layout): Promise<void> {
-  await log.settle()
-  writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
-  await log.close()
+  try {
+    await log.settle()
+  } finally {
+    await log.close()
+  }
+  const owner = readOwner(layout.owner)
+  const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
+  if (!isAnothers) writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
+}
+
+/** Makes the next open read every byte before it believes any: something is known to be wrong with the database. */
+export function distrust(layout: Layout): void {
+  if (!isHeldOpen(readOwner(layout.owner))) rmSync(layout.owner, { force: true })
 }
 
 /** One attempt; undefined where another process has it open. */
 async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<Log | undefined> {
   const { layout } = options
-  // Said before the attempt, so that others wait instead of trying; whoever really has it says so again.
-  writeOwner(layout.owner, ownerOf(options))
   const evidence = keepEvidence(layout.ledger, layout.evidence, options.nonce())
   let store: Store | undefined
   try {
     const met = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
-    const doubt = doubtOf(owner, fingerprint(layout.ledger))
-    if (doubt !== 'none') await checkInChild(layout, met.logBytes, doubt)
-
+    const doubt = options.isExpendable ? 'none' : doubtOf(owner, fingerprint(layout.ledger))
+    if (doubt !== 'none') {
+      // The check takes a while: who else wants the ledger is to wait for it instead of checking it as well.
+      writeOwner(layout.owner, ownerOf(options))
+      await checkInChild(layout, met.logBytes, doubt)
+    }
     const opened = await openStore(layout.ledger, { create: false })
     store = options.wrapStore?.(opened) ?? opened
     const log = Log.open(store, options.selfCheck)
@@ -76,30 +91,32 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
     return log
   } catch (error) {
     await store?.close()
-    if (error instanceof LockstepError && error.details.busy === true) {
-      dropEvidence(evidence)
-      return undefined
-    }
-    if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') {
-      dropEvidence(evidence)
-      throw error
-    }
-    restoreOwner(layout.owner, owner)
-    const kept = sealEvidence(evidence, layout.evidence)
-    const hint = `${error.hint ?? 'Nothing was changed by Lockstep.'} The database as it was met is kept in ${kept}.`
-    throw new LockstepError('LEDGER_CORRUPT', error.message, {
-      details: { ...error.details, evidence: kept },
-      hint,
-      cause: error.cause,
-    })
+    const said = readOwner(layout.owner)
+    if (said?.state === 'open' && said.pid === process.pid) restoreOwner(layout.owner, owner)
+    if (error instanceof LockstepError && error.code === 'LEDGER_CORRUPT') throw refused(error, layout, evidence)
+    dropEvidence(evidence)
+    if (error instanceof LockstepError && error.details.busy === true) return undefined
+    throw error
   }
+}
+
+/**
+ * A refused open keeps the evidence, for LevelDB may have deleted what it could not read; and the next open reads
+ * every byte, for a gap in the newest entries has moved to where the open check does not look.
+ */
+function refused(error: LockstepError, layout: Layout, evidence: string): LockstepError {
+  distrust(layout)
+  const kept = sealEvidence(evidence, layout.evidence)
+  const hint = `${error.hint ?? 'Nothing was changed by Lockstep.'} The database as it was met is kept in ${kept}.`
+  const { cause, details, message } = error
+  return new LockstepError('LEDGER_CORRUPT', message, { details: { ...details, evidence: kept }, hint, cause })
 }
 
 function ownerOf({ command }: OpenOptions): Owner {
   return { state: 'open', pid: process.pid, since: new Date().toISOString(), command }
 }
 
-/** A refused open leaves the record of the last good close, so that the next one doubts the files as much. */
+/** What was said before of the ledger is still all there is to say. */
 function restoreOwner(path: string, owner: Owner | undefined): void {
   if (owner === undefined) rmSync(path, { force: true })
   else writeOwner(path, owner)
@@ -119,53 +136,11 @@ function doubtOf(owner: Owner | undefined, met: Record<string, string>): Doubt {
 }
 
 const checkProgram = fileURLToPath(new URL(`./open-check-child${import.meta.url.slice(-3)}`, import.meta.url))
-const childMillisMax = 600_000
 
 /** Opens and checks in a child first, so that a database that aborts its process aborts that one. */
 async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {
   const answer = await runChild(checkProgram, [layout.root, String(bytes), doubt === 'changed' ? 'all' : 'newest'])
-  if (answer.problem === undefined) return
-  const { code, message, details, hint } = answer.problem
-  throw new LockstepError(code, message, { details, ...(hint === undefined ? {} : { hint }) })
-}
-
-export interface ChildAnswer {
-  problem?: { code: Code; message: string; details: Details; hint?: string }
-  value?: unknown
-}
-
-/**
- * Runs a program of ours in a process of its own and takes the JSON line it ends with. A child that dies of a
- * signal or without an answer is LEDGER_CORRUPT: LevelDB aborts on some damage.
- */
-export function runChild(
-  program: string,
-  programArguments: string[],
-  onLine?: (line: string) => void,
-): Promise<ChildAnswer> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...process.execArgv, program, ...programArguments], {
-      cwd: dirname(program),
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: childMillisMax,
-    })
-    let text = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-      const lines = text.split('\n')
-      text = lines.pop() ?? ''
-      for (const line of lines) {
-        if (line.startsWith('answer ')) text = `${line}\n`
-        else onLine?.(line)
-      }
-    })
-    child.on('error', reject)
-    child.on('close', (status, signal) => {
-      if (text.startsWith('answer ')) return resolve(JSON.parse(text.slice('answer '.length)) as ChildAnswer)
-      const message = `reading the database ended the process that read it (${signal ?? `exit ${status}`})`
-      resolve({ problem: { code: 'LEDGER_CORRUPT', message, details: { signal } } })
-    })
-  })
+  if (answer.problem !== undefined) throw problemError(answer.problem)
 }
 
 function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {

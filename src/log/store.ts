@@ -151,6 +151,6 @@ function levelError(what: string, cause: unknown): LockstepError {
   const isOfTheMachine =
     /No space left|Permission denied|Read-only file system|Too many open files|Cannot allocate memory/i.test(text)
   return isOfTheMachine
-    ? new LockstepError('LEDGER_UNAVAILABLE', `${what}: ${text}`, { cause })
+    ? new LockstepError('LEDGER_UNAVAILABLE', `${what}: ${text}`, { details: { outcome: 'not_applied' }, cause })
     : corrupt(`${what}: ${text}`, {}, cause)
 }

@@ -17,8 +17,8 @@ interface Share {
   value: number
 }
 
-/** Rows still unpacked: what goes on soon is not packed in between. */
-const youngMax = 16_384
+/** Rows used lately stay unpacked: at least so many, at most twice as many. */
+const recentMax = 4_096
 
 /**
  * Derives every row anew from the entries and holds the stored ones to it. A row not used lately is kept packed, up to
@@ -31,8 +31,9 @@ export class RowComparison {
   readonly #generation: number
   readonly #rowsMax: number
   readonly #putOff: Share[] = []
-  /** Used last stands last. */
-  readonly #young = new Map<string, Row>()
+  /** Rows used lately, in two generations as in `Rows`. */
+  #young = new Map<string, Row>()
+  #old = new Map<string, Row>()
   readonly #packed = new Map<string, Uint8Array>()
   #share: Share = { mask: 0, value: 0 }
   #first: { seq: number; stream: string } | undefined
@@ -54,24 +55,23 @@ export class RowComparison {
       throw differs('chain', what, { seq, stream })
     }
     this.#young.set(stream, evolveRow(row, entry))
-    if (this.#young.size > youngMax) this.#packOldest()
+    if (this.#young.size >= recentMax) this.#packOld()
   }
 
   /** Takes a stored row, after the last entry of a pass. */
   row(key: Uint8Array, stored: Uint8Array): void {
     const stream = keys.streamOfRowKey(key)
-    const young = this.#young.get(stream)
-    const derived = young === undefined ? this.#packed.get(stream) : encode(key, young)
+    const recent = this.#young.get(stream) ?? this.#old.get(stream)
+    const derived = recent === undefined ? this.#packed.get(stream) : encode(key, recent)
     // Of another pass, or agreed with before; that there is no row too many, their number shows.
     if (derived === undefined) return
-    this.#young.delete(stream)
-    this.#packed.delete(stream)
+    for (const rows of this.#all()) rows.delete(stream)
     if (!isSameRow(key, stored, derived)) this.#note(stream, decode<Row>(key, derived).last_seq)
   }
 
   /** Ends a pass; true where another one has to follow. */
   endPass(): boolean {
-    for (const [stream, row] of this.#young) this.#note(stream, row.last_seq)
+    for (const [stream, row] of [...this.#young, ...this.#old]) this.#note(stream, row.last_seq)
     for (const [stream, bytes] of this.#packed) {
       this.#note(stream, decode<Row>(keys.rowKey(this.#generation, stream), bytes).last_seq)
     }
@@ -91,10 +91,10 @@ export class RowComparison {
   }
 
   #take(stream: string): Row | undefined {
-    const young = this.#young.get(stream)
-    if (young !== undefined) {
-      this.#young.delete(stream)
-      return young
+    const recent = this.#young.get(stream) ?? this.#old.get(stream)
+    if (recent !== undefined) {
+      this.#old.delete(stream)
+      return recent
     }
     const packed = this.#packed.get(stream)
     if (packed === undefined) return undefined
@@ -102,15 +102,15 @@ export class RowComparison {
     return decode<Row>(keys.rowKey(this.#generation, stream), packed)
   }
 
-  #packOldest(): void {
-    for (const [stream, row] of this.#young) {
-      this.#young.delete(stream)
+  #packOld(): void {
+    for (const [stream, row] of this.#old) {
       const key = keys.rowKey(this.#generation, stream)
       const bytes = encode(key, row)
       const isKept = this.#packed.size < this.#rowsMax || !isSameRow(key, this.#reader.get(key), bytes)
       if (isKept) this.#packed.set(stream, bytes)
-      break
     }
+    this.#old = this.#young
+    this.#young = new Map()
     if (this.#packed.size > this.#rowsMax) this.#putHalfOff()
   }
 
@@ -118,9 +118,13 @@ export class RowComparison {
     const { mask, value } = this.#share
     this.#share = { mask: mask * 2 + 1, value }
     this.#putOff.push({ mask: mask * 2 + 1, value: value + mask + 1 })
-    for (const rows of [this.#young, this.#packed]) {
+    for (const rows of this.#all()) {
       for (const stream of rows.keys()) if (!this.#isMine(stream)) rows.delete(stream)
     }
+  }
+
+  #all(): Map<string, unknown>[] {
+    return [this.#young, this.#old, this.#packed]
   }
 
   #isMine(stream: string): boolean {

@@ -14,6 +14,7 @@ import {
   tellsSignals,
   typesIn,
   until,
+  untilRenewed,
   withOpen,
   withRoot,
 } from './supervise.ts'
@@ -22,10 +23,10 @@ const supervise = suite('superviseUnderLock, the lease')
 
 supervise('renews for as long as the command runs', () =>
   withRoot(async (dir) => {
-    const ran = run(dir, tellsSignals, { lease_duration_s: 3 })
+    const ran = run(dir, tellsSignals, { lease_duration_s: 4 })
     const child = await pidAfter(ran, 'ready')
     // Four renewals at a third of the lease are more than the lease.
-    await until('renewals', async () => ((await statusOf(dir)).renewals ?? 0) >= 4)
+    await untilRenewed(dir, 4)
     is((await statusOf(dir)).state, 'held')
     process.kill(child, 'SIGUSR2')
     is(await ran.exit, 0)
@@ -38,7 +39,7 @@ supervise('tries a renewal again while the ledger is busy', () =>
     const ran = run(dir, tellsSignals, { lease_duration_s: 6, open_wait_s: 0 })
     const child = await pidAfter(ran, 'ready')
     await withOpen(dir, () => until('a renewal that failed', () => ran.err().includes('is tried again')))
-    await until('a renewal', async () => ((await statusOf(dir)).renewals ?? 0) > 0)
+    await untilRenewed(dir, 1)
     process.kill(child, 'SIGUSR2')
     is(await ran.exit, 0)
     equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.released'])
@@ -64,7 +65,7 @@ const breakIt = (dir: string) =>
 supervise('ends the child and all it started when the lock is broken', () =>
   withRoot(async (dir) => {
     const script = 'sleep 100 & echo near $!; setsid sleep 100 & echo far $!; echo ready $$; wait; echo next'
-    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 2 })
+    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 3 })
     const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'near'), await pidAfter(ran, 'far')]
     for (const pid of pids) ok(await isAlive(pid))
     await breakIt(dir)
@@ -79,11 +80,11 @@ supervise('ends the child and all it started when the lock is broken', () =>
 supervise('ends those, too, that left the group and lost their parent since they were seen', () =>
   withRoot(async (dir) => {
     const between = 'setsid sleep 100 & echo far $!; echo between $$; wait'
-    const ran = run(dir, ['sh', '-c', 'sh -c "$0" & wait; while :; do sleep 100; done', between], {
-      lease_duration_s: 2,
+    const ran = run(dir, ['sh', '-c', 'sh -c "$0" & wait; for i in 1 2 3; do sleep 30; done', between], {
+      lease_duration_s: 3,
     })
     const [far, middle] = [await pidAfter(ran, 'far'), await pidAfter(ran, 'between')]
-    await until('a renewal', async () => ((await statusOf(dir)).renewals ?? 0) > 0)
+    await untilRenewed(dir, 1)
     process.kill(middle, 'SIGKILL')
     await isGone(middle)
     await breakIt(dir)
@@ -95,8 +96,8 @@ supervise('ends those, too, that left the group and lost their parent since they
 supervise('kills what ignores TERM once the grace is over', () =>
   withRoot(async (dir) => {
     const deaf = '(trap "" TERM; exec setsid sleep 100) & echo deaf $!'
-    const script = `trap "echo TERM" TERM; ${deaf}; echo ready $$; while :; do sleep 100; done`
-    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 1, graceMillis: 300 })
+    const script = `trap "echo TERM" TERM; ${deaf}; echo ready $$; for i in 1 2 3; do sleep 30; done`
+    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 3, graceMillis: 300 })
     const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'deaf')]
     await breakIt(dir)
     is(await ran.exit, 76)
@@ -128,7 +129,7 @@ supervise('holds the lock of a deliverable and its file', () =>
 
 supervise('ends the command when the lock file was taken away from it', () =>
   withDeliverable(async (dir, folder) => {
-    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder }, lease_duration_s: 2 })
+    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder }, lease_duration_s: 3 })
     await pidAfter(ran, 'ready')
     rmSync(join(folder, '.lock'))
     is(await ran.exit, 76)

@@ -11,6 +11,7 @@ const fixtures = join(projectRoot, 'fixtures/supervise')
 /** A command that says `ready` and its pid, and then every signal it gets. USR2 ends it. */
 export const tellsSignals = [process.execPath, join(fixtures, 'tells-signals.mjs')]
 const pollMillis = 20
+const seldomMillis = 300
 const limitMillis = 20_000
 
 /** Options of a wrapper; by default it runs under the lock of `reports`. */
@@ -74,13 +75,13 @@ export function watch(wrapper: ChildProcess): Run {
 }
 
 /** Waits for a condition, within a limit. */
-export async function until<T>(what: string, look: () => T | Promise<T>): Promise<NonNullable<T>> {
+export async function until<T>(what: string, look: () => T | Promise<T>, pause = pollMillis): Promise<NonNullable<T>> {
   const end = performance.now() + limitMillis
   for (;;) {
     const found = await look()
     if (found) return found
     if (performance.now() > end) throw new Error(`waited too long: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, pollMillis))
+    await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }
 
@@ -129,6 +130,10 @@ export async function withOpen<T>(dir: string, work: (ledger: Ledger) => Promise
 
 /** How a lock stands. */
 export const statusOf = (dir: string, name = 'resource:reports') => withOpen(dir, (ledger) => ledger.locks.status(name))
+/** Waits for renewals; seldom enough that the wrapper finds the ledger free. */
+export const untilRenewed = (dir: string, times: number) =>
+  until(`${times} renewals`, async () => ((await statusOf(dir)).renewals ?? 0) >= times, seldomMillis)
+
 /** The entries of a lock, oldest first. */
 export const historyOf = (dir: string, name = 'resource:reports'): Promise<Entry[]> =>
   withOpen(dir, async (ledger) => (await ledger.locks.history(name)).reverse())

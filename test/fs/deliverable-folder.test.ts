@@ -20,7 +20,7 @@ function placeOf(folder: string, config = defaultConfig) {
   return deliverableFolder(join(root, folder), root, config)
 }
 
-const refused = (path: string) => refusalOf(Promise.resolve().then(() => deliverableFolder(path, root, defaultConfig)))
+const refused = (path: string) => refusalOf(() => deliverableFolder(path, root, defaultConfig))
 
 placement('.lock is a direct child of the folder, by its real path', () => {
   mkdirSync(join(root, 'packages/DEL-08-05_Lock'), { recursive: true })

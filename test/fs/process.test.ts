@@ -30,14 +30,14 @@ processes('evidence says host, boot, pid namespace, pid and start time of a proc
 })
 
 processes('a process that cannot be seen is PID_NOT_FOUND, a zombie as well', async () => {
-  is((await refusalOf(Promise.resolve().then(() => evidenceOf(deadPid())))).code, 'PID_NOT_FOUND')
+  is((await refusalOf(() => evidenceOf(deadPid()))).code, 'PID_NOT_FOUND')
   const parent = spawn('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 60'])
   try {
     const [chunk] = (await once(parent.stdout, 'data')) as [Buffer]
     const zombie = Number(chunk.toString().trim())
     await until(() => stateOf(zombie) === 'Z')
     is(isRunning(zombie), true)
-    is((await refusalOf(Promise.resolve().then(() => evidenceOf(zombie)))).code, 'PID_NOT_FOUND')
+    is((await refusalOf(() => evidenceOf(zombie))).code, 'PID_NOT_FOUND')
   } finally {
     parent.kill('SIGKILL')
   }

@@ -210,7 +210,7 @@ acquiring(
 acquiring(
   'write_scopes: only deliverable-local may hold a deliverable’s lock (REQ-LOCK-008)',
   scene(
-    async ({ acquire, root, visible }) => {
+    async ({ acquire, visible }) => {
       const before = visible()
       const rows: [actor: Record<string, unknown>, isAllowed: boolean][] = [
         [{ actor_id: 'task', actor_type: 'agent' }, true],

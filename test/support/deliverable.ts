@@ -66,8 +66,9 @@ export function startHolder() {
   }
 }
 
-/** The LockstepError that a promise rejects with; anything else is a failure of the test. */
-export async function refusalOf(promise: Promise<unknown>): Promise<LockstepError> {
+/** The LockstepError that a promise rejects with, or a call throws; anything else is a failure of the test. */
+export async function refusalOf(asked: Promise<unknown> | (() => unknown)): Promise<LockstepError> {
+  const promise = typeof asked === 'function' ? Promise.resolve().then(asked) : asked
   const outcome = await promise.then(
     (value) => new Error(`resolved with ${JSON.stringify(value)}`),
     (error: unknown) => error,

@@ -1,7 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Actor } from '../../src/core/ids.ts'
+import { LockstepError } from '../../src/errors.ts'
+import { layoutOf } from '../../src/fs/layout.ts'
+import { writeOwner } from '../../src/fs/owner.ts'
+import { createLedger } from '../../src/ledger/create.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import { fingerprint } from '../../src/log/files.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import { contentOf, type Deliverable, makeDeliverable } from './deliverable.ts'
 import { endsWithVerify, temporaryRoot, testActor, testClock } from './ledger.ts'
@@ -45,7 +50,10 @@ export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptio
           return clock.now()
         },
       })
-    await (await openLedger({ actor: testActor, dir: root, create: true })).close()
+    await createLedger({ dir: root, actor: testActor })
+    // Said as a close says it, so that the first open need not doubt the database and start a process to check it.
+    const layout = layoutOf(root)
+    writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
     if (config !== undefined) configure(root, config)
     const deliverable = makeDeliverable(root)
     const stage = { ...deliverable, root, clock, onNow: () => {}, visible: () => visibleIn(root) } as Scene
@@ -58,12 +66,18 @@ export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptio
     }
     stage.ledger = await open(opening)
     try {
-      await work(stage)
+      await work(stage).catch(asPlainError)
     } finally {
       await stage.ledger.close()
       await endsWithVerify(root)
     }
   }
+}
+
+/** uvu breaks on an error whose `details` is no text, and leaves out the tests that follow. */
+export function asPlainError(error: unknown): never {
+  if (!(error instanceof LockstepError)) throw error
+  throw new Error(`${error.code}: ${error.message}`, { cause: error.stack })
 }
 
 /** Changes a ledger's configuration; the next open reads it. */

@@ -8,7 +8,7 @@ import type { Actor } from '../../../src/core/ids.ts'
 import type { Acquire, Death } from '../../../src/core/lock/commands.ts'
 import type { LockEventData } from '../../../src/core/lock/events.ts'
 import { judgeHolder, judgeLiveness } from '../../../src/core/lock/liveness.ts'
-import { LockModel, type Request, type Verdict } from './lock-model.ts'
+import { type Held, LockModel, type Request, type Verdict } from './lock-model.ts'
 import { Machines, type Process } from './machines.ts'
 import { refOf } from './steps.ts'
 import { becca, other, replayed, World, worker } from './world.ts'
@@ -53,6 +53,8 @@ export class Simulation {
   readonly #asked: Asked[] = []
   readonly #granted = new Set<string>()
   readonly #tokens: number[] = []
+  /** When and where the lease of the command under way began: at its claim, or with the decision. */
+  #claimed: Pick<Held, 'boot' | 'host' | 'since'> & { wall: number } = { boot: '', host: 0, since: 0, wall: 0 }
   /** The last death that a probe found, by name: handed to a later decision it must still do no harm. */
   readonly #deaths = new Map<string, Death>()
 
@@ -66,81 +68,96 @@ export class Simulation {
     switch (step.op) {
       case 'pass':
         machines.time += step.ms
-        return
+        break
       case 'passTo':
-        return this.#passTo(nameAt(step.name), step.ms)
+        this.#passTo(nameAt(step.name), step.ms)
+        break
       case 'jump':
         machines.wallOffset += step.ms
-        return
+        break
       case 'spawn':
-        return machines.spawn(step.host, step.ns, step.pid, !step.hidden)
+        machines.spawn(step.host, step.ns, step.pid, !step.hidden)
+        break
       case 'end': {
         const process = machines.processes[step.process % machines.processes.length]
         if (process !== undefined) machines.end(process, step.zombie)
-        return
+        break
       }
       case 'reboot':
         machines.reboot(step.host)
-        return step.host === machines.ledger.host ? this.#restart() : undefined
+        if (step.host === machines.ledger.host) this.#restart()
+        break
       case 'move':
         machines.ledger = { host: step.host, ns: step.ns }
-        return this.#restart()
+        this.#restart()
+        break
+      default:
+        this.#command(step)
+    }
+  }
+
+  #command(step: Exclude<Op, { op: 'end' | 'jump' | 'move' | 'pass' | 'passTo' | 'reboot' | 'spawn' }>): void {
+    switch (step.op) {
       case 'acquire':
-        return this.#acquire(this.#newRequest(step), step)
-      case 'again': {
-        const asked = this.#asked[step.request % this.#asked.length]
-        if (asked === undefined) return
-        const twisted = { ...asked, lease_s: asked.lease_s + 1, content: `other than ${asked.content}` }
-        return this.#acquire(step.twist ? twisted : asked, { stale: false, late: step.late })
-      }
+        this.#acquire(this.#newRequest(step), step)
+        break
       case 'acquireAll':
-        return this.#acquireAll(step)
+        this.#acquireAll(step)
+        break
+      case 'again':
       case 'renew':
       case 'release':
-        return this.#renewOrRelease(step)
       case 'releaseProject': {
         const asked = this.#asked[step.request % this.#asked.length]
-        if (asked?.name !== lockNames[3]) return
-        const { lock, name } = asked
-        const run_id = runOf(lock)
-        const command = {
-          type: 'lock.release_project',
-          name,
-          run_id,
-          final_status: 'COMPLETE',
-          override: false,
-        } as const
-        return this.#submit(command, becca, this.#model.releaseProject(name, lock))
+        if (asked !== undefined) this.#askedAgain(step, asked)
+        break
       }
       case 'recover': {
         const name = nameAt(step.name)
         const death = this.#death(name, step.stale)
-        return this.#submit(
-          { type: 'lock.recover', name, reason: 'x', death },
-          worker,
-          this.#model.recover(name, death),
-        )
+        this.#submit({ type: 'lock.recover', name, reason: 'x', death }, worker, this.#model.recover(name, death))
+        break
       }
       case 'retire': {
         const name = lockNames[2]
         const death = this.#death(name, step.stale)
         const command = { type: 'lock.retire', name, folder, reason: null, death } as const
-        return this.#submit(command, worker, this.#model.retire(name, death))
+        this.#submit(command, worker, this.#model.retire(name, death))
+        break
       }
       case 'break': {
         const name = nameAt(step.name)
         const command = { type: 'lock.break', name, reason: 'x' } as const
-        return this.#submit(command, step.operator ? becca : worker, this.#model.break(name, step.operator))
+        this.#submit(command, step.operator ? becca : worker, this.#model.break(name, step.operator))
+        break
       }
       case 'append': {
         const name = nameAt(step.name)
         const token = this.#tokens[step.token % this.#tokens.length] ?? 0
         const events = [{ action_type: 'system', outcome: 'success' }] as const
-        return this.#submit(
-          { type: 'audit.append', events, guard: { name, token } },
-          worker,
-          this.#model.guard(name, token),
-        )
+        const command = { type: 'audit.append', events, guard: { name, token } } as const
+        this.#submit(command, worker, this.#model.guard(name, token))
+      }
+    }
+  }
+
+  #askedAgain(step: Extract<Op, { request: number }>, asked: Asked): void {
+    switch (step.op) {
+      case 'again': {
+        const twisted = { ...asked, lease_s: asked.lease_s + 1, content: `other than ${asked.content}` }
+        this.#acquire(step.twist ? twisted : asked, { stale: false, late: step.late })
+        break
+      }
+      case 'renew':
+      case 'release':
+        this.#renewOrRelease(step, asked)
+        break
+      case 'releaseProject': {
+        const { lock, name } = asked
+        if (name !== lockNames[3]) return
+        const end = { final_status: 'COMPLETE', override: false } as const
+        const command = { type: 'lock.release_project', name, run_id: runOf(lock), ...end } as const
+        this.#submit(command, becca, this.#model.releaseProject(name, lock))
       }
     }
   }
@@ -176,12 +193,14 @@ export class Simulation {
   #acquire(asked: Asked, { stale, late }: { stale: boolean; late: number }): void {
     const { name, who } = asked
     const command = this.#acquireCommand(asked)
+    this.#claim()
     if (command.claim !== undefined) this.#machines.time += late
     command.death = this.#death(name, stale)
     this.#submit(command, who, this.#model.acquire(name, asked, command.death), [asked])
   }
 
   #acquireAll(step: { who: number; lease: number; holders: number }): void {
+    this.#claim()
     const both = [0, 1].map((name) => this.#newRequest({ ...step, name }))
     const locks = both.map((asked) => ({ ...this.#acquireCommand(asked), death: this.#death(asked.name, false) }))
     const verdicts = both.map((asked, index) => this.#model.acquire(asked.name, asked, locks[index]?.death))
@@ -213,9 +232,7 @@ export class Simulation {
     }
   }
 
-  #renewOrRelease({ late, op, request, stranger }: Extract<Op, { op: 'renew' | 'release' }>): void {
-    const asked = this.#asked[request % this.#asked.length]
-    if (asked === undefined) return
+  #renewOrRelease({ late, op, stranger }: Extract<Op, { op: 'renew' | 'release' }>, asked: Asked): void {
     const who = stranger ? { ...asked.who, actor_id: 'stranger' } : asked.who
     const lock_ref = refOf(asked.name === lockNames[3] ? runOf(asked.lock) : String(asked.lock))
     const wasGranted = this.#granted.has(`${asked.lock} ${asked.name} ${who.actor_id}`)
@@ -224,13 +241,20 @@ export class Simulation {
       const verdict: Verdict = wasGranted
         ? this.#model.release(asked.name, asked.lock, who.actor_id)
         : { refuse: 'LOCK_NOT_HELD' }
-      return this.#submit({ type: 'lock.release', name, lock_ref, outcome: 'success' }, who, verdict)
+      this.#submit({ type: 'lock.release', name, lock_ref, outcome: 'success' }, who, verdict)
+      return
     }
+    this.#claim()
     const { lease_clock, wall_ms } = this.#machines.now()
     const claim = asked.name === lockNames[2] ? { acquired: isoTime(wall_ms), lease_clock } : undefined
     if (claim !== undefined) this.#machines.time += late
     const verdict = this.#model.renew(asked.name, asked.lock, who.actor_id, wasGranted)
     this.#submit({ type: 'lock.renew', name, lock_ref, claim }, who, verdict)
+  }
+
+  #claim(): void {
+    const { host, ledger, time, wall } = this.#machines
+    this.#claimed = { boot: host.boot, host: ledger.host, since: time, wall }
   }
 
   /** Decides a command, holds the decision to the model’s verdict, and lets entries be stored and read back. */
@@ -257,14 +281,11 @@ export class Simulation {
       model.end(name, seq, true)
     }
     if (type === 'lock.retired') model.retired.set(name, seq)
-    const machines = this.#machines
     if (type === 'lock.acquired' || type === 'lock.renewed') {
-      const { expires_at, lease_clock } = data as LockEventData<'lock.acquired'>
-      const since = lease_clock.boot_ms + machines.host.bootedAt
-      const lease = { since, boot: lease_clock.boot_id, wallExpiry: expires_at === null ? 0 : Date.parse(expires_at) }
       const held = model.held.get(name)
+      const { wall, ...began } = this.#claimed
       if (type === 'lock.renewed' && held !== undefined) {
-        model.held.set(name, { ...held, ...lease, host: machines.ledger.host })
+        model.held.set(name, { ...held, ...began, wallExpiry: wall + (held.lease_ms ?? 0) })
         return
       }
       strictEqual(held, undefined, `two current grants of ${name}`)
@@ -272,8 +293,8 @@ export class Simulation {
       ok(request !== undefined && seq > (this.#tokens.at(-1) ?? -1), 'tokens strictly increase')
       this.#tokens.push(seq)
       this.#granted.add(`${request.lock} ${name} ${request.actor}`)
-      const lease_ms = expires_at === null ? null : request.lease_s * 1_000
-      model.granted(name, { ...request, ...lease, lease_ms, token: seq, host: machines.ledger.host })
+      const lease_ms = name === lockNames[3] ? null : request.lease_s * 1_000
+      model.granted(name, { ...request, ...began, lease_ms, token: seq, wallExpiry: wall + (lease_ms ?? 0) })
     }
   }
 

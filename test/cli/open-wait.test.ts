@@ -1,0 +1,189 @@
+// limit: 240
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, match, ok } from 'uvu/assert'
+import { randomFrom } from '../../fixtures/crash/random.ts'
+import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
+import { compiled } from '../crash/compiled.ts'
+import { interrupted, lookAt, stepsOf } from '../crash/interrupted.ts'
+import { makeDeliverables } from '../crash/writers.ts'
+import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
+import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+
+const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+const folderName = 'DEL-01-01_One'
+const holder = ['--holder', 'TASK', '--pid', String(process.pid)]
+
+const waits = suite('a ledger that another process has open')
+
+async function newRoot(): Promise<string> {
+  const root = temporaryRoot()
+  makeDeliverables(root, [folderName])
+  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  return root
+}
+
+const open = (root: string, options: OpenLedgerOptions = {}) => openLedger({ dir: root, actor: testActor, ...options })
+const acquire = (root: string, name: string) => ['--dir', root, 'lock', 'acquire', name, ...holder]
+
+waits('is waited for, and had as soon as it is closed', async () => {
+  const root = await newRoot()
+  const ledger = await open(root)
+  const tried = tryOf(root)
+  let isAnswered = false
+  const answer = lockstep(acquire(root, 'reports')).then((ended) => {
+    isAnswered = true
+    return ended
+  })
+  await tried
+  is(isAnswered, false)
+  is(ledger.head().size, 1)
+  await ledger.close()
+  const { json, status, stdout } = await answer
+  is(status, 0, stdout)
+  is(json.token, 1)
+  await endsWithVerify(root)
+})
+
+waits('is refused after --open-wait, naming who has it, however many others wait', async () => {
+  const root = await newRoot()
+  const ledger = await open(root, { command: 'the night shift' })
+  const waiters = await Promise.all(
+    ['a', 'b', 'c'].map((name) => lockstep([...acquire(root, name), '--open-wait', '2'])),
+  )
+  for (const { json, status, stdout } of waiters) {
+    is(status, 7, stdout)
+    is(json.code, 'LEDGER_UNAVAILABLE', stdout)
+    is(json.owner_pid, process.pid, stdout)
+    is(json.owner_command, 'the night shift', stdout)
+    match(String(json.message), new RegExp(`process ${process.pid} \\(the night shift\\)`))
+    is(json.outcome, 'not_applied', stdout)
+    is(json.retryable, true, stdout)
+    match(String(json.hint), /--open-wait/)
+  }
+  is(ledger.head().size, 1, 'nothing was appended')
+  await ledger.close()
+  is((await lockstep(acquire(root, 'a'))).status, 0)
+  await endsWithVerify(root)
+})
+
+waits('serves 24 commands that come at once, each one acquire and one release', async () => {
+  const root = await newRoot()
+  const names = Array.from({ length: 24 }, (_, index) => `name-${index}`)
+  const acquired = await lockstepTogether(names.map((name) => acquire(root, name)))
+  const tokens = acquired.map(tokenOf)
+  equal(new Set(tokens).size, 24)
+  const releases = acquired.map(({ json }) => ['--dir', root, 'lock', 'release', String(json.lock_id)])
+  const released = await lockstepTogether(releases)
+  equal(released.map(tokenOf), tokens)
+  const { entries, findings } = await lookAt(root)
+  is(entries.length, 1 + 2 * 24)
+  equal(findings, [])
+})
+
+waits('gives one of two commands at once the lock, and tells the other who has it', async () => {
+  const root = await newRoot()
+  const folder = join(root, folderName)
+  for (const words of [['reports'], ['--folder', folder]]) {
+    const both = await lockstepTogether([0, 1].map(() => ['--dir', root, 'lock', 'acquire', ...words, ...holder]))
+    const [winner, loser] = both.sort((one, other) => Number(one.status) - Number(other.status))
+    is(winner?.status, 0, winner?.stdout)
+    is(loser?.status, 75, loser?.stdout)
+    is(loser?.json.token, winner?.json.token)
+  }
+  equal((await lookAt(root)).findings, [])
+})
+
+waits('is made by one of several inits at once, and the others leave nothing', async () => {
+  const root = temporaryRoot()
+  const all = await lockstepTogether([0, 1, 2].map(() => ['init', root]))
+  equal(all.map(({ status }) => status).sort(), [0, 5, 5], all.map(({ stdout }) => stdout).join())
+  equal(readdirSync(root), ['.lockstep'])
+  await endsWithVerify(root)
+})
+
+waits('is not kept from anybody by what a killed process said of itself', async () => {
+  const root = await newRoot()
+  const writer = spawn(process.execPath, [compiled('fixtures/crash/writer.ts'), root, '1'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  await once(writer.stdout, 'data')
+  writer.kill('SIGKILL')
+  await once(writer, 'close')
+  const said = JSON.parse(readFileSync(join(root, '.lockstep/owner'), 'utf8')) as { state: string; pid: number }
+  equal([said.state, said.pid], ['open', writer.pid])
+  const { status, stdout } = await lockstep([...acquire(root, 'after-the-kill'), '--open-wait', '0'])
+  is(status, 0, stdout)
+  equal((await lookAt(root)).findings, [])
+})
+
+waits('is not kept from anybody by a hint that names a living process which has it not', async () => {
+  const root = await newRoot()
+  const hint = { state: 'open', pid: process.pid, since: new Date().toISOString(), command: 'somebody else' }
+  writeFileSync(join(root, '.lockstep/owner'), JSON.stringify(hint))
+  const { status, stdout } = await lockstep([...acquire(root, 'reports'), '--open-wait', '20'])
+  is(status, 0, stdout)
+  await endsWithVerify(root)
+})
+
+waits('is whole after Ctrl-C in the middle of a command, wherever it was', async () => {
+  console.log(`LOCKSTEP_SEED=${seed}`)
+  const random = randomFrom(seed)
+  const listed = await newRoot()
+  const words = (root: string) => ['--dir', root, 'lock', 'acquire', '--folder', join(root, folderName), ...holder]
+  const steps = (await stepsOf({ root: listed, words: words(listed) })).length
+  for (let round = 0; round < 5; round += 1) {
+    const root = await newRoot()
+    const stopped = await interrupted({ root, words: words(root), signal: 'SIGINT' }, steps, random)
+    const where = `LOCKSTEP_SEED=${seed}, step ${stopped.step} of ${steps}: ${stopped.stdout}${stopped.stderr}`
+    ok(stopped.signal === 'SIGINT' || stopped.status === 130, where)
+    const met = await lookAt(root)
+    equal(met.findings, [], where)
+    const isGranted = met.entries.some(({ type }) => type === 'lock.acquired')
+    const next = await lockstep(words(root))
+    is(next.status, isGranted ? 75 : 0, `${where}, then ${next.stdout}`)
+    equal((await lookAt(root)).findings, [], where)
+  }
+})
+
+waits('is left at once by a command that waits, on Ctrl-C, and nothing of it stays', async () => {
+  const root = await newRoot()
+  const ledger = await open(root)
+  const tried = tryOf(root)
+  const main = join(process.env.LOCKSTEP_TEST_DIST ?? 'dist', 'cli/main.js')
+  const child = spawn(process.execPath, [main, ...acquire(root, 'reports'), '--json'], { stdio: 'ignore' })
+  await tried
+  child.kill('SIGINT')
+  const [status, signal] = await once(child, 'close')
+  ok(signal === 'SIGINT' || status === 130, `${status} ${signal}`)
+  is(ledger.head().size, 1)
+  await ledger.close()
+  equal((await lookAt(root)).findings, [])
+})
+
+waits.run()
+
+function tokenOf({ json, status, stdout }: Ended): number {
+  is(status, 0, stdout)
+  return Number(json.token)
+}
+
+const waitMillisMax = 60_000
+
+/** Resolves when another process tries to open the ledger: it links the database's files aside before it does. */
+function tryOf(root: string): Promise<void> {
+  const watcher = watch(join(root, '.lockstep/evidence'))
+  let timer: NodeJS.Timeout | undefined
+  return new Promise<void>((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('nobody tried to open the ledger')), waitMillisMax)
+    watcher.on('change', (_event, name) => {
+      if (!String(name).startsWith(`${process.pid}-`)) resolve()
+    })
+  }).finally(() => {
+    clearTimeout(timer)
+    watcher.close()
+  })
+}
