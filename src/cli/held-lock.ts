@@ -46,15 +46,16 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
   const givenUp = new AbortController()
   let isDeciding = false
   const attempt = async () => {
+    isDeciding = false
     givenUp.signal.throwIfAborted()
     return withLedger(async (ledger) => {
       givenUp.signal.throwIfAborted()
+      // Stays so once it is granted: the ledger is still to be closed, and the grant must not be lost meanwhile.
       isDeciding = true
-      try {
-        return await grantFrom(ledger, acquire, options)
-      } finally {
+      return grantFrom(ledger, acquire, options).catch((error: unknown) => {
         isDeciding = false
-      }
+        throw error
+      })
     })
   }
   const granted = untilFree(() => attempt().catch((error) => asContention(error, wait_s)), wait_s)

@@ -164,6 +164,17 @@ supervise('stops waiting at a signal', () =>
   }),
 )
 
+supervise('releases a grant that a signal overtook, and never starts the command', () =>
+  withRoot(async (dir) => {
+    const ran = run(dir, ['echo', 'ran'], { close_after_ms: 1_000 })
+    await until('the grant', () => ran.err().includes('closing'))
+    ran.process.kill('SIGTERM')
+    is(await ran.exit, 143)
+    is(ran.out(), '')
+    equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.released'])
+  }),
+)
+
 supervise('leaves no child behind when the wrapper is killed while it waits', () =>
   withRoot(async (dir) => {
     await withOpen(dir, (ledger) => ledger.locks.acquire({ name: 'reports', holder: 'first' }))

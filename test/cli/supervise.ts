@@ -16,6 +16,8 @@ const limitMillis = 20_000
 
 /** Options of a wrapper; by default it runs under the lock of `reports`. */
 export interface Options {
+  /** How long closing the ledger takes. */
+  close_after_ms?: number
   graceMillis?: number
   lease_duration_s?: number
   lock_id?: string

@@ -111,6 +111,29 @@ for (const fault of ['before', 'after'] as const) {
   })
 }
 
+test('a release whose write fails is unknown to its caller and to the waiter it served', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      const held = await ledger.locks.acquire({ name: 'a', holder: 'a' })
+      const lock_id = lockId(1)
+      const waiter = refusal(
+        ledger.locks.acquire({ name: 'a', holder: 'b', wait_s: 60, lock_id }),
+        'LEDGER_UNAVAILABLE',
+      )
+      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      store.failAfter(0, 'after')
+      const released = await refusal(held.release(), 'LEDGER_UNAVAILABLE')
+      assert.equal([released.details.outcome, (await waiter).details.outcome], ['unknown', 'unknown'])
+      await reopened(ledger, async (again) => {
+        const lease = await again.locks.acquire({ name: 'a', holder: 'b', lock_id })
+        assert.equal([lease.replayed, lease.current], [true, true])
+      })
+    },
+    { wrapStore: store.wrap },
+  )
+})
+
 test('a full disk is LEDGER_UNAVAILABLE with its own words, and the ledger is whole once there is space', async () => {
   const store = new FaultyStore()
   store.error = Object.assign(new Error('IO error: /x/000005.log: No space left on device'), { code: 'LEVEL_IO_ERROR' })

@@ -37,12 +37,13 @@ interface Other {
   drafts: EventDraft[]
   time?: string
   request?: { key: string; sha256: string }
+  /** Looks around between the other writer's append and the answer "moved". */
+  meanwhile?: () => void
 }
 
 /** Lets another writer append before the next append of the sequencer, which then finds that the log has moved. */
-function moveOnce(log: Log, { drafts, request, time = isoTime(Date.UTC(2040, 0, 3)) }: Other): { moved: () => number } {
+function moveOnce(log: Log, { drafts, meanwhile, request, time = isoTime(Date.UTC(2040, 0, 3)) }: Other): void {
   const real = log.append.bind(log)
-  let moves = 0
   log.append = async (...all) => {
     log.append = real
     const { size } = log.head()
@@ -51,10 +52,10 @@ function moveOnce(log: Log, { drafts, request, time = isoTime(Date.UTC(2040, 0, 
     plan.add(drafts, { actor: testActor, request })
     const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value }))
     await real({ size }, plan.recorded, rows, {})
-    moves += 1
+    await turns()
+    meanwhile?.()
     return real(...all)
   }
-  return { moved: () => moves }
 }
 
 const grantEvent = (lock: string, clock: StageClock) => acquiredEvent(acquire(lock), clock.now())
@@ -62,14 +63,18 @@ const grantEvent = (lock: string, clock: StageClock) => acquiredEvent(acquire(lo
 test('the batch is decided again over what is there now, and nobody was told anything before', () => {
   const clock = new StageClock()
   return withBareSequencer(async ({ log, published, submit }) => {
-    const { moved } = moveOnce(log, { drafts: [grantEvent('theirs', clock)] })
-    const states = watch([])
-    const [lost, kept] = await Promise.allSettled([submit(acquire('mine')), submit(append)])
-    assert.is(moved(), 1)
-    assert.is(states.length, 0)
+    const calls = [submit(acquire('mine')), submit(append)]
+    const states = watch(calls)
+    let seenMeanwhile: string[] = []
+    const meanwhile = () => {
+      seenMeanwhile = [...states, `published ${published.length}`]
+    }
+    moveOnce(log, { drafts: [grantEvent('theirs', clock)], meanwhile })
+    const [lost, kept] = await Promise.allSettled(calls)
+    assert.equal(seenMeanwhile, ['open', 'open', 'published 0'])
     const error = await refusal(Promise.reject((lost as PromiseRejectedResult).reason), 'LOCK_CONTENTION')
     assert.equal([error.details.holder, error.details.token], ['theirs', 0])
-    assert.is(kept.status === 'fulfilled' && kept.value.entries[0]?.seq, 1)
+    assert.is(kept?.status === 'fulfilled' && kept.value.entries[0]?.seq, 1)
     assert.is(log.head().size, 2)
     assert.equal(
       published.map(({ seq, type }) => [seq, type]),

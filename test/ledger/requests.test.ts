@@ -6,7 +6,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Log } from '../../src/log/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { ReceiptTable } from '../../src/views/receipt-table.ts'
-import { horizon, Receipts } from '../../src/views/receipts.ts'
+import { horizon, ReceiptBlocks, Receipts } from '../../src/views/receipts.ts'
 import { testActor } from '../support/ledger.ts'
 import { FaultyStore, refusal, StageClock, until, withStage } from './stage.ts'
 
@@ -265,7 +265,7 @@ test('receipts older than 2^20 entries go, a whole block of 256 at a time', () =
   ])
 })
 
-/** A log of so many entries, every one the first of a request of its own, that was never written. */
+/** A log of so many entries that was never written. Each is the first of a request of its own; 1,024 have receipts. */
 function longLog(size: number): { log: Log; append: (count: number) => Entry[] } {
   const entry = (seq: number) =>
     ({
@@ -276,7 +276,14 @@ function longLog(size: number): { log: Log; append: (count: number) => Entry[] }
       type: 'audit.recorded',
     }) as unknown as Entry
   let length = size
-  const log = { head: () => ({ size: length }), receipts: () => undefined, entry } as unknown as Log
+  const blocks = new Map<number, Uint8Array>()
+  const rows = new ReceiptBlocks()
+  for (let seq = 0; seq < 1_024; seq += 1) {
+    const row = rows.next(entry(seq))
+    if (row !== undefined) blocks.set(row.block, row.value)
+  }
+  const receipts = (block: number) => blocks.get(block)
+  const log = { head: () => ({ size: length }), receipts, entry } as unknown as Log
   const append = (count: number) => {
     length += count
     return Array.from({ length: count }, (_, index) => entry(length - count + index))

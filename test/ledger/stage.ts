@@ -4,13 +4,19 @@ import { defaultConfig } from '../../src/core/config.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import type { Code } from '../../src/errors.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { layoutOf } from '../../src/fs/layout.ts'
+import { writeOwner } from '../../src/fs/owner.ts'
+import { createLedger } from '../../src/ledger/create.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
 import { Sequencer } from '../../src/ledger/sequencer.ts'
 import type { Submission } from '../../src/ledger/submission.ts'
+import { fingerprint } from '../../src/log/files.ts'
 import { Log } from '../../src/log/log.ts'
 import { openStore, type Store, type StoreBatch } from '../../src/log/store.ts'
+import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Rows } from '../../src/views/rows.ts'
-import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
+import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 /** A clock that stands still until told otherwise. It starts after the real one, so that `time` follows it at once. */
 export class StageClock {
@@ -75,8 +81,29 @@ export class FaultyStore {
   }
 }
 
-/** `withLedger`, with errors that uvu can print: it takes an error's `details` for text and ends in silence. */
-export const withStage: typeof withLedger = (work, options) => readable(withLedger(work, options))
+/**
+ * `withLedger`, with errors that uvu can print: it takes an error's `details` for text and ends in silence. The new
+ * ledger is said to have been closed well, so that its first open needs no child process to look at it.
+ */
+export function withStage(
+  work: (ledger: Ledger, root: string) => Promise<void>,
+  options: Omit<OpenLedgerOptions, 'create' | 'dir'> = {},
+): Promise<void> {
+  const wholeWork = async () => {
+    const root = temporaryRoot()
+    await createLedger({ dir: root, actor: testActor })
+    const { ledger: folder, owner } = layoutOf(root)
+    writeOwner(owner, { state: 'closed', files: fingerprint(folder) })
+    const ledger = await openLedger({ actor: testActor, self_check: true, ...options, dir: root })
+    try {
+      await work(ledger, root)
+    } finally {
+      await ledger.close()
+      await endsWithVerify(root)
+    }
+  }
+  return readable(wholeWork())
+}
 
 async function readable<T>(work: Promise<T>): Promise<T> {
   try {
