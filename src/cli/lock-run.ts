@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import { Command } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
@@ -50,7 +51,7 @@ export function runCommand(): Command {
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
         ...(flags.wait === undefined ? {} : { wait_s: flags.wait }),
         graceMillis: flags.grace * 1000,
-        isTty: process.stdin.isTTY === true,
+        isTty: isatty(0),
         say,
         withLedger: (work) => withLedger(globals, 'lock run', work),
       })

@@ -26,7 +26,9 @@ function writeAll(descriptor: 1 | 2, text: string): void {
       at += writeSync(descriptor, bytes, at)
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : ''
-      if (code === 'EPIPE') process.exit(0)
+      // A reader of results that went away ends the command; one of talk must not end what it talks about.
+      if (code === 'EPIPE' && descriptor === 1) process.exit(0)
+      if (code === 'EPIPE') return
       if (code !== 'EAGAIN') throw error
       // A non-blocking pipe is full; wait a moment for its reader.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)

@@ -8,8 +8,10 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, syncFolder } from '../fs/durable.ts'
 import { createKey } from '../fs/key-file.ts'
 import { findRoot, homeName, realFolder } from '../fs/layout.ts'
+import { writeOwner } from '../fs/owner.ts'
 import { now } from '../fs/process.ts'
 import { formatVersion } from '../log/codec.ts'
+import { fingerprint } from '../log/files.ts'
 import { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { openStore } from '../log/store.ts'
@@ -75,6 +77,8 @@ async function build(home: string, { actor, ledgerId, origin }: { actor: Actor; 
   const data = { format: formatVersion, ledger_id: ledgerId, origin, vkey }
   await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
   await sequencer.close()
+  // Left as a close leaves it, so that the first open need not doubt the database.
+  writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
   await log.close()
   for (const folder of [ledger, home]) syncFolder(folder)
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { isoTime } from '../core/clock.ts'
 import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
@@ -163,7 +164,7 @@ export class Deliverables {
     })
   }
 
-  /** Releases the grant, then removes its file. A file that is another's means that the lease was lost. */
+  /** Releases the grant, then removes its file. One that is another's, or gone, means that the lease was lost. */
   release(
     grant: Grant,
     outcome: 'failure' | 'success',
@@ -173,7 +174,9 @@ export class Deliverables {
     return this.inFolder(place, async () => {
       // A file that cannot be looked at now does not keep its holder from releasing; its removal is tried again.
       const { other } = await this.#files.look(grant, place).catch(() => ({ other: undefined }))
-      if (other !== undefined && other !== 'missing') throw await this.#files.lose(grant, other, actor)
+      if (other !== undefined && !this.#isExplained(grant, place, other)) {
+        throw await this.#files.lose(grant, other, actor)
+      }
       const released = await submit(
         this.#core,
         { type: 'lock.release', name: grant.name, lock_ref: grant.lock_ref, outcome },
@@ -190,6 +193,12 @@ export class Deliverables {
       const removed = await this.#files.removeFileOf(grant, place, actor)
       return removed === 'current' ? this.#files.dropAsidesOf(grant, place) : removed
     })
+  }
+
+  /** Whether a file is missing as it may be: its lease is over, so others may have been and gone; or its folder is. */
+  #isExplained(grant: Grant, place: DeliverableFolder, other: string): boolean {
+    if (other !== 'missing') return false
+    return orphanReason(grant, undefined, this.#core.now()) !== undefined || !existsSync(place.path)
   }
 
   async #putBack(place: DeliverableFolder, aside: string | undefined): Promise<void> {

@@ -1,5 +1,5 @@
 import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { isRunning } from '../fs/process.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
@@ -57,11 +57,24 @@ export function dropStaleEvidence(evidence: string): void {
   }
 }
 
-/** Gives evidence of damage a name that nothing removes, and returns it. */
+/** The first copies say most; a caller that tries again and again would fill the disk with the others. */
+const sealedMax = 4
+
+/** Gives evidence of damage a name that nothing removes, unless there is enough of it; returns the first there is. */
 export function sealEvidence(folder: string, evidence: string): string {
-  const sealed = join(evidence, `damaged-${folder.slice(folder.lastIndexOf('/') + 1)}`)
-  renameSync(folder, sealed)
-  return sealed
+  const sealed = readdirSync(evidence).filter((name) => name.startsWith('damaged-'))
+  if (sealed.length >= sealedMax) {
+    dropEvidence(folder)
+    return join(evidence, oldestOf(sealed, evidence))
+  }
+  const path = join(evidence, `damaged-${basename(folder)}`)
+  renameSync(folder, path)
+  return path
+}
+
+function oldestOf(names: readonly string[], evidence: string): string {
+  const born = (name: string) => statSync(join(evidence, name), { throwIfNoEntry: false })?.mtimeMs ?? Number.MAX_VALUE
+  return names.reduce((oldest, name) => (born(name) < born(oldest) ? name : oldest))
 }
 
 function databaseFiles(ledger: string): string[] {

@@ -1,29 +1,44 @@
 /**
  * The open check in a process of its own: `<root> <log bytes> all|newest`. LevelDB aborts on some damage, and
- * then this process is the one that dies.
+ * then this process is the one that dies. `all` reads every byte, since whoever changed the files may have changed
+ * any of them; then a line a tenth of a second says how far it is.
  */
+import { LockstepError } from '../errors.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import { layoutOf } from '../fs/layout.ts'
 import { answer } from './child-answer.ts'
-import { unseal } from './codec.ts'
-import * as keys from './keys.ts'
 import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { openStore } from './store.ts'
+import { verifyStored } from './verify.ts'
 
 const [root = '', logBytes = '0', depth = 'all'] = process.argv.slice(2)
+const progressMillis = 100
 
 await answer(async () => {
   const layout = layoutOf(root)
   const store = await openStore(layout.ledger, { create: false })
   try {
-    checkOpened(Log.open(store), store, { logBytes: Number(logBytes), headFile: readHeadFile(layout.head) })
-    if (depth === 'all') {
-      for await (const page of store.scan(keys.ranges.all)) {
-        for (const [key, value] of page) unseal(key, value)
-      }
-    }
+    const headFile = readHeadFile(layout.head)
+    checkOpened(Log.open(store), store, { logBytes: Number(logBytes), headFile })
+    if (depth === 'all') await verifyStored(store, { headFile, progress: print() }).catch(asCorrupt)
   } finally {
     await store.close()
   }
 })
+
+function print(): (done: number, total: number) => void {
+  let due = 0
+  return (done, total) => {
+    if (performance.now() < due) return
+    due = performance.now() + progressMillis
+    process.stdout.write(`${done} ${total}\n`)
+  }
+}
+
+/** A difference that a verification reports is a reason not to open. */
+function asCorrupt(error: unknown): never {
+  if (!(error instanceof LockstepError) || error.code !== 'VERIFY_FAILED') throw error
+  const { cause, details, hint, message } = error
+  throw new LockstepError('LEDGER_CORRUPT', message, { cause, details, ...(hint === undefined ? {} : { hint }) })
+}

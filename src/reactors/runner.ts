@@ -1,7 +1,13 @@
 import type { Entry } from '../core/entry.ts'
 import type { Cursors } from '../log/head-row.ts'
-import type { Log } from '../log/log.ts'
 import type { Reactor } from './reactor.ts'
+
+/** What is read of the log. */
+export interface FollowedLog {
+  head(): { size: number }
+  entry(seq: number): Entry | undefined
+  cursor(reactor: string): number
+}
 
 /** What failed is tried again when somebody asks, and with new entries, but no more often than this. */
 const retryMillis = 5_000
@@ -16,7 +22,7 @@ const owedMax = 10_000
  */
 class Follower {
   readonly #reactor: Reactor
-  readonly #log: Log
+  readonly #log: FollowedLog
   #reached: number
   readonly #owed = new Map<string, Entry[]>()
   #triedAt = 0
@@ -24,7 +30,7 @@ class Follower {
   #isPending = false
   #work: Promise<void> = Promise.resolve()
 
-  constructor(reactor: Reactor, log: Log) {
+  constructor(reactor: Reactor, log: FollowedLog) {
     this.#reactor = reactor
     this.#log = log
     this.#reached = log.cursor(reactor.name)
@@ -113,7 +119,7 @@ class Follower {
 export class Reactors {
   readonly #followers: Follower[]
 
-  constructor(reactors: readonly Reactor[], log: Log) {
+  constructor(reactors: readonly Reactor[], log: FollowedLog) {
     this.#followers = reactors.map((reactor) => new Follower(reactor, log))
   }
 

@@ -832,11 +832,20 @@ releasing(
 )
 
 releasing(
-  'a lock whose file somebody removed is released all the same',
-  scene(async ({ ledger, acquire, lock }) => {
+  'a file that is gone is LEASE_LOST, for somebody may have been and gone; not once the lease is over anyway',
+  scene(async ({ ledger, acquire, lock, clock, path }) => {
     await acquire({ lock_id })
     unlinkSync(lock)
-    is((await ledger.locks.release({ lock_id })).files, 'current')
+    const { code, details } = await refusalOf(ledger.locks.release({ lock_id }))
+    equal([code, details.found], ['LEASE_LOST', 'missing'])
+    is((await lastOf(ledger, 'lock.lost')).data.found, 'missing')
+    await acquire({ lock_id: `${lock_id}2` })
+    unlinkSync(lock)
+    clock.advance(10 * minute)
+    is((await ledger.locks.release({ lock_id: `${lock_id}2` })).late, true)
+    await acquire({ lock_id: `${lock_id}3` })
+    rmSync(path, { recursive: true })
+    is((await ledger.locks.release({ lock_id: `${lock_id}3` })).files, 'current')
   }),
 )
 

@@ -32,6 +32,8 @@ export interface CommandOptions {
   preload?: string
   /** Words in front of node, as `unshare -m`. */
   wrapper?: readonly string[]
+  /** Called in the moment in which commands that start together are let go. */
+  onRelease?: () => void
 }
 
 /** Runs `lockstep` with `--json` as a process of its own and waits for its end. */
@@ -50,6 +52,7 @@ export async function lockstepTogether(
   const ends = children.map((child, index) => ended(child, commands[index] ?? []))
   await Promise.all(children.map((child) => Promise.race([once(gateOf(child), 'data'), once(child, 'exit')])))
   for (const child of children) gateOf(child).write('g')
+  options.onRelease?.()
   return Promise.all(ends)
 }
 

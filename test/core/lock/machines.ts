@@ -35,6 +35,11 @@ export class Machines {
   ledger = { host: 0, ns: 0 }
   #boots = 0
 
+  constructor() {
+    this.spawn(0, 0, 1, true)
+    this.spawn(0, 0, 2, true)
+  }
+
   get host(): Host {
     return this.hosts[this.ledger.host] as Host
   }

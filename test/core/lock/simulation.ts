@@ -8,6 +8,7 @@ import type { Actor } from '../../../src/core/ids.ts'
 import type { Acquire, Death } from '../../../src/core/lock/commands.ts'
 import type { LockEventData } from '../../../src/core/lock/events.ts'
 import { judgeHolder, judgeLiveness } from '../../../src/core/lock/liveness.ts'
+import type { Op } from './history.ts'
 import { type Held, LockModel, type Request, type Verdict } from './lock-model.ts'
 import { Machines, type Process } from './machines.ts'
 import { refOf } from './steps.ts'
@@ -16,25 +17,7 @@ import { becca, other, replayed, World, worker } from './world.ts'
 export const lockNames = ['resource:a', 'resource:b', 'deliverable:DEL-01-01', 'project:A/B/c'] as const
 const folder = 'work/DEL-01-01'
 const actors = [worker, other, { actor_id: 'agent-3', actor_type: 'agent' }] as const
-const leases = [1, 5, 60, 1_800] as const
-
-/** One step of a history: numbers only, taken modulo what there is, so that a failing history can be shrunk. */
-export type Op =
-  | { op: 'pass'; ms: number }
-  | { op: 'passTo'; name: number; ms: number }
-  | { op: 'jump'; ms: number }
-  | { op: 'spawn'; host: number; ns: number; pid: number; hidden: boolean }
-  | { op: 'end'; process: number; zombie: boolean }
-  | { op: 'reboot'; host: number }
-  | { op: 'move'; host: number; ns: number }
-  | { op: 'acquire'; who: number; name: number; lease: number; holders: number; stale: boolean; late: number }
-  | { op: 'again'; request: number; twist: boolean; late: number }
-  | { op: 'acquireAll'; who: number; lease: number; holders: number }
-  | { op: 'renew' | 'release'; request: number; stranger: boolean; late: number }
-  | { op: 'releaseProject'; request: number }
-  | { op: 'recover' | 'retire'; name: number; stale: boolean }
-  | { op: 'break'; name: number; operator: boolean }
-  | { op: 'append'; name: number; token: number }
+const leases = [1, 60, 600, 1_800] as const
 
 interface Asked extends Request {
   name: string
@@ -45,6 +28,8 @@ interface Asked extends Request {
 
 /** Plays a history against the pure deciders and the model, and holds them to each other at every step. */
 export class Simulation {
+  /** How often each command came to each verdict, and each grant to each end, in all histories played. */
+  static readonly reached = new Map<string, number>()
   readonly #machines = new Machines()
   readonly #model = new LockModel(this.#machines)
   readonly #world = new World()
@@ -262,6 +247,7 @@ export class Simulation {
     this.#world.now = this.#machines.now()
     const { decision, entries } = this.#world.run(command, actor)
     deepStrictEqual(verdictOf(decision), expected, `${command.type} of ${actor.actor_id}`)
+    reach(`${command.type} ${decision.kind === 'refuse' ? decision.code : decision.kind}`)
     for (const entry of stored(entries)) {
       this.#replica.set(entry.stream, evolveRow(this.#replica.get(entry.stream), entry))
       this.#took(entry, asked)
@@ -300,6 +286,7 @@ export class Simulation {
 
   /** No live holder with a valid lease is ever recovered, whatever the evidence looked like. */
   #holdsTrue(name: string, { recovery_reason }: LockEventData<'lock.recovered'>): void {
+    reach(`recovered ${recovery_reason}`)
     const held = this.#model.held.get(name)
     ok(held !== undefined && held.lease_ms !== null, `${name} was recovered without a lease to lose`)
     const { host, time } = this.#machines
@@ -337,6 +324,10 @@ export class Simulation {
       strictEqual(this.#world.grantOf(name)?.token, held?.token)
     }
   }
+}
+
+function reach(what: string): void {
+  Simulation.reached.set(what, (Simulation.reached.get(what) ?? 0) + 1)
 }
 
 const nameAt = (index: number): string => lockNames[index % lockNames.length] as string
