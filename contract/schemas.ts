@@ -21,7 +21,7 @@ export function schemas(): Record<string, JsonSchema> {
     lock_contention: headed('lock_contention', {
       title: 'LOCK_CONTENTION report',
       description:
-        'The problem document of a lock that someone else holds. Without retry_after_s only a person can clear the way. Source: Specification DEL-08-05, REQ-LOCK-007 (seed 2).',
+        'The problem document of a lock that someone else holds. Source: Specification DEL-08-05, REQ-LOCK-007 (seed 2).',
       body: bodyOf(lockContentionSchema),
     }),
     lock_file: headed('lock_file', {

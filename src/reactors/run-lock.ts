@@ -2,7 +2,8 @@ import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { endedFile, lockedFile, type RunLock } from '../core/lock/run-lock-file.ts'
-import { isSameRunLock, readRunLock, runLockPath, writeRunLock } from '../fs/run-lock-files.ts'
+import { LockstepError } from '../errors.ts'
+import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLock } from '../fs/run-lock-files.ts'
 import type { Log } from '../log/log.ts'
 import type { Reactor } from './reactor.ts'
 
@@ -30,7 +31,7 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
 /** An imported lock has its file already; that file led to the grant. */
 async function writeLocked(path: string, grant: GrantData): Promise<'done' | 'left'> {
   if (grant.source === 'import') return 'done'
-  const found = readRunLock(path)
+  const found = readable(path)
   if (found !== undefined) {
     // Handled before, and maybe released since.
     return found.content !== undefined && isOf(found.content, grant) ? 'done' : 'left'
@@ -46,7 +47,7 @@ async function writeReleased(
   { end, authority }: { end: Entry; authority: string },
 ): Promise<'done' | 'left'> {
   const released = endedFile(grant, end, authority)
-  const found = readRunLock(path)
+  const found = readable(path)
   if (found?.content?.status === 'RELEASED') {
     return end.data.evidence === 'run_file' || isSameRunLock(found.content, released) ? 'done' : 'left'
   }
@@ -59,6 +60,13 @@ async function writeReleased(
   if (!isAsLeft) return 'left'
   await writeRunLock(path, released)
   return 'done'
+}
+
+/** What is there. A folder or a file without bytes to read is in the way, but nobody's words: it is waited out. */
+function readable(path: string): FoundRunLock | undefined {
+  const found = readRunLock(path)
+  if (found === undefined || found.text !== '') return found
+  throw new LockstepError('FILE_FAILED', `what stands at ${path} cannot be read`)
 }
 
 /** Whether a file is the grant's own, LOCKED or RELEASED: its members besides the status are the grant's. */

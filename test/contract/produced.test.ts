@@ -175,7 +175,7 @@ test('a project: RUN_LOCK.json while LOCKED and RELEASED, contention, and files 
     }
     writeFileSync(fileOf(4), JSON.stringify(unknown))
     const report = await problemOf(ledger.locks.acquire({ target_name, run_id: runId(5) }), 'LOCK_CONTENTION')
-    assert.is(report.retry_after_s, undefined)
+    assert.is(report.retry_after_s, 60)
     await ledger.locks.importFile({ file: fileOf(4), set_aside: true, reason: 'of a run that never was', actor: becca })
     await ledger.locks.acquire({ target_name, run_id: runId(5) })
     await ledger.locks.importFile({ file: fileOf(5) })

@@ -26,9 +26,18 @@ interface Tally {
   overlapped: number
   lostAtOnce: number
   lostLater: number
+  restored: number
 }
 
-const newTally = (): Tally => ({ granted: 0, refused: 0, foreign: 0, overlapped: 0, lostAtOnce: 0, lostLater: 0 })
+const newTally = (): Tally => ({
+  granted: 0,
+  refused: 0,
+  foreign: 0,
+  overlapped: 0,
+  lostAtOnce: 0,
+  lostLater: 0,
+  restored: 0,
+})
 
 /** An orphan for all to find: another tool's, dead or expired, or of a holder of ours that was killed. */
 function putOrphan({ lock, path }: Deliverable, round: number, deadly: number): void {
@@ -153,7 +162,7 @@ async function judge(ledger: Ledger, { ours, theirs, since, tally, round }: Roun
     if (isLost) tally.lostLater += 1
     else is(entries.at(-1)?.type, 'lock.released', round)
   }
-  is(ledger.locks.status(name).state, 'free', round)
+  equal(await ledger.locks.list(), [], round)
 }
 
 race('by the command: the same, and exit 76 where the lock was lost', async () => {
@@ -164,7 +173,7 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
   const tools = new ForeignTools(deliverable.path, 3)
   const dead = deadPid()
   const tally = newTally()
-  const commandRounds = Math.max(2, Math.ceil(rounds / 5))
+  const commandRounds = Math.max(2, Math.ceil(rounds / 10))
   try {
     for (let round = 0; round < commandRounds; round += 1) {
       putOrphan(deliverable, round, dead)
@@ -196,14 +205,19 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
         const to = sharedNanos()
         const released = await lockstep(['--dir', root, 'lock', 'release', String(winner.json.lock_id)])
         const both = overlaps({ who: 'ours', from, to }, await theirs)
+        const what = `seed ${seed}, round ${round}: ${released.stdout}`
+        const { token } = winner.json
+        const isRestored = (await tokensOf(root, 'lock.file_restored')).includes(Number(token))
         if (both.length > 0) tally.overlapped += 1
-        if (both.length > 0 || released.status !== 0) {
-          equal([released.status, released.json.code], [76, 'LEASE_LOST'], released.stdout)
+        if (released.status === 0) {
+          // The other command found no file while the tool had been and gone, and put ours back (locks.md): recorded.
+          ok(both.length === 0 || isRestored, what)
+          if (both.length > 0) tally.restored += 1
+        } else {
+          equal([released.status, released.json.code], [76, 'LEASE_LOST'], what)
           tally.lostLater += 1
         }
-        const lost = await lockstep(['--dir', root, 'audit', 'list', '--type', 'lock.lost', '--limit', '1000'])
-        const tokens = (lost.json.entries as { data: { token: number } }[]).map(({ data }) => data.token)
-        is(tokens.includes(Number(winner.json.token)), released.status === 76, released.stdout)
+        is((await tokensOf(root, 'lock.lost')).includes(Number(token)), released.status === 76, what)
       }
     }
   } finally {
@@ -212,6 +226,12 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
   }
   await endsWithVerify(root)
 })
+
+/** The tokens of the grants that entries of a type speak of. */
+async function tokensOf(root: string, type: string): Promise<number[]> {
+  const { json } = await lockstep(['--dir', root, 'audit', 'list', '--type', type, '--limit', '10000'])
+  return (json.entries as { data: { token: number } }[]).map(({ data }) => data.token)
+}
 
 race('a foreign file that is valid is contention and is never touched', () =>
   withLedger(async (ledger, root) => {

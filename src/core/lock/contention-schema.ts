@@ -4,8 +4,8 @@ const time = z.iso.datetime({ offset: true })
 
 /**
  * The problem document of LOCK_CONTENTION: the report of REQ-LOCK-007 (seed 2) with the facts that locks.md adds.
- * Who waits in front stands as `holder: "waiters"`, a file that cannot be read as `holder: "unreadable"`. Without
- * `retry_after_s` only a person can clear the way.
+ * Who waits in front stands as `holder: "waiters"`, a file that cannot be read as `holder: "unreadable"`. Ledgers
+ * write every member that applies; what the seed does not ask for is optional to readers.
  */
 export const lockContentionSchema = z
   .strictObject({

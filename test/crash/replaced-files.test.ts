@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is } from 'uvu/assert'
+import { dropTemporaries, writeDurably } from '../../src/fs/durable.ts'
+import { HeadKeeper } from '../../src/fs/head-keeper.ts'
+import { readOwner, writeOwner } from '../../src/fs/owner.ts'
+import { openLedger } from '../../src/open.ts'
+import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+
+const replaced = suite('a file that is replaced whole')
+
+replaced('has the new text and mode, and nothing is left beside it', async () => {
+  const folder = temporaryRoot()
+  const path = join(folder, 'head')
+  await writeDurably(path, 'one', 0o600)
+  await writeDurably(path, 'two', 0o600)
+  is(readFileSync(path, 'utf8'), 'two')
+  is(lstatSync(path).mode & 0o777, 0o600)
+  equal(readdirSync(folder), ['head'])
+})
+
+replaced('takes over what a crash left beside it, and follows no link there', async () => {
+  const folder = temporaryRoot()
+  const elsewhere = join(folder, 'elsewhere')
+  writeFileSync(elsewhere, 'kept')
+  symlinkSync(elsewhere, join(folder, 'head.tmp'))
+  await writeDurably(join(folder, 'head'), 'text')
+  is(readFileSync(elsewhere, 'utf8'), 'kept')
+  equal(readdirSync(folder).sort(), ['elsewhere', 'head'])
+})
+
+replaced('stays as it was where the new one cannot be put in its place, and nothing is left beside it', async () => {
+  const folder = temporaryRoot()
+  const path = join(folder, 'head')
+  mkdirSync(path)
+  const error = await writeDurably(path, 'text').catch((thrown: { code: string }) => thrown)
+  is(error?.code, 'FILE_FAILED')
+  equal(readdirSync(folder), ['head'])
+})
+
+replaced('loses what dead processes left beside it, and nothing else', () => {
+  const folder = temporaryRoot()
+  const dead = spawnSync('true').pid
+  const kept = ['head', 'head.txt', `other.${dead}.tmp`, `owner.${process.pid}.tmp`, 'owner.word.tmp']
+  for (const name of [...kept, 'head.tmp', `owner.${dead}.tmp`]) writeFileSync(join(folder, name), '')
+  dropTemporaries([join(folder, 'head'), join(folder, 'owner')])
+  equal(readdirSync(folder).sort(), kept.sort())
+})
+
+replaced('and is the head file, is cleared of what crashes left when the ledger is opened', async () => {
+  const root = temporaryRoot()
+  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  const left = ['head.tmp', `owner.${spawnSync('true').pid}.tmp`].map((name) => join(root, '.lockstep', name))
+  for (const path of left) writeFileSync(path, 'half')
+  const ledger = await openLedger({ dir: root, actor: testActor })
+  equal(left.map(existsSync), [false, false])
+  await ledger.close()
+  await endsWithVerify(root)
+})
+
+replaced('and is a hint that cannot be written, goes rather than stay old', () => {
+  const folder = temporaryRoot()
+  const path = join(folder, 'owner')
+  writeOwner(path, { state: 'closed', files: {} })
+  mkdirSync(`${path}.${process.pid}.tmp`)
+  writeOwner(path, { state: 'open', pid: process.pid, since: '2026-01-02T03:04:05.000Z', command: 'test' })
+  is(readOwner(path), undefined)
+  is(existsSync(path), false)
+})
+
+replaced('and is the head, is written once more at close if entries came since, and not otherwise', async () => {
+  const path = join(temporaryRoot(), 'head')
+  let size = 1
+  const keeper = () => new HeadKeeper(path, () => ({ origin: 'o', root: 'a'.repeat(64), size, time: 't' }))
+  await keeper().close()
+  const first = lstatSync(path, { bigint: true }).ino
+  await keeper().close()
+  is(lstatSync(path, { bigint: true }).ino, first)
+  size = 2
+  await keeper().close()
+  is((JSON.parse(readFileSync(path, 'utf8')) as { size: number }).size, 2)
+})
+
+replaced.run()
