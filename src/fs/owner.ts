@@ -8,7 +8,14 @@ import { isRunning } from './process.ts'
  * lock decides who may open, and a missing or odd file means that the ledger is looked at more closely.
  */
 const ownerSchema = z.discriminatedUnion('state', [
-  z.strictObject({ state: z.literal('open'), pid: z.int(), since: z.string(), command: z.string() }),
+  z.strictObject({
+    state: z.literal('open'),
+    pid: z.int(),
+    since: z.string(),
+    command: z.string(),
+    /** Should this process die, the next one reads every byte: it checks the files just now, or came after a crash. */
+    suspect: z.enum(['after_crash', 'checking']).optional(),
+  }),
   z.strictObject({ state: z.literal('closed'), files: z.record(z.string(), z.string()) }),
 ])
 export type Owner = z.infer<typeof ownerSchema>

@@ -86,8 +86,9 @@ export class Batch {
 
   /** Puts a caller in line who is to be called in, and calls it in at once if the lock can be had. */
   #joinLine(item: Item): void {
-    const refusal: Refusal = { kind: 'refuse', code: 'LOCK_CONTENTION', message: 'the lock is held', details: {} }
-    if (!this.#parts.waiters.add(item, refusal)) {
+    const decision = this.#decisionOn(item)
+    const free: Refusal = { kind: 'refuse', code: 'LOCK_CONTENTION', message: 'the lock was free', details: {} }
+    if (!this.#parts.waiters.add(item, isContention(decision) ? decision : free)) {
       this.#reject(item, new LockstepError('QUEUE_FULL', 'too many callers wait for locks'))
     } else if (item.command.type === 'lock.acquire') {
       this.#serveWaiters(streamOf(item.command.name))

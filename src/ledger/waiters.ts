@@ -167,7 +167,8 @@ function letGo({ abort, item, timer }: Waiter): void {
   item.line?.signal?.removeEventListener('abort', abort)
 }
 
-const timerMillisMax = 2 ** 31 - 1
+/** While a machine is suspended its timers stand still and leases run on, so a line is looked at this often. */
+const timerMillisMax = 10_000
 
 function gaveUp(code: 'ABORTED' | 'TIMED_OUT', { item, refusal }: Waiter): LockstepError {
   const seconds = Math.round((item.line?.waitMillis ?? 0) / 1000)

@@ -1,10 +1,10 @@
 import type { Row } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
-import { invariant } from '../errors.ts'
+import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, growTree, readerOf, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
-import { decode, encode, formatVersion, seal, unseal } from './codec.ts'
+import { decode, decodeIfThere, encode, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
@@ -36,6 +36,7 @@ export class Log {
   readonly #selfCheck: boolean
   #head: Head
   #tree: Tree
+  #isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
     this.#store = store
@@ -82,13 +83,18 @@ export class Log {
     return consistencyProof(from, to, this.tiles, sha256)
   }
 
+  /** Whether bytes were met that are not what was written: the next open is not to believe any. */
+  get isDamaged(): boolean {
+    return this.#isDamaged
+  }
+
   /** The entry at a seq, or undefined past the end. Cost: one read. */
   entry(seq: number): Entry | undefined {
     if (seq >= this.#head.size) return undefined
-    const key = keys.entryKey(seq)
-    const value = this.#store.get(key)
-    if (value === undefined) throw missing(seq)
-    return decode<Entry>(key, value)
+    return this.#read(keys.entryKey(seq), (key, value) => {
+      if (value === undefined) throw missing(seq)
+      return decode<Entry>(key, value)
+    })
   }
 
   /** Entries of a range in pages: dense, or LEDGER_CORRUPT. */
@@ -98,9 +104,7 @@ export class Log {
 
   /** The row of a stream. Cost: one read. */
   row(stream: string, generation = this.#head.generation): Row | undefined {
-    const key = keys.rowKey(generation, stream)
-    const value = this.#store.get(key)
-    return value === undefined ? undefined : decode<Row>(key, value)
+    return this.#read(keys.rowKey(generation, stream), decodeIfThere<Row>)
   }
 
   /** Rows whose stream begins with the prefix, in order of its UTF-8 bytes. */
@@ -112,9 +116,7 @@ export class Log {
 
   /** A block of receipts, as the view wrote it. */
   receipts(block: number): Uint8Array | undefined {
-    const key = keys.receiptsKey(this.#head.generation, block)
-    const value = this.#store.get(key)
-    return value === undefined ? undefined : unseal(key, value)
+    return this.#read(keys.receiptsKey(this.#head.generation, block), unsealIfThere)
   }
 
   /** The seq a reactor goes on from. */
@@ -212,11 +214,16 @@ export class Log {
   }
 
   readonly #storedTiles: TileReader = {
-    tile: (level, index) => {
-      const key = keys.tileKey(level, index)
-      const value = this.#store.get(key)
-      return value === undefined ? undefined : unseal(key, value)
-    },
+    tile: (level, index) => this.#read(keys.tileKey(level, index), unsealIfThere),
+  }
+
+  #read<T>(key: Uint8Array, take: (key: Uint8Array, value: Uint8Array | undefined) => T): T {
+    try {
+      return take(key, this.#store.get(key))
+    } catch (error) {
+      this.#isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
+      throw error
+    }
   }
 
   async #write(batch: StoreBatch): Promise<void> {

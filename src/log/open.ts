@@ -5,6 +5,7 @@ import { codes, LockstepError } from '../errors.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { isHeldOpen, type Owner, readOwner, writeOwner } from '../fs/owner.ts'
+import { isRunning } from '../fs/process.ts'
 import { problemError, runChild } from './child.ts'
 import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
 import { Log } from './log.ts'
@@ -59,7 +60,9 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   }
   const owner = readOwner(layout.owner)
   const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
-  if (!isAnothers) writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
+  if (isAnothers) return
+  if (log.isDamaged) rmSync(layout.owner, { force: true })
+  else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
 }
 
 /** Makes the next open read every byte before it believes any: something is known to be wrong with the database. */
@@ -77,15 +80,15 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
     const doubt = options.isExpendable ? 'none' : doubtOf(owner, fingerprint(layout.ledger))
     if (doubt !== 'none') {
       // The check takes a while: who else wants the ledger is to wait for it instead of checking it as well.
-      writeOwner(layout.owner, ownerOf(options))
+      writeOwner(layout.owner, { ...ownerOf(options), suspect: 'checking' })
       await checkInChild(layout, met.logBytes, doubt)
     }
     const opened = await openStore(layout.ledger, { create: false })
     store = options.wrapStore?.(opened) ?? opened
     const log = Log.open(store, options.selfCheck)
     checkOpened(log, store, met)
-    // From here the database is ours until it is closed.
-    writeOwner(layout.owner, ownerOf(options))
+    // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
+    writeOwner(layout.owner, { ...ownerOf(options), ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
     dropStaleEvidence(layout.evidence)
     return log
@@ -112,8 +115,8 @@ function refused(error: LockstepError, layout: Layout, evidence: string): Lockst
   return new LockstepError('LEDGER_CORRUPT', message, { details: { ...details, evidence: kept }, hint, cause })
 }
 
-function ownerOf({ command }: OpenOptions): Owner {
-  return { state: 'open', pid: process.pid, since: new Date().toISOString(), command }
+function ownerOf({ command }: OpenOptions) {
+  return { state: 'open' as const, pid: process.pid, since: new Date().toISOString(), command }
 }
 
 /** What was said before of the ledger is still all there is to say. */
@@ -126,11 +129,15 @@ type Doubt = 'none' | 'crashed' | 'changed'
 
 /**
  * How far the files can be trusted not to make LevelDB abort. As they were left at close, or open somewhere just
- * now: entirely. Left open: a process died. Anything else: changed, copied or put back, so all bytes are read.
+ * now: entirely. Left open: a process died. Two died in a row, or one while it looked, or the files were changed,
+ * copied, put back or found damaged before: not at all, so every byte is read.
  */
 function doubtOf(owner: Owner | undefined, met: Record<string, string>): Doubt {
   if (owner === undefined) return 'changed'
-  if (owner.state === 'open') return isHeldOpen(owner) ? 'none' : 'crashed'
+  if (owner.state === 'open') {
+    if (isRunning(owner.pid)) return owner.suspect === 'checking' ? 'changed' : 'none'
+    return owner.suspect === undefined ? 'crashed' : 'changed'
+  }
   const names = new Set([...Object.keys(owner.files), ...Object.keys(met)])
   return [...names].every((name) => owner.files[name] === met[name]) ? 'none' : 'changed'
 }

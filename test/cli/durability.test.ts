@@ -1,4 +1,5 @@
 // limit: 240
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
@@ -12,7 +13,7 @@ import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
 const random = randomFrom(seed)
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 4)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 2)
 const folderName = 'DEL-01-01_One'
 const run_id = 'run_ACME_shop_2026-02-02_001'
 const target_name = 'IAMBECCA | ACME | SITE | shop | NEO'
@@ -77,6 +78,21 @@ durable('a release that was killed is repeated and has one answer', async () => 
     is(again.status, 0, `${where}, then ${again.stdout}`)
     is(again.json.replayed, isReleased, where)
     equal((await lookAt(root)).findings, [], where)
+  }
+})
+
+durable('an init that was killed left a whole ledger or none, and the next one leaves nothing else', async () => {
+  const listed = temporaryRoot()
+  const steps = (await stepsOf({ root: listed, words: ['init', listed] })).length
+  for (let round = 0; round < rounds; round += 1) {
+    const root = temporaryRoot()
+    const killed = await interrupted({ root, words: ['init', root], signal: 'SIGKILL' }, steps, random)
+    const where = `LOCKSTEP_SEED=${seed}, step ${killed.step} of ${steps}: ${killed.stdout}${killed.stderr}`
+    const isThere = existsSync(join(root, '.lockstep'))
+    const again = await lockstep(['init', root])
+    is(again.status, isThere ? 5 : 0, `${where}, then ${again.stdout}`)
+    equal((await lookAt(root)).findings, [], where)
+    equal(readdirSync(root), ['.lockstep'], where)
   }
 })
 

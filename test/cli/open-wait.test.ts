@@ -135,7 +135,7 @@ waits('is whole after Ctrl-C in the middle of a command, wherever it was', async
   const listed = await newRoot()
   const words = (root: string) => ['--dir', root, 'lock', 'acquire', '--folder', join(root, folderName), ...holder]
   const steps = (await stepsOf({ root: listed, words: words(listed) })).length
-  for (let round = 0; round < 5; round += 1) {
+  for (let round = 0; round < 3; round += 1) {
     const root = await newRoot()
     const stopped = await interrupted({ root, words: words(root), signal: 'SIGINT' }, steps, random)
     const where = `LOCKSTEP_SEED=${seed}, step ${stopped.step} of ${steps}: ${stopped.stdout}${stopped.stderr}`

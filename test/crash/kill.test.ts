@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import { equal, ok } from 'uvu/assert'
 import { caller } from '../../fixtures/crash/asks.ts'
+import { phases } from '../../fixtures/crash/kill-points.ts'
 import { below, oneOf, randomFrom } from '../../fixtures/crash/random.ts'
 import type { openLedger } from '../../src/open.ts'
 import { temporaryRoot } from '../support/ledger.ts'
@@ -29,7 +30,7 @@ kill('loses nothing it acknowledged, and leaves nothing half done', async () => 
       root = await newRoot(module.openLedger)
     }
     const atTime = random() < 0.5
-    const point = [String(1 + below(300, random)), oneOf(['before', 'during', 'after'], random)]
+    const point = [String(1 + below(300, random)), oneOf(phases, random)]
     const words = [root, String(seed + round), ...(atTime ? [] : point)]
     const ended = await runWriter(compiled('fixtures/crash/writer.ts'), words, {
       ...(atTime ? { afterMillis: below(400, random) } : {}),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { caller } from '../../fixtures/crash/asks.ts'
+import type { Phase } from '../../fixtures/crash/kill-points.ts'
 import { folderNameOf, places } from '../../fixtures/crash/places.ts'
 import { below, randomFrom } from '../../fixtures/crash/random.ts'
 import type { openLedger } from '../../src/open.ts'
@@ -19,7 +20,7 @@ const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
 
 interface Point {
   step: number
-  phase: 'before' | 'during' | 'after'
+  phase: Phase
   text: string
 }
 
@@ -54,12 +55,9 @@ async function pointsOf(prepared: string): Promise<Point[]> {
   ok(steps.length > 60, `the script has ${steps.length} steps`)
   return steps.flatMap((text, index) => {
     const point = { step: index + 1, text }
-    const isWrite = /^(?:batch|writeFile|handle\.writeFile)/.test(text)
-    return [
-      { ...point, phase: 'before' as const },
-      ...(isWrite ? [{ ...point, phase: 'during' as const }] : []),
-      { ...point, phase: 'after' as const },
-    ]
+    const isWrite = /^(?:batch|writeFile|handle\.write)/.test(text)
+    const middle: Phase[] = text === 'batch' ? ['held', 'during'] : isWrite ? ['during'] : []
+    return (['before', ...middle, 'after'] as const).map((phase) => ({ ...point, phase }))
   })
 }
 

@@ -30,12 +30,13 @@ sync('of its batch in the database, whatever it answers, alone and among many', 
     .split('\n')
     .map((line) => JSON.parse(line) as Line)
   const asked = askedIn(lines)
-  is(asked.length, 65)
-  for (const [index, { ask, answer }] of asked.entries()) {
-    ok(answer !== undefined, `no answer to ${JSON.stringify(ask)}`)
+  is(asked.length, 66)
+  for (const [index, { ask, answer, refused }] of asked.entries()) {
+    const isRefused = 'lock_id' in ask && ask.lock_id.includes('never-granted')
+    is(refused?.code, isRefused ? 'LOCK_NOT_HELD' : undefined, JSON.stringify(ask))
     const n = index + 1
     const from = saidAt(calls, `{"n":${n},"ask"`)
-    const to = saidAt(calls, `{"n":${n},"answer"`)
+    const to = saidAt(calls, `{"n":${n},"${isRefused ? 'refused' : 'answer'}"`)
     ok(from !== undefined && to !== undefined)
     const between = { from, to }
     ok(

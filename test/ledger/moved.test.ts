@@ -8,7 +8,7 @@ import { Plan } from '../../src/ledger/plan.ts'
 import type { Log } from '../../src/log/log.ts'
 import { refOf } from '../core/lock/steps.ts'
 import { testActor } from '../support/ledger.ts'
-import { type Bare, refusal, StageClock, turns, until, watch, withBareSequencer } from './stage.ts'
+import { type Bare, refusal, refusalOf, StageClock, turns, until, watch, withBareSequencer } from './stage.ts'
 
 // There is no second writer yet; the log is made to answer "moved" as one behind another store will.
 
@@ -72,7 +72,7 @@ test('the batch is decided again over what is there now, and nobody was told any
     moveOnce(log, { drafts: [grantEvent('theirs', clock)], meanwhile })
     const [lost, kept] = await Promise.allSettled(calls)
     assert.equal(seenMeanwhile, ['open', 'open', 'published 0'])
-    const error = await refusal(Promise.reject((lost as PromiseRejectedResult).reason), 'LOCK_CONTENTION')
+    const error = await refusalOf(lost, 'LOCK_CONTENTION')
     assert.equal([error.details.holder, error.details.token], ['theirs', 0])
     assert.is(kept?.status === 'fulfilled' && kept.value.entries[0]?.seq, 1)
     assert.is(log.head().size, 2)

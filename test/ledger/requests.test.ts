@@ -8,7 +8,7 @@ import { openLedger } from '../../src/open.ts'
 import { ReceiptTable } from '../../src/views/receipt-table.ts'
 import { horizon, ReceiptBlocks, Receipts } from '../../src/views/receipts.ts'
 import { testActor } from '../support/ledger.ts'
-import { FaultyStore, refusal, StageClock, until, withStage } from './stage.ts'
+import { FaultyStore, refusal, refusalOf, StageClock, until, withStage } from './stage.ts'
 
 const test = suite('requests')
 const event = { action_type: 'system', outcome: 'success' } as const
@@ -196,7 +196,7 @@ test('the same request twice at one time is done once: both get its answer', asy
     ])
     assert.equal(value(two), { ...value(one), replayed: true })
     assert.is(value(one).replayed, false)
-    await refusal(Promise.reject((different as PromiseRejectedResult).reason), 'IDEMPOTENCY_MISMATCH')
+    await refusalOf(different, 'IDEMPOTENCY_MISMATCH')
     assert.equal([value(lease).replayed, value(same).replayed], [false, true])
     assert.is(value(lease).token, value(same).token)
     assert.is(ledger.head().size, size + 2)
@@ -229,7 +229,7 @@ test('an expected size is compared at the request’s place in its batch', async
       ledger.audit.append(event, { expected_size: size + 2 }),
     ])
     assert.equal([first.status, late.status, next.status], ['fulfilled', 'rejected', 'fulfilled'])
-    const error = await refusal(Promise.reject((late as PromiseRejectedResult).reason), 'SIZE_MISMATCH')
+    const error = await refusalOf(late, 'SIZE_MISMATCH')
     assert.equal([error.details, error.retryable], [{ expected_size: size, size: size + 2 }, true])
   })
 })

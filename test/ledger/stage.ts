@@ -4,19 +4,13 @@ import { defaultConfig } from '../../src/core/config.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import type { Code } from '../../src/errors.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { layoutOf } from '../../src/fs/layout.ts'
-import { writeOwner } from '../../src/fs/owner.ts'
-import { createLedger } from '../../src/ledger/create.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
 import { Sequencer } from '../../src/ledger/sequencer.ts'
 import type { Submission } from '../../src/ledger/submission.ts'
-import { fingerprint } from '../../src/log/files.ts'
 import { Log } from '../../src/log/log.ts'
 import { openStore, type Store, type StoreBatch } from '../../src/log/store.ts'
-import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Rows } from '../../src/views/rows.ts'
-import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 
 /** A clock that stands still until told otherwise. It starts after the real one, so that `time` follows it at once. */
 export class StageClock {
@@ -81,29 +75,8 @@ export class FaultyStore {
   }
 }
 
-/**
- * `withLedger`, with errors that uvu can print: it takes an error's `details` for text and ends in silence. The new
- * ledger is said to have been closed well, so that its first open needs no child process to look at it.
- */
-export function withStage(
-  work: (ledger: Ledger, root: string) => Promise<void>,
-  options: Omit<OpenLedgerOptions, 'create' | 'dir'> = {},
-): Promise<void> {
-  const wholeWork = async () => {
-    const root = temporaryRoot()
-    await createLedger({ dir: root, actor: testActor })
-    const { ledger: folder, owner } = layoutOf(root)
-    writeOwner(owner, { state: 'closed', files: fingerprint(folder) })
-    const ledger = await openLedger({ actor: testActor, self_check: true, ...options, dir: root })
-    try {
-      await work(ledger, root)
-    } finally {
-      await ledger.close()
-      await endsWithVerify(root)
-    }
-  }
-  return readable(wholeWork())
-}
+/** `withLedger`, with errors that uvu can print: it takes an error's `details` for text and ends in silence. */
+export const withStage: typeof withLedger = (work, options) => readable(withLedger(work, options))
 
 async function readable<T>(work: Promise<T>): Promise<T> {
   try {
@@ -166,9 +139,14 @@ export async function refusal(promise: Promise<unknown>, code?: Code): Promise<L
     (value) => new Error(`was not refused: ${JSON.stringify(value)}`),
     (thrown: unknown) => thrown,
   )
-  if (!(error instanceof LockstepError)) throw error
+  if (!(error instanceof LockstepError)) throw error instanceof Error ? error : new Error(`threw ${String(error)}`)
   if (code !== undefined && error.code !== code) throw new Error(`not ${code}, but ${error.code}: ${error.message}`)
   return error
+}
+
+/** The refusal that a settled promise ended with. */
+export function refusalOf(settled: PromiseSettledResult<unknown> | undefined, code: Code): Promise<LockstepError> {
+  return refusal(settled?.status === 'rejected' ? Promise.reject(settled.reason) : Promise.resolve(settled), code)
 }
 
 /** Waits for a condition, turn by turn of the event loop, within a limit. */

@@ -292,6 +292,18 @@ test('who is called in keeps its place until its turn ends: nobody else is serve
     assert.is(sequencer.waiters.inFrontOf(stream, undefined), 0)
   }))
 
+test('who waits to be called in and runs out of time is told of the holder too', () =>
+  withBareSequencer(async (bare) => {
+    const { entries } = await bare.submit(acquireCommand('0'))
+    const first = standIn(bare, '1')
+    const late = standIn(bare, '2', 5)
+    const error = await refusal(late.called, 'TIMED_OUT')
+    assert.equal([error.details.holder, error.details.token], ['0', entries[0]?.seq])
+    const closed = refusal(first.called, 'LEDGER_CLOSED')
+    await bare.sequencer.close()
+    await closed
+  }))
+
 test('a turn that comes to nothing calls in the next', () =>
   withBareSequencer(async (bare) => {
     const first = standIn(bare, '1')
@@ -344,6 +356,30 @@ test('while somebody is called in, an expired lease behind which others wait set
     await bare.sequencer.settled()
   }, counting)
 })
+
+test('a line behind a long lease is looked at every ten seconds, for timers stand still while a machine is suspended', () =>
+  withBareSequencer(async ({ sequencer, submit }) => {
+    await submit(acquireCommand('0', { lease_duration_s: 86_400 }))
+    const real = globalThis.setTimeout
+    const delays: unknown[] = []
+    const noting = (work: () => void, millis?: number) => {
+      delays.push(millis)
+      return real(work, millis)
+    }
+    try {
+      globalThis.setTimeout = noting as typeof setTimeout
+      const waiting = refusal(
+        submit(acquireCommand('1'), { line: { mode: 'grant', waitMillis: 60_000 } }),
+        'LEDGER_CLOSED',
+      )
+      await sequencer.settled()
+      assert.equal(delays, [60_000, 10_000])
+      await sequencer.close()
+      await waiting
+    } finally {
+      globalThis.setTimeout = real
+    }
+  }))
 
 test('the line is bounded: one waiter too many is refused as if it did not wait', () =>
   withBareSequencer(async ({ sequencer, submit }) => {

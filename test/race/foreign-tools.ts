@@ -10,6 +10,8 @@ export interface Belief {
   who: string
   from: number
   to: number
+  /** Whether the lock file was its own to the end. One that lost it to another tool leaves nothing to detect. */
+  kept: boolean
 }
 
 /** What a tool is to do in a round: when to start, how long to act on what it has read, how long to work. */
@@ -40,13 +42,13 @@ export class ForeignTools {
     })
   }
 
-  /** Lets every tool play its part; resolves when all have answered. */
-  async play(partOf: (index: number) => Part): Promise<Belief[]> {
-    for (const [index, child] of this.#children.entries()) child.stdin?.write(`${JSON.stringify(partOf(index))}\n`)
-    const answers = await Promise.all(this.#lines.map((lines) => lines.next()))
+  /** Lets so many tools play their parts; resolves when all have answered. */
+  async play(count: number, partOf: () => Part): Promise<Belief[]> {
+    for (const child of this.#children.slice(0, count)) child.stdin?.write(`${JSON.stringify(partOf())}\n`)
+    const answers = await Promise.all(this.#lines.slice(0, count).map((lines) => lines.next()))
     return answers.flatMap(({ value, done }, index) => {
       if (done) throw new Error(`foreign-${index} has ended`)
-      const answer = JSON.parse(value) as { from: number; to: number } | { contention: true }
+      const answer = JSON.parse(value) as Omit<Belief, 'who'> | { contention: true }
       return 'from' in answer ? [{ who: `foreign-${index}`, ...answer }] : []
     })
   }
@@ -57,7 +59,7 @@ export class ForeignTools {
   }
 }
 
-/** Pairs of whom both believed to hold at once. */
-export function overlaps(ours: Belief, theirs: readonly Belief[]): Belief[] {
+/** Those who believed to hold while ours did. */
+export function overlaps(ours: Pick<Belief, 'from' | 'to'>, theirs: readonly Belief[]): Belief[] {
   return theirs.filter(({ from, to }) => from < ours.to && ours.from < to)
 }

@@ -1,0 +1,69 @@
+import canonicalize from 'canonicalize'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { assertCanonical } from '../../src/core/canonical.ts'
+import { entryOf, entrySchema, type Placement } from '../../src/core/entry.ts'
+
+const test = suite('entry')
+const draft = { type: 'audit.recorded', stream: 'audit', data: { action_type: 'system', outcome: 'success' } }
+const bare: Placement = {
+  actor: { actor_id: 'agent-1', actor_type: 'agent' },
+  correlationId: undefined,
+  eventId: 'evt_testledger00_0',
+  previous: null,
+  request: undefined,
+  seq: 0,
+  time: '2026-02-02T12:00:00.000Z',
+  wallTime: undefined,
+}
+const full: Placement = {
+  actor: { actor_id: 'agent-1', actor_type: 'agent', on_behalf_of: 'ana', role_id: 'TASK' },
+  correlationId: 'c-1',
+  eventId: 'evt_testledger00_7',
+  previous: 3,
+  request: { count: 2, index: 1, key: 'k', sha256: 'ab'.repeat(32) },
+  seq: 7,
+  time: '2026-02-02T12:00:00.000Z',
+  wallTime: '2026-02-02T11:00:00.000Z',
+}
+
+for (const [title, placement] of [
+  ['with nothing but what every entry has', bare],
+  ['with all that an entry may have', full],
+] as const) {
+  test(`an entry ${title} is canonical as it is built, and has the documented form`, () => {
+    const entry = entryOf(draft, placement)
+    assertCanonical(entry)
+    assert.is(JSON.stringify(entry), canonicalize(entry))
+    assert.equal(entrySchema.parse(entry), entry)
+  })
+}
+
+test('what an entry has not is left out, not null', () => {
+  const entry = entryOf(draft, bare)
+  for (const member of ['correlation_id', 'request', 'wall_time', 'run_id']) assert.not(member in entry, member)
+  assert.equal(entry.prev, { stream: null })
+})
+
+test('an entry outside any run says that no policy was pinned', () => {
+  assert.equal(entryOf(draft, bare).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
+  assert.is(entryOf(draft, bare).contract_version, 'v1')
+})
+
+for (const [title, change] of [
+  ['a member it does not know', { more: 1 }],
+  ['a negative seq', { seq: -1 }],
+  ['a time without milliseconds', { time: '2026-02-02T12:00:00Z' }],
+  ['a time with an offset', { time: '2026-02-02T12:00:00.000+00:00' }],
+  ['a type of one word', { type: 'audit' }],
+  ['data with a key that looks like an index', { data: { 1: 'x' } }],
+  ['another contract', { contract_version: 'v2' }],
+  ['a stream past its bound', { stream: 's'.repeat(301) }],
+  ['no actor', { actor: undefined }],
+] as const) {
+  test(`an entry may not have ${title}`, () => {
+    assert.not(entrySchema.safeParse({ ...entryOf(draft, bare), ...change }).success)
+  })
+}
+
+test.run()
