@@ -1,8 +1,9 @@
+import { fileURLToPath } from 'node:url'
 /** The built package's folder. */
 export const built = new URL('../dist/', import.meta.url)
 
 /** The program that `lockstep` is. */
-export const commandPath = new URL('cli/main.js', built).pathname
+export const commandPath = fileURLToPath(new URL('cli/main.js', built))
 
 /**
  * The library as its users get it, from `dist`: the transform that lets Node 20 run our sources adds calls of its own

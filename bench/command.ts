@@ -9,7 +9,7 @@ import { type BenchOptions, runAsProgram } from './program.ts'
 
 const actor = { actor_id: 'bench', actor_type: 'system' } as const
 /** What the command loads, in this order in one process, each with what the ones before it left over. */
-const modules = ['zod', 'yaml', 'write-file-atomic', 'msgpackr', 'nanoid', 'level', 'commander']
+const modules = ['zod', 'msgpackr', 'nanoid', 'level', 'picocolors', 'commander']
 const ownModules = ['index.js', 'cli/program.js']
 
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {

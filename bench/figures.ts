@@ -60,7 +60,8 @@ export function lineOf(figure: Figure): string {
   return `  ${what.padEnd(46)} ${rounded(figure.value).padStart(10)} ${unit.padEnd(10)} ${remarks}`.trimEnd()
 }
 
-function rounded(value: number): string {
+/** A number with three significant digits or more, and thousands apart. */
+export function rounded(value: number): string {
   const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 10 ? 2 : 3
   return digits === 0 ? Math.round(value).toLocaleString('en-US') : value.toFixed(digits)
 }

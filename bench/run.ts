@@ -2,9 +2,10 @@
  * The entry of `npm run bench`: runs every bench, or those whose name contains one of the words, each in a process of
  * its own, and keeps the figures in bench/results/latest.json.
  *
- *   node --import tsx bench/run.ts [--check] [--smoke] [--results FILE] [word…]
+ *   node --import tsx bench/run.ts [--check] [--docs] [--smoke] [--results FILE] [word…]
  *
- * --check exits with 1 where a ratio falls below its bar; --smoke runs each as small as it gets, without bars.
+ * --check exits with 1 where a ratio falls below its bar; --docs puts the figures into docs/benchmarks.md; --smoke runs
+ * each bench as small as it gets, without bars.
  */
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,18 +14,17 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Figure, lineOf, meets } from './figures.ts'
-import { benchFolder, type Machine, machineLines, thisMachine } from './machine.ts'
+import { benchFolder, machineLines, thisMachine } from './machine.ts'
+import { type Results, writeFigures } from './page.ts'
 
 const names = ['acquire-release', 'audit-append', 'command', 'million']
 const here = dirname(fileURLToPath(import.meta.url))
-
-/** The figures of each bench when it last ran, and where that was. */
-type Results = Record<string, { command: string; figures: Figure[]; machine: Machine; time: string }>
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     check: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     results: { type: 'string' },
     smoke: { type: 'boolean', default: false },
   },
@@ -45,6 +45,7 @@ if (path !== undefined) {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`)
 }
+if (values.docs) writeFigures(join(here, '..', 'docs', 'benchmarks.md'), results)
 
 const missed = chosen.flatMap((name) => results[name]?.figures ?? []).filter((figure) => !meets(figure))
 if (missed.length > 0) console.log(`\nbelow their bars:\n${missed.map(lineOf).join('\n')}`)

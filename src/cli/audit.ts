@@ -5,7 +5,8 @@ import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
-import { examples, type Globals, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import type { Globals } from './globals.ts'
 import { print, relativeTime, writeOut } from './output.ts'
 
 interface AppendFlags {

@@ -1,15 +1,9 @@
 import type { Command } from 'commander'
 import type { Actor } from '../core/ids.ts'
-import { LockstepError } from '../errors.ts'
+import { LockstepError, messageOf } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-
-/** Options that every command takes. */
-export interface Globals {
-  actor?: string
-  dir?: string
-  json?: boolean
-  openWait?: number
-}
+import type { Globals } from './globals.ts'
+import { say } from './output.ts'
 
 /** Where the command works: the folder named by --dir or LOCKSTEP_DIR, else the working directory. */
 export function folderOf({ dir }: Globals): string {
@@ -45,7 +39,8 @@ export async function withLedger<T>(
   try {
     return await work(ledger)
   } finally {
-    await ledger.close()
+    // What was answered is durable; a head file that could not be refreshed is said, and does not take it back.
+    await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander'
 import { LockstepError } from '../errors.ts'
-import type { Globals } from './context.ts'
+import type { Globals } from './globals.ts'
 import { report } from './output.ts'
 import { program } from './program.ts'
 

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import colors from 'picocolors'
 import { codes, LockstepError, messageOf } from '../errors.ts'
-import type { Globals } from './context.ts'
+import type { Globals } from './globals.ts'
 
 /** Writes the result: one JSON document with --json, otherwise lines for people. */
 export function print({ json }: Globals, document: unknown, lines: () => string | string[]): void {
