@@ -9,7 +9,7 @@ import { fileError, syncFolder } from '../fs/durable.ts'
 import { createKey } from '../fs/key-file.ts'
 import { findRoot, homeName, realFolder } from '../fs/layout.ts'
 import { writeOwner } from '../fs/owner.ts'
-import { now } from '../fs/process.ts'
+import { isRunning, now } from '../fs/process.ts'
 import { formatVersion } from '../log/codec.ts'
 import { fingerprint } from '../log/files.ts'
 import { Log } from '../log/log.ts'
@@ -31,6 +31,7 @@ export interface CreateOptions {
 
 const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
 const foldersLookedAtMax = 20_000
+const buildingPrefix = `${homeName}-init-`
 
 /**
  * Makes a ledger: key, configuration, database and entry 0, built beside and put in place by one rename, so that a
@@ -41,7 +42,8 @@ export async function createLedger({ dir, actor, origin, nested = false }: Creat
   refuseOverlap(root, nested)
   const ledgerId = newLedgerId()
   const name = originSchema.parse(origin ?? `lockstep.local/${ledgerId}`)
-  const building = join(root, `${homeName}-init-${ledgerId}`)
+  const building = join(root, `${buildingPrefix}${process.pid}-${ledgerId}`)
+  dropUnfinished(root)
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)
@@ -83,6 +85,14 @@ async function build(home: string, { actor, ledgerId, origin }: { actor: Actor; 
   for (const folder of [ledger, home]) syncFolder(folder)
 }
 
+/** Removes what an init left that was killed: its folder is named for its process. */
+function dropUnfinished(root: string): void {
+  for (const name of subfoldersOf(root)) {
+    const pid = /^(\d+)-/.exec(name.startsWith(buildingPrefix) ? name.slice(buildingPrefix.length) : '')?.[1]
+    if (pid !== undefined && !isRunning(Number(pid))) rmSync(join(root, name), { recursive: true, force: true })
+  }
+}
+
 /** One ledger governs a folder: none may be above, here or below, unless asked for. */
 function refuseOverlap(root: string, nested: boolean): void {
   const above = findRoot(root)
@@ -110,7 +120,7 @@ function findBelow(root: string): string | undefined {
   for (let at = 0; at < folders.length && at < foldersLookedAtMax; at += 1) {
     for (const name of subfoldersOf(folders[at] ?? '')) {
       if (name === homeName) return folders[at]
-      if (name !== '.git' && name !== 'node_modules' && !name.startsWith(`${homeName}-init-`)) {
+      if (name !== '.git' && name !== 'node_modules' && !name.startsWith(buildingPrefix)) {
         folders.push(join(folders[at] ?? '', name))
       }
     }
