@@ -41,10 +41,6 @@ const results: Results = path === undefined ? {} : readResults(path)
 // One after the other, so that none disturbs the next; smoke runs measure nothing and go side by side.
 if (values.smoke) await Promise.all(chosen.map(run))
 else for (const name of chosen) await run(name)
-if (path !== undefined) {
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`)
-}
 if (values.docs) writeFigures(join(here, '..', 'docs', 'benchmarks.md'), results)
 
 const missed = chosen.flatMap((name) => results[name]?.figures ?? []).filter((figure) => !meets(figure))
@@ -63,6 +59,13 @@ async function run(name: string): Promise<void> {
   if (code !== 0 || figures === undefined) fail(1, `the bench ${name} failed`)
   const command = ['npm run bench --', name, ...words].join(' ')
   results[name] = { command, figures, machine, time: new Date().toISOString() }
+  if (path !== undefined) keep(path)
+}
+
+/** After each bench, so that one that fails later does not take the others' figures with it. */
+function keep(file: string): void {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
 }
 
 function build(): void {

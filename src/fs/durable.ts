@@ -67,8 +67,15 @@ export function syncFolder(path: string): void {
   }
 }
 
+/** Makes a folder and those above it that are missing, and their names durable. */
 export function makeFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  try {
+    const first = mkdirSync(path, { recursive: true })
+    if (first === undefined) return
+    for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made))
+  } catch (error) {
+    throw fileError(error, `making ${path}`)
+  }
 }
 
 /** The text of a file, or undefined if there is none. */

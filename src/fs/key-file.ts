@@ -13,7 +13,7 @@ export interface SigningKey {
 /** Makes a key at init, readable by its owner alone. */
 export function createKey(path: string): SigningKey {
   const { privateKey } = generateKeyPairSync('ed25519')
-  writeFileSync(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
+  writeFileSync(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx', flush: true })
   return signingKey(privateKey)
 }
 

@@ -1,21 +1,11 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Config } from '../core/config.ts'
 import { limits } from '../core/limits.ts'
 import { type RunLock, runLockFileName, runLockSchema, runLockText } from '../core/lock/run-lock-file.ts'
 import { systemCodeOf } from '../errors.ts'
-import { fileError, writeDurably } from './durable.ts'
+import { fileError, makeFolder, writeDurably } from './durable.ts'
 
 /** A RUN_LOCK.json that was found; `content` is undefined where it cannot be read as one. */
 export interface FoundRunLock {
@@ -66,11 +56,7 @@ export function isSameRunLock(left: RunLock, right: RunLock): boolean {
 
 /** Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. */
 export async function writeRunLock(path: string, file: RunLock): Promise<void> {
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-  } catch (error) {
-    throw fileError(error, `making ${dirname(path)}`)
-  }
+  makeFolder(dirname(path))
   await writeDurably(path, runLockText(file))
 }
 

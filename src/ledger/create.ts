@@ -60,9 +60,9 @@ export async function createLedger({ dir, actor, origin, nested = false }: Creat
 async function build(home: string, { actor, ledgerId, origin }: { actor: Actor; ledgerId: string; origin: string }) {
   const key = createKey(join(home, 'key'))
   const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
-  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644 })
+  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
   const config = { release_authority: defaultConfig.release_authority, operators: [userInfo().username] }
-  writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 })
+  writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600, flush: true })
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
 
   const ledger = join(home, 'ledger')

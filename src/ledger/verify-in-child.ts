@@ -22,7 +22,7 @@ export async function verifyInChild(
   }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number } = {},
 ): Promise<Verified> {
   const { problem, value } = await runChild(program, [layout.root, String(openWaitSeconds)], {
-    waitMillis: openWaitSeconds * 1000,
+    waitSeconds: openWaitSeconds,
     onLine: (line) => {
       const [done = 0, total = 0] = line.split(' ').map(Number)
       onProgress?.({ done, total })

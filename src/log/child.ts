@@ -9,7 +9,7 @@ export interface ChildAnswer {
 }
 
 /** A child that says nothing for so long hangs; what works says how far it is ten times a second. */
-const silenceMillisMax = 120_000
+const silenceSecondsMax = 120
 const stderrCharsMax = 2_000
 
 /** Signals by which a process ends that touched what it must not: LevelDB does, on some damage. */
@@ -23,7 +23,7 @@ const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGBUS', 'SIGFPE', '
 export function runChild(
   program: string,
   programArguments: string[],
-  { onLine, waitMillis = 0 }: { onLine?: (line: string) => void; waitMillis?: number } = {},
+  { onLine, waitSeconds = 0 }: { onLine?: (line: string) => void; waitSeconds?: number } = {},
 ): Promise<ChildAnswer> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...loaderArguments(program), program, ...programArguments], {
@@ -33,15 +33,18 @@ export function runChild(
     let text = ''
     let stderr = ''
     let hangs = false
-    const silence = setTimeout(() => {
-      hangs = true
-      child.kill('SIGKILL')
-    }, silenceMillisMax + waitMillis)
+    // Counted in seconds that this process ran, so that a machine that slept does not count as a child that hangs.
+    let silentSeconds = 0
+    const silence = setInterval(() => {
+      silentSeconds += 1
+      hangs = silentSeconds > silenceSecondsMax + waitSeconds
+      if (hangs) child.kill('SIGKILL')
+    }, 1_000)
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-stderrCharsMax)
     })
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      silence.refresh()
+      silentSeconds = 0
       text += chunk
       const lines = text.split('\n')
       text = lines.pop() ?? ''
@@ -51,11 +54,11 @@ export function runChild(
       }
     })
     child.on('error', (error) => {
-      clearTimeout(silence)
+      clearInterval(silence)
       reject(error)
     })
     child.on('close', (status, signal) => {
-      clearTimeout(silence)
+      clearInterval(silence)
       if (text.startsWith('answer ')) return resolve(JSON.parse(text.slice('answer '.length)) as ChildAnswer)
       resolve({ problem: problemOf({ hangs, signal, status, stderr }) })
     })
@@ -76,7 +79,7 @@ interface Death {
 
 function problemOf({ hangs, signal, status, stderr }: Death): NonNullable<ChildAnswer['problem']> {
   const details = { signal, exit_code: status, stderr: stderr.trim() }
-  const how = hangs ? `no progress in ${silenceMillisMax / 1000} s` : (signal ?? `exit ${status}`)
+  const how = hangs ? `no progress in ${silenceSecondsMax} s` : (signal ?? `exit ${status}`)
   if (crashes.has(signal) && !/out of memory/i.test(stderr)) {
     const message = `reading the database ended the process that read it (${how})`
     return { code: 'LEDGER_CORRUPT', message, details: { check: 'bytes', ...details } }

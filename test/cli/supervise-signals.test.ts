@@ -64,12 +64,15 @@ supervise('stops and goes on with its child', () =>
   }),
 )
 
-/** The wrapper below a terminal of its own, whose keys are what is written to stdin. Only util-linux has this form. */
+/**
+ * The wrapper below a terminal of its own, whose keys are what is written to stdin, with no shell between them that
+ * would make its own end of a key. Only util-linux has this form.
+ */
 function runInTerminal(dir: string, command: string[]): Run {
   const words = [process.execPath, ...driverArguments(dir, command, {})].map(
     (word) => `'${word.replaceAll("'", "'\\''")}'`,
   )
-  return watch(spawn('script', ['-qec', words.join(' '), '/dev/null'], { cwd: projectRoot }))
+  return watch(spawn('script', ['-qec', `exec ${words.join(' ')}`, '/dev/null'], { cwd: projectRoot }))
 }
 
 supervise('leaves the keys of a terminal to the foreground group', () =>

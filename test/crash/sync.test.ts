@@ -12,7 +12,7 @@ import { root as projectRoot } from '../runner.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 import { compiled } from './compiled.ts'
 import { askedIn } from './lines.ts'
-import { type Call, canTrace, isNamed, isSynced, parseTrace, readTrace, saidAt, tracing } from './trace.ts'
+import { type Call, canTrace, foldersMade, isNamed, isSynced, parseTrace, readTrace, saidAt, tracing } from './trace.ts'
 
 const isTracing = canTrace()
 if (!isTracing) console.log('strace is not here (or may not trace): only the held store shows that answers wait')
@@ -82,8 +82,10 @@ sync('by init: entry 0, and the folder that comes in place by one rename', () =>
   const { calls } = traced(root, [command, 'init', root, '--json'])
   const to = saidAt(calls, '{"dir"')
   ok(to !== undefined)
-  ok(isSynced(calls, { file: /-init-\w+\/ledger\/\d+\.log$/, text: 'ledger.created', to }), 'entry 0 is unsynced')
-  ok(isNamed(calls, { name: /-init-\w+ .*\/\.lockstep$/, folder: root, to }), 'the name .lockstep is unsynced')
+  ok(isSynced(calls, { file: /-init-[^/]+\/ledger\/\d+\.log$/, text: 'ledger.created', to }), 'entry 0 is unsynced')
+  for (const name of ['key', 'key.pub', 'config.json'])
+    ok(isSynced(calls, { file: new RegExp(`-init-[^/]+/${name.replace('.', '\\.')}$`), to }), `${name} is unsynced`)
+  ok(isNamed(calls, { name: /-init-\S+ .*\/\.lockstep$/, to }), 'the name .lockstep is unsynced')
 })
 
 sync('also where nothing can be traced: nobody is answered while the write is held', async () => {
@@ -188,17 +190,17 @@ function markOf(ask: Ask): string {
 /** Files that an answer promises and that were not durable by then, with their names. */
 function filesUnsynced(calls: readonly Call[], ask: Ask, between: { from: number; to: number }): string[] {
   if ('run_id' in ask) {
-    const folder = new RegExp(`/${ask.run_id}$`)
-    const at = calls.find(({ path }) => folder.test(path))?.path ?? ''
     const isThere =
       isSynced(calls, { file: /RUN_LOCK\.json\.tmp$/, ...between }) &&
-      isNamed(calls, { name: /RUN_LOCK\.json$/, folder: at, ...between })
-    return isThere ? [] : ['RUN_LOCK.json']
+      isNamed(calls, { name: /RUN_LOCK\.json$/, ...between })
+    const folders = foldersMade(calls, between).filter((path) => path.includes('runtime'))
+    const unnamed = folders.filter((path) => !isNamed(calls, { name: new RegExp(`^${path}$`), ...between }))
+    return isThere ? unnamed : ['RUN_LOCK.json', ...unnamed]
   }
   if (ask.do === 'acquire' && 'folder' in ask) {
     const isThere =
       isSynced(calls, { file: new RegExp(`\\.lock\\.${lockRefOf(ask.lock_id)}\\.tmp$`), ...between }) &&
-      isNamed(calls, { name: /\/\.lock$/, folder: ask.folder, ...between })
+      isNamed(calls, { name: new RegExp(`${ask.folder}/\\.lock$`), ...between })
     return isThere ? [] : ['.lock']
   }
   if (ask.do === 'renew' && ask.lock_id.includes('folder'))

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 
 /** A system call of a trace: the lines at which it began and returned, the file it was on, and the data of a write. */
 export interface Call {
@@ -13,7 +14,8 @@ export interface Call {
   data: string
 }
 
-const traced = ['fdatasync', 'fsync', 'write', 'pwrite64', 'sendto', '?link', '?linkat', '?rename', '?renameat2']
+const named = ['?link', '?linkat', '?mkdir', '?mkdirat', '?rename', '?renameat2']
+const traced = ['fdatasync', 'fsync', 'write', 'pwrite64', 'sendto', ...named]
 
 /** Whether this machine can trace. */
 export function canTrace(): boolean {
@@ -105,20 +107,33 @@ export function isSynced(
   )
 }
 
-/** Whether a name was put in place (linked or renamed) and its folder synced, all between two lines. */
+/**
+ * Whether a name was put in place (made, linked or renamed) and its folder synced, all between two lines. A call
+ * names what it puts in place last.
+ */
 export function isNamed(
   calls: readonly Call[],
-  { name, folder, from = -1, to }: { name: RegExp; folder: string; from?: number; to: number },
+  { name, from = -1, to }: { name: RegExp; from?: number; to: number },
 ): boolean {
   const naming = calls.find(
     (call) =>
-      /^(?:link|rename)/.test(call.name) && name.test(call.path) && call.ok && call.began > from && call.began < to,
+      /^(?:link|mkdir|rename)/.test(call.name) &&
+      name.test(call.path) &&
+      call.ok &&
+      call.began > from &&
+      call.began < to,
   )
-  return (
-    naming !== undefined &&
-    calls.some(
-      ({ began, name, ok, path, returned }) =>
-        syncs.has(name) && path === folder && began > naming.returned && ok && returned < to,
-    )
+  if (naming === undefined) return false
+  const folder = dirname(naming.path.split(' ').at(-1) ?? '')
+  return calls.some(
+    ({ began, name, ok, path, returned }) =>
+      syncs.has(name) && path === folder && began > naming.returned && ok && returned < to,
   )
+}
+
+/** Folders that were made between two lines. */
+export function foldersMade(calls: readonly Call[], { from, to }: { from: number; to: number }): string[] {
+  return calls
+    .filter(({ began, name, ok }) => name.startsWith('mkdir') && ok && began > from && began < to)
+    .map(({ path }) => path)
 }

@@ -1,180 +1,190 @@
-// limit: 240
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// limit: 1800
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import * as assert from 'uvu/assert'
-import { lockContentionSchema } from '../../src/core/lock/contention-schema.ts'
-import type { Evidence } from '../../src/core/lock/liveness.ts'
-import { lockFileText } from '../../src/core/lock/lock-file.ts'
-import { thisMachine } from '../../src/fs/process.ts'
-import { openLedger } from '../../src/open.ts'
+import { equal, is, ok } from 'uvu/assert'
 import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
+import {
+  contentionFields,
+  type Deliverable,
+  deadPid,
+  foreignText,
+  makeDeliverable,
+  startHolder,
+} from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { configure } from '../support/scene.ts'
 
-/**
- * Twelve commands at one moment, by the built command, round after round: exactly one of them gets the lock, and all
- * others get a whole LOCK_CONTENTION report. `LOCKSTEP_ROUNDS` sets the rounds of each case.
- */
-const race = suite('twelve processes at once')
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
-const processes = 12
-const name = 'deliverable:DEL-08-05'
-/** Above any pid that Linux hands out. */
-const deadPid = 4_194_305
+/** `LOCKSTEP_ROUNDS=100` is the long run; by default three rounds for a free lock, and one for each orphan. */
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3)
+const orphanRounds = process.env.LOCKSTEP_ROUNDS === undefined ? 1 : rounds
+const racers = 12
+const lease = '600'
 
-interface Place {
+/** A root made by the command, for rounds of one kind. */
+interface Track extends Deliverable {
   root: string
-  folder: string
   origin: string
 }
 
-async function newPlace(): Promise<Place> {
+async function newTrack(): Promise<Track> {
   const root = temporaryRoot()
-  const ledger = await openLedger({ dir: root, create: true })
-  const { origin } = ledger.head()
-  await ledger.close()
-  const config = join(root, '.lockstep/config.json')
-  const kept = JSON.parse(readFileSync(config, 'utf8'))
-  writeFileSync(config, JSON.stringify({ ...kept, deliverable_lease_s: { min: 1, max: 3600 } }))
-  const folder = join(root, 'DEL-08-05_Race')
-  mkdirSync(folder)
-  return { root, folder, origin }
+  const deliverable = makeDeliverable(root)
+  const { status, json } = await lockstep(['init'], { cwd: root })
+  is(status, 0)
+  configure(root, { deliverable_lease_s: { min: 1 } })
+  return { root, origin: String(json.origin), ...deliverable }
 }
 
-/** All of them at once; returns the winner after its lock was released again. */
-async function raceOnce({ root, folder }: Place, words: readonly string[]): Promise<Ended> {
-  const commands = Array.from({ length: processes }, (_, index) => [
-    '--dir',
-    root,
+interface Entry {
+  seq: number
+  type: string
+  data: Record<string, unknown>
+}
+
+async function entriesFrom({ root }: Track, from: number): Promise<Entry[]> {
+  const { json, stdout } = await lockstep(['audit', 'list', '--from', String(from), '--limit', '10000'], { cwd: root })
+  ok(Array.isArray(json.entries), stdout)
+  return json.entries as Entry[]
+}
+
+async function sizeOf({ root }: Track): Promise<number> {
+  return Number((await lockstep(['head'], { cwd: root })).json.size)
+}
+
+/** Twelve commands at once for one lock: one wins, all others are told who has it, with every field of the report. */
+async function race(track: Track, words: string[], fields: readonly string[]): Promise<Ended> {
+  const commands = Array.from({ length: racers }, (_, index) => [
     ...words,
     '--holder',
-    `agent-${index}`,
+    `TASK-${index}`,
+    '--lease',
+    lease,
   ])
-  const ends = await lockstepTogether(commands)
-  const winners = ends.filter(({ status }) => status === 0)
-  assert.is(winners.length, 1, ends.map(({ status, stdout, stderr }) => `${status} ${stdout}${stderr}`).join('\n'))
-  const [winner] = winners
-  for (const { json, status } of ends.filter((end) => end !== winner)) {
-    assert.is(status, 75)
-    const report = lockContentionSchema.parse(json)
-    assert.is(report.token, winner?.json.token)
-    for (const field of ['acquired', 'host', 'pid', 'retry_after_s'] as const) assert.ok(field in report, field)
+  const ended = await lockstepTogether(commands, { cwd: track.root })
+  const said = ended.map(({ status, json, stderr }) => `${status} ${json.code ?? json.token} ${stderr}`).join('\n')
+  const [winner, ...others] = ended.filter(({ status }) => status === 0)
+  if (winner === undefined || others.length > 0) throw new Error(`there is not one winner:\n${said}`)
+  for (const { status, json, stdout } of ended) {
+    if (status === 0) continue
+    equal([status, json.code, json.retryable], [75, 'LOCK_CONTENTION', true], said)
+    for (const field of fields) ok(field in json, `${field} in ${stdout}`)
+    const { acquired, name, token } = winner.json
+    equal(
+      [json.name, json.holder, json.acquired, json.token, json.pid, json.holder_alive],
+      [name, `TASK-${ended.indexOf(winner)}`, acquired, token, process.pid, 'yes'],
+      stdout,
+    )
+    const remaining = Number(json.lease_remaining_s)
+    ok(Number.isInteger(remaining) && remaining >= 1 && remaining <= Number(lease), stdout)
+    ok(Number.isInteger(json.retry_after_s) && Number(json.retry_after_s) >= 1, stdout)
+    ok(typeof json.host === 'string' && json.host !== '', stdout)
+    is(new Date(String(json.contention_time)).toISOString(), json.contention_time)
   }
-  const released = await lockstep(['--dir', root, 'lock', 'release', String(winner?.json.lock_id)])
-  assert.is(released.status, 0, released.stdout)
-  assert.equal(readdirSync(folder), [])
-  return winner as Ended
+  return winner
 }
 
-/** The recovery events since a seq. */
-async function recoveriesSince(root: string, from: number) {
-  const ledger = await openLedger({ dir: root })
-  const found: Record<string, unknown>[] = []
-  for await (const { data, type } of ledger.read({ from })) if (type === 'lock.recovered') found.push(data)
-  const { size } = ledger.head()
-  await ledger.close()
-  return { found, size }
+/** One round: race, look at what was appended, release, and nothing is left. */
+async function round(track: Track, { put }: { put: () => Promise<Expected> | Expected }): Promise<void> {
+  const expected = await put()
+  const from = await sizeOf(track)
+  const words = ['lock', 'acquire', '--folder', track.path, '--pid', String(process.pid)]
+  const winner = await race(track, words, contentionFields)
+  ok(readFileSync(track.lock, 'utf8').includes(String(winner.json.lock_ref)))
+  const released = await lockstep(['lock', 'release', String(winner.json.lock_id)], { cwd: track.root })
+  equal([released.status, released.json.files], [0, 'current'], released.stdout)
+  const entries = await entriesFrom(track, from)
+  equal(
+    entries.map(({ type }) => type),
+    [...(expected === 'free' ? [] : ['lock.recovered']), 'lock.acquired', 'lock.released'],
+  )
+  if (expected !== 'free') {
+    const { recovery_reason, previous_token, previous_holder, mode } = entries[0]?.data ?? {}
+    equal({ recovery_reason, previous_token, previous_holder, mode }, { ...expected, mode: 'automatic' })
+  }
+  equal(
+    readdirSync(track.path).filter((name) => name.startsWith('.lock')),
+    [],
+  )
 }
 
-const acquireFolder = ({ folder }: Place) => ['lock', 'acquire', '--folder', folder, '--pid', String(process.pid)]
+type Expected = 'free' | { recovery_reason: string; previous_token: number | null; previous_holder: string }
 
-race('on a free deliverable have one winner in each round', async () => {
-  const place = await newPlace()
-  for (let round = 0; round < rounds; round += 1) await raceOnce(place, acquireFolder(place))
-  assert.equal((await recoveriesSince(place.root, 0)).found, [])
-  await endsWithVerify(place.root)
+/** A grant of ours that nobody holds any more. */
+async function orphanOfOurs(track: Track, words: string[]): Promise<number> {
+  const acquired = await lockstep(['lock', 'acquire', '--folder', track.path, '--holder', 'lost', ...words], {
+    cwd: track.root,
+  })
+  is(acquired.status, 0, acquired.stdout)
+  return Number(acquired.json.token)
+}
+
+const free = suite(`${racers} processes, one deliverable`)
+
+free(`a free lock: exactly one wins (${rounds} rounds)`, async () => {
+  const track = await newTrack()
+  for (let at = 0; at < rounds; at += 1) await round(track, { put: () => 'free' })
+  await endsWithVerify(track.root)
 })
 
-race('on a free resource have one winner in each round', async () => {
-  const place = await newPlace()
-  for (let round = 0; round < rounds; round += 1) await raceOnce(place, ['lock', 'acquire', 'reports'])
-  await endsWithVerify(place.root)
-})
-
-/** Each way in which an orphan can stand in place, and the reason that its one recovery must give. */
-const orphans: Record<string, { reason: string; plant: (place: Place) => Promise<void> }> = {
-  'of a dead process': {
-    reason: 'pid_dead',
-    plant: async ({ root, folder }) => {
-      const holder = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
-      const ledger = await openLedger({ dir: root })
-      await ledger.locks.acquire({ folder, holder: 'dead', pids: [Number(holder.pid)] })
-      await ledger.close()
-      holder.kill('SIGKILL')
-      await once(holder, 'exit')
-    },
+const orphans: Record<string, (track: Track, at: number) => Promise<Expected> | Expected> = {
+  'a dead holder': async (track) => {
+    const holder = startHolder()
+    const previous_token = await orphanOfOurs(track, ['--pid', String(holder.pid)])
+    await holder.kill()
+    return { recovery_reason: 'pid_dead', previous_token, previous_holder: 'lost' }
   },
-  'of an expired lease': {
-    reason: 'lease_expired',
-    plant: async ({ root, folder }) => {
-      const ledger = await openLedger({ dir: root })
-      await ledger.locks.acquire({ folder, holder: 'late', lease_duration_s: 1 })
-      // Waits for the very moment at which the lease is over, on the clock it runs on.
-      for (const until = performance.now() + 10_000; performance.now() < until; ) {
-        if (ledger.locks.status(name).state === 'orphan') break
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      assert.is(ledger.locks.status(name).orphan_reason, 'lease_expired')
-      await ledger.close()
-    },
+  'an expired lease': async (track) => {
+    const previous_token = await orphanOfOurs(track, ['--pid', String(process.pid), '--lease', '1'])
+    const expired = uptime() + 1.1
+    while (uptime() < expired) await new Promise((resolve) => setTimeout(resolve, 20))
+    return { recovery_reason: 'lease_expired', previous_token, previous_holder: 'lost' }
   },
-  'of a crash between claim and append': {
-    reason: 'unrecorded',
-    plant: async ({ folder, origin }) => {
-      const facts = {
-        acquired: new Date().toISOString(),
-        deliverable_id: 'DEL-08-05',
-        evidence: [evidence(process.pid)],
-      }
-      const text = lockFileText({
-        ...facts,
-        holder: 'crashed',
-        lease_duration_s: 900,
-        ledger: origin,
-        lock_ref: '0123456789abcdef',
-      })
-      writeFileSync(join(folder, '.lock'), text)
-      writeFileSync(join(folder, '.lock.fedcba9876543210.tmp'), text)
-    },
+  'the debris of a crash': ({ lock, path, origin }) => {
+    writeFileSync(lock, foreignText({ ledger: origin, lock_ref: 'f'.repeat(16), holder: 'crashed' }))
+    writeFileSync(join(path, `.lock.${'e'.repeat(16)}.tmp`), 'cut')
+    writeFileSync(join(path, '.lock.aside.left'), foreignText({ ledger: origin, lock_ref: 'd'.repeat(16) }))
+    return { recovery_reason: 'unrecorded', previous_token: null, previous_holder: 'crashed' }
   },
-  'of another tool': {
-    reason: 'pid_dead',
-    plant: async ({ folder }) => {
-      const foreign = {
-        holder: 'other tool',
-        acquired: new Date().toISOString(),
-        lease_duration_s: 900,
-        pid: deadPid,
-        deliverable_id: 'DEL-08-05',
-      }
-      writeFileSync(join(folder, '.lock'), JSON.stringify(foreign))
-    },
+  'a foreign file': ({ lock }, at) => {
+    const isDead = at % 2 === 0
+    const expired = { acquired: new Date(Date.now() - 2_000_000).toISOString(), lease_duration_s: 1_800 }
+    writeFileSync(lock, foreignText(isDead ? { pid: deadPid() } : expired))
+    const recovery_reason = isDead ? 'pid_dead' : 'lease_expired'
+    return { recovery_reason, previous_token: null, previous_holder: 'foreign-tool' }
   },
 }
 
-function evidence(pid: number): Evidence {
-  return { ...thisMachine(), pid, start_time: null }
-}
-
-for (const [orphan, { reason, plant }] of Object.entries(orphans)) {
-  race(`over the orphan ${orphan} have one winner and one recovery in each round`, async () => {
-    const place = await newPlace()
-    let from = 0
-    for (let round = 0; round < rounds; round += 1) {
-      await plant(place)
-      await raceOnce(place, acquireFolder(place))
-      const { found, size } = await recoveriesSince(place.root, from)
-      assert.equal(
-        found.map(({ recovery_reason }) => recovery_reason),
-        [reason],
-      )
-      from = size
-    }
-    await endsWithVerify(place.root)
-    rmSync(place.root, { recursive: true })
+for (const [what, put] of Object.entries(orphans)) {
+  free(`${what} in place: exactly one wins, exactly one lock.recovered (${orphanRounds} rounds)`, async () => {
+    const track = await newTrack()
+    for (let at = 0; at < orphanRounds; at += 1) await round(track, { put: () => put(track, at) })
+    await endsWithVerify(track.root)
   })
 }
 
-race.run()
+free(`a resource, free and with a dead holder: exactly one wins (${orphanRounds} rounds)`, async () => {
+  const track = await newTrack()
+  const resourceFields = contentionFields.filter((field) => field !== 'deliverable_id')
+  for (let at = 0; at < orphanRounds; at += 1) {
+    const from = await sizeOf(track)
+    const words = ['lock', 'acquire', 'reports', '--pid', String(process.pid)]
+    const winner = await race(track, words, resourceFields)
+    is((await lockstep(['lock', 'release', String(winner.json.lock_id)], { cwd: track.root })).status, 0)
+    const holder = startHolder()
+    const held = ['lock', 'acquire', 'reports', '--holder', 'lost', '--pid', String(holder.pid)]
+    is((await lockstep(held, { cwd: track.root })).status, 0)
+    await holder.kill()
+    const second = await race(track, words, resourceFields)
+    is((await lockstep(['lock', 'release', String(second.json.lock_id)], { cwd: track.root })).status, 0)
+    const types = (await entriesFrom(track, from)).map(({ type }) => type)
+    const pair = ['lock.acquired', 'lock.released']
+    equal(types, [...pair, 'lock.acquired', 'lock.recovered', ...pair])
+    ok(Number(second.json.token) > Number(winner.json.token))
+  }
+  ok(!existsSync(track.lock))
+  await endsWithVerify(track.root)
+})
+
+free.run()

@@ -58,17 +58,22 @@ race(`in the library: whenever both believe to hold, it is recorded and our hold
     const tools = new ForeignTools(deliverable.path, 3)
     const dead = deadPid()
     const tally = newTally()
+    let pace = 10
     try {
       for (let round = 0; round < rounds; round += 1) {
         putOrphan(deliverable, round, dead)
         const size = ledger.head().size
-        const at = sharedNanos() + 15e6
-        const theirs = tools.play(3, () => ({ at, think_ms: below(4), hold_ms: 2 + below(20) }))
-        const ours = playOurs(ledger, deliverable, {
-          at: at + below(4_000_000),
-          hold: 2 + below(20),
-          renews: below(2) === 1,
-        })
+        const at = sharedNanos() + 5e6 + pace * 1e6
+        // Alone a tool meets us most; three of them take each other's locks as well. How long they think and work
+        // is measured by how long our acquire takes on this machine just now, so that they meet on a busy one too.
+        const theirs = tools.play(round % 3 === 0 ? 3 : 1, () => ({
+          at,
+          think_ms: pace * (0.2 + below(180) / 100),
+          hold_ms: pace * (0.5 + below(200) / 100),
+        }))
+        const hold = pace * (0.5 + below(200) / 100)
+        const ours = playOurs(ledger, deliverable, { at: at - below(pace * 5e5), hold, renews: below(2) === 1 })
+        pace = Math.min(500, Math.max(2, 0.7 * pace + 0.3 * (await ours).took))
         await judge(ledger, {
           ours: await ours,
           theirs: await theirs,
@@ -87,6 +92,8 @@ race(`in the library: whenever both believe to hold, it is recorded and our hold
 )
 
 interface Ours {
+  /** Milliseconds that the acquire took. */
+  took: number
   belief: Pick<Belief, 'from' | 'to'> | undefined
   token: number | undefined
   told: string | undefined
@@ -100,14 +107,16 @@ async function playOurs(
 ): Promise<Ours> {
   await until(() => sharedNanos() >= at)
   let lease: Awaited<ReturnType<Ledger['locks']['acquire']>>
+  const started = performance.now()
   try {
     lease = await ledger.locks.acquire({ folder: path, holder: 'ours', lease_duration_s: 600 })
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
     is(error.code, 'LOCK_CONTENTION', error.message)
     for (const field of contentionFields) ok(field in error.details, `${field} in ${error.message}`)
-    return { belief: undefined, token: undefined, told: error.code }
+    return { took: performance.now() - started, belief: undefined, token: undefined, told: error.code }
   }
+  const took = performance.now() - started
   const from = sharedNanos()
   const belief = { from, to: from }
   try {
@@ -121,9 +130,9 @@ async function playOurs(
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
     is(error.code, 'LEASE_LOST', error.message)
-    return { belief, token: lease.token, told: error.code }
+    return { took, belief, token: lease.token, told: error.code }
   }
-  return { belief, token: lease.token, told: undefined }
+  return { took, belief, token: lease.token, told: undefined }
 }
 
 interface Round {

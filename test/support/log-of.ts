@@ -1,0 +1,79 @@
+import { evolveRow } from '../../src/core/aggregates.ts'
+import type { Row } from '../../src/core/decider.ts'
+import { type Entry, type EventDraft, entryOf } from '../../src/core/entry.ts'
+import { eventIdOf } from '../../src/core/ids.ts'
+import { formatVersion } from '../../src/log/codec.ts'
+import { Log } from '../../src/log/log.ts'
+import type { Store } from '../../src/log/store.ts'
+import type { ViewWrite } from '../../src/log/view-write.ts'
+import { horizon, ReceiptBlocks } from '../../src/views/receipts.ts'
+import { testActor } from './ledger.ts'
+import { MemoryStore } from './memory-store.ts'
+
+export const sampleMeta = { ledger_id: 'samplelog0000', origin: 'lockstep.test/sample' }
+
+/** Entry 0, and after it notes of as many streams as wanted, in turns. */
+export function sampleEntries(size: number, streams = 1): Entry[] {
+  const lastSeqs = new Map<string, number>()
+  return Array.from({ length: size }, (_, seq) => {
+    const draft = seq === 0 ? created : noteOf(seq, streams)
+    const entry = entryOf(draft, {
+      actor: testActor,
+      correlationId: undefined,
+      eventId: eventIdOf(sampleMeta.ledger_id, seq),
+      previous: lastSeqs.get(draft.stream) ?? null,
+      request: seq % 3 === 1 ? { count: 1, index: 0, key: `key-${seq}`, sha256: 'ab'.repeat(32) } : undefined,
+      seq,
+      time: new Date(Date.UTC(2026, 0, 1) + seq).toISOString(),
+      wallTime: undefined,
+    })
+    lastSeqs.set(draft.stream, seq)
+    return entry
+  })
+}
+
+const created: EventDraft = {
+  type: 'ledger.created',
+  stream: 'ledger',
+  data: { format: formatVersion, ...sampleMeta, vkey: 'sample' },
+}
+
+function noteOf(seq: number, streams: number): EventDraft {
+  const data = { action_type: 'system', notes: `note ${seq}`, outcome: 'success' }
+  return { type: 'audit.recorded', stream: streams === 1 ? 'audit' : `audit/${(seq * 7) % streams}`, data }
+}
+
+/**
+ * A log of exactly these entries with the rows and receipts that follow from them, however wrong they are: what
+ * somebody could make who can write everything below `.lockstep`.
+ */
+export async function logOf<S extends Store = MemoryStore>(
+  entries: readonly Entry[],
+  { batchMax = 97, store = new MemoryStore() as unknown as S }: { batchMax?: number; store?: S } = {},
+): Promise<{ log: Log; store: S }> {
+  const log = await Log.create(store, sampleMeta)
+  const rows = new Map<string, Row>()
+  const blocks = new ReceiptBlocks()
+  for (let at = 0; at < entries.length; at += batchMax) {
+    const batch = entries.slice(at, at + batchMax)
+    const changed = new Set<string>()
+    const writes: ViewWrite[] = []
+    for (const [index, entry] of batch.entries()) {
+      rows.set(entry.stream, evolveRow(rows.get(entry.stream), entry))
+      changed.add(entry.stream)
+      const block = at + index < horizon(entries.length) ? undefined : blocks.next({ ...entry, seq: at + index })
+      if (block !== undefined) writes.push({ view: 'receipts', key: block.block, value: block.value })
+    }
+    for (const stream of changed) {
+      const value = rows.get(stream)
+      if (value !== undefined) writes.push({ view: 'row', key: stream, value })
+    }
+    await log.append({ size: at }, batch.map(recorded), writes, {})
+  }
+  return { log, store }
+}
+
+/** An entry as the log takes it. */
+export function recorded(entry: Entry): { entry: Entry; text: string } {
+  return { entry, text: JSON.stringify(entry) }
+}
