@@ -139,10 +139,14 @@ function syncLatency(layout: Layout): string {
 
 /** A whole ledger in a scratch folder on the same file system: a deliverable acquired, contended and released. */
 async function selfTest(layout: Layout): Promise<string> {
-  const { openLedger } = await import('../open.ts')
+  const [{ openLedger }, { lockFileName }] = await Promise.all([
+    import('../open.ts'),
+    import('../core/lock/lock-file.ts'),
+  ])
   const scratch = mkdtempSync(join(layout.home, 'doctor-'))
   try {
     const folder = join(scratch, 'DEL-00-00_doctor')
+    const lock = join(folder, lockFileName)
     mkdirSync(folder)
     const ledger = await openLedger({ dir: scratch, create: true, nested: true, command: 'lockstep doctor' })
     try {
@@ -150,11 +154,9 @@ async function selfTest(layout: Layout): Promise<string> {
       const second = await ledger.locks.acquire({ folder, holder: 'second doctor' }).catch((error: unknown) => error)
       if (!(second instanceof LockstepError) || second.code !== 'LOCK_CONTENTION')
         throw new Error('a second acquire was not refused')
-      if (!readFileSync(join(folder, '.lock'), 'utf8').includes(lease.lock_ref))
-        throw new Error('the lock file is not the holder’s')
+      if (!readFileSync(lock, 'utf8').includes(lease.lock_ref)) throw new Error('the lock file is not the holder’s')
       await lease.release()
-      if (statSync(join(folder, '.lock'), { throwIfNoEntry: false }) !== undefined)
-        throw new Error('the lock file was not removed')
+      if (statSync(lock, { throwIfNoEntry: false }) !== undefined) throw new Error('the lock file was not removed')
       await ledger.verify()
     } finally {
       await ledger.close()

@@ -4,8 +4,6 @@ import { Command } from 'commander'
 import { actorOf, examples, folderOf, globalsOf } from './context.ts'
 import { print } from './output.ts'
 
-const ignored = ['.lockstep/', '.lock']
-
 export function initCommand(): Command {
   const command = new Command('init')
     .description('Make a ledger in a folder; it governs that folder and everything below.')
@@ -21,7 +19,12 @@ export function initCommand(): Command {
       ) => {
         const globals = globalsOf(self)
         const root = resolve(dir ?? folderOf(globals))
-        const { openLedger } = await import('../open.ts')
+        const [{ openLedger }, { homeName }, { lockFileName }] = await Promise.all([
+          import('../open.ts'),
+          import('../fs/layout.ts'),
+          import('../core/lock/lock-file.ts'),
+        ])
+        const ignored = [`${homeName}/`, lockFileName]
         const actor = actorOf(globals)
         const ledger = await openLedger({
           dir: root,
@@ -33,7 +36,7 @@ export function initCommand(): Command {
         })
         const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
         await ledger.close()
-        const added = options.gitignore ? addToGitignore(ledger.dir) : []
+        const added = options.gitignore ? addToGitignore(ledger.dir, ignored) : []
         print(
           globals,
           { dir: ledger.dir, origin: head.origin, size: head.size, root: head.root, vkey, gitignore_added: added },
@@ -53,7 +56,7 @@ export function initCommand(): Command {
 }
 
 /** Adds the lines that are not there yet. */
-function addToGitignore(root: string): string[] {
+function addToGitignore(root: string, ignored: readonly string[]): string[] {
   const path = join(root, '.gitignore')
   const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
   const lines = new Set(text.split(/\r?\n/))

@@ -1,9 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import colors from 'picocolors'
+import { lockFileName } from '../core/lock/lock-file.ts'
+import { runLockFileName } from '../core/lock/run-lock-file.ts'
 import { say, writeOut } from './output.ts'
 
 /**
@@ -62,10 +65,12 @@ function pick(...keys: string[]): (document: Record<string, unknown>) => unknown
 /** A stand-in for an agent: a process that lives until it is killed. */
 function startAgent() {
   const agent = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
-  return {
-    pid: String(agent.pid),
-    kill: () => new Promise((resolve) => agent.once('exit', resolve) && agent.kill('SIGKILL')),
+  const kill = async () => {
+    const exited = once(agent, 'exit')
+    agent.kill('SIGKILL')
+    await exited
   }
+  return { pid: String(agent.pid), kill }
 }
 
 title('1. A root with a deliverable folder and a project')
@@ -82,9 +87,9 @@ const stale = run(
   },
 )
 writeOut(
-  `  ${folder}/.lock says who holds it:\n${indent(
+  `  ${folder}/${lockFileName} says who holds it:\n${indent(
     indent(
-      readFileSync(join(root, folder, '.lock'), 'utf8')
+      readFileSync(join(root, folder, lockFileName), 'utf8')
         .split('\n')
         .slice(0, 7)
         .join('\n'),
@@ -139,7 +144,7 @@ await second.kill()
 
 title('6. A project lock, with its RUN_LOCK.json')
 run(['lock', 'acquire', '--target', target, '--run-id', runId], { show: pick('name', 'run_id', 'token', 'files') })
-const runLock = join(root, 'runtime/runs', runId, 'RUN_LOCK.json')
+const runLock = join(root, 'runtime/runs', runId, runLockFileName)
 writeOut(`${indent(readFileSync(runLock, 'utf8'))}\n`)
 run(['lock', 'check', '--run-id', runId, '--target', target], { show: pick('run_id', 'token') })
 run(['--actor', 'BECCA', 'lock', 'release', '--run-id', runId, '--final-status', 'COMPLETE'], {

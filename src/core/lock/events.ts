@@ -8,6 +8,7 @@ const time = z.iso.datetime({ precision: 3 })
 const name = z.string().min(1).max(300)
 const holder = z.string().min(1).max(200)
 const token = z.int().min(0)
+const hostId = evidenceSchema.shape.host_id
 
 export const recoveryReasons = ['lease_expired', 'pid_dead', 'host_rebooted', 'unreadable', 'unrecorded'] as const
 export type RecoveryReason = (typeof recoveryReasons)[number]
@@ -22,7 +23,7 @@ const acquired = z.strictObject({
   folder: z.string().optional(),
   holder,
   host: z.string().optional(),
-  host_id: z.string(),
+  host_id: hostId,
   kind: z.enum(lockKinds),
   lease_clock: leaseClockSchema,
   lease_duration_s: z.int().min(1).nullable(),
@@ -39,7 +40,7 @@ const acquired = z.strictObject({
 const renewed = z.strictObject({
   acquired: time,
   expires_at: time,
-  host_id: z.string().optional(),
+  host_id: hostId.optional(),
   lease_clock: leaseClockSchema,
   lock_ref: lockRefSchema,
   name,

@@ -88,10 +88,7 @@ export function parseLockFile(content: string): LockFile | undefined {
   } catch {
     return undefined
   }
-  const parsed = lockFileSchema.safeParse(value)
-  if (!parsed.success) return undefined
-  const isKnown = parsed.data.schema_version === undefined || /^1(?:\.|$)/.test(parsed.data.schema_version)
-  return isKnown ? parsed.data : undefined
+  return lockFileSchema.safeParse(value).data
 }
 
 /** Why a file of another tool is an orphan by the seed's two criteria (REQ-LOCK-006), or undefined if it is none. */
