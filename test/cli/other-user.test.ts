@@ -1,0 +1,88 @@
+import { chmodSync, chownSync, existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { lockstep } from '../support/command.ts'
+import { contentOf, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
+import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+
+const self = process.getuid?.() ?? 0
+const isRoot = self === 0
+/** Who runs the command: somebody else where this process may become somebody else. */
+const holder = isRoot ? 65_534 : self
+const users = suite('files of another user')
+
+/** Everything below a folder is given to a user. */
+function give(path: string, uid: number): void {
+  chownSync(path, uid, uid)
+  if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid)
+}
+
+/** A root of the holder's with a deliverable folder, and the command as the holder runs it. */
+async function newRoot() {
+  const root = temporaryRoot()
+  const { path, lock } = makeDeliverable(root)
+  if (isRoot) give(root, holder)
+  const run = (...words: string[]) =>
+    lockstep(['--dir', root, ...words], { cwd: '/', ...(isRoot ? { uid: holder } : {}) })
+  const made = await run('init')
+  is(made.status, 0, made.stdout + made.stderr)
+  const acquire = ['lock', 'acquire', '--folder', path, '--holder', 'TASK', '--pid', String(process.pid)]
+  return { root, path, lock, run, acquire: () => run(...acquire) }
+}
+
+/** The root, whose ledger this process may open now. */
+function mine(root: string): string {
+  if (isRoot) give(join(root, '.lockstep'), self)
+  return root
+}
+
+const orphan = () => foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' })
+
+users('a lock file tells every user of the machine who holds the lock', async () => {
+  const { root, lock, acquire } = await newRoot()
+  is((await acquire()).status, 0)
+  const { mode, uid } = lstatSync(lock)
+  equal([mode & 0o777, uid], [0o644, holder])
+  is(JSON.parse(readFileSync(lock, 'utf8')).holder, 'TASK')
+  await endsWithVerify(mine(root))
+})
+
+if (isRoot) {
+  users('a lock file that may not be read is FILE_DENIED, exit 4: neither free nor stale', async () => {
+    const { root, path, lock, acquire } = await newRoot()
+    writeFileSync(lock, orphan())
+    chmodSync(lock, 0o600)
+    const before = contentOf(path)
+    const { json, status, stdout } = await acquire()
+    equal([status, json.code], [4, 'FILE_DENIED'], stdout)
+    equal(contentOf(path), before)
+    chownSync(lock, holder, holder)
+    is((await acquire()).status, 0)
+    await endsWithVerify(mine(root))
+  })
+
+  users('an orphan’s file that may be read but not removed is FILE_DENIED, and stays', async () => {
+    const { root, path, lock, acquire, run } = await newRoot()
+    writeFileSync(lock, orphan())
+    chownSync(path, 0, 0)
+    const before = contentOf(path)
+    const { json, status, stdout } = await acquire()
+    equal([status, json.code], [4, 'FILE_DENIED'], stdout)
+    const recover = ['lock', 'recover', 'deliverable:DEL-08-05', '--folder', path, '--reason', 'x']
+    is((await run(...recover)).json.code, 'FILE_DENIED')
+    equal(contentOf(path), before)
+    ok(existsSync(lock))
+    await endsWithVerify(mine(root))
+  })
+
+  users('a .lockstep of another user is refused', async () => {
+    const { root, acquire } = await newRoot()
+    mine(root)
+    const { json, status, stdout } = await acquire()
+    equal([status, json.code], [4, 'FILE_DENIED'], stdout)
+    await endsWithVerify(root)
+  })
+}
+
+users.run()
