@@ -1,13 +1,18 @@
 import { z } from 'zod'
+import { artifactRefSchema, locatorSchema, unsafeLocator } from '../src/core/artifact-ref.ts'
 import { auditRecordedSchema } from '../src/core/audit/events.ts'
+import { actionsOfRuns, auditEventSchema, auditTargetSchema } from '../src/core/audit-event.ts'
 import { leaseClockSchema } from '../src/core/clock.ts'
 import { eventSchemas } from '../src/core/event-schemas.ts'
 import { actorSchema, lockRefSchema, reasonSchema } from '../src/core/ids.ts'
+import { limits } from '../src/core/limits.ts'
 import { lockContentionSchema } from '../src/core/lock/contention-schema.ts'
 import { lockEventSchemas } from '../src/core/lock/events.ts'
 import { evidenceSchema } from '../src/core/lock/liveness.ts'
 import { lockFileSchema } from '../src/core/lock/lock-file.ts'
 import { runLockSchema } from '../src/core/lock/run-lock-file.ts'
+import { runTagSchema } from '../src/core/run/run-record.ts'
+import * as vocabulary from '../src/core/vocabulary.ts'
 
 /**
  * What JSON Schema needs beside the zod schemas: names of the shapes that stand under `$defs`, and rules that zod
@@ -40,6 +45,41 @@ annotations.add(reasonSchema, {
   description: 'Free text, not blank; lines may be broken.',
   pattern: `^[^\\S${controlsButBreaks}]*[^\\s${controlsButBreaks}][^${controlsButBreaks}]*$`,
 })
+
+// The shapes that run records, audit events, artifacts and bundles share.
+annotations
+  .add(vocabulary.shortLine, { id: 'line_80', ...line(80) })
+  .add(vocabulary.line, { id: 'line_120', ...line(120) })
+  .add(vocabulary.longLine, { id: 'line_200', ...line(200) })
+  .add(vocabulary.runIdSchema, { id: 'run_id' })
+  .add(vocabulary.caseIdSchema, { id: 'case_id' })
+  .add(vocabulary.eventIdSchema, { id: 'event_id' })
+  .add(vocabulary.noteSchema, { id: 'note' })
+  .add(vocabulary.sha256Schema, { id: 'sha256', description: 'In either case; kept in small letters.' })
+  .add(vocabulary.policyVersionsSchema, { id: 'policy_versions' })
+  .add(vocabulary.taxonomyVersionsSchema, { id: 'taxonomy_versions' })
+  .add(vocabulary.pairsSchema, { id: 'pairs' })
+  .add(vocabulary.classificationSchema, { id: 'classification' })
+  .add(runTagSchema, line(60))
+  .add(auditTargetSchema.shape.name, line(limits.lockNameBytes))
+  .add(locatorSchema, {
+    id: 'locator',
+    ...line(600),
+    description:
+      'A path or URI, at most 600 bytes of UTF-8: no data: URI, no user before the host, no secret parameter.',
+    not: { pattern: unsafeLocator.source },
+  })
+  .add(artifactRefSchema, {
+    id: 'artifact_ref',
+    if: { required: ['scope'], properties: { scope: { const: 'case' } } },
+    // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+    then: { required: ['case_id'], properties: { case_id: { type: 'string' } } },
+  })
+  .add(auditEventSchema, {
+    if: { properties: { action_type: { enum: actionsOfRuns } } },
+    // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+    then: { required: ['run_id'], properties: { run_id: { type: 'string' } } },
+  })
 
 /** What a file says and an entry may repeat: any text that survives UTF-8. */
 const text = { id: 'text', pattern: `^[^${surrogates}]*$` }

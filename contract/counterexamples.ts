@@ -13,7 +13,9 @@ export const keywordsByFault: Readonly<Record<string, readonly string[]>> = {
   'too-long': ['maxLength'],
   'too-small': ['minimum'],
   'too-large': ['maximum'],
+  'too-few': ['minItems'],
   'too-many': ['maxItems'],
+  forbidden: ['not'],
 }
 
 /** Keywords that say nothing of a document by themselves; `format` stands beside a pattern that says more. */
@@ -35,10 +37,14 @@ const silent = [
 const pointerSchema = z.string().regex(/^(?:\/[^/~]+)*$/)
 const rowShape = { of: z.string(), fault: z.string() }
 
-/** A bad fixture: the good one that it is made of, the fault it has then, and the single change. */
+/**
+ * A bad fixture: the good one that it is made of, the fault it has then, and the single change. `repeat` names a
+ * list whose first item stands there `times` times.
+ */
 export const badRowSchema = z.union([
   z.strictObject({ ...rowShape, remove: pointerSchema }),
   z.strictObject({ ...rowShape, set: pointerSchema, value: z.unknown() }),
+  z.strictObject({ ...rowShape, repeat: pointerSchema, times: z.int().min(1) }),
 ])
 export type BadRow = z.infer<typeof badRowSchema>
 
@@ -53,7 +59,7 @@ export interface Counterexamples {
 interface Break {
   rule: string
   fault: string
-  change: { remove: string } | { set: string; value: unknown }
+  change: { remove: string } | { set: string; value: unknown } | { repeat: string; times: number }
 }
 
 /**
@@ -81,7 +87,7 @@ export function counterexamplesOf(schema: JsonSchema, goods: ReadonlyMap<string,
 }
 
 /** All ways to break the rules that stand at one place. */
-function* breaksOf({ node, path, value }: Place, places: SchemaPlaces): Generator<Break> {
+function* breaksOf({ node, path }: Place, places: SchemaPlaces): Generator<Break> {
   for (const [keyword, rule] of Object.entries(node)) {
     if (silent.includes(keyword) || isSaidElsewhere(keyword, node)) continue
     if (keyword === 'required') {
@@ -90,9 +96,12 @@ function* breaksOf({ node, path, value }: Place, places: SchemaPlaces): Generato
     } else if (keyword === 'additionalProperties') {
       const change = { set: pointerTo(...path, 'unexpected'), value: 'unknown' }
       if (rule === false) yield { rule: keyword, fault: 'unknown', change }
+    } else if (keyword === 'maxItems') {
+      const change = { repeat: pointerTo(...path), times: Number(rule) + 1 }
+      yield { rule: keyword, fault: 'too-many', change }
     } else {
       const isTyped = ['$ref', 'anyOf', 'oneOf'].includes(keyword)
-      const wrong = isTyped ? breaking('type', places.typesOf(node), value) : breaking(keyword, rule, value)
+      const wrong = isTyped ? breaking('type', places.typesOf(node)) : breaking(keyword, rule)
       const fault = faultOf(isTyped ? 'type' : keyword)
       yield { rule: keyword, fault, change: { set: pointerTo(...path), value: wrong } }
     }
@@ -125,15 +134,18 @@ function faultOf(keyword: string): string {
 /** A day that never was, a bell and half a character: one of these breaks any pattern there is. */
 const malformed = ['2026-02-29T12:00:00.000Z', '\u0007', '\ud800']
 
-/** A value that breaks one rule. */
-function breaking(keyword: string, rule: unknown, value: unknown): unknown {
+/** What no locator may hold. */
+const forbidden = ['data:,text']
+
+/** A value that breaks one rule; of a list that is too short, the empty one. */
+function breaking(keyword: string, rule: unknown): unknown {
   switch (keyword) {
     case 'type':
       return [rule].flat().some((type) => ['string', 'object', 'array'].includes(String(type))) ? 7 : 'text'
     case 'const':
       return typeof rule === 'boolean' ? !rule : 'other'
     case 'enum':
-      return 'other'
+      return ['other', 'unheard-of'].find((word) => !(rule as unknown[]).includes(word))
     case 'pattern':
       return malformed.find((text) => !new RegExp(String(rule), 'u').test(text))
     case 'minLength':
@@ -144,7 +156,9 @@ function breaking(keyword: string, rule: unknown, value: unknown): unknown {
       return Number(rule) - 1
     case 'maximum':
       return Number(rule) + 1
+    case 'not':
+      return forbidden.find((text) => new RegExp(String((rule as JsonSchema).pattern), 'u').test(text))
     default:
-      return Array.from({ length: Number(rule) + 1 }, () => (value as unknown[])[0])
+      return []
   }
 }

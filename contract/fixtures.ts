@@ -25,7 +25,8 @@ export function nameOf(row: BadRow): string {
 
 /** Where a bad fixture differs from its good one. */
 export function pointerOf(row: BadRow): string {
-  return 'remove' in row ? row.remove : row.set
+  if ('remove' in row) return row.remove
+  return 'set' in row ? row.set : row.repeat
 }
 
 /** The document that a row stands for: a copy of its good fixture with the one change made. */
@@ -37,7 +38,8 @@ export function documentOf(row: BadRow, goods: ReadonlyMap<string, unknown>): un
   const last = steps.pop() ?? ''
   const parent = steps.reduce((at, step) => at[step] as Record<string, unknown>, start)
   if ('remove' in row) delete parent[last]
-  else parent[last] = row.value
+  else if ('set' in row) parent[last] = row.value
+  else parent[last] = Array.from({ length: row.times }, () => (parent[last] as unknown[])[0])
   return start['']
 }
 

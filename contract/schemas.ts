@@ -1,10 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { artifactRefSchema } from '../src/core/artifact-ref.ts'
+import { auditEventSchema } from '../src/core/audit-event.ts'
 import { entrySchema } from '../src/core/entry.ts'
 import { type EventType, eventSchemas } from '../src/core/event-schemas.ts'
+import { exportBundleSchema } from '../src/core/export-bundle.ts'
 import { lockContentionSchema } from '../src/core/lock/contention-schema.ts'
 import { lockFileSchema } from '../src/core/lock/lock-file.ts'
 import { runLockSchema } from '../src/core/lock/run-lock-file.ts'
+import { runRecordSchema } from '../src/core/run/run-record.ts'
 import { annotations } from './annotations.ts'
 
 export type JsonSchema = { [keyword: string]: unknown }
@@ -12,11 +16,29 @@ export type JsonSchema = { [keyword: string]: unknown }
 /** The schemas of Contract v1 by name, as JSON Schema 2020-12. */
 export function schemas(): Record<string, JsonSchema> {
   return {
+    artifact_ref: headed('artifact_ref', {
+      title: 'Artifact reference',
+      description:
+        'What an artifact is and the hash of it, never its content. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.3 and 8 (seed 3).',
+      body: bodyOf(artifactRefSchema),
+    }),
+    audit_event: headed('audit_event', {
+      title: 'Audit event',
+      description:
+        'One fact of the audit ledger; every entry renders as one. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.2 and 6 (seed 3).',
+      body: bodyOf(auditEventSchema),
+    }),
     entry: headed('entry', {
       title: 'Entry',
       description:
         'One recorded event at its place in the ledger, with the data that its type has. In canonical form (RFC 8785) at most 32 KiB; its leaf hash is SHA-256 over a zero byte and that form. Source: Run Lifecycle (Contract v1), section 1.2 (seed 3).',
       body: entryBody(),
+    }),
+    export_bundle: headed('export_bundle', {
+      title: 'Export bundle',
+      description:
+        'What left the ledger, why, and the hashes that it is checked by. Absent and null mean the same. Source: Run Lifecycle (Contract v1), section 10.2 (seed 3).',
+      body: bodyOf(exportBundleSchema),
     }),
     lock_contention: headed('lock_contention', {
       title: 'LOCK_CONTENTION report',
@@ -35,6 +57,12 @@ export function schemas(): Record<string, JsonSchema> {
       description:
         'The run lock of a project: seven members while LOCKED, the same seven and three more when RELEASED. Source: RUN_LOCK.json Template v1.0.0, Schema (ENFORCED) and Release Protocol (seed 1).',
       body: bodyOf(runLockSchema),
+    }),
+    run_record: headed('run_record', {
+      title: 'Run record',
+      description:
+        'The manifest of one run: its state, its pins, what went in and came out. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.2, 3, 4, 7, 8 and 9 (seed 3).',
+      body: bodyOf(runRecordSchema),
     }),
   }
 }

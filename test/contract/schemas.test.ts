@@ -8,16 +8,29 @@ import { counterexamplesOf, keywordsByFault } from '../../contract/counterexampl
 import { badRowsOf, badTables, documentOf, goodFixturesOf, nameOf, pointerOf } from '../../contract/fixtures.ts'
 import { ajvOf } from '../../contract/schema-places.ts'
 import type { JsonSchema } from '../../contract/schemas.ts'
-import { entrySchema, lockContentionSchema, lockFileSchema, runLockSchema } from '../../src/contract.ts'
+import {
+  artifactRefSchema,
+  auditEventSchema,
+  entrySchema,
+  exportBundleSchema,
+  lockContentionSchema,
+  lockFileSchema,
+  runLockSchema,
+  runRecordSchema,
+} from '../../src/contract.ts'
 import { actorSchema, reasonSchema } from '../../src/core/ids.ts'
 
 const test = suite('the schemas of Contract v1')
 
 const zodSchemas = {
+  artifact_ref: artifactRefSchema,
+  audit_event: auditEventSchema,
   entry: entrySchema,
+  export_bundle: exportBundleSchema,
   lock_contention: lockContentionSchema,
   lock_file: lockFileSchema,
   run_lock: runLockSchema,
+  run_record: runRecordSchema,
 }
 
 const contract = Object.entries(zodSchemas).map(([name, zod]) => {
@@ -85,7 +98,7 @@ test('have a bad fixture just past every rule, a row a line', () => {
 })
 
 test('state for names and reasons what the code checks', () => {
-  const [entry] = contract
+  const entry = contract.find(({ name }) => name === 'entry')
   const good = entry?.good.get('lock.broken') as { actor: object; data: object }
   // Of what may go wrong with a text, rather more than usual; too short for the bounds in bytes.
   const piece = fc.constantFrom(

@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { lineOf } from './ids.ts'
+import {
+  caseIdSchema,
+  classificationSchema,
+  line,
+  longLine,
+  runIdSchema,
+  sha256Schema,
+  shortLine,
+  utcSchema,
+} from './vocabulary.ts'
+
+/** What a word looks like in any mixture of cases, without a flag, so that JSON Schema can say it too. */
+function anyCase(word: string): string {
+  return word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)
+}
+
+const schemes = '^(?:[A-Za-z][A-Za-z0-9+.-]*:)*'
+const secretWords = [
+  'token',
+  'secret',
+  'password',
+  'passwd',
+  'signature',
+  'credential',
+  'api[-_]?key',
+  'access[-_]?key',
+]
+const secretNames = ['sig', 'key', 'auth', 'pass', 'pwd']
+
+/**
+ * A locator that carries content or a secret: a `data:` URI, a user before the host (a token may stand there
+ * alone), or a parameter whose name says that it is a secret.
+ */
+export const unsafeLocator = new RegExp(
+  [
+    `${schemes}${anyCase('data')}:`,
+    `${schemes}[\\\\/]{2}[^\\\\/?#]*@`,
+    `[?&#;][^=&#;]*(?:${secretWords.map(anyCase).join('|')})[^=&#;]*=`,
+    `[?&#;](?:${secretNames.map(anyCase).join('|')})=`,
+  ].join('|'),
+)
+
+/** Where something is kept: a path or URI without content and without credentials. */
+export const locatorSchema = lineOf(600).refine(
+  (locator) => !unsafeLocator.test(locator),
+  'must be no data: URI and hold no credentials',
+)
+
+/** What an artifact was made from, by what, in which run. */
+const lineage = z.strictObject({
+  derived_from: z.array(line.min(3)).max(100),
+  run_id: runIdSchema.nullish(),
+  transformation: longLine.nullish(),
+})
+
+/** A reference to an artifact: what it is and the hash of it, never its content (seed 3, sections 1.3 and 8). */
+export const artifactRefSchema = z
+  .strictObject({
+    artifact_id: line.min(3),
+    artifact_kind: shortLine.min(2),
+    byte_size: z.int().min(0).nullish(),
+    case_id: caseIdSchema.nullish(),
+    confidentiality: classificationSchema.nullish(),
+    content_type: line.nullish(),
+    created_at_utc: utcSchema.nullish(),
+    hash_sha256: sha256Schema,
+    hash_source: z.enum(['bytes', 'normalized_text', 'normalized_json']).nullish(),
+    lineage: lineage.nullish(),
+    scope: z.enum(['case', 'shared', 'system']).nullish(),
+    storage_locator: locatorSchema.nullish(),
+  })
+  .refine(({ case_id, scope }) => scope !== 'case' || typeof case_id === 'string', {
+    path: ['case_id'],
+    message: 'is required for the scope case',
+  })
+export type ArtifactRef = z.infer<typeof artifactRefSchema>
+
+/** As many artifacts as a record names. */
+export const artifactRefsSchema = z.array(artifactRefSchema).max(100)

@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import { lineOf, reasonSchema } from './ids.ts'
+
+// The words and small shapes that run records, audit events, artifacts and export bundles of Contract v1 share.
+
+/** The seven kinds of run (seed 3, section 2). */
+export const runKinds = ['orchestrator', 'agent', 'tool_gateway', 'db_write', 'db_read', 'promotion', 'export'] as const
+export type RunKind = (typeof runKinds)[number]
+
+/** The six states of a run (seed 3, section 3). */
+export const runStatuses = ['created', 'running', 'completed', 'failed', 'denied', 'cancelled'] as const
+export type RunStatus = (typeof runStatuses)[number]
+
+/** What takes a decision before it and one audit event after it (seed 3, sections 5.1 and 6). */
+export const privilegedActions = ['tool_call', 'db_write', 'db_read', 'promotion', 'export'] as const
+export type PrivilegedAction = (typeof privilegedActions)[number]
+
+export const actionTypes = [...privilegedActions, 'policy_change', 'override', 'authz_decision', 'system'] as const
+export const actorTypes = ['agent', 'human', 'system'] as const
+
+/** Stands where the pin of a policy file would, if there is none. */
+export const unpinned = 'UNPINNED'
+
+export const shortLine = lineOf(80)
+export const line = lineOf(120)
+export const longLine = lineOf(200)
+export const runIdSchema = line.min(8)
+export const caseIdSchema = line.min(4)
+export const eventIdSchema = line.min(8)
+export const noteSchema = reasonSchema.max(1_000)
+
+/** A time in UTC. */
+export const utcSchema = z.iso.datetime()
+
+/** Taken in either case, kept in small letters. */
+export const sha256Schema = z
+  .string()
+  .regex(/^[0-9a-fA-F]{64}$/)
+  .toLowerCase()
+
+/** A Git SHA of 40 or 64 hex digits, or `UNPINNED`. */
+const pinSchema = z
+  .string()
+  .regex(/^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|UNPINNED)$/)
+  .overwrite((pin) => (pin === unpinned ? pin : pin.toLowerCase()))
+export const policyVersionsSchema = z.strictObject({ lanes: pinSchema, roles: pinSchema })
+
+export const taxonomyVersionsSchema = z.strictObject({
+  coa: line.nullish(),
+  entities: line.nullish(),
+  tags: line.nullish(),
+})
+
+/** A map whose keys the caller chooses: as a list, since an object's keys come from a closed alphabet. */
+export const pairsSchema = z.array(z.strictObject({ key: line, value: longLine })).max(100)
+
+/** What is known of an artifact's or a run's content; a member that is absent or null says nothing. */
+export const classificationSchema = z.strictObject({
+  contains_phi: z.boolean().nullish(),
+  contains_pii: z.boolean().nullish(),
+  contains_privileged: z.boolean().nullish(),
+  notes: reasonSchema.max(300).nullish(),
+})
+
+/** Events that a record was made from, or that belong to it. */
+export const eventIdsSchema = z.array(eventIdSchema).max(1_000)
