@@ -30,10 +30,23 @@ export function readKey(path: string): SigningKey {
   } catch (error) {
     throw fileError(error, `reading the key ${path}`)
   }
+  const key = privateKeyFrom(pem)
+  if (key?.asymmetricKeyType !== 'ed25519') throw wrongKey(path, 'is not an Ed25519 key')
+  return signingKey(key)
+}
+
+/** LEDGER_CORRUPT: what stands in the key's place is not the key that the ledger was made with. */
+export function wrongKey(path: string, what: string): LockstepError {
+  const hint = 'Put the ledger’s own key back from a copy; no other can sign for it.'
+  return new LockstepError('LEDGER_CORRUPT', `${path} ${what}`, { hint })
+}
+
+/** Undefined where the text is no private key; what OpenSSL says of it may quote it. */
+function privateKeyFrom(pem: string): KeyObject | undefined {
   try {
-    return signingKey(createPrivateKey(pem))
-  } catch (cause) {
-    throw new LockstepError('LEDGER_CORRUPT', `${path} is not an Ed25519 key`, { cause })
+    return createPrivateKey(pem)
+  } catch {
+    return undefined
   }
 }
 

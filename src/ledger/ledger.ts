@@ -4,7 +4,7 @@ import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
 import { LockstepError } from '../errors.ts'
 import { HeadKeeper } from '../fs/head-keeper.ts'
-import { readKey } from '../fs/key-file.ts'
+import { readKey, wrongKey } from '../fs/key-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import type { Cursors } from '../log/head-row.ts'
 import { leafHashOf } from '../log/leaf.ts'
@@ -122,7 +122,10 @@ export class Ledger implements AsyncDisposable {
     return this.#treeHead()
   }
 
-  /** The tree head as a C2SP checkpoint, a signed note, and the key line that verifies it. */
+  /**
+   * The tree head as a C2SP checkpoint, a signed note, and the key line that verifies it.
+   * Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT.
+   */
   signedHead(size?: number): { checkpoint: string; vkey: string; size: number; root: string } {
     this.#assertOpen()
     const { layout, log } = this.#parts
@@ -131,9 +134,11 @@ export class Ledger implements AsyncDisposable {
     const root = log.rootAt(at)
     const key = readKey(layout.key)
     const named = { name: origin, publicKey: key.publicKey }
+    const vkey = formatVkey(named, sha256)
+    if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
     const signer = { name: origin, keyId: keyIdOf(named, sha256), sign: key.sign }
     const checkpoint = signCheckpoint({ origin, size: at, root }, signer)
-    return { checkpoint, vkey: formatVkey(named, sha256), size: at, root: toHex(root) }
+    return { checkpoint, vkey, size: at, root: toHex(root) }
   }
 
   /**

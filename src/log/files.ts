@@ -1,5 +1,6 @@
-import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { constants, copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { systemCodeOf } from '../errors.ts'
 import { isRunning } from '../fs/process.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
@@ -23,20 +24,46 @@ export function logBytes(ledger: string): number {
 
 /**
  * Links the database's files aside before anything opens them: LevelDB deletes a damaged log while it recovers,
- * and with it the evidence. Returns the folder; it is named for this process, so that a later one can tell it
+ * and with it the evidence. Where the files are suspect the newest are copied, as far as that is soon done: with an
+ * older MANIFEST put back, LevelDB counts its files from there, and writes over those that have these numbers in
+ * place, and so over their links. Returns the folder; it is named for this process, so that a later one can tell it
  * is stale.
  */
-export function keepEvidence(ledger: string, evidence: string, nonce: string): string {
+export function keepEvidence(
+  ledger: string,
+  evidence: string,
+  { isSuspect, nonce }: { isSuspect: boolean; nonce: string },
+): string {
   const folder = join(evidence, `${process.pid}-${nonce}`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  for (const name of databaseFiles(ledger)) {
+  let bytes = isSuspect ? copiedBytesMax : 0
+  for (const name of databaseFiles(ledger).sort((left, right) => numberOf(right) - numberOf(left))) {
+    const [from, to] = [join(ledger, name), join(folder, name)]
     try {
-      linkSync(join(ledger, name), join(folder, name))
+      bytes -= statSync(from).size
+      if (bytes < 0 || !isCopied(from, to)) linkSync(from, to)
     } catch {
       // The process that has it open compacts meanwhile; the open that follows will find it busy.
     }
   }
   return folder
+}
+
+const copiedBytesMax = 64 * 1024 * 1024
+
+function numberOf(name: string): number {
+  return Number(/\d+/.exec(name)?.[0] ?? Number.MAX_SAFE_INTEGER)
+}
+
+/** False where there is no space for a copy; a link is better than nothing. */
+function isCopied(from: string, to: string): boolean {
+  try {
+    copyFileSync(from, to, constants.COPYFILE_FICLONE)
+    return true
+  } catch {
+    rmSync(to, { force: true })
+    return false
+  }
 }
 
 export function dropEvidence(folder: string): void {
@@ -80,5 +107,15 @@ function oldestOf(names: readonly string[], evidence: string): string {
 function databaseFiles(ledger: string): string[] {
   const isData = (name: string) =>
     !neverTouched.has(name) && /^(?:CURRENT|MANIFEST-\d+|\d+\.(?:log|ldb|sst))$/.test(name)
-  return readdirSync(ledger).filter(isData).sort()
+  return namesIn(ledger).filter(isData).sort()
+}
+
+/** A folder that is gone has no files; opening it says so. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) return []
+    throw error
+  }
 }

@@ -73,11 +73,14 @@ export function distrust(layout: Layout): void {
 /** One attempt; undefined where another process has it open. */
 async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<Log | undefined> {
   const { layout } = options
-  const evidence = keepEvidence(layout.ledger, layout.evidence, options.nonce())
+  const suspicion = doubtOf(owner, fingerprint(layout.ledger))
+  // While somebody has it open, or checks it, what the others do is to be cheap.
+  const isSuspect = suspicion === 'changed' && !isHeldOpen(owner)
+  const evidence = keepEvidence(layout.ledger, layout.evidence, { isSuspect, nonce: options.nonce() })
   let store: Store | undefined
   try {
     const met = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
-    const doubt = options.isExpendable ? 'none' : doubtOf(owner, fingerprint(layout.ledger))
+    const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
       // The check takes a while: who else wants the ledger is to wait for it instead of checking it as well.
       writeOwner(layout.owner, { ...ownerOf(options), suspect: 'checking' })
