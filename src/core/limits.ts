@@ -12,6 +12,12 @@ export const limits = {
   requestKeyBytes: 200,
   /** A JSON document that the command reads from an argument, a file or one line of stdin. */
   documentBytes: 256 * 1024,
+  /** A policy file, and how many lanes, roles or names stand in one list of it. */
+  policyFileBytes: 256 * 1024,
+  policyListMax: 500,
+  /** A tool's request whose hash is recorded: its RFC 8785 text in UTF-16 code units, and how deep it nests. */
+  requestChars: 16 * 1024 * 1024,
+  requestDepthMax: 64,
   /** A lock file or RUN_LOCK.json of someone else's making. */
   lockFileBytes: 64 * 1024,
 
