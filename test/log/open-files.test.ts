@@ -1,0 +1,197 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import { equal, is, match, ok } from 'uvu/assert'
+import type { Code, LockstepError } from '../../src/errors.ts'
+import { type Layout, layoutOf } from '../../src/fs/layout.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { built } from '../support/damage.ts'
+import { temporaryRoot, testActor } from '../support/ledger.ts'
+
+// The files beside the database: head, configuration, key and owner, as a careless hand may leave them.
+
+const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
+const beside = suite('a damaged file beside the database')
+
+type Change = (layout: Layout) => void
+type Row = [what: string, code: Code, change: Change]
+
+const cut =
+  (name: 'config' | 'head' | 'key'): Change =>
+  (layout) => {
+    const text = readFileSync(layout[name], 'utf8')
+    writeFileSync(layout[name], text.slice(0, text.length / 2))
+  }
+const emptied =
+  (name: 'config' | 'head' | 'key'): Change =>
+  (layout) =>
+    writeFileSync(layout[name], '')
+const folderInstead =
+  (name: 'config' | 'head' | 'key'): Change =>
+  (layout) => {
+    rmSync(layout[name])
+    mkdirSync(layout[name], { mode: 0o700 })
+  }
+const head =
+  (members: Record<string, unknown>): Change =>
+  (layout) =>
+    writeFileSync(layout.head, JSON.stringify({ ...JSON.parse(readFileSync(layout.head, 'utf8')), ...members }))
+const config =
+  (text: string): Change =>
+  (layout) =>
+    writeFileSync(layout.config, text)
+const key =
+  (pem: () => string | Buffer): Change =>
+  (layout) =>
+    writeFileSync(layout.key, pem(), { mode: 0o600 })
+
+const refusedAtOpen: Row[] = [
+  ['a head file that is cut', 'LEDGER_CORRUPT', cut('head')],
+  ['an empty head file', 'LEDGER_CORRUPT', emptied('head')],
+  ['a head file that is a folder', 'FILE_FAILED', folderInstead('head')],
+  ['a head file of another ledger', 'LEDGER_CORRUPT', head({ origin: 'lockstep.local/another' })],
+  ['a head file newer than the database', 'LEDGER_CORRUPT', head({ size: 5 })],
+  ['a head file with another root', 'LEDGER_CORRUPT', head({ root: 'ab'.repeat(32) })],
+  ['a head file with another root of an earlier size', 'LEDGER_CORRUPT', head({ size: 2, root: 'ab'.repeat(32) })],
+  ['a head file of no size', 'LEDGER_CORRUPT', head({ size: -1 })],
+  ['a head file with a member too many', 'LEDGER_CORRUPT', head({ more: 1 })],
+  ['a configuration that is cut', 'INVALID_INPUT', cut('config')],
+  ['an empty configuration', 'INVALID_INPUT', emptied('config')],
+  ['a configuration that is a folder', 'FILE_FAILED', folderInstead('config')],
+  ['a configuration of another program', 'INVALID_INPUT', config('{"editor":"vi"}')],
+  ['a configuration that is a list', 'INVALID_INPUT', config('[]')],
+  ['a configuration in NUL bytes', 'INVALID_INPUT', config('\0'.repeat(100))],
+]
+
+for (const [what, code, change] of refusedAtOpen) {
+  beside(`${what} is ${code} at every open, and nothing is lost once it is put right`, () =>
+    withClosed(async (layout, before) => {
+      const right = { head: readFileSync(layout.head), config: readFileSync(layout.config) }
+      change(layout)
+      for (let time = 0; time < 2; time += 1) is((await refusalOf(open(layout))).code, code)
+      for (const name of ['head', 'config'] as const) {
+        rmSync(layout[name], { recursive: true })
+        writeFileSync(layout[name], right[name])
+      }
+      equal(await lookedAt(layout), before)
+    }),
+  )
+}
+
+const refusedAtSigning: Row[] = [
+  ['a key that is cut', 'LEDGER_CORRUPT', cut('key')],
+  ['an empty key', 'LEDGER_CORRUPT', emptied('key')],
+  ['a key that is a folder', 'FILE_FAILED', folderInstead('key')],
+  ['a key that is gone', 'NOT_FOUND', (layout) => rmSync(layout.key)],
+  ['a key that others can read', 'FILE_DENIED', (layout) => chmodSync(layout.key, 0o644)],
+  ['the key of another ledger', 'LEDGER_CORRUPT', key(() => pemOf('ed25519'))],
+  ['a key for another purpose', 'LEDGER_CORRUPT', key(() => pemOf('x25519'))],
+]
+
+for (const [what, code, change] of refusedAtSigning) {
+  beside(`${what} is ${code} where something is signed, and locks go on`, () =>
+    withClosed(async (layout) => {
+      const right = readFileSync(layout.key)
+      change(layout)
+      const ledger = await open(layout)
+      try {
+        is((await refusalOf(() => ledger.signedHead())).code, code)
+        const { message } = await refusalOf(() => ledger.prove(0))
+        ok(!message.includes('PRIVATE KEY'), message)
+        ok((await ledger.locks.acquire({ name: 'reports', holder: 'h' })).token > 0)
+      } finally {
+        await ledger.close()
+      }
+      rmSync(layout.key, { recursive: true, force: true })
+      writeFileSync(layout.key, right, { mode: 0o600 })
+      await withOpen(layout, async (again) => match(again.signedHead().checkpoint, '— '))
+    }),
+  )
+}
+
+function pemOf(type: 'ed25519' | 'x25519'): string | Buffer {
+  const options = { type: 'pkcs8', format: 'pem' } as const
+  return type === 'ed25519'
+    ? generateKeyPairSync('ed25519').privateKey.export(options)
+    : generateKeyPairSync('x25519').privateKey.export(options)
+}
+
+beside('without its head file the ledger opens, and has one again when it is closed', () =>
+  withClosed(async (layout, before) => {
+    const text = JSON.parse(readFileSync(layout.head, 'utf8'))
+    rmSync(layout.head)
+    equal(await lookedAt(layout), before)
+    const { root, size } = JSON.parse(readFileSync(layout.head, 'utf8'))
+    equal([root, size], [text.root, text.size])
+  }),
+)
+
+beside('without its configuration the ledger opens with the defaults: nobody is an operator', () =>
+  withClosed(async (layout, before) => {
+    rmSync(layout.config)
+    equal(await lookedAt(layout), before)
+    await withOpen(layout, async (ledger) => equal(ledger.config.operators, []))
+  }),
+)
+
+for (const [what, text] of [
+  ['nonsense', '{"state":'],
+  ['another process that is long gone', JSON.stringify({ state: 'open', pid: 2 ** 22, since: 'x', command: 'x' })],
+  ['files that are not these', JSON.stringify({ state: 'closed', files: { CURRENT: '1:2:3' } })],
+] as const) {
+  beside(`an owner file that speaks of ${what} only makes the next open look closer`, () =>
+    withClosed(async (layout, before) => {
+      writeFileSync(layout.owner, text)
+      equal(await lookedAt(layout), before)
+      is(JSON.parse(readFileSync(layout.owner, 'utf8')).state, 'closed')
+    }),
+  )
+}
+
+beside('a home without its folder for evidence gets one', () =>
+  withClosed(async (layout, before) => {
+    rmSync(layout.evidence, { recursive: true })
+    equal(await lookedAt(layout), before)
+    ok(existsSync(layout.evidence))
+  }),
+)
+
+beside.run()
+
+const open = ({ root }: Layout) => openLedger({ dir: root, actor: testActor, open_wait_s: 0 })
+
+async function withOpen<T>(layout: Layout, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+  const ledger = await open(layout)
+  return work(ledger).finally(() => ledger.close())
+}
+
+/** A closed ledger of four entries. It is verified at the end, whatever came before. */
+async function withClosed(work: (layout: Layout, before: unknown) => Promise<void>): Promise<void> {
+  const layout = layoutOf(temporaryRoot())
+  const ledger = await openLedger({ dir: layout.root, actor: testActor, create: true })
+  const event = { action_type: 'system', outcome: 'success' } as const
+  await ledger.audit.append([event, event, event])
+  await ledger.close()
+  await work(layout, await lookedAt(layout))
+}
+
+/** The head of a ledger and its entries, after a verification. */
+function lookedAt(layout: Layout): Promise<unknown> {
+  return withOpen(layout, async (ledger) => {
+    await ledger.verify()
+    const entries = []
+    for await (const entry of ledger.read()) entries.push(entry)
+    return { head: ledger.head(), entries }
+  })
+}
+
+async function refusalOf(asked: Promise<unknown> | (() => unknown)): Promise<LockstepError> {
+  try {
+    const answer = await (typeof asked === 'function' ? asked() : asked)
+    throw new Error(`it was not refused: ${String(answer)}`)
+  } catch (error) {
+    // A built module throws an error of a class of its own.
+    if ((error as Error).name === 'LockstepError') return error as LockstepError
+    throw error
+  }
+}
