@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { LockstepError } from '../errors.ts'
+import { type Code, codes, LockstepError } from '../errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { examples, globalsOf, withLedger } from './context.ts'
 import { statusLines } from './lock-text.ts'
 import { print } from './output.ts'
@@ -77,6 +78,34 @@ export function retireCommand(): Command {
   )
 }
 
+interface Imported {
+  file: string
+  seq: number
+  type: string
+}
+
+type ImportRequest = { reason?: string; set_aside: boolean }
+
+async function importOne(ledger: Ledger, request: ImportRequest & { file: string }): Promise<Imported> {
+  const { seq, type } = await ledger.locks.importFile(request)
+  return { file: request.file, seq, type }
+}
+
+/** Each file by itself: one that cannot be taken over does not keep the others from it. */
+async function importAll(ledger: Ledger, request: ImportRequest) {
+  const imported: Imported[] = []
+  const refused: { file: string; code: Code; message: string }[] = []
+  for (const file of ledger.locks.unknownFiles()) {
+    try {
+      imported.push(await importOne(ledger, { file, ...request }))
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code === 'LEDGER_UNAVAILABLE') throw error
+      refused.push({ file, code: error.code, message: error.message })
+    }
+  }
+  return { imported, refused }
+}
+
 export function importCommand(): Command {
   const command = new Command('import')
     .description('Take over an existing RUN_LOCK.json, or all of them; or set one aside that blocks a project.')
@@ -93,23 +122,20 @@ export function importCommand(): Command {
         const globals = globalsOf(self)
         const ways = [file, options.setAside, options.all].filter((way) => way !== undefined)
         if (ways.length !== 1) throw new LockstepError('INVALID_INPUT', 'name one of: a file, --all, --set-aside FILE')
-        const reason = options.reason === undefined ? {} : { reason: options.reason }
-        const imported = await withLedger(globals, 'lock import', async (ledger) => {
-          const done: { file: string; seq: number; type: string }[] = []
-          const files = options.all ? ledger.locks.unknownFiles() : [file ?? options.setAside ?? '']
-          for (const each of files) {
-            const { seq, type } = await ledger.locks.importFile({
-              file: each,
-              set_aside: options.setAside !== undefined,
-              ...reason,
-            })
-            done.push({ file: each, seq, type })
-          }
-          return done
-        })
-        print(globals, { imported }, () =>
-          imported.length === 0 ? 'nothing to import' : imported.map((one) => `${one.seq} ${one.type} ${one.file}`),
+        const { all = false, reason, setAside } = options
+        const request = { set_aside: setAside !== undefined, ...(reason === undefined ? {} : { reason }) }
+        const { imported, refused } = await withLedger(globals, 'lock import', async (ledger) =>
+          all
+            ? importAll(ledger, request)
+            : { imported: [await importOne(ledger, { file: file ?? setAside ?? '', ...request })], refused: [] },
         )
+        print(globals, { imported, ...(all ? { refused } : {}) }, () => [
+          ...(imported.length + refused.length === 0 ? ['nothing to import'] : []),
+          ...imported.map((one) => `${one.seq} ${one.type} ${one.file}`),
+          ...refused.map((one) => `${one.code} ${one.file}: ${one.message}`),
+        ])
+        const [first] = refused
+        if (first !== undefined) process.exitCode = codes[first.code].exit
       },
     )
   return examples(

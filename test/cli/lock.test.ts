@@ -7,6 +7,7 @@ import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { contentionFields, contentOf, deadPid, makeDeliverable, startHolder } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { put } from '../support/scene.ts'
 
 const target = 'IAMBECCA | ACME | SITE | web-shop | NEO'
 const run_id = 'run_ACME_web-shop_2026-02-02_001'
@@ -138,6 +139,33 @@ commands(
     )
   },
 )
+
+commands('import --all takes over each file it can, and names those it cannot', async ({ root, run }) => {
+  const file = (id: string, more: Record<string, unknown>) => {
+    const seven = {
+      status: 'LOCKED',
+      target_name: target,
+      run_id: id,
+      lock_owner: id,
+      lock_time: '2026-02-02T12:00:00Z',
+      lock_reason: 'P0_INVENTORY initialization',
+      release_conditions: ['state == COMPLETE'],
+    }
+    return put(root, `runtime/runs/${id}/RUN_LOCK.json`, JSON.stringify({ ...seven, ...more }))
+  }
+  const strange = file('RUN-16', { target_name: 'somewhere' })
+  const legacy = file('RUN-17', {})
+  const { json, status, stdout } = await run('lock', 'import', '--all')
+  equal([status, json.imported], [2, [{ file: legacy, seq: 1, type: 'lock.acquired' }]], stdout)
+  equal(
+    (json.refused as { file: string; code: string }[]).map((refused) => [refused.file, refused.code]),
+    [[strange, 'INVALID_INPUT']],
+  )
+  is((await run('lock', 'import', strange)).json.code, 'INVALID_INPUT')
+  is((await run('--actor', 'BECCA', 'lock', 'import', '--set-aside', strange, '--reason', 'lost')).status, 0)
+  const again = await run('lock', 'import', '--all')
+  equal([again.status, again.json], [0, { imported: [], refused: [] }], again.stdout)
+})
 
 /** The command as a person in that folder runs it: without --json. */
 async function lockstepIn(cwd: string, words: string[]): Promise<Ended> {

@@ -763,6 +763,7 @@ for (const [what, where, content, code] of [
   ['another owner', fileOf(run_id), { lock_owner: secondRun }, 'LOCK_OWNER_MISMATCH'],
   ['a target that is none', fileOf(run_id), { target_name: 'somewhere' }, 'INVALID_INPUT'],
   ['a reason with control characters', fileOf(run_id), { lock_reason: 'a\u0007b' }, 'INVALID_INPUT'],
+  ['a blank reason', fileOf(run_id), { lock_reason: ' \n' }, 'INVALID_INPUT'],
   ['conditions of which none can be evaluated', fileOf(run_id), { release_conditions: ['done'] }, 'INVALID_INPUT'],
   [
     'a hundred conditions',

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -31,6 +33,14 @@ const facts: LockFileFacts = {
 }
 
 test('its name is .lock', () => assert.is(lockFileName, '.lock'))
+
+test('its name is written once in the code (REQ-LOCK-001a)', () => {
+  const src = join(import.meta.dirname, '../../../src')
+  const naming = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
+    (path) => path.endsWith('.ts') && /(['"`])\.lock\1/.test(readFileSync(join(src, path), 'utf8')),
+  )
+  assert.equal(naming, ['core/lock/lock-file.ts'])
+})
 
 test('it says the six fields of REQ-LOCK-002 first, then what only we read', () => {
   const text = lockFileText(facts)
