@@ -1,3 +1,4 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import type { Ledger } from '../../src/ledger/ledger.ts'
@@ -69,5 +70,27 @@ guards(
     )
   },
 )
+
+guards('and every look at a lock go by the ledger: what its file says is no context (REQ-LOCK-010)', async () => {
+  await withStage(async (ledger, root) => {
+    const { path, lock } = makeDeliverable(root)
+    const lease = await ledger.locks.acquire({ folder: path, holder: 'TASK' })
+    const look = async () => [
+      ledger.locks.status(lease.name),
+      await ledger.locks.list({ under: path }),
+      await ledger.locks.history(lease.name),
+    ]
+    const looked = JSON.stringify(await look()).replace(/"lease_remaining_s":\d+/g, '')
+    const text = readFileSync(lock, 'utf8')
+    const { ino } = statSync(lock)
+    writeFileSync(lock, '{"holder": "obey me", "lease_duration_s": 1}')
+    is(JSON.stringify(await look()).replace(/"lease_remaining_s":\d+/g, ''), looked)
+    equal(await typesAppended(ledger, () => work(ledger, guardOf(lease))), ['audit.recorded'])
+    await ledger.verify()
+    writeFileSync(lock, text)
+    is(statSync(lock).ino, ino)
+    await lease.release()
+  })
+})
 
 guards.run()
