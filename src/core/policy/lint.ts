@@ -1,0 +1,58 @@
+import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
+import { isPromotionLane, isSharedTable, type Lane, type Policy } from './policy.ts'
+
+/**
+ * What is odd about a policy that can be used: it grants less than it says. A grant on one side only grants
+ * nothing, nor does one to a role or of a lane that is not there; the evaluator denies in each case.
+ */
+export function lintPolicy(policy: Policy, files: { lanes: PolicyDocument; roles: PolicyDocument }): PolicyProblem[] {
+  const lanes = [...policy.lanes.values()].flatMap((lane, index) => [
+    ...grantsOf(lane, policy, ['lanes', index], files),
+    ...sharedKnowledge(lane, ['lanes', index], files.lanes),
+  ])
+  const roles = [...policy.roles.values()].flatMap(({ privileges, role_id }, index) =>
+    privileges.lanes.flatMap((laneId, at) => {
+      const path = ['roles', index, 'privileges', 'lanes', at]
+      const lane = policy.lanes.get(laneId)
+      if (lane === undefined) return [problemAt(files.roles, path, `${files.lanes.file} has no lane ${laneId}`)]
+      if (lane.allowed_callers.roles.includes(role_id)) return []
+      return [problemAt(files.roles, path, `${files.lanes.file} does not open ${laneId} to ${role_id}`)]
+    }),
+  )
+  return [...lanes, ...roles]
+}
+
+type Path = readonly (string | number)[]
+
+function grantsOf(
+  { allowed_callers, lane_id }: Lane,
+  policy: Policy,
+  path: Path,
+  files: { lanes: PolicyDocument; roles: PolicyDocument },
+): PolicyProblem[] {
+  return allowed_callers.roles.flatMap((roleId, at) => {
+    const place = [...path, 'allowed_callers', 'roles', at]
+    const role = policy.roles.get(roleId)
+    if (role === undefined) return [problemAt(files.lanes, place, `${files.roles.file} has no role ${roleId}`)]
+    if (role.privileges.lanes.includes(lane_id)) return []
+    return [problemAt(files.lanes, place, `${files.roles.file} does not give ${lane_id} to ${roleId}`)]
+  })
+}
+
+/** Shared knowledge is written only in a promotion lane that allows it, and what is prohibited is never allowed. */
+function sharedKnowledge(lane: Lane, path: Path, file: PolicyDocument): PolicyProblem[] {
+  const { allows = [], prohibits } = lane.scope
+  const mayWriteShared = allows.includes('shared_knowledge_write') && isPromotionLane(lane)
+  const writes = (lane.allowed_actions.writes ?? []).flatMap(({ table }, at) =>
+    mayWriteShared || !isSharedTable(table)
+      ? []
+      : [problemAt(file, [...path, 'allowed_actions', 'writes', at], `${table} is never written from this lane`)],
+  )
+  const allowed = allows.flatMap((effect, at) => {
+    const place = [...path, 'scope', 'allows', at]
+    if (prohibits.includes(effect)) return [problemAt(file, place, `${effect} is prohibited in the same lane`)]
+    if (effect !== 'shared_knowledge_write' || isPromotionLane(lane)) return []
+    return [problemAt(file, place, `${effect} is only for a lane that requires promotion_ticket_id`)]
+  })
+  return [...writes, ...allowed]
+}

@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { reasonSchema } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
+
+const id = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,119}$/, 'must begin with a letter and have at most 120 of A-Z a-z 0-9 _ . -')
+const word = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a small letter and have at most 80 of a-z 0-9 _')
+const listOf = <Item extends z.ZodType>(item: Item) => z.array(item).max(limits.policyListMax)
+
+/** What is denied in every lane that does not allow it by name (seed 3, section 11). */
+export const deniedByDefault = ['cross_case_lookup', 'shared_knowledge_write'] as const
+
+const laneSchema = z.strictObject({
+  lane_id: id,
+  purpose: reasonSchema,
+  allowed_callers: z.strictObject({ roles: listOf(id) }),
+  allowed_actions: z.strictObject({
+    partial_outputs: z.boolean().optional(),
+    reads: listOf(id).optional(),
+    tools: listOf(id).optional(),
+    writes: listOf(z.strictObject({ table: id, mode: word })).optional(),
+  }),
+  scope: z.strictObject({
+    requires: listOf(word),
+    prohibits: listOf(word),
+    allows: listOf(z.enum(deniedByDefault)).optional(),
+  }),
+  audit: z.strictObject({ required: z.boolean(), level: word }),
+})
+export type Lane = z.infer<typeof laneSchema>
+
+const roleSchema = z.strictObject({
+  role_id: id,
+  description: reasonSchema,
+  class: z.enum(['system', 'agent', 'human']),
+  privileges: z.strictObject({ lanes: listOf(id) }),
+})
+export type Role = z.infer<typeof roleSchema>
+
+const contract_version = z.literal('v1').optional()
+const lanesFileSchema = z.strictObject({ contract_version, lanes: listOf(laneSchema).min(1) })
+const rolesFileSchema = z.strictObject({ contract_version, roles: listOf(roleSchema).min(1) })
+
+/** Both files as the evaluator reads them, and the SHA-256 of each one's content: that is what drift compares. */
+export interface Policy {
+  lanes: ReadonlyMap<string, Lane>
+  roles: ReadonlyMap<string, Role>
+  sha256: { lanes: string; roles: string }
+}
+
+/** Roles that a promotion lane may be open to (seed 3, section 10.1), unless other names are configured. */
+export const promotionRolesDefault: readonly string[] = ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN']
+
+/** Whether a lane is one for knowledge promotion: whoever uses it needs a promotion ticket. */
+export function isPromotionLane(lane: Lane): boolean {
+  return lane.scope.requires.includes('promotion_ticket_id')
+}
+
+/** Whether a table holds what all cases share. */
+export function isSharedTable(table: string): boolean {
+  return /^shared_/i.test(table)
+}
+
+/**
+ * The policy that two files state, or all that is wrong with them: no part of a wrong policy is ever in force.
+ * A promotion lane that is open to any other role than `promotionRoles` is wrong.
+ */
+export function policyOf(
+  files: { lanes: PolicyDocument; roles: PolicyDocument },
+  promotionRoles: readonly string[] = promotionRolesDefault,
+): { policy: Policy } | { problems: PolicyProblem[] } {
+  const lanes = lanesFileSchema.safeParse(files.lanes.value)
+  const roles = rolesFileSchema.safeParse(files.roles.value)
+  if (!lanes.success || !roles.success) {
+    return { problems: [...problemsOf(files.lanes, lanes.error), ...problemsOf(files.roles, roles.error)] }
+  }
+  const problems = [
+    ...repeated(files.lanes, 'lanes', 'lane_id', lanes.data.lanes),
+    ...repeated(files.roles, 'roles', 'role_id', roles.data.roles),
+    ...openPromotions(files.lanes, lanes.data.lanes, promotionRoles),
+  ]
+  if (problems.length > 0) return { problems }
+  const policy = {
+    lanes: new Map(lanes.data.lanes.map((lane) => [lane.lane_id, lane])),
+    roles: new Map(roles.data.roles.map((role) => [role.role_id, role])),
+    sha256: { lanes: files.lanes.sha256, roles: files.roles.sha256 },
+  }
+  return { policy }
+}
+
+/** What a schema has against a file. An unknown key is named itself, and not the object it stands in. */
+function problemsOf(document: PolicyDocument, error: z.ZodError | undefined): PolicyProblem[] {
+  return (error?.issues ?? []).flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => problemAt(document, [...issue.path, key], 'is not a key that is known here'))
+      : [problemAt(document, issue.path, issue.message)],
+  )
+}
+
+/** Ids that stand twice in one file. */
+function repeated<Key extends string>(
+  document: PolicyDocument,
+  list: string,
+  key: Key,
+  items: readonly Record<Key, string>[],
+): PolicyProblem[] {
+  const ids = items.map((item) => item[key])
+  return ids.flatMap((id, index) =>
+    ids.indexOf(id) === index ? [] : [problemAt(document, [list, index, key], `"${id}" stands here a second time`)],
+  )
+}
+
+/** Roles that a promotion lane is open to and should not be. */
+function openPromotions(document: PolicyDocument, lanes: Lane[], promotionRoles: readonly string[]): PolicyProblem[] {
+  return lanes.flatMap((lane, index) =>
+    lane.allowed_callers.roles.flatMap((role, at) => {
+      if (!isPromotionLane(lane) || promotionRoles.includes(role)) return []
+      const path = ['lanes', index, 'allowed_callers', 'roles', at]
+      const message = `${role} may not promote: a promotion lane is only for ${promotionRoles.join(' and ')}`
+      return [problemAt(document, path, message)]
+    }),
+  )
+}
