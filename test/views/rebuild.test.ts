@@ -9,7 +9,7 @@ import { closeLog, openLog } from '../../src/log/open.ts'
 import type { StoreBatch } from '../../src/log/store.ts'
 import { rebuildViews } from '../../src/views/rebuild.ts'
 import { seededRandom } from '../merkle/model.ts'
-import { logOf, recorded, sampleEntries } from '../support/log-of.ts'
+import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { scene } from '../support/scene.ts'
 import { foundIn, verified, viewsOf, withLimit, writtenOver } from './generated.ts'
@@ -193,16 +193,6 @@ rebuild(
     equal(await viewsOf(log), before)
   },
 )
-
-rebuild('is not needed by what is appended afterwards: rows go on in the new generation', async () => {
-  const { log, store } = await rebuildable()
-  await rebuildViews(log)
-  const more = sampleEntries(301, 9).slice(300)
-  const row = { view: 'row' as const, key: more[0]?.stream ?? '', value: { last_seq: 300, state: null } }
-  await log.append({ size: 300 }, more.map(recorded), [row], {})
-  is(log.row(row.key)?.last_seq, 300)
-  equal(generationsIn(store), [2])
-})
 
 rebuild(
   'over LevelDB verifies, and locks, files and answers go on as before',

@@ -1,0 +1,152 @@
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { LockstepError } from '../../src/errors.ts'
+import * as keys from '../../src/log/keys.ts'
+import { Log } from '../../src/log/log.ts'
+import { putView } from '../../src/log/view-write.ts'
+import { ReceiptComparison, RowComparison } from '../../src/views/compare.ts'
+import { seededRandom } from '../merkle/model.ts'
+import { logOf, sampleEntries } from '../support/log-of.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+import { writtenOver } from './generated.ts'
+
+const compare = suite('the comparison of the views with the entries')
+const random = seededRandom('compare')
+
+/** As a verification does it: all entries and all rows, as often as there are passes. Returns how many. */
+async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number> {
+  const log = Log.open(store)
+  const rows = new RowComparison(store, log.head(), rowsMax)
+  for (let passes = 1; ; passes += 1) {
+    for await (const page of log.entries(0)) for (const entry of page) rows.next(entry)
+    for await (const page of store.scan(keys.ranges.rows(log.head().generation, ''))) {
+      for (const [key, value] of page) rows.row(key, value)
+    }
+    if (!rows.endPass()) return passes
+  }
+}
+
+async function compareReceipts(store: MemoryStore): Promise<void> {
+  const log = Log.open(store)
+  const receipts = new ReceiptComparison(store, log.head())
+  for await (const page of log.entries(0)) for (const entry of page) receipts.next(entry)
+  receipts.end([...store.pairs.keys()].filter((key) => key.startsWith('69')).length)
+}
+
+/** What a comparison says is wrong, and where; nothing where all is well. */
+async function findingOf(work: Promise<unknown>): Promise<{ check: unknown; seq: unknown; stream?: unknown }> {
+  try {
+    await work
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    is(error.code, 'VERIFY_FAILED')
+    const { check, seq, stream } = error.details
+    return stream === undefined ? { check, seq } : { check, seq, stream }
+  }
+  throw new Error('nothing was found')
+}
+
+/** A log of every kind of row. */
+async function sample(): Promise<{ log: Log; store: MemoryStore }> {
+  const store = new MemoryStore()
+  const { go, log, sequencer } = await writtenOver(store, random)
+  await go(2_500)
+  await sequencer.close()
+  return { log, store }
+}
+
+compare('finds nothing in what was written along the way', async () => {
+  const { store } = await sample()
+  is(await compareRows(store), 1)
+  await compareReceipts(store)
+})
+
+compare('names the stream of any row that is missing or another', async () => {
+  const { log, store } = await sample()
+  const streams: string[] = []
+  for await (const [stream] of log.rows('')) streams.push(stream)
+  ok(streams.length > 100)
+  for (let time = 0; time < 12; time += 1) await findEach(log, store, streams[random(streams.length)] ?? '')
+})
+
+compare('does so in as many passes as it takes where only few rows fit into memory', async () => {
+  const streams = 9_000
+  const { log, store } = await logOf(sampleEntries(2 * streams, streams), { store: new MemoryStore() })
+  is(await compareRows(store), 1)
+  ok((await compareRows(store, 2_000)) > 1)
+  const gone = store.copy()
+  for (let stream = 0; stream < streams; stream += 1) gone.delete(keys.rowKey(1, `audit/${stream}`))
+  equal(await findingOf(compareRows(gone)), { check: 'rows', seq: streams, stream: 'audit/0' })
+  is((await findingOf(compareRows(gone, 500))).check, 'rows')
+  await findEach(log, store, `audit/${random(streams)}`, 500)
+})
+
+/** A row that is missing, one that says something else, and an older one. */
+async function findEach(log: Log, store: MemoryStore, stream: string, rowsMax?: number): Promise<void> {
+  const row = log.row(stream)
+  const finding = { check: 'rows', seq: row?.last_seq, stream }
+  const missing = store.copy()
+  missing.delete(keys.rowKey(1, stream))
+  equal(await findingOf(compareRows(missing, rowsMax)), finding)
+  const [changed, older] = [store.copy(), store.copy()]
+  await changed.write(rowOf(stream, { last_seq: row?.last_seq ?? 0, state: { nothing: 'of the kind' } }))
+  equal(await findingOf(compareRows(changed, rowsMax)), finding)
+  await older.write(rowOf(stream, { last_seq: (row?.last_seq ?? 0) - 1, state: row?.state }))
+  equal(await findingOf(compareRows(older, rowsMax)), finding)
+}
+
+function rowOf(key: string, value: { last_seq: number; state: unknown }) {
+  const batch = { puts: [], deletes: [] }
+  putView(batch, { view: 'row', key, value }, 1)
+  return batch
+}
+
+compare('of several rows that are wrong names the one that went wrong first', async () => {
+  const { log, store } = await sample()
+  const rows: { stream: string; seq: number }[] = []
+  for await (const [stream, { last_seq }] of log.rows('')) rows.push({ stream, seq: last_seq })
+  for (const { stream } of rows) store.delete(keys.rowKey(1, stream))
+  const first = rows.reduce((earliest, row) => (row.seq < earliest.seq ? row : earliest))
+  for (const rowsMax of [undefined, rows.length]) {
+    equal(await findingOf(compareRows(store, rowsMax)), { check: 'rows', ...first })
+  }
+})
+
+compare('takes a row whose members stand in another order for the same', async () => {
+  const { log, store } = await sample()
+  for await (const [stream, { last_seq, state }] of log.rows('')) {
+    await store.write(rowOf(stream, { state: reversed(state), last_seq }))
+  }
+  is(await compareRows(store), 1)
+})
+
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed)
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value).reverse()
+  return Object.fromEntries(members.map(([key, member]) => [key, reversed(member)]))
+}
+
+compare('finds a block of receipts that is missing, another, or too many', async () => {
+  const { log, store } = await sample()
+  const blocks = Math.floor(log.head().size / 256)
+  for (let block = 0; block < blocks; block += 1) {
+    const missing = store.copy()
+    missing.delete(keys.receiptsKey(1, block))
+    equal(await findingOf(compareReceipts(missing)), { check: 'receipts', seq: block * 256 })
+    const changed = store.copy()
+    const bytes = Buffer.from(log.receipts(block) ?? [])
+    const at = random(bytes.length)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 + random(255))
+    const batch = { puts: [], deletes: [] }
+    putView(batch, { view: 'receipts', key: block, value: bytes }, 1)
+    await changed.write(batch)
+    equal(await findingOf(compareReceipts(changed)), { check: 'receipts', seq: block * 256 })
+  }
+  const more = { puts: [], deletes: [] }
+  putView(more, { view: 'receipts', key: blocks + 3, value: Buffer.alloc(2_048) }, 1)
+  await store.write(more)
+  equal(await findingOf(compareReceipts(store)), { check: 'receipts', seq: undefined })
+})
+
+compare.run()
