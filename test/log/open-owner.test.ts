@@ -1,0 +1,103 @@
+import { existsSync, rmSync, watch } from 'node:fs'
+import { suite } from 'uvu'
+import { equal, is, match, ok } from 'uvu/assert'
+import type { Layout } from '../../src/fs/layout.ts'
+import { type Owner, readOwner, writeOwner } from '../../src/fs/owner.ts'
+import { fingerprint } from '../../src/log/files.ts'
+import { built } from '../support/damage.ts'
+import { deadPid } from '../support/deliverable.ts'
+import { closedLedger, evidenceIn, open, openOnce, refusalOf, size } from '../support/opening.ts'
+
+const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
+const opening = suite('who has a ledger open')
+
+const ownerOf = (layout: Layout) => readOwner(layout.owner) as Extract<Owner, { state: 'open' }>
+
+opening('leaves no evidence behind, says who has it, and at close how it was left', async () => {
+  const layout = await closedLedger()
+  const log = await open(layout)
+  equal(evidenceIn(layout), [])
+  const { command, pid, state } = ownerOf(layout)
+  equal([state, pid, command], ['open', process.pid, 'the day shift'])
+  await closeLog(log, layout)
+  equal(readOwner(layout.owner), { state: 'closed', files: fingerprint(layout.ledger) })
+})
+
+opening('a busy ledger is refused at once or after the wait, and names who has it', async () => {
+  const layout = await closedLedger()
+  const log = await open(layout, { command: 'the night shift' })
+  const { since } = ownerOf(layout)
+  for (const openWaitSeconds of [0, 0.3]) {
+    const started = performance.now()
+    const { code, details, hint, message, retryable } = await refusalOf(open(layout, { openWaitSeconds }))
+    ok(performance.now() - started >= openWaitSeconds * 1000)
+    equal([code, retryable], ['LEDGER_UNAVAILABLE', true])
+    match(message, `process ${process.pid} (the night shift) since ${since}`)
+    const { busy, outcome, owner_command, owner_pid, owner_since } = details
+    equal([busy, outcome], [true, 'not_applied'])
+    equal([owner_command, owner_pid, owner_since], ['the night shift', process.pid, since])
+    match(hint ?? '', '--open-wait')
+  }
+  equal(ownerOf(layout).command, 'the night shift', 'who was refused did not say it had it')
+  equal(evidenceIn(layout), [])
+  await closeLog(log, layout)
+  is(await openOnce(layout), size)
+})
+
+opening('a busy ledger whose owner nobody named is still busy', async () => {
+  const layout = await closedLedger()
+  const log = await open(layout)
+  rmSync(layout.owner)
+  const { code, details, message } = await refusalOf(open(layout))
+  equal([code, details.busy, details.owner_pid], ['LEDGER_UNAVAILABLE', true, undefined])
+  match(message, 'another process')
+  equal(evidenceIn(layout), [])
+  is(existsSync(layout.owner), false)
+  await closeLog(log, layout)
+})
+
+opening('waits, tries again, and has the ledger once it is closed', async () => {
+  const layout = await closedLedger()
+  const log = await open(layout, { command: 'the night shift' })
+  const tried = tryOf(layout)
+  let isOpen = false
+  const waiting = open(layout, { openWaitSeconds: 60 }).then((opened) => {
+    isOpen = true
+    return opened
+  })
+  await tried
+  is(isOpen, false)
+  await closeLog(log, layout)
+  const opened = await waiting
+  is(opened.head().size, size)
+  is(ownerOf(layout).command, 'the day shift')
+  await closeLog(opened, layout)
+  equal(evidenceIn(layout), [])
+})
+
+/** Resolves when somebody tries to open: it links the database's files aside before it does. */
+function tryOf({ evidence }: Layout): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const watcher = watch(evidence, () => {
+      watcher.close()
+      clearTimeout(timer)
+      resolve()
+    })
+    const timer = setTimeout(() => reject(new Error('nobody tried to open')), 60_000)
+  })
+}
+
+opening('after a process died with it open looks closer, and says so while it has it', async () => {
+  const layout = await closedLedger()
+  const left = { state: 'open' as const, pid: deadPid(), since: 'then', command: 'the dead' }
+  for (const suspect of [undefined, 'after_crash', 'checking'] as const) {
+    writeOwner(layout.owner, { ...left, ...(suspect && { suspect }) })
+    const log = await open(layout)
+    is(ownerOf(layout).suspect, suspect === undefined ? 'after_crash' : undefined)
+    is(log.head().size, size)
+    await closeLog(log, layout)
+    is(readOwner(layout.owner)?.state, 'closed')
+  }
+})
+
+opening.run()
