@@ -133,7 +133,7 @@ export function filesIn(folder: string): string[] {
 let nonces = 0
 
 /** Opens a log as the next process does, at once or not at all. */
-export function openLogOf(root: string): Promise<Log> {
+function openLogOf(root: string): Promise<Log> {
   nonces += 1
   const nonce = `n${nonces}`
   return openLog({ layout: layoutOf(root), openWaitSeconds: 0, command: 'damage', nonce: () => nonce })

@@ -9,7 +9,7 @@ import { type Verified, verifyLog } from '../../src/ledger/verify.ts'
 import { formatVersion } from '../../src/log/codec.ts'
 import { Log } from '../../src/log/log.ts'
 import type { Store } from '../../src/log/store.ts'
-import { horizon, Receipts } from '../../src/views/receipts.ts'
+import { Receipts } from '../../src/views/receipts.ts'
 import { Rows } from '../../src/views/rows.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
@@ -125,11 +125,6 @@ export async function foundIn(log: Log, receipts = new Receipts(log)): Promise<R
 export function keyOf({ data, request, type }: Entry): string | undefined {
   if (type === 'lock.acquired') return String(data.lock_ref)
   return request?.index === 0 ? request.key : undefined
-}
-
-/** The first seq of each key's entries that is still found. */
-export function liveFrom(log: Log): number {
-  return horizon(log.head().size)
 }
 
 /** Verifies a log, wherever it is stored. */
