@@ -2,11 +2,12 @@ import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import type { Code, LockstepError } from '../../src/errors.ts'
+import type { Code } from '../../src/errors.ts'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { built } from '../support/damage.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
+import { asPlainError, refusalOf } from '../support/opening.ts'
 
 // The files beside the database: head, configuration, key and owner, as a careless hand may leave them.
 
@@ -95,8 +96,8 @@ for (const [what, code, change] of refusedAtSigning) {
       change(layout)
       const ledger = await open(layout)
       try {
-        is((await refusalOf(() => ledger.signedHead())).code, code)
-        const { message } = await refusalOf(() => ledger.prove(0))
+        is((await refusalOf(Promise.resolve().then(() => ledger.signedHead()))).code, code)
+        const { message } = await refusalOf(Promise.resolve().then(() => ledger.prove(0)))
         ok(!message.includes('PRIVATE KEY'), message)
         ok((await ledger.locks.acquire({ name: 'reports', holder: 'h' })).token > 0)
       } finally {
@@ -161,8 +162,10 @@ beside.run()
 const open = ({ root }: Layout) => openLedger({ dir: root, actor: testActor, open_wait_s: 0 })
 
 async function withOpen<T>(layout: Layout, work: (ledger: Ledger) => Promise<T>): Promise<T> {
-  const ledger = await open(layout)
-  return work(ledger).finally(() => ledger.close())
+  const ledger = await open(layout).catch(asPlainError)
+  return work(ledger)
+    .finally(() => ledger.close())
+    .catch(asPlainError)
 }
 
 /** A closed ledger of four entries. It is verified at the end, whatever came before. */
@@ -183,15 +186,4 @@ function lookedAt(layout: Layout): Promise<unknown> {
     for await (const entry of ledger.read()) entries.push(entry)
     return { head: ledger.head(), entries }
   })
-}
-
-async function refusalOf(asked: Promise<unknown> | (() => unknown)): Promise<LockstepError> {
-  try {
-    const answer = await (typeof asked === 'function' ? asked() : asked)
-    throw new Error(`it was not refused: ${String(answer)}`)
-  } catch (error) {
-    // A built module throws an error of a class of its own.
-    if ((error as Error).name === 'LockstepError') return error as LockstepError
-    throw error
-  }
 }

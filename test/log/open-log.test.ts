@@ -12,7 +12,7 @@ import type { Store } from '../../src/log/store.ts'
 import { built, contentsOf, filesIn } from '../support/damage.ts'
 import { deadPid, startHolder } from '../support/deliverable.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
-import { closedLedger, evidenceIn, open, openOnce, refusalOf, size } from '../support/opening.ts'
+import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
@@ -45,7 +45,7 @@ for (const isDoubted of [false, true]) {
     if (isDoubted) rmSync(layout.owner)
     else trust(layout)
     const met = contentsOf(layout.ledger)
-    const error = await refusalOf(open(layout))
+    const error = await refusalAt(layout)
     equal([error.code, error.details.seq], ['LEDGER_CORRUPT', 40])
     const evidence = String(error.details.evidence)
     equal(evidenceIn(layout), [evidence.slice(layout.evidence.length + 1)])
@@ -70,7 +70,7 @@ opening(
     const layout = await closedLedger()
     await deleteEntries(layout, [40])
     const refusals: LockstepError[] = []
-    for (let time = 0; time < 6; time += 1) refusals.push(await refusalOf(open(layout)))
+    for (let time = 0; time < 6; time += 1) refusals.push(await refusalAt(layout))
     for (const { code, details } of refusals) equal([code, details.seq], ['LEDGER_CORRUPT', 40])
     const kept = refusals.map(({ details }) => String(details.evidence))
     is(new Set(kept.slice(0, 4)).size, 4)
@@ -83,7 +83,7 @@ opening('without CURRENT makes no empty database and deletes nothing', async () 
   const layout = await closedLedger()
   const before = contentsOf(layout.ledger)
   rmSync(join(layout.ledger, 'CURRENT'))
-  for (let time = 0; time < 2; time += 1) is((await refusalOf(open(layout))).code, 'LEDGER_CORRUPT')
+  for (let time = 0; time < 2; time += 1) is((await refusalAt(layout)).code, 'LEDGER_CORRUPT')
   const { CURRENT = '', ...others } = before
   equal(contentsOf(layout.ledger), others)
   writeFileSync(join(layout.ledger, 'CURRENT'), Buffer.from(CURRENT, 'base64'))
@@ -101,7 +101,7 @@ opening('of a database older than its head file is refused, of one newer than th
   copyFileSync(older, layout.head)
   is(await openOnce(layout), size + 1)
   writeFileSync(layout.head, newer.replace(`"size":${size + 1}`, `"size":${size + 2}`))
-  const { code, details } = await refusalOf(open(layout))
+  const { code, details } = await refusalAt(layout)
   equal([code, details.head_size, details.size], ['LEDGER_CORRUPT', size + 2, size + 1])
   writeFileSync(layout.head, newer)
   is(await openOnce(layout), size + 1)

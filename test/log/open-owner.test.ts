@@ -6,7 +6,7 @@ import { type Owner, readOwner, writeOwner } from '../../src/fs/owner.ts'
 import { fingerprint } from '../../src/log/files.ts'
 import { built } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
-import { closedLedger, evidenceIn, open, openOnce, refusalOf, size } from '../support/opening.ts'
+import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
 const opening = suite('who has a ledger open')
@@ -29,7 +29,7 @@ opening('a busy ledger is refused at once or after the wait, and names who has i
   const { since } = ownerOf(layout)
   for (const openWaitSeconds of [0, 0.3]) {
     const started = performance.now()
-    const { code, details, hint, message, retryable } = await refusalOf(open(layout, { openWaitSeconds }))
+    const { code, details, hint, message, retryable } = await refusalAt(layout, { openWaitSeconds })
     ok(performance.now() - started >= openWaitSeconds * 1000)
     equal([code, retryable], ['LEDGER_UNAVAILABLE', true])
     match(message, `process ${process.pid} (the night shift) since ${since}`)
@@ -48,7 +48,7 @@ opening('a busy ledger whose owner nobody named is still busy', async () => {
   const layout = await closedLedger()
   const log = await open(layout)
   rmSync(layout.owner)
-  const { code, details, message } = await refusalOf(open(layout))
+  const { code, details, message } = await refusalAt(layout)
   equal([code, details.busy, details.owner_pid], ['LEDGER_UNAVAILABLE', true, undefined])
   match(message, 'another process')
   equal(evidenceIn(layout), [])

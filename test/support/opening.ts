@@ -26,6 +26,10 @@ let nonces = 0
 
 /** Opens a log, at once unless told otherwise. */
 export function open(layout: Layout, options: Partial<OpenOptions> = {}): Promise<Log> {
+  return tryOpen(layout, options).catch(asPlainError)
+}
+
+function tryOpen(layout: Layout, options: Partial<OpenOptions>): Promise<Log> {
   nonces += 1
   const nonce = `n${nonces}`
   return openLog({ layout, openWaitSeconds: 0, command: 'the day shift', nonce: () => nonce, ...options })
@@ -38,15 +42,29 @@ export async function openOnce(layout: Layout, options: Partial<OpenOptions> = {
   return log.head().size
 }
 
-/** The error that an open ends with. */
+/** How an open is refused. */
+export function refusalAt(layout: Layout, options: Partial<OpenOptions> = {}): Promise<LockstepError> {
+  return refusalOf(tryOpen(layout, options))
+}
+
+/** The error of ours that something ends with. */
 export async function refusalOf(opened: Promise<unknown>): Promise<LockstepError> {
   const outcome = await opened.then(
-    () => new Error('it was opened'),
+    () => new Error('it was not refused'),
     (error: Error) => error,
   )
-  // A built module throws an error of a class of its own.
-  if (outcome.name !== 'LockstepError') throw outcome
-  return outcome as LockstepError
+  if (!isOurs(outcome)) throw outcome
+  return outcome
+}
+
+/** uvu breaks on an error whose `details` is no text, and leaves out the tests that follow. */
+export function asPlainError(error: unknown): never {
+  throw isOurs(error) ? new Error(`${error.code}: ${error.message}`, { cause: error.stack }) : error
+}
+
+/** A built module throws errors of a class of its own. */
+function isOurs(error: unknown): error is LockstepError {
+  return error instanceof Error && error.name === 'LockstepError'
 }
 
 /** What is kept as evidence, by name. */

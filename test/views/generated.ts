@@ -17,6 +17,7 @@ import { StageClock } from '../ledger/stage.ts'
 import type { Random } from '../merkle/model.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { sampleMeta } from '../support/log-of.ts'
+import { asPlainError } from '../support/scene.ts'
 
 /** A sequencer at work over a store: rows and receipts are written along the way, as in a ledger. */
 export interface Written {
@@ -127,9 +128,9 @@ export function keyOf({ data, request, type }: Entry): string | undefined {
   return request?.index === 0 ? request.key : undefined
 }
 
-/** Verifies a log, wherever it is stored. */
+/** Verifies a log, wherever it is stored. What is found is thrown as an error that uvu can print. */
 export function verified(log: Log): Promise<Verified> {
-  return verifyLog(log, layoutOf(temporaryRoot()), defaultConfig)
+  return verifyLog(log, layoutOf(temporaryRoot()), defaultConfig).catch(asPlainError)
 }
 
 /** Sets a bound to another value for the time of the work. */
