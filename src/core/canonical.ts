@@ -18,6 +18,7 @@ export function sorted<T extends Json>(value: T): T
 export function sorted(value: Json): Json {
   if (Array.isArray(value)) return value.map((item) => sorted(item))
   if (value === null || typeof value !== 'object') return value
+  if (isInOrder(value)) return value
   // Without a prototype, so that a member named __proto__ stays a member.
   const ordered: Record<string, Json> = Object.create(null)
   for (const key of Object.keys(value).sort()) {
@@ -25,6 +26,17 @@ export function sorted(value: Json): Json {
     if (member !== undefined) ordered[key] = sorted(member)
   }
   return ordered
+}
+
+/** Whether an object can stay as it is: its keys in order, none undefined, and nothing nested to look into. */
+function isInOrder(value: object): boolean {
+  let previous = ''
+  for (const key of Object.keys(value)) {
+    const member = (value as { [key: string]: Json | undefined })[key]
+    if (key <= previous || member === undefined || (typeof member === 'object' && member !== null)) return false
+    previous = key
+  }
+  return true
 }
 
 /**

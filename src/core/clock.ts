@@ -46,8 +46,17 @@ export function leaseRemainingMillis(lease: LeaseFacts, now: Now): number | null
 
 /** RFC 3339 in UTC with milliseconds. */
 export function isoTime(wallMillis: number): string {
-  return new Date(wallMillis).toISOString()
+  // A batch has one time and mostly one expiry, so two are remembered.
+  const slot = wallMillis === lastMillis[0] ? 0 : 1
+  if (wallMillis !== lastMillis[slot]) {
+    lastMillis = [lastMillis[1], wallMillis]
+    lastTexts = [lastTexts[1], new Date(wallMillis).toISOString()]
+  }
+  return lastTexts[slot]
 }
+
+let lastMillis: [number, number] = [Number.NaN, Number.NaN]
+let lastTexts: [string, string] = ['', '']
 
 /** RFC 3339 in UTC to the second, the form of RUN_LOCK.json. */
 export function isoSeconds(time: string): string {

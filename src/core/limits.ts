@@ -38,6 +38,7 @@ export const limits = {
   queueMax: 65_536,
   waitersMax: 10_000,
   rowCacheMax: 65_536,
+  recentGrantsMax: 65_536,
   /** Rows in memory while views are rebuilt (the others wait in the store), or compared (in further passes). */
   rebuildRowsMax: 131_072,
   verifyRowsMax: 524_288,

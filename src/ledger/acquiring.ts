@@ -21,13 +21,13 @@ export class Acquiring {
   readonly #core: Core
   readonly #deliverables: Deliverables
   readonly #projects: Projects
-  readonly #grants: Grants
+  readonly grants: Grants
 
   constructor(core: Core, deliverables: Deliverables, projects: Projects, calls: LeaseCalls) {
     this.#core = core
     this.#deliverables = deliverables
     this.#projects = projects
-    this.#grants = new Grants(core, calls)
+    this.grants = new Grants(core, calls)
   }
 
   async resource(request: input.AcquireResource, requestedAt: number): Promise<Lease> {
@@ -46,7 +46,7 @@ export class Acquiring {
     const line: Line | undefined = wait_s ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
     const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
     const outcome = await (line === undefined ? submitted : this.#watched(command, submitted))
-    return this.#grants.lease(outcome, lock_id, requestedAt, actor)
+    return this.grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
   async all(request: z.input<typeof input.acquireAllSchema>, requestedAt: number): Promise<Lease[]> {
@@ -72,7 +72,7 @@ export class Acquiring {
       { actor, request: { key, content } },
     )
     const grants = entries.filter((entry) => entry.type === 'lock.acquired')
-    return grants.map((entry, index) => this.#grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
+    return grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
   }
 
   async deliverable(request: input.AcquireDeliverable, requestedAt: number): Promise<Lease> {
@@ -105,15 +105,15 @@ export class Acquiring {
       lease_duration_s,
       evidence: evidenceFor(pids),
     }
-    const ended = await this.#grants.ended(command, actor)
-    if (ended !== undefined) return this.#grants.leaseOf(ended, lock_id, { requestedAt, actor, replayed: true })
+    const ended = await this.grants.ended(command, actor)
+    if (ended !== undefined) return this.grants.leaseOf(ended, lock_id, { requestedAt, actor, replayed: true })
     const outcome = await this.#deliverables.acquire(command, place, actor).catch((error: unknown) => {
       if (wait_s === 0 || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
       return this.#waitForTurn({ command, actor, waitMillis: wait_s * 1000, signal }, (line) =>
         this.#deliverables.acquire(command, place, actor, line),
       )
     })
-    return this.#grants.lease(outcome, lock_id, requestedAt, actor)
+    return this.grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
   async project(request: input.AcquireProject, requestedAt: number): Promise<Lease> {
@@ -123,7 +123,7 @@ export class Acquiring {
     const { actor = this.#core.actor, run_id } = parsed
     const { outcome, warning } = await this.#projects.acquire(parsed, actor)
     const files = await this.#core.filesDrained()
-    const lease = this.#grants.lease(outcome, run_id, requestedAt, actor)
+    const lease = this.grants.lease(outcome, run_id, requestedAt, actor)
     return Object.assign(lease, { files }, warning === undefined ? {} : { warning })
   }
 

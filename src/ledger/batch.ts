@@ -129,6 +129,7 @@ export class Batch {
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
+    if (this.#parts.waiters.isEmpty) return
     for (const stream of new Set(entries.map((entry) => entry.stream))) {
       for (const twin of this.#parts.waiters.twinsOf(stream, item)) this.#serve(twin, this.#decisionOn(twin.item))
       this.#serveWaiters(stream)

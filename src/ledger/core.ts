@@ -40,13 +40,9 @@ export interface SubmitOptions {
 
 /** Enqueues a command for the caller, or for another actor it speaks for. */
 export function submit(core: Core, command: LedgerCommand, options: SubmitOptions = {}): Promise<Outcome> {
-  const { actor = core.actor, request, ...place } = options
-  return core.submit({
-    command,
-    actor,
-    ...place,
-    request: request && { key: request.key, sha256: sha256Hex(canonicalText(request.content)) },
-  })
+  const { actor = core.actor, calledFrom, correlationId, expectedSize, line, request } = options
+  const hashed = request && { key: request.key, sha256: sha256Hex(canonicalText(request.content)) }
+  return core.submit({ command, actor, correlationId, expectedSize, request: hashed, line, calledFrom })
 }
 
 /** First 16 hex digits of the SHA-256 of a lock_id: what may be shown of it. */

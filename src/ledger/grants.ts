@@ -8,6 +8,7 @@ import { invariant, LockstepError } from '../errors.ts'
 import type { Core } from './core.ts'
 import { historyOf } from './history.ts'
 import { grantFacts, type Lease, leaseOf } from './lease.ts'
+import { RecentGrants } from './recent-grants.ts'
 import type { Outcome } from './submission.ts'
 
 /** What a lease does when its holder renews or releases it. */
@@ -27,6 +28,7 @@ interface Asked {
 export class Grants {
   readonly #core: Core
   readonly #calls: LeaseCalls
+  readonly #recent = new RecentGrants()
 
   constructor(core: Core, calls: LeaseCalls) {
     this.#core = core
@@ -41,12 +43,25 @@ export class Grants {
 
   leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Lease {
     const current = !replayed || this.#isCurrent(entry)
+    if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
     const facts = grantFacts(entry, lock_id, { replayed, current })
     if (entry.data.kind === 'project') return leaseOf(facts, requestedAt, projectCalls(entry, this.#core))
     return leaseOf(facts, requestedAt, {
       renew: () => this.#calls.renew({ actor, lock_id }),
       release: (outcome) => this.#calls.release({ actor, lock_id, outcome }),
     })
+  }
+
+  /** The lock that a lock_ref was granted on to this actor, from its receipt; null where the ledger knows none. */
+  nameOf(lockRef: string, actor: Actor): string | null {
+    const recent = this.#recent.nameOf(actor.actor_id, lockRef)
+    if (recent !== undefined) return recent
+    const seqs = this.#core.receipts.candidates(actor.actor_id, lockRef)
+    for (const seq of seqs.toReversed()) {
+      const entry = this.#core.log.entry(seq)
+      if (entry?.type === 'lock.acquired' && entry.data.lock_ref === lockRef) return String(entry.data.name)
+    }
+    return null
   }
 
   /**

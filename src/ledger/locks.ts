@@ -1,6 +1,5 @@
 import type { z } from 'zod'
 import type { Entry } from '../core/entry.ts'
-import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import * as input from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
@@ -71,7 +70,7 @@ export class Locks {
   ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
     const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#nameOf(lock_ref, actor)
+    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
     const grant = name === null ? null : this.#grantOf(name)
     const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
     const { entries } = isDeliverable
@@ -96,7 +95,7 @@ export class Locks {
     }
     const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#nameOf(lock_ref, actor)
+    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
     const grant = name === null ? null : this.#grantOf(name)
     if (grant?.kind === 'deliverable' && grant.lock_ref === lock_ref) {
       const released = await this.#deliverables.release(grant, outcome, actor)
@@ -171,16 +170,6 @@ export class Locks {
   /** LOCKED files below the root that the ledger does not know. */
   unknownFiles(): string[] {
     return this.#projects.unknownFiles()
-  }
-
-  /** The lock that a lock_ref was granted on to this actor, from its receipt; null where the ledger knows none. */
-  #nameOf(lockRef: string, actor: Actor): string | null {
-    const seqs = this.#core.receipts.candidates(actor.actor_id, lockRef)
-    for (const seq of seqs.toReversed()) {
-      const entry = this.#core.log.entry(seq)
-      if (entry?.type === 'lock.acquired' && entry.data.lock_ref === lockRef) return String(entry.data.name)
-    }
-    return null
   }
 
   #grantOf(name: string): Grant | null {

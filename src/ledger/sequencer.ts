@@ -70,7 +70,7 @@ export class Sequencer {
       if (this.#queue.length >= limits.queueMax) {
         return reject(new LockstepError('QUEUE_FULL', `${this.#queue.length} commands are waiting to be decided`))
       }
-      this.#enqueue({ item: { ...submission, resolve, reject } })
+      this.#enqueue({ item: { resolve, reject, ...submission } })
     })
   }
 
@@ -132,7 +132,7 @@ export class Sequencer {
     this.#refusals.keep()
     for (const { tell } of answers) tell()
     const { rows, now } = this.#parts
-    this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now())
+    this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now)
   }
 
   /** Appends and publishes a batch; false where another writer came first, and its turns stand in the queue again. */

@@ -48,6 +48,11 @@ export class Waiters {
     return true
   }
 
+  /** Nobody waits for any lock. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0
+  }
+
   /** The one to be served next; none while somebody was called in. */
   first(stream: string): Waiter | undefined {
     const first = this.#lines.get(stream)?.[0]
@@ -109,7 +114,9 @@ export class Waiters {
   }
 
   /** For every line: a timer for the moment at which the lease it waits behind runs out. */
-  armExpiry(grantOf: (stream: string) => Grant | null, now: Now): void {
+  armExpiry(grantOf: (stream: string) => Grant | null, nowIs: () => Now): void {
+    if (this.#lines.size === 0) return
+    const now = nowIs()
     for (const stream of this.#lines.keys()) {
       // While somebody is called in, nobody is served; when that turn ends, the line is looked at anyway.
       const grant = this.first(stream) === undefined ? null : grantOf(stream)

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr'
+import type { Entry } from '../core/entry.ts'
 import type { LockstepError } from '../errors.ts'
 import { corrupt } from './corrupt.ts'
 import { entryKey, seqOfEntryKey } from './keys.ts'
@@ -17,17 +18,53 @@ export const formatVersion = 1
 
 const crcBytes = 4
 
+// Where msgpackr writes; what is sealed is copied out of it at once. On its own it takes 8 KiB for every few values.
+const scratch = Buffer.allocUnsafeSlow(64 * 1024)
+
 /** MessagePack of the value, then CRC-32(key ‖ value), big-endian. */
 export function encode(key: Uint8Array, value: unknown): Buffer {
+  packr.useBuffer(scratch)
   return seal(key, packr.pack(value))
+}
+
+/**
+ * An entry's canonical text in UTF-8 and the same checksum, as it is stored; and the leaf it is hashed as, 0x00 and
+ * that text. They share their bytes: what is stored is what was hashed (ADR 0012).
+ */
+export function encodeEntry(key: Uint8Array, text: string): { value: Uint8Array; leaf: Uint8Array } {
+  const length = Buffer.byteLength(text)
+  const bytes = allocate(1 + length + crcBytes)
+  bytes[0] = 0x00
+  bytes.write(text, 1)
+  return { value: close(key, bytes.subarray(1)), leaf: bytes.subarray(0, 1 + length) }
 }
 
 /** Raw bytes, then the same checksum. */
 export function seal(key: Uint8Array, bytes: Uint8Array): Buffer {
-  const sealed = Buffer.allocUnsafe(bytes.length + crcBytes)
+  const sealed = allocate(bytes.length + crcBytes)
   sealed.set(bytes, 0)
-  sealed.writeUInt32BE(crc32(bytes, crc32(key)), bytes.length)
+  return close(key, sealed)
+}
+
+function close(key: Uint8Array, sealed: Buffer): Buffer {
+  const length = sealed.length - crcBytes
+  sealed.writeUInt32BE(crc32(sealed.subarray(0, length), crc32(key)), length)
   return sealed
+}
+
+const chunkBytes = 256 * 1024
+let chunk = Buffer.allocUnsafeSlow(chunkBytes)
+let used = 0
+
+/** Bytes that are nobody else's. A batch's values come from a few large chunks: `allocUnsafe` takes 8 KiB ones. */
+function allocate(bytes: number): Buffer {
+  if (bytes > chunkBytes / 8) return Buffer.allocUnsafeSlow(bytes)
+  if (used + bytes > chunkBytes) {
+    chunk = Buffer.allocUnsafeSlow(chunkBytes)
+    used = 0
+  }
+  used += bytes
+  return chunk.subarray(used - bytes, used)
 }
 
 /** The value under a key. Bytes that are not what was written are LEDGER_CORRUPT, whoever reads them. */
@@ -37,6 +74,16 @@ export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
     return packr.unpack(bytes) as T
   } catch (cause) {
     throw damaged(key, 'cannot be unpacked', cause)
+  }
+}
+
+/** The entry under a key. Errors as `decode`. */
+export function decodeEntry(key: Uint8Array, sealed: Uint8Array): Entry {
+  const bytes = unseal(key, sealed)
+  try {
+    return JSON.parse(bytes.toString()) as Entry
+  } catch (cause) {
+    throw damaged(key, 'is no JSON', cause)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Entry } from '../core/entry.ts'
-import { decode } from './codec.ts'
+import { decodeEntry } from './codec.ts'
 import { missing } from './corrupt.ts'
 import * as keys from './keys.ts'
 import type { StoreReader } from './store.ts'
@@ -11,7 +11,7 @@ export async function* entriesOf(reader: StoreReader, from: number, to: number):
     yield page.map(([key, value]) => {
       if (keys.seqOfEntryKey(key) !== seq) throw missing(seq)
       seq += 1
-      return decode<Entry>(key, value)
+      return decodeEntry(key, value)
     })
   }
   if (seq < to) throw missing(seq)

@@ -4,12 +4,12 @@ import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, growTree, readerOf, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
-import { decode, decodeIfThere, encode, formatVersion, seal, unsealIfThere } from './codec.ts'
+import { decode, decodeEntry, decodeIfThere, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
-import { assertStoredAsHashed, leafHashOf, leafHashOfText } from './leaf.ts'
+import { assertStoredAsHashed, leafHashOf } from './leaf.ts'
 import { type Meta, putMeta, readMeta } from './meta-row.ts'
 import { sha256 } from './sha256.ts'
 import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
@@ -93,7 +93,7 @@ export class Log {
     if (seq >= this.#head.size) return undefined
     return this.#read(keys.entryKey(seq), (key, value) => {
       if (value === undefined) throw missing(seq)
-      return decode<Entry>(key, value)
+      return decodeEntry(key, value)
     })
   }
 
@@ -140,10 +140,10 @@ export class Log {
     const leaves: Uint8Array[] = []
     for (const { entry, text } of recorded) {
       const key = keys.entryKey(entry.seq)
-      const value = encode(key, entry)
+      const { value, leaf } = encodeEntry(key, text)
       if (this.#selfCheck) assertStoredAsHashed(entry, text, key, value)
       batch.puts.push({ key, value })
-      leaves.push(leafHashOfText(text))
+      leaves.push(sha256(leaf))
     }
     const { tree, tiles } = growTree(this.#tree, leaves, this.#storedTiles, sha256)
     for (const tile of tiles) {

@@ -1,9 +1,8 @@
-import type { Entry } from '../core/entry.ts'
 import { LockstepError } from '../errors.ts'
 import type { HeadFile } from '../fs/head-file.ts'
 import { hashBytes, sameBytes, toHex } from '../merkle/hash.ts'
 import { type TileReader, tileWidth } from '../merkle/tiles.ts'
-import { decode } from './codec.ts'
+import { decodeEntry } from './codec.ts'
 import { corrupt, corruptAt } from './corrupt.ts'
 import * as keys from './keys.ts'
 import { leafHashOf } from './leaf.ts'
@@ -54,7 +53,7 @@ function rootFromTiles(log: Log, size: number): Uint8Array {
 function isWhole(leaves: LeafReader, seq: number, value: Uint8Array | undefined): boolean {
   if (value === undefined) return false
   try {
-    const entry = decode<Entry>(keys.entryKey(seq), value)
+    const entry = decodeEntry(keys.entryKey(seq), value)
     return entry.seq === seq && sameBytes(leaves.leaf(seq), leafHashOf(entry))
   } catch {
     return false

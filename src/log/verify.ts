@@ -3,7 +3,7 @@ import { LockstepError } from '../errors.ts'
 import type { HeadFile } from '../fs/head-file.ts'
 import { sameBytes, toHex } from '../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../merkle/tiles.ts'
-import { decode, unseal } from './codec.ts'
+import { decode, decodeEntry, unseal } from './codec.ts'
 import { differs, missing } from './corrupt.ts'
 import { type Head, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
@@ -118,7 +118,7 @@ class StoredVerification {
     const seq = keys.seqOfEntryKey(key)
     if (seq !== this.#seq) throw missing(this.#seq)
     if (seq >= size) throw differs('entries', `entry ${seq} stands beyond the ledger’s ${size} entries`, { seq })
-    const entry = decode<Entry>(key, value)
+    const entry = decodeEntry(key, value)
     if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} says ${entry.seq}`, { seq })
     this.#entries.push(entry)
     this.#seq += 1

@@ -17,7 +17,8 @@ export class Rows {
 
   /** Cost: nothing if it was used lately, else one read. */
   get(stream: string): Row | undefined {
-    if (this.#young.has(stream)) return this.#young.get(stream)
+    const young = this.#young.get(stream)
+    if (young !== undefined || this.#young.has(stream)) return young
     const row = this.#old.has(stream) ? this.#old.get(stream) : this.#log.row(stream)
     this.#keep(stream, row)
     return row

@@ -39,8 +39,16 @@ export function kindOf(name: string): LockKind {
 
 /** The stream of a lock's events. */
 export function streamOf(name: string): string {
-  return `lock/${name}`
+  // One command asks for it several times in a row, and each new string would be hashed anew when it is looked up.
+  if (name !== lastName) {
+    lastStream = `lock/${name}`
+    lastName = name
+  }
+  return lastStream
 }
+
+let lastName = ''
+let lastStream = 'lock/'
 
 /** The deliverable id a folder's name begins with (text before the first `_`), or undefined. */
 export function deliverableIdOf(folderName: string): string | undefined {

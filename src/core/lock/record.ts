@@ -7,13 +7,14 @@ import type { Grant } from './state.ts'
 /** A grant as an event. For a deliverable the lease counts from what its file already says. */
 export function acquiredEvent(command: Acquire, now: Now): LockEvent {
   const { claim, project } = command
-  const acquired = claim?.acquired ?? project?.lock_time ?? isoTime(now.wall_ms)
+  const given = claim?.acquired ?? project?.lock_time
+  const acquiredMillis = given === undefined ? now.wall_ms : Date.parse(given)
+  const acquired = given ?? isoTime(now.wall_ms)
   const data: LockEventData<'lock.acquired'> = {
     acquired,
     ...(claim === undefined ? {} : { deliverable_id: claim.deliverable_id }),
     evidence: [...command.evidence],
-    expires_at:
-      command.lease_duration_s === null ? null : isoTime(Date.parse(acquired) + command.lease_duration_s * 1000),
+    expires_at: command.lease_duration_s === null ? null : isoTime(acquiredMillis + command.lease_duration_s * 1000),
     ...(claim === undefined ? {} : { folder: claim.folder }),
     holder: command.holder,
     host_id: now.host_id,
@@ -44,10 +45,11 @@ export interface ReleaseFacts
 
 /** `held_ms` by the lease clock, renewals counted in; across a reboot by the wall clock, never negative. */
 export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEvent {
+  const { acquired, lease_clock } = grant.first ?? grant
   const held =
-    grant.first_lease_clock.boot_id === now.lease_clock.boot_id
-      ? now.lease_clock.boot_ms - grant.first_lease_clock.boot_ms
-      : now.wall_ms - Date.parse(grant.first_acquired)
+    lease_clock.boot_id === now.lease_clock.boot_id
+      ? now.lease_clock.boot_ms - lease_clock.boot_ms
+      : now.wall_ms - Date.parse(acquired)
   const { late, outcome, condition_met, evidence, final_status, reason, released_by, run_id } = how
   const data: LockEventData<'lock.released'> = {
     ...(condition_met === undefined ? {} : { condition_met }),

@@ -7,8 +7,8 @@ import { kindOf, type LockKind } from './names.ts'
 /** A grant as it stands: the facts of `lock.acquired`, its token, and what renewals changed since. */
 export interface Grant extends LockEventData<'lock.acquired'> {
   actor_id: string
-  first_acquired: string
-  first_lease_clock: LeaseClock
+  /** When the lease began, where renewals have set it anew since. */
+  first?: { acquired: string; lease_clock: LeaseClock }
   renewals: number
   token: number
 }
@@ -43,21 +43,22 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
   switch (entry.type) {
     case 'lock.acquired': {
       const data = entry.data as LockEventData<'lock.acquired'>
+      // The copied members come last: V8 gives `{ ...data, more }` a hidden class of its own for every object.
       const grant = {
-        ...data,
         actor_id: entry.actor.actor_id,
-        first_acquired: data.acquired,
-        first_lease_clock: data.lease_clock,
         renewals: 0,
         token: entry.seq,
+        ...data,
       }
-      return { ...before, folder: data.folder ?? before.folder, grant, retired: null }
+      const { ended, kind } = before
+      return { ended, folder: data.folder ?? before.folder, grant, kind, name: before.name, retired: null }
     }
     case 'lock.renewed': {
       if (before.grant === null) return before
       const renewed = entry.data as LockEventData<'lock.renewed'>
       const { acquired, expires_at, host_id = before.grant.host_id, lease_clock, renewals } = renewed
-      return { ...before, grant: { ...before.grant, acquired, expires_at, host_id, lease_clock, renewals } }
+      const { first = { acquired: before.grant.acquired, lease_clock: before.grant.lease_clock } } = before.grant
+      return { ...before, grant: { ...before.grant, acquired, expires_at, first, host_id, lease_clock, renewals } }
     }
     case 'lock.retired': {
       const { folder } = entry.data as LockEventData<'lock.retired'>
@@ -79,7 +80,8 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
 function withoutGrant(before: LockState, { seq, type }: Entry): LockState {
   if (before.grant === null) return before
   const { actor_id, lock_ref, run_id = null, token } = before.grant
-  return { ...before, ended: { actor_id, lock_ref, run_id, seq, token, type }, grant: null }
+  const { folder, kind, name, retired } = before
+  return { ended: { actor_id, lock_ref, run_id, seq, token, type }, folder, grant: null, kind, name, retired }
 }
 
 /** Whether a grant is the caller's: holder names repeat, so it takes the lock_id and the same actor. */
