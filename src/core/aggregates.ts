@@ -33,6 +33,20 @@ function firstWordOf(text: string): string {
 const dot = 0x2e
 const slash = 0x2f
 
+/** A row as it is stored. */
+export function storedRow(stream: string, { last_seq, state }: Row): Row {
+  const { toStored } = aggregateOf(stream)
+  return { last_seq, state: toStored === undefined ? state : toStored(state) }
+}
+
+/** A stored row again as it was; undefined where an entry it names is not there. */
+export function rowFrom(stream: string, stored: Row, entryAt: (seq: number) => Entry | undefined): Row | undefined {
+  const { fromStored } = aggregateOf(stream)
+  if (fromStored === undefined) return stored
+  const state = fromStored(stored.state, stream, entryAt)
+  return state === undefined ? undefined : { last_seq: stored.last_seq, state }
+}
+
 /** The row of a stream after one more entry of it. */
 export function evolveRow(row: Row | undefined, entry: Entry): Row {
   return { last_seq: entry.seq, state: aggregateOf(entry.stream).evolve(row?.state, entry) }

@@ -59,11 +59,15 @@ export interface Guard {
  * One aggregate: the same four parts in each. Deciding is pure and may be repeated; evolving applies and never
  * judges, so that replay needs no decision.
  */
-export interface Aggregate<C extends Command = Command, State = unknown> {
+export interface Aggregate<C extends Command = Command, State = unknown, Stored = unknown> {
   /** The streams whose rows the command is decided over. */
   reads(command: C): readonly string[]
   decide(command: C, context: Context, rows: Rows): Decision
   evolve(state: State | undefined, entry: Entry): State
+  /** The state as its row is stored, where that is shorter: what an entry says need not be said again. */
+  toStored?(state: State): Stored
+  /** The state of a stored row; undefined where an entry it names is not there. */
+  fromStored?(stored: Stored, stream: string, entryAt: (seq: number) => Entry | undefined): State | undefined
 }
 
 /** A refusal; `record` is the event that keeps it, where the refusal is one that the ledger records. */

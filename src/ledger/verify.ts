@@ -49,7 +49,7 @@ export async function verifyLog(
   const headFile = readHeadFile(layout.head)
   const snapshot = log.snapshot()
   try {
-    const { head } = readHead(snapshot)
+    const head = readHead(snapshot)
     const entries = new EntryVerification(readMeta(snapshot))
     const rows = new RowComparison(snapshot, head, rowsMax)
     const receipts = new ReceiptComparison(snapshot, head)

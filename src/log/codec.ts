@@ -97,10 +97,6 @@ export function unseal(key: Uint8Array, sealed: Uint8Array): Buffer {
 }
 
 /** The same of what a read gave, which may be nothing. */
-export function decodeIfThere<T>(key: Uint8Array, sealed: Uint8Array | undefined): T | undefined {
-  return sealed === undefined ? undefined : decode<T>(key, sealed)
-}
-
 export function unsealIfThere(key: Uint8Array, sealed: Uint8Array | undefined): Buffer | undefined {
   return sealed === undefined ? undefined : unseal(key, sealed)
 }

@@ -3,14 +3,24 @@ import type { Entry } from '../core/entry.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
-import { emptyTree, growTree, readerOf, rootAt, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
-import { decode, decodeEntry, decodeIfThere, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
-import { missing } from './corrupt.ts'
+import {
+  emptyTree,
+  frontierAt,
+  growTree,
+  readerOf,
+  rootAt,
+  type TileReader,
+  type Tree,
+  tileWidth,
+} from '../merkle/tiles.ts'
+import { decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
+import { corrupt, missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
 import { assertStoredAsHashed, leafHashOf } from './leaf.ts'
 import { type Meta, putMeta, readMeta } from './meta-row.ts'
+import { decodeRow } from './row.ts'
 import { sha256 } from './sha256.ts'
 import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { putView, type ViewWrite } from './view-write.ts'
@@ -42,9 +52,8 @@ export class Log {
     this.#store = store
     this.#selfCheck = selfCheck
     this.meta = meta
-    const { head, frontier } = readHead(store)
-    this.#head = head
-    this.#tree = { frontier, partial: this.#leafHashes(head.size - (head.size % tileWidth), head.size) }
+    this.#head = readHead(store)
+    this.#tree = this.#treeAt(this.#head.size)
   }
 
   /** Starts a log in an empty store: meta and head rows, synced. */
@@ -52,11 +61,7 @@ export class Log {
     const whole: Meta = { format: formatVersion, ...meta }
     const batch: StoreBatch = { puts: [], deletes: [] }
     putMeta(batch, whole)
-    putHead(
-      batch,
-      { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 },
-      emptyTree.frontier,
-    )
+    putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
     await store.write(batch)
     return new Log(store, whole, selfCheck)
   }
@@ -104,13 +109,18 @@ export class Log {
 
   /** The row of a stream. Cost: one read. */
   row(stream: string, generation = this.#head.generation): Row | undefined {
-    return this.#read(keys.rowKey(generation, stream), decodeIfThere<Row>)
+    return this.#read(keys.rowKey(generation, stream), (key, value) =>
+      value === undefined ? undefined : decodeRow(key, stream, value, this.#entryAt),
+    )
   }
 
   /** Rows whose stream begins with the prefix, in order of its UTF-8 bytes. */
   async *rows(prefix: string, generation = this.#head.generation): AsyncGenerator<[string, Row]> {
     for await (const page of this.#store.scan(keys.ranges.rows(generation, prefix))) {
-      for (const [key, value] of page) yield [keys.streamOfRowKey(key), decode<Row>(key, value)]
+      for (const [key, value] of page) {
+        const stream = keys.streamOfRowKey(key)
+        yield [stream, decodeRow(key, stream, value, this.#entryAt)]
+      }
     }
   }
 
@@ -153,7 +163,7 @@ export class Log {
     for (const write of views) putView(batch, write, this.#head.generation)
     const { frontier } = tree
     const head = { ...this.#head, cursors, root: rootOf(frontier, sha256), size: frontier.size }
-    putHead(batch, head, frontier)
+    putHead(batch, head)
 
     await this.#write(batch)
     this.counts.entries += recorded.length
@@ -174,7 +184,7 @@ export class Log {
   async switchTo(generation: number): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
     const head = { ...this.#head, generation }
-    putHead(batch, head, this.#tree.frontier)
+    putHead(batch, head)
     await this.#write(batch)
     this.#head = head
   }
@@ -213,6 +223,8 @@ export class Log {
     return readerOf(this.#tree, this.#storedTiles)
   }
 
+  readonly #entryAt = (seq: number) => this.entry(seq)
+
   readonly #storedTiles: TileReader = {
     tile: (level, index) => this.#read(keys.tileKey(level, index), unsealIfThere),
   }
@@ -230,6 +242,18 @@ export class Log {
     await this.#store.write(batch)
     this.counts.batches += 1
     this.counts.puts += batch.puts.length
+  }
+
+  /** The tree to append to: its last tile hashed anew from the entries, its frontier from the tiles. */
+  #treeAt(size: number): Tree {
+    const partial = this.#leafHashes(size - (size % tileWidth), size)
+    const reader = readerOf({ frontier: { size, hashes: [] }, partial }, this.#storedTiles)
+    try {
+      return { frontier: frontierAt(size, reader, sha256), partial }
+    } catch (cause) {
+      if (cause instanceof LockstepError) throw cause
+      throw corrupt(`a tile needed to append at size ${size} is missing`, { check: 'tiles' }, cause)
+    }
   }
 
   /** Leaf hashes of a range, hashed anew from the entries. */

@@ -36,7 +36,7 @@ export interface Stored {
 
 /**
  * Reads every pair once, in key order, and trusts none: checksums; entries dense and as many as the head row says,
- * each hashed anew; the whole tree grown anew, every tile, the frontier and both tree heads equal to it; one row
+ * each hashed anew; the whole tree grown anew, every tile and both tree heads equal to it; one row
  * a stream that knows its last entry; and nothing in the store that nobody put there. What rows and receipts say is
  * for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where there is one.
  */
@@ -62,7 +62,7 @@ class StoredVerification {
     this.#reader = reader
     this.#options = options
     const meta = readMeta(reader)
-    this.#stored = { meta, head: readHead(reader).head, rows: 0, receipts: 0, left: 0 }
+    this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, left: 0 }
     this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
     this.#tree = new TreeVerification(this.#storedTiles)
   }

@@ -1,6 +1,7 @@
 import type { Row } from '../core/decider.ts'
-import { encode, seal } from './codec.ts'
+import { seal } from './codec.ts'
 import * as keys from './keys.ts'
+import { encodeRow } from './row.ts'
 import type { StoreBatch } from './store.ts'
 
 /**
@@ -15,7 +16,7 @@ export function putView(batch: StoreBatch, write: ViewWrite, generation: number)
   switch (write.view) {
     case 'row': {
       const key = keys.rowKey(generation, write.key)
-      batch.puts.push({ key, value: encode(key, write.value) })
+      batch.puts.push({ key, value: encodeRow(key, write.key, write.value) })
       return
     }
     case 'receipts': {

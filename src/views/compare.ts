@@ -4,10 +4,11 @@ import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Row } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
-import { decode, encode, unseal } from '../log/codec.ts'
+import { decode, decodeEntry, unseal } from '../log/codec.ts'
 import { differs } from '../log/corrupt.ts'
 import type { Head } from '../log/head-row.ts'
 import * as keys from '../log/keys.ts'
+import { decodeRow, encodeRow } from '../log/row.ts'
 import type { StoreReader } from '../log/store.ts'
 import { horizon, ReceiptBlocks } from './receipts.ts'
 
@@ -62,7 +63,7 @@ export class RowComparison {
   row(key: Uint8Array, stored: Uint8Array): void {
     const stream = keys.streamOfRowKey(key)
     const recent = this.#young.get(stream) ?? this.#old.get(stream)
-    const derived = recent === undefined ? this.#packed.get(stream) : encode(key, recent)
+    const derived = recent === undefined ? this.#packed.get(stream) : encodeRow(key, stream, recent)
     // Of another pass, or agreed with before; that there is no row too many, their number shows.
     if (derived === undefined) return
     for (const rows of this.#all()) rows.delete(stream)
@@ -99,13 +100,19 @@ export class RowComparison {
     const packed = this.#packed.get(stream)
     if (packed === undefined) return undefined
     this.#packed.delete(stream)
-    return decode<Row>(keys.rowKey(this.#generation, stream), packed)
+    return decodeRow(keys.rowKey(this.#generation, stream), stream, packed, this.#entryAt)
+  }
+
+  readonly #entryAt = (seq: number): Entry | undefined => {
+    const key = keys.entryKey(seq)
+    const value = this.#reader.get(key)
+    return value === undefined ? undefined : decodeEntry(key, value)
   }
 
   #packOld(): void {
     for (const [stream, row] of this.#old) {
       const key = keys.rowKey(this.#generation, stream)
-      const bytes = encode(key, row)
+      const bytes = encodeRow(key, stream, row)
       const isKept = this.#packed.size < this.#rowsMax || !isSameRow(key, this.#reader.get(key), bytes)
       if (isKept) this.#packed.set(stream, bytes)
     }

@@ -20,7 +20,7 @@ export class Receipts {
   #openBlock = new BigUint64Array(blockEntries)
   #size = 0
   #isLoaded = false
-  readonly #fingerprints = new Map<number, bigint>()
+  readonly #fingerprints = new Map<Entry, bigint>()
 
   constructor(log: Log) {
     this.#log = log
@@ -64,10 +64,10 @@ export class Receipts {
 
   /** Asked for when an entry is written and again when it is published. */
   #fingerprintOf(entry: Entry): bigint {
-    const known = this.#fingerprints.get(entry.seq)
+    const known = this.#fingerprints.get(entry)
     if (known !== undefined) return known
     const receipt = fingerprintOf(entry)
-    this.#fingerprints.set(entry.seq, receipt)
+    this.#fingerprints.set(entry, receipt)
     return receipt
   }
 

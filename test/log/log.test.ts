@@ -233,14 +233,15 @@ log('does not open in a format it does not know', async () => {
 
 log('does not open where the meta or the head row is missing, damaged or does not fit itself', async () => {
   const { log: whole, store } = await logOf(sampleEntries(300))
-  const { head, frontier } = { head: whole.head(), frontier: Buffer.alloc(32 * 4) }
+  const head = whole.head()
   const changes: ((copy: MemoryStore) => void)[] = [
     (copy) => copy.delete(keys.metaKey),
     (copy) => copy.delete(keys.headKey),
     (copy) => copy.put(keys.metaKey, Buffer.from('nonsense')),
     (copy) => copy.put(keys.headKey, Buffer.from('nonsense')),
-    (copy) => copy.put(keys.headKey, encode(keys.headKey, { ...head, frontier })),
-    (copy) => copy.put(keys.headKey, encode(keys.headKey, { ...head, frontier: frontier.subarray(32) })),
+    (copy) => copy.put(keys.headKey, encode(keys.headKey, { ...head, size: 300.5 })),
+    (copy) => copy.put(keys.headKey, encode(keys.headKey, { ...head, size: 555 })),
+    (copy) => copy.delete(keys.tileKey(1, 0)),
     (copy) => copy.delete(keys.entryKey(299)),
     (copy) => copy.put(keys.entryKey(256), Buffer.from('nonsense')),
   ]

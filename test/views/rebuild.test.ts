@@ -137,7 +137,7 @@ rebuild('clears every other generation first, whoever left it', async () => {
   const { log, store } = await rebuildable()
   for (const generation of [2, 3, 99, 250]) {
     await log.fill(generation, [
-      { view: 'row', key: `left-${generation}`, value: { last_seq: 1, state: null } },
+      { view: 'row', key: `audit/left-${generation}`, value: { last_seq: 1, state: null } },
       { view: 'receipts', key: 0, value: Buffer.alloc(2_048) },
     ])
   }

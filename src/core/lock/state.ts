@@ -42,23 +42,13 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
   const before = state ?? { ended: null, folder: null, grant: null, kind: kindOf(name), name, retired: null }
   switch (entry.type) {
     case 'lock.acquired': {
-      const data = entry.data as LockEventData<'lock.acquired'>
-      // The copied members come last: V8 gives `{ ...data, more }` a hidden class of its own for every object.
-      const grant = {
-        actor_id: entry.actor.actor_id,
-        renewals: 0,
-        token: entry.seq,
-        ...data,
-      }
-      const { ended, kind } = before
-      return { ended, folder: data.folder ?? before.folder, grant, kind, name: before.name, retired: null }
+      const grant = grantOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>)
+      const { ended, folder, kind } = before
+      return { ended, folder: grant.folder ?? folder, grant, kind, name, retired: null }
     }
     case 'lock.renewed': {
       if (before.grant === null) return before
-      const renewed = entry.data as LockEventData<'lock.renewed'>
-      const { acquired, expires_at, host_id = before.grant.host_id, lease_clock, renewals } = renewed
-      const { first = { acquired: before.grant.acquired, lease_clock: before.grant.lease_clock } } = before.grant
-      return { ...before, grant: { ...before.grant, acquired, expires_at, first, host_id, lease_clock, renewals } }
+      return { ...before, grant: renewed(before.grant, entry.data as LockEventData<'lock.renewed'>) }
     }
     case 'lock.retired': {
       const { folder } = entry.data as LockEventData<'lock.retired'>
@@ -75,6 +65,24 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
     default:
       return before
   }
+}
+
+/** A grant as its entry says it. */
+export function grantOf({ actor, data, seq }: Entry<'lock.acquired', LockEventData<'lock.acquired'>>): Grant {
+  // The copied members come last: V8 gives `{ ...data, more }` a hidden class of its own for every object.
+  return { actor_id: actor.actor_id, renewals: 0, token: seq, ...data }
+}
+
+/** What a renewal changes. */
+export interface Renewal extends Pick<Grant, 'acquired' | 'expires_at' | 'lease_clock' | 'renewals'> {
+  host_id?: string | undefined
+}
+
+/** A grant after a renewal. */
+export function renewed(grant: Grant, by: Renewal): Grant {
+  const { acquired, expires_at, host_id = grant.host_id, lease_clock, renewals } = by
+  const { first = { acquired: grant.acquired, lease_clock: grant.lease_clock } } = grant
+  return { ...grant, acquired, expires_at, first, host_id, lease_clock, renewals }
 }
 
 function withoutGrant(before: LockState, { seq, type }: Entry): LockState {

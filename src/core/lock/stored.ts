@@ -1,0 +1,31 @@
+import type { Entry } from '../entry.ts'
+import type { LockEventData } from './events.ts'
+import { kindOf } from './names.ts'
+import { grantOf, type LockState, type Renewal, renewed } from './state.ts'
+
+/** A lock's row as it is stored. What the entry of its grant says is not said again. */
+export interface StoredLock extends Pick<LockState, 'ended' | 'folder' | 'retired'> {
+  grant: { renewed: Renewal | null; token: number } | null
+}
+
+export function toStored({ ended, folder, grant, retired }: LockState): StoredLock {
+  if (grant === null) return { ended, folder, grant, retired }
+  const { acquired, expires_at, host_id, lease_clock, renewals, token } = grant
+  const renewal = renewals === 0 ? null : { acquired, expires_at, host_id, lease_clock, renewals }
+  return { ended, folder, grant: { renewed: renewal, token }, retired }
+}
+
+/** The same state again; undefined where the entry of its grant is not there. */
+export function fromStored(
+  { ended, folder, grant, retired }: StoredLock,
+  stream: string,
+  entryAt: (seq: number) => Entry | undefined,
+): LockState | undefined {
+  const name = stream.slice('lock/'.length)
+  const state = { ended, folder, grant: null, kind: kindOf(name), name, retired }
+  if (grant === null) return state
+  const entry = entryAt(grant.token)
+  if (entry?.type !== 'lock.acquired' || entry.stream !== stream) return undefined
+  const granted = grantOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>)
+  return { ...state, grant: grant.renewed === null ? granted : renewed(granted, grant.renewed) }
+}

@@ -1,0 +1,23 @@
+import { rowFrom, storedRow } from '../core/aggregates.ts'
+import type { Row } from '../core/decider.ts'
+import type { Entry } from '../core/entry.ts'
+import { decode, encode } from './codec.ts'
+import { corrupt } from './corrupt.ts'
+
+/** The row of a stream as bytes under its key. */
+export function encodeRow(key: Uint8Array, stream: string, row: Row): Uint8Array {
+  return encode(key, storedRow(stream, row))
+}
+
+/** The row of a stream, with what it leaves to entries read from them. Errors: LEDGER_CORRUPT. */
+export function decodeRow(
+  key: Uint8Array,
+  stream: string,
+  sealed: Uint8Array,
+  entryAt: (seq: number) => Entry | undefined,
+): Row {
+  const row = rowFrom(stream, decode<Row>(key, sealed), entryAt)
+  if (row === undefined)
+    throw corrupt(`the row of ${stream} names an entry that is not its own`, { check: 'rows', stream })
+  return row
+}
