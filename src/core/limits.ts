@@ -15,6 +15,8 @@ export const limits = {
   /** A policy file, and how many lanes, roles or names stand in one list of it. */
   policyFileBytes: 256 * 1024,
   policyListMax: 500,
+  /** Both texts of a policy in JSON, up to which an entry holds them itself. */
+  policyInlineBytes: 24 * 1024,
   /** A tool's request whose hash is recorded: its RFC 8785 text in UTF-16 code units, and how deep it nests. */
   requestChars: 16 * 1024 * 1024,
   requestDepthMax: 64,
@@ -31,10 +33,17 @@ export const limits = {
   releaseConditionsMax: 16,
   locksPerRequestMax: 256,
   auditEventsPerRequestMax: 1_000,
+  /** Runs above a run, allows of a run that wait for their record, artifacts that one run puts out. */
+  runDepthMax: 64,
+  runOpenActionsMax: 100,
+  runOutputsMax: 100,
+  runListMax: 1_000,
 
   batchEntriesMax: 4_096,
   batchBytesMax: 4 * 1024 * 1024,
   batchMillisMax: 50,
+  /** So many commands at once are decided in two batches, so that the disk works on one while the other is decided. */
+  batchHalvedFrom: 32,
   queueMax: 65_536,
   waitersMax: 10_000,
   rowCacheMax: 65_536,

@@ -26,11 +26,27 @@ export function thisMachine(): Machine {
 
 /** Time since boot, suspend counted. Without a boot id every boot counts as another one. */
 export function leaseClock(): LeaseClock {
-  return { boot_id: thisMachine().boot_id ?? 'unknown', boot_ms: Math.floor(uptime() * 1000) }
+  return { boot_id: thisMachine().boot_id ?? 'unknown', boot_ms: Math.floor(bootMillis(Date.now())) }
 }
 
 export function now(): Now {
   return { wall_ms: Date.now(), lease_clock: leaseClock(), host_id: thisMachine().host_id }
+}
+
+const bootReadMillis = 1_000
+const clocksApartMillisMax = 50
+let bootRead = { boot: 0, steady: Number.NEGATIVE_INFINITY, wall: 0 }
+
+/**
+ * The uptime, which is a file to read on Linux, so it is read once a second and counted on by the steady clock between.
+ * That clock stands still while the machine is suspended; the wall clock does not, so they are apart after it.
+ */
+function bootMillis(wall: number): number {
+  const steady = performance.now()
+  const passed = steady - bootRead.steady
+  const isApart = Math.abs(wall - bootRead.wall - passed) > clocksApartMillisMax
+  if (passed > bootReadMillis || isApart) bootRead = { boot: uptime() * 1000, steady, wall }
+  return bootRead.boot + steady - bootRead.steady
 }
 
 /**

@@ -3,26 +3,38 @@ import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
 import type { Context, Decision, Refusal } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
+import { limits } from '../core/limits.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
-import type { Log } from '../log/log.ts'
+import type { Appended } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
 import type { RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
-import type { Waiters } from './waiters.ts'
+import { unavailable } from './unavailable.ts'
+import type { LineChanges, Waiters } from './waiters.ts'
 
 interface BatchParts {
   config: Config
-  log: Log
   now: Now
   plan: Plan
   receipts: Receipts
   refusals: RefusalMemory
   waiters: Waiters
+}
+
+/** A batch that was decided and is not durable yet. Nobody was told of it. */
+export interface Decided {
+  plan: Plan
+  turns: Turn[]
+  answers: Answer[]
+  lines: LineChanges
+  undoCounts: () => void
+  /** How its append ends; undefined where it has no entries. */
+  appended: Promise<Appended> | undefined
 }
 
 /**
@@ -37,7 +49,26 @@ export class Batch {
     this.#parts = parts
   }
 
-  decide(turn: Turn): void {
+  /** Decides turns in order until a bound of the batch is reached; how many it decided. */
+  decideAll(turns: readonly Turn[]): number {
+    const until = performance.now() + limits.batchMillisMax
+    let decided = 0
+    try {
+      for (const turn of turns) {
+        if (this.#parts.plan.isFull || (decided > 0 && performance.now() >= until)) break
+        this.#decide(turn)
+        decided += 1
+      }
+    } catch (cause) {
+      // Nothing was appended. Waiters that were served in this batch are in no line any more, only among the answers.
+      for (const { item } of this.answers) item.reject(unavailable(cause, 'not_applied'))
+      for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
+      throw cause
+    }
+    return decided
+  }
+
+  #decide(turn: Turn): void {
     if ('poke' in turn) {
       this.#serveWaiters(turn.poke)
     } else if ('leave' in turn) {
@@ -56,7 +87,7 @@ export class Batch {
 
   #decideItem(item: Item): void {
     const { plan, waiters } = this.#parts
-    const earlier = earlierAnswer(item, plan, this.#parts)
+    const earlier = earlierAnswer(item, plan, this.#parts.receipts)
     if (earlier !== undefined) {
       if ('kind' in earlier) this.#reject(item, errorOf(earlier))
       else this.#resolve(item, earlier)
@@ -73,11 +104,11 @@ export class Batch {
   }
 
   #conclude(item: Item, decision: Decision): void {
-    const { log, plan } = this.#parts
+    const { plan } = this.#parts
     if (decision.kind === 'append') {
       this.#accept(item, decision)
     } else if (decision.kind === 'repeat') {
-      const entry = plan.entry(decision.seq) ?? log.entry(decision.seq)
+      const entry = plan.entry(decision.seq)
       this.#resolve(item, { entries: entry === undefined ? [] : [entry], replayed: true })
     } else {
       this.#refuse(item, decision)
@@ -137,8 +168,8 @@ export class Batch {
   }
 
   #refuse(item: Item, refusal: Refusal): void {
-    const { log, now, plan, refusals } = this.#parts
-    const record = refusal.record && refusals.toRecord(refusal.record, item.actor, plan, log, now)
+    const { now, plan, refusals } = this.#parts
+    const record = refusal.record && refusals.toRecord(refusal.record, item.actor, plan, now)
     if (record !== undefined) plan.add([record], { actor: item.actor, correlationId: item.correlationId })
     this.#reject(item, errorOf(refusal))
   }

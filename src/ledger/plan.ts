@@ -21,6 +21,12 @@ export interface CommandFacts {
   request?: { key: string; sha256: string } | undefined
 }
 
+/** What a batch is decided over: what is published, and the batch before where that is not durable yet. */
+export interface Ground {
+  row(stream: string): Row | undefined
+  entry(seq: number): Entry | undefined
+}
+
 /**
  * One batch while it is decided: its entries so far, the rows they changed and the requests they answer. Nothing
  * here is published; a plan that is thrown away leaves no trace.
@@ -31,27 +37,35 @@ export class Plan {
   readonly #requests = new Map<string, readonly Entry[]>()
   #bytes = 0
   readonly #facts: BatchFacts
-  readonly #published: (stream: string) => Row | undefined
+  readonly #ground: Ground
 
-  constructor(facts: BatchFacts, published: (stream: string) => Row | undefined) {
+  constructor(facts: BatchFacts, ground: Ground) {
     this.#facts = facts
-    this.#published = published
+    this.#ground = ground
   }
 
   get size(): number {
     return this.#facts.firstSeq + this.recorded.length
   }
 
+  get firstSeq(): number {
+    return this.#facts.firstSeq
+  }
+
   row(stream: string): Row | undefined {
-    return this.rows.get(stream) ?? this.#published(stream)
+    return this.rows.get(stream) ?? this.#ground.row(stream)
   }
 
   get isFull(): boolean {
     return this.recorded.length >= limits.batchEntriesMax || this.#bytes >= limits.batchBytesMax
   }
 
-  /** An entry of this very batch. */
+  /** An entry of this batch or from before it. */
   entry(seq: number): Entry | undefined {
+    return this.ownEntry(seq) ?? this.#ground.entry(seq)
+  }
+
+  ownEntry(seq: number): Entry | undefined {
     return this.recorded[seq - this.#facts.firstSeq]?.entry
   }
 

@@ -2,7 +2,6 @@ import type { Now } from '../core/clock.ts'
 import type { Entry, EventDraft } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import type { Log } from '../log/log.ts'
 import type { Plan } from './plan.ts'
 
 /**
@@ -11,36 +10,37 @@ import type { Plan } from './plan.ts'
  */
 export class RefusalMemory {
   readonly #leftOut = new Map<string, number>()
-  /** The counts that the batch under way has changed. */
-  readonly #changed = new Map<string, number>()
+  /** The counts that the batch under way has changed, as they were before. */
+  #before = new Map<string, number>()
 
   /** The event to record, or undefined where its twin was recorded just before. */
-  toRecord(record: EventDraft, actor: Actor, plan: Plan, log: Log, now: Now): EventDraft | undefined {
+  toRecord(record: EventDraft, actor: Actor, plan: Plan, now: Now): EventDraft | undefined {
     const key = JSON.stringify([actor.actor_id, record.stream, record.data.code])
-    const leftOut = this.#changed.get(key) ?? this.#leftOut.get(key) ?? 0
-    if (hasTwin(record, actor, plan, log, now)) {
-      this.#changed.set(key, leftOut + 1)
+    const leftOut = this.#leftOut.get(key) ?? 0
+    if (hasTwin(record, actor, plan, now)) {
+      this.#set(key, leftOut + 1)
       return undefined
     }
     if (leftOut === 0) return record
-    this.#changed.set(key, 0)
+    this.#set(key, 0)
     const { token, ...before } = record.data
     return { ...record, data: { ...before, repeats: leftOut, ...(token === undefined ? {} : { token }) } }
   }
 
-  /** The batch is durable, and so is what it said of repeats. */
-  keep(): void {
-    for (const [key, leftOut] of this.#changed) {
-      if (leftOut === 0) this.#leftOut.delete(key)
-      else this.#leftOut.set(key, leftOut)
-    }
+  /** Ends a batch: what sets the counts back to what they were before it, should it be void. */
+  endBatch(): () => void {
+    const before = this.#before
+    this.#before = new Map()
     if (this.#leftOut.size > limits.waitersMax) this.#leftOut.clear()
-    this.#changed.clear()
+    return () => {
+      for (const [key, leftOut] of before) this.#leftOut.set(key, leftOut)
+    }
   }
 
-  /** The batch is void and will be decided again. */
-  undo(): void {
-    this.#changed.clear()
+  #set(key: string, leftOut: number): void {
+    if (!this.#before.has(key)) this.#before.set(key, this.#leftOut.get(key) ?? 0)
+    if (leftOut === 0) this.#leftOut.delete(key)
+    else this.#leftOut.set(key, leftOut)
   }
 }
 
@@ -48,10 +48,10 @@ export class RefusalMemory {
  * Walks the stream back over the last 10 s of the wall clock, a bounded number of steps. After a jump of that clock
  * an entry's time may stand still, so its `wall_time` counts where it has one; a jump back ends the walk too.
  */
-function hasTwin(record: EventDraft, actor: Actor, plan: Plan, log: Log, now: Now): boolean {
+function hasTwin(record: EventDraft, actor: Actor, plan: Plan, now: Now): boolean {
   let seq = plan.row(record.stream)?.last_seq ?? null
   for (let step = 0; step < limits.refusalLookBack && seq !== null; step += 1) {
-    const entry: Entry | undefined = plan.entry(seq) ?? log.entry(seq)
+    const entry: Entry | undefined = plan.entry(seq)
     if (entry === undefined) return false
     const apartMillis = Math.abs(now.wall_ms - Date.parse(entry.wall_time ?? entry.time))
     if (apartMillis >= limits.refusalRepeatMillis) return false

@@ -1,6 +1,5 @@
 import { type Refusal, refuse } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
-import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
 import type { Outcome, Submission } from './submission.ts'
@@ -9,15 +8,11 @@ import type { Outcome, Submission } from './submission.ts'
  * What the same request, in the scope of actor and key, was answered before: earlier in this batch or in the log.
  * Other content under the key is IDEMPOTENCY_MISMATCH. Undefined where the request is new.
  */
-export function earlierAnswer(
-  submission: Submission,
-  plan: Plan,
-  { log, receipts }: { log: Log; receipts: Receipts },
-): Outcome | Refusal | undefined {
+export function earlierAnswer(submission: Submission, plan: Plan, receipts: Receipts): Outcome | Refusal | undefined {
   const { request, actor } = submission
   if (request === undefined) return undefined
   const entries =
-    plan.remembered(actor.actor_id, request.key) ?? recordedEntries(actor.actor_id, request.key, log, receipts)
+    plan.remembered(actor.actor_id, request.key) ?? recordedEntries(actor.actor_id, request.key, plan, receipts)
   const first = entries?.[0]
   if (entries === undefined || first === undefined) return undefined
   if (first.request?.sha256 === request.sha256) return { entries, replayed: true }
@@ -27,13 +22,13 @@ export function earlierAnswer(
   })
 }
 
-/** All entries of a request that the log holds; every entry of it says its index and their count. */
-function recordedEntries(actorId: string, key: string, log: Log, receipts: Receipts): Entry[] | undefined {
+/** All entries of an earlier request; every entry of it says its index and their count. */
+function recordedEntries(actorId: string, key: string, plan: Plan, receipts: Receipts): Entry[] | undefined {
   for (const seq of receipts.candidates(actorId, key)) {
-    const entry = log.entry(seq)
+    const entry = plan.entry(seq)
     if (entry?.actor.actor_id !== actorId || entry.request?.key !== key) continue
     const from = seq - entry.request.index
-    return Array.from({ length: entry.request.count }, (_, index) => log.entry(from + index)).filter(
+    return Array.from({ length: entry.request.count }, (_, index) => plan.entry(from + index)).filter(
       (found) => found !== undefined,
     )
   }

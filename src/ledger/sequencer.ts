@@ -3,16 +3,16 @@ import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import type { LockState } from '../core/lock/state.ts'
-import { LockstepError, messageOf } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
 import type { Cursors } from '../log/head-row.ts'
 import type { Appended, Log } from '../log/log.ts'
-import type { ViewWrite } from '../log/view-write.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
-import { Batch } from './batch.ts'
-import { Plan } from './plan.ts'
+import { Batch, type Decided } from './batch.ts'
+import { type Ground, Plan } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Submission, Turn } from './submission.ts'
+import { unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {
@@ -30,7 +30,8 @@ export interface SequencerParts {
  * The single writer. Its states and what holds in each:
  *
  * - **idle**: the queue is empty; published rows, log and disk agree.
- * - **writing**: batches are decided over published state and synced, one at a time; callers only enqueue.
+ * - **writing**: batches are decided and synced, each over the one before; callers only enqueue. While one is being
+ *   synced the next is decided over it, and made ready (ADR 0013); more than one is never ahead.
  * - **closing**: as writing, but nothing more is enqueued.
  * - **failed**: a write failed, so what is on disk is unknown, or a defect showed. Everyone is refused;
  *   reopening decides.
@@ -45,6 +46,8 @@ export class Sequencer {
   readonly #parts: SequencerParts
   readonly #refusals = new RefusalMemory()
   #queue: Turn[] = []
+  /** Oldest first: the batch that is being synced, and for a moment the one decided over it. */
+  readonly #decided: Decided[] = []
   #state: 'idle' | 'writing' | 'closing' | 'failed' | 'closed' = 'idle'
   #failure: LockstepError | undefined
   #lastTimeMillis: number
@@ -106,107 +109,114 @@ export class Sequencer {
 
   /** Batch after batch until the queue is empty. Callers just answered get their next command into the next one. */
   async #drain(): Promise<void> {
-    while (this.#queue.length > 0) {
-      await new Promise(setImmediate)
-      try {
-        await this.#nextBatch()
-      } catch (error) {
-        this.#fail(error)
-        return
+    try {
+      while (this.#queue.length > 0 || this.#decided.length > 0) {
+        await new Promise(setImmediate)
+        if (this.#queue.length > 0) await this.#decideNext()
+        if (this.#decided.length > 1 || this.#queue.length === 0) await this.#finishOldest()
       }
+    } catch (error) {
+      this.#fail(error)
+      return
     }
     this.#state = this.#state === 'closing' ? 'closed' : 'idle'
   }
 
-  /** Decide, append, publish, answer: in this order, so that nobody learns of anything before it is durable. */
-  async #nextBatch(): Promise<void> {
-    const { plan, turns, answers } = this.#decideBatch()
+  /** Decides a batch and hands it to the log, which writes it when the one before it is durable. */
+  async #decideNext(): Promise<void> {
     try {
-      if (plan.recorded.length > 0 && !(await this.#isAppended(plan, turns))) return
+      const { plan, turns, answers } = this.#decideBatch()
+      const appended = plan.recorded.length === 0 ? undefined : this.#append(plan)
+      // It is awaited when the batch is finished; where the one before failed it never is.
+      appended?.catch(() => {})
+      const [lines, undoCounts] = [this.waiters.endBatch(), this.#refusals.endBatch()]
+      this.#decided.push({ plan, turns, answers, lines, undoCounts, appended })
     } catch (cause) {
-      // Whether the batch is on disk is unknown now, and so is every answer that was decided upon it.
-      for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
+      // A defect. What was decided before it is being written and will be answered.
+      while (this.#decided.length > 0) await this.#finishOldest()
       throw cause
     }
-    this.waiters.keep()
-    this.#refusals.keep()
-    for (const { tell } of answers) tell()
+  }
+
+  /** Waits, publishes, answers: in this order, so that nobody learns of anything before it is durable. */
+  async #finishOldest(): Promise<void> {
+    const [batch] = this.#decided
+    if (batch === undefined) return
+    const { answers, lines, plan } = batch
+    if ((await batch.appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
+    // Durable from here on; a crash now loses answers, never entries.
+    this.#decided.shift()
     const { rows, now } = this.#parts
+    rows.publish(plan.rows)
+    if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
+    this.waiters.keep(lines)
+    for (const { tell } of answers) tell()
     this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now)
   }
 
-  /** Appends and publishes a batch; false where another writer came first, and its turns stand in the queue again. */
-  async #isAppended(plan: Plan, turns: Turn[]): Promise<boolean> {
-    const { log, rows } = this.#parts
-    const entries = plan.recorded.map(({ entry }) => entry)
-    const { outcome } = await this.#append(plan, entries)
-    if (outcome === 'moved') {
-      // What was decided is void, and nobody was told. The same turns are decided again, over what is there now.
-      this.waiters.undo()
-      this.#refusals.undo()
-      this.#queue = [...turns, ...this.#queue]
-      rows.clear()
-      for await (const page of log.entries(plan.size - entries.length)) this.#publish(page)
-      return false
+  /** Another writer came first: the same turns are decided again, over what is there now. Nobody was told. */
+  async #decideAgain(firstSeq: number): Promise<void> {
+    const { log, receipts, rows } = this.#parts
+    for (const { lines, undoCounts } of this.#decided.toReversed()) {
+      this.waiters.undo(lines)
+      undoCounts()
     }
-    // Durable from here on; a crash now loses answers, never entries.
-    rows.publish(plan.rows)
-    this.#publish(entries)
-    return true
+    this.#queue = [...this.#decided.splice(0).flatMap(({ turns }) => turns), ...this.#queue]
+    rows.clear()
+    receipts.clear()
+    for await (const page of log.entries(firstSeq)) {
+      this.#lastTimeMillis = Date.parse(page.at(-1)?.time ?? '')
+      this.#parts.published(page)
+    }
   }
 
-  #publish(entries: readonly Entry[]): void {
-    this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
-    this.#parts.receipts.publish(entries)
-    this.#parts.published(entries)
-  }
-
-  #append(plan: Plan, entries: Entry[]): Promise<Appended> {
+  async #append(plan: Plan): Promise<Appended> {
     const { log, receipts, cursors } = this.#parts
-    const rowWrites = Array.from(plan.rows, ([key, value]): ViewWrite => ({ view: 'row', key, value }))
-    const writes = [...rowWrites, ...receipts.writesFor(entries)]
-    return log.append({ size: plan.size - entries.length }, plan.recorded, writes, cursors())
+    const entries = plan.recorded.map(({ entry }) => entry)
+    this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
+    const writes = receipts.take(entries)
+    for (const [key, value] of plan.rows) writes.push({ view: 'row', key, value })
+    return log.append({ size: plan.firstSeq }, plan.recorded, writes, cursors())
   }
 
-  /** Decides turns in order until a bound of the batch is reached; what it did not reach stays in front. */
+  /** Decides turns in order; what the batch did not reach stays in front. */
   #decideBatch(): { plan: Plan; turns: Turn[]; answers: Answer[] } {
-    const { config, log, receipts } = this.#parts
+    const { config, receipts } = this.#parts
     const now = this.#parts.now()
     const plan = this.#newPlan(now)
-    const batch = new Batch({ config, log, now, plan, receipts, refusals: this.#refusals, waiters: this.waiters })
-    const turns = this.#queue.splice(0, limits.batchEntriesMax)
-    const until = performance.now() + limits.batchMillisMax
-    let decided = 0
-    try {
-      for (const turn of turns) {
-        if (plan.isFull || (decided > 0 && performance.now() >= until)) break
-        batch.decide(turn)
-        decided += 1
-      }
-    } catch (cause) {
-      // Nothing was appended. Waiters that were served in this batch are in no line any more, only among the answers.
-      for (const { item } of batch.answers) item.reject(unavailable(cause, 'not_applied'))
-      for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
-      throw cause
-    }
-    const unreached = turns.splice(decided)
+    const batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, waiters: this.waiters })
+    const turns = this.#queue.splice(0, this.#batchMax())
+    const unreached = turns.splice(batch.decideAll(turns))
     if (unreached.length > 0) this.#queue = [...unreached, ...this.#queue]
     return { plan, turns, answers: batch.answers }
   }
 
+  /** How many turns the next batch takes: with nothing being written half of many, so that the disk soon has work. */
+  #batchMax(): number {
+    const { length } = this.#queue
+    const isHalved = this.#decided.length === 0 && length >= limits.batchHalvedFrom
+    return Math.min(isHalved ? Math.ceil(length / 2) : length, limits.batchEntriesMax)
+  }
+
   #newPlan(now: Now): Plan {
-    const { log, rows } = this.#parts
+    const { log } = this.#parts
     const timeMillis = Math.max(now.wall_ms, this.#lastTimeMillis)
     const differs = Math.abs(timeMillis - now.wall_ms) > 1000
     return new Plan(
       {
-        firstSeq: log.head().size,
+        firstSeq: this.#decided.at(-1)?.plan.size ?? log.head().size,
         ledgerId: log.meta.ledger_id,
         time: isoTime(timeMillis),
         wallTime: differs ? isoTime(now.wall_ms) : undefined,
       },
-      (stream) => rows.get(stream),
+      this.#ground,
     )
+  }
+
+  /** What a batch is decided over: what the batch being written will come to, then what is published. */
+  readonly #ground: Ground = {
+    row: (stream) => this.#decided.at(-1)?.plan.rows.get(stream) ?? this.#parts.rows.get(stream),
+    entry: (seq) => this.#decided.at(-1)?.plan.ownEntry(seq) ?? this.#parts.log.entry(seq),
   }
 
   #fail(cause: unknown): void {
@@ -214,6 +224,11 @@ export class Sequencer {
     this.#failure = unavailable(cause, 'not_applied')
     const queued = this.#queue
     this.#queue = []
+    // Decided over a batch whose outcome is unknown, so what they were to be told is unknown as well.
+    for (const { answers, lines } of this.#decided.splice(0)) {
+      this.waiters.keep(lines)
+      for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
+    }
     for (const turn of queued) if ('item' in turn) turn.item.reject(this.#failure)
     this.waiters.refuseAll(this.#failure)
   }
@@ -225,13 +240,4 @@ export class Sequencer {
       hint: 'Open it again; a waiting acquire is retried with the same lock_id.',
     })
   }
-}
-
-function unavailable(cause: unknown, outcome: 'not_applied' | 'unknown'): LockstepError {
-  const isKnown = cause instanceof LockstepError && cause.code !== 'LEDGER_UNAVAILABLE'
-  return new LockstepError(isKnown ? cause.code : 'LEDGER_UNAVAILABLE', `the writer has stopped: ${messageOf(cause)}`, {
-    details: { ...(isKnown ? cause.details : {}), outcome },
-    hint: 'Open the ledger again: that decides what was written. Then repeat the request under the same key.',
-    cause,
-  })
 }

@@ -11,18 +11,25 @@ interface Hooks {
   poke: (stream: string) => void
 }
 
+/** What a batch changed: its lines as they were before, and who joined, left or was called in. */
+export interface LineChanges {
+  before: Map<string, readonly Waiter[]>
+  joined: Waiter[]
+  left: Waiter[]
+  calledIn: Waiter[]
+}
+
+const noChanges = (): LineChanges => ({ before: new Map(), joined: [], left: [], calledIn: [] })
+
 /**
  * Who waits for which lock, in order. It lives in memory: a restart refuses everyone, and each comes back with
  * the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer, so they are
- * decided in order too; what a batch decided about a line is kept once it is durable, or undone.
+ * decided in order too; what a batch changed in the lines is kept once it is durable, or undone.
  */
 export class Waiters {
   readonly #lines = new Map<string, readonly Waiter[]>()
-  /** What the batch under way has changed: its lines as they were before, and who joined, left or was called in. */
-  readonly #before = new Map<string, readonly Waiter[]>()
-  #joined: Waiter[] = []
-  #left: Waiter[] = []
-  #calledIn: Waiter[] = []
+  /** What the batch under way has changed. */
+  #changes = noChanges()
   readonly #expiries = new Map<string, NodeJS.Timeout>()
   readonly #hooks: Hooks
   #count = 0
@@ -43,7 +50,7 @@ export class Waiters {
     const waiter: Waiter = { item, stream, refusal, isServed: false, timer, abort }
     line.signal?.addEventListener('abort', abort, { once: true })
     this.#change(stream, [...this.#line(stream), waiter])
-    this.#joined.push(waiter)
+    this.#changes.joined.push(waiter)
     if (line.signal?.aborted) abort()
     return true
   }
@@ -62,7 +69,7 @@ export class Waiters {
   /** Calls a waiter in, who claims the lock for itself and keeps its place until `endTurn`. */
   callIn(waiter: Waiter): void {
     waiter.isServed = true
-    this.#calledIn.push(waiter)
+    this.#changes.calledIn.push(waiter)
   }
 
   /** Other waiters of the same acquisition: its caller came again before the first answer. */
@@ -88,7 +95,7 @@ export class Waiters {
     const others = line.filter((other) => other !== waiter)
     if (others.length === line.length) return false
     this.#change(waiter.stream, others)
-    this.#left.push(waiter)
+    this.#changes.left.push(waiter)
     return true
   }
 
@@ -98,19 +105,24 @@ export class Waiters {
     if (waiter !== undefined) this.#hooks.leave(waiter, undefined)
   }
 
-  /** The batch is durable: who left a line is let go of. */
-  keep(): void {
-    for (const waiter of this.#left) letGo(waiter)
-    for (const stream of this.#before.keys()) if (!this.#lines.has(stream)) this.#disarm(stream)
-    this.#forget()
+  /** Ends a batch: what it changed, to be kept or undone later. */
+  endBatch(): LineChanges {
+    const changes = this.#changes
+    this.#changes = noChanges()
+    return changes
   }
 
-  /** The batch is void and will be decided again: all lines are as they were before it. */
-  undo(): void {
-    for (const [stream, before] of this.#before) this.#set(stream, before)
-    for (const waiter of this.#joined) letGo(waiter)
-    for (const waiter of this.#calledIn) waiter.isServed = false
-    this.#forget()
+  /** The batch is durable: who left a line is let go of. */
+  keep({ before, left }: LineChanges): void {
+    for (const waiter of left) letGo(waiter)
+    for (const stream of before.keys()) if (!this.#lines.has(stream)) this.#disarm(stream)
+  }
+
+  /** The batch is void and will be decided again, as all after it: the lines are as they were before it. */
+  undo({ before, joined, calledIn }: LineChanges): void {
+    for (const [stream, line] of before) this.#set(stream, line)
+    for (const waiter of joined) letGo(waiter)
+    for (const waiter of calledIn) waiter.isServed = false
   }
 
   /** For every line: a timer for the moment at which the lease it waits behind runs out. */
@@ -133,12 +145,11 @@ export class Waiters {
   }
 
   refuseAll(error: LockstepError): void {
-    this.keep()
     for (const waiter of [...this.#lines.values()].flat()) {
       this.remove(waiter)
       waiter.item.reject(error)
     }
-    this.keep()
+    this.keep(this.endBatch())
   }
 
   #line(stream: string): readonly Waiter[] {
@@ -146,7 +157,8 @@ export class Waiters {
   }
 
   #change(stream: string, line: readonly Waiter[]): void {
-    if (!this.#before.has(stream)) this.#before.set(stream, this.#line(stream))
+    const { before } = this.#changes
+    if (!before.has(stream)) before.set(stream, this.#line(stream))
     this.#set(stream, line)
   }
 
@@ -154,13 +166,6 @@ export class Waiters {
     this.#count += line.length - this.#line(stream).length
     if (line.length > 0) this.#lines.set(stream, line)
     else this.#lines.delete(stream)
-  }
-
-  #forget(): void {
-    this.#before.clear()
-    this.#joined = []
-    this.#left = []
-    this.#calledIn = []
   }
 
   #disarm(stream: string): void {

@@ -3,26 +3,18 @@ import type { Entry } from '../core/entry.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
-import {
-  emptyTree,
-  frontierAt,
-  growTree,
-  readerOf,
-  rootAt,
-  type TileReader,
-  type Tree,
-  tileWidth,
-} from '../merkle/tiles.ts'
+import { emptyTree, rootAt, type TileReader } from '../merkle/tiles.ts'
 import { decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
-import { corrupt, missing } from './corrupt.ts'
+import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
-import { assertStoredAsHashed, leafHashOf } from './leaf.ts'
+import { assertStoredAsHashed } from './leaf.ts'
 import { type Meta, putMeta, readMeta } from './meta-row.ts'
 import { decodeRow } from './row.ts'
 import { sha256 } from './sha256.ts'
 import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
+import { LogTree } from './tree.ts'
 import { putView, type ViewWrite } from './view-write.ts'
 
 /** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
@@ -36,7 +28,8 @@ export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
 
 /**
  * The append-only log over a store: entries, their Merkle tiles, the head row, and the rows derived from them, all
- * of one append in one synced batch. In memory it keeps the head and the last, partial tile; nothing else.
+ * of one append in one synced batch. In memory it keeps the head and the last, partial tile; nothing else. While one
+ * append is written the next can be made ready, to be written after it (ADR 0013); what is read is what is durable.
  */
 export class Log {
   readonly meta: Meta
@@ -44,8 +37,11 @@ export class Log {
   readonly counts = { batches: 0, entries: 0, puts: 0 }
   readonly #store: Store
   readonly #selfCheck: boolean
+  readonly #tree: LogTree
+  /** The head as it is durable, and as the appends on their way will leave it. */
   #head: Head
-  #tree: Tree
+  #tail: Head
+  #lastWrite: Promise<void> = Promise.resolve()
   #isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
@@ -53,7 +49,8 @@ export class Log {
     this.#selfCheck = selfCheck
     this.meta = meta
     this.#head = readHead(store)
-    this.#tree = this.#treeAt(this.#head.size)
+    this.#tail = this.#head
+    this.#tree = new LogTree(this.#head.size, this.#entryAt, this.#storedTiles)
   }
 
   /** Starts a log in an empty store: meta and head rows, synced. */
@@ -145,7 +142,7 @@ export class Log {
     views: readonly ViewWrite[],
     cursors: Cursors,
   ): Promise<Appended> {
-    if (expected.size !== this.#head.size) return { outcome: 'moved', head: this.#head }
+    if (expected.size !== this.#tail.size) return { outcome: 'moved', head: this.#head }
     const batch: StoreBatch = { puts: [], deletes: [] }
     const leaves: Uint8Array[] = []
     for (const { entry, text } of recorded) {
@@ -155,19 +152,22 @@ export class Log {
       batch.puts.push({ key, value })
       leaves.push(sha256(leaf))
     }
-    const { tree, tiles } = growTree(this.#tree, leaves, this.#storedTiles, sha256)
-    for (const tile of tiles) {
+    const grown = this.#tree.grow(leaves)
+    for (const tile of grown.tiles) {
       const key = keys.tileKey(tile.level, tile.index)
       batch.puts.push({ key, value: seal(key, tile.hashes) })
     }
     for (const write of views) putView(batch, write, this.#head.generation)
-    const { frontier } = tree
-    const head = { ...this.#head, cursors, root: rootOf(frontier, sha256), size: frontier.size }
+    const { frontier } = grown.tree
+    const head = { ...this.#tail, cursors, root: rootOf(frontier, sha256), size: frontier.size }
     putHead(batch, head)
+    this.#tail = head
 
-    await this.#write(batch)
+    // One write at a time: the store gives no order between two. Where one fails, none after it is tried.
+    this.#lastWrite = this.#lastWrite.then(() => this.#write(batch))
+    await this.#lastWrite
     this.counts.entries += recorded.length
-    this.#tree = tree
+    this.#tree.keep(grown)
     this.#head = head
     return { outcome: 'done' }
   }
@@ -187,6 +187,7 @@ export class Log {
     putHead(batch, head)
     await this.#write(batch)
     this.#head = head
+    this.#tail = head
   }
 
   /** Deletes every row of a generation that is not in force. */
@@ -220,7 +221,7 @@ export class Log {
 
   /** The tiles, the last one of level 0 from memory. */
   get tiles(): TileReader {
-    return readerOf(this.#tree, this.#storedTiles)
+    return this.#tree.tiles
   }
 
   readonly #entryAt = (seq: number) => this.entry(seq)
@@ -242,27 +243,6 @@ export class Log {
     await this.#store.write(batch)
     this.counts.batches += 1
     this.counts.puts += batch.puts.length
-  }
-
-  /** The tree to append to: its last tile hashed anew from the entries, its frontier from the tiles. */
-  #treeAt(size: number): Tree {
-    const partial = this.#leafHashes(size - (size % tileWidth), size)
-    const reader = readerOf({ frontier: { size, hashes: [] }, partial }, this.#storedTiles)
-    try {
-      return { frontier: frontierAt(size, reader, sha256), partial }
-    } catch (cause) {
-      if (cause instanceof LockstepError) throw cause
-      throw corrupt(`a tile needed to append at size ${size} is missing`, { check: 'tiles' }, cause)
-    }
-  }
-
-  /** Leaf hashes of a range, hashed anew from the entries. */
-  #leafHashes(from: number, to: number): Uint8Array[] {
-    return Array.from({ length: to - from }, (_, index) => {
-      const entry = this.entry(from + index)
-      if (entry === undefined) throw missing(from + index)
-      return leafHashOf(entry)
-    })
   }
 }
 

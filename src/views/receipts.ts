@@ -10,17 +10,16 @@ const blockEntries = 256
 const fingerprintBytes = 8
 
 /**
- * Which request, and which lock acquisition, each of the last 2^20 entries belongs to: so a repeated request finds
+ * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too: so a repeated request finds
  * its first answer, and a lock_id its lock. One row in 256 entries, so that the hot path pays no put for it; the
  * block not yet full is read from the entries themselves (ADR 0003).
  */
 export class Receipts {
   readonly #log: Log
-  readonly #table = new ReceiptTable()
+  #table = new ReceiptTable()
   #openBlock = new BigUint64Array(blockEntries)
   #size = 0
   #isLoaded = false
-  readonly #fingerprints = new Map<Entry, bigint>()
 
   constructor(log: Log) {
     this.#log = log
@@ -32,50 +31,41 @@ export class Receipts {
     return this.#table.find(fingerprint(actorId, key), horizon(this.#size))
   }
 
-  /** The rows that an append of these entries completes, and those that it passes. Changes nothing. */
-  writesFor(entries: readonly Entry[]): ViewWrite[] {
+  /** Takes entries that are about to be appended; gives the rows that they complete, and those that they pass. */
+  take(entries: readonly Entry[]): ViewWrite[] {
     this.#load()
-    // The last entries of most batches leave their block open, and then there is nothing to write.
-    if ((this.#size % blockEntries) + entries.length < blockEntries) return []
     const writes: ViewWrite[] = []
-    let block = this.#openBlock.slice()
-    let size = this.#size
+    const passed = horizon(this.#size) / blockEntries
     for (const entry of entries) {
-      block[size % blockEntries] = this.#fingerprintOf(entry)
-      size += 1
-      if (size % blockEntries === 0) {
-        writes.push({ view: 'receipts', key: size / blockEntries - 1, value: bytesOf(block) })
-        block = new BigUint64Array(blockEntries)
+      const block = this.#take(fingerprintOf(entry))
+      if (block !== undefined) {
+        writes.push({ view: 'receipts', key: this.#size / blockEntries - 1, value: bytesOf(block) })
       }
     }
-    for (let passed = horizon(this.#size) / blockEntries; passed < horizon(size) / blockEntries; passed += 1) {
-      writes.push({ view: 'receipts', key: passed, value: undefined })
+    for (let block = passed; block < horizon(this.#size) / blockEntries; block += 1) {
+      writes.push({ view: 'receipts', key: block, value: undefined })
     }
+    this.#table.forgetBefore(horizon(this.#size), limits.receiptEntries)
     return writes
   }
 
-  /** Takes over entries that are durable. */
-  publish(entries: readonly Entry[]): void {
-    this.#load()
-    for (const entry of entries) this.#take(this.#fingerprintOf(entry))
-    this.#fingerprints.clear()
-    this.#table.forgetBefore(horizon(this.#size), limits.receiptEntries)
+  /** Forgets everything, also entries that were taken and never appended; what is asked next reads the log again. */
+  clear(): void {
+    this.#table = new ReceiptTable()
+    this.#openBlock = new BigUint64Array(blockEntries)
+    this.#size = 0
+    this.#isLoaded = false
   }
 
-  /** Asked for when an entry is written and again when it is published. */
-  #fingerprintOf(entry: Entry): bigint {
-    const known = this.#fingerprints.get(entry)
-    if (known !== undefined) return known
-    const receipt = fingerprintOf(entry)
-    this.#fingerprints.set(entry, receipt)
-    return receipt
-  }
-
-  #take(receipt: bigint): void {
+  /** The block that this one completes, if any. */
+  #take(receipt: bigint): BigUint64Array | undefined {
     if (receipt !== 0n) this.#table.add(receipt, this.#size)
-    this.#openBlock[this.#size % blockEntries] = receipt
+    const block = this.#openBlock
+    block[this.#size % blockEntries] = receipt
     this.#size += 1
-    if (this.#size % blockEntries === 0) this.#openBlock = new BigUint64Array(blockEntries)
+    if (this.#size % blockEntries !== 0) return undefined
+    this.#openBlock = new BigUint64Array(blockEntries)
+    return block
   }
 
   /** Reads the blocks when they are first asked for; a ledger that is only looked at never pays for them. */

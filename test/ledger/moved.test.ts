@@ -48,7 +48,7 @@ function moveOnce(log: Log, { drafts, meanwhile, request, time = isoTime(Date.UT
     log.append = real
     const { size } = log.head()
     const facts = { firstSeq: size, ledgerId: 'testledger00', time, wallTime: undefined }
-    const plan = new Plan(facts, (name) => log.row(name))
+    const plan = new Plan(facts, { row: (name) => log.row(name), entry: (seq) => log.entry(seq) })
     plan.add(drafts, { actor: testActor, request })
     const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value }))
     await real({ size }, plan.recorded, rows, {})

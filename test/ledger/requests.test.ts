@@ -295,12 +295,8 @@ test('the batch that passes a receipt’s age deletes its block and forgets it, 
   const { log, append } = longLog(limits.receiptEntries + 200)
   const receipts = new Receipts(log)
   const write = (count: number) => {
-    const entries = append(count)
-    const writes = receipts
-      .writesFor(entries)
-      .map(({ view, key, value }) => [view, key, value === undefined ? 'gone' : 'kept'])
-    receipts.publish(entries)
-    return writes
+    const writes = receipts.take(append(count))
+    return writes.map(({ view, key, value }) => [view, key, value === undefined ? 'gone' : 'kept'])
   }
   assert.equal(receipts.candidates(testActor.actor_id, 'key 300'), [300])
   assert.equal(write(55), [])

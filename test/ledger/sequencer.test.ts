@@ -94,19 +94,22 @@ test('callers at one time share one write, and those just answered share the nex
   })
 })
 
-test('what comes while a write is under way goes into the next one, all of it', async () => {
+test('what comes while a write is under way goes into the next one, all of it or half of many', async () => {
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
       const release = store.hold()
       const first = ledger.audit.append(event)
       await until('the first write', () => store.batches.length === 1)
-      const others = Array.from({ length: 63 }, () => ledger.audit.append(event))
+      const others = Array.from({ length: limits.batchHalvedFrom - 1 }, () => ledger.audit.append(event))
       await turns()
       assert.is(store.batches.length, 1, 'one write is in flight at a time')
       release()
       const answers = await Promise.all([first, ...others])
       assert.is(store.batches.length, 2)
+      const many = Array.from({ length: limits.batchHalvedFrom + 1 }, () => ledger.audit.append(event))
+      answers.push(...(await Promise.all(many)))
+      assert.is(store.batches.length, 4)
       const seqs = answers.map(({ events }) => events[0]?.seq ?? -1)
       assert.equal(
         seqs,
@@ -163,7 +166,7 @@ test('a batch is bounded in entries; what it does not reach stays in order', asy
 test('a plan is full at its bound of entries or of text, and not before', () => {
   const facts = { firstSeq: 7, ledgerId: 'testledger00', time: '2026-01-01T00:00:00.000Z', wallTime: undefined }
   const draft = (notes: string) => ({ type: 'audit.recorded', stream: 'audit', data: { ...event, notes } })
-  const byEntries = new Plan(facts, () => undefined)
+  const byEntries = new Plan(facts, { row: () => undefined, entry: () => undefined })
   for (let count = 0; count < limits.batchEntriesMax; count += 1) {
     assert.is(byEntries.isFull, false)
     byEntries.add([draft('x')], { actor: testActor })
@@ -171,7 +174,7 @@ test('a plan is full at its bound of entries or of text, and not before', () => 
   assert.is(byEntries.isFull, true)
   assert.is(byEntries.size, 7 + limits.batchEntriesMax)
 
-  const byText = new Plan(facts, () => undefined)
+  const byText = new Plan(facts, { row: () => undefined, entry: () => undefined })
   let text = 0
   while (text < limits.batchBytesMax) {
     assert.is(byText.isFull, false)

@@ -122,19 +122,21 @@ receipts(
 )
 
 receipts(
-  'change nothing when they say what is to be written',
+  'know what is about to be appended, until they are told that it was not',
   inSmallWindow(async () => {
     const { log, record, sequencer } = await recorder()
     for (let seq = 1; seq <= 254; seq += 1) await record(seq)
     const view = new Receipts(log)
     const entries = (from: number) => Array.from({ length: 3 }, (_, at) => ({ ...entryAt(log, 200), seq: from + at }))
-    const first = view.writesFor(entries(255))
-    equal(view.writesFor(entries(255)), first)
+    const first = view.take(entries(255))
     equal(
       first.map(({ key }) => key),
       [0],
     )
+    equal(view.candidates(testActor.actor_id, 'key-200'), [200, 255, 256, 257])
+    view.clear()
     equal(view.candidates(testActor.actor_id, 'key-200'), [200])
+    equal(view.take(entries(255)), first)
     await sequencer.close()
   }),
 )
