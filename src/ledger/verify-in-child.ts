@@ -6,7 +6,8 @@ import { problemError, runChild } from '../log/child.ts'
 import { distrust } from '../log/open.ts'
 import type { Progress, Verified } from './verify.ts'
 
-const program = fileURLToPath(new URL(`./verify-child${import.meta.url.slice(-3)}`, import.meta.url))
+// From the folder above, so that it is found from the built command too, which is one file in a folder beside this.
+const program = fileURLToPath(new URL(`../ledger/verify-child${import.meta.url.slice(-3)}`, import.meta.url))
 
 /**
  * Verifies a ledger in a process of its own: damage that makes LevelDB abort ends that one, and is LEDGER_CORRUPT

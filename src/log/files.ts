@@ -1,4 +1,14 @@
-import { constants, copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  constants,
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
 import { isRunning } from '../fs/process.ts'
@@ -36,7 +46,7 @@ export function keepEvidence(
 ): string {
   const folder = join(evidence, `${process.pid}-${nonce}`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  let bytes = isSuspect ? copiedBytesMax : 0
+  let bytes = isSuspect ? Math.min(copiedBytesMax, freeBytes(folder) / 4) : 0
   for (const name of databaseFiles(ledger).sort((left, right) => numberOf(right) - numberOf(left))) {
     const [from, to] = [join(ledger, name), join(folder, name)]
     try {
@@ -50,6 +60,12 @@ export function keepEvidence(
 }
 
 const copiedBytesMax = 64 * 1024 * 1024
+
+/** LevelDB needs room of its own to recover, so copies take a part of it only. */
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
+}
 
 function numberOf(name: string): number {
   return Number(/\d+/.exec(name)?.[0] ?? Number.MAX_SAFE_INTEGER)

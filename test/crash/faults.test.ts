@@ -156,7 +156,7 @@ async function fillDiskAt(root: string): Promise<void> {
   // LevelDB makes a table of the log that filled the disk; from then on a few KiB decide how far a command comes.
   truncateSync(ballast, 0)
   acquire(['with-room'], 'with room again')
-  is(granted.length, 1)
+  is(granted.length, 1, findings.join('; '))
   fillUp(ballast)
   for (let freeBytes = 0; freeBytes <= 40_960; freeBytes += 4_096) {
     fillUp(rest)

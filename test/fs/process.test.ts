@@ -31,7 +31,7 @@ processes('evidence says host, boot, pid namespace, pid and start time of a proc
 
 processes('a process that cannot be seen is PID_NOT_FOUND, a zombie as well', async () => {
   is((await refusalOf(() => evidenceOf(deadPid()))).code, 'PID_NOT_FOUND')
-  const parent = spawn('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 60'])
+  const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60'])
   try {
     const [chunk] = (await once(parent.stdout, 'data')) as [Buffer]
     const zombie = Number(chunk.toString().trim())
