@@ -1,6 +1,6 @@
-import { randomInt } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { codes, LockstepError } from '../errors.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
@@ -27,7 +27,9 @@ export interface OpenOptions {
 }
 
 const retryMillisMin = 5
-const retryMillisMax = 25
+const retryMillisMax = 250
+/** A pause is at most this part of what was waited before: many who wait long must not keep the machine busy. */
+const retryPart = 1 / 8
 /** A hint that somebody has it open is believed this many times in a row, then tried all the same. */
 const hintsBelieved = 8
 
@@ -37,14 +39,16 @@ const hintsBelieved = 8
  * hint), LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
-  const until = performance.now() + options.openWaitSeconds * 1000
+  const started = performance.now()
+  const until = started + options.openWaitSeconds * 1000
   for (let attempt = 1; ; attempt += 1) {
     const owner = readOwner(options.layout.owner)
     const isHintBelieved = isHeldOpen(owner) && attempt % hintsBelieved !== 0
     const log = isHintBelieved ? undefined : await tryOpen(options, owner)
     if (log !== undefined) return log
     if (performance.now() >= until) throw busy(options, owner)
-    await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
+    const longest = Math.min(retryMillisMax, (performance.now() - started) * retryPart)
+    await pause(retryMillisMin + Math.random() * Math.max(20, longest))
   }
 }
 
@@ -73,23 +77,26 @@ export function distrust(layout: Layout): void {
 /** One attempt; undefined where another process has it open. */
 async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<Log | undefined> {
   const { layout } = options
-  const suspicion = doubtOf(owner, fingerprint(layout.ledger))
+  const met = fingerprint(layout.ledger)
+  const suspicion = doubtOf(owner, met)
+  // Who opens it changes the files before it can say so.
+  if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
   // While somebody has it open, or checks it, what the others do is to be cheap.
   const isSuspect = suspicion === 'changed' && !isHeldOpen(owner)
   const evidence = keepEvidence(layout.ledger, layout.evidence, { isSuspect, nonce: options.nonce() })
   let store: Store | undefined
   try {
-    const met = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
+    const kept = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
       // The check takes a while: who else wants the ledger is to wait for it instead of checking it as well.
       writeOwner(layout.owner, { ...ownerOf(options), suspect: 'checking' })
-      await checkInChild(layout, met.logBytes, doubt)
+      await checkInChild(layout, kept.logBytes, doubt)
     }
     const opened = await openStore(layout.ledger, { create: false })
     store = options.wrapStore?.(opened) ?? opened
     const log = Log.open(store, options.selfCheck)
-    checkOpened(log, store, met)
+    checkOpened(log, store, kept)
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     writeOwner(layout.owner, { ...ownerOf(options), ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
@@ -126,6 +133,14 @@ function ownerOf({ command }: OpenOptions) {
 function restoreOwner(path: string, owner: Owner | undefined): void {
   if (owner === undefined) rmSync(path, { force: true })
   else writeOwner(path, owner)
+}
+
+const stillMillis = 50
+
+/** Whether owner file and database are the same after a moment in which somebody who just opened it would have said so. */
+async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
+  await pause(stillMillis)
+  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
 }
 
 type Doubt = 'none' | 'crashed' | 'changed'
