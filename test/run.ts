@@ -13,7 +13,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     dir: { type: 'string', default: join(root, 'test') },
-    jobs: { type: 'string', default: '2' },
+    jobs: { type: 'string', default: '3' },
     limit: { type: 'string', default: '120' },
   },
 })
