@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
@@ -27,6 +28,7 @@ export interface OpenOptions {
 }
 
 const retryMillisMin = 5
+const firstRetriesMillis = 20
 const retryMillisMax = 250
 /** A pause is at most this part of what was waited before: many who wait long must not keep the machine busy. */
 const retryPart = 1 / 8
@@ -48,7 +50,7 @@ export async function openLog(options: OpenOptions): Promise<Log> {
     if (log !== undefined) return log
     if (performance.now() >= until) throw busy(options, owner)
     const longest = Math.min(retryMillisMax, (performance.now() - started) * retryPart)
-    await pause(retryMillisMin + Math.random() * Math.max(20, longest))
+    await pause(retryMillisMin + randomInt(Math.ceil(Math.max(firstRetriesMillis, longest))))
   }
 }
 
