@@ -89,6 +89,8 @@ export interface Placement {
   actor: Actor
   correlationId: string | undefined
   eventId: string
+  /** The pins in force, for an event outside any run. */
+  pins?: { lanes: string; roles: string }
   previous: number | null
   request: z.infer<typeof requestSchema> | undefined
   seq: number
@@ -105,7 +107,7 @@ export function entryOf(draft: EventDraft, place: Placement): Entry {
     ...(place.correlationId === undefined ? {} : { correlation_id: place.correlationId }),
     data: draft.data,
     event_id: place.eventId,
-    policy_versions: unpinned,
+    policy_versions: place.pins ?? unpinned,
     prev: { stream: place.previous },
     ...(place.request === undefined ? {} : { request: place.request }),
     seq: place.seq,

@@ -36,7 +36,7 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
   )
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
   if (verdict.decision === 'allow') return append(of, [decided])
-  return append(of, [decided, ...unrecordedEvents(run), deniedEvent(of, verdict)])
+  return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
 }
 
 /**
@@ -120,8 +120,12 @@ export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict):
 }
 
 /** The move to denied that a deny brings with it. */
-export function deniedEvent(of: Pick<RunCase, 'context' | 'run'>, { missing, reason, rule_ids }: Verdict): RunDraft {
+export function deniedEvent(
+  run_id: string,
+  duration_ms: number | null,
+  { missing, reason, rule_ids }: Verdict,
+): RunDraft {
   const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
-  const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids], run_id: of.run.run_id }
-  return { type: 'run.denied', data: { duration_ms: durationMillis(of), ...facts } }
+  const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }
+  return { type: 'run.denied', data: { duration_ms, ...facts, run_id } }
 }

@@ -18,6 +18,7 @@ import {
   rowOf,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
+import { decidedEvent, deniedEvent } from './decide-actions.ts'
 import type { RunEventData } from './events.ts'
 import { isTerminal } from './moves.ts'
 import { type RunState, versionsOf } from './state.ts'
@@ -31,7 +32,7 @@ interface Ground {
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (no such parent),
  * NOT_RUN_ACTOR (of the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep), FREE_TEXT_DENIED.
- * A child that brings other versions of what it inherits is created and denied, in one append.
+ * A child that brings other versions of what it inherits is created, decided upon and denied, in one append.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseOf(command.run_id, ground)
@@ -105,9 +106,10 @@ function broughtOthers(
 function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: readonly string[]): Decision {
   const drafts: RunDraft[] = [{ type: 'run.created', data }]
   if (others.length > 0) {
-    const outcome_reason = `not_permitted: ${others[0]}`
-    const facts = { missing: [], outcome_reason, reason: 'not_permitted' as const, rule_ids: [...others] }
-    drafts.push({ type: 'run.denied', data: { duration_ms: null, ...facts, run_id: of.run_id } })
+    const { policy_versions: pins, run_id } = of
+    const verdict = { decision: 'deny', missing: [], pins, reason: 'not_permitted', rule_ids: others } as const
+    const target = { name: run_id, operation: 'run.create', target_type: 'run' as const }
+    drafts.push(decidedEvent(run_id, { on: 'start', target }, verdict), deniedEvent(run_id, null, verdict))
   }
   return { kind: 'append', events: eventsOf(of, null, drafts) }
 }

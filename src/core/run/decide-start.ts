@@ -40,7 +40,7 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
   ])
   const target = { name: run.run_id, operation: 'run.start', target_type: 'run' as const }
   const decided = decidedEvent(run.run_id, { on: 'start', target }, verdict)
-  if (verdict.decision === 'deny') return append(of, [decided, deniedEvent(of, verdict)], verdict.pins)
+  if (verdict.decision === 'deny') return append(of, [decided, deniedEvent(run.run_id, null, verdict)], verdict.pins)
   return append(of, [decided, startedEvent(command, of, { lock, pins })], verdict.pins)
 }
 

@@ -111,7 +111,8 @@ function startedState(state: RunState, { data, time }: RunEntry<'run.started'>):
   }
 }
 
-const statusAfter: Readonly<Record<string, RunStatus>> = {
+/** The state that each end of a run leads to, by the type of its event. */
+export const statusAfter: Readonly<Record<string, RunStatus>> = {
   'run.completed': 'completed',
   'run.failed': 'failed',
   'run.denied': 'denied',
