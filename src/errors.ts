@@ -39,6 +39,20 @@ export const codes = {
   DISK_FULL: retry(507, 7, 'The file system has no space left (ENOSPC or EDQUOT).'),
   FILE_FAILED: retry(500, 7, 'A file operation failed for another reason, or took too long.'),
 
+  // Runs and policy
+  INVALID_STATE_TRANSITION: code(409, 5, 'The run may not go from its state to the wanted one.'),
+  NOT_RUN_ACTOR: code(403, 4, 'Only the run’s actor, that of a run above it, or an operator may do this.'),
+  RUN_NOT_ACTIVE: code(409, 5, 'The run is not running, so nothing is authorised or recorded in it.'),
+  RUN_DENIED: code(403, 4, 'The policy denies it, and the run has been denied; details name the rules.'),
+  RUN_LEASE_EXPIRED: code(409, 5, 'The run’s lease ran out, so the ledger has failed the run.'),
+  RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run was not recorded yet.'),
+  RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with retryable: true can be retried.'),
+  DECISION_NOT_OPEN: code(409, 5, 'The decision_id is of no allow of this run and action that waits for its record.'),
+  OUTPUTS_DENIED: code(403, 4, 'The run’s lane allows no outputs of what failed.'),
+  FREE_TEXT_DENIED: code(403, 4, 'The run’s lane prohibits raw case text, so a reason is a single word there.'),
+  POLICY_INVALID: code(422, 2, 'The policy files cannot be used; details name file and line.'),
+  POLICY_DENIED: code(403, 4, 'Only the release authority or an operator may change the policy in force.'),
+
   // Requests
   IDEMPOTENCY_MISMATCH: code(409, 5, 'The same request key came with other content.'),
   SIZE_MISMATCH: retry(409, 5, 'The ledger’s size is not the expected one.'),

@@ -23,6 +23,8 @@ export interface OpenLedgerOptions {
   /** Make the ledger in `dir` first. Errors: LEDGER_EXISTS. */
   create?: boolean
   nested?: boolean
+  /** With `create`: put the policy in force, as `lockstep init` does; without, `policy.reload()` does it later. */
+  policy?: boolean
   origin?: string
   /** How long to wait while another process has the ledger open. */
   open_wait_s?: number
@@ -31,6 +33,7 @@ export interface OpenLedgerOptions {
   /** Injected clock and ids; the machine's own by default. */
   now?: () => Now
   newLockId?: () => string
+  newRunId?: () => string
   /** Check before every append that what is stored reads back as what is hashed. */
   self_check?: boolean
   /** A store put between the log and LevelDB; for tests that make writes fail. */
@@ -42,9 +45,10 @@ export interface OpenLedgerOptions {
  * Errors: NO_LEDGER, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT (configuration).
  */
 export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
-  const { dir = process.cwd(), create = false, now = systemNow, newLockId = () => `lck_${nanoid()}` } = options
+  const { dir = process.cwd(), create = false, now = systemNow } = options
+  const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
-  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested })
+  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested, policy: options.policy })
   const layout = governingLayout(dir)
   const config = readConfig(layout.config)
   const log = await openLog({
@@ -62,6 +66,7 @@ export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledge
     layout,
     log,
     newLockId,
+    newRunId,
     now,
     reactions: (locks) => new Reactors([runLockReactor(log, root, config), lockFileReactor(locks)], log),
   })

@@ -12,6 +12,11 @@ export function folderOf({ dir }: Globals): string {
 
 /** `--actor` or LOCKSTEP_ACTOR, as `<type>:<id>` or a bare agent's id; undefined for the user at the keyboard. */
 export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
+  return actorFrom(actor)
+}
+
+/** An actor as the command line has it; undefined where there is none. */
+export function actorFrom(actor: string | undefined): Actor | undefined {
   if (actor === undefined || actor === '') return undefined
   const [, type, id] = /^(agent|human|system):(.+)$/.exec(actor) ?? []
   return id === undefined

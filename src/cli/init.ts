@@ -31,18 +31,29 @@ export function initCommand(): Command {
           create: true,
           command: 'lockstep init',
           nested: options.nested === true,
+          policy: true,
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })
+        const { lanes, roles } = ledger.policy.show()
         const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
         await ledger.close()
         const added = options.gitignore ? addToGitignore(ledger.dir, ignored) : []
         print(
           globals,
-          { dir: ledger.dir, origin: head.origin, size: head.size, root: head.root, vkey, gitignore_added: added },
+          {
+            dir: ledger.dir,
+            origin: head.origin,
+            size: head.size,
+            root: head.root,
+            vkey,
+            policy: [lanes.file, roles.file],
+            gitignore_added: added,
+          },
           () => [
             `ledger ${head.origin} governs ${ledger.dir}`,
             `key ${vkey}`,
+            `policy ${lanes.file} and ${roles.file}`,
             ...(options.gitignore
               ? [`.gitignore: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`]
               : ['', 'Lines for .gitignore (or run init with --gitignore):', ...ignored]),

@@ -6,6 +6,8 @@ import { doctorCommand } from './doctor.ts'
 import { consistencyCommand, headCommand, proveCommand } from './head.ts'
 import { initCommand } from './init.ts'
 import { lockCommand } from './lock.ts'
+import { policyCommand } from './policy.ts'
+import { runsCommand } from './run.ts'
 import { verifyCommand } from './verify.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -25,6 +27,8 @@ export function program(): Command {
     )
   lockstep.addCommand(initCommand())
   lockstep.addCommand(lockCommand())
+  lockstep.addCommand(runsCommand())
+  lockstep.addCommand(policyCommand())
   lockstep.addCommand(auditCommand())
   lockstep.addCommand(headCommand())
   lockstep.addCommand(proveCommand())

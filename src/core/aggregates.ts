@@ -6,14 +6,20 @@ import type { Entry } from './entry.ts'
 import { lockAggregate } from './lock/aggregate.ts'
 import type { LockCommand } from './lock/commands.ts'
 import { type CreateLedger, originAggregate } from './origin/aggregate.ts'
+import { policyAggregate } from './policy/aggregate.ts'
+import type { PolicyCommand } from './policy/commands.ts'
+import { runAggregate } from './run/aggregate.ts'
+import type { RunCommand } from './run/commands.ts'
 
-export type LedgerCommand = AuditCommand | CreateLedger | LockCommand
+export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand
 
 /** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
 const aggregates: Record<string, Aggregate> = {
   audit: auditAggregate as unknown as Aggregate,
   ledger: originAggregate as unknown as Aggregate,
   lock: lockAggregate as unknown as Aggregate,
+  policy: policyAggregate as unknown as Aggregate,
+  run: runAggregate as unknown as Aggregate,
 }
 
 /** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` are the lock's. */

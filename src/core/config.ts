@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { lineOf, originSchema } from './ids.ts'
 import { limits } from './limits.ts'
+import { promotionRolesDefault } from './policy/policy.ts'
 
 const seconds = z.int().min(1).max(limits.deliverableLeaseSecondsMax)
 const relativePath = z
@@ -32,6 +33,15 @@ export const configSchema = z.strictObject({
   execution_roots: z.record(relativePath, z.string().regex(/^[A-Za-z0-9._-]{1,60}$/)).default({}),
   /** Actor id or role id → write scope. Once it is there, only `deliverable-local` may lock a deliverable. */
   write_scopes: z.record(lineOf(120), z.string().min(1).max(60)).optional(),
+  /** `commit` demands that the policy files are tracked by Git and unmodified when a policy is loaded. */
+  pins: z.enum(['any', 'commit']).default('any'),
+  /** The roles that a lane for knowledge promotion may be open to. */
+  promotion_roles: z
+    .array(lineOf(120))
+    .max(100)
+    .default([...promotionRolesDefault]),
+  /** Actor id → the roles it may claim. Once it is there, an actor that is not listed has none. */
+  actors: z.record(lineOf(120), z.array(lineOf(120)).max(100)).optional(),
   /** Whether contention, timeouts and input errors become entries too. */
   record_contention: z.boolean().default(false),
 })
@@ -42,6 +52,11 @@ export const defaultConfig: Config = configSchema.parse({})
 /** Whether the actor is the release authority. */
 export function isAuthority(config: Config, actorId: string): boolean {
   return actorId === config.release_authority
+}
+
+/** Whether the actor may have a role, as far as the configuration binds them. */
+export function mayClaim(config: Config, actorId: string, roleId: string): boolean {
+  return config.actors === undefined || (config.actors[actorId] ?? []).includes(roleId)
 }
 
 /** Whether the actor may break grants: the release authority or an operator. */

@@ -43,13 +43,18 @@ export const entrySchema = z.strictObject({
 type EntryData = { [key: string]: Json | undefined }
 export interface Entry<Type extends string = string, Data = EntryData> {
   actor: Actor
+  case_id?: string
   contract_version: 'v1'
   correlation_id?: string
   data: Data
   event_id: string
+  lane_id?: string
+  parent_run_id?: string
   policy_versions: { lanes: string; roles: string }
-  prev: { stream: number | null }
+  prev: { run?: number | null; stream: number | null }
   request?: z.infer<typeof requestSchema>
+  root_run_id?: string
+  run_id?: string
   seq: number
   stream: string
   time: string
@@ -62,6 +67,21 @@ export interface EventDraft<Type extends string = string, Data = EntryData> {
   type: Type
   stream: string
   data: Data
+  /** The run that it is an event of. */
+  run?: RunOfEvent
+}
+
+/** What every entry of a run says of it (design.md §5). */
+export interface RunOfEvent {
+  case_id: string | null
+  correlation_id: string | null
+  lane_id: string | null
+  parent_run_id: string | null
+  policy_versions: { lanes: string; roles: string }
+  /** The seq of the run's entry before, or that it is the event in front of this one in the same append. */
+  previous: number | null | 'event before'
+  root_run_id: string
+  run_id: string
 }
 
 /** What the sequencer knows of an entry's place when it builds it. */
@@ -69,6 +89,8 @@ export interface Placement {
   actor: Actor
   correlationId: string | undefined
   eventId: string
+  /** The pins in force, for an event outside any run. */
+  pins?: { lanes: string; roles: string }
   previous: number | null
   request: z.infer<typeof requestSchema> | undefined
   seq: number
@@ -78,15 +100,41 @@ export interface Placement {
 
 /** An event at its place in the log, members in canonical order. */
 export function entryOf(draft: EventDraft, place: Placement): Entry {
+  if (draft.run !== undefined) return entryOfRun(draft, draft.run, place)
   return {
     actor: place.actor,
     contract_version: 'v1',
     ...(place.correlationId === undefined ? {} : { correlation_id: place.correlationId }),
     data: draft.data,
     event_id: place.eventId,
-    policy_versions: unpinned,
+    policy_versions: place.pins ?? unpinned,
     prev: { stream: place.previous },
     ...(place.request === undefined ? {} : { request: place.request }),
+    seq: place.seq,
+    stream: draft.stream,
+    time: place.time,
+    type: draft.type,
+    ...(place.wallTime === undefined ? {} : { wall_time: place.wallTime }),
+  }
+}
+
+/** The same for an event of a run. A correlation_id of the run's stands before the caller's. */
+function entryOfRun(draft: EventDraft, run: RunOfEvent, place: Placement): Entry {
+  const correlationId = run.correlation_id ?? place.correlationId
+  return {
+    actor: place.actor,
+    ...(run.case_id === null ? {} : { case_id: run.case_id }),
+    contract_version: 'v1',
+    ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
+    data: draft.data,
+    event_id: place.eventId,
+    ...(run.lane_id === null ? {} : { lane_id: run.lane_id }),
+    ...(run.parent_run_id === null ? {} : { parent_run_id: run.parent_run_id }),
+    policy_versions: run.policy_versions,
+    prev: { run: run.previous === 'event before' ? place.seq - 1 : run.previous, stream: place.previous },
+    ...(place.request === undefined ? {} : { request: place.request }),
+    root_run_id: run.root_run_id,
+    run_id: run.run_id,
     seq: place.seq,
     stream: draft.stream,
     time: place.time,

@@ -3,9 +3,17 @@ import { auditEventSchemas } from './audit/events.ts'
 import { type Entry, entrySchema } from './entry.ts'
 import { lockEventSchemas } from './lock/events.ts'
 import { originEventSchemas } from './origin/events.ts'
+import { policyEventSchemas } from './policy/events.ts'
+import { runEventSchemas } from './run/events.ts'
 
 /** The data of every event type that the ledger knows. */
-export const eventSchemas = { ...originEventSchemas, ...lockEventSchemas, ...auditEventSchemas } as const
+export const eventSchemas = {
+  ...originEventSchemas,
+  ...lockEventSchemas,
+  ...auditEventSchemas,
+  ...policyEventSchemas,
+  ...runEventSchemas,
+} as const
 
 export type EventType = keyof typeof eventSchemas
 

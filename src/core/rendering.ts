@@ -45,6 +45,20 @@ function lockRow(
   return { action_type: 'system', outcome, severity, target: { target_type: 'lock', name, operation }, outcome_reason }
 }
 
+/** A row of a run: a system event on the run that the data names. */
+function runRow(
+  operation: Source<string>,
+  outcome: Source<Outcome>,
+  severity: Source<Severity>,
+  ...outcome_reason: string[]
+): Rendering {
+  const target = { target_type: 'run' as const, name: { from: 'run_id' }, operation }
+  return { action_type: 'system', outcome, severity, target, outcome_reason }
+}
+
+/** Codes by which permission was lacking. */
+const denials = { NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
+
 /**
  * A row for every event type; `contract/v1/rendering.yaml` is generated from it. An end of a lock renders as that
  * of a run does: the work's own failure is a failure. A refusal is a deny where permission was lacking, a failure
@@ -86,6 +100,48 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
     severity: { from: 'severity', otherwise: 'info' },
     target: { from: 'target' },
     outcome_reason: ['outcome_reason'],
+  },
+  'policy.loaded': {
+    action_type: 'policy_change',
+    outcome: 'success',
+    severity: 'info',
+    target: { target_type: 'policy', name: 'policy', operation: 'policy.load' },
+    outcome_reason: [],
+  },
+  'policy.refused': {
+    action_type: 'policy_change',
+    outcome: 'deny',
+    severity: 'warn',
+    target: { target_type: 'policy', name: 'policy', operation: { from: 'command' } },
+    outcome_reason: ['code'],
+  },
+  'run.created': runRow('run.create', 'success', 'info'),
+  'run.decided': {
+    action_type: 'authz_decision',
+    outcome: { from: 'decision' },
+    severity: { from: 'decision', cases: { deny: 'warn' }, otherwise: 'info' },
+    target: { from: 'target' },
+    outcome_reason: ['reason'],
+  },
+  'run.started': runRow('run.start', 'success', 'info'),
+  'run.renewed': runRow('run.heartbeat', 'success', 'info'),
+  'run.acted': {
+    action_type: { from: 'action_type' },
+    outcome: { from: 'outcome' },
+    severity: { from: 'outcome', cases: { failure: 'warn' }, otherwise: 'info' },
+    target: { from: 'target' },
+    outcome_reason: ['outcome_reason'],
+  },
+  'run.completed': runRow('run.complete', 'success', 'info', 'outcome_reason'),
+  'run.failed': runRow('run.fail', 'failure', 'error', 'outcome_reason'),
+  'run.denied': runRow('run.deny', 'deny', 'warn', 'outcome_reason'),
+  'run.cancelled': runRow('run.cancel', 'failure', 'warn', 'outcome_reason'),
+  'run.refused': {
+    action_type: { from: 'code', cases: { RUN_NOT_ACTIVE: 'authz_decision' }, otherwise: 'system' },
+    outcome: { from: 'code', cases: denials, otherwise: 'failure' },
+    severity: 'warn',
+    target: { target_type: 'run', name: { from: 'name' }, operation: { from: 'command' } },
+    outcome_reason: ['code'],
   },
 }
 

@@ -15,6 +15,7 @@ export interface Layout {
   vkey: string
   config: string
   claims: string
+  policy: string
 }
 
 export const homeName = '.lockstep'
@@ -32,6 +33,7 @@ export function layoutOf(root: string): Layout {
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     claims: join(home, 'claims'),
+    policy: join(home, 'policy'),
   }
 }
 

@@ -24,6 +24,7 @@ export interface Core {
   waiters: Waiters
   poke: (stream: string) => void
   newLockId: () => string
+  newRunId: () => string
   /** Resolves when the files that the published entries imply are written, or could not be for now. */
   filesDrained: () => Promise<'current' | 'pending'>
 }

@@ -7,7 +7,7 @@ import { type Actor, originSchema } from '../core/ids.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, syncFolder } from '../fs/durable.ts'
 import { createKey } from '../fs/key-file.ts'
-import { findRoot, homeName, realFolder } from '../fs/layout.ts'
+import { findRoot, homeName, layoutOf, realFolder } from '../fs/layout.ts'
 import { writeOwner } from '../fs/owner.ts'
 import { isRunning, now } from '../fs/process.ts'
 import { formatVersion } from '../log/codec.ts'
@@ -18,6 +18,7 @@ import { openStore } from '../log/store.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
+import { policyToLoad } from './policy-files.ts'
 import { Sequencer } from './sequencer.ts'
 
 export interface CreateOptions {
@@ -27,6 +28,8 @@ export interface CreateOptions {
   origin?: string | undefined
   /** Allow a ledger inside or above another. */
   nested?: boolean | undefined
+  /** Put the root's policy in force, or the shipped one where it has none. Errors: POLICY_INVALID. */
+  policy?: boolean | undefined
 }
 
 const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
@@ -37,7 +40,13 @@ const buildingPrefix = `${homeName}-init-`
  * Makes a ledger: key, configuration, database and entry 0, built beside and put in place by one rename, so that a
  * crash leaves none or a whole one. Errors: LEDGER_EXISTS, INVALID_INPUT, FILE_DENIED.
  */
-export async function createLedger({ dir, actor, origin, nested = false }: CreateOptions): Promise<void> {
+export async function createLedger({
+  dir,
+  actor,
+  origin,
+  nested = false,
+  policy = false,
+}: CreateOptions): Promise<void> {
   const root = realFolder(dir)
   refuseOverlap(root, nested)
   const ledgerId = newLedgerId()
@@ -47,7 +56,7 @@ export async function createLedger({ dir, actor, origin, nested = false }: Creat
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)
-    await build(building, { actor, ledgerId, origin: name })
+    await build(building, { actor, ledgerId, origin: name, policyRoot: policy ? root : undefined })
     renameSync(building, join(root, homeName))
     syncFolder(root)
   } catch (error) {
@@ -57,7 +66,15 @@ export async function createLedger({ dir, actor, origin, nested = false }: Creat
   }
 }
 
-async function build(home: string, { actor, ledgerId, origin }: { actor: Actor; ledgerId: string; origin: string }) {
+async function build(
+  home: string,
+  {
+    actor,
+    ledgerId,
+    origin,
+    policyRoot,
+  }: { actor: Actor; ledgerId: string; origin: string; policyRoot: string | undefined },
+) {
   const key = createKey(join(home, 'key'))
   const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
   writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
@@ -78,6 +95,11 @@ async function build(home: string, { actor, ledgerId, origin }: { actor: Actor; 
   })
   const data = { format: formatVersion, ledger_id: ledgerId, origin, vkey }
   await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
+  if (policyRoot !== undefined) {
+    const layout = { ...layoutOf(policyRoot), policy: join(home, 'policy') }
+    const { command } = await policyToLoad(layout, defaultConfig.promotion_roles)
+    await sequencer.submit({ command, actor })
+  }
   await sequencer.close()
   // Left as a close leaves it, so that the first open need not doubt the database.
   writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })

@@ -1,14 +1,9 @@
-import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
-import type { Actor } from '../core/ids.ts'
 import { LockstepError } from '../errors.ts'
 import { HeadKeeper } from '../fs/head-keeper.ts'
 import { readKey, wrongKey } from '../fs/key-file.ts'
-import type { Layout } from '../fs/layout.ts'
-import type { Cursors } from '../log/head-row.ts'
 import { leafHashOf } from '../log/leaf.ts'
-import type { Log } from '../log/log.ts'
 import { closeLog } from '../log/open.ts'
 import { sha256 } from '../log/sha256.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
@@ -20,6 +15,9 @@ import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import type { Core } from './core.ts'
 import { Locks } from './locks.ts'
+import type { LedgerParts, Reactions } from './parts.ts'
+import { PolicyApi } from './policy.ts'
+import { Runs } from './runs.ts'
 import { Sequencer } from './sequencer.ts'
 import { Publication, read, subscribe } from './subscription.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
@@ -31,23 +29,6 @@ export interface TreeHead {
   root: string
 }
 
-/** What the reactors offer the ledger: they take word of new entries, and say how far they are. */
-export interface Reactions {
-  published(entries: readonly Entry[]): void
-  cursors(): Cursors
-  drained(): Promise<'current' | 'pending'>
-}
-
-export interface LedgerParts {
-  actor: Actor
-  config: Config
-  layout: Layout
-  log: Log
-  newLockId: () => string
-  now: () => Now
-  reactions: (locks: Locks) => Reactions
-}
-
 /**
  * An open ledger. Opening → open → closing → closed; every call after `close` began is LEDGER_CLOSED. One process
  * has a ledger open at a time.
@@ -55,6 +36,8 @@ export interface LedgerParts {
 export class Ledger implements AsyncDisposable {
   readonly locks: Locks
   readonly audit: Audit
+  readonly policy: PolicyApi
+  readonly runs: Runs
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #heads: HeadKeeper
@@ -64,7 +47,7 @@ export class Ledger implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
-    const { actor, config, layout, log, newLockId, now } = parts
+    const { actor, config, layout, log, newLockId, newRunId, now } = parts
     this.#parts = parts
     this.#heads = new HeadKeeper(layout.head, () => ({ ...this.#treeHead(), time: new Date().toISOString() }))
     const rows = new Rows(log)
@@ -84,6 +67,7 @@ export class Ledger implements AsyncDisposable {
       layout,
       log,
       newLockId,
+      newRunId,
       now,
       receipts,
       rows,
@@ -94,6 +78,8 @@ export class Ledger implements AsyncDisposable {
     }
     this.locks = new Locks(this.#core)
     this.audit = new Audit(this.#core)
+    this.policy = new PolicyApi(this.#core)
+    this.runs = new Runs(this.#core, this.policy)
     this.#reactions = parts.reactions(this.locks)
   }
 

@@ -12,6 +12,7 @@ import { toHex } from '../merkle/hash.ts'
 import { ReceiptComparison, RowComparison } from '../views/compare.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunLockComparison } from './verify-run-locks.ts'
+import { RunVerification } from './verify-runs.ts'
 
 /** How far a verification has come, in entries; `total` grows where a further pass over them is needed. */
 export interface Progress {
@@ -35,7 +36,8 @@ export interface VerifyOptions {
 
 /**
  * Reads every byte again and derives everything anew, from a snapshot, so that others may go on appending: what
- * `verifyStored` says, then every entry's id, time, request and place in its stream, every row and every receipt.
+ * `verifyStored` says, then every entry's id, time, request and place in its stream, every run's events, every row and
+ * every receipt.
  * Errors: VERIFY_FAILED or LEDGER_CORRUPT, whose details name the `check` that failed and the first bad `seq` where
  * there is one. Cost: one pass over the store, two reads a stream; memory for `limits.verifyRowsMax` open streams.
  */
@@ -53,6 +55,7 @@ export async function verifyLog(
     const entries = new EntryVerification(readMeta(snapshot))
     const rows = new RowComparison(snapshot, head, rowsMax)
     const receipts = new ReceiptComparison(snapshot, head)
+    const runs = new RunVerification()
     const runLocks = new RunLockComparison(layout.root, config)
     const progress = throttled(head.size, onProgress)
     const stored = await verifyStored(snapshot, {
@@ -62,11 +65,13 @@ export async function verifyLog(
         entries.next(entry)
         rows.next(entry)
         receipts.next(entry)
+        runs.next(entry)
         runLocks.next(entry)
       },
       row: (key, value) => rows.row(key, value),
     })
     entries.end(head.size)
+    runs.end(head.size)
     receipts.end(stored.receipts)
     for (let passes = 1; rows.endPass(); passes += 1) {
       for await (const page of entriesOf(snapshot, 0, head.size)) {

@@ -8,10 +8,13 @@ import { auditEventSchemas } from '../../src/core/audit/events.ts'
 import { eventSchemas } from '../../src/core/event-schemas.ts'
 import { lockEventSchemas } from '../../src/core/lock/events.ts'
 import { originEventSchemas } from '../../src/core/origin/events.ts'
+import { policyEventSchemas } from '../../src/core/policy/events.ts'
+import { runEventSchemas } from '../../src/core/run/events.ts'
 
 const test = suite('the rendering of Contract v1')
 
-const types = [originEventSchemas, lockEventSchemas, auditEventSchemas].flatMap((schemas) => Object.keys(schemas))
+const all = [originEventSchemas, lockEventSchemas, auditEventSchemas, policyEventSchemas, runEventSchemas]
+const types = all.flatMap((schemas) => Object.keys(schemas))
 
 test('has a row for every event type, and no other', () => {
   assert.equal(Object.keys(renderings).sort(), [...types].sort())

@@ -12,6 +12,8 @@ test('everything has a default', () => {
     runs_dir: 'runtime/runs',
     deliverable_lease_s: { min: 60, max: 3_600 },
     execution_roots: {},
+    pins: 'any',
+    promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN'],
     record_contention: false,
   })
 })
@@ -29,6 +31,8 @@ for (const [title, given] of [
   ['a hard floor of one second', { deliverable_lease_s: { min: 1, max: 1 } }],
   ['execution roots with a prefix each', { execution_roots: { 'alpha/deliverables': 'alpha', beta: 'b.2_c-d' } }],
   ['write scopes', { write_scopes: { 'agent-1': 'deliverable-local', ORCHESTRATOR: 'tool-root-only' } }],
+  ['pins that are commits only', { pins: 'commit' }],
+  ['actors with their roles', { actors: { 'agent-1': ['INTERVIEW_AGENT'], 'agent-2': [] } }],
   ['contention as entries', { record_contention: true }],
   ['a hundred operators', { operators: Array.from({ length: 100 }, (_, index) => `op ${index}`) }],
 ] as const) {

@@ -4,6 +4,8 @@ import type { Entry } from '../../src/core/entry.ts'
 import { grantsIn } from './lines.ts'
 
 const home = ['claims', 'config.json', 'evidence', 'head', 'key', 'key.pub', 'ledger', 'owner']
+/** What only a ledger made by `lockstep init` has. */
+const homeOfInit = [...home, 'policy']
 const ofLevel = /^(?:CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:ldb|log))$/
 /** What the tests put into a root and into deliverable folders themselves. */
 const ofTests = ['_STATUS.md', 'projects', 'runtime']
@@ -16,7 +18,7 @@ export function unexplainedIn(root: string, entries: readonly Entry[]): string[]
 function inHome(root: string): string[] {
   const at = join(root, '.lockstep')
   const names = readdirSync(at)
-  const findings = names.filter((name) => !home.includes(name)).map((name) => `.lockstep/${name} is left over`)
+  const findings = names.filter((name) => !homeOfInit.includes(name)).map((name) => `.lockstep/${name} is left over`)
   for (const name of home) {
     if (!names.includes(name)) findings.push(`.lockstep/${name} is missing`)
   }

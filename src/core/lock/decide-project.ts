@@ -1,5 +1,6 @@
 import { isAuthority } from '../config.ts'
 import { type Context, type Decision, refuse } from '../decider.ts'
+import type { RunStatus } from '../vocabulary.ts'
 import type { ReleaseProject } from './commands.ts'
 import type { LockEvent } from './events.ts'
 import { refusedEvent, releasedEvent } from './record.ts'
@@ -8,6 +9,11 @@ import type { LockState } from './state.ts'
 const stateCondition = /^state\s*==\s*COMPLETE$/
 const overrideCondition = /^manual override by (.+)$/
 
+/** Whether a release condition is met by the run's own state. */
+export function isStateCondition(condition: string): boolean {
+  return stateCondition.test(condition)
+}
+
 /** Whether a release condition is one that can be evaluated; a list without any is refused at acquire. */
 export function isEvaluable(condition: string): boolean {
   return stateCondition.test(condition) || overrideCondition.test(condition)
@@ -15,13 +21,14 @@ export function isEvaluable(condition: string): boolean {
 
 /**
  * Releasing a project lock (seed 1, Release Protocol; one met condition suffices). Released again, the first answer
- * stands. Refusals, in order: RELEASE_DENIED (not the authority), LOCK_NOT_HELD, RELEASE_CONDITION_UNMET; the first
- * two are recorded.
+ * stands. Where the ledger tracks the run, the condition speaks of its state there, not of what is attested. Refusals,
+ * in order: RELEASE_DENIED (not the authority), LOCK_NOT_HELD, RELEASE_CONDITION_UNMET; the first two are recorded.
  */
 export function decideReleaseProject(
   command: ReleaseProject,
   context: Context,
   state: LockState | undefined,
+  runStatus: RunStatus | undefined,
 ): Decision<LockEvent> {
   const { actor, config } = context
   const authority = config.release_authority
@@ -38,7 +45,7 @@ export function decideReleaseProject(
     const record = refusedEvent(command.name, { code: 'LOCK_NOT_HELD', command: command.type, message })
     return refuse('LOCK_NOT_HELD', message, { run_id: command.run_id }, record)
   }
-  const met = metCondition(command, grant.release_conditions ?? [], authority)
+  const met = metCondition(command, grant.release_conditions ?? [], { authority, runStatus })
   if (typeof met === 'string') {
     return refuse('RELEASE_CONDITION_UNMET', met, {
       run_id: command.run_id,
@@ -62,16 +69,20 @@ export function decideReleaseProject(
   }
 }
 
-type Met = { condition: string; evidence: 'attested' | 'override' | 'run_file' }
+type Met = { condition: string; evidence: 'attested' | 'override' | 'run_file' | 'run_state' }
 
 /** The condition that is met and on what evidence, or the sentence that says why none is. */
-function metCondition(command: ReleaseProject, conditions: readonly string[], authority: string): Met | string {
+function metCondition(
+  command: ReleaseProject,
+  conditions: readonly string[],
+  { authority, runStatus }: { authority: string; runStatus: RunStatus | undefined },
+): Met | string {
   if (command.override) {
     const condition = conditions.find((text) => overrideCondition.exec(text)?.[1] === authority)
     if (condition === undefined)
       return `no release condition of ${command.run_id} allows a manual override by ${authority}`
     if (command.reason === undefined) return 'a manual override needs a reason'
-    if (command.final_status === 'COMPLETE')
+    if (command.final_status === 'COMPLETE' && runStatus !== 'completed')
       return 'a manual override cannot make a run COMPLETE; name the status it really has'
     return { condition, evidence: command.from_file ? 'run_file' : 'override' }
   }
@@ -81,5 +92,7 @@ function metCondition(command: ReleaseProject, conditions: readonly string[], au
   if (command.final_status !== 'COMPLETE') {
     return `"${condition}" is not met by final status ${command.final_status}; a manual override with a reason would release it`
   }
-  return { condition, evidence: command.from_file ? 'run_file' : 'attested' }
+  if (runStatus === undefined) return { condition, evidence: command.from_file ? 'run_file' : 'attested' }
+  if (runStatus === 'completed') return { condition, evidence: 'run_state' }
+  return `"${condition}" is not met: the run ${command.run_id} is ${runStatus}`
 }

@@ -1,5 +1,6 @@
 import { isoTime, type Now } from '../clock.ts'
 import { type Context, type Decision, type Refusal, type Rows, refuse } from '../decider.ts'
+import { statusOfRun } from '../run-status.ts'
 import type { LockCommand, Release, Renew } from './commands.ts'
 import { decideAcquire, decideAcquireAll } from './decide-acquire.ts'
 import { decideBreak, decideRecover, decideReportFile, decideRetire } from './decide-endings.ts'
@@ -28,7 +29,7 @@ export function decide(command: LockCommand, context: Context, rows: Rows): Lock
     case 'lock.release':
       return decideRelease(command, context, stateOf(rows, command.name))
     case 'lock.release_project':
-      return decideReleaseProject(command, context, stateOf(rows, command.name))
+      return decideReleaseProject(command, context, stateOf(rows, command.name), statusOfRun(rows, command.run_id))
     case 'lock.recover':
       return decideRecover(command, context, stateOf(rows, command.name))
     case 'lock.break':

@@ -29,7 +29,7 @@ const actor = z.strictObject({
   role_id: line.nullish(),
 })
 
-const error = z.strictObject({
+export const runErrorSchema = z.strictObject({
   error_code: shortLine,
   message: reasonSchema,
   retryable: z.boolean(),
@@ -43,7 +43,10 @@ const nondeterminism = z.strictObject({
 })
 
 /** Where a pin came from, and the SHA-256 of the file's content, byte order mark off, LF. */
-const pinEvidence = z.strictObject({ sha256: sha256Schema, source: z.enum(['git-commit', 'git-blob', 'caller']) })
+export const pinEvidenceSchema = z.strictObject({
+  sha256: sha256Schema,
+  source: z.enum(['git-commit', 'git-blob', 'caller']),
+})
 
 const metadata = z.strictObject({
   retry_count: z.int().min(1).nullish(),
@@ -63,7 +66,7 @@ export const runRecordSchema = z.strictObject({
   created_at_utc: utcSchema,
   data_classification: classificationSchema.nullish(),
   duration_ms: z.int().min(0).nullish(),
-  error: error.nullish(),
+  error: runErrorSchema.nullish(),
   inputs: z
     .strictObject({ artifact_refs: artifactRefsSchema, parameters_hash_sha256: sha256Schema.nullish() })
     .nullish(),
@@ -77,7 +80,7 @@ export const runRecordSchema = z.strictObject({
   outputs: z.strictObject({ artifact_refs: artifactRefsSchema }).nullish(),
   parent_run_id: runIdSchema.nullish(),
   phase: line.nullish(),
-  pin_evidence: z.strictObject({ lanes: pinEvidence.nullish(), roles: pinEvidence.nullish() }).nullish(),
+  pin_evidence: z.strictObject({ lanes: pinEvidenceSchema.nullish(), roles: pinEvidenceSchema.nullish() }).nullish(),
   policy_versions: policyVersionsSchema,
   root_run_id: runIdSchema.nullish(),
   run_id: runIdSchema,

@@ -1,0 +1,110 @@
+import { Command } from 'commander'
+import { problemText } from '../core/policy/document.ts'
+import { codes, LockstepError } from '../errors.ts'
+import type { ShownFile, ShownPolicy } from '../ledger/policy.ts'
+import { examples, globalsOf, withLedger } from './context.ts'
+import { print, relativeTime } from './output.ts'
+import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-actions.ts'
+
+export function policyCommand(): Command {
+  const policy = new Command('policy').description('Which lanes and roles govern runs, and since when.')
+  for (const verb of [showCommand, checkCommand, explainCommand, reloadCommand]) policy.addCommand(verb())
+  return policy
+}
+
+function showCommand(): Command {
+  const command = new Command('show')
+    .description('The policy in force: its pins, its lanes, and whether the files still say the same.')
+    .action(async (_options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const shown = await withLedger(globals, 'policy show', async (ledger) => ledger.policy.show())
+      print(globals, shown, () => shownLines(shown))
+    })
+  return examples(command, 'lockstep policy show', 'lockstep policy show --json')
+}
+
+function shownLines({ grants, lanes, loaded, roles, seq }: ShownPolicy): string[] {
+  const line = ({ file, on_disk, pin, source }: ShownFile) =>
+    `${file}  ${pin} (${source})${on_disk === 'same' ? '' : `, ${on_disk} on disk`}`
+  return [
+    `loaded ${relativeTime(loaded)} (entry ${seq})`,
+    line(lanes),
+    line(roles),
+    ...grants.map((grant) => `  ${grant.lane_id}: ${grant.roles.join(', ')}`),
+  ]
+}
+
+function checkCommand(): Command {
+  const command = new Command('check')
+    .description('Lint both files and their symmetry. Exit 2 where they could not be loaded.')
+    .action(async (_options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const checked = await withLedger(globals, 'policy check', async (ledger) => ledger.policy.check())
+      const { findings, loadable, problems } = checked
+      const found = [...problems, ...findings].map(problemText)
+      print(globals, checked, () => (found.length === 0 ? 'both files are good' : found))
+      if (!loadable) process.exitCode = codes.POLICY_INVALID.exit
+    })
+  return examples(command, 'lockstep policy check', 'lockstep policy check --json | jq .findings')
+}
+
+interface ExplainFlags extends ActionFlags {
+  case?: string
+  kind?: string
+  role?: string
+  runId?: string
+  type?: string
+}
+
+function explainCommand(): Command {
+  const command = withAction(
+    new Command('explain')
+      .description('What would be decided of an action. Records nothing. Exit 0 for allow, 4 for deny.')
+      .option('--run-id <run_id>', 'in this run')
+      .option('--kind <kind>', 'or in one of this kind')
+      .option('--role <role_id>', 'with this role')
+      .option('--case <case_id>', 'of this case')
+      .option('--type <type>', 'asked for by an agent, a human or a system (default: agent)'),
+  ).action(async (flags: ExplainFlags, self: Command) => {
+    const globals = globalsOf(self)
+    const question = questionFrom(flags)
+    const verdict = await withLedger(globals, 'policy explain', async (ledger) => ledger.policy.explain(question))
+    const { missing, rule_ids } = verdict
+    const lines = { ...verdict, decision_id: '', missing: [...missing], rule_ids: [...rule_ids] }
+    print(globals, verdict, () => decidedLines(lines))
+    if (verdict.decision === 'deny') process.exitCode = codes.RUN_DENIED.exit
+  })
+  return examples(
+    command,
+    'lockstep policy explain --kind db_write --role INTAKE_AGENT --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append',
+    'lockstep policy explain --run-id run_x1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start',
+  )
+}
+
+function questionFrom(flags: ExplainFlags) {
+  const action = actionFrom(flags)
+  if (flags.runId !== undefined) return { action, run_id: flags.runId }
+  if (flags.kind === undefined || flags.role === undefined) {
+    throw new LockstepError('INVALID_INPUT', 'name a --run-id, or a --kind and a --role')
+  }
+  return {
+    action,
+    ...(flags.type === undefined ? {} : { actor_type: flags.type as 'agent' }),
+    ...(flags.case === undefined ? {} : { case_id: flags.case }),
+    role_id: flags.role,
+    run_kind: flags.kind as 'agent',
+  }
+}
+
+function reloadCommand(): Command {
+  const command = new Command('reload')
+    .description(
+      'Put the files in force, as an audited event. Runs that are pinned to other content drift, and are denied.',
+    )
+    .action(async (_options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const shown = await withLedger(globals, 'policy reload', (ledger) => ledger.policy.reload())
+      print(globals, shown, () => [...(shown.replayed ? ['nothing has changed'] : []), ...shownLines(shown)])
+    })
+  return examples(command, 'lockstep policy reload', 'lockstep --actor human:BECCA policy reload --json')
+}

@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import type { Action } from '../core/action.ts'
+import type { ArtifactRef } from '../core/artifact-ref.ts'
+import { codes, LockstepError } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
+import type { Decided } from '../ledger/performing.ts'
+import { examples, globalsOf, withLedger } from './context.ts'
+import { collect } from './lock-acquire.ts'
+import { print } from './output.ts'
+import { runLines } from './run-text.ts'
+
+/** The options that say what a run wants to do. */
+export interface ActionFlags {
+  action: string
+  artifacts?: string
+  effect?: string[]
+  lane: string
+  mode?: string
+  scope?: string[]
+  target: string
+}
+
+/** Adds the options of an action to a command. */
+export function withAction(command: Command): Command {
+  return command
+    .requiredOption('--action <type>', 'tool_call, db_write, db_read, promotion or export')
+    .requiredOption('--lane <lane_id>', 'the lane')
+    .requiredOption('--target <name>', 'the tool, or the table')
+    .option('--mode <mode>', 'what is done to the table, as append')
+    .option('--scope <key=value>', 'a part of the scope; repeatable; true and false are no text', collect)
+    .option('--effect <word>', 'what the action brings with it, in the words lanes prohibit; repeatable', collect)
+    .option('--artifacts <file>', 'what it reads or hands on, artifact refs as a JSON array; - for stdin')
+}
+
+export function actionFrom(flags: ActionFlags): Action {
+  return {
+    action_type: flags.action as Action['action_type'],
+    lane_id: flags.lane,
+    scope: scopeFrom(flags.scope ?? []),
+    target: { name: flags.target, ...(flags.mode === undefined ? {} : { mode: flags.mode }) },
+    ...(flags.effect === undefined ? {} : { effects: flags.effect }),
+    ...(flags.artifacts === undefined ? {} : { artifacts: refsIn(flags.artifacts) }),
+  }
+}
+
+/** `key=value` each; a value of true or false is one. Errors: INVALID_INPUT. */
+export function scopeFrom(pairs: readonly string[]): Action['scope'] {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at < 1) throw new LockstepError('INVALID_INPUT', `--scope is KEY=VALUE, not "${pair}"`)
+      const value = pair.slice(at + 1)
+      return [pair.slice(0, at), value === 'true' ? true : value === 'false' ? false : value]
+    }),
+  )
+}
+
+/** Artifact refs in a file, or on stdin. Errors: INVALID_INPUT, NOT_FOUND. */
+export function refsIn(file: string | undefined): ArtifactRef[] | undefined {
+  if (file === undefined) return undefined
+  let text: string
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^\ufeff/, '')
+  } catch (error) {
+    throw fileError(error, `reading ${file}`)
+  }
+  try {
+    return JSON.parse(text) as ArtifactRef[]
+  } catch (cause) {
+    throw new LockstepError('INVALID_INPUT', `${file} is not JSON`, { cause })
+  }
+}
+
+export function authorizeCommand(): Command {
+  const command = withAction(
+    new Command('authorize')
+      .description('Decide before an action. Exit 0 for allow, 4 for deny, which moves the run to denied.')
+      .argument('<run_id>', 'the run')
+      .option('--key <key>', 'request key'),
+  ).action(async (runId: string, flags: ActionFlags & { key?: string }, self: Command) => {
+    const globals = globalsOf(self)
+    const request = { action: actionFrom(flags), idempotency_key: flags.key, run_id: runId }
+    const decided = await withLedger(globals, 'run authorize', (ledger) => ledger.runs.authorize(request))
+    print(globals, decided, () => decidedLines(decided))
+    if (decided.decision === 'deny') process.exitCode = codes.RUN_DENIED.exit
+  })
+  return examples(
+    command,
+    'lockstep run authorize run_x1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17',
+    'lockstep run authorize run_x2 --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append',
+  )
+}
+
+/** What was decided, for people. */
+export function decidedLines({
+  decision,
+  decision_id,
+  missing,
+  reason,
+  rule_ids,
+}: Omit<Decided, 'replayed'>): string[] {
+  return [
+    `${decision}${reason === null ? '' : `: ${reason}`} by ${rule_ids.join(', ')}`,
+    ...(missing.length === 0 ? [] : [`missing: ${missing.join(', ')}`]),
+    ...(decision_id === '' ? [] : [`decision_id ${decision_id}`]),
+  ]
+}
+
+interface RecordFlags {
+  decision: string
+  errorCode?: string
+  key?: string
+  message?: string
+  outcome: string
+  outputs?: string
+  reason?: string
+  requestHash?: string
+  responseHash?: string
+  retryable?: boolean
+}
+
+export function recordCommand(): Command {
+  const command = new Command('record')
+    .description('Record what came of an allowed action, once.')
+    .argument('<run_id>', 'the run')
+    .requiredOption('--decision <decision_id>', 'the allow')
+    .requiredOption('--outcome <outcome>', 'success or failure')
+    .option('--reason <text>', 'outcome_reason')
+    .option('--request-hash <sha256>', 'SHA-256 of the request’s RFC 8785 form')
+    .option('--response-hash <sha256>', 'the same of the response')
+    .option('--outputs <file>', 'artifact refs as a JSON array; - for stdin')
+    .option('--error-code <code>', 'what kind of error, with --message')
+    .option('--message <text>', 'the error, without what must stay private')
+    .option('--retryable', 'a retry may succeed')
+    .option('--key <key>', 'request key')
+    .action(async (runId: string, flags: RecordFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const { errorCode, message = errorCode ?? '' } = flags
+      const error = errorCode && { error_code: errorCode, message, retryable: flags.retryable === true }
+      const record = await withLedger(globals, 'run record', (ledger) =>
+        ledger.runs.record({
+          decision_id: flags.decision,
+          error: error || undefined,
+          idempotency_key: flags.key,
+          outcome: flags.outcome as 'success',
+          outcome_reason: flags.reason,
+          output_artifacts: refsIn(flags.outputs),
+          request_hash_sha256: flags.requestHash,
+          response_hash_sha256: flags.responseHash,
+          run_id: runId,
+        }),
+      )
+      print(globals, record, () => runLines(record))
+    })
+  return examples(
+    command,
+    'lockstep run record run_x1 --decision evt_abc_7 --outcome success --outputs refs.json',
+    'lockstep run record run_x1 --decision evt_abc_7 --outcome failure --error-code TIMEOUT --message "no answer"',
+  )
+}

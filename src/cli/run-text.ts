@@ -1,0 +1,37 @@
+import type { RunRecord } from '../core/run/run-record.ts'
+import type { Why } from '../ledger/run-status.ts'
+import { durationText, relativeTime } from './output.ts'
+
+/** A run, for people. */
+export function runLines(record: RunRecord): string[] {
+  const { actor, case_id, error, lease, outcome, parent_run_id, run_id, run_kind, status } = record
+  const where = [
+    actor?.lane_id && `lane ${actor.lane_id}`,
+    actor?.role_id && `role ${actor.role_id}`,
+    case_id && `case ${case_id}`,
+  ]
+  return [
+    `${run_id} (${run_kind}) is ${status}${outcome ? `: ${outcome}` : ''}`,
+    `actor ${actor?.actor_id}, created ${relativeTime(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
+    ...(where.some(Boolean) ? [where.filter(Boolean).join(', ')] : []),
+    `pinned to lanes ${record.policy_versions.lanes}, roles ${record.policy_versions.roles}`,
+    ...(lease && status === 'running' ? [`lease ends ${relativeTime(lease.expires_at_utc)}`] : []),
+    ...(error ? [`${error.error_code}: ${error.message}${error.retryable ? ' (retryable)' : ''}`] : []),
+  ]
+}
+
+/** How a run stands and why, for people. */
+export function whyLines(why: Why): string[] {
+  const { denied, last_event, lease_remaining_s, lock, missing_events, moves } = why
+  const code = last_event.code === null ? '' : ` ${last_event.code}`
+  return [
+    `${why.run_id} is ${why.status}${why.lease_expired ? ', its lease expired: the next command fails it' : ''}`,
+    `last event ${last_event.type}${code}, ${relativeTime(last_event.time)} (entry ${last_event.seq})`,
+    ...(denied === null ? [] : [`denied by ${denied.rule_ids.join(', ') || 'hand'}`]),
+    ...(denied?.missing.length ? [`missing: ${denied.missing.join(', ')}`] : []),
+    ...(missing_events.length === 0 ? [] : [`owes ${missing_events.join(', ')}`]),
+    ...(lock === null ? [] : [`holds ${lock.name}, token ${lock.token}${lock.current ? '' : ', no longer current'}`]),
+    ...(lease_remaining_s === null ? [] : [`${durationText(lease_remaining_s)} of its lease left`]),
+    moves.length === 0 ? 'it has ended' : `may become ${moves.join(', ')}`,
+  ]
+}

@@ -1,0 +1,191 @@
+import { Command } from 'commander'
+import type { RunTree } from '../ledger/run-status.ts'
+import type { Runs } from '../ledger/runs.ts'
+import { actorFrom, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { collect } from './lock-acquire.ts'
+import { print, relativeTime, table } from './output.ts'
+import { authorizeCommand, recordCommand } from './run-actions.ts'
+import { execCommand } from './run-exec.ts'
+import {
+  cancelCommand,
+  completeCommand,
+  denyCommand,
+  failCommand,
+  heartbeatCommand,
+  retryCommand,
+  startCommand,
+} from './run-moves.ts'
+import { runLines, whyLines } from './run-text.ts'
+
+export function runsCommand(): Command {
+  const run = new Command('run').description(
+    'What a run is allowed to do, and what it did: governed by lanes and roles.',
+  )
+  const moves = [startCommand, heartbeatCommand, completeCommand, failCommand, denyCommand, cancelCommand, retryCommand]
+  const actions = [authorizeCommand, recordCommand, execCommand]
+  for (const verb of [createCommand, ...moves, ...actions, showCommand, whyCommand, treeCommand, listCommand]) {
+    run.addCommand(verb())
+  }
+  return run
+}
+
+interface CreateFlags {
+  case?: string
+  correlation?: string
+  for?: string
+  key?: string
+  kind: string
+  lane?: string
+  name?: string
+  notes?: string
+  parent?: string
+  role?: string
+  runId?: string
+  session?: string
+  tag?: string[]
+  workflow?: string
+}
+
+function createCommand(): Command {
+  const command = new Command('create')
+    .description('Create a run; it acts once it is started.')
+    .requiredOption('--kind <kind>', 'orchestrator, agent, tool_gateway, db_write, db_read, promotion or export')
+    .option('--run-id <run_id>', 'its id (default: minted)')
+    .option('--parent <run_id>', 'the run above it, whose case, pins and correlation it inherits')
+    .option('--lane <lane_id>', 'the lane it acts in; every kind but orchestrator needs one to start')
+    .option('--role <role_id>', 'the role its actor claims')
+    .option('--for <actor>', 'who is to act in it (default: who creates it)')
+    .option('--case <case_id>', 'its case')
+    .option('--session <id>', 'client_session_id')
+    .option('--workflow <id>', 'workflow_id')
+    .option('--correlation <id>', 'correlation_id')
+    .option('--name <text>', 'run_name, for people')
+    .option('--notes <text>', 'free text')
+    .option('--tag <tag>', 'a tag; repeatable', collect)
+    .option('--key <key>', 'request key: the same key and content again gives the first answer')
+    .action(async (flags: CreateFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const record = await withLedger(globals, 'run create', (ledger) => ledger.runs.create(requestFrom(flags)))
+      print(globals, record, () => runLines(record))
+    })
+  return examples(
+    command,
+    'lockstep run create --kind orchestrator --case CASE-17',
+    'lockstep run create --kind tool_gateway --parent run_x1 --lane TOOL_INTERVIEW_CAPTURE --role INTERVIEW_AGENT',
+  )
+}
+
+function requestFrom(flags: CreateFlags): Parameters<Runs['create']>[0] {
+  return {
+    case_id: flags.case,
+    client_session_id: flags.session,
+    correlation_id: flags.correlation,
+    idempotency_key: flags.key,
+    lane_id: flags.lane,
+    notes: flags.notes,
+    parent_run_id: flags.parent,
+    role_id: flags.role,
+    run_actor: actorFrom(flags.for),
+    run_id: flags.runId,
+    run_kind: flags.kind as 'orchestrator',
+    run_name: flags.name,
+    tags: flags.tag,
+    workflow_id: flags.workflow,
+  }
+}
+
+function showCommand(): Command {
+  const command = new Command('show')
+    .description('A run’s record.')
+    .argument('<run_id>', 'the run')
+    .action(async (runId: string, _options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get(runId))
+      print(globals, record, () => runLines(record))
+    })
+  return examples(command, 'lockstep run show run_x1', 'lockstep run show run_x1 --json')
+}
+
+function whyCommand(): Command {
+  const command = new Command('why')
+    .description(
+      'How a run stands: its last event, what it owes, which rule denied it, its lock, its lease, its moves.',
+    )
+    .argument('<run_id>', 'the run')
+    .action(async (runId: string, _options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why(runId))
+      print(globals, why, () => whyLines(why))
+    })
+  return examples(command, 'lockstep run why run_x1', 'lockstep run why run_x1 --json | jq .denied')
+}
+
+function treeCommand(): Command {
+  const command = new Command('tree')
+    .description('A run and all runs below it.')
+    .argument('<run_id>', 'the run')
+    .action(async (runId: string, _options: unknown, self: Command) => {
+      const globals = globalsOf(self)
+      const tree = await withLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))
+      print(globals, tree, () => treeLines(tree))
+    })
+  return examples(command, 'lockstep run tree run_x1', 'lockstep run tree run_x1 --json')
+}
+
+function treeLines({ children, run }: RunTree, indent = ''): string[] {
+  const lane = run.actor?.lane_id ? `  ${run.actor.lane_id}` : ''
+  const line = `${indent}${run.run_id}  ${run.run_kind}  ${run.status}${lane}`
+  return [line, ...children.flatMap((child) => treeLines(child, `${indent}  `))]
+}
+
+interface ListFlags {
+  byActor?: string
+  case?: string
+  cursor?: string
+  kind?: string
+  lane?: string
+  limit: number
+  since?: string
+  state?: string
+  until?: string
+}
+
+function listCommand(): Command {
+  const command = new Command('list')
+    .description('Runs in order of their ids.')
+    .option('--state <state>', 'created, running, completed, failed, denied or cancelled')
+    .option('--kind <kind>', 'only this kind')
+    .option('--case <case_id>', 'only this case')
+    .option('--lane <lane_id>', 'only this lane')
+    .option('--by-actor <actor_id>', 'only runs of this actor')
+    .option('--since <time>', 'created then or later, as 2026-02-02T12:00:00Z')
+    .option('--until <time>', 'created before')
+    .option('--limit <n>', 'how many', wholeNumber, 100)
+    .option('--cursor <run_id>', 'go on behind this run')
+    .action(async (flags: ListFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const listing = await withLedger(globals, 'run list', (ledger) =>
+        ledger.runs.list({
+          actor_id: flags.byActor,
+          case_id: flags.case,
+          cursor: flags.cursor,
+          lane_id: flags.lane,
+          limit: flags.limit,
+          run_kind: flags.kind as 'agent' | undefined,
+          since: flags.since,
+          status: flags.state as 'created' | undefined,
+          until: flags.until,
+        }),
+      )
+      const rows = listing.runs.map(({ actor, created_at_utc, run_id, run_kind, status }) => [
+        run_id,
+        run_kind,
+        listing.lease_expired.includes(run_id) ? `${status}, lease expired` : status,
+        actor?.actor_id ?? '',
+        relativeTime(created_at_utc),
+      ])
+      const text = rows.length === 0 ? 'no run' : await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)
+      print(globals, listing, () => text)
+    })
+  return examples(command, 'lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json')
+}

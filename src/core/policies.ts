@@ -1,0 +1,27 @@
+import type { Rows } from './decider.ts'
+import { policyStream } from './policy/decide.ts'
+import type { Policy } from './policy/policy.ts'
+import type { PolicyState } from './policy/state.ts'
+
+export { isPin } from './policy/content.ts'
+export type { Lane, Policy } from './policy/policy.ts'
+export type { LoadedPin, PolicyState } from './policy/state.ts'
+
+/** Policies that were read, by what they say: whoever has the content of one has it under the same key. */
+export type Policies = ReadonlyMap<string, Policy>
+
+export function policyKey({ lanes, roles }: Policy['sha256']): string {
+  return `${lanes} ${roles}`
+}
+
+/** The policy in force at a decision: its pins, and itself where it could be read. */
+export interface PolicyInForce {
+  loaded: PolicyState | undefined
+  policy: Policy | undefined
+}
+
+export function policyInForce(rows: Rows, policies: Policies): PolicyInForce {
+  const loaded = (rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  if (loaded === undefined) return { loaded, policy: undefined }
+  return { loaded, policy: policies.get(policyKey({ lanes: loaded.lanes.sha256, roles: loaded.roles.sha256 })) }
+}

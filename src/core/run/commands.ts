@@ -1,0 +1,133 @@
+import { z } from 'zod'
+import { actionSchema } from '../action.ts'
+import { artifactRefsSchema } from '../artifact-ref.ts'
+import type { Command } from '../decider.ts'
+import { type Actor, actorSchema, lineOf, reasonSchema, requestKeySchema } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { Policies } from '../policies.ts'
+import {
+  caseIdSchema,
+  line,
+  privilegedActions,
+  runIdSchema,
+  runKinds,
+  runStatuses,
+  sha256Schema,
+  taxonomyVersionsSchema,
+  utcSchema,
+} from '../vocabulary.ts'
+import { manifestSchema } from './events.ts'
+import { runErrorSchema } from './run-record.ts'
+
+// What callers hand in: parsed once, at the boundary of the API.
+
+const asked = { actor: actorSchema.optional(), idempotency_key: requestKeySchema.optional() }
+const ofRun = { ...asked, run_id: runIdSchema }
+const outcomeReason = reasonSchema.max(200)
+
+/** `write_broker` is another name of db_write, on input only. */
+const runKindSchema = z.union([z.enum(runKinds), z.literal('write_broker').transform(() => 'db_write' as const)])
+
+export const createRunSchema = manifestSchema.extend({
+  ...asked,
+  case_id: caseIdSchema.optional(),
+  correlation_id: line.optional(),
+  lane_id: line.optional(),
+  parent_run_id: runIdSchema.optional(),
+  role_id: line.optional(),
+  root_run_id: runIdSchema.optional(),
+  /** Who is to act in the run, where that is another than who creates it. */
+  run_actor: actorSchema.optional(),
+  run_id: runIdSchema.optional(),
+  run_kind: runKindSchema,
+})
+
+/** Versions that a caller brings are not trusted: a malformed pin denies the run, so it gets that far. */
+const brought = z.string().max(200).nullish()
+
+export const startRunSchema = z.strictObject({
+  ...ofRun,
+  contract_version: brought,
+  lease_duration_s: z.int().min(1).max(limits.resourceLeaseSecondsMax).optional(),
+  /** A lock that the run's actor, or its project the run itself, holds: the run acts while that grant is current. */
+  lock: lineOf(limits.lockNameBytes).optional(),
+  policy_versions: z.strictObject({ lanes: brought, roles: brought }).optional(),
+  taxonomy_versions: taxonomyVersionsSchema.optional(),
+})
+
+export const heartbeatSchema = z.strictObject(ofRun)
+export const authorizeSchema = z.strictObject({ ...ofRun, action: actionSchema })
+
+export const recordActionSchema = z.strictObject({
+  ...ofRun,
+  /** What was done, where the caller says it: it must be what was allowed. */
+  action_type: z.enum(privilegedActions).optional(),
+  decision_id: line,
+  error: runErrorSchema.omit({ stack_ref: true }).optional(),
+  outcome: z.enum(['failure', 'success']),
+  outcome_reason: outcomeReason.optional(),
+  output_artifacts: artifactRefsSchema.optional(),
+  request_hash_sha256: sha256Schema.optional(),
+  response_hash_sha256: sha256Schema.optional(),
+  target: actionSchema.shape.target.optional(),
+})
+
+const ending = { ...ofRun, outcome_reason: outcomeReason }
+
+export const completeRunSchema = z.strictObject({
+  ...ending,
+  output_artifacts: artifactRefsSchema.optional(),
+  release_lock: z.boolean().default(false),
+})
+export const failRunSchema = z.strictObject({
+  ...ending,
+  error: runErrorSchema,
+  output_artifacts: artifactRefsSchema.optional(),
+})
+export const denyRunSchema = z.strictObject(ending)
+/** The recorded reason begins with `cancelled: `. */
+export const cancelRunSchema = z.strictObject({ ...ofRun, outcome_reason: reasonSchema.max(189) })
+export const retryRunSchema = z.strictObject({
+  ...ofRun,
+  new_run_id: runIdSchema.optional(),
+  retry_reason: reasonSchema,
+})
+export const listRunsSchema = z.strictObject({
+  actor_id: line.optional(),
+  case_id: caseIdSchema.optional(),
+  cursor: runIdSchema.optional(),
+  lane_id: line.optional(),
+  limit: z.int().min(1).max(limits.runListMax).default(100),
+  run_kind: runKindSchema.optional(),
+  since: utcSchema.optional(),
+  status: z.enum(runStatuses).optional(),
+  until: utcSchema.optional(),
+})
+
+// What reaches the decision: the intent, the ids minted for it, and the policies that this process has read.
+
+type Parsed<Schema extends z.ZodType> = Omit<z.output<Schema>, 'actor' | 'idempotency_key'>
+type Of<Type extends string, Schema extends z.ZodType> = Command & Parsed<Schema> & { type: Type; policies: Policies }
+
+export type CreateRun = Of<'run.create', typeof createRunSchema> & { run_id: string; run_actor: Actor }
+export type StartRun = Of<'run.start', typeof startRunSchema>
+export type Heartbeat = Of<'run.heartbeat', typeof heartbeatSchema>
+export type AuthorizeAction = Of<'run.authorize', typeof authorizeSchema>
+export type RecordAction = Of<'run.record', typeof recordActionSchema>
+export type CompleteRun = Of<'run.complete', typeof completeRunSchema>
+export type FailRun = Of<'run.fail', typeof failRunSchema>
+export type DenyRun = Of<'run.deny', typeof denyRunSchema>
+export type CancelRun = Of<'run.cancel', typeof cancelRunSchema>
+export type RetryRun = Of<'run.retry', typeof retryRunSchema> & { new_run_id: string }
+
+export type RunCommand =
+  | CreateRun
+  | StartRun
+  | Heartbeat
+  | AuthorizeAction
+  | RecordAction
+  | CompleteRun
+  | FailRun
+  | DenyRun
+  | CancelRun
+  | RetryRun

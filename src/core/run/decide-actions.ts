@@ -1,0 +1,131 @@
+import type { Action } from '../action.ts'
+import { authorize, type Verdict } from '../authorize.ts'
+import { type Decision, refuse } from '../decider.ts'
+import { limits } from '../limits.ts'
+import { judgeLockOfRun } from '../lock-of-run.ts'
+import {
+  append,
+  durationMillis,
+  freeTextIn,
+  laneOf,
+  type RunCase,
+  type RunDraft,
+  refused,
+  refuseFreeText,
+  unrecordedEvents,
+} from './case.ts'
+import type { AuthorizeAction, RecordAction } from './commands.ts'
+import type { RunEventData } from './events.ts'
+import { actionFacts, unboundRole, withMore } from './facts.ts'
+import type { OpenAction } from './state.ts'
+
+/**
+ * Allow: the decision. Deny: the decision and the run's move to denied, in one append. Refusals, in order:
+ * RUN_NOT_ACTIVE (recorded as a deny, no move), LIMIT_EXCEEDED (too many allows wait for their record).
+ */
+export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
+  const { context, inForce, run } = of
+  if (run.status !== 'running') return notActive(of, command.type)
+  if (run.open.length >= limits.runOpenActionsMax) {
+    const message = `${run.open.length} allowed actions of ${run.run_id} wait for their record`
+    return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
+  }
+  const verdict = withMore(
+    authorize({ action: command.action, policy: inForce.policy, run: actionFacts(run, context.actor.actor_type) }),
+    unboundRole(run, context.config),
+  )
+  const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
+  if (verdict.decision === 'allow') return append(of, [decided])
+  return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
+}
+
+/**
+ * The one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and LEASE_EXPIRED (the
+ * run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
+ */
+export function decideRecord(command: RecordAction, of: RunCase): Decision {
+  const { context, rows, run } = of
+  if (run.status !== 'running') return notActive(of, command.type)
+  const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
+  if (lost !== undefined) return lost
+  const allowed = run.open.find(({ decision_id }) => decision_id === command.decision_id)
+  if (allowed === undefined || !isSameAction(allowed, command)) {
+    const message = `${command.decision_id} is no open decision of ${run.run_id} on this action`
+    return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
+  }
+  const { error, outcome, outcome_reason, output_artifacts = [] } = command
+  const lane = laneOf(of)
+  if (outcome === 'failure' && output_artifacts.length > 0 && !lane?.allowed_actions.partial_outputs) {
+    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} allows no outputs of what failed`, { run_id: run.run_id })
+  }
+  if (run.outputs.length + output_artifacts.length > limits.runOutputsMax) {
+    return refuse('LIMIT_EXCEEDED', `a run puts out at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
+  }
+  if (freeTextIn(lane, [outcome_reason, error?.message]) !== undefined) return refuseFreeText(run.lane_id)
+  const { action_type, policies, run_id, target, type, ...rest } = command
+  return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+}
+
+/** Where the caller says what was done, it is what was allowed. */
+function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction): boolean {
+  if (action_type !== undefined && action_type !== allowed.action_type) return false
+  if (target === undefined) return true
+  const { name, operation } = targetOf({ action_type: allowed.action_type, target })
+  return name === allowed.target.name && operation === allowed.target.operation
+}
+
+function notActive(of: RunCase, command: string): Decision {
+  const message = `${of.run.run_id} is ${of.run.status}, not running`
+  return refused(of, { code: 'RUN_NOT_ACTIVE', command, message })
+}
+
+type Decided = RunEventData<'run.decided'>
+type AskedFor = Pick<Decided, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
+
+function askedFor(action: Action): AskedFor {
+  const { action_type, artifacts, effects, scope } = action
+  return {
+    ...(artifacts === undefined ? {} : { artifacts }),
+    ...(effects === undefined ? {} : { effects }),
+    on: action_type,
+    scope: Object.keys(scope)
+      .sort()
+      .map((key) => ({ key, value: String(scope[key]) })),
+    target: targetOf(action),
+  }
+}
+
+const targetTypes = {
+  tool_call: 'tool',
+  db_write: 'table',
+  db_read: 'table',
+  promotion: 'table',
+  export: 'export_bundle',
+} as const
+
+/** What an action is on, as audit events have it. A longer name is no lane's, so it is cut. */
+function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): Decided['target'] {
+  const name = target.name.slice(0, nameCharsMax).trim()
+  return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
+}
+
+/** At three bytes a code unit within the bound of an audit event's target. */
+const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
+
+/** The authz_decision: what was asked for and what the policy says. */
+export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict): RunDraft {
+  const { decision, missing, reason, rule_ids } = verdict
+  const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
+  return { type: 'run.decided', data }
+}
+
+/** The move to denied that a deny brings with it. */
+export function deniedEvent(
+  run_id: string,
+  duration_ms: number | null,
+  { missing, reason, rule_ids }: Verdict,
+): RunDraft {
+  const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
+  const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }
+  return { type: 'run.denied', data: { duration_ms, ...facts, run_id } }
+}

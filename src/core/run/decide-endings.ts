@@ -1,0 +1,120 @@
+import { isoTime } from '../clock.ts'
+import { type Decision, type Refusal, refuse } from '../decider.ts'
+import { limits } from '../limits.ts'
+import { judgeLockOfRun, releaseLockOfRun } from '../lock-of-run.ts'
+import type { RunStatus } from '../vocabulary.ts'
+import {
+  append,
+  durationMillis,
+  freeTextIn,
+  laneOf,
+  type RunCase,
+  type RunDraft,
+  refused,
+  refusedMove,
+  refuseFreeText,
+  unrecordedEvents,
+} from './case.ts'
+import type { CancelRun, CompleteRun, DenyRun, FailRun, Heartbeat } from './commands.ts'
+import { mayMove } from './moves.ts'
+
+/** Refusals, in order: RUN_NOT_ACTIVE (recorded), INVALID_INPUT (the run has no lease). */
+export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
+  const { context, run } = of
+  if (run.status !== 'running') {
+    const message = `${run.run_id} is ${run.status}, not running`
+    return refused(of, { code: 'RUN_NOT_ACTIVE', command: command.type, message })
+  }
+  if (run.lease === null) {
+    return refuse('INVALID_INPUT', `${run.run_id} was started without a lease`, { run_id: run.run_id })
+  }
+  const { host_id, lease_clock, wall_ms } = context.now
+  const expires_at = isoTime(wall_ms + (run.lease.lease_duration_s ?? 0) * 1000)
+  return append(of, [{ type: 'run.renewed', data: { expires_at, host_id, lease_clock, run_id: run.run_id } }])
+}
+
+/**
+ * Refusals, in order: INVALID_STATE_TRANSITION (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
+ * RUN_HAS_OPEN_ACTION, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release), RELEASE_DENIED,
+ * RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
+ */
+export function decideComplete(command: CompleteRun, of: RunCase): Decision {
+  const { context, rows, run } = of
+  const wrong = refuseEnd(command, of, 'completed')
+  if (wrong !== undefined) return wrong
+  const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
+  if (lost !== undefined) return lost
+  if (run.open.length > 0) {
+    const decision_ids = run.open.map(({ decision_id }) => decision_id)
+    const message = `${run.open.length} allowed actions of ${run.run_id} were not recorded`
+    return refuse('RUN_HAS_OPEN_ACTION', message, { run_id: run.run_id, decision_ids })
+  }
+  const { outcome_reason, output_artifacts, release_lock } = command
+  const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
+  if (tooMany !== undefined) return tooMany
+  const drafts: RunDraft[] = []
+  if (release_lock) {
+    if (run.lock === null) {
+      return refuse('INVALID_INPUT', `${run.run_id} holds no lock that could be released`, { run_id: run.run_id })
+    }
+    const released = releaseLockOfRun(rows, run.lock, context)
+    if (released !== undefined && 'kind' in released) return released
+    if (released !== undefined) drafts.push(released)
+  }
+  const data = { duration_ms: durationMillis(of) ?? 0, outcome_reason, run_id: run.run_id }
+  drafts.push({ type: 'run.completed', data: output_artifacts === undefined ? data : { ...data, output_artifacts } })
+  return append(of, drafts)
+}
+
+/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. */
+export function decideFail(command: FailRun, of: RunCase): Decision {
+  const { error, outcome_reason, output_artifacts } = command
+  const { run } = of
+  const wrong = refuseEnd(command, of, 'failed', error.message)
+  if (wrong !== undefined) return wrong
+  if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
+    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} allows no outputs of what failed`, { run_id: run.run_id })
+  }
+  const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
+  if (tooMany !== undefined) return tooMany
+  const data = { duration_ms: durationMillis(of) ?? 0, error, outcome_reason, run_id: run.run_id }
+  const failed = {
+    type: 'run.failed' as const,
+    data: output_artifacts === undefined ? data : { ...data, output_artifacts },
+  }
+  return append(of, [...unrecordedEvents(run), failed])
+}
+
+/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED. */
+export function decideDeny(command: DenyRun, of: RunCase): Decision {
+  const wrong = refuseEnd(command, of, 'denied')
+  if (wrong !== undefined) return wrong
+  const { outcome_reason, run_id } = command
+  const data = { duration_ms: durationMillis(of), missing: [], outcome_reason, reason: null, rule_ids: [], run_id }
+  return append(of, [...unrecordedEvents(of.run), { type: 'run.denied', data }])
+}
+
+/** Refusals as of a deny. */
+export function decideCancel(command: CancelRun, of: RunCase): Decision {
+  const wrong = refuseEnd(command, of, 'cancelled')
+  if (wrong !== undefined) return wrong
+  const outcome_reason = `cancelled: ${command.outcome_reason}`
+  const data = { duration_ms: durationMillis(of), outcome_reason, run_id: command.run_id }
+  return append(of, [...unrecordedEvents(of.run), { type: 'run.cancelled', data }])
+}
+
+/** What is wrong with a move to an end, or with the words that come with it. */
+function refuseEnd(
+  { outcome_reason, type }: { outcome_reason: string; type: string },
+  of: RunCase,
+  to: RunStatus,
+  message?: string,
+): Refusal | undefined {
+  if (!mayMove(of.run.status, to)) return refusedMove(of, type, to)
+  return freeTextIn(laneOf(of), [outcome_reason, message]) === undefined ? undefined : refuseFreeText(of.run.lane_id)
+}
+
+function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {
+  if (run.outputs.length + more <= limits.runOutputsMax) return undefined
+  return refuse('LIMIT_EXCEEDED', `a run puts out at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
+}

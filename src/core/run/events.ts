@@ -1,0 +1,171 @@
+import { z } from 'zod'
+import { actionSchema } from '../action.ts'
+import { artifactRefsSchema } from '../artifact-ref.ts'
+import { auditTargetSchema } from '../audit-event.ts'
+import { leaseClockSchema } from '../clock.ts'
+import { actorSchema, reasonSchema } from '../ids.ts'
+import {
+  line,
+  privilegedActions,
+  runIdSchema,
+  runKinds,
+  runStatuses,
+  sha256Schema,
+  shortLine,
+  taxonomyVersionsSchema,
+} from '../vocabulary.ts'
+import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record.ts'
+
+const time = z.iso.datetime({ precision: 3 })
+const hostId = z.string().max(128)
+const rules = z.array(z.string().max(400)).max(1_000)
+const outcomeReason = reasonSchema.max(200)
+const { shape } = runRecordSchema
+
+/** What the target of an action or a start is in audit events. */
+const target = z.strictObject({
+  name: auditTargetSchema.shape.name,
+  operation: shortLine,
+  target_type: auditTargetSchema.shape.target_type,
+})
+
+/** A pin, where it comes from and the SHA-256 of the content it stands for. */
+const pin = pinEvidenceSchema.extend({ pin: z.string().max(64) })
+const pins = z.strictObject({ lanes: pin, roles: pin })
+export type Pins = z.infer<typeof pins>
+
+export const leaseSchema = z.strictObject({ expires_at: time, lease_duration_s: z.int().min(1) })
+
+/** What the caller says of a run when it is created. What every entry of a run says is not said again. */
+export const manifestSchema = z.strictObject({
+  client_session_id: shape.client_session_id,
+  data_classification: shape.data_classification,
+  inputs: shape.inputs,
+  matter_id: shape.matter_id,
+  nondeterminism: shape.nondeterminism,
+  notes: shape.notes,
+  phase: shape.phase,
+  run_name: shape.run_name,
+  tags: shape.tags,
+  tool_versions: shape.tool_versions,
+  workflow_id: shape.workflow_id,
+  workflow_state: shape.workflow_state,
+})
+
+const created = manifestSchema.extend({
+  actor: actorSchema,
+  metadata: shape.metadata,
+  pins: pins.nullable(),
+  run_id: runIdSchema,
+  run_kind: z.enum(runKinds),
+})
+
+/** A decision on the start of a run or on an action in it; its event_id is the decision_id. */
+const decided = z.strictObject({
+  artifacts: actionSchema.shape.artifacts,
+  decision: z.enum(['allow', 'deny']),
+  effects: actionSchema.shape.effects,
+  missing: rules,
+  on: z.enum(['start', ...privilegedActions]),
+  reason: z
+    .enum(['not_permitted', 'forbidden', 'missing_scope', 'missing_pin', 'unmediated', 'drift', 'error'])
+    .nullable(),
+  rule_ids: rules,
+  run_id: runIdSchema,
+  /** What the caller stated, each value as text. */
+  scope: z.array(z.strictObject({ key: z.string(), value: z.string() })).optional(),
+  target,
+})
+
+const started = z.strictObject({
+  host_id: hostId,
+  lease: leaseSchema.nullable(),
+  lease_clock: leaseClockSchema,
+  lock: z.strictObject({ name: z.string(), token: z.int().min(0) }).nullable(),
+  pins,
+  run_id: runIdSchema,
+  taxonomy_versions: taxonomyVersionsSchema.optional(),
+})
+
+const renewed = z.strictObject({
+  expires_at: time,
+  host_id: hostId,
+  lease_clock: leaseClockSchema,
+  run_id: runIdSchema,
+})
+
+/** What came of an allowed action: the one action event of its decision. */
+const acted = z.strictObject({
+  action_type: z.enum(privilegedActions),
+  decision_id: line,
+  error: runErrorSchema.omit({ stack_ref: true }).optional(),
+  outcome: z.enum(['failure', 'success']),
+  outcome_reason: outcomeReason.optional(),
+  output_artifacts: artifactRefsSchema.optional(),
+  request_hash_sha256: sha256Schema.optional(),
+  response_hash_sha256: sha256Schema.optional(),
+  run_id: runIdSchema,
+  target,
+})
+
+/** An end: how long the run was running, null where it never was, and why it ended. */
+const duration = z.int().min(0)
+const ended = {
+  duration_ms: duration.nullable(),
+  outcome_reason: outcomeReason,
+  run_id: runIdSchema,
+}
+const outputs = artifactRefsSchema.optional()
+
+const completed = z.strictObject({
+  duration_ms: duration,
+  outcome_reason: ended.outcome_reason,
+  output_artifacts: outputs,
+  run_id: ended.run_id,
+})
+const failed = z.strictObject({
+  /** The ledger failed the run itself, when its lease was over; the entry's actor only came by. */
+  by: z.literal('ledger').optional(),
+  duration_ms: duration,
+  error: runErrorSchema,
+  outcome_reason: ended.outcome_reason,
+  output_artifacts: outputs,
+  run_id: ended.run_id,
+})
+const denied = z.strictObject({
+  duration_ms: ended.duration_ms,
+  missing: rules,
+  outcome_reason: ended.outcome_reason,
+  reason: decided.shape.reason,
+  rule_ids: rules,
+  run_id: ended.run_id,
+})
+const cancelled = z.strictObject(ended)
+
+/** A refusal that is itself a fact. `move` is the one that was wanted and is not allowed. */
+const refused = z.strictObject({
+  code: z.string(),
+  command: z.string(),
+  message: z.string(),
+  move: z.strictObject({ from: z.enum(runStatuses), to: z.enum(runStatuses) }).optional(),
+  /** The run_id; `repeats`, where it is added, must stay the last member. */
+  name: runIdSchema,
+  repeats: z.int().min(1).optional(),
+})
+
+/** Every event of a run, by type. */
+export const runEventSchemas = {
+  'run.created': created,
+  'run.decided': decided,
+  'run.started': started,
+  'run.renewed': renewed,
+  'run.acted': acted,
+  'run.completed': completed,
+  'run.failed': failed,
+  'run.denied': denied,
+  'run.cancelled': cancelled,
+  'run.refused': refused,
+} as const
+
+export type RunEventType = keyof typeof runEventSchemas
+export type RunEventData<Type extends RunEventType> = z.infer<(typeof runEventSchemas)[Type]>

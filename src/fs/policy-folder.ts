@@ -1,0 +1,65 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { LockstepError } from '../errors.ts'
+import { fileError, makeFolder, readIfThere, writeDurably } from './durable.ts'
+import { homeName, type Layout } from './layout.ts'
+
+/** The two policy files, as a ledger finds them: the root's own, or copies of the shipped ones in `.lockstep`. */
+export interface PolicyFolder {
+  lanes: string
+  roles: string
+}
+
+const names = ['lanes', 'roles'] as const
+const ownFolder = join('contract', 'v1', 'policy')
+const shippedFolder = fileURLToPath(new URL('../../contract/v1/policy/', import.meta.url))
+
+/** Where the policy files of a ledger are: below the root where it has a folder for them, else in `.lockstep`. */
+export function policyFolder({ policy, root }: Layout): PolicyFolder {
+  const own = join(root, ownFolder)
+  const folder = existsSync(own) ? own : policy
+  return { lanes: join(folder, 'lanes.yaml'), roles: join(folder, 'roles.yaml') }
+}
+
+/** Copies the shipped files to where there are none; what is there stays. Errors: FILE_DENIED, DISK_FULL. */
+export async function placeShippedPolicy(layout: Layout): Promise<void> {
+  const folder = policyFolder(layout)
+  if (!folder.lanes.startsWith(layout.policy)) return
+  try {
+    makeFolder(layout.policy)
+    for (const name of names) {
+      if (existsSync(folder[name])) continue
+      await writeDurably(folder[name], readFileSync(join(shippedFolder, `${name}.yaml`), 'utf8'))
+    }
+  } catch (error) {
+    throw fileError(error, `copying the policy to ${layout.policy}`)
+  }
+}
+
+/** The bytes of a policy file and its name from the root. Errors: POLICY_INVALID (it is not there), FILE_DENIED. */
+export function policyBytes({ policy, root }: Layout, path: string): { bytes: Uint8Array; file: string } {
+  const isCopy = dirname(path) === policy
+  const file = isCopy ? `${homeName}/policy/${basename(path)}` : relative(root, path).split(sep).join('/')
+  try {
+    return { bytes: readFileSync(path), file }
+  } catch (error) {
+    const found = fileError(error, `reading ${path}`)
+    if (found.code !== 'NOT_FOUND') throw found
+    throw new LockstepError('POLICY_INVALID', `${file} is not there`, {
+      details: { problems: [{ file, line: 1, message: 'is not there' }] },
+    })
+  }
+}
+
+/** Keeps a policy's text under its SHA-256, durable before it resolves; for texts too long for an entry. */
+export async function keepPolicyText({ policy }: Layout, sha256: string, text: string): Promise<void> {
+  const folder = join(policy, 'objects')
+  makeFolder(folder)
+  await writeDurably(join(folder, sha256), text, 0o600)
+}
+
+/** A kept text, or undefined where it is gone. */
+export function keptPolicyText({ policy }: Layout, sha256: string): string | undefined {
+  return readIfThere(join(policy, 'objects', sha256))
+}

@@ -1,0 +1,27 @@
+import type { Now } from '../core/clock.ts'
+import type { Config } from '../core/config.ts'
+import type { Entry } from '../core/entry.ts'
+import type { Actor } from '../core/ids.ts'
+import type { Layout } from '../fs/layout.ts'
+import type { Cursors } from '../log/head-row.ts'
+import type { Log } from '../log/log.ts'
+import type { Locks } from './locks.ts'
+
+/** What the reactors offer the ledger: they take word of new entries, and say how far they are. */
+export interface Reactions {
+  published(entries: readonly Entry[]): void
+  cursors(): Cursors
+  drained(): Promise<'current' | 'pending'>
+}
+
+/** What a ledger is put together from. */
+export interface LedgerParts {
+  actor: Actor
+  config: Config
+  layout: Layout
+  log: Log
+  newLockId: () => string
+  newRunId: () => string
+  now: () => Now
+  reactions: (locks: Locks) => Reactions
+}

@@ -1,0 +1,177 @@
+import { z } from 'zod'
+import { actionSchema } from '../core/action.ts'
+import { artifactRefsSchema } from '../core/artifact-ref.ts'
+import { wellFormed } from '../core/canonical.ts'
+import { actorSchema } from '../core/ids.ts'
+import type {
+  authorizeSchema,
+  completeRunSchema,
+  createRunSchema,
+  failRunSchema,
+  recordActionSchema,
+  startRunSchema,
+} from '../core/run/commands.ts'
+import type { RunEventData } from '../core/run/events.ts'
+import type { RunRecord } from '../core/run/run-record.ts'
+import {
+  caseIdSchema,
+  line,
+  type PrivilegedAction,
+  type RunKind,
+  runIdSchema,
+  sha256Schema,
+} from '../core/vocabulary.ts'
+import { LockstepError, messageOf } from '../errors.ts'
+import { parse } from './parse.ts'
+
+/** What was decided of an action. `decision_id` names an allow when what came of it is recorded. */
+export interface Decided {
+  decision: 'allow' | 'deny'
+  decision_id: string
+  missing: string[]
+  pins: { lanes: string; roles: string }
+  reason: RunEventData<'run.decided'>['reason']
+  replayed: boolean
+  rule_ids: string[]
+}
+
+/** The calls that a performance is made of: those of `ledger.runs`. */
+interface Runs {
+  create(request: z.input<typeof createRunSchema>): Promise<RunRecord>
+  start(request: z.input<typeof startRunSchema>): Promise<RunRecord>
+  authorize(request: z.input<typeof authorizeSchema>): Promise<Decided>
+  record(request: z.input<typeof recordActionSchema>): Promise<RunRecord>
+  complete(request: z.input<typeof completeRunSchema>): Promise<RunRecord>
+  fail(request: z.input<typeof failRunSchema>): Promise<RunRecord>
+}
+
+/** The one kind of run that mediates each action (seed 3, section 5.2). */
+const mediators: Readonly<Record<PrivilegedAction, RunKind>> = {
+  tool_call: 'tool_gateway',
+  db_write: 'db_write',
+  db_read: 'db_read',
+  promotion: 'promotion',
+  export: 'export',
+}
+
+/** The scope's `run_id` is filled in: it is that of the run made for the action. */
+const performSchema = z.strictObject({
+  action: actionSchema,
+  actor: actorSchema.optional(),
+  case_id: caseIdSchema.optional(),
+  correlation_id: line.optional(),
+  lease_duration_s: z.int().min(1).optional(),
+  parent_run_id: runIdSchema.optional(),
+  request_hash_sha256: sha256Schema.optional(),
+  role_id: line.optional(),
+  run_id: runIdSchema.optional(),
+})
+export type PerformRequest = z.input<typeof performSchema>
+
+/** What the work may say of itself beside its result. */
+const producedSchema = z.object({
+  output_artifacts: artifactRefsSchema.optional(),
+  response_hash_sha256: sha256Schema.optional(),
+})
+
+export interface Performed<T> {
+  decision: Decided
+  result: T
+  run: RunRecord
+}
+
+/** A run that is allowed to do its one action, not yet recorded. */
+export interface Begun {
+  decision: Decided
+  run: RunRecord
+}
+
+/** Creates, starts and authorizes the run of one action. Errors: RUN_DENIED, and those of the three. */
+export async function begin(runs: Runs, request: PerformRequest): Promise<Begun> {
+  const { action, actor, lease_duration_s, request_hash_sha256, ...asked } = parse(performSchema, request, 'action')
+  const by = actor === undefined ? {} : { actor }
+  const { run_id } = await runs.create({
+    ...by,
+    ...asked,
+    lane_id: action.lane_id,
+    run_kind: mediators[action.action_type],
+  })
+  const run = await runs.start({ ...by, run_id, lease_duration_s })
+  const decision = await runs.authorize({ ...by, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
+  if (decision.decision === 'allow') return { decision, run }
+  const { missing, reason, rule_ids } = decision
+  throw new LockstepError('RUN_DENIED', `${run_id} is denied: ${reason}: ${rule_ids[0]}`, {
+    details: { run_id, reason, rule_ids, missing },
+    hint: `See "lockstep run why ${run_id}" and "lockstep policy show".`,
+  })
+}
+
+/** Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. */
+export async function perform<T>(
+  runs: Runs,
+  request: PerformRequest,
+  work: (decided: Decided) => Promise<T> | T,
+): Promise<Performed<T>> {
+  const { actor, request_hash_sha256 } = request
+  const by = actor === undefined ? {} : { actor }
+  const { decision, run } = await begin(runs, request)
+  const { decision_id } = decision
+  const of = { ...by, run_id: run.run_id }
+  let result: T
+  try {
+    result = await work(decision)
+  } catch (error) {
+    const failure = { error_code: codeOf(error), message: textOf(error), retryable: isRetryable(error) }
+    await recordFailure(runs, { ...of, decision_id, request_hash_sha256 }, failure).catch((refused: unknown) => {
+      if (!(refused instanceof LockstepError) || refused.code !== 'FREE_TEXT_DENIED') throw refused
+      return recordFailure(
+        runs,
+        { ...of, decision_id, request_hash_sha256 },
+        { ...failure, message: failure.error_code },
+      )
+    })
+    throw error
+  }
+  const produced = producedSchema.safeParse(result)
+  const { output_artifacts, response_hash_sha256 } = produced.success ? produced.data : {}
+  await runs.record({
+    ...of,
+    decision_id,
+    outcome: 'success',
+    output_artifacts,
+    request_hash_sha256,
+    response_hash_sha256,
+  })
+  return { decision, result, run: await runs.complete({ ...of, outcome_reason: 'performed' }) }
+}
+
+interface Failure {
+  error_code: string
+  message: string
+  retryable: boolean
+}
+
+async function recordFailure(
+  runs: Runs,
+  { decision_id, request_hash_sha256, ...of }: Omit<Parameters<Runs['record']>[0], 'outcome'>,
+  error: Failure,
+): Promise<void> {
+  await runs.record({ ...of, decision_id, error, outcome: 'failure', request_hash_sha256 })
+  await runs.fail({ ...of, error, outcome_reason: error.error_code })
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof LockstepError ? error.code : 'WORK_FAILED'
+}
+
+function isRetryable(error: unknown): boolean {
+  return error instanceof LockstepError && error.retryable
+}
+
+/** A message of someone else's making, as an entry may hold it. */
+function textOf(error: unknown): string {
+  const text = wellFormed(messageOf(error).slice(0, 2_000))
+    .replace(/[^\P{Cc}\n\r\t]/gu, ' ')
+    .trim()
+  return text === '' ? 'the work failed' : text
+}

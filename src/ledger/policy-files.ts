@@ -1,0 +1,56 @@
+import { limits } from '../core/limits.ts'
+import type { Policy } from '../core/policies.ts'
+import type { LoadPolicy } from '../core/policy/commands.ts'
+import { contentOf } from '../core/policy/content.ts'
+import { type PolicyProblem, problemText } from '../core/policy/document.ts'
+import type { LoadedFile } from '../core/policy/events.ts'
+import { LockstepError } from '../errors.ts'
+import { pinOfFile } from '../fs/git-pin.ts'
+import type { Layout } from '../fs/layout.ts'
+import { type PolicyFile, readPolicy } from '../fs/policy-file.ts'
+import { keepPolicyText, placeShippedPolicy, policyBytes, policyFolder } from '../fs/policy-folder.ts'
+
+/** Both files as they are on disk. Errors: POLICY_INVALID, FILE_DENIED. */
+export function policyFiles(layout: Layout): { lanes: PolicyFile; roles: PolicyFile } {
+  const { lanes, roles } = policyFolder(layout)
+  return { lanes: policyBytes(layout, lanes), roles: policyBytes(layout, roles) }
+}
+
+/**
+ * Reads the files, the shipped ones where there are none, and makes of them the command that puts them in force. Texts
+ * too long for an entry are durable before this resolves, so whatever is in force can be read.
+ * Errors: POLICY_INVALID with file and line, FILE_DENIED, DISK_FULL.
+ */
+export async function policyToLoad(
+  layout: Layout,
+  promotionRoles: readonly string[],
+): Promise<{ command: LoadPolicy; policy: Policy }> {
+  await placeShippedPolicy(layout)
+  const files = policyFiles(layout)
+  const read = readPolicy(files, promotionRoles)
+  if ('problems' in read) throw invalid(read.problems)
+  const { policy } = read
+  const folder = policyFolder(layout)
+  const texts = { lanes: textOf(files.lanes), roles: textOf(files.roles) }
+  const isShort = Buffer.byteLength(JSON.stringify(texts)) <= limits.policyInlineBytes
+  const loaded = async (name: 'lanes' | 'roles'): Promise<LoadedFile> => {
+    const { bytes, file } = files[name]
+    const sha256 = policy.sha256[name]
+    if (!isShort) await keepPolicyText(layout, sha256, texts[name])
+    const { pin, source } = pinOfFile(folder[name], bytes)
+    return { file, pin, sha256, source, ...(isShort ? { text: texts[name] } : {}) }
+  }
+  return { command: { type: 'policy.load', lanes: await loaded('lanes'), roles: await loaded('roles') }, policy }
+}
+
+/** The text that is kept of a file and compared. */
+export function textOf({ bytes }: PolicyFile): string {
+  const content = contentOf(bytes)
+  return content.ok ? content.text : ''
+}
+
+function invalid(problems: readonly PolicyProblem[]): LockstepError {
+  const [first] = problems
+  const message = first === undefined ? 'the policy cannot be used' : problemText(first)
+  return new LockstepError('POLICY_INVALID', message, { details: { problems: problems.slice(0, 100) } })
+}

@@ -1,0 +1,179 @@
+import { z } from 'zod'
+import { type Action, actionSchema } from '../core/action.ts'
+import { authorize, type RunFacts, type Verdict } from '../core/authorize.ts'
+import { actorSchema } from '../core/ids.ts'
+import { type Policies, type Policy, type PolicyState, policyKey } from '../core/policies.ts'
+import { policyStream } from '../core/policy/decide.ts'
+import type { PolicyProblem } from '../core/policy/document.ts'
+import type { LoadedFile, PolicyEventData } from '../core/policy/events.ts'
+import { actionFacts } from '../core/run/facts.ts'
+import { type RunState, streamOf } from '../core/run/state.ts'
+import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../core/vocabulary.ts'
+import { LockstepError } from '../errors.ts'
+import { type PolicyFile, readPolicy } from '../fs/policy-file.ts'
+import { keptPolicyText, policyBytes, policyFolder } from '../fs/policy-folder.ts'
+import { type Core, sha256Hex, submit } from './core.ts'
+import { parse } from './parse.ts'
+import { policyFiles, policyToLoad, textOf } from './policy-files.ts'
+
+const reloadSchema = z.strictObject({ actor: actorSchema.optional() })
+const explainSchema = z.union([
+  z.strictObject({ action: actionSchema, actor: actorSchema.optional(), run_id: runIdSchema }),
+  z.strictObject({
+    action: actionSchema,
+    actor_type: z.enum(actorTypes).default('agent'),
+    case_id: caseIdSchema.optional(),
+    role_id: line,
+    run_kind: z.enum(runKinds),
+  }),
+])
+
+/** A policy file in force: its pin, and whether the file still says the same. */
+export interface ShownFile {
+  file: string
+  pin: string
+  source: string
+  sha256: string
+  /** `changed` means that `policy reload` would put something else in force. */
+  on_disk: 'changed' | 'missing' | 'same'
+}
+
+/** What is in force, since when, and what it grants. */
+export interface ShownPolicy {
+  lanes: ShownFile
+  roles: ShownFile
+  seq: number
+  loaded: string
+  grants: { lane_id: string; purpose: string; roles: string[] }[]
+}
+
+/** `ledger.policy`: which lanes and roles govern runs, and since when. */
+export class PolicyApi {
+  readonly #core: Core
+  readonly #read = new Map<string, Policy>()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** The policies read so far, that in force among them if it can be read at all: what decisions look it up in. */
+  known(): Policies {
+    const state = this.#state()
+    if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
+    return this.#read
+  }
+
+  /** What is in force. Errors: NOT_FOUND where no policy was loaded. */
+  show(): ShownPolicy {
+    const state = this.#state()
+    const entry = state && this.#core.log.entry(state.seq)
+    if (state === undefined || entry === undefined) {
+      throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
+    }
+    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+    const policy = this.known().get(keyOf(state))
+    const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
+      return { lane_id, purpose, roles: allowed_callers.roles }
+    })
+    return {
+      lanes: this.#shown('lanes', lanes),
+      roles: this.#shown('roles', roles),
+      seq: state.seq,
+      loaded: entry.time,
+      grants,
+    }
+  }
+
+  /** Lints the files on disk: what is wrong, so that they could not be loaded, and what is odd. Records nothing. */
+  check(): { loadable: boolean; problems: PolicyProblem[]; findings: PolicyProblem[] } {
+    const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
+    if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
+    return { loadable: true, problems: [], findings: read.findings }
+  }
+
+  /**
+   * What the policy in force would say of an action, in a run that is there or in one that is only thought of.
+   * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
+   */
+  explain(request: z.input<typeof explainSchema>): Verdict {
+    const asked = parse(explainSchema, request, 'question')
+    const state = this.#state()
+    const policy = state && this.known().get(keyOf(state))
+    const run =
+      'run_id' in asked ? this.#factsOf(asked.run_id, asked.actor?.actor_type) : imagined(asked, asked.action, state)
+    return authorize({ action: asked.action, policy, run })
+  }
+
+  /**
+   * Reads the files and puts them in force, an audited event with the pins before and after; what is in force already
+   * is answered by its entry. Errors: POLICY_INVALID with file and line, POLICY_DENIED, FILE_DENIED.
+   */
+  async reload(request: z.input<typeof reloadSchema> = {}): Promise<ShownPolicy & { replayed: boolean }> {
+    const { actor } = parse(reloadSchema, request, 'reload')
+    const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
+    this.#read.set(policyKey(policy.sha256), policy)
+    const { replayed } = await submit(this.#core, command, { actor })
+    return { ...this.show(), replayed }
+  }
+
+  #state(): PolicyState | undefined {
+    return (this.#core.rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  }
+
+  /** A policy whose text is gone or is not what its hash says is not there: runs are denied. */
+  #readLoaded(state: PolicyState): void {
+    const entry = this.#core.log.entry(state.seq)
+    if (entry === undefined) return
+    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+    const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
+      return { file, bytes: Buffer.from(text ?? '') }
+    }
+    const read = readPolicy({ lanes: fileOf(lanes), roles: fileOf(roles) }, this.#core.config.promotion_roles)
+    if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
+  }
+
+  #shown(name: 'lanes' | 'roles', { file, pin, sha256, source }: LoadedFile): ShownFile {
+    return { file, pin, source, sha256, on_disk: this.#onDisk(name, sha256) }
+  }
+
+  #onDisk(name: 'lanes' | 'roles', sha256: string): ShownFile['on_disk'] {
+    try {
+      const { layout } = this.#core
+      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout)[name]))) === sha256 ? 'same' : 'changed'
+    } catch {
+      return 'missing'
+    }
+  }
+
+  #factsOf(runId: string, actorType: RunFacts['actor_type'] = this.#core.actor.actor_type): RunFacts {
+    const run = this.#core.rows.get(streamOf(runId))?.state as RunState | undefined
+    if (run === undefined)
+      throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
+    return actionFacts(run, actorType)
+  }
+}
+
+/** A run that is only thought of: running, in the action's lane, pinned to what is in force. */
+function imagined(
+  asked: Pick<RunFacts, 'actor_type' | 'run_kind'> & { case_id?: string | undefined; role_id: string },
+  { lane_id, scope }: Action,
+  state: PolicyState | undefined,
+): RunFacts {
+  const { actor_type, case_id = null, role_id, run_kind } = asked
+  return {
+    run_id: typeof scope.run_id === 'string' ? scope.run_id : 'run_imagined',
+    run_kind,
+    status: 'running',
+    actor_type,
+    role_id,
+    lane_id,
+    case_id,
+    contract_version: 'v1',
+    policy_versions: { lanes: state?.lanes.pin ?? null, roles: state?.roles.pin ?? null },
+    policy_sha256: state === undefined ? null : { lanes: state.lanes.sha256, roles: state.roles.sha256 },
+  }
+}
+
+function keyOf({ lanes, roles }: PolicyState): string {
+  return policyKey({ lanes: lanes.sha256, roles: roles.sha256 })
+}

@@ -1,0 +1,205 @@
+import type { z } from 'zod'
+import type { Json } from '../core/canonical.ts'
+import type { Entry } from '../core/entry.ts'
+import type { Actor } from '../core/ids.ts'
+import * as input from '../core/run/commands.ts'
+import type { RunEventData } from '../core/run/events.ts'
+import { recordOf } from '../core/run/record.ts'
+import type { RunRecord } from '../core/run/run-record.ts'
+import { LockstepError } from '../errors.ts'
+import { type Core, submit } from './core.ts'
+import { parse } from './parse.ts'
+import { type Begun, begin, type Decided, type Performed, type PerformRequest, perform } from './performing.ts'
+import type { PolicyApi } from './policy.ts'
+import { listRuns, type RunListing, type RunTree, stateOfRun, treeOf, type Why, whyOf } from './run-status.ts'
+import type { Outcome } from './submission.ts'
+
+type Asked<Schema extends z.ZodType> = z.input<Schema>
+
+/**
+ * `ledger.runs`: what a run is allowed to do, and what it did. Every call takes an optional `actor` and
+ * `idempotency_key`, and rejects with a LockstepError: NOT_FOUND, NOT_RUN_ACTOR, RUN_LEASE_EXPIRED, INVALID_INPUT
+ * and IDEMPOTENCY_MISMATCH wherever they can be. A call that changes a run costs one append.
+ */
+export class Runs {
+  readonly #core: Core
+  readonly #policy: PolicyApi
+
+  constructor(core: Core, policy: PolicyApi) {
+    this.#core = core
+    this.#policy = policy
+  }
+
+  /**
+   * Creates a run, below `parent_run_id` if there is one. Errors: INVALID_STATE_TRANSITION (the run_id is taken),
+   * RUN_NOT_ACTIVE (the parent has ended), RUN_DENIED (it brings other versions than it inherits).
+   */
+  async create(request: Asked<typeof input.createRunSchema>): Promise<RunRecord> {
+    const { actor = this.#core.actor, idempotency_key, ...asked } = parse(input.createRunSchema, request, 'run')
+    const { run_actor = actor, run_id = this.#core.newRunId() } = asked
+    const command = { ...asked, type: 'run.create' as const, run_actor, run_id }
+    // The id is minted anew at each try, so it is no part of what was asked.
+    return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
+  }
+
+  /** Pins the run and moves it to running. Errors: INVALID_STATE_TRANSITION, LOCK_NOT_HELD, RUN_DENIED. */
+  async start(request: Asked<typeof input.startRunSchema>): Promise<RunRecord> {
+    return this.#ask('run.start', input.startRunSchema, request)
+  }
+
+  /** Starts the run's lease anew. Errors: RUN_NOT_ACTIVE. */
+  async heartbeat(request: Asked<typeof input.heartbeatSchema>): Promise<RunRecord> {
+    return this.#ask('run.heartbeat', input.heartbeatSchema, request)
+  }
+
+  /** Decides before an action. A deny is an answer, and moves the run to denied. Errors: RUN_NOT_ACTIVE. */
+  async authorize(request: Asked<typeof input.authorizeSchema>): Promise<Decided> {
+    const outcome = await this.#submitAsked('run.authorize', input.authorizeSchema, request)
+    refuseUnlessDone(outcome, 'run.authorize')
+    return decidedOf(outcome)
+  }
+
+  /**
+   * Records what came of an allowed action, once. Errors: RUN_NOT_ACTIVE, DECISION_NOT_OPEN, OUTPUTS_DENIED,
+   * FREE_TEXT_DENIED, STALE_TOKEN and LEASE_EXPIRED (the run's lock).
+   */
+  async record(request: Asked<typeof input.recordActionSchema>): Promise<RunRecord> {
+    return this.#ask('run.record', input.recordActionSchema, request)
+  }
+
+  /**
+   * A whole run around one action: create, start, authorize, the work, record and complete; or fail, where the work
+   * rejects. Errors: RUN_DENIED (the work was not begun), and whatever the work rejects with.
+   */
+  perform<T>(request: PerformRequest, work: (decided: Decided) => Promise<T> | T): Promise<Performed<T>> {
+    return perform(this, request, work)
+  }
+
+  /**
+   * The first half of `perform`, for work that another process does: create, start and authorize. What came of it is
+   * for the caller to record. Errors: RUN_DENIED.
+   */
+  begin(request: PerformRequest): Promise<Begun> {
+    return begin(this, request)
+  }
+
+  /** Errors: INVALID_STATE_TRANSITION, RUN_HAS_OPEN_ACTION, FREE_TEXT_DENIED, STALE_TOKEN, RELEASE_DENIED. */
+  async complete(request: Asked<typeof input.completeRunSchema>): Promise<RunRecord> {
+    const record = await this.#ask('run.complete', input.completeRunSchema, request)
+    if (request.release_lock) await this.#core.filesDrained()
+    return record
+  }
+
+  /** Errors: INVALID_STATE_TRANSITION, OUTPUTS_DENIED, FREE_TEXT_DENIED. */
+  async fail(request: Asked<typeof input.failRunSchema>): Promise<RunRecord> {
+    return this.#ask('run.fail', input.failRunSchema, request)
+  }
+
+  /** Errors: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED. */
+  async deny(request: Asked<typeof input.denyRunSchema>): Promise<RunRecord> {
+    return this.#ask('run.deny', input.denyRunSchema, request)
+  }
+
+  /** Errors: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED. */
+  async cancel(request: Asked<typeof input.cancelRunSchema>): Promise<RunRecord> {
+    return this.#ask('run.cancel', input.cancelRunSchema, request)
+  }
+
+  /** A new run in the place of a failed one; its record. Errors: RUN_NOT_RETRYABLE, INVALID_STATE_TRANSITION. */
+  async retry(request: Asked<typeof input.retryRunSchema>): Promise<RunRecord> {
+    const { actor, idempotency_key, ...asked } = parse(input.retryRunSchema, request, 'retry')
+    const command = { ...asked, type: 'run.retry' as const, new_run_id: asked.new_run_id ?? this.#core.newRunId() }
+    return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
+  }
+
+  /** Errors: NOT_FOUND. */
+  get(runId: string): RunRecord {
+    return recordOf(stateOfRun(this.#core, runId))
+  }
+
+  /** Runs in order of their ids, a page at a time. Cost: one pass over the rows of runs. */
+  list(request: Asked<typeof input.listRunsSchema> = {}): Promise<RunListing> {
+    return listRuns(this.#core, parse(input.listRunsSchema, request, 'list'))
+  }
+
+  /** A run and all below it. Errors: NOT_FOUND. Cost as of `list`. */
+  tree(runId: string): Promise<RunTree> {
+    return treeOf(this.#core, runId)
+  }
+
+  /** How a run stands and why: its last event, what is owed, which rule denied it, what may come. Errors: NOT_FOUND. */
+  why(runId: string): Why {
+    return whyOf(this.#core, runId)
+  }
+
+  async #ask<Type extends AskedType>(type: Type, schema: z.ZodType<AskedOf>, request: unknown): Promise<RunRecord> {
+    return this.#answer(await this.#submitAsked(type, schema, request), type)
+  }
+
+  #submitAsked(type: AskedType, schema: z.ZodType<AskedOf>, request: unknown): Promise<Outcome> {
+    const { actor, idempotency_key, ...asked } = parse(schema, request, 'run')
+    // What each schema gives is what its command takes; the two stand side by side in core/run/commands.ts.
+    const command = { ...asked, type } as unknown as Command
+    return this.#submit(command, { actor, idempotency_key, content: asked })
+  }
+
+  #submit(
+    command: Command,
+    {
+      actor,
+      content,
+      idempotency_key,
+    }: { actor?: Actor | undefined; content: object; idempotency_key?: string | undefined },
+  ): Promise<Outcome> {
+    const asked = { command: command.type, ...content } as unknown as Json
+    const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
+    return submit(this.#core, { ...command, policies: this.#policy.known() } as input.RunCommand, { actor, request })
+  }
+
+  /** The record of the run that the entries are of. */
+  #answer(outcome: Outcome, type: input.RunCommand['type']): RunRecord {
+    const entry = refuseUnlessDone(outcome, type)
+    return this.get(entry.run_id ?? '')
+  }
+}
+
+type AskedType = Exclude<input.RunCommand['type'], 'run.create' | 'run.retry'>
+interface AskedOf {
+  actor?: Actor | undefined
+  idempotency_key?: string | undefined
+}
+type Command = {
+  [Type in input.RunCommand['type']]: Omit<Extract<input.RunCommand, { type: Type }>, 'policies'>
+}[input.RunCommand['type']]
+
+/**
+ * The last entry of an answer. What the ledger appended instead of what was asked is an error, the first time and
+ * at every repeat. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
+ */
+function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']): Entry {
+  const entry = entries.at(-1) as Entry
+  const { data, run_id } = entry
+  if (entry.type === 'run.failed' && data.by === 'ledger') {
+    throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} ran out, so it has failed`, {
+      details: { run_id },
+      hint: `It can be retried: lockstep run retry ${run_id} --reason TEXT`,
+    })
+  }
+  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start')) throw deniedError(entry)
+  return entry
+}
+
+/** RUN_DENIED, with the rules that denied it. */
+export function deniedError({ data, run_id }: Entry): LockstepError {
+  const { missing, reason, rule_ids } = data
+  return new LockstepError('RUN_DENIED', `${run_id} is denied: ${data.outcome_reason}`, {
+    details: { run_id, reason, rule_ids, missing },
+    hint: `See "lockstep run why ${run_id}" and "lockstep policy show".`,
+  })
+}
+
+function decidedOf({ entries, replayed }: Outcome): Decided {
+  const entry = entries.find(({ type }) => type === 'run.decided') as Entry<'run.decided', RunEventData<'run.decided'>>
+  const { decision, missing, reason, rule_ids } = entry.data
+  return { decision, decision_id: entry.event_id, missing, pins: entry.policy_versions, reason, replayed, rule_ids }
+}
