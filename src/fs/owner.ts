@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { z } from 'zod'
 import { readIfThere, replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
@@ -25,6 +25,17 @@ export function readOwner(path: string): Owner | undefined {
     return ownerSchema.parse(JSON.parse(readIfThere(path) ?? 'null'))
   } catch {
     return undefined
+  }
+}
+
+/** Reads the file again only where it was replaced since: many look at it many times a second while they wait. */
+export function ownerReader(path: string): () => Owner | undefined {
+  let read: { file: string; owner: Owner | undefined } | undefined
+  return () => {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
+    const file = stat === undefined ? 'none' : `${stat.ino}:${stat.mtimeNs}:${stat.size}`
+    if (read?.file !== file) read = { file, owner: readOwner(path) }
+    return read.owner
   }
 }
 

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { codes, LockstepError } from '../errors.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { isHeldOpen, type Owner, readOwner, writeOwner } from '../fs/owner.ts'
+import { isHeldOpen, type Owner, ownerReader, readOwner, writeOwner } from '../fs/owner.ts'
 import { isRunning } from '../fs/process.ts'
 import { problemError, runChild } from './child.ts'
 import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
@@ -28,12 +28,9 @@ export interface OpenOptions {
 }
 
 const retryMillisMin = 5
-const firstRetriesMillis = 20
-const retryMillisMax = 250
-/** A pause is at most this part of what was waited before: many who wait long must not keep the machine busy. */
-const retryPart = 1 / 8
-/** A hint that somebody has it open is believed this many times in a row, then tried all the same. */
-const hintsBelieved = 8
+const retryMillisMax = 25
+/** A hint that somebody has it open is believed for so long, then it is tried all the same: looking is cheap, trying not. */
+const hintMillisMax = 2_000
 
 /**
  * Opens an existing log: evidence kept, the database opened, the open check passed, the owner named.
@@ -41,16 +38,18 @@ const hintsBelieved = 8
  * hint), LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
-  const started = performance.now()
-  const until = started + options.openWaitSeconds * 1000
-  for (let attempt = 1; ; attempt += 1) {
-    const owner = readOwner(options.layout.owner)
-    const isHintBelieved = isHeldOpen(owner) && attempt % hintsBelieved !== 0
-    const log = isHintBelieved ? undefined : await tryOpen(options, owner)
-    if (log !== undefined) return log
+  const until = performance.now() + options.openWaitSeconds * 1000
+  let believedUntil = performance.now() + hintMillisMax
+  const ownerNow = ownerReader(options.layout.owner)
+  for (;;) {
+    const owner = ownerNow()
+    if (!isHeldOpen(owner) || performance.now() >= believedUntil) {
+      const log = await tryOpen(options, owner)
+      if (log !== undefined) return log
+      believedUntil = performance.now() + hintMillisMax
+    }
     if (performance.now() >= until) throw busy(options, owner)
-    const longest = Math.min(retryMillisMax, (performance.now() - started) * retryPart)
-    await pause(retryMillisMin + randomInt(Math.ceil(Math.max(firstRetriesMillis, longest))))
+    await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
   }
 }
 
