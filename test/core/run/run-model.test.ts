@@ -65,7 +65,7 @@ class Pair {
   readonly model = new RunModel()
   readonly #ended = new Map<string, string>()
 
-  play(step: Op): void {
+  play(step: Op): unknown {
     const { world, model } = this
     const actor = actors[step.actor] as Actor
     const by = actor.actor_id
