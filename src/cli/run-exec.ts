@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { Command } from 'commander'
-import { hashRequest } from '../core/digest.ts'
 import { codes, LockstepError, messageOf, systemCodeOf } from '../errors.ts'
-import { sha256Hex } from '../ledger/core.ts'
+import { hashRequest } from '../ledger/core.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Begun } from '../ledger/performing.ts'
 import { examples, globalsOf, seconds, withLedger } from './context.ts'
@@ -100,10 +99,9 @@ async function finish(
   { decision, run }: Begun,
   { argv, code, problem }: End & { argv: readonly string[] },
 ): Promise<void> {
-  const sha256 = (bytes: Uint8Array) => sha256Hex(Buffer.from(bytes).toString('utf8'))
   const hashes = {
-    request_hash_sha256: hashRequest({ command: argv }, sha256),
-    response_hash_sha256: hashRequest({ exit_code: code }, sha256),
+    request_hash_sha256: hashRequest({ command: argv }),
+    response_hash_sha256: hashRequest({ exit_code: code }),
   }
   const of = { run_id: run.run_id }
   const { decision_id } = decision

@@ -7,6 +7,8 @@ import { streamOf } from './lock/names.ts'
 import { releasedEvent } from './lock/record.ts'
 import { type Grant, type LockState, orphanReason } from './lock/state.ts'
 
+export { lockNameSchema } from './lock/names.ts'
+
 // What decisions on runs take of locks: aggregates do not know each other, so it stands between them.
 
 /** A lock that a run holds from its start on, by the token of the grant. */

@@ -3,6 +3,7 @@ import type { LedgerCommand } from '../core/aggregates.ts'
 import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
+import { hashRequest as hashOf } from '../core/digest.ts'
 import type { Actor } from '../core/ids.ts'
 import type { Layout } from '../fs/layout.ts'
 import type { Log } from '../log/log.ts'
@@ -49,6 +50,11 @@ export function submit(core: Core, command: LedgerCommand, options: SubmitOption
 /** First 16 hex digits of the SHA-256 of a lock_id: what may be shown of it. */
 export function lockRefOf(lockId: string): string {
   return sha256Hex(lockId).slice(0, 16)
+}
+
+/** What is recorded of a request or a response instead of its content. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
+export function hashRequest(request: unknown): string {
+  return hashOf(request, (bytes) => hash('sha256', bytes, 'hex'))
 }
 
 export function sha256Hex(text: string): string {

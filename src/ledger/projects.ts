@@ -6,6 +6,8 @@ import type { acquireProjectSchema, checkSchema, importSchema, releaseProjectSch
 import { judgeRunId, parseTarget, projectNameOf, streamOf, type Target } from '../core/lock/names.ts'
 import { lockedFile } from '../core/lock/run-lock-file.ts'
 import type { Grant, LockState } from '../core/lock/state.ts'
+import { isTerminal } from '../core/run/moves.ts'
+import { statusOfRun } from '../core/run-status.ts'
 import { LockstepError } from '../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../fs/run-lock-files.ts'
 import { type Core, submit } from './core.ts'
@@ -86,9 +88,11 @@ export class Projects {
     return unknownFiles(this.#core)
   }
 
-  /** LOCKED though its run folder is gone, or file and ledger say different things. */
+  /** LOCKED though its run has ended or its folder is gone, or file and ledger say different things. */
   orphanFinding(grant: Grant): string | undefined {
-    const { config, layout } = this.#core
+    const { config, layout, rows } = this.#core
+    const status = statusOfRun(rows, grant.run_id ?? '')
+    if (status !== undefined && isTerminal(status)) return `its run is ${status}`
     const found = readRunLock(runLockPath(layout.root, config, grant.run_id ?? ''))
     if (found === undefined) return 'its RUN_LOCK.json is gone'
     if (found.content?.status !== 'LOCKED')

@@ -4,7 +4,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import { ajvOf } from '../../contract/schema-places.ts'
-import { entrySchema, lockContentionSchema, lockFileSchema, runLockSchema } from '../../src/contract.ts'
+import {
+  entrySchema,
+  lockContentionSchema,
+  lockFileSchema,
+  runLockSchema,
+  runRecordSchema,
+} from '../../src/contract.ts'
 import { contentionWithWaiters } from '../../src/core/lock/report.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
@@ -17,6 +23,7 @@ const zodSchemas = {
   lock_contention: lockContentionSchema,
   lock_file: lockFileSchema,
   run_lock: runLockSchema,
+  run_record: runRecordSchema,
 }
 const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
 const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
@@ -183,6 +190,49 @@ test('a project: RUN_LOCK.json while LOCKED and RELEASED, contention, and files 
     assert.is(readJson(fileOf(5)).status, 'LOCKED')
     assert.equal(await entriesConform(ledger), typesOf('lock.acquired', 'lock.released', 'lock.file_set_aside'))
   })
+})
+
+test('a governed run: its record at every step, and every event of its life', async () => {
+  const clock = testClock()
+  await withLedger(
+    async (ledger) => {
+      const { runs } = ledger
+      const of = { lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT', case_id: 'CASE-17' }
+      const record = async (answer: Promise<unknown>) => {
+        const document = JSON.parse(JSON.stringify(await answer))
+        conforms('run_record', document)
+        return document
+      }
+      await ledger.policy.reload()
+      const { run_id } = await record(runs.create({ ...of, run_kind: 'tool_gateway', tags: ['one'], notes: 'a note' }))
+      await record(runs.start({ run_id, lease_duration_s: 60, taxonomy_versions: { coa: '2026.1' } }))
+      await record(runs.heartbeat({ run_id }))
+      const scope = { case_id: 'CASE-17', client_session_id: 's-1', run_id }
+      const action = {
+        action_type: 'tool_call',
+        lane_id: of.lane_id,
+        scope,
+        target: { name: 'dictation.start' },
+      } as const
+      const { decision_id } = await runs.authorize({ run_id, action })
+      await record(runs.record({ run_id, decision_id, outcome: 'success', request_hash_sha256: 'AB'.repeat(32) }))
+      await problemOf(runs.start({ run_id }), 'INVALID_STATE_TRANSITION')
+      clock.advance(60_000)
+      await problemOf(runs.complete({ run_id, outcome_reason: 'done' }), 'RUN_LEASE_EXPIRED')
+      const again = await record(runs.retry({ run_id, retry_reason: 'the lease ran out' }))
+      await record(runs.cancel({ run_id: again.run_id, outcome_reason: 'no need' }))
+      const denied = await record(runs.create({ run_kind: 'agent' }))
+      await problemOf(runs.start({ run_id: denied.run_id }), 'RUN_DENIED')
+      const top = await record(runs.create({ run_kind: 'orchestrator' }))
+      await record(runs.start({ run_id: top.run_id }))
+      await record(runs.complete({ run_id: top.run_id, outcome_reason: 'done' }))
+      for (const run of (await runs.list()).runs) await record(Promise.resolve(run))
+      const ends = ['run.completed', 'run.failed', 'run.denied', 'run.cancelled']
+      const steps = ['run.created', 'run.decided', 'run.started', 'run.renewed', 'run.acted', 'run.refused']
+      assert.equal([...(await entriesConform(ledger))].sort(), [...typesOf('policy.loaded', ...steps, ...ends)].sort())
+    },
+    { now: clock.now },
+  )
 })
 
 test.run()

@@ -39,6 +39,31 @@ for (const [title, placement] of [
   })
 }
 
+test('an entry of a run says whose it is, in canonical order, and which of its run was before', () => {
+  const run = {
+    case_id: 'CASE-17',
+    correlation_id: 'request-1',
+    lane_id: 'LANE',
+    parent_run_id: 'run_parent',
+    policy_versions: { lanes: 'ab'.repeat(20), roles: 'cd'.repeat(20) },
+    previous: 'event before' as const,
+    root_run_id: 'run_root1',
+    run_id: 'run_12345',
+  }
+  for (const place of [{ ...bare, seq: 3 }, full]) {
+    const entry = entryOf({ ...draft, run }, place)
+    assertCanonical(entry)
+    assert.is(JSON.stringify(entry), canonicalize(entry))
+    assert.equal(entrySchema.parse(entry), entry)
+    assert.is(entry.prev.run, place.seq - 1)
+    assert.is(entry.correlation_id, 'request-1')
+  }
+  const alone = { case_id: null, correlation_id: null, lane_id: null, parent_run_id: null, previous: 5 }
+  const entry = entryOf({ ...draft, run: { ...run, ...alone } }, full)
+  for (const member of ['case_id', 'lane_id', 'parent_run_id']) assert.not(member in entry, member)
+  assert.equal([entry.prev.run, entry.correlation_id], [5, full.correlationId])
+})
+
 test('what an entry has not is left out, not null', () => {
   const entry = entryOf(draft, bare)
   for (const member of ['correlation_id', 'request', 'wall_time', 'run_id']) assert.not(member in entry, member)
@@ -48,6 +73,8 @@ test('what an entry has not is left out, not null', () => {
 test('an entry outside any run says that no policy was pinned', () => {
   assert.equal(entryOf(draft, bare).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
   assert.is(entryOf(draft, bare).contract_version, 'v1')
+  const pins = { lanes: 'ab'.repeat(20), roles: 'cd'.repeat(20) }
+  assert.equal(entryOf(draft, { ...bare, pins }).policy_versions, pins)
 })
 
 for (const [title, change] of [

@@ -10,7 +10,6 @@ const page = readFileSync(join(project, 'docs/lock-protocol.md'), 'utf8')
 /** What stands in place of a test where there can be none. */
 const withoutTest = [
   'not run; `lockstep doctor` is the test',
-  'not provided: the ledger tracks no runs',
   '[runbook.md](runbook.md#somebody-deleted-a-lock-file-by-hand)',
 ]
 

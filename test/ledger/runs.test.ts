@@ -1,17 +1,353 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runRecordSchema } from '../../src/core/run/run-record.ts'
-import { withLedger } from '../support/ledger.ts'
+import { LockstepError } from '../../src/errors.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { dictation } from '../core/run/world.ts'
+import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
+import { testActor, testClock, withLedger } from '../support/ledger.ts'
+import { asPlainError } from '../support/scene.ts'
 
 const test = suite('runs')
+const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
+const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
+const sha = 'ab'.repeat(32)
+const artifact = { artifact_id: 'art-1', artifact_kind: 'transcript', hash_sha256: sha }
+const of = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' }
 
-test('a run is created, started and completed', async () => {
+/** A ledger with the shipped policy in force, and a running orchestrator. */
+function governed(
+  title: string,
+  work: (ledger: Ledger, clock: ReturnType<typeof testClock>, root: string) => Promise<void>,
+): void {
+  test(title, async () => {
+    const clock = testClock()
+    await withLedger(
+      async (ledger, root) => {
+        await ledger.policy.reload()
+        await ledger.runs.create({ run_id: 'run_top_1', run_kind: 'orchestrator' })
+        await ledger.runs.start({ run_id: 'run_top_1' })
+        await work(ledger, clock, root).catch(asPlainError)
+      },
+      { now: clock.now },
+    )
+  })
+}
+
+/** A running tool run below the orchestrator. */
+async function startTool(ledger: Ledger, facts: { lease_duration_s?: number; lock?: string } = {}): Promise<string> {
+  const run_id = 'run_tool1'
+  await ledger.runs.create({ ...of, run_id, parent_run_id: 'run_top_1', run_kind: 'tool_gateway' })
+  await ledger.runs.start({ run_id, ...facts })
+  return run_id
+}
+
+async function codeOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call
+  } catch (error) {
+    if (error instanceof LockstepError) return error.code
+    throw error
+  }
+  return 'none'
+}
+
+governed('every answer is a run_record, and every entry says whose it is', async (ledger) => {
+  const run_id = await startTool(ledger, { lease_duration_s: 60 })
+  const { runs } = ledger
+  const { decision_id } = await runs.authorize({ run_id, action: dictation })
+  const records = [
+    await runs.heartbeat({ run_id }),
+    await runs.record({ run_id, decision_id, outcome: 'success', output_artifacts: [artifact] }),
+    await runs.complete({ run_id, outcome_reason: 'done' }),
+    runs.get('run_top_1'),
+    ...(await runs.list()).runs,
+  ]
+  for (const record of records) assert.equal(runRecordSchema.parse(record), JSON.parse(JSON.stringify(record)))
+  assert.equal(records[2]?.outputs?.artifact_refs, [artifact])
+  const { lanes, roles } = ledger.policy.show()
+  const entries = (await entriesOf(ledger)).filter((entry) => entry.run_id === run_id)
+  let before: number | null = null
+  for (const [index, entry] of entries.entries()) {
+    assert.is(entry.parent_run_id, 'run_top_1')
+    assert.is(entry.root_run_id, 'run_top_1')
+    assert.is(entry.case_id, 'CASE-17')
+    assert.is(entry.lane_id, of.lane_id)
+    assert.equal(entry.policy_versions, { lanes: lanes.pin, roles: roles.pin }, `${index}`)
+    assert.is(entry.prev.run, before)
+    before = entry.seq
+  }
+  assert.is(entries.length, 7)
+})
+
+governed('a start is a decision and a move, a deny a decision and the end, each in one append', async (ledger) => {
+  const { runs } = ledger
+  await runs.create({ ...of, run_id: 'run_tool1', parent_run_id: 'run_top_1', run_kind: 'tool_gateway' })
+  const batches = ledger.counts.batches
+  assert.equal(await typesAppended(ledger, () => runs.start({ run_id: 'run_tool1' })), ['run.decided', 'run.started'])
+  assert.is(ledger.counts.batches, batches + 1)
+  await runs.authorize({ run_id: 'run_tool1', action: dictation })
+  const action = { ...dictation, target: { name: 'rm.all' } }
+  const appended = await typesAppended(ledger, async () => {
+    const { decision, reason, rule_ids } = await runs.authorize({ run_id: 'run_tool1', action })
+    assert.equal([decision, reason, rule_ids[0]], ['deny', 'not_permitted', 'lane:TOOL_INTERVIEW_CAPTURE/tools'])
+  })
+  assert.equal(appended, ['run.decided', 'run.acted', 'run.denied'])
+  assert.is(ledger.counts.batches, batches + 3)
+  assert.is((await lastOf(ledger, 'run.acted')).data.outcome_reason, 'unrecorded')
+  assert.is(await codeOf(runs.authorize({ run_id: 'run_tool1', action: dictation })), 'RUN_NOT_ACTIVE')
+  assert.is((await lastOf(ledger, 'run.refused')).data.code, 'RUN_NOT_ACTIVE')
+})
+
+governed('another agent’s run cannot be denied, ended or added to; that is recorded once', async (ledger) => {
+  const run_id = await startTool(ledger)
+  const { runs } = ledger
+  const before = JSON.stringify(runs.get(run_id))
+  const calls = [
+    runs.authorize({ run_id, action: { ...dictation, scope: {} }, actor: other }),
+    runs.deny({ run_id, outcome_reason: 'no', actor: other }),
+    runs.cancel({ run_id, outcome_reason: 'no', actor: other }),
+    runs.create({ run_id: 'run_child1', parent_run_id: run_id, run_kind: 'agent', actor: other }),
+  ]
+  for (const call of calls) assert.is(await codeOf(call), 'NOT_RUN_ACTOR')
+  assert.is(JSON.stringify(runs.get(run_id)), before)
+  const refusals = (await entriesOf(ledger)).filter(({ type }) => type === 'run.refused')
+  assert.is(refusals.length, 1)
+  await runs.cancel({ run_id, outcome_reason: 'over', actor: becca })
+  assert.is(runs.get(run_id).outcome, 'cancelled: over')
+})
+
+governed('the actor of the run above may act on a run made for another', async (ledger) => {
+  const { runs } = ledger
+  const made = { run_id: 'run_child1', parent_run_id: 'run_top_1', run_kind: 'agent' as const, run_actor: other }
+  await runs.create({ ...of, ...made })
+  assert.is(runs.get('run_child1').actor?.actor_id, 'agent-2')
+  await runs.start({ run_id: 'run_child1', actor: other })
+  assert.is(await codeOf(runs.complete({ run_id: 'run_top_1', outcome_reason: 'no', actor: other })), 'NOT_RUN_ACTOR')
+  await runs.complete({ run_id: 'run_child1', outcome_reason: 'done' })
+})
+
+governed(
+  'a run whose lease ends is failed by the next command on it, which is refused; then it can be retried',
+  async (ledger, clock) => {
+    const run_id = await startTool(ledger, { lease_duration_s: 60 })
+    const { runs } = ledger
+    const { decision_id } = await runs.authorize({ run_id, action: dictation })
+    clock.advance(59_000)
+    await runs.heartbeat({ run_id })
+    clock.advance(60_000)
+    assert.equal((await runs.list({ status: 'running' })).lease_expired, [run_id])
+    const why = runs.why(run_id)
+    assert.equal([why.lease_expired, why.lease_remaining_s], [true, 0])
+    assert.equal(why.missing_events, [`tool_call of ${decision_id}`, 'the end'])
+    const late = async () => {
+      assert.is(await codeOf(runs.record({ run_id, decision_id, outcome: 'success' })), 'RUN_LEASE_EXPIRED')
+    }
+    assert.equal(await typesAppended(ledger, late), ['run.acted', 'run.failed'])
+    const failed = runs.get(run_id)
+    assert.equal(
+      [failed.status, failed.error?.error_code, failed.error?.retryable],
+      ['failed', 'RUN_LEASE_EXPIRED', true],
+    )
+    const before = JSON.stringify(failed)
+    const again = await runs.retry({ run_id, retry_reason: 'the host is back' })
+    assert.equal([again.parent_run_id, again.root_run_id, again.metadata?.retry_count], [run_id, 'run_top_1', 1])
+    await runs.start({ run_id: again.run_id })
+    await runs.fail({
+      run_id: again.run_id,
+      outcome_reason: 'again',
+      error: { error_code: 'E1', message: 'it broke', retryable: true },
+    })
+    const third = await runs.retry({ run_id: again.run_id, retry_reason: 'once more' })
+    assert.equal(
+      [third.parent_run_id, third.metadata?.retry_of, third.metadata?.retry_count],
+      [run_id, again.run_id, 2],
+    )
+    assert.is(JSON.stringify(runs.get(run_id)), before)
+    assert.is(await codeOf(runs.retry({ run_id: 'run_top_1', retry_reason: 'no' })), 'RUN_NOT_RETRYABLE')
+  },
+)
+
+governed('a child inherits, and is denied if it brings others', async (ledger) => {
+  const { runs } = ledger
+  const child = (facts: object) => runs.create({ parent_run_id: run_id, run_kind: 'orchestrator', ...facts })
+  const { run_id } = await runs.create({ run_kind: 'orchestrator', case_id: 'CASE-17', correlation_id: 'req-1' })
+  await runs.start({ run_id })
+  const good = await child({})
+  assert.equal([good.case_id, good.correlation_id, good.root_run_id], ['CASE-17', 'req-1', run_id])
+  assert.equal(good.policy_versions, runs.get(run_id).policy_versions)
+  for (const brought of [{ case_id: 'CASE-18' }, { correlation_id: 'req-2' }, { root_run_id: 'run_top_1' }]) {
+    const denied = async () => assert.is(await codeOf(child(brought)), 'RUN_DENIED')
+    assert.equal(await typesAppended(ledger, denied), ['run.created', 'run.decided', 'run.denied'])
+  }
+  const pins = { lanes: '1'.repeat(40) }
+  assert.is(await codeOf(runs.start({ run_id: good.run_id, policy_versions: pins })), 'RUN_DENIED')
+  assert.equal(runs.why(good.run_id).denied?.rule_ids, ['inherited/policy_versions/lanes'])
+})
+
+governed(
+  'complete refuses an allow that was never recorded; an allow is recorded once, as what it was',
+  async (ledger) => {
+    const run_id = await startTool(ledger)
+    const { runs } = ledger
+    const { decision_id } = await runs.authorize({ run_id, action: dictation })
+    assert.is(await codeOf(runs.complete({ run_id, outcome_reason: 'done' })), 'RUN_HAS_OPEN_ACTION')
+    const wrong = { run_id, decision_id, outcome: 'success', target: { name: 'dictation.stop' } } as const
+    assert.is(await codeOf(runs.record(wrong)), 'DECISION_NOT_OPEN')
+    const failure = { run_id, decision_id, outcome: 'failure' as const, output_artifacts: [artifact] }
+    assert.is(await codeOf(runs.record(failure)), 'OUTPUTS_DENIED')
+    await runs.record({ ...wrong, target: { name: 'dictation.start' } })
+    assert.is(await codeOf(runs.record({ run_id, decision_id, outcome: 'success' })), 'DECISION_NOT_OPEN')
+    await runs.complete({ run_id, outcome_reason: 'done' })
+  },
+)
+
+governed('perform is a whole run around its work, also where the work fails or is denied', async (ledger) => {
+  const { runs } = ledger
+  const { run_id: _, ...scope } = dictation.scope
+  const request = {
+    parent_run_id: 'run_top_1',
+    role_id: of.role_id,
+    case_id: of.case_id,
+    action: { ...dictation, scope },
+  }
+  const { result, run } = await runs.perform(request, ({ decision }) => ({ decision, output_artifacts: [artifact] }))
+  assert.equal([result.decision, run.status, run.outputs?.artifact_refs], ['allow', 'completed', [artifact]])
+  const failing = runs.perform({ ...request, run_id: 'run_fails1' }, () => Promise.reject(new Error('no \u0007 sound')))
+  assert.is(await failing.catch((error: Error) => error.message), 'no \u0007 sound')
+  assert.equal([runs.get('run_fails1').status, runs.get('run_fails1').error?.message], ['failed', 'no   sound'])
+  let isCalled = false
+  const denied = runs.perform({ ...request, action: { ...dictation, scope: {} } }, () => {
+    isCalled = true
+  })
+  assert.is(await codeOf(denied), 'RUN_DENIED')
+  assert.not(isCalled)
+})
+
+governed(
+  'a run that holds a lock from its start records and completes only while that grant is current',
+  async (ledger) => {
+    const { runs } = ledger
+    await runs.create({ run_id: 'run_locked', run_kind: 'orchestrator' })
+    assert.is(await codeOf(runs.start({ run_id: 'run_locked', lock: 'reports' })), 'LOCK_NOT_HELD')
+    const lease = await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
+    await runs.start({ run_id: 'run_locked', lock: 'reports' })
+    assert.equal(runs.why('run_locked').lock, { name: 'resource:reports', token: lease.token, current: true })
+    await ledger.locks.break({ name: 'reports', reason: 'test', actor: becca })
+    assert.is(await codeOf(runs.complete({ run_id: 'run_locked', outcome_reason: 'done' })), 'STALE_TOKEN')
+    await runs.cancel({ run_id: 'run_locked', outcome_reason: 'lost its lock' })
+    await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
+    await runs.create({ run_id: 'run_locked2', run_kind: 'orchestrator' })
+    await runs.start({ run_id: 'run_locked2', lock: 'reports' })
+    const done = () => runs.complete({ run_id: 'run_locked2', outcome_reason: 'done', release_lock: true })
+    assert.equal(await typesAppended(ledger, done), ['lock.released', 'run.completed'])
+    assert.is(ledger.locks.status('reports').state, 'free')
+  },
+)
+
+governed(
+  'completing a run and releasing its project’s lock is one append, by the authority, on the run’s own state',
+  async (ledger) => {
+    const run_id = 'run_ACME_shop_2026-02-02_001'
+    const { runs } = ledger
+    await ledger.locks.acquire({ target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id })
+    const lock = 'project:ACME/SITE/shop'
+    await runs.create({ run_id, run_kind: 'orchestrator' })
+    await runs.start({ run_id, lock })
+    const early = ledger.locks.release({ run_id, final_status: 'COMPLETE', actor: becca })
+    assert.is(await codeOf(early), 'RELEASE_CONDITION_UNMET')
+    assert.is(await codeOf(runs.complete({ run_id, outcome_reason: 'done', release_lock: true })), 'RELEASE_DENIED')
+    const batches = ledger.counts.batches
+    await runs.complete({ run_id, outcome_reason: 'done', release_lock: true, actor: becca })
+    assert.is(ledger.counts.batches, batches + 1)
+    const { data } = await lastOf(ledger, 'lock.released')
+    assert.equal([data.evidence, data.condition_met, data.final_status], ['run_state', 'state == COMPLETE', 'COMPLETE'])
+  },
+)
+
+governed('a tracked run’s state releases its project’s lock after the run, and nothing else does', async (ledger) => {
+  const run_id = 'run_ACME_shop_2026-02-02_001'
+  await ledger.locks.acquire({ target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id })
+  await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
+  await ledger.runs.start({ run_id })
+  assert.equal(await ledger.locks.list({ orphans: true }), [])
+  await ledger.runs.complete({ run_id, outcome_reason: 'done' })
+  const [orphan] = await ledger.locks.list({ orphans: true })
+  assert.is(orphan?.orphan_reason, 'its run is completed')
+  await ledger.locks.release({ run_id, final_status: 'COMPLETE', actor: becca })
+  assert.is((await lastOf(ledger, 'lock.released')).data.evidence, 'run_state')
+})
+
+governed(
+  'the same key and content again is answered by the first entries, also a deny; other content is refused',
+  async (ledger) => {
+    const { runs } = ledger
+    const request = { run_kind: 'orchestrator', idempotency_key: 'k-1', run_name: 'once' } as const
+    const { run_id } = await runs.create(request)
+    assert.is((await runs.create(request)).run_id, run_id)
+    assert.is(await codeOf(runs.create({ ...request, run_name: 'twice' })), 'IDEMPOTENCY_MISMATCH')
+    const { run_id: bad } = await runs.create({ run_kind: 'agent' })
+    const start = { run_id: bad, idempotency_key: 'k-2' }
+    assert.equal(await typesAppended(ledger, async () => codeOf(runs.start(start))), ['run.decided', 'run.denied'])
+    assert.equal(await typesAppended(ledger, async () => assert.is(await codeOf(runs.start(start)), 'RUN_DENIED')), [])
+  },
+)
+
+governed('lists by kind, state, case, lane, actor and time, in pages; a tree is what stands below', async (ledger) => {
+  const run_id = await startTool(ledger)
+  const { runs } = ledger
+  const idsOf = async (asked: Parameters<typeof runs.list>[0]) => (await runs.list(asked)).runs.map((run) => run.run_id)
+  assert.equal(await idsOf({}), [run_id, 'run_top_1'])
+  assert.equal(await idsOf({ run_kind: 'orchestrator' }), ['run_top_1'])
+  assert.equal(await idsOf({ case_id: 'CASE-17', lane_id: of.lane_id, status: 'running' }), [run_id])
+  assert.equal(await idsOf({ actor_id: testActor.actor_id, until: '2026-01-01T00:00:00Z' }), [])
+  const page = await runs.list({ limit: 1 })
+  assert.equal([page.runs.length, page.next], [1, run_id])
+  assert.equal(await idsOf({ limit: 1, cursor: page.next ?? '' }), ['run_top_1'])
+  const tree = await runs.tree('run_top_1')
+  assert.equal(
+    tree.children.map(({ children, run }) => [run.run_id, children.length]),
+    [[run_id, 0]],
+  )
+})
+
+governed('free text is refused where the lane prohibits raw case text', async (ledger) => {
+  const { runs } = ledger
+  const human = { actor_id: 'ana', actor_type: 'human' } as const
+  const run = {
+    lane_id: 'PROMOTE_SHARED_KNOWLEDGE',
+    role_id: 'ATTORNEY_ADMIN',
+    run_kind: 'promotion',
+    actor: human,
+  } as const
+  assert.is(await codeOf(runs.create({ ...run, notes: 'what the client said' })), 'FREE_TEXT_DENIED')
+  const { run_id } = await runs.create(run)
+  await runs.start({ run_id, actor: human })
+  const action = {
+    action_type: 'promotion',
+    lane_id: run.lane_id,
+    scope: { promotion_ticket_id: 'PT-1', run_id, attorney_signoff: true },
+    target: { name: 'shared_playbooks', mode: 'append' },
+  } as const
+  const { decision_id, decision } = await runs.authorize({ run_id, action, actor: human })
+  assert.is(decision, 'allow')
+  const record = { run_id, decision_id, outcome: 'success', actor: human } as const
+  assert.is(await codeOf(runs.record({ ...record, outcome_reason: 'the client said' })), 'FREE_TEXT_DENIED')
+  await runs.record({ ...record, outcome_reason: 'sanitized' })
+  assert.is(await codeOf(runs.complete({ run_id, outcome_reason: 'all good', actor: human })), 'FREE_TEXT_DENIED')
+  await runs.complete({ run_id, outcome_reason: 'promoted', actor: human })
+})
+
+test('without a policy no run starts, and it says so', async () => {
   await withLedger(async (ledger) => {
-    await ledger.policy.reload()
-    const { run_id } = runRecordSchema.parse(await ledger.runs.create({ run_kind: 'orchestrator' }))
-    await ledger.runs.start({ run_id })
-    const record = await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-    assert.is(record.status, 'completed')
+    const { run_id } = await ledger.runs.create({ run_kind: 'orchestrator' })
+    assert.is(await codeOf(ledger.runs.start({ run_id })), 'RUN_DENIED')
+    assert.equal(ledger.runs.why(run_id).denied?.rule_ids, [
+      'policy_unreadable',
+      'pin_missing:lanes',
+      'pin_missing:roles',
+    ])
+    assert.equal(ledger.runs.get(run_id).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
   })
 })
 

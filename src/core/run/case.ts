@@ -1,4 +1,5 @@
 import type { Code } from '../../errors.ts'
+import type { ArtifactRef } from '../artifact-ref.ts'
 import { sorted } from '../canonical.ts'
 import { type LeaseClock, leaseRemainingMillis, type Now } from '../clock.ts'
 import { isOperator } from '../config.ts'
@@ -161,6 +162,11 @@ export function laneOf({ inForce, run }: Pick<RunCase, 'inForce' | 'run'>): Lane
 export function freeTextIn(lane: Lane | undefined, texts: readonly (string | null | undefined)[]): string | undefined {
   if (!lane?.scope.prohibits.includes('raw_case_text')) return undefined
   return texts.find((text) => typeof text === 'string' && !/^[A-Za-z0-9_.:-]{1,80}$/.test(text)) ?? undefined
+}
+
+/** The free text that stands in references to artifacts. */
+export function notesIn(refs: readonly ArtifactRef[] = []): (string | null | undefined)[] {
+  return refs.map(({ confidentiality }) => confidentiality?.notes)
 }
 
 /** FREE_TEXT_DENIED, naming no text. */

@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { actionSchema } from '../action.ts'
 import { artifactRefsSchema } from '../artifact-ref.ts'
 import type { Command } from '../decider.ts'
-import { type Actor, actorSchema, lineOf, reasonSchema, requestKeySchema } from '../ids.ts'
+import { type Actor, actorSchema, reasonSchema, requestKeySchema } from '../ids.ts'
 import { limits } from '../limits.ts'
+import { lockNameSchema } from '../lock-of-run.ts'
 import type { Policies } from '../policies.ts'
 import {
   caseIdSchema,
@@ -50,7 +51,7 @@ export const startRunSchema = z.strictObject({
   contract_version: brought,
   lease_duration_s: z.int().min(1).max(limits.resourceLeaseSecondsMax).optional(),
   /** A lock that the run's actor, or its project the run itself, holds: the run acts while that grant is current. */
-  lock: lineOf(limits.lockNameBytes).optional(),
+  lock: lockNameSchema.optional(),
   policy_versions: z.strictObject({ lanes: brought, roles: brought }).optional(),
   taxonomy_versions: taxonomyVersionsSchema.optional(),
 })

@@ -8,6 +8,7 @@ import {
   durationMillis,
   freeTextIn,
   laneOf,
+  notesIn,
   type RunCase,
   type RunDraft,
   refused,
@@ -21,7 +22,8 @@ import type { OpenAction } from './state.ts'
 
 /**
  * Allow: the decision. Deny: the decision and the run's move to denied, in one append. Refusals, in order:
- * RUN_NOT_ACTIVE (recorded as a deny, no move), LIMIT_EXCEEDED (too many allows wait for their record).
+ * RUN_NOT_ACTIVE (recorded as a deny, no move), LIMIT_EXCEEDED (too many allows wait for their record),
+ * FREE_TEXT_DENIED.
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
   const { context, inForce, run } = of
@@ -30,6 +32,7 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
     const message = `${run.open.length} allowed actions of ${run.run_id} wait for their record`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
+  if (freeTextIn(laneOf(of), notesIn(command.action.artifacts)) !== undefined) return refuseFreeText(run.lane_id)
   const verdict = withMore(
     authorize({ action: command.action, policy: inForce.policy, run: actionFacts(run, context.actor.actor_type) }),
     unboundRole(run, context.config),
@@ -61,7 +64,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   if (run.outputs.length + output_artifacts.length > limits.runOutputsMax) {
     return refuse('LIMIT_EXCEEDED', `a run puts out at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
   }
-  if (freeTextIn(lane, [outcome_reason, error?.message]) !== undefined) return refuseFreeText(run.lane_id)
+  if (freeTextIn(lane, [outcome_reason, error?.message, ...notesIn(output_artifacts)]) !== undefined)
+    return refuseFreeText(run.lane_id)
   const { action_type, policies, run_id, target, type, ...rest } = command
   return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
 }

@@ -9,6 +9,7 @@ import {
   expiredEvents,
   freeTextIn,
   isExpired,
+  notesIn,
   notRunActor,
   type RunCase,
   type RunDraft,
@@ -52,7 +53,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     if (ended !== undefined) return ended
   }
   const lane = ground.inForce.policy?.lanes.get(command.lane_id ?? '')
-  if (freeTextIn(lane, [command.notes, command.data_classification?.notes]) !== undefined) {
+  if (freeTextIn(lane, textsOf(command)) !== undefined) {
     return refuseFreeText(command.lane_id ?? null)
   }
   const of = {
@@ -65,6 +66,12 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     run_id: command.run_id,
   }
   return created(of, createdData(command, parent?.run), broughtOthers(command, parent?.run, of))
+}
+
+/** All free text that a run is created with. */
+function textsOf({ data_classification, inputs, nondeterminism, notes }: CreateRun): (string | null | undefined)[] {
+  const reasons = nondeterminism?.reasons ?? []
+  return [notes, data_classification?.notes, ...reasons, ...notesIn(inputs?.artifact_refs)]
 }
 
 /** A run ends no more once it has, and nothing is added below it; nor deeper than the bound. */

@@ -8,6 +8,7 @@ import {
   durationMillis,
   freeTextIn,
   laneOf,
+  notesIn,
   type RunCase,
   type RunDraft,
   refused,
@@ -40,7 +41,7 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong = refuseEnd(command, of, 'completed')
+  const wrong = refuseEnd(command, of, 'completed', notesIn(command.output_artifacts))
   if (wrong !== undefined) return wrong
   const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
   if (lost !== undefined) return lost
@@ -70,7 +71,7 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
   const { run } = of
-  const wrong = refuseEnd(command, of, 'failed', error.message)
+  const wrong = refuseEnd(command, of, 'failed', [error.message, ...notesIn(output_artifacts)])
   if (wrong !== undefined) return wrong
   if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} allows no outputs of what failed`, { run_id: run.run_id })
@@ -108,10 +109,10 @@ function refuseEnd(
   { outcome_reason, type }: { outcome_reason: string; type: string },
   of: RunCase,
   to: RunStatus,
-  message?: string,
+  texts: readonly (string | null | undefined)[] = [],
 ): Refusal | undefined {
   if (!mayMove(of.run.status, to)) return refusedMove(of, type, to)
-  return freeTextIn(laneOf(of), [outcome_reason, message]) === undefined ? undefined : refuseFreeText(of.run.lane_id)
+  return freeTextIn(laneOf(of), [outcome_reason, ...texts]) === undefined ? undefined : refuseFreeText(of.run.lane_id)
 }
 
 function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {

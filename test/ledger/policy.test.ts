@@ -1,0 +1,228 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { LockstepError } from '../../src/errors.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { openLedger } from '../../src/open.ts'
+import { dictation } from '../core/run/world.ts'
+import { lastOf, typesAppended } from '../support/entries.ts'
+import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { asPlainError, configure, put } from '../support/scene.ts'
+
+const test = suite('policy in force')
+const lanes = readFileSync('contract/v1/policy/lanes.yaml', 'utf8')
+const roles = readFileSync('contract/v1/policy/roles.yaml', 'utf8')
+const operator = { actor_id: 'BECCA', actor_type: 'human' } as const
+const lanesFile = 'contract/v1/policy/lanes.yaml'
+
+/** A ledger of a root of its own, with the policy of the root in force; closed and verified at the end. */
+function at(
+  title: string,
+  prepare: (root: string) => void,
+  work: (ledger: Ledger, root: string) => Promise<void>,
+): void {
+  test(title, async () => {
+    const root = temporaryRoot()
+    prepare(root)
+    const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true, policy: true })
+    try {
+      await work(ledger, root).catch(asPlainError)
+    } finally {
+      await ledger.close()
+      await endsWithVerify(root)
+    }
+  })
+}
+
+/** The root's own policy, under Git if asked for. */
+const own = (isCommitted: boolean) => (root: string) => {
+  put(root, lanesFile, lanes)
+  put(root, 'contract/v1/policy/roles.yaml', roles)
+  if (isCommitted) commit(root)
+}
+
+function commit(root: string): string {
+  const git = (...words: string[]) => execFileSync('git', ['-C', root, ...words], { encoding: 'utf8' }).trim()
+  git('init', '-q')
+  git('add', 'contract')
+  git('-c', 'user.name=t', '-c', 'user.email=t@example.org', 'commit', '-qm', 'policy', '--allow-empty')
+  return git('rev-parse', 'HEAD')
+}
+
+async function codeOf(call: Promise<unknown> | (() => unknown)): Promise<string> {
+  try {
+    await (typeof call === 'function' ? call() : call)
+  } catch (error) {
+    if (error instanceof LockstepError) return error.code
+    throw error
+  }
+  return 'none'
+}
+
+const none = () => {}
+
+at('a root without a policy has the shipped one, pinned by its blob id', none, async (ledger, root) => {
+  const shown = ledger.policy.show()
+  assert.equal(
+    [shown.lanes.file, shown.lanes.source, shown.lanes.on_disk],
+    ['.lockstep/policy/lanes.yaml', 'git-blob', 'same'],
+  )
+  const blob = execFileSync('git', ['hash-object', join(root, '.lockstep/policy/lanes.yaml')], { encoding: 'utf8' })
+  assert.is(shown.lanes.pin, blob.trim())
+  assert.is(shown.grants.length, 6)
+  const { data } = await lastOf(ledger, 'policy.loaded')
+  assert.is((data.lanes as { text: string }).text, lanes)
+  assert.is(data.previous, null)
+  assert.ok((await ledger.policy.reload({ actor: operator })).replayed)
+})
+
+at('a root’s own policy under Git is pinned by the commit that changed it', own(true), async (ledger, root) => {
+  const { lanes: shown } = ledger.policy.show()
+  assert.equal([shown.file, shown.source], [lanesFile, 'git-commit'])
+  assert.match(shown.pin, /^[0-9a-f]{40}$/)
+  put(root, lanesFile, `${lanes}# changed\n`)
+  assert.is(ledger.policy.show().lanes.on_disk, 'changed')
+  const loaded = await ledger.policy.reload({ actor: operator })
+  assert.is(loaded.lanes.source, 'git-blob')
+  const { data } = await lastOf(ledger, 'policy.loaded')
+  assert.equal(data.previous, { lanes: shown.pin, roles: loaded.roles.pin })
+})
+
+at(
+  'an edit alone stops nobody; a reload of other content drifts, a commit without a change does not',
+  own(true),
+  async (ledger, root) => {
+    const { runs } = ledger
+    const of = {
+      lane_id: dictation.lane_id,
+      role_id: 'INTERVIEW_AGENT',
+      case_id: 'CASE-17',
+      run_kind: 'tool_gateway',
+    } as const
+    await runs.create({ ...of, run_id: 'run_tool1' })
+    await runs.start({ run_id: 'run_tool1' })
+    const decide = async () => (await runs.authorize({ run_id: 'run_tool1', action: dictation })).decision
+    put(root, lanesFile, `${lanes}# changed\n`)
+    assert.is(await decide(), 'allow')
+    put(root, lanesFile, lanes.replaceAll('\n', '\r\n'))
+    await ledger.policy.reload({ actor: operator })
+    assert.is(await decide(), 'allow', 'other line ends are the same content')
+    put(root, lanesFile, `${lanes}# changed\n`)
+    await ledger.policy.reload({ actor: operator })
+    assert.is(ledger.policy.explain({ action: dictation, run_id: 'run_tool1' }).reason, 'drift')
+    assert.is(await decide(), 'deny')
+    assert.equal(runs.why('run_tool1').denied?.rule_ids, ['policy_drift'])
+  },
+)
+
+at('nobody but the authority or an operator changes it; that is recorded', none, async (ledger, root) => {
+  put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
+  const denied = async () => assert.is(await codeOf(ledger.policy.reload()), 'POLICY_DENIED')
+  assert.equal(await typesAppended(ledger, denied), ['policy.refused'])
+  assert.is(ledger.policy.show().lanes.on_disk, 'changed')
+})
+
+at('a file that cannot be used is refused with its line, and what was in force stays', none, async (ledger, root) => {
+  put(root, '.lockstep/policy/lanes.yaml', 'lanes:\n  - lane_id: X\n    lane_id: Y\n')
+  const refused = ledger.policy.reload({ actor: operator })
+  assert.match(String(await refused.catch((error: Error) => error.message)), /^\.lockstep\/policy\/lanes\.yaml:3: /)
+  assert.not(ledger.policy.check().loadable)
+  assert.is(ledger.policy.show().grants.length, 6)
+})
+
+at('a policy too long for an entry is kept by its hash; one whose text is gone denies', none, async (ledger, root) => {
+  put(root, '.lockstep/policy/lanes.yaml', `${lanes}${`# ${'long '.repeat(20)}\n`.repeat(300)}`)
+  await ledger.policy.reload({ actor: operator })
+  const { data } = await lastOf(ledger, 'policy.loaded')
+  const { sha256, text } = data.lanes as { sha256: string; text?: string }
+  assert.is(text, undefined)
+  const kept = join(root, '.lockstep/policy/objects', sha256)
+  assert.is(readFileSync(kept, 'utf8').length > 24 * 1024, true)
+  await ledger.close()
+  const started = async () => {
+    const opened = await openLedger({ dir: root, actor: testActor })
+    try {
+      const { run_id } = await opened.runs.create({ run_kind: 'orchestrator' })
+      return await codeOf(opened.runs.start({ run_id }))
+    } finally {
+      await opened.close()
+    }
+  }
+  assert.is(await started(), 'none')
+  rmSync(kept)
+  assert.is(await started(), 'RUN_DENIED')
+})
+
+at(
+  'pins: commit denies a run whose files are no commit’s',
+  (root) => own(false)(root),
+  async (ledger, root) => {
+    await ledger.close()
+    configure(root, { pins: 'commit' })
+    const opened = await openLedger({ dir: root, actor: testActor })
+    try {
+      const run = () => opened.runs.create({ run_kind: 'orchestrator' })
+      const { run_id } = await run()
+      assert.is(await codeOf(opened.runs.start({ run_id })), 'RUN_DENIED')
+      assert.equal(opened.runs.why(run_id).denied?.rule_ids, ['pin_missing:lanes', 'pin_missing:roles'])
+      commit(root)
+      await opened.policy.reload({ actor: operator })
+      const { run_id: next } = await run()
+      assert.is((await opened.runs.start({ run_id: next })).pin_evidence?.lanes?.source, 'git-commit')
+    } finally {
+      await opened.close()
+    }
+  },
+)
+
+at('a caller’s pins are kept as a caller’s, and malformed ones deny', none, async (ledger) => {
+  const { runs } = ledger
+  const create = async () => (await runs.create({ run_kind: 'orchestrator' })).run_id
+  const policy_versions = { lanes: 'AB'.repeat(20), roles: 'cd'.repeat(20) }
+  const record = await runs.start({ run_id: await create(), policy_versions })
+  assert.equal(record.policy_versions, { lanes: 'ab'.repeat(20), roles: 'cd'.repeat(20) })
+  assert.is(record.pin_evidence?.roles?.source, 'caller')
+  const run_id = await create()
+  assert.is(await codeOf(runs.start({ run_id, policy_versions: { lanes: 'HEAD' } })), 'RUN_DENIED')
+  assert.equal(runs.why(run_id).denied, {
+    ...runs.why(run_id).denied,
+    missing: ['lanes'],
+    rule_ids: ['pin_missing:lanes'],
+  })
+  const other = await create()
+  assert.is(await codeOf(runs.start({ run_id: other, contract_version: 'v2' })), 'RUN_DENIED')
+})
+
+at('explain shows a decision and records none', none, async (ledger) => {
+  const size = ledger.head().size
+  const asked = { role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway', case_id: 'CASE-17' } as const
+  assert.is(ledger.policy.explain({ ...asked, action: dictation }).decision, 'allow')
+  const verdict = ledger.policy.explain({ ...asked, action: { ...dictation, scope: {} } })
+  assert.equal([verdict.decision, verdict.reason], ['deny', 'missing_scope'])
+  assert.is(ledger.head().size, size)
+})
+
+at('roles are bound where the configuration binds them', none, async (ledger, root) => {
+  await ledger.close()
+  configure(root, { actors: { 'agent-1': ['INTAKE_AGENT'] } })
+  const opened = await openLedger({ dir: root, actor: testActor })
+  const of = { lane_id: dictation.lane_id, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' } as const
+  try {
+    await opened.runs.create({ ...of, case_id: 'CASE-17', run_id: 'run_tool1' })
+    assert.is(await codeOf(opened.runs.start({ run_id: 'run_tool1' })), 'RUN_DENIED')
+    assert.equal(opened.runs.why('run_tool1').denied?.rule_ids, ['role:INTERVIEW_AGENT/actors'])
+  } finally {
+    await opened.close()
+  }
+})
+
+test('a root whose own policy is broken gets no ledger', async () => {
+  const root = temporaryRoot()
+  put(root, lanesFile, 'lanes: [')
+  put(root, 'contract/v1/policy/roles.yaml', roles)
+  assert.is(await codeOf(openLedger({ dir: root, actor: testActor, create: true, policy: true })), 'POLICY_INVALID')
+})
+
+test.run()
