@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { artifactRefSchema, locatorSchema, unsafeLocator } from '../src/core/artifact-ref.ts'
 import { auditRecordedSchema } from '../src/core/audit/events.ts'
 import { actionsOfRuns, auditEventSchema, auditTargetSchema } from '../src/core/audit-event.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Path, type Place, SchemaPlaces } from './schema-places.ts'
 import type { JsonSchema } from './schemas.ts'
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { type BadRow, badRowSchema, counterexamplesOf } from './counterexamples.ts'
 import { schemas } from './schemas.ts'
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { z } from 'zod'
+import * as z from 'zod'
 import { artifactRefSchema } from '../src/core/artifact-ref.ts'
 import { auditEventSchema } from '../src/core/audit-event.ts'
 import { entrySchema } from '../src/core/entry.ts'

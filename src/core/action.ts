@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { artifactRefsSchema } from './artifact-ref.ts'
 import { lineOf } from './ids.ts'
 import { limits } from './limits.ts'

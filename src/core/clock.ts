@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /**
  * Time since boot, suspend counted, the same for every process of one boot. Leases run on it, so that no jump

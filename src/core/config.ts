@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { lineOf, originSchema } from './ids.ts'
 import { limits } from './limits.ts'
 import { promotionRolesDefault } from './policy/policy.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { auditEventSchemas } from './audit/events.ts'
 import { type Entry, entrySchema } from './entry.ts'
 import { lockEventSchemas } from './lock/events.ts'

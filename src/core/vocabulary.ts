@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { lineOf, reasonSchema } from './ids.ts'
 
 // The words and small shapes that run records, audit events, artifacts and export bundles of Contract v1 share.

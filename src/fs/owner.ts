@@ -1,5 +1,5 @@
 import { rmSync, statSync } from 'node:fs'
-import { z } from 'zod'
+import * as z from 'zod'
 import { readIfThere, replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
 

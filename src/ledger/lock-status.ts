@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { lineOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { type LockKind, streamOf } from '../core/lock/names.ts'

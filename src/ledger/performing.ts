@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { actionSchema } from '../core/action.ts'
 import { artifactRefsSchema } from '../core/artifact-ref.ts'
 import { wellFormed } from '../core/canonical.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Action, actionSchema } from '../core/action.ts'
 import { authorize, type RunFacts, type Verdict } from '../core/authorize.ts'
 import { actorSchema } from '../core/ids.ts'

@@ -6,7 +6,7 @@ import { problemError, runChild } from '../log/child.ts'
 import { distrust } from '../log/open.ts'
 import type { Progress, Verified } from './verify.ts'
 
-// From the folder above, so that it is found from the built command too, which is one file in a folder beside this.
+// From the folder above, so that it is found from the built command too, which is bundled in a folder beside this.
 const program = fileURLToPath(new URL(`../ledger/verify-child${import.meta.url.slice(-3)}`, import.meta.url))
 
 /**

@@ -161,7 +161,7 @@ function doubtOf(owner: Owner | undefined, met: Record<string, string>): Doubt {
   return [...names].every((name) => owner.files[name] === met[name]) ? 'none' : 'changed'
 }
 
-// From the folder above, so that it is found from the built command too, which is one file in a folder beside this.
+// From the folder above, so that it is found from the built command too, which is bundled in a folder beside this.
 const checkProgram = fileURLToPath(new URL(`../log/open-check-child${import.meta.url.slice(-3)}`, import.meta.url))
 
 /** Opens and checks in a child first, so that a database that aborts its process aborts that one. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Command } from '../decider.ts'
 import { actorSchema, lineOf, requestKeySchema } from '../ids.ts'
 import { limits } from '../limits.ts'

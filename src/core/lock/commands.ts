@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { LeaseClock } from '../clock.ts'
 import type { Command } from '../decider.ts'
 import { actorSchema, holderSchema, lineOf, lockIdSchema, reasonSchema, requestKeySchema } from '../ids.ts'

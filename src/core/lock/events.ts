@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { leaseClockSchema } from '../clock.ts'
 import { lockRefSchema, reasonSchema } from '../ids.ts'
 import { evidenceSchema } from './liveness.ts'

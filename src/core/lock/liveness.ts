@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /**
  * What was seen of a holder's process when its lock was granted. `pid_ns` is the namespace the number counts

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { isWellFormed } from '../canonical.ts'
 import { limits } from '../limits.ts'
 import { type Evidence, evidenceSchema } from './liveness.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { isWellFormed } from '../canonical.ts'
 import { isoSeconds } from '../clock.ts'
 import type { Entry } from '../entry.ts'

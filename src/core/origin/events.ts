@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ledgerIdSchema, originSchema } from '../ids.ts'
 
 /** Entry 0: what this ledger is called, and the key that speaks for it. */

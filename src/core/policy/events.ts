@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { limits } from '../limits.ts'
 
 /** Where a pin comes from: the last commit that changed the file, the id of its content, or the caller's word. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { reasonSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { actionSchema } from '../action.ts'
 import { artifactRefsSchema } from '../artifact-ref.ts'
 import type { Command } from '../decider.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { artifactRefsSchema, locatorSchema } from '../artifact-ref.ts'
 import { lineOf, reasonSchema } from '../ids.ts'
 import {
