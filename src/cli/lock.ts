@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { Released } from '../ledger/locks.ts'
-import { line } from './audit.ts'
+import { entryLine } from './audit-list.ts'
 import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { acquireCommand } from './lock-acquire.ts'
 import { breakCommand, importCommand, recoverCommand, retireCommand } from './lock-care.ts'
@@ -139,7 +139,7 @@ function historyCommand(): Command {
     .action(async (name: string, { limit }: { limit: number }, self: Command) => {
       const globals = globalsOf(self)
       const entries = await withLedger(globals, 'lock history', (ledger) => ledger.locks.history(name, { limit }))
-      print(globals, { entries }, () => entries.map(line))
+      print(globals, { entries }, () => entries.map(entryLine))
     })
   return examples(
     command,

@@ -176,7 +176,7 @@ writeOut(
 check(hello.status === 0 && /^token \d+$/m.test(hello.stdout), `lock run: exit ${hello.status} ${hello.stderr}`)
 
 title('8. All of it is one log, and it can be proven')
-run(['audit', 'list'], {
+run(['audit', 'list', '--entries'], {
   show: ({ entries }) =>
     (entries as { seq: number; type: string; stream: string }[])
       .map(({ seq, stream, type }) => `${String(seq).padStart(2)} ${type.padEnd(16)} ${stream}`)

@@ -64,4 +64,6 @@ export const limits = {
   fileStepMillisMax: 10_000,
   readPageEntries: 512,
   historyPageMax: 10_000,
+  /** Entries that one page of `audit list` looks at; the next page goes on behind them. */
+  auditScanEntries: 262_144,
 } as const

@@ -1,26 +1,41 @@
+import type { z } from 'zod'
 import { type AuditAppendOptions, type AuditInput, appendOptionsSchema, appendSchema } from '../core/audit/commands.ts'
+import type { AuditEvent } from '../core/audit-event.ts'
 import type { Json } from '../core/canonical.ts'
+import type { Entry } from '../core/entry.ts'
+import { eventIdOf } from '../core/ids.ts'
 import { lockNameSchema } from '../core/lock/names.ts'
+import { renderedEvent } from '../core/rendered-event.ts'
+import { LockstepError } from '../errors.ts'
+import { type AuditPage, listAuditSchema, listEntries } from './audit-list.ts'
 import { type Core, submit } from './core.ts'
 import { parse } from './parse.ts'
+import type { PolicyApi } from './policy.ts'
+import { refuseExpired } from './runs.ts'
 
 export interface AuditAppended {
   events: { event_id: string; seq: number; time: string }[]
   replayed: boolean
 }
 
-/** Audit events appended by programs: things that happened outside any run. */
+export type AuditQuery = z.input<typeof listAuditSchema>
+
+/** `ledger.audit`: audit events appended by programs, and every entry as the audit event that it is. */
 export class Audit {
   readonly #core: Core
+  readonly #policy: PolicyApi
 
-  constructor(core: Core) {
+  constructor(core: Core, policy: PolicyApi) {
     this.#core = core
+    this.#policy = policy
   }
 
   /**
    * Appends one event or many, whole or not at all. With a `guard` they are appended only if its lock's grant is
-   * current in the same decision. Errors: INVALID_INPUT, STALE_TOKEN, LEASE_EXPIRED, SIZE_MISMATCH,
-   * IDEMPOTENCY_MISMATCH, LIMIT_EXCEEDED. Cost: one append.
+   * current in the same decision; with a `run_id` only if the run is running. Errors: INVALID_INPUT, NOT_FOUND (run, or
+   * what it corrects), STALE_TOKEN, LEASE_EXPIRED, SIZE_MISMATCH, IDEMPOTENCY_MISMATCH, LIMIT_EXCEEDED; for a run
+   * also NOT_RUN_ACTOR, RUN_NOT_ACTIVE, RUN_LEASE_EXPIRED, DECISION_NOT_OPEN, OUTPUTS_DENIED, FREE_TEXT_DENIED.
+   * Cost: one append.
    */
   async append(events: AuditInput | readonly AuditInput[], options: AuditAppendOptions = {}): Promise<AuditAppended> {
     const parsed = parse(appendSchema, Array.isArray(events) ? events : [events], 'audit event')
@@ -30,13 +45,41 @@ export class Audit {
       'options',
     )
     const checkedGuard = guard && { name: parse(lockNameSchema, guard.name, 'guard.name'), token: guard.token }
+    for (const { corrects } of parsed) if (corrects !== undefined) this.#assertThere(corrects)
     const request =
       idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events: parsed } as Json }
-    const { entries, replayed } = await submit(
+    const outcome = await submit(
       this.#core,
-      { type: 'audit.append', events: parsed, guard: checkedGuard },
+      { type: 'audit.append', events: parsed, guard: checkedGuard, policies: this.#policy.known() },
       { actor, correlationId: correlation_id, expectedSize: expected_size, request },
     )
+    refuseExpired(outcome)
+    const { entries, replayed } = outcome
     return { events: entries.map(({ event_id, seq, time }) => ({ event_id, seq, time })), replayed }
+  }
+
+  /** A page of audit events as Contract v1 has them, oldest first. Errors: INVALID_INPUT. Cost as of `listEntries`. */
+  async list(query: AuditQuery = {}): Promise<AuditPage<AuditEvent>> {
+    const page = await listEntries(this.#core, parse(listAuditSchema, query, 'list'))
+    return { ...page, events: page.events.map(({ event }) => event) }
+  }
+
+  /** The same page as the entries that are hashed. */
+  async entries(query: AuditQuery = {}): Promise<AuditPage<Entry>> {
+    const page = await listEntries(this.#core, parse(listAuditSchema, query, 'list'))
+    return { ...page, events: page.events.map(({ entry }) => entry) }
+  }
+
+  /** An entry as the audit event that it is. */
+  rendered(entry: Entry): AuditEvent {
+    return renderedEvent(entry)
+  }
+
+  /** An event_id tells its seq, so whether it is there needs no index. Errors: NOT_FOUND. */
+  #assertThere(eventId: string): void {
+    const { meta } = this.#core.log
+    const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
+    if (seq < this.#core.log.head().size && eventIdOf(meta.ledger_id, seq) === eventId) return
+    throw new LockstepError('NOT_FOUND', `there is no event ${eventId} to correct`, { details: { corrects: eventId } })
   }
 }

@@ -77,8 +77,8 @@ export class Ledger implements AsyncDisposable {
       filesDrained: () => this.#reactions.drained(),
     }
     this.locks = new Locks(this.#core)
-    this.audit = new Audit(this.#core)
     this.policy = new PolicyApi(this.#core)
+    this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
     this.#reactions = parts.reactions(this.locks)
   }

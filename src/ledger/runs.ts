@@ -178,15 +178,19 @@ type Command = {
  */
 function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']): Entry {
   const entry = entries.at(-1) as Entry
-  const { data, run_id } = entry
-  if (entry.type === 'run.failed' && data.by === 'ledger') {
-    throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} ran out, so it has failed`, {
-      details: { run_id },
-      hint: `It can be retried: lockstep run retry ${run_id} --reason TEXT`,
-    })
-  }
+  refuseExpired({ entries })
   if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start')) throw deniedError(entry)
   return entry
+}
+
+/** What the ledger appended in the place of what was asked: the end of a run whose lease is over. */
+export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
+  const { data, run_id, type } = entries.at(-1) as Entry
+  if (type !== 'run.failed' || data.by !== 'ledger') return
+  throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} ran out, so it has failed`, {
+    details: { run_id },
+    hint: `It can be retried: lockstep run retry ${run_id} --reason TEXT`,
+  })
 }
 
 /** RUN_DENIED, with the rules that denied it. */

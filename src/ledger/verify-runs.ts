@@ -98,8 +98,9 @@ export class RunVerification {
           throw wrong(entry, 'denies a run without a decision before')
         end(run, entry)
         return
+      case 'audit.recorded':
       case 'run.renewed':
-        if (run.status !== 'running') throw wrong(entry, `renews a run that is ${run.status}`)
+        if (run.status !== 'running') throw wrong(entry, `is of a run that is ${run.status}`)
         return
       default:
         end(run, entry)

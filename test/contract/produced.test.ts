@@ -5,9 +5,11 @@ import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import { ajvOf } from '../../contract/schema-places.ts'
 import {
+  auditEventSchema,
   entrySchema,
   lockContentionSchema,
   lockFileSchema,
+  renderedEvent,
   runLockSchema,
   runRecordSchema,
 } from '../../src/contract.ts'
@@ -19,6 +21,7 @@ import { testClock, withLedger } from '../support/ledger.ts'
 const test = suite('what a ledger produces, under Contract v1')
 
 const zodSchemas = {
+  audit_event: auditEventSchema,
   entry: entrySchema,
   lock_contention: lockContentionSchema,
   lock_file: lockFileSchema,
@@ -37,11 +40,12 @@ function conforms(name: keyof typeof zodSchemas, document: unknown): void {
   assert.ok(zodSchemas[name].safeParse(document).success, `${name}: zod refuses ${JSON.stringify(document, null, 2)}`)
 }
 
-/** Every entry conforms; answers with the types there were. */
+/** Every entry conforms, and so does the audit event that it renders as; answers with the types there were. */
 async function entriesConform(ledger: Ledger): Promise<Set<string>> {
   const types = new Set<string>()
   for await (const entry of ledger.read()) {
     conforms('entry', JSON.parse(JSON.stringify(entry)))
+    conforms('audit_event', JSON.parse(JSON.stringify(renderedEvent(entry))))
     types.add(entry.type)
   }
   return types

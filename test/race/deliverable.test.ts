@@ -44,7 +44,10 @@ interface Entry {
 }
 
 async function entriesFrom({ root }: Track, from: number): Promise<Entry[]> {
-  const { json, stdout } = await lockstep(['audit', 'list', '--from', String(from), '--limit', '10000'], { cwd: root })
+  const { json, stdout } = await lockstep(
+    ['audit', 'list', '--entries', '--cursor', String(from), '--limit', '10000'],
+    { cwd: root },
+  )
   ok(Array.isArray(json.entries), stdout)
   return json.entries as Entry[]
 }

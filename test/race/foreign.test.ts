@@ -238,7 +238,7 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
 
 /** The tokens of the grants that entries of a type speak of. */
 async function tokensOf(root: string, type: string): Promise<number[]> {
-  const { json } = await lockstep(['--dir', root, 'audit', 'list', '--type', type, '--limit', '10000'])
+  const { json } = await lockstep(['--dir', root, 'audit', 'list', '--entries', '--type', type, '--limit', '10000'])
   return (json.entries as { data: { token: number } }[]).map(({ data }) => data.token)
 }
 

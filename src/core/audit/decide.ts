@@ -1,17 +1,34 @@
-import type { Context, Decision } from '../decider.ts'
+import type { Context, Decision, Rows } from '../decider.ts'
+import type { EventDraft } from '../entry.ts'
+import { decideEventsOfRun, type EventOfRun, streamOf } from '../events-of-run.ts'
 import type { AuditCommand } from './commands.ts'
-import type { AuditEvent } from './events.ts'
 
-/** Every event outside runs goes into one stream. */
+/** Every event outside runs goes into one stream, those of a run into the run's. */
 export const auditStream = 'audit'
 
-export function reads(): readonly string[] {
-  return [auditStream]
+export function reads({ events }: AuditCommand): readonly string[] {
+  const run_id = events[0]?.run_id
+  return [run_id === undefined ? auditStream : streamOf(run_id)]
 }
 
-/** Refusals: those of the guard (STALE_TOKEN, LEASE_EXPIRED). */
-export function decide(command: AuditCommand, context: Context): Decision<AuditEvent> {
+/** Refusals: those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run. */
+export function decide(command: AuditCommand, context: Context, rows: Rows): Decision {
   if (context.guard !== undefined) return context.guard
-  const events = command.events.map((data): AuditEvent => ({ type: 'audit.recorded', stream: auditStream, data }))
-  return { kind: 'append', events }
+  const { events, policies = new Map(), type } = command
+  const run_id = events[0]?.run_id
+  if (run_id !== undefined)
+    return decideEventsOfRun({ events: events.map(eventOfRun), policies, run_id, type }, context, rows)
+  const drafts = events.map((event): EventDraft => ({ type: 'audit.recorded', stream: auditStream, data: event }))
+  return { kind: 'append', events: drafts }
+}
+
+function eventOfRun(event: AuditCommand['events'][number]): EventOfRun {
+  const { action_type, corrects, decision_id = '', notes, outcome, run_id, severity, target, ...rest } = event
+  if (action_type === 'system') {
+    const { run_id: _, ...data } = event
+    return { kind: 'recorded', data, texts: [notes, event.outcome_reason] }
+  }
+  const on = target && { target: { name: target.name, mode: target.operation } }
+  const of = { action_type, decision_id, outcome: outcome === 'success' ? ('success' as const) : ('failure' as const) }
+  return { kind: 'acted', record: { ...rest, ...of, ...on } }
 }

@@ -7,7 +7,7 @@ const target = z.strictObject({
   target_type: z.enum(['artifact', 'export_bundle', 'lock', 'policy', 'run', 'system', 'table', 'tool', 'turn']),
 })
 
-/** What a caller records of something that happened outside any run. Members stand in canonical order. */
+/** What a caller records of something that happened, in a run or outside any. Members stand in canonical order. */
 export const auditRecordedSchema = z.strictObject({
   action_type: z.literal('system'),
   corrects: lineOf(120).optional(),

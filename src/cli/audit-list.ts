@@ -1,0 +1,157 @@
+import { Command } from 'commander'
+import type { AuditEvent } from '../core/audit-event.ts'
+import type { Entry } from '../core/entry.ts'
+import { limits } from '../core/limits.ts'
+import type { AuditQuery } from '../ledger/audit.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import type { Globals } from './globals.ts'
+import { print, relativeTime, writeOut } from './output.ts'
+
+interface ListFlags {
+  actionType?: string
+  byActor?: string
+  case?: string
+  cursor: number
+  entries?: boolean
+  jsonl?: boolean
+  limit: number
+  lock?: string
+  outcome?: string
+  run?: string
+  since?: string
+  stream?: string
+  type?: string
+  until?: string
+}
+
+export function listCommand(): Command {
+  const command = new Command('list')
+    .description('Print audit events, oldest first.')
+    .option('--run <run_id>', 'only of this run')
+    .option('--lock <name>', 'only of this lock')
+    .option('--stream <stream>', 'only of this stream, as lock/resource:reports')
+    .option('--case <case_id>', 'only of this case')
+    .option('--by-actor <actor_id>', 'only by this actor')
+    .option('--action-type <type>', 'only this action_type, as authz_decision')
+    .option('--type <type>', 'only entries of this type, as lock.acquired')
+    .option('--outcome <outcome>', 'only this outcome: allow, deny, success or failure')
+    .option('--since <time>', 'then or later, as 2026-02-02T12:00:00Z')
+    .option('--until <time>', 'before')
+    .option('--limit <n>', 'how many', wholeNumber, 100)
+    .option('--cursor <seq>', 'go on here: the "next" of the page before', wholeNumber, 0)
+    .option('--entries', 'the entries as they are hashed, not the audit events that they render as')
+    .option('--jsonl', 'one JSON line each; with --entries the canonical text that is hashed')
+    .action(async (flags: ListFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const query = queryFrom(flags)
+      const { complete, events, next } = await withLedger(
+        globals,
+        'audit list',
+        async (ledger): Promise<{ complete: boolean; events: (AuditEvent | Entry)[]; next: number }> =>
+          flags.entries ? ledger.audit.entries(query) : ledger.audit.list(query),
+      )
+      const document = { [flags.entries ? 'entries' : 'events']: events, next, complete }
+      if (flags.jsonl) for (const event of events) writeOut(`${JSON.stringify(event)}\n`)
+      else print(globals, document, () => [...events.map(lineOf), ...(complete ? [] : [`more: --cursor ${next}`])])
+    })
+  return examples(
+    command,
+    'lockstep audit list --lock reports --since 2026-02-02T00:00:00Z',
+    'lockstep audit list --run run_x1 --action-type authz_decision --json',
+    'lockstep audit list --cursor 100 --limit 20 --entries --jsonl',
+  )
+}
+
+function queryFrom(flags: ListFlags): AuditQuery {
+  return {
+    action_type: flags.actionType as AuditQuery['action_type'],
+    actor_id: flags.byActor,
+    case_id: flags.case,
+    cursor: flags.cursor,
+    limit: flags.limit,
+    lock: flags.lock,
+    outcome: flags.outcome as AuditQuery['outcome'],
+    run_id: flags.run,
+    since: flags.since,
+    stream: flags.stream,
+    type: flags.type,
+    until: flags.until,
+  }
+}
+
+interface TailFlags {
+  count?: number
+  entries?: boolean
+  from?: number
+  jsonl?: boolean
+}
+
+export function tailCommand(): Command {
+  const command = new Command('tail')
+    .description('Follow the ledger: audit events as they come, none skipped, none repeated. Ends on Ctrl-C.')
+    .option('--from <seq>', 'first entry (default: the next one)', wholeNumber)
+    .option('--count <n>', 'end after this many', wholeNumber)
+    .option('--entries', 'the entries as they are hashed')
+    .option('--jsonl', 'one JSON line each')
+    .action(async (flags: TailFlags, self: Command) => tail(globalsOf(self), flags))
+  return examples(command, 'lockstep audit tail', 'lockstep audit tail --from 0 --jsonl | jq .action_type')
+}
+
+const pollMillis = 500
+
+/** Nobody else can use the ledger while it is open, so it is opened, read and closed again and again. */
+async function tail(globals: Globals, { count, entries, from, jsonl }: TailFlags): Promise<void> {
+  let next = from
+  let left = count ?? Number.POSITIVE_INFINITY
+  for (;;) {
+    const found: (AuditEvent | Entry)[] = []
+    await withLedger(globals, 'audit tail', async (ledger) => {
+      next ??= ledger.head().size
+      for await (const entry of ledger.read({ from: next })) {
+        if (found.length >= Math.min(left, limits.readPageEntries)) break
+        found.push(shown(ledger, entry, entries))
+      }
+    })
+    for (const event of found) writeOut(`${jsonl || globals.json ? JSON.stringify(event) : lineOf(event)}\n`)
+    next = (next ?? 0) + found.length
+    left -= found.length
+    if (left <= 0) return
+    if (found.length === 0) await new Promise((resolve) => setTimeout(resolve, pollMillis))
+  }
+}
+
+function shown(ledger: Ledger, entry: Entry, isRaw: boolean | undefined): AuditEvent | Entry {
+  return isRaw ? entry : ledger.audit.rendered(entry)
+}
+
+/** An event or an entry on one line, for people. */
+function lineOf(event: AuditEvent | Entry): string {
+  return 'seq' in event ? entryLine(event) : eventLine(event)
+}
+
+function eventLine({
+  action_type,
+  actor,
+  outcome,
+  outcome_reason,
+  sequence,
+  target,
+  timestamp_utc,
+}: AuditEvent): string {
+  const what = target ? `${target.operation ?? action_type} ${target.target_type}:${target.name}` : action_type
+  const why = outcome_reason ? `  ${JSON.stringify(outcome_reason)}` : ''
+  return `${sequence}  ${relativeTime(timestamp_utc)}  ${actor.actor_id}  ${what}  ${outcome}${why}`
+}
+
+/** What a line for people leaves out: said elsewhere on it, or of use to programs only. */
+const left = new Set(['acquired', 'by', 'deliverable_id', 'expires_at', 'host_id', 'kind', 'lock_ref', 'name', 'token'])
+
+export function entryLine(entry: Entry): string {
+  const isShown = ([key, value]: [string, unknown]) => !left.has(key) && value !== null && typeof value !== 'object'
+  const facts = Object.entries(entry.data).filter(isShown)
+  const text = facts
+    .map(([key, value]) => `${key}=${/\s/.test(String(value)) ? JSON.stringify(value) : value}`)
+    .join(' ')
+  return `${entry.seq}  ${relativeTime(entry.time)}  ${entry.actor.actor_id}  ${entry.type}  ${entry.stream}  ${text}`
+}

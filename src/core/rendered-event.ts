@@ -1,0 +1,135 @@
+import type { AuditEvent } from './audit-event.ts'
+import { sorted } from './canonical.ts'
+import type { Entry } from './entry.ts'
+import { limits } from './limits.ts'
+import { type Rendering, renderingOf, type Source } from './rendering.ts'
+import { statusAfter } from './run/state.ts'
+
+/**
+ * An entry as the Contract v1 audit event that it is, members in canonical order: the one rendering, by the table of
+ * `contract/v1/rendering.yaml`. An entry of a type without a row is a defect.
+ */
+export function renderedEvent(entry: Entry): AuditEvent {
+  const { actor, case_id, correlation_id, data, lane_id, parent_run_id, root_run_id, run_id } = entry
+  const row = renderingOf(entry.type)
+  return canonical({
+    ...factsOf(entry),
+    ...reasonOf(row, data),
+    action_type: sourced(row.action_type, data),
+    actor: actorOf(actor),
+    case_id,
+    contract_version: entry.contract_version,
+    correlation_id,
+    event_id: entry.event_id,
+    lane_id,
+    outcome: sourced(row.outcome, data),
+    parent_run_id,
+    policy_versions: entry.policy_versions,
+    role_id: actor.role_id,
+    root_run_id,
+    run_id,
+    sequence: entry.seq,
+    severity: sourced(row.severity, data),
+    target: targetOf(row, data),
+    timestamp_utc: entry.time,
+  })
+}
+
+type Data = Entry['data']
+type Members = { [Member in keyof AuditEvent]?: unknown }
+
+/** What a source of the table comes to. */
+function sourced(source: Source<string>, data: Data): string {
+  if (typeof source === 'string') return source
+  const value = data[source.from]
+  if (typeof value !== 'string') return source.otherwise ?? ''
+  if (source.cases !== undefined) return source.cases[value] ?? source.otherwise ?? value
+  return value
+}
+
+function targetOf({ target }: Rendering, data: Data): unknown {
+  if ('from' in target) return data[target.from]
+  const { name, operation, target_type } = target
+  return { name: sourced(name, data), operation: sourced(operation, data), target_type }
+}
+
+function reasonOf({ outcome_reason }: Rendering, data: Data): Members {
+  const member = outcome_reason.find((candidate) => typeof data[candidate] === 'string')
+  const reason = cut(String(data[member ?? ''] ?? ''), reasonCharsMax)
+  return reason.trim() === '' ? {} : { outcome_reason: reason }
+}
+
+/** The contract's ids have three characters at least; a shorter one stands behind its type. */
+function actorOf({ actor_id, actor_type, on_behalf_of }: Entry['actor']): unknown {
+  return { actor_id: actor_id.length < 3 ? `${actor_type}:${actor_id}` : actor_id, actor_type, on_behalf_of }
+}
+
+/** What only some types say: members that an audit event has by the same name, and what a run's events tell of it. */
+function factsOf({ data, event_id, policy_versions, type }: Entry): Members {
+  switch (type) {
+    case 'audit.recorded': {
+      const { corrects, notes, request_hash_sha256, response_hash_sha256 } = data
+      return { corrects, notes, request_hash_sha256, response_hash_sha256 }
+    }
+    case 'run.created':
+      return { input_artifacts: refsIn(data.inputs), notes: data.notes, transition: { from: null, to: 'created' } }
+    case 'run.decided': {
+      const [rule] = data.rule_ids as string[]
+      const authz = {
+        decision: data.decision,
+        policy_ref: `lanes@${policy_versions.lanes}`,
+        rule_id: rule === undefined ? undefined : cut(rule, ruleCharsMax),
+      }
+      return { authz, decision_id: event_id, input_artifacts: data.artifacts }
+    }
+    case 'run.started':
+      return { taxonomy_versions: data.taxonomy_versions, transition: { from: 'created', to: 'running' } }
+    case 'run.acted': {
+      const { decision_id, error, output_artifacts, request_hash_sha256, response_hash_sha256 } = data
+      return { decision_id, error, output_artifacts, request_hash_sha256, response_hash_sha256 }
+    }
+    case 'run.refused':
+      return { transition: data.move }
+    case 'run.completed':
+    case 'run.failed':
+    case 'run.denied':
+    case 'run.cancelled': {
+      // A run that never ran has no duration.
+      const transition = { from: data.duration_ms === null ? 'created' : 'running', to: statusAfter[type] }
+      return { error: errorOf(data.error), output_artifacts: data.output_artifacts, transition }
+    }
+    default:
+      return {}
+  }
+}
+
+function refsIn(inputs: unknown): unknown {
+  return (inputs as { artifact_refs?: unknown } | null | undefined)?.artifact_refs
+}
+
+/** Where the stack is kept is for the run's record only. */
+function errorOf(error: unknown): unknown {
+  if (error === null || typeof error !== 'object') return undefined
+  const { stack_ref: _, ...rest } = error as Record<string, unknown>
+  return rest
+}
+
+const reasonCharsMax = 200
+/** At three bytes a code unit within the bound of a line. */
+const ruleCharsMax = Math.floor(limits.nameBytes / 3)
+
+/** Text cut to a number of code units, never through a character. */
+function cut(text: string, charsMax: number): string {
+  return text.length <= charsMax
+    ? text
+    : text
+        .slice(0, charsMax)
+        .replace(/[\ud800-\udbff]$/, '')
+        .trimEnd()
+}
+
+/** In canonical order, without what is absent or null. What the members hold was parsed before it became an entry. */
+function canonical(members: Members): AuditEvent {
+  const present = Object.entries(members).filter(([, value]) => value !== undefined && value !== null)
+  return sorted(Object.fromEntries(present) as never) as AuditEvent
+}

@@ -1,0 +1,131 @@
+import * as z from 'zod'
+import type { AuditEvent } from '../core/audit-event.ts'
+import type { Entry } from '../core/entry.ts'
+import { lineOf } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import { lockNameSchema, streamOf as lockStreamOf } from '../core/lock/names.ts'
+import { renderedEvent } from '../core/rendered-event.ts'
+import { streamOf as runStreamOf } from '../core/run/state.ts'
+import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../core/vocabulary.ts'
+import type { Core } from './core.ts'
+
+/** What is asked for, all of it at once. Times are those of the entries: `since` and later, before `until`. */
+export const listAuditSchema = z.strictObject({
+  action_type: z.enum(actionTypes).optional(),
+  actor_id: line.optional(),
+  case_id: caseIdSchema.optional(),
+  /** The first seq to look at: 0, or the `next` of the page before. */
+  cursor: z.int().min(0).default(0),
+  limit: z.int().min(1).max(limits.historyPageMax).default(100),
+  lock: lockNameSchema.optional(),
+  outcome: z.enum(['allow', 'deny', 'failure', 'success']).optional(),
+  run_id: runIdSchema.optional(),
+  since: utcSchema.optional(),
+  stream: lineOf(300).optional(),
+  type: line.optional(),
+  until: utcSchema.optional(),
+})
+type Asked = z.output<typeof listAuditSchema>
+
+/**
+ * A page, oldest first. Entries never change, so `next` is good for ever: a list that goes on there skips nothing and
+ * repeats nothing. `complete` says that the page reaches the end of the ledger, or of the time asked for.
+ */
+export interface AuditPage<Item> {
+  events: Item[]
+  next: number
+  complete: boolean
+}
+
+/**
+ * The entries that fit, with their renderings. Cost: about 20 reads where a time is asked for, then one read an entry:
+ * of a run, lock or stream by its chain from the end to the cursor, otherwise of the log, at most `auditScanEntries`.
+ */
+export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<{ entry: Entry; event: AuditEvent }>> {
+  const { size } = core.log.head()
+  const from = Math.max(asked.cursor, seqAt(core, asked.since, 0, size))
+  const to = seqAt(core, asked.until, size, size)
+  const chain = chainOf(core, asked)
+  if (chain === undefined) return scanned(core, asked, from, to)
+  return chained(core, asked, { ...chain, from, to })
+}
+
+async function scanned(core: Core, asked: Asked, from: number, to: number) {
+  const end = Math.min(to, from + limits.auditScanEntries)
+  const page: AuditPage<{ entry: Entry; event: AuditEvent }> = {
+    events: [],
+    next: Math.max(from, end),
+    complete: end >= to,
+  }
+  if (from >= end) return page
+  for await (const entries of core.log.entries(from, end)) {
+    for (const entry of entries) {
+      const event = renderedEvent(entry)
+      if (!fits(entry, event, asked)) continue
+      if (page.events.length === asked.limit) return { ...page, next: entry.seq, complete: false }
+      page.events.push({ entry, event })
+    }
+  }
+  return page
+}
+
+interface Chain {
+  last: number | null
+  before: (entry: Entry) => number | null
+}
+
+/** Where the chain of what is asked for ends, and how it goes back; the rows know the last, the entries the rest. */
+function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined {
+  const named = stream ?? (lock === undefined ? undefined : lockStreamOf(lock))
+  if (run_id !== undefined) {
+    const last = core.rows.get(runStreamOf(run_id))?.last_seq ?? null
+    return { last, before: ({ prev }) => prev.run ?? null }
+  }
+  if (named === undefined) return undefined
+  return { last: core.rows.get(named)?.last_seq ?? null, before: ({ prev }) => prev.stream }
+}
+
+/** The oldest that fit are kept while the chain is walked from its end: one more than the page holds. */
+async function chained(core: Core, asked: Asked, { before, from, last, to }: Chain & { from: number; to: number }) {
+  const found: { entry: Entry; event: AuditEvent }[] = []
+  let read = 0
+  for (let seq = last; seq !== null && seq >= from; read += 1) {
+    const entry = core.log.entry(seq)
+    if (entry === undefined) break
+    const event = renderedEvent(entry)
+    if (seq < to && fits(entry, event, asked)) found.unshift({ entry, event })
+    if (found.length > asked.limit + 1) found.pop()
+    seq = before(entry)
+    // Long histories are read in turns, so that the writer is not held up.
+    if (read % limits.readPageEntries === 0) await new Promise(setImmediate)
+  }
+  const next = found[asked.limit]?.entry.seq
+  return { events: found.slice(0, asked.limit), next: next ?? Math.max(from, to), complete: next === undefined }
+}
+
+function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
+  const { action_type, actor_id, case_id, lock, outcome, run_id, stream, type } = asked
+  return (
+    (run_id ?? entry.run_id) === entry.run_id &&
+    (lock === undefined || entry.stream === lockStreamOf(lock)) &&
+    (stream ?? entry.stream) === entry.stream &&
+    (case_id ?? entry.case_id) === entry.case_id &&
+    (actor_id ?? entry.actor.actor_id) === entry.actor.actor_id &&
+    (type ?? entry.type) === entry.type &&
+    (action_type ?? event.action_type) === event.action_type &&
+    (outcome ?? event.outcome) === event.outcome
+  )
+}
+
+/** The first seq whose time is a time or later; times never go back in a log, so it is found by halving. */
+function seqAt(core: Core, time: string | undefined, otherwise: number, size: number): number {
+  if (time === undefined) return otherwise
+  const wanted = Date.parse(time)
+  let [low, high] = [0, size]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if (Date.parse(core.log.entry(middle)?.time ?? '') < wanted) low = middle + 1
+    else high = middle
+  }
+  return low
+}
