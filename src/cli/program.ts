@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { auditCommand } from './audit.ts'
 import { wholeNumber } from './context.ts'
 import { doctorCommand } from './doctor.ts'
+import { exportCommand } from './export.ts'
 import { consistencyCommand, headCommand, proveCommand } from './head.ts'
 import { initCommand } from './init.ts'
 import { lockCommand } from './lock.ts'
@@ -30,6 +31,7 @@ export function program(): Command {
   lockstep.addCommand(runsCommand())
   lockstep.addCommand(policyCommand())
   lockstep.addCommand(auditCommand())
+  lockstep.addCommand(exportCommand())
   lockstep.addCommand(headCommand())
   lockstep.addCommand(proveCommand())
   lockstep.addCommand(consistencyCommand())

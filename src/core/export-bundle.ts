@@ -89,3 +89,7 @@ export const exportBundleSchema = z.strictObject({
   taxonomy_versions: taxonomyVersionsSchema.nullish(),
 })
 export type ExportBundle = z.infer<typeof exportBundleSchema>
+
+/** What stands in the bundle itself: the record without the hashes that are made over it. */
+export const exportManifestSchema = exportBundleSchema.omit({ integrity: true })
+export type ExportManifest = z.infer<typeof exportManifestSchema>

@@ -66,4 +66,9 @@ export const limits = {
   historyPageMax: 10_000,
   /** Entries that one page of `audit list` looks at; the next page goes on behind them. */
   auditScanEntries: 262_144,
+  /** A bundle: entries in it, and the bytes of each of its small files. */
+  exportEntriesMax: 4_000_000,
+  exportSmallFileBytes: 1024 * 1024,
+  /** A line of proofs: 64 hashes in hex at most, and what stands around them. */
+  exportProofBytes: 8 * 1024,
 } as const

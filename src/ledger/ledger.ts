@@ -2,23 +2,21 @@ import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import { LockstepError } from '../errors.ts'
 import { HeadKeeper } from '../fs/head-keeper.ts'
-import { readKey, wrongKey } from '../fs/key-file.ts'
 import { leafHashOf } from '../log/leaf.ts'
 import { closeLog } from '../log/open.ts'
-import { sha256 } from '../log/sha256.ts'
-import { signCheckpoint } from '../merkle/checkpoint.ts'
 import { toHex } from '../merkle/hash.ts'
-import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import type { Core } from './core.ts'
+import { Exports } from './exports.ts'
 import { Locks } from './locks.ts'
 import type { LedgerParts, Reactions } from './parts.ts'
 import { PolicyApi } from './policy.ts'
 import { Runs } from './runs.ts'
 import { Sequencer } from './sequencer.ts'
+import { checkpointOf, signerOf } from './signer.ts'
 import { Publication, read, subscribe } from './subscription.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
 
@@ -38,6 +36,7 @@ export class Ledger implements AsyncDisposable {
   readonly audit: Audit
   readonly policy: PolicyApi
   readonly runs: Runs
+  readonly exports: Exports
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #heads: HeadKeeper
@@ -80,6 +79,7 @@ export class Ledger implements AsyncDisposable {
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
+    this.exports = new Exports(this.#core, this.runs)
     this.#reactions = parts.reactions(this.locks)
   }
 
@@ -116,15 +116,13 @@ export class Ledger implements AsyncDisposable {
     this.#assertOpen()
     const { layout, log } = this.#parts
     const at = this.#sizeUpTo(size)
-    const origin = log.meta.origin
-    const root = log.rootAt(at)
-    const key = readKey(layout.key)
-    const named = { name: origin, publicKey: key.publicKey }
-    const vkey = formatVkey(named, sha256)
-    if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
-    const signer = { name: origin, keyId: keyIdOf(named, sha256), sign: key.sign }
-    const checkpoint = signCheckpoint({ origin, size: at, root }, signer)
-    return { checkpoint, vkey, size: at, root: toHex(root) }
+    const signer = signerOf(log, layout)
+    return {
+      checkpoint: checkpointOf(log, signer, at),
+      vkey: signer.vkey,
+      size: at,
+      root: toHex(log.rootAt(at)),
+    }
   }
 
   /**

@@ -1,0 +1,132 @@
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+import { LockstepError } from '../errors.ts'
+import type { CreateExport } from '../ledger/exports.ts'
+import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { collect } from './lock-acquire.ts'
+import { print, say } from './output.ts'
+import { scopeFrom } from './run-actions.ts'
+
+export function exportCommand(): Command {
+  const command = new Command('export').description('Entries with their proofs, for who has no ledger.')
+  command.addCommand(createCommand())
+  command.addCommand(verifyCommand())
+  return command
+}
+
+interface CreateFlags {
+  case?: string
+  kind?: string
+  lane: string
+  lock?: string
+  out: string
+  parent?: string
+  range?: string
+  reason?: string
+  role?: string
+  run?: string
+  scope?: string[]
+  size?: number
+}
+
+function createCommand(): Command {
+  const command = new Command('create')
+    .description(
+      'Write a bundle of a run with all below it, a case, a lock or a range, as the action of an export run.',
+    )
+    .requiredOption('--out <file>', 'where the archive goes, as case-17.tar.gz; its record stands beside it')
+    .requiredOption('--lane <lane_id>', 'the lane of the export run')
+    .option('--role <role_id>', 'the role of its actor')
+    .option('--run <run_id>', 'select a run and all runs below it')
+    .option('--case <case_id>', 'select a case; also a part of the scope')
+    .option('--lock <name>', 'select a lock')
+    .option('--range <a..b>', 'select the entries from seq a to seq b')
+    .option('--size <n>', 'of the tree of this size (default: as it is before the export)', wholeNumber)
+    .option('--reason <text>', 'export_reason, as a part of the scope')
+    .option('--scope <key=value>', 'a part of the scope; repeatable', collect)
+    .option('--kind <kind>', 'bundle_kind, as discovery_production (default: internal_review)')
+    .option('--parent <run_id>', 'the run above the export run')
+    .action(async (flags: CreateFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const request = requestFrom(flags)
+      const exported = await withLedger(globals, 'export create', (ledger) => ledger.exports.create(request))
+      const { bundle, file, record_file, run_id } = exported
+      print(globals, exported, () => [
+        `${bundle.bundle_id}  ${file}`,
+        `record   ${record_file}`,
+        `run      ${run_id}`,
+        `manifest ${bundle.integrity.manifest_hash_sha256}`,
+        `package  ${bundle.integrity.package_hash_sha256}`,
+      ])
+    })
+  return examples(
+    command,
+    'lockstep export create --run run_x1 --out x1.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --scope case_id=CASE-17 --reason "asked for"',
+    'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
+  )
+}
+
+function requestFrom(flags: CreateFlags): CreateExport {
+  const { lane, kind, out, parent, reason, role, scope = [], size } = flags
+  return {
+    bundle_kind: kind as CreateExport['bundle_kind'],
+    file: resolve(out),
+    lane_id: lane,
+    parent_run_id: parent,
+    role_id: role,
+    scope: {
+      ...(flags.case === undefined ? {} : { case_id: flags.case }),
+      ...(reason === undefined ? {} : { export_reason: reason }),
+      ...scopeFrom(scope),
+    },
+    select: selectionFrom(flags),
+    size,
+  }
+}
+
+/** Exactly one thing is selected. Errors: INVALID_INPUT. */
+function selectionFrom({ case: case_id, lock, range, run: run_id }: CreateFlags): CreateExport['select'] {
+  const named = [run_id, case_id, lock, range].filter((value) => value !== undefined)
+  if (named.length !== 1) {
+    throw new LockstepError('INVALID_INPUT', 'select one of --run, --case, --lock and --range', {
+      hint: 'The case of a run or a lock is a part of the scope: --scope case_id=…',
+    })
+  }
+  if (run_id !== undefined) return { run_id }
+  if (case_id !== undefined) return { case_id }
+  if (lock !== undefined) return { lock }
+  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(range ?? '') ?? []
+  if (from === undefined || to === undefined) {
+    throw new LockstepError('INVALID_INPUT', `--range is A..B, not "${range}"`)
+  }
+  return { from: wholeNumber(from), to: wholeNumber(to) }
+}
+
+function verifyCommand(): Command {
+  const command = new Command('verify')
+    .description('Check a bundle, or the folder it was unpacked to. Needs no ledger.')
+    .argument('<path>', 'the archive or the folder')
+    .option('--key <vkey>', 'the ledger’s key line, from elsewhere than the bundle')
+    .action(async (path: string, { key }: { key?: string }, self: Command) => {
+      const globals = globalsOf(self)
+      const { verifyExport } = await import('../ledger/export-verify.ts')
+      const verified = await verifyExport(path, { vkey: key })
+      if (verified.authenticity === 'unchecked') {
+        say('authenticity: unchecked; the key in the bundle proves nothing by itself. Compare it, or bring --key.')
+      }
+      print(globals, verified, () => [
+        `verified ${verified.entries} entries, seq ${verified.first_seq} to ${verified.last_seq}: ${verified.ends}`,
+        `origin ${verified.origin}`,
+        `size ${verified.size}`,
+        `root ${verified.root}`,
+        `key ${verified.key_fingerprint_sha256}`,
+        `package ${verified.package_hash_sha256}`,
+        `authenticity ${verified.authenticity}`,
+      ])
+    })
+  return examples(
+    command,
+    'lockstep export verify case-17.tar.gz',
+    'lockstep export verify case-17.tar.gz --key "$(cat key-from-elsewhere.pub)"',
+  )
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { crc32, createDeflateRaw } from 'node:zlib'
+import { fileError, syncFolder } from './durable.ts'
+import { type TarFile, tarOf } from './tar.ts'
+
+/** A gzip member's header up to its comment: deflate, a comment, no time, no hint, no operating system. */
+const gzipHeader = Buffer.from([0x1f, 0x8b, 0x08, 0x10, 0, 0, 0, 0, 0, 0xff])
+export const archiveHeaderBytes = gzipHeader.length + 'sha256 '.length + 64 + 1
+
+/**
+ * The first bytes of an archive. The comment names the SHA-256 of all bytes behind it, since gzip itself does not see
+ * every flipped bit; gzip and tar pass over it.
+ */
+export function archiveHeader(sha256: string): Buffer {
+  return Buffer.concat([gzipHeader, Buffer.from(`sha256 ${sha256}\0`)])
+}
+
+/**
+ * Writes files as a .tar.gz, synced and then put in place by a rename, readable by its owner alone. The same files are
+ * the same bytes under the same version of Node. Answers with the SHA-256 of the uncompressed archive. `beside` is
+ * where it is written first. Errors: those of the file system.
+ */
+export async function writeArchive(path: string, beside: string, files: readonly TarFile[]): Promise<string> {
+  const [whole, body] = [createHash('sha256'), createHash('sha256')]
+  let [crc, length] = [0, 0]
+  async function* counted(source: AsyncIterable<Uint8Array>) {
+    for await (const chunk of source) {
+      whole.update(chunk)
+      crc = crc32(chunk, crc)
+      length += chunk.length
+      yield chunk
+    }
+  }
+  async function* framed(source: AsyncIterable<Uint8Array>) {
+    yield Buffer.alloc(archiveHeaderBytes)
+    for await (const chunk of source) {
+      body.update(chunk)
+      yield chunk
+    }
+    const trailer = Buffer.alloc(8)
+    trailer.writeUInt32LE(crc, 0)
+    trailer.writeUInt32LE(length % 2 ** 32, 4)
+    body.update(trailer)
+    yield trailer
+  }
+  try {
+    const target = createWriteStream(beside, { flags: 'wx', mode: 0o600 })
+    await pipeline(tarOf(files), counted, createDeflateRaw(), framed, target)
+    const handle = await open(beside, 'r+')
+    try {
+      await handle.write(archiveHeader(body.digest('hex')), 0, archiveHeaderBytes, 0)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(beside, path)
+    syncFolder(dirname(path))
+  } catch (error) {
+    throw fileError(error, `writing ${path}`)
+  }
+  return whole.digest('hex')
+}

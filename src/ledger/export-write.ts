@@ -1,0 +1,189 @@
+import { createHash, type Hash } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ExportManifest } from '../core/export-bundle.ts'
+import {
+  bundleFiles,
+  type FileFacts,
+  manifestOf,
+  readmeOf,
+  signedBytes,
+  statementOf,
+  statementType,
+} from '../core/export-manifest.ts'
+import { Selected, type Selection } from '../core/export-selection.ts'
+import { limits } from '../core/limits.ts'
+import { invariant, LockstepError } from '../errors.ts'
+import { writeArchive } from '../fs/bundle-file.ts'
+import { fileError } from '../fs/durable.ts'
+import { leafHashOfText } from '../log/leaf.ts'
+import { toBase64, toHex } from '../merkle/hash.ts'
+import { type Core, sha256Hex } from './core.ts'
+import { checkpointOf, type Signer, signerOf } from './signer.ts'
+
+interface Asked {
+  bundle_kind: ExportManifest['bundle_kind']
+  file: string
+  selection: Selection
+  size: number
+}
+
+export interface WrittenBundle {
+  manifest: ExportManifest
+  /** SHA-256 of the manifest's canonical JSON. */
+  manifest_hash_sha256: string
+  /** SHA-256 of the uncompressed archive. */
+  package_hash_sha256: string
+}
+
+/**
+ * Writes the bundle of some entries of the tree of a size. The long files are spooled in a folder beside it first, for
+ * an archive states sizes before contents; a crash leaves that folder, which the next export to the same place drops.
+ * Errors and cost as of `Exports.create`.
+ */
+export async function writeBundle(core: Core, asked: Asked): Promise<WrittenBundle> {
+  const spool = `${asked.file}.tmp`
+  try {
+    rmSync(spool, { recursive: true, force: true })
+    mkdirSync(spool, { mode: 0o700 })
+    return await assemble(core, asked, spool)
+  } catch (error) {
+    throw fileError(error, `writing ${asked.file}`)
+  } finally {
+    rmSync(spool, { recursive: true, force: true })
+  }
+}
+
+async function assemble(
+  core: Core,
+  { bundle_kind, file, selection, size }: Asked,
+  spool: string,
+): Promise<WrittenBundle> {
+  const signer = signerOf(core.log, core.layout)
+  const paths = { entries: join(spool, 'entries'), proofs: join(spool, 'proofs') }
+  const { entries, proofs, selected } = await spoolEntries(core, { selection, size }, paths)
+  const last = core.log.entry(size - 1)
+  const facts = selected.facts()
+  if (facts === undefined || last === undefined) {
+    throw new LockstepError('NOT_FOUND', `no entry below size ${size} is selected`, { details: { size } })
+  }
+  const { ledger_id, origin } = core.log.meta
+  const root = toHex(core.log.rootAt(size))
+  const pinned = { policy_versions: last.policy_versions, time: last.time }
+  const manifest = manifestOf(
+    { ...pinned, bundle_kind, entries, ledger_id, origin, proofs, root, selected: facts, selection, size },
+    (bytes) => createHash('sha256').update(bytes).digest('hex'),
+  )
+  const manifestText = JSON.stringify(manifest)
+  const texts = new Map([
+    ['README.txt', readmeOf(manifest.bundle_id)],
+    ['checkpoint', checkpointOf(core.log, signer, size)],
+    ['key.pub', `${signer.vkey}\n`],
+    ['manifest.json', `${manifestText}\n`],
+  ])
+  const spooled = new Map([
+    ['entries.jsonl', { ...entries, path: paths.entries }],
+    ['proofs/inclusion.jsonl', { ...proofs, path: paths.proofs }],
+  ])
+  const subjects = bundleFiles
+    .filter((name) => name !== 'statement.json')
+    .map((name): [string, FileFacts] => [name, spooled.get(name) ?? factsOf(texts.get(name) ?? '')])
+  const statement = statementOf({ bundle_id: manifest.bundle_id, origin, root, size }, new Map(subjects))
+  texts.set('statement.json', `${envelopeOf(statement, signer)}\n`)
+
+  const files = bundleFiles.map((name) => {
+    const long = spooled.get(name)
+    return long === undefined
+      ? { name, bytes: Buffer.from(texts.get(name) ?? '') }
+      : { name, path: long.path, size: long.bytes }
+  })
+  const package_hash_sha256 = await writeArchive(file, join(spool, 'archive'), files)
+  return { manifest, manifest_hash_sha256: sha256Hex(manifestText), package_hash_sha256 }
+}
+
+/** The selected entries and their proofs, a line each, in two files of the same order. */
+async function spoolEntries(
+  { log }: Core,
+  { selection, size }: { selection: Selection; size: number },
+  paths: { entries: string; proofs: string },
+): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
+  const selected = new Selected(selection)
+  const [entries, proofs] = [await Lines.create(paths.entries), await Lines.create(paths.proofs)]
+  const [from, to] = 'from' in selection ? [selection.from, selection.to + 1] : [0, size]
+  if (to > size) throw new LockstepError('INVALID_INPUT', `the range goes beyond size ${size}`, { details: { size } })
+  let count = 0
+  try {
+    for await (const page of log.entries(from, to)) {
+      for (const entry of page) {
+        if (!selected.has(entry)) continue
+        const wrong = selected.take(entry)
+        invariant(wrong === undefined, `entry ${entry.seq} of the log follows its history: ${wrong}`)
+        count += 1
+        if (count > limits.exportEntriesMax) {
+          throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
+        }
+        const line = JSON.stringify(entry)
+        const proof = log.inclusionProof(entry.seq, size).map(toHex)
+        await entries.add(line)
+        await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
+      }
+    }
+    return { entries: await entries.end(), proofs: await proofs.end(), selected }
+  } finally {
+    await Promise.all([entries.close(), proofs.close()])
+  }
+}
+
+function factsOf(text: string): FileFacts {
+  return { bytes: Buffer.byteLength(text), sha256: sha256Hex(text) }
+}
+
+/** A DSSE envelope. Ed25519 gives the same signature for the same bytes. */
+function envelopeOf(payload: string, signer: Signer): string {
+  return JSON.stringify({
+    payload: toBase64(Buffer.from(payload)),
+    payloadType: statementType,
+    signatures: [{ keyid: toHex(signer.keyId), sig: toBase64(signer.sign(signedBytes(payload))) }],
+  })
+}
+
+/** A file that is written line by line, in chunks, and hashed as it grows. */
+class Lines {
+  readonly #handle: FileHandle
+  readonly #hash: Hash = createHash('sha256')
+  #chunk = ''
+  #bytes = 0
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  static async create(path: string): Promise<Lines> {
+    return new Lines(await open(path, 'wx', 0o600))
+  }
+
+  async add(line: string): Promise<void> {
+    this.#chunk += `${line}\n`
+    if (this.#chunk.length >= chunkChars) await this.#flush()
+  }
+
+  async end(): Promise<FileFacts> {
+    await this.#flush()
+    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close()
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = Buffer.from(this.#chunk)
+    this.#chunk = ''
+    this.#hash.update(bytes)
+    this.#bytes += bytes.length
+    await this.#handle.appendFile(bytes)
+  }
+}
+
+const chunkChars = 64 * 1024

@@ -1,0 +1,106 @@
+import { existsSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import * as z from 'zod'
+import { actionSchema } from '../core/action.ts'
+import { locatorSchema } from '../core/artifact-ref.ts'
+import { type ExportBundle, exportBundleSchema } from '../core/export-bundle.ts'
+import { selectionSchema } from '../core/export-selection.ts'
+import { actorSchema } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import { caseIdSchema, line, runIdSchema } from '../core/vocabulary.ts'
+import { LockstepError } from '../errors.ts'
+import { writeDurably } from '../fs/durable.ts'
+import { realFolder } from '../fs/layout.ts'
+import { type Core, hashRequest } from './core.ts'
+import { writeBundle } from './export-write.ts'
+import { parse } from './parse.ts'
+import type { Runs } from './runs.ts'
+
+const createExportSchema = z.strictObject({
+  actor: actorSchema.optional(),
+  bundle_kind: exportBundleSchema.shape.bundle_kind.default('internal_review'),
+  /** Where the archive goes; nothing may be there yet. */
+  file: z.string().min(1).max(limits.pathBytes),
+  /** The lane that the export run acts in, and the role its actor has there. */
+  lane_id: line,
+  parent_run_id: runIdSchema.optional(),
+  role_id: line.optional(),
+  /** What the lane requires beside the run_id, as case_id and export_reason. */
+  scope: actionSchema.shape.scope.default({}),
+  select: selectionSchema,
+  /** The size of the tree that is exported from; by default that before the export's own first entry. */
+  size: z.int().min(1).optional(),
+})
+export type CreateExport = z.input<typeof createExportSchema>
+
+/** A bundle that was written: its record, where it is, and the run that it is the output of. */
+export interface Exported {
+  bundle: ExportBundle
+  decision_id: string
+  file: string
+  record_file: string
+  run_id: string
+}
+
+/** `ledger.exports`: entries with their proofs, for who has no ledger. */
+export class Exports {
+  readonly #core: Core
+  readonly #runs: Runs
+
+  constructor(core: Core, runs: Runs) {
+    this.#core = core
+    this.#runs = runs
+  }
+
+  /**
+   * Writes a bundle as the one action of an export run: the authorisation, the assembly and the end are its events,
+   * the bundle its output artifact. The record, with the hashes, stands beside the archive as `<file>.json`. Two exports
+   * of the same selection, size and kind are the same bytes. Errors: RUN_DENIED, INVALID_INPUT (size, a file that is
+   * there), NOT_FOUND (nothing is selected), LIMIT_EXCEEDED, LEDGER_CORRUPT (key), DISK_FULL, FILE_DENIED.
+   * Cost: three appends, one pass over the log up to the size, one proof an entry; memory for one entry and the names
+   * of runs.
+   */
+  async create(request: CreateExport): Promise<Exported> {
+    const asked = parse(createExportSchema, request, 'export')
+    const { actor, bundle_kind, lane_id, parent_run_id, role_id, scope, select } = asked
+    const file = resolve(asked.file)
+    const locator = parse(locatorSchema, basename(file), 'file')
+    realFolder(dirname(file))
+    if (existsSync(file)) throw new LockstepError('INVALID_INPUT', `${file} is there already`, { details: { file } })
+    const size = this.#sizeUpTo(asked.size)
+    const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
+    const action = { action_type: 'export' as const, lane_id, scope, target: { name: 'export_bundle.create' } }
+    const request_hash_sha256 = hashRequest({ bundle_kind, select, size })
+    const { decision, result, run } = await this.#runs.perform(
+      { action, actor, case_id, parent_run_id, request_hash_sha256, role_id },
+      async () => {
+        const { manifest, manifest_hash_sha256, package_hash_sha256 } = await writeBundle(this.#core, {
+          bundle_kind,
+          file,
+          selection: select,
+          size,
+        })
+        const integrity = { manifest_hash_sha256, package_hash_sha256, package_locator: locator }
+        const bundle = exportBundleSchema.parse({ ...manifest, integrity })
+        await writeDurably(`${file}.json`, `${JSON.stringify(bundle, null, 2)}\n`, 0o600)
+        const artifact = {
+          artifact_id: bundle.bundle_id,
+          artifact_kind: 'export_bundle',
+          content_type: 'application/gzip',
+          hash_sha256: package_hash_sha256,
+          hash_source: 'bytes' as const,
+          storage_locator: locator,
+        }
+        return { bundle, output_artifacts: [artifact], response_hash_sha256: manifest_hash_sha256 }
+      },
+    )
+    const { decision_id } = decision
+    return { bundle: result.bundle, decision_id, file, record_file: `${file}.json`, run_id: run.run_id }
+  }
+
+  #sizeUpTo(size: number | undefined): number {
+    const published = this.#core.log.head().size
+    if (size === undefined || size <= published) return size ?? published
+    throw new LockstepError('INVALID_INPUT', `size must be 1 … ${published}, not ${size}`)
+  }
+}

@@ -1,0 +1,29 @@
+import { readKey, wrongKey } from '../fs/key-file.ts'
+import type { Layout } from '../fs/layout.ts'
+import type { Log } from '../log/log.ts'
+import { sha256 } from '../log/sha256.ts'
+import { signCheckpoint } from '../merkle/checkpoint.ts'
+import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
+
+/** The ledger's key, ready to sign, and the line that verifies it. */
+export interface Signer {
+  name: string
+  keyId: Uint8Array
+  vkey: string
+  sign(message: Uint8Array): Uint8Array
+}
+
+/** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key). */
+export function signerOf(log: Log, { key: path }: Layout): Signer {
+  const name = log.meta.origin
+  const key = readKey(path)
+  const named = { name, publicKey: key.publicKey }
+  const vkey = formatVkey(named, sha256)
+  if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(path, 'is the key of another ledger')
+  return { name, keyId: keyIdOf(named, sha256), vkey, sign: key.sign }
+}
+
+/** The tree head at a size as a C2SP checkpoint. */
+export function checkpointOf(log: Log, signer: Signer, size: number): string {
+  return signCheckpoint({ origin: signer.name, size, root: log.rootAt(size) }, signer)
+}
