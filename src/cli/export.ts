@@ -16,6 +16,7 @@ export function exportCommand(): Command {
 
 interface CreateFlags {
   case?: string
+  effect?: string[]
   kind?: string
   lane: string
   lock?: string
@@ -44,6 +45,7 @@ function createCommand(): Command {
     .option('--size <n>', 'of the tree of this size (default: as it is before the export)', wholeNumber)
     .option('--reason <text>', 'export_reason, as a part of the scope')
     .option('--scope <key=value>', 'a part of the scope; repeatable', collect)
+    .option('--effect <word>', 'what it brings with it, as cross_case_lookup; repeatable', collect)
     .option('--kind <kind>', 'bundle_kind, as discovery_production (default: internal_review)')
     .option('--parent <run_id>', 'the run above the export run')
     .action(async (flags: CreateFlags, self: Command) => {
@@ -70,6 +72,7 @@ function requestFrom(flags: CreateFlags): CreateExport {
   const { lane, kind, out, parent, reason, role, scope = [], size } = flags
   return {
     bundle_kind: kind as CreateExport['bundle_kind'],
+    effects: flags.effect,
     file: resolve(out),
     lane_id: lane,
     parent_run_id: parent,

@@ -89,8 +89,13 @@ async function* filesOfFolder(folder: string, names: readonly string[]): AsyncGe
     const path = join(folder, name)
     const stat = await lstat(path).catch(() => undefined)
     if (!stat?.isFile()) throw wrong(`${name} is missing, or no plain file`)
-    yield { name, size: stat.size, chunks: createReadStream(path) }
+    yield { name, size: stat.size, chunks: chunksOf(path) }
   }
+}
+
+/** Opened when it is read, and not before. */
+async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  yield* createReadStream(path)
 }
 
 /** Bytes that come in chunks, taken in the portions that are asked for. */

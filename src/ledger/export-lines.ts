@@ -21,22 +21,26 @@ export async function checkEntries(
 ): Promise<void> {
   const proofs = linesOf(files, 'proofs/inclusion.jsonl', limits.exportProofBytes)
   let number = 0
-  for await (const line of linesOf(files, 'entries.jsonl', limits.entryBytes)) {
-    number += 1
-    const where = { line: number }
-    const entry = entryIn(line)
-    if (entry === undefined) throw failed('entries', `line ${number} is no entry in canonical form`, where)
-    const { done, value } = await proofs.next()
-    const leafHash = leafHashOfText(line)
-    const hashes = done ? undefined : proofIn(value, toHex(leafHash), entry.seq)
-    const claim = { leafHash, proof: hashes ?? [], root, seq: entry.seq, size }
-    if (hashes === undefined || !(await verifyInclusion(claim, sha256))) {
-      throw failed('proofs', `line ${number} does not place entry ${entry.seq} in the tree of size ${size}`, where)
+  try {
+    for await (const line of linesOf(files, 'entries.jsonl', limits.entryBytes)) {
+      number += 1
+      const where = { line: number }
+      const entry = entryIn(line)
+      if (entry === undefined) throw failed('entries', `line ${number} is no entry in canonical form`, where)
+      const { done, value } = await proofs.next()
+      const leafHash = leafHashOfText(line)
+      const hashes = done ? undefined : proofIn(value, toHex(leafHash), entry.seq)
+      const claim = { leafHash, proof: hashes ?? [], root, seq: entry.seq, size }
+      if (hashes === undefined || !(await verifyInclusion(claim, sha256))) {
+        throw failed('proofs', `line ${number} does not place entry ${entry.seq} in the tree of size ${size}`, where)
+      }
+      const wrong = selected.take(entry)
+      if (wrong !== undefined) throw failed('entries', `line ${number}: entry ${entry.seq} ${wrong}`, where)
     }
-    const wrong = selected.take(entry)
-    if (wrong !== undefined) throw failed('entries', `line ${number}: entry ${entry.seq} ${wrong}`, where)
+    if (!(await proofs.next()).done) throw failed('proofs', `there are more than the ${number} entries`)
+  } finally {
+    await proofs.return(undefined)
   }
-  if (!(await proofs.next()).done) throw failed('proofs', `there are more than the ${number} entries`)
 }
 
 function entryIn(line: string): Entry | undefined {

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Entry } from '../core/entry.ts'
 import type { ExportManifest } from '../core/export-bundle.ts'
 import {
   bundleFiles,
@@ -14,6 +15,9 @@ import {
 } from '../core/export-manifest.ts'
 import { Selected, type Selection } from '../core/export-selection.ts'
 import { limits } from '../core/limits.ts'
+import { policyStream } from '../core/policy/decide.ts'
+import type { PolicyEventData } from '../core/policy/events.ts'
+import { unpinned } from '../core/vocabulary.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import { writeArchive } from '../fs/bundle-file.ts'
 import { fileError } from '../fs/durable.ts'
@@ -23,6 +27,8 @@ import { type Core, sha256Hex } from './core.ts'
 import { checkpointOf, type Signer, signerOf } from './signer.ts'
 
 interface Asked {
+  /** The one case whose entries may leave; null for none, undefined for any. */
+  allowed_case: string | null | undefined
   bundle_kind: ExportManifest['bundle_kind']
   file: string
   selection: Selection
@@ -57,12 +63,12 @@ export async function writeBundle(core: Core, asked: Asked): Promise<WrittenBund
 
 async function assemble(
   core: Core,
-  { bundle_kind, file, selection, size }: Asked,
+  { allowed_case, bundle_kind, file, selection, size }: Asked,
   spool: string,
 ): Promise<WrittenBundle> {
   const signer = signerOf(core.log, core.layout)
   const paths = { entries: join(spool, 'entries'), proofs: join(spool, 'proofs') }
-  const { entries, proofs, selected } = await spoolEntries(core, { selection, size }, paths)
+  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size }, paths)
   const last = core.log.entry(size - 1)
   const facts = selected.facts()
   if (facts === undefined || last === undefined) {
@@ -70,7 +76,7 @@ async function assemble(
   }
   const { ledger_id, origin } = core.log.meta
   const root = toHex(core.log.rootAt(size))
-  const pinned = { policy_versions: last.policy_versions, time: last.time }
+  const pinned = { policy_versions: pinsAt(core, size), time: last.time }
   const manifest = manifestOf(
     { ...pinned, bundle_kind, entries, ledger_id, origin, proofs, root, selected: facts, selection, size },
     (bytes) => createHash('sha256').update(bytes).digest('hex'),
@@ -105,13 +111,13 @@ async function assemble(
 /** The selected entries and their proofs, a line each, in two files of the same order. */
 async function spoolEntries(
   { log }: Core,
-  { selection, size }: { selection: Selection; size: number },
+  { allowed_case, selection, size }: Pick<Asked, 'allowed_case' | 'selection' | 'size'>,
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const selected = new Selected(selection)
-  const [entries, proofs] = [await Lines.create(paths.entries), await Lines.create(paths.proofs)]
   const [from, to] = 'from' in selection ? [selection.from, selection.to + 1] : [0, size]
   if (to > size) throw new LockstepError('INVALID_INPUT', `the range goes beyond size ${size}`, { details: { size } })
+  const [entries, proofs] = [await Lines.create(paths.entries), await Lines.create(paths.proofs)]
   let count = 0
   try {
     for await (const page of log.entries(from, to)) {
@@ -119,6 +125,7 @@ async function spoolEntries(
         if (!selected.has(entry)) continue
         const wrong = selected.take(entry)
         invariant(wrong === undefined, `entry ${entry.seq} of the log follows its history: ${wrong}`)
+        assertOfCase(entry, allowed_case)
         count += 1
         if (count > limits.exportEntriesMax) {
           throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
@@ -133,6 +140,28 @@ async function spoolEntries(
   } finally {
     await Promise.all([entries.close(), proofs.close()])
   }
+}
+
+/** What one case's export must not hold: the entries of another. */
+function assertOfCase({ case_id, seq }: Entry, allowed: string | null | undefined): void {
+  if (case_id === undefined || allowed === undefined || case_id === allowed) return
+  throw new LockstepError('RUN_DENIED', `entry ${seq} is of another case than the export`, {
+    details: { seq },
+    hint: 'An export across cases declares the effect cross_case_lookup, in a lane that allows it.',
+  })
+}
+
+/** The pins of the policy in force at a size: the events of a policy name the one before. */
+function pinsAt({ log, rows }: Core, size: number): Entry['policy_versions'] {
+  for (let seq = rows.get(policyStream)?.last_seq ?? null; seq !== null; ) {
+    const entry = log.entry(seq)
+    if (entry?.type === 'policy.loaded' && seq < size) {
+      const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+      return { lanes: lanes.pin, roles: roles.pin }
+    }
+    seq = entry?.prev.stream ?? null
+  }
+  return { lanes: unpinned, roles: unpinned }
 }
 
 function factsOf(text: string): FileFacts {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import * as z from 'zod'
 import { actionSchema } from '../core/action.ts'
@@ -19,6 +19,8 @@ import type { Runs } from './runs.ts'
 const createExportSchema = z.strictObject({
   actor: actorSchema.optional(),
   bundle_kind: exportBundleSchema.shape.bundle_kind.default('internal_review'),
+  /** What the export brings with it; `cross_case_lookup` where it may hold entries of several cases. */
+  effects: actionSchema.shape.effects,
   /** Where the archive goes; nothing may be there yet. */
   file: z.string().min(1).max(limits.pathBytes),
   /** The lane that the export run acts in, and the role its actor has there. */
@@ -55,26 +57,30 @@ export class Exports {
   /**
    * Writes a bundle as the one action of an export run: the authorisation, the assembly and the end are its events,
    * the bundle its output artifact. The record, with the hashes, stands beside the archive as `<file>.json`. Two exports
-   * of the same selection, size and kind are the same bytes. Errors: RUN_DENIED, INVALID_INPUT (size, a file that is
+   * of the same selection, size and kind are the same bytes. Errors: RUN_DENIED (also for entries of another case), INVALID_INPUT (size, a file that is
    * there), NOT_FOUND (nothing is selected), LIMIT_EXCEEDED, LEDGER_CORRUPT (key), DISK_FULL, FILE_DENIED.
    * Cost: three appends, one pass over the log up to the size, one proof an entry; memory for one entry and the names
    * of runs.
    */
   async create(request: CreateExport): Promise<Exported> {
     const asked = parse(createExportSchema, request, 'export')
-    const { actor, bundle_kind, lane_id, parent_run_id, role_id, scope, select } = asked
+    const { actor, bundle_kind, effects, lane_id, parent_run_id, role_id, scope, select } = asked
     const file = resolve(asked.file)
     const locator = parse(locatorSchema, basename(file), 'file')
     realFolder(dirname(file))
     if (existsSync(file)) throw new LockstepError('INVALID_INPUT', `${file} is there already`, { details: { file } })
     const size = this.#sizeUpTo(asked.size)
     const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
-    const action = { action_type: 'export' as const, lane_id, scope, target: { name: 'export_bundle.create' } }
+    const target = { name: 'export_bundle.create' }
+    const action = { action_type: 'export' as const, effects, lane_id, scope, target }
+    // The lane has allowed the effect by the time anything is written.
+    const allowed_case = effects?.includes('cross_case_lookup') ? undefined : (case_id ?? null)
     const request_hash_sha256 = hashRequest({ bundle_kind, select, size })
     const { decision, result, run } = await this.#runs.perform(
       { action, actor, case_id, parent_run_id, request_hash_sha256, role_id },
       async () => {
         const { manifest, manifest_hash_sha256, package_hash_sha256 } = await writeBundle(this.#core, {
+          allowed_case,
           bundle_kind,
           file,
           selection: select,
@@ -82,7 +88,11 @@ export class Exports {
         })
         const integrity = { manifest_hash_sha256, package_hash_sha256, package_locator: locator }
         const bundle = exportBundleSchema.parse({ ...manifest, integrity })
-        await writeDurably(`${file}.json`, `${JSON.stringify(bundle, null, 2)}\n`, 0o600)
+        await writeDurably(`${file}.json`, `${JSON.stringify(bundle, null, 2)}\n`, 0o600).catch((error: unknown) => {
+          // A bundle without its record is none: the run fails, and leaves nothing.
+          rmSync(file, { force: true })
+          throw error
+        })
         const artifact = {
           artifact_id: bundle.bundle_id,
           artifact_kind: 'export_bundle',

@@ -1,0 +1,123 @@
+// limit: 240
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { auditEventSchema } from '../../src/core/audit-event.ts'
+import { exportBundleSchema } from '../../src/core/export-bundle.ts'
+import { type Ended, lockstep } from '../support/command.ts'
+import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { verifyBundle } from '../support/second-verifier.ts'
+
+const commands = suite('lockstep audit and lockstep export')
+const governed = ['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--reason', 'asked for']
+
+type Call = (status: number, words: string[], stdin?: string) => Promise<Ended['json']>
+
+/** A ledger made by `lockstep init`, worked on by processes of their own, and verified at the end. */
+function of(title: string, work: (call: Call, root: string) => Promise<void>): void {
+  commands(title, async () => {
+    const root = temporaryRoot()
+    await work(async (status, words, stdin) => {
+      const ended = await lockstep(['--dir', root, ...words], stdin === undefined ? {} : { stdin })
+      assert.is(ended.status, status, `${words.join(' ')}: ${ended.stdout}${ended.stderr}`)
+      return { ...ended.json, stdout: ended.stdout }
+    }, root)
+    await endsWithVerify(root)
+  })
+}
+
+/** The shell lines of docs/export.md, in order. */
+const page = readFileSync(resolve(import.meta.dirname, '../../docs/export.md'), 'utf8')
+const scripts = [...page.matchAll(/<!-- run by test\/cli\/export\.test\.ts -->\n```sh\n([\s\S]*?)```/g)].map(
+  ([, script = '']) => script,
+)
+
+of('events are appended from options and JSON lines, and listed as audit events', async (call, root) => {
+  await call(0, ['init', root])
+  const note = ['audit', 'append', '--outcome', 'success', '--reason', 'nightly', '--target', 'artifact:report-17']
+  const { events } = await call(0, [...note, '--severity', 'warn', '--key', 'key-1'])
+  const [first] = events as { event_id: string; seq: number }[]
+  assert.is((await call(0, [...note, '--severity', 'warn', '--key', 'key-1'])).replayed, true)
+  await call(0, ['run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1'])
+  const ofRun = ['audit', 'append', '--outcome', 'failure', '--run', 'run_top_1', '--corrects', String(first?.event_id)]
+  assert.is((await call(5, ofRun)).code, 'RUN_NOT_ACTIVE')
+  await call(0, ['run', 'start', 'run_top_1'])
+  await call(0, ofRun)
+  const lines = '{"action_type":"system","outcome":"success"}\n{"action_type":"system","outcome":"deny"}\n'
+  assert.is(((await call(0, ['audit', 'append', '--file', '-'], lines)).events as unknown[]).length, 2)
+  assert.is((await call(2, ['audit', 'append', '--outcome', 'maybe'])).code, 'INVALID_INPUT')
+
+  const listed = await call(0, ['audit', 'list'])
+  const all = (listed.events as unknown[]).map((event) => auditEventSchema.parse(event))
+  assert.is(listed.next, all.length)
+  assert.is(listed.complete, true)
+  const by = async (...words: string[]) =>
+    ((await call(0, ['audit', 'list', ...words])).events as { sequence: number }[]).map(({ sequence }) => sequence)
+  const seqsOf = (isWanted: (event: (typeof all)[number]) => boolean) =>
+    all.filter(isWanted).map(({ sequence }) => sequence)
+  assert.equal(
+    await by('--run', 'run_top_1'),
+    seqsOf(({ run_id }) => run_id === 'run_top_1'),
+  )
+  assert.equal(
+    await by('--action-type', 'authz_decision'),
+    seqsOf(({ action_type }) => action_type === 'authz_decision'),
+  )
+  assert.equal(
+    await by('--outcome', 'failure', '--limit', '1'),
+    seqsOf(({ corrects }) => corrects === first?.event_id),
+  )
+  assert.equal(await by('--until', '2020-01-01T00:00:00Z'), [])
+  assert.equal(await by('--cursor', '3', '--limit', '2'), [3, 4])
+
+  const raw = await call(0, ['audit', 'list', '--entries', '--cursor', String(first?.seq), '--limit', '1'])
+  assert.is((raw.entries as { type: string }[])[0]?.type, 'audit.recorded')
+  const tail = await call(0, ['audit', 'tail', '--from', '0', '--count', String(all.length)])
+  const tailed = String(tail.stdout).trimEnd().split('\n')
+  assert.equal(
+    tailed.map((line) => auditEventSchema.parse(JSON.parse(line)).sequence),
+    [...all.keys()],
+  )
+})
+
+of('a case is exported, verified without a ledger, and checked with sha256sum', async (call, root) => {
+  await call(0, ['init', root])
+  await call(0, ['run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1', '--case', 'CASE-17'])
+  await call(0, ['run', 'start', 'run_top_1'])
+  const out = join(root, 'case-17.tar.gz')
+  const select = ['export', 'create', '--case', 'CASE-17', '--out', out]
+  assert.is((await call(2, ['export', 'create', '--out', out, ...governed])).code, 'INVALID_INPUT')
+  assert.is((await call(4, [...select, '--lane', 'EXPORT_CASE_DATA', '--role', 'INTAKE_AGENT'])).code, 'RUN_DENIED')
+  const made = await call(0, [...select, ...governed])
+  const bundle = exportBundleSchema.parse(made.bundle)
+  assert.is((await call(2, [...select, ...governed])).code, 'INVALID_INPUT')
+
+  const vkey = readFileSync(join(root, '.lockstep/key.pub'), 'utf8')
+  const elsewhere = await lockstep(['export', 'verify', out, '--key', vkey.trim()], { cwd: temporaryRoot() })
+  assert.is(elsewhere.status, 0, elsewhere.stdout)
+  assert.is(elsewhere.json.authenticity, 'checked')
+  assert.is(elsewhere.json.package_hash_sha256, bundle.integrity.package_hash_sha256)
+  assert.is((await call(0, ['export', 'verify', out])).authenticity, 'unchecked')
+  assert.is(verifyBundle(out, vkey).length, elsewhere.json.entries)
+
+  const folder = join(root, 'unpacked')
+  mkdirSync(folder)
+  assert.is(spawnSync('tar', ['xzf', out, '-C', folder]).status, 0)
+  assert.is((await call(0, ['export', 'verify', folder])).verified, true)
+  const shell = (script: string) => spawnSync('sh', ['-euc', script], { cwd: folder, encoding: 'utf8' })
+  const [leaves = '', subjects = ''] = scripts
+  const [leaf, stated, ...rest] = shell(leaves).stdout.split('\n')
+  assert.match(leaf ?? '', /^[0-9a-f]{64}$/)
+  assert.equal([stated, rest], [leaf, ['']])
+  assert.equal([shell(subjects).status, shell(subjects).stdout], [0, ''])
+
+  const lines = readFileSync(join(folder, 'entries.jsonl'), 'utf8')
+  writeFileSync(join(folder, 'entries.jsonl'), lines.replace('CASE-17', 'CASE-18'))
+  assert.is(shell(subjects).stdout, 'entries.jsonl differs\n')
+  const failed = await call(6, ['export', 'verify', folder])
+  assert.equal([failed.code, failed.check], ['VERIFY_FAILED', 'statement'])
+})
+
+commands.run()
