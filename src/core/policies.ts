@@ -5,7 +5,7 @@ import type { PolicyState } from './policy/state.ts'
 
 export { isPin } from './policy/content.ts'
 export type { Lane, Policy } from './policy/policy.ts'
-export type { LoadedPin, PolicyState } from './policy/state.ts'
+export type { PolicyState } from './policy/state.ts'
 
 /** Policies that were read, by what they say: whoever has the content of one has it under the same key. */
 export type Policies = ReadonlyMap<string, Policy>

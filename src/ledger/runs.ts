@@ -9,7 +9,15 @@ import type { RunRecord } from '../core/run/run-record.ts'
 import { LockstepError } from '../errors.ts'
 import { type Core, submit } from './core.ts'
 import { parse } from './parse.ts'
-import { type Begun, begin, type Decided, type Performed, type PerformRequest, perform } from './performing.ts'
+import {
+  type Begun,
+  begin,
+  type Decided,
+  deniedError,
+  type Performed,
+  type PerformRequest,
+  perform,
+} from './performing.ts'
 import type { PolicyApi } from './policy.ts'
 import { listRuns, type RunListing, type RunTree, stateOfRun, treeOf, type Why, whyOf } from './run-status.ts'
 import type { Outcome } from './submission.ts'
@@ -185,17 +193,9 @@ function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']):
       hint: `It can be retried: lockstep run retry ${run_id} --reason TEXT`,
     })
   }
-  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start')) throw deniedError(entry)
+  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start'))
+    throw deniedError(entry.data as RunEventData<'run.denied'>)
   return entry
-}
-
-/** RUN_DENIED, with the rules that denied it. */
-export function deniedError({ data, run_id }: Entry): LockstepError {
-  const { missing, reason, rule_ids } = data
-  return new LockstepError('RUN_DENIED', `${run_id} is denied: ${data.outcome_reason}`, {
-    details: { run_id, reason, rule_ids, missing },
-    hint: `See "lockstep run why ${run_id}" and "lockstep policy show".`,
-  })
 }
 
 function decidedOf({ entries, replayed }: Outcome): Decided {

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { policyEventSchemas } from '../../src/core/policy/events.ts'
+import { runEventSchemas } from '../../src/core/run/events.ts'
+import { isThere } from './named-tests.ts'
+
+const pages = suite('the pages on runs and policy')
+const project = resolve(import.meta.dirname, '../..')
+const pageOf = (name: string) => readFileSync(join(project, 'docs', name), 'utf8')
+
+/** The rows below the comment that a page is held by. */
+function rulingsOf(page: string): string[][] {
+  const [, below = ''] = page.split('<!-- held by test/docs/runs.test.ts -->\n')
+  const [table = ''] = below.split('\n## ')
+  const lines = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| seed |'))
+  return lines.map((line) => line.slice(2, -2).split(' | '))
+}
+
+for (const name of ['runs.md', 'policy.md']) {
+  pages(`${name} names tests that are there for each ruling`, () => {
+    const rows = rulingsOf(pageOf(name))
+    ok(rows.length >= 5, `${rows.length} rulings were found`)
+    for (const row of rows) is(row.length, 3, row.join(' | '))
+    const named = rows.flatMap((row) => (row[2] ?? '').split('<br>'))
+    equal(
+      named.filter((title) => !isThere(title)),
+      [],
+    )
+  })
+}
+
+for (const [name, schemas] of [
+  ['runs.md', runEventSchemas],
+  ['policy.md', policyEventSchemas],
+] as const) {
+  pages(`${name} has a row for every type of event`, () => {
+    const types = [...pageOf(name).matchAll(/^\| `([a-z]+\.[a-z]+)` \|/gm)].map(([, type]) => type)
+    equal(types, Object.keys(schemas))
+  })
+}
+
+pages.run()
