@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { entryKey } from '../../src/log/keys.ts'
+import { entryKey, receiptsKey, rowKey } from '../../src/log/keys.ts'
 import { openStore } from '../../src/log/store.ts'
 import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
@@ -60,6 +60,22 @@ verify('ends with 6 and names the first entry that is bad', async () => {
   await store.close()
   const { json, status } = await lockstep(['--dir', root, 'verify'])
   equal([status, json.seq], [6, 17])
+})
+
+verify('finds a row and receipts that are wrong or gone, and with --rebuild derives them anew', async () => {
+  const root = await ledgerOf(600)
+  const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  await store.write({ puts: [], deletes: [rowKey(1, 'audit'), receiptsKey(1, 1)] })
+  await store.close()
+  const found = await lockstep(['--dir', root, 'verify'])
+  equal([found.status, found.json.code], [6, 'VERIFY_FAILED'])
+  const refused = await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])
+  equal([refused.status, refused.json.code], [6, 'LEDGER_CORRUPT'], 'a repeated request must not be done twice')
+  for (const { json } of [found, refused]) ok(String(json.hint).includes('verify --rebuild'), JSON.stringify(json))
+  const rebuilt = await lockstep(['--dir', root, 'verify', '--rebuild'])
+  equal([rebuilt.status, rebuilt.json.rows], [0, found.json.rows ?? rebuilt.json.rows])
+  is((await lockstep(['--dir', root, 'verify'])).status, 0)
+  is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
 })
 
 verify.run()
