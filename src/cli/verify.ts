@@ -5,7 +5,8 @@ import { print, say } from './output.ts'
 export function verifyCommand(): Command {
   const command = new Command('verify')
     .description('Read every byte again and derive everything anew; names the first bad entry.')
-    .action(async (_options: unknown, self: Command) => {
+    .option('--rebuild', 'derive rows and receipts anew from the entries before')
+    .action(async ({ rebuild = false }: { rebuild?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       const [{ governingLayout }, { verifyInChild }] = await Promise.all([
         import('../fs/layout.ts'),
@@ -16,6 +17,7 @@ export function verifyCommand(): Command {
         const verified = await verifyInChild(governingLayout(folderOf(globals)), {
           onProgress: ({ done, total }) => bar?.show(done, total),
           openWaitSeconds: globals.openWait ?? 30,
+          rebuild,
         })
         bar?.stop()
         for (const warning of verified.warnings) say(`warning: ${warning}`)
@@ -28,7 +30,7 @@ export function verifyCommand(): Command {
         bar?.stop()
       }
     })
-  return examples(command, 'lockstep verify', 'lockstep verify --json --dir ~/work/fleet')
+  return examples(command, 'lockstep verify', 'lockstep verify --json --dir ~/work/fleet', 'lockstep verify --rebuild')
 }
 
 async function progressBar(): Promise<{ show: (done: number, total: number) => void; stop: () => void }> {

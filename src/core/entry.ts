@@ -90,7 +90,7 @@ export interface Placement {
   correlationId: string | undefined
   eventId: string
   /** The pins in force, for an event outside any run. */
-  pins?: { lanes: string; roles: string }
+  pins?: { lanes: string; roles: string } | undefined
   previous: number | null
   request: z.infer<typeof requestSchema> | undefined
   seq: number
@@ -101,21 +101,20 @@ export interface Placement {
 /** An event at its place in the log, members in canonical order. */
 export function entryOf(draft: EventDraft, place: Placement): Entry {
   if (draft.run !== undefined) return entryOfRun(draft, draft.run, place)
-  return {
-    actor: place.actor,
-    contract_version: 'v1',
-    ...(place.correlationId === undefined ? {} : { correlation_id: place.correlationId }),
-    data: draft.data,
-    event_id: place.eventId,
-    policy_versions: place.pins ?? unpinned,
-    prev: { stream: place.previous },
-    ...(place.request === undefined ? {} : { request: place.request }),
-    seq: place.seq,
-    stream: draft.stream,
-    time: place.time,
-    type: draft.type,
-    ...(place.wallTime === undefined ? {} : { wall_time: place.wallTime }),
-  }
+  // Set one by one and not spread: this runs once for every entry, and objects made so share their shapes.
+  const entry: Partial<Entry> = { actor: place.actor, contract_version: 'v1' }
+  if (place.correlationId !== undefined) entry.correlation_id = place.correlationId
+  entry.data = draft.data
+  entry.event_id = place.eventId
+  entry.policy_versions = place.pins ?? unpinned
+  entry.prev = { stream: place.previous }
+  if (place.request !== undefined) entry.request = place.request
+  entry.seq = place.seq
+  entry.stream = draft.stream
+  entry.time = place.time
+  entry.type = draft.type
+  if (place.wallTime !== undefined) entry.wall_time = place.wallTime
+  return entry as Entry
 }
 
 /** The same for an event of a run. A correlation_id of the run's stands before the caller's. */

@@ -1,11 +1,13 @@
-import type { Rows } from './decider.ts'
+import type { Row, Rows } from './decider.ts'
+import type { Entry } from './entry.ts'
 import { policyStream } from './policy/decide.ts'
 import type { Policy } from './policy/policy.ts'
 import type { PolicyState } from './policy/state.ts'
 
 export { isPin } from './policy/content.ts'
+export { policyStream } from './policy/decide.ts'
 export type { Lane, Policy } from './policy/policy.ts'
-export type { LoadedPin, PolicyState } from './policy/state.ts'
+export type { PolicyState } from './policy/state.ts'
 
 /** Policies that were read, by what they say: whoever has the content of one has it under the same key. */
 export type Policies = ReadonlyMap<string, Policy>
@@ -24,4 +26,12 @@ export function policyInForce(rows: Rows, policies: Policies): PolicyInForce {
   const loaded = (rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
   if (loaded === undefined) return { loaded, policy: undefined }
   return { loaded, policy: policies.get(policyKey({ lanes: loaded.lanes.sha256, roles: loaded.roles.sha256 })) }
+}
+
+export type Pins = Entry['policy_versions']
+
+/** The pins that an entry outside any run carries; undefined where no policy is loaded. */
+export function pinsInForce(row: Row | undefined): Pins | undefined {
+  const loaded = (row?.state ?? undefined) as PolicyState | undefined
+  return loaded && { lanes: loaded.lanes.pin, roles: loaded.roles.pin }
 }

@@ -99,8 +99,15 @@ export async function begin(runs: Runs, request: PerformRequest): Promise<Begun>
   const run = await runs.start({ ...by, run_id, lease_duration_s })
   const decision = await runs.authorize({ ...by, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
   if (decision.decision === 'allow') return { decision, run }
-  const { missing, reason, rule_ids } = decision
-  throw new LockstepError('RUN_DENIED', `${run_id} is denied: ${reason}: ${rule_ids[0]}`, {
+  throw deniedError({ ...decision, run_id })
+}
+
+/** RUN_DENIED, with the rules that denied it. */
+export function deniedError(
+  denied: Pick<RunEventData<'run.denied'>, 'missing' | 'reason' | 'rule_ids' | 'run_id'>,
+): LockstepError {
+  const { missing, reason, rule_ids, run_id } = denied
+  return new LockstepError('RUN_DENIED', `${run_id} is denied: ${reason}: ${rule_ids[0]}`, {
     details: { run_id, reason, rule_ids, missing },
     hint: `See "lockstep run why ${run_id}" and "lockstep policy show".`,
   })

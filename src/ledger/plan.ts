@@ -3,6 +3,7 @@ import type { Row } from '../core/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../core/entry.ts'
 import { type Actor, eventIdOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import { type Pins, pinsInForce, policyStream } from '../core/policies.ts'
 import { LockstepError } from '../errors.ts'
 import type { Recorded } from '../log/log.ts'
 
@@ -36,12 +37,14 @@ export class Plan {
   readonly rows = new Map<string, Row>()
   readonly #requests = new Map<string, readonly Entry[]>()
   #bytes = 0
+  #pins: Pins | undefined
   readonly #facts: BatchFacts
   readonly #ground: Ground
 
   constructor(facts: BatchFacts, ground: Ground) {
     this.#facts = facts
     this.#ground = ground
+    this.#pins = pinsInForce(ground.row(policyStream))
   }
 
   get size(): number {
@@ -93,6 +96,7 @@ export class Plan {
     for (const { text } of recorded) this.#bytes += text.length
     this.recorded.push(...recorded)
     for (const [stream, row] of changed) this.rows.set(stream, row)
+    if (changed.has(policyStream)) this.#pins = pinsInForce(changed.get(policyStream))
     return recorded.map(({ entry }) => entry)
   }
 
@@ -103,6 +107,7 @@ export class Plan {
       actor: facts.actor,
       correlationId: facts.correlationId,
       eventId: eventIdOf(this.#facts.ledgerId, seq),
+      pins: this.#pins,
       previous: before?.last_seq ?? null,
       request: request && { count, index, key: request.key, sha256: request.sha256 },
       seq,

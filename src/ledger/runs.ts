@@ -9,7 +9,15 @@ import type { RunRecord } from '../core/run/run-record.ts'
 import { LockstepError } from '../errors.ts'
 import { type Core, submit } from './core.ts'
 import { parse } from './parse.ts'
-import { type Begun, begin, type Decided, type Performed, type PerformRequest, perform } from './performing.ts'
+import {
+  type Begun,
+  begin,
+  type Decided,
+  deniedError,
+  type Performed,
+  type PerformRequest,
+  perform,
+} from './performing.ts'
 import type { PolicyApi } from './policy.ts'
 import { listRuns, type RunListing, type RunTree, stateOfRun, treeOf, type Why, whyOf } from './run-status.ts'
 import type { Outcome } from './submission.ts'
@@ -179,7 +187,8 @@ type Command = {
 function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']): Entry {
   const entry = entries.at(-1) as Entry
   refuseExpired({ entries })
-  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start')) throw deniedError(entry)
+  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start'))
+    throw deniedError(entry.data as RunEventData<'run.denied'>)
   return entry
 }
 
@@ -190,15 +199,6 @@ export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
   throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} ran out, so it has failed`, {
     details: { run_id },
     hint: `It can be retried: lockstep run retry ${run_id} --reason TEXT`,
-  })
-}
-
-/** RUN_DENIED, with the rules that denied it. */
-export function deniedError({ data, run_id }: Entry): LockstepError {
-  const { missing, reason, rule_ids } = data
-  return new LockstepError('RUN_DENIED', `${run_id} is denied: ${data.outcome_reason}`, {
-    details: { run_id, reason, rule_ids, missing },
-    hint: `See "lockstep run why ${run_id}" and "lockstep policy show".`,
   })
 }
 

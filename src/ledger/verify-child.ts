@@ -1,12 +1,14 @@
-/** A verification in a process of its own: `<root> <open wait in seconds>`. LevelDB aborts on some damage. */
+/** A verification in a process of its own: `<root> <open wait in seconds> [rebuild]`. LevelDB aborts on some damage. */
 import { nanoid } from 'nanoid'
 import { readConfig } from '../fs/config-file.ts'
 import { layoutOf } from '../fs/layout.ts'
 import { answer } from '../log/child-answer.ts'
 import { closeLog, openLog } from '../log/open.ts'
+import { rebuildViews } from '../views/rebuild.ts'
 import { verifyLog } from './verify.ts'
 
-const [root = '', openWait = '30'] = process.argv.slice(2)
+const [root = '', openWait = '30', rebuild] = process.argv.slice(2)
+const tell = (done: number, total: number) => void process.stdout.write(`${done} ${total}\n`)
 
 await answer(async () => {
   const layout = layoutOf(root)
@@ -18,8 +20,9 @@ await answer(async () => {
     isExpendable: true,
   })
   try {
+    if (rebuild === 'rebuild') await rebuildViews(log, tell)
     return await verifyLog(log, layout, readConfig(layout.config), {
-      onProgress: ({ done, total }) => process.stdout.write(`${done} ${total}\n`),
+      onProgress: ({ done, total }) => tell(done, total),
     })
   } finally {
     await closeLog(log, layout)

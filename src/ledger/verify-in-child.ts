@@ -12,7 +12,8 @@ const program = fileURLToPath(new URL(`../ledger/verify-child${import.meta.url.s
 /**
  * Verifies a ledger in a process of its own: damage that makes LevelDB abort ends that one, and is LEDGER_CORRUPT
  * here. It has the ledger open meanwhile, so it waits for who has it, and others wait for it; a ledger that a service
- * has open is verified by `ledger.verify()` there. What fails makes the next open read every byte.
+ * has open is verified by `ledger.verify()` there. What fails makes the next open read every byte. With `rebuild` the
+ * rows and receipts are derived anew from the entries before.
  * Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (busy for too long, naming the owner).
  */
 export async function verifyInChild(
@@ -20,9 +21,11 @@ export async function verifyInChild(
   {
     onProgress,
     openWaitSeconds = limits.openWaitSecondsDefault,
-  }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number } = {},
+    rebuild = false,
+  }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number; rebuild?: boolean } = {},
 ): Promise<Verified> {
-  const { problem, value } = await runChild(program, [layout.root, String(openWaitSeconds)], {
+  const words = [layout.root, String(openWaitSeconds), ...(rebuild ? ['rebuild'] : [])]
+  const { problem, value } = await runChild(program, words, {
     waitSeconds: openWaitSeconds,
     onLine: (line) => {
       const [done = 0, total = 0] = line.split(' ').map(Number)

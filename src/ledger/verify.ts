@@ -60,7 +60,7 @@ export async function verifyLog(
     const progress = throttled(head.size, onProgress)
     const stored = await verifyStored(snapshot, {
       headFile,
-      progress,
+      progress: (done) => progress(done),
       entry: (entry) => {
         entries.next(entry)
         rows.next(entry)

@@ -35,10 +35,15 @@ export type Check =
   | 'tiles'
   | 'time'
 
+const derived: ReadonlySet<Check> = new Set(['receipts', 'rows'])
+const differenceHint =
+  'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.'
+const derivedHint = `${differenceHint} These are derived from the entries: "lockstep verify --rebuild" derives them anew.`
+
 /** VERIFY_FAILED: something can be read, and is not what it must be. Details: `check`, and `seq` where there is one. */
 export function differs(check: Check, what: string, details: Details = {}): LockstepError {
   return new LockstepError('VERIFY_FAILED', what, {
     details: { check, ...details },
-    hint: 'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.',
+    hint: derived.has(check) ? derivedHint : differenceHint,
   })
 }

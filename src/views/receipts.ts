@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
+import type { LockstepError } from '../errors.ts'
+import { corrupt } from '../log/corrupt.ts'
 import type { Log } from '../log/log.ts'
 import type { ViewWrite } from '../log/view-write.ts'
 import { ReceiptTable } from './receipt-table.ts'
@@ -76,14 +78,20 @@ export class Receipts {
     this.#size = horizon(size)
     while (this.#size + blockEntries <= size) {
       const stored = this.#log.receipts(this.#size / blockEntries)
-      const block = stored === undefined ? undefined : fingerprintsOf(stored)
-      for (let at = 0; at < blockEntries; at += 1) this.#take(block?.[at] ?? 0n)
+      if (stored === undefined) throw missing(this.#size)
+      for (const receipt of fingerprintsOf(stored)) this.#take(receipt)
     }
     for (let seq = this.#size; seq < size; seq += 1) {
       const entry = this.#log.entry(seq)
       this.#take(entry === undefined ? 0n : fingerprintOf(entry))
     }
   }
+}
+
+/** Without them a repeated request would be done twice, so nothing is appended. */
+function missing(seq: number): LockstepError {
+  const what = `the receipts of the entries from ${seq} on are missing; "lockstep verify --rebuild" derives them anew`
+  return corrupt(what, { check: 'receipts', seq })
 }
 
 /** Receipts before this seq are gone: whole blocks, so that a rebuild gives the same set. */

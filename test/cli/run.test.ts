@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runRecordSchema } from '../../src/core/run/run-record.ts'
-import { lockstep } from '../support/command.ts'
+import { lockstep, lockstepTogether } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { put } from '../support/scene.ts'
 
@@ -130,6 +130,17 @@ governed('exec keeps its run alive as long as the command runs', async (call) =>
     ...wait,
   )
   assert.is((await call(0, 'run', 'show', 'run_exec_1')).status, 'completed')
+})
+
+governed('of commands that want one run at once, one has it, and the others are refused', async (call, root) => {
+  await call(0, 'run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1')
+  const together = async (...words: string[]) => {
+    const ends = await lockstepTogether(Array.from({ length: 6 }, () => ['--dir', root, 'run', ...words]))
+    return ends.map(({ json, status }) => (status === 0 ? 'done' : String(json.code))).sort()
+  }
+  const oneOfSix = [...Array.from({ length: 5 }, () => 'INVALID_STATE_TRANSITION'), 'done']
+  assert.equal(await together('start', 'run_top_1'), oneOfSix)
+  assert.equal(await together('complete', 'run_top_1', '--reason', 'done'), oneOfSix)
 })
 
 governed('the policy in force is shown, checked, explained and reloaded', async (call, root) => {

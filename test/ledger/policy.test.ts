@@ -117,6 +117,22 @@ at(
   },
 )
 
+at('an entry outside any run carries the pins in force', none, async (ledger, root) => {
+  const pinsOfAppended = async () => {
+    const { events } = await ledger.audit.append({ action_type: 'system', outcome: 'success' })
+    const pinned: unknown[] = []
+    for await (const { policy_versions } of ledger.read({ from: events[0]?.seq ?? 0 })) pinned.push(policy_versions)
+    return pinned
+  }
+  const shown = () => ({ lanes: ledger.policy.show().lanes.pin, roles: ledger.policy.show().roles.pin })
+  const before = shown()
+  assert.equal(await pinsOfAppended(), [before])
+  put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
+  await ledger.policy.reload({ actor: operator })
+  assert.not.equal(shown(), before)
+  assert.equal(await pinsOfAppended(), [shown()])
+})
+
 at('nobody but the authority or an operator changes it; that is recorded', none, async (ledger, root) => {
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
   const denied = async () => assert.is(await codeOf(ledger.policy.reload()), 'POLICY_DENIED')

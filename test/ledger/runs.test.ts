@@ -7,6 +7,7 @@ import { dictation } from '../core/run/world.ts'
 import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
 import { testActor, testClock, withLedger } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
+import { until } from './stage.ts'
 
 const test = suite('runs')
 const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
@@ -244,6 +245,19 @@ governed(
     assert.is(ledger.locks.status('reports').state, 'free')
   },
 )
+
+governed('who waits for the lock of a run has it in the append that completes the run', async (ledger) => {
+  const { runs } = ledger
+  const { token } = await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
+  await runs.create({ run_id: 'run_locked', run_kind: 'orchestrator' })
+  await runs.start({ run_id: 'run_locked', lock: 'reports' })
+  const waiting = ledger.locks.acquire({ name: 'reports', holder: 'agent-2', actor: other, wait_s: 60 })
+  await until('it waits', () => ledger.locks.status('reports').waiting === 1)
+  const batches = ledger.counts.batches
+  await runs.complete({ run_id: 'run_locked', outcome_reason: 'done', release_lock: true })
+  assert.ok((await waiting).token > token)
+  assert.is(ledger.counts.batches, batches + 1)
+})
 
 governed(
   'completing a run and releasing its project’s lock is one append, by the authority, on the run’s own state',

@@ -18,7 +18,7 @@ import { configure } from '../support/scene.ts'
 
 /** `LOCKSTEP_ROUNDS=100` is the long run; by default three rounds for a free lock, and one for each orphan. */
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3)
-const orphanRounds = process.env.LOCKSTEP_ROUNDS === undefined ? 1 : rounds
+const orphanRounds = Number(process.env.LOCKSTEP_ORPHAN_ROUNDS ?? process.env.LOCKSTEP_ROUNDS ?? 1)
 const racers = 12
 const lease = '600'
 

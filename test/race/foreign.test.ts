@@ -13,8 +13,8 @@ import { asPlainError } from '../support/scene.ts'
 import { type Belief, ForeignTools, overlaps, sharedNanos } from './foreign-tools.ts'
 import { random } from './random.ts'
 
-/** `LOCKSTEP_FOREIGN_ROUNDS=200` is the long run. */
-const rounds = Number(process.env.LOCKSTEP_FOREIGN_ROUNDS ?? 10)
+/** `LOCKSTEP_ROUNDS=200` is the long run. */
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 10)
 const isLong = rounds >= 100
 const name = 'deliverable:DEL-08-05'
 

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
-import { equal, is, ok } from 'uvu/assert'
+import { equal, is, ok, throws } from 'uvu/assert'
 import { limits } from '../../src/core/limits.ts'
+import { LockstepError } from '../../src/errors.ts'
 import * as keys from '../../src/log/keys.ts'
 import { Log } from '../../src/log/log.ts'
 import { rebuildViews } from '../../src/views/rebuild.ts'
@@ -137,6 +138,20 @@ receipts(
     view.clear()
     equal(view.candidates(testActor.actor_id, 'key-200'), [200])
     equal(view.take(entries(255)), first)
+    await sequencer.close()
+  }),
+)
+
+receipts(
+  'that are gone stop the writer, for a repeated request would be done twice',
+  inSmallWindow(async () => {
+    const { log, record, sequencer, store } = await recorder()
+    for (let seq = 1; seq <= 300; seq += 1) await record(seq)
+    store.delete(keys.receiptsKey(1, 0))
+    throws(
+      () => new Receipts(log).candidates(testActor.actor_id, 'key-1'),
+      (error: unknown) => error instanceof LockstepError && error.code === 'LEDGER_CORRUPT',
+    )
     await sequencer.close()
   }),
 )

@@ -1,13 +1,12 @@
 import * as z from 'zod'
 import { limits } from '../limits.ts'
 
-/** Where a pin comes from: the last commit that changed the file, the id of its content, or the caller's word. */
-export const pinSources = ['git-commit', 'git-blob', 'caller'] as const
-
 const hex = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
-/** One policy file as it was loaded. Its text stands here where both are short, else under its SHA-256 in a file. */
+/**
+ * One policy file as it was loaded. Its pin is the last commit that changed it, or the id of its content. Its text stands here where both are short, else under its SHA-256 in a file.
+ */
 const loadedFileSchema = z.strictObject({
   file: z.string().min(1).max(limits.pathBytes),
   pin: hex,
@@ -33,7 +32,7 @@ const refused = z.strictObject({
 /** Every event of the policy, by type. */
 export const policyEventSchemas = { 'policy.loaded': loaded, 'policy.refused': refused } as const
 
-export type PolicyEventType = keyof typeof policyEventSchemas
+type PolicyEventType = keyof typeof policyEventSchemas
 export type PolicyEventData<Type extends PolicyEventType> = z.infer<(typeof policyEventSchemas)[Type]>
 export type PolicyEvent = {
   [Type in PolicyEventType]: { type: Type; stream: string; data: PolicyEventData<Type> }

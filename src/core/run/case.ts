@@ -28,7 +28,7 @@ export function rowOf(rows: Rows, runId: string): Row<RunState> | undefined {
 }
 
 /** What every entry of a run says of it; `versions` where it is pinned to others by these very events. */
-export function envelopeOf(run: RunState, versions = versionsOf(run.pins)): Omit<RunOfEvent, 'previous'> {
+function envelopeOf(run: RunState, versions = versionsOf(run.pins)): Omit<RunOfEvent, 'previous'> {
   const { case_id, correlation_id, lane_id, parent_run_id, root_run_id, run_id } = run
   return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, root_run_id, run_id }
 }
@@ -93,7 +93,7 @@ export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
 }
 
 /** Whether an actor may act on a run: its own, that of a run above it, an operator or the authority. */
-export function mayActOn(run: RunState, { actor, config }: Context, rows: Rows): boolean {
+function mayActOn(run: RunState, { actor, config }: Context, rows: Rows): boolean {
   if (run.manifest.actor.actor_id === actor.actor_id || isOperator(config, actor.actor_id)) return true
   for (const { manifest } of ancestorsOf(run, rows)) if (manifest.actor.actor_id === actor.actor_id) return true
   return false

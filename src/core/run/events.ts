@@ -34,7 +34,7 @@ const pin = pinEvidenceSchema.extend({ pin: z.string().max(64) })
 const pins = z.strictObject({ lanes: pin, roles: pin })
 export type Pins = z.infer<typeof pins>
 
-export const leaseSchema = z.strictObject({ expires_at: time, lease_duration_s: z.int().min(1) })
+const leaseSchema = z.strictObject({ expires_at: time, lease_duration_s: z.int().min(1) })
 
 /** What the caller says of a run when it is created. What every entry of a run says is not said again. */
 export const manifestSchema = z.strictObject({

@@ -6,7 +6,7 @@ import { Simulation } from './simulation.ts'
 
 const test = suite('lock model')
 const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3_000)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 30) * 100
 console.log(`lock model: LOCKSTEP_SEED=${seed} LOCKSTEP_ROUNDS=${rounds}`)
 
 test('the deciders say what the model says, in every history of commands, deaths, reboots and clocks that jump', () => {

@@ -46,6 +46,9 @@ const words = [
   'deny',
   'cancel',
   'retry',
+  'retry last',
+  'start last',
+  'fail last',
   'pass',
   'reload',
 ] as const
@@ -69,17 +72,19 @@ class Pair {
     const { world, model } = this
     const actor = actors[step.actor] as Actor
     const by = actor.actor_id
-    const run_id = ids[step.run] ?? ''
-    const other = ids[step.other] ?? ''
+    const [what = '', isLast] = step.what.split(/ (?=last$)/)
+    // Long chains of retries are too rare where every run is chosen at random.
+    const run_id = (isLast ? [...model.runs.keys()].at(-1) : undefined) ?? ids[step.run] ?? ''
+    const other = (isLast ? ids.find((id) => !model.runs.has(id)) : undefined) ?? ids[step.other] ?? ''
     const size = world.entries.length
-    const said = (wanted: Answer, made: ReturnType<RunWorld['run']>) => this.#compare(step, wanted, made, size)
+    const said = (wanted: Answer, made: ReturnType<RunWorld['run']>) => this.#compare(what, wanted, made, size)
     const lane = {
       lane_id: dictation.lane_id,
       role_id: 'INTERVIEW_AGENT',
       run_kind: 'tool_gateway' as const,
       case_id: 'CASE-17',
     }
-    switch (step.what) {
+    switch (what) {
       case 'create':
         return said(model.create(run_id, null, by), world.create(run_id, lane, actor))
       case 'create child':
@@ -113,9 +118,9 @@ class Pair {
           world.run('run.complete', { run_id, outcome_reason: 'done', release_lock: false }, actor),
         )
       case 'fail': {
-        const error = { error_code: 'E1', message: 'it broke', retryable: step.isGood }
+        const error = { error_code: 'E1', message: 'it broke', retryable: step.isGood || isLast !== undefined }
         return said(
-          model.finish(run_id, 'failed', step.isGood, by),
+          model.finish(run_id, 'failed', error.retryable, by),
           world.run('run.fail', { run_id, outcome_reason: 'failed', error }, actor),
         )
       }
@@ -143,7 +148,7 @@ class Pair {
     }
   }
 
-  #compare({ what }: Op, wanted: Answer, { decision, entries }: ReturnType<RunWorld['run']>, size: number): void {
+  #compare(what: string, wanted: Answer, { decision, entries }: ReturnType<RunWorld['run']>, size: number): void {
     const answer = answerOf(decision, entries, what)
     assert.equal(answer, wanted)
     reached.add(`${what} ${typeof answer === 'string' ? answer : answer.refuse}`)
@@ -162,6 +167,7 @@ class Pair {
     assert.is(state.pins?.lanes.pin[0] ?? null, run?.pin)
     assert.is(state.manifest.metadata?.retry_of ?? null, run?.of)
     assert.is(state.manifest.metadata?.retry_count ?? 0, run?.attempt)
+    if (run?.attempt === 2) reached.add('retry of a retry')
     if (!isTerminal(state.status)) return
     // A run that has ended stays as it is, byte by byte.
     const record = JSON.stringify(this.world.recordOf(id))
@@ -241,6 +247,7 @@ const verdicts = [
   'cancel INVALID_STATE_TRANSITION',
   'cancel NOT_RUN_ACTOR',
   'retry append',
+  'retry of a retry',
   'retry RUN_NOT_RETRYABLE',
   'retry INVALID_STATE_TRANSITION',
   'retry expired',

@@ -98,7 +98,7 @@ export class RunWorld {
   }
 
   /** A run of the lane for interviews, running, below an orchestrator. */
-  startedTool(): void {
+  startedTool(lock?: string): void {
     this.create('run_top_1')
     this.run('run.start', { run_id: 'run_top_1' })
     this.create('run_tool1', {
@@ -108,7 +108,7 @@ export class RunWorld {
       role_id: 'INTERVIEW_AGENT',
       case_id: 'CASE-17',
     })
-    this.run('run.start', { run_id: 'run_tool1', lease_duration_s: 60 })
+    this.run('run.start', { run_id: 'run_tool1', lease_duration_s: 60, lock })
   }
 }
 

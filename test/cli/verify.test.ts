@@ -1,0 +1,81 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { entryKey, receiptsKey, rowKey } from '../../src/log/keys.ts'
+import { openStore } from '../../src/log/store.ts'
+import { openLedger } from '../../src/open.ts'
+import { root as projectRoot } from '../runner.ts'
+import { lockstep } from '../support/command.ts'
+import { temporaryRoot, testActor } from '../support/ledger.ts'
+
+const verify = suite('lockstep verify')
+const event = { action_type: 'system', outcome: 'success' } as const
+const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), 'cli/main.js')
+
+async function ledgerOf(size: number): Promise<string> {
+  const root = temporaryRoot()
+  const ledger = await openLedger({ dir: root, create: true, actor: testActor })
+  for (let left = size - ledger.head().size; left > 0; left -= 500) {
+    await ledger.audit.append(Array.from({ length: Math.min(left, 500) }, () => event))
+  }
+  await ledger.close()
+  return root
+}
+
+verify('says what it read, with --json as one document, and nothing else where there is no terminal', async () => {
+  const root = await ledgerOf(300)
+  const { json, status, stderr } = await lockstep(['--dir', root, 'verify'])
+  equal([status, json.verified, json.entries, json.warnings, stderr], [0, true, 300, [], ''])
+  const plain = spawnSync(process.execPath, [main, '--dir', root, 'verify'], { encoding: 'utf8' })
+  equal([plain.status, plain.stderr], [0, ''])
+  ok(plain.stdout.startsWith('verified 300 entries and '), plain.stdout)
+})
+
+verify('shows on a terminal how far it is, in entries', async () => {
+  if (process.platform !== 'linux' || !existsSync('/usr/bin/script')) return
+  const root = await ledgerOf(3_000)
+  const words = [process.execPath, main, '--dir', root, 'verify'].map((word) => `'${word}'`)
+  const { stdout, status } = spawnSync('script', ['-qec', words.join(' '), '/dev/null'], { encoding: 'utf8' })
+  is(status, 0, stdout)
+  const shown = [...stripVTControlCharacters(stdout).matchAll(/verify \S+ (\d+)% (\d+)\/(\d+)/g)]
+  ok(shown.length > 0, stdout)
+  for (const [text, percent, done, total] of shown) {
+    equal([Number(total), Math.floor((Number(done) / 3_000) * 100)], [3_000, Number(percent)], text)
+  }
+  const last = shown.at(-1)
+  equal([last?.[1], last?.[2]], ['100', '3000'])
+})
+
+verify('ends with 6 and names the first entry that is bad', async () => {
+  const root = await ledgerOf(600)
+  const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  for (const seq of [17, 400]) {
+    const value = Buffer.from(store.get(entryKey(seq)) ?? [])
+    value[20] = (value[20] ?? 0) ^ 1
+    await store.write({ puts: [{ key: entryKey(seq), value }], deletes: [] })
+  }
+  await store.close()
+  const { json, status } = await lockstep(['--dir', root, 'verify'])
+  equal([status, json.seq], [6, 17])
+})
+
+verify('finds a row and receipts that are wrong or gone, and with --rebuild derives them anew', async () => {
+  const root = await ledgerOf(600)
+  const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  await store.write({ puts: [], deletes: [rowKey(1, 'audit'), receiptsKey(1, 1)] })
+  await store.close()
+  const found = await lockstep(['--dir', root, 'verify'])
+  equal([found.status, found.json.code], [6, 'VERIFY_FAILED'])
+  const refused = await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])
+  equal([refused.status, refused.json.code], [6, 'LEDGER_CORRUPT'], 'a repeated request must not be done twice')
+  for (const { json } of [found, refused]) ok(String(json.hint).includes('verify --rebuild'), JSON.stringify(json))
+  const rebuilt = await lockstep(['--dir', root, 'verify', '--rebuild'])
+  equal([rebuilt.status, rebuilt.json.rows], [0, found.json.rows ?? rebuilt.json.rows])
+  is((await lockstep(['--dir', root, 'verify'])).status, 0)
+  is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+})
+
+verify.run()
