@@ -6,10 +6,9 @@ import { Bench } from 'tinybench'
 import { openLedger } from './built.ts'
 import type { Figure } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
+import { difference, putsFigure } from './puts.ts'
 import { againstYardstick } from './ratio.ts'
 import { Yardstick } from './yardstick.ts'
-
-const tileEntries = 256
 
 interface Case {
   callers: number
@@ -23,8 +22,6 @@ const cases: Case[] = [
   { callers: 64, pairs: 400, ratioAtLeast: 0.3 },
   { callers: 1_024, pairs: 50, ratioAtLeast: 0.1 },
 ]
-
-type Counts = { batches: number; entries: number; puts: number }
 
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const figures: Figure[] = []
@@ -64,36 +61,12 @@ async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: str
 
   const counts = difference(ledger.counts, before)
   strictEqual(counts.entries, entries * (runs + 1), 'one entry an acquire and one a release')
-  assertPuts(counts, ledger.head().size)
+  // An entry changes its lock's row, which no other entry of its batch does.
+  const puts = putsFigure(counts, { rows: counts.entries, size: ledger.head().size, what: 'puts an entry' })
   await ledger.verify()
   await ledger.close()
   await yardstick.close()
-  const perBatch = (counts.entries / counts.batches).toFixed(1)
-  const note = `${counts.puts} puts and ${counts.batches} batches for ${counts.entries} entries, ${perBatch} a batch`
-  return [...figures, { what: 'puts an entry', value: counts.puts / counts.entries, unit: 'puts', note }]
-}
-
-/**
- * Two puts an entry, itself and its lock's row, and one head row a batch. Beyond that only tiles and receipts: for 256
- * entries one leaf tile and one block of receipts, and the tile above the leaves once for each batch that fills one.
- */
-function assertPuts(counts: Counts, size: number): void {
-  const { batches, entries, puts } = counts
-  const filled = Math.floor(size / tileEntries) - Math.floor((size - entries) / tileEntries)
-  const others = puts - 2 * entries - batches
-  const higherTilesMax = filled + Math.ceil(filled / tileEntries)
-  ok(
-    others >= 2 * filled && others <= 2 * filled + higherTilesMax,
-    `${puts} puts for ${entries} entries in ${batches} batches: ${others} beyond entries, rows and heads for ${filled} tiles`,
-  )
-}
-
-function difference(after: Counts, before: Counts): Counts {
-  return {
-    batches: after.batches - before.batches,
-    entries: after.entries - before.entries,
-    puts: after.puts - before.puts,
-  }
+  return [...figures, puts]
 }
 
 /** What people use today: neither durable nor recorded. A pair of its is a pair of ours, thus two of our entries. */

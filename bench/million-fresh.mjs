@@ -2,7 +2,7 @@
  * One step upon a built ledger in a process of its own, so that open times and memory are those of a program that has
  * just started. Plain JavaScript, because the loader for TypeScript would count as memory. Prints one line of JSON.
  *
- *   node bench/million-fresh.mjs STEP FOLDER
+ *   node bench/million-fresh.mjs STEP FOLDER [COUNT]
  */
 import { readFileSync } from 'node:fs'
 import { governingLayout } from '../dist/fs/layout.js'
@@ -10,14 +10,27 @@ import { openLedger } from '../dist/index.js'
 import { closeLog, openLog } from '../dist/log/open.js'
 import { rebuildViews } from '../dist/views/rebuild.js'
 
-const [step = '', dir = ''] = process.argv.slice(2)
+const [step = '', dir = '', count = ''] = process.argv.slice(2)
 const actor = { actor_id: 'bench', actor_type: 'system' }
+const tenTimes = Array.from({ length: 10 })
 
 /** Runs some work and says how long it took, with what it says of itself. */
 async function timed(work) {
   const started = performance.now()
   const said = await work()
   return { ms: performance.now() - started, ...said }
+}
+
+/** Does some work for each of the items, and says how long each took and how much it listed in all. */
+async function timesOf(items, work) {
+  const millis = []
+  let listed = 0
+  for (const item of items) {
+    const started = performance.now()
+    listed += await work(item)
+    millis.push(performance.now() - started)
+  }
+  return { listed, millis }
 }
 
 function residentMegabytes() {
@@ -59,6 +72,21 @@ const steps = {
   verify: () => withLedger(async (ledger) => ({ entries: (await ledger.verify()).entries })),
   list: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.list()).length })),
   history: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.history('busy-0')).length })),
+  /** Records of runs all over the ledger, each read for the first time. */
+  runShow: () =>
+    withLedger((ledger) => {
+      const ids = Array.from({ length: 1_000 }, (_, index) => Math.floor((index * Number(count)) / 1_000))
+      return timesOf([...new Set(ids)], async (index) => {
+        ledger.runs.get(`run_${String(index).padStart(6, '0')}`)
+        return 1
+      })
+    }),
+  runList: () =>
+    withLedger((ledger) =>
+      timesOf(tenTimes, async () => (await ledger.runs.list({ limit: 1_000, status: 'running' })).runs.length),
+    ),
+  runTree: () =>
+    withLedger((ledger) => timesOf(tenTimes, async () => (await ledger.runs.tree('run_above')).children.length)),
   async rebuild() {
     const layout = governingLayout(dir)
     const log = await openLog({ layout, openWaitSeconds: 1, command: 'bench', nonce: () => String(process.pid) })

@@ -2,9 +2,9 @@ import { ok, strictEqual } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { openLedger } from './built.ts'
-import { type Figure, latencies, median, percentile } from './figures.ts'
+import { type Figure, median, percentile } from './figures.ts'
+import { freshProgram, inFreshProcess, openFigure, type Said } from './fresh.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
 const entriesFull = 1_000_000
@@ -17,7 +17,6 @@ const heldEvery = 50
 const leaseSeconds = 86_400
 const parts = 10
 const opens = 5
-const fresh = fileURLToPath(new URL('million-fresh.mjs', import.meta.url))
 
 /** Half as many names as entries, a fiftieth of them held: 1,000,000 entries, 500,000 names, 10,000 held. */
 function planOf(entries: number) {
@@ -103,7 +102,7 @@ function freshFigures({ entries, held }: Plan, root: string, times: number): Fig
   const history = inFreshProcess('history', root)
   strictEqual(history.listed, 2 * planOf(entries).busyPairs)
 
-  const death = spawnSync(process.execPath, [fresh, 'die', root])
+  const death = spawnSync(process.execPath, [freshProgram, 'die', root])
   strictEqual(death.signal, 'SIGKILL')
   const afterDeath = inFreshProcess('open', root)
   return [
@@ -126,10 +125,6 @@ function freshFigures({ entries, held }: Plan, root: string, times: number): Fig
   ]
 }
 
-function openFigure(what: string, millis: number[]): Figure {
-  return { what, value: median(millis), unit: 'ms', ...latencies(millis), bar: { kind: 'absolute', at_most: 1_000 } }
-}
-
 function rateFigure(what: string, { entries = 0, ms = Number.NaN }: Said): Figure {
   const value = (entries / ms) * 1000
   return {
@@ -139,14 +134,6 @@ function rateFigure(what: string, { entries = 0, ms = Number.NaN }: Said): Figur
     note: `${(ms / 1000).toFixed(1)} s`,
     bar: { kind: 'absolute', at_least: 60_000 },
   }
-}
-
-type Said = Partial<Record<string, number>>
-
-function inFreshProcess(step: string, root: string): Said {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [fresh, step, root], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`the step ${step} failed: ${stderr}`)
-  return JSON.parse(stdout) as Said
 }
 
 await runAsProgram({

@@ -1,66 +1,21 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import colors from 'picocolors'
 import { lockFileName } from '../core/lock/lock-file.ts'
 import { runLockFileName } from '../core/lock/run-lock-file.ts'
-import { say, writeOut } from './output.ts'
+import { writeOut } from './output.ts'
+import { governedRuns } from './quickstart-runs.ts'
+import { check, indent, pick, root, run, runAround, title } from './quickstart-tour.ts'
 
 /**
  * `npm run quickstart`: the main job on real files, by the real command, in a folder of its own that is removed at
  * the end. Every step checks what it shows and ends the tour with exit 1 where it is not so.
  */
 
-const lockstep = fileURLToPath(new URL(`./main${import.meta.url.slice(-3)}`, import.meta.url))
-const root = realpathSync(mkdtempSync(join(tmpdir(), 'lockstep quickstart ')))
 const folder = 'packages/DEL-08-05_Deliverable-Lock'
 const target = 'IAMBECCA | ACME | SITE | web-shop | NEO'
 const runId = 'run_ACME_web-shop_2026-02-02_001'
-
-function title(text: string): void {
-  writeOut(`\n${colors.bold(text)}\n`)
-}
-
-interface Run {
-  expect?: number
-  show?: (document: Record<string, unknown>) => unknown
-}
-
-/** Runs a command as a user would, checks its exit code, and prints what it says. */
-function run(words: string[], { expect = 0, show }: Run = {}): Record<string, unknown> {
-  const shown = words.map((word) => (/[\s|]/.test(word) ? `"${word}"` : word)).join(' ')
-  writeOut(`${colors.dim('$')} lockstep ${shown}\n`)
-  const json = spawnSync(process.execPath, [...process.execArgv, lockstep, '--dir', root, ...words, '--json'], {
-    encoding: 'utf8',
-  })
-  const document = JSON.parse(json.stdout || '{}') as Record<string, unknown>
-  if (json.status !== expect) fail(`exit ${json.status}, expected ${expect}: ${json.stdout}${json.stderr}`)
-  const chosen = show?.(document) ?? document
-  writeOut(`${indent(typeof chosen === 'string' ? chosen : JSON.stringify(chosen, null, 2))}\n`)
-  if (expect !== 0) writeOut(colors.dim(`  exit code ${json.status}\n`))
-  return document
-}
-
-function check(condition: boolean, what: string): void {
-  if (!condition) fail(what)
-}
-
-function fail(what: string): never {
-  say(`${colors.red('quickstart failed')}: ${what}`)
-  rmSync(root, { recursive: true, force: true })
-  process.exit(1)
-}
-
-function indent(text: string): string {
-  return text.trimEnd().replace(/^/gm, '  ')
-}
-
-function pick(...keys: string[]): (document: Record<string, unknown>) => unknown {
-  return (document) => Object.fromEntries(keys.map((key) => [key, document[key]]))
-}
 
 /** A stand-in for an agent: a process that lives until it is killed. */
 function startAgent() {
@@ -153,29 +108,12 @@ run(['--actor', 'BECCA', 'lock', 'release', '--run-id', runId, '--final-status',
 check(readFileSync(runLock, 'utf8').includes('"final_status": "COMPLETE"'), 'RUN_LOCK.json says RELEASED, COMPLETE')
 
 title('7. A lock around any command')
-const hello = spawnSync(
-  process.execPath,
-  [
-    ...process.execArgv,
-    lockstep,
-    '--dir',
-    root,
-    'lock',
-    'run',
-    'reports',
-    '--',
-    process.execPath,
-    '-p',
-    '"token " + process.env.LOCKSTEP_TOKEN',
-  ],
-  { encoding: 'utf8' },
-)
-writeOut(
-  `${colors.dim('$')} lockstep lock run reports -- node -p '"token " + process.env.LOCKSTEP_TOKEN'\n${indent(hello.stdout)}\n`,
-)
-check(hello.status === 0 && /^token \d+$/m.test(hello.stdout), `lock run: exit ${hello.status} ${hello.stderr}`)
+const hello = runAround(['lock', 'run', 'reports'], '"token " + process.env.LOCKSTEP_TOKEN')
+check(/^token \d+$/m.test(hello), 'the command has its token')
 
-title('8. All of it is one log, and it can be proven')
+governedRuns()
+
+title('11. All of it is one log, and it can be proven')
 run(['audit', 'list', '--entries'], {
   show: ({ entries }) =>
     (entries as { seq: number; type: string; stream: string }[])

@@ -1,0 +1,67 @@
+import { strictEqual } from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { openLedger } from './built.ts'
+import type { Figure } from './figures.ts'
+import { governed } from './governed.ts'
+import { type BenchOptions, runAsProgram } from './program.ts'
+import { difference, putsFigure } from './puts.ts'
+import { againstYardstick } from './ratio.ts'
+import { Yardstick } from './yardstick.ts'
+
+const callers = 64
+/** Created; decided and started; decided; acted; completed. */
+const entriesOfRun = 6
+/** Its calls, each of them an append of its own, and thus a batch that no other call of the same run is in. */
+const appendsOfRun = 5
+
+async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
+  const runs = smoke ? 1 : 5
+  const runsOfCaller = smoke ? 2 : 60
+  const root = join(folder, 'root')
+  mkdirSync(root)
+  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
+  const { startRun, tool } = await governed(ledger)
+  const yardstick = await Yardstick.open(join(folder, 'yardstick'))
+  const caller = async (millis: number[]) => {
+    for (let index = 0; index < runsOfCaller; index += 1) {
+      const run_id = await startRun()
+      const started = performance.now()
+      const { decision_id } = await ledger.runs.authorize({ run_id, action: tool(run_id) })
+      millis.push(performance.now() - started)
+      await ledger.runs.record({ run_id, decision_id, outcome: 'success' })
+      await ledger.runs.complete({ run_id, outcome_reason: 'done' })
+    }
+  }
+  const before = ledger.counts
+  const entries = callers * runsOfCaller * entriesOfRun
+  const workload = {
+    what: `governed runs, ${callers} callers`,
+    entries,
+    inBatch: callers,
+    write: async (millis: number[]) => {
+      await Promise.all(Array.from({ length: callers }, () => caller(millis)))
+    },
+  }
+  const figures = await againstYardstick(yardstick, workload, { runs, ratioAtLeast: 0.12 })
+
+  const counts = difference(ledger.counts, before)
+  strictEqual(counts.entries, entries * (runs + 1), 'six entries a run')
+  // Every call puts the row of its run once, and no other: two entries of a start change the same.
+  const rows = (counts.entries / entriesOfRun) * appendsOfRun
+  const puts = putsFigure(counts, { rows, size: ledger.head().size, what: 'puts an entry' })
+  const running = await ledger.runs.list({ status: 'running' })
+  strictEqual(running.runs.length, 1, 'all but the run above have ended')
+  await ledger.verify()
+  await ledger.close()
+  await yardstick.close()
+  const perSecond = (figures[0]?.value ?? Number.NaN) / entriesOfRun
+  const note = 'create, start, authorize, record, complete'
+  return [...figures, { what: 'of that: whole runs', value: perSecond, unit: 'runs/s', note }, puts]
+}
+
+await runAsProgram({
+  name: 'runs',
+  asks: 'what does a governed run of one tool call cost, from its creation to its end, beside the least a disk allows?',
+  run,
+})
