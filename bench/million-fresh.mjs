@@ -85,8 +85,6 @@ const steps = {
     withLedger((ledger) =>
       timesOf(tenTimes, async () => (await ledger.runs.list({ limit: 1_000, status: 'running' })).runs.length),
     ),
-  runTree: () =>
-    withLedger((ledger) => timesOf(tenTimes, async () => (await ledger.runs.tree('run_above')).children.length)),
   async rebuild() {
     const layout = governingLayout(dir)
     const log = await openLog({ layout, openWaitSeconds: 1, command: 'bench', nonce: () => String(process.pid) })

@@ -69,8 +69,6 @@ function freshFigures(root: string, runs: number, openings: number): Figure[] {
   const listed = inFreshProcess<Listed>('runList', root)
   const running = Math.ceil(runs / runningEvery) + 1
   strictEqual(listed.listed, running * listed.millis.length)
-  const tree = inFreshProcess<Listed>('runTree', root)
-  strictEqual(tree.listed, runs * tree.millis.length)
   return [
     openFigure(
       'opening',
@@ -92,7 +90,6 @@ function freshFigures(root: string, runs: number, openings: number): Figure[] {
       note: `${running} of ${runs + 1} runs`,
       bar: { kind: 'absolute', at_most: 50 },
     },
-    { what: 'run tree', value: median(tree.millis), unit: 'ms', ...latencies(tree.millis), note: `${runs + 1} runs` },
   ]
 }
 
