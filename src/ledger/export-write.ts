@@ -22,7 +22,9 @@ import { invariant, LockstepError } from '../errors.ts'
 import { writeArchive } from '../fs/bundle-file.ts'
 import { fileError } from '../fs/durable.ts'
 import { leafHashOfText } from '../log/leaf.ts'
+import { sha256 } from '../log/sha256.ts'
 import { toBase64, toHex } from '../merkle/hash.ts'
+import { inclusionProofs } from '../merkle/proofs.ts'
 import { type Core, sha256Hex } from './core.ts'
 import { checkpointOf, type Signer, signerOf } from './signer.ts'
 
@@ -115,6 +117,7 @@ async function spoolEntries(
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const selected = new Selected(selection)
+  const proofOf = inclusionProofs(size, log.tiles, sha256)
   const [from, to] = 'from' in selection ? [selection.from, selection.to + 1] : [0, size]
   if (to > size) throw new LockstepError('INVALID_INPUT', `the range goes beyond size ${size}`, { details: { size } })
   const [entries, proofs] = [await Lines.create(paths.entries), await Lines.create(paths.proofs)]
@@ -131,10 +134,12 @@ async function spoolEntries(
           throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
         }
         const line = JSON.stringify(entry)
-        const proof = log.inclusionProof(entry.seq, size).map(toHex)
+        const proof = proofOf(entry.seq).map(toHex)
         await entries.add(line)
         await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
       }
+      // Others are served between two pages.
+      await new Promise(setImmediate)
     }
     return { entries: await entries.end(), proofs: await proofs.end(), selected }
   } finally {

@@ -93,21 +93,39 @@ function* walk(at: number, last: number): Generator<'left' | 'right', undefined>
  * **Errors**: RangeError where seq is not below size, or naming the tile that is missing or short.
  */
 export function inclusionProof(seq: number, size: number, reader: TileReader, hash: HashSync): Uint8Array[] {
-  if (!isSize(seq) || !isSize(size) || seq >= size) throw new RangeError(`no leaf ${seq} in a tree of ${size}`)
-  const fromAbove: Uint8Array[] = []
-  let begin = 0
-  let end = size
-  while (end - begin > 1) {
-    const split = begin + splitWidth(end - begin)
-    if (seq < split) {
-      fromAbove.push(rootOfRange(split, end, reader, hash))
-      end = split
-    } else {
-      fromAbove.push(rootOfRange(begin, split, reader, hash))
-      begin = split
-    }
+  return inclusionProofs(size, reader, hash)(seq)
+}
+
+/**
+ * The same for one leaf after the other of one tree: where they ascend, what a leaf's proof shares with the one before
+ * is not computed again, so that each costs a few hashes. **Errors** as of `inclusionProof`.
+ */
+export function inclusionProofs(size: number, reader: TileReader, hash: HashSync): (seq: number) => Uint8Array[] {
+  const known: { begin: number; end: number; root: Uint8Array }[] = []
+  const rootAtDepth = (depth: number, begin: number, end: number) => {
+    const last = known[depth]
+    if (last?.begin === begin && last.end === end) return last.root
+    const root = rootOfRange(begin, end, reader, hash)
+    known[depth] = { begin, end, root }
+    return root
   }
-  return fromAbove.reverse()
+  return (seq) => {
+    if (!isSize(seq) || !isSize(size) || seq >= size) throw new RangeError(`no leaf ${seq} in a tree of ${size}`)
+    const fromAbove: Uint8Array[] = []
+    let begin = 0
+    let end = size
+    while (end - begin > 1) {
+      const split = begin + splitWidth(end - begin)
+      if (seq < split) {
+        fromAbove.push(rootAtDepth(fromAbove.length, split, end))
+        end = split
+      } else {
+        fromAbove.push(rootAtDepth(fromAbove.length, begin, split))
+        begin = split
+      }
+    }
+    return fromAbove.reverse()
+  }
 }
 
 /**

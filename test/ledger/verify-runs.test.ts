@@ -88,7 +88,7 @@ for (const [title, change, message] of [
   })
 }
 
-test('an end without a reason, a second end and an action recorded twice are not', () => {
+test('an end without a reason, a second end, an event after it and an action recorded twice are not', () => {
   const entries = history()
   const at = entries.findIndex(({ type }) => type === 'run.denied')
   const denied = entries[at] as Entry
@@ -103,6 +103,7 @@ test('an end without a reason, a second end and an action recorded twice are not
     prev: { run: entries.findLast(({ run_id: id }) => id === run_id)?.seq ?? 0, stream: 0 },
   }
   assert.match(problemOf([...entries, again]), 'moves a run that is denied to denied')
+  assert.match(problemOf([...entries, { ...again, type: 'audit.recorded' }]), 'is of a run that is denied')
   const acted = entries.find(({ type }) => type === 'run.acted') as Entry
   const [before, after] = [entries.slice(0, acted.seq + 1), acted.seq]
   assert.match(

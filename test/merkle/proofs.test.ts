@@ -1,6 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { consistencyProof, inclusionProof, verifyConsistency, verifyInclusion } from '../../src/merkle/proofs.ts'
+import {
+  consistencyProof,
+  inclusionProof,
+  inclusionProofs,
+  verifyConsistency,
+  verifyInclusion,
+} from '../../src/merkle/proofs.ts'
 import {
   bytesOf,
   consistencyOf,
@@ -54,6 +60,24 @@ test('every leaf of every size has the proof of the recursive definition, and it
       assert.ok(await verifyInclusion(claim, sha256), `seq ${seq} of ${size}`)
     }
   }
+})
+
+test('one proof after the other is the proof of each alone, in any order, and ascending for a few hashes each', () => {
+  for (const size of [1, 2, 255, 256, 257, 600, 5_000]) {
+    const proofOf = inclusionProofs(size, reader, sha256)
+    const seqs = [...Array(Math.min(size, 600)).keys(), ...sampled(50, size), size - 1]
+    for (const seq of seqs) {
+      assert.equal(proofOf(seq).map(hexOf), inclusionProof(seq, size, reader, sha256).map(hexOf), `${seq} of ${size}`)
+    }
+    assert.throws(() => proofOf(size), /no leaf/)
+  }
+  let hashes = 0
+  const proofOf = inclusionProofs(5_000, reader, (bytes) => {
+    hashes += 1
+    return sha256(bytes)
+  })
+  for (let seq = 0; seq < 5_000; seq += 1) proofOf(seq)
+  assert.ok(hashes < 8 * 5_000, `${hashes} hashes`)
 })
 
 test('every two sizes have the proof of the recursive definition, and it verifies', async () => {

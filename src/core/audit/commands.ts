@@ -57,7 +57,7 @@ export const appendOptionsSchema = z.strictObject({
 })
 export type AuditAppendOptions = z.input<typeof appendOptionsSchema>
 
-export interface AppendAudit extends Command {
+interface AppendAudit extends Command {
   type: 'audit.append'
   events: readonly z.output<typeof auditInputSchema>[]
   /** What the run of the events is decided under; events outside runs need none. */

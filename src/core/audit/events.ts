@@ -30,8 +30,3 @@ export const auditRecordedSchema = z.strictObject({
 
 export const auditEventSchemas = { 'audit.recorded': auditRecordedSchema } as const
 export type AuditRecorded = z.infer<typeof auditRecordedSchema>
-export interface AuditEvent {
-  type: 'audit.recorded'
-  stream: string
-  data: AuditRecorded
-}
