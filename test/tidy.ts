@@ -31,7 +31,7 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   'errors.ts': { rung: 0, packages: [] },
   core: { rung: 0, packages: ['zod'] },
   merkle: { rung: 0, packages: [] },
-  fs: { rung: 1, packages: [...shared, 'yaml', 'write-file-atomic'] },
+  fs: { rung: 1, packages: [...shared, 'yaml'] },
   log: { rung: 2, packages: [...shared, 'level', 'classic-level', 'msgpackr'] },
   views: { rung: 3, packages: shared },
   ledger: { rung: 4, packages: [...shared, 'nanoid'] },

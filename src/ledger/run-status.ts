@@ -94,7 +94,9 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   for await (const [, row] of core.log.rows(streamOf(''))) {
     const run = row.state as RunState
     if (run.parent_run_id === null || run.root_run_id !== top.root_run_id) continue
-    below.set(run.parent_run_id, [...(below.get(run.parent_run_id) ?? []), run])
+    const siblings = below.get(run.parent_run_id)
+    if (siblings === undefined) below.set(run.parent_run_id, [run])
+    else siblings.push(run)
   }
   const inOrder = (run: RunState): RunTree => {
     const children = (below.get(run.run_id) ?? []).toSorted((one, other) =>
