@@ -2,8 +2,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, wri
 import { join } from 'node:path'
 import { Command } from 'commander'
 import colors from 'picocolors'
+import { lockFileName } from '../core/lock/lock-file.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { Layout } from '../fs/layout.ts'
+import { readConfig } from '../fs/config-file.ts'
+import { readKey } from '../fs/key-file.ts'
+import { governingLayout, type Layout } from '../fs/layout.ts'
+import { leaseClock, thisMachine } from '../fs/process.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { print } from './output.ts'
@@ -50,12 +54,6 @@ function findingLine({ check, finding, outcome }: Finding): string {
 }
 
 async function examine(globals: Globals): Promise<Finding[]> {
-  const [{ governingLayout }, { readConfig }, { readKey }, { thisMachine, leaseClock }] = await Promise.all([
-    import('../fs/layout.ts'),
-    import('../fs/config-file.ts'),
-    import('../fs/key-file.ts'),
-    import('../fs/process.ts'),
-  ])
   const layout = governingLayout(folderOf(globals))
   const findings = [
     await check('root', () => layout.root),
@@ -139,10 +137,7 @@ function syncLatency(layout: Layout): string {
 
 /** A whole ledger in a scratch folder on the same file system: a deliverable acquired, contended and released. */
 async function selfTest(layout: Layout): Promise<string> {
-  const [{ openLedger }, { lockFileName }] = await Promise.all([
-    import('../open.ts'),
-    import('../core/lock/lock-file.ts'),
-  ])
+  const { openLedger } = await import('../open.ts')
   const scratch = mkdtempSync(join(layout.home, 'doctor-'))
   try {
     const folder = join(scratch, 'DEL-00-00_doctor')

@@ -1,6 +1,8 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
+import { lockFileName } from '../core/lock/lock-file.ts'
+import { homeName } from '../fs/layout.ts'
 import { actorOf, examples, folderOf, globalsOf } from './context.ts'
 import { print } from './output.ts'
 
@@ -19,11 +21,7 @@ export function initCommand(): Command {
       ) => {
         const globals = globalsOf(self)
         const root = resolve(dir ?? folderOf(globals))
-        const [{ openLedger }, { homeName }, { lockFileName }] = await Promise.all([
-          import('../open.ts'),
-          import('../fs/layout.ts'),
-          import('../core/lock/lock-file.ts'),
-        ])
+        const { openLedger } = await import('../open.ts')
         const ignored = [`${homeName}/`, lockFileName]
         const actor = actorOf(globals)
         const ledger = await openLedger({
@@ -35,7 +33,7 @@ export function initCommand(): Command {
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })
-        const { lanes, roles } = ledger.policy.show()
+        const { lanes, roles } = await ledger.policy.show()
         const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
         await ledger.close()
         const added = options.gitignore ? addToGitignore(ledger.dir, ignored) : []

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { governingLayout } from '../fs/layout.ts'
 import { examples, folderOf, globalsOf } from './context.ts'
 import { print, say } from './output.ts'
 
@@ -8,10 +9,7 @@ export function verifyCommand(): Command {
     .option('--rebuild', 'derive rows and receipts anew from the entries before')
     .action(async ({ rebuild = false }: { rebuild?: boolean }, self: Command) => {
       const globals = globalsOf(self)
-      const [{ governingLayout }, { verifyInChild }] = await Promise.all([
-        import('../fs/layout.ts'),
-        import('../ledger/verify-in-child.ts'),
-      ])
+      const { verifyInChild } = await import('../ledger/verify-in-child.ts')
       const bar = process.stderr.isTTY && !globals.json ? await progressBar() : undefined
       try {
         const verified = await verifyInChild(governingLayout(folderOf(globals)), {

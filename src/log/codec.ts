@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { Packr } from 'msgpackr'
+import { Packr } from 'msgpackr/pack'
 import type { Entry } from '../core/entry.ts'
 import type { LockstepError } from '../errors.ts'
 import { corrupt } from './corrupt.ts'
