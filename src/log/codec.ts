@@ -79,9 +79,18 @@ export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
 
 /** The entry under a key. Errors as `decode`. */
 export function decodeEntry(key: Uint8Array, sealed: Uint8Array): Entry {
-  const bytes = unseal(key, sealed)
+  return entryOfText(key, textOf(key, sealed))
+}
+
+/** The text under an entry's key, as it was hashed. Errors as `decode`. */
+export function textOf(key: Uint8Array, sealed: Uint8Array): string {
+  return unseal(key, sealed).toString()
+}
+
+/** The entry that the text under a key is. Errors: LEDGER_CORRUPT. */
+export function entryOfText(key: Uint8Array, text: string): Entry {
   try {
-    return JSON.parse(bytes.toString()) as Entry
+    return JSON.parse(text) as Entry
   } catch (cause) {
     throw damaged(key, 'is no JSON', cause)
   }

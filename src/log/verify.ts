@@ -3,11 +3,11 @@ import { LockstepError } from '../errors.ts'
 import type { HeadFile } from '../fs/head-file.ts'
 import { sameBytes, toHex } from '../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../merkle/tiles.ts'
-import { decode, decodeEntry, unseal } from './codec.ts'
+import { decode, entryOfText, textOf, unseal } from './codec.ts'
 import { differs, missing } from './corrupt.ts'
 import { type Head, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
-import { leafHashOf } from './leaf.ts'
+import { leafHashOfText } from './leaf.ts'
 import { type Meta, readMeta } from './meta-row.ts'
 import { sha256 } from './sha256.ts'
 import type { StoreReader } from './store.ts'
@@ -36,7 +36,7 @@ export interface Stored {
 
 /**
  * Reads every pair once, in key order, and trusts none: checksums; entries dense and as many as the head row says,
- * each hashed anew; the whole tree grown anew, every tile and both tree heads equal to it; one row
+ * each hashed anew as it is stored; the whole tree grown anew, every tile and both tree heads equal to it; one row
  * a stream that knows its last entry; and nothing in the store that nobody put there. What rows and receipts say is
  * for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where there is one.
  */
@@ -50,7 +50,9 @@ class StoredVerification {
   readonly #stored: Stored
   readonly #storedTiles: TileReader
   readonly #tree: TreeVerification
+  /** Those of the tile that is being read, and the leaf hashes of their texts. */
   #entries: Entry[] = []
+  #leafHashes: Uint8Array[] = []
   #isEnded = false
   #seq = 0
   #tiles = 0
@@ -118,16 +120,18 @@ class StoredVerification {
     const seq = keys.seqOfEntryKey(key)
     if (seq !== this.#seq) throw missing(this.#seq)
     if (seq >= size) throw differs('entries', `entry ${seq} stands beyond the ledger’s ${size} entries`, { seq })
-    const entry = decodeEntry(key, value)
+    const text = textOf(key, value)
+    const entry = entryOfText(key, text)
     if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} says ${entry.seq}`, { seq })
     this.#entries.push(entry)
+    this.#leafHashes.push(leafHashOfText(text))
     this.#seq += 1
     if (this.#entries.length === tileWidth) this.#takeEntries()
   }
 
   /** A whole tile of entries is compared before anybody hears of them, so that nonsense is not interpreted. */
   #takeEntries(): void {
-    this.#tree.add(this.#entries.map(leafHashOf))
+    this.#tree.add(this.#leafHashes)
     if (this.#seq === this.#stored.head.size) this.#compareRoot()
     for (const entry of this.#entries) {
       if (entry.prev.stream === null) this.#streams += 1
@@ -135,6 +139,7 @@ class StoredVerification {
       this.#options.entry?.(entry)
     }
     this.#entries = []
+    this.#leafHashes = []
   }
 
   #endEntries(): void {

@@ -1,0 +1,70 @@
+import { suite } from 'uvu'
+import { equal, is } from 'uvu/assert'
+import type { Entry } from '../../src/core/entry.ts'
+import { LockstepError } from '../../src/errors.ts'
+import { encodeEntry } from '../../src/log/codec.ts'
+import { entryKey } from '../../src/log/keys.ts'
+import { verifyStored } from '../../src/log/verify.ts'
+import { logOf, sampleEntries } from '../support/log-of.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+
+const size = 3_000
+const { store: whole } = await logOf(sampleEntries(size), { store: new MemoryStore() })
+
+/** What is said of a store, and of how many entries was heard before. */
+async function findingOf(store: MemoryStore): Promise<unknown> {
+  let heard = 0
+  const entry = ({ seq }: Entry) => {
+    is(seq, heard)
+    heard += 1
+  }
+  try {
+    const { rows } = await verifyStored(store, { headFile: undefined, entry })
+    return { rows, heard }
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    return { code: error.code, check: error.details.check, seq: error.details.seq, heard }
+  }
+}
+
+/** A copy in which the stored texts of some entries are others, with the right checksums. */
+function withTexts(change: (text: string) => string, ...seqs: number[]): MemoryStore {
+  const store = whole.copy()
+  for (const seq of seqs) {
+    const key = entryKey(seq)
+    const sealed = Buffer.from(whole.get(key) ?? [])
+    store.put(key, encodeEntry(key, change(sealed.subarray(0, -4).toString())).value)
+  }
+  return store
+}
+
+const verification = suite('the verification of what is stored')
+
+verification('finds nothing in what was written', async () => {
+  equal(await findingOf(whole), { rows: 2, heard: size })
+})
+
+verification('names the first of several entries that say another thing than was hashed', async () => {
+  const changed = withTexts((text) => text.replace('note', 'lie!'), 2_900, 700, 1_200)
+  equal(await findingOf(changed), { code: 'VERIFY_FAILED', check: 'leaves', seq: 700, heard: 512 })
+})
+
+verification('takes no text but the canonical one', async () => {
+  for (const change of [
+    (text: string) => text.replace('{', '{ '),
+    (text: string) => text.replace('"actor"', '"\\u0061ctor"'),
+    (text: string) => text.replace('{', '{"actor":0,'),
+  ]) {
+    equal(await findingOf(withTexts(change, 300)), { code: 'VERIFY_FAILED', check: 'leaves', seq: 300, heard: 256 })
+  }
+})
+
+verification('names what is wrong in a tile before an entry after it that is missing or cannot be read', async () => {
+  const missing = withTexts((text) => text.replace('note', 'lie!'), 300)
+  missing.delete(entryKey(1_000))
+  equal(await findingOf(missing), { code: 'VERIFY_FAILED', check: 'leaves', seq: 300, heard: 256 })
+  const unread = withTexts((text) => text.slice(1), 1_000)
+  equal(await findingOf(unread), { code: 'LEDGER_CORRUPT', check: 'bytes', seq: 1_000, heard: 768 })
+})
+
+verification.run()
