@@ -1,34 +1,47 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
-import { LockstepError } from '../errors.ts'
-import type { Globals } from './globals.ts'
-import { report } from './output.ts'
-import { program } from './program.ts'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { Script } from 'node:vm'
+import type { runCommand as RunCommand } from './command.ts'
 
-async function run(argv: readonly string[]): Promise<number> {
-  const lockstep = program()
-  try {
-    await lockstep.parseAsync([...argv], { from: 'user' })
-    return process.exitCode === undefined ? 0 : Number(process.exitCode)
-  } catch (error) {
-    const globals: Globals = { ...lockstep.opts<Globals>(), json: wantsJson(argv) }
-    if (!(error instanceof CommanderError)) return report(globals, error)
-    if (error.exitCode === 0) return 0
-    // A noun without its verb: its help was printed.
-    if (error.code === 'commander.help') return 2
-    const message = error.message.replace(/^error: /, '')
-    return report(
-      globals,
-      new LockstepError('INVALID_INPUT', message, { hint: 'See "lockstep help", or --help after any command.' }),
-    )
-  }
-}
-
-/** Usage errors come before the options are parsed; what stands behind -- is another program's. */
-function wantsJson(argv: readonly string[]): boolean {
-  const end = argv.indexOf('--')
-  return argv.slice(0, end === -1 ? undefined : end).includes('--json')
-}
+const bundle = fileURLToPath(new URL('command.cjs', import.meta.url))
+const compiled = `${bundle}.compiled`
+const digestBytes = 32
 
 // A handle that something left open must not keep a finished command alive; its output is written by then.
-process.exit(await run(process.argv.slice(2)))
+const { runCommand } = existsSync(bundle) ? loadBundle() : await import('./command.ts')
+process.exit(await runCommand(process.argv.slice(2)))
+
+/**
+ * The bundled program, with what V8 made of it when it was built: most of a short command's time is compiling. V8 takes
+ * no code of another version of itself, and then compiles as ever; whether the bytes are those it made it does not
+ * look at, so a digest of program and code stands before them (ADR 0018).
+ */
+function loadBundle(): { runCommand: typeof RunCommand } {
+  const program = readFileSync(bundle)
+  const source = `(function (module, exports, require, importMetaUrl) {${program.toString('latin1')}\n})`
+  const code = codeOf(program)
+  const script = new Script(source, { filename: bundle, ...(code === undefined ? {} : { cachedData: code }) })
+  if (process.env.LOCKSTEP_COMPILE === bundle) {
+    process.once('exit', () => {
+      const made = script.createCachedData()
+      writeFileSync(compiled, Buffer.concat([digestOf(program, made), made]))
+    })
+  }
+  const module = { exports: {} }
+  script.runInThisContext()(module, module.exports, createRequire(import.meta.url), import.meta.url)
+  return module.exports as { runCommand: typeof RunCommand }
+}
+
+function codeOf(program: Uint8Array): Uint8Array | undefined {
+  if (!existsSync(compiled)) return undefined
+  const bytes = readFileSync(compiled)
+  const code = bytes.subarray(digestBytes)
+  return digestOf(program, code).equals(bytes.subarray(0, digestBytes)) ? code : undefined
+}
+
+function digestOf(program: Uint8Array, code: Uint8Array): Buffer {
+  return createHash('sha256').update(program).update(code).digest()
+}
