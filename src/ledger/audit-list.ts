@@ -7,6 +7,7 @@ import { lockNameSchema, streamOf as lockStreamOf } from '../core/lock/names.ts'
 import { renderedEvent } from '../core/rendered-event.ts'
 import { streamOf as runStreamOf } from '../core/run/state.ts'
 import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../core/vocabulary.ts'
+import { seqsOf } from '../views/index-search.ts'
 import type { Core } from './core.ts'
 
 /** What is asked for, all of it at once. Times are those of the entries: `since` and later, before `until`. */
@@ -37,36 +38,59 @@ export interface AuditPage<Item> {
   complete: boolean
 }
 
+interface Found {
+  entry: Entry
+  event: AuditEvent
+}
+
 /**
  * The entries that fit, with their renderings. Cost: about 20 reads where a time is asked for, then one read an entry:
- * of a run, lock or stream by its chain from the end to the cursor, otherwise of the log, at most `auditScanEntries`.
+ * of a run, lock or stream by its chain from the end to the cursor, otherwise of those that fit, which the index
+ * knows once it has reached the end of the ledger.
  */
-export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<{ entry: Entry; event: AuditEvent }>> {
+export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
   const { size } = core.log.head()
   const from = Math.max(asked.cursor, seqAt(core, asked.since, 0, size))
   const to = seqAt(core, asked.until, size, size)
   const chain = chainOf(core, asked)
-  if (chain === undefined) return scanned(core, asked, from, to)
-  return chained(core, asked, { ...chain, from, to })
+  return chain === undefined ? searched(core, asked, { from, to }) : chained(core, asked, { ...chain, from, to })
 }
 
-async function scanned(core: Core, asked: Asked, from: number, to: number) {
-  const end = Math.min(to, from + limits.auditScanEntries)
-  const page: AuditPage<{ entry: Entry; event: AuditEvent }> = {
-    events: [],
-    next: Math.max(from, end),
-    complete: end >= to,
-  }
-  if (from >= end) return page
-  for await (const entries of core.log.entries(from, end)) {
-    for (const entry of entries) {
-      const event = renderedEvent(entry)
-      if (!fits(entry, event, asked)) continue
-      if (page.events.length === asked.limit) return { ...page, next: entry.seq, complete: false }
-      page.events.push({ entry, event })
+async function searched(
+  core: Core,
+  asked: Asked,
+  { from, to }: { from: number; to: number },
+): Promise<AuditPage<Found>> {
+  const events: Found[] = []
+  const ended = { events, next: Math.max(from, to), complete: true }
+  if (from >= to) return ended
+  for await (const seqs of candidatesOf(core, asked, { from, to })) {
+    for (const seq of seqs) {
+      const entry = core.log.entry(seq)
+      const event = entry && renderedEvent(entry)
+      if (entry === undefined || event === undefined || !fits(entry, event, asked)) continue
+      if (events.length === asked.limit) return { events, next: seq, complete: false }
+      events.push({ entry, event })
     }
+    // Others are served between two steps.
+    await new Promise(setImmediate)
   }
-  return page
+  return ended
+}
+
+/** Seqs among which are all that fit. A time alone needs no index: all that is of it fits. */
+async function* candidatesOf(
+  { index, log }: Core,
+  { action_type, actor_id, case_id, limit, outcome, type }: Asked,
+  { from, to }: { from: number; to: number },
+): AsyncGenerator<number[]> {
+  const words = { action_type, actor_id, case_id, outcome, type }
+  if (Object.values(words).every((word) => word === undefined)) {
+    yield Array.from({ length: Math.min(to - from, limit + 1) }, (_, at) => from + at)
+    return
+  }
+  await index.reached(to)
+  yield* seqsOf(log.index, words, { from, to })
 }
 
 interface Chain {
@@ -86,8 +110,12 @@ function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined
 }
 
 /** The oldest that fit are kept while the chain is walked from its end: one more than the page holds. */
-async function chained(core: Core, asked: Asked, { before, from, last, to }: Chain & { from: number; to: number }) {
-  const found: { entry: Entry; event: AuditEvent }[] = []
+async function chained(
+  core: Core,
+  asked: Asked,
+  { before, from, last, to }: Chain & { from: number; to: number },
+): Promise<AuditPage<Found>> {
+  const found: Found[] = []
   let read = 0
   for (let seq = last; seq !== null && seq >= from; read += 1) {
     const entry = core.log.entry(seq)
@@ -118,7 +146,7 @@ function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
 }
 
 /** The first seq whose time is a time or later; times never go back in a log, so it is found by halving. */
-function seqAt(core: Core, time: string | undefined, otherwise: number, size: number): number {
+export function seqAt(core: Core, time: string | undefined, otherwise: number, size: number): number {
   if (time === undefined) return otherwise
   const wanted = Date.parse(time)
   let [low, high] = [0, size]

@@ -3,7 +3,8 @@ import type { RunEventData } from '../core/run/events.ts'
 import { isTerminal, mayMove } from '../core/run/moves.ts'
 import { statusAfter, streamOf } from '../core/run/state.ts'
 import type { RunStatus } from '../core/vocabulary.ts'
-import { LockstepError } from '../errors.ts'
+import type { LockstepError } from '../errors.ts'
+import { differs } from '../log/corrupt.ts'
 
 /** What is kept of a run while its entries go by; of one that has ended, its last entry and how it ended. */
 interface Followed {
@@ -141,5 +142,5 @@ function wrong(entry: Entry, what: string): LockstepError {
 }
 
 function failed(message: string, facts: { run_id: string | null; seq: number }): LockstepError {
-  return new LockstepError('VERIFY_FAILED', message, { details: { check: 'runs', ...facts } })
+  return differs('runs', message, facts)
 }

@@ -311,13 +311,14 @@ governed('lists by kind, state, case, lane, actor and time, in pages; a tree is 
   const run_id = await startTool(ledger)
   const { runs } = ledger
   const idsOf = async (asked: Parameters<typeof runs.list>[0]) => (await runs.list(asked)).runs.map((run) => run.run_id)
-  assert.equal(await idsOf({}), [run_id, 'run_top_1'])
+  assert.equal(await idsOf({}), ['run_top_1', run_id])
   assert.equal(await idsOf({ run_kind: 'orchestrator' }), ['run_top_1'])
   assert.equal(await idsOf({ case_id: 'CASE-17', lane_id: of.lane_id, status: 'running' }), [run_id])
   assert.equal(await idsOf({ actor_id: testActor.actor_id, until: '2026-01-01T00:00:00Z' }), [])
   const page = await runs.list({ limit: 1 })
-  assert.equal([page.runs.length, page.next], [1, run_id])
-  assert.equal(await idsOf({ limit: 1, cursor: page.next ?? '' }), ['run_top_1'])
+  assert.equal([page.runs.length, page.next], [1, 'run_top_1'])
+  assert.equal(await idsOf({ limit: 1, cursor: page.next ?? '' }), [run_id])
+  assert.is(await codeOf(runs.list({ cursor: 'run_nobody' })), 'NOT_FOUND')
   const tree = await runs.tree('run_top_1')
   assert.equal(
     tree.children.map(({ children, run }) => [run.run_id, children.length]),
