@@ -5,9 +5,9 @@ import { lineOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { lockNameSchema, streamOf as lockStreamOf } from '../core/lock/names.ts'
 import { renderedEvent } from '../core/rendered-event.ts'
-import { streamOf as runStreamOf } from '../core/run/state.ts'
 import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../core/vocabulary.ts'
 import { seqsOf } from '../views/index-search.ts'
+import { type Chain, chainOfLock, chainOfRun, chainOfStream, walked } from './chains.ts'
 import type { Core } from './core.ts'
 
 /** What is asked for, all of it at once. Times are those of the entries: `since` and later, before `until`. */
@@ -53,7 +53,7 @@ export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<F
   const from = Math.max(asked.cursor, seqAt(core, asked.since, 0, size))
   const to = seqAt(core, asked.until, size, size)
   const chain = chainOf(core, asked)
-  return chain === undefined ? searched(core, asked, { from, to }) : chained(core, asked, { ...chain, from, to })
+  return chain === undefined ? searched(core, asked, { from, to }) : chained(core, asked, { chain, from, to })
 }
 
 async function searched(
@@ -93,42 +93,28 @@ async function* candidatesOf(
   yield* seqsOf(log.index, words, { from, to })
 }
 
-interface Chain {
-  last: number | null
-  before: (entry: Entry) => number | null
-}
-
-/** Where the chain of what is asked for ends, and how it goes back; the rows know the last, the entries the rest. */
+/** The chain of what is asked for, if it has one: the rows know its last entry, the entries the rest. */
 function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined {
-  const named = stream ?? (lock === undefined ? undefined : lockStreamOf(lock))
-  if (run_id !== undefined) {
-    const last = core.rows.get(runStreamOf(run_id))?.last_seq ?? null
-    return { last, before: ({ prev }) => prev.run ?? null }
-  }
-  if (named === undefined) return undefined
-  return { last: core.rows.get(named)?.last_seq ?? null, before: ({ prev }) => prev.stream }
+  if (run_id !== undefined) return chainOfRun(core, run_id)
+  if (stream !== undefined) return chainOfStream(core, stream)
+  return lock === undefined ? undefined : chainOfLock(core, lock)
 }
 
 /** The oldest that fit are kept while the chain is walked from its end: one more than the page holds. */
 async function chained(
   core: Core,
   asked: Asked,
-  { before, from, last, to }: Chain & { from: number; to: number },
+  { chain, from, to }: { chain: Chain; from: number; to: number },
 ): Promise<AuditPage<Found>> {
   const found: Found[] = []
-  let read = 0
-  for (let seq = last; seq !== null && seq >= from; read += 1) {
-    const entry = core.log.entry(seq)
-    if (entry === undefined) break
+  for await (const entry of walked(core, chain, from)) {
     const event = renderedEvent(entry)
-    if (seq < to && fits(entry, event, asked)) found.unshift({ entry, event })
-    if (found.length > asked.limit + 1) found.pop()
-    seq = before(entry)
-    // Long histories are read in turns, so that the writer is not held up.
-    if (read % limits.readPageEntries === 0) await new Promise(setImmediate)
+    if (entry.seq < to && fits(entry, event, asked)) found.push({ entry, event })
+    if (found.length > asked.limit + 1) found.shift()
   }
-  const next = found[asked.limit]?.entry.seq
-  return { events: found.slice(0, asked.limit), next: next ?? Math.max(from, to), complete: next === undefined }
+  const oldest = found.reverse()
+  const next = oldest[asked.limit]?.entry.seq
+  return { events: oldest.slice(0, asked.limit), next: next ?? Math.max(from, to), complete: next === undefined }
 }
 
 function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {

@@ -59,8 +59,8 @@ export class Exports {
    * the bundle its output artifact. The record, with the hashes, stands beside the archive as `<file>.json`. Two exports
    * of the same selection, size and kind are the same bytes. Errors: RUN_DENIED (also for entries of another case), INVALID_INPUT (size, a file that is
    * there), NOT_FOUND (nothing is selected), LIMIT_EXCEEDED, LEDGER_CORRUPT (key), DISK_FULL, FILE_DENIED.
-   * Cost: three appends, one pass over the log up to the size, one proof an entry; memory for one entry and the names
-   * of runs.
+   * Cost: three appends, two reads and one proof an entry that is selected; memory for one page of them, their seqs
+   * and the names of runs.
    */
   async create(request: CreateExport): Promise<Exported> {
     const asked = parse(createExportSchema, request, 'export')
