@@ -166,6 +166,15 @@ governed(
     )
     assert.is(JSON.stringify(runs.get(run_id)), before)
     assert.is(await codeOf(runs.retry({ run_id: 'run_top_1', retry_reason: 'no' })), 'RUN_NOT_RETRYABLE')
+    for (const attempt of [run_id, again.run_id]) {
+      assert.is(await codeOf(runs.retry({ run_id: attempt, retry_reason: 'twice' })), 'RUN_ALREADY_RETRIED')
+    }
+    const asked = { run_id: third.run_id, retry_reason: 'to the last', idempotency_key: 'retry-3' }
+    await runs.start({ run_id: third.run_id })
+    const error = { error_code: 'E1', message: 'it broke', retryable: true }
+    await runs.fail({ run_id: third.run_id, outcome_reason: 'again', error })
+    const both = await Promise.all([runs.retry(asked), runs.retry(asked)])
+    assert.is(both[0]?.run_id, both[1]?.run_id)
   },
 )
 
