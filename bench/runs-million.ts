@@ -39,7 +39,12 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
 /** Builds the ledger: 1,000,000 entries over 50,000 runs in 100 trees, 600 of them running. */
 async function build(root: string, runs: number): Promise<{ entriesPerSecond: number; indexMillis: number }> {
   mkdirSync(root)
-  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
+  const ledger = await openLedger({
+    dir: root,
+    create: true,
+    policy: false,
+    actor: { actor_id: 'bench', actor_type: 'system' },
+  })
   await ledger.policy.reload()
   const trees = await Promise.all(
     Array.from({ length: Math.ceil(runs / runsOfTree) }, (_, index) =>

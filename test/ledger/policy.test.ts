@@ -26,7 +26,7 @@ function at(
   test(title, async () => {
     const root = temporaryRoot()
     prepare(root)
-    const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true, policy: true })
+    const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true })
     try {
       await work(ledger, root).catch(asPlainError)
     } finally {
@@ -238,7 +238,7 @@ test('a root whose own policy is broken gets no ledger', async () => {
   const root = temporaryRoot()
   put(root, lanesFile, 'lanes: [')
   put(root, 'contract/v1/policy/roles.yaml', roles)
-  assert.is(await codeOf(openLedger({ dir: root, actor: testActor, create: true, policy: true })), 'POLICY_INVALID')
+  assert.is(await codeOf(openLedger({ dir: root, actor: testActor, create: true })), 'POLICY_INVALID')
 })
 
 test.run()

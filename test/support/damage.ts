@@ -55,7 +55,13 @@ export async function damageable(): Promise<Damageable> {
   for (let session = 0; session < sessionsMax; session += 1) {
     const [inSession, sessionBefore] = [temporaryRoot(), temporaryRoot()]
     if (session > 0) copyFiles(database, sessionBefore)
-    const ledger = await openLedger({ dir: root, actor: testActor, create: session === 0, command: 'before' })
+    const ledger = await openLedger({
+      dir: root,
+      actor: testActor,
+      create: session === 0,
+      policy: false,
+      command: 'before',
+    })
     for (let round = 0; round < roundsPerSession; round += 1) {
       if (round === roundsPerSession / 2) copyFiles(database, inSession)
       await work(ledger, session, round)
