@@ -81,7 +81,7 @@ export class Ledger implements AsyncDisposable {
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
-    this.exports = new Exports(this.#core, this.runs)
+    this.exports = new Exports(this.#core, { audit: this.audit, runs: this.runs })
     this.#reactions = parts.reactions(this.locks)
   }
 
