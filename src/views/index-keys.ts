@@ -14,7 +14,7 @@ export const entryLetters = { action_type: 'k', actor_id: 'a', case_id: 'c', out
 export type EntryWord = keyof typeof entryLetters
 
 /** What runs are found by; `any` is a word that all have. */
-export const runLetters = {
+const runLetters = {
   actor_id: 'a',
   any: '*',
   case_id: 'c',

@@ -263,6 +263,31 @@ index('that cannot be written is no answer, and the ledger is reopened before an
   )
 })
 
+index('that is damaged is LEDGER_CORRUPT to who asks, and no hindrance to anybody else', async () => {
+  const store = new FaultyStore()
+  await withStage(
+    async (ledger) => {
+      await ledger.runs.create({ run_id: 'run_first', run_kind: 'orchestrator' })
+      await ledger.runs.list({ run_kind: 'orchestrator', status: 'created' })
+      store.get = (key, stored) => {
+        const value = stored.get(key)
+        return value !== undefined && keys.kindOf(key) === 'index' ? Buffer.alloc(value.length) : value
+      }
+      const asked = () =>
+        ledger.runs.list({ cursor: 'run_first' }).then(
+          () => 'listed',
+          ({ code }: LockstepError) => code,
+        )
+      is(await asked(), 'LEDGER_CORRUPT')
+      is((await ledger.locks.acquire({ name: 'a', holder: 'h' })).replayed, false)
+      is(ledger.runs.get('run_first').status, 'created')
+      store.get = (key, stored) => stored.get(key)
+      equal((await ledger.runs.list({ cursor: 'run_first' })).runs, [])
+    },
+    { policy: true, wrapStore: store.wrap },
+  )
+})
+
 index('does not take a run for what it was when the question was asked', () =>
   withStage(
     async (ledger) => {
