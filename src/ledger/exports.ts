@@ -97,8 +97,12 @@ export class Exports {
     const asked = parse(createExportSchema, request, 'export')
     const { actor, bundle_kind, effects, lane_id, parent_run_id, role_id, select } = asked
     const approvals = this.#approvals(asked)
-    const stated = approvals.map(({ approval_type }, at) => [approvalKey(approval_type), asked.approvals[at] ?? ''])
-    const scope = { ...asked.scope, ...Object.fromEntries(stated) }
+    const scope = { ...asked.scope }
+    for (const type of approvalTypes) delete scope[approvalKey(type)]
+    // Only what was looked at counts, whatever else is stated.
+    for (const [at, { approval_type }] of approvals.entries()) {
+      scope[approvalKey(approval_type)] = asked.approvals[at] ?? ''
+    }
     const file = resolve(asked.file)
     const locator = parse(locatorSchema, basename(file), 'file')
     realFolder(dirname(file))

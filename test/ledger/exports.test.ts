@@ -220,6 +220,8 @@ of(
     }
     assert.is(ledger.head().size, before)
     assert.is(await codeOf(create(select, { approvals: [first] })), 'RUN_DENIED')
+    const claimed = { ...scope, approval_attorney_admin: first, approval_compliance: second }
+    assert.is(await codeOf(create(select, { scope: claimed })), 'RUN_DENIED')
 
     const { bundle, decision_id, record_file, run_id } = await create(select, { approvals: [first, second] })
     assert.equal(
@@ -230,9 +232,9 @@ of(
       ],
     )
     const decided = (await entriesOf(ledger)).find(({ event_id }) => event_id === decision_id)
-    const scope = decided?.data.scope as { key: string; value: string }[]
+    const stated = decided?.data.scope as { key: string; value: string }[]
     assert.equal(
-      scope.filter(({ key }) => key.startsWith('approval_')).map(({ value }) => value),
+      stated.filter(({ key }) => key.startsWith('approval_')).map(({ value }) => value),
       [first, second],
     )
     // The ledger names the record by its digest, as it does the archive.
