@@ -35,7 +35,12 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
   const { what, callers, calls, events, ...bar } = each
   const root = join(folder, 'root')
   mkdirSync(root, { recursive: true })
-  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
+  const ledger = await openLedger({
+    dir: root,
+    create: true,
+    policy: false,
+    actor: { actor_id: 'bench', actor_type: 'system' },
+  })
   const yardstick = await Yardstick.open(join(folder, 'yardstick'))
   const before = ledger.counts
   const entries = callers * calls * events

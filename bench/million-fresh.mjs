@@ -4,9 +4,11 @@
  *
  *   node bench/million-fresh.mjs STEP FOLDER [COUNT]
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { governingLayout } from '../dist/fs/layout.js'
 import { openLedger } from '../dist/index.js'
+import { verifyExport } from '../dist/ledger/export-verify.js'
 import { closeLog, openLog } from '../dist/log/open.js'
 import { rebuildViews } from '../dist/views/rebuild.js'
 
@@ -85,6 +87,60 @@ const steps = {
     withLedger((ledger) =>
       timesOf(tenTimes, async () => (await ledger.runs.list({ limit: 1_000, status: 'running' })).runs.length),
     ),
+  /** The first page of the events of runs all over the ledger. */
+  auditRun: () =>
+    withLedger((ledger) => {
+      const ids = Array.from({ length: 1_000 }, (_, index) => Math.floor((index * Number(count)) / 1_000))
+      return timesOf([...new Set(ids)], async (index) => {
+        const run_id = `run_${String(index).padStart(6, '0')}`
+        return (await ledger.audit.list({ run_id })).events.length
+      })
+    }),
+  auditCase: () =>
+    withLedger((ledger) =>
+      timesOf(Array.from({ length: Math.min(100, Number(count)) }).keys(), async (index) => {
+        const asked = { action_type: 'authz_decision', case_id: `CASE-${index}` }
+        return (await ledger.audit.list(asked)).events.length
+      }),
+    ),
+  runTree: () =>
+    withLedger((ledger) =>
+      timesOf(Array.from({ length: Math.min(10, Number(count)) }).keys(), async (index) => {
+        const countOf = ({ children }) => 1 + children.reduce((sum, child) => sum + countOf(child), 0)
+        return countOf(await ledger.runs.tree(`run_above_${index}`))
+      }),
+    ),
+  /** Exports one tree several times at one size, and verifies each bundle. */
+  exportTree: () =>
+    withLedger(async (ledger) => {
+      const human = { actor_id: 'lawyer', actor_type: 'human' }
+      const { size } = ledger.head()
+      const said = { bytes: 0, entries: 0, millis: [], verifyMillis: [] }
+      let bytes
+      for (const time of Array.from({ length: 3 }).keys()) {
+        const file = join(dir, `tree-${time}.tar.gz`)
+        const started = performance.now()
+        await ledger.exports.create({
+          actor: human,
+          file,
+          lane_id: 'EXPORT_CASE_DATA',
+          role_id: 'ATTORNEY_ADMIN',
+          scope: { case_id: 'CASE-0', export_reason: 'measured' },
+          select: { run_id: 'run_above_0' },
+          size,
+        })
+        const written = performance.now()
+        said.entries = (await verifyExport(file)).entries
+        said.millis.push(written - started)
+        said.verifyMillis.push(performance.now() - written)
+        const content = readFileSync(file)
+        if (bytes !== undefined && !bytes.equals(content)) throw new Error('two exports of one size differ')
+        bytes = content
+        said.bytes = statSync(file).size
+        rmSync(file)
+      }
+      return said
+    }),
   async rebuild() {
     const layout = governingLayout(dir)
     const log = await openLog({ layout, openWaitSeconds: 1, command: 'bench', nonce: () => String(process.pid) })

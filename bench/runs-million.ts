@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { openLedger } from './built.ts'
 import { type Figure, latencies, median, percentile } from './figures.ts'
 import { inFreshProcess, openFigure } from './fresh.ts'
-import { governed } from './governed.ts'
+import { treeOfRuns } from './governed.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
 const runsFull = 50_000
@@ -15,30 +15,49 @@ const callsOfRun = 8
 const entriesOfRun = 3 + 2 * callsOfRun + 1
 /** One of so many runs is left running. */
 const runningEvery = 100
+/** So many runs stand below one orchestrator, in a case of its own: a tree of 10,000 entries, and three. */
+const runsOfTree = 500
 const leaseSeconds = 86_400
 const times = 5
 
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const root = join(folder, 'root')
   const runs = smoke ? runsSmoke : runsFull
-  const entriesPerSecond = await build(root, runs)
+  const built = await build(root, runs)
   return [
-    { what: `writing, ${callers} callers`, value: entriesPerSecond, unit: 'entries/s' },
+    { what: `writing, ${callers} callers`, value: built.entriesPerSecond, unit: 'entries/s' },
+    {
+      what: 'after it: the index reaches the end',
+      value: built.indexMillis,
+      unit: 'ms',
+      note: 'of a ledger that was never at rest',
+    },
     ...freshFigures(root, runs, smoke ? 1 : times),
   ]
 }
 
-/** Builds the ledger: 1,000,000 entries over 50,000 runs below one, 500 of them running. Resolves with its rate. */
-async function build(root: string, runs: number): Promise<number> {
+/** Builds the ledger: 1,000,000 entries over 50,000 runs in 100 trees, 600 of them running. */
+async function build(root: string, runs: number): Promise<{ entriesPerSecond: number; indexMillis: number }> {
   mkdirSync(root)
-  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
-  const { startRun, tool } = await governed(ledger)
+  const ledger = await openLedger({
+    dir: root,
+    create: true,
+    policy: false,
+    actor: { actor_id: 'bench', actor_type: 'system' },
+  })
+  await ledger.policy.reload()
+  const trees = await Promise.all(
+    Array.from({ length: Math.ceil(runs / runsOfTree) }, (_, index) =>
+      treeOfRuns(ledger, { case_id: `CASE-${index}`, run_id: `run_above_${index}` }),
+    ),
+  )
   const before = ledger.counts.entries
   const started = performance.now()
   let next = 0
   const caller = async () => {
     while (next < runs) {
       const index = next++
+      const { startRun, tool } = trees[Math.floor(index / runsOfTree)] as (typeof trees)[number]
       const run_id = await startRun({ lease_duration_s: leaseSeconds, run_id: `run_${String(index).padStart(6, '0')}` })
       for (let call = 0; call < callsOfRun; call += 1) {
         const { decision_id } = await ledger.runs.authorize({ run_id, action: tool(run_id) })
@@ -51,14 +70,24 @@ async function build(root: string, runs: number): Promise<number> {
   await Promise.all(Array.from({ length: callers }, caller))
   const entries = ledger.counts.entries - before
   strictEqual(entries, runs * entriesOfRun)
-  const rate = (entries / (performance.now() - started)) * 1000
+  const entriesPerSecond = (entries / (performance.now() - started)) * 1000
+  const written = performance.now()
+  await ledger.runs.list({ limit: 1 })
+  const indexMillis = performance.now() - written
   await ledger.close()
-  return rate
+  return { entriesPerSecond, indexMillis }
 }
 
 interface Listed {
   listed: number
   millis: number[]
+}
+
+interface Exported {
+  bytes: number
+  entries: number
+  millis: number[]
+  verifyMillis: number[]
 }
 
 function freshFigures(root: string, runs: number, openings: number): Figure[] {
@@ -67,8 +96,18 @@ function freshFigures(root: string, runs: number, openings: number): Figure[] {
   const shown = inFreshProcess<Listed>('runShow', root, String(runs))
   ok(shown.listed > 0)
   const listed = inFreshProcess<Listed>('runList', root)
-  const running = Math.ceil(runs / runningEvery) + 1
+  const trees = Math.ceil(runs / runsOfTree)
+  const running = Math.ceil(runs / runningEvery) + trees
   strictEqual(listed.listed, running * listed.millis.length)
+  const ofRun = inFreshProcess<Listed>('auditRun', root, String(runs))
+  strictEqual(ofRun.listed, ofRun.millis.length * entriesOfRun)
+  const ofCase = inFreshProcess<Listed>('auditCase', root, String(trees))
+  ok(ofCase.listed > 0)
+  const tree = inFreshProcess<Listed>('runTree', root, String(trees))
+  strictEqual(tree.listed, tree.millis.length * (Math.min(runs, runsOfTree) + 1))
+  const exported = inFreshProcess<Exported>('exportTree', root)
+  strictEqual(exported.entries, Math.min(runs, runsOfTree) * entriesOfRun + 3)
+  const after = runs + trees
   return [
     openFigure(
       'opening',
@@ -87,14 +126,48 @@ function freshFigures(root: string, runs: number, openings: number): Figure[] {
       value: median(listed.millis),
       unit: 'ms',
       ...latencies(listed.millis),
-      note: `${running} of ${runs + 1} runs`,
+      note: `${running} of ${after} runs`,
       bar: { kind: 'absolute', at_most: 50 },
+    },
+    {
+      what: 'audit list --run, first page',
+      value: median(ofRun.millis),
+      unit: 'ms',
+      ...latencies(ofRun.millis),
+      note: 'each for the first time',
+      bar: { kind: 'absolute', at_most: 20 },
+    },
+    {
+      what: 'audit list --case --action-type, first page',
+      value: median(ofCase.millis),
+      unit: 'ms',
+      ...latencies(ofCase.millis),
+    },
+    {
+      what: `run tree, ${Math.min(runs, runsOfTree) + 1} runs`,
+      value: median(tree.millis),
+      unit: 'ms',
+      ...latencies(tree.millis),
+    },
+    {
+      what: 'export create of a tree',
+      value: median(exported.millis),
+      unit: 'ms',
+      ...latencies(exported.millis),
+      note: `${exported.entries} entries, ${Math.round(exported.bytes / 1024)} KiB; all of one size are the same bytes`,
+      bar: { kind: 'absolute', at_most: 5_000 },
+    },
+    {
+      what: 'export verify of it',
+      value: median(exported.verifyMillis),
+      unit: 'ms',
+      ...latencies(exported.verifyMillis),
     },
   ]
 }
 
 await runAsProgram({
   name: 'runs-million',
-  asks: 'does a ledger of a million entries over 50,000 runs still open, show a run and list those that run?',
+  asks: 'does a ledger of a million entries over 50,000 runs still open, show a run, list those that run and export a tree?',
   run,
 })

@@ -47,6 +47,7 @@ export const codes = {
   RUN_LEASE_EXPIRED: code(409, 5, 'The run’s lease ran out, so the ledger has failed the run.'),
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run was not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with retryable: true can be retried.'),
+  RUN_ALREADY_RETRIED: code(409, 5, 'The attempt was retried once; its retry can be retried if it fails.'),
   DECISION_NOT_OPEN: code(409, 5, 'The decision_id is of no allow of this run and action that waits for its record.'),
   OUTPUTS_DENIED: code(403, 4, 'The run’s lane allows no outputs of what failed.'),
   FREE_TEXT_DENIED: code(403, 4, 'The run’s lane prohibits raw case text, so a reason is a single word there.'),

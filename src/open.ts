@@ -23,7 +23,10 @@ export interface OpenLedgerOptions {
   /** Make the ledger in `dir` first. Errors: LEDGER_EXISTS. */
   create?: boolean
   nested?: boolean
-  /** With `create`: put the policy in force, as `lockstep init` does; without, `policy.reload()` does it later. */
+  /**
+   * With `create`: put the root's policy in force, or the shipped one, as `lockstep init` does; by default it is. With
+   * false no run starts until `policy.reload()`. Errors: POLICY_INVALID.
+   */
   policy?: boolean
   origin?: string
   /** How long to wait while another process has the ledger open. */
@@ -45,10 +48,10 @@ export interface OpenLedgerOptions {
  * Errors: NO_LEDGER, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT (configuration).
  */
 export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
-  const { dir = process.cwd(), create = false, now = systemNow } = options
+  const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
-  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested, policy: options.policy })
+  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested, policy })
   const layout = governingLayout(dir)
   const config = readConfig(layout.config)
   const log = await openLog({

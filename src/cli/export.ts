@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
-import type { CreateExport } from '../ledger/exports.ts'
+import type { ApproveExport, CreateExport } from '../ledger/exports.ts'
 import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print, say } from './output.ts'
@@ -9,39 +9,73 @@ import { scopeFrom } from './run-actions.ts'
 
 export function exportCommand(): Command {
   const command = new Command('export').description('Entries with their proofs, for who has no ledger.')
+  command.addCommand(approveCommand())
   command.addCommand(createCommand())
   command.addCommand(verifyCommand())
   return command
 }
 
-interface CreateFlags {
+interface SelectFlags {
   case?: string
+  lock?: string
+  range?: string
+  run?: string
+}
+
+interface ApproveFlags extends SelectFlags {
+  notes?: string
+  type: string
+}
+
+/** Options that select what is exported. */
+function selecting(command: Command): Command {
+  return command
+    .option('--run <run_id>', 'select a run and all runs below it')
+    .option('--case <case_id>', 'select a case; also a part of the scope')
+    .option('--lock <name>', 'select a lock')
+    .option('--range <a..b>', 'select the entries from seq a to seq b')
+}
+
+function approveCommand(): Command {
+  const command = selecting(new Command('approve'))
+    .description('Approve of an export, as a human who does not export it. Answers with the event to name.')
+    .requiredOption('--type <type>', 'attorney_admin, delegated_admin, compliance or court_order')
+    .option('--notes <text>', 'free text')
+    .action(async (flags: ApproveFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const request = { approval_type: flags.type, notes: flags.notes, select: selectionFrom(flags) } as ApproveExport
+      const approved = await withLedger(globals, 'export approve', (ledger) => ledger.exports.approve(request))
+      print(globals, approved, () => `${approved.seq} ${approved.event_id}`)
+    })
+  return examples(
+    command,
+    'lockstep export approve --case CASE-17 --type compliance',
+    'lockstep --actor human:ana export approve --run run_x1 --type attorney_admin --notes "order of 2 May"',
+  )
+}
+
+interface CreateFlags extends SelectFlags {
+  approval?: string[]
   effect?: string[]
   kind?: string
   lane: string
-  lock?: string
   out: string
   parent?: string
-  range?: string
   reason?: string
   role?: string
-  run?: string
   scope?: string[]
   size?: number
 }
 
 function createCommand(): Command {
-  const command = new Command('create')
+  const command = selecting(new Command('create'))
     .description(
       'Write a bundle of a run with all below it, a case, a lock or a range, as the action of an export run.',
     )
     .requiredOption('--out <file>', 'where the archive goes, as case-17.tar.gz; its record stands beside it')
     .requiredOption('--lane <lane_id>', 'the lane of the export run')
     .option('--role <role_id>', 'the role of its actor')
-    .option('--run <run_id>', 'select a run and all runs below it')
-    .option('--case <case_id>', 'select a case; also a part of the scope')
-    .option('--lock <name>', 'select a lock')
-    .option('--range <a..b>', 'select the entries from seq a to seq b')
+    .option('--approval <event_id>', 'an approval by another; repeatable', collect)
     .option('--size <n>', 'of the tree of this size (default: as it is before the export)', wholeNumber)
     .option('--reason <text>', 'export_reason, as a part of the scope')
     .option('--scope <key=value>', 'a part of the scope; repeatable', collect)
@@ -71,6 +105,7 @@ function createCommand(): Command {
 function requestFrom(flags: CreateFlags): CreateExport {
   const { lane, kind, out, parent, reason, role, scope = [], size } = flags
   return {
+    ...(flags.approval === undefined ? {} : { approvals: flags.approval }),
     bundle_kind: kind as CreateExport['bundle_kind'],
     effects: flags.effect,
     file: resolve(out),
@@ -88,7 +123,7 @@ function requestFrom(flags: CreateFlags): CreateExport {
 }
 
 /** Exactly one thing is selected. Errors: INVALID_INPUT. */
-function selectionFrom({ case: case_id, lock, range, run: run_id }: CreateFlags): CreateExport['select'] {
+function selectionFrom({ case: case_id, lock, range, run: run_id }: SelectFlags): CreateExport['select'] {
   const named = [run_id, case_id, lock, range].filter((value) => value !== undefined)
   if (named.length !== 1) {
     throw new LockstepError('INVALID_INPUT', 'select one of --run, --case, --lock and --range', {

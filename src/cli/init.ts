@@ -29,7 +29,6 @@ export function initCommand(): Command {
           create: true,
           command: 'lockstep init',
           nested: options.nested === true,
-          policy: true,
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })

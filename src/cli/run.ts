@@ -152,7 +152,7 @@ interface ListFlags {
 
 function listCommand(): Command {
   const command = new Command('list')
-    .description('Runs in order of their ids.')
+    .description('Runs in the order of their creation.')
     .option('--state <state>', 'created, running, completed, failed, denied or cancelled')
     .option('--kind <kind>', 'only this kind')
     .option('--case <case_id>', 'only this case')

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { constants } from 'node:os'
 import type { Writable } from 'node:stream'
 import { codes, LockstepError, messageOf } from '../errors.ts'
 import { Descendants } from './descendants.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
+import { exitOf, SignalRelay } from './signal-relay.ts'
 
 export interface SuperviseOptions extends LockOptions {
   /** The program, found as a shell finds it, and its arguments, which no shell looks at. */
@@ -140,81 +140,4 @@ async function untilEnd(
     await held.release('failure')
   }
   return codes.LEASE_LOST.exit
-}
-
-const endSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
-const userSignals = ['SIGUSR1', 'SIGUSR2'] as const
-const jobSignals = ['SIGCONT', 'SIGTSTP'] as const
-
-/**
- * Takes the signals that are meant for the command. Waiting → passing on → ended.
- *
- * While the child waits at its gate, INT, TERM, HUP and QUIT end the waiting. Then each is passed on as often as it
- * comes, and the wrapper waits for the child in any case: what a second TERM means is the child's to say.
- *
- * A child with a group of its own gets them with that group, as from a terminal, so that a shell does not end and
- * leave its command running without the lock; USR1 and USR2 are for the child alone. TSTP stops both, CONT lets
- * both go on; nothing is renewed meanwhile, so a lease may be lost that way. In the foreground group of a terminal
- * INT and QUIT have reached the child already, and TSTP and CONT do what they always do.
- */
-class SignalRelay {
-  readonly #isTty: boolean
-  readonly #stop: AbortController
-  readonly #listeners: [NodeJS.Signals, () => void][]
-  #child: Child | undefined
-
-  constructor(isTty: boolean, stop: AbortController) {
-    this.#isTty = isTty
-    this.#stop = stop
-    const signals: NodeJS.Signals[] = [...endSignals, ...userSignals, ...(isTty ? [] : jobSignals)]
-    this.#listeners = signals.map((name) => [name, () => this.#take(name)])
-    for (const [name, listener] of this.#listeners) process.on(name, listener)
-  }
-
-  passOnTo(child: Child): void {
-    this.#child = child
-    process.once('exit', this.#onExit)
-  }
-
-  end(): void {
-    for (const [name, listener] of this.#listeners) process.off(name, listener)
-    process.off('exit', this.#onExit)
-  }
-
-  #take(name: NodeJS.Signals): void {
-    if (this.#child === undefined && includes(endSignals, name)) this.#stop.abort(exitOf(name))
-    if (name === 'SIGTSTP') {
-      // A group without a parent in its session ignores TSTP.
-      this.#send('SIGSTOP', true)
-      process.kill(process.pid, 'SIGSTOP')
-    } else if (!this.#isTty) {
-      this.#send(name, !includes(userSignals, name))
-    } else if (name !== 'SIGINT' && name !== 'SIGQUIT') {
-      this.#send(name, false)
-    }
-  }
-
-  #send(name: NodeJS.Signals, toGroup: boolean): void {
-    const { process: child, pid } = this.#child ?? {}
-    // Once the child has ended, its number may be another's.
-    if (child === undefined || pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-    if (!toGroup) return void child.kill(name)
-    try {
-      process.kill(-pid, name)
-    } catch {
-      child.kill(name)
-    }
-  }
-
-  /** A defect that ends this process must not leave the command running without anyone who renews. */
-  readonly #onExit = () => this.#send('SIGTERM', !this.#isTty)
-}
-
-function includes(names: readonly NodeJS.Signals[], name: NodeJS.Signals): boolean {
-  return names.includes(name)
-}
-
-/** What a shell says of a process that a signal ended. */
-function exitOf(signal: NodeJS.Signals): number {
-  return 128 + constants.signals[signal]
 }

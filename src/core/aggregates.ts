@@ -10,6 +10,7 @@ import { policyAggregate } from './policy/aggregate.ts'
 import type { PolicyCommand } from './policy/commands.ts'
 import { runAggregate } from './run/aggregate.ts'
 import type { RunCommand } from './run/commands.ts'
+import { retryAggregate } from './run/retries.ts'
 
 export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand
 
@@ -19,6 +20,7 @@ const aggregates: Record<string, Aggregate> = {
   ledger: originAggregate as unknown as Aggregate,
   lock: lockAggregate as unknown as Aggregate,
   policy: policyAggregate as unknown as Aggregate,
+  retry: retryAggregate,
   run: runAggregate as unknown as Aggregate,
 }
 

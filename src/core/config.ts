@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { lineOf, originSchema } from './ids.ts'
 import { limits } from './limits.ts'
 import { promotionRolesDefault } from './policy/policy.ts'
+import { approvalTypes } from './vocabulary.ts'
 
 const seconds = z.int().min(1).max(limits.deliverableLeaseSecondsMax)
 const relativePath = z
@@ -42,6 +43,8 @@ export const configSchema = z.strictObject({
     .default([...promotionRolesDefault]),
   /** Actor id → the roles it may claim. Once it is there, an actor that is not listed has none. */
   actors: z.record(lineOf(120), z.array(lineOf(120)).max(100)).optional(),
+  /** The approvals that every export needs. */
+  exports: z.strictObject({ approvals_required: z.array(z.enum(approvalTypes)).max(4).default([]) }).prefault({}),
   /** Whether contention, timeouts and input errors become entries too. */
   record_contention: z.boolean().default(false),
 })

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { artifactRefSchema, locatorSchema } from './artifact-ref.ts'
 import {
+  approvalTypes,
   caseIdSchema,
   eventIdsSchema,
   line,
@@ -34,7 +35,7 @@ const integrity = z.strictObject({
 })
 
 const approval = z.strictObject({
-  approval_type: z.enum(['attorney_admin', 'delegated_admin', 'compliance', 'court_order']),
+  approval_type: z.enum(approvalTypes),
   approved_at_utc: utcSchema,
   approved_by: line,
   notes: noteSchema.nullish(),

@@ -59,13 +59,22 @@ export const limits = {
   /** How many entries a recorded refusal looks back over for its twin. */
   refusalLookBack: 32,
 
+  /** How long a close waits for few files to be left to compact. */
+  settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
   filePoolMax: 16,
   fileStepMillisMax: 10_000,
   readPageEntries: 512,
   historyPageMax: 10_000,
-  /** Entries that one page of `audit list` looks at; the next page goes on behind them. */
-  auditScanEntries: 262_144,
+  /** The index: entries in one write of it, and how many it may be behind before a resident process catches up. */
+  indexWriteEntries: 2_048,
+  indexLagEntries: 2_048,
+  /** Entries that it reads without a pause; the pause as long as others append, so many times what the step took. */
+  indexStepEntries: 256,
+  indexPauseMillisMin: 100,
+  indexPauseTimes: 30,
+  /** Blocks of 256 entries that one step of a search in it looks through. */
+  indexBlocksPerStep: 1_024,
   /** A bundle: entries in it, and the bytes of each of its small files. */
   exportEntriesMax: 4_000_000,
   exportSmallFileBytes: 1024 * 1024,

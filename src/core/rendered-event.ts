@@ -35,6 +35,12 @@ export function renderedEvent(entry: Entry): AuditEvent {
   })
 }
 
+/** What kind of event an entry reads as, without the rest of its rendering. */
+export function readAs({ data, type }: Pick<Entry, 'data' | 'type'>): { action_type: string; outcome: string } {
+  const row = renderingOf(type)
+  return { action_type: sourced(row.action_type, data), outcome: sourced(row.outcome, data) }
+}
+
 type Data = Entry['data']
 type Members = { [Member in keyof AuditEvent]?: unknown }
 

@@ -136,6 +136,7 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
   'run.failed': runRow('run.fail', 'failure', 'error', 'outcome_reason'),
   'run.denied': runRow('run.deny', 'deny', 'warn', 'outcome_reason'),
   'run.cancelled': runRow('run.cancel', 'failure', 'warn', 'outcome_reason'),
+  'run.retried': runRow('run.retry', 'success', 'info'),
   'run.refused': {
     action_type: { from: 'code', cases: { RUN_NOT_ACTIVE: 'authz_decision' }, otherwise: 'system' },
     outcome: { from: 'code', cases: denials, otherwise: 'failure' },

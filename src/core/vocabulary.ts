@@ -18,6 +18,10 @@ export type PrivilegedAction = (typeof privilegedActions)[number]
 export const actionTypes = [...privilegedActions, 'policy_change', 'override', 'authz_decision', 'system'] as const
 export const actorTypes = ['agent', 'human', 'system'] as const
 
+/** Who approves of an export, where that is demanded (seed 3, section 10.2). */
+export const approvalTypes = ['attorney_admin', 'delegated_admin', 'compliance', 'court_order'] as const
+export type ApprovalType = (typeof approvalTypes)[number]
+
 /** Stands where the pin of a policy file would, if there is none. */
 export const unpinned = 'UNPINNED'
 

@@ -5,8 +5,9 @@ import { lineOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { lockNameSchema, streamOf as lockStreamOf } from '../core/lock/names.ts'
 import { renderedEvent } from '../core/rendered-event.ts'
-import { streamOf as runStreamOf } from '../core/run/state.ts'
 import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../core/vocabulary.ts'
+import { seqsOf } from '../views/index-search.ts'
+import { type Chain, chainOfLock, chainOfRun, chainOfStream, walked } from './chains.ts'
 import type { Core } from './core.ts'
 
 /** What is asked for, all of it at once. Times are those of the entries: `since` and later, before `until`. */
@@ -37,70 +38,83 @@ export interface AuditPage<Item> {
   complete: boolean
 }
 
+interface Found {
+  entry: Entry
+  event: AuditEvent
+}
+
 /**
  * The entries that fit, with their renderings. Cost: about 20 reads where a time is asked for, then one read an entry:
- * of a run, lock or stream by its chain from the end to the cursor, otherwise of the log, at most `auditScanEntries`.
+ * of a run, lock or stream by its chain from the end to the cursor, otherwise of those that fit, which the index
+ * knows once it has reached the end of the ledger.
  */
-export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<{ entry: Entry; event: AuditEvent }>> {
+export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
   const { size } = core.log.head()
   const from = Math.max(asked.cursor, seqAt(core, asked.since, 0, size))
   const to = seqAt(core, asked.until, size, size)
   const chain = chainOf(core, asked)
-  if (chain === undefined) return scanned(core, asked, from, to)
-  return chained(core, asked, { ...chain, from, to })
+  return chain === undefined ? searched(core, asked, { from, to }) : chained(core, asked, { chain, from, to })
 }
 
-async function scanned(core: Core, asked: Asked, from: number, to: number) {
-  const end = Math.min(to, from + limits.auditScanEntries)
-  const page: AuditPage<{ entry: Entry; event: AuditEvent }> = {
-    events: [],
-    next: Math.max(from, end),
-    complete: end >= to,
-  }
-  if (from >= end) return page
-  for await (const entries of core.log.entries(from, end)) {
-    for (const entry of entries) {
-      const event = renderedEvent(entry)
-      if (!fits(entry, event, asked)) continue
-      if (page.events.length === asked.limit) return { ...page, next: entry.seq, complete: false }
-      page.events.push({ entry, event })
+async function searched(
+  core: Core,
+  asked: Asked,
+  { from, to }: { from: number; to: number },
+): Promise<AuditPage<Found>> {
+  const events: Found[] = []
+  const ended = { events, next: Math.max(from, to), complete: true }
+  if (from >= to) return ended
+  for await (const seqs of candidatesOf(core, asked, { from, to })) {
+    for (const seq of seqs) {
+      const entry = core.log.entry(seq)
+      const event = entry && renderedEvent(entry)
+      if (entry === undefined || event === undefined || !fits(entry, event, asked)) continue
+      if (events.length === asked.limit) return { events, next: seq, complete: false }
+      events.push({ entry, event })
     }
+    // Others are served between two steps.
+    await new Promise(setImmediate)
   }
-  return page
+  return ended
 }
 
-interface Chain {
-  last: number | null
-  before: (entry: Entry) => number | null
+/** Seqs among which are all that fit. A time alone needs no index: all that is of it fits. */
+async function* candidatesOf(
+  { index, log }: Core,
+  { action_type, actor_id, case_id, limit, outcome, type }: Asked,
+  { from, to }: { from: number; to: number },
+): AsyncGenerator<number[]> {
+  const words = { action_type, actor_id, case_id, outcome, type }
+  if (Object.values(words).every((word) => word === undefined)) {
+    yield Array.from({ length: Math.min(to - from, limit + 1) }, (_, at) => from + at)
+    return
+  }
+  await index.reached(to)
+  yield* seqsOf(log.index, words, { from, to })
 }
 
-/** Where the chain of what is asked for ends, and how it goes back; the rows know the last, the entries the rest. */
+/** The chain of what is asked for, if it has one: the rows know its last entry, the entries the rest. */
 function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined {
-  const named = stream ?? (lock === undefined ? undefined : lockStreamOf(lock))
-  if (run_id !== undefined) {
-    const last = core.rows.get(runStreamOf(run_id))?.last_seq ?? null
-    return { last, before: ({ prev }) => prev.run ?? null }
-  }
-  if (named === undefined) return undefined
-  return { last: core.rows.get(named)?.last_seq ?? null, before: ({ prev }) => prev.stream }
+  if (run_id !== undefined) return chainOfRun(core, run_id)
+  if (stream !== undefined) return chainOfStream(core, stream)
+  return lock === undefined ? undefined : chainOfLock(core, lock)
 }
 
 /** The oldest that fit are kept while the chain is walked from its end: one more than the page holds. */
-async function chained(core: Core, asked: Asked, { before, from, last, to }: Chain & { from: number; to: number }) {
-  const found: { entry: Entry; event: AuditEvent }[] = []
-  let read = 0
-  for (let seq = last; seq !== null && seq >= from; read += 1) {
-    const entry = core.log.entry(seq)
-    if (entry === undefined) break
+async function chained(
+  core: Core,
+  asked: Asked,
+  { chain, from, to }: { chain: Chain; from: number; to: number },
+): Promise<AuditPage<Found>> {
+  const found: Found[] = []
+  for await (const entry of walked(core, chain, from)) {
     const event = renderedEvent(entry)
-    if (seq < to && fits(entry, event, asked)) found.unshift({ entry, event })
-    if (found.length > asked.limit + 1) found.pop()
-    seq = before(entry)
-    // Long histories are read in turns, so that the writer is not held up.
-    if (read % limits.readPageEntries === 0) await new Promise(setImmediate)
+    if (entry.seq < to && fits(entry, event, asked)) found.push({ entry, event })
+    if (found.length > asked.limit + 1) found.shift()
   }
-  const next = found[asked.limit]?.entry.seq
-  return { events: found.slice(0, asked.limit), next: next ?? Math.max(from, to), complete: next === undefined }
+  const oldest = found.reverse()
+  const next = oldest[asked.limit]?.entry.seq
+  return { events: oldest.slice(0, asked.limit), next: next ?? Math.max(from, to), complete: next === undefined }
 }
 
 function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
@@ -118,7 +132,7 @@ function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
 }
 
 /** The first seq whose time is a time or later; times never go back in a log, so it is found by halving. */
-function seqAt(core: Core, time: string | undefined, otherwise: number, size: number): number {
+export function seqAt(core: Core, time: string | undefined, otherwise: number, size: number): number {
   if (time === undefined) return otherwise
   const wanted = Date.parse(time)
   let [low, high] = [0, size]

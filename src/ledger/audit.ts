@@ -76,11 +76,16 @@ export class Audit {
     return renderedEvent(entry)
   }
 
-  /** An event_id tells its seq, so whether it is there needs no index. Errors: NOT_FOUND. */
-  #assertThere(eventId: string): void {
-    const { meta } = this.#core.log
+  /** The entry with an event_id, which tells its seq: no index is needed. */
+  entryOf(eventId: string): Entry | undefined {
+    const { log } = this.#core
     const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
-    if (seq < this.#core.log.head().size && eventIdOf(meta.ledger_id, seq) === eventId) return
+    return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? log.entry(seq) : undefined
+  }
+
+  /** Errors: NOT_FOUND. */
+  #assertThere(eventId: string): void {
+    if (this.entryOf(eventId) !== undefined) return
     throw new LockstepError('NOT_FOUND', `there is no event ${eventId} to correct`, { details: { corrects: eventId } })
   }
 }

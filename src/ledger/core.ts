@@ -9,6 +9,7 @@ import type { Layout } from '../fs/layout.ts'
 import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
+import type { SearchIndex } from '../views/search-index.ts'
 import type { Line, Outcome, Submission } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 
@@ -16,6 +17,8 @@ import type { Waiters } from './waiters.ts'
 export interface Core {
   actor: Actor
   config: Config
+  /** To be waited for before `log.index` is searched. */
+  index: SearchIndex
   layout: Layout
   log: Log
   now: () => Now

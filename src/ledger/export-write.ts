@@ -26,6 +26,7 @@ import { sha256 } from '../log/sha256.ts'
 import { toBase64, toHex } from '../merkle/hash.ts'
 import { inclusionProofs } from '../merkle/proofs.ts'
 import { type Core, sha256Hex } from './core.ts'
+import { entriesToSelect } from './export-entries.ts'
 import { checkpointOf, type Signer, signerOf } from './signer.ts'
 
 interface Asked {
@@ -112,18 +113,17 @@ async function assemble(
 
 /** The selected entries and their proofs, a line each, in two files of the same order. */
 async function spoolEntries(
-  { log }: Core,
+  core: Core,
   { allowed_case, selection, size }: Pick<Asked, 'allowed_case' | 'selection' | 'size'>,
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
+  const { log } = core
   const selected = new Selected(selection)
   const proofOf = inclusionProofs(size, log.tiles, sha256)
-  const [from, to] = 'from' in selection ? [selection.from, selection.to + 1] : [0, size]
-  if (to > size) throw new LockstepError('INVALID_INPUT', `the range goes beyond size ${size}`, { details: { size } })
   const [entries, proofs] = [await Lines.create(paths.entries), await Lines.create(paths.proofs)]
   let count = 0
   try {
-    for await (const page of log.entries(from, to)) {
+    for await (const page of entriesToSelect(core, selection, size)) {
       for (const entry of page) {
         if (!selected.has(entry)) continue
         const wrong = selected.take(entry)

@@ -7,6 +7,7 @@ import { closeLog } from '../log/open.ts'
 import { toHex } from '../merkle/hash.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
+import { SearchIndex } from '../views/search-index.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import type { Core } from './core.ts'
@@ -63,6 +64,7 @@ export class Ledger implements AsyncDisposable {
     this.#core = {
       actor,
       config,
+      index: new SearchIndex(log),
       layout,
       log,
       newLockId,
@@ -79,7 +81,7 @@ export class Ledger implements AsyncDisposable {
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
-    this.exports = new Exports(this.#core, this.runs)
+    this.exports = new Exports(this.#core, { audit: this.audit, runs: this.runs })
     this.#reactions = parts.reactions(this.locks)
   }
 
@@ -192,6 +194,7 @@ export class Ledger implements AsyncDisposable {
     const { layout, log } = this.#parts
     await this.#sequencer.close()
     this.#publication.end()
+    await this.#core.index.close()
     await this.#reactions.drained()
     try {
       await this.#heads.close()
@@ -210,6 +213,7 @@ export class Ledger implements AsyncDisposable {
     this.#heads.touch()
     this.#publication.announce()
     this.#reactions.published(entries)
+    this.#core.index.published()
   }
 
   #sizeUpTo(size: number | undefined): number {

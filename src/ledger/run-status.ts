@@ -14,6 +14,8 @@ import type { RunRecord } from '../core/run/run-record.ts'
 import { type RunState, streamOf } from '../core/run/state.ts'
 import type { RunStatus } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
+import { runsOf } from '../views/index-search.ts'
+import { seqAt } from './audit-list.ts'
 import type { Core } from './core.ts'
 
 /** A page of runs. `lease_expired` names those whose lease is over, which the next command on them fails. */
@@ -51,60 +53,53 @@ export function stateOfRun(core: Core, runId: string): RunState {
   throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
 }
 
-/** Cost: one pass over the rows of runs, up to the end of the page. */
+/**
+ * In the order of their creation. Errors: NOT_FOUND (the cursor's run). Cost: that of `runsOf`, and one read for each run
+ * that it gives.
+ */
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
-  const { cursor, limit } = asked
+  const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
+  const { size } = core.log.head()
+  if (cursor !== undefined) stateOfRun(core, cursor)
+  await core.index.reached(size)
   const now = core.now()
   const listing: RunListing = { runs: [], lease_expired: [], next: null }
-  for await (const [, row] of core.log.rows(streamOf(''))) {
-    const run = row.state as RunState
-    if (
-      (cursor !== undefined && Buffer.compare(Buffer.from(run.run_id), Buffer.from(cursor)) <= 0) ||
-      !isAskedFor(run, asked)
-    )
-      continue
-    if (listing.runs.length === limit) {
-      listing.next = listing.runs.at(-1)?.run_id ?? null
-      break
+  const words = { actor_id, case_id, lane_id, run_kind, status }
+  const bounds = { after: cursor, from: seqAt(core, since, 0, size), to: seqAt(core, until, size, size) }
+  for await (const page of runsOf(core.log.index, words, bounds)) {
+    for (const runId of page) {
+      const run = stateOfRun(core, runId)
+      // It may have moved since the index was asked.
+      if (status !== undefined && run.status !== status) continue
+      if (listing.runs.length === limit) {
+        listing.next = listing.runs.at(-1)?.run_id ?? null
+        return listing
+      }
+      listing.runs.push(recordOf(run))
+      if (isExpired(run, now)) listing.lease_expired.push(run.run_id)
     }
-    listing.runs.push(recordOf(run))
-    if (isExpired(run, now)) listing.lease_expired.push(run.run_id)
   }
   return listing
 }
 
-function isAskedFor(run: RunState, asked: z.output<typeof listRunsSchema>): boolean {
-  const { actor_id, case_id, lane_id, run_kind, since, status, until } = asked
-  const createdAt = Date.parse(run.created_at)
-  return (
-    (actor_id ?? run.manifest.actor.actor_id) === run.manifest.actor.actor_id &&
-    (case_id ?? run.case_id) === run.case_id &&
-    (lane_id ?? run.lane_id) === run.lane_id &&
-    (run_kind ?? run.manifest.run_kind) === run.manifest.run_kind &&
-    (status ?? run.status) === run.status &&
-    (since === undefined || createdAt >= Date.parse(since)) &&
-    (until === undefined || createdAt < Date.parse(until))
-  )
-}
-
-/** Errors: NOT_FOUND. Cost: one pass over the rows of runs. */
+/** Errors: NOT_FOUND. Cost: one read for each run of the whole tree that the run is in. */
 export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   const top = stateOfRun(core, runId)
-  const below = new Map<string, RunState[]>()
-  for await (const [, row] of core.log.rows(streamOf(''))) {
-    const run = row.state as RunState
-    if (run.parent_run_id === null || run.root_run_id !== top.root_run_id) continue
-    const siblings = below.get(run.parent_run_id)
-    if (siblings === undefined) below.set(run.parent_run_id, [run])
-    else siblings.push(run)
+  const { size } = core.log.head()
+  await core.index.reached(size)
+  // A run is created after the one above it, so each finds its parent.
+  const trees = new Map<string, RunTree>([[runId, { run: recordOf(top), children: [] }]])
+  for await (const page of runsOf(core.log.index, { root_run_id: top.root_run_id }, { from: 0, to: size })) {
+    for (const id of page) {
+      const run = stateOfRun(core, id)
+      const above = trees.get(run.parent_run_id ?? '')
+      if (above === undefined || trees.has(id)) continue
+      const tree = { run: recordOf(run), children: [] }
+      above.children.push(tree)
+      trees.set(id, tree)
+    }
   }
-  const inOrder = (run: RunState): RunTree => {
-    const children = (below.get(run.run_id) ?? []).toSorted((one, other) =>
-      one.created_at < other.created_at ? -1 : 1,
-    )
-    return { run: recordOf(run), children: children.map(inOrder) }
-  }
-  return inOrder(top)
+  return trees.get(runId) as RunTree
 }
 
 /** Errors: NOT_FOUND. Cost: one read an entry since the run ended, at most as many as a refusal looks back over. */

@@ -125,12 +125,12 @@ export class Runs {
     return recordOf(stateOfRun(this.#core, runId))
   }
 
-  /** Runs in order of their ids, a page at a time. Cost: one pass over the rows of runs. */
+  /** Runs in the order of their creation, a page at a time. Errors: NOT_FOUND (cursor). Cost: those of the page. */
   list(request: Asked<typeof input.listRunsSchema> = {}): Promise<RunListing> {
     return listRuns(this.#core, parse(input.listRunsSchema, request, 'list'))
   }
 
-  /** A run and all below it. Errors: NOT_FOUND. Cost as of `list`. */
+  /** A run and all below it. Errors: NOT_FOUND. Cost: one read for each run of the whole tree. */
   tree(runId: string): Promise<RunTree> {
     return treeOf(this.#core, runId)
   }

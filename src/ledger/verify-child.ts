@@ -5,6 +5,7 @@ import { layoutOf } from '../fs/layout.ts'
 import { answer } from '../log/child-answer.ts'
 import { closeLog, openLog } from '../log/open.ts'
 import { rebuildViews } from '../views/rebuild.ts'
+import { SearchIndex } from '../views/search-index.ts'
 import { verifyLog } from './verify.ts'
 
 const [root = '', openWait = '30', rebuild] = process.argv.slice(2)
@@ -20,7 +21,10 @@ await answer(async () => {
     isExpendable: true,
   })
   try {
-    if (rebuild === 'rebuild') await rebuildViews(log, tell)
+    if (rebuild === 'rebuild') {
+      await rebuildViews(log, tell)
+      await new SearchIndex(log).reached(log.head().size)
+    }
     return await verifyLog(log, layout, readConfig(layout.config), {
       onProgress: ({ done, total }) => tell(done, total),
     })

@@ -3,7 +3,8 @@ import type { RunEventData } from '../core/run/events.ts'
 import { isTerminal, mayMove } from '../core/run/moves.ts'
 import { statusAfter, streamOf } from '../core/run/state.ts'
 import type { RunStatus } from '../core/vocabulary.ts'
-import { LockstepError } from '../errors.ts'
+import type { LockstepError } from '../errors.ts'
+import { differs } from '../log/corrupt.ts'
 
 /** What is kept of a run while its entries go by; of one that has ended, its last entry and how it ended. */
 interface Followed {
@@ -38,9 +39,10 @@ export class RunVerification {
     const { run_id } = entry
     if (run_id === undefined) {
       if (entry.stream.startsWith('run/')) throw wrong(entry, 'is of a run and does not say which')
+      if (entry.type === 'run.retried') this.#takeRetry(entry as Entry<'run.retried', RunEventData<'run.retried'>>)
       return
     }
-    const run = this.#follow(run_id, entry)
+    const run = this.#follow(run_id, entry, due)
     run.last = entry.seq
     if (entry.stream === streamOf(run_id)) this.#take(run, entry, due)
     else if (run.status !== 'running') throw wrong(entry, `is of ${run_id}, which is ${run.status}`)
@@ -54,7 +56,7 @@ export class RunVerification {
   }
 
   /** The run of an entry, which says of it what the run's first entry said, and follows its last. */
-  #follow(runId: string, entry: Entry): Followed {
+  #follow(runId: string, entry: Entry, due: Due | undefined): Followed {
     const { case_id, lane_id, parent_run_id, prev, root_run_id, type } = entry
     const identity = JSON.stringify([case_id, lane_id, parent_run_id, root_run_id])
     const run = this.#runs.get(runId)
@@ -63,6 +65,9 @@ export class RunVerification {
     }
     if (run === undefined) {
       if (type !== 'run.created') throw wrong(entry, `is ${type} of ${runId}, which was not created`)
+      const { metadata } = entry.data as RunEventData<'run.created'>
+      if (metadata?.retry_of && due === undefined)
+        throw wrong(entry, `retries ${metadata.retry_of}, which nothing says`)
       const created: Followed = { identity, last: entry.seq, open: new Set(), pins: undefined, status: 'created' }
       this.#runs.set(runId, created)
       return created
@@ -107,6 +112,15 @@ export class RunVerification {
     }
   }
 
+  /** Only what failed is retried, once, in the run whose first event comes next. */
+  #takeRetry(entry: Entry<'run.retried', RunEventData<'run.retried'>>): void {
+    const { new_run_id, run_id } = entry.data
+    const { status } = this.#runs.get(run_id) ?? {}
+    if (status !== 'failed') throw wrong(entry, `retries ${run_id}, which is ${status}`)
+    if (entry.prev.stream !== null) throw wrong(entry, `retries ${run_id} a second time`)
+    this.#due = { runId: new_run_id, types: ['run.created'] }
+  }
+
   #takeDecision(run: Followed, entry: Entry): void {
     const { decision, on } = entry.data as RunEventData<'run.decided'>
     const wanted = on === 'start' ? 'created' : 'running'
@@ -141,5 +155,5 @@ function wrong(entry: Entry, what: string): LockstepError {
 }
 
 function failed(message: string, facts: { run_id: string | null; seq: number }): LockstepError {
-  return new LockstepError('VERIFY_FAILED', message, { details: { check: 'runs', ...facts } })
+  return differs('runs', message, facts)
 }

@@ -10,6 +10,7 @@ import { readMeta } from '../log/meta-row.ts'
 import { verifyStored } from '../log/verify.ts'
 import { toHex } from '../merkle/hash.ts'
 import { ReceiptComparison, RowComparison } from '../views/compare.ts'
+import { IndexComparison } from '../views/compare-index.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunLockComparison } from './verify-run-locks.ts'
 import { RunVerification } from './verify-runs.ts'
@@ -25,6 +26,8 @@ export interface Verified {
   entries: number
   root: string
   rows: number
+  /** How many entries the index was derived from so far; it goes on when somebody asks. */
+  indexed: number
   warnings: string[]
 }
 
@@ -36,8 +39,8 @@ export interface VerifyOptions {
 
 /**
  * Reads every byte again and derives everything anew, from a snapshot, so that others may go on appending: what
- * `verifyStored` says, then every entry's id, time, request and place in its stream, every run's events, every row and
- * every receipt.
+ * `verifyStored` says, then every entry's id, time, request and place in its stream, every run's events, every row,
+ * every receipt and, as far as it was derived, the index.
  * Errors: VERIFY_FAILED or LEDGER_CORRUPT, whose details name the `check` that failed and the first bad `seq` where
  * there is one. Cost: one pass over the store, two reads a stream; memory for `limits.verifyRowsMax` open streams.
  */
@@ -55,6 +58,7 @@ export async function verifyLog(
     const entries = new EntryVerification(readMeta(snapshot))
     const rows = new RowComparison(snapshot, head, rowsMax)
     const receipts = new ReceiptComparison(snapshot, head)
+    const index = new IndexComparison(snapshot, head)
     const runs = new RunVerification()
     const runLocks = new RunLockComparison(layout.root, config)
     const progress = throttled(head.size, onProgress)
@@ -65,6 +69,7 @@ export async function verifyLog(
         entries.next(entry)
         rows.next(entry)
         receipts.next(entry)
+        index.next(entry)
         runs.next(entry)
         runLocks.next(entry)
       },
@@ -73,6 +78,7 @@ export async function verifyLog(
     entries.end(head.size)
     runs.end(head.size)
     receipts.end(stored.receipts)
+    index.end(stored.index)
     for (let passes = 1; rows.endPass(); passes += 1) {
       for await (const page of entriesOf(snapshot, 0, head.size)) {
         for (const entry of page) rows.next(entry)
@@ -86,7 +92,7 @@ export async function verifyLog(
     if (stored.left > 0)
       warnings.push(`${stored.left} rows of a rebuild that did not end are left; the next clears them`)
     onProgress?.({ done: head.size, total: head.size })
-    return { entries: head.size, root: toHex(head.root), rows: stored.rows, warnings }
+    return { entries: head.size, root: toHex(head.root), rows: stored.rows, indexed: index.cursor, warnings }
   } finally {
     await snapshot.close()
   }

@@ -25,17 +25,19 @@ export type Check =
   | 'event_id'
   | 'head'
   | 'head_file'
+  | 'index'
   | 'leaves'
   | 'origin'
   | 'receipts'
   | 'requests'
   | 'root'
   | 'rows'
+  | 'runs'
   | 'stray'
   | 'tiles'
   | 'time'
 
-const derived: ReadonlySet<Check> = new Set(['receipts', 'rows'])
+const derived: ReadonlySet<Check> = new Set(['index', 'receipts', 'rows'])
 const differenceHint =
   'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.'
 const derivedHint = `${differenceHint} These are derived from the entries: "lockstep verify --rebuild" derives them anew.`

@@ -9,6 +9,7 @@ const prefix = {
   meta: 0x6d,
   row: 0x72,
   tile: 0x74,
+  index: 0x78,
 } as const
 
 export const headKey = Buffer.of(prefix.head)
@@ -40,6 +41,15 @@ export function streamOfRowKey(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 2)
 }
 
+/** A row of the index; what its tail means is for `views/` to say. */
+export function indexKey(generation: number, tail: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.of(prefix.index, generation), tail])
+}
+
+export function tailOfIndexKey(key: Uint8Array): Buffer {
+  return Buffer.from(key.buffer, key.byteOffset + 2, key.byteLength - 2)
+}
+
 /** What stands under a key, or undefined where it is none of ours. */
 export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
   switch (key[0]) {
@@ -53,6 +63,8 @@ export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
       return isNumbered(key, 10) ? 'receipts' : undefined
     case prefix.row:
       return key.length > 2 ? 'row' : undefined
+    case prefix.index:
+      return key.length > 2 ? 'index' : undefined
     case prefix.tile:
       return isNumbered(key, 10) ? 'tile' : undefined
     default:
@@ -73,10 +85,15 @@ export function seqOfEntryKey(key: Uint8Array): number {
 export const ranges = {
   all: { gte: Buffer.of(0), lt: Buffer.alloc(64, 0xff) },
   entries: (from: number, to: number) => ({ gte: entryKey(from), lt: entryKey(to) }),
-  generation: (generation: number) => [
-    { gte: Buffer.of(prefix.row, generation), lt: Buffer.of(prefix.row, generation + 1) },
-    { gte: Buffer.of(prefix.receipts, generation), lt: Buffer.of(prefix.receipts, generation + 1) },
-  ],
+  generation: (generation: number) =>
+    [prefix.row, prefix.receipts, prefix.index].map((first) => ({
+      gte: Buffer.of(first, generation),
+      lt: Buffer.of(first, generation + 1),
+    })),
+  index: (generation: number, from: Uint8Array, to: Uint8Array) => ({
+    gte: indexKey(generation, from),
+    lt: indexKey(generation, to),
+  }),
   rows: (generation: number, streamPrefix: string) => ({
     gte: rowKey(generation, streamPrefix),
     lt: Buffer.concat([rowKey(generation, streamPrefix), Buffer.of(0xff)]),

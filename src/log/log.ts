@@ -1,5 +1,6 @@
 import type { Row } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
+import { limits } from '../core/limits.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
@@ -8,14 +9,15 @@ import { decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './
 import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
+import { IndexRows } from './index-rows.ts'
 import * as keys from './keys.ts'
 import { assertStoredAsHashed } from './leaf.ts'
 import { type Meta, putMeta, readMeta } from './meta-row.ts'
 import { decodeRow } from './row.ts'
 import { sha256 } from './sha256.ts'
-import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
+import { deletesOf, type Store, type StoreBatch, type StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
-import { putView, type ViewWrite } from './view-write.ts'
+import { putView, type ViewWrite, viewBatch } from './view-write.ts'
 
 /** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
 export interface Recorded {
@@ -35,6 +37,8 @@ export class Log {
   readonly meta: Meta
   /** Exact counts of what was written, for tests and benches. */
   readonly counts = { batches: 0, entries: 0, puts: 0 }
+  /** What is derived off the hot path, in writes of its own that take turns with the appends. */
+  readonly index: IndexRows
   readonly #store: Store
   readonly #selfCheck: boolean
   readonly #tree: LogTree
@@ -51,6 +55,12 @@ export class Log {
     this.#head = readHead(store)
     this.#tail = this.#head
     this.#tree = new LogTree(this.#head.size, this.#entryAt, this.#storedTiles)
+    this.index = new IndexRows({
+      generation: () => this.#head.generation,
+      read: (key) => this.#read(key, unsealIfThere),
+      scan: (range) => store.scan(range),
+      write: (batch) => this.#inTurn(() => store.write(batch)),
+    })
   }
 
   /** Starts a log in an empty store: meta and head rows, synced. */
@@ -163,9 +173,7 @@ export class Log {
     putHead(batch, head)
     this.#tail = head
 
-    // One write at a time: the store gives no order between two. Where one fails, none after it is tried.
-    this.#lastWrite = this.#lastWrite.then(() => this.#write(batch))
-    await this.#lastWrite
+    await this.#inTurn(() => this.#write(batch))
     this.counts.entries += recorded.length
     this.#tree.keep(grown)
     this.#head = head
@@ -175,9 +183,7 @@ export class Log {
   /** Writes rows of a generation that is not in force yet. */
   async fill(generation: number, views: readonly ViewWrite[]): Promise<void> {
     invariant(generation !== this.#head.generation, 'only a generation that is not in force is filled')
-    const batch: StoreBatch = { puts: [], deletes: [] }
-    for (const write of views) putView(batch, write, generation)
-    await this.#write(batch)
+    await this.#write(viewBatch(views, generation))
   }
 
   /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
@@ -193,16 +199,7 @@ export class Log {
   /** Deletes every row of a generation that is not in force. */
   async clear(generation: number): Promise<void> {
     invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
-    for (const range of keys.ranges.generation(generation)) {
-      let deletes: Uint8Array[] = []
-      for await (const page of this.#store.scan(range)) {
-        for (const [key] of page) deletes.push(key)
-        if (deletes.length < deletesPerBatch) continue
-        await this.#write({ puts: [], deletes })
-        deletes = []
-      }
-      if (deletes.length > 0) await this.#write({ puts: [], deletes })
-    }
+    for await (const batch of deletesOf(this.#store, keys.ranges.generation(generation))) await this.#write(batch)
   }
 
   /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */
@@ -212,7 +209,7 @@ export class Log {
 
   /** Waits until few files are left to compact, so that thousands of short opens do not leave thousands. */
   settle(): Promise<void> {
-    return this.#store.settle(settleMillisMax)
+    return this.#store.settle(limits.settleMillisMax)
   }
 
   close(): Promise<void> {
@@ -239,12 +236,15 @@ export class Log {
     }
   }
 
+  /** One write at a time: the store gives no order between two. Where one fails, none after it is tried. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    this.#lastWrite = this.#lastWrite.then(write)
+    return this.#lastWrite
+  }
+
   async #write(batch: StoreBatch): Promise<void> {
     await this.#store.write(batch)
     this.counts.batches += 1
     this.counts.puts += batch.puts.length
   }
 }
-
-const settleMillisMax = 2_000
-const deletesPerBatch = 8_192

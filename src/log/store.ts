@@ -83,6 +83,22 @@ export async function openStore(folder: string, { create }: { create: boolean })
   }
 }
 
+/** The deletion of all that stands in some ranges, in batches. */
+export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
+  for (const range of ranges) {
+    let deletes: Uint8Array[] = []
+    for await (const page of reader.scan(range)) {
+      for (const [key] of page) deletes.push(key)
+      if (deletes.length < deletesPerBatch) continue
+      yield { puts: [], deletes }
+      deletes = []
+    }
+    if (deletes.length > 0) yield { puts: [], deletes }
+  }
+}
+
+const deletesPerBatch = 8_192
+
 type LevelDb = Level<Uint8Array, Uint8Array>
 
 function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): StoreReader {

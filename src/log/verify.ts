@@ -28,9 +28,10 @@ export interface StoredOptions {
 export interface Stored {
   head: Head
   meta: Meta
-  /** Rows and blocks of receipts of the generation in force, and pairs that a rebuild left of others. */
+  /** Rows, blocks of receipts and rows of the index of the generation in force, and pairs that a rebuild left. */
   rows: number
   receipts: number
+  index: number
   left: number
 }
 
@@ -64,7 +65,7 @@ class StoredVerification {
     this.#reader = reader
     this.#options = options
     const meta = readMeta(reader)
-    this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, left: 0 }
+    this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
     this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
     this.#tree = new TreeVerification(this.#storedTiles)
   }
@@ -105,6 +106,10 @@ class StoredVerification {
       case 'receipts':
         unseal(key, value)
         if (this.#isInForce(key)) this.#stored.receipts += 1
+        return
+      case 'index':
+        unseal(key, value)
+        if (this.#isInForce(key)) this.#stored.index += 1
         return
       case 'row':
         if (this.#isInForce(key)) this.#row(key, value)

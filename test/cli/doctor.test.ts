@@ -16,7 +16,7 @@ type Finding = { check: string; outcome: string; finding: string }
 
 async function newRoot(): Promise<string> {
   const root = temporaryRoot()
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   makeDeliverable(root)
   return root
 }

@@ -24,7 +24,7 @@ const durable = suite('the command and durability')
 async function newRoot(): Promise<string> {
   const root = temporaryRoot()
   makeDeliverables(root, [folderName])
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   return root
 }
 

@@ -26,7 +26,7 @@ const command = suite('lockstep lock')
 function commands(title: string, work: (fleet: Fleet) => Promise<void>): void {
   command(title, async () => {
     const root = temporaryRoot()
-    await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+    await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
     const { path, lock } = makeDeliverable(root)
     const run = (...words: string[]) => lockstep(['--dir', root, '--actor', 'agent-1', ...words])
     await work({ root, path, lock, run })

@@ -22,7 +22,7 @@ const waits = suite('a ledger that another process has open')
 async function newRoot(): Promise<string> {
   const root = temporaryRoot()
   makeDeliverables(root, [folderName])
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   return root
 }
 

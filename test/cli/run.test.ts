@@ -91,11 +91,11 @@ governed('exec is a mediated run around a command, whose exit code it passes on'
   await call(7, ...exec('run_exec_2', 'transcription.run', process.execPath, '-e', 'process.exit(7)', '--'))
   assert.equal((await call(0, 'run', 'show', 'run_exec_2')).error, {
     error_code: 'EXIT_CODE',
-    message: 'exit 7',
+    message: 'exit_7',
     retryable: true,
   })
   await call(127, ...exec('run_exec_3', 'transcription.run', 'no-such-program-here'))
-  assert.is((await call(0, 'run', 'show', 'run_exec_3')).outcome, 'not started')
+  assert.is((await call(0, 'run', 'show', 'run_exec_3')).outcome, 'not_started')
   await call(
     143,
     ...exec(

@@ -145,7 +145,7 @@ export const typesIn = (entries: Entry[]) => entries.map(({ type }) => type).fil
 /** A ledger in a folder of its own for the time of a test; at the end it is verified. */
 export async function withRoot(work: (dir: string) => Promise<void>): Promise<void> {
   const dir = temporaryRoot()
-  await (await openLedger({ dir, actor: testActor, create: true })).close()
+  await (await openLedger({ dir, actor: testActor, create: true, policy: false })).close()
   await work(dir)
   await endsWithVerify(dir)
 }

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { entryKey, receiptsKey, rowKey } from '../../src/log/keys.ts'
+import { entryKey, indexKey, receiptsKey, rowKey } from '../../src/log/keys.ts'
 import { openStore } from '../../src/log/store.ts'
 import { openLedger } from '../../src/open.ts'
+import { postingTail } from '../../src/views/index-keys.ts'
 import { root as projectRoot } from '../runner.ts'
 import { lockstep } from '../support/command.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
@@ -17,7 +18,7 @@ const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), '
 
 async function ledgerOf(size: number): Promise<string> {
   const root = temporaryRoot()
-  const ledger = await openLedger({ dir: root, create: true, actor: testActor })
+  const ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor })
   for (let left = size - ledger.head().size; left > 0; left -= 500) {
     await ledger.audit.append(Array.from({ length: Math.min(left, 500) }, () => event))
   }
@@ -76,6 +77,26 @@ verify('finds a row and receipts that are wrong or gone, and with --rebuild deri
   equal([rebuilt.status, rebuilt.json.rows], [0, found.json.rows ?? rebuilt.json.rows])
   is((await lockstep(['--dir', root, 'verify'])).status, 0)
   is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+})
+
+verify('finds an index that is wrong, which hinders nobody else, and with --rebuild derives it anew', async () => {
+  const root = await ledgerOf(600)
+  const run = (...words: string[]) => lockstep(['--dir', root, ...words])
+  const list = ['audit', 'list', '--by-actor', testActor.actor_id, '--limit', '1000']
+  equal((await run(...list)).json.events, (await run('audit', 'list', '--limit', '1000')).json.events)
+  is((await run('verify')).json.indexed, 600)
+  const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  const key = indexKey(1, postingTail('actor_id', testActor.actor_id, 1))
+  ok(store.get(key) !== undefined)
+  await store.write({ puts: [], deletes: [key] })
+  await store.close()
+  const found = await run('verify')
+  equal([found.status, found.json.code, found.json.check, found.json.seq], [6, 'VERIFY_FAILED', 'index', 256])
+  ok(String(found.json.hint).includes('verify --rebuild'), JSON.stringify(found.json))
+  is((await run('lock', 'acquire', 'a', '--holder', 'a')).status, 0)
+  const rebuilt = await run('verify', '--rebuild')
+  equal([rebuilt.status, rebuilt.json.indexed], [0, 601])
+  is(((await run(...list)).json.events as unknown[]).length, 600)
 })
 
 verify.run()

@@ -89,6 +89,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'RUN_LEASE_EXPIRED',
       'RUN_HAS_OPEN_ACTION',
       'RUN_NOT_RETRYABLE',
+      'RUN_ALREADY_RETRIED',
       'DECISION_NOT_OPEN',
       'IDEMPOTENCY_MISMATCH',
       'SIZE_MISMATCH',

@@ -232,7 +232,15 @@ test('a governed run: its record at every step, and every event of its life', as
       await record(runs.complete({ run_id: top.run_id, outcome_reason: 'done' }))
       for (const run of (await runs.list()).runs) await record(Promise.resolve(run))
       const ends = ['run.completed', 'run.failed', 'run.denied', 'run.cancelled']
-      const steps = ['run.created', 'run.decided', 'run.started', 'run.renewed', 'run.acted', 'run.refused']
+      const steps = [
+        'run.created',
+        'run.decided',
+        'run.started',
+        'run.renewed',
+        'run.acted',
+        'run.refused',
+        'run.retried',
+      ]
       assert.equal([...(await entriesConform(ledger))].sort(), [...typesOf('policy.loaded', ...steps, ...ends)].sort())
     },
     { now: clock.now },

@@ -15,6 +15,7 @@ test('everything has a default', () => {
     pins: 'any',
     promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN'],
     record_contention: false,
+    exports: { approvals_required: [] },
   })
 })
 
@@ -33,6 +34,7 @@ for (const [title, given] of [
   ['write scopes', { write_scopes: { 'agent-1': 'deliverable-local', ORCHESTRATOR: 'tool-root-only' } }],
   ['pins that are commits only', { pins: 'commit' }],
   ['actors with their roles', { actors: { 'agent-1': ['INTERVIEW_AGENT'], 'agent-2': [] } }],
+  ['approvals that every export needs', { exports: { approvals_required: ['compliance'] } }],
   ['contention as entries', { record_contention: true }],
   ['a hundred operators', { operators: Array.from({ length: 100 }, (_, index) => `op ${index}`) }],
 ] as const) {
@@ -48,6 +50,7 @@ for (const [title, given, where] of [
   ['more than a hundred operators', { operators: Array.from({ length: 101 }, () => 'x') }, 'operators'],
   ['an absolute runs folder', { runs_dir: '/var/runs' }, 'runs_dir'],
   ['a runs folder outside the root', { runs_dir: 'a/../../b' }, 'runs_dir'],
+  ['an approval that is none', { exports: { approvals_required: ['anyone'] } }, 'exports.approvals_required.0'],
   ['no runs folder', { runs_dir: '' }, 'runs_dir'],
   ['a lease of no seconds', { deliverable_lease_s: { min: 0 } }, 'deliverable_lease_s.min'],
   ['a lease longer than an hour', { deliverable_lease_s: { max: 3_601 } }, 'deliverable_lease_s.max'],

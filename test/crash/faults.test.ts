@@ -237,7 +237,7 @@ function run(root: string, words: string[]) {
 
 async function newRoot(root = temporaryRoot()): Promise<string> {
   makeDeliverables(root, folders)
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   return root
 }
 

@@ -51,7 +51,7 @@ kill('loses nothing it acknowledged, and leaves nothing half done', async () => 
 async function newRoot(open: typeof openLedger): Promise<string> {
   const root = temporaryRoot()
   makeDeliverables(root, ['DEL-01-01_One', 'DEL-01-02_Two', 'KTY-A1-B2_Three'])
-  await (await open({ dir: root, create: true, actor: caller })).close()
+  await (await open({ dir: root, create: true, policy: false, actor: caller })).close()
   return root
 }
 

@@ -51,7 +51,7 @@ replaced('loses what dead processes left beside it, and nothing else', () => {
 
 replaced('and is the head file, is cleared of what crashes left when the ledger is opened', async () => {
   const root = temporaryRoot()
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   const left = ['head.tmp', `owner.${spawnSync('true').pid}.tmp`].map((name) => join(root, '.lockstep', name))
   for (const path of left) writeFileSync(path, 'half')
   const ledger = await openLedger({ dir: root, actor: testActor })

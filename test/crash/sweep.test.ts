@@ -73,7 +73,7 @@ function chosen(points: Point[]): Point[] {
 async function preparedRoot(open: typeof openLedger): Promise<string> {
   const root = temporaryRoot()
   makeDeliverables(root, places.map(folderNameOf))
-  await (await open({ dir: root, create: true, actor: caller })).close()
+  await (await open({ dir: root, create: true, policy: false, actor: caller })).close()
   const acquired = new Date().toISOString()
   const orphan = { deliverable_id: 'DEL-02-03', holder: 'another tool', acquired, lease_duration_s: 600, pid: 2 ** 30 }
   writeFileSync(join(root, folderNameOf('foreign'), '.lock'), JSON.stringify(orphan))

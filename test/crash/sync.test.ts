@@ -222,7 +222,7 @@ function traced(root: string, words: string[]): { calls: Call[]; stdout: string 
 async function newRoot(folders: string[]): Promise<string> {
   const root = temporaryRoot()
   for (const folder of folders) mkdirSync(join(root, folder))
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   ok(existsSync(command), 'dist is not built: npm run build')
   return root
 }

@@ -33,7 +33,7 @@ documents("the README's library example runs as it stands there", () => {
     .trim()
     .split('\n')
     .map((line) => line.split(' ')[1])
-  assert.equal(types, ['ledger.created', 'lock.acquired', 'audit.recorded', 'lock.released'])
+  assert.equal(types, ['ledger.created', 'policy.loaded', 'lock.acquired', 'audit.recorded', 'lock.released'])
 })
 
 documents('link only to files that are there', () => {

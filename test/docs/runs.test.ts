@@ -18,6 +18,17 @@ function rulingsOf(page: string): string[][] {
   return lines.map((line) => line.slice(2, -2).split(' | '))
 }
 
+/** Every section of seed 3 that asks for something. */
+const sections = [
+  ...['1.1', '1.2', '1.3', '2', '3', '4', '5.1', '5.2', '5.3', '6', '7.1', '7.2', '8.1', '8.2', '9.1', '9.2'],
+  ...['10.1', '10.2', '11'],
+]
+
+pages('runs.md has a ruling on every section of the seed, in their order', () => {
+  const named = rulingsOf(pageOf('runs.md')).map(([section = '']) => section)
+  equal([...new Set(named)], [...sections, '–'])
+})
+
 for (const name of ['runs.md', 'policy.md']) {
   pages(`${name} names tests that are there for each ruling`, () => {
     const rows = rulingsOf(pageOf(name))

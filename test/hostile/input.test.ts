@@ -189,7 +189,7 @@ let ledger: Ledger
 
 hostile.before(async () => {
   root = temporaryRoot()
-  ledger = await openLedger({ dir: root, create: true, actor: testActor, self_check: true })
+  ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor, self_check: true })
 })
 
 hostile.after(async () => {

@@ -66,6 +66,26 @@ of('lists every entry as the audit event that it is, oldest first', async (ledge
   assert.equal((await ledger.audit.entries()).events, await entriesOf(ledger))
 })
 
+of('an override is recorded with its reason, or not at all; in a run as outside of any', async (ledger) => {
+  const override = { action_type: 'override', outcome: 'success', outcome_reason: 'the court asked' } as const
+  const { run_id } = await ledger.runs.create({ ...lane, run_kind: 'tool_gateway' })
+  await ledger.runs.start({ run_id })
+  const { size } = ledger.head()
+  assert.is(await codeOf(ledger.audit.append({ action_type: 'override', outcome: 'success' })), 'INVALID_INPUT')
+  assert.is(await codeOf(ledger.audit.append({ ...override, decision_id: 'evt_1_000' })), 'INVALID_INPUT')
+  assert.is(ledger.head().size, size)
+  await ledger.audit.append(override)
+  await ledger.audit.append({ ...override, run_id })
+  const { events } = await ledger.audit.list({ action_type: 'override' })
+  assert.equal(
+    events.map(({ outcome_reason, run_id }) => [outcome_reason, run_id]),
+    [
+      ['the court asked', undefined],
+      ['the court asked', run_id],
+    ],
+  )
+})
+
 of('filters give what a look at every entry gives, whole and in pages of any size', async (ledger, clock) => {
   const run_id = await written(ledger, clock)
   const entries = await entriesOf(ledger)

@@ -41,7 +41,8 @@ matrix('has every kind of file that LevelDB keeps its data in, and reads back in
   const kinds = files.map((file) => file.replace(/\d+/, 'N'))
   equal(new Set(kinds), new Set(['N.ldb', 'N.log', 'CURRENT', 'MANIFEST-N']))
   ok(kinds.filter((kind) => kind === 'N.ldb').length >= 2, 'tables at two levels')
-  const { entries, receipts, rows } = whole.facts
+  const { entries, index, receipts, rows } = whole.facts
+  ok(index.length > 10, `${index.length} rows of the index`)
   ok(entries.length > 512 && rows.length > 50 && receipts[0] !== '' && receipts[1] !== '')
   await inCopy(async (copy) => {
     equal(await factsOf(copy), whole.facts)
@@ -110,7 +111,7 @@ async function opened(copy: string): Promise<Facts | Refused> {
 }
 
 function isSame(facts: Facts | Refused): void {
-  for (const part of ['head', 'entries', 'rows', 'receipts'] as const) {
+  for (const part of ['head', 'entries', 'rows', 'receipts', 'index'] as const) {
     equal((facts as Facts)[part], whole.facts[part], `the ${part} read back as they were`)
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -7,10 +8,11 @@ import { LockstepError } from '../../src/errors.ts'
 import { verifyExport } from '../../src/ledger/export-verify.ts'
 import type { CreateExport, Exported } from '../../src/ledger/exports.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import { openLedger } from '../../src/open.ts'
 import { type Bundle, changed, pack, relisted, resealed, spread, unpack } from '../support/bundle.ts'
 import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
-import { temporaryRoot, withLedger } from '../support/ledger.ts'
-import { asPlainError } from '../support/scene.ts'
+import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
+import { asPlainError, configure } from '../support/scene.ts'
 import { verifyBundle } from '../support/second-verifier.ts'
 
 const exports = suite('export bundles')
@@ -33,12 +35,15 @@ interface Stage {
 }
 
 /** A ledger with locks, a tree of runs of one case and a run of another; bundles go to a folder of their own. */
-function of(title: string, work: (stage: Stage) => Promise<void>): void {
+function of(title: string, work: (stage: Stage) => Promise<void>, config: Record<string, unknown> = {}): void {
   exports(title, async () => {
     const folder = temporaryRoot()
     let bundles = 0
     await withLedger(
-      async (ledger, root) => {
+      async (made, root) => {
+        await made.close()
+        configure(root, config)
+        const ledger = await openLedger({ dir: root, actor: testActor, self_check: true })
         await fill(ledger).catch(asPlainError)
         const place = (name: string) => join(folder, name)
         const create: Stage['create'] = (select, more = {}) => {
@@ -46,7 +51,9 @@ function of(title: string, work: (stage: Stage) => Promise<void>): void {
           return ledger.exports.create({ ...governed, file: place(`${bundles}.tar.gz`), select, ...more })
         }
         const vkey = readFileSync(join(root, '.lockstep/key.pub'), 'utf8')
-        await work({ create, ledger, place, root, vkey }).catch(asPlainError)
+        await work({ create, ledger, place, root, vkey })
+          .catch(asPlainError)
+          .finally(() => ledger.close())
       },
       { policy: true },
     )
@@ -181,6 +188,65 @@ of('leave nothing where they are denied or fail, and the run says why', async ({
   assert.is(await codeOf(create(select, { file: place('no/such/folder.tar.gz') })), 'NOT_FOUND')
   assert.is(ledger.head().size, before)
 })
+
+of(
+  'need the approvals that the configuration demands, by humans who do not export; the record names them',
+  async ({ create, ledger, place }) => {
+    const select = { run_id: 'run_top_1' }
+    const ana = { actor_id: 'ana', actor_type: 'human' } as const
+    assert.is(await codeOf(create(select)), 'RUN_DENIED')
+    const denied = (await ledger.runs.list({ run_kind: 'export', status: 'denied' })).runs[0]
+    assert.equal(ledger.runs.why(denied?.run_id ?? '').denied?.rule_ids, [
+      'config:exports/approvals_required/attorney_admin',
+      'config:exports/approvals_required/compliance',
+    ])
+    assert.equal(readdirSync(place('.')), [])
+
+    const approve = async (approval_type: 'attorney_admin' | 'compliance', of: object = {}) =>
+      (await ledger.exports.approve({ select, approval_type, actor: ana, ...of })).event_id
+    const agent = { actor_id: 'agent-1', actor_type: 'agent' } as const
+    assert.is(await codeOf(approve('compliance', { actor: agent })), 'INVALID_INPUT')
+    const first = await approve('attorney_admin', { notes: 'order of 2 May' })
+    const second = await approve('compliance')
+    const others = [
+      [await approve('compliance', { actor: lawyer })],
+      [await approve('compliance', { select: { case_id: 'CASE-18' } })],
+      ['evt_nothing_0'],
+      [(await entriesOf(ledger)).find(({ type }) => type === 'run.created')?.event_id ?? ''],
+    ]
+    const before = ledger.head().size
+    for (const wrong of others) {
+      assert.is(await codeOf(create(select, { approvals: [first, ...wrong] })), 'INVALID_INPUT', wrong.join())
+    }
+    assert.is(ledger.head().size, before)
+    assert.is(await codeOf(create(select, { approvals: [first] })), 'RUN_DENIED')
+    const claimed = { ...scope, approval_attorney_admin: first, approval_compliance: second }
+    assert.is(await codeOf(create(select, { scope: claimed })), 'RUN_DENIED')
+
+    const { bundle, decision_id, record_file, run_id } = await create(select, { approvals: [first, second] })
+    assert.equal(
+      bundle.approvals?.map(({ approval_type, approved_by, notes }) => [approval_type, approved_by, notes]),
+      [
+        ['attorney_admin', 'ana', 'order of 2 May'],
+        ['compliance', 'ana', undefined],
+      ],
+    )
+    const decided = (await entriesOf(ledger)).find(({ event_id }) => event_id === decision_id)
+    const stated = decided?.data.scope as { key: string; value: string }[]
+    assert.equal(
+      stated.filter(({ key }) => key.startsWith('approval_')).map(({ value }) => value),
+      [first, second],
+    )
+    // The ledger names the record by its digest, as it does the archive.
+    const digest = createHash('sha256').update(readFileSync(record_file)).digest('hex')
+    const kinds = ledger.runs.get(run_id).outputs?.artifact_refs.map((ref) => [ref.artifact_kind, ref.hash_sha256])
+    assert.equal(kinds, [
+      ['export_bundle', bundle.integrity.package_hash_sha256],
+      ['export_bundle_record', digest],
+    ])
+  },
+  { exports: { approvals_required: ['attorney_admin', 'compliance'] } },
+)
 
 of('of a run that has not ended say so', async ({ create, ledger }) => {
   const size = ledger.head().size - 1

@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { brokenLanes, brokenRoles } from '../../fixtures/policy/files.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
@@ -26,7 +27,7 @@ function at(
   test(title, async () => {
     const root = temporaryRoot()
     prepare(root)
-    const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true, policy: true })
+    const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true })
     try {
       await work(ledger, root).catch(asPlainError)
     } finally {
@@ -237,11 +238,38 @@ at('roles are bound where the configuration binds them', none, async (ledger, ro
   }
 })
 
+test('whatever is wrong with a file, it is refused with its place, nothing is put in force, and no run starts', async () => {
+  const root = temporaryRoot()
+  const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true, policy: false })
+  const files = [
+    ...brokenLanes.map(([title, text]) => [title, text, roles] as const),
+    ...brokenRoles.map(([title, text]) => [title, lanes, text] as const),
+  ]
+  assert.ok(files.length > 20)
+  for (const [index, [title, lanesText, rolesText]] of files.entries()) {
+    put(root, lanesFile, lanesText)
+    put(root, 'contract/v1/policy/roles.yaml', rolesText)
+    const refused = await ledger.policy.reload().catch((error: LockstepError) => error)
+    assert.instance(refused, LockstepError, title)
+    assert.is((refused as LockstepError).code, 'POLICY_INVALID', title)
+    const { problems } = (refused as LockstepError).details as { problems: { file: string; line: number }[] }
+    for (const { file, line } of problems) assert.ok(/(?:lanes|roles)\.yaml$/.test(file) && line >= 1, title)
+    assert.ok(problems.length > 0, title)
+    const run_id = `run_broken_${index}`
+    await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
+    assert.is(await codeOf(ledger.runs.start({ run_id })), 'RUN_DENIED', title)
+    assert.ok(ledger.runs.why(run_id).denied?.rule_ids.includes('policy_unreadable'), title)
+  }
+  assert.equal((await ledger.audit.list({ type: 'policy.loaded' })).events, [])
+  await ledger.close()
+  await endsWithVerify(root)
+})
+
 test('a root whose own policy is broken gets no ledger', async () => {
   const root = temporaryRoot()
   put(root, lanesFile, 'lanes: [')
   put(root, 'contract/v1/policy/roles.yaml', roles)
-  assert.is(await codeOf(openLedger({ dir: root, actor: testActor, create: true, policy: true })), 'POLICY_INVALID')
+  assert.is(await codeOf(openLedger({ dir: root, actor: testActor, create: true })), 'POLICY_INVALID')
 })
 
 test.run()

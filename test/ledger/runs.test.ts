@@ -166,6 +166,15 @@ governed(
     )
     assert.is(JSON.stringify(runs.get(run_id)), before)
     assert.is(await codeOf(runs.retry({ run_id: 'run_top_1', retry_reason: 'no' })), 'RUN_NOT_RETRYABLE')
+    for (const attempt of [run_id, again.run_id]) {
+      assert.is(await codeOf(runs.retry({ run_id: attempt, retry_reason: 'twice' })), 'RUN_ALREADY_RETRIED')
+    }
+    const asked = { run_id: third.run_id, retry_reason: 'to the last', idempotency_key: 'retry-3' }
+    await runs.start({ run_id: third.run_id })
+    const error = { error_code: 'E1', message: 'it broke', retryable: true }
+    await runs.fail({ run_id: third.run_id, outcome_reason: 'again', error })
+    const both = await Promise.all([runs.retry(asked), runs.retry(asked)])
+    assert.is(both[0]?.run_id, both[1]?.run_id)
   },
 )
 
@@ -311,19 +320,73 @@ governed('lists by kind, state, case, lane, actor and time, in pages; a tree is 
   const run_id = await startTool(ledger)
   const { runs } = ledger
   const idsOf = async (asked: Parameters<typeof runs.list>[0]) => (await runs.list(asked)).runs.map((run) => run.run_id)
-  assert.equal(await idsOf({}), [run_id, 'run_top_1'])
+  assert.equal(await idsOf({}), ['run_top_1', run_id])
   assert.equal(await idsOf({ run_kind: 'orchestrator' }), ['run_top_1'])
   assert.equal(await idsOf({ case_id: 'CASE-17', lane_id: of.lane_id, status: 'running' }), [run_id])
   assert.equal(await idsOf({ actor_id: testActor.actor_id, until: '2026-01-01T00:00:00Z' }), [])
   const page = await runs.list({ limit: 1 })
-  assert.equal([page.runs.length, page.next], [1, run_id])
-  assert.equal(await idsOf({ limit: 1, cursor: page.next ?? '' }), ['run_top_1'])
+  assert.equal([page.runs.length, page.next], [1, 'run_top_1'])
+  assert.equal(await idsOf({ limit: 1, cursor: page.next ?? '' }), [run_id])
+  assert.is(await codeOf(runs.list({ cursor: 'run_nobody' })), 'NOT_FOUND')
   const tree = await runs.tree('run_top_1')
   assert.equal(
     tree.children.map(({ children, run }) => [run.run_id, children.length]),
     [[run_id, 0]],
   )
 })
+
+governed('write_broker is db_write on input, and nowhere else', async (ledger) => {
+  const { run_kind } = await ledger.runs.create({ run_kind: 'write_broker', run_id: 'run_broker' })
+  assert.is(run_kind, 'db_write')
+  for (const asked of ['write_broker', 'db_write'] as const) {
+    assert.equal(
+      (await ledger.runs.list({ run_kind: asked })).runs.map(({ run_id }) => run_id),
+      ['run_broker'],
+    )
+  }
+  assert.equal(
+    (await entriesOf(ledger)).filter(({ data }) => JSON.stringify(data).includes('write_broker')),
+    [],
+  )
+})
+
+governed(
+  'a promotion needs its ticket and a signoff, takes no marked artifacts, and says what it put out',
+  async (ledger) => {
+    const { runs } = ledger
+    const actor = { actor_id: 'ana', actor_type: 'human' } as const
+    const ofLane = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', role_id: 'ATTORNEY_ADMIN', run_kind: 'promotion' } as const
+    const sanitized = { artifact_id: 'art-1', artifact_kind: 'playbook', hash_sha256: 'ab'.repeat(32) }
+    const target = { name: 'shared_playbooks', mode: 'append' }
+    const promote = async (scope: Record<string, string | boolean>, more: object = {}) => {
+      const { run_id } = await runs.create({ ...ofLane, actor })
+      await runs.start({ run_id, actor })
+      const action = { action_type: 'promotion' as const, lane_id: ofLane.lane_id, scope: { ...scope, run_id }, target }
+      return { run_id, ...(await runs.authorize({ run_id, actor, action: { ...action, ...more } })) }
+    }
+    const scope = { promotion_ticket_id: 'PT-1', attorney_signoff: true }
+    const marked = (confidentiality: object) => ({ artifacts: [{ ...sanitized, confidentiality }] })
+    const denied: [Awaited<ReturnType<typeof promote>>, string, string][] = [
+      [await promote({ attorney_signoff: true }), 'missing_scope', 'promotion_ticket_id'],
+      [await promote({ promotion_ticket_id: 'PT-1', attorney_signoff: 'yes' }), 'missing_scope', 'attorney_signoff'],
+      [await promote(scope, marked({ contains_pii: true })), 'forbidden', 'client_identity'],
+      [await promote(scope, marked({ contains_privileged: true })), 'forbidden', 'privileged_notes'],
+      [await promote(scope, { effects: ['raw_case_text'] }), 'forbidden', 'raw_case_text'],
+    ]
+    for (const [{ decision, reason, rule_ids, run_id }, wanted, rule] of denied) {
+      assert.equal([decision, reason, runs.get(run_id).status], ['deny', wanted, 'denied'], rule)
+      assert.ok(
+        rule_ids.some((id) => id.endsWith(`/${rule}`)),
+        rule_ids.join(),
+      )
+      assert.equal((await ledger.audit.list({ run_id, action_type: 'promotion' })).events, [])
+    }
+    const { decision_id, run_id } = await promote(scope, { artifacts: [sanitized] })
+    await runs.record({ run_id, actor, decision_id, outcome: 'success', output_artifacts: [sanitized] })
+    const [event] = (await ledger.audit.list({ run_id, action_type: 'promotion' })).events
+    assert.equal([event?.outcome, event?.output_artifacts], ['success', [sanitized]])
+  },
+)
 
 governed('free text is refused where the lane prohibits raw case text', async (ledger) => {
   const { runs } = ledger

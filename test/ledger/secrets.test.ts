@@ -16,7 +16,7 @@ const refOf = (lock_id: string) => createHash('sha256').update(lock_id).digest('
 secrets('a lock_id is in no entry, file, report or refusal; they hold its lock_ref', async () => {
   const root = temporaryRoot()
   const { path, lock } = makeDeliverable(root)
-  const ledger = await openLedger({ dir: root, actor: testActor, create: true, self_check: true })
+  const ledger = await openLedger({ dir: root, actor: testActor, create: true, policy: false, self_check: true })
   const ids = { resource: 'lck_resource00000000', deliverable: 'lck_deliverable00000', guessed: 'lck_guessed000000000' }
   const shown: unknown[] = []
   const requests = [
@@ -54,7 +54,7 @@ function bytesBelow(root: string): string[] {
 secrets('a resource has no file: nothing below the root changes but the ledger', async () => {
   const root = temporaryRoot()
   makeDeliverable(root)
-  const ledger = await openLedger({ dir: root, actor: testActor, create: true })
+  const ledger = await openLedger({ dir: root, actor: testActor, create: true, policy: false })
   const before = visible(root)
   const lease = await ledger.locks.acquire({ name: 'a', holder: 'h' })
   is(lease.name, 'resource:a')

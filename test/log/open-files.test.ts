@@ -171,7 +171,7 @@ async function withOpen<T>(layout: Layout, work: (ledger: Ledger) => Promise<T>)
 /** A closed ledger of four entries. It is verified at the end, whatever came before. */
 async function withClosed(work: (layout: Layout, before: unknown) => Promise<void>): Promise<void> {
   const layout = layoutOf(temporaryRoot())
-  const ledger = await openLedger({ dir: layout.root, actor: testActor, create: true })
+  const ledger = await openLedger({ dir: layout.root, actor: testActor, create: true, policy: false })
   const event = { action_type: 'system', outcome: 'success' } as const
   await ledger.audit.append([event, event, event])
   await ledger.close()

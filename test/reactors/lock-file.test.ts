@@ -13,7 +13,7 @@ async function newRoot(): Promise<{ root: string; folder: string; lock: string }
   const root = temporaryRoot()
   const folder = join(root, folderName)
   mkdirSync(folder)
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   return { root, folder, lock: join(folder, '.lock') }
 }
 

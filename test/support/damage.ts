@@ -40,6 +40,7 @@ export interface Damageable {
 export interface Facts {
   head: string
   entries: string[]
+  index: string[]
   receipts: string[]
   rows: string[]
 }
@@ -54,11 +55,19 @@ export async function damageable(): Promise<Damageable> {
   for (let session = 0; session < sessionsMax; session += 1) {
     const [inSession, sessionBefore] = [temporaryRoot(), temporaryRoot()]
     if (session > 0) copyFiles(database, sessionBefore)
-    const ledger = await openLedger({ dir: root, actor: testActor, create: session === 0, command: 'before' })
+    const ledger = await openLedger({
+      dir: root,
+      actor: testActor,
+      create: session === 0,
+      policy: false,
+      command: 'before',
+    })
     for (let round = 0; round < roundsPerSession; round += 1) {
       if (round === roundsPerSession / 2) copyFiles(database, inSession)
       await work(ledger, session, round)
     }
+    // In two of three sessions somebody asks what the index is for.
+    if (session % 3 > 0) await ledger.audit.list({ actor_id: testActor.actor_id })
     await ledger.close()
     if (session + 1 >= sessionsMin && (await hasTwoLevels(copyOf(root)))) {
       return { root, facts: await factsOf(copyOf(root)), inSession, sessionBefore }
@@ -144,9 +153,18 @@ export async function factsOf(root: string): Promise<Facts> {
   const log = await openLogOf(root)
   try {
     const { root: hash, ...head } = log.head()
-    const facts: Facts = { head: JSON.stringify({ ...head, hash: [...hash] }), entries: [], receipts: [], rows: [] }
+    const facts: Facts = {
+      head: JSON.stringify({ ...head, hash: [...hash] }),
+      entries: [],
+      index: [],
+      receipts: [],
+      rows: [],
+    }
     for await (const page of log.entries(0)) facts.entries.push(...page.map((entry) => JSON.stringify(entry)))
     for await (const row of log.rows('')) facts.rows.push(JSON.stringify(row))
+    for await (const page of log.index.pages(Buffer.of(0), Buffer.of(0xff))) {
+      facts.index.push(...page.map((row) => row.map((bytes) => bytes.toString('hex')).join()))
+    }
     for (let block = 0; block < head.size / 256; block += 1) {
       facts.receipts.push(Buffer.from(log.receipts(block) ?? []).toString('base64'))
     }

@@ -45,7 +45,14 @@ export async function withLedger<T>(
   options: Omit<OpenLedgerOptions, 'create' | 'dir'> = {},
 ): Promise<T> {
   const root = temporaryRoot()
-  const ledger = await openLedger({ actor: testActor, self_check: true, ...options, dir: root, create: true })
+  const ledger = await openLedger({
+    actor: testActor,
+    self_check: true,
+    policy: false,
+    ...options,
+    dir: root,
+    create: true,
+  })
   try {
     return await work(ledger, root)
   } finally {

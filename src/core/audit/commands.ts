@@ -15,7 +15,7 @@ const error = z.strictObject({ error_code: shortLine, message: noteSchema.max(2_
  */
 const auditInputSchema = auditRecordedSchema
   .extend({
-    action_type: z.enum(['system', ...privilegedActions]),
+    action_type: z.enum(['system', 'override', ...privilegedActions]),
     decision_id: line.optional(),
     error: error.optional(),
     output_artifacts: artifactRefsSchema.optional(),
@@ -24,7 +24,9 @@ const auditInputSchema = auditRecordedSchema
   .superRefine((event, context) => {
     const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
     const { action_type, outcome } = event
-    if (action_type === 'system') {
+    if (action_type === 'system' || action_type === 'override') {
+      if (action_type === 'override' && event.outcome_reason === undefined)
+        issue('outcome_reason', 'is required for override')
       for (const path of ['decision_id', 'error', 'output_artifacts'] as const) {
         if (event[path] !== undefined) issue(path, 'is for actions under a decision only')
       }
@@ -34,7 +36,7 @@ const auditInputSchema = auditRecordedSchema
       if (event[path] === undefined) issue(path, `is required for ${action_type}`)
     }
     for (const path of ['corrects', 'notes', 'severity'] as const) {
-      if (event[path] !== undefined) issue(path, 'is for system events only')
+      if (event[path] !== undefined) issue(path, 'is for system and override events only')
     }
     if (outcome !== 'failure' && outcome !== 'success') issue('outcome', 'of an action is success or failure')
   })

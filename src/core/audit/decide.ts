@@ -24,7 +24,7 @@ export function decide(command: AuditCommand, context: Context, rows: Rows): Dec
 
 function eventOfRun(event: AuditCommand['events'][number]): EventOfRun {
   const { action_type, corrects, decision_id = '', notes, outcome, run_id, severity, target, ...rest } = event
-  if (action_type === 'system') {
+  if (action_type === 'system' || action_type === 'override') {
     const { run_id: _, ...data } = event
     return { kind: 'recorded', data, texts: [notes, event.outcome_reason] }
   }

@@ -9,7 +9,8 @@ const target = z.strictObject({
 
 /** What a caller records of something that happened, in a run or outside any. Members stand in canonical order. */
 export const auditRecordedSchema = z.strictObject({
-  action_type: z.literal('system'),
+  /** `override`: a rule was set aside, and why. */
+  action_type: z.enum(['override', 'system']),
   corrects: lineOf(120).optional(),
   notes: reasonSchema.max(1_000).optional(),
   outcome: z.enum(['allow', 'deny', 'failure', 'success']),

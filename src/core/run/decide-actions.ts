@@ -1,6 +1,8 @@
 import type { Action } from '../action.ts'
 import { authorize, type Verdict } from '../authorize.ts'
+import type { Config } from '../config.ts'
 import { type Decision, refuse } from '../decider.ts'
+import { missingApprovals } from '../export-approvals.ts'
 import { limits } from '../limits.ts'
 import { judgeLockOfRun } from '../lock-of-run.ts'
 import {
@@ -35,11 +37,16 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
   if (freeTextIn(laneOf(of), notesIn(command.action.artifacts)) !== undefined) return refuseFreeText(run.lane_id)
   const verdict = withMore(
     authorize({ action: command.action, policy: inForce.policy, run: actionFacts(run, context.actor.actor_type) }),
-    unboundRole(run, context.config),
+    [...unboundRole(run, context.config), ...unapproved(command.action, context.config)],
   )
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
   if (verdict.decision === 'allow') return append(of, [decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
+}
+
+/** Rules of the configuration that an export lacks an approval by. */
+function unapproved(action: Action, config: Config): string[] {
+  return missingApprovals(action, config).map((type) => `config:exports/approvals_required/${type}`)
 }
 
 /**

@@ -22,6 +22,7 @@ import type { CreateRun, RetryRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decide-actions.ts'
 import type { RunEventData } from './events.ts'
 import { isTerminal } from './moves.ts'
+import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
 
 interface Ground {
@@ -123,8 +124,8 @@ function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: re
 
 /**
  * A new run in the place of one that failed and may be retried; the old one stays as it is. Its parent is the first
- * attempt, so it inherits what that was pinned to. Refusals, in order: RUN_NOT_RETRYABLE, INVALID_STATE_TRANSITION
- * (the new run_id is taken), FREE_TEXT_DENIED.
+ * attempt, so it inherits what that was pinned to. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
+ * INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
  */
 export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const { run } = of
@@ -135,6 +136,11 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
       retryable: run.ended?.error?.retryable ?? false,
     })
   }
+  const retried_in = retriedIn(of.rows, run.run_id)
+  if (retried_in !== undefined) {
+    const message = `${run.run_id} was retried in ${retried_in}`
+    return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
+  }
   const taken = caseOf(command.new_run_id, of)
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'that run is there already')
@@ -144,7 +150,8 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   }
   const { retry_count } = run.manifest.metadata ?? {}
   const first = retry_count ? run.parent_run_id : run.run_id
-  const metadata = { retry_count: (retry_count ?? 0) + 1, retry_of: run.run_id, retry_reason: command.retry_reason }
+  const count = (retry_count ?? 0) + 1
+  const metadata = { retry_count: count, retry_of: run.run_id, retry_reason: command.retry_reason }
   const data = { ...run.manifest, metadata, pins: run.pins, run_id: command.new_run_id }
   const { case_id, correlation_id, lane_id, root_run_id } = run
   const envelope = {
@@ -156,7 +163,9 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     root_run_id,
     run_id: command.new_run_id,
   }
-  return created(envelope, data, [])
+  const retried = retriedEvent({ new_run_id: command.new_run_id, retry_count: count, run_id: run.run_id })
+  const events = eventsOf(envelope, null, [{ type: 'run.created', data }])
+  return { kind: 'append', events: [retried, ...events] }
 }
 
 function caseOf(runId: string, { context, inForce, rows }: Ground): RunCase | undefined {

@@ -153,6 +153,13 @@ const refused = z.strictObject({
   repeats: z.int().min(1).optional(),
 })
 
+/** The attempt `run_id` failed and is done again, once, in `new_run_id`. It is no event of either run. */
+const retried = z.strictObject({
+  new_run_id: runIdSchema,
+  retry_count: z.int().min(1),
+  run_id: runIdSchema,
+})
+
 /** Every event of a run, by type. */
 export const runEventSchemas = {
   'run.created': created,
@@ -165,6 +172,7 @@ export const runEventSchemas = {
   'run.denied': denied,
   'run.cancelled': cancelled,
   'run.refused': refused,
+  'run.retried': retried,
 } as const
 
 export type RunEventType = keyof typeof runEventSchemas

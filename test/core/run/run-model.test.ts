@@ -249,6 +249,7 @@ const verdicts = [
   'retry append',
   'retry of a retry',
   'retry RUN_NOT_RETRYABLE',
+  'retry RUN_ALREADY_RETRIED',
   'retry INVALID_STATE_TRANSITION',
   'retry expired',
 ]

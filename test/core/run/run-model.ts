@@ -17,6 +17,7 @@ export interface ModelRun {
   /** When its lease is over, on the test's clock. */
   until: number
   of: string | null
+  isRetried?: boolean
 }
 
 export type Answer = 'append' | { refuse: string } | 'expired' | 'denied'
@@ -72,11 +73,13 @@ export class RunModel {
     if (first !== undefined) return first
     const run = this.runs.get(id) as ModelRun
     if (run.status !== 'failed' || !run.retryable) return { refuse: 'RUN_NOT_RETRYABLE' }
+    if (run.isRetried) return { refuse: 'RUN_ALREADY_RETRIED' }
     const taken = this.runs.get(next)
     if (taken !== undefined) {
       return { refuse: this.mayAct(taken, actor) ? 'INVALID_STATE_TRANSITION' : 'NOT_RUN_ACTOR' }
     }
     const parent = run.attempt === 0 ? run.id : run.parent
+    run.isRetried = true
     this.#add(next, { actor: run.actor, parent, root: run.root, pin: run.pin, attempt: run.attempt + 1, of: run.id })
     return 'append'
   }

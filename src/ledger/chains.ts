@@ -1,0 +1,36 @@
+import type { Entry } from '../core/entry.ts'
+import { limits } from '../core/limits.ts'
+import { streamOf as lockStreamOf } from '../core/lock/names.ts'
+import { streamOf as runStreamOf } from '../core/run/state.ts'
+import type { Core } from './core.ts'
+
+/** A history without an index: the row knows its last entry, each entry the one before. */
+export interface Chain {
+  last: number | null
+  before: (entry: Entry) => number | null
+}
+
+export function chainOfRun(core: Core, runId: string): Chain {
+  return { last: core.rows.get(runStreamOf(runId))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
+}
+
+export function chainOfLock(core: Core, name: string): Chain {
+  return chainOfStream(core, lockStreamOf(name))
+}
+
+export function chainOfStream(core: Core, stream: string): Chain {
+  return { last: core.rows.get(stream)?.last_seq ?? null, before: ({ prev }) => prev.stream }
+}
+
+/** The entries of a chain from its end back to a seq. Cost: one read an entry. */
+export async function* walked(core: Core, { before, last }: Chain, from = 0): AsyncGenerator<Entry> {
+  let read = 0
+  for (let seq = last; seq !== null && seq >= from; read += 1) {
+    const entry = core.log.entry(seq)
+    if (entry === undefined) return
+    yield entry
+    seq = before(entry)
+    // Long histories are read in turns, so that the writer is not held up.
+    if (read % limits.readPageEntries === 0) await new Promise(setImmediate)
+  }
+}

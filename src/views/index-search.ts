@@ -1,0 +1,135 @@
+import { limits } from '../core/limits.ts'
+import type { IndexRows } from '../log/index-rows.ts'
+import {
+  blockEntries,
+  blockOfPosting,
+  creationTail,
+  type EntryWord,
+  numberAt,
+  numbered,
+  placeIn,
+  postingRange,
+  type RunWord,
+  runIdOfPlace,
+  runRange,
+  runTail,
+} from './index-keys.ts'
+
+type Words<Word extends string> = Partial<Record<Word, string | undefined>>
+
+/**
+ * The seqs from `from` up to `to` of entries that have all the words, in order, in pages; of the block that is not
+ * full yet all seqs, for whoever asks looks at the entries anyway. Cost: a scan of one row in 256 entries a word, in
+ * steps that grow, so that a page of what is frequent is cheap.
+ */
+export async function* seqsOf(
+  index: IndexRows,
+  words: Words<EntryWord>,
+  { from, to }: { from: number; to: number },
+): AsyncGenerator<number[]> {
+  const asked = given(words)
+  const wholeTo = Math.floor(to / blockEntries)
+  let block = Math.min(wholeTo, Math.floor(from / blockEntries))
+  for (let step = stepMin; block < wholeTo; step = Math.min(step * 4, limits.indexBlocksPerStep)) {
+    const end = Math.min(wholeTo, block + step)
+    const found = await blocksOf(index, asked, [block, end])
+    const seqs = [...found].flatMap(([at, bits]) => seqsIn(at, bits)).filter((seq) => seq >= from)
+    if (seqs.length > 0) yield seqs
+    block = end
+  }
+  const rest = Math.max(from, wholeTo * blockEntries)
+  if (rest < to) yield Array.from({ length: to - rest }, (_, at) => rest + at)
+}
+
+const stepMin = 16
+
+/** The bits that all words have in common, by block. */
+async function blocksOf(
+  index: IndexRows,
+  asked: readonly [EntryWord, string][],
+  [from, to]: [number, number],
+): Promise<Map<number, Buffer>> {
+  let common: Map<number, Buffer> | undefined
+  for (const [word, value] of asked) {
+    const blocks = new Map<number, Buffer>()
+    for await (const page of index.pages(...postingRange(word, value, from, to))) {
+      for (const [tail, bits] of page) {
+        const block = blockOfPosting(tail)
+        const others = common === undefined ? bits : common.get(block)
+        if (others !== undefined) blocks.set(block, both(bits, others))
+      }
+    }
+    common = blocks
+  }
+  return common ?? new Map()
+}
+
+function both(bits: Buffer, others: Buffer): Buffer {
+  return Buffer.from(bits.map((byte, at) => byte & (others[at] ?? 0)))
+}
+
+function seqsIn(block: number, bits: Buffer): number[] {
+  const seqs: number[] = []
+  for (let at = 0; at < blockEntries; at += 1) {
+    if (((bits[at >> 3] ?? 0) >> (at & 7)) & 1) seqs.push(block * blockEntries + at)
+  }
+  return seqs
+}
+
+/** Which runs: behind a run, created at a seq or later, before a seq. */
+export interface RunBounds {
+  after?: string | undefined
+  from: number
+  to: number
+}
+
+/** The seq at which a run was created. Cost: one read. */
+function creationOf(index: IndexRows, runId: string): number | undefined {
+  const stored = index.get(creationTail(runId))
+  return stored === undefined ? undefined : numberAt(Buffer.from(stored))
+}
+
+/**
+ * The ids of runs that have all the words, in the order of their creation, in pages. The word that fewest runs have
+ * is gone through, the others are asked for each of them. Cost: one row for each run of that word, one read for each
+ * further word of it.
+ */
+export async function* runsOf(
+  index: IndexRows,
+  words: Words<RunWord>,
+  { after, from, to }: RunBounds,
+): AsyncGenerator<string[]> {
+  const behind = after === undefined ? -1 : (creationOf(index, after) ?? -1)
+  const start = numbered(Math.max(from, behind + 1))
+  const asked = given(words)
+  const [[word, value], others] = await narrowest(index, asked.length === 0 ? [['any', '']] : asked, [start, to])
+  for await (const page of index.pages(...runRange(word, value, start, to))) {
+    const places = page.map(([tail]) => placeIn(tail, word, value))
+    const found = places.filter((place) => others.every((other) => index.get(runTail(...other, place)) !== undefined))
+    yield found.map(runIdOfPlace)
+  }
+}
+
+type Asked = [RunWord, string]
+
+/** The word of fewest runs, and the others: all are counted side by side, further and further, until one ends. */
+async function narrowest(
+  index: IndexRows,
+  asked: readonly Asked[],
+  [start, to]: [Buffer, number],
+): Promise<[Asked, Asked[]]> {
+  for (let most = countMin; asked.length > 1; most *= 8) {
+    for (const [at, [word, value]] of asked.entries()) {
+      let count = 0
+      for await (const page of index.pages(...runRange(word, value, start, to), most)) count += page.length
+      if (count < most) return [asked[at] as Asked, asked.toSpliced(at, 1)]
+    }
+  }
+  return [asked[0] as Asked, []]
+}
+
+const countMin = 256
+
+function given<Word extends string>(words: Words<Word>): [Word, string][] {
+  return Object.entries(words).filter((pair): pair is [Word, string] => pair[1] !== undefined)
+}

@@ -1,0 +1,108 @@
+// limit: 240
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, match } from 'uvu/assert'
+import { userActor } from '../../src/open.ts'
+import { root as projectRoot } from '../runner.ts'
+import { lockstep } from '../support/command.ts'
+import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { isAlive, isGone, pidAfter, type Run, watch, withOpen } from './supervise.ts'
+
+const exec = suite('lockstep run exec, its end')
+const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), 'cli/main.js')
+const of = ['--lane', 'TOOL_INTERVIEW_CAPTURE', '--role', 'INTERVIEW_AGENT', '--case', 'CASE-17']
+const scope = ['--tool', 'transcription.run', '--scope', 'client_session_id=s-1']
+
+/** Says who it is, starts another in a session of its own, and ends neither at TERM nor at INT. */
+const stubborn = "trap '' TERM INT; setsid sleep 100 & echo far $!; echo ready $$; while :; do sleep 0.1; done"
+const obedient = 'setsid sleep 100 & echo far $!; echo ready $$; wait'
+
+/** A run around a command, at work in a ledger of its own, which is verified at the end. */
+function atWork(
+  title: string,
+  { command, options }: { command: string; options: string[] },
+  work: (at: { ran: Run; pids: number[]; root: string }) => Promise<void>,
+): void {
+  exec(title, async () => {
+    const root = temporaryRoot()
+    is((await lockstep(['--dir', root, 'init', root])).status, 0)
+    const words = ['--dir', root, 'run', 'exec', '--run-id', 'run_exec_1', ...of, ...scope, ...options]
+    const ran = watch(spawn(process.execPath, [main, ...words, '--', 'sh', '-c', command]))
+    const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'far')]
+    await work({ ran, pids, root })
+    for (const pid of pids) is(await isAlive(pid), false)
+    await endsWithVerify(root)
+  })
+}
+
+/** How the run ended, and what its one action came to. */
+const endOf = (root: string) =>
+  withOpen(root, async (ledger) => {
+    const { error, status } = ledger.runs.get('run_exec_1')
+    const [acted] = (await ledger.audit.list({ run_id: 'run_exec_1', action_type: 'tool_call' })).events
+    return [status, error?.error_code, acted?.outcome]
+  })
+
+atWork(
+  'that takes too long is ended with all it started, and the run fails',
+  { command: stubborn, options: ['--timeout', '2', '--grace', '1'] },
+  async ({ ran, root }) => {
+    is(await ran.exit, 8)
+    match(ran.err(), /took too long/)
+    equal(await endOf(root), ['failed', 'TIMED_OUT', 'failure'])
+  },
+)
+
+for (const [signal, code] of [
+  ['SIGTERM', 137],
+  ['SIGINT', 137],
+] as const) {
+  atWork(
+    `by ${signal} is passed on; who does not end is killed after the grace, with all it started`,
+    { command: stubborn, options: ['--grace', '1'] },
+    async ({ ran, root }) => {
+      ran.process.kill(signal)
+      is(await ran.exit, code)
+      equal(await endOf(root), ['failed', 'EXIT_CODE', 'failure'])
+    },
+  )
+}
+
+atWork(
+  'by a signal that ends the command also ends what it left behind',
+  { command: obedient, options: ['--grace', '2'] },
+  async ({ ran, root }) => {
+    ran.process.kill('SIGTERM')
+    is(await ran.exit, 143)
+    equal(await endOf(root), ['failed', 'EXIT_CODE', 'failure'])
+  },
+)
+
+atWork(
+  'by another who cancels its run ends the command with all it started, and says that the run is lost',
+  { command: obedient, options: ['--lease', '3', '--grace', '1'] },
+  async ({ pids: [child = 0], ran, root }) => {
+    await withOpen(root, (ledger) =>
+      ledger.runs.cancel({ run_id: 'run_exec_1', outcome_reason: 'enough', actor: userActor() }),
+    )
+    await isGone(child)
+    is(await ran.exit, 76)
+    equal(await endOf(root), ['cancelled', undefined, 'failure'])
+  },
+)
+
+atWork(
+  'by a ledger that cannot be had for a whole lease is that of a lost run',
+  { command: obedient, options: ['--lease', '3', '--grace', '1'] },
+  async ({ pids: [child = 0], ran, root }) => {
+    await withOpen(root, () => isGone(child))
+    is(await ran.exit, 76)
+    const [status, code, outcome] = await endOf(root)
+    equal([status, outcome], ['failed', 'failure'])
+    // Its own deadline lies a moment before that of the ledger.
+    match(String(code), /^RUN_(?:LOST|LEASE_EXPIRED)$/)
+  },
+)
+
+exec.run()
