@@ -198,6 +198,48 @@ test('past its bounds nothing of a turn is stored: LIMIT_EXCEEDED', () =>
     assert.is(await objectsIn(root), 0)
   }))
 
+test('what is proposed in a wrong shape is refused, each with its code, in one order', () =>
+  withStage(async (ledger) => {
+    await started(ledger)
+    const grave = (more: object) => ({
+      kind: 'tombstone',
+      stem: 'x',
+      dto_type: 'note',
+      id: '1',
+      deleted_by_turn_id: 'turn-0001',
+      ...more,
+    })
+    const fromFiles = (code: 'E_STAGING_FILE_INVALID' | 'E_TOMBSTONE_STEM_MISMATCH' | 'E_TRIPLET_INCOMPLETE') =>
+      ({ code, details: {}, level: 'error', location: 'a.body.json', message: 'x', stage: 'stage' }) as const
+    const rows: [more: object, code: Parameters<typeof refusal>[1]][] = [
+      [{ triplets: [{ stem: 'a' }] }, 'E_TRIPLET_INCOMPLETE'],
+      [{ triplets: [{ stem: 'a', body: [] }] }, 'E_JSON_INVALID'],
+      [{ triplets: [{ stem: 'a', body: {}, manifest: null }] }, 'E_JSON_INVALID'],
+      [{ triplets: [{ stem: '\ud800', body: {} }] }, 'E_STEM_INVALID'],
+      [{ delete_stem: ['a//b'] }, 'E_STEM_INVALID'],
+      [{ triplets: [...stems('a'), ...stems('a')] }, 'E_STEM_COLLISION'],
+      ...[
+        { id: '' },
+        { kind: 'stone' },
+        { more: 1 },
+        { deleted_by_turn_id: 'turn-0002' },
+        { dto_type: undefined },
+        { id: '\udc00' },
+      ].map((more): [object, 'E_TOMBSTONE_INVALID'] => [{ tombstones: [grave(more)] }, 'E_TOMBSTONE_INVALID']),
+      [{ tombstones: [grave({}), grave({})] }, 'E_TOMBSTONE_INVALID'],
+      [{ tombstones: ['x'] }, 'E_TOMBSTONE_INVALID'],
+      [{ tombstones: [grave({ stem: '../x' })] }, 'E_STEM_INVALID'],
+      [{ issues: [fromFiles('E_STAGING_FILE_INVALID')] }, 'E_STAGING_FILE_INVALID'],
+      [{ issues: [fromFiles('E_TOMBSTONE_STEM_MISMATCH')] }, 'E_TOMBSTONE_STEM_MISMATCH'],
+      [{ issues: [fromFiles('E_TRIPLET_INCOMPLETE')] }, 'E_TRIPLET_INCOMPLETE'],
+      [{ triplets: [{ stem: 'a', body: {}, base_digest: 'x' }] }, 'INVALID_INPUT'],
+    ]
+    for (const [more, code] of rows) {
+      const error = await refusal(ledger.turns.stage({ ...turn('turn-0001'), ...more }), code)
+      if (code !== 'INVALID_INPUT') assert.is((error.details.issues as { code: string }[])[0]?.code, code)
+    }
+  }))
+
 test('more issues than an entry holds are an object that it names, and all are answered', () =>
   withStage(async (ledger) => {
     await started(ledger)
