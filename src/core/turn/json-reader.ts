@@ -7,7 +7,7 @@ const whiteSpace = /[ \t\n\r]*/y
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 // biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 8259 forbids them in strings.
 const plainRun = /[^"\\\u0000-\u001f]*/y
-const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
+const escapeToken = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
 const words = [
   ['true', true],
   ['false', false],
@@ -83,7 +83,7 @@ export class JsonReader {
     // Run by run: one pattern for a whole string runs out of stack on a long one.
     let isEscaped = false
     for (this.#token(plainRun); this.#text[this.#at] !== '"'; this.#token(plainRun)) {
-      if (this.#token(escape) === undefined) this.#stop(pointer, 'syntax')
+      if (this.#token(escapeToken) === undefined) this.#stop(pointer, 'syntax')
       isEscaped = true
     }
     this.#at += 1
