@@ -11,8 +11,10 @@ import type { PolicyCommand } from './policy/commands.ts'
 import { runAggregate } from './run/aggregate.ts'
 import type { RunCommand } from './run/commands.ts'
 import { retryAggregate } from './run/retries.ts'
+import { turnAggregate } from './turn/aggregate.ts'
+import type { TurnCommand } from './turn/commands.ts'
 
-export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand
+export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand | TurnCommand
 
 /** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
 const aggregates: Record<string, Aggregate> = {
@@ -22,6 +24,7 @@ const aggregates: Record<string, Aggregate> = {
   policy: policyAggregate as unknown as Aggregate,
   retry: retryAggregate,
   run: runAggregate as unknown as Aggregate,
+  turn: turnAggregate as unknown as Aggregate,
 }
 
 /** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` are the lock's. */

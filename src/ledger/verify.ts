@@ -7,6 +7,7 @@ import { readHead } from '../log/head-row.ts'
 import { ranges } from '../log/keys.ts'
 import type { Log } from '../log/log.ts'
 import { readMeta } from '../log/meta-row.ts'
+import { objectIn } from '../log/objects.ts'
 import { verifyStored } from '../log/verify.ts'
 import { toHex } from '../merkle/hash.ts'
 import { ReceiptComparison, RowComparison } from '../views/compare.ts'
@@ -14,6 +15,7 @@ import { IndexComparison } from '../views/compare-index.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunLockComparison } from './verify-run-locks.ts'
 import { RunVerification } from './verify-runs.ts'
+import { TurnVerification } from './verify-turns.ts'
 
 /** How far a verification has come, in entries; `total` grows where a further pass over them is needed. */
 export interface Progress {
@@ -60,6 +62,7 @@ export async function verifyLog(
     const receipts = new ReceiptComparison(snapshot, head)
     const index = new IndexComparison(snapshot, head)
     const runs = new RunVerification()
+    const turns = new TurnVerification((digest) => objectIn(snapshot, digest))
     const runLocks = new RunLockComparison(layout.root, config)
     const progress = throttled(head.size, onProgress)
     const stored = await verifyStored(snapshot, {
@@ -71,12 +74,17 @@ export async function verifyLog(
         receipts.next(entry)
         index.next(entry)
         runs.next(entry)
+        turns.next(entry)
         runLocks.next(entry)
       },
       row: (key, value) => rows.row(key, value),
+      state: (name, value) => turns.state(name, value),
+      object: (digest, piece) => turns.object(digest, piece),
+      note: (note) => turns.note(note),
     })
     entries.end(head.size)
     runs.end(head.size)
+    turns.end()
     receipts.end(stored.receipts)
     index.end(stored.index)
     for (let passes = 1; rows.endPass(); passes += 1) {

@@ -27,17 +27,19 @@ export type Check =
   | 'head_file'
   | 'index'
   | 'leaves'
+  | 'objects'
   | 'origin'
   | 'receipts'
   | 'requests'
   | 'root'
   | 'rows'
   | 'runs'
+  | 'state'
   | 'stray'
   | 'tiles'
   | 'time'
 
-const derived: ReadonlySet<Check> = new Set(['index', 'receipts', 'rows'])
+const derived: ReadonlySet<Check> = new Set(['index', 'receipts', 'rows', 'state'])
 const differenceHint =
   'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.'
 const derivedHint = `${differenceHint} These are derived from the entries: "lockstep verify --rebuild" derives them anew.`

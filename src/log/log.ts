@@ -5,7 +5,7 @@ import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, rootAt, type TileReader } from '../merkle/tiles.ts'
-import { decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
+import { decode, decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
@@ -13,11 +13,13 @@ import { IndexRows } from './index-rows.ts'
 import * as keys from './keys.ts'
 import { assertStoredAsHashed } from './leaf.ts'
 import { type Meta, putMeta, readMeta } from './meta-row.ts'
+import { Objects } from './objects.ts'
 import { decodeRow } from './row.ts'
 import { sha256 } from './sha256.ts'
 import { deletesOf, type Store, type StoreBatch, type StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
 import { putView, type ViewWrite, viewBatch } from './view-write.ts'
+import { WriteQueue } from './write-queue.ts'
 
 /** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
 export interface Recorded {
@@ -35,21 +37,23 @@ export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
  */
 export class Log {
   readonly meta: Meta
-  /** Exact counts of what was written, for tests and benches. */
-  readonly counts = { batches: 0, entries: 0, puts: 0 }
+  /** Objects that entries name. */
+  readonly objects: Objects
   /** What is derived off the hot path, in writes of its own that take turns with the appends. */
   readonly index: IndexRows
   readonly #store: Store
+  readonly #writes: WriteQueue
   readonly #selfCheck: boolean
   readonly #tree: LogTree
   /** The head as it is durable, and as the appends on their way will leave it. */
   #head: Head
   #tail: Head
-  #lastWrite: Promise<void> = Promise.resolve()
   #isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
     this.#store = store
+    this.#writes = new WriteQueue(store)
+    this.objects = new Objects(store, (batch) => this.#writes.write(batch))
     this.#selfCheck = selfCheck
     this.meta = meta
     this.#head = readHead(store)
@@ -59,7 +63,7 @@ export class Log {
       generation: () => this.#head.generation,
       read: (key) => this.#read(key, unsealIfThere),
       scan: (range) => store.scan(range),
-      write: (batch) => this.#inTurn(() => store.write(batch)),
+      write: (batch) => this.#writes.inTurn(batch),
     })
   }
 
@@ -80,6 +84,11 @@ export class Log {
 
   head(): Head {
     return this.#head
+  }
+
+  /** Exact counts of what was written, for tests and benches. */
+  get counts(): WriteQueue['counts'] {
+    return this.#writes.counts
   }
 
   /** The root after the first `size` entries, from the tiles. */
@@ -131,6 +140,13 @@ export class Log {
     }
   }
 
+  /** A row of sovereign state. Cost: one read. */
+  state(name: string, generation = this.#head.generation): unknown {
+    return this.#read(keys.stateKey(generation, name), (key, value) =>
+      value === undefined ? undefined : decode(key, value),
+    )
+  }
+
   /** A block of receipts, as the view wrote it. */
   receipts(block: number): Uint8Array | undefined {
     return this.#read(keys.receiptsKey(this.#head.generation, block), unsealIfThere)
@@ -173,7 +189,7 @@ export class Log {
     putHead(batch, head)
     this.#tail = head
 
-    await this.#inTurn(() => this.#write(batch))
+    await this.#writes.write(batch)
     this.counts.entries += recorded.length
     this.#tree.keep(grown)
     this.#head = head
@@ -183,7 +199,7 @@ export class Log {
   /** Writes rows of a generation that is not in force yet. */
   async fill(generation: number, views: readonly ViewWrite[]): Promise<void> {
     invariant(generation !== this.#head.generation, 'only a generation that is not in force is filled')
-    await this.#write(viewBatch(views, generation))
+    await this.#writes.write(viewBatch(views, generation))
   }
 
   /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
@@ -191,7 +207,7 @@ export class Log {
     const batch: StoreBatch = { puts: [], deletes: [] }
     const head = { ...this.#head, generation }
     putHead(batch, head)
-    await this.#write(batch)
+    await this.#writes.write(batch)
     this.#head = head
     this.#tail = head
   }
@@ -199,7 +215,8 @@ export class Log {
   /** Deletes every row of a generation that is not in force. */
   async clear(generation: number): Promise<void> {
     invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
-    for await (const batch of deletesOf(this.#store, keys.ranges.generation(generation))) await this.#write(batch)
+    for await (const batch of deletesOf(this.#store, keys.ranges.generation(generation)))
+      await this.#writes.write(batch)
   }
 
   /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */
@@ -234,17 +251,5 @@ export class Log {
       this.#isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
       throw error
     }
-  }
-
-  /** One write at a time: the store gives no order between two. Where one fails, none after it is tried. */
-  #inTurn(write: () => Promise<void>): Promise<void> {
-    this.#lastWrite = this.#lastWrite.then(write)
-    return this.#lastWrite
-  }
-
-  async #write(batch: StoreBatch): Promise<void> {
-    await this.#store.write(batch)
-    this.counts.batches += 1
-    this.counts.puts += batch.puts.length
   }
 }

@@ -1,17 +1,24 @@
 import type { Row } from '../core/decider.ts'
-import { seal } from './codec.ts'
+import { encode, seal } from './codec.ts'
 import * as keys from './keys.ts'
+import { putObject } from './objects.ts'
 import { encodeRow } from './row.ts'
 import type { StoreBatch } from './store.ts'
 
 /**
- * A change to something derived from entries: the row of a stream or a block of receipts, in the same batch as they; a
- * row of the index, in a batch of its own (`Log.derive`). Undefined deletes it.
+ * A change to something derived from entries: in the same batch as they the row of a stream, a block of receipts or a
+ * row of sovereign state (undefined deletes it), an object that an entry names, and the end of a note that objects wait
+ * for an entry; in a batch of its own a row of the index.
  */
 export type ViewWrite =
   | { view: 'row'; key: string; value: Row }
   | { view: 'receipts'; key: number; value: Uint8Array | undefined }
+  | { view: 'state'; key: string; value: unknown }
+  | { view: 'object'; key: string; value: string }
+  | { view: 'note'; key: number }
   | IndexWrite
+
+export type ReceiptsWrite = Extract<ViewWrite, { view: 'receipts' }>
 
 export interface IndexWrite {
   view: 'index'
@@ -45,5 +52,17 @@ export function putView(batch: StoreBatch, write: ViewWrite, generation: number)
       else batch.puts.push({ key, value: seal(key, write.value) })
       return
     }
+    case 'state': {
+      const key = keys.stateKey(generation, write.key)
+      if (write.value === undefined) batch.deletes.push(key)
+      else batch.puts.push({ key, value: encode(key, write.value) })
+      return
+    }
+    case 'object':
+      putObject(batch, write.key, write.value)
+      return
+    case 'note':
+      batch.deletes.push(keys.noteKey(write.key))
+      return
   }
 }
