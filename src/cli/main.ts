@@ -17,7 +17,7 @@ process.exit(await runCommand(process.argv.slice(2)))
 /**
  * The bundled program, with what V8 made of it when it was built: most of a short command's time is compiling. V8 takes
  * no code of another version of itself, and then compiles as ever; whether the bytes are those it made it does not
- * look at, so a digest of program and code stands before them (ADR 0018).
+ * look at, so a digest of program and code stands before them (ADR 0022).
  */
 function loadBundle(): { runCommand: typeof RunCommand } {
   const program = readFileSync(bundle)

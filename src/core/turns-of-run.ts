@@ -57,7 +57,7 @@ export function phaseOf({ status, turns }: { status: RunStatus; turns?: TurnChai
   return turns?.phase ?? 'RUN_CREATED'
 }
 
-/** The kinds of run that turns happen in: the ledger itself mediates this write (ADR 0018). */
+/** The kinds of run that turns happen in: the ledger itself mediates this write (ADR 0020). */
 export function mayHaveTurns(kind: string): boolean {
   return kind === 'orchestrator' || kind === 'agent' || kind === 'db_write'
 }

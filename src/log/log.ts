@@ -41,6 +41,8 @@ export class Log {
   readonly objects: Objects
   /** What is derived off the hot path, in writes of its own that take turns with the appends. */
   readonly index: IndexRows
+  /** Exact counts of what was written, for tests and benches. */
+  readonly counts: WriteQueue['counts']
   readonly #store: Store
   readonly #writes: WriteQueue
   readonly #selfCheck: boolean
@@ -53,6 +55,7 @@ export class Log {
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
     this.#store = store
     this.#writes = new WriteQueue(store)
+    this.counts = this.#writes.counts
     this.objects = new Objects(store, (batch) => this.#writes.write(batch))
     this.#selfCheck = selfCheck
     this.meta = meta
@@ -84,11 +87,6 @@ export class Log {
 
   head(): Head {
     return this.#head
-  }
-
-  /** Exact counts of what was written, for tests and benches. */
-  get counts(): WriteQueue['counts'] {
-    return this.#writes.counts
   }
 
   /** The root after the first `size` entries, from the tiles. */
@@ -142,9 +140,7 @@ export class Log {
 
   /** A row of sovereign state. Cost: one read. */
   state(name: string, generation = this.#head.generation): unknown {
-    return this.#read(keys.stateKey(generation, name), (key, value) =>
-      value === undefined ? undefined : decode(key, value),
-    )
+    return this.#read(keys.stateKey(generation, name), (key, value) => value && decode(key, value))
   }
 
   /** A block of receipts, as the view wrote it. */
@@ -205,18 +201,17 @@ export class Log {
   /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
   async switchTo(generation: number): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
-    const head = { ...this.#head, generation }
-    putHead(batch, head)
+    this.#tail = { ...this.#head, generation }
+    putHead(batch, this.#tail)
     await this.#writes.write(batch)
-    this.#head = head
-    this.#tail = head
+    this.#head = this.#tail
   }
 
   /** Deletes every row of a generation that is not in force. */
   async clear(generation: number): Promise<void> {
     invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
-    for await (const batch of deletesOf(this.#store, keys.ranges.generation(generation)))
-      await this.#writes.write(batch)
+    const rows = deletesOf(this.#store, keys.ranges.generation(generation))
+    for await (const batch of rows) await this.#writes.write(batch)
   }
 
   /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */

@@ -3,12 +3,12 @@ import type { HeadFile } from '../fs/head-file.ts'
 import { hashBytes, sameBytes, toHex } from '../merkle/hash.ts'
 import { type TileReader, tileWidth } from '../merkle/tiles.ts'
 import { decodeEntry } from './codec.ts'
+import { compareHeadFile } from './compare-head-file.ts'
 import { corrupt, corruptAt } from './corrupt.ts'
 import * as keys from './keys.ts'
 import { leafHashOf } from './leaf.ts'
 import type { Log } from './log.ts'
 import type { Store } from './store.ts'
-import { compareHeadFile } from './verify.ts'
 
 /**
  * What every open checks before anything is believed: the newest entries, at least as many bytes of them as
