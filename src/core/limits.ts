@@ -89,10 +89,14 @@ export const limits = {
   /** The index: entries in one write of it, and how many it may be behind before a resident process catches up. */
   indexWriteEntries: 2_048,
   indexLagEntries: 2_048,
-  /** Entries that it reads without a pause; the pause as long as others append, so many times what the step took. */
+  /**
+   * Entries that it reads without a pause, and the pause as long as others append. Where this thread is busier than so,
+   * it takes one step in so many entries that are appended.
+   */
   indexStepEntries: 256,
-  indexPauseMillisMin: 100,
-  indexPauseTimes: 30,
+  indexPauseMillis: 100,
+  indexBusyFrom: 0.5,
+  indexBusyEntries: 8_192,
   /** Blocks of 256 entries that one step of a search in it looks through. */
   indexBlocksPerStep: 1_024,
   /** A bundle: entries in it, and the bytes of each of its small files. */

@@ -95,12 +95,11 @@ export class SearchIndex {
     // The block under way is begun anew, so that nothing has to be remembered between two writes.
     for (let from = cursor - (cursor % blockEntries); from < to; ) {
       const end = Math.min(to, from + limits.indexStepEntries)
-      const started = performance.now()
       for await (const page of this.#log.entries(from, end)) {
         for (const entry of page) derivation.next(entry, { isKnown: entry.seq < cursor })
       }
       from = end
-      if (from < to) await this.#pause(performance.now() - started)
+      if (from < to) await this.#pause()
       if (this.#isClosed) return
     }
     const writes = derivation.take().map(({ tail, value }): IndexWrite => ({ view: 'index', key: tail, value }))
@@ -114,14 +113,23 @@ export class SearchIndex {
     return stored === undefined ? undefined : numberAt(Buffer.from(stored))
   }
 
-  /** Lets others go first; where nobody waits and others append, for a while, so that it costs them 3 % at most. */
-  #pause(stepMillis: number): Promise<void> {
-    const isOthersTurn = this.#hasAppended && this.#waiting === 0
-    this.#hasAppended = false
-    if (!isOthersTurn) return new Promise(setImmediate)
+  /** Lets others go first. Where nobody waits and others append, for a while; where they are many, until they have done much. */
+  async #pause(): Promise<void> {
+    const { size } = this.#log.head()
+    for (let isBusy = true; isBusy; ) {
+      const isOthersTurn = this.#hasAppended && this.#waiting === 0 && !this.#isClosed
+      this.#hasAppended = false
+      if (!isOthersTurn) return new Promise(setImmediate)
+      const before = performance.eventLoopUtilization()
+      await this.#sleep()
+      const { utilization } = performance.eventLoopUtilization(before)
+      isBusy = utilization >= limits.indexBusyFrom && this.#log.head().size - size < limits.indexBusyEntries
+    }
+  }
+
+  #sleep(): Promise<void> {
     return new Promise((resolve) => {
-      const pause = Math.max(limits.indexPauseMillisMin, limits.indexPauseTimes * stepMillis)
-      const timer = setTimeout(resolve, pause)
+      const timer = setTimeout(resolve, limits.indexPauseMillis)
       timer.unref()
       this.#endPause = () => {
         clearTimeout(timer)
