@@ -53,6 +53,35 @@ export const codes = {
   POLICY_INVALID: code(422, 2, 'The policy files cannot be used; details name file and line.'),
   POLICY_DENIED: code(403, 4, 'Only the release authority or an operator may change the policy in force.'),
 
+  // Turns
+  E_STEM_INVALID: code(422, 2, 'The stem is not one that a unit of state may have.'),
+  E_STEM_COLLISION: code(409, 5, 'Two stems of the workspace are the same, or differ only in case.'),
+  E_STAGING_FILE_INVALID: code(
+    422,
+    2,
+    'Something in the staging directory is no regular file that can be read, or none of a triplet.',
+  ),
+  E_JSON_INVALID: code(422, 2, 'It is not one JSON object of integers, without a member twice, in valid UTF-8.'),
+  E_TRIPLET_INCOMPLETE: code(422, 2, 'Body, links and manifest of a stem are not all there.'),
+  E_DTO_LINKS_WRONG_CONTAINER_SHAPE: code(422, 2, 'A value of links is neither a ref nor an array of refs.'),
+  E_TOMBSTONE_STEM_MISMATCH: code(422, 2, 'A tombstone’s stem is not that of its file.'),
+  E_TOMBSTONE_INVALID: code(
+    422,
+    2,
+    'The tombstone has not its five members, or names another identity than the promoted one.',
+  ),
+  E_DELETE_MISSING_TOMBSTONE: code(422, 2, 'A delete is asked for without the tombstone that says so.'),
+  E_LSI_DUPLICATE_IDENTITY: code(409, 5, 'Another stem of the workspace carries this identity.'),
+  E_LSI_ORPHAN_TARGET: code(409, 5, 'A ref’s target is not visible.'),
+  E_PROMOTION_FAILED: code(422, 2, 'The turn_id is malformed, or what was staged last was refused.'),
+  E_PROMOTION_ALREADY_APPLIED: code(409, 5, 'This turn was promoted already.'),
+  E_PROMOTION_OUT_OF_ORDER: code(409, 5, 'It is not the turn after the last promoted one.'),
+  E_PROMOTION_NOT_VALIDATED: code(409, 5, 'What is staged was not validated since, or its validation failed.'),
+  E_PROMOTION_STAGE_MISSING: code(409, 5, 'Nothing is staged on this turn.'),
+  E_PROMOTION_CONFLICT: code(409, 5, 'A body in the workspace is not the one that the turn was based on.'),
+  GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions name the grant.'),
+  RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated and neither promoted nor rejected.'),
+
   // Requests
   IDEMPOTENCY_MISMATCH: code(409, 5, 'The same request key came with other content.'),
   SIZE_MISMATCH: retry(409, 5, 'The ledger’s size is not the expected one.'),

@@ -42,6 +42,14 @@ export const configSchema = z.strictObject({
     .default([...promotionRolesDefault]),
   /** Actor id → the roles it may claim. Once it is there, an actor that is not listed has none. */
   actors: z.record(lineOf(120), z.array(lineOf(120)).max(100)).optional(),
+  /** Bounds of a turn: bytes of one object, bytes of all, stems. */
+  turn_limits: z
+    .strictObject({
+      object_bytes: z.int().min(1).max(limits.turnBytes).default(limits.turnObjectBytes),
+      turn_bytes: z.int().min(1).max(limits.turnBytesMax).default(limits.turnBytes),
+      stems: z.int().min(1).max(limits.turnStemsMaxMax).default(limits.turnStemsMax),
+    })
+    .prefault({}),
   /** Whether contention, timeouts and input errors become entries too. */
   record_contention: z.boolean().default(false),
 })

@@ -39,6 +39,20 @@ export const limits = {
   runOutputsMax: 100,
   runListMax: 1_000,
 
+  /** A turn: one of its objects, all of them, its stems; the configuration may say otherwise. */
+  turnObjectBytes: 1024 * 1024,
+  turnBytes: 64 * 1024 * 1024,
+  turnStemsMax: 10_000,
+  turnBytesMax: 256 * 1024 * 1024,
+  turnStemsMaxMax: 100_000,
+  stemBytes: 512,
+  /** Type, id and relationship of an identity or a ref, and a key of links. */
+  identityBytes: 512,
+  jsonDepthMax: 64,
+  /** Problems that are named of one object, and issues of one turn. */
+  jsonProblemsMax: 100,
+  turnIssuesMax: 10_000,
+
   batchEntriesMax: 4_096,
   batchBytesMax: 4 * 1024 * 1024,
   batchMillisMax: 50,

@@ -1,0 +1,87 @@
+import * as z from 'zod'
+import type { Command } from '../decider.ts'
+import { actorSchema, reasonSchema, requestKeySchema } from '../ids.ts'
+import { lockNameSchema } from '../lock-of-run.ts'
+import type { Policies } from '../policies.ts'
+import { line, runIdSchema, sha256Schema } from '../vocabulary.ts'
+import { type Issue, issueSchema } from './issue.ts'
+
+// What callers hand in: parsed once, at the boundary of the API. What a triplet holds is looked at in proposal.ts.
+
+const guardSchema = z.strictObject({ name: lockNameSchema, token: z.int().min(0) })
+/** Whether a turn_id is well formed is decided, for a malformed one is a promotion that failed. */
+const ofTurn = {
+  actor: actorSchema.optional(),
+  guard: guardSchema.optional(),
+  idempotency_key: requestKeySchema.optional(),
+  run_id: runIdSchema,
+  turn_id: line,
+}
+
+/** The body that must be there at promotion, by its digest; null where none may be. */
+const baseDigest = sha256Schema.nullable().optional()
+
+/**
+ * One triplet of a proposal. Each part is a plain value or a `JsonObject` that a reader of files made; links and
+ * manifest are `{}` unless given.
+ */
+const proposedTriplet = z.strictObject({
+  base_digest: baseDigest,
+  body: z.unknown(),
+  links: z.unknown(),
+  manifest: z.unknown(),
+  stem: z.unknown(),
+})
+export type ProposedTriplet = z.output<typeof proposedTriplet>
+
+export const stageSchema = z.strictObject({
+  ...ofTurn,
+  delete_stem: z.array(z.unknown()).default([]),
+  /** What a reader of files found wrong already; with an error among them the stage is refused, and recorded. */
+  issues: z.array(issueSchema).default([]),
+  /** Tombstones of five members, each with a `base_digest` beside them if wanted. */
+  tombstones: z.array(z.unknown()).default([]),
+  triplets: z.array(proposedTriplet).default([]),
+})
+export const validateSchema = z.strictObject(ofTurn)
+export const promoteSchema = z.strictObject({ ...ofTurn, require_staged: z.boolean().default(false) })
+export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max(200) })
+export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
+export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
+export const listTurnsSchema = z.strictObject({ run_id: runIdSchema })
+
+/** Whose sovereign state: that of a workflow, or of a run without one. */
+export const workspaceSchema = z
+  .strictObject({ run_id: runIdSchema.optional(), workflow_id: line.optional() })
+  .refine((asked) => (asked.run_id === undefined) !== (asked.workflow_id === undefined), 'name a run or a workflow')
+
+// What reaches the decision.
+
+interface OfTurn extends Command {
+  run_id: string
+  turn_id: string
+  policies: Policies
+}
+
+/** What was staged: the objects are stored; or what is wrong, and nothing is. */
+export interface StageTurn extends OfTurn {
+  type: 'turn.stage'
+  proposal: StoredProposal | { issues: readonly Issue[] }
+}
+export interface StoredProposal {
+  bytes: number
+  counts: { delete_stem: number; tombstones: number; triplets: number }
+  manifest_digest: string
+}
+export interface ValidateTurn extends OfTurn {
+  type: 'turn.validate'
+}
+export interface PromoteTurn extends OfTurn {
+  type: 'turn.promote'
+  require_staged: boolean
+}
+export interface RejectTurn extends OfTurn {
+  type: 'turn.reject'
+  reason: string
+}
+export type TurnCommand = StageTurn | ValidateTurn | PromoteTurn | RejectTurn

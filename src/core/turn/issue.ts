@@ -1,0 +1,96 @@
+import * as z from 'zod'
+import { canonicalText, wellFormed } from '../canonical.ts'
+import { limits } from '../limits.ts'
+import { byBytes } from './stem.ts'
+
+/** Where in a turn's life an issue is found, in the order in which the places are looked at. */
+export const issueStages = ['stage', 'tombstones', 'base', 'lsi', 'promotion'] as const
+export type IssueStage = (typeof issueStages)[number]
+
+/** What is told and stops nothing. */
+export const noticeCodes = {
+  I_STAGING_EMPTY: 'Nothing is staged: no triplet, no tombstone, no delete.',
+  I_NOOP_PROMOTION: 'The turn changes nothing; the chain goes on all the same.',
+  I_TOMBSTONE_UNKNOWN_STEM: 'The tombstone is of a stem that the workspace does not have.',
+  I_LSI_DANGLING_SOURCE: 'Links that stay point to a target that this turn takes away.',
+  I_REF_MULTISOURCE: 'More than one link points to a target that this turn touches.',
+} as const
+
+/** What is wrong with a turn. */
+export const errorCodes = [
+  'E_STEM_INVALID',
+  'E_STEM_COLLISION',
+  'E_STAGING_FILE_INVALID',
+  'E_JSON_INVALID',
+  'E_TRIPLET_INCOMPLETE',
+  'E_DTO_LINKS_WRONG_CONTAINER_SHAPE',
+  'E_TOMBSTONE_STEM_MISMATCH',
+  'E_TOMBSTONE_INVALID',
+  'LIMIT_EXCEEDED',
+  'E_DELETE_MISSING_TOMBSTONE',
+  'E_PROMOTION_CONFLICT',
+  'E_LSI_DUPLICATE_IDENTITY',
+  'E_LSI_ORPHAN_TARGET',
+] as const
+export type ErrorIssueCode = (typeof errorCodes)[number]
+type NoticeCode = keyof typeof noticeCodes
+
+const issueCodes = [...errorCodes, ...Object.keys(noticeCodes)] as (ErrorIssueCode | NoticeCode)[]
+
+/**
+ * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a staging
+ * directory or an RFC 6901 pointer; `details` are facts, JSON values under keys of the ledger's own alphabet.
+ */
+export const issueSchema = z.strictObject({
+  code: z.enum(issueCodes),
+  details: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/), z.json()),
+  level: z.enum(['error', 'info']),
+  location: z.string().max(4_096),
+  message: z.string().max(1_000),
+  stage: z.enum(issueStages),
+})
+export type Issue = z.infer<typeof issueSchema>
+
+type Facts = Pick<Issue, 'location' | 'message' | 'stage'> & { details?: Issue['details'] }
+
+/** An issue that stops the turn. */
+export function errorIssue(code: ErrorIssueCode, { details = {}, location, message, stage }: Facts): Issue {
+  return { code, details, level: 'error', location: cut(location, 4_096), message: cut(message, 1_000), stage }
+}
+
+/** An issue that is only told. */
+export function notice(code: NoticeCode, stage: IssueStage, details: Issue['details'], location = ''): Issue {
+  return { code, details, level: 'info', location, message: noticeCodes[code], stage }
+}
+
+export function isError({ level }: Issue): boolean {
+  return level === 'error'
+}
+
+/**
+ * Issues in their one order: stage, location, code, then details and message, so that the same turn always gives the
+ * same list; at most `limits.turnIssuesMax` of them.
+ */
+export function sortedIssues(issues: readonly Issue[]): Issue[] {
+  const places = new Map(issueStages.map((stage, index) => [stage, index]))
+  return issues
+    .toSorted(
+      (one, other) =>
+        (places.get(one.stage) ?? 0) - (places.get(other.stage) ?? 0) ||
+        byBytes(one.location, other.location) ||
+        byBytes(one.code, other.code) ||
+        byBytes(canonicalText(one.details), canonicalText(other.details)) ||
+        byBytes(one.message, other.message),
+    )
+    .slice(0, limits.turnIssuesMax)
+}
+
+/** A key of a JSON object as one step of an RFC 6901 pointer; a lone surrogate in it as U+FFFD, for it is recorded. */
+export function pointerStep(key: string | number): string {
+  return `/${wellFormed(String(key)).replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+/** Never through a character, so that what is recorded stays well formed. */
+function cut(text: string, charsMax: number): string {
+  return text.length <= charsMax ? text : text.slice(0, charsMax).replace(/[\ud800-\udbff]$/, '')
+}
