@@ -1,11 +1,9 @@
 import { hash } from 'node:crypto'
+import { partSuffixes } from '../core/turn/stem.ts'
 
 /** The three files of a stem, by the members of a triplet. */
 export const tripletParts = ['body', 'links', 'manifest'] as const
-export type TripletPart = (typeof tripletParts)[number]
-
-/** The name of a file of a stem ends in the part's name and this. */
-export const partSuffix = (part: TripletPart | 'tombstone') => `.${part}.json`
+type TripletPart = (typeof tripletParts)[number]
 
 /** A segment longer than this, once it is escaped, is named by its hash: names of 255 bytes fit everywhere. */
 const segmentBytesMax = 200
@@ -15,7 +13,7 @@ export function partPath(stem: string, part: TripletPart): string {
   const segments = stem.split('/').map(fileName)
   // A file system that ignores case would mix such a stem up with the index.
   if (segments[0]?.toLowerCase() === '_index') segments[0] = `%5F${segments[0].slice(1)}`
-  return `${segments.join('/')}${partSuffix(part)}`
+  return `${segments.join('/')}${partSuffixes[part]}`
 }
 
 /** Where the record of what points to a target stands. */
