@@ -10,8 +10,10 @@ import { policyAggregate } from './policy/aggregate.ts'
 import type { PolicyCommand } from './policy/commands.ts'
 import { runAggregate } from './run/aggregate.ts'
 import type { RunCommand } from './run/commands.ts'
+import { turnAggregate } from './turn/aggregate.ts'
+import type { TurnCommand } from './turn/commands.ts'
 
-export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand
+export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand | TurnCommand
 
 /** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
 const aggregates: Record<string, Aggregate> = {
@@ -20,6 +22,7 @@ const aggregates: Record<string, Aggregate> = {
   lock: lockAggregate as unknown as Aggregate,
   policy: policyAggregate as unknown as Aggregate,
   run: runAggregate as unknown as Aggregate,
+  turn: turnAggregate as unknown as Aggregate,
 }
 
 /** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` are the lock's. */

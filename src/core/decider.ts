@@ -15,6 +15,22 @@ export interface Rows {
   get(stream: string): Row | undefined
 }
 
+/** Beside rows of streams, those of sovereign state and the objects that entries name: what turns are decided over. */
+export interface SovereignRows extends Rows {
+  /** A row of sovereign state by its key. */
+  state(key: string): unknown
+  /** The value of a stored object by its digest. */
+  object(digest: string): unknown
+  /** SHA-256 of a text, in hex. */
+  digest(text: string): string
+}
+
+/** What an append changes in sovereign state, by key; undefined deletes a row. It follows from the entries. */
+export type StateChanges = ReadonlyMap<string, unknown>
+
+/** Objects that an entry names and that are stored with it: their texts by digest. */
+export type Objects = ReadonlyMap<string, string>
+
 /** All that a decision may know beside rows and command; nothing else is read. */
 export interface Context {
   actor: Actor
@@ -33,6 +49,9 @@ export interface Refusal {
   message: string
   details: Details
   record?: EventDraft
+  /** The record changes the row it is of, so that it is kept however often it comes. */
+  isChange?: boolean
+  objects?: Objects
 }
 
 /**
@@ -40,7 +59,7 @@ export interface Refusal {
  * decides that nothing of the command happens; an append happens whole.
  */
 export type Decision<Event extends EventDraft = EventDraft> =
-  | { kind: 'append'; events: readonly Event[]; refusal?: Refusal }
+  | { kind: 'append'; events: readonly Event[]; refusal?: Refusal; changes?: StateChanges; objects?: Objects }
   | { kind: 'repeat'; seq: number }
   | Refusal
 

@@ -52,6 +52,8 @@ export const limits = {
   /** Problems that are named of one object, and issues of one turn. */
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
+  /** Issues that an entry lists itself; more of them are an object that it names. */
+  turnIssueBytes: 12 * 1024,
 
   batchEntriesMax: 4_096,
   batchBytesMax: 4 * 1024 * 1024,
@@ -61,6 +63,10 @@ export const limits = {
   queueMax: 65_536,
   waitersMax: 10_000,
   rowCacheMax: 65_536,
+  /** Rows of sovereign state, and objects with so many characters, that stay in memory. */
+  stateCacheMax: 262_144,
+  objectCacheMax: 65_536,
+  objectCacheChars: 32 * 1024 * 1024,
   recentGrantsMax: 65_536,
   /** Rows in memory while views are rebuilt (the others wait in the store), or compared (in further passes). */
   rebuildRowsMax: 131_072,

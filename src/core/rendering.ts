@@ -56,6 +56,17 @@ function runRow(
   return { action_type: 'system', outcome, severity, target, outcome_reason }
 }
 
+/** A row of a turn: a system event on the turn that the data names. */
+function turnRow(
+  operation: Source<string>,
+  outcome: Source<Outcome>,
+  severity: Source<Severity>,
+  ...outcome_reason: string[]
+): Rendering {
+  const target = { target_type: 'turn' as const, name: { from: 'turn_id' }, operation }
+  return { action_type: 'system', outcome, severity, target, outcome_reason }
+}
+
 /** Codes by which permission was lacking. */
 const denials = { NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
 
@@ -143,6 +154,18 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
     target: { target_type: 'run', name: { from: 'name' }, operation: { from: 'command' } },
     outcome_reason: ['code'],
   },
+  'turn.staged': turnRow('turn.stage', 'success', 'info'),
+  'turn.staging_rejected': turnRow('turn.stage', 'failure', 'warn', 'code'),
+  'turn.validated': turnRow('turn.validate', 'success', 'info'),
+  'turn.rejected': turnRow(
+    { from: 'by', cases: { validation: 'turn.validate' }, otherwise: 'turn.reject' },
+    'failure',
+    'warn',
+    'code',
+    'reason',
+  ),
+  'turn.promoted': turnRow('turn.promote', 'success', 'info'),
+  'turn.promotion_rejected': turnRow('turn.promote', 'failure', 'warn', 'code'),
 }
 
 /** The row of an event type. An entry whose type has none is a defect: every type has one before it is written. */

@@ -134,7 +134,7 @@ export class Batch {
     const place = item.line ?? item.calledFrom
     const waiting = (stream: string) => waiters.inFrontOf(stream, place)
     const context: Context = { actor, config, guard: this.#judgeGuard(item), now, waiting }
-    const decision = aggregate.decide(command, context, { get: (stream) => plan.row(stream) })
+    const decision = aggregate.decide(command, context, plan.reader)
     if (decision.kind === 'append' && context.guard !== undefined) {
       throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted over a guard that does not hold`)
     }
@@ -147,7 +147,7 @@ export class Batch {
     return judgeGuard(command.guard, state, command.type, this.#parts.now)
   }
 
-  #accept(item: Item, { events, refusal }: Extract<Decision, { kind: 'append' }>): void {
+  #accept(item: Item, { changes, events, objects, refusal }: Extract<Decision, { kind: 'append' }>): void {
     const { plan } = this.#parts
     let entries: Entry[]
     try {
@@ -157,6 +157,7 @@ export class Batch {
       this.#reject(item, error)
       return
     }
+    plan.addWith({ changes, notes: item.notes, objects })
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
@@ -169,8 +170,14 @@ export class Batch {
 
   #refuse(item: Item, refusal: Refusal): void {
     const { now, plan, refusals } = this.#parts
-    const record = refusal.record && refusals.toRecord(refusal.record, item.actor, plan, now)
-    if (record !== undefined) plan.add([record], { actor: item.actor, correlationId: item.correlationId })
+    const { isChange, objects } = refusal
+    const record = isChange
+      ? refusal.record
+      : refusal.record && refusals.toRecord(refusal.record, item.actor, plan, now)
+    if (record !== undefined) {
+      plan.add([record], { actor: item.actor, correlationId: item.correlationId })
+      plan.addWith({ objects })
+    }
     this.#reject(item, errorOf(refusal))
   }
 

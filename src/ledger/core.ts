@@ -9,6 +9,8 @@ import type { Layout } from '../fs/layout.ts'
 import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
+import type { Sovereign } from '../views/sovereign.ts'
+import type { StoredObjects } from './stored-objects.ts'
 import type { Line, Outcome, Submission } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 
@@ -21,6 +23,8 @@ export interface Core {
   now: () => Now
   receipts: Receipts
   rows: Rows
+  sovereign: Sovereign
+  stored: StoredObjects
   submit: (submission: Submission) => Promise<Outcome>
   waiters: Waiters
   poke: (stream: string) => void
@@ -36,15 +40,16 @@ export interface SubmitOptions {
   correlationId?: string | undefined
   expectedSize?: number | undefined
   line?: Line | undefined
+  notes?: readonly number[] | undefined
   calledFrom?: Line | undefined
   request?: { key: string; content: Json } | undefined
 }
 
 /** Enqueues a command for the caller, or for another actor it speaks for. */
 export function submit(core: Core, command: LedgerCommand, options: SubmitOptions = {}): Promise<Outcome> {
-  const { actor = core.actor, calledFrom, correlationId, expectedSize, line, request } = options
+  const { actor = core.actor, calledFrom, correlationId, expectedSize, line, notes, request } = options
   const hashed = request && { key: request.key, sha256: sha256Hex(canonicalText(request.content)) }
-  return core.submit({ command, actor, correlationId, expectedSize, request: hashed, line, calledFrom })
+  return core.submit({ command, actor, correlationId, expectedSize, request: hashed, line, notes, calledFrom })
 }
 
 /** First 16 hex digits of the SHA-256 of a lock_id: what may be shown of it. */

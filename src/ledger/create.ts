@@ -18,6 +18,7 @@ import { openStore } from '../log/store.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
+import { Sovereign } from '../views/sovereign.ts'
 import { policyToLoad } from './policy-files.ts'
 import { Sequencer } from './sequencer.ts'
 
@@ -87,6 +88,7 @@ async function build(
   const sequencer = new Sequencer({
     log,
     rows: new Rows(log),
+    sovereign: new Sovereign(log),
     receipts: new Receipts(log),
     config: defaultConfig,
     now,

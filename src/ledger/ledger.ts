@@ -7,6 +7,7 @@ import { closeLog } from '../log/open.ts'
 import { toHex } from '../merkle/hash.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
+import { Sovereign } from '../views/sovereign.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import type { Core } from './core.ts'
@@ -17,8 +18,11 @@ import { PolicyApi } from './policy.ts'
 import { Runs } from './runs.ts'
 import { Sequencer } from './sequencer.ts'
 import { checkpointOf, signerOf } from './signer.ts'
+import { StoredObjects } from './stored-objects.ts'
 import { Publication, read, subscribe } from './subscription.ts'
+import { Turns } from './turns.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
+import { Workspaces } from './workspaces.ts'
 
 export interface TreeHead {
   origin: string
@@ -37,6 +41,8 @@ export class Ledger implements AsyncDisposable {
   readonly policy: PolicyApi
   readonly runs: Runs
   readonly exports: Exports
+  readonly turns: Turns
+  readonly workspaces: Workspaces
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #heads: HeadKeeper
@@ -51,9 +57,11 @@ export class Ledger implements AsyncDisposable {
     this.#heads = new HeadKeeper(layout.head, () => ({ ...this.#treeHead(), time: new Date().toISOString() }))
     const rows = new Rows(log)
     const receipts = new Receipts(log)
+    const sovereign = new Sovereign(log)
     this.#sequencer = new Sequencer({
       log,
       rows,
+      sovereign,
       receipts,
       config,
       now,
@@ -70,6 +78,8 @@ export class Ledger implements AsyncDisposable {
       now,
       receipts,
       rows,
+      sovereign,
+      stored: new StoredObjects(log),
       submit: (submission) => this.#sequencer.submit(submission),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
@@ -80,11 +90,14 @@ export class Ledger implements AsyncDisposable {
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
     this.exports = new Exports(this.#core, this.runs)
+    this.turns = new Turns(this.#core, this.policy)
+    this.workspaces = new Workspaces(this.#core)
     this.#reactions = parts.reactions(this.locks)
   }
 
   /** Finishes what the last process left: claims under way, and files that follow the log. Called once, by open. */
   async recover(): Promise<void> {
+    await this.#core.stored.collect()
     await finishClaims(this.#core, this.#parts.actor)
     await this.#reactions.drained()
   }

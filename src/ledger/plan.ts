@@ -1,11 +1,13 @@
 import { evolveRow } from '../core/aggregates.ts'
-import type { Row } from '../core/decider.ts'
+import type { Objects, Row, SovereignRows, StateChanges } from '../core/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../core/entry.ts'
 import { type Actor, eventIdOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { type Pins, pinsInForce, policyStream } from '../core/policies.ts'
 import { LockstepError } from '../errors.ts'
 import type { Recorded } from '../log/log.ts'
+import type { ViewWrite } from '../log/view-write.ts'
+import { sha256Hex } from './core.ts'
 
 /** What every entry of a batch has in common. */
 export interface BatchFacts {
@@ -22,9 +24,18 @@ export interface CommandFacts {
   request?: { key: string; sha256: string } | undefined
 }
 
+/** What goes with the events of a command. */
+interface With {
+  changes?: StateChanges | undefined
+  notes?: readonly number[] | undefined
+  objects?: Objects | undefined
+}
+
 /** What a batch is decided over: what is published, and the batch before where that is not durable yet. */
 export interface Ground {
   row(stream: string): Row | undefined
+  state(key: string): unknown
+  object(digest: string): unknown
   entry(seq: number): Entry | undefined
 }
 
@@ -35,6 +46,11 @@ export interface Ground {
 export class Plan {
   readonly recorded: Recorded[] = []
   readonly rows = new Map<string, Row>()
+  /** What the batch changes in sovereign state; undefined deletes a row. */
+  readonly state = new Map<string, unknown>()
+  readonly objects = new Map<string, string>()
+  /** Notes of stored objects that this batch's entries name. */
+  readonly notes: number[] = []
   readonly #requests = new Map<string, readonly Entry[]>()
   #bytes = 0
   #pins: Pins | undefined
@@ -57,6 +73,14 @@ export class Plan {
 
   row(stream: string): Row | undefined {
     return this.rows.get(stream) ?? this.#ground.row(stream)
+  }
+
+  /** All that a decision may read. */
+  readonly reader: SovereignRows = {
+    get: (stream) => this.row(stream),
+    state: (key) => (this.state.has(key) ? this.state.get(key) : this.#ground.state(key)),
+    object: (digest) => this.#ground.object(digest),
+    digest: sha256Hex,
   }
 
   get isFull(): boolean {
@@ -100,6 +124,30 @@ export class Plan {
     return recorded.map(({ entry }) => entry)
   }
 
+  /** Adds what goes with a command's events: rows of sovereign state, objects that they name, notes that are done with. */
+  addWith({ changes, notes, objects }: With): void {
+    if (changes !== undefined) {
+      for (const [key, row] of changes) this.state.set(key, row)
+      this.#bytes += changes.size * stateRowBytes
+    }
+    if (notes !== undefined) this.notes.push(...notes)
+    if (objects === undefined) return
+    for (const [digest, text] of objects) {
+      this.objects.set(digest, text)
+      this.#bytes += text.length
+    }
+  }
+
+  /** All that is derived from the batch's entries, and what goes with them, as it is written. */
+  writes(): ViewWrite[] {
+    const writes: ViewWrite[] = []
+    for (const [key, value] of this.rows) writes.push({ view: 'row', key, value })
+    for (const [key, value] of this.state) writes.push({ view: 'state', key, value })
+    for (const [key, value] of this.objects) writes.push({ view: 'object', key, value })
+    for (const key of this.notes) writes.push({ view: 'note', key })
+    return writes
+  }
+
   #placement(index: number, count: number, before: Row | undefined, facts: CommandFacts): Placement {
     const seq = this.size + index
     const { request } = facts
@@ -116,6 +164,9 @@ export class Plan {
     }
   }
 }
+
+/** About what a row of sovereign state takes. */
+const stateRowBytes = 400
 
 /** A code unit is at most three bytes of UTF-8, so most entries are bounded without counting their bytes. */
 function assertBounded(text: string, type: string): void {

@@ -1,3 +1,4 @@
+import { sorted } from '../core/canonical.ts'
 import type { Now } from '../core/clock.ts'
 import type { Entry, EventDraft } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
@@ -23,8 +24,7 @@ export class RefusalMemory {
     }
     if (leftOut === 0) return record
     this.#set(key, 0)
-    const { token, ...before } = record.data
-    return { ...record, data: { ...before, repeats: leftOut, ...(token === undefined ? {} : { token }) } }
+    return { ...record, data: sorted({ ...record.data, repeats: leftOut } as never) }
   }
 
   /** Ends a batch: what sets the counts back to what they were before it, should it be void. */

@@ -8,6 +8,7 @@ import type { Cursors } from '../log/head-row.ts'
 import type { Appended, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Rows } from '../views/rows.ts'
+import type { Sovereign } from '../views/sovereign.ts'
 import { Batch, type Decided } from './batch.ts'
 import { type Ground, Plan } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
@@ -18,6 +19,7 @@ import { Waiters } from './waiters.ts'
 export interface SequencerParts {
   log: Log
   rows: Rows
+  sovereign: Sovereign
   receipts: Receipts
   config: Config
   now: () => Now
@@ -146,8 +148,9 @@ export class Sequencer {
     if ((await batch.appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // Durable from here on; a crash now loses answers, never entries.
     this.#decided.shift()
-    const { rows, now } = this.#parts
+    const { rows, now, sovereign } = this.#parts
     rows.publish(plan.rows)
+    if (plan.state.size > 0) sovereign.publish(plan.state)
     if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
     this.waiters.keep(lines)
     for (const { tell } of answers) tell()
@@ -156,13 +159,14 @@ export class Sequencer {
 
   /** Another writer came first: the same turns are decided again, over what is there now. Nobody was told. */
   async #decideAgain(firstSeq: number): Promise<void> {
-    const { log, receipts, rows } = this.#parts
+    const { log, receipts, rows, sovereign } = this.#parts
     for (const { lines, undoCounts } of this.#decided.toReversed()) {
       this.waiters.undo(lines)
       undoCounts()
     }
     this.#queue = [...this.#decided.splice(0).flatMap(({ turns }) => turns), ...this.#queue]
     rows.clear()
+    sovereign.clear()
     receipts.clear()
     for await (const page of log.entries(firstSeq)) {
       this.#lastTimeMillis = Date.parse(page.at(-1)?.time ?? '')
@@ -174,8 +178,7 @@ export class Sequencer {
     const { log, receipts, cursors } = this.#parts
     const entries = plan.recorded.map(({ entry }) => entry)
     this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
-    const writes = receipts.take(entries)
-    for (const [key, value] of plan.rows) writes.push({ view: 'row', key, value })
+    const writes = [...receipts.take(entries), ...plan.writes()]
     return log.append({ size: plan.firstSeq }, plan.recorded, writes, cursors())
   }
 
@@ -216,6 +219,11 @@ export class Sequencer {
   /** What a batch is decided over: what the batch being written will come to, then what is published. */
   readonly #ground: Ground = {
     row: (stream) => this.#decided.at(-1)?.plan.rows.get(stream) ?? this.#parts.rows.get(stream),
+    state: (key) => {
+      const state = this.#decided.at(-1)?.plan.state
+      return state?.has(key) ? state.get(key) : this.#parts.sovereign.state(key)
+    },
+    object: (digest) => this.#parts.sovereign.object(digest),
     entry: (seq) => this.#decided.at(-1)?.plan.ownEntry(seq) ?? this.#parts.log.entry(seq),
   }
 

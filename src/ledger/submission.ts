@@ -11,6 +11,8 @@ export interface Submission {
   correlationId?: string | undefined
   expectedSize?: number | undefined
   request?: { key: string; sha256: string } | undefined
+  /** Notes of objects that were stored for this command, to go with its entries. */
+  notes?: readonly number[] | undefined
   /** Wait in this line for the lock instead of being refused. */
   line?: Line | undefined
   /** The place in line from which the caller was called in. */

@@ -2,6 +2,8 @@ import type { Entry } from '../core/entry.ts'
 import type { RunEventData } from '../core/run/events.ts'
 import { isTerminal, mayMove } from '../core/run/moves.ts'
 import { statusAfter, streamOf } from '../core/run/state.ts'
+import type { TurnEventData } from '../core/turn/events.ts'
+import { turnIdOf } from '../core/turn/turn-id.ts'
 import type { RunStatus } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
 
@@ -9,6 +11,9 @@ import { LockstepError } from '../errors.ts'
 interface Followed {
   identity: string
   last: number
+  /** The number of the last promoted turn, and the seq of its entry. */
+  turn: number
+  turnSeq: number | null
   open: Set<string>
   pins: string | undefined
   status: RunStatus
@@ -63,7 +68,15 @@ export class RunVerification {
     }
     if (run === undefined) {
       if (type !== 'run.created') throw wrong(entry, `is ${type} of ${runId}, which was not created`)
-      const created: Followed = { identity, last: entry.seq, open: new Set(), pins: undefined, status: 'created' }
+      const created: Followed = {
+        identity,
+        last: entry.seq,
+        open: new Set(),
+        pins: undefined,
+        status: 'created',
+        turn: 0,
+        turnSeq: null,
+      }
       this.#runs.set(runId, created)
       return created
     }
@@ -98,8 +111,17 @@ export class RunVerification {
           throw wrong(entry, 'denies a run without a decision before')
         end(run, entry)
         return
+      case 'turn.promotion_rejected':
+        return
+      case 'turn.promoted':
+        takePromotion(run, entry)
+        return
       case 'audit.recorded':
       case 'run.renewed':
+      case 'turn.rejected':
+      case 'turn.staged':
+      case 'turn.staging_rejected':
+      case 'turn.validated':
         if (run.status !== 'running') throw wrong(entry, `is of a run that is ${run.status}`)
         return
       default:
@@ -118,6 +140,17 @@ export class RunVerification {
     const types = decision === 'allow' ? ['run.started'] : ['run.denied', 'run.acted']
     this.#due = { runId: entry.run_id ?? '', types }
   }
+}
+
+/** The chain of a run's turns has no gap and no repeat, and each names the one before it (seed 4, Law 2). */
+function takePromotion(run: Followed, entry: Entry): void {
+  if (run.status !== 'running') throw wrong(entry, `promotes a turn of a run that is ${run.status}`)
+  const { previous, turn_id } = entry.data as TurnEventData<'turn.promoted'>
+  const due = turnIdOf(run.turn + 1)
+  if (turn_id !== due) throw wrong(entry, `promotes ${turn_id} where ${due} is due`)
+  if (previous !== run.turnSeq) throw wrong(entry, `names ${previous} as the promotion before it, not ${run.turnSeq}`)
+  run.turn += 1
+  run.turnSeq = entry.seq
 }
 
 /** The end of a run: a move that is allowed, for a reason that is said, and no allow left without its event. */

@@ -7,12 +7,14 @@ import { readHead } from '../log/head-row.ts'
 import { ranges } from '../log/keys.ts'
 import type { Log } from '../log/log.ts'
 import { readMeta } from '../log/meta-row.ts'
+import { objectIn } from '../log/objects.ts'
 import { verifyStored } from '../log/verify.ts'
 import { toHex } from '../merkle/hash.ts'
 import { ReceiptComparison, RowComparison } from '../views/compare.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunLockComparison } from './verify-run-locks.ts'
 import { RunVerification } from './verify-runs.ts'
+import { TurnVerification } from './verify-turns.ts'
 
 /** How far a verification has come, in entries; `total` grows where a further pass over them is needed. */
 export interface Progress {
@@ -56,6 +58,7 @@ export async function verifyLog(
     const rows = new RowComparison(snapshot, head, rowsMax)
     const receipts = new ReceiptComparison(snapshot, head)
     const runs = new RunVerification()
+    const turns = new TurnVerification((digest) => objectIn(snapshot, digest))
     const runLocks = new RunLockComparison(layout.root, config)
     const progress = throttled(head.size, onProgress)
     const stored = await verifyStored(snapshot, {
@@ -66,12 +69,17 @@ export async function verifyLog(
         rows.next(entry)
         receipts.next(entry)
         runs.next(entry)
+        turns.next(entry)
         runLocks.next(entry)
       },
       row: (key, value) => rows.row(key, value),
+      state: (name, value) => turns.state(name, value),
+      object: (digest, piece) => turns.object(digest, piece),
+      note: (note) => turns.note(note),
     })
     entries.end(head.size)
     runs.end(head.size)
+    turns.end()
     receipts.end(stored.receipts)
     for (let passes = 1; rows.endPass(); passes += 1) {
       for await (const page of entriesOf(snapshot, 0, head.size)) {

@@ -26,16 +26,18 @@ export type Check =
   | 'head'
   | 'head_file'
   | 'leaves'
+  | 'objects'
   | 'origin'
   | 'receipts'
   | 'requests'
   | 'root'
   | 'rows'
+  | 'state'
   | 'stray'
   | 'tiles'
   | 'time'
 
-const derived: ReadonlySet<Check> = new Set(['receipts', 'rows'])
+const derived: ReadonlySet<Check> = new Set(['receipts', 'rows', 'state'])
 const differenceHint =
   'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.'
 const derivedHint = `${differenceHint} These are derived from the entries: "lockstep verify --rebuild" derives them anew.`

@@ -7,7 +7,10 @@ const prefix = {
   head: 0x68,
   receipts: 0x69,
   meta: 0x6d,
+  note: 0x6e,
+  object: 0x6f,
   row: 0x72,
+  state: 0x73,
   tile: 0x74,
 } as const
 
@@ -40,6 +43,40 @@ export function streamOfRowKey(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 2)
 }
 
+/** A row of sovereign state. */
+export function stateKey(generation: number, key: string): Buffer {
+  const bytes = rowKey(generation, key)
+  bytes[0] = prefix.state
+  return bytes
+}
+
+/** The name that a row or a row of sovereign state has. */
+export const nameOfStateKey = streamOfRowKey
+
+/** A piece of an object: all but the last are of one length. */
+export function objectKey(digest: string, piece: number): Buffer {
+  const key = Buffer.allocUnsafe(objectKeyBytes)
+  key[0] = prefix.object
+  key.write(digest, 1, 'hex')
+  key.writeUInt16BE(piece, objectKeyBytes - 2)
+  return key
+}
+const objectKeyBytes = 35
+
+export function digestOfObjectKey(key: Uint8Array): { digest: string; piece: number } {
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
+  return { digest: bytes.toString('hex', 1, objectKeyBytes - 2), piece: bytes.readUInt16BE(objectKeyBytes - 2) }
+}
+
+/** A note of objects that are being stored and that no entry names yet. */
+export function noteKey(note: number): Buffer {
+  return numbered(prefix.note, undefined, note)
+}
+
+export function numberOfNoteKey(key: Uint8Array): number {
+  return seqOfEntryKey(key)
+}
+
 /** What stands under a key, or undefined where it is none of ours. */
 export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
   switch (key[0]) {
@@ -49,6 +86,12 @@ export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
       return key.length === 1 ? 'head' : undefined
     case prefix.meta:
       return key.length === 1 ? 'meta' : undefined
+    case prefix.note:
+      return isNumbered(key, 9) ? 'note' : undefined
+    case prefix.object:
+      return key.length === objectKeyBytes ? 'object' : undefined
+    case prefix.state:
+      return key.length > 2 ? 'state' : undefined
     case prefix.receipts:
       return isNumbered(key, 10) ? 'receipts' : undefined
     case prefix.row:
@@ -76,7 +119,14 @@ export const ranges = {
   generation: (generation: number) => [
     { gte: Buffer.of(prefix.row, generation), lt: Buffer.of(prefix.row, generation + 1) },
     { gte: Buffer.of(prefix.receipts, generation), lt: Buffer.of(prefix.receipts, generation + 1) },
+    { gte: Buffer.of(prefix.state, generation), lt: Buffer.of(prefix.state, generation + 1) },
   ],
+  notes: { gte: Buffer.of(prefix.note), lt: Buffer.of(prefix.note + 1) },
+  objects: { gte: Buffer.of(prefix.object), lt: Buffer.of(prefix.object + 1) },
+  state: (generation: number, keyPrefix: string) => ({
+    gte: stateKey(generation, keyPrefix),
+    lt: Buffer.concat([stateKey(generation, keyPrefix), Buffer.of(0xff)]),
+  }),
   rows: (generation: number, streamPrefix: string) => ({
     gte: rowKey(generation, streamPrefix),
     lt: Buffer.concat([rowKey(generation, streamPrefix), Buffer.of(0xff)]),

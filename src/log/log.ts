@@ -4,18 +4,21 @@ import { invariant, LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, rootAt, type TileReader } from '../merkle/tiles.ts'
-import { decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
+import { decode, decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
+import { clearGeneration } from './generation.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
 import { assertStoredAsHashed } from './leaf.ts'
 import { type Meta, putMeta, readMeta } from './meta-row.ts'
+import { Objects } from './objects.ts'
 import { decodeRow } from './row.ts'
 import { sha256 } from './sha256.ts'
 import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
 import { putView, type ViewWrite } from './view-write.ts'
+import { WriteQueue } from './write-queue.ts'
 
 /** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
 export interface Recorded {
@@ -33,19 +36,21 @@ export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
  */
 export class Log {
   readonly meta: Meta
-  /** Exact counts of what was written, for tests and benches. */
-  readonly counts = { batches: 0, entries: 0, puts: 0 }
+  /** Objects that entries name. */
+  readonly objects: Objects
   readonly #store: Store
+  readonly #writes: WriteQueue
   readonly #selfCheck: boolean
   readonly #tree: LogTree
   /** The head as it is durable, and as the appends on their way will leave it. */
   #head: Head
   #tail: Head
-  #lastWrite: Promise<void> = Promise.resolve()
   #isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
     this.#store = store
+    this.#writes = new WriteQueue(store)
+    this.objects = new Objects(store, (batch) => this.#writes.write(batch))
     this.#selfCheck = selfCheck
     this.meta = meta
     this.#head = readHead(store)
@@ -70,6 +75,11 @@ export class Log {
 
   head(): Head {
     return this.#head
+  }
+
+  /** Exact counts of what was written, for tests and benches. */
+  get counts(): WriteQueue['counts'] {
+    return this.#writes.counts
   }
 
   /** The root after the first `size` entries, from the tiles. */
@@ -121,6 +131,13 @@ export class Log {
     }
   }
 
+  /** A row of sovereign state. Cost: one read. */
+  state(name: string, generation = this.#head.generation): unknown {
+    return this.#read(keys.stateKey(generation, name), (key, value) =>
+      value === undefined ? undefined : decode(key, value),
+    )
+  }
+
   /** A block of receipts, as the view wrote it. */
   receipts(block: number): Uint8Array | undefined {
     return this.#read(keys.receiptsKey(this.#head.generation, block), unsealIfThere)
@@ -163,9 +180,7 @@ export class Log {
     putHead(batch, head)
     this.#tail = head
 
-    // One write at a time: the store gives no order between two. Where one fails, none after it is tried.
-    this.#lastWrite = this.#lastWrite.then(() => this.#write(batch))
-    await this.#lastWrite
+    await this.#writes.write(batch)
     this.counts.entries += recorded.length
     this.#tree.keep(grown)
     this.#head = head
@@ -177,7 +192,7 @@ export class Log {
     invariant(generation !== this.#head.generation, 'only a generation that is not in force is filled')
     const batch: StoreBatch = { puts: [], deletes: [] }
     for (const write of views) putView(batch, write, generation)
-    await this.#write(batch)
+    await this.#writes.write(batch)
   }
 
   /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
@@ -185,7 +200,7 @@ export class Log {
     const batch: StoreBatch = { puts: [], deletes: [] }
     const head = { ...this.#head, generation }
     putHead(batch, head)
-    await this.#write(batch)
+    await this.#writes.write(batch)
     this.#head = head
     this.#tail = head
   }
@@ -193,16 +208,7 @@ export class Log {
   /** Deletes every row of a generation that is not in force. */
   async clear(generation: number): Promise<void> {
     invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
-    for (const range of keys.ranges.generation(generation)) {
-      let deletes: Uint8Array[] = []
-      for await (const page of this.#store.scan(range)) {
-        for (const [key] of page) deletes.push(key)
-        if (deletes.length < deletesPerBatch) continue
-        await this.#write({ puts: [], deletes })
-        deletes = []
-      }
-      if (deletes.length > 0) await this.#write({ puts: [], deletes })
-    }
+    await clearGeneration(this.#store, generation, (batch) => this.#writes.write(batch))
   }
 
   /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */
@@ -238,13 +244,6 @@ export class Log {
       throw error
     }
   }
-
-  async #write(batch: StoreBatch): Promise<void> {
-    await this.#store.write(batch)
-    this.counts.batches += 1
-    this.counts.puts += batch.puts.length
-  }
 }
 
 const settleMillisMax = 2_000
-const deletesPerBatch = 8_192

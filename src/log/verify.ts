@@ -9,6 +9,7 @@ import { type Head, readHead } from './head-row.ts'
 import * as keys from './keys.ts'
 import { leafHashOf } from './leaf.ts'
 import { type Meta, readMeta } from './meta-row.ts'
+import type { Note } from './objects.ts'
 import { sha256 } from './sha256.ts'
 import type { StoreReader } from './store.ts'
 import { TreeVerification } from './verify-tree.ts'
@@ -18,6 +19,10 @@ export interface StoredOptions {
   headFile: HeadFile | undefined
   /** Hears of each entry, in order, once its bytes are known to be those that were hashed. */
   entry?: (entry: Entry) => void
+  /** Hears of each row of sovereign state in force, of each piece of an object and of each note, after the last entry. */
+  state?: (name: string, value: unknown) => void
+  object?: (digest: string, piece: number) => void
+  note?: (note: Note) => void
   /** Hears of each row in force, after the last entry; without it only each row's last seq is held to the entries. */
   row?: (key: Uint8Array, value: Uint8Array) => void
   /** Hears how many entries were read. */
@@ -107,6 +112,19 @@ class StoredVerification {
       case 'row':
         if (this.#isInForce(key)) this.#row(key, value)
         else unseal(key, value)
+        return
+      case 'state':
+        if (this.#isInForce(key)) this.#options.state?.(keys.nameOfStateKey(key), decode(key, value))
+        else unseal(key, value)
+        return
+      case 'object': {
+        const { digest, piece } = keys.digestOfObjectKey(key)
+        unseal(key, value)
+        this.#options.object?.(digest, piece)
+        return
+      }
+      case 'note':
+        this.#options.note?.(decode<Note>(key, value))
         return
       case undefined:
         throw differs('stray', `the key ${Buffer.from(key).toString('hex')} is none of Lockstep’s`)

@@ -6,6 +6,7 @@ import { invariant } from '../errors.ts'
 import { corruptAt } from '../log/corrupt.ts'
 import type { Log } from '../log/log.ts'
 import type { ViewWrite } from '../log/view-write.ts'
+import { changesOf } from './derived-state.ts'
 import { horizon, ReceiptBlocks } from './receipts.ts'
 
 /** A generation is a byte, and the byte after it bounds its range. */
@@ -30,19 +31,23 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
   for (let other = 1; other <= generationMax; other += 1) if (other !== before) await log.clear(other)
 
   const rows = new RowsToBe(log, generation)
+  const state = new StateToBe(log, generation)
   const blocks = new ReceiptBlocks()
   for await (const page of log.entries(0, size)) {
     const receipts: ViewWrite[] = []
     for (const entry of page) {
       rows.evolve(entry)
+      state.next(entry)
       const block = entry.seq < horizon(size) ? undefined : blocks.next(entry)
       if (block !== undefined) receipts.push({ view: 'receipts', key: block.block, value: block.value })
     }
     if (receipts.length > 0) await log.fill(generation, receipts)
     await rows.makeRoom()
+    await state.makeRoom()
     onProgress?.((page.at(-1)?.seq ?? 0) + 1, size)
   }
   await rows.writeAll()
+  await state.writeAll()
 
   invariant(log.head().size === size, 'nothing is appended while the views are rebuilt')
   await log.switchTo(generation)
@@ -99,6 +104,42 @@ class RowsToBe {
     let writes: ViewWrite[] = []
     for (const [key, value] of rows) {
       writes.push({ view: 'row', key, value })
+      if (writes.length < rowsPerBatch) continue
+      await this.#log.fill(this.#generation, writes)
+      writes = []
+    }
+    if (writes.length > 0) await this.#log.fill(this.#generation, writes)
+  }
+}
+
+/** Sovereign state of a generation to be: what promoted turns changed since it was last written is in memory. */
+class StateToBe {
+  readonly #log: Log
+  readonly #generation: number
+  #changed = new Map<string, unknown>()
+
+  constructor(log: Log, generation: number) {
+    this.#log = log
+    this.#generation = generation
+  }
+
+  next(entry: Entry): void {
+    const before = (key: string) =>
+      this.#changed.has(key) ? this.#changed.get(key) : this.#log.state(key, this.#generation)
+    const changes = changesOf(entry, before, (digest) => this.#log.objects.text(digest))
+    for (const [key, row] of changes) this.#changed.set(key, row)
+  }
+
+  async makeRoom(): Promise<void> {
+    if (this.#changed.size >= limits.rebuildRowsMax) await this.writeAll()
+  }
+
+  async writeAll(): Promise<void> {
+    const changed = this.#changed
+    this.#changed = new Map()
+    let writes: ViewWrite[] = []
+    for (const [key, value] of changed) {
+      writes.push({ view: 'state', key, value })
       if (writes.length < rowsPerBatch) continue
       await this.#log.fill(this.#generation, writes)
       writes = []

@@ -4,7 +4,7 @@ import { limits } from '../core/limits.ts'
 import type { LockstepError } from '../errors.ts'
 import { corrupt } from '../log/corrupt.ts'
 import type { Log } from '../log/log.ts'
-import type { ViewWrite } from '../log/view-write.ts'
+import type { ReceiptsWrite } from '../log/view-write.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
 /** Receipts are stored a block of entries at a time: 8 bytes an entry, zeros where an entry is no receipt. */
@@ -34,9 +34,9 @@ export class Receipts {
   }
 
   /** Takes entries that are about to be appended; gives the rows that they complete, and those that they pass. */
-  take(entries: readonly Entry[]): ViewWrite[] {
+  take(entries: readonly Entry[]): ReceiptsWrite[] {
     this.#load()
-    const writes: ViewWrite[] = []
+    const writes: ReceiptsWrite[] = []
     const passed = horizon(this.#size) / blockEntries
     for (const entry of entries) {
       const block = this.#take(fingerprintOf(entry))

@@ -48,7 +48,12 @@ function moveOnce(log: Log, { drafts, meanwhile, request, time = isoTime(Date.UT
     log.append = real
     const { size } = log.head()
     const facts = { firstSeq: size, ledgerId: 'testledger00', time, wallTime: undefined }
-    const plan = new Plan(facts, { row: (name) => log.row(name), entry: (seq) => log.entry(seq) })
+    const plan = new Plan(facts, {
+      row: (name) => log.row(name),
+      state: (key) => log.state(key),
+      object: () => undefined,
+      entry: (seq) => log.entry(seq),
+    })
     plan.add(drafts, { actor: testActor, request })
     const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value }))
     await real({ size }, plan.recorded, rows, {})

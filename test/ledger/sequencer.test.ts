@@ -163,10 +163,13 @@ test('a batch is bounded in entries; what it does not reach stays in order', asy
   )
 })
 
+const nothing = () => undefined
+const noGround = { row: nothing, state: nothing, object: nothing, entry: nothing }
+
 test('a plan is full at its bound of entries or of text, and not before', () => {
   const facts = { firstSeq: 7, ledgerId: 'testledger00', time: '2026-01-01T00:00:00.000Z', wallTime: undefined }
   const draft = (notes: string) => ({ type: 'audit.recorded', stream: 'audit', data: { ...event, notes } })
-  const byEntries = new Plan(facts, { row: () => undefined, entry: () => undefined })
+  const byEntries = new Plan(facts, noGround)
   for (let count = 0; count < limits.batchEntriesMax; count += 1) {
     assert.is(byEntries.isFull, false)
     byEntries.add([draft('x')], { actor: testActor })
@@ -174,7 +177,7 @@ test('a plan is full at its bound of entries or of text, and not before', () => 
   assert.is(byEntries.isFull, true)
   assert.is(byEntries.size, 7 + limits.batchEntriesMax)
 
-  const byText = new Plan(facts, { row: () => undefined, entry: () => undefined })
+  const byText = new Plan(facts, noGround)
   let text = 0
   while (text < limits.batchBytesMax) {
     assert.is(byText.isFull, false)

@@ -10,6 +10,7 @@ import { Log } from '../../src/log/log.ts'
 import { openStore, type Store, type StoreBatch } from '../../src/log/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Rows } from '../../src/views/rows.ts'
+import { Sovereign } from '../../src/views/sovereign.ts'
 import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 
 /** A clock that stands still until told otherwise. It starts after the real one, so that `time` follows it at once. */
@@ -115,6 +116,7 @@ async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => P
   const sequencer = new Sequencer({
     log,
     rows: new Rows(log),
+    sovereign: new Sovereign(log),
     receipts: new Receipts(log),
     config: defaultConfig,
     now: clock.now,

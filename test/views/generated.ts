@@ -11,6 +11,7 @@ import { Log } from '../../src/log/log.ts'
 import type { Store } from '../../src/log/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Rows } from '../../src/views/rows.ts'
+import { Sovereign } from '../../src/views/sovereign.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
 import { StageClock } from '../ledger/stage.ts'
@@ -36,6 +37,7 @@ export async function writtenOver(store: Store, random: Random): Promise<Written
   const sequencer = new Sequencer({
     log,
     rows: new Rows(log),
+    sovereign: new Sovereign(log),
     receipts,
     config: defaultConfig,
     now: clock.now,

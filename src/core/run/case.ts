@@ -47,6 +47,14 @@ export function eventsOf(
   }))
 }
 
+/** Events of the run of a case, as it is pinned. */
+export function eventsOfRun(
+  { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
+  drafts: readonly RunDraft[],
+): EventDraft[] {
+  return eventsOf(envelopeOf(run), lastSeq, drafts)
+}
+
 export function append(
   { lastSeq, run }: RunCase,
   drafts: readonly RunDraft[],

@@ -77,6 +77,8 @@ const ending = { ...ofRun, outcome_reason: outcomeReason }
 
 export const completeRunSchema = z.strictObject({
   ...ending,
+  /** Reject the turn that is staged or validated, instead of being refused for it. */
+  discard_turn: z.boolean().optional(),
   output_artifacts: artifactRefsSchema.optional(),
   release_lock: z.boolean().default(false),
 })

@@ -2,6 +2,7 @@ import { isoTime } from '../clock.ts'
 import { type Decision, type Refusal, refuse } from '../decider.ts'
 import { limits } from '../limits.ts'
 import { judgeLockOfRun, releaseLockOfRun } from '../lock-of-run.ts'
+import { discardedTurn, openTurnId } from '../turns-of-run.ts'
 import type { RunStatus } from '../vocabulary.ts'
 import {
   append,
@@ -18,6 +19,7 @@ import {
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, FailRun, Heartbeat } from './commands.ts'
 import { mayMove } from './moves.ts'
+import { streamOf } from './state.ts'
 
 /** Refusals, in order: RUN_NOT_ACTIVE (recorded), INVALID_INPUT (the run has no lease). */
 export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
@@ -36,7 +38,7 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
- * RUN_HAS_OPEN_ACTION, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release), RELEASE_DENIED,
+ * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release), RELEASE_DENIED,
  * RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
@@ -50,10 +52,15 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
     const message = `${run.open.length} allowed actions of ${run.run_id} were not recorded`
     return refuse('RUN_HAS_OPEN_ACTION', message, { run_id: run.run_id, decision_ids })
   }
+  const turn_id = openTurnId(run.turns)
+  if (turn_id !== undefined && !command.discard_turn) {
+    const message = `${turn_id} of ${run.run_id} is neither promoted nor rejected`
+    return refuse('RUN_HAS_OPEN_TURN', message, { run_id: run.run_id, turn_id })
+  }
   const { outcome_reason, output_artifacts, release_lock } = command
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
-  const drafts: RunDraft[] = []
+  const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOf(run.run_id) })
   if (release_lock) {
     if (run.lock === null) {
       return refuse('INVALID_INPUT', `${run.run_id} holds no lock that could be released`, { run_id: run.run_id })

@@ -1,4 +1,5 @@
 import { sorted } from '../canonical.ts'
+import { lastPromotedTurnId, mayHaveTurns, phaseOf } from '../turns-of-run.ts'
 import type { Pins } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { type RunState, versionsOf } from './state.ts'
@@ -19,9 +20,12 @@ export function recordOf(state: RunState): RunRecord {
     contract_version: 'v1',
     ...(state.correlation_id === null ? {} : { correlation_id: state.correlation_id }),
     created_at_utc: state.created_at,
+    ...(mayHaveTurns(run_kind) ? { last_promoted_turn_id: lastPromotedTurnId(state.turns) } : {}),
     ...(metadata ? { metadata } : {}),
     ...(state.parent_run_id === null ? {} : { parent_run_id: state.parent_run_id }),
     ...(state.pins === null ? {} : { pin_evidence: evidenceOf(state.pins) }),
+    // What the caller called the phase stands; otherwise it is where the run is with its turns.
+    ...(manifest.phase || state.turns === undefined ? {} : { phase: phaseOf(state) }),
     policy_versions: versionsOf(state.pins),
     root_run_id: state.root_run_id,
     run_id,

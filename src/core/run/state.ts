@@ -1,6 +1,7 @@
 import type { ArtifactRef } from '../artifact-ref.ts'
 import type { LeaseClock, LeaseFacts } from '../clock.ts'
 import type { Entry } from '../entry.ts'
+import { type TurnChain, turnsAfter } from '../turns-of-run.ts'
 import { type RunStatus, unpinned } from '../vocabulary.ts'
 import type { Pins, RunEventData, RunEventType } from './events.ts'
 import type { RunRecord } from './run-record.ts'
@@ -27,6 +28,8 @@ export interface RunState {
   started: { at: string; host_id: string; lease_clock: LeaseClock } | null
   status: RunStatus
   taxonomy_versions: RunRecord['taxonomy_versions'] | null
+  /** Its turns, once it has any. */
+  turns?: TurnChain
 }
 
 type RunEntry<Type extends RunEventType> = Entry<Type, RunEventData<Type>>
@@ -58,6 +61,13 @@ export function evolve(state: RunState | undefined, entry: Entry): RunState {
     case 'run.denied':
     case 'run.cancelled':
       return endedState(state, entry as RunEntry<'run.failed'>)
+    case 'turn.staged':
+    case 'turn.staging_rejected':
+    case 'turn.validated':
+    case 'turn.rejected':
+    case 'turn.promoted':
+    case 'turn.promotion_rejected':
+      return { ...state, turns: turnsAfter(state.turns, entry) }
     default:
       return state
   }

@@ -27,9 +27,9 @@ const baseDigest = sha256Schema.nullable().optional()
  */
 const proposedTriplet = z.strictObject({
   base_digest: baseDigest,
-  body: z.unknown(),
-  links: z.unknown(),
-  manifest: z.unknown(),
+  body: z.unknown().optional(),
+  links: z.unknown().optional(),
+  manifest: z.unknown().optional(),
   stem: z.unknown(),
 })
 export type ProposedTriplet = z.output<typeof proposedTriplet>
@@ -43,8 +43,11 @@ export const stageSchema = z.strictObject({
   tombstones: z.array(z.unknown()).default([]),
   triplets: z.array(proposedTriplet).default([]),
 })
-export const validateSchema = z.strictObject(ofTurn)
-export const promoteSchema = z.strictObject({ ...ofTurn, require_staged: z.boolean().default(false) })
+/** What is staged, by the digest that `stage` answered: another proposal in its place is E_PROMOTION_NOT_VALIDATED. */
+const expected = { manifest_digest: sha256Schema.optional() }
+
+export const validateSchema = z.strictObject({ ...ofTurn, ...expected })
+export const promoteSchema = z.strictObject({ ...ofTurn, ...expected, require_staged: z.boolean().default(false) })
 export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max(200) })
 export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
 export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
@@ -75,9 +78,11 @@ export interface StoredProposal {
 }
 export interface ValidateTurn extends OfTurn {
   type: 'turn.validate'
+  manifest_digest?: string | undefined
 }
 export interface PromoteTurn extends OfTurn {
   type: 'turn.promote'
+  manifest_digest?: string | undefined
   require_staged: boolean
 }
 export interface RejectTurn extends OfTurn {

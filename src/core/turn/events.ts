@@ -1,0 +1,87 @@
+import * as z from 'zod'
+import { reasonSchema } from '../ids.ts'
+import { line, runIdSchema, sha256Schema } from '../vocabulary.ts'
+import { issueSchema } from './issue.ts'
+import { turnIdSchema } from './turn-id.ts'
+
+/**
+ * The issues of a turn as its entry has them: how many, as many as fit, and the digest of the object that lists all of
+ * them where they do not.
+ */
+const issuesSchema = z.strictObject({
+  count: z.int().min(0),
+  digest: sha256Schema.nullable(),
+  listed: z.array(issueSchema),
+})
+export type IssueList = z.infer<typeof issuesSchema>
+
+const countsSchema = z.strictObject({
+  delete_stem: z.int().min(0),
+  tombstones: z.int().min(0),
+  triplets: z.int().min(0),
+})
+
+/** Whose sovereign state a turn is of: `workflow/<workflow_id>`, or `run/<run_id>` of a run without one. */
+const workspaceName = z.string().regex(/^(?:run|workflow)\/[A-Za-z0-9][A-Za-z0-9._-]*$/)
+
+const ofTurn = { issues: issuesSchema, run_id: runIdSchema, turn_id: turnIdSchema }
+
+/** What was staged: the manifest object names all stems and digests. */
+const staged = z.strictObject({
+  ...ofTurn,
+  bytes: z.int().min(0),
+  counts: countsSchema,
+  manifest_digest: sha256Schema,
+  workspace: workspaceName,
+})
+
+const validated = z.strictObject({ ...ofTurn, manifest_digest: sha256Schema })
+
+/** A turn that will not be promoted as it is: by its validation, by a caller, or by the end of its run. */
+const rejected = z.strictObject({
+  ...ofTurn,
+  by: z.enum(['caller', 'completion', 'validation']),
+  code: z.string().max(80).nullable(),
+  manifest_digest: sha256Schema.nullable(),
+  reason: reasonSchema.max(200),
+})
+
+/** What became true. `previous` is the seq of the run's promoted turn before; what changed follows from the objects. */
+const promoted = z.strictObject({
+  ...ofTurn,
+  deleted_count: z.int().min(0),
+  delta_digest: sha256Schema,
+  manifest_digest: sha256Schema.nullable(),
+  outcome: z.literal('PASS'),
+  previous: z.int().min(0).nullable(),
+  promoted_count: z.int().min(0),
+  workspace: workspaceName,
+})
+
+/** A refusal that is itself a fact. The turn_id is as it was asked for. */
+const refused = z.strictObject({
+  code: z.string().max(80),
+  facts: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/), z.json()),
+  issues: issuesSchema,
+  message: z.string().max(2_000),
+  repeats: z.int().min(1).optional(),
+  run_id: runIdSchema,
+  turn_id: line,
+})
+
+/** Every event of a turn, by type. They stand in the stream of their run. */
+export const turnEventSchemas = {
+  'turn.staged': staged,
+  'turn.staging_rejected': refused,
+  'turn.validated': validated,
+  'turn.rejected': rejected,
+  'turn.promoted': promoted,
+  'turn.promotion_rejected': refused,
+} as const
+
+export type TurnEventType = keyof typeof turnEventSchemas
+export type TurnEventData<Type extends TurnEventType> = z.infer<(typeof turnEventSchemas)[Type]>
+export type TurnDraft = { [Type in TurnEventType]: { type: Type; data: TurnEventData<Type> } }[TurnEventType]
+
+/** No issues at all. */
+export const noIssues: IssueList = { count: 0, digest: null, listed: [] }

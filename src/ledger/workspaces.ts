@@ -1,0 +1,132 @@
+import type { z } from 'zod'
+import { isWorkspaceName, workspaceOf } from '../core/run-of-turn.ts'
+import { workspaceSchema } from '../core/turn/commands.ts'
+import type { JsonValue } from '../core/turn/json-object.ts'
+import type { RefRecord, Triplet } from '../core/turn/triplet.ts'
+import { LockstepError } from '../errors.ts'
+import { readHead } from '../log/head-row.ts'
+import { stateRows } from '../log/state-rows.ts'
+import type { StoreSnapshot } from '../log/store.ts'
+import { DerivedState, refsIn, type ScanState, stateDigest, tripletsIn } from '../views/derived-state.ts'
+import type { Core } from './core.ts'
+import { parse } from './parse.ts'
+import { stateOfRun } from './run-status.ts'
+
+/** Whose state: a run's, which is its workflow's where it has one, or a workflow's. */
+export type AskedWorkspace = z.input<typeof workspaceSchema>
+
+/** An object that entries name. */
+export interface StoredObject {
+  digest: string
+  /** Its RFC 8785 form, which is what the digest is of. */
+  text: string
+  value: { [key: string]: JsonValue }
+}
+
+/** `ledger.workspaces`: sovereign state, as the promoted turns made it. What is read is one moment's, however long it takes. */
+export class Workspaces {
+  readonly #core: Core
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Every promoted stem, in the order of stems. Errors: INVALID_INPUT, NOT_FOUND (run). */
+  triplets(asked: AskedWorkspace): AsyncGenerator<Triplet> {
+    const workspace = this.#nameOf(asked)
+    return this.#reading((scan) => tripletsIn(scan, workspace))
+  }
+
+  /**
+   * Who points to what, a record a target, in the order of type and id; a target that nothing points to any more has no
+   * sources. Errors as of `triplets`.
+   */
+  refs(asked: AskedWorkspace): AsyncGenerator<RefRecord> {
+    const workspace = this.#nameOf(asked)
+    return this.#reading((scan) => refsIn(scan, workspace))
+  }
+
+  /** An object by its digest: a body, links, a manifest, or what is staged on a turn. Errors: NOT_FOUND, INVALID_INPUT. */
+  object(digest: string): StoredObject {
+    if (!/^[0-9a-f]{64}$/.test(digest)) throw new LockstepError('INVALID_INPUT', 'a digest is 64 hex digits')
+    const { objects } = this.#core.log
+    if (!objects.has(digest))
+      throw new LockstepError('NOT_FOUND', `there is no object ${digest}`, { details: { digest } })
+    const text = objects.text(digest)
+    return { digest, text, value: JSON.parse(text) }
+  }
+
+  /**
+   * The digest of the whole state, now or after the first `at` entries. Errors as of `triplets`. Cost: one pass over the
+   * workspace; with `at` over the entries, and the state in memory.
+   */
+  async digest({
+    at,
+    ...asked
+  }: AskedWorkspace & { at?: number }): Promise<{ workspace: string; state_digest: string; size: number }> {
+    const workspace = this.#nameOf(asked)
+    const { log } = this.#core
+    const { size } = log.head()
+    if (at !== undefined) {
+      if (!Number.isSafeInteger(at) || at < 0 || at > size) {
+        throw new LockstepError('INVALID_INPUT', `at must be a size of 0 … ${size}, not ${at}`)
+      }
+      return { workspace, state_digest: await this.#digestAt(at, workspace), size: at }
+    }
+    const snapshot = log.snapshot()
+    try {
+      return { workspace, state_digest: await stateDigest(scanOf(snapshot), workspace), size: readHead(snapshot).size }
+    } finally {
+      await snapshot.close()
+    }
+  }
+
+  async #digestAt(size: number, workspace: string): Promise<string> {
+    const { log } = this.#core
+    const state = new DerivedState((digest) => log.objects.text(digest))
+    for await (const page of log.entries(0, size)) {
+      for (const entry of page) if (entry.data.workspace === workspace) state.next(entry)
+    }
+    const inOrder = [...state.rows].map(([key, row]) => ({ bytes: Buffer.from(key), key, row }))
+    inOrder.sort((one, other) => Buffer.compare(one.bytes, other.bytes))
+    return stateDigest(async function* (prefix) {
+      const wanted = Buffer.from(prefix)
+      for (let at = firstAt(inOrder, wanted); inOrder[at]?.key.startsWith(prefix); at += 1) {
+        const { key, row } = inOrder[at] as (typeof inOrder)[number]
+        yield [key, row] as const
+      }
+    }, workspace)
+  }
+
+  async *#reading<T>(read: (scan: ScanState) => AsyncGenerator<T>): AsyncGenerator<T> {
+    const snapshot = this.#core.log.snapshot()
+    try {
+      yield* read(scanOf(snapshot))
+    } finally {
+      await snapshot.close()
+    }
+  }
+
+  #nameOf(asked: AskedWorkspace): string {
+    const { run_id, workflow_id } = parse(workspaceSchema, asked, 'workspace')
+    if (run_id !== undefined) return workspaceOf(stateOfRun(this.#core, run_id).manifest)
+    if (workflow_id !== undefined && isWorkspaceName(workflow_id)) return `workflow/${workflow_id}`
+    throw new LockstepError('INVALID_INPUT', 'a workflow_id is letters, digits and . _ -, without ..')
+  }
+}
+
+/** Where the first is that is not before what is wanted. */
+function firstAt(inOrder: readonly { bytes: Uint8Array }[], wanted: Uint8Array): number {
+  let [from, to] = [0, inOrder.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (Buffer.compare(inOrder[middle]?.bytes ?? wanted, wanted) < 0) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
+function scanOf(snapshot: StoreSnapshot): ScanState {
+  const { generation } = readHead(snapshot)
+  return (prefix) => stateRows(snapshot, generation, prefix)
+}

@@ -1,0 +1,14 @@
+import { decode } from './codec.ts'
+import * as keys from './keys.ts'
+import type { StoreReader } from './store.ts'
+
+/** Rows of sovereign state whose name begins with the prefix, in the order of their names' UTF-8 bytes. */
+export async function* stateRows(
+  reader: StoreReader,
+  generation: number,
+  prefix: string,
+): AsyncGenerator<[name: string, value: unknown]> {
+  for await (const page of reader.scan(keys.ranges.state(generation, prefix))) {
+    for (const [key, value] of page) yield [keys.nameOfStateKey(key), decode(key, value)]
+  }
+}

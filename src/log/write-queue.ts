@@ -1,0 +1,25 @@
+import type { Store, StoreBatch } from './store.ts'
+
+/** One write at a time, in order, for the store gives none between two. Where one fails, none after it is tried. */
+export class WriteQueue {
+  /** Exact counts of what was written, for tests and benches. */
+  readonly counts = { batches: 0, entries: 0, puts: 0 }
+  readonly #store: Store
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** Resolves when the batch is durable. A rejection leaves its outcome unknown. */
+  write(batch: StoreBatch): Promise<void> {
+    this.#last = this.#last.then(async () => {
+      await this.#store.write(batch)
+      this.counts.batches += 1
+      this.counts.puts += batch.puts.length
+    })
+    // Who waits for it hears of it; that all after it fail as well is no rejection of nobody.
+    this.#last.catch(() => {})
+    return this.#last
+  }
+}

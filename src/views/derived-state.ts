@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import { canonicalText, type Json } from '../core/canonical.ts'
+import type { SovereignRows } from '../core/decider.ts'
+import type { Entry } from '../core/entry.ts'
+import { effectOf } from '../core/turn/effect.ts'
+import type { TurnEventData } from '../core/turn/events.ts'
+import type { RefRecord, Source, StagedSet, Triplet } from '../core/turn/triplet.ts'
+import { type IdentityRow, identityRows, sourceRows, tripletRows } from '../core/turn/workspace.ts'
+
+/** What sovereign state is derived from beside entries. */
+export type ObjectText = (digest: string) => string
+
+/** What an entry changes in sovereign state, over the state before it. Errors: LEDGER_CORRUPT (an object is missing). */
+export function changesOf(
+  entry: Entry,
+  state: (key: string) => unknown,
+  object: ObjectText,
+): ReadonlyMap<string, unknown> {
+  if (entry.type !== 'turn.promoted') return nothing
+  const { manifest_digest, run_id, turn_id, workspace } = entry.data as TurnEventData<'turn.promoted'>
+  if (manifest_digest === null) return nothing
+  const set = JSON.parse(object(manifest_digest)) as StagedSet
+  const rows: SovereignRows = {
+    get: () => undefined,
+    state,
+    object: (digest) => JSON.parse(object(digest)),
+    digest: () => '',
+  }
+  return effectOf({ run_id, set, turn_id, workspace }, rows).changes
+}
+
+const nothing: ReadonlyMap<string, unknown> = new Map()
+
+/** Sovereign state in memory, as entries give it one after the other. */
+export class DerivedState {
+  readonly rows = new Map<string, unknown>()
+  readonly #object: ObjectText
+
+  constructor(object: ObjectText) {
+    this.#object = object
+  }
+
+  next(entry: Entry): void {
+    for (const [key, row] of changesOf(entry, (at) => this.rows.get(at), this.#object)) {
+      if (row === undefined) this.rows.delete(key)
+      else this.rows.set(key, row)
+    }
+  }
+}
+
+/** Rows whose key begins with a prefix, in the order of their keys. */
+export type ScanState = (prefix: string) => AsyncIterable<readonly [string, unknown]>
+
+/** The triplets of a workspace, in the order of their stems. */
+export async function* tripletsIn(scan: ScanState, workspace: string): AsyncGenerator<Triplet> {
+  for await (const [, row] of scan(tripletRows(workspace))) yield row as Triplet
+}
+
+/** The refs/by_id records of a workspace, in the order of type and id; also those whose sources are all gone. */
+export async function* refsIn(scan: ScanState, workspace: string): AsyncGenerator<RefRecord> {
+  for await (const [, row] of scan(identityRows(workspace))) {
+    const { id, sources: count, type } = row as IdentityRow
+    if (count === null) continue
+    const sources: Source[] = []
+    if (count > 0)
+      for await (const [, source] of scan(sourceRows(workspace, { id, type }))) sources.push(source as Source)
+    yield { id, sources, type }
+  }
+}
+
+/**
+ * The state_digest of a workspace: SHA-256 over the canonical texts of its triplets, in the order of their stems, then
+ * of its refs records that have sources, in the order of type and id, each followed by a newline. Two machines that
+ * promoted the same have the same.
+ */
+export async function stateDigest(scan: ScanState, workspace: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const triplet of tripletsIn(scan, workspace)) hash.update(`${canonicalText(triplet as unknown as Json)}\n`)
+  for await (const record of refsIn(scan, workspace)) {
+    if (record.sources.length > 0) hash.update(`${canonicalText(record as unknown as Json)}\n`)
+  }
+  return hash.digest('hex')
+}
