@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, lstatSync, opendirSync, openSync, readSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
@@ -109,6 +119,18 @@ export class OpenFolder {
       return { is: unreadable(error, `reading ${join(this.#path, name)}`) }
     } finally {
       if (descriptor !== undefined) closeSync(descriptor)
+    }
+  }
+
+  /** Removes a file if its bytes still are these; whether it did. Errors: FILE_DENIED, FILE_READ_ONLY, FILE_FAILED. */
+  remove(name: string, bytes: Uint8Array): boolean {
+    const found = this.read(name, bytes.length)
+    if (!('bytes' in found) || !found.bytes.equals(bytes)) return false
+    try {
+      unlinkSync(this.#place(name))
+      return true
+    } catch (error) {
+      throw fileError(error, `removing ${join(this.#path, name)}`)
     }
   }
 

@@ -29,6 +29,8 @@ export interface StagingRead {
   bounds: Config['turn_limits']
   /** Called now and then with how many files were read, of how many that are known by then. */
   onProgress?: ((progress: { read: number; known: number }) => void) | undefined
+  /** Asked of each file once it is read; one that it takes is removed, unless another took its place. */
+  take?: ((file: StagingFile) => boolean) | undefined
   /** A folder at the top that is passed over: what a workspace on disk has beside its stems. */
   passOver?: string | undefined
   /** Whether folders are opened by their descriptors; for tests of how it goes where there are none. */
@@ -124,13 +126,15 @@ class Reading implements StagingFiles {
     }
     if ('size' in found) {
       const details = { bytes: found.size, bytes_max: object_bytes }
-      const message = `${file.path} has ${found.size} bytes; an object has at most ${object_bytes}`
+      const message = `the file has ${found.size} bytes; an object has at most ${object_bytes}`
       this.issues.push(errorIssue('LIMIT_EXCEEDED', { details, location: file.path, message, stage: 'stage' }))
       return
     }
     this.#bytes += found.bytes.length
     if (this.#bytes > turn_bytes) throw overBound('bytes of all files', turn_bytes)
-    this.files.push({ ...file, bytes: found.bytes })
+    const whole = { ...file, bytes: found.bytes }
+    this.files.push(whole)
+    if (this.#read.take?.(whole)) folder.remove(name, whole.bytes)
   }
 
   /** Before anything of them is read. */
@@ -172,6 +176,6 @@ function overBound(what: string, max: number): OverBound {
 }
 
 function notReadable(location: string, is: string): Issue {
-  const message = `${location === '' ? 'the directory' : location} ${is}`
+  const message = location === '' ? `the directory ${is}` : `it ${is}`
   return errorIssue('E_STAGING_FILE_INVALID', { details: { reason: is }, location, message, stage: 'stage' })
 }

@@ -1,3 +1,4 @@
+import { printable } from '../core/printable.ts'
 import { errorIssue, type Issue, sortedIssues } from '../core/turn/issue.ts'
 import { type JsonObject, jsonIssues, objectFromBytes } from '../core/turn/json-object.ts'
 import { byBytes, foldOf, wrongWithStem } from '../core/turn/stem.ts'
@@ -75,13 +76,13 @@ function wrongStems(stems: ReadonlySet<string>): Map<string, Issue> {
     const is = wrongWithStem(stem)
     const facts = { location: stem, stage: 'stage' as const }
     if (is !== undefined) {
-      wrong.set(stem, errorIssue('E_STEM_INVALID', { ...facts, details: { stem }, message: `the stem ${stem} ${is}` }))
+      wrong.set(stem, errorIssue('E_STEM_INVALID', { ...facts, details: { stem }, message: `the stem ${is}` }))
       continue
     }
     const twin = folded.get(foldOf(stem))
     folded.set(foldOf(stem), twin ?? stem)
     if (twin === undefined) continue
-    const message = `${stem} differs from ${twin} only in case`
+    const message = `the stem differs only in case from ${printable(twin)}`
     wrong.set(stem, errorIssue('E_STEM_COLLISION', { ...facts, details: { other: twin, stem }, message }))
   }
   return wrong
@@ -101,7 +102,7 @@ function* incomplete(stem: string, parts: ReadonlySet<PartName>): Generator<Issu
   yield errorIssue('E_TRIPLET_INCOMPLETE', {
     details: { missing, stem },
     location: stem,
-    message: `${stem} has no ${missing.join(' and no ')}`,
+    message: `the stem has no ${missing.join(' and no ')}`,
     stage: 'stage',
   })
 }
@@ -113,7 +114,7 @@ function mismatchOf(stem: string, { object, path }: { object: JsonObject; path: 
   return errorIssue('E_TOMBSTONE_STEM_MISMATCH', {
     details: { stated, stem },
     location: path,
-    message: `${path} is the tombstone of ${stated}, by what it says`,
+    message: `by what it says it is the tombstone of ${printable(stated)}`,
     stage: 'stage',
   })
 }
