@@ -216,14 +216,14 @@ for (const [what, damage, isMended] of damages) {
         await promote(ledger, [{ triplets: [page('c')] }, { triplets: [page('a', 2)] }], { from: 2 })
         await ledger.workspaces.files()
         damage(folder, before)
-        await promote(ledger, [{ triplets: [page('d', 1, 'c')] }], { from: 4 })
-        is(await ledger.workspaces.files(), 'current')
         if (!isMended) {
           const found = await ledger.workspaces.check({ run_id }).catch((error: LockstepError) => error)
           is((found as LockstepError).code, 'VERIFY_FAILED')
           is((found as LockstepError).details.count, 1)
           await ledger.workspaces.check({ run_id, rebuild: true })
         }
+        await promote(ledger, [{ triplets: [page('d', 1, 'c')] }], { from: 4 })
+        is(await ledger.workspaces.files(), 'current')
         await ledger.workspaces.check({ run_id })
         equal(stemsIn(seen(root)), ['a', 'b', 'c', 'd'])
       })
@@ -311,7 +311,7 @@ async function cleanedUnder(
 }
 
 cleaned('is removed and recorded as the configuration has it', async () => {
-  const of = { by: 'lockstep', bytes: 43, files: 3, run_id, turn_id: 'turn-0001' }
+  const of = { by: 'lockstep', bytes: 44, files: 3, run_id, turn_id: 'turn-0001' }
   equal(await cleanedUnder('on_promotion'), {
     afterPromotion: false,
     afterEnd: false,
@@ -337,7 +337,7 @@ cleaned('of the caller is touched only when asked, and only what still is what w
     writeFileSync(join(directory, 'a.links.json'), '{"changed":[]}')
     writeFileSync(join(directory, 'a.body.json'), '{ "id": "a", "dto_type": "page" }')
     writeFileSync(join(directory, 'notes.txt'), 'mine')
-    equal(await ledger.staging.consume({ directory, run_id, turn_id: 'turn-0001' }), { bytes: 76, files: 5 })
+    equal(await ledger.staging.consume({ directory, run_id, turn_id: 'turn-0001' }), { bytes: 80, files: 5 })
     equal(readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort(), ['a.links.json', 'deep', 'notes.txt'])
     const last = ledger.entry(ledger.head().size - 1)
     equal(
@@ -345,7 +345,7 @@ cleaned('of the caller is touched only when asked, and only what still is what w
       [
         'turn.staging_cleaned',
         `staging/${run_id}`,
-        { bytes: 76, files: 5, reason: 'consumed', run_id, turn_id: 'turn-0001' },
+        { bytes: 80, files: 5, reason: 'consumed', run_id, turn_id: 'turn-0001' },
       ],
     )
     match(String(ledger.audit.rendered(last).target?.operation), 'turn.clean_staging')
