@@ -12,6 +12,9 @@ import { evidenceSchema } from '../src/core/lock/liveness.ts'
 import { lockFileSchema } from '../src/core/lock/lock-file.ts'
 import { runLockSchema } from '../src/core/lock/run-lock-file.ts'
 import { runTagSchema } from '../src/core/run/run-record.ts'
+import { factsSchema, issuesSchema } from '../src/core/turn/events.ts'
+import { issueSchema } from '../src/core/turn/issue.ts'
+import { stemSchema } from '../src/core/turn/triplet.ts'
 import * as vocabulary from '../src/core/vocabulary.ts'
 
 /**
@@ -84,6 +87,20 @@ annotations
 /** What a file says and an entry may repeat: any text that survives UTF-8. */
 const text = { id: 'text', pattern: `^[^${surrogates}]*$` }
 annotations.add(lockFileSchema.shape.holder, text).add(runLockSchema.options[0].shape.target_name, text)
+
+annotations.add(stemSchema, {
+  id: 'stem',
+  description: 'The name of one unit of state, at most 512 bytes of UTF-8.',
+  maxLength: limits.stemBytes,
+  pattern: `^[^\\u0000-\\u001f\\u007f-\\u009f${surrogates}\\\\]+$`,
+  not: {
+    pattern: '^/|/$|//|(?:^|/)\\.\\.?(?:/|$)|^_index(?:/|$)|\\.(?:body|links|manifest|tombstone)\\.json(?:/|$)',
+  },
+})
+annotations
+  .add(issueSchema, { id: 'issue' })
+  .add(issuesSchema, { id: 'issues_of_turn' })
+  .add(factsSchema, { id: 'facts_of_turn' })
 
 annotations.add(lockContentionSchema, {
   if: { properties: { name: { pattern: '^deliverable:' } } },

@@ -134,8 +134,8 @@ function faultOf(keyword: string): string {
 /** A day that never was, a bell and half a character: one of these breaks any pattern there is. */
 const malformed = ['2026-02-29T12:00:00.000Z', '\u0007', '\ud800']
 
-/** What no locator may hold. */
-const forbidden = ['data:,text']
+/** What no locator may hold, and no stem. */
+const forbidden = ['data:,text', 'a/../b']
 
 /** A value that breaks one rule; of a list that is too short, the empty one. */
 function breaking(keyword: string, rule: unknown): unknown {

@@ -1,5 +1,6 @@
 import { stringify } from 'yaml'
 import { renderings } from '../src/core/rendering.ts'
+import { noticeCodes } from '../src/core/turn/issue.ts'
 import { codes } from '../src/errors.ts'
 import { schemas } from './schemas.ts'
 
@@ -27,12 +28,18 @@ const rows = Object.entries(codes).map(([code, { exit, meaning, retryable, statu
   retryable,
 }))
 
+/** What is told of a turn and stops nothing. */
+const notices = Object.entries(noticeCodes).map(([code, meaning]) => ({ code, meaning }))
+
 /** Every generated file of the contract: its text, by its path from the project's root. */
 export function documents(): Map<string, string> {
   const generated = new Map(
     Object.entries(schemas()).map(([name, schema]) => [`contract/v1/schemas/${name}.schema.yaml`, yamlOf(schema)]),
   )
-  generated.set('contract/v1/codes.yaml', yamlOf({ contract_version: 'v1', codes: rows, exit_codes: exitCodes }))
+  generated.set(
+    'contract/v1/codes.yaml',
+    yamlOf({ contract_version: 'v1', codes: rows, notices, exit_codes: exitCodes }),
+  )
   const renderingRows = Object.entries(renderings).map(([type, row]) => ({ type, ...row }))
   generated.set('contract/v1/rendering.yaml', yamlOf({ contract_version: 'v1', renderings: renderingRows }))
   generated.set('docs/errors.md', errorsPage())
@@ -56,6 +63,14 @@ for programs they stand in \`contract/v1/codes.yaml\`.
 | code | meaning | retryable | exit code | HTTP status |
 |---|---|---|---|---|
 ${rows.map((row) => `| \`${row.code}\` | ${row.meaning} | ${row.retryable ? 'yes' : 'no'} | ${row.exit_code} | ${row.http_status} |`).join('\n')}
+
+## Notices
+
+Issues of a turn that stop nothing: level \`info\`.
+
+| code | meaning |
+|---|---|
+${notices.map(({ code, meaning }) => `| \`${code}\` | ${meaning} |`).join('\n')}
 
 ## Exit codes
 

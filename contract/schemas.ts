@@ -9,6 +9,8 @@ import { lockContentionSchema } from '../src/core/lock/contention-schema.ts'
 import { lockFileSchema } from '../src/core/lock/lock-file.ts'
 import { runLockSchema } from '../src/core/lock/run-lock-file.ts'
 import { runRecordSchema } from '../src/core/run/run-record.ts'
+import { issueSchema } from '../src/core/turn/issue.ts'
+import { promotionResultSchema, tombstoneSchema, tripletSchema } from '../src/core/turn/triplet.ts'
 import { annotations } from './annotations.ts'
 
 export type JsonSchema = { [keyword: string]: unknown }
@@ -63,6 +65,30 @@ export function schemas(): Record<string, JsonSchema> {
       description:
         'The manifest of one run: its state, its pins, what went in and came out. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.2, 3, 4, 7, 8 and 9 (seed 3).',
       body: bodyOf(runRecordSchema),
+    }),
+    issue: headed('issue', {
+      title: 'Issue',
+      description:
+        'One thing that is wrong with a turn, or worth knowing of it. Source: Run Lifecycle Contract (v1), Required Error Codes (seed 4).',
+      body: bodyOf(issueSchema),
+    }),
+    promotion_result: headed('promotion_result', {
+      title: 'Promotion result',
+      description:
+        'What the promotion of a turn made true. Source: Run Lifecycle Contract (v1), Definitions and Law 2 (seed 4).',
+      body: bodyOf(promotionResultSchema),
+    }),
+    tombstone: headed('tombstone', {
+      title: 'Tombstone',
+      description:
+        'The record by which a turn deletes a stem: these five members and no other. Source: Run Lifecycle Contract (v1), Law 6 (seed 4).',
+      body: bodyOf(tombstoneSchema),
+    }),
+    triplet: headed('triplet', {
+      title: 'Triplet record',
+      description:
+        'What a workspace knows of a promoted stem: its three objects by digest, the identity that its body carries, and who promoted it when. Source: Run Lifecycle Contract (v1), Definitions (seed 4).',
+      body: bodyOf(tripletSchema),
     }),
   }
 }

@@ -9,4 +9,13 @@ export { type RunLock, runLockSchema } from './core/lock/run-lock-file.ts'
 export { renderedEvent } from './core/rendered-event.ts'
 export { type Rendering, renderingOf, renderings } from './core/rendering.ts'
 export { type RunRecord, runRecordSchema } from './core/run/run-record.ts'
+export { type Issue, issueSchema, noticeCodes } from './core/turn/issue.ts'
+export {
+  type PromotionResult,
+  promotionResultSchema,
+  type Tombstone,
+  type Triplet,
+  tombstoneSchema,
+  tripletSchema,
+} from './core/turn/triplet.ts'
 export { type Code, codes } from './errors.ts'

@@ -178,8 +178,7 @@ export class Sequencer {
     const { log, receipts, cursors } = this.#parts
     const entries = plan.recorded.map(({ entry }) => entry)
     this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
-    const writes = [...receipts.take(entries), ...plan.writes()]
-    return log.append({ size: plan.firstSeq }, plan.recorded, writes, cursors())
+    return log.append({ size: plan.firstSeq }, plan.recorded, [...receipts.take(entries), ...plan.writes()], cursors())
   }
 
   /** Decides turns in order; what the batch did not reach stays in front. */

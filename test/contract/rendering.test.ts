@@ -10,10 +10,18 @@ import { lockEventSchemas } from '../../src/core/lock/events.ts'
 import { originEventSchemas } from '../../src/core/origin/events.ts'
 import { policyEventSchemas } from '../../src/core/policy/events.ts'
 import { runEventSchemas } from '../../src/core/run/events.ts'
+import { turnEventSchemas } from '../../src/core/turn/events.ts'
 
 const test = suite('the rendering of Contract v1')
 
-const all = [originEventSchemas, lockEventSchemas, auditEventSchemas, policyEventSchemas, runEventSchemas]
+const all = [
+  originEventSchemas,
+  lockEventSchemas,
+  auditEventSchemas,
+  policyEventSchemas,
+  runEventSchemas,
+  turnEventSchemas,
+]
 const types = all.flatMap((schemas) => Object.keys(schemas))
 
 test('has a row for every event type, and no other', () => {

@@ -13,10 +13,14 @@ import {
   auditEventSchema,
   entrySchema,
   exportBundleSchema,
+  issueSchema,
   lockContentionSchema,
   lockFileSchema,
+  promotionResultSchema,
   runLockSchema,
   runRecordSchema,
+  tombstoneSchema,
+  tripletSchema,
 } from '../../src/contract.ts'
 import { actorSchema, reasonSchema } from '../../src/core/ids.ts'
 
@@ -28,9 +32,13 @@ const zodSchemas = {
   entry: entrySchema,
   export_bundle: exportBundleSchema,
   lock_contention: lockContentionSchema,
+  issue: issueSchema,
   lock_file: lockFileSchema,
+  promotion_result: promotionResultSchema,
   run_lock: runLockSchema,
   run_record: runRecordSchema,
+  tombstone: tombstoneSchema,
+  triplet: tripletSchema,
 }
 
 const contract = Object.entries(zodSchemas).map(([name, zod]) => {

@@ -8,7 +8,7 @@ import { turnIdSchema } from './turn-id.ts'
  * The issues of a turn as its entry has them: how many, as many as fit, and the digest of the object that lists all of
  * them where they do not.
  */
-const issuesSchema = z.strictObject({
+export const issuesSchema = z.strictObject({
   count: z.int().min(0),
   digest: sha256Schema.nullable(),
   listed: z.array(issueSchema),
@@ -58,25 +58,42 @@ const promoted = z.strictObject({
   workspace: workspaceName,
 })
 
+/** What a refusal is about, as far as it says. */
+export const factsSchema = z.strictObject({
+  current_token: z.int().min(0).nullable().optional(),
+  expected: turnIdSchema.optional(),
+  last: z.string().optional(),
+  name: z.string().optional(),
+  requested: line.optional(),
+  requested_manifest: sha256Schema.optional(),
+  run_id: runIdSchema.optional(),
+  run_kind: z.string().optional(),
+  seq: z.int().min(0).nullable().optional(),
+  staged_manifest: sha256Schema.nullable().optional(),
+  status: z.string().optional(),
+  token: z.int().min(0).optional(),
+  workflow_id: line.nullable().optional(),
+})
+
 /** A refusal that is itself a fact. The turn_id is as it was asked for. */
-const refused = z.strictObject({
+const refused = {
   code: z.string().max(80),
-  facts: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/), z.json()),
+  facts: factsSchema,
   issues: issuesSchema,
-  message: z.string().max(2_000),
+  message: z.string(),
   repeats: z.int().min(1).optional(),
   run_id: runIdSchema,
   turn_id: line,
-})
+}
 
 /** Every event of a turn, by type. They stand in the stream of their run. */
 export const turnEventSchemas = {
   'turn.staged': staged,
-  'turn.staging_rejected': refused,
+  'turn.staging_rejected': z.strictObject(refused),
   'turn.validated': validated,
   'turn.rejected': rejected,
   'turn.promoted': promoted,
-  'turn.promotion_rejected': refused,
+  'turn.promotion_rejected': z.strictObject(refused),
 } as const
 
 export type TurnEventType = keyof typeof turnEventSchemas

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { canonicalText, wellFormed } from '../canonical.ts'
 import { limits } from '../limits.ts'
+import { sha256Schema } from '../vocabulary.ts'
 import { byBytes } from './stem.ts'
 
 /** Where in a turn's life an issue is found, in the order in which the places are looked at. */
@@ -37,13 +38,34 @@ type NoticeCode = keyof typeof noticeCodes
 
 const issueCodes = [...errorCodes, ...Object.keys(noticeCodes)] as (ErrorIssueCode | NoticeCode)[]
 
+/** The facts of an issue, as far as it has any: what it is about, and what stands in its way. */
+const detailsSchema = z.strictObject({
+  base_digest: sha256Schema.nullable().optional(),
+  bytes_max: z.int().min(0).optional(),
+  current_digest: sha256Schema.nullable().optional(),
+  dto_type: z.string().optional(),
+  id: z.string().optional(),
+  /** What stands in a staging directory where a regular file should. */
+  kind: z.string().optional(),
+  /** The stem that has what this one wants. */
+  other: z.string().optional(),
+  pointer: z.string().optional(),
+  problem: z.string().optional(),
+  promoted_dto_type: z.string().optional(),
+  promoted_id: z.string().optional(),
+  sources: z.int().min(0).optional(),
+  stem: z.string().optional(),
+  stems: z.int().min(0).optional(),
+  type: z.string().optional(),
+})
+
 /**
  * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a staging
- * directory or an RFC 6901 pointer; `details` are facts, JSON values under keys of the ledger's own alphabet.
+ * directory or an RFC 6901 pointer.
  */
 export const issueSchema = z.strictObject({
   code: z.enum(issueCodes),
-  details: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/), z.json()),
+  details: detailsSchema,
   level: z.enum(['error', 'info']),
   location: z.string().max(4_096),
   message: z.string().max(1_000),

@@ -1,9 +1,13 @@
 import * as z from 'zod'
 import { runIdSchema, sha256Schema } from '../vocabulary.ts'
+import { issueSchema } from './issue.ts'
 import { wrongWithStem } from './stem.ts'
 import { turnIdSchema } from './turn-id.ts'
 
-const stemSchema = z.string().refine((stem) => wrongWithStem(stem) === undefined, 'must be a stem')
+export const stemSchema = z
+  .string()
+  .min(1)
+  .refine((stem) => wrongWithStem(stem) === undefined, 'must be a stem')
 const text = z.string().min(1)
 
 /** What the workspace knows of a promoted stem. */
@@ -28,6 +32,16 @@ export const tombstoneSchema = z.strictObject({
   stem: text,
 })
 export type Tombstone = z.infer<typeof tombstoneSchema>
+
+/** What a promotion made true: the stems it wrote and those it deleted, and what was worth telling. */
+export const promotionResultSchema = z.strictObject({
+  delta_digest: sha256Schema,
+  deleted_stems: z.array(stemSchema),
+  issues: z.array(issueSchema),
+  outcome: z.literal('PASS'),
+  promoted_stems: z.array(stemSchema),
+})
+export type PromotionResult = z.infer<typeof promotionResultSchema>
 
 /** One place that points to a target: the ref in the links of a stem, whose digest is the links object's. */
 export interface Source {
