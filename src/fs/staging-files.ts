@@ -125,7 +125,7 @@ class Reading implements StagingFiles {
       return
     }
     if ('size' in found) {
-      const details = { bytes: found.size, bytes_max: object_bytes }
+      const details = { bytes_max: object_bytes }
       const message = `the file has ${found.size} bytes; an object has at most ${object_bytes}`
       this.issues.push(errorIssue('LIMIT_EXCEEDED', { details, location: file.path, message, stage: 'stage' }))
       return
@@ -170,12 +170,17 @@ class OverBound extends Error {
 }
 
 function overBound(what: string, max: number): OverBound {
-  const details = { bound: what, max }
+  const details = what.startsWith('bytes') ? { bytes_max: max } : {}
   const message = `the directory has more than ${max} ${what}`
   return new OverBound(errorIssue('LIMIT_EXCEEDED', { details, location: '', message, stage: 'stage' }))
 }
 
 function notReadable(location: string, is: string): Issue {
   const message = location === '' ? `the directory ${is}` : `it ${is}`
-  return errorIssue('E_STAGING_FILE_INVALID', { details: { reason: is }, location, message, stage: 'stage' })
+  return errorIssue('E_STAGING_FILE_INVALID', {
+    details: { kind: is.replace(/^is (?:an? )?/, '') },
+    location,
+    message,
+    stage: 'stage',
+  })
 }

@@ -100,7 +100,7 @@ function* incomplete(stem: string, parts: ReadonlySet<PartName>): Generator<Issu
   const isTombstoneOnly = missing.length === tripletParts.length
   if (missing.length === 0 || isTombstoneOnly) return
   yield errorIssue('E_TRIPLET_INCOMPLETE', {
-    details: { missing, stem },
+    details: { stem },
     location: stem,
     message: `the stem has no ${missing.join(' and no ')}`,
     stage: 'stage',
@@ -112,7 +112,7 @@ function mismatchOf(stem: string, { object, path }: { object: JsonObject; path: 
   // One that states none is no tombstone, which is said where its members are looked at.
   if (typeof stated !== 'string' || stated === stem) return undefined
   return errorIssue('E_TOMBSTONE_STEM_MISMATCH', {
-    details: { stated, stem },
+    details: { other: stated, stem },
     location: path,
     message: `by what it says it is the tombstone of ${printable(stated)}`,
     stage: 'stage',

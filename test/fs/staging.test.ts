@@ -228,18 +228,14 @@ staging('of too many stems, names or bytes ends with that one issue, before the 
   const directory = temporaryRoot()
   for (let stem = 0; stem < 6; stem += 1) stageStem(directory, `s${stem}`, { body: { text: 'x'.repeat(100) } })
   const few = (changes: Partial<typeof bounds>) => read(directory, { bounds: { ...bounds, ...changes } })
-  const [stems] = (await few({ stems: 5 })).issues
-  equal([stems?.code, stems?.location, stems?.details], ['LIMIT_EXCEEDED', '', { bound: 'stems', max: 5 }])
-  equal(
-    (await few({ turn_bytes: 300 })).issues.map(({ details }) => details),
-    [{ bound: 'bytes of all files', max: 300 }],
-  )
+  const told = (proposal: StagingProposal) =>
+    proposal.issues.map(({ code, location, message }) => [code, location, message])
+  const past = (what: string) => [['LIMIT_EXCEEDED', '', `the directory has more than ${what}`]]
+  equal(told(await few({ stems: 5 })), past('5 stems'))
+  equal(told(await few({ turn_bytes: 300 })), past('300 bytes of all files'))
   for (let name = 0; name < 40; name += 1) stageFile(directory, `other${name}`, '')
   const names = await few({ stems: 6 })
-  equal(
-    names.issues.map(({ details }) => details),
-    [{ bound: 'names in the directory', max: 30 }],
-  )
+  equal(told(names), past('30 names in the directory'))
   equal([names.triplets, names.tombstones], [[], []])
 })
 
@@ -276,7 +272,7 @@ for (const byDescriptor of [true, false]) {
     const proposal = await read(directory, { byDescriptor, onProgress })
     is(swaps, 1)
     not.match(JSON.stringify(proposal), 'outside')
-    if (!byDescriptor) ok(proposal.issues.some(({ details }) => details.reason === 'was moved while it was read'))
+    if (!byDescriptor) ok(proposal.issues.some(({ details }) => details.kind === 'was moved while it was read'))
   })
 }
 
