@@ -7,6 +7,8 @@ export interface Workload {
   /** Entries it writes in one run, and as how many puts a batch the yardstick writes the same number. */
   entries: number
   inBatch: number
+  /** What has to be there before, which is not timed. */
+  prepare?(): Promise<void>
   /** Writes them once; latencies of its calls are added to `millis`. */
   write(millis: number[]): Promise<void>
 }
@@ -17,9 +19,10 @@ export interface Workload {
  */
 export async function againstYardstick(
   yardstick: Yardstick,
-  { entries, inBatch, what, write }: Workload,
+  { entries, inBatch, prepare, what, write }: Workload,
   { runs, ratioAtLeast }: { runs: number; ratioAtLeast?: number },
 ): Promise<Figure[]> {
+  await prepare?.()
   await write([])
   await yardstick.write(entries, inBatch)
 
@@ -27,6 +30,7 @@ export async function againstYardstick(
   const rates: number[] = []
   const yards: number[] = []
   for (let run = 0; run < runs; run += 1) {
+    await prepare?.()
     // Turn about who comes first, for whoever comes second meets what the first left to compact.
     if (run % 2 === 1) yards.push(await yardstick.write(entries, inBatch))
     const started = performance.now()

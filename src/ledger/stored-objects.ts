@@ -1,6 +1,7 @@
 import type { Entry } from '../core/entry.ts'
 import type { StagedSet } from '../core/turn/triplet.ts'
 import type { Log } from '../log/log.ts'
+import { unavailable } from './unavailable.ts'
 
 /** Objects that were stored for a command that is not decided yet. */
 export interface Stored {
@@ -29,7 +30,9 @@ export class StoredObjects {
     this.#log = log
   }
 
-  /** Stores the objects that are not there, in synced writes between which others get theirs. */
+  /**
+   * Stores the objects that are not there, in synced writes between which others get theirs. Errors: LEDGER_UNAVAILABLE.
+   */
   async store(objects: ReadonlyMap<string, string>): Promise<Stored> {
     let { size } = this.#log.head()
     const missing = new Map<string, string>()
@@ -45,7 +48,12 @@ export class StoredObjects {
       this.#held.set(digest, { by: (held?.by ?? 0) + 1, size: held?.size ?? size })
     }
     const digests = [...missing.keys()]
-    return { digests, notes: await this.#log.objects.put(missing, size), size }
+    try {
+      return { digests, notes: await this.#log.objects.put(missing, size), size }
+    } catch (cause) {
+      // No write after it is tried, so the writer stops at the next; the next open collects what is left.
+      throw unavailable(cause, 'not_applied')
+    }
   }
 
   /** The command was accepted: its entry names them, and its batch took the notes away. */
@@ -58,9 +66,12 @@ export class StoredObjects {
     if (stored.notes.length === 0) return
     const named = await this.#namedSince(stored.size)
     const orphans = stored.digests.filter((digest) => this.#held.get(digest)?.by === 1 && !named.has(digest))
+    // Let go at once, so that of two who are refused the later one knows that it is the last.
+    const isOrphan = new Set(orphans)
+    for (const digest of stored.digests) if (!isOrphan.has(digest)) this.#let(digest)
     // Held until they are gone, so that who stores one of them meanwhile writes it again, behind this.
     await this.#log.objects.drop(orphans, stored.notes)
-    for (const digest of stored.digests) this.#let(digest)
+    for (const digest of orphans) this.#let(digest)
   }
 
   /** What a crash left: called once, at open, before anything is stored. */

@@ -22,7 +22,15 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
   match(stdout, /^machine {2}.+ cores/m)
   match(stdout, /^software Node v\d+\.\d+\.\d+, commit \S+/m)
   const results = JSON.parse(readFileSync(path, 'utf8')) as Record<string, { figures: Figure[] }>
-  equal(Object.keys(results).sort(), ['acquire-release', 'audit-append', 'command', 'million', 'runs', 'runs-million'])
+  equal(Object.keys(results).sort(), [
+    'acquire-release',
+    'audit-append',
+    'command',
+    'million',
+    'promote',
+    'runs',
+    'runs-million',
+  ])
   for (const [name, { figures }] of Object.entries(results)) {
     ok(figures.length > 0, name)
     for (const { bar, value, what } of figures) {

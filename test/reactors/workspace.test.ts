@@ -20,9 +20,9 @@ import type { LockstepError } from '../../src/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
+import { page, startRun, tombstone, triplet, turnId } from '../support/pages.ts'
 import { configure } from '../support/scene.ts'
 import { stageStem } from '../support/staging.ts'
-import { page, startRun, tombstone, triplet, turnId } from '../support/turns.ts'
 
 const workspace = suite('a workspace on disk')
 const run_id = 'run_files_1'

@@ -1,0 +1,14 @@
+import { layoutOf } from '../../src/fs/layout.ts'
+import type { Log } from '../../src/log/log.ts'
+import { closeLog, openLog } from '../../src/log/open.ts'
+
+/** The log of a ledger that nobody has open, for the time of the work: what is below the ledger’s surface. */
+export async function withLog<T>(root: string, work: (log: Log) => Promise<T>): Promise<T> {
+  const layout = layoutOf(root)
+  const log = await openLog({ layout, openWaitSeconds: 30, command: 'test', nonce: () => 'test', isExpendable: true })
+  try {
+    return await work(log)
+  } finally {
+    await closeLog(log, layout)
+  }
+}
