@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { canonicalText, type Json } from '../core/canonical.ts'
 import { objectFromBytes, objectFromText, type ReadObject } from '../core/turn/json-object.ts'
 import { type Identity, refsOf } from '../core/turn/links.ts'
-import type { RefRecord, Source, StagedSet, Triplet } from '../core/turn/triplet.ts'
+import type { StagedSet, Triplet } from '../core/turn/triplet.ts'
 import { turnIdOf } from '../core/turn/turn-id.ts'
-import { type IdentityRow, identityKey, sourceRows, tripletKey } from '../core/turn/workspace.ts'
+import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../core/turn/workspace.ts'
 import { systemCodeOf } from '../errors.ts'
 import type { TreeChange } from '../fs/workspace-build.ts'
 import { partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
-import { refsIn, tripletsIn } from '../views/derived-state.ts'
+import { tripletsIn } from '../views/derived-state.ts'
 import type { SovereignView } from '../views/sovereign-view.ts'
 
 /** What happened to a workspace since its files were written: its promotions, in order. */
@@ -24,9 +24,10 @@ const sliceMillis = 5
 
 /** All files of a workspace. Cost: all of its rows and objects. */
 export async function* allFiles(view: SovereignView, workspace: string): AsyncGenerator<TreeChange> {
-  const scan = (prefix: string) => view.scan(prefix)
-  for await (const triplet of tripletsIn(scan, workspace)) yield* filesOf(view, triplet)
-  for await (const record of refsIn(scan, workspace)) yield refFile(record)
+  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace)) yield* filesOf(view, triplet)
+  for await (const [, row] of view.scan(identityRows(workspace))) {
+    if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow)
+  }
   for await (const { last, run_id } of view.chains(workspace)) yield runFile(run_id, turnIdOf(last))
 }
 
@@ -69,7 +70,7 @@ async function* changes(
     const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
     // A record whose sources are all gone stays; one of a target that nothing ever pointed to is not there.
     if (row === undefined || row.sources === null) yield { path: refPath(target), content: null }
-    else yield refFile({ id: row.id, sources: await sourcesOf(view, workspace, target), type: row.type })
+    else yield await refFile(view, workspace, row)
   }
   const last = new Map(promoted.map(({ run_id, turn_id }) => [run_id, turn_id]))
   for (const [runId, turnId] of last) yield runFile(runId, turnId)
@@ -135,14 +136,13 @@ function* filesOf(
     yield { path: partPath(stem, part), content: Buffer.from(view.object(digests[part])) }
 }
 
-async function sourcesOf(view: SovereignView, workspace: string, target: Identity): Promise<Source[]> {
-  const sources: Source[] = []
-  for await (const [, source] of view.scan(sourceRows(workspace, target))) sources.push(source as Source)
-  return sources
-}
-
-function refFile(record: RefRecord): TreeChange {
-  return { path: refPath(record), content: fileOf(record) }
+/** Written source by source: many may point to one target, and others are served between the pages. */
+async function refFile(view: SovereignView, workspace: string, { id, type }: IdentityRow): Promise<TreeChange> {
+  const sources: string[] = []
+  for await (const [, source] of view.scan(sourceRows(workspace, { id, type })))
+    sources.push(canonicalText(source as Json))
+  const text = `{"id":${JSON.stringify(id)},"sources":[${sources.join(',')}],"type":${JSON.stringify(type)}}`
+  return { path: refPath({ id, type }), content: Buffer.from(text) }
 }
 
 function runFile(run_id: string, last_promoted_turn_id: string): TreeChange {

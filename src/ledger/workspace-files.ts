@@ -85,27 +85,44 @@ export class WorkspaceFiles {
 
   async #follow(entry: Entry): Promise<void> {
     const { workspace } = entry.data as Promoted
-    const folder = this.folder(workspace)
-    const tree = currentTree(folder)
-    if (!this.#cleared.has(folder)) {
-      await dropLeftovers(folder)
-      this.#cleared.add(folder)
-    }
+    const tree = await this.#treeOf(workspace)
     if (tree !== undefined && tree.seq >= entry.seq) return
     const view = new SovereignView(this.#log)
     try {
       await this.#see(view, entry.seq)
-      const promoted = (this.#pending.get(workspace) ?? []).filter(({ seq }) => seq > (tree?.seq ?? -1))
-      const seq = promoted.at(-1)?.seq ?? entry.seq
+      // Others that wait are built along with it, for they share the syncs of the disk. What keeps one of them from
+      // being built is met again by its own entry.
+      const others = [...this.#pending.keys()].filter((other) => other !== workspace).slice(0, buildsMax - 1)
+      const builds = [this.#build(view, workspace, entry.seq), ...others.map((other) => this.#build(view, other))]
+      const [own] = await Promise.allSettled(builds)
+      if (own?.status === 'rejected') throw own.reason
+    } finally {
+      await view.close()
+    }
+  }
+
+  /** Builds the next tree of a workspace, of all that is pending; of one without a tree, of all there is. */
+  async #build(view: SovereignView, workspace: string, seqAtLeast = 0): Promise<void> {
+    const folder = this.folder(workspace)
+    const tree = await this.#treeOf(workspace)
+    const promoted = (this.#pending.get(workspace) ?? []).filter(({ seq }) => seq > (tree?.seq ?? -1))
+    const seq = promoted.at(-1)?.seq ?? seqAtLeast
+    if (tree === undefined || tree.seq < seq) {
       const changes =
         tree === undefined || !follows(tree, promoted)
           ? undefined
           : await changedFiles(view, workspace, { current: tree.path, promoted })
       await switchTree(folder, { changes: changes ?? allFiles(view, workspace), isWhole: changes === undefined, seq })
-      this.#pending.delete(workspace)
-    } finally {
-      await view.close()
     }
+    this.#pending.delete(workspace)
+  }
+
+  /** The current tree, once what a crash left beside it is gone. */
+  async #treeOf(workspace: string): Promise<Tree | undefined> {
+    const folder = this.folder(workspace)
+    if (!this.#cleared.has(folder)) await dropLeftovers(folder)
+    this.#cleared.add(folder)
+    return currentTree(folder)
   }
 
   /** Looks at every entry that the view has once, from the first one that has to be handled. */
@@ -130,6 +147,7 @@ export class WorkspaceFiles {
 }
 
 const sliceMillis = 5
+const buildsMax = 8
 
 /** Whether a tree is what the first of these promotions of each run came to: not an older copy that somebody put back. */
 function follows(tree: Tree, promoted: readonly { run_id: string; turn_id: string }[]): boolean {

@@ -53,7 +53,7 @@ export class SovereignView {
   }
 
   /**
-   * The runs whose turns are of a workspace, and the number of the last promoted turn of each. Cost: one read where it
+   * The runs that have promoted into a workspace, and the number of the last promoted turn of each. Cost: one read where it
    * is a run's own, otherwise a pass over the rows of all runs.
    */
   async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
@@ -64,7 +64,7 @@ export class SovereignView {
         const stream = keys.streamOfRowKey(key)
         const { manifest, run_id, turns } = decodeRow(key, stream, value, (seq) => this.entry(seq)).state as RunState
         const { workflow_id } = manifest
-        if (turns !== undefined && workspaceOf({ run_id, workflow_id }) === workspace)
+        if (turns !== undefined && turns.last > 0 && workspaceOf({ run_id, workflow_id }) === workspace)
           yield { last: turns.last, run_id }
       }
     }
