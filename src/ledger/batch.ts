@@ -157,7 +157,8 @@ export class Batch {
       this.#reject(item, error)
       return
     }
-    plan.addWith({ changes, notes: item.notes, objects })
+    const { notes } = item
+    if (changes !== undefined || notes !== undefined || objects !== undefined) plan.addWith({ changes, notes, objects })
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))

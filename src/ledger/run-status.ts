@@ -12,6 +12,7 @@ import { isTerminal, moves } from '../core/run/moves.ts'
 import { recordOf } from '../core/run/record.ts'
 import type { RunRecord } from '../core/run/run-record.ts'
 import { type RunState, streamOf } from '../core/run/state.ts'
+import { openTurnId, type Phase, phaseOf } from '../core/turns-of-run.ts'
 import type { RunStatus } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
 import type { Core } from './core.ts'
@@ -33,6 +34,8 @@ export interface RunTree {
 export interface Why {
   run_id: string
   status: RunStatus
+  /** Where it is with its turns (seed 4, State Machine). */
+  phase: Phase
   last_event: { seq: number; type: string; time: string; code: string | null }
   /** Events that the run owes before it may complete, or to have ended at all. */
   missing_events: string[]
@@ -112,11 +115,13 @@ export function whyOf(core: Core, runId: string): Why {
   const run = stateOfRun(core, runId)
   const history = [...lastEntriesOf(core, runId)]
   const [last] = history
+  const openTurn = openTurnId(run.turns)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
   return {
     run_id: run.run_id,
     status: run.status,
+    phase: phaseOf(run),
     last_event: {
       seq: last?.seq ?? 0,
       type: last?.type ?? '',
@@ -125,6 +130,7 @@ export function whyOf(core: Core, runId: string): Why {
     },
     missing_events: [
       ...run.open.map(({ action_type, decision_id }) => `${action_type} of ${decision_id}`),
+      ...(isTerminal(run.status) || openTurn === undefined ? [] : [`promotion or rejection of ${openTurn}`]),
       ...(isTerminal(run.status) ? [] : [run.status === 'created' ? 'the start' : 'the end']),
     ],
     denied: deniedBy(history),

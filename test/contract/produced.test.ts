@@ -7,11 +7,15 @@ import { ajvOf } from '../../contract/schema-places.ts'
 import {
   auditEventSchema,
   entrySchema,
+  issueSchema,
   lockContentionSchema,
   lockFileSchema,
+  promotionResultSchema,
   renderedEvent,
   runLockSchema,
   runRecordSchema,
+  tombstoneSchema,
+  tripletSchema,
 } from '../../src/contract.ts'
 import { contentionWithWaiters } from '../../src/core/lock/report.ts'
 import { LockstepError } from '../../src/errors.ts'
@@ -23,7 +27,11 @@ const test = suite('what a ledger produces, under Contract v1')
 const zodSchemas = {
   audit_event: auditEventSchema,
   entry: entrySchema,
+  issue: issueSchema,
   lock_contention: lockContentionSchema,
+  promotion_result: promotionResultSchema,
+  tombstone: tombstoneSchema,
+  triplet: tripletSchema,
   lock_file: lockFileSchema,
   run_lock: runLockSchema,
   run_record: runRecordSchema,
@@ -237,6 +245,59 @@ test('a governed run: its record at every step, and every event of its life', as
     },
     { now: clock.now },
   )
+})
+
+test('a run with turns: every event, the records and the result of a promotion', async () => {
+  await withLedger(async (ledger) => {
+    await ledger.policy.reload()
+    const run_id = 'run_turns_1'
+    await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
+    await ledger.runs.start({ run_id })
+    const turn = (turn_id: string) => ({ run_id, turn_id })
+    const body = { dto_type: 'note', id: 'N-1' }
+    const conformsIssues = (issues: readonly unknown[]) => {
+      for (const issue of issues) conforms('issue', issue)
+    }
+    await problemOf(ledger.turns.promote(turn('turn-0007')), 'E_PROMOTION_OUT_OF_ORDER')
+    const wrong = await problemOf(
+      ledger.turns.stage({ ...turn('turn-0001'), triplets: [{ stem: '..', body: {} }] }),
+      'E_STEM_INVALID',
+    )
+    conformsIssues(wrong.issues as unknown[])
+    const links = { up: { type: 'note', id: 'N-2' } }
+    await ledger.turns.stage({ ...turn('turn-0001'), triplets: [{ stem: 'one', body, links }] })
+    conformsIssues((await ledger.turns.validate(turn('turn-0001'))).issues)
+    await ledger.turns.apply({
+      ...turn('turn-0001'),
+      triplets: [
+        { stem: 'one', body, base_digest: null },
+        { stem: 'two', body: {} },
+      ],
+    })
+    for await (const triplet of ledger.workspaces.triplets({ run_id })) conforms('triplet', triplet)
+    const tombstone = { kind: 'tombstone', stem: 'one', ...body, deleted_by_turn_id: 'turn-0002' }
+    conforms('tombstone', tombstone)
+    const { delta_digest, deleted_stems, issues, outcome, promoted_stems } = await ledger.turns.apply({
+      ...turn('turn-0002'),
+      tombstones: [tombstone],
+    })
+    conforms('promotion_result', { delta_digest, deleted_stems, issues, outcome, promoted_stems })
+    await ledger.turns.stage({ ...turn('turn-0003'), triplets: [{ stem: 'three', body: {} }] })
+    await problemOf(ledger.runs.complete({ run_id, outcome_reason: 'done' }), 'RUN_HAS_OPEN_TURN')
+    conforms(
+      'run_record',
+      JSON.parse(JSON.stringify(await ledger.runs.complete({ run_id, outcome_reason: 'done', discard_turn: true }))),
+    )
+    const types = [...(await entriesConform(ledger))].filter((type) => type.startsWith('turn.')).sort()
+    assert.equal(types, [
+      'turn.promoted',
+      'turn.promotion_rejected',
+      'turn.rejected',
+      'turn.staged',
+      'turn.staging_rejected',
+      'turn.validated',
+    ])
+  })
 })
 
 test.run()

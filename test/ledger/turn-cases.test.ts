@@ -230,6 +230,12 @@ test('what is proposed in a wrong shape is refused, each with its code, in one o
       [{ tombstones: ['x'] }, 'E_TOMBSTONE_INVALID'],
       [{ tombstones: [grave({ stem: '../x' })] }, 'E_STEM_INVALID'],
       [{ issues: [fromFiles('E_STAGING_FILE_INVALID')] }, 'E_STAGING_FILE_INVALID'],
+      [
+        { issues: [{ ...fromFiles('E_STAGING_FILE_INVALID'), location: 'a\ud800', details: { kind: '\udc00' } }] },
+        'E_STAGING_FILE_INVALID',
+      ],
+      [{ tombstones: [grave({ '\ud800': 1 })] }, 'E_TOMBSTONE_INVALID'],
+      [{ triplets: [{ stem: 'a', body: { '\ud800': 0.5 } }] }, 'E_JSON_INVALID'],
       [{ issues: [fromFiles('E_TOMBSTONE_STEM_MISMATCH')] }, 'E_TOMBSTONE_STEM_MISMATCH'],
       [{ issues: [fromFiles('E_TRIPLET_INCOMPLETE')] }, 'E_TRIPLET_INCOMPLETE'],
       [{ triplets: [{ stem: 'a', body: {}, base_digest: 'x' }] }, 'INVALID_INPUT'],

@@ -77,7 +77,20 @@ type Facts = Pick<Issue, 'location' | 'message' | 'stage'> & { details?: Issue['
 
 /** An issue that stops the turn. */
 export function errorIssue(code: ErrorIssueCode, { details = {}, location, message, stage }: Facts): Issue {
-  return { code, details, level: 'error', location: cut(location, 4_096), message: cut(message, 1_000), stage }
+  return recordable({ code, details, level: 'error', location, message, stage })
+}
+
+/** The issue with its texts as an entry can hold them: bounded, and lone surrogates as U+FFFD. */
+export function recordable({ code, details, level, location, message, stage }: Issue): Issue {
+  const facts = Object.entries(details).map(([key, fact]) => [key, typeof fact === 'string' ? wellFormed(fact) : fact])
+  return {
+    code,
+    details: Object.fromEntries(facts),
+    level,
+    location: wellFormed(cut(location, 4_096)),
+    message: wellFormed(cut(message, 1_000)),
+    stage,
+  }
 }
 
 /** An issue that is only told. */

@@ -6,7 +6,8 @@ import { emptyObject, type JsonProblem, type JsonProblemKind, type JsonValue, Un
 const whiteSpace = /[ \t\n\r]*/y
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 // biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 8259 forbids them in strings.
-const stringToken = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
+const plainRun = /[^"\\\u0000-\u001f]*/y
+const escapeToken = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
 const words = [
   ['true', true],
   ['false', false],
@@ -76,9 +77,18 @@ export class JsonReader {
   }
 
   #string(pointer: string): string {
-    const token = this.#token(stringToken)
-    if (token === undefined) this.#stop(pointer, 'syntax')
-    const text = token.includes('\\') ? (JSON.parse(token) as string) : token.slice(1, -1)
+    const from = this.#at
+    if (this.#text[from] !== '"') this.#stop(pointer, 'syntax')
+    this.#at += 1
+    // Run by run: one pattern for a whole string runs out of stack on a long one.
+    let isEscaped = false
+    for (this.#token(plainRun); this.#text[this.#at] !== '"'; this.#token(plainRun)) {
+      if (this.#token(escapeToken) === undefined) this.#stop(pointer, 'syntax')
+      isEscaped = true
+    }
+    this.#at += 1
+    const token = this.#text.slice(from, this.#at)
+    const text = isEscaped ? (JSON.parse(token) as string) : token.slice(1, -1)
     if (!isWellFormed(text)) this.#note(pointer, 'lone_surrogate')
     return text
   }

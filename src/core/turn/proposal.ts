@@ -2,7 +2,7 @@ import { canonicalText, isWellFormed, type Json } from '../canonical.ts'
 import type { Config } from '../config.ts'
 import { sha256Schema } from '../vocabulary.ts'
 import type { ProposedTriplet } from './commands.ts'
-import { type ErrorIssueCode, errorIssue, type Issue, isError, sortedIssues } from './issue.ts'
+import { type ErrorIssueCode, errorIssue, type Issue, isError, recordable, sortedIssues } from './issue.ts'
 import { type JsonObject, jsonIssues, objectFromValue } from './json-object.ts'
 import { identityOf, refsOf, wrongWithIdentity } from './links.ts'
 import { byBytes, foldOf, wrongWithStem } from './stem.ts'
@@ -50,7 +50,7 @@ export class Proposal {
   ) {
     this.#turnId = turnId
     this.#bounds = bounds
-    this.#issues = [...issues]
+    this.#issues = issues.map(recordable)
     this.#measure = measure
   }
 
