@@ -17,7 +17,7 @@ import { type Figure, lineOf, meets } from './figures.ts'
 import { benchFolder, machineLines, thisMachine } from './machine.ts'
 import { type Results, writeFigures } from './page.ts'
 
-const names = ['acquire-release', 'audit-append', 'command', 'million', 'promote', 'runs', 'runs-million']
+const names = ['acquire-release', 'audit-append', 'command', 'million', 'promote', 'runs', 'runs-million', 'staging']
 const here = dirname(fileURLToPath(import.meta.url))
 
 const { values, positionals } = parseArgs({

@@ -9,11 +9,14 @@ import { now as systemNow } from './fs/process.ts'
 import { createLedger } from './ledger/create.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { parse } from './ledger/parse.ts'
+import { WorkspaceFiles } from './ledger/workspace-files.ts'
 import { openLog } from './log/open.ts'
 import type { Store } from './log/store.ts'
 import { lockFileReactor } from './reactors/lock-file.ts'
+import { materialiseReactor } from './reactors/materialise.ts'
 import { runLockReactor } from './reactors/run-lock.ts'
 import { Reactors } from './reactors/runner.ts'
+import { stagingReactor } from './reactors/staging.ts'
 
 export interface OpenLedgerOptions {
   /** A folder at or below the root; the innermost ledger governs. Default: the working directory. */
@@ -63,6 +66,7 @@ export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledge
     ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),
   })
   const { root } = layout
+  const workspaceFiles = new WorkspaceFiles(root, config, log)
   const ledger = new Ledger({
     actor,
     config,
@@ -71,7 +75,12 @@ export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledge
     newLockId,
     newRunId,
     now,
-    reactions: (locks) => new Reactors([runLockReactor(log, root, config), lockFileReactor(locks)], log),
+    reactions: ({ locks, staging }) => {
+      const files = [runLockReactor(log, root, config), lockFileReactor(locks), materialiseReactor(workspaceFiles)]
+      const cleanup = stagingReactor(layout, config, (cleaned, key) => staging.recordCleaned(cleaned, key))
+      return new Reactors([...files, cleanup], log)
+    },
+    workspaceFiles,
   })
   await ledger.recover()
   return ledger

@@ -91,7 +91,8 @@ function optionsFrom({ correlation, expectedSize, guard, key }: AppendFlags): Au
   }
 }
 
-function guardFrom(text: string): { name: string; token: number } {
+/** Errors: INVALID_INPUT. */
+export function guardFrom(text: string): { name: string; token: number } {
   const at = text.lastIndexOf('@')
   if (at < 1) throw new LockstepError('INVALID_INPUT', `--guard is NAME@TOKEN, not "${text}"`)
   return { name: text.slice(0, at), token: wholeNumber(text.slice(at + 1)) }

@@ -9,6 +9,8 @@ import { initCommand } from './init.ts'
 import { lockCommand } from './lock.ts'
 import { policyCommand } from './policy.ts'
 import { runsCommand } from './run.ts'
+import { stemCommand } from './stem.ts'
+import { turnCommand } from './turn.ts'
 import { verifyCommand } from './verify.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -29,6 +31,8 @@ export function program(): Command {
   lockstep.addCommand(initCommand())
   lockstep.addCommand(lockCommand())
   lockstep.addCommand(runsCommand())
+  lockstep.addCommand(turnCommand())
+  lockstep.addCommand(stemCommand())
   lockstep.addCommand(policyCommand())
   lockstep.addCommand(auditCommand())
   lockstep.addCommand(exportCommand())

@@ -1,4 +1,5 @@
-import { check, pick, run, runAround, title } from './quickstart-tour.ts'
+import { join } from 'node:path'
+import { check, pick, root, run, runAround, title } from './quickstart-tour.ts'
 
 const orchestrator = 'run_case17'
 const agent = 'run_interview1'
@@ -10,6 +11,7 @@ export function governedRuns(): void {
   startTree()
   callTools()
   retryFailed()
+  exportTree()
 }
 
 function startTree(): void {
@@ -51,6 +53,21 @@ function retryFailed(): void {
     ['01 completed', '02 denied', '03 failed', '04 completed'].every((end) => tree.some((line) => line.endsWith(end))),
     'each run ended as it was seen to',
   )
+}
+
+function exportTree(): void {
+  title('11. The tree of runs as a bundle, and its verification by who has no ledger')
+  const file = join(root, 'case-17.tar.gz')
+  const { vkey } = run(['head', '--signed'], { show: pick('vkey') })
+  const governed = ['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--reason', 'asked for']
+  const scope = ['--scope', 'case_id=CASE-17']
+  run(['--actor', 'human:counsel', 'export', 'create', '--run', orchestrator, '--out', file, ...governed, ...scope], {
+    show: pick('file', 'run_id'),
+  })
+  const verified = run(['export', 'verify', file, '--key', String(vkey)], {
+    show: pick('entries', 'size', 'root', 'authenticity'),
+  })
+  check(verified.authenticity === 'checked', 'the bundle is the ledger’s own')
 }
 
 function execWords(runId: string, tool: string): string[] {

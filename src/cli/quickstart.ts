@@ -7,6 +7,7 @@ import { runLockFileName } from '../core/lock/run-lock-file.ts'
 import { writeOut } from './output.ts'
 import { governedRuns } from './quickstart-runs.ts'
 import { check, indent, pick, root, run, runAround, title } from './quickstart-tour.ts'
+import { turnsOfAgents } from './quickstart-turns.ts'
 
 /**
  * `npm run quickstart`: the main job on real files, by the real command, in a folder of its own that is removed at
@@ -112,15 +113,18 @@ const hello = runAround(['lock', 'run', 'reports'], '"token " + process.env.LOCK
 check(/^token \d+$/m.test(hello), 'the command has its token')
 
 governedRuns()
+const secondTurn = turnsOfAgents()
 
-title('11. All of it is one log, and it can be proven')
+title('16. All of it is one log, and it can be proven')
 run(['audit', 'list', '--entries'], {
   show: ({ entries }) =>
     (entries as { seq: number; type: string; stream: string }[])
-      .map(({ seq, stream, type }) => `${String(seq).padStart(2)} ${type.padEnd(16)} ${stream}`)
+      .map(({ seq, stream, type }) => `${String(seq).padStart(2)} ${type.padEnd(21)} ${stream}`)
       .join('\n'),
 })
-run(['prove', String(fresh.token)], { show: pick('seq', 'size', 'leaf_hash', 'root') })
+const proof = run(['prove', String(secondTurn)], { show: pick('seq', 'size', 'leaf_hash', 'root') })
+const { data, type } = proof.entry as { data: { turn_id?: string }; type: string }
+check(type === 'turn.promoted' && data.turn_id === 'turn-0002', 'the proof is of the promotion of turn 2')
 run(['head', '--signed'], { show: ({ checkpoint }) => String(checkpoint) })
 const verified = run(['verify'])
 check(verified.verified === true, 'the ledger verifies')

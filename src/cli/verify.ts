@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { governingLayout } from '../fs/layout.ts'
 import { examples, folderOf, globalsOf } from './context.ts'
 import { print, say } from './output.ts'
+import { progressBar } from './progress.ts'
 
 export function verifyCommand(): Command {
   const command = new Command('verify')
@@ -10,14 +11,14 @@ export function verifyCommand(): Command {
     .action(async ({ rebuild = false }: { rebuild?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       const { verifyInChild } = await import('../ledger/verify-in-child.ts')
-      const bar = process.stderr.isTTY && !globals.json ? await progressBar() : undefined
+      const bar = await progressBar(globals, 'verify')
       try {
         const verified = await verifyInChild(governingLayout(folderOf(globals)), {
-          onProgress: ({ done, total }) => bar?.show(done, total),
+          onProgress: ({ done, total }) => bar.show(done, total),
           openWaitSeconds: globals.openWait ?? 30,
           rebuild,
         })
-        bar?.stop()
+        bar.stop()
         for (const warning of verified.warnings) say(`warning: ${warning}`)
         print(
           globals,
@@ -25,28 +26,8 @@ export function verifyCommand(): Command {
           () => `verified ${verified.entries} entries and ${verified.rows} rows; root ${verified.root}`,
         )
       } finally {
-        bar?.stop()
+        bar.stop()
       }
     })
   return examples(command, 'lockstep verify', 'lockstep verify --json --dir ~/work/fleet', 'lockstep verify --rebuild')
-}
-
-async function progressBar(): Promise<{ show: (done: number, total: number) => void; stop: () => void }> {
-  const { default: progress } = await import('cli-progress')
-  const bar = new progress.SingleBar(
-    { format: 'verify {bar} {percentage}% {value}/{total} {eta_formatted}', stream: process.stderr, hideCursor: true },
-    progress.Presets.shades_classic,
-  )
-  let isShown = false
-  return {
-    show: (done, total) => {
-      if (isShown) bar.update(done)
-      else bar.start(total, done)
-      isShown = true
-    },
-    stop: () => {
-      if (isShown) bar.stop()
-      isShown = false
-    },
-  }
 }

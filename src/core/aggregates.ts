@@ -11,10 +11,18 @@ import type { PolicyCommand } from './policy/commands.ts'
 import { runAggregate } from './run/aggregate.ts'
 import type { RunCommand } from './run/commands.ts'
 import { retryAggregate } from './run/retries.ts'
+import { type StagingCommand, stagingAggregate } from './staging/aggregate.ts'
 import { turnAggregate } from './turn/aggregate.ts'
 import type { TurnCommand } from './turn/commands.ts'
 
-export type LedgerCommand = AuditCommand | CreateLedger | LockCommand | PolicyCommand | RunCommand | TurnCommand
+export type LedgerCommand =
+  | AuditCommand
+  | CreateLedger
+  | LockCommand
+  | PolicyCommand
+  | RunCommand
+  | StagingCommand
+  | TurnCommand
 
 /** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
 const aggregates: Record<string, Aggregate> = {
@@ -24,6 +32,7 @@ const aggregates: Record<string, Aggregate> = {
   policy: policyAggregate as unknown as Aggregate,
   retry: retryAggregate,
   run: runAggregate as unknown as Aggregate,
+  staging: stagingAggregate as unknown as Aggregate,
   turn: turnAggregate as unknown as Aggregate,
 }
 

@@ -23,6 +23,12 @@ export const configSchema = z.strictObject({
   target_prefix: lineOf(60).default('IAMBECCA'),
   /** Where RUN_LOCK.json files live, below the root. */
   runs_dir: relativePath.default('runtime/runs'),
+  /** Where promoted state is written to, below the root. */
+  workspace_dir: relativePath
+    .refine((path) => path.split('/')[0] !== '.lockstep', 'must not lie in .lockstep')
+    .default('workspace'),
+  /** When the files in `.lockstep/staging` of a turn are removed. */
+  staging_cleanup: z.enum(['on_promotion', 'on_run_end', 'never']).default('on_promotion'),
   deliverable_lease_s: z
     .strictObject({
       min: seconds.default(limits.deliverableLeaseSecondsMin),

@@ -5,6 +5,7 @@ import { lockEventSchemas } from './lock/events.ts'
 import { originEventSchemas } from './origin/events.ts'
 import { policyEventSchemas } from './policy/events.ts'
 import { runEventSchemas } from './run/events.ts'
+import { stagingEventSchemas } from './staging/events.ts'
 import { turnEventSchemas } from './turn/events.ts'
 
 /** The data of every event type that the ledger knows. */
@@ -14,6 +15,7 @@ export const eventSchemas = {
   ...auditEventSchemas,
   ...policyEventSchemas,
   ...runEventSchemas,
+  ...stagingEventSchemas,
   ...turnEventSchemas,
 } as const
 

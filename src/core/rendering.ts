@@ -165,6 +165,7 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
     'code',
     'reason',
   ),
+  'turn.staging_cleaned': turnRow('turn.clean_staging', 'success', 'info', 'reason'),
   'turn.promoted': turnRow('turn.promote', 'success', 'info'),
   'turn.promotion_rejected': turnRow('turn.promote', 'failure', 'warn', 'code'),
 }

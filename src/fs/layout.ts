@@ -16,6 +16,7 @@ export interface Layout {
   config: string
   claims: string
   policy: string
+  staging: string
 }
 
 export const homeName = '.lockstep'
@@ -34,6 +35,7 @@ export function layoutOf(root: string): Layout {
     config: join(home, 'config.json'),
     claims: join(home, 'claims'),
     policy: join(home, 'policy'),
+    staging: join(home, 'staging'),
   }
 }
 

@@ -14,6 +14,7 @@ import type { Sovereign } from '../views/sovereign.ts'
 import type { StoredObjects } from './stored-objects.ts'
 import type { Line, Outcome, Submission } from './submission.ts'
 import type { Waiters } from './waiters.ts'
+import type { WorkspaceFiles } from './workspace-files.ts'
 
 /** What the parts of the API share: the open ledger without its surface. */
 export interface Core {
@@ -28,6 +29,7 @@ export interface Core {
   rows: Rows
   sovereign: Sovereign
   stored: StoredObjects
+  workspaceFiles: WorkspaceFiles
   submit: (submission: Submission) => Promise<Outcome>
   waiters: Waiters
   poke: (stream: string) => void

@@ -19,6 +19,7 @@ import { PolicyApi } from './policy.ts'
 import { Runs } from './runs.ts'
 import { Sequencer } from './sequencer.ts'
 import { checkpointOf, signerOf } from './signer.ts'
+import { Staging } from './staging.ts'
 import { StoredObjects } from './stored-objects.ts'
 import { Publication, read, subscribe } from './subscription.ts'
 import { Turns } from './turns.ts'
@@ -42,6 +43,7 @@ export class Ledger implements AsyncDisposable {
   readonly policy: PolicyApi
   readonly runs: Runs
   readonly exports: Exports
+  readonly staging: Staging
   readonly turns: Turns
   readonly workspaces: Workspaces
   readonly #parts: LedgerParts
@@ -82,6 +84,7 @@ export class Ledger implements AsyncDisposable {
       rows,
       sovereign,
       stored: new StoredObjects(log),
+      workspaceFiles: parts.workspaceFiles,
       submit: (submission) => this.#sequencer.submit(submission),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
@@ -94,7 +97,8 @@ export class Ledger implements AsyncDisposable {
     this.exports = new Exports(this.#core, { audit: this.audit, runs: this.runs })
     this.turns = new Turns(this.#core, this.policy)
     this.workspaces = new Workspaces(this.#core)
-    this.#reactions = parts.reactions(this.locks)
+    this.staging = new Staging(this.#core)
+    this.#reactions = parts.reactions(this)
   }
 
   /** Finishes what the last process left: claims under way, and files that follow the log. Called once, by open. */

@@ -6,6 +6,8 @@ import type { Layout } from '../fs/layout.ts'
 import type { Cursors } from '../log/head-row.ts'
 import type { Log } from '../log/log.ts'
 import type { Locks } from './locks.ts'
+import type { Staging } from './staging.ts'
+import type { WorkspaceFiles } from './workspace-files.ts'
 
 /** What the reactors offer the ledger: they take word of new entries, and say how far they are. */
 export interface Reactions {
@@ -23,5 +25,6 @@ export interface LedgerParts {
   newLockId: () => string
   newRunId: () => string
   now: () => Now
-  reactions: (locks: Locks) => Reactions
+  reactions: (ledger: { locks: Locks; staging: Staging }) => Reactions
+  workspaceFiles: WorkspaceFiles
 }

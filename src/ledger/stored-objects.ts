@@ -109,7 +109,7 @@ const looksAtOnce = 256
 /** The objects that an entry names, itself or by its manifest object. */
 export function* namedBy({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
   if (!type.startsWith('turn.')) return
-  const { digest } = data.issues as { digest: string | null }
+  const { digest = null } = (data.issues ?? {}) as { digest?: string | null }
   if (digest !== null) yield digest
   if (type !== 'turn.staged') return
   const manifest = String(data.manifest_digest)

@@ -2,15 +2,18 @@ import type { z } from 'zod'
 import { isWorkspaceName, workspaceOf } from '../core/run-of-turn.ts'
 import { workspaceSchema } from '../core/turn/commands.ts'
 import type { JsonValue } from '../core/turn/json-object.ts'
-import type { RefRecord, Triplet } from '../core/turn/triplet.ts'
+import type { RefRecord, Source, Triplet } from '../core/turn/triplet.ts'
+import { carriedBy, sourceRows, tripletKey } from '../core/turn/workspace.ts'
 import { LockstepError } from '../errors.ts'
 import { readHead } from '../log/head-row.ts'
 import { stateRows } from '../log/state-rows.ts'
 import type { StoreSnapshot } from '../log/store.ts'
 import { DerivedState, refsIn, type ScanState, stateDigest, tripletsIn } from '../views/derived-state.ts'
+import { SovereignView } from '../views/sovereign-view.ts'
 import type { Core } from './core.ts'
 import { parse } from './parse.ts'
 import { stateOfRun } from './run-status.ts'
+import type { CheckedFiles } from './workspace-files.ts'
 
 /** Whose state: a run's, which is its workflow's where it has one, or a workflow's. */
 export type AskedWorkspace = z.input<typeof workspaceSchema>
@@ -21,6 +24,15 @@ export interface StoredObject {
   /** Its RFC 8785 form, which is what the digest is of. */
   text: string
   value: { [key: string]: JsonValue }
+}
+
+/** A promoted stem with what it says, and the links that point to the identity it carries. */
+export interface StemShown {
+  triplet: Triplet
+  body: StoredObject['value']
+  links: StoredObject['value']
+  manifest: StoredObject['value']
+  referenced_by: Source[]
 }
 
 /** `ledger.workspaces`: sovereign state, as the promoted turns made it. What is read is one moment's, however long it takes. */
@@ -105,6 +117,41 @@ export class Workspaces {
     } finally {
       await snapshot.close()
     }
+  }
+
+  /** One promoted stem, its objects, and who points to what it carries. Errors: NOT_FOUND, and as of `triplets`. */
+  async stem({ stem, ...asked }: AskedWorkspace & { stem: string }): Promise<StemShown> {
+    const workspace = this.#nameOf(asked)
+    const view = new SovereignView(this.#core.log)
+    try {
+      const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
+      if (triplet === undefined) {
+        throw new LockstepError('NOT_FOUND', `there is no such stem in ${workspace}`, { details: { stem, workspace } })
+      }
+      const identity = carriedBy(triplet)
+      const referenced_by: Source[] = []
+      if (identity !== undefined)
+        for await (const [, source] of view.scan(sourceRows(workspace, identity))) referenced_by.push(source as Source)
+      const [body, links, manifest] = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest].map(
+        (digest) => JSON.parse(view.object(digest)) as StoredObject['value'],
+      )
+      return { body: body ?? {}, links: links ?? {}, manifest: manifest ?? {}, referenced_by, triplet }
+    } finally {
+      await view.close()
+    }
+  }
+
+  /** Resolves when the files on disk agree with what is published, or could not be made to for now. */
+  files(): Promise<'current' | 'pending'> {
+    return this.#core.filesDrained()
+  }
+
+  /** Compares the files on disk with the ledger, after writing them anew if asked to. Errors: VERIFY_FAILED, FILE_DENIED. */
+  async check({ rebuild = false, ...asked }: AskedWorkspace & { rebuild?: boolean }): Promise<CheckedFiles> {
+    const workspace = this.#nameOf(asked)
+    await this.#core.filesDrained()
+    if (rebuild) await this.#core.workspaceFiles.rebuild(workspace)
+    return this.#core.workspaceFiles.check(workspace)
   }
 
   #nameOf(asked: AskedWorkspace): string {

@@ -10,6 +10,7 @@ import { lockEventSchemas } from '../../src/core/lock/events.ts'
 import { originEventSchemas } from '../../src/core/origin/events.ts'
 import { policyEventSchemas } from '../../src/core/policy/events.ts'
 import { runEventSchemas } from '../../src/core/run/events.ts'
+import { stagingEventSchemas } from '../../src/core/staging/events.ts'
 import { turnEventSchemas } from '../../src/core/turn/events.ts'
 
 const test = suite('the rendering of Contract v1')
@@ -20,6 +21,7 @@ const all = [
   auditEventSchemas,
   policyEventSchemas,
   runEventSchemas,
+  stagingEventSchemas,
   turnEventSchemas,
 ]
 const types = all.flatMap((schemas) => Object.keys(schemas))

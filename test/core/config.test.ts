@@ -16,6 +16,7 @@ test('everything has a default', () => {
     promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN'],
     record_contention: false,
     exports: { approvals_required: [] },
+    turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000 },
   })
 })
 
@@ -36,6 +37,7 @@ for (const [title, given] of [
   ['actors with their roles', { actors: { 'agent-1': ['INTERVIEW_AGENT'], 'agent-2': [] } }],
   ['approvals that every export needs', { exports: { approvals_required: ['compliance'] } }],
   ['contention as entries', { record_contention: true }],
+  ['other bounds of a turn', { turn_limits: { object_bytes: 1, turn_bytes: 256 * 1024 * 1024, stems: 100_000 } }],
   ['a hundred operators', { operators: Array.from({ length: 100 }, (_, index) => `op ${index}`) }],
 ] as const) {
   test(`it may have ${title}`, () => {

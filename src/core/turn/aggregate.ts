@@ -1,8 +1,5 @@
 import { invariant } from '../../errors.ts'
-import type { TurnCommand } from './commands.ts'
 import { decide, reads } from './decide.ts'
-
-export type { TurnCommand }
 
 /** Its events stand in the stream of their run, whose row evolves by them: no stream is a turn's own. */
 export const turnAggregate = {

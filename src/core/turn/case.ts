@@ -47,7 +47,7 @@ export interface Wrong {
   message: string
 }
 
-/** MALFORMED, then the turns that were promoted already. */
+/** E_PROMOTION_FAILED for a malformed turn_id, then E_PROMOTION_ALREADY_APPLIED. */
 export function wrongTurn({ command, number, run }: TurnCase): Wrong | undefined {
   const { turn_id } = command
   const last = turnIdOf(run.chain.last)

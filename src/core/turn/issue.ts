@@ -5,7 +5,7 @@ import { sha256Schema } from '../vocabulary.ts'
 import { byBytes } from './stem.ts'
 
 /** Where in a turn's life an issue is found, in the order in which the places are looked at. */
-export const issueStages = ['stage', 'tombstones', 'base', 'lsi', 'promotion'] as const
+const issueStages = ['stage', 'tombstones', 'base', 'lsi', 'promotion'] as const
 export type IssueStage = (typeof issueStages)[number]
 
 /** What is told and stops nothing. */

@@ -12,7 +12,7 @@ import {
   Unreadable,
 } from './json-value.ts'
 
-export { canonicalJson, type JsonProblem, type JsonValue } from './json-value.ts'
+export type { JsonProblem, JsonValue } from './json-value.ts'
 
 /**
  * A JSON object as the ledger keeps it: canonical by RFC 8785, integers only, within ±(2^53-1), no member twice, well

@@ -17,6 +17,3 @@ export function turnNumberOf(turnId: string): number | undefined {
 export function turnIdOf(number: number): string {
   return `turn-${String(number).padStart(4, '0')}`
 }
-
-/** What `last_promoted_turn_id` starts with. */
-export const noTurnYet = turnIdOf(0)

@@ -18,7 +18,7 @@ export interface IdentityRow extends Identity {
 }
 
 /** What every row of a workspace begins with. */
-export function rowsOf(workspace: string): string {
+function rowsOf(workspace: string): string {
   return `${workspace}${end}`
 }
 

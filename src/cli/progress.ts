@@ -1,0 +1,29 @@
+import type { Globals } from './globals.ts'
+
+/** A bar on stderr, for work that takes a while; nothing without a terminal, and nothing with --json. */
+export interface Bar {
+  show: (done: number, total: number) => void
+  stop: () => void
+}
+
+export async function progressBar({ json }: Globals, what: string): Promise<Bar> {
+  if (!process.stderr.isTTY || json) return { show: () => {}, stop: () => {} }
+  const { default: progress } = await import('cli-progress')
+  const bar = new progress.SingleBar(
+    { format: `${what} {bar} {percentage}% {value}/{total} {eta_formatted}`, stream: process.stderr, hideCursor: true },
+    progress.Presets.shades_classic,
+  )
+  let isShown = false
+  return {
+    show: (done, total) => {
+      if (!isShown) bar.start(total, done)
+      isShown = true
+      bar.setTotal(total)
+      bar.update(done)
+    },
+    stop: () => {
+      if (isShown) bar.stop()
+      isShown = false
+    },
+  }
+}

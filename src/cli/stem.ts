@@ -1,0 +1,158 @@
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+import { printable } from '../core/printable.ts'
+import type { Triplet } from '../core/turn/triplet.ts'
+import { LockstepError } from '../errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { StemShown } from '../ledger/workspaces.ts'
+import { examples, globalsOf, withLedger } from './context.ts'
+import { print, table, writeOut } from './output.ts'
+import { askedFrom, type TurnFlags } from './turn-options.ts'
+import { readDirectory } from './turn-stage.ts'
+import { counted, issueLines, promotedLines, withIssuesShown } from './turn-text.ts'
+
+export function stemCommand(): Command {
+  const stem = new Command('stem').description(
+    'What is true now: the units of state of a workspace, and who points to what.',
+  )
+  for (const verb of [listCommand, showCommand, importCommand, checkCommand]) stem.addCommand(verb())
+  return stem
+}
+
+interface OfWorkspace {
+  run?: string
+  workflow?: string
+}
+
+function withWorkspace(command: Command): Command {
+  return command
+    .option('--run <run_id>', 'the workspace of this run, which is its workflow’s where it has one')
+    .option('--workflow <workflow_id>', 'the workspace of this workflow')
+}
+
+/** Errors: INVALID_INPUT. */
+function workspaceFrom({ run, workflow }: OfWorkspace): Parameters<Ledger['workspaces']['triplets']>[0] {
+  if (run !== undefined && workflow === undefined) return { run_id: run }
+  if (workflow !== undefined && run === undefined) return { workflow_id: workflow }
+  throw new LockstepError('INVALID_INPUT', 'name a --run or a --workflow')
+}
+
+interface ListFlags extends OfWorkspace {
+  jsonl?: boolean
+  under?: string
+}
+
+function listCommand(): Command {
+  const command = withWorkspace(new Command('list').description('Every promoted stem, in order.'))
+    .option('--under <prefix>', 'only stems that begin so, as pages/')
+    .option('--jsonl', 'one JSON line each')
+    .action(async (flags: ListFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const asked = workspaceFrom(flags)
+      const stems: Triplet[] = []
+      await withLedger(globals, 'stem list', async (ledger) => {
+        for await (const triplet of ledger.workspaces.triplets(asked)) {
+          if (!triplet.stem.startsWith(flags.under ?? '')) continue
+          if (flags.jsonl) writeOut(`${JSON.stringify(triplet)}\n`)
+          else stems.push(triplet)
+        }
+      })
+      if (flags.jsonl) return
+      const rows = stems.map(({ body_digest, dto_type, id, run_id, stem, updated_at_turn }) => [
+        printable(stem),
+        dto_type === null ? '' : printable(`${dto_type} ${id}`),
+        updated_at_turn,
+        run_id,
+        body_digest.slice(0, 12),
+      ])
+      const text = rows.length === 0 ? 'no stem' : await table(['STEM', 'IDENTITY', 'TURN', 'RUN', 'BODY'], rows)
+      print(globals, { stems }, () => text)
+    })
+  return examples(
+    command,
+    'lockstep stem list --run run_x1',
+    'lockstep stem list --workflow site --under pages/ --jsonl | jq .stem',
+  )
+}
+
+function showCommand(): Command {
+  const command = withWorkspace(new Command('show').description('A stem: its three objects, and who points to it.'))
+    .argument('<stem>', 'the stem')
+    .action(async (stem: string, flags: OfWorkspace, self: Command) => {
+      const globals = globalsOf(self)
+      const asked = { ...workspaceFrom(flags), stem }
+      const shown = await withLedger(globals, 'stem show', (ledger) => ledger.workspaces.stem(asked))
+      print(globals, shown, () => shownLines(shown))
+    })
+  return examples(
+    command,
+    'lockstep stem show pages/home --run run_x1',
+    'lockstep stem show pages/home --workflow site --json | jq .body',
+  )
+}
+
+function shownLines({ body, links, manifest, referenced_by, triplet }: StemShown): string[] {
+  const { body_digest, dto_type, id, run_id, stem, updated_at_turn } = triplet
+  const of = dto_type === null ? 'no identity' : printable(`${dto_type} ${id}`)
+  const parts = Object.entries({ body, links, manifest }).map(
+    ([part, value]) => `${part} ${printable(JSON.stringify(value))}`,
+  )
+  return [
+    `${printable(stem)} (${of}) since ${updated_at_turn} of ${run_id}`,
+    `body digest ${body_digest}`,
+    ...parts,
+    referenced_by.length === 0 ? 'nothing points to it' : `${counted(referenced_by.length, 'link')} to it:`,
+    ...referenced_by.map(({ location, stem }) => `  ${printable(`${stem}${location}`)}`),
+  ]
+}
+
+interface ImportFlags extends Omit<TurnFlags, 'turn'> {
+  turn: string
+}
+
+function importCommand(): Command {
+  const command = new Command('import')
+    .description(
+      'Bring an existing committed state in as the first turn of a run. Its index, if it has one, is made anew.',
+    )
+    .argument('<dir>', 'a directory of <stem>.body.json, .links.json and .manifest.json')
+    .requiredOption('--run <run_id>', 'the run')
+    .option('--turn <turn_id>', 'the turn', 'turn-0001')
+    .option('--guard <name@token>', 'only if this lock’s grant is current')
+    .option('--key <key>', 'request key: the same key and content again gives the first answer')
+    .action(async (directory: string, flags: ImportFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const proposal = await readDirectory(globals, resolve(directory), '_index')
+      const promoted = await withLedger(globals, 'stem import', (ledger) =>
+        withIssuesShown(globals, async () => {
+          const answer = await ledger.turns.apply({ ...askedFrom(flags), ...proposal, require_staged: true })
+          return { ...answer, files: await ledger.workspaces.files() }
+        }),
+      )
+      const issues = await issueLines(promoted.issues)
+      print(globals, promoted, () => [...promotedLines(promoted), `files ${promoted.files}`, ...issues])
+    })
+  return examples(
+    command,
+    'lockstep stem import ~/old/committed --run run_x1',
+    'lockstep stem import ~/old/committed --run run_x1 --guard reports@42 --json',
+  )
+}
+
+interface CheckFlags extends OfWorkspace {
+  rebuild?: boolean
+}
+
+function checkCommand(): Command {
+  const command = withWorkspace(
+    new Command('check').description('Compare the workspace on disk with the ledger. Exit 6 where they differ.'),
+  )
+    .option('--rebuild', 'build it again from the ledger alone')
+    .action(async (flags: CheckFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const asked = { ...workspaceFrom(flags), rebuild: flags.rebuild === true }
+      const checked = await withLedger(globals, 'stem check', (ledger) => ledger.workspaces.check(asked))
+      print(globals, checked, () => [`${checked.folder}: ${counted(checked.files, 'file')} as the ledger has them`])
+    })
+  return examples(command, 'lockstep stem check --run run_x1', 'lockstep stem check --workflow site --rebuild')
+}

@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+import { limits } from '../core/limits.ts'
+import { LockstepError } from '../errors.ts'
+import { readConfig } from '../fs/config-file.ts'
+import { fileError } from '../fs/durable.ts'
+import { governingLayout } from '../fs/layout.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { examples, folderOf, globalsOf, withLedger } from './context.ts'
+import type { Globals } from './globals.ts'
+import { print } from './output.ts'
+import { progressBar } from './progress.ts'
+import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
+import { issueLines, promotedLines, stagedLines, withIssuesShown } from './turn-text.ts'
+
+interface StageFlags extends TurnFlags {
+  consume?: boolean
+  file?: string
+  from?: string
+}
+
+interface ApplyFlags extends StageFlags {
+  requireStaged?: boolean
+}
+
+export function stageCommand(): Command {
+  const command = withSource(
+    new Command('stage').description('Hold what files say as a proposal, in the place of an earlier one.'),
+  ).action(async (flags: StageFlags, self: Command) => {
+    const globals = globalsOf(self)
+    const proposal = await proposalFrom(globals, flags)
+    const staged = await withLedger(globals, 'turn stage', (ledger) =>
+      withIssuesShown(globals, async () => {
+        const answer = await ledger.turns.stage({ ...askedFrom(flags), ...proposal })
+        return { ...answer, ...(await consumed(ledger, flags)) }
+      }),
+    )
+    const issues = await issueLines(staged.issues)
+    print(globals, staged, () => [...stagedLines(staged), ...consumedLines(staged), ...issues])
+  })
+  return examples(
+    command,
+    'lockstep turn stage --run run_x1 --turn turn-0001 --from out/turn-1',
+    'lockstep turn stage --run run_x1 --turn turn-0002 --from out --consume --guard reports@42',
+    'generate | lockstep turn stage --run run_x1 --turn turn-0003 --file - --json',
+  )
+}
+
+export function applyCommand(): Command {
+  const command = withSource(
+    new Command('apply').description(
+      'Stage, validate and promote, in one command; it stops at the first that is refused.',
+    ),
+  )
+    .option('--require-staged', 'refuse a turn that changes nothing')
+    .action(async (flags: ApplyFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const proposal = await proposalFrom(globals, flags)
+      const promoted = await withLedger(globals, 'turn apply', (ledger) =>
+        withIssuesShown(globals, async () => {
+          const asked = { ...askedFrom(flags), ...proposal, require_staged: flags.requireStaged === true }
+          const answer = await ledger.turns.apply(asked)
+          const files = await ledger.workspaces.files()
+          return { ...answer, files, ...(await consumed(ledger, flags)) }
+        }),
+      )
+      const issues = await issueLines(promoted.issues)
+      const { files } = promoted
+      print(globals, promoted, () => [
+        ...promotedLines(promoted),
+        `files ${files}`,
+        ...consumedLines(promoted),
+        ...issues,
+      ])
+    })
+  return examples(
+    command,
+    'lockstep turn apply --run run_x1 --turn turn-0001 --from out/turn-1 --require-staged',
+    'lockstep turn apply --run run_x1 --turn turn-0002 --file turn-2.json --json',
+  )
+}
+
+function withSource(command: Command): Command {
+  return withTurn(command)
+    .option('--from <dir>', 'a directory of <stem>.body.json, .links.json, .manifest.json and .tombstone.json')
+    .option('--file <file>', 'a JSON document {triplets, tombstones, delete_stem}; - for stdin')
+    .option('--consume', 'with --from: remove the files that are staged, and no others')
+    .addHelpText('after', '\nWithout --from and --file the files are read from .lockstep/staging/<run>/<turn>.')
+}
+
+type Proposal = Omit<Parameters<Ledger['turns']['stage']>[0], 'run_id' | 'turn_id'>
+
+/** Read before the ledger is opened: others use it meanwhile. */
+async function proposalFrom(globals: Globals, flags: StageFlags): Promise<Proposal> {
+  const { consume, file, from, run, turn } = flags
+  if (file !== undefined && from !== undefined)
+    throw new LockstepError('INVALID_INPUT', 'name --from or --file, not both')
+  if (consume && from === undefined) throw new LockstepError('INVALID_INPUT', '--consume goes with --from')
+  if (file !== undefined) return documentIn(file)
+  if (from !== undefined) return readDirectory(globals, resolve(from))
+  const { stagingFolder } = await import('../fs/staging-folder.ts')
+  return readDirectory(globals, stagingFolder(governingLayout(folderOf(globals)), run, turn))
+}
+
+/** Reads a directory, with a bar on a terminal where that takes a while. */
+export async function readDirectory(globals: Globals, directory: string, passOver?: string): Promise<Proposal> {
+  const { readStaging } = await import('../fs/staging.ts')
+  const bounds = readConfig(governingLayout(folderOf(globals)).config).turn_limits
+  const bar = await progressBar(globals, 'read')
+  try {
+    return await readStaging(directory, { bounds, onProgress: ({ known, read }) => bar.show(read, known), passOver })
+  } finally {
+    bar.stop()
+  }
+}
+
+/** A proposal as one document, read by the same rules as the files of a directory. Errors: INVALID_INPUT, NOT_FOUND. */
+async function documentIn(file: string): Promise<Proposal> {
+  const { jsonIssues, objectFromBytes } = await import('../core/turn/json-object.ts')
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file === '-' ? 0 : file)
+  } catch (error) {
+    throw fileError(error, `reading ${file}`)
+  }
+  if (bytes.length > limits.turnBytesMax) throw new LockstepError('LIMIT_EXCEEDED', `${file} is too large`)
+  const read = objectFromBytes(bytes)
+  if ('problems' in read) return { issues: jsonIssues(read.problems, { location: '' }) }
+  const { delete_stem, issues: _, tombstones, triplets, ...others } = read.object.value
+  const [other] = Object.keys(others)
+  if (other !== undefined)
+    throw new LockstepError('INVALID_INPUT', `${file} has triplets, tombstones and delete_stem, no ${other}`)
+  // The library's boundary says what of this is none of its words.
+  return {
+    ...(delete_stem === undefined ? {} : { delete_stem }),
+    ...(tombstones === undefined ? {} : { tombstones }),
+    ...(triplets === undefined ? {} : { triplets }),
+  } as Proposal
+}
+
+async function consumed(ledger: Ledger, { consume, from, run, turn }: StageFlags) {
+  if (!consume || from === undefined) return {}
+  return { consumed: await ledger.staging.consume({ directory: resolve(from), run_id: run, turn_id: turn }) }
+}
+
+function consumedLines({ consumed }: { consumed?: { bytes: number; files: number } }): string[] {
+  return consumed === undefined ? [] : [`removed ${consumed.files} files, ${consumed.bytes} bytes`]
+}

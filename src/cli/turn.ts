@@ -1,0 +1,132 @@
+import { Command } from 'commander'
+import { type Code, codes } from '../errors.ts'
+import { examples, globalsOf, withLedger } from './context.ts'
+import { print, relativeTime, table, writeOut } from './output.ts'
+import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
+import { applyCommand, stageCommand } from './turn-stage.ts'
+import { issueLines, promotedLines, turnLines, verdictLines, withIssuesShown } from './turn-text.ts'
+
+export function turnCommand(): Command {
+  const turn = new Command('turn').description(
+    'What became true in a run, and in which order: staged, validated, promoted.',
+  )
+  const verbs = [stageCommand, validateCommand, promoteCommand, rejectCommand, applyCommand, showCommand, listCommand]
+  for (const verb of verbs) turn.addCommand(verb())
+  return turn
+}
+
+function validateCommand(): Command {
+  const command = withTurn(
+    new Command('validate').description(
+      'Judge what is staged against what is promoted. Exit 0 for PASS, 2 or 5 for FAIL.',
+    ),
+  ).action(async (flags: TurnFlags, self: Command) => {
+    const globals = globalsOf(self)
+    const verdict = await withLedger(globals, 'turn validate', (ledger) =>
+      withIssuesShown(globals, () => ledger.turns.validate(askedFrom(flags))),
+    )
+    const issues = await issueLines(verdict.issues)
+    print(globals, verdict, () => [...verdictLines(verdict), ...issues])
+    if (verdict.outcome === 'FAIL')
+      process.exitCode = exitOf(verdict.issues.find(({ level }) => level === 'error')?.code)
+  })
+  return examples(
+    command,
+    'lockstep turn validate --run run_x1 --turn turn-0001',
+    'lockstep turn validate --run run_x1 --turn turn-0001 --json | jq .issues',
+  )
+}
+
+/** The exit code of the issue that comes first. */
+function exitOf(code: string | undefined): number {
+  return codes[(code ?? 'E_PROMOTION_NOT_VALIDATED') as Code].exit
+}
+
+interface PromoteFlags extends TurnFlags {
+  requireStaged?: boolean
+}
+
+function promoteCommand(): Command {
+  const command = withTurn(
+    new Command('promote').description(
+      'Make what is staged and validated true, whole or not at all; the workspace follows.',
+    ),
+  )
+    .option('--require-staged', 'refuse a turn on which nothing is staged')
+    .action(async (flags: PromoteFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const promoted = await withLedger(globals, 'turn promote', (ledger) =>
+        withIssuesShown(globals, async () => {
+          const asked = { ...askedFrom(flags), require_staged: flags.requireStaged === true }
+          const answer = await ledger.turns.promote(asked)
+          return { ...answer, files: await ledger.workspaces.files() }
+        }),
+      )
+      const issues = await issueLines(promoted.issues)
+      print(globals, promoted, () => [...promotedLines(promoted), `files ${promoted.files}`, ...issues])
+    })
+  return examples(
+    command,
+    'lockstep turn promote --run run_x1 --turn turn-0001',
+    'lockstep turn promote --run run_x1 --turn turn-0002 --guard reports@42 --require-staged --json',
+  )
+}
+
+interface RejectFlags extends TurnFlags {
+  reason: string
+}
+
+function rejectCommand(): Command {
+  const command = withTurn(new Command('reject').description('Give up what is staged; the turn may be staged again.'))
+    .requiredOption('--reason <text>', 'why')
+    .action(async (flags: RejectFlags, self: Command) => {
+      const globals = globalsOf(self)
+      const asked = { ...askedFrom(flags), reason: flags.reason }
+      const status = await withLedger(globals, 'turn reject', (ledger) => ledger.turns.reject(asked))
+      print(globals, status, () => turnLines(status))
+    })
+  return examples(
+    command,
+    'lockstep turn reject --run run_x1 --turn turn-0002 --reason "wrong source"',
+    'lockstep turn reject --run run_x1 --turn turn-0002 --reason superseded --json',
+  )
+}
+
+function showCommand(): Command {
+  const command = new Command('show')
+    .description('How a turn stands, what it changed, and its issues.')
+    .requiredOption('--run <run_id>', 'the run')
+    .requiredOption('--turn <turn_id>', 'the turn')
+    .action(async ({ run, turn }: Pick<TurnFlags, 'run' | 'turn'>, self: Command) => {
+      const globals = globalsOf(self)
+      const asked = { run_id: run, turn_id: turn }
+      const status = await withLedger(globals, 'turn show', async (ledger) => ledger.turns.get(asked))
+      const issues = await issueLines(status.issues)
+      print(globals, status, () => [...turnLines(status), ...issues])
+    })
+  return examples(
+    command,
+    'lockstep turn show --run run_x1 --turn turn-0001',
+    'lockstep turn show --run run_x1 --turn turn-0001 --json | jq .promotion',
+  )
+}
+
+function listCommand(): Command {
+  const command = new Command('list')
+    .description('The turns of a run, the one under way last.')
+    .requiredOption('--run <run_id>', 'the run')
+    .option('--jsonl', 'one JSON line each')
+    .action(async ({ jsonl, run }: { jsonl?: boolean; run: string }, self: Command) => {
+      const globals = globalsOf(self)
+      const listing = await withLedger(globals, 'turn list', async (ledger) => ledger.turns.list({ run_id: run }))
+      if (jsonl) {
+        for (const turn of listing.turns) writeOut(`${JSON.stringify(turn)}\n`)
+        return
+      }
+      const { last_promoted_turn_id, phase, turns, workspace } = listing
+      const rows = turns.map(({ seq, status, time, turn_id }) => [turn_id, status, relativeTime(time), String(seq)])
+      const text = rows.length === 0 ? 'no turn' : await table(['TURN', 'STATUS', 'SINCE', 'ENTRY'], rows)
+      print(globals, listing, () => [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, text])
+    })
+  return examples(command, 'lockstep turn list --run run_x1', 'lockstep turn list --run run_x1 --jsonl')
+}

@@ -1,0 +1,219 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError } from './durable.ts'
+
+/** What a name in a folder stands for; `is` says it for people where it is neither a file nor a folder. */
+export type NameKind = { kind: 'file' | 'folder' } | { kind: 'other'; is: string }
+export type FoundName = NameKind & { name: string }
+
+/** The bytes of a file, or why they are not to be had. */
+export type ReadBytes = { bytes: Buffer } | { size: number } | { is: string }
+
+/**
+ * Linux names an open folder by its descriptor: what is opened below that name is below that very folder, even where
+ * another took its place by then. Elsewhere the place of each folder is looked at again after each step.
+ */
+const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
+
+const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/**
+ * A folder that is read without ever leaving it: no link is followed, no pipe is waited for, and what is opened is
+ * looked at before it is read. To be closed.
+ */
+export class OpenFolder {
+  readonly #descriptor: number
+  readonly #path: string
+  readonly #parent: OpenFolder | undefined
+  readonly #byDescriptor: boolean
+
+  private constructor(path: string, parent: OpenFolder | undefined, byDescriptor: boolean) {
+    this.#path = path
+    this.#parent = parent
+    this.#byDescriptor = byDescriptor
+    const place = byDescriptor && parent !== undefined ? parent.#place(basename(path)) : path
+    this.#descriptor = openSync(place, openFlags | constants.O_DIRECTORY)
+  }
+
+  /** Undefined where there is nothing; what it is where it is no folder. Errors: FILE_DENIED, FILE_FAILED. */
+  static at(path: string, byDescriptor = canNameDescriptors): OpenFolder | { is: string } | undefined {
+    try {
+      return new OpenFolder(path, undefined, byDescriptor)
+    } catch (error) {
+      const code = systemCodeOf(error) ?? ''
+      if (code === 'ENOENT') return undefined
+      if (code === 'ELOOP' || code === 'ENOTDIR') return { is: whatIs(path) }
+      throw fileError(error, `reading ${path}`)
+    }
+  }
+
+  close(): void {
+    closeSync(this.#descriptor)
+  }
+
+  /**
+   * The names in the folder in the order of their UTF-16 units; undefined where there are more than `namesMax`.
+   * Errors: FILE_DENIED, FILE_FAILED.
+   */
+  names(namesMax: number): FoundName[] | undefined {
+    const found: FoundName[] = []
+    try {
+      const listing = opendirSync(this.#place(), { bufferSize: 1_024 })
+      try {
+        for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {
+          if (found.length === namesMax) return undefined
+          found.push({ name: entry.name, ...kindOf(entry, () => this.#kindOf(entry.name)) })
+        }
+      } finally {
+        listing.closeSync()
+      }
+      this.#assertInPlace()
+    } catch (error) {
+      throw fileError(error, `reading ${this.#path}`)
+    }
+    return found.sort((one, other) => (one.name < other.name ? -1 : 1))
+  }
+
+  /** A folder in this one, or what it is. Errors: those of the file system. */
+  folder(name: string): OpenFolder | { is: string } {
+    try {
+      const folder = new OpenFolder(join(this.#path, name), this, this.#byDescriptor)
+      try {
+        folder.#assertInPlace()
+        return folder
+      } catch (error) {
+        folder.close()
+        throw error
+      }
+    } catch (error) {
+      return { is: unreadable(error, `reading ${join(this.#path, name)}`) }
+    }
+  }
+
+  /** The bytes of a file in it, or its size where that is more than `bytesMax`. Errors: those of the disk. */
+  read(name: string, bytesMax: number): ReadBytes {
+    let descriptor: number | undefined
+    try {
+      descriptor = openSync(this.#place(name), openFlags)
+      const before = fstatSync(descriptor, { bigint: true })
+      if (!before.isFile()) return { is: 'is no regular file' }
+      if (before.size > BigInt(bytesMax)) return { size: Number(before.size) }
+      const bytes = contentOf(descriptor, Number(before.size))
+      const after = fstatSync(descriptor, { bigint: true })
+      this.#assertInPlace()
+      const isSame =
+        bytes.length === Number(before.size) && after.size === before.size && after.mtimeNs === before.mtimeNs
+      return isSame ? { bytes } : { is: 'changed while it was read' }
+    } catch (error) {
+      return { is: unreadable(error, `reading ${join(this.#path, name)}`) }
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor)
+    }
+  }
+
+  /** Removes a file if its bytes still are these; whether it did. Errors: FILE_DENIED, FILE_READ_ONLY, FILE_FAILED. */
+  remove(name: string, bytes: Uint8Array): boolean {
+    const found = this.read(name, bytes.length)
+    if (!('bytes' in found) || !found.bytes.equals(bytes)) return false
+    try {
+      unlinkSync(this.#place(name))
+      return true
+    } catch (error) {
+      throw fileError(error, `removing ${join(this.#path, name)}`)
+    }
+  }
+
+  /** The path by which the folder, or a name in it, is opened. */
+  #place(name = ''): string {
+    return this.#byDescriptor ? `/proc/self/fd/${this.#descriptor}/${name}` : join(this.#path, name)
+  }
+
+  #kindOf(name: string): NameKind {
+    return kindOf(lstatSync(this.#place(name)), () => ({ kind: 'other', is: 'is of no known kind' }))
+  }
+
+  /** Where folders are opened by their paths: whether each of them still is where it was opened. */
+  #assertInPlace(): void {
+    if (this.#byDescriptor) return
+    const [mine, there] = [fstatSync(this.#descriptor), lstatSync(this.#path)]
+    if (mine.ino !== there.ino || mine.dev !== there.dev) throw new Moved()
+    if (this.#parent !== undefined) this.#parent.#assertInPlace()
+  }
+}
+
+/** Something else took the place of a folder while it was read. */
+class Moved extends Error {}
+
+/** What keeps one file from being read is that file's problem; a disk that fails is everybody's. */
+function unreadable(error: unknown, doing: string): string {
+  if (error instanceof Moved) return 'was moved while it was read'
+  switch (systemCodeOf(error)) {
+    case 'ELOOP':
+      return 'is a symbolic link'
+    case 'ENOTDIR':
+      return 'is no folder any more'
+    case 'ENOENT':
+      return 'was removed while it was read'
+    case 'ENXIO':
+    case 'ENODEV':
+      return 'is no regular file'
+    case 'EACCES':
+    case 'EPERM':
+      return 'may not be read'
+    default:
+      throw error instanceof LockstepError ? error : fileError(error, doing)
+  }
+}
+
+interface Kinds {
+  isFile(): boolean
+  isDirectory(): boolean
+  isSymbolicLink(): boolean
+  isFIFO(): boolean
+  isSocket(): boolean
+  isBlockDevice(): boolean
+  isCharacterDevice(): boolean
+}
+
+/** Some file systems do not say in a listing what a name stands for. */
+function kindOf(entry: Kinds, otherwise: () => NameKind): NameKind {
+  if (entry.isFile()) return { kind: 'file' }
+  if (entry.isDirectory()) return { kind: 'folder' }
+  if (entry.isSymbolicLink()) return { kind: 'other', is: 'is a symbolic link' }
+  if (entry.isFIFO()) return { kind: 'other', is: 'is a named pipe' }
+  if (entry.isSocket()) return { kind: 'other', is: 'is a socket' }
+  if (entry.isBlockDevice() || entry.isCharacterDevice()) return { kind: 'other', is: 'is a device' }
+  return otherwise()
+}
+
+function whatIs(path: string): string {
+  const kind = kindOf(lstatSync(path), () => ({ kind: 'other', is: 'is of no known kind' }))
+  return kind.kind === 'other' ? kind.is : 'is no folder'
+}
+
+/** All bytes, and one more than there were where the file grows. */
+function contentOf(descriptor: number, size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size + 1)
+  let at = 0
+  while (at < bytes.length) {
+    const read = readSync(descriptor, bytes, at, bytes.length - at, at)
+    if (read === 0) break
+    at += read
+  }
+  return bytes.subarray(0, at)
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}

@@ -1,0 +1,186 @@
+import type { Config } from '../core/config.ts'
+import { errorIssue, type Issue } from '../core/turn/issue.ts'
+import { partSuffixes } from '../core/turn/stem.ts'
+import { OpenFolder } from './open-folder.ts'
+
+export type PartName = keyof typeof partSuffixes
+
+/** What a name in a staging directory is of which stem. */
+export interface StagingName {
+  part: PartName
+  stem: string
+}
+
+/** A file that was read. */
+export interface StagingFile extends StagingName {
+  path: string
+  bytes: Uint8Array
+}
+
+/** What was read; `names` has those too that could not be. */
+export interface StagingFiles {
+  files: StagingFile[]
+  issues: Issue[]
+  names: StagingName[]
+}
+
+export interface StagingRead {
+  /** What may be read of a directory at most. */
+  bounds: Config['turn_limits']
+  /** Called now and then with how many files were read, of how many that are known by then. */
+  onProgress?: ((progress: { read: number; known: number }) => void) | undefined
+  /** Asked of each file once it is read; one that it takes is removed, unless another took its place. */
+  take?: ((file: StagingFile) => boolean) | undefined
+  /** A folder at the top that is passed over: what a workspace on disk has beside its stems. */
+  passOver?: string | undefined
+  /** Whether folders are opened by their descriptors; for tests of how it goes where there are none. */
+  byDescriptor?: boolean | undefined
+}
+
+const depthMax = 64
+/** Of each stem a triplet and a tombstone, and a folder for it: more names than that are no staging directory. */
+const namesPerStem = 5
+/** So long others wait while files are read. */
+const sliceMillis = 5
+
+/**
+ * Reads the files of a staging directory, and nothing that is not in it: no link is followed, nothing but regular files
+ * is opened. What is wrong is told in issues, all of it; past a bound of the whole, reading ends with that issue alone.
+ * A directory that is not there is empty. Cost: memory for all of its files. Errors: FILE_DENIED, FILE_FAILED.
+ */
+export async function readStagingFiles(directory: string, read: StagingRead): Promise<StagingFiles> {
+  const top = OpenFolder.at(directory, ...(read.byDescriptor === undefined ? [] : [read.byDescriptor]))
+  if (top === undefined) return { files: [], issues: [], names: [] }
+  if ('is' in top) return { files: [], issues: [notReadable('', top.is)], names: [] }
+  const reading = new Reading(read)
+  try {
+    await reading.folder(top, [])
+    return reading
+  } catch (error) {
+    if (!(error instanceof OverBound)) throw error
+    return { files: [], issues: [error.issue], names: [] }
+  } finally {
+    top.close()
+  }
+}
+
+class Reading implements StagingFiles {
+  readonly files: StagingFile[] = []
+  readonly issues: Issue[] = []
+  readonly names: StagingName[] = []
+  readonly #read: StagingRead
+  readonly #stems = new Set<string>()
+  #listed = 0
+  #known = 0
+  #bytes = 0
+  #sliceEnds = performance.now() + sliceMillis
+
+  constructor(read: StagingRead) {
+    this.#read = read
+  }
+
+  async folder(folder: OpenFolder, above: readonly string[]): Promise<void> {
+    const { bounds, passOver } = this.#read
+    const names = folder.names(bounds.stems * namesPerStem - this.#listed)
+    if (names === undefined) throw overBound('names in the directory', bounds.stems * namesPerStem)
+    this.#listed += names.length
+    const below: string[] = []
+    const here: (StagingName & { name: string })[] = []
+    for (const found of names) {
+      const path = [...above, found.name].join('/')
+      const part = found.kind === 'folder' ? undefined : partOf(found.name)
+      const named = part && { part, stem: path.slice(0, -partSuffixes[part].length) }
+      if (named !== undefined) this.names.push(named)
+      if (found.name.includes('\ufffd')) this.#wrong(path, 'has a name that is not UTF-8')
+      else if (found.kind === 'other') this.#wrong(path, found.is)
+      else if (found.kind === 'folder') {
+        if (above.length > 0 || found.name !== passOver) below.push(found.name)
+      } else if (named === undefined) this.#wrong(path, 'is none of the files of a triplet, and no tombstone')
+      else here.push({ ...named, name: found.name })
+    }
+    this.#count(here)
+    for (const { name, part, stem } of here) {
+      await this.#pause()
+      this.#file(folder, name, { part, path: [...above, name].join('/'), stem })
+    }
+    for (const name of below) await this.#below(folder, [...above, name])
+  }
+
+  async #below(folder: OpenFolder, path: readonly string[]): Promise<void> {
+    if (path.length > depthMax) return this.#wrong(path.join('/'), `lies deeper than ${depthMax} folders`)
+    const child = folder.folder(path.at(-1) ?? '')
+    if ('is' in child) return this.#wrong(path.join('/'), child.is)
+    try {
+      await this.folder(child, path)
+    } finally {
+      child.close()
+    }
+  }
+
+  #file(folder: OpenFolder, name: string, file: Omit<StagingFile, 'bytes'>): void {
+    const { object_bytes, turn_bytes } = this.#read.bounds
+    const found = folder.read(name, object_bytes)
+    if ('is' in found) {
+      this.#wrong(file.path, found.is)
+      return
+    }
+    if ('size' in found) {
+      const details = { bytes_max: object_bytes }
+      const message = `the file has ${found.size} bytes; an object has at most ${object_bytes}`
+      this.issues.push(errorIssue('LIMIT_EXCEEDED', { details, location: file.path, message, stage: 'stage' }))
+      return
+    }
+    this.#bytes += found.bytes.length
+    if (this.#bytes > turn_bytes) throw overBound('bytes of all files', turn_bytes)
+    const whole = { ...file, bytes: found.bytes }
+    this.files.push(whole)
+    if (this.#read.take?.(whole)) folder.remove(name, whole.bytes)
+  }
+
+  /** Before anything of them is read. */
+  #count(names: readonly StagingName[]): void {
+    for (const { stem } of names) this.#stems.add(stem)
+    if (this.#stems.size > this.#read.bounds.stems) throw overBound('stems', this.#read.bounds.stems)
+    this.#known += names.length
+  }
+
+  #wrong(location: string, is: string): void {
+    this.issues.push(notReadable(location, is))
+  }
+
+  async #pause(): Promise<void> {
+    if (performance.now() < this.#sliceEnds) return
+    this.#read.onProgress?.({ read: this.files.length, known: this.#known })
+    await new Promise(setImmediate)
+    this.#sliceEnds = performance.now() + sliceMillis
+  }
+}
+
+function partOf(name: string): PartName | undefined {
+  return (Object.keys(partSuffixes) as PartName[]).find((part) => name.endsWith(partSuffixes[part]))
+}
+
+class OverBound extends Error {
+  readonly issue: Issue
+
+  constructor(issue: Issue) {
+    super(issue.message)
+    this.issue = issue
+  }
+}
+
+function overBound(what: string, max: number): OverBound {
+  const details = what.startsWith('bytes') ? { bytes_max: max } : {}
+  const message = `the directory has more than ${max} ${what}`
+  return new OverBound(errorIssue('LIMIT_EXCEEDED', { details, location: '', message, stage: 'stage' }))
+}
+
+function notReadable(location: string, is: string): Issue {
+  const message = location === '' ? `the directory ${is}` : `it ${is}`
+  return errorIssue('E_STAGING_FILE_INVALID', {
+    details: { kind: is.replace(/^is (?:an? )?/, '') },
+    location,
+    message,
+    stage: 'stage',
+  })
+}

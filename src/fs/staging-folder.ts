@@ -1,0 +1,80 @@
+import { readdirSync } from 'node:fs'
+import { lstat, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { isWorkspaceName } from '../core/run-of-turn.ts'
+import { turnNumberOf } from '../core/turn/turn-id.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError, syncFolder } from './durable.ts'
+import type { Layout } from './layout.ts'
+
+/** What there is to be removed: regular files and anything else that has a name, and their bytes. */
+export interface StagingSize {
+  bytes: number
+  files: number
+}
+
+/**
+ * The folder that a turn may be staged in and that Lockstep owns: `.lockstep/staging/<run_id>/<turn_id>`.
+ * Errors: INVALID_INPUT (a name that no run with turns, or no turn, has).
+ */
+export function stagingFolder({ staging }: Layout, runId: string, turnId: string): string {
+  if (isWorkspaceName(runId) && turnNumberOf(turnId) !== undefined) return join(staging, runId, turnId)
+  throw new LockstepError('INVALID_INPUT', 'the run_id or the turn_id is none that a turn can have')
+}
+
+/** The turns of a run that have such a folder, in order. */
+export function stagedTurns({ staging }: Layout, runId: string): string[] {
+  try {
+    const names = readdirSync(join(staging, runId))
+    return names.filter((name) => turnNumberOf(name) !== undefined).sort()
+  } catch (error) {
+    if (isAbsence(error)) return []
+    throw fileError(error, `reading ${join(staging, runId)}`)
+  }
+}
+
+/** What is in a staging folder; undefined where there is none. Links are counted, never followed. */
+export async function stagingSize(folder: string): Promise<StagingSize | undefined> {
+  const size = { bytes: 0, files: 0 }
+  try {
+    const top = await lstat(folder)
+    if (!top.isDirectory()) return { bytes: top.size, files: 1 }
+    const below = [folder]
+    for (let at = 0; at < below.length; at += 1) {
+      const path = below[at] ?? ''
+      for (const entry of readdirSync(path, { withFileTypes: true })) {
+        if (entry.isDirectory()) {
+          below.push(join(path, entry.name))
+          continue
+        }
+        size.files += 1
+        size.bytes += (await lstat(join(path, entry.name))).size
+      }
+    }
+    return size
+  } catch (error) {
+    if (isAbsence(error)) return undefined
+    throw fileError(error, `reading ${folder}`)
+  }
+}
+
+/** Removes a staging folder, and the run's if it was the last; durable when it resolves. Links are not followed. */
+export async function removeStaging(folder: string): Promise<void> {
+  try {
+    await rm(folder, { recursive: true, force: true })
+    const run = dirname(folder)
+    await rmdir(run).then(
+      () => syncFolder(dirname(run)),
+      (error: unknown) => {
+        if (!['ENOTEMPTY', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw error
+        syncFolder(run)
+      },
+    )
+  } catch (error) {
+    if (!isAbsence(error)) throw fileError(error, `removing ${folder}`)
+  }
+}
+
+function isAbsence(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
+}

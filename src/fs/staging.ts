@@ -1,0 +1,120 @@
+import { printable } from '../core/printable.ts'
+import { errorIssue, type Issue, sortedIssues } from '../core/turn/issue.ts'
+import { type JsonObject, jsonIssues, objectFromBytes } from '../core/turn/json-object.ts'
+import { byBytes, foldOf, wrongWithStem } from '../core/turn/stem.ts'
+import {
+  type PartName,
+  readStagingFiles,
+  type StagingFile,
+  type StagingName,
+  type StagingRead,
+} from './staging-files.ts'
+import { tripletParts } from './workspace-names.ts'
+
+/** What a staging directory proposes, as `stage` takes it, and all that is wrong with it as a directory. */
+export interface StagingProposal {
+  triplets: { body: JsonObject; links: JsonObject; manifest: JsonObject; stem: string }[]
+  tombstones: JsonObject['value'][]
+  issues: Issue[]
+}
+
+/**
+ * Reads a staging directory into a proposal: of each stem `<stem>.body.json`, `.links.json` and `.manifest.json`, and
+ * `<stem>.tombstone.json`, at any depth. What the objects say is for others to judge; only that a tombstone's stem is
+ * its file's is looked at here. Errors: FILE_DENIED, FILE_FAILED. Cost: as of its files, all held in memory.
+ */
+export async function readStaging(directory: string, read: StagingRead): Promise<StagingProposal> {
+  const { files, issues: unread, names } = await readStagingFiles(directory, read)
+  const issues = [...unread]
+  const objects = new Map<string, Map<PartName, { object: JsonObject; path: string }>>()
+  let sliceEnds = performance.now() + sliceMillis
+  for (const file of files) {
+    if (performance.now() > sliceEnds) {
+      await new Promise(setImmediate)
+      sliceEnds = performance.now() + sliceMillis
+    }
+    const object = objectOf(file, issues)
+    if (object === undefined) continue
+    const parts = objects.get(file.stem) ?? new Map()
+    objects.set(file.stem, parts.set(file.part, { object, path: file.path }))
+  }
+  const wrong = wrongStems(new Set(names.map(({ stem }) => stem)))
+  issues.push(...wrong.values())
+  const triplets: StagingProposal['triplets'] = []
+  const tombstones: StagingProposal['tombstones'] = []
+  for (const [stem, parts] of objects) {
+    // What is told here is not told again by who looks at the proposal.
+    if (wrong.has(stem)) continue
+    const tombstone = parts.get('tombstone')
+    const mismatch = tombstone && mismatchOf(stem, tombstone)
+    if (mismatch !== undefined) issues.push(mismatch)
+    else if (tombstone !== undefined) tombstones.push(tombstone.object.value)
+    const [body, links, manifest] = tripletParts.map((part) => parts.get(part)?.object)
+    if (body !== undefined && links !== undefined && manifest !== undefined) {
+      triplets.push({ body, links, manifest, stem })
+    }
+  }
+  for (const [stem, parts] of partsOf(names)) issues.push(...incomplete(stem, parts))
+  return { issues: sortedIssues(issues), tombstones, triplets }
+}
+
+const sliceMillis = 5
+
+/** The object in a file; what keeps it from being one is added to the issues. */
+function objectOf({ bytes, path }: StagingFile, issues: Issue[]): JsonObject | undefined {
+  const read = objectFromBytes(bytes)
+  if ('object' in read) return read.object
+  issues.push(...jsonIssues(read.problems, { location: path }))
+  return undefined
+}
+
+/** Stems that may not be, and those that only case tells from one before them. */
+function wrongStems(stems: ReadonlySet<string>): Map<string, Issue> {
+  const wrong = new Map<string, Issue>()
+  const folded = new Map<string, string>()
+  for (const stem of [...stems].sort(byBytes)) {
+    const is = wrongWithStem(stem)
+    const facts = { location: stem, stage: 'stage' as const }
+    if (is !== undefined) {
+      wrong.set(stem, errorIssue('E_STEM_INVALID', { ...facts, details: { stem }, message: `the stem ${is}` }))
+      continue
+    }
+    const twin = folded.get(foldOf(stem))
+    folded.set(foldOf(stem), twin ?? stem)
+    if (twin === undefined) continue
+    const message = `the stem differs only in case from ${printable(twin)}`
+    wrong.set(stem, errorIssue('E_STEM_COLLISION', { ...facts, details: { other: twin, stem }, message }))
+  }
+  return wrong
+}
+
+/** The parts of each stem that are there, whatever is in them. */
+function partsOf(names: readonly StagingName[]): Map<string, Set<PartName>> {
+  const parts = new Map<string, Set<PartName>>()
+  for (const { part, stem } of names) parts.set(stem, (parts.get(stem) ?? new Set()).add(part))
+  return parts
+}
+
+function* incomplete(stem: string, parts: ReadonlySet<PartName>): Generator<Issue> {
+  const missing = tripletParts.filter((part) => !parts.has(part))
+  const isTombstoneOnly = missing.length === tripletParts.length
+  if (missing.length === 0 || isTombstoneOnly) return
+  yield errorIssue('E_TRIPLET_INCOMPLETE', {
+    details: { stem },
+    location: stem,
+    message: `the stem has no ${missing.join(' and no ')}`,
+    stage: 'stage',
+  })
+}
+
+function mismatchOf(stem: string, { object, path }: { object: JsonObject; path: string }): Issue | undefined {
+  const stated = object.value.stem
+  // One that states none is no tombstone, which is said where its members are looked at.
+  if (typeof stated !== 'string' || stated === stem) return undefined
+  return errorIssue('E_TOMBSTONE_STEM_MISMATCH', {
+    details: { other: stated, stem },
+    location: path,
+    message: `by what it says it is the tombstone of ${printable(stated)}`,
+    stage: 'stage',
+  })
+}

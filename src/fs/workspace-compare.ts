@@ -1,0 +1,56 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError } from './durable.ts'
+import type { TreeChange } from './workspace-build.ts'
+import type { Tree } from './workspace-tree.ts'
+
+const differencesMax = 100
+
+/**
+ * Compares a tree with the files that it is to have, and returns how many there are. Errors: VERIFY_FAILED with the
+ * paths that are missing, changed or too many, as many as fit; FILE_DENIED, FILE_FAILED.
+ */
+export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<TreeChange>): Promise<number> {
+  const differences: { path: string; is: 'changed' | 'missing' | 'stray' }[] = []
+  const expected = new Set<string>()
+  for await (const { content, path } of files) {
+    expected.add(path)
+    const found = tree && (await bytesOf(join(tree.path, path)))
+    if (found === undefined) differences.push({ path, is: 'missing' })
+    else if (!found.equals(content ?? Buffer.alloc(0))) differences.push({ path, is: 'changed' })
+  }
+  for (const path of tree === undefined ? [] : await pathsIn(tree)) {
+    if (!expected.has(path)) differences.push({ path, is: 'stray' })
+  }
+  if (differences.length === 0) return expected.size
+  const [first] = differences
+  throw new LockstepError('VERIFY_FAILED', `${differences.length} files of the workspace differ, as ${first?.path}`, {
+    details: { check: 'workspace', count: differences.length, differences: differences.slice(0, differencesMax) },
+    hint: 'Promoted state is in the ledger: "lockstep stem check --rebuild" writes the files again.',
+  })
+}
+
+async function bytesOf(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(systemCodeOf(error) ?? '')) return undefined
+    throw fileError(error, `reading ${path}`)
+  }
+}
+
+/** Everything in a tree that is no folder, by its path from it. */
+async function pathsIn({ path }: Tree): Promise<string[]> {
+  const paths: string[] = []
+  const below = ['']
+  for (let at = 0; at < below.length; at += 1) {
+    const folder = below[at] ?? ''
+    for (const entry of await readdir(join(path, folder), { withFileTypes: true })) {
+      const name = folder === '' ? entry.name : `${folder}/${entry.name}`
+      if (entry.isDirectory()) below.push(name)
+      else paths.push(name)
+    }
+  }
+  return paths.sort()
+}

@@ -1,0 +1,146 @@
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError, makeFolder, syncFolder } from './durable.ts'
+import { TreeBuild, type TreeChange } from './workspace-build.ts'
+import { rememberSpare, spareName, spareOf } from './workspace-spare.ts'
+
+// A workspace on disk (ADR 0019). `current` is a symbolic link to a tree, and no tree changes while it points there.
+//
+//   <folder>/current -> .trees/812.0
+//   <folder>/.trees/812.0/       what is promoted, as of entry 812
+//   <folder>/.trees/790.0/       the tree before it, which the next one is made from
+//   <folder>/.trees/spare.json   the paths in it that are not as in the current one
+//   <folder>/.trees/building/    a tree under way, or left by a crash
+
+const currentName = 'current'
+const treesName = '.trees'
+const buildingName = 'building'
+const treeName = /^\d+\.\d+$/
+
+export interface Tree {
+  name: string
+  path: string
+  /** The seq of the last entry that the tree agrees with. */
+  seq: number
+}
+
+export interface NextTree {
+  seq: number
+  /** Whether the changes are all there is to be: no file of the tree before stays. */
+  isWhole: boolean
+  changes: AsyncIterable<TreeChange> | Iterable<TreeChange>
+}
+
+/** The tree that `current` points to, or undefined. Errors: FILE_FAILED where something else took its place. */
+export function currentTree(folder: string): Tree | undefined {
+  const place = join(folder, currentName)
+  let target: string
+  try {
+    target = readlinkSync(place)
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined
+    if (systemCodeOf(error) !== 'EINVAL') throw fileError(error, `reading ${place}`)
+    throw new LockstepError('FILE_FAILED', `${place} is no symbolic link`, {
+      hint: 'Move it away: the workspace is then built again from the ledger.',
+    })
+  }
+  const name = target.slice(treesName.length + 1)
+  const isTree = target === `${treesName}/${name}` && treeName.test(name) && namesIn(folder).includes(name)
+  return isTree ? { name, path: join(folder, treesName, name), seq: Number.parseInt(name, 10) } : undefined
+}
+
+/**
+ * Builds the next tree and puts it in the place of the current one, durable before it resolves. What is current stays
+ * as it is until one rename; a crash leaves that tree, or the new one. Unchanged files are hard links. One build of a
+ * folder at a time. Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. Cost: what changed now and what
+ * changed before, where there is a spare tree; otherwise a link for each file. A sync for each written file and
+ * changed folder, and four more.
+ */
+export async function switchTree(folder: string, { changes, isWhole, seq }: NextTree): Promise<void> {
+  const trees = join(folder, treesName)
+  const building = join(trees, buildingName)
+  try {
+    makeFolder(trees)
+    const current = currentTree(folder)
+    const spare = current === undefined || isWhole ? undefined : spareOf(trees, current.name)
+    await rm(building, { recursive: true, force: true })
+    const tree = new TreeBuild(building)
+    if (current !== undefined && spare !== undefined) {
+      takeSpare(trees, spare.name)
+      await tree.linkAgain(current.path, spare.stale)
+    } else {
+      mkdirSync(building)
+      if (current !== undefined && !isWhole) await tree.linkAll(current.path)
+    }
+    await tree.change(changes)
+    await tree.sync()
+    const name = nextName(seq, current?.name)
+    renameSync(building, join(trees, name))
+    syncFolder(trees)
+    // The new tree is durable and nobody sees it: a crash leaves the old one current, and this one to be removed.
+    pointTo(folder, name)
+    // The new tree is current. A crash leaves the old one beside it, to be removed by the next build.
+    const isSpare =
+      current !== undefined &&
+      !isWhole &&
+      rememberSpare(trees, { current: name, spare: current.name, stale: tree.changed })
+    await dropOthers(folder, isSpare ? [name, current.name] : [name])
+  } catch (error) {
+    throw fileError(error, `building ${folder}`)
+  }
+}
+
+/**
+ * Removes what a crash left: all but the current tree and its spare. Where no tree is current nothing is removed, for
+ * what is there may be somebody's only copy until there is a new one.
+ */
+export async function dropLeftovers(folder: string): Promise<void> {
+  const current = currentTree(folder)
+  if (current === undefined) return
+  const spare = spareOf(join(folder, treesName), current.name)
+  await dropOthers(folder, spare === undefined ? [current.name] : [current.name, spare.name]).catch(
+    (error: unknown) => {
+      throw fileError(error, `clearing ${folder}`)
+    },
+  )
+}
+
+/** Takes the spare tree under a name that nobody trusts, before anything in it changes. */
+function takeSpare(trees: string, name: string): void {
+  renameSync(join(trees, name), join(trees, buildingName))
+  syncFolder(trees)
+}
+
+/** The commit point: one rename of a symbolic link, and durable. */
+function pointTo(folder: string, name: string): void {
+  const beside = join(folder, `${currentName}.tmp`)
+  rmSync(beside, { force: true })
+  symlinkSync(`${treesName}/${name}`, beside)
+  renameSync(beside, join(folder, currentName))
+  syncFolder(folder)
+}
+
+async function dropOthers(folder: string, kept: readonly string[]): Promise<void> {
+  const trees = join(folder, treesName)
+  for (const name of readdirSync(trees)) {
+    const isOurs = treeName.test(name) || name === buildingName || name.startsWith(`${spareName}.`)
+    if (isOurs && !kept.includes(name)) await rm(join(trees, name), { recursive: true, force: true })
+  }
+  rmSync(join(folder, `${currentName}.tmp`), { force: true })
+}
+
+/** A seq is built twice where somebody has a damaged tree built again. */
+function nextName(seq: number, current = ''): string {
+  const [of, count] = current.split('.')
+  return of === String(seq) ? `${seq}.${Number(count) + 1}` : `${seq}.0`
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(join(folder, treesName))
+  } catch {
+    return []
+  }
+}

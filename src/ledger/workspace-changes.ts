@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { canonicalText, type Json } from '../core/canonical.ts'
+import { objectFromBytes, objectFromText, type ReadObject } from '../core/turn/json-object.ts'
+import { type Identity, refsOf } from '../core/turn/links.ts'
+import type { StagedSet, Triplet } from '../core/turn/triplet.ts'
+import { turnIdOf } from '../core/turn/turn-id.ts'
+import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../core/turn/workspace.ts'
+import { systemCodeOf } from '../errors.ts'
+import type { TreeChange } from '../fs/workspace-build.ts'
+import { partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
+import { tripletsIn } from '../views/derived-state.ts'
+import type { SovereignView } from '../views/sovereign-view.ts'
+
+/** What happened to a workspace since its files were written: its promotions, in order. */
+export interface PromotedTurn {
+  manifest_digest: string | null
+  run_id: string
+  seq: number
+  turn_id: string
+}
+
+const sliceMillis = 5
+
+/** All files of a workspace. Cost: all of its rows and objects. */
+export async function* allFiles(view: SovereignView, workspace: string): AsyncGenerator<TreeChange> {
+  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace)) yield* filesOf(view, triplet)
+  for await (const [, row] of view.scan(identityRows(workspace))) {
+    if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow)
+  }
+  for await (const { last, run_id } of view.chains(workspace)) yield runFile(run_id, turnIdOf(last))
+}
+
+/**
+ * The files that some promotions have changed. What a stem pointed to before is in the files that are current: what
+ * was materialised is what was promoted then. Undefined where those cannot be read; then all is to be written anew.
+ * Cost: as of the turns, however large the workspace.
+ */
+export async function changedFiles(
+  view: SovereignView,
+  workspace: string,
+  { current, promoted }: { current: string; promoted: readonly PromotedTurn[] },
+): Promise<AsyncGenerator<TreeChange> | undefined> {
+  const touched = new Touched(view)
+  for (const { manifest_digest } of promoted) {
+    if (manifest_digest !== null) await touched.add(manifest_digest)
+  }
+  for (const stem of touched.stems) {
+    await touched.pause()
+    const links = linksIn(current, stem)
+    if (links === undefined) continue
+    if ('problems' in links) return undefined
+    touched.point(links, stem)
+  }
+  return changes(view, workspace, touched, promoted)
+}
+
+async function* changes(
+  view: SovereignView,
+  workspace: string,
+  touched: Touched,
+  promoted: readonly PromotedTurn[],
+): AsyncGenerator<TreeChange> {
+  for (const stem of touched.stems) {
+    const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
+    if (triplet !== undefined) yield* filesOf(view, triplet)
+    else for (const part of tripletParts) yield { path: partPath(stem, part), content: null }
+  }
+  for (const target of touched.targets) {
+    const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
+    // A record whose sources are all gone stays; one of a target that nothing ever pointed to is not there.
+    if (row === undefined || row.sources === null) yield { path: refPath(target), content: null }
+    else yield await refFile(view, workspace, row)
+  }
+  const last = new Map(promoted.map(({ run_id, turn_id }) => [run_id, turn_id]))
+  for (const [runId, turnId] of last) yield runFile(runId, turnId)
+}
+
+/** The stems of some turns, and what their links point to or pointed to in between. */
+class Touched {
+  readonly #view: SovereignView
+  readonly stems = new Set<string>()
+  #sliceEnds = performance.now() + sliceMillis
+  readonly #targets = new Map<string, Identity>()
+
+  constructor(view: SovereignView) {
+    this.#view = view
+  }
+
+  get targets(): Iterable<Identity> {
+    return this.#targets.values()
+  }
+
+  /** Others are served in between. */
+  async pause(): Promise<void> {
+    if (performance.now() < this.#sliceEnds) return
+    await new Promise(setImmediate)
+    this.#sliceEnds = performance.now() + sliceMillis
+  }
+
+  async add(manifestDigest: string): Promise<void> {
+    const set = JSON.parse(this.#view.object(manifestDigest)) as StagedSet
+    for (const { stem } of set.tombstones) this.stems.add(stem)
+    for (const { links_digest, stem } of set.triplets) {
+      await this.pause()
+      this.stems.add(stem)
+      this.point(objectFromText(this.#view.object(links_digest)), stem)
+    }
+  }
+
+  point(read: ReadObject, stem: string): void {
+    if ('problems' in read) return
+    for (const { id, type } of refsOf(read.object.value, stem).refs) {
+      this.#targets.set(JSON.stringify([type, id]), { id, type })
+    }
+  }
+}
+
+/** The links of a stem as they are on disk; undefined where it has none. */
+function linksIn(current: string, stem: string): ReadObject | undefined {
+  try {
+    return objectFromBytes(readFileSync(join(current, partPath(stem, 'links'))))
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined
+    return { problems: [] }
+  }
+}
+
+/** A file's bytes are the object's own, so that its SHA-256 is its digest. */
+function* filesOf(
+  view: SovereignView,
+  { body_digest, links_digest, manifest_digest, stem }: Triplet,
+): Generator<TreeChange> {
+  const digests = { body: body_digest, links: links_digest, manifest: manifest_digest }
+  for (const part of tripletParts)
+    yield { path: partPath(stem, part), content: Buffer.from(view.object(digests[part])) }
+}
+
+/** Written source by source: many may point to one target, and others are served between the pages. */
+async function refFile(view: SovereignView, workspace: string, { id, type }: IdentityRow): Promise<TreeChange> {
+  const sources: string[] = []
+  for await (const [, source] of view.scan(sourceRows(workspace, { id, type })))
+    sources.push(canonicalText(source as Json))
+  const text = `{"id":${JSON.stringify(id)},"sources":[${sources.join(',')}],"type":${JSON.stringify(type)}}`
+  return { path: refPath({ id, type }), content: Buffer.from(text) }
+}
+
+function runFile(run_id: string, last_promoted_turn_id: string): TreeChange {
+  return { path: runPath(run_id), content: fileOf({ last_promoted_turn_id, run_id, version: 'v1' }) }
+}
+
+function fileOf(document: object): Uint8Array {
+  return Buffer.from(canonicalText(document as Json))
+}

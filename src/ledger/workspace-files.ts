@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../core/config.ts'
+import type { Entry } from '../core/entry.ts'
+import type { TurnEventData } from '../core/turn/events.ts'
+import { turnIdOf, turnNumberOf } from '../core/turn/turn-id.ts'
+import { sameFiles } from '../fs/workspace-compare.ts'
+import { fileName, runPath } from '../fs/workspace-names.ts'
+import { currentTree, dropLeftovers, switchTree, type Tree } from '../fs/workspace-tree.ts'
+import type { Log } from '../log/log.ts'
+import { SovereignView } from '../views/sovereign-view.ts'
+import { allFiles, changedFiles, type PromotedTurn } from './workspace-changes.ts'
+
+/** Where a workspace is on disk, and how many files it has there. */
+export interface CheckedFiles {
+  folder: string
+  files: number
+}
+
+type Promoted = TurnEventData<'turn.promoted'>
+
+/**
+ * Promoted state as files: `workspace/run/<run_id>/current` or `workspace/workflow/<workflow_id>/current` (turns.md,
+ * Files). All promotions of a workspace that are there by now become one tree. One build at a time.
+ */
+export class WorkspaceFiles {
+  readonly #root: string
+  readonly #config: Config
+  readonly #log: Log
+  /** Promotions that were seen and are not on disk yet, by workspace; what was seen goes up to `#seen`. */
+  readonly #pending = new Map<string, PromotedTurn[]>()
+  #seen: number | undefined
+  /** Folders that were freed of what a crash left. */
+  readonly #cleared = new Set<string>()
+  #work: Promise<unknown> = Promise.resolve()
+
+  constructor(root: string, config: Config, log: Log) {
+    this.#root = root
+    this.#config = config
+    this.#log = log
+  }
+
+  /** Where a workspace, `run/run_x1` or `workflow/w1`, is on disk. */
+  folder(workspace: string): string {
+    return join(this.#root, this.#config.workspace_dir, ...workspace.split('/').map(fileName))
+  }
+
+  /** Makes the files agree with a promotion, and with those after it. Errors: FILE_DENIED, DISK_FULL, FILE_FAILED. */
+  follow(entry: Entry): Promise<void> {
+    return this.#inTurn(() => this.#follow(entry))
+  }
+
+  /** Writes all files of a workspace anew, from the ledger alone. Errors as of `follow`. */
+  rebuild(workspace: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const view = new SovereignView(this.#log)
+      try {
+        const folder = this.folder(workspace)
+        const seq = Math.max(currentTree(folder)?.seq ?? 0, this.#pending.get(workspace)?.at(-1)?.seq ?? 0)
+        await switchTree(folder, { changes: allFiles(view, workspace), isWhole: true, seq })
+      } finally {
+        await view.close()
+      }
+    })
+  }
+
+  /** Compares the files of a workspace with the ledger, byte by byte. Errors: VERIFY_FAILED (`workspace`). */
+  check(workspace: string): Promise<CheckedFiles> {
+    return this.#inTurn(async () => {
+      const view = new SovereignView(this.#log)
+      try {
+        const folder = this.folder(workspace)
+        return { files: await sameFiles(currentTree(folder), allFiles(view, workspace)), folder }
+      } finally {
+        await view.close()
+      }
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#work.then(work)
+    this.#work = done.catch(() => {})
+    return done
+  }
+
+  async #follow(entry: Entry): Promise<void> {
+    const { workspace } = entry.data as Promoted
+    const tree = await this.#treeOf(workspace)
+    if (tree !== undefined && tree.seq >= entry.seq) return
+    const view = new SovereignView(this.#log)
+    try {
+      await this.#see(view, entry.seq)
+      // Others that wait are built along with it, for they share the syncs of the disk. What keeps one of them from
+      // being built is met again by its own entry.
+      const others = [...this.#pending.keys()].filter((other) => other !== workspace).slice(0, buildsMax - 1)
+      const builds = [this.#build(view, workspace, entry.seq), ...others.map((other) => this.#build(view, other))]
+      const [own] = await Promise.allSettled(builds)
+      if (own?.status === 'rejected') throw own.reason
+    } finally {
+      await view.close()
+    }
+  }
+
+  /** Builds the next tree of a workspace, of all that is pending; of one without a tree, of all there is. */
+  async #build(view: SovereignView, workspace: string, seqAtLeast = 0): Promise<void> {
+    const folder = this.folder(workspace)
+    const tree = await this.#treeOf(workspace)
+    const promoted = (this.#pending.get(workspace) ?? []).filter(({ seq }) => seq > (tree?.seq ?? -1))
+    const seq = promoted.at(-1)?.seq ?? seqAtLeast
+    if (tree === undefined || tree.seq < seq) {
+      const changes =
+        tree === undefined || !follows(tree, promoted)
+          ? undefined
+          : await changedFiles(view, workspace, { current: tree.path, promoted })
+      await switchTree(folder, { changes: changes ?? allFiles(view, workspace), isWhole: changes === undefined, seq })
+    }
+    this.#pending.delete(workspace)
+  }
+
+  /** The current tree, once what a crash left beside it is gone. */
+  async #treeOf(workspace: string): Promise<Tree | undefined> {
+    const folder = this.folder(workspace)
+    if (!this.#cleared.has(folder)) await dropLeftovers(folder)
+    this.#cleared.add(folder)
+    return currentTree(folder)
+  }
+
+  /** Looks at every entry that the view has once, from the first one that has to be handled. */
+  async #see(view: SovereignView, from: number): Promise<void> {
+    let sliceEnds = performance.now() + sliceMillis
+    for (let seq = this.#seen ?? from; seq < view.size; seq += 1) {
+      const { data, type } = view.entry(seq)
+      if (type === 'turn.promoted') this.#keep(seq, data as Promoted)
+      this.#seen = seq + 1
+      if (performance.now() < sliceEnds) continue
+      // Others are served in between; what is seen is as of the view all the same.
+      await new Promise(setImmediate)
+      sliceEnds = performance.now() + sliceMillis
+    }
+  }
+
+  #keep(seq: number, { manifest_digest, run_id, turn_id, workspace }: Promoted): void {
+    const pending = this.#pending.get(workspace) ?? []
+    this.#pending.set(workspace, pending)
+    pending.push({ manifest_digest, run_id, seq, turn_id })
+  }
+}
+
+const sliceMillis = 5
+const buildsMax = 8
+
+/** Whether a tree is what the first of these promotions of each run came to: not an older copy that somebody put back. */
+function follows(tree: Tree, promoted: readonly { run_id: string; turn_id: string }[]): boolean {
+  const firsts = new Map<string, string>()
+  for (const { run_id, turn_id } of promoted) if (!firsts.has(run_id)) firsts.set(run_id, turn_id)
+  return [...firsts].every(([runId, turnId]) => {
+    const expected = turnIdOf((turnNumberOf(turnId) ?? 0) - 1)
+    return (lastPromotedIn(tree, runId) ?? turnIdOf(0)) === expected
+  })
+}
+
+function lastPromotedIn({ path }: Tree, runId: string): unknown {
+  try {
+    return JSON.parse(readFileSync(join(path, runPath(runId)), 'utf8')).last_promoted_turn_id
+  } catch {
+    return undefined
+  }
+}

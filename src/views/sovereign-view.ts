@@ -1,0 +1,76 @@
+import type { Entry } from '../core/entry.ts'
+import { type RunState, streamOf } from '../core/run/state.ts'
+import { workspaceOf } from '../core/run-of-turn.ts'
+import { decode, decodeEntry } from '../log/codec.ts'
+import { missing } from '../log/corrupt.ts'
+import { readHead } from '../log/head-row.ts'
+import * as keys from '../log/keys.ts'
+import type { Log } from '../log/log.ts'
+import { objectIn } from '../log/objects.ts'
+import { decodeRow } from '../log/row.ts'
+import { stateRows } from '../log/state-rows.ts'
+import type { StoreSnapshot } from '../log/store.ts'
+
+/**
+ * The ledger as it was at one moment: its entries, and the sovereign state that follows from exactly these. What it
+ * has may be ahead of what is published, for it is durable a moment before. To be closed. Errors: LEDGER_CORRUPT.
+ */
+export class SovereignView {
+  readonly size: number
+  readonly #generation: number
+  readonly #snapshot: StoreSnapshot
+
+  constructor(log: Pick<Log, 'snapshot'>) {
+    this.#snapshot = log.snapshot()
+    const { generation, size } = readHead(this.#snapshot)
+    this.size = size
+    this.#generation = generation
+  }
+
+  /** Cost: one read. */
+  entry(seq: number): Entry {
+    const key = keys.entryKey(seq)
+    const value = this.#snapshot.get(key)
+    if (value === undefined) throw missing(seq)
+    return decodeEntry(key, value)
+  }
+
+  /** A row of sovereign state. Cost: one read. */
+  state(name: string): unknown {
+    const key = keys.stateKey(this.#generation, name)
+    const value = this.#snapshot.get(key)
+    return value === undefined ? undefined : decode(key, value)
+  }
+
+  /** The rows whose names begin so, in the order of their names. */
+  scan(prefix: string): AsyncGenerator<[name: string, state: unknown]> {
+    return stateRows(this.#snapshot, this.#generation, prefix)
+  }
+
+  /** The canonical JSON of an object that an entry or a row names. */
+  object(digest: string): string {
+    return objectIn(this.#snapshot, digest)
+  }
+
+  /**
+   * The runs that have promoted into a workspace, and the number of the last promoted turn of each. Cost: one read where it
+   * is a run's own, otherwise a pass over the rows of all runs.
+   */
+  async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
+    const isOwn = workspace.startsWith('run/')
+    const prefix = streamOf(isOwn ? workspace.slice('run/'.length) : '')
+    for await (const page of this.#snapshot.scan(keys.ranges.rows(this.#generation, prefix))) {
+      for (const [key, value] of page) {
+        const stream = keys.streamOfRowKey(key)
+        const { manifest, run_id, turns } = decodeRow(key, stream, value, (seq) => this.entry(seq)).state as RunState
+        const { workflow_id } = manifest
+        if (turns !== undefined && turns.last > 0 && workspaceOf({ run_id, workflow_id }) === workspace)
+          yield { last: turns.last, run_id }
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#snapshot.close()
+  }
+}
