@@ -6,7 +6,7 @@ import { fileError, makeFolder, syncFolder } from './durable.ts'
 import { TreeBuild, type TreeChange } from './workspace-build.ts'
 import { rememberSpare, spareName, spareOf } from './workspace-spare.ts'
 
-// A workspace on disk (ADR 0019). `current` is a symbolic link to a tree, and no tree changes while it points there.
+// A workspace on disk (ADR 0021). `current` is a symbolic link to a tree, and no tree changes while it points there.
 //
 //   <folder>/current -> .trees/812.0
 //   <folder>/.trees/812.0/       what is promoted, as of entry 812
