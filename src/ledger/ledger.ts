@@ -58,20 +58,17 @@ export class Ledger implements AsyncDisposable {
     const { actor, config, layout, log, newLockId, newRunId, now } = parts
     this.#parts = parts
     this.#heads = new HeadKeeper(layout.head, () => ({ ...this.#treeHead(), time: new Date().toISOString() }))
-    const rows = new Rows(log)
-    const receipts = new Receipts(log)
-    const sovereign = new Sovereign(log)
+    const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
+      ...views,
       log,
-      rows,
-      sovereign,
-      receipts,
       config,
       now,
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
     this.#core = {
+      ...views,
       actor,
       config,
       index: new SearchIndex(log),
@@ -80,9 +77,6 @@ export class Ledger implements AsyncDisposable {
       newLockId,
       newRunId,
       now,
-      receipts,
-      rows,
-      sovereign,
       stored: new StoredObjects(log),
       workspaceFiles: parts.workspaceFiles,
       submit: (submission) => this.#sequencer.submit(submission),

@@ -17,6 +17,8 @@ test('everything has a default', () => {
     record_contention: false,
     exports: { approvals_required: [] },
     turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000 },
+    workspace_dir: 'workspace',
+    staging_cleanup: 'on_promotion',
   })
 })
 
