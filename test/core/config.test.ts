@@ -15,7 +15,9 @@ test('everything has a default', () => {
     pins: 'any',
     promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN'],
     record_contention: false,
+    staging_cleanup: 'on_promotion',
     turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000 },
+    workspace_dir: 'workspace',
   })
 })
 
@@ -36,6 +38,8 @@ for (const [title, given] of [
   ['actors with their roles', { actors: { 'agent-1': ['INTERVIEW_AGENT'], 'agent-2': [] } }],
   ['contention as entries', { record_contention: true }],
   ['other bounds of a turn', { turn_limits: { object_bytes: 1, turn_bytes: 256 * 1024 * 1024, stems: 100_000 } }],
+  ['files of workspaces elsewhere', { workspace_dir: 'runtime/state' }],
+  ['staged files that stay', { staging_cleanup: 'never' }],
   ['a hundred operators', { operators: Array.from({ length: 100 }, (_, index) => `op ${index}`) }],
 ] as const) {
   test(`it may have ${title}`, () => {
@@ -51,6 +55,7 @@ for (const [title, given, where] of [
   ['an absolute runs folder', { runs_dir: '/var/runs' }, 'runs_dir'],
   ['a runs folder outside the root', { runs_dir: 'a/../../b' }, 'runs_dir'],
   ['no runs folder', { runs_dir: '' }, 'runs_dir'],
+  ['a workspace in .lockstep', { workspace_dir: '.lockstep/state' }, 'workspace_dir'],
   ['a lease of no seconds', { deliverable_lease_s: { min: 0 } }, 'deliverable_lease_s.min'],
   ['a lease longer than an hour', { deliverable_lease_s: { max: 3_601 } }, 'deliverable_lease_s.max'],
   ['a lease in words', { deliverable_lease_s: { max: '60' } }, 'deliverable_lease_s.max'],
