@@ -62,7 +62,11 @@ async function parallel(ledger: Ledger, yardstick: Yardstick, smoke: boolean): P
     },
   }
   const figures = await againstYardstick(yardstick, workload, { runs: smoke ? 1 : 5, ratioAtLeast: 0.08 })
-  return puts === undefined ? figures : [...figures, puts]
+  const started = performance.now()
+  strictEqual(await ledger.workspaces.files(), 'current', 'every workspace is on disk')
+  const lag = (performance.now() - started) / 1000
+  const behind = { what: 'files on disk, behind the last promotion', value: lag, unit: 's' }
+  return puts === undefined ? [...figures, behind] : [...figures, puts, behind]
 }
 
 /** What a promotion costs beside many stems and few, and at a target that many point to and few. */
@@ -110,6 +114,8 @@ async function filled(ledger: Ledger, name: string, stems: number): Promise<Chai
     await prepare(ledger, chain, triplets)
     await promote(ledger, chain)
   }
+  // What is measured is a promotion, not the files of those before it.
+  await ledger.workspaces.files()
   return chain
 }
 

@@ -30,6 +30,8 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'promote',
     'runs',
     'runs-million',
+    'staging',
+    'staging',
   ])
   for (const [name, { figures }] of Object.entries(results)) {
     ok(figures.length > 0, name)

@@ -40,6 +40,8 @@ for (const [title, given] of [
   ['approvals that every export needs', { exports: { approvals_required: ['compliance'] } }],
   ['contention as entries', { record_contention: true }],
   ['other bounds of a turn', { turn_limits: { object_bytes: 1, turn_bytes: 256 * 1024 * 1024, stems: 100_000 } }],
+  ['files of workspaces elsewhere', { workspace_dir: 'runtime/state' }],
+  ['staged files that stay', { staging_cleanup: 'never' }],
   ['a hundred operators', { operators: Array.from({ length: 100 }, (_, index) => `op ${index}`) }],
 ] as const) {
   test(`it may have ${title}`, () => {
@@ -56,6 +58,7 @@ for (const [title, given, where] of [
   ['a runs folder outside the root', { runs_dir: 'a/../../b' }, 'runs_dir'],
   ['an approval that is none', { exports: { approvals_required: ['anyone'] } }, 'exports.approvals_required.0'],
   ['no runs folder', { runs_dir: '' }, 'runs_dir'],
+  ['a workspace in .lockstep', { workspace_dir: '.lockstep/state' }, 'workspace_dir'],
   ['a lease of no seconds', { deliverable_lease_s: { min: 0 } }, 'deliverable_lease_s.min'],
   ['a lease longer than an hour', { deliverable_lease_s: { max: 3_601 } }, 'deliverable_lease_s.max'],
   ['a lease in words', { deliverable_lease_s: { max: '60' } }, 'deliverable_lease_s.max'],
