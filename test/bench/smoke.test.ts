@@ -31,7 +31,6 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'runs',
     'runs-million',
     'staging',
-    'staging',
   ])
   for (const [name, { figures }] of Object.entries(results)) {
     ok(figures.length > 0, name)
