@@ -32,7 +32,7 @@ export function initCommand(): Command {
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })
-        const { lanes, roles } = await ledger.policy.show()
+        const { lanes, roles } = ledger.policy.show()
         const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
         await ledger.close()
         const added = options.gitignore ? addToGitignore(ledger.dir, ignored) : []

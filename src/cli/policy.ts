@@ -17,7 +17,7 @@ function showCommand(): Command {
     .description('The policy in force: its pins, its lanes, and whether the files still say the same.')
     .action(async (_options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const shown = await withLedger(globals, 'policy show', (ledger) => ledger.policy.show())
+      const shown = await withLedger(globals, 'policy show', async (ledger) => ledger.policy.show())
       print(globals, shown, () => shownLines(shown))
     })
   return examples(command, 'lockstep policy show', 'lockstep policy show --json')
@@ -39,7 +39,7 @@ function checkCommand(): Command {
     .description('Lint both files and their symmetry. Exit 2 where they could not be loaded.')
     .action(async (_options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const checked = await withLedger(globals, 'policy check', (ledger) => ledger.policy.check())
+      const checked = await withLedger(globals, 'policy check', async (ledger) => ledger.policy.check())
       const { findings, loadable, problems } = checked
       const found = [...problems, ...findings].map(problemText)
       print(globals, checked, () => (found.length === 0 ? 'both files are good' : found))
@@ -68,7 +68,7 @@ function explainCommand(): Command {
   ).action(async (flags: ExplainFlags, self: Command) => {
     const globals = globalsOf(self)
     const question = questionFrom(flags)
-    const verdict = await withLedger(globals, 'policy explain', (ledger) => ledger.policy.explain(question))
+    const verdict = await withLedger(globals, 'policy explain', async (ledger) => ledger.policy.explain(question))
     const { missing, rule_ids } = verdict
     const lines = { ...verdict, decision_id: '', missing: [...missing], rule_ids: [...rule_ids] }
     print(globals, verdict, () => decidedLines(lines))

@@ -11,16 +11,14 @@ export interface PolicyFile {
   bytes: Uint8Array
 }
 
-export interface PolicyFiles {
-  lanes: PolicyFile
-  roles: PolicyFile
-}
-
-/** The policy that two files state and what is odd about it, or all that is wrong: then nothing of it may be used. */
-export type PolicyRead = { policy: Policy; findings: PolicyProblem[] } | { problems: PolicyProblem[] }
-
-/** Pure but for the hash; who reads the files, and what of it is recorded, is for others to say. */
-export function readPolicy(files: PolicyFiles, promotionRoles?: readonly string[]): PolicyRead {
+/**
+ * The policy that two files state and what is odd about it, or all that is wrong: then nothing of it may be used.
+ * Pure but for the hash; who reads the files, and what of it is recorded, is for others to say.
+ */
+export function readPolicy(
+  files: { lanes: PolicyFile; roles: PolicyFile },
+  promotionRoles?: readonly string[],
+): { policy: Policy; findings: PolicyProblem[] } | { problems: PolicyProblem[] } {
   const lanes = readPolicyFile(files.lanes)
   const roles = readPolicyFile(files.roles)
   if ('problems' in lanes || 'problems' in roles) {

@@ -48,10 +48,9 @@ export class Audit {
     for (const { corrects } of parsed) if (corrects !== undefined) this.#assertThere(corrects)
     const request =
       idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events: parsed } as Json }
-    const policies = await this.#policy.known()
     const outcome = await submit(
       this.#core,
-      { type: 'audit.append', events: parsed, guard: checkedGuard, policies },
+      { type: 'audit.append', events: parsed, guard: checkedGuard, policies: this.#policy.known() },
       { actor, correlationId: correlation_id, expectedSize: expected_size, request },
     )
     refuseExpired(outcome)

@@ -7,11 +7,11 @@ import type { LoadedFile } from '../core/policy/events.ts'
 import { LockstepError } from '../errors.ts'
 import { pinOfFile } from '../fs/git-pin.ts'
 import type { Layout } from '../fs/layout.ts'
-import type { PolicyFile, PolicyFiles, PolicyRead } from '../fs/policy-file.ts'
+import { type PolicyFile, readPolicy } from '../fs/policy-file.ts'
 import { keepPolicyText, placeShippedPolicy, policyBytes, policyFolder } from '../fs/policy-folder.ts'
 
 /** Both files as they are on disk. Errors: POLICY_INVALID, FILE_DENIED. */
-export function policyFiles(layout: Layout): PolicyFiles {
+export function policyFiles(layout: Layout): { lanes: PolicyFile; roles: PolicyFile } {
   const { lanes, roles } = policyFolder(layout)
   return { lanes: policyBytes(layout, lanes), roles: policyBytes(layout, roles) }
 }
@@ -27,7 +27,7 @@ export async function policyToLoad(
 ): Promise<{ command: LoadPolicy; policy: Policy }> {
   await placeShippedPolicy(layout)
   const files = policyFiles(layout)
-  const read = await readPolicy(files, promotionRoles)
+  const read = readPolicy(files, promotionRoles)
   if ('problems' in read) throw invalid(read.problems)
   const { policy } = read
   const folder = policyFolder(layout)
@@ -41,11 +41,6 @@ export async function policyToLoad(
     return { file, pin, sha256, source, ...(isShort ? { text: texts[name] } : {}) }
   }
   return { command: { type: 'policy.load', lanes: await loaded('lanes'), roles: await loaded('roles') }, policy }
-}
-
-/** Reads both files as one policy. Most commands read none, and YAML is a fifth of the program: it comes when needed. */
-export async function readPolicy(files: PolicyFiles, promotionRoles: readonly string[]): Promise<PolicyRead> {
-  return (await import('../fs/policy-file.ts')).readPolicy(files, promotionRoles)
 }
 
 /** The text that is kept of a file and compared. */

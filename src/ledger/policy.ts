@@ -10,11 +10,11 @@ import { actionFacts } from '../core/run/facts.ts'
 import { type RunState, streamOf } from '../core/run/state.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
-import type { PolicyFile } from '../fs/policy-file.ts'
+import { type PolicyFile, readPolicy } from '../fs/policy-file.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../fs/policy-folder.ts'
 import { type Core, sha256Hex, submit } from './core.ts'
 import { parse } from './parse.ts'
-import { policyFiles, policyToLoad, readPolicy, textOf } from './policy-files.ts'
+import { policyFiles, policyToLoad, textOf } from './policy-files.ts'
 
 const reloadSchema = z.strictObject({ actor: actorSchema.optional() })
 const explainSchema = z.union([
@@ -57,21 +57,21 @@ export class PolicyApi {
   }
 
   /** The policies read so far, that in force among them if it can be read at all: what decisions look it up in. */
-  async known(): Promise<Policies> {
+  known(): Policies {
     const state = this.#state()
-    if (state !== undefined && !this.#read.has(keyOf(state))) await this.#readLoaded(state)
+    if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
     return this.#read
   }
 
   /** What is in force. Errors: NOT_FOUND where no policy was loaded. */
-  async show(): Promise<ShownPolicy> {
+  show(): ShownPolicy {
     const state = this.#state()
     const entry = state && this.#core.log.entry(state.seq)
     if (state === undefined || entry === undefined) {
       throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
     }
     const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
-    const policy = (await this.known()).get(keyOf(state))
+    const policy = this.known().get(keyOf(state))
     const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
       return { lane_id, purpose, roles: allowed_callers.roles }
     })
@@ -85,8 +85,8 @@ export class PolicyApi {
   }
 
   /** Lints the files on disk: what is wrong, so that they could not be loaded, and what is odd. Records nothing. */
-  async check(): Promise<{ loadable: boolean; problems: PolicyProblem[]; findings: PolicyProblem[] }> {
-    const read = await readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
+  check(): { loadable: boolean; problems: PolicyProblem[]; findings: PolicyProblem[] } {
+    const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
     if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
     return { loadable: true, problems: [], findings: read.findings }
   }
@@ -95,10 +95,10 @@ export class PolicyApi {
    * What the policy in force would say of an action, in a run that is there or in one that is only thought of.
    * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
    */
-  async explain(request: z.input<typeof explainSchema>): Promise<Verdict> {
+  explain(request: z.input<typeof explainSchema>): Verdict {
     const asked = parse(explainSchema, request, 'question')
     const state = this.#state()
-    const policy = state && (await this.known()).get(keyOf(state))
+    const policy = state && this.known().get(keyOf(state))
     const run =
       'run_id' in asked ? this.#factsOf(asked.run_id, asked.actor?.actor_type) : imagined(asked, asked.action, state)
     return authorize({ action: asked.action, policy, run })
@@ -113,7 +113,7 @@ export class PolicyApi {
     const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
-    return { ...(await this.show()), replayed }
+    return { ...this.show(), replayed }
   }
 
   #state(): PolicyState | undefined {
@@ -121,14 +121,14 @@ export class PolicyApi {
   }
 
   /** A policy whose text is gone or is not what its hash says is not there: runs are denied. */
-  async #readLoaded(state: PolicyState): Promise<void> {
+  #readLoaded(state: PolicyState): void {
     const entry = this.#core.log.entry(state.seq)
     if (entry === undefined) return
     const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
     const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
       return { file, bytes: Buffer.from(text ?? '') }
     }
-    const read = await readPolicy({ lanes: fileOf(lanes), roles: fileOf(roles) }, this.#core.config.promotion_roles)
+    const read = readPolicy({ lanes: fileOf(lanes), roles: fileOf(roles) }, this.#core.config.promotion_roles)
     if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
   }
 

@@ -151,7 +151,7 @@ export class Runs {
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
 
-  async #submit(
+  #submit(
     command: Command,
     {
       actor,
@@ -161,8 +161,7 @@ export class Runs {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    const policies = await this.#policy.known()
-    return submit(this.#core, { ...command, policies } as input.RunCommand, { actor, request })
+    return submit(this.#core, { ...command, policies: this.#policy.known() } as input.RunCommand, { actor, request })
   }
 
   /** The record of the run that the entries are of. */

@@ -129,7 +129,7 @@ export class Turns {
   async #submit(asked: AskedOfTurn, rest: Rest, stored?: Stored): Promise<Outcome> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const content = { ...rest, command: rest.type, run_id, turn_id } as unknown as Json
-    const command = { ...rest, guard, policies: await this.#policy.known(), run_id, turn_id } as input.TurnCommand
+    const command = { ...rest, guard, policies: this.#policy.known(), run_id, turn_id } as input.TurnCommand
     const outcome = await submit(this.#core, command, {
       actor,
       notes: stored?.notes,

@@ -66,7 +66,7 @@ governed('every answer is a run_record, and every entry says whose it is', async
   ]
   for (const record of records) assert.equal(runRecordSchema.parse(record), JSON.parse(JSON.stringify(record)))
   assert.equal(records[2]?.outputs?.artifact_refs, [artifact])
-  const { lanes, roles } = await ledger.policy.show()
+  const { lanes, roles } = ledger.policy.show()
   const entries = (await entriesOf(ledger)).filter((entry) => entry.run_id === run_id)
   let before: number | null = null
   for (const [index, entry] of entries.entries()) {
