@@ -7,7 +7,8 @@
 import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { choose, type FileResult, findTests, root, runFiles } from './runner.ts'
+import { compileTree } from './compile.ts'
+import { choose, compiledTree, type FileResult, findTests, root, runFiles } from './runner.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -33,7 +34,7 @@ let passed = 0
 let failed = 0
 for (const pattern of unmatched) fail(`no test file's path contains '${pattern}'`)
 if (files.length === 0) fail(`no test file in ${values.dir}`)
-await runFiles(chosen, { jobs, limitMs, signal: stop.signal, report })
+await runFiles(chosen, { jobs, limitMs, signal: stop.signal, tree: compiledTree ?? compileTree(), report })
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 

@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 
 /** The project's root; test files run in it and are named relative to it. */
-export const root = fileURLToPath(new URL('..', import.meta.url))
+export const root = process.env.LOCKSTEP_TEST_ROOT ?? fileURLToPath(new URL('..', import.meta.url))
+
+/** The tree of compiled files in which a run goes on; a file that is started by hand has none. */
+export const compiledTree = process.env.LOCKSTEP_TEST_TREE
 
 const outputCharsMax = 1_000_000
 const pipeGraceMs = 1_000
@@ -14,6 +17,8 @@ const pipeGraceMs = 1_000
 export interface RunOptions {
   /** Time limit of a file that does not raise its own by a first line `// limit: SECONDS`. */
   limitMs: number
+  /** The compiled tree (`compileTree`); files that are not in it run by tsx. */
+  tree?: string | undefined
   /** Aborting kills the running file with everything it started. */
   signal?: AbortSignal
 }
@@ -67,11 +72,15 @@ export async function runFiles(
 }
 
 /** Runs one test file in a process group of its own, of which nothing is left when this resolves. */
-export async function runFile(file: string, { limitMs, signal }: RunOptions): Promise<FileResult> {
+export async function runFile(file: string, { limitMs, signal, tree = compiledTree }: RunOptions): Promise<FileResult> {
   const ownLimitMs = Math.max(limitMs, limitInFileMs(readFileSync(join(root, file), 'utf8')))
   const startedMs = performance.now()
-  const child = spawn(process.execPath, ['--import', 'tsx', file], {
+  const compiled = join(tree ?? '', file.replace(/\.ts$/, '.js'))
+  const isCompiled = tree !== undefined && existsSync(compiled)
+  const words = isCompiled ? ['--enable-source-maps', compiled] : ['--import', 'tsx', file]
+  const child = spawn(process.execPath, words, {
     cwd: root,
+    env: { ...process.env, ...(isCompiled ? { LOCKSTEP_TEST_ROOT: root, LOCKSTEP_TEST_TREE: tree } : {}) },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -131,13 +131,30 @@ export async function dropAside(aside: string): Promise<void> {
 /** Puts a file that was set aside back, if its place is free or has it already (a crash between link and unlink). */
 export async function putBack(folder: string, aside: string): Promise<void> {
   const lock = join(folder, lockFileName)
+  for (let tries = 0; tries < putBackTries; tries += 1) {
+    try {
+      await link(aside, lock)
+      await unlink(aside)
+      return
+    } catch (error) {
+      if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `putting ${aside} back`)
+    }
+    const [mine, theirs] = await Promise.all([aside, lock].map(inodeIfThere))
+    if (mine === theirs) await dropAside(aside)
+    // Another tool may have had the place for a moment only; then it is tried again.
+    if (theirs !== undefined) return
+  }
+}
+
+/** How often a place that was taken and is free again is tried; what is left aside then is found by the next look. */
+const putBackTries = 16
+
+async function inodeIfThere(path: string): Promise<bigint | undefined> {
   try {
-    await link(aside, lock)
-    await unlink(aside)
+    return (await lstat(path, { bigint: true })).ino
   } catch (error) {
-    if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `putting ${aside} back`)
-    const [mine, theirs] = await Promise.all([aside, lock].map((path) => lstat(path, { bigint: true })))
-    if (mine?.ino === theirs?.ino) await dropAside(aside)
+    if (systemCodeOf(error) === 'ENOENT') return undefined
+    throw fileError(error, `looking at ${path}`)
   }
 }
 

@@ -1,16 +1,16 @@
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { openLedger } from '../../src/open.ts'
+import { root as projectRoot } from '../runner.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { contentOf, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const doctor = suite('lockstep doctor')
 
-const otherFileSystem = fileURLToPath(new URL('../../fixtures/lock/other-file-system.mjs', import.meta.url))
+const otherFileSystem = join(projectRoot, 'fixtures/lock/other-file-system.mjs')
 
 type Finding = { check: string; outcome: string; finding: string }
 

@@ -1,11 +1,12 @@
 // limit: 240
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { auditEventSchema } from '../../src/core/audit-event.ts'
 import { exportBundleSchema } from '../../src/core/export-bundle.ts'
+import { root as projectRoot } from '../runner.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { verifyBundle } from '../support/second-verifier.ts'
@@ -29,7 +30,7 @@ function of(title: string, work: (call: Call, root: string) => Promise<void>): v
 }
 
 /** The shell lines of docs/export.md, in order. */
-const page = readFileSync(resolve(import.meta.dirname, '../../docs/export.md'), 'utf8')
+const page = readFileSync(join(projectRoot, 'docs/export.md'), 'utf8')
 const scripts = [...page.matchAll(/<!-- run by test\/cli\/export\.test\.ts -->\n```sh\n([\s\S]*?)```/g)].map(
   ([, script = '']) => script,
 )

@@ -11,7 +11,7 @@ import { compiled, importCompiled } from './compiled.ts'
 import { type Asked, askedIn } from './lines.ts'
 import { makeDeliverables, runWriter } from './writers.ts'
 
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 8)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 5)
 const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
 const roundsPerRoot = 8
 

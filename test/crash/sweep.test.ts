@@ -15,7 +15,7 @@ import { askedIn } from './lines.ts'
 import { makeDeliverables, runWriter } from './writers.ts'
 
 /** All points are tried in the long run; by default as many as fit, spread over the script by a seed. */
-const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 8)
+const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 6)
 const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
 
 interface Point {

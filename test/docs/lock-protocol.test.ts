@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { root as project } from '../runner.ts'
 import { isThere } from './named-tests.ts'
 
 const protocol = suite('the lock protocol')
-const project = resolve(import.meta.dirname, '../..')
 const page = readFileSync(join(project, 'docs/lock-protocol.md'), 'utf8')
 
 /** What stands in place of a test where there can be none. */

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-
-const project = resolve(import.meta.dirname, '../..')
+import { join } from 'node:path'
+import { root as project } from '../runner.ts'
 
 /** Whether a cell's `file` title names a test: in the file itself, or as a row of a table that the file reads. */
 export function isThere(named: string): boolean {

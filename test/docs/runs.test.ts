@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { policyEventSchemas } from '../../src/core/policy/events.ts'
 import { runEventSchemas } from '../../src/core/run/events.ts'
+import { root as project } from '../runner.ts'
 import { isThere } from './named-tests.ts'
 
 const pages = suite('the pages on runs and policy')
-const project = resolve(import.meta.dirname, '../..')
 const pageOf = (name: string) => readFileSync(join(project, 'docs', name), 'utf8')
 
 /** The rows below the comment that a page is held by. */

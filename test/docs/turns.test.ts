@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { stagingEventSchemas } from '../../src/core/staging/events.ts'
 import { turnEventSchemas } from '../../src/core/turn/events.ts'
 import { errorCodes, noticeCodes } from '../../src/core/turn/issue.ts'
 import { codes } from '../../src/errors.ts'
+import { root as project } from '../runner.ts'
 import { isThere } from './named-tests.ts'
 
 const page = suite('the page on turns')
-const project = resolve(import.meta.dirname, '../..')
 const text = readFileSync(join(project, 'docs/turns.md'), 'utf8')
 
 page('names tests that are there for each ruling', () => {

@@ -11,7 +11,7 @@ import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { startRuns } from '../support/turns.ts'
 
 const test = suite('turn model')
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 2_000)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 800)
 const { below, seed } = random()
 console.log(`turn model: LOCKSTEP_SEED=${seed} LOCKSTEP_ROUNDS=${rounds}`)
 

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ConsistencyClaim, InclusionClaim } from '../../src/merkle/proofs.ts'
 import type { Tile, TileReader } from '../../src/merkle/tiles.ts'
+import { root } from '../runner.ts'
 
 // What the tests hold src/merkle to: RFC 6962's recursive definitions, written down as they stand there, over
 // nothing of src but types.
@@ -143,7 +145,7 @@ export function seededRandom(title: string): Random {
 
 /** A file of fixtures. */
 export function fixture<Rows>(path: string): Rows {
-  return JSON.parse(readFileSync(new URL(`../../fixtures/${path}`, import.meta.url), 'utf8')) as Rows
+  return JSON.parse(readFileSync(join(root, 'fixtures', path), 'utf8')) as Rows
 }
 
 /** The reference vectors of Certificate Transparency. */

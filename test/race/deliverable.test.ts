@@ -16,8 +16,8 @@ import {
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { configure } from '../support/scene.ts'
 
-/** `LOCKSTEP_ROUNDS=100` is the long run; by default three rounds for a free lock, and one for each orphan. */
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3)
+/** `LOCKSTEP_ROUNDS=100` is the long run; by default one round for a free lock and for each orphan. */
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 const orphanRounds = Number(process.env.LOCKSTEP_ORPHAN_ROUNDS ?? process.env.LOCKSTEP_ROUNDS ?? 1)
 const racers = 12
 const lease = '600'

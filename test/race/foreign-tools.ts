@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { root } from '../runner.ts'
 
-const program = fileURLToPath(new URL('../../fixtures/foreign/lock-tool.mjs', import.meta.url))
+const program = join(root, 'fixtures/foreign/lock-tool.mjs')
 
 /** When somebody believed to hold the lock, on the clock that all processes share; nobody where it was refused. */
 export interface Belief {

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { root } from '../runner.ts'
 
 /** The built command. `LOCKSTEP_TEST_DIST` names another build of it. */
 const dist = process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist')
 const main = join(dist, 'cli/main.js')
-const barrier = fileURLToPath(new URL('barrier.mjs', import.meta.url))
+const barrier = join(root, 'test/support/barrier.mjs')
 
 /** How a command ended. */
 export interface Ended {

@@ -11,6 +11,7 @@ import {
   parseLockFile,
 } from '../../../src/core/lock/lock-file.ts'
 import { fixture } from '../../merkle/model.ts'
+import { root } from '../../runner.ts'
 import { acquireDeliverable, evidenceOf, renewDeliverable } from './steps.ts'
 import { World, worker } from './world.ts'
 
@@ -35,7 +36,7 @@ const facts: LockFileFacts = {
 test('its name is .lock', () => assert.is(lockFileName, '.lock'))
 
 test('its name is written once in the code (REQ-LOCK-001a)', () => {
-  const src = join(import.meta.dirname, '../../../src')
+  const src = join(root, 'src')
   const naming = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
     (path) => path.endsWith('.ts') && /(['"`])\.lock\1/.test(readFileSync(join(src, path), 'utf8')),
   )
