@@ -48,7 +48,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
       await Promise.all(Array.from({ length: callers }, () => caller(millis)))
     },
   }
-  const figures = await againstYardstick(yardstick, workload, { runs, ratioAtLeast: 0.12 })
+  const figures = await againstYardstick(yardstick, workload, { runs, ratioAtLeast: 0.2 })
 
   const counts = difference(ledger.counts, before)
   strictEqual(counts.entries, entries * (runs + 1), 'six entries a run')

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -98,20 +98,13 @@ const rows: Row[] = [
   ['a folder without an id', 'LOCK_PLACEMENT', folder((root) => made(root, 'Deliverable'))],
   ['a folder whose id is cut', 'LOCK_PLACEMENT', folder((root) => made(root, 'DEL-1-01_Cut'))],
   ['the root itself', 'LOCK_PLACEMENT', folder((root) => root)],
-  [
-    'a folder outside',
-    'LOCK_PLACEMENT',
-    folder(() => made(mkdtempSync(join(tmpdir(), 'lockstep-outside-')), 'DEL-01-02_Out')),
-  ],
+  ['a folder outside', 'LOCK_PLACEMENT', folder(() => made(temporaryRoot(), 'DEL-01-02_Out'))],
   ['a folder outside by dots', 'LOCK_PLACEMENT', folder((root) => join(made(root, 'a'), '../../..', tmpdir(), '.'))],
   [
     'a folder that leads outside by a link',
     'LOCK_PLACEMENT',
     folder((root) => {
-      symlinkSync(
-        made(mkdtempSync(join(tmpdir(), 'lockstep-outside-')), 'DEL-01-03_Real'),
-        join(root, 'DEL-01-03_Link'),
-      )
+      symlinkSync(made(temporaryRoot(), 'DEL-01-03_Real'), join(root, 'DEL-01-03_Link'))
       return join(root, 'DEL-01-03_Link')
     }),
   ],
