@@ -76,7 +76,7 @@ export async function switchTree(folder: string, { changes, isWhole, seq }: Next
     }
     await tree.change(changes)
     await tree.sync()
-    const name = nextName(seq, current?.name)
+    const name = freeName(folder, seq)
     renameSync(building, join(trees, name))
     syncFolder(trees)
     // The new tree is durable and nobody sees it: a crash leaves the old one current, and this one to be removed.
@@ -131,10 +131,11 @@ async function dropOthers(folder: string, kept: readonly string[]): Promise<void
   rmSync(join(folder, `${currentName}.tmp`), { force: true })
 }
 
-/** A seq is built twice where somebody has a damaged tree built again. */
-function nextName(seq: number, current = ''): string {
-  const [of, count] = current.split('.')
-  return of === String(seq) ? `${seq}.${Number(count) + 1}` : `${seq}.0`
+/** A seq is built again where its tree is damaged, or where a crash left it before it was current. */
+function freeName(folder: string, seq: number): string {
+  const counts = namesIn(folder).map((name) => name.split('.'))
+  const last = Math.max(-1, ...counts.flatMap(([of, count]) => (of === String(seq) ? [Number(count)] : [])))
+  return `${seq}.${last + 1}`
 }
 
 function namesIn(folder: string): string[] {

@@ -165,4 +165,14 @@ trees('that cannot be written leave the current one, and all is well once they c
   equal(treesIn(folder), ['1.0', '2.0', 'spare.json'])
 })
 
+trees('are built where a crash left the very same one before it was current', async () => {
+  const folder = join(temporaryRoot(), 'workspace', 'run')
+  await build(folder, 3, { 'a.json': '1' })
+  rmSync(join(folder, 'current'))
+  await build(folder, 3, { 'a.json': '1' }, true)
+  is(readlinkSync(join(folder, 'current')), '.trees/3.1')
+  equal(treesIn(folder), ['3.1'])
+  equal(seen(folder), { 'a.json': '1' })
+})
+
 trees.run()
