@@ -101,15 +101,8 @@ class RowsToBe {
     return row
   }
 
-  async #write(rows: ReadonlyMap<string, Row>): Promise<void> {
-    let writes: ViewWrite[] = []
-    for (const [key, value] of rows) {
-      writes.push({ view: 'row', key, value })
-      if (writes.length < rowsPerBatch) continue
-      await this.#log.fill(this.#generation, writes)
-      writes = []
-    }
-    if (writes.length > 0) await this.#log.fill(this.#generation, writes)
+  #write(rows: ReadonlyMap<string, Row>): Promise<void> {
+    return fillAll(this.#log, this.#generation, rows, (key, value) => ({ view: 'row', key, value }))
   }
 }
 
@@ -138,13 +131,23 @@ class StateToBe {
   async writeAll(): Promise<void> {
     const changed = this.#changed
     this.#changed = new Map()
-    let writes: ViewWrite[] = []
-    for (const [key, value] of changed) {
-      writes.push({ view: 'state', key, value })
-      if (writes.length < rowsPerBatch) continue
-      await this.#log.fill(this.#generation, writes)
-      writes = []
-    }
-    if (writes.length > 0) await this.#log.fill(this.#generation, writes)
+    await fillAll(this.#log, this.#generation, changed, (key, value) => ({ view: 'state', key, value }))
   }
+}
+
+/** Writes all rows of a kind to a generation to be, some at a time. */
+async function fillAll<V>(
+  log: Log,
+  generation: number,
+  rows: ReadonlyMap<string, V>,
+  writeOf: (key: string, value: V) => ViewWrite,
+): Promise<void> {
+  let writes: ViewWrite[] = []
+  for (const [key, value] of rows) {
+    writes.push(writeOf(key, value))
+    if (writes.length < rowsPerBatch) continue
+    await log.fill(generation, writes)
+    writes = []
+  }
+  if (writes.length > 0) await log.fill(generation, writes)
 }
