@@ -1,9 +1,9 @@
 import { ok, strictEqual } from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lock } from 'proper-lockfile'
 import { Bench } from 'tinybench'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import type { Figure } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 import { difference, putsFigure } from './puts.ts'
@@ -36,13 +36,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
 
 async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: string, runs: number): Promise<Figure[]> {
   const root = join(folder, 'root')
-  mkdirSync(root, { recursive: true })
-  const ledger = await openLedger({
-    dir: root,
-    create: true,
-    policy: false,
-    actor: { actor_id: 'bench', actor_type: 'system' },
-  })
+  const ledger = await newLedger(root)
   const yardstick = await Yardstick.open(join(folder, 'yardstick'))
   const caller = async (index: number, millis: number[]) => {
     for (let pair = 0; pair < pairs; pair += 1) {

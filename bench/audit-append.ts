@@ -1,7 +1,6 @@
 import { strictEqual } from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import type { Figure } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 import { difference, putsFigure } from './puts.ts'
@@ -34,13 +33,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
 async function caseFigures(each: Case, folder: string, runs: number): Promise<Figure[]> {
   const { what, callers, calls, events, ...bar } = each
   const root = join(folder, 'root')
-  mkdirSync(root, { recursive: true })
-  const ledger = await openLedger({
-    dir: root,
-    create: true,
-    policy: false,
-    actor: { actor_id: 'bench', actor_type: 'system' },
-  })
+  const ledger = await newLedger(root)
   const yardstick = await Yardstick.open(join(folder, 'yardstick'))
   const before = ledger.counts
   const entries = callers * calls * events

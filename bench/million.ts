@@ -1,8 +1,7 @@
 import { ok, strictEqual } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import { type Figure, median, percentile } from './figures.ts'
 import { freshProgram, inFreshProcess, openFigure, type Said } from './fresh.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
@@ -36,13 +35,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
 
 /** Builds the ledger and resolves with the moment at which each tenth of its entries was written. */
 async function build(root: string, { busyPairs, entries, held, names }: Plan): Promise<number[]> {
-  mkdirSync(root)
-  const ledger = await openLedger({
-    dir: root,
-    create: true,
-    policy: false,
-    actor: { actor_id: 'bench', actor_type: 'system' },
-  })
+  const ledger = await newLedger(root)
   const marks = [performance.now()]
   const mark = () => {
     if (ledger.counts.entries >= (marks.length * entries) / parts) marks.push(performance.now())

@@ -1,8 +1,7 @@
 import { strictEqual } from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ledger } from '../src/index.ts'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import { type Figure, latencies, median } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 import { difference, putsFigure } from './puts.ts'
@@ -22,9 +21,7 @@ interface Chain {
 
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const root = join(folder, 'root')
-  mkdirSync(root)
-  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
-  await ledger.policy.reload()
+  const ledger = await newLedger(root, { policy: true })
   const yardstick = await Yardstick.open(join(folder, 'yardstick'))
   const figures = [...(await parallel(ledger, yardstick, smoke)), ...(await sizes(ledger, smoke))]
   await ledger.verify()

@@ -1,7 +1,6 @@
 import { ok, strictEqual } from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import { type Figure, latencies, median, percentile } from './figures.ts'
 import { inFreshProcess, openFigure } from './fresh.ts'
 import { treeOfRuns } from './governed.ts'
@@ -38,13 +37,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
 
 /** Builds the ledger: 1,000,000 entries over 50,000 runs in 100 trees, 600 of them running. */
 async function build(root: string, runs: number): Promise<{ entriesPerSecond: number; indexMillis: number }> {
-  mkdirSync(root)
-  const ledger = await openLedger({
-    dir: root,
-    create: true,
-    policy: false,
-    actor: { actor_id: 'bench', actor_type: 'system' },
-  })
+  const ledger = await newLedger(root)
   await ledger.policy.reload()
   const trees = await Promise.all(
     Array.from({ length: Math.ceil(runs / runsOfTree) }, (_, index) =>

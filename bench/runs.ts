@@ -1,7 +1,6 @@
 import { strictEqual } from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import type { Figure } from './figures.ts'
 import { governed } from './governed.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
@@ -19,13 +18,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const runs = smoke ? 1 : 5
   const runsOfCaller = smoke ? 2 : 60
   const root = join(folder, 'root')
-  mkdirSync(root)
-  const ledger = await openLedger({
-    dir: root,
-    create: true,
-    policy: false,
-    actor: { actor_id: 'bench', actor_type: 'system' },
-  })
+  const ledger = await newLedger(root)
   const { startRun, tool } = await governed(ledger)
   const yardstick = await Yardstick.open(join(folder, 'yardstick'))
   const caller = async (millis: number[]) => {

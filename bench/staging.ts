@@ -2,7 +2,7 @@ import { ok, strictEqual } from 'node:assert/strict'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ledger } from '../src/index.ts'
-import { openLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import { type Figure, latencies, median } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
@@ -17,10 +17,8 @@ const waitMillisAtMost = 100
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const stems = smoke ? stemsSmoke : stemsFull
   const [root, directory] = [join(folder, 'root'), join(folder, 'staging')]
-  mkdirSync(root)
   writeStaging(directory, stems)
-  const ledger = await openLedger({ dir: root, create: true, actor: { actor_id: 'bench', actor_type: 'system' } })
-  await ledger.policy.reload()
+  const ledger = await newLedger(root, { policy: true })
   await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
   await ledger.runs.start({ run_id })
   const staged = await staging(ledger, directory, stems)

@@ -3,15 +3,16 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import { randomFrom } from '../../fixtures/crash/random.ts'
+import { randomFrom } from '../../fixtures/random.ts'
 import { openLedger } from '../../src/open.ts'
 import { compiled } from '../crash/compiled.ts'
 import { interrupted, lookAt, stepsOf } from '../crash/interrupted.ts'
 import { makeDeliverables } from '../crash/writers.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { printedSeed } from '../support/seed.ts'
 
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+const seed = printedSeed('durability')
 const random = randomFrom(seed)
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 2)
 const folderName = 'DEL-01-01_One'
@@ -36,7 +37,6 @@ const kinds: [what: string, words: (root: string, id: string) => string[]][] = [
 
 for (const [what, wordsOf] of kinds) {
   durable(`an acquire of ${what} that was killed is repeated in the same words and has one answer`, async () => {
-    console.log(`LOCKSTEP_SEED=${seed}`)
     const words = (root: string) => ['--dir', root, ...wordsOf(root, 'lck_durability-of-the-command')]
     const listed = await newRoot()
     const steps = (await stepsOf({ root: listed, words: words(listed) })).length

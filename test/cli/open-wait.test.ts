@@ -5,15 +5,16 @@ import { readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import { randomFrom } from '../../fixtures/crash/random.ts'
+import { randomFrom } from '../../fixtures/random.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import { compiled } from '../crash/compiled.ts'
 import { interrupted, lookAt, stepsOf } from '../crash/interrupted.ts'
 import { makeDeliverables } from '../crash/writers.ts'
 import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { printedSeed } from '../support/seed.ts'
 
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+const seed = printedSeed('open wait')
 const folderName = 'DEL-01-01_One'
 const holder = ['--holder', 'TASK', '--pid', String(process.pid)]
 
@@ -130,7 +131,6 @@ waits('is not kept from anybody by a hint that names a living process which has 
 })
 
 waits('is whole after Ctrl-C in the middle of a command, wherever it was', async () => {
-  console.log(`LOCKSTEP_SEED=${seed}`)
   const random = randomFrom(seed)
   const listed = await newRoot()
   const words = (root: string) => ['--dir', root, 'lock', 'acquire', '--folder', join(root, folderName), ...holder]

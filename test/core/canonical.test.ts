@@ -11,6 +11,7 @@ import {
   wellFormed,
 } from '../../src/core/canonical.ts'
 import { fixture } from '../merkle/model.ts'
+import { printedSeed } from '../support/seed.ts'
 
 type Rows = {
   permitted: { title: string; json: string }[]
@@ -19,8 +20,7 @@ type Rows = {
 
 const test = suite('canonical JSON')
 const rows = fixture<Rows>('core/canonical.json')
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
-console.log(`canonical: LOCKSTEP_SEED=${seed}`)
+const seed = printedSeed('canonical')
 
 /** Values as the ledger keeps them: keys from the alphabet, integers, well-formed text. */
 const { value: ledgerValue } = fc.letrec<{ value: Json }>((tie) => ({

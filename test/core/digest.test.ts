@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert'
 import { hashRequest, requestText } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { printedSeed } from '../support/seed.ts'
 
 const test = suite('the hash of a request')
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
-console.log(`digest: LOCKSTEP_SEED=${seed}`)
+const seed = printedSeed('digest')
 const sha256 = (bytes: Uint8Array) => hash('sha256', bytes, 'hex')
 
 test('is SHA-256 of the RFC 8785 form', () => {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { below } from '../../fixtures/crash/random.ts'
+import { below } from '../../fixtures/random.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'

@@ -3,22 +3,23 @@ import { suite } from 'uvu'
 import { equal, ok } from 'uvu/assert'
 import { caller } from '../../fixtures/crash/asks.ts'
 import { phases } from '../../fixtures/crash/kill-points.ts'
-import { below, oneOf, randomFrom } from '../../fixtures/crash/random.ts'
+import { below, oneOf, randomFrom } from '../../fixtures/random.ts'
 import type { openLedger } from '../../src/open.ts'
 import { temporaryRoot } from '../support/ledger.ts'
+import { printedSeed } from '../support/seed.ts'
 import { findingsAfterCrash } from './after-crash.ts'
 import { compiled, importCompiled } from './compiled.ts'
 import { type Asked, askedIn } from './lines.ts'
 import { makeDeliverables, runWriter } from './writers.ts'
 
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 5)
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+const seed = printedSeed('kill')
 const roundsPerRoot = 8
 
 const kill = suite('a killed writer')
 
 kill('loses nothing it acknowledged, and leaves nothing half done', async () => {
-  console.log(`${rounds} rounds, LOCKSTEP_SEED=${seed}`)
+  console.log(`${rounds} rounds`)
   const random = randomFrom(seed)
   const module = await importCompiled<{ openLedger: typeof openLedger }>('src/index.ts')
   const totals = { acknowledged: 0, unanswered: 0, bySelf: 0 }

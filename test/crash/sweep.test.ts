@@ -4,25 +4,14 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { caller } from '../../fixtures/crash/asks.ts'
-import type { Phase } from '../../fixtures/crash/kill-points.ts'
 import { folderNameOf, places } from '../../fixtures/crash/places.ts'
-import { below, randomFrom } from '../../fixtures/crash/random.ts'
 import type { openLedger } from '../../src/open.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { findingsAfterCrash } from './after-crash.ts'
 import { compiled, importCompiled } from './compiled.ts'
 import { askedIn } from './lines.ts'
+import { chosenPoints } from './points.ts'
 import { makeDeliverables, runWriter } from './writers.ts'
-
-/** All points are tried in the long run; by default as many as fit, spread over the script by a seed. */
-const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 6)
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
-
-interface Point {
-  step: number
-  phase: Phase
-  text: string
-}
 
 const sweep = suite('a crash at a step of the script')
 
@@ -31,8 +20,7 @@ sweep('leaves what the next open finishes, wherever it comes', async () => {
     'src/index.ts',
   )
   const prepared = await preparedRoot(openLedger)
-  const points = chosen(await pointsOf(prepared))
-  console.log(`${points.length} points, LOCKSTEP_SEED=${seed}`)
+  const points = chosenPoints('sweep', await stepsOf(prepared))
   const findings: string[] = []
   for (const { phase, step, text } of points) {
     const root = copyOf(prepared)
@@ -47,27 +35,13 @@ sweep('leaves what the next open finishes, wherever it comes', async () => {
   equal(findings, [])
 })
 
-/** Before the first step, after each, and in the middle of those that write. */
-async function pointsOf(prepared: string): Promise<Point[]> {
+/** The steps of the script, as it lists them where nothing stops it. */
+async function stepsOf(prepared: string): Promise<string[]> {
   const { code, lines, stderr } = await run(copyOf(prepared), [])
   is(code, 0, stderr)
   const steps = lines.flatMap((line) => ('step' in line ? [line.step] : []))
   ok(steps.length > 60, `the script has ${steps.length} steps`)
-  return steps.flatMap((text, index) => {
-    const point = { step: index + 1, text }
-    const isWrite = /^(?:batch|writeFile|handle\.write)/.test(text)
-    const middle: Phase[] = text === 'batch' ? ['held', 'during'] : isWrite ? ['during'] : []
-    return (['before', ...middle, 'after'] as const).map((phase) => ({ ...point, phase }))
-  })
-}
-
-function chosen(points: Point[]): Point[] {
-  const random = randomFrom(seed)
-  const left = [...points]
-  const some = Array.from({ length: Math.min(pointsMax, points.length) }, () =>
-    left.splice(below(left.length, random), 1),
-  )
-  return some.flat().sort((one, other) => one.step - other.step)
+  return steps
 }
 
 async function preparedRoot(open: typeof openLedger): Promise<string> {

@@ -5,24 +5,14 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { caller } from '../../fixtures/crash/asks.ts'
-import type { Phase } from '../../fixtures/crash/kill-points.ts'
-import { below, randomFrom } from '../../fixtures/crash/random.ts'
 import { run_id, turns } from '../../fixtures/crash/turns.ts'
 import { openLedger } from '../../src/open.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { compiled, importCompiled } from './compiled.ts'
+import { chosenPoints } from './points.ts'
 import { runWriter } from './writers.ts'
 
-/** All points are tried in the long run; by default as many as fit, spread over the script by a seed. */
-const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 6)
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
 const folder = join('workspace/run', run_id)
-
-interface Point {
-  step: number
-  phase: Phase
-  text: string
-}
 
 type Line = { step?: string; staged?: string; promoted?: string; files?: string; of?: string }
 
@@ -33,8 +23,7 @@ crash('leaves the old or the new state, in the ledger and on disk, and the next 
   const prepared = temporaryRoot()
   await prepare(prepared)
   const states = await statesOf(prepared, module.openLedger)
-  const points = chosen(await pointsOf(prepared))
-  console.log(`${points.length} points, LOCKSTEP_SEED=${seed}`)
+  const points = chosenPoints('turns', await stepsOf(prepared))
   const findings: string[] = []
   for (const { phase, step, text } of points) {
     const root = copyOf(prepared)
@@ -126,27 +115,13 @@ async function statesOf(prepared: string, open: typeof openLedger): Promise<stri
   return states
 }
 
-/** Before the first step, after each, and in the middle of those that write. */
-async function pointsOf(prepared: string): Promise<Point[]> {
+/** The steps of the script, as it lists them where nothing stops it. */
+async function stepsOf(prepared: string): Promise<string[]> {
   const { code, lines, stderr } = await run(copyOf(prepared), [])
   is(code, 0, stderr)
   const steps = (lines as unknown as Line[]).flatMap(({ step }) => (step === undefined ? [] : [step]))
   ok(steps.length > 100, `the script has ${steps.length} steps`)
-  return steps.flatMap((text, index) => {
-    const point = { step: index + 1, text }
-    const isWrite = /^(?:batch|writeFile|handle\.write)/.test(text)
-    const middle: Phase[] = text === 'batch' ? ['held', 'during'] : isWrite ? ['during'] : []
-    return (['before', ...middle, 'after'] as const).map((phase) => ({ ...point, phase }))
-  })
-}
-
-function chosen(points: Point[]): Point[] {
-  const random = randomFrom(seed)
-  const left = [...points]
-  const some = Array.from({ length: Math.min(pointsMax, points.length) }, () =>
-    left.splice(below(left.length, random), 1),
-  )
-  return some.flat().sort((one, other) => one.step - other.step)
+  return steps
 }
 
 /** A ledger with the shipped policy and a run that is running; only the sources know where that policy is. */

@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import { randomFrom } from '../../fixtures/crash/random.ts'
+import { randomFrom } from '../../fixtures/random.ts'
 import { fileName, partPath, refPath, runPath, textOfName } from '../../src/fs/workspace-names.ts'
+import { printedSeed } from '../support/seed.ts'
 
 const names = suite('names of files in a workspace')
 
@@ -35,7 +36,7 @@ names('escape what a file system cannot hold, and nothing else', () => {
 })
 
 names('are read back to the text they stand for, each from its own', () => {
-  const random = randomFrom(Number(process.env.LOCKSTEP_SEED ?? 7))
+  const random = randomFrom(printedSeed('workspace names'))
   const parts = ['a', 'B', '%', '/', '\\', '.', ' ', ':', 'é', '😀', '\n', '\u007f', 'CON', 'h', '2F']
   const seen = new Map<string, string>()
   for (let round = 0; round < 5_000; round += 1) {

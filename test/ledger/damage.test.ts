@@ -1,7 +1,7 @@
 // limit: 240
 import { suite } from 'uvu'
 import { equal, is, match, not, ok } from 'uvu/assert'
-import { randomFrom } from '../../fixtures/crash/random.ts'
+import { randomFrom } from '../../fixtures/random.ts'
 import type { LockstepError } from '../../src/errors.ts'
 import { layoutOf } from '../../src/fs/layout.ts'
 import { writeOwner } from '../../src/fs/owner.ts'
@@ -19,16 +19,16 @@ import {
   filesIn,
 } from '../support/damage.ts'
 import { type Damage, damagesOf } from '../support/damages.ts'
+import { printedSeed } from '../support/seed.ts'
 
 // Whatever is done to the files of a database: it is refused at open, or `verify` finds it, or everything reads back
 // as it was. Silent loss or change is a failure of a test here, and so is the death of any process but the child
 // that opens a suspect database.
 
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 1_000_000)
+const seed = printedSeed('damage')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 /** By default some cells are looked at less closely, for each look costs a process. */
 const isLong = rounds > 1
-console.log(`LOCKSTEP_SEED=${seed}`)
 const random = randomFrom(seed)
 
 const { verifyInChild } = await built<typeof import('../../src/ledger/verify-in-child.ts')>('ledger/verify-in-child.js')

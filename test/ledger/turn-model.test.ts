@@ -6,14 +6,13 @@ import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { digestOf, type Pair, type Proposed } from '../core/turn/proposed.ts'
 import { TurnModel } from '../core/turn/turn-model.ts'
-import { random } from '../race/random.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { randomBelow } from '../support/seed.ts'
 import { startRuns } from '../support/turns.ts'
 
 const test = suite('turn model')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 800)
-const { below, seed } = random()
-console.log(`turn model: LOCKSTEP_SEED=${seed} LOCKSTEP_ROUNDS=${rounds}`)
+const below = randomBelow('turn model')
 
 const runs = ['run_one_1', 'run_two_1', 'run_three_1']
 const stems = ['a', 'A', 'b', 'b/c', 'B/c', 'd.1', 'd.2', 'é', 'z']

@@ -4,11 +4,11 @@ import { type Entry, entryOf } from '../../src/core/entry.ts'
 import { LockstepError } from '../../src/errors.ts'
 import { decode, encode, seal, unseal } from '../../src/log/codec.ts'
 import { entryKey, rowKey, tileKey } from '../../src/log/keys.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { testActor } from '../support/ledger.ts'
+import { randomBelow } from '../support/seed.ts'
 
 const codec = suite('the codec')
-const random = seededRandom('codec')
+const random = randomBelow('codec')
 const key = entryKey(7)
 
 /** The details of the LEDGER_CORRUPT that reading ends with. */

@@ -1,10 +1,10 @@
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import * as keys from '../../src/log/keys.ts'
-import { seededRandom } from '../merkle/model.ts'
+import { randomBelow } from '../support/seed.ts'
 
 const order = suite('keys')
-const random = seededRandom('keys')
+const random = randomBelow('keys')
 const numbers = [0, 1, 255, 256, 65_535, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 1, 2 ** 48 - 1]
 const streams = [
   'a',

@@ -9,12 +9,13 @@ import { Log } from '../../src/log/log.ts'
 import type { ViewWrite } from '../../src/log/view-write.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { withStage } from '../ledger/stage.ts'
-import { consistencyOf, hexOf, pathOf, rangeRootOf, seededRandom, sha256, tilesOf } from '../merkle/model.ts'
+import { consistencyOf, hexOf, pathOf, rangeRootOf, sha256, tilesOf } from '../merkle/model.ts'
 import { logOf, recorded, sampleEntries, sampleMeta } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { randomBelow } from '../support/seed.ts'
 
 const log = suite('the log')
-const random = seededRandom('log')
+const random = randomBelow('log')
 const sizes = [0, 1, 2, 255, 256, 257, 511, 512, 700]
 
 /** Code and details of what a call ends with. */

@@ -7,12 +7,12 @@ import * as keys from '../../src/log/keys.ts'
 import { Log } from '../../src/log/log.ts'
 import { checkOpened } from '../../src/log/open-check.ts'
 import { toHex } from '../../src/merkle/hash.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { logOf, sampleEntries, sampleMeta } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { randomBelow } from '../support/seed.ts'
 
 const check = suite('the open check')
-const random = seededRandom('open check')
+const random = randomBelow('open check')
 const size = 700
 const everything = Number.MAX_SAFE_INTEGER
 const { log: whole, store: sample } = await logOf(sampleEntries(size), { store: new MemoryStore() })

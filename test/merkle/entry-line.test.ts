@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { entryLine, isWellFormed } from '../../src/merkle/entry-line.ts'
+import { printedSeed } from '../support/seed.ts'
 
 const test = suite('entry line')
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
-console.log(`entry line: LOCKSTEP_SEED=${seed}`)
+const seed = printedSeed('entry line')
 
 const { entry } = fc.letrec((tie) => ({
   value: fc.oneof(

@@ -10,6 +10,7 @@ import {
 } from '../../src/merkle/frontier.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { frontierAt } from '../../src/merkle/tiles.ts'
+import { randomBelow } from '../support/seed.ts'
 import {
   bytesOf,
   fixture,
@@ -19,14 +20,13 @@ import {
   type Rfc6962,
   rangeRootOf,
   repeatingRoot,
-  seededRandom,
   sha256,
   tilesOf,
 } from './model.ts'
 
 const test = suite('frontier')
 const vectors = fixture<Rfc6962>('merkle/rfc6962.json')
-const random = seededRandom('frontier')
+const random = randomBelow('frontier')
 const hexesOf = (frontier: Frontier) => ({ size: frontier.size, hashes: frontier.hashes.map(hexOf) })
 
 function onesOf(size: number): number {

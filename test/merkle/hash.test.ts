@@ -14,11 +14,12 @@ import {
   toBase64,
   toHex,
 } from '../../src/merkle/hash.ts'
-import { bytesOf, fixture, hexOf, type Rfc6962, seededRandom, sha256, sha256Later } from './model.ts'
+import { randomBelow } from '../support/seed.ts'
+import { bytesOf, fixture, hexOf, type Rfc6962, sha256, sha256Later } from './model.ts'
 
 const test = suite('hash')
 const vectors = fixture<Rfc6962>('merkle/rfc6962.json')
-const random = seededRandom('hash')
+const random = randomBelow('hash')
 const randomBytes = (length: number) => Uint8Array.from({ length }, () => random(256))
 
 test('the reference leaves and nodes have the hashes of RFC 6962', async () => {

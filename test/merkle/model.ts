@@ -128,21 +128,6 @@ export function tileStore(): TileReader & { put(tiles: readonly Tile[]): void; p
   }
 }
 
-/** Random whole numbers below a bound, the same for the same seed (mulberry32). */
-export type Random = (bound: number) => number
-
-/** A random source seeded by LOCKSTEP_SEED or the clock, which it prints so that a failure can be had again. */
-export function seededRandom(title: string): Random {
-  let state = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
-  console.log(`${title}: LOCKSTEP_SEED=${state}`)
-  return (bound) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * bound)
-  }
-}
-
 /** A file of fixtures. */
 export function fixture<Rows>(path: string): Rows {
   return JSON.parse(readFileSync(join(root, 'fixtures', path), 'utf8')) as Rows

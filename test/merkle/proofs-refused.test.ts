@@ -7,10 +7,11 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from '../../src/merkle/proofs.ts'
-import { consistencyOf, inclusionOf, leafAt, leavesTo, rangeRootOf, seededRandom, sha256 } from './model.ts'
+import { randomBelow } from '../support/seed.ts'
+import { consistencyOf, inclusionOf, leafAt, leavesTo, rangeRootOf, sha256 } from './model.ts'
 
 const test = suite('proofs refused')
-const random = seededRandom('proofs refused')
+const random = randomBelow('proofs refused')
 const rangeRoot = rangeRootOf(leavesTo(5_000))
 
 function flipped(bytes: Uint8Array): Uint8Array {

@@ -7,6 +7,7 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from '../../src/merkle/proofs.ts'
+import { randomBelow } from '../support/seed.ts'
 import {
   bytesOf,
   consistencyOf,
@@ -17,14 +18,13 @@ import {
   type Rfc6962,
   rangeRootOf,
   repeatingRoot,
-  seededRandom,
   sha256,
   sha256Later,
   tilesOf,
 } from './model.ts'
 
 const test = suite('proofs')
-const random = seededRandom('proofs')
+const random = randomBelow('proofs')
 const rangeRoot = rangeRootOf(leavesTo(5_000))
 const reader = tilesOf(5_000, rangeRoot)
 const vectors = fixture<Rfc6962>('merkle/rfc6962.json')

@@ -12,6 +12,7 @@ import {
   type Tree,
   tilePath,
 } from '../../src/merkle/tiles.ts'
+import { randomBelow } from '../support/seed.ts'
 import {
   bytesOf,
   fixture,
@@ -20,7 +21,6 @@ import {
   type Rfc6962,
   rangeRootOf,
   repeatingRoot,
-  seededRandom,
   sha256,
   tileStore,
   tilesOf,
@@ -28,7 +28,7 @@ import {
 
 const test = suite('tiles')
 const vectors = fixture<Rfc6962>('merkle/rfc6962.json')
-const random = seededRandom('tiles')
+const random = randomBelow('tiles')
 
 /** A tree grown in batches, and the store that holds its tiles. */
 function grownTo(size: number, batchMax: number) {

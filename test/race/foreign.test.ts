@@ -10,8 +10,8 @@ import { contentionFields, type Deliverable, deadPid, foreignText, makeDeliverab
 import { entriesOf } from '../support/entries.ts'
 import { endsWithVerify, temporaryRoot, withLedger } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
+import { randomBelow } from '../support/seed.ts'
 import { type Belief, ForeignTools, overlaps, sharedNanos } from './foreign-tools.ts'
-import { random } from './random.ts'
 
 /** `LOCKSTEP_ROUNDS=200` is the long run. */
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 10)
@@ -53,7 +53,7 @@ const race = suite('racing a foreign tool that unlinks and retries')
 
 race(`in the library: whenever both believe to hold, it is recorded and our holder told (${rounds} rounds)`, () =>
   withLedger(async (ledger, root) => {
-    const { seed, below } = random()
+    const below = randomBelow('foreign tools, library')
     const deliverable = makeDeliverable(root)
     const tools = new ForeignTools(deliverable.path, 3)
     const dead = deadPid()
@@ -79,12 +79,12 @@ race(`in the library: whenever both believe to hold, it is recorded and our hold
           theirs: await theirs,
           since: size,
           tally,
-          round: `seed ${seed}, round ${round}`,
+          round: `round ${round}`,
         })
       }
     } finally {
       await tools.end()
-      console.log(`\n  library, seed ${seed}, ${rounds} rounds: ${JSON.stringify(tally)}`)
+      console.log(`\n  library, ${rounds} rounds: ${JSON.stringify(tally)}`)
     }
     is(tally.granted + tally.refused, rounds)
     if (isLong) ok(tally.overlapped > 0 && tally.lostLater > 0, 'in 100 rounds and more some overlap')
@@ -175,7 +175,7 @@ async function judge(ledger: Ledger, { ours, theirs, since, tally, round }: Roun
 }
 
 race('by the command: the same, and exit 76 where the lock was lost', async () => {
-  const { seed, below } = random()
+  const below = randomBelow('foreign tools, command')
   const root = temporaryRoot()
   const deliverable = makeDeliverable(root)
   is((await lockstep(['init'], { cwd: root })).status, 0)
@@ -199,7 +199,7 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
       const answers = await started
       const from = sharedNanos()
       const winners = answers.filter(({ status }) => status === 0)
-      ok(winners.length <= 1, `seed ${seed}, round ${round}: ${JSON.stringify(answers)}`)
+      ok(winners.length <= 1, `round ${round}: ${JSON.stringify(answers)}`)
       for (const { status, json, stdout } of answers) {
         if (status === 0) continue
         equal([status, json.code], [75, 'LOCK_CONTENTION'], stdout)
@@ -214,7 +214,7 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
         const to = sharedNanos()
         const released = await lockstep(['--dir', root, 'lock', 'release', String(winner.json.lock_id)])
         const both = overlaps({ from, to }, await theirs).filter(({ kept }) => kept)
-        const what = `seed ${seed}, round ${round}: ${released.stdout}`
+        const what = `round ${round}: ${released.stdout}`
         const { token } = winner.json
         const isRestored = (await tokensOf(root, 'lock.file_restored')).includes(Number(token))
         if (both.length > 0) tally.overlapped += 1
@@ -231,7 +231,7 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
     }
   } finally {
     await tools.end()
-    console.log(`\n  command, seed ${seed}, ${commandRounds} rounds: ${JSON.stringify(tally)}`)
+    console.log(`\n  command, ${commandRounds} rounds: ${JSON.stringify(tally)}`)
   }
   await endsWithVerify(root)
 })

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../src/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
-import type { Random } from '../merkle/model.ts'
+import type { Random } from './seed.ts'
 
 const cases = ['CASE-17', 'CASE-18', undefined]
 const actors = ['agent-1', 'agent-2', 'ana'].map((actor_id) => ({ actor_id, actor_type: 'agent' as const }))

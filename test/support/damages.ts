@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { below } from '../../fixtures/crash/random.ts'
+import { below } from '../../fixtures/random.ts'
 import { layoutOf } from '../../src/fs/layout.ts'
 import { copyFiles, type Damageable, filesIn } from './damage.ts'
 

@@ -7,13 +7,13 @@ import * as keys from '../../src/log/keys.ts'
 import { Log } from '../../src/log/log.ts'
 import { putView } from '../../src/log/view-write.ts'
 import { ReceiptComparison, RowComparison } from '../../src/views/compare.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { randomBelow } from '../support/seed.ts'
 import { writtenOver } from './generated.ts'
 
 const compare = suite('the comparison of the views with the entries')
-const random = seededRandom('compare')
+const random = randomBelow('compare')
 
 /** As a verification does it: all entries and all rows, as often as there are passes. Returns how many. */
 async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number> {

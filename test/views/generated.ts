@@ -15,10 +15,10 @@ import { Sovereign } from '../../src/views/sovereign.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
 import { StageClock } from '../ledger/stage.ts'
-import type { Random } from '../merkle/model.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { sampleMeta } from '../support/log-of.ts'
 import { asPlainError } from '../support/scene.ts'
+import type { Random } from '../support/seed.ts'
 
 /** A sequencer at work over a store: rows and receipts are written along the way, as in a ledger. */
 export interface Written {

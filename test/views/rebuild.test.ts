@@ -8,14 +8,14 @@ import { Log } from '../../src/log/log.ts'
 import { closeLog, openLog } from '../../src/log/open.ts'
 import type { StoreBatch } from '../../src/log/store.ts'
 import { rebuildViews } from '../../src/views/rebuild.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { scene } from '../support/scene.ts'
+import { randomBelow } from '../support/seed.ts'
 import { foundIn, verified, viewsOf, withLimit, writtenOver } from './generated.ts'
 
 const rebuild = suite('a rebuild of the views')
-const random = seededRandom('rebuild')
+const random = randomBelow('rebuild')
 const isNotRow = (key: string) => !/^(?:69|72|78)/.test(key)
 
 rebuild('gives the rows and receipts that were written along the way, byte for byte', async () => {

@@ -9,13 +9,13 @@ import { ReceiptTable } from '../../src/views/receipt-table.ts'
 import { horizon, Receipts } from '../../src/views/receipts.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { testActor } from '../support/ledger.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { randomBelow } from '../support/seed.ts'
 import { foundIn, keyOf, verified, withLimit, writtenOver } from './generated.ts'
 
 const receipts = suite('receipts')
-const random = seededRandom('receipts')
+const random = randomBelow('receipts')
 const windowEntries = 1_024
 
 /** Tests of the window's edge have a window that is soon passed. */

@@ -4,13 +4,13 @@ import type { Row } from '../../src/core/decider.ts'
 import { limits } from '../../src/core/limits.ts'
 import * as keys from '../../src/log/keys.ts'
 import { Rows } from '../../src/views/rows.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { randomBelow } from '../support/seed.ts'
 import { withLimit } from './generated.ts'
 
 const rows = suite('published rows')
-const random = seededRandom('rows')
+const random = randomBelow('rows')
 
 /** Rows over a log of some streams, and the keys of the rows that were read from its store. */
 async function readable(streams = 40): Promise<{ view: Rows; reads: string[] }> {

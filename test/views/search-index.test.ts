@@ -11,16 +11,16 @@ import { Log } from '../../src/log/log.ts'
 import { IndexComparison } from '../../src/views/compare-index.ts'
 import { SearchIndex } from '../../src/views/search-index.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
-import { seededRandom } from '../merkle/model.ts'
 import { keepBusy } from '../support/busy-ledger.ts'
 import { entriesOf } from '../support/entries.ts'
 import { withLedger } from '../support/ledger.ts'
 import { logOf } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { randomBelow } from '../support/seed.ts'
 import { withLimit } from './generated.ts'
 
 const index = suite('the index')
-const random = seededRandom('index')
+const random = randomBelow('index')
 const isOfIndex = (key: string) => key.startsWith('78')
 
 /** The entries of a ledger in which much happened to runs. */

@@ -1,13 +1,13 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { printedSeed } from '../../support/seed.ts'
 import { histories } from './history.ts'
 import { Simulation } from './simulation.ts'
 
 const test = suite('lock model')
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
+const seed = printedSeed('lock model')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 30) * 100
-console.log(`lock model: LOCKSTEP_SEED=${seed} LOCKSTEP_ROUNDS=${rounds}`)
 
 test('the deciders say what the model says, in every history of commands, deaths, reboots and clocks that jump', () => {
   const property = fc.property(histories, (ops) => {

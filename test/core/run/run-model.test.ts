@@ -9,13 +9,13 @@ import type { Policy } from '../../../src/core/policy/policy.ts'
 import { isTerminal } from '../../../src/core/run/moves.ts'
 import { RunVerification } from '../../../src/ledger/verify-runs.ts'
 import { shippedPolicy } from '../../support/policy-tables.ts'
+import { printedSeed } from '../../support/seed.ts'
 import { type Answer, RunModel } from './run-model.ts'
 import { dictation, RunWorld } from './world.ts'
 
 const test = suite('run model')
-const seed = Number(process.env.LOCKSTEP_SEED ?? Date.now() % 2 ** 31)
+const seed = printedSeed('run model')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3_000)
-console.log(`run model: LOCKSTEP_SEED=${seed} LOCKSTEP_ROUNDS=${rounds}`)
 
 const actors: Actor[] = ['agent-1', 'agent-2', 'agent-3', 'op'].map((actor_id) => ({ actor_id, actor_type: 'agent' }))
 const ids = Array.from({ length: 6 }, (_, index) => `run_id_${index}`)
