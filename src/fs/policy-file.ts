@@ -33,10 +33,7 @@ export function readPolicy(
  * Reads a policy file as YAML 1.2. Refused, with the line: another encoding, an empty file, one wrapped in a
  * shell's here-string, broken YAML, duplicate keys, several documents, aliases and tags.
  */
-export function readPolicyFile({
-  bytes,
-  file,
-}: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
+function readPolicyFile({ bytes, file }: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
   const content = contentOf(bytes)
   if (!content.ok) return { problems: [{ file, line: 1, message: content.message }] }
   const counter = new LineCounter()

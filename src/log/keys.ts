@@ -40,7 +40,8 @@ export function rowKey(generation: number, stream: string): Buffer {
   return key
 }
 
-export function streamOfRowKey(key: Uint8Array): string {
+/** The stream of a row, or the name of a row of sovereign state. */
+export function nameOfRowKey(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 2)
 }
 
@@ -59,9 +60,6 @@ export function stateKey(generation: number, key: string): Buffer {
   bytes[0] = prefix.state
   return bytes
 }
-
-/** The name that a row or a row of sovereign state has. */
-export const nameOfStateKey = streamOfRowKey
 
 /** A piece of an object: all but the last are of one length. */
 export function objectKey(digest: string, piece: number): Buffer {

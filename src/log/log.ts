@@ -132,7 +132,7 @@ export class Log {
   async *rows(prefix: string, generation = this.#head.generation): AsyncGenerator<[string, Row]> {
     for await (const page of this.#store.scan(keys.ranges.rows(generation, prefix))) {
       for (const [key, value] of page) {
-        const stream = keys.streamOfRowKey(key)
+        const stream = keys.nameOfRowKey(key)
         yield [stream, decodeRow(key, stream, value, this.#entryAt)]
       }
     }

@@ -9,6 +9,6 @@ export async function* stateRows(
   prefix: string,
 ): AsyncGenerator<[name: string, value: unknown]> {
   for await (const page of reader.scan(keys.ranges.state(generation, prefix))) {
-    for (const [key, value] of page) yield [keys.nameOfStateKey(key), decode(key, value)]
+    for (const [key, value] of page) yield [keys.nameOfRowKey(key), decode(key, value)]
   }
 }

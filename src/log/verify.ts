@@ -121,7 +121,7 @@ class StoredVerification {
         else unseal(key, value)
         return
       case 'state':
-        if (this.#isInForce(key)) this.#options.state?.(keys.nameOfStateKey(key), decode(key, value))
+        if (this.#isInForce(key)) this.#options.state?.(keys.nameOfRowKey(key), decode(key, value))
         else unseal(key, value)
         return
       case 'object': {

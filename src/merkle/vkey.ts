@@ -9,7 +9,7 @@ export type Parsed<Value> =
   | { readonly ok: false; readonly reason: string }
 
 /** Bytes of a raw Ed25519 public key (RFC 8032). */
-export const publicKeyBytes = 32
+const publicKeyBytes = 32
 
 /** The type byte of an Ed25519 signature (C2SP signed-note). */
 const ed25519Type = 0x01

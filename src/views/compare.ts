@@ -61,7 +61,7 @@ export class RowComparison {
 
   /** Takes a stored row, after the last entry of a pass. */
   row(key: Uint8Array, stored: Uint8Array): void {
-    const stream = keys.streamOfRowKey(key)
+    const stream = keys.nameOfRowKey(key)
     const recent = this.#young.get(stream) ?? this.#old.get(stream)
     const derived = recent === undefined ? this.#packed.get(stream) : encodeRow(key, stream, recent)
     // Of another pass, or agreed with before; that there is no row too many, their number shows.

@@ -61,7 +61,7 @@ export class SovereignView {
     const prefix = streamOf(isOwn ? workspace.slice('run/'.length) : '')
     for await (const page of this.#snapshot.scan(keys.ranges.rows(this.#generation, prefix))) {
       for (const [key, value] of page) {
-        const stream = keys.streamOfRowKey(key)
+        const stream = keys.nameOfRowKey(key)
         const { manifest, run_id, turns } = decodeRow(key, stream, value, (seq) => this.entry(seq)).state as RunState
         const { workflow_id } = manifest
         if (turns !== undefined && turns.last > 0 && workspaceOf({ run_id, workflow_id }) === workspace)

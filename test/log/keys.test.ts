@@ -38,7 +38,7 @@ order('of rows give their stream back and stand in the order of its UTF-8 bytes'
   const sorted = shuffled(streams)
     .map((stream) => keys.rowKey(1, stream))
     .sort(Buffer.compare)
-  equal(sorted.map(keys.streamOfRowKey), byBytes)
+  equal(sorted.map(keys.nameOfRowKey), byBytes)
 })
 
 order('of all kinds differ, and each is known for what it is', () => {

@@ -76,7 +76,7 @@ export function pathOf(seq: number, begin: number, end: number, root: RangeRoot)
 }
 
 /** RFC 6962 §2.1.2: SUBPROOF(from, D[begin:end], whole), where `from` counts from 0 and not from `begin`. */
-export function subproofOf(from: number, begin: number, end: number, whole: boolean, root: RangeRoot): Uint8Array[] {
+function subproofOf(from: number, begin: number, end: number, whole: boolean, root: RangeRoot): Uint8Array[] {
   if (from === end) return whole ? [] : [root(begin, end)]
   const split = begin + splitOf(end - begin)
   return from <= split

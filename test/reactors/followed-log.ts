@@ -2,7 +2,7 @@ import type { Entry } from '../../src/core/entry.ts'
 import type { FollowedLog } from '../../src/reactors/runner.ts'
 
 /** An entry of which only its place, stream and type matter. */
-export function entryAt(seq: number, stream: string, type = 'lock.acquired'): Entry {
+function entryAt(seq: number, stream: string, type = 'lock.acquired'): Entry {
   return {
     actor: { actor_id: 'agent-1', actor_type: 'agent' },
     contract_version: 'v1',

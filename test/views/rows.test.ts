@@ -18,7 +18,7 @@ async function readable(streams = 40): Promise<{ view: Rows; reads: string[] }> 
   const reads: string[] = []
   const get = store.get.bind(store)
   store.get = (key) => {
-    if (keys.kindOf(key) === 'row') reads.push(keys.streamOfRowKey(key))
+    if (keys.kindOf(key) === 'row') reads.push(keys.nameOfRowKey(key))
     return get(key)
   }
   return { view: new Rows(log), reads }

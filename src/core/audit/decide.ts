@@ -4,7 +4,7 @@ import { decideEventsOfRun, type EventOfRun, streamOf } from '../events-of-run.t
 import type { AuditCommand } from './commands.ts'
 
 /** Every event outside runs goes into one stream, those of a run into the run's. */
-export const auditStream = 'audit'
+const auditStream = 'audit'
 
 export function reads({ events }: AuditCommand): readonly string[] {
   const run_id = events[0]?.run_id

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { LeaseClock } from '../clock.ts'
 import type { Command } from '../decider.ts'
-import { actorSchema, holderSchema, lineOf, lockIdSchema, reasonSchema, requestKeySchema } from '../ids.ts'
+import { actorSchema, holderSchema, lineOf, lockIdSchema, reasonSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { finalStatuses, type RecoveryReason } from './events.ts'
 import type { Evidence } from './liveness.ts'
@@ -103,8 +103,6 @@ export const importSchema = z.strictObject({
   reason: reasonSchema.optional(),
   set_aside: z.boolean().default(false),
 })
-export const guardSchema = z.strictObject({ name: lockNameSchema, token: z.int().min(0) })
-export { lockNameSchema, requestKeySchema }
 
 export type AcquireResource = z.input<typeof acquireResourceSchema>
 export type AcquireDeliverable = z.input<typeof acquireDeliverableSchema>

@@ -1,7 +1,7 @@
 import { type Aggregate, type Command, refuse } from '../decider.ts'
 import type { CreatedEvent } from './events.ts'
 
-export const originStream = 'ledger'
+const originStream = 'ledger'
 
 export interface CreateLedger extends Command {
   type: 'ledger.create'

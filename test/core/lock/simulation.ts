@@ -14,7 +14,7 @@ import { Machines, type Process } from './machines.ts'
 import { refOf } from './steps.ts'
 import { becca, other, replayed, World, worker } from './world.ts'
 
-export const lockNames = ['resource:a', 'resource:b', 'deliverable:DEL-01-01', 'project:A/B/c'] as const
+const lockNames = ['resource:a', 'resource:b', 'deliverable:DEL-01-01', 'project:A/B/c'] as const
 const folder = 'work/DEL-01-01'
 const actors = [worker, other, { actor_id: 'agent-3', actor_type: 'agent' }] as const
 const leases = [1, 60, 600, 1_800] as const

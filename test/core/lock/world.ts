@@ -19,7 +19,7 @@ export const becca: Actor = { actor_id: 'BECCA', actor_type: 'human' }
 export const operator: Actor = { actor_id: 'op', actor_type: 'human' }
 
 /** The seq of the first entry: not 0, so that a token mistaken for "none" shows. */
-export const firstSeq = 10
+const firstSeq = 10
 
 const eventSchemas = { ...auditEventSchemas, ...lockEventSchemas }
 

@@ -17,7 +17,7 @@ import { shippedPolicy } from '../../support/policy-tables.ts'
 
 export const worker: Actor = { actor_id: 'agent-1', actor_type: 'agent' }
 export const other: Actor = { actor_id: 'agent-2', actor_type: 'agent' }
-export const becca: Actor = { actor_id: 'BECCA', actor_type: 'human' }
+const becca: Actor = { actor_id: 'BECCA', actor_type: 'human' }
 
 type Of<Type extends RunCommand['type']> = Extract<RunCommand, { type: Type }>
 type Unnoted<Type extends RunCommand['type']> = Omit<Of<Type>, 'policies' | 'type'>
