@@ -1,5 +1,5 @@
 import { constants, lstatSync } from 'node:fs'
-import { link, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 
@@ -68,9 +68,8 @@ export class TreeBuild {
       for await (const { content, path } of changes) {
         if (failure !== undefined) break
         this.#changed.add(path)
-        // A file of another tree has the same inode: it is replaced, never written to.
-        await this.#remove(path)
         if (content === null) {
+          await this.#remove(path)
           removed.push(path)
           continue
         }
@@ -105,13 +104,24 @@ export class TreeBuild {
   }
 
   async #write(path: string, content: Uint8Array): Promise<void> {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-    const handle = await open(join(this.#root, path), flags, 0o444)
+    const handle = await this.#create(path)
     try {
       await handle.writeFile(content)
       await handle.sync()
     } finally {
       await handle.close()
+    }
+  }
+
+  /** A new file, for one that is linked from another tree has the same inode: it is replaced, never written to. */
+  async #create(path: string): Promise<FileHandle> {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+    try {
+      return await open(join(this.#root, path), flags, 0o444)
+    } catch (error) {
+      if (systemCodeOf(error) !== 'EEXIST') throw error
+      await this.#remove(path)
+      return open(join(this.#root, path), flags, 0o444)
     }
   }
 
