@@ -8,7 +8,7 @@ import { turnIdOf } from '../core/turn/turn-id.ts'
 import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../core/turn/workspace.ts'
 import { systemCodeOf } from '../errors.ts'
 import type { TreeChange } from '../fs/workspace-build.ts'
-import { partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
+import { hashedStemPath, partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
 import { tripletsIn } from '../views/derived-state.ts'
 import type { SovereignView } from '../views/sovereign-view.ts'
 
@@ -24,7 +24,8 @@ const sliceMillis = 5
 
 /** All files of a workspace. Cost: all of its rows and objects. */
 export async function* allFiles(view: SovereignView, workspace: string): AsyncGenerator<TreeChange> {
-  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace)) yield* filesOf(view, triplet)
+  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace))
+    yield* filesOf(view, triplet.stem, triplet)
   for await (const [, row] of view.scan(identityRows(workspace))) {
     if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow)
   }
@@ -62,9 +63,7 @@ async function* changes(
   promoted: readonly PromotedTurn[],
 ): AsyncGenerator<TreeChange> {
   for (const stem of touched.stems) {
-    const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
-    if (triplet !== undefined) yield* filesOf(view, triplet)
-    else for (const part of tripletParts) yield { path: partPath(stem, part), content: null }
+    yield* filesOf(view, stem, view.state(tripletKey(workspace, stem)) as Triplet | undefined)
   }
   for (const target of touched.targets) {
     const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
@@ -126,14 +125,15 @@ function linksIn(current: string, stem: string): ReadObject | undefined {
   }
 }
 
-/** A file's bytes are the object's own, so that its SHA-256 is its digest. */
-function* filesOf(
-  view: SovereignView,
-  { body_digest, links_digest, manifest_digest, stem }: Triplet,
-): Generator<TreeChange> {
-  const digests = { body: body_digest, links: links_digest, manifest: manifest_digest }
-  for (const part of tripletParts)
-    yield { path: partPath(stem, part), content: Buffer.from(view.object(digests[part])) }
+/** The files of a stem as they are to be. Those of a triplet have its objects' own bytes, so that their SHA-256 is the digest. */
+function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): Generator<TreeChange> {
+  for (const part of tripletParts) {
+    const content = triplet === undefined ? null : Buffer.from(view.object(triplet[`${part}_digest`]))
+    yield { path: partPath(stem, part), content }
+  }
+  const named = hashedStemPath(stem)
+  if (named !== undefined)
+    yield { path: named, content: triplet === undefined ? null : fileOf({ stem, version: 'v1' }) }
 }
 
 /** Written source by source: many may point to one target, and others are served between the pages. */

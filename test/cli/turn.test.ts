@@ -174,6 +174,18 @@ governed('an existing state is imported as the first turn, without its index', a
   is(JSON.parse(readFileSync(join(current, '_index/refs/by_id/page/b.json'), 'utf8')).sources.length, 1)
 })
 
+governed('a tree that was materialised is imported by its link, every stem under its own name', async (call, root) => {
+  const stems = ['CON/a:b.', '100%', `${'x'.repeat(250)}/y`]
+  const document = JSON.stringify({ triplets: stems.map((stem) => ({ stem, ...body(stem) })) })
+  await call(0, ['turn', 'apply', ...of(1), '--file', '-'], { stdin: document })
+  await call(0, ['run', 'create', '--kind', 'orchestrator', '--run-id', 'run_turns_2'])
+  await call(0, ['run', 'start', 'run_turns_2'])
+  const current = join(root, 'workspace/run/run_turns_1/current')
+  equal((await call(0, ['stem', 'import', current, '--run', 'run_turns_2'])).promoted_stems, stems.toSorted())
+  await call(0, ['stem', 'check', '--run', 'run_turns_2'])
+  is((await call(3, ['stem', 'import', join(root, 'none'), '--run', 'run_turns_2'])).code, 'NOT_FOUND')
+})
+
 governed('a damaged workspace is found, and built again when asked', async (call, root) => {
   stageStem(join(root, 'out'), 'a', body('a'))
   await call(0, ['turn', 'apply', ...of(1), '--from', join(root, 'out')])

@@ -7,6 +7,7 @@ import { equal, is, match, not, ok } from 'uvu/assert'
 import { defaultConfig } from '../../src/core/config.ts'
 import { readStaging, type StagingProposal } from '../../src/fs/staging.ts'
 import type { StagingRead } from '../../src/fs/staging-files.ts'
+import { hashedStemPath, stemPath } from '../../src/fs/workspace-names.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { stageFile, stageStem, stageTombstone } from '../support/staging.ts'
 
@@ -248,11 +249,15 @@ staging('of 10,001 stems is refused before a file of it is read', async () => {
   )
 })
 
-staging('deeper than 64 folders is an issue where it goes on', async () => {
+staging('is read as deep as a stem can be, and no deeper', async () => {
   const { directory } = place()
-  const folders = Array.from({ length: 66 }, () => 'd')
-  stageStem(directory, [...folders, 'x'].join('/'))
-  equal(issuesOf(await read(directory)), [`E_STAGING_FILE_INVALID ${folders.slice(0, 65).join('/')}`])
+  const deep = Array.from({ length: 256 }, () => 'd').join('/')
+  stageStem(directory, deep)
+  for (const byDescriptor of [true, false]) {
+    equal(stemsOf(await read(directory, { byDescriptor })), [deep, 'good'])
+  }
+  stageStem(directory, `${deep}/d/x`)
+  equal(issuesOf(await read(directory)), [`E_STAGING_FILE_INVALID ${deep}/d`])
 })
 
 for (const byDescriptor of [true, false]) {
@@ -289,13 +294,41 @@ staging('gives the same issues in the same order, whatever the order of its name
   for (const directory of orders) rmSync(directory, { recursive: true })
 })
 
-staging('copied from a workspace: its index can be passed over', async () => {
-  const { directory } = place()
-  stageFile(directory, '_index/runs/run_x.json', '{}')
-  stageStem(directory, 'a/b')
-  equal(issuesOf(await read(directory)), ['E_STAGING_FILE_INVALID _index/runs/run_x.json'])
-  const proposal = await read(directory, { passOver: '_index' })
-  equal([issuesOf(proposal), stemsOf(proposal)], [[], ['a/b', 'good']])
-})
+staging(
+  'that is a workspace’s tree is read back: its index is passed over, and names are the stems they stand for',
+  async () => {
+    const { directory } = place()
+    const long = `${'x'.repeat(201)}/y`
+    for (const stem of ['a/b', 'CON/a:b.', '100%', '_INDEX/x', long]) stageStem(directory, stemPath(stem))
+    stageFile(directory, '_index/runs/run_x.json', '{}')
+    stageFile(directory, hashedStemPath(long) ?? '', { stem: long, version: 'v1' })
+    const proposal = await read(directory, { isWorkspace: true })
+    equal([issuesOf(proposal), stemsOf(proposal)], [[], ['100%', 'CON/a:b.', '_INDEX/x', 'a/b', 'good', long]])
+    equal(
+      (await read(directory)).issues
+        .map(({ location }) => location)
+        .filter((location) => !location.startsWith('_index/stems')),
+      ['_index/runs/run_x.json'],
+      'and taken literally otherwise',
+    )
+  },
+)
+
+staging(
+  'that is a workspace’s tree with a name of no stem is refused, and nothing of its index is believed',
+  async () => {
+    const { directory, outside } = place()
+    const long = 'x'.repeat(201)
+    for (const name of ['50%', 'CON', stemPath(long)]) stageStem(directory, name, { links: null, manifest: null })
+    stageFile(directory, '_index/stems/other.json', { stem: 'good' })
+    stageFile(directory, '_index/stems/broken.json', '{')
+    stageFile(outside, 'link.json', { stem: long })
+    symlinkSync(join(outside, 'link.json'), join(directory, '_index/stems/link.json'))
+    equal(
+      issuesOf(await read(directory, { isWorkspace: true })),
+      [stemPath(long), '50%', 'CON'].map((name) => `E_STAGING_FILE_INVALID ${name}.body.json`),
+    )
+  },
+)
 
 staging.run()
