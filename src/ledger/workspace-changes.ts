@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { canonicalText, type Json } from '../core/canonical.ts'
 import { objectFromBytes, objectFromText, type ReadObject } from '../core/turn/json-object.ts'
 import { type Identity, refsOf } from '../core/turn/links.ts'
@@ -9,6 +7,7 @@ import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } f
 import { systemCodeOf } from '../errors.ts'
 import type { TreeChange } from '../fs/workspace-build.ts'
 import { hashedStemPath, partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
+import { bytesInTree } from '../fs/workspace-tree.ts'
 import { tripletsIn } from '../views/derived-state.ts'
 import type { SovereignView } from '../views/sovereign-view.ts'
 
@@ -48,7 +47,7 @@ export async function changedFiles(
   }
   for (const stem of touched.stems) {
     await touched.pause()
-    const links = linksIn(current, stem)
+    const links = await linksIn(current, stem)
     if (links === undefined) continue
     if ('problems' in links) return undefined
     touched.point(links, stem)
@@ -116,9 +115,9 @@ class Touched {
 }
 
 /** The links of a stem as they are on disk; undefined where it has none. */
-function linksIn(current: string, stem: string): ReadObject | undefined {
+async function linksIn(current: string, stem: string): Promise<ReadObject | undefined> {
   try {
-    return objectFromBytes(readFileSync(join(current, partPath(stem, 'links'))))
+    return objectFromBytes(await bytesInTree(current, partPath(stem, 'links')))
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
     return { problems: [] }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -10,6 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -181,6 +183,22 @@ const damages: [what: string, damage: (folder: string, before: string) => void, 
   ['removed', (folder) => rmSync(folder, { recursive: true }), true],
   ['without its link', (folder) => unlinkSync(join(folder, 'current')), true],
   ['without its tree', (folder) => rmSync(join(folder, '.trees'), { recursive: true }), true],
+  [
+    'with its link turned elsewhere',
+    (folder) => {
+      unlinkSync(join(folder, 'current'))
+      symlinkSync(temporaryRoot(), join(folder, 'current'))
+    },
+    true,
+  ],
+  [
+    'with a pipe where a file is to be',
+    (folder) => {
+      const file = join(folder, 'current/d.links.json')
+      is(spawnSync('mkfifo', [file]).status, 0)
+    },
+    true,
+  ],
   ['with a spoilt hint', (folder) => writeFileSync(join(folder, '.trees/spare.json'), '{"current":'), true],
   [
     'put back from an older copy',
@@ -196,6 +214,15 @@ const damages: [what: string, damage: (folder: string, before: string) => void, 
       const file = join(folder, 'current/b.body.json')
       chmodSync(file, 0o644)
       writeFileSync(file, '{}')
+    },
+    false,
+  ],
+  [
+    'with a link in the place of a file',
+    (folder) => {
+      const file = join(folder, 'current/a.links.json')
+      unlinkSync(file)
+      symlinkSync('/etc/hostname', file)
     },
     false,
   ],
@@ -323,6 +350,20 @@ cleaned('is removed and recorded as the configuration has it', async () => {
     events: [{ ...of, reason: 'run_ended' }],
   })
   equal(await cleanedUnder('never'), { afterPromotion: true, afterEnd: true, events: [] })
+})
+
+cleaned('is not removed where a link stands in its path: what is there is not Lockstep’s', async () => {
+  await withLedger(async (ledger, root) => {
+    await startRun(ledger, run_id)
+    const mine = temporaryRoot()
+    stageStem(join(mine, 'turn-0001'), 'a', { body: { dto_type: 'page', id: 'a' } })
+    mkdirSync(join(root, '.lockstep/staging'), { recursive: true })
+    symlinkSync(mine, join(root, '.lockstep/staging', run_id))
+    await promote(ledger, [{ triplets: [page('a')] }])
+    is(await ledger.workspaces.files(), 'current')
+    equal(readdirSync(join(mine, 'turn-0001')).length, 3)
+    for await (const { type } of ledger.read()) ok(type !== 'turn.staging_cleaned')
+  })
 })
 
 cleaned('of the caller is touched only when asked, and only what still is what was staged', async () => {
