@@ -3,19 +3,26 @@ import type { Command } from '../decider.ts'
 import { actorSchema, reasonSchema, requestKeySchema } from '../ids.ts'
 import { lockNameSchema } from '../lock-of-run.ts'
 import type { Policies } from '../policies.ts'
+import { printable } from '../printable.ts'
 import { line, runIdSchema, sha256Schema } from '../vocabulary.ts'
 import { type Issue, issueSchema } from './issue.ts'
 
 // What callers hand in: parsed once, at the boundary of the API. What a triplet holds is looked at in proposal.ts.
 
 const guardSchema = z.strictObject({ name: lockNameSchema, token: z.int().min(0) })
-/** Whether a turn_id is well formed is decided, for a malformed one is a promotion that failed. */
+/**
+ * Whether a turn_id is well formed is decided, for a malformed one is a promotion that failed. What cannot stand in an
+ * entry as it is, is quoted and cut, and no less malformed.
+ */
+const askedTurnId = z
+  .string()
+  .transform((text) => (line.safeParse(text).success ? text : `"${printable(text.slice(0, 16))}"`))
 const ofTurn = {
   actor: actorSchema.optional(),
   guard: guardSchema.optional(),
   idempotency_key: requestKeySchema.optional(),
   run_id: runIdSchema,
-  turn_id: line,
+  turn_id: askedTurnId,
 }
 
 /** The body that must be there at promotion, by its digest; null where none may be. */
