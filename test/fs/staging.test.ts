@@ -281,6 +281,38 @@ for (const byDescriptor of [true, false]) {
   })
 }
 
+staging('whose files go, or give way to others, while it is read tells each', async () => {
+  const { directory, outside } = place()
+  for (let stem = 0; stem < 3_000; stem += 1) stageFile(directory, `x${stem}.body.json`, '{}')
+  const pathOf = (name: string) => join(directory, `${name}.body.json`)
+  let isChanged = false
+  const onProgress = () => {
+    if (isChanged) return
+    isChanged = true
+    for (const name of ['x996', 'x997', 'x998', 'x999']) rmSync(pathOf(name))
+    symlinkSync(join(outside, 'x.body.json'), pathOf('x997'))
+    is(spawnSync('mkfifo', [pathOf('x998')]).status, 0)
+    mkdirSync(pathOf('x999'))
+  }
+  const { issues, triplets } = await read(directory, { onProgress })
+  ok(isChanged)
+  equal(
+    issues
+      .filter(({ code }) => code === 'E_STAGING_FILE_INVALID')
+      .map(({ location, message }) => `${location} ${message}`),
+    [
+      'x996.body.json it was removed while it was read',
+      'x997.body.json it is a symbolic link',
+      'x998.body.json it is no regular file',
+      'x999.body.json it is no regular file',
+    ],
+  )
+  equal(
+    triplets.map(({ stem }) => stem),
+    ['good'],
+  )
+})
+
 staging('gives the same issues in the same order, whatever the order of its names', async () => {
   const names = ['b/x.body.json', 'a.txt', 'B/x.body.json', 'z.links.json', 'é.tombstone.json']
   const orders = [names, names.toReversed()].map((order) => {
