@@ -52,6 +52,7 @@ export const limits = {
   /** Problems that are named of one object, and issues of one turn. */
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
+  turnListMax: 10_000,
   /** Issues that an entry lists itself; more of them are an object that it names. */
   turnIssueBytes: 12 * 1024,
 

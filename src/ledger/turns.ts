@@ -99,7 +99,10 @@ export class Turns {
     return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
   }
 
-  /** A run's turns, in order, the one under way last. Errors: NOT_FOUND. Cost: a read a turn. */
+  /**
+   * A run's turns, in order, the one under way last: the last `limit` of them, 10,000 at most; where there are more,
+   * `next` is the cursor for those before. Errors: NOT_FOUND, INVALID_INPUT (a cursor of none). Cost: a read a turn.
+   */
   list(request: Asked<typeof input.listTurnsSchema>): TurnListing {
     return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
   }

@@ -37,6 +37,19 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
       turns.map(({ turn_id }) => turn_id),
       Array.from({ length: 10_000 }, (_, index) => turnId(index + 1)),
     )
+    const pages: string[][] = []
+    let cursor: number | undefined
+    do {
+      const page = ledger.turns.list({ run_id, limit: 3_000, cursor })
+      pages.unshift(page.turns.map(({ turn_id }) => turn_id))
+      cursor = page.next ?? undefined
+    } while (cursor !== undefined)
+    assert.is(pages.length, 4)
+    assert.equal(
+      pages.flat(),
+      turns.map(({ turn_id }) => turn_id),
+    )
+    assert.throws(() => ledger.turns.list({ run_id, cursor: 0 }), /entry 0 is no promotion of run_one_1/)
     assert.is(ledger.turns.get(first).status, 'promoted')
     assert.is(await ledger.workspaces.files(), 'current')
     await ledger.workspaces.check({ run_id })

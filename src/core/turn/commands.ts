@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Command } from '../decider.ts'
 import { actorSchema, reasonSchema, requestKeySchema } from '../ids.ts'
+import { limits } from '../limits.ts'
 import { lockNameSchema } from '../lock-of-run.ts'
 import type { Policies } from '../policies.ts'
 import { printable } from '../printable.ts'
@@ -58,7 +59,12 @@ export const promoteSchema = z.strictObject({ ...ofTurn, ...expected, require_st
 export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max(200) })
 export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
 export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
-export const listTurnsSchema = z.strictObject({ run_id: runIdSchema })
+export const listTurnsSchema = z.strictObject({
+  /** The `next` of an answer: goes on with the turns before it. */
+  cursor: z.int().min(0).optional(),
+  limit: z.int().min(1).max(limits.turnListMax).default(limits.turnListMax),
+  run_id: runIdSchema,
+})
 
 /** Whose sovereign state: that of a workflow, or of a run without one. */
 export const workspaceSchema = z
