@@ -111,10 +111,10 @@ test('have the phase of their last event, a refused stage and a failed validatio
     assert.equal(phases, ['TURN_REJECTED', 'PROMOTION_REJECTED', 'TURN_STAGED', 'TURN_REJECTED', 'TURN_REJECTED'])
   }))
 
-test('are bounded as the configuration has it: past an object, a turn or its stems nothing is stored', async () => {
+test('are bounded as the configuration has it: past an object, a turn, its stems or refs nothing is stored', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
-  configure(root, { turn_limits: { object_bytes: 100, turn_bytes: 300, stems: 3 } })
+  configure(root, { turn_limits: { object_bytes: 100, turn_bytes: 300, stems: 3, refs: 2 } })
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
   const stage = (triplets: { stem: string; body: object }[], more = {}) =>
@@ -130,6 +130,12 @@ test('are bounded as the configuration has it: past an object, a turn or its ste
     deleted_by_turn_id: 'turn-0001',
   })
   await refusal(stage(of(10, 10), { tombstones: [tombstone('a'), tombstone('b')] }), 'LIMIT_EXCEEDED')
+  await refusal(stage([], { delete_stem: ['a', 'b', 'c', 'd'] }), 'LIMIT_EXCEEDED')
+  const ref = { type: 'x', id: 'x' }
+  const pointing = (...counts: number[]) =>
+    counts.map((count, at) => ({ stem: `s${at}`, body: {}, links: { x: Array.from({ length: count }, () => ref) } }))
+  await refusal(stage(pointing(1, 2)), 'LIMIT_EXCEEDED')
+  await stage(pointing(1, 1))
   assert.is((await stage(of(100, 100, 88))).bytes, 300)
   await ledger.close()
   await endsWithVerify(root)

@@ -46,7 +46,7 @@ export const stageSchema = z.strictObject({
   ...ofTurn,
   delete_stem: z.array(z.unknown()).default([]),
   /** What a reader of files found wrong already; with an error among them the stage is refused, and recorded. */
-  issues: z.array(issueSchema).default([]),
+  issues: z.array(issueSchema).max(limits.turnIssuesMax).default([]),
   /** Tombstones of five members, each with a `base_digest` beside them if wanted. */
   tombstones: z.array(z.unknown()).default([]),
   triplets: z.array(proposedTriplet).default([]),
