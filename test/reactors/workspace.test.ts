@@ -9,6 +9,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -287,6 +288,30 @@ workspace('is finished by the next open, wherever its writer left it', async () 
   rmSync(folderOf(root), { recursive: true })
   const again = await openLedger({ dir: root, actor: testActor })
   equal(stemsIn(seen(root)), ['a', 'b'])
+  await again.close()
+  await endsWithVerify(root)
+})
+
+workspace('is finished by the next open where several promotions wait, from the tree that is there', async () => {
+  const root = temporaryRoot()
+  const first = await openLedger({ dir: root, create: true, actor: testActor })
+  await startRun(first, run_id)
+  await promote(first, [{ triplets: [page('a', 1, 'b'), page('b')] }])
+  is(await first.workspaces.files(), 'current')
+  // Nothing can be written from here on, as if the process were about to die.
+  const current = join(folderOf(root), 'current')
+  renameSync(current, `${current}.aside`)
+  mkdirSync(current)
+  const gone = { tombstones: [tombstone('a', 'turn-0003')], triplets: [page('d', 1, 'c')] }
+  await promote(first, [{ triplets: [page('c', 1, 'a')] }, gone, { triplets: [page('c', 2)] }], { from: 2 })
+  is(await first.workspaces.files(), 'pending')
+  await first.close()
+  rmdirSync(current)
+  renameSync(`${current}.aside`, current)
+  const again = await openLedger({ dir: root, actor: testActor })
+  const files = seen(root)
+  equal([stemsIn(files), sourcesIn(files, 'a'), sourcesIn(files, 'b')], [['b', 'c', 'd'], [], []])
+  await again.workspaces.check({ run_id })
   await again.close()
   await endsWithVerify(root)
 })
