@@ -65,6 +65,7 @@ export function heartbeatCommand(): Command {
 }
 
 interface CompleteFlags extends Keyed {
+  discardTurn?: boolean
   outputs?: string
   reason: string
   releaseLock?: boolean
@@ -73,6 +74,7 @@ interface CompleteFlags extends Keyed {
 export function completeCommand(): Command {
   const command = verb('complete', 'End a run well.', (runs, run_id, flags: CompleteFlags) =>
     runs.complete({
+      discard_turn: flags.discardTurn === true,
       idempotency_key: flags.key,
       outcome_reason: flags.reason,
       output_artifacts: refsIn(flags.outputs),
@@ -83,6 +85,7 @@ export function completeCommand(): Command {
     .requiredOption('--reason <text>', 'what came of it (outcome_reason)')
     .option('--outputs <file>', 'artifact refs as a JSON array; - for stdin')
     .option('--release-lock', 'release the lock it was started with, in the same append')
+    .option('--discard-turn', 'reject a turn that is staged or validated, which otherwise keeps the run open')
   return examples(
     command,
     'lockstep run complete run_x1 --reason "interview captured"',

@@ -1,8 +1,9 @@
-import { resolve } from 'node:path'
+import { realpathSync } from 'node:fs'
 import { Command } from 'commander'
 import { printable } from '../core/printable.ts'
 import type { Triplet } from '../core/turn/triplet.ts'
 import { LockstepError } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { StemShown } from '../ledger/workspaces.ts'
 import { examples, globalsOf, withLedger } from './context.ts'
@@ -113,16 +114,16 @@ interface ImportFlags extends Omit<TurnFlags, 'turn'> {
 function importCommand(): Command {
   const command = new Command('import')
     .description(
-      'Bring an existing committed state in as the first turn of a run. Its index, if it has one, is made anew.',
+      'Bring an existing committed state in as the first turn of a run: names are read back to stems as a workspace writes them, its index is made anew.',
     )
-    .argument('<dir>', 'a directory of <stem>.body.json, .links.json and .manifest.json')
+    .argument('<dir>', 'a workspace’s tree: <stem>.body.json, .links.json and .manifest.json, and _index')
     .requiredOption('--run <run_id>', 'the run')
     .option('--turn <turn_id>', 'the turn', 'turn-0001')
     .option('--guard <name@token>', 'only if this lock’s grant is current')
     .option('--key <key>', 'request key: the same key and content again gives the first answer')
     .action(async (directory: string, flags: ImportFlags, self: Command) => {
       const globals = globalsOf(self)
-      const proposal = await readDirectory(globals, resolve(directory), '_index')
+      const proposal = await readDirectory(globals, placeOf(directory), true)
       const promoted = await withLedger(globals, 'stem import', (ledger) =>
         withIssuesShown(globals, async () => {
           const answer = await ledger.turns.apply({ ...askedFrom(flags), ...proposal, require_staged: true })
@@ -134,9 +135,18 @@ function importCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem import ~/old/committed --run run_x1',
+    'lockstep stem import ../other/workspace/run/run_x1/current --run run_x2',
     'lockstep stem import ~/old/committed --run run_x1 --guard reports@42 --json',
   )
+}
+
+/** Where a directory is: `current` is a link. Errors: NOT_FOUND, FILE_DENIED. */
+function placeOf(directory: string): string {
+  try {
+    return realpathSync(directory)
+  } catch (error) {
+    throw fileError(error, `reading ${directory}`)
+  }
 }
 
 interface CheckFlags extends OfWorkspace {

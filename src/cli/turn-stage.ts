@@ -104,12 +104,13 @@ async function proposalFrom(globals: Globals, flags: StageFlags): Promise<Propos
 }
 
 /** Reads a directory, with a bar on a terminal where that takes a while. */
-export async function readDirectory(globals: Globals, directory: string, passOver?: string): Promise<Proposal> {
+export async function readDirectory(globals: Globals, directory: string, isWorkspace = false): Promise<Proposal> {
   const { readStaging } = await import('../fs/staging.ts')
   const bounds = readConfig(governingLayout(folderOf(globals)).config).turn_limits
   const bar = await progressBar(globals, 'read')
   try {
-    return await readStaging(directory, { bounds, onProgress: ({ known, read }) => bar.show(read, known), passOver })
+    const onProgress = ({ known, read }: { known: number; read: number }) => bar.show(read, known)
+    return await readStaging(directory, { bounds, isWorkspace, onProgress })
   } finally {
     bar.stop()
   }

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { type Code, codes } from '../errors.ts'
-import { examples, globalsOf, withLedger } from './context.ts'
+import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { print, relativeTime, table, writeOut } from './output.ts'
 import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
 import { applyCommand, stageCommand } from './turn-stage.ts'
@@ -111,22 +111,33 @@ function showCommand(): Command {
   )
 }
 
+interface ListFlags {
+  cursor?: number
+  jsonl?: boolean
+  limit: number
+  run: string
+}
+
 function listCommand(): Command {
   const command = new Command('list')
-    .description('The turns of a run, the one under way last.')
+    .description('The last turns of a run, the one under way last.')
     .requiredOption('--run <run_id>', 'the run')
+    .option('--limit <n>', 'how many', wholeNumber, 100)
+    .option('--cursor <seq>', 'the turns before those of an answer: its next', wholeNumber)
     .option('--jsonl', 'one JSON line each')
-    .action(async ({ jsonl, run }: { jsonl?: boolean; run: string }, self: Command) => {
+    .action(async ({ cursor, jsonl, limit, run }: ListFlags, self: Command) => {
       const globals = globalsOf(self)
-      const listing = await withLedger(globals, 'turn list', async (ledger) => ledger.turns.list({ run_id: run }))
+      const asked = { cursor, limit, run_id: run }
+      const listing = await withLedger(globals, 'turn list', async (ledger) => ledger.turns.list(asked))
       if (jsonl) {
         for (const turn of listing.turns) writeOut(`${JSON.stringify(turn)}\n`)
         return
       }
-      const { last_promoted_turn_id, phase, turns, workspace } = listing
+      const { last_promoted_turn_id, next, phase, turns, workspace } = listing
       const rows = turns.map(({ seq, status, time, turn_id }) => [turn_id, status, relativeTime(time), String(seq)])
       const text = rows.length === 0 ? 'no turn' : await table(['TURN', 'STATUS', 'SINCE', 'ENTRY'], rows)
-      print(globals, listing, () => [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, text])
+      const more = next === null ? [] : [`there are earlier ones: --cursor ${next}`]
+      print(globals, listing, () => [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, text, ...more])
     })
   return examples(command, 'lockstep turn list --run run_x1', 'lockstep turn list --run run_x1 --jsonl')
 }

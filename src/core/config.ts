@@ -57,6 +57,7 @@ export const configSchema = z.strictObject({
       object_bytes: z.int().min(1).max(limits.turnBytes).default(limits.turnObjectBytes),
       turn_bytes: z.int().min(1).max(limits.turnBytesMax).default(limits.turnBytes),
       stems: z.int().min(1).max(limits.turnStemsMaxMax).default(limits.turnStemsMax),
+      refs: z.int().min(1).max(limits.turnRefsMaxMax).default(limits.turnRefsMax),
     })
     .prefault({}),
   /** Whether contention, timeouts and input errors become entries too. */

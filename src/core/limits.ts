@@ -39,12 +39,14 @@ export const limits = {
   runOutputsMax: 100,
   runListMax: 1_000,
 
-  /** A turn: one of its objects, all of them, its stems; the configuration may say otherwise. */
+  /** A turn: one of its objects, all of them, its stems, their refs; the configuration may say otherwise. */
   turnObjectBytes: 1024 * 1024,
   turnBytes: 64 * 1024 * 1024,
   turnStemsMax: 10_000,
+  turnRefsMax: 100_000,
   turnBytesMax: 256 * 1024 * 1024,
   turnStemsMaxMax: 100_000,
+  turnRefsMaxMax: 1_000_000,
   stemBytes: 512,
   /** Type, id and relationship of an identity or a ref, and a key of links. */
   identityBytes: 512,
@@ -52,6 +54,7 @@ export const limits = {
   /** Problems that are named of one object, and issues of one turn. */
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
+  turnListMax: 10_000,
   /** Issues that an entry lists itself; more of them are an object that it names. */
   turnIssueBytes: 12 * 1024,
 

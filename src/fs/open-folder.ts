@@ -26,7 +26,8 @@ export type ReadBytes = { bytes: Buffer } | { size: number } | { is: string }
  */
 const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
 
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** No link is followed, no pipe is waited for. */
+export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * A folder that is read without ever leaving it: no link is followed, no pipe is waited for, and what is opened is

@@ -1,7 +1,10 @@
 import type { Config } from '../core/config.ts'
+import { limits } from '../core/limits.ts'
 import { errorIssue, type Issue } from '../core/turn/issue.ts'
 import { partSuffixes } from '../core/turn/stem.ts'
 import { OpenFolder } from './open-folder.ts'
+import { indexName } from './workspace-names.ts'
+import { type StemAt, stemsOfWorkspace } from './workspace-stems.ts'
 
 export type PartName = keyof typeof partSuffixes
 
@@ -31,13 +34,14 @@ export interface StagingRead {
   onProgress?: ((progress: { read: number; known: number }) => void) | undefined
   /** Asked of each file once it is read; one that it takes is removed, unless another took its place. */
   take?: ((file: StagingFile) => boolean) | undefined
-  /** A folder at the top that is passed over: what a workspace on disk has beside its stems. */
-  passOver?: string | undefined
+  /** The directory is a workspace's tree: names are read back to stems, and its index is passed over. */
+  isWorkspace?: boolean | undefined
   /** Whether folders are opened by their descriptors; for tests of how it goes where there are none. */
   byDescriptor?: boolean | undefined
 }
 
-const depthMax = 64
+/** As deep as a stem can be. */
+const depthMax = limits.stemBytes / 2
 /** Of each stem a triplet and a tombstone, and a folder for it: more names than that are no staging directory. */
 const namesPerStem = 5
 /** So long others wait while files are read. */
@@ -52,8 +56,8 @@ export async function readStagingFiles(directory: string, read: StagingRead): Pr
   const top = OpenFolder.at(directory, ...(read.byDescriptor === undefined ? [] : [read.byDescriptor]))
   if (top === undefined) return { files: [], issues: [], names: [] }
   if ('is' in top) return { files: [], issues: [notReadable('', top.is)], names: [] }
-  const reading = new Reading(read)
   try {
+    const reading = new Reading(read, read.isWorkspace ? stemsOfWorkspace(top, read.bounds.stems) : (path) => path)
     await reading.folder(top, [])
     return reading
   } catch (error) {
@@ -69,18 +73,20 @@ class Reading implements StagingFiles {
   readonly issues: Issue[] = []
   readonly names: StagingName[] = []
   readonly #read: StagingRead
+  readonly #stemAt: StemAt
   readonly #stems = new Set<string>()
   #listed = 0
   #known = 0
   #bytes = 0
   #sliceEnds = performance.now() + sliceMillis
 
-  constructor(read: StagingRead) {
+  constructor(read: StagingRead, stemAt: StemAt) {
     this.#read = read
+    this.#stemAt = stemAt
   }
 
   async folder(folder: OpenFolder, above: readonly string[]): Promise<void> {
-    const { bounds, passOver } = this.#read
+    const { bounds, isWorkspace } = this.#read
     const names = folder.names(bounds.stems * namesPerStem - this.#listed)
     if (names === undefined) throw overBound('names in the directory', bounds.stems * namesPerStem)
     this.#listed += names.length
@@ -89,13 +95,15 @@ class Reading implements StagingFiles {
     for (const found of names) {
       const path = [...above, found.name].join('/')
       const part = found.kind === 'folder' ? undefined : partOf(found.name)
-      const named = part && { part, stem: path.slice(0, -partSuffixes[part].length) }
+      const stem = part && this.#stemAt(path.slice(0, -partSuffixes[part].length))
+      const named = part !== undefined && stem !== undefined ? { part, stem } : undefined
       if (named !== undefined) this.names.push(named)
       if (found.name.includes('\ufffd')) this.#wrong(path, 'has a name that is not UTF-8')
       else if (found.kind === 'other') this.#wrong(path, found.is)
       else if (found.kind === 'folder') {
-        if (above.length > 0 || found.name !== passOver) below.push(found.name)
-      } else if (named === undefined) this.#wrong(path, 'is none of the files of a triplet, and no tombstone')
+        if (!isWorkspace || above.length > 0 || found.name !== indexName) below.push(found.name)
+      } else if (part === undefined) this.#wrong(path, 'is none of the files of a triplet, and no tombstone')
+      else if (named === undefined) this.#wrong(path, 'has a name that a workspace gives to no stem')
       else here.push({ ...named, name: found.name })
     }
     this.#count(here)

@@ -33,10 +33,15 @@ export function stagedTurns({ staging }: Layout, runId: string): string[] {
   }
 }
 
-/** What is in a staging folder; undefined where there is none. Links are counted, never followed. */
+/**
+ * What is in a staging folder; undefined where there is none, and where a link in its path leads to what is not
+ * Lockstep's. Links are counted, never followed.
+ */
 export async function stagingSize(folder: string): Promise<StagingSize | undefined> {
   const size = { bytes: 0, files: 0 }
   try {
+    for (const above of [dirname(folder), dirname(dirname(folder))])
+      if (!(await lstat(above)).isDirectory()) return undefined
     const top = await lstat(folder)
     if (!top.isDirectory()) return { bytes: top.size, files: 1 }
     const below = [folder]

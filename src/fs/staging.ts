@@ -38,7 +38,8 @@ export async function readStaging(directory: string, read: StagingRead): Promise
     const parts = objects.get(file.stem) ?? new Map()
     objects.set(file.stem, parts.set(file.part, { object, path: file.path }))
   }
-  const wrong = wrongStems(new Set(names.map(({ stem }) => stem)))
+  const there = partsOf(names)
+  const wrong = wrongStems(there)
   issues.push(...wrong.values())
   const triplets: StagingProposal['triplets'] = []
   const tombstones: StagingProposal['tombstones'] = []
@@ -54,7 +55,7 @@ export async function readStaging(directory: string, read: StagingRead): Promise
       triplets.push({ body, links, manifest, stem })
     }
   }
-  for (const [stem, parts] of partsOf(names)) issues.push(...incomplete(stem, parts))
+  for (const [stem, parts] of there) issues.push(...incomplete(stem, parts))
   return { issues: sortedIssues(issues), tombstones, triplets }
 }
 
@@ -68,17 +69,18 @@ function objectOf({ bytes, path }: StagingFile, issues: Issue[]): JsonObject | u
   return undefined
 }
 
-/** Stems that may not be, and those that only case tells from one before them. */
-function wrongStems(stems: ReadonlySet<string>): Map<string, Issue> {
+/** Stems that may not be, and triplets that only case tells from one before them; a tombstone may make room for its twin. */
+function wrongStems(there: ReadonlyMap<string, ReadonlySet<PartName>>): Map<string, Issue> {
   const wrong = new Map<string, Issue>()
   const folded = new Map<string, string>()
-  for (const stem of [...stems].sort(byBytes)) {
+  for (const stem of [...there.keys()].sort(byBytes)) {
     const is = wrongWithStem(stem)
     const facts = { location: stem, stage: 'stage' as const }
     if (is !== undefined) {
       wrong.set(stem, errorIssue('E_STEM_INVALID', { ...facts, details: { stem }, message: `the stem ${is}` }))
       continue
     }
+    if (isTombstoneOnly(there.get(stem))) continue
     const twin = folded.get(foldOf(stem))
     folded.set(foldOf(stem), twin ?? stem)
     if (twin === undefined) continue
@@ -97,14 +99,17 @@ function partsOf(names: readonly StagingName[]): Map<string, Set<PartName>> {
 
 function* incomplete(stem: string, parts: ReadonlySet<PartName>): Generator<Issue> {
   const missing = tripletParts.filter((part) => !parts.has(part))
-  const isTombstoneOnly = missing.length === tripletParts.length
-  if (missing.length === 0 || isTombstoneOnly) return
+  if (missing.length === 0 || isTombstoneOnly(parts)) return
   yield errorIssue('E_TRIPLET_INCOMPLETE', {
     details: { stem },
     location: stem,
     message: `the stem has no ${missing.join(' and no ')}`,
     stage: 'stage',
   })
+}
+
+function isTombstoneOnly(parts: ReadonlySet<PartName> | undefined): boolean {
+  return parts?.size === 1 && parts.has('tombstone')
 }
 
 function mismatchOf(stem: string, { object, path }: { object: JsonObject; path: string }): Issue | undefined {

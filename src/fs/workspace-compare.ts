@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
 import type { TreeChange } from './workspace-build.ts'
-import type { Tree } from './workspace-tree.ts'
+import { bytesInTree, type Tree } from './workspace-tree.ts'
 
 const differencesMax = 100
 
@@ -16,7 +16,7 @@ export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<Tre
   const expected = new Set<string>()
   for await (const { content, path } of files) {
     expected.add(path)
-    const found = tree && (await bytesOf(join(tree.path, path)))
+    const found = tree && (await bytesOf(tree.path, path))
     if (found === undefined) differences.push({ path, is: 'missing' })
     else if (!found.equals(content ?? Buffer.alloc(0))) differences.push({ path, is: 'changed' })
   }
@@ -31,12 +31,12 @@ export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<Tre
   })
 }
 
-async function bytesOf(path: string): Promise<Buffer | undefined> {
+async function bytesOf(tree: string, path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path)
+    return await bytesInTree(tree, path)
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(systemCodeOf(error) ?? '')) return undefined
-    throw fileError(error, `reading ${path}`)
+    if (['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '')) return undefined
+    throw fileError(error, `reading ${join(tree, path)}`)
   }
 }
 

@@ -7,59 +7,85 @@ type TripletPart = (typeof tripletParts)[number]
 
 /** A segment longer than this, once it is escaped, is named by its hash: names of 255 bytes fit everywhere. */
 const segmentBytesMax = 200
+/** What such a name begins with: no escape does, for its digits are capitals. */
+const hashed = '%h'
+
+/** The folder of what is not a stem's own. */
+export const indexName = '_index'
+/** Where the stems are named whose files are named by a hash. */
+export const hashedStemsPath = `${indexName}/stems`
 
 /** Where the part of a stem stands in a workspace, from the workspace's folder, with forward slashes. */
 export function partPath(stem: string, part: TripletPart): string {
+  return `${stemPath(stem)}${partSuffixes[part]}`
+}
+
+/** Where the files of a stem stand, but for their suffixes. */
+export function stemPath(stem: string): string {
   const segments = stem.split('/').map(fileName)
   // A file system that ignores case would mix such a stem up with the index.
-  if (segments[0]?.toLowerCase() === '_index') segments[0] = `%5F${segments[0].slice(1)}`
-  return `${segments.join('/')}${partSuffixes[part]}`
+  if (segments[0]?.toLowerCase() === indexName) segments[0] = `%5F${segments[0].slice(1)}`
+  return segments.join('/')
+}
+
+/** The stem whose files stand at a path; undefined where they would stand elsewhere, or under a hash. */
+export function stemAt(path: string): string | undefined {
+  try {
+    const stem = path.split('/').map(decodeURIComponent).join('/')
+    return stemPath(stem) === path ? stem : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Where a stem is named whose files cannot say which they are of; undefined of any other. */
+export function hashedStemPath(stem: string): string | undefined {
+  return stemPath(stem).includes(hashed) ? `${hashedStemsPath}/${hash('sha256', stem, 'hex')}.json` : undefined
 }
 
 /** Where the record of what points to a target stands. */
 export function refPath({ id, type }: { id: string; type: string }): string {
-  return `_index/refs/by_id/${fileName(type)}/${fileName(id)}.json`
+  return `${indexName}/refs/by_id/${identityName(type)}/${identityName(id)}.json`
 }
 
 /** Where it stands how far a run is. */
 export function runPath(runId: string): string {
-  return `_index/runs/${fileName(runId)}.json`
+  return `${indexName}/runs/${fileName(runId)}.json`
 }
 
 /**
- * A text as the name of a file or a folder. What a file system cannot hold is escaped byte by byte as `%2F`: slash,
- * backslash, control characters, the characters and names that Windows forbids, a dot or a space at the end, and `%`
- * itself. A name of more than 200 bytes is `%h` and the text's SHA-256, from which it cannot be read back.
+ * A text as the name of a file or a folder, from which `decodeURIComponent` reads it back. What some file system cannot
+ * hold, or takes for something else, is escaped byte by byte as `%2F`: slash, backslash, control characters and others
+ * that are not seen, the characters and names that Windows forbids, a dot or a space at the end, the end of `x.BODY.JSON`,
+ * `%` itself; and of a text that Unicode normalisation would change, all but ASCII. A name of more than 200 bytes is
+ * `%h` and the text's SHA-256.
  */
 export function fileName(text: string): string {
-  const escaped = text
-    .replace(forbidden, escapeBytes)
+  return nameOf(text, text.normalize('NFC') === text ? forbidden : forbiddenBeyondAscii)
+}
+
+/** The same for a type or an id, of which two may differ only in case: capitals and all but ASCII are escaped too. */
+function identityName(text: string): string {
+  return nameOf(text, forbiddenInIdentities)
+}
+
+function nameOf(text: string, escaped: RegExp): string {
+  const name = text
+    .replace(escaped, escapeBytes)
     .replace(/[. ]$/, escapeBytes)
+    .replace(partEnding, escapeBytes)
     .replace(deviceName, (found) => `${escapeBytes(found.charAt(0))}${found.slice(1)}`)
-  if (escaped !== '' && Buffer.byteLength(escaped) <= segmentBytesMax) return escaped
-  return `%h${hash('sha256', text, 'hex')}`
+  if (name !== '' && Buffer.byteLength(name) <= segmentBytesMax) return name
+  return `${hashed}${hash('sha256', text, 'hex')}`
 }
 
-/** The text that a name stands for, or undefined for a hashed one and for what no text is named. */
-export function textOfName(name: string): string | undefined {
-  if (name.startsWith('%h')) return undefined
-  const bytes = Buffer.from(name)
-  const read: number[] = []
-  for (let at = 0; at < bytes.length; at += 1) {
-    if (bytes[at] !== 0x25) {
-      read.push(bytes[at] ?? 0)
-      continue
-    }
-    read.push(Number.parseInt(bytes.toString('latin1', at + 1, at + 3), 16))
-    at += 2
-  }
-  const text = Buffer.from(read).toString()
-  return fileName(text) === name ? text : undefined
-}
-
-const forbidden = /["%*/:<>?\\|]|\p{Cc}/gu
+const forbidden = /["%*/:<>?\\|\ufffd]|\p{Cc}|\p{Default_Ignorable_Code_Point}/gu
+const forbiddenBeyondAscii = new RegExp(`${forbidden.source}|\\P{ASCII}`, 'gu')
+const forbiddenInIdentities = new RegExp(`${forbiddenBeyondAscii.source}|[A-Z]`, 'gu')
+/** The last letter of a folder that would be a stem's file where case is ignored. */
+const partEnding = /(?<=\.(?:body|links|manifest)\.jso)n$/i
 /** What Windows takes for a device, whatever comes behind its first dot. */
-const deviceName = /^(?:aux|com[0-9]|con|lpt[0-9]|nul|prn)(?=\.|$)/i
+const deviceName = /^(?:aux|com[0-9¹²³]|con|lpt[0-9¹²³]|nul|prn)(?=\.|$)/i
 
 function escapeBytes(text: string): string {
   return [...Buffer.from(text)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')

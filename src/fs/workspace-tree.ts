@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, makeFolder, syncFolder } from './durable.ts'
+import { openFlags } from './open-folder.ts'
 import { TreeBuild, type TreeChange } from './workspace-build.ts'
 import { rememberSpare, spareName, spareOf } from './workspace-spare.ts'
 
@@ -49,6 +50,11 @@ export function currentTree(folder: string): Tree | undefined {
   const name = target.slice(treesName.length + 1)
   const isTree = target === `${treesName}/${name}` && treeName.test(name) && namesIn(folder).includes(name)
   return isTree ? { name, path: join(folder, treesName, name), seq: Number.parseInt(name, 10) } : undefined
+}
+
+/** The bytes of a file of a tree: no link leads out of it, and no pipe is waited for. Errors: those of the system. */
+export function bytesInTree(tree: string, path: string): Promise<Buffer> {
+  return readFile(join(tree, path), { flag: openFlags })
 }
 
 /**

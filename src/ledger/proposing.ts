@@ -19,7 +19,8 @@ export async function readProposal(core: Core, asked: z.output<typeof stageSchem
   const { delete_stem, issues, tombstones, triplets, turn_id } = asked
   const proposal = new Proposal(turn_id, { bounds: core.config.turn_limits, issues, measure })
   let until = performance.now() + readMillisMax
-  if (proposal.takes(triplets.length + tombstones.length)) {
+  const isTaken = proposal.takes(Math.max(triplets.length + tombstones.length, delete_stem.length))
+  if (isTaken) {
     for (const [index, triplet] of triplets.entries()) {
       proposal.add(triplet, index)
       if (performance.now() < until) continue
@@ -27,7 +28,7 @@ export async function readProposal(core: Core, asked: z.output<typeof stageSchem
       until = performance.now() + readMillisMax
     }
   }
-  const read = proposal.read(tombstones, delete_stem)
+  const read = isTaken ? proposal.read(tombstones, delete_stem) : proposal.read([], [])
   if ('issues' in read) return { proposal: read, keep: () => {} }
   const { bytes, links, manifest, objects, set } = read
   const counts = {

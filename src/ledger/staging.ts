@@ -32,7 +32,7 @@ export class Staging {
    * Reads a directory into what `turns.stage` takes, with all that is wrong with it as a directory. Nothing outside it
    * is read. Errors: FILE_DENIED, FILE_FAILED. Cost: memory for all of its files.
    */
-  read(directory: string, options: Pick<StagingRead, 'onProgress' | 'passOver'> = {}): Promise<StagingProposal> {
+  read(directory: string, options: Pick<StagingRead, 'isWorkspace' | 'onProgress'> = {}): Promise<StagingProposal> {
     return readStaging(directory, { ...options, bounds: this.#core.config.turn_limits })
   }
 

@@ -1,6 +1,8 @@
+import type { z } from 'zod'
 import type { Entry } from '../core/entry.ts'
 import type { RunState } from '../core/run/state.ts'
 import { workspaceOf } from '../core/run-of-turn.ts'
+import type { listTurnsSchema } from '../core/turn/commands.ts'
 import type { IssueList, TurnEventData } from '../core/turn/events.ts'
 import type { Issue } from '../core/turn/issue.ts'
 import { noTurns, type OpenTurn } from '../core/turn/state.ts'
@@ -63,6 +65,8 @@ export interface TurnListing {
   workspace: string
   phase: Phase
   last_promoted_turn_id: string
+  /** The cursor for the turns before these; null where there are none. */
+  next: number | null
   turns: Pick<TurnStatus, 'event_id' | 'seq' | 'status' | 'time' | 'turn_id'>[]
 }
 
@@ -132,17 +136,20 @@ export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_i
   throw new LockstepError('NOT_FOUND', `nothing happened to ${turn_id} of ${run_id}`, { details: { run_id, turn_id } })
 }
 
-/** Errors: NOT_FOUND. */
-export function turnsOf(core: Core, { run_id }: { run_id: string }): TurnListing {
+/** Errors: NOT_FOUND, INVALID_INPUT (a cursor that was not an answer). */
+export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof listTurnsSchema>): TurnListing {
   const run = stateOfRun(core, run_id)
   const chain = run.turns ?? noTurns
   const turns: TurnListing['turns'] = []
-  if (chain.open !== null) {
+  if (chain.open !== null && cursor === undefined) {
     const { event_id, seq, status, time, turn_id } = openStatus(core, run, chain.open)
     turns.push({ event_id, seq, status, time, turn_id })
   }
-  for (let at = chain.last_seq; at !== null; ) {
-    const { data, event_id, seq, time } = promotedAt(core, at)
+  let at = cursor ?? chain.last_seq
+  while (at !== null && turns.length < limit) {
+    const { data, event_id, seq, time, type } = promotedAt(core, at)
+    if (type !== 'turn.promoted' || data.run_id !== run_id)
+      throw new LockstepError('INVALID_INPUT', `entry ${at} is no promotion of ${run_id}`, { details: { cursor: at } })
     turns.push({ event_id, seq, status: 'promoted', time, turn_id: data.turn_id })
     at = data.previous
   }
@@ -151,6 +158,7 @@ export function turnsOf(core: Core, { run_id }: { run_id: string }): TurnListing
     workspace: workspaceOf({ run_id, workflow_id: run.manifest.workflow_id }),
     phase: phaseOf(run),
     last_promoted_turn_id: lastPromotedTurnId(run.turns),
+    next: at,
     turns: turns.reverse(),
   }
 }

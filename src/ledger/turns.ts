@@ -82,7 +82,7 @@ export class Turns {
       await readProposal(this.#core, asked),
     )
     const ofTurn = { actor, guard, manifest_digest, run_id, turn_id }
-    const { issues, outcome } = await this.validate({ ...ofTurn, idempotency_key: keyOf('validate') })
+    const { issues, outcome } = await this.#verdict(ofTurn, (attempt) => keyOf(`validate${attempt}`))
     if (outcome === 'FAIL') throw failed(turn_id, issues)
     return this.promote({ ...ofTurn, require_staged, idempotency_key: keyOf('promote') })
   }
@@ -99,9 +99,23 @@ export class Turns {
     return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
   }
 
-  /** A run's turns, in order, the one under way last. Errors: NOT_FOUND. Cost: a read a turn. */
+  /**
+   * A run's turns, in order, the one under way last: the last `limit` of them, 10,000 at most; where there are more,
+   * `next` is the cursor for those before. Errors: NOT_FOUND, INVALID_INPUT (a cursor of none). Cost: a read a turn.
+   */
   list(request: Asked<typeof input.listTurnsSchema>): TurnListing {
     return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
+  }
+
+  /** A turn that failed is refused as a whole, and refusals are decided anew: only a verdict of PASS is answered again. */
+  async #verdict(
+    ofTurn: Asked<typeof input.validateSchema>,
+    keyOf: (attempt: number) => string | undefined,
+  ): Promise<Verdict> {
+    for (let attempt = 1; ; attempt += 1) {
+      const verdict = await this.validate({ ...ofTurn, idempotency_key: keyOf(attempt) })
+      if (verdict.outcome === 'PASS' || !verdict.replayed) return verdict
+    }
   }
 
   async #stage(asked: AskedOfTurn, { proposal, keep, objects }: ToStage): Promise<Staged> {

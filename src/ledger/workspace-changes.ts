@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { canonicalText, type Json } from '../core/canonical.ts'
 import { objectFromBytes, objectFromText, type ReadObject } from '../core/turn/json-object.ts'
 import { type Identity, refsOf } from '../core/turn/links.ts'
@@ -8,7 +6,8 @@ import { turnIdOf } from '../core/turn/turn-id.ts'
 import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../core/turn/workspace.ts'
 import { systemCodeOf } from '../errors.ts'
 import type { TreeChange } from '../fs/workspace-build.ts'
-import { partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
+import { hashedStemPath, partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
+import { bytesInTree } from '../fs/workspace-tree.ts'
 import { tripletsIn } from '../views/derived-state.ts'
 import type { SovereignView } from '../views/sovereign-view.ts'
 
@@ -24,7 +23,8 @@ const sliceMillis = 5
 
 /** All files of a workspace. Cost: all of its rows and objects. */
 export async function* allFiles(view: SovereignView, workspace: string): AsyncGenerator<TreeChange> {
-  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace)) yield* filesOf(view, triplet)
+  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace))
+    yield* filesOf(view, triplet.stem, triplet)
   for await (const [, row] of view.scan(identityRows(workspace))) {
     if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow)
   }
@@ -47,7 +47,7 @@ export async function changedFiles(
   }
   for (const stem of touched.stems) {
     await touched.pause()
-    const links = linksIn(current, stem)
+    const links = await linksIn(current, stem)
     if (links === undefined) continue
     if ('problems' in links) return undefined
     touched.point(links, stem)
@@ -62,9 +62,7 @@ async function* changes(
   promoted: readonly PromotedTurn[],
 ): AsyncGenerator<TreeChange> {
   for (const stem of touched.stems) {
-    const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
-    if (triplet !== undefined) yield* filesOf(view, triplet)
-    else for (const part of tripletParts) yield { path: partPath(stem, part), content: null }
+    yield* filesOf(view, stem, view.state(tripletKey(workspace, stem)) as Triplet | undefined)
   }
   for (const target of touched.targets) {
     const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
@@ -117,23 +115,24 @@ class Touched {
 }
 
 /** The links of a stem as they are on disk; undefined where it has none. */
-function linksIn(current: string, stem: string): ReadObject | undefined {
+async function linksIn(current: string, stem: string): Promise<ReadObject | undefined> {
   try {
-    return objectFromBytes(readFileSync(join(current, partPath(stem, 'links'))))
+    return objectFromBytes(await bytesInTree(current, partPath(stem, 'links')))
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
     return { problems: [] }
   }
 }
 
-/** A file's bytes are the object's own, so that its SHA-256 is its digest. */
-function* filesOf(
-  view: SovereignView,
-  { body_digest, links_digest, manifest_digest, stem }: Triplet,
-): Generator<TreeChange> {
-  const digests = { body: body_digest, links: links_digest, manifest: manifest_digest }
-  for (const part of tripletParts)
-    yield { path: partPath(stem, part), content: Buffer.from(view.object(digests[part])) }
+/** The files of a stem as they are to be. Those of a triplet have its objects' own bytes, so that their SHA-256 is the digest. */
+function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): Generator<TreeChange> {
+  for (const part of tripletParts) {
+    const content = triplet === undefined ? null : Buffer.from(view.object(triplet[`${part}_digest`]))
+    yield { path: partPath(stem, part), content }
+  }
+  const named = hashedStemPath(stem)
+  if (named !== undefined)
+    yield { path: named, content: triplet === undefined ? null : fileOf({ stem, version: 'v1' }) }
 }
 
 /** Written source by source: many may point to one target, and others are served between the pages. */

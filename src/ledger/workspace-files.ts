@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
@@ -6,7 +5,7 @@ import type { TurnEventData } from '../core/turn/events.ts'
 import { turnIdOf, turnNumberOf } from '../core/turn/turn-id.ts'
 import { sameFiles } from '../fs/workspace-compare.ts'
 import { fileName, runPath } from '../fs/workspace-names.ts'
-import { currentTree, dropLeftovers, switchTree, type Tree } from '../fs/workspace-tree.ts'
+import { bytesInTree, currentTree, dropLeftovers, switchTree, type Tree } from '../fs/workspace-tree.ts'
 import type { Log } from '../log/log.ts'
 import { SovereignView } from '../views/sovereign-view.ts'
 import { allFiles, changedFiles, type PromotedTurn } from './workspace-changes.ts'
@@ -109,7 +108,7 @@ export class WorkspaceFiles {
     const seq = promoted.at(-1)?.seq ?? seqAtLeast
     if (tree === undefined || tree.seq < seq) {
       const changes =
-        tree === undefined || !follows(tree, promoted)
+        tree === undefined || !(await follows(tree, promoted))
           ? undefined
           : await changedFiles(view, workspace, { current: tree.path, promoted })
       await switchTree(folder, { changes: changes ?? allFiles(view, workspace), isWhole: changes === undefined, seq })
@@ -150,18 +149,19 @@ const sliceMillis = 5
 const buildsMax = 8
 
 /** Whether a tree is what the first of these promotions of each run came to: not an older copy that somebody put back. */
-function follows(tree: Tree, promoted: readonly { run_id: string; turn_id: string }[]): boolean {
+async function follows(tree: Tree, promoted: readonly { run_id: string; turn_id: string }[]): Promise<boolean> {
   const firsts = new Map<string, string>()
   for (const { run_id, turn_id } of promoted) if (!firsts.has(run_id)) firsts.set(run_id, turn_id)
-  return [...firsts].every(([runId, turnId]) => {
+  for (const [runId, turnId] of firsts) {
     const expected = turnIdOf((turnNumberOf(turnId) ?? 0) - 1)
-    return (lastPromotedIn(tree, runId) ?? turnIdOf(0)) === expected
-  })
+    if (((await lastPromotedIn(tree, runId)) ?? turnIdOf(0)) !== expected) return false
+  }
+  return true
 }
 
-function lastPromotedIn({ path }: Tree, runId: string): unknown {
+async function lastPromotedIn({ path }: Tree, runId: string): Promise<unknown> {
   try {
-    return JSON.parse(readFileSync(join(path, runPath(runId)), 'utf8')).last_promoted_turn_id
+    return JSON.parse((await bytesInTree(path, runPath(runId))).toString()).last_promoted_turn_id
   } catch {
     return undefined
   }

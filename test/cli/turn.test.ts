@@ -53,7 +53,9 @@ governed('stage, validate and promote a directory, and show what became of it', 
   is((await call(0, ['turn', 'promote', ...of(1), '--key', 'k1'])).replayed, true)
   is((await call(5, ['turn', 'promote', ...of(1)])).code, 'E_PROMOTION_ALREADY_APPLIED')
   is((await call(5, ['turn', 'promote', ...of(3)])).code, 'E_PROMOTION_OUT_OF_ORDER')
-  is((await call(2, ['turn', 'promote', ...run, '--turn', 'turn-1'])).code, 'E_PROMOTION_FAILED')
+  for (const malformed of ['turn-1', ' turn-0002', '']) {
+    is((await call(2, ['turn', 'promote', ...run, '--turn', malformed])).code, 'E_PROMOTION_FAILED')
+  }
   is((await call(0, ['turn', 'show', ...of(1)])).status, 'promoted')
   equal((await call(0, ['turn', 'list', ...run])).last_promoted_turn_id, 'turn-0001')
   is((await call(3, ['turn', 'show', ...of(2)])).code, 'NOT_FOUND')
@@ -172,6 +174,28 @@ governed('an existing state is imported as the first turn, without its index', a
   is((await call(5, ['stem', 'import', old, ...run])).code, 'E_PROMOTION_ALREADY_APPLIED')
   const current = join(root, 'workspace/run/run_turns_1/current')
   is(JSON.parse(readFileSync(join(current, '_index/refs/by_id/page/b.json'), 'utf8')).sources.length, 1)
+})
+
+governed('a run is not completed over an open turn, unless it is told to discard it', async (call, root) => {
+  stageStem(join(root, 'out'), 'a', body('a'))
+  await call(0, ['turn', 'stage', ...of(1), '--from', join(root, 'out')])
+  const complete = ['run', 'complete', 'run_turns_1', '--reason', 'done']
+  is((await call(5, complete)).code, 'RUN_HAS_OPEN_TURN')
+  await call(0, [...complete, '--discard-turn'])
+  is((await call(0, ['turn', 'show', ...of(1)])).status, 'rejected')
+  is((await call(0, ['turn', 'list', ...run])).phase, 'RUN_COMPLETED')
+})
+
+governed('a tree that was materialised is imported by its link, every stem under its own name', async (call, root) => {
+  const stems = ['CON/a:b.', '100%', `${'x'.repeat(250)}/y`]
+  const document = JSON.stringify({ triplets: stems.map((stem) => ({ stem, ...body(stem) })) })
+  await call(0, ['turn', 'apply', ...of(1), '--file', '-'], { stdin: document })
+  await call(0, ['run', 'create', '--kind', 'orchestrator', '--run-id', 'run_turns_2'])
+  await call(0, ['run', 'start', 'run_turns_2'])
+  const current = join(root, 'workspace/run/run_turns_1/current')
+  equal((await call(0, ['stem', 'import', current, '--run', 'run_turns_2'])).promoted_stems, stems.toSorted())
+  await call(0, ['stem', 'check', '--run', 'run_turns_2'])
+  is((await call(3, ['stem', 'import', join(root, 'none'), '--run', 'run_turns_2'])).code, 'NOT_FOUND')
 })
 
 governed('a damaged workspace is found, and built again when asked', async (call, root) => {

@@ -16,7 +16,7 @@ test('everything has a default', () => {
     promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN'],
     record_contention: false,
     exports: { approvals_required: [] },
-    turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000 },
+    turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000, refs: 100_000 },
     workspace_dir: 'workspace',
     staging_cleanup: 'on_promotion',
   })
@@ -39,7 +39,10 @@ for (const [title, given] of [
   ['actors with their roles', { actors: { 'agent-1': ['INTERVIEW_AGENT'], 'agent-2': [] } }],
   ['approvals that every export needs', { exports: { approvals_required: ['compliance'] } }],
   ['contention as entries', { record_contention: true }],
-  ['other bounds of a turn', { turn_limits: { object_bytes: 1, turn_bytes: 256 * 1024 * 1024, stems: 100_000 } }],
+  [
+    'other bounds of a turn',
+    { turn_limits: { object_bytes: 1, turn_bytes: 256 * 1024 * 1024, stems: 100_000, refs: 1_000_000 } },
+  ],
   ['files of workspaces elsewhere', { workspace_dir: 'runtime/state' }],
   ['staged files that stay', { staging_cleanup: 'never' }],
   ['a hundred operators', { operators: Array.from({ length: 100 }, (_, index) => `op ${index}`) }],

@@ -7,6 +7,7 @@ import { equal, is, match, not, ok } from 'uvu/assert'
 import { defaultConfig } from '../../src/core/config.ts'
 import { readStaging, type StagingProposal } from '../../src/fs/staging.ts'
 import type { StagingRead } from '../../src/fs/staging-files.ts'
+import { hashedStemPath, stemPath } from '../../src/fs/workspace-names.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { stageFile, stageStem, stageTombstone } from '../support/staging.ts'
 
@@ -144,12 +145,12 @@ const cells: [what: string, make: Hostile, issues: string[]][] = [
     ['E_STEM_COLLISION a/Bad'],
   ],
   [
-    'case twins of a triplet and a tombstone',
+    'a tombstone that makes room for its case twin',
     (directory) => {
       stageStem(directory, 'bad')
       stageTombstone(directory, 'BAD', 'turn-0001')
     },
-    ['E_STEM_COLLISION bad'],
+    [],
   ],
   [
     'two thirds of a triplet',
@@ -248,11 +249,15 @@ staging('of 10,001 stems is refused before a file of it is read', async () => {
   )
 })
 
-staging('deeper than 64 folders is an issue where it goes on', async () => {
+staging('is read as deep as a stem can be, and no deeper', async () => {
   const { directory } = place()
-  const folders = Array.from({ length: 66 }, () => 'd')
-  stageStem(directory, [...folders, 'x'].join('/'))
-  equal(issuesOf(await read(directory)), [`E_STAGING_FILE_INVALID ${folders.slice(0, 65).join('/')}`])
+  const deep = Array.from({ length: 256 }, () => 'd').join('/')
+  stageStem(directory, deep)
+  for (const byDescriptor of [true, false]) {
+    equal(stemsOf(await read(directory, { byDescriptor })), [deep, 'good'])
+  }
+  stageStem(directory, `${deep}/d/x`)
+  equal(issuesOf(await read(directory)), [`E_STAGING_FILE_INVALID ${deep}/d`])
 })
 
 for (const byDescriptor of [true, false]) {
@@ -276,6 +281,38 @@ for (const byDescriptor of [true, false]) {
   })
 }
 
+staging('whose files go, or give way to others, while it is read tells each', async () => {
+  const { directory, outside } = place()
+  for (let stem = 0; stem < 3_000; stem += 1) stageFile(directory, `x${stem}.body.json`, '{}')
+  const pathOf = (name: string) => join(directory, `${name}.body.json`)
+  let isChanged = false
+  const onProgress = () => {
+    if (isChanged) return
+    isChanged = true
+    for (const name of ['x996', 'x997', 'x998', 'x999']) rmSync(pathOf(name))
+    symlinkSync(join(outside, 'x.body.json'), pathOf('x997'))
+    is(spawnSync('mkfifo', [pathOf('x998')]).status, 0)
+    mkdirSync(pathOf('x999'))
+  }
+  const { issues, triplets } = await read(directory, { onProgress })
+  ok(isChanged)
+  equal(
+    issues
+      .filter(({ code }) => code === 'E_STAGING_FILE_INVALID')
+      .map(({ location, message }) => `${location} ${message}`),
+    [
+      'x996.body.json it was removed while it was read',
+      'x997.body.json it is a symbolic link',
+      'x998.body.json it is no regular file',
+      'x999.body.json it is no regular file',
+    ],
+  )
+  equal(
+    triplets.map(({ stem }) => stem),
+    ['good'],
+  )
+})
+
 staging('gives the same issues in the same order, whatever the order of its names', async () => {
   const names = ['b/x.body.json', 'a.txt', 'B/x.body.json', 'z.links.json', 'é.tombstone.json']
   const orders = [names, names.toReversed()].map((order) => {
@@ -289,13 +326,41 @@ staging('gives the same issues in the same order, whatever the order of its name
   for (const directory of orders) rmSync(directory, { recursive: true })
 })
 
-staging('copied from a workspace: its index can be passed over', async () => {
-  const { directory } = place()
-  stageFile(directory, '_index/runs/run_x.json', '{}')
-  stageStem(directory, 'a/b')
-  equal(issuesOf(await read(directory)), ['E_STAGING_FILE_INVALID _index/runs/run_x.json'])
-  const proposal = await read(directory, { passOver: '_index' })
-  equal([issuesOf(proposal), stemsOf(proposal)], [[], ['a/b', 'good']])
-})
+staging(
+  'that is a workspace’s tree is read back: its index is passed over, and names are the stems they stand for',
+  async () => {
+    const { directory } = place()
+    const long = `${'x'.repeat(201)}/y`
+    for (const stem of ['a/b', 'CON/a:b.', '100%', '_INDEX/x', long]) stageStem(directory, stemPath(stem))
+    stageFile(directory, '_index/runs/run_x.json', '{}')
+    stageFile(directory, hashedStemPath(long) ?? '', { stem: long, version: 'v1' })
+    const proposal = await read(directory, { isWorkspace: true })
+    equal([issuesOf(proposal), stemsOf(proposal)], [[], ['100%', 'CON/a:b.', '_INDEX/x', 'a/b', 'good', long]])
+    equal(
+      (await read(directory)).issues
+        .map(({ location }) => location)
+        .filter((location) => !location.startsWith('_index/stems')),
+      ['_index/runs/run_x.json'],
+      'and taken literally otherwise',
+    )
+  },
+)
+
+staging(
+  'that is a workspace’s tree with a name of no stem is refused, and nothing of its index is believed',
+  async () => {
+    const { directory, outside } = place()
+    const long = 'x'.repeat(201)
+    for (const name of ['50%', 'CON', stemPath(long)]) stageStem(directory, name, { links: null, manifest: null })
+    stageFile(directory, '_index/stems/other.json', { stem: 'good' })
+    stageFile(directory, '_index/stems/broken.json', '{')
+    stageFile(outside, 'link.json', { stem: long })
+    symlinkSync(join(outside, 'link.json'), join(directory, '_index/stems/link.json'))
+    equal(
+      issuesOf(await read(directory, { isWorkspace: true })),
+      [stemPath(long), '50%', 'CON'].map((name) => `E_STAGING_FILE_INVALID ${name}.body.json`),
+    )
+  },
+)
 
 staging.run()

@@ -2,9 +2,11 @@ import { hash } from 'node:crypto'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { randomFrom } from '../../fixtures/random.ts'
-import { fileName, partPath, refPath, runPath, textOfName } from '../../src/fs/workspace-names.ts'
+import { foldOf } from '../../src/core/turn/stem.ts'
+import { fileName, hashedStemPath, partPath, refPath, runPath, stemAt, stemPath } from '../../src/fs/workspace-names.ts'
 import { printedSeed } from '../support/seed.ts'
 
+const seed = printedSeed('workspace names')
 const names = suite('names of files in a workspace')
 
 names('escape what a file system cannot hold, and nothing else', () => {
@@ -28,41 +30,94 @@ names('escape what a file system cannot hold, and nothing else', () => {
     ['con.txt', '%63on.txt'],
     ['console', 'console'],
     ['com1', '%63om1'],
+    ['LPT¹', '%4CPT¹'],
+    ['a\u200bb\ufe0f', 'a%E2%80%8Bb%EF%B8%8F'],
+    ['\ufffd', '%EF%BF%BD'],
+    ['cafe\u0301 é', 'cafe%CC%81 %C3%A9'],
+    ['\u212b', '%E2%84%AB'],
+    ['x.BODY.JSON', 'x.BODY.JSO%4E'],
+    ['x.body.jsonl', 'x.body.jsonl'],
   ]
   for (const [text, name] of rows) {
     is(fileName(text), name)
-    is(textOfName(name), text)
+    is(decodeURIComponent(name), text)
   }
 })
+
+/** Texts of parts that something makes something else of. */
+function* nasty(count: number): Generator<string> {
+  const random = randomFrom(seed)
+  const parts = [
+    'a',
+    'A',
+    '%',
+    '.',
+    ' ',
+    ':',
+    'é',
+    'e\u0301',
+    'É',
+    '😀',
+    'CON',
+    'con',
+    'h',
+    '2F',
+    '\u200b',
+    '.Body.Json',
+    'ß',
+  ]
+  for (let round = 0; round < count; round += 1) {
+    yield Array.from({ length: 1 + Math.floor(random() * 6) }, () => parts[Math.floor(random() * parts.length)]).join(
+      '',
+    )
+  }
+}
+
+/** What file systems that ignore case and normalisation take for one. */
+const seenAsOne = (name: string) => foldOf(name.normalize('NFD')).normalize('NFC')
 
 names('are read back to the text they stand for, each from its own', () => {
-  const random = randomFrom(printedSeed('workspace names'))
-  const parts = ['a', 'B', '%', '/', '\\', '.', ' ', ':', 'é', '😀', '\n', '\u007f', 'CON', 'h', '2F']
-  const seen = new Map<string, string>()
-  for (let round = 0; round < 5_000; round += 1) {
-    const text = Array.from(
-      { length: 1 + Math.floor(random() * 6) },
-      () => parts[Math.floor(random() * parts.length)],
-    ).join('')
+  const [stems, refs] = [new Map<string, string>(), new Map<string, string>()]
+  for (const text of nasty(5_000)) {
     const name = fileName(text)
-    is(textOfName(name), text, JSON.stringify(text))
-    is(seen.get(name) ?? text, text, `${name} stands for two`)
-    seen.set(name, text)
+    is(decodeURIComponent(name), text, JSON.stringify(text))
     ok(!/[\p{Cc}/\\]/u.test(name) && name !== '.' && name !== '..')
+    is(stemAt(stemPath(text)), text)
+    // Of stems that differ only in case there is one in a workspace.
+    const stem = seenAsOne(stemPath(text))
+    is(stems.get(stem) ?? foldOf(text), foldOf(text), `${stem} stands for two`)
+    stems.set(stem, foldOf(text))
+    const ref = refPath({ id: text, type: 'page' })
+    is(decodeURIComponent(ref), `_index/refs/by_id/page/${text}.json`)
+    is(refs.get(seenAsOne(ref)) ?? text, text, `${ref} stands for two where case or normalisation is ignored`)
+    refs.set(seenAsOne(ref), text)
   }
 })
 
-names('of more than 200 bytes are a hash, which is not read back', () => {
+names('of identities differ by more than case and normalisation', () => {
+  const ref = (id: string, type = 'page') => refPath({ id, type }).slice('_index/refs/by_id/'.length)
+  is(ref('DEL-8'), 'page/%44%45%4C-8.json')
+  is(ref('del-8', 'Page'), '%50age/del-8.json')
+  is(ref('é'), 'page/%C3%A9.json')
+  is(ref('e\u0301'), 'page/e%CC%81.json')
+  is(ref('p/1', 'page:x'), 'page%3Ax/p%2F1.json')
+})
+
+names('of more than 200 bytes are a hash, which the stem itself is kept beside', () => {
   const long = 'é'.repeat(101)
   is(fileName('e'.repeat(200)), 'e'.repeat(200))
   is(fileName(long), `%h${hash('sha256', long, 'hex')}`)
-  is(textOfName(fileName(long)), undefined)
   match(fileName('/'.repeat(67)), /^%h[0-9a-f]{64}$/)
   is(fileName(''), `%h${hash('sha256', '', 'hex')}`)
+  is(stemAt(stemPath(`a/${long}`)), undefined)
+  is(hashedStemPath(`a/${long}`), `_index/stems/${hash('sha256', `a/${long}`, 'hex')}.json`)
+  is(hashedStemPath('a/%h'), undefined)
 })
 
-names('are not those of others: what no text is named stands for none', () => {
-  for (const name of ['a/b', '%2f', '%41', '%', '%zz', 'dot.', 'CON']) is(textOfName(name), undefined, name)
+names('that no stem is given are of none', () => {
+  for (const path of ['%2f', '%41', '%', '%zz', 'dot.', 'CON', 'a/e\u0301', '_INDEX/x', 'x.BODY.JSON/y']) {
+    is(stemAt(path), undefined, path)
+  }
 })
 
 names('of stems keep their folders and every dot, and leave the index alone', () => {
@@ -78,7 +133,7 @@ names('of stems keep their folders and every dot, and leave the index alone', ()
       'a/_index.body.json',
     ],
   )
-  is(refPath({ id: 'p/1', type: 'page:x' }), '_index/refs/by_id/page%3Ax/p%2F1.json')
+  is(stemAt('%5FINDEX/x'), '_INDEX/x')
   is(runPath('run_x1'), '_index/runs/run_x1.json')
 })
 

@@ -100,6 +100,18 @@ test('the same request again gives the earlier answer, other content is refused,
     assert.equal(applied.promoted_stems, ['one', 'three'])
   }))
 
+test('a turn that failed its validation may be applied again under the same key, once it holds', () =>
+  withStage(async (ledger) => {
+    await startRuns(ledger, [run_id, 'run_two_1'], 'flow-1')
+    const up = { type: 'note', id: 'two' }
+    const whole = { ...turn('turn-0001'), triplets: [{ stem: 'one', body: {}, links: { up } }], idempotency_key: 'a' }
+    for (let attempt = 0; attempt < 3; attempt += 1) await refusal(ledger.turns.apply(whole), 'E_LSI_ORPHAN_TARGET')
+    await ledger.turns.apply({ run_id: 'run_two_1', turn_id: 'turn-0001', triplets: stems('two') })
+    const applied = await ledger.turns.apply(whole)
+    assert.is(applied.replayed, false)
+    assert.equal(await ledger.turns.apply(whole), { ...applied, replayed: true })
+  }))
+
 test('a promotion of what was not meant is refused', () =>
   withStage(async (ledger) => {
     await started(ledger)

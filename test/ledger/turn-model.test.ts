@@ -129,7 +129,13 @@ async function compareIndex(ledger: Ledger, model: TurnModel): Promise<void> {
   assert.equal(refs, model.refs())
 }
 
-test('state_digest, index and chains are the model’s after every step, across restarts', async () => {
+/** The files on disk, turn by turn made from those before, are what the ledger would write anew. */
+async function compareFiles(ledger: Ledger): Promise<void> {
+  assert.is(await ledger.workspaces.files(), 'current')
+  await ledger.workspaces.check({ workflow_id: 'flow-1' })
+}
+
+test('state_digest, index, chains and files are the model’s after every step, across restarts', async () => {
   const dir = temporaryRoot()
   const model = new TurnModel()
   let ledger = await openLedger({ dir, create: true, actor: testActor })
@@ -146,11 +152,13 @@ test('state_digest, index and chains are the model’s after every step, across 
     if (round % 25 === 0) await compareIndex(ledger, model)
     if (round % 200 === 0) digests.push({ at: size, state_digest })
     if (below(150) === 0) {
+      await compareFiles(ledger)
       await ledger.close()
       ledger = await openLedger({ dir, actor: testActor })
     }
   }
   await compareIndex(ledger, model)
+  await compareFiles(ledger)
   for (const { at, state_digest } of digests) {
     assert.is((await ledger.workspaces.digest({ workflow_id: 'flow-1', at })).state_digest, state_digest, `at ${at}`)
   }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -8,8 +9,10 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -181,6 +184,22 @@ const damages: [what: string, damage: (folder: string, before: string) => void, 
   ['removed', (folder) => rmSync(folder, { recursive: true }), true],
   ['without its link', (folder) => unlinkSync(join(folder, 'current')), true],
   ['without its tree', (folder) => rmSync(join(folder, '.trees'), { recursive: true }), true],
+  [
+    'with its link turned elsewhere',
+    (folder) => {
+      unlinkSync(join(folder, 'current'))
+      symlinkSync(temporaryRoot(), join(folder, 'current'))
+    },
+    true,
+  ],
+  [
+    'with a pipe where a file is to be',
+    (folder) => {
+      const file = join(folder, 'current/d.links.json')
+      is(spawnSync('mkfifo', [file]).status, 0)
+    },
+    true,
+  ],
   ['with a spoilt hint', (folder) => writeFileSync(join(folder, '.trees/spare.json'), '{"current":'), true],
   [
     'put back from an older copy',
@@ -196,6 +215,15 @@ const damages: [what: string, damage: (folder: string, before: string) => void, 
       const file = join(folder, 'current/b.body.json')
       chmodSync(file, 0o644)
       writeFileSync(file, '{}')
+    },
+    false,
+  ],
+  [
+    'with a link in the place of a file',
+    (folder) => {
+      const file = join(folder, 'current/a.links.json')
+      unlinkSync(file)
+      symlinkSync('/etc/hostname', file)
     },
     false,
   ],
@@ -264,6 +292,30 @@ workspace('is finished by the next open, wherever its writer left it', async () 
   await endsWithVerify(root)
 })
 
+workspace('is finished by the next open where several promotions wait, from the tree that is there', async () => {
+  const root = temporaryRoot()
+  const first = await openLedger({ dir: root, create: true, actor: testActor })
+  await startRun(first, run_id)
+  await promote(first, [{ triplets: [page('a', 1, 'b'), page('b')] }])
+  is(await first.workspaces.files(), 'current')
+  // Nothing can be written from here on, as if the process were about to die.
+  const current = join(folderOf(root), 'current')
+  renameSync(current, `${current}.aside`)
+  mkdirSync(current)
+  const gone = { tombstones: [tombstone('a', 'turn-0003')], triplets: [page('d', 1, 'c')] }
+  await promote(first, [{ triplets: [page('c', 1, 'a')] }, gone, { triplets: [page('c', 2)] }], { from: 2 })
+  is(await first.workspaces.files(), 'pending')
+  await first.close()
+  rmdirSync(current)
+  renameSync(`${current}.aside`, current)
+  const again = await openLedger({ dir: root, actor: testActor })
+  const files = seen(root)
+  equal([stemsIn(files), sourcesIn(files, 'a'), sourcesIn(files, 'b')], [['b', 'c', 'd'], [], []])
+  await again.workspaces.check({ run_id })
+  await again.close()
+  await endsWithVerify(root)
+})
+
 workspace('stands where the configuration says', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
@@ -323,6 +375,20 @@ cleaned('is removed and recorded as the configuration has it', async () => {
     events: [{ ...of, reason: 'run_ended' }],
   })
   equal(await cleanedUnder('never'), { afterPromotion: true, afterEnd: true, events: [] })
+})
+
+cleaned('is not removed where a link stands in its path: what is there is not Lockstep’s', async () => {
+  await withLedger(async (ledger, root) => {
+    await startRun(ledger, run_id)
+    const mine = temporaryRoot()
+    stageStem(join(mine, 'turn-0001'), 'a', { body: { dto_type: 'page', id: 'a' } })
+    mkdirSync(join(root, '.lockstep/staging'), { recursive: true })
+    symlinkSync(mine, join(root, '.lockstep/staging', run_id))
+    await promote(ledger, [{ triplets: [page('a')] }])
+    is(await ledger.workspaces.files(), 'current')
+    equal(readdirSync(join(mine, 'turn-0001')).length, 3)
+    for await (const { type } of ledger.read()) ok(type !== 'turn.staging_cleaned')
+  })
 })
 
 cleaned('of the caller is touched only when asked, and only what still is what was staged', async () => {

@@ -1,21 +1,29 @@
 import * as z from 'zod'
 import type { Command } from '../decider.ts'
 import { actorSchema, reasonSchema, requestKeySchema } from '../ids.ts'
+import { limits } from '../limits.ts'
 import { lockNameSchema } from '../lock-of-run.ts'
 import type { Policies } from '../policies.ts'
+import { printable } from '../printable.ts'
 import { line, runIdSchema, sha256Schema } from '../vocabulary.ts'
 import { type Issue, issueSchema } from './issue.ts'
 
 // What callers hand in: parsed once, at the boundary of the API. What a triplet holds is looked at in proposal.ts.
 
 const guardSchema = z.strictObject({ name: lockNameSchema, token: z.int().min(0) })
-/** Whether a turn_id is well formed is decided, for a malformed one is a promotion that failed. */
+/**
+ * Whether a turn_id is well formed is decided, for a malformed one is a promotion that failed. What cannot stand in an
+ * entry as it is, is quoted and cut, and no less malformed.
+ */
+const askedTurnId = z
+  .string()
+  .transform((text) => (line.safeParse(text).success ? text : `"${printable(text.slice(0, 16))}"`))
 const ofTurn = {
   actor: actorSchema.optional(),
   guard: guardSchema.optional(),
   idempotency_key: requestKeySchema.optional(),
   run_id: runIdSchema,
-  turn_id: line,
+  turn_id: askedTurnId,
 }
 
 /** The body that must be there at promotion, by its digest; null where none may be. */
@@ -38,7 +46,7 @@ export const stageSchema = z.strictObject({
   ...ofTurn,
   delete_stem: z.array(z.unknown()).default([]),
   /** What a reader of files found wrong already; with an error among them the stage is refused, and recorded. */
-  issues: z.array(issueSchema).default([]),
+  issues: z.array(issueSchema).max(limits.turnIssuesMax).default([]),
   /** Tombstones of five members, each with a `base_digest` beside them if wanted. */
   tombstones: z.array(z.unknown()).default([]),
   triplets: z.array(proposedTriplet).default([]),
@@ -51,7 +59,12 @@ export const promoteSchema = z.strictObject({ ...ofTurn, ...expected, require_st
 export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max(200) })
 export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
 export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
-export const listTurnsSchema = z.strictObject({ run_id: runIdSchema })
+export const listTurnsSchema = z.strictObject({
+  /** The `next` of an answer: goes on with the turns before it. */
+  cursor: z.int().min(0).optional(),
+  limit: z.int().min(1).max(limits.turnListMax).default(limits.turnListMax),
+  run_id: runIdSchema,
+})
 
 /** Whose sovereign state: that of a workflow, or of a run without one. */
 export const workspaceSchema = z

@@ -43,6 +43,8 @@ export class Proposal {
   readonly #triplets: StagedTriplet[] = []
   readonly #stems = new Map<string, string>()
   #bytes = 0
+  /** Each is a row to be read at validation and written at promotion, however few bytes it has. */
+  #refs = 0
 
   constructor(
     turnId: string,
@@ -78,7 +80,9 @@ export class Proposal {
     if (bodyPart === undefined || linksPart === undefined || manifestPart === undefined) return
     if (linksPart.digest !== emptyObjectDigest) this.#links.set(linksPart.digest, linksPart.object)
     const identity = identityOf(bodyPart.object.value)
-    this.#issues.push(...wrongWithIdentity(identity, stem), ...refsOf(linksPart.object.value, stem).issues)
+    const { issues, refs } = refsOf(linksPart.object.value, stem)
+    this.#refs += refs.length
+    this.#issues.push(...wrongWithIdentity(identity, stem), ...issues)
     this.#triplets.push({
       ...(base_digest === undefined ? {} : { base_digest }),
       body_digest: bodyPart.digest,
@@ -97,7 +101,8 @@ export class Proposal {
     deleteStem.forEach((stem, index) => {
       if (this.#isStem(stem, `/delete_stem/${index}`)) deletes.add(stem)
     })
-    const { turn_bytes } = this.#bounds
+    const { refs, turn_bytes } = this.#bounds
+    if (this.#refs > refs) this.#wrong('LIMIT_EXCEEDED', '', `a turn has at most ${refs} refs, not ${this.#refs}`, {})
     if (this.#bytes > turn_bytes) {
       this.#wrong('LIMIT_EXCEEDED', '', `a turn has at most ${turn_bytes} bytes, not ${this.#bytes}`, {
         bytes_max: turn_bytes,

@@ -36,9 +36,13 @@ export function wrongWithStem(stem: unknown): string | undefined {
   return undefined
 }
 
-/** The same for all stems that differ only in case. */
+/**
+ * The same for all stems that differ only in case, as Unicode folds it in full: `Σ`, `σ` and `ς` are one, `ß` is `ss`.
+ * The fold of a fold is itself. Only `ı` has the capital of another letter, `i`, and stays what it is.
+ */
 export function foldOf(stem: string): string {
-  return stem.toLowerCase()
+  const fold = (text: string) => text.toLowerCase().toUpperCase().toLowerCase()
+  return stem.includes('ı') ? stem.split('ı').map(fold).join('ı') : fold(stem)
 }
 
 /** Order by UTF-8 bytes, which is that of code points. */

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errorIssue, notice, sortedIssues } from '../../../src/core/turn/issue.ts'
-import { byBytes, wrongWithStem } from '../../../src/core/turn/stem.ts'
+import { byBytes, foldOf, wrongWithStem } from '../../../src/core/turn/stem.ts'
 import { turnIdOf, turnNumberOf } from '../../../src/core/turn/turn-id.ts'
 import { identityKey, sourceKey } from '../../../src/core/turn/workspace.ts'
 
@@ -90,6 +90,24 @@ test('stems stand in the order of their UTF-8 bytes', () => {
   const stems = ['\uffff', '😀', '\ue000', 'é', 'z', 'a/b', 'a', 'a-b', 'A', 'a😀', 'a\uffee']
   const byBuffer = [...stems].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)))
   assert.equal([...stems].sort(byBytes), byBuffer)
+})
+
+test('stems that differ only in case have one fold, which is its own', () => {
+  const same = [
+    ['ΑΣ', 'ας', 'ασ'],
+    ['STRASSE', 'straße', 'STRAẞE'],
+    ['\u212a', 'k', 'K'],
+    ['ǰ', 'J\u030c'],
+  ]
+  for (const stems of same) assert.is(new Set(stems.map(foldOf)).size, 1, stems.join(' '))
+  assert.is(new Set(['kız', 'kiz', 'é', 'e', 'a/b', 'a'].map(foldOf)).size, 6)
+  for (let code = 0; code < 0x110000; code += 1) {
+    if (code === 0xd800) code = 0xe000
+    const character = String.fromCodePoint(code)
+    const fold = foldOf(character)
+    if (foldOf(fold) !== fold || foldOf(character.toLowerCase()) !== fold)
+      throw new Error(`${code.toString(16)}: ${fold}`)
+  }
 })
 
 test('issues have one order: stage, location, code, details', () => {
