@@ -185,7 +185,7 @@ function listCommand(): Command {
         relativeTime(created_at_utc),
       ])
       const text = rows.length === 0 ? 'no run' : await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)
-      print(globals, listing, () => text)
+      print(globals, listing, () => [text, ...(listing.next === null ? [] : [`more: --cursor ${listing.next}`])])
     })
   return examples(command, 'lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json')
 }

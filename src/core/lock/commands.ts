@@ -96,6 +96,9 @@ export const recoverSchema = z.strictObject({
 })
 export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason: reasonSchema })
 export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
+export const historySchema = z.strictObject({
+  limit: z.int().min(1).max(limits.historyPageMax).default(limits.historyPageMax),
+})
 export const checkSchema = z.strictObject({ run_id: runId, target_name: lineOf(500) })
 export const importSchema = z.strictObject({
   actor,
