@@ -70,7 +70,7 @@ function listCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem list --run run_x1',
+    'lockstep stem list --run run_draft1',
     'lockstep stem list --workflow site --under pages/ --jsonl | jq .stem',
   )
 }
@@ -86,7 +86,7 @@ function showCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem show pages/home --run run_x1',
+    'lockstep stem show pages/home --run run_draft1',
     'lockstep stem show pages/home --workflow site --json | jq .body',
   )
 }
@@ -134,8 +134,8 @@ function importCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem import ~/old/committed --run run_x1',
-    'lockstep stem import ~/old/committed --run run_x1 --guard reports@42 --json',
+    'lockstep stem import ~/old/committed --run run_draft1',
+    'lockstep stem import ~/old/committed --run run_draft1 --guard reports@42 --json',
   )
 }
 
@@ -154,5 +154,5 @@ function checkCommand(): Command {
       const checked = await withLedger(globals, 'stem check', (ledger) => ledger.workspaces.check(asked))
       print(globals, checked, () => [`${checked.folder}: ${counted(checked.files, 'file')} as the ledger has them`])
     })
-  return examples(command, 'lockstep stem check --run run_x1', 'lockstep stem check --workflow site --rebuild')
+  return examples(command, 'lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild')
 }
