@@ -37,7 +37,8 @@ export const acquireDeliverableSchema = z.strictObject({
   actor,
   folder,
   holder: holderSchema,
-  lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
+  /** By default 1,800, or what the configuration allows that is nearest to it. */
+  lease_duration_s: leaseSeconds.optional(),
   lock_id: lockIdSchema.optional(),
   pids: z.array(pid).min(1).max(limits.evidenceMax).optional(),
   ...waiting,
