@@ -1,11 +1,10 @@
-import { userInfo } from 'node:os'
 import { nanoid } from 'nanoid'
 import type { Now } from './core/clock.ts'
 import { type Actor, actorSchema } from './core/ids.ts'
 import { limits } from './core/limits.ts'
 import { readConfig } from './fs/config-file.ts'
 import { governingLayout } from './fs/layout.ts'
-import { now as systemNow } from './fs/process.ts'
+import { now as systemNow, userName } from './fs/process.ts'
 import { createLedger } from './ledger/create.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { parse } from './ledger/parse.ts'
@@ -88,5 +87,5 @@ export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledge
 
 /** The operating system's user, as the actor of who runs commands by hand. */
 export function userActor(): Actor {
-  return { actor_id: userInfo().username, actor_type: 'human' }
+  return { actor_id: userName(), actor_type: 'human' }
 }

@@ -58,7 +58,7 @@ export function listCommand(): Command {
   return examples(
     command,
     'lockstep audit list --lock reports --since 2026-02-02T00:00:00Z',
-    'lockstep audit list --run run_x1 --action-type authz_decision --json',
+    'lockstep audit list --run run_draft1 --action-type authz_decision --json',
     'lockstep audit list --cursor 100 --limit 20 --entries --jsonl',
   )
 }

@@ -14,9 +14,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     const globals: Globals = { ...lockstep.opts<Globals>(), json: wantsJson(argv) }
     if (!(error instanceof CommanderError)) return report(globals, error)
     if (error.exitCode === 0) return 0
-    // A noun without its verb: its help was printed.
-    if (error.code === 'commander.help') return 2
-    const message = error.message.replace(/^error: /, '')
+    const isNounAlone = error.code === 'commander.help'
+    // Its help was printed, which says enough to people.
+    if (isNounAlone && !globals.json) return 2
+    const message = isNounAlone ? 'no command is named' : error.message.replace(/^error: /, '')
     return report(
       globals,
       new LockstepError('INVALID_INPUT', message, { hint: 'See "lockstep help", or --help after any command.' }),

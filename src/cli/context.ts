@@ -15,10 +15,12 @@ export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor 
   return actorFrom(actor)
 }
 
-/** An actor as the command line has it; undefined where there is none. */
+/** An actor as the command line has it; undefined where there is none. Errors: INVALID_INPUT, a type without an id. */
 export function actorFrom(actor: string | undefined): Actor | undefined {
   if (actor === undefined || actor === '') return undefined
-  const [, type, id] = /^(agent|human|system):(.+)$/.exec(actor) ?? []
+  if (/^(agent|human|system):$/.test(actor))
+    throw new LockstepError('INVALID_INPUT', `the actor "${actor}" has a type and no id`)
+  const [, type, id] = /^(agent|human|system):(.+)$/s.exec(actor) ?? []
   return id === undefined
     ? { actor_id: actor, actor_type: 'agent' }
     : { actor_id: id, actor_type: type as Actor['actor_type'] }
@@ -54,10 +56,33 @@ export function globalsOf(command: Command): Globals {
   return command.optsWithGlobals<Globals>()
 }
 
+/**
+ * What stands before -- and the command behind it, which is another program's to its last word. Commander joins the two
+ * in one list; without telling them apart a forgotten NAME would lock the command's first word and run the second.
+ */
+export function aroundDashes(self: Command, words: readonly string[]): { before: string[]; behind: string[] } {
+  let top = self
+  while (top.parent !== null) top = top.parent
+  // Commander keeps the words it was given, but does not say so in its types.
+  const { rawArgs } = top as Command & { rawArgs: string[] }
+  const dashes = rawArgs.indexOf('--')
+  const count = dashes === -1 ? 0 : rawArgs.length - dashes - 1
+  return { before: words.slice(0, words.length - count), behind: words.slice(words.length - count) }
+}
+
+/** Refuses options that mean nothing for what is asked for; passed over in silence they would be thought obeyed. */
+export function refuseOptions(self: Command, attributes: readonly string[], what: string): void {
+  const stray = self.options.find(
+    (option) =>
+      attributes.includes(option.attributeName()) && self.getOptionValueSource(option.attributeName()) === 'cli',
+  )
+  if (stray !== undefined) throw new LockstepError('INVALID_INPUT', `${stray.long} is not for ${what}`)
+}
+
 /** A whole number from the command line. Errors: INVALID_INPUT. */
 export function wholeNumber(text: string): number {
   const value = Number(text)
-  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= 0) return value
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
   throw new LockstepError('INVALID_INPUT', `"${text}" is not a whole number`)
 }
 

@@ -24,7 +24,7 @@ interface Finding {
 /** Numbers of file systems that are shared over a network, from statfs(2). */
 const networkFileSystems: Record<number, string> = {
   26985: 'NFS',
-  16914836: '9p',
+  16914839: '9p',
   4283649346: 'CIFS',
   4266872130: 'SMB2',
   1702057286: 'FUSE, perhaps over a network',

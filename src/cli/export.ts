@@ -50,7 +50,7 @@ function approveCommand(): Command {
   return examples(
     command,
     'lockstep export approve --case CASE-17 --type compliance',
-    'lockstep --actor human:ana export approve --run run_x1 --type attorney_admin --notes "order of 2 May"',
+    'lockstep --actor human:ana export approve --run run_draft1 --type attorney_admin --notes "order of 2 May"',
   )
 }
 
@@ -97,7 +97,7 @@ function createCommand(): Command {
     })
   return examples(
     command,
-    'lockstep export create --run run_x1 --out x1.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --scope case_id=CASE-17 --reason "asked for"',
+    'lockstep export create --run run_draft1 --out x1.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --scope case_id=CASE-17 --reason "asked for"',
     'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
   )
 }

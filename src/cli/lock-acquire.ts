@@ -3,7 +3,7 @@ import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
 import type { GrantFacts, Lease } from '../ledger/lease.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { examples, globalsOf, seconds, wholeNumber, withLedger } from './context.ts'
+import { examples, globalsOf, refuseOptions, seconds, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
 import { untilFree } from './poll.ts'
@@ -43,6 +43,7 @@ export function acquireCommand(): Command {
     .option('--lock-id <lock_id>', 'the id of an earlier try, to get its answer')
     .action(async (name: string | undefined, flags: AcquireFlags, self: Command) => {
       const globals = globalsOf(self)
+      refuseStrays(self, flags)
       const granted = await acquire(globals, name, flags)
       if (!granted.current) {
         const message = `${granted.name} was granted to this lock_id once, at token ${granted.token}, and has ended since`
@@ -56,6 +57,12 @@ export function acquireCommand(): Command {
     'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $PPID --wait 2m',
     'lockstep lock acquire --target "IAMBECCA | ACME | SITE | shop | NEO" --run-id run_ACME_shop_2026-02-02_001',
   )
+}
+
+function refuseStrays(self: Command, { target }: AcquireFlags): void {
+  if (target === undefined)
+    refuseOptions(self, ['lockOwner', 'reason', 'releaseCondition', 'runId'], 'a lock without --target')
+  else refuseOptions(self, ['holder', 'lease', 'lockId', 'pid', 'wait'], 'a project lock: its run holds it, for good')
 }
 
 async function acquire(globals: Globals, name: string | undefined, flags: AcquireFlags): Promise<GrantFacts> {

@@ -2,7 +2,7 @@ import { isatty } from 'node:tty'
 import { Command } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
-import { actorOf, examples, globalsOf, seconds, withLedger } from './context.ts'
+import { actorOf, aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
 import { say } from './output.ts'
 
 interface RunFlags {
@@ -13,6 +13,8 @@ interface RunFlags {
   lockId?: string
   wait?: number
 }
+
+const usageHint = 'The command stands behind --: lockstep lock run NAME -- COMMAND…'
 
 export function runCommand(): Command {
   const command = new Command('run')
@@ -30,21 +32,17 @@ export function runCommand(): Command {
     .action(async (words: string[], flags: RunFlags, self: Command) => {
       const globals = globalsOf(self)
       const { folder } = flags
-      const name = folder === undefined ? words[0] : undefined
-      if (folder === undefined && name === undefined)
-        throw new LockstepError('INVALID_INPUT', 'name a resource or a --folder')
-      const argv = folder === undefined ? words.slice(1) : words
-      if (argv.length === 0) {
-        throw new LockstepError('INVALID_INPUT', 'the command is missing', {
-          hint: 'lockstep lock run NAME -- COMMAND…',
-        })
-      }
+      const { before, behind } = aroundDashes(self, words)
+      const [name] = before
+      if (before.length > 1 || (name === undefined) === (folder === undefined))
+        throw new LockstepError('INVALID_INPUT', 'name one of: a resource, --folder DIR', { hint: usageHint })
+      if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'the command is missing', { hint: usageHint })
       const [{ superviseUnderLock }, { userActor }] = await Promise.all([
         import('./supervise.ts'),
         import('../open.ts'),
       ])
       process.exitCode = await superviseUnderLock({
-        command: argv,
+        command: behind,
         request: folder === undefined ? { name: name ?? '' } : { folder },
         holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,

@@ -6,12 +6,17 @@ export function statusLines(status: LockStatus): string[] {
   if (status.state === 'free') return [`${status.name} is free; its last entry is ${status.last_seq}`]
   return [
     `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
-    `token ${status.token}, acquired ${relativeTime(status.acquired ?? '')}, ${remainingText(status)}`,
+    `${status.token === undefined ? 'no token' : `token ${status.token}`}, acquired ${acquiredText(status)}, ${remainingText(status)}`,
     `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; alive: ${status.holder_alive}`,
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
     ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
     ...(status.waiting === 0 ? [] : [`${status.waiting} waiting`]),
   ]
+}
+
+/** A file that no grant explains need not say since when, or not so that it can be read. */
+function acquiredText({ acquired }: LockStatus): string {
+  return acquired === undefined ? 'at an unknown time' : relativeTime(acquired)
 }
 
 /** What is left of a lease. */

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { Released } from '../ledger/locks.ts'
 import { entryLine } from './audit-list.ts'
-import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { examples, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
 import { acquireCommand } from './lock-acquire.ts'
 import { breakCommand, importCommand, recoverCommand, retireCommand } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
@@ -66,6 +66,8 @@ function releaseCommand(): Command {
       const globals = globalsOf(self)
       if ((lockId === undefined) === (flags.runId === undefined))
         throw new LockstepError('INVALID_INPUT', 'name a lock_id or a --run-id')
+      if (lockId === undefined) refuseOptions(self, ['outcome'], 'a project lock: --final-status says how it ended')
+      else refuseOptions(self, ['finalStatus', 'override', 'reason'], 'a release by lock_id')
       const request =
         flags.runId === undefined
           ? { lock_id: lockId ?? '', ...(flags.outcome === undefined ? {} : { outcome: flags.outcome as 'success' }) }
@@ -111,8 +113,8 @@ function statusCommand(): Command {
 function listCommand(): Command {
   const command = new Command('list')
     .description('Locks that are held.')
-    .option('--orphans', 'only those whose holder is gone, or whose file and ledger differ')
-    .option('--under <dir>', 'only deliverables below this folder')
+    .option('--orphans', 'only those whose holder is gone, or whose RUN_LOCK.json and ledger differ')
+    .option('--under <dir>', 'only deliverables below this folder (from the working directory)')
     .action(async (options: { orphans?: boolean; under?: string }, self: Command) => {
       const globals = globalsOf(self)
       const locks = await withLedger(globals, 'lock list', (ledger) => ledger.locks.list(options))
@@ -125,7 +127,11 @@ function listCommand(): Command {
         lock.orphan_reason ?? '',
       ])
       const text =
-        locks.length === 0 ? 'nothing is held' : await table(['NAME', 'STATE', 'HOLDER', 'TOKEN', 'LEASE', ''], rows)
+        locks.length === 0
+          ? options.orphans
+            ? 'no orphans'
+            : 'nothing is held'
+          : await table(['NAME', 'STATE', 'HOLDER', 'TOKEN', 'LEASE', ''], rows)
       print(globals, { locks }, () => text)
     })
   return examples(command, 'lockstep lock list', 'lockstep lock list --orphans --under packages')

@@ -1,12 +1,16 @@
 import { writeSync } from 'node:fs'
 import colors from 'picocolors'
 import { codes, LockstepError, messageOf } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
 import type { Globals } from './globals.ts'
 
 /** Writes the result: one JSON document with --json, otherwise lines for people. */
 export function print({ json }: Globals, document: unknown, lines: () => string | string[]): void {
   if (json) writeOut(`${JSON.stringify(document)}\n`)
-  else writeOut(`${[lines()].flat().join('\n')}\n`)
+  else {
+    const text = [lines()].flat().join('\n')
+    if (text !== '') writeOut(`${text}\n`)
+  }
 }
 
 /** Talk for people, on stderr: never part of a result. */
@@ -14,7 +18,10 @@ export function say(text: string): void {
   writeAll(2, `${text}\n`)
 }
 
-/** Writes all of a text to stdout before it returns, a pipe included; a reader that went away is no error. */
+/**
+ * Writes all of a text to stdout before it returns, a pipe included; a reader that went away is no error.
+ * Errors: DISK_FULL and the like, where stdout is a file.
+ */
 export function writeOut(text: string): void {
   writeAll(1, text)
 }
@@ -26,12 +33,12 @@ function writeAll(descriptor: 1 | 2, text: string): void {
       at += writeSync(descriptor, bytes, at)
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : ''
-      // A reader of results that went away ends the command; one of talk must not end what it talks about.
-      if (code === 'EPIPE' && descriptor === 1) process.exit(0)
-      if (code === 'EPIPE') return
-      if (code !== 'EAGAIN') throw error
       // A non-blocking pipe is full; wait a moment for its reader.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+      if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+      // A reader of results that went away ends the command; talk must not end what it talks about.
+      else if (descriptor === 2) return
+      else if (code === 'EPIPE') process.exit(0)
+      else throw fileError(error, 'writing the answer to stdout')
     }
   }
 }
@@ -40,15 +47,23 @@ function writeAll(descriptor: 1 | 2, text: string): void {
 export function report(globals: Globals, error: unknown): number {
   const problem =
     error instanceof LockstepError ? error : new LockstepError('INVARIANT_VIOLATED', messageOf(error), { cause: error })
-  if (globals.json) {
-    writeOut(`${JSON.stringify(problem)}\n`)
-  } else {
+  if (!globals.json || !isWritten(`${JSON.stringify(problem)}\n`)) {
     say(`${colors.red(problem.code)}: ${problem.message}`)
     for (const line of facts(problem)) say(`  ${line}`)
     if (problem.hint !== undefined) say(colors.dim(problem.hint))
   }
   if (!(error instanceof LockstepError) && error instanceof Error && process.env.LOCKSTEP_DEBUG) say(error.stack ?? '')
   return codes[problem.code].exit
+}
+
+/** False where stdout takes nothing: then stderr has to say it. */
+function isWritten(text: string): boolean {
+  try {
+    writeOut(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function facts({ details }: LockstepError): string[] {

@@ -87,8 +87,8 @@ export function authorizeCommand(): Command {
   })
   return examples(
     command,
-    'lockstep run authorize run_x1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17',
-    'lockstep run authorize run_x2 --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append',
+    'lockstep run authorize run_draft1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17 --scope client_session_id=s-1 --scope run_id=run_draft1',
+    'lockstep run authorize run_draft2 --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append --scope case_id=CASE-17 --scope run_id=run_draft2',
   )
 }
 
@@ -155,7 +155,7 @@ export function recordCommand(): Command {
     })
   return examples(
     command,
-    'lockstep run record run_x1 --decision evt_abc_7 --outcome success --outputs refs.json',
-    'lockstep run record run_x1 --decision evt_abc_7 --outcome failure --error-code TIMEOUT --message "no answer"',
+    'lockstep run record run_draft1 --decision evt_abc_7 --outcome success --outputs refs.json',
+    'lockstep run record run_draft1 --decision evt_abc_7 --outcome failure --error-code TIMEOUT --message "no answer"',
   )
 }

@@ -1,10 +1,10 @@
 import { isatty } from 'node:tty'
 import { Command } from 'commander'
-import { codes, messageOf } from '../errors.ts'
+import { codes, LockstepError, messageOf } from '../errors.ts'
 import { hashRequest } from '../ledger/core.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Begun } from '../ledger/performing.ts'
-import { examples, globalsOf, seconds, withLedger } from './context.ts'
+import { aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
 import { type Ended, runChild } from './exec-child.ts'
 import { Heart, isLost, type WithLedger } from './heart.ts'
 import { collect } from './lock-acquire.ts'
@@ -32,7 +32,7 @@ export function execCommand(): Command {
   const command = new Command('exec')
     .description('Run a command as one mediated tool call: a run of its own around it, its exit code passed on.')
     .usage('[options] --lane <lane_id> --tool <name> -- <command...>')
-    .argument('<words...>', 'the command after --')
+    .argument('[words...]', 'the command after --')
     .requiredOption('--lane <lane_id>', 'the lane')
     .requiredOption('--tool <name>', 'the tool that the command is, as the lane names it')
     .option('--parent <run_id>', 'the run above')
@@ -46,12 +46,18 @@ export function execCommand(): Command {
     .option('--grace <seconds>', 'between TERM and KILL when it is to end', seconds, 10)
     .action(async (words: string[], flags: ExecFlags, self: Command) => {
       const globals = globalsOf(self)
-      process.exitCode = await execute(words, flags, (work) => withLedger(globals, 'run exec', work))
+      const { before, behind } = aroundDashes(self, words)
+      if (before.length > 0 || behind.length === 0) {
+        throw new LockstepError('INVALID_INPUT', 'the command stands behind --, and nothing before it', {
+          hint: 'lockstep run exec --lane LANE --tool TOOL -- COMMAND…',
+        })
+      }
+      process.exitCode = await execute(behind, flags, (work) => withLedger(globals, 'run exec', work))
     })
   return examples(
     command,
-    'lockstep run exec --parent run_x1 --lane TOOL_INTERVIEW_CAPTURE --tool transcription.run -- ./transcribe a.wav',
-    'lockstep run exec --lane TOOL_INTERVIEW_CAPTURE --tool dictation.start --case CASE-17 --role INTERVIEW_AGENT -- rec',
+    'lockstep run exec --parent run_draft1 --lane TOOL_INTERVIEW_CAPTURE --tool transcription.run --role INTERVIEW_AGENT --case CASE-17 --scope client_session_id=s-1 -- ./transcribe a.wav',
+    'lockstep run exec --lane TOOL_INTERVIEW_CAPTURE --tool dictation.start --role INTERVIEW_AGENT --case CASE-17 --scope client_session_id=s-1 --timeout 10m -- rec',
   )
 }
 

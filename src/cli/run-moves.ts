@@ -54,14 +54,14 @@ export function startCommand(): Command {
     .option('--lock <name>', 'the lock it holds: it records and completes only while that grant is current')
     .option('--pin-lanes <sha>', 'the pin of lanes.yaml, as the caller knows it')
     .option('--pin-roles <sha>', 'the pin of roles.yaml')
-  return examples(command, 'lockstep run start run_x1 --lease 10m', 'lockstep run start run_x1 --lock reports')
+  return examples(command, 'lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --lock reports')
 }
 
 export function heartbeatCommand(): Command {
   const command = verb('heartbeat', 'Start a run’s lease anew.', (runs, run_id, { key }: Keyed) =>
     runs.heartbeat({ idempotency_key: key, run_id }),
   )
-  return examples(command, 'lockstep run heartbeat run_x1', 'lockstep run heartbeat "$RUN_ID" --json')
+  return examples(command, 'lockstep run heartbeat run_draft1', 'lockstep run heartbeat "$RUN_ID" --json')
 }
 
 interface CompleteFlags extends Keyed {
@@ -88,8 +88,8 @@ export function completeCommand(): Command {
     .option('--discard-turn', 'reject a turn that is staged or validated, which otherwise keeps the run open')
   return examples(
     command,
-    'lockstep run complete run_x1 --reason "interview captured"',
-    'lockstep run complete run_x1 --reason done --release-lock',
+    'lockstep run complete run_draft1 --reason "interview captured"',
+    'lockstep run complete run_draft1 --reason done --release-lock',
   )
 }
 
@@ -116,8 +116,8 @@ export function failCommand(): Command {
     .option('--outputs <file>', 'artifact refs as a JSON array, where the lane allows partial outputs')
   return examples(
     command,
-    'lockstep run fail run_x1 --error-code TIMEOUT --message "no answer in 30 s" --retryable',
-    'lockstep run fail run_x1 --error-code BAD_INPUT --message "the recording is empty" --reason empty',
+    'lockstep run fail run_draft1 --error-code TIMEOUT --message "no answer in 30 s" --retryable',
+    'lockstep run fail run_draft1 --error-code BAD_INPUT --message "the recording is empty" --reason empty',
   )
 }
 
@@ -131,7 +131,7 @@ export function denyCommand(): Command {
   ).requiredOption('--reason <text>', 'why')
   return examples(
     command,
-    'lockstep run deny run_x1 --reason "no consent"',
+    'lockstep run deny run_draft1 --reason "no consent"',
     'lockstep run deny "$RUN_ID" --reason held',
   )
 }
@@ -142,7 +142,7 @@ export function cancelCommand(): Command {
   ).requiredOption('--reason <text>', 'why')
   return examples(
     command,
-    'lockstep run cancel run_x1 --reason "client left"',
+    'lockstep run cancel run_draft1 --reason "client left"',
     'lockstep run cancel "$RUN_ID" --reason over',
   )
 }
@@ -158,7 +158,7 @@ export function retryCommand(): Command {
     .option('--new-run-id <run_id>', 'the id of the new run (default: minted)')
   return examples(
     command,
-    'lockstep run retry run_x1 --reason "the tool answers again"',
-    'lockstep run retry run_x1 --reason again --new-run-id run_x2',
+    'lockstep run retry run_draft1 --reason "the tool answers again"',
+    'lockstep run retry run_draft1 --reason again --new-run-id run_draft2',
   )
 }

@@ -71,7 +71,7 @@ function createCommand(): Command {
   return examples(
     command,
     'lockstep run create --kind orchestrator --case CASE-17',
-    'lockstep run create --kind tool_gateway --parent run_x1 --lane TOOL_INTERVIEW_CAPTURE --role INTERVIEW_AGENT',
+    'lockstep run create --kind tool_gateway --parent run_draft1 --lane TOOL_INTERVIEW_CAPTURE --role INTERVIEW_AGENT',
   )
 }
 
@@ -103,7 +103,7 @@ function showCommand(): Command {
       const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get(runId))
       print(globals, record, () => runLines(record))
     })
-  return examples(command, 'lockstep run show run_x1', 'lockstep run show run_x1 --json')
+  return examples(command, 'lockstep run show run_draft1', 'lockstep run show run_draft1 --json')
 }
 
 function whyCommand(): Command {
@@ -117,7 +117,7 @@ function whyCommand(): Command {
       const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why(runId))
       print(globals, why, () => whyLines(why))
     })
-  return examples(command, 'lockstep run why run_x1', 'lockstep run why run_x1 --json | jq .denied')
+  return examples(command, 'lockstep run why run_draft1', 'lockstep run why run_draft1 --json | jq .denied')
 }
 
 function treeCommand(): Command {
@@ -129,7 +129,7 @@ function treeCommand(): Command {
       const tree = await withLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))
       print(globals, tree, () => treeLines(tree))
     })
-  return examples(command, 'lockstep run tree run_x1', 'lockstep run tree run_x1 --json')
+  return examples(command, 'lockstep run tree run_draft1', 'lockstep run tree run_draft1 --json')
 }
 
 function treeLines({ children, run }: RunTree, indent = ''): string[] {
@@ -185,7 +185,7 @@ function listCommand(): Command {
         relativeTime(created_at_utc),
       ])
       const text = rows.length === 0 ? 'no run' : await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)
-      print(globals, listing, () => text)
+      print(globals, listing, () => [text, ...(listing.next === null ? [] : [`more: --cursor ${listing.next}`])])
     })
   return examples(command, 'lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json')
 }

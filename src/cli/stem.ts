@@ -71,7 +71,7 @@ function listCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem list --run run_x1',
+    'lockstep stem list --run run_draft1',
     'lockstep stem list --workflow site --under pages/ --jsonl | jq .stem',
   )
 }
@@ -87,7 +87,7 @@ function showCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem show pages/home --run run_x1',
+    'lockstep stem show pages/home --run run_draft1',
     'lockstep stem show pages/home --workflow site --json | jq .body',
   )
 }
@@ -135,8 +135,8 @@ function importCommand(): Command {
     })
   return examples(
     command,
-    'lockstep stem import ../other/workspace/run/run_x1/current --run run_x2',
-    'lockstep stem import ~/old/committed --run run_x1 --guard reports@42 --json',
+    'lockstep stem import ../other/workspace/run/run_draft1/current --run run_draft2',
+    'lockstep stem import ~/old/committed --run run_draft1 --guard reports@42 --json',
   )
 }
 
@@ -164,5 +164,5 @@ function checkCommand(): Command {
       const checked = await withLedger(globals, 'stem check', (ledger) => ledger.workspaces.check(asked))
       print(globals, checked, () => [`${checked.folder}: ${counted(checked.files, 'file')} as the ledger has them`])
     })
-  return examples(command, 'lockstep stem check --run run_x1', 'lockstep stem check --workflow site --rebuild')
+  return examples(command, 'lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild')
 }

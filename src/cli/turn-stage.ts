@@ -41,9 +41,9 @@ export function stageCommand(): Command {
   })
   return examples(
     command,
-    'lockstep turn stage --run run_x1 --turn turn-0001 --from out/turn-1',
-    'lockstep turn stage --run run_x1 --turn turn-0002 --from out --consume --guard reports@42',
-    'generate | lockstep turn stage --run run_x1 --turn turn-0003 --file - --json',
+    'lockstep turn stage --run run_draft1 --turn turn-0001 --from out/turn-1',
+    'lockstep turn stage --run run_draft1 --turn turn-0002 --from out --consume --guard reports@42',
+    'generate | lockstep turn stage --run run_draft1 --turn turn-0003 --file - --json',
   )
 }
 
@@ -76,8 +76,8 @@ export function applyCommand(): Command {
     })
   return examples(
     command,
-    'lockstep turn apply --run run_x1 --turn turn-0001 --from out/turn-1 --require-staged',
-    'lockstep turn apply --run run_x1 --turn turn-0002 --file turn-2.json --json',
+    'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
+    'lockstep turn apply --run run_draft1 --turn turn-0002 --file turn-2.json --json',
   )
 }
 

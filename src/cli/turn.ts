@@ -32,8 +32,8 @@ function validateCommand(): Command {
   })
   return examples(
     command,
-    'lockstep turn validate --run run_x1 --turn turn-0001',
-    'lockstep turn validate --run run_x1 --turn turn-0001 --json | jq .issues',
+    'lockstep turn validate --run run_draft1 --turn turn-0001',
+    'lockstep turn validate --run run_draft1 --turn turn-0001 --json | jq .issues',
   )
 }
 
@@ -67,8 +67,8 @@ function promoteCommand(): Command {
     })
   return examples(
     command,
-    'lockstep turn promote --run run_x1 --turn turn-0001',
-    'lockstep turn promote --run run_x1 --turn turn-0002 --guard reports@42 --require-staged --json',
+    'lockstep turn promote --run run_draft1 --turn turn-0001',
+    'lockstep turn promote --run run_draft1 --turn turn-0002 --guard reports@42 --require-staged --json',
   )
 }
 
@@ -87,8 +87,8 @@ function rejectCommand(): Command {
     })
   return examples(
     command,
-    'lockstep turn reject --run run_x1 --turn turn-0002 --reason "wrong source"',
-    'lockstep turn reject --run run_x1 --turn turn-0002 --reason superseded --json',
+    'lockstep turn reject --run run_draft1 --turn turn-0002 --reason "wrong source"',
+    'lockstep turn reject --run run_draft1 --turn turn-0002 --reason superseded --json',
   )
 }
 
@@ -106,8 +106,8 @@ function showCommand(): Command {
     })
   return examples(
     command,
-    'lockstep turn show --run run_x1 --turn turn-0001',
-    'lockstep turn show --run run_x1 --turn turn-0001 --json | jq .promotion',
+    'lockstep turn show --run run_draft1 --turn turn-0001',
+    'lockstep turn show --run run_draft1 --turn turn-0001 --json | jq .promotion',
   )
 }
 
@@ -139,5 +139,5 @@ function listCommand(): Command {
       const more = next === null ? [] : [`there are earlier ones: --cursor ${next}`]
       print(globals, listing, () => [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, text, ...more])
     })
-  return examples(command, 'lockstep turn list --run run_x1', 'lockstep turn list --run run_x1 --jsonl')
+  return examples(command, 'lockstep turn list --run run_draft1', 'lockstep turn list --run run_draft1 --jsonl')
 }

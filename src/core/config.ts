@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { lineOf, originSchema } from './ids.ts'
+import { lineOf } from './ids.ts'
 import { limits } from './limits.ts'
 import { promotionRolesDefault } from './policy/policy.ts'
 import { approvalTypes } from './vocabulary.ts'
@@ -13,8 +13,6 @@ const relativePath = z
 
 /** `.lockstep/config.json`: everything has a default, unknown keys are refused. */
 export const configSchema = z.strictObject({
-  /** The name of the ledger's key; set by init. */
-  origin: originSchema.optional(),
   /** Who releases project locks, breaks grants and imports files. */
   release_authority: lineOf(120).default('BECCA'),
   /** Actors who may break a grant beside the release authority. */

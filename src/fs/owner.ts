@@ -1,6 +1,7 @@
 import { rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
-import { readIfThere, replaceFile } from './durable.ts'
+import type { LockstepError } from '../errors.ts'
+import { fileError, readIfThere, replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
 
 /**
@@ -43,8 +44,16 @@ export function ownerReader(path: string): () => Owner | undefined {
 export function writeOwner(path: string, owner: Owner): void {
   try {
     replaceFile(path, JSON.stringify(owner))
-  } catch {
+  } catch (error) {
+    removeStale(path, fileError(error, `writing ${path}`))
+  }
+}
+
+function removeStale(path: string, reason: LockstepError): void {
+  try {
     rmSync(path, { force: true })
+  } catch {
+    throw reason
   }
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { hostname, uptime } from 'node:os'
+import { hostname, uptime, userInfo } from 'node:os'
 import type { LeaseClock, Now } from '../core/clock.ts'
 import { type Evidence, judgeLiveness, type Liveness, type Probe } from '../core/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
@@ -22,6 +22,15 @@ const pidMax = 2 ** 31 - 1
 export function thisMachine(): Machine {
   machine ??= { boot_id: readBootId(), host: hostname(), host_id: readHostId(), pid_ns: readPidNamespace() }
   return machine
+}
+
+/** Whose process this is, by name; by number where the machine has no name for it, as in many a container. */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid-${process.getuid?.()}`
+  }
 }
 
 /** Time since boot, suspend counted. Without a boot id every boot counts as another one. */

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Actor } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
 import * as input from '../core/lock/commands.ts'
 import { streamOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
@@ -77,18 +78,18 @@ export class Acquiring {
 
   async deliverable(request: input.AcquireDeliverable, requestedAt: number): Promise<Lease> {
     const parsed = parse(input.acquireDeliverableSchema, request, 'lock')
+    const { min, max } = this.#core.config.deliverable_lease_s
     const {
       actor = this.#core.actor,
       folder,
       holder,
-      lease_duration_s,
+      lease_duration_s = Math.max(min, Math.min(max, limits.leaseSecondsDefault)),
       lock_id = this.#core.newLockId(),
       pids = [process.pid],
       signal,
       wait_s = 0,
     } = parsed
     this.#demandScope(actor)
-    const { min, max } = this.#core.config.deliverable_lease_s
     if (lease_duration_s < min || lease_duration_s > max) {
       throw new LockstepError(
         'INVALID_INPUT',

@@ -1,5 +1,4 @@
 import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { customAlphabet } from 'nanoid'
 import { defaultConfig } from '../core/config.ts'
@@ -9,7 +8,7 @@ import { fileError, syncFolder } from '../fs/durable.ts'
 import { createKey } from '../fs/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../fs/layout.ts'
 import { writeOwner } from '../fs/owner.ts'
-import { isRunning, now } from '../fs/process.ts'
+import { isRunning, now, userName } from '../fs/process.ts'
 import { formatVersion } from '../log/codec.ts'
 import { fingerprint } from '../log/files.ts'
 import { Log } from '../log/log.ts'
@@ -19,6 +18,7 @@ import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
 import { Sovereign } from '../views/sovereign.ts'
+import { parse } from './parse.ts'
 import { policyToLoad } from './policy-files.ts'
 import { Sequencer } from './sequencer.ts'
 
@@ -51,7 +51,7 @@ export async function createLedger({
   const root = realFolder(dir)
   refuseOverlap(root, nested)
   const ledgerId = newLedgerId()
-  const name = originSchema.parse(origin ?? `lockstep.local/${ledgerId}`)
+  const name = parse(originSchema, origin ?? `lockstep.local/${ledgerId}`, 'origin')
   const building = join(root, `${buildingPrefix}${process.pid}-${ledgerId}`)
   dropUnfinished(root)
   try {
@@ -79,7 +79,7 @@ async function build(
   const key = createKey(join(home, 'key'))
   const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
   writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
-  const config = { release_authority: defaultConfig.release_authority, operators: [userInfo().username] }
+  const config = { release_authority: defaultConfig.release_authority, operators: [userName()] }
   writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600, flush: true })
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
 

@@ -1,8 +1,9 @@
+import { join } from 'node:path'
 import type { Refusal } from '../core/decider.ts'
 import type { FileOrphan } from '../core/lock/commands.ts'
-import { fileOrphanReason, type LockFile } from '../core/lock/lock-file.ts'
+import { fileOrphanReason, type LockFile, lockFileName } from '../core/lock/lock-file.ts'
 import { streamOf } from '../core/lock/names.ts'
-import { boundElsewhere, contentionWithFile, type FileFinding } from '../core/lock/report.ts'
+import { boundElsewhere, contention, contentionWithFile, type FileFinding } from '../core/lock/report.ts'
 import { type Grant, type LockState, orphanReason } from '../core/lock/state.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import { inspect, type Seen } from '../fs/lock-file.ts'
@@ -19,7 +20,7 @@ export type Verdict =
   | { kind: 'held'; grant: Grant; seen: Seen | undefined }
   /** The name is bound to another folder. */
   | { kind: 'elsewhere'; refusal: Refusal }
-  /** Another tool's file that is no orphan, or one of a version that is not known here. Never touched. */
+  /** Another tool's file that is no orphan, one of a version not known here, or another name's. Never touched. */
   | { kind: 'foreign'; refusal: Refusal; seen: Seen }
   /** Cut, incomplete, or not JSON: only `recover` moves it. */
   | { kind: 'unreadable'; refusal: Refusal; seen: Seen }
@@ -44,7 +45,33 @@ export async function judge(
   }
   if (seen === undefined) return { kind: 'free' }
   if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen, orphan: undefined }
+  const moved = await movedGrant(core, place, seen)
+  if (moved !== undefined) return { kind: 'foreign', refusal: contentionWithMoved(core, moved, place), seen }
   return judgeUnexplained(core, place, seen)
+}
+
+/**
+ * The current grant of another name whose file this is: its folder was renamed while it was held, or its execution root
+ * got another prefix, so its holder still works in here. A copy of a file is none: the grant's folder has its own still.
+ * Cost: one pass over the rows of deliverables, where a file of ours is not of its name's grant, as after a crash.
+ */
+async function movedGrant(core: Core, place: DeliverableFolder, { content }: Seen): Promise<Grant | undefined> {
+  if (content?.lock_ref === undefined || content.ledger !== core.log.meta.origin) return undefined
+  for await (const [, row] of core.log.rows(streamOf('deliverable:'))) {
+    const { grant } = row.state as LockState
+    if (grant?.lock_ref !== content.lock_ref || grant.name === place.name || isOrphan(core, grant)) continue
+    if (grant.folder === place.folder) return grant
+    const own = await inspect(join(core.layout.root, grant.folder ?? '', lockFileName)).catch(() => undefined)
+    return own?.content?.lock_ref === grant.lock_ref ? undefined : grant
+  }
+  return undefined
+}
+
+function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: DeliverableFolder): Refusal {
+  const { holder_alive = 'unknown' } = deathOfHolder(core, grant.name)
+  const refusal = contention(grant, core.now(), holder_alive)
+  const message = `${refusal.message}; its file is in ${folder}`
+  return { ...refusal, message, details: { ...refusal.details, path: lock } }
 }
 
 /** A file that no grant explains: debris of ours, an orphan or a holder of another tool, or unreadable. */

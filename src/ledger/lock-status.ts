@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { relative, resolve, sep } from 'node:path'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import * as z from 'zod'
 import { lineOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
@@ -46,7 +46,7 @@ export function statusOf(core: Core, name: string): LockStatus {
 
 /**
  * Held locks in order of their names. `orphans` keeps only those whose holder is gone, or whose project file and
- * ledger differ; `under` only those whose folder lies in a folder. Cost: one pass over the rows of locks.
+ * ledger differ; `under` only those whose folder lies in a folder below the root. Cost: one pass over the rows of locks.
  */
 export async function listLocks(
   core: Core,
@@ -54,7 +54,7 @@ export async function listLocks(
   projectOrphan: (grant: Grant) => string | undefined,
 ): Promise<LockListing[]> {
   const { orphans, under } = parse(listSchema, options, 'list')
-  const prefix = under === undefined ? undefined : relative(core.layout.root, realPath(under)).split(sep).join('/')
+  const prefix = under === undefined ? undefined : prefixOf(core.layout.root, under)
   const listed: LockListing[] = []
   for await (const [, row] of core.log.rows(streamOf(''))) {
     const state = row.state as LockState
@@ -73,12 +73,23 @@ const listSchema = z.strictObject({
   under: lineOf(limits.pathBytes).optional(),
 })
 
+/** Errors: INVALID_INPUT for a folder of which nothing is governed, since "none" would be believed. */
+function prefixOf(root: string, folder: string): string {
+  const real = realPath(resolve(folder))
+  const prefix = relative(root, real).split(sep).join('/')
+  if (prefix === '..' || prefix.startsWith('../')) {
+    throw new LockstepError('INVALID_INPUT', `${real} does not lie in ${root}, which this ledger governs`)
+  }
+  return prefix
+}
+
 /** The path as the ledger's root is written, links resolved; a folder that vanished may still have locks. */
 function realPath(path: string): string {
   try {
     return realpathSync(path)
   } catch {
-    return resolve(path)
+    const parent = dirname(path)
+    return parent === path ? path : join(realPath(parent), basename(path))
   }
 }
 

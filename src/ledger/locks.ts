@@ -1,6 +1,5 @@
 import type { z } from 'zod'
 import type { Entry } from '../core/entry.ts'
-import { limits } from '../core/limits.ts'
 import * as input from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { lockNameSchema, streamOf } from '../core/lock/names.ts'
@@ -134,8 +133,9 @@ export class Locks {
   }
 
   /** Who held a lock, when, and why it ended: its entries, newest first. Errors: NOT_FOUND. */
-  async history(name: string, { limit = limits.historyPageMax }: { limit?: number } = {}): Promise<Entry[]> {
+  async history(name: string, options: { limit?: number } = {}): Promise<Entry[]> {
     const full = parse(lockNameSchema, name, 'name')
+    const { limit } = parse(input.historySchema, options, 'history')
     const entries = await historyOf(this.#core, full, limit)
     if (entries.length === 0)
       throw new LockstepError('NOT_FOUND', `${full} was never locked`, { details: { name: full } })

@@ -9,8 +9,9 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
 import { isRunning } from '../fs/process.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
@@ -45,7 +46,12 @@ export function keepEvidence(
   { isSuspect, nonce }: { isSuspect: boolean; nonce: string },
 ): string {
   const folder = join(evidence, `${process.pid}-${nonce}`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  try {
+    mkdirSync(evidence, { recursive: true, mode: 0o700 })
+    mkdirSync(folder, { mode: 0o700 })
+  } catch (error) {
+    throw fileError(error, `opening the ledger in ${dirname(ledger)}`)
+  }
   let bytes = isSuspect ? Math.min(copiedBytesMax, freeBytes(folder) / 4) : 0
   for (const name of databaseFiles(ledger).sort((left, right) => numberOf(right) - numberOf(left))) {
     const [from, to] = [join(ledger, name), join(folder, name)]

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { codes, LockstepError } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { isHeldOpen, type Owner, ownerReader, readOwner, writeOwner } from '../fs/owner.ts'
@@ -72,7 +73,12 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
 
 /** Makes the next open read every byte before it believes any: something is known to be wrong with the database. */
 export function distrust(layout: Layout): void {
-  if (!isHeldOpen(readOwner(layout.owner))) rmSync(layout.owner, { force: true })
+  if (isHeldOpen(readOwner(layout.owner))) return
+  try {
+    rmSync(layout.owner, { force: true })
+  } catch (error) {
+    throw fileError(error, `opening the ledger in ${layout.home}`)
+  }
 }
 
 /** One attempt; undefined where another process has it open. */

@@ -83,6 +83,7 @@ for (const [what, break_, check] of [
 for (const [fileSystem, check, outcome, status] of [
   ['no links', 'acquire and release', 'fail', 7],
   ['network', 'file system', 'warn', 0],
+  ['9p', 'file system', 'warn', 0],
   ['no case', 'case', 'warn', 0],
   ['full', 'disk space', 'warn', 0],
   ['slow', 'sync latency', 'warn', 0],
@@ -102,5 +103,15 @@ for (const [fileSystem, check, outcome, status] of [
     await endsWithVerify(root)
   })
 }
+
+doctor('knows a file system in memory from one over a network', async () => {
+  const root = await newRoot()
+  const ended = await lockstep(['--dir', root, 'doctor'], {
+    preload: otherFileSystem,
+    env: { LOCKSTEP_TEST_FS: 'in memory' },
+  })
+  equal([ended.status, findingsOf(ended)['file system']?.outcome], [0, 'ok'], ended.stdout)
+  await endsWithVerify(root)
+})
 
 doctor.run()

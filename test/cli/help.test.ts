@@ -29,6 +29,12 @@ help('of every command has two examples that begin with the command itself', () 
   }
 })
 
+help('of every command names runs by ids that a run can have', () => {
+  for (const { path, command } of verbs(program())) {
+    for (const [id] of helpOf(command).matchAll(/\brun_\w+\d\b/g)) assert.ok(id.length >= 8, `${path.join(' ')}: ${id}`)
+  }
+})
+
 help('names every option of the program, for each command', () => {
   for (const { path, command } of verbs(program())) {
     for (const option of ['--json', '--dir', '--actor', '--open-wait'])

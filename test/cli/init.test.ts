@@ -41,4 +41,11 @@ for (const [what, before, after, added] of [
   })
 }
 
+init('refuses an origin that no key can have, and leaves nothing', async () => {
+  const root = temporaryRoot()
+  const { json, status } = await lockstep(['init', root, '--origin', 'a b+c'])
+  equal([status, json.code], [2, 'INVALID_INPUT'])
+  equal(contentOf(root), {})
+})
+
 init.run()

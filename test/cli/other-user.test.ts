@@ -76,6 +76,24 @@ if (isRoot) {
     await endsWithVerify(mine(root))
   })
 
+  users('a user whom the machine has no name for, as in many a container, is known by number', async () => {
+    const nameless = 54_321
+    const root = temporaryRoot()
+    chownSync(root, nameless, nameless)
+    const run = (...words: string[]) => lockstep(['--dir', root, ...words], { cwd: '/', uid: nameless })
+    is((await run('init')).status, 0)
+    is((await run('lock', 'acquire', 'a', '--holder', 'h')).status, 0)
+    const { json } = await run('lock', 'history', 'a')
+    equal(
+      (json.entries as { actor: unknown }[]).map(({ actor }) => actor),
+      [{ actor_id: `uid-${nameless}`, actor_type: 'human' }],
+    )
+    is((await run('lock', 'break', 'a', '--reason', 'who runs init is an operator')).status, 0)
+    chownSync(root, self, self)
+    give(join(root, '.lockstep'), self)
+    await endsWithVerify(root)
+  })
+
   users('a .lockstep of another user is refused', async () => {
     const { root, acquire } = await newRoot()
     mine(root)

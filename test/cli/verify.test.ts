@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { suite } from 'uvu'
-import { equal, is, ok } from 'uvu/assert'
+import { equal, is, not, ok } from 'uvu/assert'
 import { entryKey, indexKey, receiptsKey, rowKey } from '../../src/log/keys.ts'
 import { openStore } from '../../src/log/store.ts'
 import { openLedger } from '../../src/open.ts'
@@ -48,7 +48,13 @@ verify('shows on a terminal how far it is, in entries', async () => {
   }
   const last = shown.at(-1)
   equal([last?.[1], last?.[2]], ['100', '3000'])
+  const switched = [...stdout].map((char, at) => (char === '\x1b' ? stdout.slice(at + 1, at + 6) : '')).filter(isSwitch)
+  equal(switched, [], 'Ctrl-C would leave a terminal without cursor or line breaks')
+  not(stdout.includes('LLs'), stdout)
 })
+
+/** Turns the cursor or the wrapping of lines off. */
+const isSwitch = (sequence: string) => ['[?25l', '[?7l'].some((off) => sequence.startsWith(off))
 
 verify('ends with 6 and names the first entry that is bad', async () => {
   const root = await ledgerOf(600)

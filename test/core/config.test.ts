@@ -29,7 +29,6 @@ test('a part that is given leaves the other defaults', () => {
 
 for (const [title, given] of [
   ['another authority', { release_authority: 'ZED' }],
-  ['an origin', { origin: 'lockstep.local/abc' }],
   ['another first word', { target_prefix: 'OTHER' }],
   ['another runs folder', { runs_dir: 'projects/runs' }],
   ['a hard floor of one second', { deliverable_lease_s: { min: 1, max: 1 } }],
@@ -72,7 +71,6 @@ for (const [title, given, where] of [
   ['a prefix of 61 characters', { execution_roots: { x: 'p'.repeat(61) } }, 'execution_roots.x'],
   ['a prefix that is empty', { execution_roots: { x: '' } }, 'execution_roots.x'],
   ['a scope that is empty', { write_scopes: { 'agent-1': '' } }, 'write_scopes.agent-1'],
-  ['an origin with a space', { origin: 'a b' }, 'origin'],
   ['a switch that is no switch', { record_contention: 'yes' }, 'record_contention'],
 ] as const) {
   test(`it may not have ${title}, and says where`, () => {

@@ -194,6 +194,21 @@ acquiring(
   ),
 )
 
+for (const [bounds, lease] of [
+  [{ min: 1, max: 600 }, 600],
+  [{ min: 2_400, max: 3_600 }, 2_400],
+] as const) {
+  acquiring(
+    `a lease that nobody names is one that the configuration allows: ${bounds.min} … ${bounds.max}`,
+    scene(
+      async ({ acquire }) => {
+        is((await acquire({ lease_duration_s: undefined })).lease_duration_s, lease)
+      },
+      { config: { deliverable_lease_s: bounds } },
+    ),
+  )
+}
+
 acquiring(
   'a process that cannot be seen is PID_NOT_FOUND, and nothing changes',
   scene(async ({ ledger, acquire, visible }) => {

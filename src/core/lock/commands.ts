@@ -37,7 +37,8 @@ export const acquireDeliverableSchema = z.strictObject({
   actor,
   folder,
   holder: holderSchema,
-  lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
+  /** By default 1,800, or what the configuration allows that is nearest to it. */
+  lease_duration_s: leaseSeconds.optional(),
   lock_id: lockIdSchema.optional(),
   pids: z.array(pid).min(1).max(limits.evidenceMax).optional(),
   ...waiting,
@@ -96,6 +97,9 @@ export const recoverSchema = z.strictObject({
 })
 export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason: reasonSchema })
 export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
+export const historySchema = z.strictObject({
+  limit: z.int().min(1).max(limits.historyPageMax).default(limits.historyPageMax),
+})
 export const checkSchema = z.strictObject({ run_id: runId, target_name: lineOf(500) })
 export const importSchema = z.strictObject({
   actor,
