@@ -9,7 +9,7 @@ import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-ac
 export function policyCommand(): Command {
   const policy = new Command('policy').description('Which lanes and roles govern runs, and since when.')
   for (const verb of [showCommand, checkCommand, explainCommand, reloadCommand]) policy.addCommand(verb())
-  return policy
+  return examples(policy, 'lockstep policy show', 'lockstep policy check')
 }
 
 function showCommand(): Command {
