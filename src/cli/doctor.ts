@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import colors from 'picocolors'
 import { lockFileName } from '../core/lock/lock-file.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
@@ -10,7 +9,7 @@ import { governingLayout, type Layout } from '../fs/layout.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
-import { print } from './output.ts'
+import { coloursOn, print } from './output.ts'
 
 type Outcome = 'fail' | 'ok' | 'warn'
 
@@ -49,6 +48,7 @@ export function doctorCommand(): Command {
 }
 
 function findingLine({ check, finding, outcome }: Finding): string {
+  const colors = coloursOn(1)
   const mark = { fail: colors.red('FAIL'), ok: colors.green('ok  '), warn: colors.yellow('warn') }[outcome]
   return `${mark} ${check.padEnd(22)} ${finding}`
 }

@@ -12,7 +12,11 @@ export function exportCommand(): Command {
   command.addCommand(approveCommand())
   command.addCommand(createCommand())
   command.addCommand(verifyCommand())
-  return command
+  return examples(
+    command,
+    'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
+    'lockstep export verify case-17.tar.gz',
+  )
 }
 
 interface SelectFlags {

@@ -22,7 +22,7 @@ export function lockCommand(): Command {
     checkCommand,
   ]
   for (const verb of [...verbs, recoverCommand, breakCommand, retireCommand, importCommand]) lock.addCommand(verb())
-  return lock
+  return examples(lock, 'lockstep lock run reports -- npm run report', 'lockstep lock list --under packages')
 }
 
 function renewCommand(): Command {

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
-import colors from 'picocolors'
+import { isatty } from 'node:tty'
+import picocolors from 'picocolors'
 import { codes, LockstepError, messageOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import type { Globals } from './globals.ts'
@@ -43,11 +44,21 @@ function writeAll(descriptor: 1 | 2, text: string): void {
   }
 }
 
+/**
+ * The colours of what is written to a terminal, which NO_COLOR turns off; none for a file or a pipe. (By itself picocolors
+ * looks at stdout for stderr as well, and colours everything under CI.)
+ */
+export function coloursOn(descriptor: 1 | 2): ReturnType<typeof picocolors.createColors> {
+  const { NO_COLOR = '', TERM } = process.env
+  return picocolors.createColors(isatty(descriptor) && NO_COLOR === '' && TERM !== 'dumb')
+}
+
 /** Reports an error, as a problem document with --json, and returns the exit code. */
 export function report(globals: Globals, error: unknown): number {
   const problem =
     error instanceof LockstepError ? error : new LockstepError('INVARIANT_VIOLATED', messageOf(error), { cause: error })
   if (!globals.json || !isWritten(`${JSON.stringify(problem)}\n`)) {
+    const colors = coloursOn(2)
     say(`${colors.red(problem.code)}: ${problem.message}`)
     for (const line of facts(problem)) say(`  ${line}`)
     if (problem.hint !== undefined) say(colors.dim(problem.hint))

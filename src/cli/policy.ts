@@ -2,14 +2,14 @@ import { Command } from 'commander'
 import { problemText } from '../core/policy/document.ts'
 import { codes, LockstepError } from '../errors.ts'
 import type { ShownFile, ShownPolicy } from '../ledger/policy.ts'
-import { examples, globalsOf, withLedger } from './context.ts'
+import { examples, globalsOf, refuseOptions, withLedger } from './context.ts'
 import { print, relativeTime } from './output.ts'
 import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-actions.ts'
 
 export function policyCommand(): Command {
   const policy = new Command('policy').description('Which lanes and roles govern runs, and since when.')
   for (const verb of [showCommand, checkCommand, explainCommand, reloadCommand]) policy.addCommand(verb())
-  return policy
+  return examples(policy, 'lockstep policy show', 'lockstep policy check')
 }
 
 function showCommand(): Command {
@@ -67,6 +67,7 @@ function explainCommand(): Command {
       .option('--type <type>', 'asked for by an agent, a human or a system (default: agent)'),
   ).action(async (flags: ExplainFlags, self: Command) => {
     const globals = globalsOf(self)
+    if (flags.runId !== undefined) refuseOptions(self, ['case', 'kind', 'role', 'type'], 'a run that is there')
     const question = questionFrom(flags)
     const verdict = await withLedger(globals, 'policy explain', async (ledger) => ledger.policy.explain(question))
     const { missing, rule_ids } = verdict

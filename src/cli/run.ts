@@ -26,7 +26,7 @@ export function runsCommand(): Command {
   for (const verb of [createCommand, ...moves, ...actions, showCommand, whyCommand, treeCommand, listCommand]) {
     run.addCommand(verb())
   }
-  return run
+  return examples(run, 'lockstep run create --kind orchestrator --case CASE-17', 'lockstep run why run_draft1')
 }
 
 interface CreateFlags {

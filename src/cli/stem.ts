@@ -17,7 +17,7 @@ export function stemCommand(): Command {
     'What is true now: the units of state of a workspace, and who points to what.',
   )
   for (const verb of [listCommand, showCommand, importCommand, checkCommand]) stem.addCommand(verb())
-  return stem
+  return examples(stem, 'lockstep stem list --run run_draft1', 'lockstep stem show pages/home --workflow site --json')
 }
 
 interface OfWorkspace {

@@ -12,7 +12,11 @@ export function turnCommand(): Command {
   )
   const verbs = [stageCommand, validateCommand, promoteCommand, rejectCommand, applyCommand, showCommand, listCommand]
   for (const verb of verbs) turn.addCommand(verb())
-  return turn
+  return examples(
+    turn,
+    'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
+    'lockstep turn list --run run_draft1',
+  )
 }
 
 function validateCommand(): Command {

@@ -64,7 +64,7 @@ export function governingLayout(from: string): Layout {
   const caller = process.getuid?.()
   if (caller !== undefined && uid !== caller) {
     throw new LockstepError('FILE_DENIED', `${layout.home} belongs to another user (uid ${uid}, not ${caller})`, {
-      hint: 'One user owns a ledger; run as that user, or use its service.',
+      hint: 'One user owns a ledger; run as that user.',
     })
   }
   return layout

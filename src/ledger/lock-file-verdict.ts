@@ -52,17 +52,18 @@ export async function judge(
 
 /**
  * The current grant of another name whose file this is: its folder was renamed while it was held, or its execution root
- * got another prefix, so its holder still works in here. A copy of a file is none: the grant's folder has its own still.
+ * got another prefix, or it is mounted here as well, so its holder works in here. A copy is none: the grant's folder has
+ * another file of its own.
  * Cost: one pass over the rows of deliverables, where a file of ours is not of its name's grant, as after a crash.
  */
-async function movedGrant(core: Core, place: DeliverableFolder, { content }: Seen): Promise<Grant | undefined> {
+async function movedGrant(core: Core, place: DeliverableFolder, { content, ino }: Seen): Promise<Grant | undefined> {
   if (content?.lock_ref === undefined || content.ledger !== core.log.meta.origin) return undefined
   for await (const [, row] of core.log.rows(streamOf('deliverable:'))) {
     const { grant } = row.state as LockState
     if (grant?.lock_ref !== content.lock_ref || grant.name === place.name || isOrphan(core, grant)) continue
     if (grant.folder === place.folder) return grant
     const own = await inspect(join(core.layout.root, grant.folder ?? '', lockFileName)).catch(() => undefined)
-    return own?.content?.lock_ref === grant.lock_ref ? undefined : grant
+    return own?.content?.lock_ref === grant.lock_ref && own.ino !== ino ? undefined : grant
   }
   return undefined
 }

@@ -5,10 +5,9 @@ import { program } from '../../src/cli/program.ts'
 
 const help = suite('help')
 
-/** Every command that does something, with the words that lead to it. */
-function verbs(command: Command, path: string[] = []): { path: string[]; command: Command }[] {
-  if (command.commands.length === 0) return [{ path, command }]
-  return command.commands.flatMap((child) => verbs(child, [...path, child.name()]))
+/** Every command, nouns as well, with the words that lead to it. */
+function commandsOf(command: Command, path: string[] = []): { path: string[]; command: Command }[] {
+  return [{ path, command }, ...command.commands.flatMap((child) => commandsOf(child, [...path, child.name()]))]
 }
 
 function helpOf(command: Command): string {
@@ -19,7 +18,7 @@ function helpOf(command: Command): string {
 }
 
 help('of every command has two examples that begin with the command itself', () => {
-  const found = verbs(program())
+  const found = commandsOf(program())
   assert.ok(found.length >= 18, `${found.length} commands`)
   for (const { path, command } of found) {
     const [, examples = ''] = helpOf(command).split('Examples:\n')
@@ -30,13 +29,13 @@ help('of every command has two examples that begin with the command itself', () 
 })
 
 help('of every command names runs by ids that a run can have', () => {
-  for (const { path, command } of verbs(program())) {
+  for (const { path, command } of commandsOf(program())) {
     for (const [id] of helpOf(command).matchAll(/\brun_\w+\d\b/g)) assert.ok(id.length >= 8, `${path.join(' ')}: ${id}`)
   }
 })
 
 help('names every option of the program, for each command', () => {
-  for (const { path, command } of verbs(program())) {
+  for (const { path, command } of commandsOf(program())) {
     for (const option of ['--json', '--dir', '--actor', '--open-wait'])
       assert.match(helpOf(command), option, path.join(' '))
   }

@@ -53,6 +53,7 @@ usage('the command behind -- is passed on to its last word, another -- as well',
 
 const lockId = 'lck_V1StGXR8_Z5jdHi6B-myT'
 const project = ['lock', 'acquire', '--target', 'IAMBECCA | ACME | SITE | shop | NEO', '--run-id', 'r']
+const explain = ['policy', 'explain', '--run-id', 'run_draft1', '--action', 'tool_call', '--lane', 'L', '--target', 'T']
 for (const [option, words] of [
   ['--run-id', ['lock', 'acquire', 'a', '--holder', 'h', '--run-id', 'r']],
   ['--reason', ['lock', 'acquire', 'a', '--holder', 'h', '--reason', 'x']],
@@ -67,6 +68,7 @@ for (const [option, words] of [
   ['--override', ['lock', 'release', lockId, '--override']],
   ['--final-status', ['lock', 'release', lockId, '--final-status', 'FAILED']],
   ['--reason', ['lock', 'release', lockId, '--reason', 'x']],
+  ['--kind', [...explain, '--kind', 'agent']],
 ] as const) {
   usage(`${words.slice(0, 3).join(' ')} … ${option}: an option that means nothing there is refused`, async () => {
     const root = await newRoot()
@@ -126,6 +128,15 @@ usage(
     is((listing.locks as unknown[]).length, 1)
   },
 )
+
+usage('there are no colours in a file or a pipe, whatever picocolors makes of the environment', async () => {
+  const root = await newRoot()
+  for (const words of [['lock', 'bogus'], ['doctor'], ['lock', 'status', 'none']]) {
+    const env = { ...process.env, CI: '1', FORCE_COLOR: '1', NO_COLOR: undefined }
+    const { stderr, stdout } = spawnSync(process.execPath, [main, '--dir', root, ...words], { encoding: 'utf8', env })
+    ok(stderr + stdout !== '' && !(stderr + stdout).includes('\x1b'), stderr + stdout)
+  }
+})
 
 usage('a list without anything prints nothing, or says so; a page says where the next begins', async () => {
   const root = await newRoot()

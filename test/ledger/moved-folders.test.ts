@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { cpSync, linkSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
@@ -41,6 +41,18 @@ moved(
     await reopen()
     const refused = await refusalOf(acquire({ holder: 'second' }))
     equal([refused.code, refused.details.token], ['LOCK_CONTENTION', held.token])
+  }),
+)
+
+moved(
+  'is contention where it is seen by another name as well: the file is the very same',
+  scene(async ({ acquire, lock, root }) => {
+    await acquire({ holder: 'first' })
+    mkdirSync(elsewhere(root))
+    // What a bind mount shows, without one.
+    linkSync(lock, join(elsewhere(root), '.lock'))
+    const refused = await refusalOf(acquire({ folder: elsewhere(root), holder: 'second' }))
+    equal([refused.code, refused.details.holder], ['LOCK_CONTENTION', 'first'])
   }),
 )
 
