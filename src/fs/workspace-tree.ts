@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
@@ -34,22 +34,28 @@ export interface NextTree {
   changes: AsyncIterable<TreeChange> | Iterable<TreeChange>
 }
 
-/** The tree that `current` points to, or undefined. Errors: FILE_FAILED where something else took its place. */
+/** The tree that `current` points to, or undefined. Errors: FILE_FAILED where something else took a place of ours. */
 export function currentTree(folder: string): Tree | undefined {
-  const place = join(folder, currentName)
+  const [place, trees] = [join(folder, currentName), join(folder, treesName)]
   let target: string
   try {
+    if (lstatSync(trees, { throwIfNoEntry: false })?.isDirectory() === false) throw inTheWay(`${trees} is no folder`)
     target = readlinkSync(place)
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
-    if (systemCodeOf(error) !== 'EINVAL') throw fileError(error, `reading ${place}`)
-    throw new LockstepError('FILE_FAILED', `${place} is no symbolic link`, {
-      hint: 'Move it away: the workspace is then built again from the ledger.',
-    })
+    throw systemCodeOf(error) === 'EINVAL'
+      ? inTheWay(`${place} is no symbolic link`)
+      : fileError(error, `reading ${place}`)
   }
   const name = target.slice(treesName.length + 1)
   const isTree = target === `${treesName}/${name}` && treeName.test(name) && namesIn(folder).includes(name)
   return isTree ? { name, path: join(folder, treesName, name), seq: Number.parseInt(name, 10) } : undefined
+}
+
+function inTheWay(message: string): LockstepError {
+  return new LockstepError('FILE_FAILED', message, {
+    hint: 'Move it away: the workspace is then built again from the ledger.',
+  })
 }
 
 /** The bytes of a file of a tree: no link leads out of it, and no pipe is waited for. Errors: those of the system. */
@@ -68,8 +74,8 @@ export async function switchTree(folder: string, { changes, isWhole, seq }: Next
   const trees = join(folder, treesName)
   const building = join(trees, buildingName)
   try {
-    makeFolder(trees)
     const current = currentTree(folder)
+    makeFolder(trees)
     const spare = current === undefined || isWhole ? undefined : spareOf(trees, current.name)
     await rm(building, { recursive: true, force: true })
     const tree = new TreeBuild(building)

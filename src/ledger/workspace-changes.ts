@@ -61,9 +61,14 @@ async function* changes(
   touched: Touched,
   promoted: readonly PromotedTurn[],
 ): AsyncGenerator<TreeChange> {
+  const there: Triplet[] = []
+  // What is gone goes first: where case is ignored it may have the name of a twin that is there now.
   for (const stem of touched.stems) {
-    yield* filesOf(view, stem, view.state(tripletKey(workspace, stem)) as Triplet | undefined)
+    const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
+    if (triplet === undefined) yield* filesOf(view, stem, undefined)
+    else there.push(triplet)
   }
+  for (const triplet of there) yield* filesOf(view, triplet.stem, triplet)
   for (const target of touched.targets) {
     const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
     // A record whose sources are all gone stays; one of a target that nothing ever pointed to is not there.

@@ -1,4 +1,4 @@
-// limit: 240
+// limit: 360
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -57,7 +57,8 @@ governed('stage, validate and promote a directory, and show what became of it', 
     is((await call(2, ['turn', 'promote', ...run, '--turn', malformed])).code, 'E_PROMOTION_FAILED')
   }
   is((await call(0, ['turn', 'show', ...of(1)])).status, 'promoted')
-  equal((await call(0, ['turn', 'list', ...run])).last_promoted_turn_id, 'turn-0001')
+  const listed = await call(0, ['turn', 'list', ...run, '--limit', '1'])
+  equal([listed.last_promoted_turn_id, (listed.turns as unknown[]).length, listed.next], ['turn-0001', 1, null])
   is((await call(3, ['turn', 'show', ...of(2)])).code, 'NOT_FOUND')
   const { stdout } = await call(0, ['stem', 'list', ...run, '--under', 'pages/a', '--jsonl'])
   equal(

@@ -3,12 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is, ok } from 'uvu/assert'
+import { equal, is, match, ok } from 'uvu/assert'
 import { stagingEventSchemas } from '../../src/core/staging/events.ts'
 import { turnEventSchemas } from '../../src/core/turn/events.ts'
 import { errorCodes, noticeCodes } from '../../src/core/turn/issue.ts'
-import { codes } from '../../src/errors.ts'
+import { codes, type LockstepError } from '../../src/errors.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
 import { root as project } from '../runner.ts'
+import { withLedger } from '../support/ledger.ts'
+import { page as pageOf, startRun } from '../support/pages.ts'
 import { isThere } from './named-tests.ts'
 
 const page = suite('the page on turns')
@@ -45,6 +48,44 @@ page('says of every code which command gives it first', () => {
     [],
   )
 })
+
+const turn = { run_id: 'run_codes_1', turn_id: 'turn-0002' }
+const link = (value: unknown) => [{ stem: 'x', body: {}, links: { to: value } }]
+const issue = { details: {}, level: 'error', location: 'x', message: 'x', stage: 'stage' } as const
+type Proposal = Partial<Parameters<Ledger['turns']['stage']>[0]>
+/** What is wrong in one way; `there` is promoted. */
+const wrongs: Record<string, Proposal> = {
+  E_STEM_INVALID: { delete_stem: ['/'] },
+  E_JSON_INVALID: { triplets: [{ stem: 'x', body: { half: 0.5 } }] },
+  E_TRIPLET_INCOMPLETE: { triplets: [{ stem: 'x' }] },
+  E_DTO_LINKS_WRONG_CONTAINER_SHAPE: { triplets: link(7) },
+  E_STAGING_FILE_INVALID: { issues: [{ ...issue, code: 'E_STAGING_FILE_INVALID' }] },
+  E_TOMBSTONE_STEM_MISMATCH: { issues: [{ ...issue, code: 'E_TOMBSTONE_STEM_MISMATCH' }] },
+  LIMIT_EXCEEDED: { triplets: link({ type: 'page', id: 'x'.repeat(513) }) },
+  E_TOMBSTONE_INVALID: { tombstones: [{}] },
+  E_STEM_COLLISION: { triplets: [pageOf('x'), pageOf('X')] },
+  E_DELETE_MISSING_TOMBSTONE: { delete_stem: ['there'] },
+  E_PROMOTION_CONFLICT: { triplets: [{ ...pageOf('there'), base_digest: null }] },
+  E_LSI_DUPLICATE_IDENTITY: { triplets: [{ ...pageOf('there'), stem: 'other' }] },
+  E_LSI_ORPHAN_TARGET: { triplets: link({ type: 'page', id: 'nowhere' }) },
+  E_PROMOTION_FAILED: { turn_id: 'turn-2' },
+  E_PROMOTION_ALREADY_APPLIED: { turn_id: 'turn-0001' },
+  E_PROMOTION_OUT_OF_ORDER: { turn_id: 'turn-0003' },
+}
+
+page('names the command that indeed gives a code first', () =>
+  withLedger(async (ledger) => {
+    await startRun(ledger, turn.run_id)
+    await ledger.turns.apply({ ...turn, turn_id: 'turn-0001', triplets: [pageOf('there')] })
+    for (const [code, wrong] of Object.entries(wrongs)) {
+      const staged = await ledger.turns.stage({ ...turn, ...wrong }).catch((error: LockstepError) => error.code)
+      const verdict = typeof staged === 'string' ? undefined : await ledger.turns.validate(turn)
+      const first = verdict === undefined ? 'stage' : 'validate'
+      is(verdict?.issues[0]?.code ?? staged, code)
+      match(text, new RegExp(`^\\|[^|]*\`${code}\`[^|]*\\| ${first}`, 'm'), `${first} gives ${code}`)
+    }
+  }),
+)
 
 page('has an example that runs as it stands there, and prints what it says', () => {
   const [, example = '', said = ''] =

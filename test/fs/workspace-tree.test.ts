@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -132,6 +133,24 @@ trees('are not put in the place of a folder or a file that somebody set there', 
   is(refusal?.code, 'FILE_FAILED')
   match(refusal?.message ?? '', 'no symbolic link')
   is(readFileSync(join(folder, 'current/mine.txt'), 'utf8'), 'mine')
+})
+
+trees('are not written, nor dropped, where a link leads that somebody set in the place of their folder', async () => {
+  const [folder, outside] = [temporaryRoot(), temporaryRoot()]
+  await build(folder, 1, { 'a.json': '1' })
+  renameSync(join(folder, '.trees'), join(outside, 'moved'))
+  mkdirSync(join(outside, 'moved/2.0'))
+  for (const target of [join(outside, 'moved'), join(outside, 'nowhere')]) {
+    symlinkSync(target, join(folder, '.trees'))
+    for (const work of [build(folder, 3, { 'a.json': '3' }), dropLeftovers(folder)]) {
+      const refusal = await work.catch((error: LockstepError) => error)
+      match(refusal?.message ?? '', '.trees is no folder')
+    }
+    rmSync(join(folder, '.trees'))
+  }
+  equal(readdirSync(join(outside, 'moved')).sort(), ['1.0', '2.0'])
+  await build(folder, 3, { 'a.json': '3' }, true)
+  equal(seen(folder), { 'a.json': '3' })
 })
 
 trees('never lead out of themselves: a link in the place of a folder is not followed', async () => {

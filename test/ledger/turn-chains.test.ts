@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
-import { page, startRun, turnId } from '../support/pages.ts'
+import { page, startRun, tombstone, turnId } from '../support/pages.ts'
 import { configure } from '../support/scene.ts'
 import { refusal, watch, withStage } from './stage.ts'
 
@@ -125,11 +125,10 @@ test('are bounded as the configuration has it: past an object, a turn, its stems
   for (const wrong of [of(101), of(100, 100, 89), of(10, 10, 10, 10)]) {
     await refusal(stage(wrong), 'LIMIT_EXCEEDED')
   }
-  const tombstone = (stem: string) => ({
-    ...{ kind: 'tombstone', stem, dto_type: 'x', id: 'x' },
-    deleted_by_turn_id: 'turn-0001',
-  })
-  await refusal(stage(of(10, 10), { tombstones: [tombstone('a'), tombstone('b')] }), 'LIMIT_EXCEEDED')
+  await refusal(
+    stage(of(10, 10), { tombstones: [tombstone('a', 'turn-0001'), tombstone('b', 'turn-0001')] }),
+    'LIMIT_EXCEEDED',
+  )
   await refusal(stage([], { delete_stem: ['a', 'b', 'c', 'd'] }), 'LIMIT_EXCEEDED')
   const ref = { type: 'x', id: 'x' }
   const pointing = (...counts: number[]) =>
@@ -145,18 +144,32 @@ test('say of a promotion what it changed by a digest that anyone can make', () =
   withLedger(async (ledger) => {
     await startRun(ledger, run_id)
     await ledger.turns.apply({ ...first, triplets: [page('b'), page('a', 1, 'b'), page('c')] })
-    const tombstone = { kind: 'tombstone', stem: 'c', dto_type: 'page', id: 'c', deleted_by_turn_id: 'turn-0002' }
     const turn = { run_id, turn_id: 'turn-0002' }
     const { delta_digest } = await ledger.turns.apply({
       ...turn,
       triplets: [page('a', 2, 'b')],
-      tombstones: [tombstone],
+      tombstones: [tombstone('c', 'turn-0002')],
     })
     const { triplet } = await ledger.workspaces.stem({ run_id, stem: 'a' })
     assert.is(delta_digest, hash('sha256', JSON.stringify({ deleted_stems: ['c'], records: [triplet] })))
     assert.equal(Object.keys(triplet), Object.keys(triplet).toSorted())
     assert.equal(await stemsOf(ledger), ['a', 'b'])
   }))
+
+test('tell each of many tombstones whose stem is not there, and delete the others', async () => {
+  const root = temporaryRoot()
+  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
+  configure(root, { turn_limits: { stems: 20_000 } })
+  const ledger = await openLedger({ dir: root, actor: testActor })
+  await startRun(ledger, run_id)
+  await ledger.turns.apply({ ...first, triplets: [page('s9')] })
+  const tombstones = Array.from({ length: 10_500 }, (_, at) => tombstone(`s${at}`, 'turn-0002'))
+  const promoted = await ledger.turns.apply({ run_id, turn_id: 'turn-0002', tombstones })
+  assert.equal([promoted.deleted_stems, promoted.issues.length], [['s9'], 10_499])
+  assert.equal(ledger.turns.get({ run_id, turn_id: 'turn-0002' }).promotion?.deleted_stems, ['s9'])
+  await ledger.close()
+  await endsWithVerify(root)
+})
 
 test('keep the sources of a target in the order of stems and locations, by their bytes', () =>
   withLedger(async (ledger) => {

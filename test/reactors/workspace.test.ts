@@ -21,8 +21,11 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { LockstepError } from '../../src/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import { changedFiles } from '../../src/ledger/workspace-changes.ts'
 import { openLedger } from '../../src/open.ts'
+import { SovereignView } from '../../src/views/sovereign-view.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
+import { withLog } from '../support/opened-log.ts'
 import { page, startRun, tombstone, triplet, turnId } from '../support/pages.ts'
 import { configure } from '../support/scene.ts'
 import { stageStem } from '../support/staging.ts'
@@ -104,6 +107,35 @@ workspace('follows tombstones, re-creations and links that go: every record as t
     is((await ledger.workspaces.check({ run_id })).files, Object.keys(files).length)
     ok(treesIn(root).length <= 2)
   })
+})
+
+workspace('loses what is gone before it gains its case twin, however many turns came together', async () => {
+  const root = temporaryRoot()
+  const ledger = await openLedger({ dir: root, create: true, actor: testActor })
+  await startRun(ledger, run_id)
+  await promote(ledger, [
+    { triplets: [page('X')] },
+    { triplets: [page('x')], tombstones: [tombstone('X', turnId(2))] },
+    { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
+  ])
+  await ledger.workspaces.files()
+  const promoted = [2, 3].map((number) => {
+    const { manifest_digest, seq, turn_id } = ledger.turns.get({ run_id, turn_id: turnId(number) })
+    return { manifest_digest, run_id, seq, turn_id }
+  })
+  await ledger.close()
+  await withLog(root, async (log) => {
+    const view = new SovereignView(log)
+    const asked = { current: join(folderOf(root), 'current'), promoted }
+    const paths: string[] = []
+    for await (const { content, path } of (await changedFiles(view, `run/${run_id}`, asked)) ?? []) {
+      if (!path.startsWith('_index')) paths.push(`${content === null ? '-' : '+'} ${path}`)
+    }
+    await view.close()
+    const parts = ['body', 'links', 'manifest']
+    equal(paths, [...parts.map((part) => `- x.${part}.json`), ...parts.map((part) => `+ X.${part}.json`)])
+  })
+  await endsWithVerify(root)
 })
 
 workspace('of a workflow is one for all its runs', async () => {

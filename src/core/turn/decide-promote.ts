@@ -1,4 +1,5 @@
 import type { Decision } from '../decider.ts'
+import { limits } from '../limits.ts'
 import {
   append,
   lostGuard,
@@ -115,7 +116,8 @@ function failedChecks({ command, rows }: TurnCase<PromoteTurn>, promotion: Promo
 function promoted(of: TurnCase<PromoteTurn>, promotion: Promotion): Decision {
   const { rows, run } = of
   const { changes, deleted, issues, promoted, records } = effectOf(promotion, rows)
-  const { list, objects } = listed(issues, rows.digest)
+  // Tombstones of unknown stems come first, and each is needed: by them it is known what was deleted.
+  const { list, objects } = listed(issues, rows.digest, limits.turnStemsMaxMax)
   const data = {
     deleted_count: deleted.length,
     delta_digest: rows.digest(deltaText({ deleted, records })),

@@ -12,9 +12,9 @@ export interface Listed {
 }
 
 /** Puts issues into their order and into the entry as far as they fit; an entry has its bound, a turn's issues hardly. */
-export function listed(found: readonly Issue[], digestOf: (text: string) => string): Listed {
+export function listed(found: readonly Issue[], digestOf: (text: string) => string, max?: number): Listed {
   if (found.length === 0) return { issues: [], list: noIssues, objects: nothing }
-  const issues = sortedIssues(found)
+  const issues = sortedIssues(found, max)
   const count = issues.length
   const text = canonicalText(issues as unknown as Json)
   // A code unit is at most three bytes.

@@ -104,9 +104,9 @@ export function isError({ level }: Issue): boolean {
 
 /**
  * Issues in their one order: stage, location, code, then details and message, so that the same turn always gives the
- * same list; at most `limits.turnIssuesMax` of them.
+ * same list; at most `max` of them.
  */
-export function sortedIssues(issues: readonly Issue[]): Issue[] {
+export function sortedIssues(issues: readonly Issue[], max: number = limits.turnIssuesMax): Issue[] {
   const places = new Map(issueStages.map((stage, index) => [stage, index]))
   return issues
     .toSorted(
@@ -117,7 +117,7 @@ export function sortedIssues(issues: readonly Issue[]): Issue[] {
         byBytes(canonicalText(one.details), canonicalText(other.details)) ||
         byBytes(one.message, other.message),
     )
-    .slice(0, limits.turnIssuesMax)
+    .slice(0, max)
 }
 
 /** A key of a JSON object as one step of an RFC 6901 pointer; a lone surrogate in it as U+FFFD, for it is recorded. */
