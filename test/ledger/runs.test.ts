@@ -100,6 +100,38 @@ governed('a start is a decision and a move, a deny a decision and the end, each 
   assert.is((await lastOf(ledger, 'run.refused')).data.code, 'RUN_NOT_ACTIVE')
 })
 
+governed(
+  'each move that is refused is recorded with where it came from and led to, and none of them twice',
+  async (ledger) => {
+    const { runs } = ledger
+    const run_id = 'run_top_1'
+    await runs.complete({ run_id, outcome_reason: 'done' })
+    const before = JSON.stringify(runs.get(run_id))
+    const error = { error_code: 'E1', message: 'it broke', retryable: false }
+    const moves: [to: string, ask: () => Promise<unknown>][] = [
+      ['created', () => runs.create({ run_id, run_kind: 'orchestrator' })],
+      ['running', () => runs.start({ run_id })],
+      ['completed', () => runs.complete({ run_id, outcome_reason: 'done' })],
+      ['failed', () => runs.fail({ run_id, outcome_reason: 'broke', error })],
+      ['denied', () => runs.deny({ run_id, outcome_reason: 'no' })],
+      ['cancelled', () => runs.cancel({ run_id, outcome_reason: 'no' })],
+    ]
+    for (const [to, ask] of [...moves, ...moves]) assert.is(await codeOf(ask()), 'INVALID_STATE_TRANSITION', to)
+    const { events } = await ledger.audit.list({ run_id, type: 'run.refused' })
+    assert.equal(
+      events.map(({ action_type, outcome, outcome_reason, transition }) => [
+        action_type,
+        outcome,
+        outcome_reason,
+        transition?.from,
+        transition?.to,
+      ]),
+      moves.map(([to]) => ['system', 'failure', 'INVALID_STATE_TRANSITION', 'completed', to]),
+    )
+    assert.is(JSON.stringify(runs.get(run_id)), before)
+  },
+)
+
 governed('another agent’s run cannot be denied, ended or added to; that is recorded once', async (ledger) => {
   const run_id = await startTool(ledger)
   const { runs } = ledger
