@@ -201,6 +201,19 @@ of(
       'config:exports/approvals_required/compliance',
     ])
     assert.equal(readdirSync(place('.')), [])
+    const explained = ledger.policy.explain({
+      action: {
+        action_type: 'export',
+        lane_id: governed.lane_id,
+        scope: { ...scope, run_id: 'run_any_1' },
+        target: { name: 'export_bundle.create' },
+      },
+      actor_type: 'human',
+      case_id: scope.case_id,
+      role_id: governed.role_id,
+      run_kind: 'export',
+    })
+    assert.equal(explained.rule_ids, ledger.runs.why(denied?.run_id ?? '').denied?.rule_ids)
 
     const approve = async (approval_type: 'attorney_admin' | 'compliance', of: object = {}) =>
       (await ledger.exports.approve({ select, approval_type, actor: ana, ...of })).event_id
