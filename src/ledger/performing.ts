@@ -113,11 +113,15 @@ export function deniedError(
   })
 }
 
-/** Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. */
+/**
+ * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. What it
+ * came to is recorded by `record`.
+ */
 export async function perform<T>(
   runs: Runs,
   request: PerformRequest,
   work: (decided: Decided) => Promise<T> | T,
+  record: Runs['record'] = (acted) => runs.record(acted),
 ): Promise<Performed<T>> {
   const { actor, request_hash_sha256 } = request
   const by = actor === undefined ? {} : { actor }
@@ -141,7 +145,7 @@ export async function perform<T>(
   }
   const produced = producedSchema.safeParse(result)
   const { output_artifacts, response_hash_sha256 } = produced.success ? produced.data : {}
-  await runs.record({
+  await record({
     ...of,
     decision_id,
     outcome: 'success',

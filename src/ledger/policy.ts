@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { type Action, actionSchema } from '../core/action.ts'
 import { authorize, type RunFacts, type Verdict } from '../core/authorize.ts'
 import { actorSchema } from '../core/ids.ts'
-import { type Policies, type Policy, type PolicyState, policyKey } from '../core/policies.ts'
+import { type Lane, type Policies, type Policy, type PolicyState, policyInForce, policyKey } from '../core/policies.ts'
 import { policyStream } from '../core/policy/decide.ts'
 import type { PolicyProblem } from '../core/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../core/policy/events.ts'
@@ -61,6 +61,11 @@ export class PolicyApi {
     const state = this.#state()
     if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
     return this.#read
+  }
+
+  /** A lane as it is in force, if there is one of that name. */
+  lane(laneId: string): Lane | undefined {
+    return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
   }
 
   /** What is in force. Errors: NOT_FOUND where no policy was loaded. */

@@ -64,8 +64,10 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   }
   if (freeTextIn(lane, [outcome_reason, error?.message, ...notesIn(output_artifacts)]) !== undefined)
     return refuseFreeText(run.lane_id)
-  const { action_type, policies, run_id, target, type, ...rest } = command
-  return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+  const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
+  if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+  const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
+  return { ...append(of, [{ type: 'run.acted', data }]), objects: new Map([[record.digest, record.text]]) }
 }
 
 /** Where the caller says what was done, it is what was allowed. */
