@@ -50,7 +50,7 @@ export async function runChild(options: ChildOptions): Promise<Ended> {
   const first = await Promise.race([
     exit,
     lost.then(() => 'lost' as const),
-    stopped(stop, isTty),
+    stopped(stop),
     after(timeoutMillis, timer.signal),
   ])
   timer.abort()
@@ -85,14 +85,9 @@ function exitOfChild(child: ChildProcess): Promise<Ended> {
   })
 }
 
-/** Resolves at a signal that is to end the command. What a terminal sends has reached it, and what it means is its own to say. */
-function stopped(stop: AbortSignal, isTty: boolean): Promise<'stopped'> {
-  return new Promise((resolve) => {
-    stop.addEventListener('abort', () => {
-      const isOfTerminal = isTty && [exitOf('SIGINT'), exitOf('SIGQUIT')].includes(Number(stop.reason))
-      if (!isOfTerminal) resolve('stopped')
-    })
-  })
+/** Resolves at a signal that is to end the command. */
+function stopped(stop: AbortSignal): Promise<'stopped'> {
+  return new Promise((resolve) => stop.addEventListener('abort', () => resolve('stopped')))
 }
 
 /** Waits for the end of a command, but no longer than so. */

@@ -1,16 +1,17 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
-import type { ApproveExport, CreateExport } from '../ledger/exports.ts'
+import type { ApproveExport, CreateExport } from '../ledger/export-requests.ts'
 import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print, say } from './output.ts'
-import { scopeFrom } from './run-actions.ts'
+import { jsonIn, scopeFrom } from './run-actions.ts'
 
 export function exportCommand(): Command {
   const command = new Command('export').description('Entries with their proofs, for who has no ledger.')
   command.addCommand(approveCommand())
   command.addCommand(createCommand())
+  command.addCommand(showCommand())
   command.addCommand(verifyCommand())
   return examples(
     command,
@@ -60,12 +61,16 @@ function approveCommand(): Command {
 
 interface CreateFlags extends SelectFlags {
   approval?: string[]
+  description?: string
   effect?: string[]
   kind?: string
   lane: string
+  matter?: string
+  name?: string
   out: string
   parent?: string
   reason?: string
+  redaction?: string
   role?: string
   scope?: string[]
   size?: number
@@ -85,6 +90,10 @@ function createCommand(): Command {
     .option('--scope <key=value>', 'a part of the scope; repeatable', collect)
     .option('--effect <word>', 'what it brings with it, as cross_case_lookup; repeatable', collect)
     .option('--kind <kind>', 'bundle_kind, as discovery_production (default: internal_review)')
+    .option('--name <text>', 'bundle_name; it and the next three stand in the bundle')
+    .option('--description <text>', 'bundle_description, free text')
+    .option('--matter <matter_id>', 'matter_id')
+    .option('--redaction <file>', 'what was taken out before, {"redaction_applied": …} as JSON; - for stdin')
     .option('--parent <run_id>', 'the run above the export run')
     .action(async (flags: CreateFlags, self: Command) => {
       const globals = globalsOf(self)
@@ -110,6 +119,10 @@ function requestFrom(flags: CreateFlags): CreateExport {
   const { lane, kind, out, parent, reason, role, scope = [], size } = flags
   return {
     ...(flags.approval === undefined ? {} : { approvals: flags.approval }),
+    ...(flags.description === undefined ? {} : { bundle_description: flags.description }),
+    ...(flags.name === undefined ? {} : { bundle_name: flags.name }),
+    ...(flags.matter === undefined ? {} : { matter_id: flags.matter }),
+    ...(flags.redaction === undefined ? {} : { redaction: jsonIn(flags.redaction) as CreateExport['redaction'] }),
     bundle_kind: kind as CreateExport['bundle_kind'],
     effects: flags.effect,
     file: resolve(out),
@@ -142,6 +155,23 @@ function selectionFrom({ case: case_id, lock, range, run: run_id }: SelectFlags)
     throw new LockstepError('INVALID_INPUT', `--range is A..B, not "${range}"`)
   }
   return { from: wholeNumber(from), to: wholeNumber(to) }
+}
+
+function showCommand(): Command {
+  const command = new Command('show')
+    .description('The record of a bundle that was exported, as the ledger keeps it: by its id, or by the export run.')
+    .argument('<id>', 'a bundle_id, of which it is the newest export, or a run_id')
+    .action(async (id: string, _flags: object, self: Command) => {
+      const globals = globalsOf(self)
+      const asked = /^bnd_[0-9a-f]{32}$/.test(id) ? { bundle_id: id } : { run_id: id }
+      const record = await withLedger(globals, 'export show', (ledger) => ledger.exports.get(asked))
+      print(globals, record, () => [JSON.stringify(record.bundle, null, 2)])
+    })
+  return examples(
+    command,
+    'lockstep export show bnd_0123456789abcdef0123456789abcdef --json',
+    'lockstep export show run_x1 > case-17.tar.gz.json',
+  )
 }
 
 function verifyCommand(): Command {

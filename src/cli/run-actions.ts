@@ -58,7 +58,11 @@ export function scopeFrom(pairs: readonly string[]): Action['scope'] {
 
 /** Artifact refs in a file, or on stdin. Errors: INVALID_INPUT, NOT_FOUND. */
 export function refsIn(file: string | undefined): ArtifactRef[] | undefined {
-  if (file === undefined) return undefined
+  return file === undefined ? undefined : (jsonIn(file) as ArtifactRef[])
+}
+
+/** The JSON document in a file, or on stdin. Errors: INVALID_INPUT, NOT_FOUND. */
+export function jsonIn(file: string): unknown {
   let text: string
   try {
     text = readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^\ufeff/, '')
@@ -66,7 +70,7 @@ export function refsIn(file: string | undefined): ArtifactRef[] | undefined {
     throw fileError(error, `reading ${file}`)
   }
   try {
-    return JSON.parse(text) as ArtifactRef[]
+    return JSON.parse(text)
   } catch (cause) {
     throw new LockstepError('INVALID_INPUT', `${file} is not JSON`, { cause })
   }

@@ -15,7 +15,8 @@ interface Relayed {
  * Takes the signals that are meant for the command. Waiting → passing on → ended.
  *
  * INT, TERM, HUP and QUIT abort `stop` with the exit code that they mean: while nobody is there to pass them on to, that
- * ends the waiting. Then each is passed on as often as it comes: what a second TERM means is the child's to say.
+ * ends the waiting. Then each is passed on as often as it comes: what a second TERM means is the child's to say. What a
+ * terminal sent to a child in its foreground group aborts nothing, so that a TERM that comes after it still does.
  *
  * A child with a group of its own gets them with that group, as from a terminal, so that a shell does not end and
  * leave its command running without the lock; USR1 and USR2 are for the child alone. TSTP stops both, CONT lets
@@ -47,14 +48,16 @@ export class SignalRelay {
   }
 
   #take(name: NodeJS.Signals): void {
-    if (includes(endSignals, name)) this.#stop.abort(exitOf(name))
+    const isOfTerminal = this.#isTty && (name === 'SIGINT' || name === 'SIGQUIT')
+    const isChilds = isOfTerminal && this.#child !== undefined
+    if (includes(endSignals, name) && !isChilds) this.#stop.abort(exitOf(name))
     if (name === 'SIGTSTP') {
       // A group without a parent in its session ignores TSTP.
       this.#send('SIGSTOP', true)
       process.kill(process.pid, 'SIGSTOP')
     } else if (!this.#isTty) {
       this.#send(name, !includes(userSignals, name))
-    } else if (name !== 'SIGINT' && name !== 'SIGQUIT') {
+    } else if (!isOfTerminal) {
       this.#send(name, false)
     }
   }

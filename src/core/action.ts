@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { artifactRefsSchema } from './artifact-ref.ts'
-import { lineOf } from './ids.ts'
+import { lineOf, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
 import { line, privilegedActions, shortLine } from './vocabulary.ts'
 
@@ -16,9 +16,10 @@ export const actionSchema = z.strictObject({
   /** What the caller knows that the action brings with it, in the words that lanes prohibit. */
   effects: z.array(scopeKey).max(50).optional(),
   lane_id: line,
-  scope: z
-    .record(scopeKey, scopeValue)
-    .refine((scope) => Object.keys(scope).length <= 50, 'must have at most 50 members'),
+  scope: recordWith(scopeKey, scopeValue).refine(
+    (scope) => Object.keys(scope).length <= 50,
+    'must have at most 50 members',
+  ),
   /** A tool by its name, or a table and what is done to it. */
   target: z.strictObject({ mode: shortLine.optional(), name: lineOf(600) }),
 })

@@ -16,6 +16,7 @@ import { checkEffects } from './policy/effects.ts'
 import type { Policy } from './policy/policy.ts'
 import { unpinned } from './vocabulary.ts'
 
+export { mediators } from './policy/checks.ts'
 export type { DenyReason, RunFacts }
 
 /**

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { lineOf } from './ids.ts'
+import { lineOf, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
 import { promotionRolesDefault } from './policy/policy.ts'
 import { approvalTypes } from './vocabulary.ts'
@@ -35,9 +35,9 @@ export const configSchema = z.strictObject({
     .refine(({ min, max }) => min <= max, 'the shortest lease is longer than the longest')
     .prefault({}),
   /** Path below the root → prefix of the deliverable ids inside it, for several execution roots with the same ids. */
-  execution_roots: z.record(relativePath, z.string().regex(/^[A-Za-z0-9._-]{1,60}$/)).default({}),
+  execution_roots: recordWith(relativePath, z.string().regex(/^[A-Za-z0-9._-]{1,60}$/)).default({}),
   /** Actor id or role id → write scope. Once it is there, only `deliverable-local` may lock a deliverable. */
-  write_scopes: z.record(lineOf(120), z.string().min(1).max(60)).optional(),
+  write_scopes: recordWith(lineOf(120), z.string().min(1).max(60)).optional(),
   /** `commit` demands that the policy files are tracked by Git and unmodified when a policy is loaded. */
   pins: z.enum(['any', 'commit']).default('any'),
   /** The roles that a lane for knowledge promotion may be open to. */
@@ -46,7 +46,7 @@ export const configSchema = z.strictObject({
     .max(100)
     .default([...promotionRolesDefault]),
   /** Actor id → the roles it may claim. Once it is there, an actor that is not listed has none. */
-  actors: z.record(lineOf(120), z.array(lineOf(120)).max(100)).optional(),
+  actors: recordWith(lineOf(120), z.array(lineOf(120)).max(100)).optional(),
   /** The approvals that every export needs. */
   exports: z.strictObject({ approvals_required: z.array(z.enum(approvalTypes)).max(4).default([]) }).prefault({}),
   /** Bounds of a turn: bytes of one object, bytes of all, stems. */

@@ -91,6 +91,20 @@ export const exportBundleSchema = z.strictObject({
 })
 export type ExportBundle = z.infer<typeof exportBundleSchema>
 
+/** The record of a bundle as it is hashed, kept and written beside the archive. Errors: a ZodError. */
+export function recordTextOf(bundle: ExportBundle): string {
+  return `${JSON.stringify(exportBundleSchema.parse(bundle), null, 2)}\n`
+}
+
+/** What only who exports can say of a bundle: what it is called and for, and what was taken out before. */
+export const statedSchema = exportBundleSchema.pick({
+  bundle_description: true,
+  bundle_name: true,
+  matter_id: true,
+  redaction: true,
+})
+export type Stated = z.infer<typeof statedSchema>
+
 /** What stands in the bundle itself: the record without the hashes that are made over it. */
 export const exportManifestSchema = exportBundleSchema.omit({ integrity: true })
 export type ExportManifest = z.infer<typeof exportManifestSchema>

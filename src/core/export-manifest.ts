@@ -1,6 +1,6 @@
 import { canonicalText, type Json, sorted } from './canonical.ts'
 import type { HexDigest } from './digest.ts'
-import type { ExportManifest } from './export-bundle.ts'
+import { type ExportManifest, type Stated, statedSchema } from './export-bundle.ts'
 import { type SelectedFacts, type Selection, selectionSchema } from './export-selection.ts'
 
 /** The files of a bundle, in the order of their bytes: that in which they stand in the archive. */
@@ -21,7 +21,10 @@ export interface FileFacts {
   sha256: string
 }
 
-/** All that a manifest is made of: what was selected of which tree, and the time and pins of the tree's last entry. */
+/**
+ * All that a manifest is made of: what was selected of which tree, the time and pins of the tree's last entry, and what
+ * the caller stated.
+ */
 export interface ManifestFacts {
   bundle_kind: ExportManifest['bundle_kind']
   entries: FileFacts
@@ -33,16 +36,23 @@ export interface ManifestFacts {
   selected: SelectedFacts
   selection: Selection
   size: number
+  stated: Stated
   time: string
 }
 
 /**
- * The manifest of a bundle: a function of selection, tree and kind, so that two exports of one size are the same
- * bytes, and who has the entries can write it again and compare.
+ * The manifest of a bundle: a function of selection, tree, kind and what the caller stated, so that two exports of one size are
+ * the same bytes, and who has the entries can write it again and compare.
  */
 export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManifest {
-  const { bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size } = facts
-  const named = canonicalText({ bundle_kind, origin, selection: selection as Json, size })
+  const { bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size, stated } = facts
+  const named = canonicalText({
+    ...(stated as Record<string, Json>),
+    bundle_kind,
+    origin,
+    selection: selection as Json,
+    size,
+  })
   const bundle_id = `bnd_${sha256(new TextEncoder().encode(named)).slice(0, 32)}`
   const { case_id } = selected
   const ofCase = case_id === null ? {} : { case_id }
@@ -56,9 +66,17 @@ export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManif
     storage_locator: file,
     ...ofCase,
   })
-  const stated = { ...selection, ...selectedText(selected), ends: endOf(selection, selected, size), origin, root, size }
-  const filters = Object.entries(stated).map(([key, value]) => ({ key, value: String(value) }))
+  const filtered = {
+    ...selection,
+    ...selectedText(selected),
+    ends: endOf(selection, selected, size),
+    origin,
+    root,
+    size,
+  }
+  const filters = Object.entries(filtered).map(([key, value]) => ({ key, value: String(value) }))
   const manifest: ExportManifest = {
+    ...stated,
     ...(selected.run_ids.length === 0 || selected.run_ids.length > runIdsMax
       ? {}
       : { audit: { run_ids: [...selected.run_ids] } }),
@@ -81,6 +99,12 @@ export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManif
     status: 'completed',
   }
   return sorted(manifest as never) as ExportManifest
+}
+
+/** What the caller stated of the bundle of a manifest. */
+export function statedIn(manifest: ExportManifest): Stated {
+  const members = Object.keys(statedSchema.shape) as (keyof Stated)[]
+  return Object.fromEntries(members.flatMap((name) => (name in manifest ? [[name, manifest[name]]] : []))) as Stated
 }
 
 /** What a manifest says was selected, of how large a tree. Undefined where it says neither. */

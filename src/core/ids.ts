@@ -23,6 +23,18 @@ export const reasonSchema = z
   .refine((text) => isWellFormed(text), 'must be well-formed Unicode')
   .refine((text) => !/[^\P{Cc}\n\r\t]/u.test(text), 'must not contain control characters')
 
+/**
+ * An object whose keys the caller chooses. One called __proto__ is refused: zod's own records leave it out without a
+ * word, and what was asked for would not be what is decided on.
+ */
+export function recordWith<Key extends z.ZodType<string, string>, Value extends z.ZodType>(key: Key, value: Value) {
+  const named = z.custom<z.input<z.ZodRecord<Key, Value>>>(
+    (input) => !Object.hasOwn(Object(input), '__proto__'),
+    'must not have a member __proto__',
+  )
+  return named.pipe(z.record(key, value))
+}
+
 const controlCharacter = /[\p{Cc}\u2028\u2029]/u
 
 function utf8Bytes(text: string): number {

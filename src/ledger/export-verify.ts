@@ -8,6 +8,7 @@ import {
   readmeOf,
   selectionIn,
   signedBytes,
+  statedIn,
   statementOf,
   statementType,
 } from '../core/export-manifest.ts'
@@ -74,6 +75,7 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
       selected: selectedFacts,
       selection,
       size,
+      stated: statedIn(manifest),
       time: manifest.created_at_utc,
     },
     (bytes) => toHex(sha256(bytes)),

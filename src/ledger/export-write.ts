@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Entry } from '../core/entry.ts'
-import type { ExportManifest } from '../core/export-bundle.ts'
+import type { ExportManifest, Stated } from '../core/export-bundle.ts'
 import {
   bundleFiles,
   type FileFacts,
@@ -36,6 +36,7 @@ interface Asked {
   file: string
   selection: Selection
   size: number
+  stated: Stated
 }
 
 export interface WrittenBundle {
@@ -66,7 +67,7 @@ export async function writeBundle(core: Core, asked: Asked): Promise<WrittenBund
 
 async function assemble(
   core: Core,
-  { allowed_case, bundle_kind, file, selection, size }: Asked,
+  { allowed_case, bundle_kind, file, selection, size, stated }: Asked,
   spool: string,
 ): Promise<WrittenBundle> {
   const signer = signerOf(core.log, core.layout)
@@ -81,7 +82,7 @@ async function assemble(
   const root = toHex(core.log.rootAt(size))
   const pinned = { policy_versions: pinsAt(core, size), time: last.time }
   const manifest = manifestOf(
-    { ...pinned, bundle_kind, entries, ledger_id, origin, proofs, root, selected: facts, selection, size },
+    { ...pinned, bundle_kind, entries, ledger_id, origin, proofs, root, selected: facts, selection, size, stated },
     (bytes) => createHash('sha256').update(bytes).digest('hex'),
   )
   const manifestText = JSON.stringify(manifest)

@@ -88,7 +88,7 @@ export class Ledger implements AsyncDisposable {
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
-    this.exports = new Exports(this.#core, { audit: this.audit, runs: this.runs })
+    this.exports = new Exports(this.#core, { audit: this.audit, policy: this.policy, runs: this.runs })
     this.turns = new Turns(this.#core, this.policy)
     this.workspaces = new Workspaces(this.#core)
     this.staging = new Staging(this.#core)

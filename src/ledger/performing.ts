@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { actionSchema } from '../core/action.ts'
 import { artifactRefsSchema } from '../core/artifact-ref.ts'
+import { mediators } from '../core/authorize.ts'
 import { wellFormed } from '../core/canonical.ts'
 import { actorSchema } from '../core/ids.ts'
 import type {
@@ -13,14 +14,7 @@ import type {
 } from '../core/run/commands.ts'
 import type { RunEventData } from '../core/run/events.ts'
 import type { RunRecord } from '../core/run/run-record.ts'
-import {
-  caseIdSchema,
-  line,
-  type PrivilegedAction,
-  type RunKind,
-  runIdSchema,
-  sha256Schema,
-} from '../core/vocabulary.ts'
+import { caseIdSchema, line, runIdSchema, sha256Schema } from '../core/vocabulary.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { parse } from './parse.ts'
 
@@ -43,15 +37,6 @@ interface Runs {
   record(request: z.input<typeof recordActionSchema>): Promise<RunRecord>
   complete(request: z.input<typeof completeRunSchema>): Promise<RunRecord>
   fail(request: z.input<typeof failRunSchema>): Promise<RunRecord>
-}
-
-/** The one kind of run that mediates each action (seed 3, section 5.2). */
-const mediators: Readonly<Record<PrivilegedAction, RunKind>> = {
-  tool_call: 'tool_gateway',
-  db_write: 'db_write',
-  db_read: 'db_read',
-  promotion: 'promotion',
-  export: 'export',
 }
 
 /** The scope's `run_id` is filled in: it is that of the run made for the action. */
@@ -113,11 +98,15 @@ export function deniedError(
   })
 }
 
-/** Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. */
+/**
+ * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. What it
+ * came to is recorded by `record`.
+ */
 export async function perform<T>(
   runs: Runs,
   request: PerformRequest,
   work: (decided: Decided) => Promise<T> | T,
+  record: Runs['record'] = (acted) => runs.record(acted),
 ): Promise<Performed<T>> {
   const { actor, request_hash_sha256 } = request
   const by = actor === undefined ? {} : { actor }
@@ -141,7 +130,7 @@ export async function perform<T>(
   }
   const produced = producedSchema.safeParse(result)
   const { output_artifacts, response_hash_sha256 } = produced.success ? produced.data : {}
-  await runs.record({
+  await record({
     ...of,
     decision_id,
     outcome: 'success',

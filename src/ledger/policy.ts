@@ -2,12 +2,11 @@ import * as z from 'zod'
 import { type Action, actionSchema } from '../core/action.ts'
 import { authorize, type RunFacts, type Verdict } from '../core/authorize.ts'
 import { actorSchema } from '../core/ids.ts'
-import { type Policies, type Policy, type PolicyState, policyKey } from '../core/policies.ts'
+import { type Lane, type Policies, type Policy, type PolicyState, policyInForce, policyKey } from '../core/policies.ts'
 import { policyStream } from '../core/policy/decide.ts'
 import type { PolicyProblem } from '../core/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../core/policy/events.ts'
-import { actionFacts } from '../core/run/facts.ts'
-import { type RunState, streamOf } from '../core/run/state.ts'
+import { unapproved, verdictOn, withMore } from '../core/run/facts.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
 import { type PolicyFile, readPolicy } from '../fs/policy-file.ts'
@@ -15,6 +14,7 @@ import { keptPolicyText, policyBytes, policyFolder } from '../fs/policy-folder.t
 import { type Core, sha256Hex, submit } from './core.ts'
 import { parse } from './parse.ts'
 import { policyFiles, policyToLoad, textOf } from './policy-files.ts'
+import { stateOfRun } from './run-status.ts'
 
 const reloadSchema = z.strictObject({ actor: actorSchema.optional() })
 const explainSchema = z.union([
@@ -63,6 +63,11 @@ export class PolicyApi {
     return this.#read
   }
 
+  /** A lane as it is in force, if there is one of that name. */
+  lane(laneId: string): Lane | undefined {
+    return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
+  }
+
   /** What is in force. Errors: NOT_FOUND where no policy was loaded. */
   show(): ShownPolicy {
     const state = this.#state()
@@ -92,16 +97,24 @@ export class PolicyApi {
   }
 
   /**
-   * What the policy in force would say of an action, in a run that is there or in one that is only thought of.
-   * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
+   * What would be said of an action by the policy in force and the configuration, in a run that is there or in one that
+   * is only thought of. Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
    */
   explain(request: z.input<typeof explainSchema>): Verdict {
     const asked = parse(explainSchema, request, 'question')
     const state = this.#state()
     const policy = state && this.known().get(keyOf(state))
-    const run =
-      'run_id' in asked ? this.#factsOf(asked.run_id, asked.actor?.actor_type) : imagined(asked, asked.action, state)
-    return authorize({ action: asked.action, policy, run })
+    const { actor: self, config } = this.#core
+    const { action } = asked
+    if ('run_id' in asked) {
+      return verdictOn(action, {
+        caller: asked.actor ?? self,
+        config,
+        policy,
+        run: stateOfRun(this.#core, asked.run_id),
+      })
+    }
+    return withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config))
   }
 
   /**
@@ -143,13 +156,6 @@ export class PolicyApi {
     } catch {
       return 'missing'
     }
-  }
-
-  #factsOf(runId: string, actorType: RunFacts['actor_type'] = this.#core.actor.actor_type): RunFacts {
-    const run = this.#core.rows.get(streamOf(runId))?.state as RunState | undefined
-    if (run === undefined)
-      throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
-    return actionFacts(run, actorType)
   }
 }
 

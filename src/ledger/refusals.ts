@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { sorted } from '../core/canonical.ts'
 import type { Now } from '../core/clock.ts'
 import type { Entry, EventDraft } from '../core/entry.ts'
@@ -6,8 +7,8 @@ import { limits } from '../core/limits.ts'
 import type { Plan } from './plan.ts'
 
 /**
- * Keeps recorded refusals from flooding the log: one for an actor, stream and code in 10 s. The log itself is
- * asked, so the bound holds across processes; how many were left out is counted here and said by the next.
+ * Keeps recorded refusals from flooding the log: one for an actor, stream, code and wanted move in 10 s. The log itself
+ * is asked, so the bound holds across processes; how many were left out is counted here and said by the next.
  */
 export class RefusalMemory {
   readonly #leftOut = new Map<string, number>()
@@ -16,7 +17,7 @@ export class RefusalMemory {
 
   /** The event to record, or undefined where its twin was recorded just before. */
   toRecord(record: EventDraft, actor: Actor, plan: Plan, now: Now): EventDraft | undefined {
-    const key = JSON.stringify([actor.actor_id, record.stream, record.data.code])
+    const key = JSON.stringify([actor.actor_id, record.stream, ...refusedIn(record)])
     const leftOut = this.#leftOut.get(key) ?? 0
     if (hasTwin(record, actor, plan, now)) {
       this.#set(key, leftOut + 1)
@@ -55,9 +56,14 @@ function hasTwin(record: EventDraft, actor: Actor, plan: Plan, now: Now): boolea
     if (entry === undefined) return false
     const apartMillis = Math.abs(now.wall_ms - Date.parse(entry.wall_time ?? entry.time))
     if (apartMillis >= limits.refusalRepeatMillis) return false
-    const isTwin = entry.type === record.type && entry.data.code === record.data.code
+    const isTwin = entry.type === record.type && isDeepStrictEqual(refusedIn(entry), refusedIn(record))
     if (isTwin && entry.actor.actor_id === actor.actor_id) return true
     seq = entry.prev.stream
   }
   return false
+}
+
+/** What was refused: by its code, and of a run's moves by the one that was wanted, for each of them is a fact. */
+function refusedIn({ data }: Pick<EventDraft, 'data'>): readonly unknown[] {
+  return [data.code, data.move]
 }

@@ -1,7 +1,6 @@
 import type { z } from 'zod'
 import { leaseRemainingMillis } from '../core/clock.ts'
 import type { Entry } from '../core/entry.ts'
-import { limits } from '../core/limits.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
 import { streamOf as lockStreamOf } from '../core/lock/names.ts'
 import type { LockState } from '../core/lock/state.ts'
@@ -105,11 +104,10 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   return trees.get(runId) as RunTree
 }
 
-/** Errors: NOT_FOUND. Cost: one read an entry since the run ended, at most as many as a refusal looks back over. */
+/** Errors: NOT_FOUND. Cost: one read; of a denied run one an entry since it was denied. */
 export function whyOf(core: Core, runId: string): Why {
   const run = stateOfRun(core, runId)
-  const history = [...lastEntriesOf(core, runId)]
-  const [last] = history
+  const [last] = lastEntriesOf(core, runId)
   const openTurn = openTurnId(run.turns)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
@@ -128,7 +126,7 @@ export function whyOf(core: Core, runId: string): Why {
       ...(isTerminal(run.status) || openTurn === undefined ? [] : [`promotion or rejection of ${openTurn}`]),
       ...(isTerminal(run.status) ? [] : [run.status === 'created' ? 'the start' : 'the end']),
     ],
-    denied: deniedBy(history),
+    denied: run.status === 'denied' ? deniedBy(lastEntriesOf(core, runId)) : null,
     lock: run.lock && { ...run.lock, current: isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
@@ -139,7 +137,7 @@ export function whyOf(core: Core, runId: string): Why {
 /** The newest entries of a run, the newest first. */
 function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
   let seq = core.rows.get(streamOf(runId))?.last_seq ?? null
-  for (let step = 0; step < limits.refusalLookBack && seq !== null; step += 1) {
+  while (seq !== null) {
     const entry = core.log.entry(seq)
     if (entry === undefined) return
     yield entry
@@ -147,14 +145,17 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
   }
 }
 
-function deniedBy(history: readonly Entry[]): Why['denied'] {
-  const denied = history.find(({ type }) => type === 'run.denied')
-  if (denied === undefined) return null
-  const { missing, reason, rule_ids } = denied.data as RunEventData<'run.denied'>
-  const decision = history.find(
-    ({ data, seq, type }) => type === 'run.decided' && data.decision === 'deny' && seq < denied.seq,
-  )
-  return { decision_id: reason === null ? null : (decision?.event_id ?? null), missing, reason, rule_ids }
+/** Behind the denial stand refusals, however many; before it its decision, with the action events that were owed between. */
+function deniedBy(history: Iterable<Entry>): Why['denied'] {
+  let denied: RunEventData<'run.denied'> | undefined
+  for (const { data, event_id, type } of history) {
+    if (type === 'run.denied') denied = data as RunEventData<'run.denied'>
+    if (denied === undefined) continue
+    const { missing, reason, rule_ids } = denied
+    if (reason === null) return { decision_id: null, missing, reason, rule_ids }
+    if (type === 'run.decided') return { decision_id: event_id, missing, reason, rule_ids }
+  }
+  return null
 }
 
 function isCurrent(core: Core, lock: { name: string; token: number }): boolean {

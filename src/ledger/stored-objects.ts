@@ -108,6 +108,7 @@ const looksAtOnce = 256
 
 /** The objects that an entry names, itself or by its manifest object. */
 export function* namedBy({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
+  if (type === 'run.acted' && data.record_digest !== undefined) yield String(data.record_digest)
   if (!type.startsWith('turn.')) return
   const { digest = null } = (data.issues ?? {}) as { digest?: string | null }
   if (digest !== null) yield digest

@@ -25,9 +25,8 @@ export class TurnVerification {
   }
 
   next(entry: Entry): void {
-    if (!entry.type.startsWith('turn.')) return
     for (const digest of namedBy(entry, this.#object)) this.#named.add(digest)
-    this.#state.next(entry)
+    if (entry.type.startsWith('turn.')) this.#state.next(entry)
   }
 
   /** A row of sovereign state that is stored, after the last entry. */

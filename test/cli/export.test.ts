@@ -91,8 +91,16 @@ of('a case is exported, verified without a ledger, and checked with sha256sum', 
   const select = ['export', 'create', '--case', 'CASE-17', '--out', out]
   assert.is((await call(2, ['export', 'create', '--out', out, ...governed])).code, 'INVALID_INPUT')
   assert.is((await call(4, [...select, '--lane', 'EXPORT_CASE_DATA', '--role', 'INTAKE_AGENT'])).code, 'RUN_DENIED')
-  const made = await call(0, [...select, ...governed])
+  const redaction = { contains_privileged: false, redaction_applied: true }
+  writeFileSync(join(root, 'redaction.json'), JSON.stringify(redaction))
+  const says = ['--name', 'Production 1', '--matter', 'M-17', '--redaction', join(root, 'redaction.json')]
+  const made = await call(0, [...select, ...governed, ...says])
   const bundle = exportBundleSchema.parse(made.bundle)
+  assert.equal([bundle.bundle_name, bundle.matter_id, bundle.redaction], ['Production 1', 'M-17', redaction])
+  for (const id of [bundle.bundle_id, String(made.run_id)]) {
+    assert.equal((await call(0, ['export', 'show', id])).bundle, JSON.parse(JSON.stringify(bundle)))
+  }
+  assert.is((await call(3, ['export', 'show', 'run_top_1'])).code, 'NOT_FOUND')
   assert.is((await call(2, [...select, ...governed])).code, 'INVALID_INPUT')
 
   const vkey = readFileSync(join(root, '.lockstep/key.pub'), 'utf8')

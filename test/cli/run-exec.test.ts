@@ -7,7 +7,7 @@ import { userActor } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
-import { isAlive, isGone, pidAfter, type Run, watch, withOpen } from './supervise.ts'
+import { isAlive, isGone, pidAfter, type Run, until, watch, withOpen } from './supervise.ts'
 
 const exec = suite('lockstep run exec, its end')
 const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), 'cli/main.js')
@@ -15,7 +15,8 @@ const of = ['--lane', 'TOOL_INTERVIEW_CAPTURE', '--role', 'INTERVIEW_AGENT', '--
 const scope = ['--tool', 'transcription.run', '--scope', 'client_session_id=s-1']
 
 /** Says who it is, starts another in a session of its own, and ends neither at TERM nor at INT. */
-const stubborn = "trap '' TERM INT; setsid sleep 100 & echo far $!; echo ready $$; while :; do sleep 0.1; done"
+const obstinate = "trap '' TERM; setsid sleep 100 & echo far $!; echo ready $$; while :; do sleep 0.1; done"
+const stubborn = `trap '' INT; ${obstinate}`
 const obedient = 'setsid sleep 100 & echo far $!; echo ready $$; wait'
 
 /** A run around a command, at work in a ledger of its own, which is verified at the end. */
@@ -35,6 +36,28 @@ function atWork(
     await endsWithVerify(root)
   })
 }
+
+exec('on a terminal leaves Ctrl-C to the command; a TERM after it ends the command with all it started', async () => {
+  const root = temporaryRoot()
+  is((await lockstep(['--dir', root, 'init', root])).status, 0)
+  const command = `stty -onlcr; echo parent $PPID; trap 'echo heard' INT; ${obstinate}`
+  const words = ['--dir', root, 'run', 'exec', '--run-id', 'run_exec_1', ...of, ...scope, '--grace', '1']
+  const line = [process.execPath, main, ...words, '--', 'sh', '-c', command].map(
+    (word) => `'${word.replaceAll("'", `'\\''`)}'`,
+  )
+  // Gives the command a terminal of its own, of which it is the foreground, and passes its exit code on.
+  const ran = watch(spawn('script', ['-qec', line.join(' '), '/dev/null']))
+  const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'far')]
+  const wrapper = await pidAfter(ran, 'parent')
+  ran.process.stdin?.write('\x03')
+  await until('the command heard of it', () => ran.out().includes('heard'))
+  is(await isAlive(wrapper), true)
+  process.kill(wrapper, 'SIGTERM')
+  is(await ran.exit, 137)
+  for (const pid of pids) is(await isAlive(pid), false)
+  equal(await endOf(root), ['failed', 'EXIT_CODE', 'failure'])
+  await endsWithVerify(root)
+})
 
 /** How the run ended, and what its one action came to. */
 const endOf = (root: string) =>

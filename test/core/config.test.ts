@@ -71,6 +71,9 @@ for (const [title, given, where] of [
   ['a prefix of 61 characters', { execution_roots: { x: 'p'.repeat(61) } }, 'execution_roots.x'],
   ['a prefix that is empty', { execution_roots: { x: '' } }, 'execution_roots.x'],
   ['a scope that is empty', { write_scopes: { 'agent-1': '' } }, 'write_scopes.agent-1'],
+  ...(['actors', 'execution_roots', 'write_scopes'] as const).map(
+    (name) => [`a prototype in ${name}`, { [name]: JSON.parse('{"__proto__":"x"}') }, name] as const,
+  ),
   ['a switch that is no switch', { record_contention: 'yes' }, 'record_contention'],
 ] as const) {
   test(`it may not have ${title}, and says where`, () => {

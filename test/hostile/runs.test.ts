@@ -86,6 +86,10 @@ const rows: Row[] = [
   ['an action_type of nobody', 'INVALID_INPUT', authorize({ action_type: 'authz_decision' })],
   ['an action with a member nobody knows', 'INVALID_INPUT', authorize({ prompt: 'all of it' })],
   ['a scope with an object in it', 'INVALID_INPUT', authorize({ scope: deep })],
+  ['a scope called __proto__', 'INVALID_INPUT', authorize({ scope: { ...scope, ['__proto__']: 'x' } })],
+  ['an action called __proto__', 'INVALID_INPUT', authorize({ ['__proto__']: 'x' })],
+  ['an event called __proto__', 'INVALID_INPUT', event({ ['__proto__']: 'x' })],
+  ['a run called __proto__', 'INVALID_INPUT', create({ ['__proto__']: 'x' })],
   ['a scope called 10', 'INVALID_INPUT', authorize({ scope: { 10: 'x' } })],
   [
     'a scope of 51 members',

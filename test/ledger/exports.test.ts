@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { exportBundleSchema, exportManifestSchema } from '../../src/core/export-bundle.ts'
 import { LockstepError } from '../../src/errors.ts'
+import type { CreateExport } from '../../src/ledger/export-requests.ts'
 import { verifyExport } from '../../src/ledger/export-verify.ts'
-import type { CreateExport, Exported } from '../../src/ledger/exports.ts'
+import type { Exported } from '../../src/ledger/exports.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
+import { rebuildViews } from '../../src/views/rebuild.ts'
 import { type Bundle, changed, pack, relisted, resealed, spread, unpack } from '../support/bundle.ts'
 import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
 import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
+import { withLog } from '../support/opened-log.ts'
 import { asPlainError, configure } from '../support/scene.ts'
 import { verifyBundle } from '../support/second-verifier.ts'
 
@@ -115,7 +118,7 @@ of('hold a tree, a case, a lock or a range, whole, and verify here and by a seco
     assert.equal(exportBundleSchema.parse(JSON.parse(readFileSync(record_file, 'utf8'))), bundle)
     const manifest = JSON.parse(unpack(file).get('manifest.json')?.toString('utf8') ?? '')
     assert.equal(exportManifestSchema.parse(manifest), manifest)
-    assert.equal({ ...manifest, integrity: bundle.integrity }, bundle)
+    assert.equal({ ...manifest, export_reason: scope.export_reason, integrity: bundle.integrity }, bundle)
     assert.is((await verifyExport(file)).authenticity, 'unchecked')
     assert.is((await verifyExport(spread(unpack(file), `${file}.d`))).package_hash_sha256, verified.package_hash_sha256)
   }
@@ -129,6 +132,94 @@ of('of one size are the same bytes, whatever was appended since', async ({ creat
   assert.ok(readFileSync(first.file).equals(readFileSync(second.file)))
   const later = await create({ run_id: 'run_top_1' })
   assert.is.not(later.bundle.bundle_id, first.bundle.bundle_id)
+})
+
+of('say what only who exports can say, as a part of what they are', async ({ create, place, root, vkey }) => {
+  const select = { run_id: 'run_top_1' }
+  const stated = {
+    bundle_description: 'What the court\nasked for.',
+    bundle_name: 'Production 1',
+    matter_id: 'M-2026-1',
+    redaction: { contains_privileged: false, notes: 'names', redaction_applied: true, redaction_profile_id: 'court-1' },
+  }
+  const plain = await create(select)
+  const { size } = await verifyExport(plain.file)
+  const first = await create(select, { ...stated, size })
+  const second = await create(select, { ...stated, size })
+  assert.ok(readFileSync(first.file).equals(readFileSync(second.file)))
+  const manifest = JSON.parse(unpack(first.file).get('manifest.json')?.toString('utf8') ?? '')
+  for (const [member, value] of Object.entries(stated)) assert.equal(manifest[member], value, member)
+  assert.is((await verifyExport(first.file, { vkey })).bundle_id, first.bundle.bundle_id)
+  assert.ok(verifyBundle(first.file, vkey).length > 20)
+  for (const other of [{}, { ...stated, bundle_name: 'Production 2' }]) {
+    assert.is.not((await create(select, { ...other, size })).bundle.bundle_id, first.bundle.bundle_id)
+  }
+  // Also by the owner of the key: what is stated is a part of the id.
+  const renamed = changed(unpack(first.file), 'manifest.json', (text) => text.replace('Production 1', 'Production 9'))
+  assert.is(await failedCheck(await pack(resealed(renamed, root), place('renamed.tar.gz')), vkey), 'manifest')
+  for (const wrong of [
+    { bundle_name: 'n'.repeat(201) },
+    { bundle_description: 'd'.repeat(1_001) },
+    { redaction: { redaction_profile_id: 'court-1' } },
+    { redaction: { redaction_applied: true, text: 'what was there' } },
+    { signatures: [] },
+  ]) {
+    assert.is(await codeOf(create(select, wrong as never)), 'INVALID_INPUT', JSON.stringify(wrong))
+  }
+})
+
+of('have their record in the ledger, by bundle and by run, whatever becomes of the file', async (stage) => {
+  const { create, ledger, root } = stage
+  const size = ledger.head().size
+  const first = await create({ run_id: 'run_top_1' }, { size })
+  const second = await create({ run_id: 'run_top_1' }, { size })
+  const other = await create({ lock: 'reports' }, { size })
+  const text = readFileSync(first.record_file, 'utf8')
+  rmSync(first.record_file)
+  const record = await ledger.exports.get({ run_id: first.run_id })
+  assert.is(`${JSON.stringify(record.bundle, null, 2)}\n`, text)
+  assert.is(record.run_id, first.run_id)
+  assert.equal((await ledger.exports.get({ bundle_id: first.bundle.bundle_id })).run_id, second.run_id)
+  assert.equal((await ledger.exports.get({ bundle_id: other.bundle.bundle_id })).bundle, other.bundle)
+  const { data } = ledger.entry(Number(record.event_id.split('_').at(-1)))
+  const digest = createHash('sha256').update(text).digest('hex')
+  assert.equal(
+    [data.record_digest, (data.output_artifacts as { hash_sha256: string }[])[1]?.hash_sha256],
+    [digest, digest],
+  )
+  for (const nobody of [{ run_id: 'run_top_1' }, { run_id: 'run_nobody' }, { bundle_id: 'bnd_nothing' }]) {
+    assert.is(await codeOf(ledger.exports.get(nobody)), 'NOT_FOUND')
+  }
+  await ledger.verify()
+  await ledger.close()
+  await withLog(root, async (log) => {
+    await rebuildViews(log)
+    assert.ok(log.objects.has(digest))
+  })
+  const again = await openLedger({ dir: root, actor: testActor })
+  try {
+    assert.equal((await again.exports.get({ run_id: first.run_id })).bundle, record.bundle)
+    await again.verify()
+  } finally {
+    await again.close()
+  }
+})
+
+of('take no free text where the lane prohibits raw case text', async ({ create, ledger, place, root }) => {
+  const lanes = join(root, '.lockstep/policy/lanes.yaml')
+  writeFileSync(
+    lanes,
+    readFileSync(lanes, 'utf8').replace('[raw_external_destination,', '[raw_external_destination, raw_case_text,'),
+  )
+  await ledger.policy.reload({ actor: { actor_id: 'BECCA', actor_type: 'human' } })
+  const before = ledger.head()
+  const select = { lock: 'reports' }
+  const notes = 'the client said'
+  for (const more of [{ bundle_description: notes }, { redaction: { redaction_applied: true, notes } }]) {
+    assert.is(await codeOf(create(select, more)), 'FREE_TEXT_DENIED')
+  }
+  assert.equal(ledger.head(), before)
+  assert.equal(readdirSync(place('.')), [])
 })
 
 of('are the action of an export run: its authorisation, the assembly and its end', async ({ create, ledger }) => {
@@ -176,12 +267,14 @@ of('leave nothing where they are denied or fail, and the run says why', async ({
 
   const { size } = ledger.head()
   const { file } = await create(select)
+  writeFileSync(place('taken.tar.gz.json'), 'of somebody')
   const before = ledger.head().size
   for (const more of [
     { file },
     { size: 0 },
     { size: size + 99 },
     { file: `${file}?token=x` },
+    { file: place('taken.tar.gz') },
   ] as Partial<CreateExport>[]) {
     assert.is(await codeOf(create(select, more)), 'INVALID_INPUT', JSON.stringify(more))
   }
@@ -201,6 +294,19 @@ of(
       'config:exports/approvals_required/compliance',
     ])
     assert.equal(readdirSync(place('.')), [])
+    const explained = ledger.policy.explain({
+      action: {
+        action_type: 'export',
+        lane_id: governed.lane_id,
+        scope: { ...scope, run_id: 'run_any_1' },
+        target: { name: 'export_bundle.create' },
+      },
+      actor_type: 'human',
+      case_id: scope.case_id,
+      role_id: governed.role_id,
+      run_kind: 'export',
+    })
+    assert.equal(explained.rule_ids, ledger.runs.why(denied?.run_id ?? '').denied?.rule_ids)
 
     const approve = async (approval_type: 'attorney_admin' | 'compliance', of: object = {}) =>
       (await ledger.exports.approve({ select, approval_type, actor: ana, ...of })).event_id

@@ -235,6 +235,40 @@ at('roles are bound where the configuration binds them', none, async (ledger, ro
   }
 })
 
+at(
+  'who makes a run for another acts in it under no role that the configuration keeps from himself',
+  none,
+  async (ledger, root) => {
+    await ledger.close()
+    const agent = (actor_id: string) => ({ actor_id, actor_type: 'agent' }) as const
+    configure(root, { actors: { 'agent-2': ['INTERVIEW_AGENT'], 'agent-3': ['INTERVIEW_AGENT'] } })
+    const opened = await openLedger({ dir: root, actor: testActor })
+    const of = { lane_id: dictation.lane_id, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' } as const
+    const { runs } = opened
+    const made = async (run_id: string) => {
+      await runs.create({ ...of, case_id: 'CASE-17', parent_run_id: 'run_top_1', run_actor: agent('agent-2'), run_id })
+      await runs.start({ run_id })
+      return { run_id, action: { ...dictation, scope: { ...dictation.scope, run_id } } }
+    }
+    try {
+      await runs.create({ run_id: 'run_top_1', run_kind: 'orchestrator' })
+      await runs.start({ run_id: 'run_top_1' })
+      const asked = await made('run_tool1')
+      assert.equal(opened.policy.explain(asked).rule_ids, ['role:INTERVIEW_AGENT/actors'])
+      const { decision, reason, rule_ids } = await runs.authorize(asked)
+      assert.equal([decision, reason, rule_ids], ['deny', 'not_permitted', ['role:INTERVIEW_AGENT/actors']])
+      const by = await runs.authorize({ ...(await made('run_tool2')), actor: agent('agent-2') })
+      assert.is(by.decision, 'allow')
+      assert.is(
+        await codeOf(runs.authorize({ ...(await made('run_tool3')), actor: agent('agent-3') })),
+        'NOT_RUN_ACTOR',
+      )
+    } finally {
+      await opened.close()
+    }
+  },
+)
+
 test('whatever is wrong with a file, it is refused with its place, nothing is put in force, and no run starts', async () => {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true, policy: false })

@@ -100,6 +100,71 @@ governed('a start is a decision and a move, a deny a decision and the end, each 
   assert.is((await lastOf(ledger, 'run.refused')).data.code, 'RUN_NOT_ACTIVE')
 })
 
+governed(
+  'each move that is refused is recorded with where it came from and led to, and none of them twice',
+  async (ledger) => {
+    const { runs } = ledger
+    const run_id = 'run_top_1'
+    await runs.complete({ run_id, outcome_reason: 'done' })
+    const before = JSON.stringify(runs.get(run_id))
+    const error = { error_code: 'E1', message: 'it broke', retryable: false }
+    const moves: [to: string, ask: () => Promise<unknown>][] = [
+      ['created', () => runs.create({ run_id, run_kind: 'orchestrator' })],
+      ['running', () => runs.start({ run_id })],
+      ['completed', () => runs.complete({ run_id, outcome_reason: 'done' })],
+      ['failed', () => runs.fail({ run_id, outcome_reason: 'broke', error })],
+      ['denied', () => runs.deny({ run_id, outcome_reason: 'no' })],
+      ['cancelled', () => runs.cancel({ run_id, outcome_reason: 'no' })],
+    ]
+    for (const [to, ask] of [...moves, ...moves]) assert.is(await codeOf(ask()), 'INVALID_STATE_TRANSITION', to)
+    const { events } = await ledger.audit.list({ run_id, type: 'run.refused' })
+    assert.equal(
+      events.map(({ action_type, outcome, outcome_reason, transition }) => [
+        action_type,
+        outcome,
+        outcome_reason,
+        transition?.from,
+        transition?.to,
+      ]),
+      moves.map(([to]) => ['system', 'failure', 'INVALID_STATE_TRANSITION', 'completed', to]),
+    )
+    assert.is(JSON.stringify(runs.get(run_id)), before)
+  },
+)
+
+governed(
+  'why: what a run owes, which rule denied it, its lock, its lease and its moves, at every step',
+  async (ledger, clock) => {
+    const { runs } = ledger
+    await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
+    await runs.create({ ...of, run_id: 'run_tool1', parent_run_id: 'run_top_1', run_kind: 'tool_gateway' })
+    const run_id = 'run_tool1'
+    const owed = () => runs.why(run_id).missing_events
+    assert.equal([owed(), runs.why(run_id).moves], [['the start'], ['running', 'denied', 'cancelled']])
+    await runs.start({ run_id, lease_duration_s: 60, lock: 'reports' })
+    clock.advance(20_500)
+    const { decision_id } = await runs.authorize({ run_id, action: dictation })
+    const { last_event, lease_expired, lease_remaining_s, lock, moves } = runs.why(run_id)
+    assert.equal(owed(), [`tool_call of ${decision_id}`, 'the end'])
+    assert.equal([last_event.type, lease_expired, lease_remaining_s, lock?.current], ['run.decided', false, 40, true])
+    assert.equal(moves, ['completed', 'failed', 'denied', 'cancelled'])
+    const action = { ...dictation, scope: {} }
+    const denied = await runs.authorize({ run_id, action })
+    const { missing, rule_ids } = denied
+    // However many refusals come after.
+    for (let index = 0; index < 40; index += 1) {
+      const actor = { actor_id: `agent-${index + 10}`, actor_type: 'agent' } as const
+      assert.is(await codeOf(runs.cancel({ run_id, outcome_reason: 'no', actor })), 'NOT_RUN_ACTOR')
+    }
+    const after = runs.why(run_id)
+    assert.equal(after.denied, { decision_id: denied.decision_id, missing, reason: 'missing_scope', rule_ids })
+    assert.equal(missing, ['case_id', 'client_session_id', 'run_id'])
+    assert.equal([after.last_event.code, after.lease_remaining_s, after.moves, owed()], ['NOT_RUN_ACTOR', null, [], []])
+    await runs.deny({ run_id: 'run_top_1', outcome_reason: 'by hand' })
+    assert.equal(runs.why('run_top_1').denied, { decision_id: null, missing: [], reason: null, rule_ids: [] })
+  },
+)
+
 governed('another agent’s run cannot be denied, ended or added to; that is recorded once', async (ledger) => {
   const run_id = await startTool(ledger)
   const { runs } = ledger

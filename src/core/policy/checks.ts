@@ -36,7 +36,7 @@ export interface RunFacts {
 }
 
 /** The one kind of run in which each action is mediated (seed 3, section 5.2). */
-const mediators: Readonly<Record<PrivilegedAction, RunKind>> = {
+export const mediators: Readonly<Record<PrivilegedAction, RunKind>> = {
   tool_call: 'tool_gateway',
   db_write: 'db_write',
   db_read: 'db_read',

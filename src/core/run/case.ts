@@ -59,7 +59,7 @@ export function append(
   { lastSeq, run }: RunCase,
   drafts: readonly RunDraft[],
   versions?: RunOfEvent['policy_versions'],
-): Decision {
+): Extract<Decision, { kind: 'append' }> {
   return { kind: 'append', events: eventsOf(envelopeOf(run, versions), lastSeq, drafts) }
 }
 

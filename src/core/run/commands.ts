@@ -116,7 +116,10 @@ export type CreateRun = Of<'run.create', typeof createRunSchema> & { run_id: str
 export type StartRun = Of<'run.start', typeof startRunSchema>
 export type Heartbeat = Of<'run.heartbeat', typeof heartbeatSchema>
 export type AuthorizeAction = Of<'run.authorize', typeof authorizeSchema>
-export type RecordAction = Of<'run.record', typeof recordActionSchema>
+/** With the record of a bundle, if that is what the action put out: an object that the entry names. */
+export type RecordAction = Of<'run.record', typeof recordActionSchema> & {
+  bundle_record?: { digest: string; text: string } | undefined
+}
 export type CompleteRun = Of<'run.complete', typeof completeRunSchema>
 export type FailRun = Of<'run.fail', typeof failRunSchema>
 export type DenyRun = Of<'run.deny', typeof denyRunSchema>

@@ -1,8 +1,6 @@
 import type { Action } from '../action.ts'
-import { authorize, type Verdict } from '../authorize.ts'
-import type { Config } from '../config.ts'
+import type { Verdict } from '../authorize.ts'
 import { type Decision, refuse } from '../decider.ts'
-import { missingApprovals } from '../export-approvals.ts'
 import { limits } from '../limits.ts'
 import { judgeLockOfRun } from '../lock-of-run.ts'
 import {
@@ -19,7 +17,7 @@ import {
 } from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
 import type { RunEventData } from './events.ts'
-import { actionFacts, unboundRole, withMore } from './facts.ts'
+import { verdictOn } from './facts.ts'
 import type { OpenAction } from './state.ts'
 
 /**
@@ -35,18 +33,11 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
   if (freeTextIn(laneOf(of), notesIn(command.action.artifacts)) !== undefined) return refuseFreeText(run.lane_id)
-  const verdict = withMore(
-    authorize({ action: command.action, policy: inForce.policy, run: actionFacts(run, context.actor.actor_type) }),
-    [...unboundRole(run, context.config), ...unapproved(command.action, context.config)],
-  )
+  const { actor: caller, config } = context
+  const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, run })
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
   if (verdict.decision === 'allow') return append(of, [decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
-}
-
-/** Rules of the configuration that an export lacks an approval by. */
-function unapproved(action: Action, config: Config): string[] {
-  return missingApprovals(action, config).map((type) => `config:exports/approvals_required/${type}`)
 }
 
 /**
@@ -73,8 +64,10 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   }
   if (freeTextIn(lane, [outcome_reason, error?.message, ...notesIn(output_artifacts)]) !== undefined)
     return refuseFreeText(run.lane_id)
-  const { action_type, policies, run_id, target, type, ...rest } = command
-  return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+  const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
+  if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+  const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
+  return { ...append(of, [{ type: 'run.acted', data }]), objects: new Map([[record.digest, record.text]]) }
 }
 
 /** Where the caller says what was done, it is what was allowed. */

@@ -102,6 +102,8 @@ const acted = z.strictObject({
   outcome: z.enum(['failure', 'success']),
   outcome_reason: outcomeReason.optional(),
   output_artifacts: artifactRefsSchema.optional(),
+  /** The record of the bundle that the action put out: an object of the ledger. */
+  record_digest: sha256Schema.optional(),
   request_hash_sha256: sha256Schema.optional(),
   response_hash_sha256: sha256Schema.optional(),
   run_id: runIdSchema,

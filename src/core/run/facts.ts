@@ -1,5 +1,9 @@
-import type { RunFacts, Verdict } from '../authorize.ts'
+import type { Action } from '../action.ts'
+import { authorize, type RunFacts, type Verdict } from '../authorize.ts'
 import { type Config, mayClaim } from '../config.ts'
+import { missingApprovals } from '../export-approvals.ts'
+import type { Actor } from '../ids.ts'
+import type { Policy } from '../policies.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
 
@@ -33,15 +37,30 @@ export function factsOf(
   }
 }
 
-/** The facts of a run for an action in it, asked for by an actor of some type. */
-export function actionFacts(run: RunState, actor_type: RunFacts['actor_type']): RunFacts {
-  return factsOf(run, actor_type, { pins: run.pins ?? { lanes: null, roles: null }, inherited: run.pins })
+/** What is said of an action in a run that is asked for by a caller: by the policy, and by the configuration. */
+export function verdictOn(
+  action: Action,
+  { caller, config, policy, run }: { caller: Actor; config: Config; policy: Policy | undefined; run: RunState },
+): Verdict {
+  const pins = run.pins ?? { lanes: null, roles: null }
+  const facts = factsOf(run, caller.actor_type, { pins, inherited: run.pins })
+  const unbound = unboundRole(run, config, caller.actor_id)
+  return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved(action, config)])
 }
 
-/** The role that a run's actor may not claim, by the configuration. */
-export function unboundRole({ manifest: { actor } }: RunState, config: Config): string[] {
+/** Rules of the configuration that an export lacks an approval by. */
+export function unapproved(action: Action, config: Config): string[] {
+  return missingApprovals(action, config).map((type) => `config:exports/approvals_required/${type}`)
+}
+
+/**
+ * The role of a run that its actor may not claim, by the configuration, or who else acts in the run: who made it for
+ * another has no more rights in it than his own.
+ */
+export function unboundRole({ manifest: { actor } }: RunState, config: Config, callerId = actor.actor_id): string[] {
   const { actor_id, role_id } = actor
-  return role_id === undefined || mayClaim(config, actor_id, role_id) ? [] : [`role:${role_id}/actors`]
+  if (role_id === undefined || [actor_id, callerId].every((id) => mayClaim(config, id, role_id))) return []
+  return [`role:${role_id}/actors`]
 }
 
 /** A verdict with further rules that failed: not_permitted, where nothing failed before. */
