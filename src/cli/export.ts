@@ -170,7 +170,7 @@ function showCommand(): Command {
   return examples(
     command,
     'lockstep export show bnd_0123456789abcdef0123456789abcdef --json',
-    'lockstep export show run_x1 > case-17.tar.gz.json',
+    'lockstep export show run_draft1 > case-17.tar.gz.json',
   )
 }
 

@@ -86,6 +86,14 @@ export function realFolder(path: string): string {
   return real
 }
 
+/** Whether the disk that a ledger's root is on takes names that differ only in case for one. */
+export function ignoresCase(root: string): boolean {
+  const [own, twin] = [homeName, homeName.toUpperCase()].map((name) =>
+    lstatSync(join(root, name), { bigint: true, throwIfNoEntry: false }),
+  )
+  return own !== undefined && own.ino === twin?.ino
+}
+
 function isFolder(path: string): boolean {
   try {
     return lstatSync(path).isDirectory()

@@ -43,9 +43,13 @@ export function hashedStemPath(stem: string): string | undefined {
   return stemPath(stem).includes(hashed) ? `${hashedStemsPath}/${hash('sha256', stem, 'hex')}.json` : undefined
 }
 
-/** Where the record of what points to a target stands. */
-export function refPath({ id, type }: { id: string; type: string }): string {
-  return `${indexName}/refs/by_id/${identityName(type)}/${identityName(id)}.json`
+/**
+ * Where the record of what points to a target stands. Of types and ids two may differ only in case, unlike stems: on a
+ * disk that ignores it their capitals are escaped, and all but ASCII, for such a disk may ignore normalisation as well.
+ */
+export function refPath({ id, type }: { id: string; type: string }, { ignoresCase }: { ignoresCase: boolean }): string {
+  const [folder, name] = [type, id].map((text) => (ignoresCase ? nameOf(text, forbiddenInTwins) : fileName(text)))
+  return `${indexName}/refs/by_id/${folder}/${name}.json`
 }
 
 /** Where it stands how far a run is. */
@@ -64,11 +68,6 @@ export function fileName(text: string): string {
   return nameOf(text, text.normalize('NFC') === text ? forbidden : forbiddenBeyondAscii)
 }
 
-/** The same for a type or an id, of which two may differ only in case: capitals and all but ASCII are escaped too. */
-function identityName(text: string): string {
-  return nameOf(text, forbiddenInIdentities)
-}
-
 function nameOf(text: string, escaped: RegExp): string {
   const name = text
     .replace(escaped, escapeBytes)
@@ -81,7 +80,7 @@ function nameOf(text: string, escaped: RegExp): string {
 
 const forbidden = /["%*/:<>?\\|\ufffd]|\p{Cc}|\p{Default_Ignorable_Code_Point}/gu
 const forbiddenBeyondAscii = new RegExp(`${forbidden.source}|\\P{ASCII}`, 'gu')
-const forbiddenInIdentities = new RegExp(`${forbiddenBeyondAscii.source}|[A-Z]`, 'gu')
+const forbiddenInTwins = new RegExp(`${forbiddenBeyondAscii.source}|[A-Z]`, 'gu')
 /** The last letter of a folder that would be a stem's file where case is ignored. */
 const partEnding = /(?<=\.(?:body|links|manifest)\.jso)n$/i
 /** What Windows takes for a device, whatever comes behind its first dot. */

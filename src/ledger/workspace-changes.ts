@@ -21,12 +21,17 @@ export interface PromotedTurn {
 
 const sliceMillis = 5
 
+/** What a disk is like that files are written to. */
+export interface Disk {
+  ignoresCase: boolean
+}
+
 /** All files of a workspace. Cost: all of its rows and objects. */
-export async function* allFiles(view: SovereignView, workspace: string): AsyncGenerator<TreeChange> {
+export async function* allFiles(view: SovereignView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {
   for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace))
     yield* filesOf(view, triplet.stem, triplet)
   for await (const [, row] of view.scan(identityRows(workspace))) {
-    if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow)
+    if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow, disk)
   }
   for await (const { last, run_id } of view.chains(workspace)) yield runFile(run_id, turnIdOf(last))
 }
@@ -39,7 +44,7 @@ export async function* allFiles(view: SovereignView, workspace: string): AsyncGe
 export async function changedFiles(
   view: SovereignView,
   workspace: string,
-  { current, promoted }: { current: string; promoted: readonly PromotedTurn[] },
+  { current, disk, promoted }: { current: string; disk: Disk; promoted: readonly PromotedTurn[] },
 ): Promise<AsyncGenerator<TreeChange> | undefined> {
   const touched = new Touched(view)
   for (const { manifest_digest } of promoted) {
@@ -52,14 +57,14 @@ export async function changedFiles(
     if ('problems' in links) return undefined
     touched.point(links, stem)
   }
-  return changes(view, workspace, touched, promoted)
+  return changes(view, workspace, touched, { disk, promoted })
 }
 
 async function* changes(
   view: SovereignView,
   workspace: string,
   touched: Touched,
-  promoted: readonly PromotedTurn[],
+  { disk, promoted }: { disk: Disk; promoted: readonly PromotedTurn[] },
 ): AsyncGenerator<TreeChange> {
   const there: Triplet[] = []
   // What is gone goes first: where case is ignored it may have the name of a twin that is there now.
@@ -72,8 +77,8 @@ async function* changes(
   for (const target of touched.targets) {
     const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
     // A record whose sources are all gone stays; one of a target that nothing ever pointed to is not there.
-    if (row === undefined || row.sources === null) yield { path: refPath(target), content: null }
-    else yield await refFile(view, workspace, row)
+    if (row === undefined || row.sources === null) yield { path: refPath(target, disk), content: null }
+    else yield await refFile(view, workspace, row, disk)
   }
   const last = new Map(promoted.map(({ run_id, turn_id }) => [run_id, turn_id]))
   for (const [runId, turnId] of last) yield runFile(runId, turnId)
@@ -141,12 +146,17 @@ function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefine
 }
 
 /** Written source by source: many may point to one target, and others are served between the pages. */
-async function refFile(view: SovereignView, workspace: string, { id, type }: IdentityRow): Promise<TreeChange> {
+async function refFile(
+  view: SovereignView,
+  workspace: string,
+  { id, type }: IdentityRow,
+  disk: Disk,
+): Promise<TreeChange> {
   const sources: string[] = []
   for await (const [, source] of view.scan(sourceRows(workspace, { id, type })))
     sources.push(canonicalText(source as Json))
   const text = `{"id":${JSON.stringify(id)},"sources":[${sources.join(',')}],"type":${JSON.stringify(type)}}`
-  return { path: refPath({ id, type }), content: Buffer.from(text) }
+  return { path: refPath({ id, type }, disk), content: Buffer.from(text) }
 }
 
 function runFile(run_id: string, last_promoted_turn_id: string): TreeChange {

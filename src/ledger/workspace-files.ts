@@ -3,12 +3,13 @@ import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import type { TurnEventData } from '../core/turn/events.ts'
 import { turnIdOf, turnNumberOf } from '../core/turn/turn-id.ts'
+import { ignoresCase } from '../fs/layout.ts'
 import { sameFiles } from '../fs/workspace-compare.ts'
 import { fileName, runPath } from '../fs/workspace-names.ts'
 import { bytesInTree, currentTree, dropLeftovers, switchTree, type Tree } from '../fs/workspace-tree.ts'
 import type { Log } from '../log/log.ts'
 import { SovereignView } from '../views/sovereign-view.ts'
-import { allFiles, changedFiles, type PromotedTurn } from './workspace-changes.ts'
+import { allFiles, changedFiles, type Disk, type PromotedTurn } from './workspace-changes.ts'
 
 /** Where a workspace is on disk, and how many files it has there. */
 export interface CheckedFiles {
@@ -24,6 +25,7 @@ type Promoted = TurnEventData<'turn.promoted'>
  */
 export class WorkspaceFiles {
   readonly #root: string
+  readonly #disk: Disk
   readonly #config: Config
   readonly #log: Log
   /** Promotions that were seen and are not on disk yet, by workspace; what was seen goes up to `#seen`. */
@@ -35,6 +37,7 @@ export class WorkspaceFiles {
 
   constructor(root: string, config: Config, log: Log) {
     this.#root = root
+    this.#disk = { ignoresCase: ignoresCase(root) }
     this.#config = config
     this.#log = log
   }
@@ -56,7 +59,7 @@ export class WorkspaceFiles {
       try {
         const folder = this.folder(workspace)
         const seq = Math.max(currentTree(folder)?.seq ?? 0, this.#pending.get(workspace)?.at(-1)?.seq ?? 0)
-        await switchTree(folder, { changes: allFiles(view, workspace), isWhole: true, seq })
+        await switchTree(folder, { changes: allFiles(view, workspace, this.#disk), isWhole: true, seq })
       } finally {
         await view.close()
       }
@@ -69,7 +72,7 @@ export class WorkspaceFiles {
       const view = new SovereignView(this.#log)
       try {
         const folder = this.folder(workspace)
-        return { files: await sameFiles(currentTree(folder), allFiles(view, workspace)), folder }
+        return { files: await sameFiles(currentTree(folder), allFiles(view, workspace, this.#disk)), folder }
       } finally {
         await view.close()
       }
@@ -110,8 +113,12 @@ export class WorkspaceFiles {
       const changes =
         tree === undefined || !(await follows(tree, promoted))
           ? undefined
-          : await changedFiles(view, workspace, { current: tree.path, promoted })
-      await switchTree(folder, { changes: changes ?? allFiles(view, workspace), isWhole: changes === undefined, seq })
+          : await changedFiles(view, workspace, { current: tree.path, disk: this.#disk, promoted })
+      await switchTree(folder, {
+        changes: changes ?? allFiles(view, workspace, this.#disk),
+        isWhole: changes === undefined,
+        seq,
+      })
     }
     this.#pending.delete(workspace)
   }

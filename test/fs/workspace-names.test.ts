@@ -87,15 +87,18 @@ names('are read back to the text they stand for, each from its own', () => {
     const stem = seenAsOne(stemPath(text))
     is(stems.get(stem) ?? foldOf(text), foldOf(text), `${stem} stands for two`)
     stems.set(stem, foldOf(text))
-    const ref = refPath({ id: text, type: 'page' })
-    is(decodeURIComponent(ref), `_index/refs/by_id/page/${text}.json`)
+    const plain = refPath({ id: text, type: 'page' }, { ignoresCase: false })
+    const ref = refPath({ id: text, type: 'page' }, { ignoresCase: true })
+    for (const path of [plain, ref]) is(decodeURIComponent(path), `_index/refs/by_id/page/${text}.json`)
     is(refs.get(seenAsOne(ref)) ?? text, text, `${ref} stands for two where case or normalisation is ignored`)
     refs.set(seenAsOne(ref), text)
   }
 })
 
-names('of identities differ by more than case and normalisation', () => {
-  const ref = (id: string, type = 'page') => refPath({ id, type }).slice('_index/refs/by_id/'.length)
+names('of identities are as they are, or differ by more than case and normalisation where a disk ignores case', () => {
+  is(refPath({ id: 'DEL-8', type: 'Page' }, { ignoresCase: false }), '_index/refs/by_id/Page/DEL-8.json')
+  const ref = (id: string, type = 'page') =>
+    refPath({ id, type }, { ignoresCase: true }).slice('_index/refs/by_id/'.length)
   is(ref('DEL-8'), 'page/%44%45%4C-8.json')
   is(ref('del-8', 'Page'), '%50age/del-8.json')
   is(ref('é'), 'page/%C3%A9.json')

@@ -126,7 +126,7 @@ workspace('loses what is gone before it gains its case twin, however many turns 
   await ledger.close()
   await withLog(root, async (log) => {
     const view = new SovereignView(log)
-    const asked = { current: join(folderOf(root), 'current'), promoted }
+    const asked = { current: join(folderOf(root), 'current'), disk: { ignoresCase: false }, promoted }
     const paths: string[] = []
     for await (const { content, path } of (await changedFiles(view, `run/${run_id}`, asked)) ?? []) {
       if (!path.startsWith('_index')) paths.push(`${content === null ? '-' : '+'} ${path}`)
