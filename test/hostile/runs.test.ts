@@ -152,6 +152,21 @@ const rows: Row[] = [
       ({ ledger }) => ledger.runs.cancel({ run_id: 'run_promo1', outcome_reason: text, actor: human }),
     ],
     [
+      `"${text.slice(0, 20)}" in the scope of an action there`,
+      'FREE_TEXT_DENIED',
+      ({ ledger }) =>
+        ledger.runs.authorize({
+          action: {
+            action_type: 'promotion',
+            lane_id: 'PROMOTE_SHARED_KNOWLEDGE',
+            scope: { attorney_signoff: true, promotion_ticket_id: 'PT-1', remark: text, run_id: 'run_promo1' },
+            target: { name: 'shared_playbooks', mode: 'append' },
+          },
+          actor: human,
+          run_id: 'run_promo1',
+        }),
+    ],
+    [
       `"${text.slice(0, 20)}" as notes there`,
       'FREE_TEXT_DENIED',
       create({ lane_id: 'PROMOTE_SHARED_KNOWLEDGE', run_kind: 'promotion', notes: text }),
