@@ -191,4 +191,42 @@ governed('what is asked in a run that is not running is a deny on record, and no
   }
 })
 
+governed('an override takes a human of its lane, a ticket and a reason, and nothing silent', async (ledger) => {
+  const { runs } = ledger
+  const ana = { actor_id: 'ana', actor_type: 'human' } as const
+  const lane = { lane_id: 'SYSTEM_OVERRIDE', role_id: 'ATTORNEY_ADMIN', run_kind: 'tool_gateway' } as const
+  await runs.create({ ...lane, run_id: 'run_over_0' })
+  assert.is(await codeOf(runs.start({ run_id: 'run_over_0' })), 'RUN_DENIED')
+  assert.equal(runs.why('run_over_0').denied?.rule_ids, ['role:ATTORNEY_ADMIN/class'])
+  const stated = { override_ticket_id: 'OT-1', override_reason: 'the court said so' }
+  const { override_ticket_id: _, ...noTicket } = stated
+  const { override_reason: __, ...noReason } = stated
+  const asked: [rule: string | null, scope: Record<string, string | boolean>, effects?: string[]][] = [
+    ['lane:SYSTEM_OVERRIDE/requires/override_ticket_id', noTicket],
+    ['lane:SYSTEM_OVERRIDE/requires/override_reason', noReason],
+    ['lane:SYSTEM_OVERRIDE/prohibits/silent_changes', stated, ['silent_changes']],
+    ['lane:SYSTEM_OVERRIDE/prohibits/bypass_audit', { ...stated, audit: false }],
+    [null, stated],
+  ]
+  for (const [index, [rule, scope, effects = []]] of asked.entries()) {
+    const id = `run_over_${index + 1}`
+    await runs.create({ ...lane, actor: ana, run_id: id })
+    await runs.start({ actor: ana, run_id: id })
+    const target = { name: 'override.enable' }
+    const action = { action_type: 'tool_call' as const, effects, lane_id: lane.lane_id, target }
+    const request = { action: { ...action, scope: { ...scope, run_id: id } }, actor: ana, run_id: id }
+    const { decision, decision_id, rule_ids } = await runs.authorize(request)
+    assert.equal([decision, runs.get(id).status], rule === null ? ['allow', 'running'] : ['deny', 'denied'])
+    if (rule !== null) {
+      assert.is(rule_ids[0], rule)
+      continue
+    }
+    await runs.record({ actor: ana, decision_id, outcome: 'success', run_id: id })
+    const event = { action_type: 'override', outcome: 'allow', outcome_reason: 'OT-1', run_id: id } as const
+    await ledger.audit.append(event, { actor: ana })
+    const [override] = (await ledger.audit.list({ action_type: 'override' })).events
+    assert.equal([override?.run_id, override?.lane_id, override?.outcome_reason], [id, lane.lane_id, 'OT-1'])
+  }
+})
+
 test.run()
