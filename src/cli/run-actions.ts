@@ -46,12 +46,17 @@ export function actionFrom(flags: ActionFlags): Action {
 
 /** `key=value` each; a value of true or false is one. Errors: INVALID_INPUT. */
 export function scopeFrom(pairs: readonly string[]): Action['scope'] {
+  const typed = ([key, value]: [string, string]) => [key, value === 'true' || (value === 'false' ? false : value)]
+  return Object.fromEntries(Object.entries(pairsFrom('--scope', pairs)).map(typed))
+}
+
+/** `key=value` each, of an option. Errors: INVALID_INPUT. */
+export function pairsFrom(option: string, pairs: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=')
-      if (at < 1) throw new LockstepError('INVALID_INPUT', `--scope is KEY=VALUE, not "${pair}"`)
-      const value = pair.slice(at + 1)
-      return [pair.slice(0, at), value === 'true' ? true : value === 'false' ? false : value]
+      if (at < 1) throw new LockstepError('INVALID_INPUT', `${option} is KEY=VALUE, not "${pair}"`)
+      return [pair.slice(0, at), pair.slice(at + 1)]
     }),
   )
 }

@@ -2,8 +2,9 @@ import { Command } from 'commander'
 import type { RunRecord } from '../core/run/run-record.ts'
 import type { Runs } from '../ledger/runs.ts'
 import { examples, globalsOf, seconds, withLedger } from './context.ts'
+import { collect } from './lock-acquire.ts'
 import { print } from './output.ts'
-import { refsIn } from './run-actions.ts'
+import { pairsFrom, refsIn } from './run-actions.ts'
 import { runLines } from './run-text.ts'
 
 /** A verb on one run that answers with its record. */
@@ -32,6 +33,7 @@ interface StartFlags extends Keyed {
   lock?: string
   pinLanes?: string
   pinRoles?: string
+  taxonomy?: string[]
 }
 
 export function startCommand(): Command {
@@ -48,12 +50,14 @@ export function startCommand(): Command {
             ? undefined
             : { lanes: flags.pinLanes, roles: flags.pinRoles },
         run_id,
+        taxonomy_versions: flags.taxonomy && (pairsFrom('--taxonomy', flags.taxonomy) as { coa?: string }),
       }),
   )
     .option('--lease <seconds>', 'fail the run unless a heartbeat comes within this time', seconds)
     .option('--lock <name>', 'the lock it holds: it records and completes only while that grant is current')
     .option('--pin-lanes <sha>', 'the pin of lanes.yaml, as the caller knows it')
     .option('--pin-roles <sha>', 'the pin of roles.yaml')
+    .option('--taxonomy <name=version>', 'a version of coa, tags or entities that it works with; repeatable', collect)
   return examples(command, 'lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --lock reports')
 }
 

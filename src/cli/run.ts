@@ -4,7 +4,7 @@ import type { Runs } from '../ledger/runs.ts'
 import { actorFrom, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print, relativeTime, table } from './output.ts'
-import { authorizeCommand, recordCommand } from './run-actions.ts'
+import { authorizeCommand, recordCommand, refsIn } from './run-actions.ts'
 import { execCommand } from './run-exec.ts'
 import {
   cancelCommand,
@@ -33,6 +33,7 @@ interface CreateFlags {
   case?: string
   correlation?: string
   for?: string
+  inputs?: string
   key?: string
   kind: string
   lane?: string
@@ -59,6 +60,7 @@ function createCommand(): Command {
     .option('--session <id>', 'client_session_id')
     .option('--workflow <id>', 'workflow_id')
     .option('--correlation <id>', 'correlation_id')
+    .option('--inputs <file>', 'what goes in, artifact refs as a JSON array; - for stdin')
     .option('--name <text>', 'run_name, for people')
     .option('--notes <text>', 'free text')
     .option('--tag <tag>', 'a tag; repeatable', collect)
@@ -81,6 +83,7 @@ function requestFrom(flags: CreateFlags): Parameters<Runs['create']>[0] {
     client_session_id: flags.session,
     correlation_id: flags.correlation,
     idempotency_key: flags.key,
+    inputs: inputsFrom(flags.inputs),
     lane_id: flags.lane,
     notes: flags.notes,
     parent_run_id: flags.parent,
@@ -92,6 +95,11 @@ function requestFrom(flags: CreateFlags): Parameters<Runs['create']>[0] {
     tags: flags.tag,
     workflow_id: flags.workflow,
   }
+}
+
+function inputsFrom(file: string | undefined): Parameters<Runs['create']>[0]['inputs'] {
+  const artifact_refs = refsIn(file)
+  return artifact_refs && { artifact_refs }
 }
 
 function showCommand(): Command {

@@ -7,13 +7,15 @@ import { approvalEvent, approvalIn, approvalKey, subjectOf } from '../core/expor
 import { type ExportBundle, exportBundleSchema, recordTextOf, statedSchema } from '../core/export-bundle.ts'
 import { limits } from '../core/limits.ts'
 import { freeTextIn, refuseFreeText } from '../core/run/case.ts'
+import { recordActionSchema } from '../core/run/commands.ts'
+import type { RunRecord } from '../core/run/run-record.ts'
 import { approvalTypes, caseIdSchema, noteSchema } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
 import { writeDurably } from '../fs/durable.ts'
 import { realFolder } from '../fs/layout.ts'
 import type { Audit } from './audit.ts'
 import { errorOf } from './batch.ts'
-import { type Core, hashRequest, sha256Hex } from './core.ts'
+import { type Core, hashRequest, sha256Hex, submit } from './core.ts'
 import {
   type ApproveExport,
   approveSchema,
@@ -26,7 +28,7 @@ import { writeBundle } from './export-write.ts'
 import { parse } from './parse.ts'
 import { perform } from './performing.ts'
 import type { PolicyApi } from './policy.ts'
-import type { Runs } from './runs.ts'
+import { type Runs, refuseExpired } from './runs.ts'
 
 type Approval = NonNullable<ExportBundle['approvals']>[number]
 
@@ -124,7 +126,7 @@ export class Exports {
         return { output_artifacts: artifactsOf(bundle, record), response_hash_sha256: integrity.manifest_hash_sha256 }
       },
       // What is not recorded has not left.
-      (acted) => this.#runs.recordBundle(acted, bundle as ExportBundle).catch(dropping(files)),
+      (acted) => this.#record(acted, bundle as ExportBundle).catch(dropping(files)),
     )
     const { decision_id } = decision
     return { bundle: bundle as ExportBundle, decision_id, file, record_file: `${file}.json`, run_id: run.run_id }
@@ -150,6 +152,16 @@ export class Exports {
     }
     if (found !== undefined) return found
     throw new LockstepError('NOT_FOUND', `no bundle was exported as ${Object.values(asked)[0]}`, { details: asked })
+  }
+
+  /** The action event of the export, and with it the bundle's record, which no caller of `runs.record` can bring. */
+  async #record(acted: z.input<typeof recordActionSchema>, bundle: ExportBundle): Promise<RunRecord> {
+    const { actor, idempotency_key: _, ...asked } = parse(recordActionSchema, acted, 'action')
+    const text = recordTextOf(bundle)
+    const bundle_record = { digest: sha256Hex(text), text }
+    const command = { ...asked, bundle_record, policies: this.#policy.known(), type: 'run.record' as const }
+    refuseExpired(await submit(this.#core, command, { actor }))
+    return this.#runs.get(asked.run_id)
   }
 
   /** What the named events approve of. Errors: INVALID_INPUT for one that is not there, or no approval of this. */

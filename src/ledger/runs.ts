@@ -1,14 +1,13 @@
 import type { z } from 'zod'
 import type { Json } from '../core/canonical.ts'
 import type { Entry } from '../core/entry.ts'
-import { type ExportBundle, recordTextOf } from '../core/export-bundle.ts'
 import type { Actor } from '../core/ids.ts'
 import * as input from '../core/run/commands.ts'
 import type { RunEventData } from '../core/run/events.ts'
 import { recordOf } from '../core/run/record.ts'
 import type { RunRecord } from '../core/run/run-record.ts'
 import { LockstepError } from '../errors.ts'
-import { type Core, sha256Hex, submit } from './core.ts'
+import { type Core, submit } from './core.ts'
 import { parse } from './parse.ts'
 import {
   type Begun,
@@ -74,14 +73,6 @@ export class Runs {
    */
   async record(request: Asked<typeof input.recordActionSchema>): Promise<RunRecord> {
     return this.#ask('run.record', input.recordActionSchema, request)
-  }
-
-  /** `record` of the export that put out a bundle: the ledger keeps its record as an object that the entry names. */
-  async recordBundle(request: Asked<typeof input.recordActionSchema>, bundle: ExportBundle): Promise<RunRecord> {
-    const text = recordTextOf(bundle)
-    const bundle_record = { digest: sha256Hex(text), text }
-    const outcome = await this.#submitAsked('run.record', input.recordActionSchema, request, { bundle_record })
-    return this.#answer(outcome, 'run.record')
   }
 
   /**
@@ -153,10 +144,10 @@ export class Runs {
     return this.#answer(await this.#submitAsked(type, schema, request), type)
   }
 
-  #submitAsked(type: AskedType, schema: z.ZodType<AskedOf>, request: unknown, more: object = {}): Promise<Outcome> {
+  #submitAsked(type: AskedType, schema: z.ZodType<AskedOf>, request: unknown): Promise<Outcome> {
     const { actor, idempotency_key, ...asked } = parse(schema, request, 'run')
     // What each schema gives is what its command takes; the two stand side by side in core/run/commands.ts.
-    const command = { ...asked, ...more, type } as unknown as Command
+    const command = { ...asked, type } as unknown as Command
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
 

@@ -33,10 +33,12 @@ governed('a run from its creation to its end, by commands alone', async (call, r
     JSON.stringify([{ artifact_id: 'art-1', artifact_kind: 'notes', hash_sha256: 'ab'.repeat(32) }]),
   )
   const record = runRecordSchema.parse(
-    await call(0, 'run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1'),
+    await call(0, 'run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1', '--inputs', outputs),
   )
   assert.is(record.status, 'created')
-  await call(0, 'run', 'start', 'run_top_1', '--lease', '10m')
+  assert.is(record.inputs?.artifact_refs[0]?.artifact_id, 'art-1')
+  const started = await call(0, 'run', 'start', 'run_top_1', '--lease', '10m', '--taxonomy', 'coa=2026.1')
+  assert.equal(started.taxonomy_versions, { coa: '2026.1' })
   await call(0, 'run', 'heartbeat', 'run_top_1')
   await call(0, 'run', 'create', '--kind', 'tool_gateway', '--run-id', 'run_tool1', '--parent', 'run_top_1', ...of)
   await call(0, 'run', 'start', 'run_tool1')

@@ -100,6 +100,9 @@ const rows: Row[] = [
   ['a decision of nobody', 'DECISION_NOT_OPEN', record({ decision_id: 'evt_nobody_0' })],
   ['an outcome that an action has not', 'INVALID_INPUT', record({ outcome: 'deny' })],
   ['the response itself', 'INVALID_INPUT', record({ response: 'all of it' })],
+  ['the record of a bundle of the caller’s making', 'INVALID_INPUT', record({ record_digest: 'ab'.repeat(32) })],
+  ['the text of such a record', 'INVALID_INPUT', record({ bundle_record: { digest: 'ab'.repeat(32), text: '{}' } })],
+  ['an event with such a record', 'INVALID_INPUT', event({ record_digest: 'ab'.repeat(32) })],
   ['a response hash that is none', 'INVALID_INPUT', record({ response_hash_sha256: 'ff' })],
   ['101 outputs', 'INVALID_INPUT', record({ output_artifacts: Array(101).fill(ref) })],
   ['an output with content', 'INVALID_INPUT', output({ content: 'what the client said' })],
@@ -150,6 +153,21 @@ const rows: Row[] = [
       `"${text.slice(0, 20)}" as a reason where raw case text is prohibited`,
       'FREE_TEXT_DENIED',
       ({ ledger }) => ledger.runs.cancel({ run_id: 'run_promo1', outcome_reason: text, actor: human }),
+    ],
+    [
+      `"${text.slice(0, 20)}" in the scope of an action there`,
+      'FREE_TEXT_DENIED',
+      ({ ledger }) =>
+        ledger.runs.authorize({
+          action: {
+            action_type: 'promotion',
+            lane_id: 'PROMOTE_SHARED_KNOWLEDGE',
+            scope: { attorney_signoff: true, promotion_ticket_id: 'PT-1', remark: text, run_id: 'run_promo1' },
+            target: { name: 'shared_playbooks', mode: 'append' },
+          },
+          actor: human,
+          run_id: 'run_promo1',
+        }),
     ],
     [
       `"${text.slice(0, 20)}" as notes there`,

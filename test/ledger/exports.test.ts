@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -202,6 +202,16 @@ of('have their record in the ledger, by bundle and by run, whatever becomes of t
     await again.verify()
   } finally {
     await again.close()
+  }
+  const copy = join(temporaryRoot(), 'copy')
+  cpSync(root, copy, { recursive: true })
+  await withLog(copy, (log) => log.objects.drop([digest], []))
+  const damaged = await openLedger({ dir: copy, actor: testActor })
+  try {
+    assert.is(await codeOf(damaged.exports.get({ run_id: first.run_id })), 'LEDGER_CORRUPT')
+    assert.is(await codeOf(damaged.verify()), 'VERIFY_FAILED')
+  } finally {
+    await damaged.close()
   }
 })
 

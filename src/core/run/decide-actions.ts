@@ -32,12 +32,18 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
     const message = `${run.open.length} allowed actions of ${run.run_id} wait for their record`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
-  if (freeTextIn(laneOf(of), notesIn(command.action.artifacts)) !== undefined) return refuseFreeText(run.lane_id)
+  if (freeTextIn(laneOf(of), textsOf(command.action)) !== undefined) return refuseFreeText(run.lane_id)
   const { actor: caller, config } = context
   const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, run })
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
   if (verdict.decision === 'allow') return append(of, [decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
+}
+
+/** What an action says in words, all of which its decision would keep. What is blank says nothing, and is missing. */
+function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
+  const stated = Object.values(scope).filter((value) => typeof value === 'string')
+  return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts)]
 }
 
 /**
