@@ -36,6 +36,7 @@ export type Check =
   | 'runs'
   | 'state'
   | 'stray'
+  | 'tables'
   | 'tiles'
   | 'time'
 

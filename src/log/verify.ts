@@ -41,7 +41,7 @@ export interface Stored {
 }
 
 /**
- * Reads every pair once, in key order, and trusts none: checksums; entries dense and as many as the head row says,
+ * Reads the store's files, then every pair once, in key order, and trusts none: checksums; entries dense and as many as the head row says,
  * each hashed anew as it is stored; the whole tree grown anew, every tile and both tree heads equal to it; one row
  * a stream that knows its last entry; and nothing in the store that nobody put there. What rows and receipts say is
  * for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where there is one.
@@ -76,6 +76,7 @@ class StoredVerification {
   }
 
   async run(): Promise<Stored> {
+    await this.#reader.checkFiles()
     const { size } = this.#stored.head
     for await (const page of this.#reader.scan(keys.ranges.all)) {
       for (const [key, value] of page) this.#pair(key, value)

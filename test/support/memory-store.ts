@@ -30,6 +30,8 @@ export class MemoryStore implements Store {
     this.pairs.delete(hexOf(key))
   }
 
+  async checkFiles(): Promise<void> {}
+
   async write(batch: StoreBatch): Promise<void> {
     this.batches.push(batch)
     for (const { key, value } of batch.puts) this.put(key, value)
@@ -50,12 +52,7 @@ export class MemoryStore implements Store {
   }
 
   snapshot() {
-    const copy = this.copy()
-    return {
-      get: (key: Uint8Array) => copy.get(key),
-      scan: (range: Range) => copy.scan(range),
-      close: async () => {},
-    }
+    return this.copy()
   }
 
   async settle(): Promise<void> {

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, match, ok } from 'uvu/assert'
+import { crc32c } from '../../src/log/crc32c.ts'
+import { openStore, type Store } from '../../src/log/store.ts'
+import { problemOfTable } from '../../src/log/table.ts'
+import { temporaryRoot } from '../support/ledger.ts'
+import { refusalOf } from '../support/opening.ts'
+import { randomBelow } from '../support/seed.ts'
+
+const tables = suite('a table')
+const below = randomBelow('tables')
+const footerBytes = 48
+
+tables('has checksums as RFC 3720 gives them', () => {
+  const rows = [Buffer.alloc(32), Buffer.alloc(32, 255), Buffer.from([...Array(32).keys()]), Buffer.from('123456789')]
+  equal(
+    rows.map((bytes) => crc32c(bytes)),
+    [0x8a9136aa, 0x62a8ab43, 0x46dd794e, 0xe3069283],
+  )
+  is(crc32c(Buffer.alloc(0)), 0)
+})
+
+tables('that LevelDB wrote is whole, compressed or not, small or large', async () => {
+  const { written } = await database()
+  ok(written.length >= 4, `${written.length} tables`)
+  for (const table of written) is(problemOfTable(table), undefined)
+})
+
+tables('tells of every bit that is flipped in it, but for the zeros that fill up its footer', async () => {
+  const { written } = await database()
+  const unseen: number[] = []
+  for (const table of written) {
+    const isShort = table.length < 5_000
+    for (let round = 0; round < (isShort ? table.length * 8 : 2_000); round += 1) {
+      // Of a long one the end is looked at more closely, for its indexes stand there.
+      const near = round % 2 === 0 ? table.length : Math.min(table.length, 2_000)
+      const bit = isShort ? round : (table.length - 1 - below(near)) * 8 + below(8)
+      flip(table, bit)
+      if (problemOfTable(table) === undefined) unseen.push(table.length - Math.floor(bit / 8))
+      flip(table, bit)
+    }
+  }
+  const ofFilling = (fromEnd: number) => fromEnd > 8 && fromEnd <= footerBytes - 4
+  equal(
+    unseen.filter((fromEnd) => !ofFilling(fromEnd)),
+    [],
+  )
+})
+
+tables('that is cut, or is something else, is no table', () => {
+  for (const bytes of [Buffer.alloc(0), Buffer.alloc(7), Buffer.alloc(100), randomBytes(1_000)])
+    match(problemOfTable(bytes) ?? '', /does not end/)
+  const alone = Buffer.from('57fb808b247547db', 'hex')
+  for (const before of [0, 10, 40, 200])
+    ok(problemOfTable(Buffer.concat([Buffer.alloc(before, 255), alone])) !== undefined, `${before} bytes`)
+})
+
+tables('that is damaged while the database is open is named by a look at the files, and by nothing else', async () => {
+  const { folder, keys } = await database()
+  const store = await openStore(folder, { create: false })
+  await store.checkFiles()
+  for (const key of keys) ok(store.get(key) !== undefined)
+  const [name = ''] = tablesIn(folder)
+  const table = readFileSync(join(folder, name))
+  flip(table, 8 * 20)
+  writeFileSync(join(folder, name), table)
+  const { code, details, message } = await refusalOf(store.checkFiles())
+  equal([code, details], ['LEDGER_CORRUPT', { check: 'tables', file: name }])
+  match(message, /the table \d+\.ldb is damaged: the checksum of its block at 0 differs/)
+  await store.close()
+})
+
+tables.run()
+
+/** A database, and tables of one block and of many that it had: what compresses well, what does not, and large values. */
+async function database(): Promise<{ folder: string; keys: Buffer[]; written: Buffer[] }> {
+  const folder = join(temporaryRoot(), 'database')
+  const keys: Buffer[] = []
+  const written = new Map<string, Buffer>()
+  const put = async (store: Store, count: number, value: (at: number) => Buffer) => {
+    const puts = Array.from({ length: count }, (_, at) => ({
+      key: Buffer.from(`${keys.length + at}`),
+      value: value(at),
+    }))
+    keys.push(...puts.map(({ key }) => key))
+    await store.write({ puts, deletes: [] })
+  }
+  const session = async (create: boolean, work: (store: Store) => Promise<void>) => {
+    const store = await openStore(folder, { create })
+    await work(store)
+    await store.close()
+    for (const name of tablesIn(folder)) written.set(name, readFileSync(join(folder, name)))
+  }
+  // What is in the log becomes a table at the next open, and those are merged.
+  await session(true, (store) => put(store, 20, () => Buffer.from('x')))
+  await session(false, (store) => put(store, 2_000, (at) => Buffer.from(`{"seq":${at},"type":"lock.acquired"}`)))
+  await session(false, (store) => put(store, 200, (at) => randomBytes(at * 5)))
+  await session(false, (store) => put(store, 3, () => randomBytes(50_000)))
+  await session(false, async () => {})
+  return { folder, keys, written: [...written.values()] }
+}
+
+function tablesIn(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith('.ldb'))
+}
+
+function flip(bytes: Buffer, bit: number): void {
+  bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+}
