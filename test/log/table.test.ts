@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Level } from 'level'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { crc32c } from '../../src/log/crc32c.ts'
-import { openStore, type Store } from '../../src/log/store.ts'
+import { openStore } from '../../src/log/store.ts'
 import { problemOfTable } from '../../src/log/table.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { refusalOf } from '../support/opening.ts'
@@ -80,26 +81,25 @@ async function database(): Promise<{ folder: string; keys: Buffer[]; written: Bu
   const folder = join(temporaryRoot(), 'database')
   const keys: Buffer[] = []
   const written = new Map<string, Buffer>()
-  const put = async (store: Store, count: number, value: (at: number) => Buffer) => {
-    const puts = Array.from({ length: count }, (_, at) => ({
-      key: Buffer.from(`${keys.length + at}`),
-      value: value(at),
-    }))
-    keys.push(...puts.map(({ key }) => key))
-    await store.write({ puts, deletes: [] })
+  const session = async (count: number, value: (at: number) => Buffer) => {
+    const level = new Level<Uint8Array, Uint8Array>(folder, { keyEncoding: 'view', valueEncoding: 'view' })
+    await level.open()
+    for (let at = 0; at < count; at += 1) {
+      keys.push(Buffer.from(`${keys.length}`))
+      await level.put(keys.at(-1) as Buffer, value(at))
+    }
+    // What is in the log becomes a table at the next open, and those are merged; one that is under way is none yet.
+    const inUse = (level as unknown as { getProperty(name: string): string }).getProperty('leveldb.sstables')
+    for (const name of tablesIn(folder)) {
+      if (inUse.includes(`\n ${Number.parseInt(name, 10)}:`)) written.set(name, readFileSync(join(folder, name)))
+    }
+    await level.close()
   }
-  const session = async (create: boolean, work: (store: Store) => Promise<void>) => {
-    const store = await openStore(folder, { create })
-    await work(store)
-    await store.close()
-    for (const name of tablesIn(folder)) written.set(name, readFileSync(join(folder, name)))
-  }
-  // What is in the log becomes a table at the next open, and those are merged.
-  await session(true, (store) => put(store, 20, () => Buffer.from('x')))
-  await session(false, (store) => put(store, 2_000, (at) => Buffer.from(`{"seq":${at},"type":"lock.acquired"}`)))
-  await session(false, (store) => put(store, 200, (at) => randomBytes(at * 5)))
-  await session(false, (store) => put(store, 3, () => randomBytes(50_000)))
-  await session(false, async () => {})
+  await session(20, () => Buffer.from('x'))
+  await session(2_000, (at) => Buffer.from(`{"seq":${at},"type":"lock.acquired"}`))
+  await session(200, (at) => randomBytes(at * 5))
+  await session(3, () => randomBytes(50_000))
+  await session(0, () => Buffer.alloc(0))
   return { folder, keys, written: [...written.values()] }
 }
 
