@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { limits } from '../core/limits.ts'
+import { turnNumberOf } from '../core/turn/turn-id.ts'
 import { LockstepError } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
 import { fileError } from '../fs/durable.ts'
@@ -99,6 +100,8 @@ async function proposalFrom(globals: Globals, flags: StageFlags): Promise<Propos
   if (consume && from === undefined) throw new LockstepError('INVALID_INPUT', '--consume goes with --from')
   if (file !== undefined) return documentIn(file)
   if (from !== undefined) return readDirectory(globals, resolve(from))
+  // No folder has the name of a turn that cannot be: that it cannot is for the ledger to say.
+  if (turnNumberOf(turn) === undefined) return {}
   const { stagingFolder } = await import('../fs/staging-folder.ts')
   return readDirectory(globals, stagingFolder(governingLayout(folderOf(globals)), run, turn))
 }

@@ -58,7 +58,7 @@ export const configSchema = z.strictObject({
       refs: z.int().min(1).max(limits.turnRefsMaxMax).default(limits.turnRefsMax),
     })
     .prefault({}),
-  /** Whether contention, timeouts and input errors become entries too. */
+  /** Whether contention becomes an entry too. */
   record_contention: z.boolean().default(false),
 })
 

@@ -126,7 +126,7 @@ function endOf(selection: Selection, { open_runs }: SelectedFacts, size: number)
   if ('from' in selection) return 'the range ends there'
   if ('lock' in selection) return `the lock has no later entry below size ${size}`
   if (open_runs === 0) return `every run has ended, and has no later entry below size ${size}`
-  return `${open_runs} runs had not ended at size ${size}`
+  return `${open_runs === 1 ? 'one run' : `${open_runs} runs`} had not ended at size ${size}`
 }
 
 /** A record names so many runs; where there are more, the entries do. */

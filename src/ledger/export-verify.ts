@@ -14,6 +14,7 @@ import {
 } from '../core/export-manifest.ts'
 import { Selected } from '../core/export-selection.ts'
 import { limits } from '../core/limits.ts'
+import { LockstepError } from '../errors.ts'
 import { type BundleFiles, openBundle } from '../fs/bundle-reader.ts'
 import { paddingOf, tarHeader, tarTrailerBytes } from '../fs/tar.ts'
 import { sha256 } from '../log/sha256.ts'
@@ -45,7 +46,7 @@ export interface VerifiedExport {
 /**
  * Checks a bundle, an archive or the folder it was unpacked to, without a ledger. Everything in it is derived again from
  * the entries and compared; what cannot be is under the signature. Errors: VERIFY_FAILED, whose details name the check
- * and where; NOT_FOUND, FILE_DENIED. Cost: three passes over the bundle, memory for its small files and one entry.
+ * and where; INVALID_INPUT (a key that is none), NOT_FOUND, FILE_DENIED. Cost: three passes over the bundle, memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
   const files = await openBundle(path, bundleFiles)
@@ -135,6 +136,9 @@ function factOf(facts: Facts, name: BundleFile): FileFacts {
 
 async function keyOf(texts: Texts, vkey: string | undefined): Promise<Vkey> {
   const own = texts.get('key.pub') ?? ''
+  const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim(), sha256)
+  if (brought?.ok === false)
+    throw new LockstepError('INVALID_INPUT', `the key that you brought is none: ${brought.reason}`)
   if (vkey !== undefined && `${vkey.trim()}\n` !== own)
     throw failed('key', 'it is another key than the one you brought')
   const key = await parseVkey(own.replace(/\n$/, ''), sha256)

@@ -53,8 +53,8 @@ export class Locks {
    */
   async acquire(request: input.AcquireResource | input.AcquireDeliverable | input.AcquireProject): Promise<Lease> {
     const requestedAt = performance.now()
-    if ('folder' in request) return this.#acquiring.deliverable(request, requestedAt)
-    if ('target_name' in request) return this.#acquiring.project(request, requestedAt)
+    if (has(request, 'folder')) return this.#acquiring.deliverable(request, requestedAt)
+    if (has(request, 'target_name')) return this.#acquiring.project(request, requestedAt)
     return this.#acquiring.resource(request, requestedAt)
   }
 
@@ -87,7 +87,7 @@ export class Locks {
   async release(
     request: z.input<typeof input.releaseSchema> | z.input<typeof input.releaseProjectSchema>,
   ): Promise<Released> {
-    if ('run_id' in request) {
+    if (has(request, 'run_id')) {
       const project = parse(input.releaseProjectSchema, request, 'release')
       const outcome = await this.#projects.release(project, project.actor ?? this.#core.actor)
       return releasedFacts(outcome, await this.#core.filesDrained())
@@ -175,6 +175,14 @@ export class Locks {
   #grantOf(name: string): Grant | null {
     return (this.#core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
   }
+}
+
+/** Which request it is; whatever else a caller brings is left to its schema. */
+function has<Request, Member extends string>(
+  request: Request,
+  member: Member,
+): request is Extract<Request, Record<Member, unknown>> {
+  return typeof request === 'object' && request !== null && member in request
 }
 
 function releasedFacts({ entries, replayed }: Outcome, files?: 'current' | 'pending'): Released {

@@ -108,9 +108,9 @@ export async function perform<T>(
   work: (decided: Decided) => Promise<T> | T,
   record: Runs['record'] = (acted) => runs.record(acted),
 ): Promise<Performed<T>> {
+  const { decision, run } = await begin(runs, request)
   const { actor, request_hash_sha256 } = request
   const by = actor === undefined ? {} : { actor }
-  const { decision, run } = await begin(runs, request)
   const { decision_id } = decision
   const of = { ...by, run_id: run.run_id }
   let result: T

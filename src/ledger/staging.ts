@@ -1,3 +1,5 @@
+import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import type { StagingCleaned } from '../core/staging/events.ts'
 import { ofTurnSchema } from '../core/turn/commands.ts'
 import { objectFromBytes } from '../core/turn/json-object.ts'
@@ -13,6 +15,8 @@ interface OfTurn {
   run_id: string
   turn_id: string
 }
+
+const consumeSchema = ofTurnSchema.extend({ directory: z.string().min(1).max(limits.pathBytes) })
 
 /** `ledger.staging`: the files that turns are staged from. */
 export class Staging {
@@ -40,8 +44,8 @@ export class Staging {
    * Removes from a directory the files that are what the turn holds as staged, or promoted, and no others; recorded
    * before. Errors: NOT_FOUND (the turn), FILE_DENIED, FILE_READ_ONLY.
    */
-  async consume({ directory, ...request }: OfTurn & { directory: string }): Promise<StagingSize> {
-    const { run_id, turn_id } = parse(ofTurnSchema, request, 'turn')
+  async consume(request: z.input<typeof consumeSchema>): Promise<StagingSize> {
+    const { directory, run_id, turn_id } = parse(consumeSchema, request, 'turn')
     const staged = this.#staged({ run_id, turn_id })
     const bounds = this.#core.config.turn_limits
     const { files } = await readStagingFiles(directory, { bounds })

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import * as z from 'zod'
 import { isWorkspaceName, workspaceOf } from '../core/run-of-turn.ts'
 import { workspaceSchema } from '../core/turn/commands.ts'
 import type { JsonValue } from '../core/turn/json-object.ts'
@@ -17,6 +17,10 @@ import type { CheckedFiles } from './workspace-files.ts'
 
 /** Whose state: a run's, which is its workflow's where it has one, or a workflow's. */
 export type AskedWorkspace = z.input<typeof workspaceSchema>
+
+const digestSchema = workspaceSchema.extend({ at: z.int().min(0).optional() })
+const stemSchema = workspaceSchema.extend({ stem: z.string() })
+const checkSchema = workspaceSchema.extend({ rebuild: z.boolean().default(false) })
 
 /** An object that entries name. */
 export interface StoredObject {
@@ -72,17 +76,15 @@ export class Workspaces {
    * The digest of the whole state, now or after the first `at` entries. Errors as of `triplets`. Cost: one pass over the
    * workspace; with `at` over the entries, and the state in memory.
    */
-  async digest({
-    at,
-    ...asked
-  }: AskedWorkspace & { at?: number }): Promise<{ workspace: string; state_digest: string; size: number }> {
+  async digest(
+    request: z.input<typeof digestSchema>,
+  ): Promise<{ workspace: string; state_digest: string; size: number }> {
+    const { at, ...asked } = parse(digestSchema, request, 'workspace')
     const workspace = this.#nameOf(asked)
     const { log } = this.#core
     const { size } = log.head()
     if (at !== undefined) {
-      if (!Number.isSafeInteger(at) || at < 0 || at > size) {
-        throw new LockstepError('INVALID_INPUT', `at must be a size of 0 … ${size}, not ${at}`)
-      }
+      if (at > size) throw new LockstepError('INVALID_INPUT', `at must be a size of 0 … ${size}, not ${at}`)
       return { workspace, state_digest: await this.#digestAt(at, workspace), size: at }
     }
     const snapshot = log.snapshot()
@@ -120,7 +122,8 @@ export class Workspaces {
   }
 
   /** One promoted stem, its objects, and who points to what it carries. Errors: NOT_FOUND, and as of `triplets`. */
-  async stem({ stem, ...asked }: AskedWorkspace & { stem: string }): Promise<StemShown> {
+  async stem(request: z.input<typeof stemSchema>): Promise<StemShown> {
+    const { stem, ...asked } = parse(stemSchema, request, 'stem')
     const workspace = this.#nameOf(asked)
     const view = new SovereignView(this.#core.log)
     try {
@@ -147,7 +150,8 @@ export class Workspaces {
   }
 
   /** Compares the files on disk with the ledger, after writing them anew if asked to. Errors: VERIFY_FAILED, FILE_DENIED. */
-  async check({ rebuild = false, ...asked }: AskedWorkspace & { rebuild?: boolean }): Promise<CheckedFiles> {
+  async check(request: z.input<typeof checkSchema>): Promise<CheckedFiles> {
+    const { rebuild, ...asked } = parse(checkSchema, request, 'workspace')
     const workspace = this.#nameOf(asked)
     await this.#core.filesDrained()
     if (rebuild) await this.#core.workspaceFiles.rebuild(workspace)

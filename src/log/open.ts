@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
-import { codes, LockstepError } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
@@ -185,7 +185,7 @@ function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
     'LEDGER_UNAVAILABLE',
     `the ledger was open in ${who} for all of ${options.openWaitSeconds} s`,
     {
-      details: { outcome: 'not_applied', busy: true, exit: codes.LEDGER_UNAVAILABLE.exit, ...facts },
+      details: { outcome: 'not_applied', busy: true, ...facts },
       hint: 'Wait longer with --open-wait, or end that process.',
     },
   )

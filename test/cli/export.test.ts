@@ -109,6 +109,7 @@ of('a case is exported, verified without a ledger, and checked with sha256sum', 
   assert.is(elsewhere.json.authenticity, 'checked')
   assert.is(elsewhere.json.package_hash_sha256, bundle.integrity.package_hash_sha256)
   assert.is((await call(0, ['export', 'verify', out])).authenticity, 'unchecked')
+  assert.is((await call(2, ['export', 'verify', out, '--key', 'bogus'])).code, 'INVALID_INPUT')
   assert.is(verifyBundle(out, vkey).length, elsewhere.json.entries)
 
   const folder = join(root, 'unpacked')

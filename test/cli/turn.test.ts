@@ -54,7 +54,8 @@ governed('stage, validate and promote a directory, and show what became of it', 
   is((await call(5, ['turn', 'promote', ...of(1)])).code, 'E_PROMOTION_ALREADY_APPLIED')
   is((await call(5, ['turn', 'promote', ...of(3)])).code, 'E_PROMOTION_OUT_OF_ORDER')
   for (const malformed of ['turn-1', ' turn-0002', '']) {
-    is((await call(2, ['turn', 'promote', ...run, '--turn', malformed])).code, 'E_PROMOTION_FAILED')
+    for (const verb of ['promote', 'stage', 'apply'])
+      is((await call(2, ['turn', verb, ...run, '--turn', malformed])).code, 'E_PROMOTION_FAILED')
   }
   is((await call(0, ['turn', 'show', ...of(1)])).status, 'promoted')
   const listed = await call(0, ['turn', 'list', ...run, '--limit', '1'])

@@ -209,4 +209,46 @@ for (const [what, code, call] of rows) {
   })
 }
 
+/** Called by the ledger itself, or with what it gave. */
+const inner = ['locks.removeEndedFile', 'staging.recordCleaned', 'audit.rendered']
+
+/** The calls that take a request. */
+function callsOf(api: object): [string, (given: unknown) => unknown][] {
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(api)).filter((name) => name !== 'constructor')
+  const methods = names.filter(
+    (name) => typeof Reflect.get(api, name) === 'function' && Reflect.get(api, name).length > 0,
+  )
+  return methods.map((name) => [name, (given) => Reflect.get(api, name).call(api, given)])
+}
+
+hostile('that is no request at all is refused by every call, with a code', async () => {
+  const { audit, exports, locks, policy, runs, staging, turns, workspaces } = ledger
+  const apis = { audit, exports, locks, policy, runs, staging, turns, workspaces }
+  const found: string[] = []
+  let called = 0
+  for (const [api, methods] of Object.entries(apis).map(([name, api]) => [name, callsOf(api)] as const)) {
+    for (const [method, call] of methods) {
+      if (inner.includes(`${api}.${method}`)) continue
+      for (const given of [undefined, null, 7, 'x', true, [], () => {}, { actor: 7 }]) {
+        called += 1
+        const error = await errorOf(() => call(given))
+        if (error !== undefined && !(error instanceof LockstepError))
+          found.push(`${api}.${method}(${String(given)}): ${error}`)
+      }
+    }
+  }
+  assert.ok(called > 300, `${called} calls`)
+  assert.equal(found, [])
+})
+
+async function errorOf(call: () => unknown): Promise<unknown> {
+  try {
+    const answer = await call()
+    if (Symbol.asyncIterator in Object(answer)) for await (const _ of answer as AsyncIterable<unknown>) break
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
 hostile.run()
