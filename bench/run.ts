@@ -10,7 +10,7 @@
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Figure, lineOf, meets } from './figures.ts'
@@ -19,6 +19,8 @@ import { type Results, writeFigures } from './page.ts'
 
 const names = ['acquire-release', 'audit-append', 'command', 'million', 'promote', 'runs', 'runs-million', 'staging']
 const here = dirname(fileURLToPath(import.meta.url))
+/** Of a source, or of what the tests made of it. */
+const extension = extname(import.meta.url)
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -50,7 +52,9 @@ if (values.check && missed.some(({ bar }) => bar?.kind === 'ratio')) process.exi
 /** Runs one bench in a process of its own, so that none warms or crowds the next. */
 async function run(name: string): Promise<void> {
   const words = values.smoke ? ['--smoke'] : []
-  const child = fork(join(here, `${name}.ts`), words, { execArgv: ['--import', 'tsx'] })
+  const child = fork(join(here, `${name}${extension}`), words, {
+    execArgv: extension === '.ts' ? ['--import', 'tsx'] : [],
+  })
   let figures: Figure[] | undefined
   child.once('message', (message) => {
     figures = message as Figure[]

@@ -5,7 +5,7 @@ import { root } from './runner.ts'
 
 const folders = ['src', 'test', 'bench', 'contract', 'fixtures']
 /** What sources find beside themselves that no compiler makes. */
-const links = ['contract/v1', 'dist']
+const links = ['bench/million-fresh.mjs', 'contract/v1', 'dist']
 
 /**
  * All TypeScript of the repository as plain JavaScript, in a tree of the same shape that is removed at exit: a test
@@ -14,7 +14,7 @@ const links = ['contract/v1', 'dist']
 export function compileTree(): string {
   const tree = join(root, 'node_modules', '.cache', `lockstep-tests-${process.pid}`)
   process.once('exit', () => rmSync(tree, { recursive: true, force: true }))
-  mkdirSync(join(tree, 'contract'), { recursive: true })
+  for (const folder of folders) mkdirSync(join(tree, folder), { recursive: true })
   copyFileSync(join(root, 'package.json'), join(tree, 'package.json'))
   for (const link of links) symlinkSync(join(root, link), join(tree, link))
   const options =

@@ -7,13 +7,14 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { Figure } from '../../bench/figures.ts'
 import { root } from '../runner.ts'
+import { compiled } from '../support/compiled.ts'
 
 const bench = suite('npm run bench')
 const folder = mkdtempSync(join(tmpdir(), 'bench-smoke-'))
 bench.after(() => rmSync(folder, { recursive: true, force: true }))
 
 const run = (...words: string[]) =>
-  spawnSync(process.execPath, ['--import', 'tsx', 'bench/run.ts', ...words], { cwd: root, encoding: 'utf8' })
+  spawnSync(process.execPath, [compiled('bench/run.ts'), ...words], { cwd: root, encoding: 'utf8' })
 
 bench('runs every bench to its end, each asserting its own outcome', () => {
   const path = join(folder, 'smoke.json')

@@ -5,6 +5,7 @@ import type { Entry } from '../../src/core/entry.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
+import { compiled } from '../support/compiled.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const fixtures = join(projectRoot, 'fixtures/supervise')
@@ -45,7 +46,7 @@ process.once('exit', () => {
 /** What makes Node such a wrapper. */
 export function driverArguments(dir: string, command: string[], options: Options): string[] {
   const all = { dir, command, request: { name: 'reports' }, holder: 'TASK', ...options }
-  return ['--import', 'tsx', join(fixtures, 'driver.ts'), JSON.stringify(all)]
+  return [compiled('fixtures/supervise/driver.ts'), JSON.stringify(all)]
 }
 
 /** Starts a wrapper that runs a command under a lock. */

@@ -5,17 +5,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { documents } from '../../contract/documents.ts'
 import { root } from '../runner.ts'
+import { compiled } from '../support/compiled.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 
 const test = suite('npm run contract')
 
-/** The generator, run in a folder as npm runs it in the project's. */
+/** The generator, run in a folder. */
 function generate(cwd: string, ...args: string[]) {
-  const program = join(root, 'contract/generate.ts')
-  const child = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), program, ...args], {
-    cwd,
-    encoding: 'utf8',
-  })
+  const child = spawnSync(process.execPath, [compiled('contract/generate.ts'), ...args], { cwd, encoding: 'utf8' })
   return { status: child.status, stderr: child.stderr }
 }
 

@@ -4,8 +4,8 @@ import { below } from '../../fixtures/random.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'
+import { compiled } from '../support/compiled.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
-import { compiled } from './compiled.ts'
 import { unexplainedIn } from './unexplained.ts'
 
 /** A command that ends itself by a signal at one of the steps it takes on files. */
