@@ -14,7 +14,7 @@ import { randomBelow } from '../support/seed.ts'
 import { type Belief, ForeignTools, overlaps, sharedNanos } from './foreign-tools.ts'
 
 /** `LOCKSTEP_ROUNDS=200` is the long run. */
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 10)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 6)
 const isLong = rounds >= 100
 const name = 'deliverable:DEL-08-05'
 
