@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
@@ -150,15 +150,23 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
 
 async function checkTables(level: LevelDb): Promise<void> {
   for (const name of tablesOf(level)) {
-    const table = await readFile(join(level.location, name)).catch((error: unknown) => {
-      if (systemCodeOf(error) !== 'ENOENT') throw fileError(error, `reading ${name}`)
-      return undefined
-    })
+    // A few milliseconds each, and others are served in between.
+    await new Promise(setImmediate)
+    const table = tableIn(level, name)
     // One that was compacted meanwhile is none of its files any more.
     if (table === undefined && !tablesOf(level).includes(name)) continue
     const problem = table === undefined ? 'it is missing' : problemOfTable(table)
     if (problem !== undefined)
       throw corrupt(`the table ${name} is damaged: ${problem}`, { check: 'tables', file: name })
+  }
+}
+
+function tableIn(level: LevelDb, name: string): Buffer | undefined {
+  try {
+    return readFileSync(join(level.location, name))
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined
+    throw fileError(error, `reading ${name}`)
   }
 }
 

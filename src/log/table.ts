@@ -31,6 +31,7 @@ export function problemOfTable(table: Buffer): string | undefined {
 }
 
 class TableProblem extends Error {}
+const endsTooSoon = 'an index of it ends too soon'
 
 /** Where a block stands in its table, without what stands behind it. */
 interface Handle {
@@ -78,7 +79,7 @@ function decompressed(bytes: Buffer): Buffer {
   const whole = Buffer.alloc(length)
   let at = 0
   while (from.isLeft) {
-    const [tag = 0] = from.take(1)
+    const tag = from.byte()
     const kind = tag & 3
     if (kind === 0) {
       const length = tag >>> 2 < 60 ? tag >>> 2 : from.fixed((tag >>> 2) - 59)
@@ -107,9 +108,16 @@ class Numbers {
   }
 
   take(length: number): Buffer {
-    if (this.#at + length > this.#bytes.length) throw new TableProblem('an index of it ends too soon')
+    if (this.#at + length > this.#bytes.length) throw new TableProblem(endsTooSoon)
     this.#at += length
     return this.#bytes.subarray(this.#at - length, this.#at)
+  }
+
+  byte(): number {
+    const byte = this.#bytes[this.#at]
+    if (byte === undefined) throw new TableProblem(endsTooSoon)
+    this.#at += 1
+    return byte
   }
 
   fixed(length: number): number {
@@ -120,7 +128,7 @@ class Numbers {
   next(): number {
     let value = 0
     for (let scale = 1; ; scale *= 128) {
-      const [byte = 0] = this.take(1)
+      const byte = this.byte()
       value += (byte & 127) * scale
       if (byte < 128) return value
     }
