@@ -89,15 +89,17 @@ sync('by init: entry 0, and the folder that comes in place by one rename', () =>
 })
 
 sync('also where nothing can be traced: nobody is answered while the write is held', async () => {
-  let release: (() => void) | undefined
+  let release = () => {}
+  // However many batches they become: once it is open it is open for all.
+  const gate = new Promise<void>((resolve) => {
+    release = resolve
+  })
   let held = 0
   const wrapStore = (store: Store): Store => ({
     ...store,
     write: async (batch) => {
       held += 1
-      await new Promise<void>((resolve) => {
-        release = resolve
-      })
+      await gate
       await store.write(batch)
     },
   })
@@ -109,7 +111,7 @@ sync('also where nothing can be traced: nobody is answered while the write is he
           answered += 1
         }),
       )
-      while (release === undefined) await new Promise(setImmediate)
+      while (held === 0) await new Promise(setImmediate)
       for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate)
       is(answered, 0, 'answered while the write was held')
       is(ledger.head().size, 1, 'published while the write was held')
