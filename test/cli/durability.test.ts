@@ -14,7 +14,7 @@ import { printedSeed } from '../support/seed.ts'
 
 const seed = printedSeed('durability')
 const random = randomFrom(seed)
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 2)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 const folderName = 'DEL-01-01_One'
 const run_id = 'run_ACME_shop_2026-02-02_001'
 const target_name = 'IAMBECCA | ACME | SITE | shop | NEO'

@@ -12,7 +12,7 @@ import { findingsAfterCrash } from './after-crash.ts'
 import { type Asked, askedIn } from './lines.ts'
 import { makeDeliverables, runWriter } from './writers.ts'
 
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 5)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3)
 const seed = printedSeed('kill')
 const roundsPerRoot = 8
 
