@@ -5,6 +5,11 @@ import { partSuffixes } from '../core/turn/stem.ts'
 export const tripletParts = ['body', 'links', 'manifest'] as const
 type TripletPart = (typeof tripletParts)[number]
 
+/** What a disk is like that files are written to. */
+export interface Disk {
+  ignoresCase: boolean
+}
+
 /** A segment longer than this, once it is escaped, is named by its hash: names of 255 bytes fit everywhere. */
 const segmentBytesMax = 200
 /** What such a name begins with: no escape does, for its digits are capitals. */
@@ -47,7 +52,7 @@ export function hashedStemPath(stem: string): string | undefined {
  * Where the record of what points to a target stands. Of types and ids two may differ only in case, unlike stems: on a
  * disk that ignores it their capitals are escaped, and all but ASCII, for such a disk may ignore normalisation as well.
  */
-export function refPath({ id, type }: { id: string; type: string }, { ignoresCase }: { ignoresCase: boolean }): string {
+export function refPath({ id, type }: { id: string; type: string }, { ignoresCase }: Disk): string {
   const [folder, name] = [type, id].map((text) => (ignoresCase ? nameOf(text, forbiddenInTwins) : fileName(text)))
   return `${indexName}/refs/by_id/${folder}/${name}.json`
 }

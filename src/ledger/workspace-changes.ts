@@ -6,7 +6,7 @@ import { turnIdOf } from '../core/turn/turn-id.ts'
 import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../core/turn/workspace.ts'
 import { systemCodeOf } from '../errors.ts'
 import type { TreeChange } from '../fs/workspace-build.ts'
-import { hashedStemPath, partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
+import { type Disk, hashedStemPath, partPath, refPath, runPath, tripletParts } from '../fs/workspace-names.ts'
 import { bytesInTree } from '../fs/workspace-tree.ts'
 import { tripletsIn } from '../views/derived-state.ts'
 import type { SovereignView } from '../views/sovereign-view.ts'
@@ -20,11 +20,6 @@ export interface PromotedTurn {
 }
 
 const sliceMillis = 5
-
-/** What a disk is like that files are written to. */
-export interface Disk {
-  ignoresCase: boolean
-}
 
 /** All files of a workspace. Cost: all of its rows and objects. */
 export async function* allFiles(view: SovereignView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {

@@ -5,11 +5,11 @@ import type { TurnEventData } from '../core/turn/events.ts'
 import { turnIdOf, turnNumberOf } from '../core/turn/turn-id.ts'
 import { ignoresCase } from '../fs/layout.ts'
 import { sameFiles } from '../fs/workspace-compare.ts'
-import { fileName, runPath } from '../fs/workspace-names.ts'
+import { type Disk, fileName, runPath } from '../fs/workspace-names.ts'
 import { bytesInTree, currentTree, dropLeftovers, switchTree, type Tree } from '../fs/workspace-tree.ts'
 import type { Log } from '../log/log.ts'
 import { SovereignView } from '../views/sovereign-view.ts'
-import { allFiles, changedFiles, type Disk, type PromotedTurn } from './workspace-changes.ts'
+import { allFiles, changedFiles, type PromotedTurn } from './workspace-changes.ts'
 
 /** Where a workspace is on disk, and how many files it has there. */
 export interface CheckedFiles {
@@ -25,7 +25,6 @@ type Promoted = TurnEventData<'turn.promoted'>
  */
 export class WorkspaceFiles {
   readonly #root: string
-  readonly #disk: Disk
   readonly #config: Config
   readonly #log: Log
   /** Promotions that were seen and are not on disk yet, by workspace; what was seen goes up to `#seen`. */
@@ -37,7 +36,6 @@ export class WorkspaceFiles {
 
   constructor(root: string, config: Config, log: Log) {
     this.#root = root
-    this.#disk = { ignoresCase: ignoresCase(root) }
     this.#config = config
     this.#log = log
   }
@@ -77,6 +75,11 @@ export class WorkspaceFiles {
         await view.close()
       }
     })
+  }
+
+  /** Looked at for each tree: a ledger that is opened writes none most of the time. */
+  get #disk(): Disk {
+    return { ignoresCase: ignoresCase(this.#root) }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
