@@ -45,8 +45,10 @@ exec('on a terminal leaves Ctrl-C to the command; a TERM after it ends the comma
   const line = [process.execPath, main, ...words, '--', 'sh', '-c', command].map(
     (word) => `'${word.replaceAll("'", `'\\''`)}'`,
   )
-  // Gives the command a terminal of its own, of which it is the foreground, and passes its exit code on.
-  const ran = watch(spawn('script', ['-qec', line.join(' '), '/dev/null']))
+  // Gives the command a terminal of its own, of which it is the foreground, and passes its exit code on. The shell that
+  // `script` puts between becomes the command: whichever it is, one that waits could end at Ctrl-C.
+  const env = { ...process.env, SHELL: '/bin/sh' }
+  const ran = watch(spawn('script', ['-qec', `exec ${line.join(' ')}`, '/dev/null'], { env }))
   const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'far')]
   const wrapper = await pidAfter(ran, 'parent')
   ran.process.stdin?.write('\x03')
