@@ -60,7 +60,9 @@ export function isHash(value: unknown): value is Uint8Array {
 
 /** Whether two byte strings are the same. Hashes are public, so the time it takes may tell where they differ. */
 export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index])
+  if (left.length !== right.length) return false
+  for (let at = 0; at < left.length; at += 1) if (left[at] !== right[at]) return false
+  return true
 }
 
 /** Lower-case hex of some bytes. */
