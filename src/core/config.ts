@@ -58,7 +58,7 @@ export const configSchema = z.strictObject({
       refs: z.int().min(1).max(limits.turnRefsMaxMax).default(limits.turnRefsMax),
     })
     .prefault({}),
-  /** Whether contention becomes an entry too. */
+  /** Whether contention, and a wait that ends with TIMED_OUT, become entries too. */
   record_contention: z.boolean().default(false),
 })
 

@@ -81,7 +81,10 @@ export class Batch {
   /** Who leaves may have been first, or called in, so the next in line is looked at. */
   #decideLeave(waiter: Waiter, error: LockstepError | undefined): void {
     if (!this.#parts.waiters.remove(waiter)) return
-    if (error !== undefined) this.#reject(waiter.item, error)
+    if (error !== undefined) {
+      this.#record(waiter.item, recordOfWaiting(waiter, error))
+      this.#reject(waiter.item, error)
+    }
     this.#serveWaiters(waiter.stream)
   }
 
@@ -170,16 +173,17 @@ export class Batch {
   }
 
   #refuse(item: Item, refusal: Refusal): void {
-    const { now, plan, refusals } = this.#parts
-    const { isChange, objects } = refusal
-    const record = isChange
-      ? refusal.record
-      : refusal.record && refusals.toRecord(refusal.record, item.actor, plan, now)
-    if (record !== undefined) {
-      plan.add([record], { actor: item.actor, correlationId: item.correlationId })
-      plan.addWith({ objects })
-    }
+    this.#record(item, refusal)
     this.#reject(item, errorOf(refusal))
+  }
+
+  /** Records what a refusal asks for: a change always, and else unless its twin was recorded just before. */
+  #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
+    const { now, plan, refusals } = this.#parts
+    const record = isChange ? wanted : wanted && refusals.toRecord(wanted, item.actor, plan, now)
+    if (record === undefined) return
+    plan.add([record], { actor: item.actor, correlationId: item.correlationId })
+    plan.addWith({ objects })
   }
 
   /** Gives a lock that became free to the first in its line, in this same batch. */
@@ -218,6 +222,12 @@ export class Batch {
 
 function isContention(decision: Decision): decision is Refusal {
   return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
+}
+
+/** Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with. */
+function recordOfWaiting({ refusal: { record } }: Waiter, { code, message }: LockstepError): Pick<Refusal, 'record'> {
+  if (record === undefined || code !== 'TIMED_OUT') return {}
+  return { record: { ...record, data: { ...record.data, code, message } } }
 }
 
 function sizeMismatch(expected: number, size: number): Refusal {

@@ -9,6 +9,7 @@ import type { Lease } from '../../src/ledger/lease.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Line } from '../../src/ledger/submission.ts'
 import { evidenceOf, refOf } from '../core/lock/steps.ts'
+import { scene } from '../support/scene.ts'
 import { type Bare, refusal, StageClock, turns, until, watch, withBareSequencer, withStage } from './stage.ts'
 
 const test = suite('waiting')
@@ -92,6 +93,31 @@ test('a wait ends with TIMED_OUT, the report of the holder and what to do', asyn
     assert.is(ledger.head().size, size, 'it is not recorded')
   })
 })
+
+test(
+  'where contention is recorded, a wait that came to nothing is too, under its own code and once in ten seconds',
+  scene(
+    async ({ ledger }) => {
+      await ledger.locks.acquire({ name: 'a', holder: '0' })
+      const inVain = () => refusal(ledger.locks.acquire({ name: 'a', holder: '1', wait_s: 1 }), 'TIMED_OUT')
+      const [error] = await Promise.all([inVain(), inVain()])
+      await refusal(ledger.locks.acquire({ name: 'a', holder: '1' }), 'LOCK_CONTENTION')
+      const controller = new AbortController()
+      const givenUp = refusal(waitFor(ledger, '1', { signal: controller.signal }), 'ABORTED')
+      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      controller.abort()
+      await givenUp
+      const [contention, timeout, ...before] = await ledger.locks.history('a')
+      assert.equal([contention?.type, contention?.data.code], ['lock.refused', 'LOCK_CONTENTION'])
+      assert.equal([timeout?.data.code, timeout?.data.message], ['TIMED_OUT', error.message])
+      assert.equal(
+        before.map(({ type }) => type),
+        ['lock.acquired'],
+      )
+    },
+    { config: { record_contention: true } },
+  ),
+)
 
 test('who gives up leaves the line, and those behind move up', async () => {
   await withStage(async (ledger) => {
