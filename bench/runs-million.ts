@@ -7,7 +7,7 @@ import { treeOfRuns } from './governed.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
 const runsFull = 50_000
-const runsSmoke = 200
+const runsSmoke = 40
 const callers = 1_024
 /** Created; decided and started; a decision and an action event for each call; the end, or a heartbeat. */
 const callsOfRun = 8

@@ -20,7 +20,7 @@ import { configure } from '../support/scene.ts'
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 const orphanRounds = Number(process.env.LOCKSTEP_ORPHAN_ROUNDS ?? process.env.LOCKSTEP_ROUNDS ?? 1)
 /** A process costs a fifth of a second: the long run has as many as the protocol is to stand. */
-const racers = rounds > 1 || orphanRounds > 1 ? 12 : 8
+const racers = rounds > 1 || orphanRounds > 1 ? 12 : 6
 const lease = '600'
 
 /** A root made by the command, for rounds of one kind. */
