@@ -73,7 +73,8 @@ export class Receipts {
   /** Reads the blocks when they are first asked for; a ledger that is only looked at never pays for them. */
   #load(): void {
     if (this.#isLoaded) return
-    this.#isLoaded = true
+    // What a try that failed has read is not read twice.
+    this.clear()
     const { size } = this.#log.head()
     this.#size = horizon(size)
     while (this.#size + blockEntries <= size) {
@@ -85,6 +86,7 @@ export class Receipts {
       const entry = this.#log.entry(seq)
       this.#take(entry === undefined ? 0n : fingerprintOf(entry))
     }
+    this.#isLoaded = true
   }
 }
 
