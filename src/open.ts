@@ -81,7 +81,13 @@ export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledge
     },
     workspaceFiles,
   })
-  await ledger.recover()
+  try {
+    await ledger.recover()
+  } catch (error) {
+    // Nobody has it who could close it, and as long as it is open nobody can open it again.
+    await ledger.close().catch(() => {})
+    throw error
+  }
   return ledger
 }
 
