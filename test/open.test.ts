@@ -37,3 +37,29 @@ opening('that is made over a policy that cannot be used leaves no folder and no 
 })
 
 opening.run()
+
+const closed = suite('a closed ledger')
+
+closed('answers LEDGER_CLOSED to whatever reads its database, whichever way it does', async () => {
+  const dir = temporaryRoot()
+  const ledger = await openLedger({ dir, create: true, policy: false, actor: testActor })
+  const run_id = 'run_closed1'
+  await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
+  await ledger.close()
+  const { audit, exports, locks, runs, workspaces } = ledger
+  const reads: Record<string, () => Promise<unknown>> = {
+    'audit.list': () => audit.list(),
+    'exports.get': () => exports.get({ run_id }),
+    'locks.history': () => locks.history('reports'),
+    'locks.list': () => locks.list(),
+    'runs.list': () => runs.list(),
+    'workspaces.check': () => workspaces.check({ run_id }),
+    'workspaces.digest': () => workspaces.digest({ run_id }),
+    'workspaces.stem': () => workspaces.stem({ run_id, stem: 'home' }),
+    'workspaces.triplets': () => workspaces.triplets({ run_id }).next(),
+  }
+  for (const [name, read] of Object.entries(reads)) is((await refusalOf(read)).code, 'LEDGER_CLOSED', name)
+  await endsWithVerify(dir)
+})
+
+closed.run()
