@@ -56,7 +56,11 @@ export async function judge(
  * another file of its own.
  * Cost: one pass over the rows of deliverables, where a file of ours is not of its name's grant, as after a crash.
  */
-async function movedGrant(core: Core, place: DeliverableFolder, { content, ino }: Seen): Promise<Grant | undefined> {
+export async function movedGrant(
+  core: Core,
+  place: DeliverableFolder,
+  { content, ino }: Seen,
+): Promise<Grant | undefined> {
   if (content?.lock_ref === undefined || content.ledger !== core.log.meta.origin) return undefined
   for await (const [, row] of core.log.rows(streamOf('deliverable:'))) {
     const { grant } = row.state as LockState

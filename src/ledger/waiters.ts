@@ -44,7 +44,8 @@ export class Waiters {
     if (command.type !== 'lock.acquire' || line === undefined) return false
     const stream = streamOf(command.name)
     if (this.#count >= limits.waitersMax) return false
-    const leave = (code: 'ABORTED' | 'TIMED_OUT') => this.#hooks.leave(waiter, gaveUp(code, waiter.refusal, line.waitMillis))
+    const leave = (code: 'ABORTED' | 'TIMED_OUT') =>
+      this.#hooks.leave(waiter, gaveUp(code, waiter.refusal, line.waitMillis))
     const abort = () => leave('ABORTED')
     const timer = setTimeout(() => leave('TIMED_OUT'), line.waitMillis)
     const waiter: Waiter = { item, stream, refusal, isServed: false, timer, abort }
