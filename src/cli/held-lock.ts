@@ -5,6 +5,7 @@ import { leaseClock } from '../fs/process.ts'
 import type { Lease } from '../ledger/lease.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { untilFree } from './poll.ts'
+import { startTimer } from './timer.ts'
 
 /** Opens the ledger, does the work, closes it: nobody keeps the ledger open while a lock is merely held. */
 export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
@@ -67,13 +68,13 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
   const giveUp = (code: 'ABORTED' | 'TIMED_OUT', why: string) => givenUp.abort(new LockstepError(code, why))
   const onStop = () => giveUp('ABORTED', 'the command was stopped before its lock was granted')
   const late = () => giveUp('TIMED_OUT', `the lock was not granted within ${wait_s} s`)
-  const timer = wait_s === 0 ? undefined : setTimeout(late, wait_s * 1000 + lastTryMillis)
+  const stopTimer = wait_s === 0 ? () => {} : startTimer(wait_s * 1000 + lastTryMillis, late)
   stop.addEventListener('abort', onStop)
   if (stop.aborted) onStop()
   try {
     return await Promise.race([granted, refused])
   } finally {
-    clearTimeout(timer)
+    stopTimer()
     stop.removeEventListener('abort', onStop)
   }
 }
