@@ -11,6 +11,7 @@ import * as files from '../fs/lock-file.ts'
 import type { Core } from './core.ts'
 import { LockFileSteps } from './lock-file-steps.ts'
 import { movedGrant } from './lock-file-verdict.ts'
+import { lockGrantOf } from './lock-rows.ts'
 
 /**
  * Does file steps in a folder while a note names it and the ledger's size, so that the next open finishes what a crash
@@ -72,7 +73,7 @@ async function finish(
   { actor, since }: { actor: Actor; since: number },
 ): Promise<void> {
   const steps = new LockFileSteps(core)
-  const grant = steps.grantOf(place.name)
+  const grant = lockGrantOf(core, place.name)
   const seen = await files.inspect(place.lock)
   const isUnexplained = seen?.content?.ledger === core.log.meta.origin && seen.content.lock_ref !== grant?.lock_ref
   if (isUnexplained && (await movedGrant(core, place, seen)) === undefined) await steps.remove(place, seen, actor)

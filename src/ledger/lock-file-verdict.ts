@@ -10,6 +10,7 @@ import { inspect, type Seen } from '../fs/lock-file.ts'
 import { isRunning } from '../fs/process.ts'
 import type { Core } from './core.ts'
 import { deathOfHolder } from './holders.ts'
+import { lockStateOf } from './lock-rows.ts'
 
 /** What stands in a lock file's place, judged against the ledger. */
 export type Verdict =
@@ -33,7 +34,7 @@ export async function judge(
   place: DeliverableFolder,
   own?: { lock_ref: string; actor_id: string },
 ): Promise<Verdict> {
-  const state = core.rows.get(streamOf(place.name))?.state as LockState | undefined
+  const state = lockStateOf(core, place.name)
   if (state?.folder && state.folder !== place.folder) {
     return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
   }

@@ -2,8 +2,6 @@ import type { z } from 'zod'
 import { leaseRemainingMillis } from '../core/clock.ts'
 import type { Entry } from '../core/entry.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
-import { streamOf as lockStreamOf } from '../core/lock/names.ts'
-import type { LockState } from '../core/lock/state.ts'
 import { isExpired } from '../core/run/case.ts'
 import type { listRunsSchema } from '../core/run/commands.ts'
 import type { RunEventData } from '../core/run/events.ts'
@@ -17,6 +15,7 @@ import { LockstepError } from '../errors.ts'
 import { runsOf } from '../views/index-search.ts'
 import { seqAt } from './audit-list.ts'
 import type { Core } from './core.ts'
+import { lockStateOf } from './lock-rows.ts'
 
 /** A page of runs. `lease_expired` names those whose lease is over, which the next command on them fails. */
 export interface RunListing {
@@ -159,6 +158,5 @@ function deniedBy(history: Iterable<Entry>): Why['denied'] {
 }
 
 function isCurrent(core: Core, lock: { name: string; token: number }): boolean {
-  const state = core.rows.get(lockStreamOf(lock.name))?.state as LockState | undefined
-  return judgeGuard(lock, state, 'run.why', core.now()) === undefined
+  return judgeGuard(lock, lockStateOf(core, lock.name), 'run.why', core.now()) === undefined
 }
