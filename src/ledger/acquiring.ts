@@ -204,10 +204,8 @@ export class Acquiring {
   }
 }
 
-/** Names in order of their UTF-8 bytes, each once, with the lock_id that stands at its place. Errors: INVALID_INPUT. */
+/** Names in order of their UTF-8 bytes, each once, with the lock_id that stands at its place. */
 function namesWithIds(names: readonly string[], lockIds: readonly string[] | undefined, newLockId: () => string) {
-  const isPaired = lockIds === undefined || (lockIds.length === names.length && new Set(lockIds).size === names.length)
-  if (!isPaired) throw new LockstepError('INVALID_INPUT', 'locks: lock_ids: must be one for each name, each another')
   const byName = new Map(names.map((name, index) => [name, lockIds?.[index] ?? newLockId()]))
   return [...byName]
     .map(([name, lock_id]) => ({ name, lock_id }))

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { wellFormed } from '../core/canonical.ts'
 import type { Actor } from '../core/ids.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { lockFileName, lockFileOfGrant } from '../core/lock/lock-file.ts'
@@ -162,6 +161,7 @@ function holderIn(seen: files.Seen | undefined): string {
   return seen === undefined ? 'missing' : (seen.content?.holder ?? 'unreadable')
 }
 
+/** Cut, maybe in the middle of a character: the decision that records it makes it well-formed. */
 function excerpt(text: string): string {
-  return wellFormed(text.trim().slice(0, excerptChars))
+  return text.trim().slice(0, excerptChars)
 }
