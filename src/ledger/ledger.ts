@@ -181,8 +181,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Entries from a seq on, by default the next one, without end, at the reader's pace: never skips, never repeats. Ends on
-   * abort, and on close once all is read. Errors: INVALID_INPUT, LEDGER_CLOSED (closed before all was read).
+   * Entries from a seq on, by default the next one, without end, at the reader's pace: never skips, never repeats. Ends
+   * on abort, and on close once all is read. Errors: INVALID_INPUT, LEDGER_CLOSED (closed before all was read).
    */
   subscribe({ from, signal }: { from?: number; signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
     this.#assertOpen()

@@ -53,9 +53,9 @@ export async function judge(
 
 /**
  * The current grant of another name whose file this is: its folder was renamed while it was held, or its execution root
- * got another prefix, or it is mounted here as well, so its holder works in here. A copy is none: the grant's folder has
- * another file of its own.
- * Cost: one pass over the rows of deliverables, where a file of ours is not of its name's grant, as after a crash.
+ * got another prefix, or it is mounted here as well, so its holder works in here. A copy is none: the grant's folder
+ * has another file of its own. Cost: one pass over the rows of deliverables, where a file of ours is not of its name's
+ * grant, as after a crash.
  */
 export async function movedGrant(
   core: Core,

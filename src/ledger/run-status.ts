@@ -55,8 +55,8 @@ export function stateOfRun(core: Core, runId: string): RunState {
 }
 
 /**
- * In the order of their creation. Errors: NOT_FOUND (the cursor's run). Cost: that of `runsOf`, and one read for each run
- * that it gives.
+ * In the order of their creation. Errors: NOT_FOUND (the cursor's run). Cost: that of `runsOf`, and one read for each
+ * run that it gives.
  */
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
   const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
@@ -144,7 +144,10 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
   }
 }
 
-/** Behind the denial stand refusals, however many; before it its decision, with the action events that were owed between. */
+/**
+ * Behind the denial stand refusals, however many; before it its decision, with the action events that were owed
+ * between.
+ */
 function deniedBy(history: Iterable<Entry>): Why['denied'] {
   let denied: RunEventData<'run.denied'> | undefined
   for (const { data, event_id, type } of history) {

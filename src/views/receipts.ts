@@ -12,9 +12,9 @@ const blockEntries = 256
 const fingerprintBytes = 8
 
 /**
- * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too: so a repeated request finds
- * its first answer, and a lock_id its lock. One row in 256 entries, so that the hot path pays no put for it; the
- * block not yet full is read from the entries themselves (ADR 0003).
+ * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too:
+ * so a repeated request finds its first answer, and a lock_id its lock. One row in 256 entries, so that the hot path
+ * pays no put for it; the block not yet full is read from the entries themselves (ADR 0003).
  */
 export class Receipts {
   readonly #log: Log

@@ -60,8 +60,8 @@ const detailsSchema = z.strictObject({
 })
 
 /**
- * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a staging
- * directory or an RFC 6901 pointer.
+ * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a
+ * staging directory or an RFC 6901 pointer.
  */
 export const issueSchema = z.strictObject({
   code: z.enum(issueCodes),
