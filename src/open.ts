@@ -31,7 +31,7 @@ export interface OpenLedgerOptions {
    */
   policy?: boolean
   origin?: string
-  /** How long to wait while another process has the ledger open. */
+  /** How long to wait while another process has the ledger open, in seconds; 30 by default. */
   open_wait_s?: number
   /** Said of this process while others wait for the ledger. */
   command?: string

@@ -4,11 +4,9 @@ import { LockstepError, messageOf } from '../errors.ts'
 import { leaseClock } from '../fs/process.ts'
 import type { Lease } from '../ledger/lease.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { WithLedger } from './context.ts'
 import { untilFree } from './poll.ts'
 import { startTimer } from './timer.ts'
-
-/** Opens the ledger, does the work, closes it: nobody keeps the ledger open while a lock is merely held. */
-export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
 /** What is to be held, by whom and how long. */
 export interface LockOptions {
