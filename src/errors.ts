@@ -158,7 +158,9 @@ export function systemCodeOf(thrown: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-/** What a code means: HTTP status, exit code of the command, a sentence, and whether the same request may succeed later. */
+/**
+ * What a code means: HTTP status, exit code of the command, a sentence, and whether the same request may succeed later.
+ */
 interface CodeFacts {
   status: number
   exit: number

@@ -31,7 +31,7 @@ export interface OpenLedgerOptions {
    */
   policy?: boolean
   origin?: string
-  /** How long to wait while another process has the ledger open. */
+  /** How long to wait while another process has the ledger open, in seconds; 30 by default. */
   open_wait_s?: number
   /** Said of this process while others wait for the ledger. */
   command?: string
@@ -81,7 +81,13 @@ export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledge
     },
     workspaceFiles,
   })
-  await ledger.recover()
+  try {
+    await ledger.recover()
+  } catch (error) {
+    // Nobody has it who could close it, and as long as it is open nobody can open it again.
+    await ledger.close().catch(() => {})
+    throw error
+  }
   return ledger
 }
 

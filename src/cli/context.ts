@@ -51,6 +51,9 @@ export async function withLedger<T>(
   }
 }
 
+/** The same with its first words said: what opens the ledger for a moment, time and again, while nobody keeps it open. */
+export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
+
 /** The options of a command together with those of the program. */
 export function globalsOf(command: Command): Globals {
   return command.optsWithGlobals<Globals>()

@@ -3,6 +3,7 @@ import { codes, messageOf, systemCodeOf } from '../errors.ts'
 import { Descendants } from './descendants.ts'
 import { say } from './output.ts'
 import { exitOf, type SignalRelay } from './signal-relay.ts'
+import { startTimer } from './timer.ts'
 
 /** How a command ended: its exit code, and what its run failed of, if it did. All are one word, for any lane. */
 export interface Ended {
@@ -100,7 +101,9 @@ async function endedOrLate(exit: Promise<Ended>, millis: number): Promise<void> 
 function after(millis: number | undefined, signal: AbortSignal): Promise<'timeout'> {
   return new Promise((resolve) => {
     if (millis === undefined) return
-    const timer = setTimeout(() => resolve('timeout'), millis)
-    signal.addEventListener('abort', () => clearTimeout(timer))
+    signal.addEventListener(
+      'abort',
+      startTimer(millis, () => resolve('timeout')),
+    )
   })
 }

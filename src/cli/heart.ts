@@ -1,8 +1,6 @@
 import { LockstepError, messageOf } from '../errors.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { WithLedger } from './context.ts'
 import { say } from './output.ts'
-
-export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
 /** Whether a run has ended behind the back of who works in it. */
 export function isLost(error: unknown): boolean {

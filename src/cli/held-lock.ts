@@ -4,10 +4,9 @@ import { LockstepError, messageOf } from '../errors.ts'
 import { leaseClock } from '../fs/process.ts'
 import type { Lease } from '../ledger/lease.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { WithLedger } from './context.ts'
 import { untilFree } from './poll.ts'
-
-/** Opens the ledger, does the work, closes it: nobody keeps the ledger open while a lock is merely held. */
-export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
+import { startTimer } from './timer.ts'
 
 /** What is to be held, by whom and how long. */
 export interface LockOptions {
@@ -67,13 +66,13 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
   const giveUp = (code: 'ABORTED' | 'TIMED_OUT', why: string) => givenUp.abort(new LockstepError(code, why))
   const onStop = () => giveUp('ABORTED', 'the command was stopped before its lock was granted')
   const late = () => giveUp('TIMED_OUT', `the lock was not granted within ${wait_s} s`)
-  const timer = wait_s === 0 ? undefined : setTimeout(late, wait_s * 1000 + lastTryMillis)
+  const stopTimer = wait_s === 0 ? () => {} : startTimer(wait_s * 1000 + lastTryMillis, late)
   stop.addEventListener('abort', onStop)
   if (stop.aborted) onStop()
   try {
     return await Promise.race([granted, refused])
   } finally {
-    clearTimeout(timer)
+    stopTimer()
     stop.removeEventListener('abort', onStop)
   }
 }

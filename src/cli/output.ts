@@ -45,8 +45,8 @@ function writeAll(descriptor: 1 | 2, text: string): void {
 }
 
 /**
- * The colours of what is written to a terminal, which NO_COLOR turns off; none for a file or a pipe. (By itself picocolors
- * looks at stdout for stderr as well, and colours everything under CI.)
+ * The colours of what is written to a terminal, which NO_COLOR turns off; none for a file or a pipe. (By itself
+ * picocolors looks at stdout for stderr as well, and colours everything under CI.)
  */
 export function coloursOn(descriptor: 1 | 2): ReturnType<typeof picocolors.createColors> {
   const { NO_COLOR = '', TERM } = process.env

@@ -14,9 +14,10 @@ interface Relayed {
 /**
  * Takes the signals that are meant for the command. Waiting → passing on → ended.
  *
- * INT, TERM, HUP and QUIT abort `stop` with the exit code that they mean: while nobody is there to pass them on to, that
- * ends the waiting. Then each is passed on as often as it comes: what a second TERM means is the child's to say. What a
- * terminal sent to a child in its foreground group aborts nothing, so that a TERM that comes after it still does.
+ * INT, TERM, HUP and QUIT abort `stop` with the exit code that they mean: while nobody is there to pass them on to,
+ * that ends the waiting. Then each is passed on as often as it comes: what a second TERM means is the child's to say.
+ * What a terminal sent to a child in its foreground group aborts nothing, so that a TERM that comes after it still
+ * does.
  *
  * A child with a group of its own gets them with that group, as from a terminal, so that a shell does not end and
  * leave its command running without the lock; USR1 and USR2 are for the child alone. TSTP stops both, CONT lets

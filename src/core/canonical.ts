@@ -74,3 +74,8 @@ const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\
 export function wellFormed(text: string): string {
   return text.replace(new RegExp(loneSurrogate, 'g'), '\ufffd')
 }
+
+/** Text cut to a number of UTF-16 code units, never through a character, so that it stays well formed. */
+export function cut(text: string, charsMax: number): string {
+  return text.length <= charsMax ? text : text.slice(0, charsMax).replace(/[\ud800-\udbff]$/, '')
+}

@@ -41,8 +41,8 @@ export interface ManifestFacts {
 }
 
 /**
- * The manifest of a bundle: a function of selection, tree, kind and what the caller stated, so that two exports of one size are
- * the same bytes, and who has the entries can write it again and compare.
+ * The manifest of a bundle: a function of selection, tree, kind and what the caller stated, so that two exports of one
+ * size are the same bytes, and who has the entries can write it again and compare.
  */
 export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManifest {
   const { bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size, stated } = facts

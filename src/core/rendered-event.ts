@@ -1,5 +1,5 @@
 import type { AuditEvent } from './audit-event.ts'
-import { sorted } from './canonical.ts'
+import { cut, sorted } from './canonical.ts'
 import type { Entry } from './entry.ts'
 import { limits } from './limits.ts'
 import { type Rendering, renderingOf, type Source } from './rendering.ts'
@@ -61,7 +61,7 @@ function targetOf({ target }: Rendering, data: Data): unknown {
 
 function reasonOf({ outcome_reason }: Rendering, data: Data): Members {
   const member = outcome_reason.find((candidate) => typeof data[candidate] === 'string')
-  const reason = cut(String(data[member ?? ''] ?? ''), reasonCharsMax)
+  const reason = shortened(String(data[member ?? ''] ?? ''), reasonCharsMax)
   return reason.trim() === '' ? {} : { outcome_reason: reason }
 }
 
@@ -84,7 +84,7 @@ function factsOf({ data, event_id, policy_versions, type }: Entry): Members {
       const authz = {
         decision: data.decision,
         policy_ref: `lanes@${policy_versions.lanes}`,
-        rule_id: rule === undefined ? undefined : cut(rule, ruleCharsMax),
+        rule_id: rule === undefined ? undefined : shortened(rule, ruleCharsMax),
       }
       return { authz, decision_id: event_id, input_artifacts: data.artifacts }
     }
@@ -124,14 +124,9 @@ const reasonCharsMax = 200
 /** At three bytes a code unit within the bound of a line. */
 const ruleCharsMax = Math.floor(limits.nameBytes / 3)
 
-/** Text cut to a number of code units, never through a character. */
-function cut(text: string, charsMax: number): string {
-  return text.length <= charsMax
-    ? text
-    : text
-        .slice(0, charsMax)
-        .replace(/[\ud800-\udbff]$/, '')
-        .trimEnd()
+/** Text as it is, or cut to a number of code units and then without white space at its end. */
+function shortened(text: string, charsMax: number): string {
+  return text.length <= charsMax ? text : cut(text, charsMax).trimEnd()
 }
 
 /** In canonical order, without what is absent or null. What the members hold was parsed before it became an entry. */

@@ -24,9 +24,7 @@ export type BundleFiles = () => AsyncGenerator<BundleEntry>
  * archive. Errors: VERIFY_FAILED (`archive`), NOT_FOUND, FILE_DENIED.
  */
 export async function openBundle(path: string, names: readonly string[]): Promise<BundleFiles> {
-  const stat = await lstat(path).catch((error: unknown) => {
-    throw fileError(error, `reading ${path}`)
-  })
+  const stat = await lstat(path).catch(unreadable(path))
   if (stat.isDirectory()) return () => filesOfFolder(path, names)
   if (!stat.isFile()) throw wrong(`${path} is neither a file nor a folder`)
   await checkBytes(path)
@@ -37,7 +35,7 @@ export async function openBundle(path: string, names: readonly string[]): Promis
 async function checkBytes(path: string): Promise<void> {
   const digest = createHash('sha256')
   const header = Buffer.alloc(archiveHeaderBytes)
-  const handle = await open(path, 'r')
+  const handle = await open(path, 'r').catch(unreadable(path))
   try {
     const { bytesRead } = await handle.read(header, 0, archiveHeaderBytes, 0)
     const rest = handle.createReadStream({ start: archiveHeaderBytes, autoClose: false })
@@ -82,7 +80,7 @@ async function* filesOfArchive(path: string, names: readonly string[]): AsyncGen
 async function* filesOfFolder(folder: string, names: readonly string[]): AsyncGenerator<BundleEntry> {
   const folders = names.filter((name) => name.includes('/')).map((name) => name.slice(0, name.indexOf('/')))
   const expected = new Set([...names, ...folders])
-  for (const found of await readdir(folder, { recursive: true })) {
+  for (const found of await readdir(folder, { recursive: true }).catch(unreadable(folder))) {
     if (!expected.has(found)) throw wrong(`${found} is no file of a bundle`)
   }
   for (const name of names) {
@@ -95,7 +93,11 @@ async function* filesOfFolder(folder: string, names: readonly string[]): AsyncGe
 
 /** Opened when it is read, and not before. */
 async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
-  yield* createReadStream(path)
+  try {
+    yield* createReadStream(path)
+  } catch (error) {
+    unreadable(path)(error)
+  }
 }
 
 /** Bytes that come in chunks, taken in the portions that are asked for. */
@@ -132,6 +134,12 @@ class Bytes {
       this.#chunk = value
     }
     return false
+  }
+}
+
+function unreadable(path: string): (error: unknown) => never {
+  return (error) => {
+    throw fileError(error, `reading ${path}`)
   }
 }
 

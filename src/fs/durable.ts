@@ -102,6 +102,11 @@ async function writeNew(path: string, content: string, mode: number): Promise<vo
   }
 }
 
+/** Whether an error says that nothing is there, or that what should be a folder on the way is none. */
+export function isAbsence(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
+}
+
 /** An error of the operating system as one of ours; what is one of ours already stays. */
 export function fileError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error

@@ -5,7 +5,7 @@ import type { Config } from '../core/config.ts'
 import { limits } from '../core/limits.ts'
 import { type RunLock, runLockFileName, runLockSchema, runLockText } from '../core/lock/run-lock-file.ts'
 import { systemCodeOf } from '../errors.ts'
-import { fileError, makeFolder, writeDurably } from './durable.ts'
+import { fileError, isAbsence, makeFolder, writeDurably } from './durable.ts'
 
 /** A RUN_LOCK.json that was found; `content` is undefined where it cannot be read as one. */
 export interface FoundRunLock {
@@ -122,8 +122,4 @@ function isThere(path: string): boolean {
   } catch (error) {
     return !isAbsence(error)
   }
-}
-
-function isAbsence(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { isWorkspaceName } from '../core/run-of-turn.ts'
 import { turnNumberOf } from '../core/turn/turn-id.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError, syncFolder } from './durable.ts'
+import { fileError, isAbsence, syncFolder } from './durable.ts'
 import type { Layout } from './layout.ts'
 
 /** What there is to be removed: regular files and anything else that has a name, and their bytes. */
@@ -25,8 +25,8 @@ export function stagingFolder({ staging }: Layout, runId: string, turnId: string
 /** The turns of a run that have such a folder, in order. */
 export function stagedTurns({ staging }: Layout, runId: string): string[] {
   try {
-    const names = readdirSync(join(staging, runId))
-    return names.filter((name) => turnNumberOf(name) !== undefined).sort()
+    const turns = readdirSync(join(staging, runId)).filter((name) => turnNumberOf(name) !== undefined)
+    return turns.sort((one, other) => (turnNumberOf(one) ?? 0) - (turnNumberOf(other) ?? 0))
   } catch (error) {
     if (isAbsence(error)) return []
     throw fileError(error, `reading ${join(staging, runId)}`)
@@ -78,8 +78,4 @@ export async function removeStaging(folder: string): Promise<void> {
   } catch (error) {
     if (!isAbsence(error)) throw fileError(error, `removing ${folder}`)
   }
-}
-
-function isAbsence(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }

@@ -69,7 +69,10 @@ function objectOf({ bytes, path }: StagingFile, issues: Issue[]): JsonObject | u
   return undefined
 }
 
-/** Stems that may not be, and triplets that only case tells from one before them; a tombstone may make room for its twin. */
+/**
+ * Stems that may not be, and triplets that only case tells from one before them; a tombstone may make room for its
+ * twin.
+ */
 function wrongStems(there: ReadonlyMap<string, ReadonlySet<PartName>>): Map<string, Issue> {
   const wrong = new Map<string, Issue>()
   const folded = new Map<string, string>()

@@ -11,7 +11,9 @@ export interface TreeChange {
 
 const writesMax = 8
 
-/** A tree of files that nobody else uses yet. Its files are of mode 0444 and have their inodes in common with others. */
+/**
+ * A tree of files that nobody else uses yet. Its files are of mode 0444 and have their inodes in common with others.
+ */
 export class TreeBuild {
   readonly #root: string
   /** Folders that are there, by their path from the root; '.' is the root. */

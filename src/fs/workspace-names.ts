@@ -65,9 +65,9 @@ export function runPath(runId: string): string {
 /**
  * A text as the name of a file or a folder, from which `decodeURIComponent` reads it back. What some file system cannot
  * hold, or takes for something else, is escaped byte by byte as `%2F`: slash, backslash, control characters and others
- * that are not seen, the characters and names that Windows forbids, a dot or a space at the end, the end of `x.BODY.JSON`,
- * `%` itself; and of a text that Unicode normalisation would change, all but ASCII. A name of more than 200 bytes is
- * `%h` and the text's SHA-256.
+ * that are not seen, the characters and names that Windows forbids, a dot or a space at the end, the end of
+ * `x.BODY.JSON`, `%` itself; and of a text that Unicode normalisation would change, all but ASCII. A name of more than
+ * 200 bytes is `%h` and the text's SHA-256.
  */
 export function fileName(text: string): string {
   return nameOf(text, text.normalize('NFC') === text ? forbidden : forbiddenBeyondAscii)

@@ -58,7 +58,10 @@ function inTheWay(message: string): LockstepError {
   })
 }
 
-/** The bytes of a file of a tree; a link or a pipe in its place is neither followed nor waited for. Errors: those of the system. */
+/**
+ * The bytes of a file of a tree; a link or a pipe in its place is neither followed nor waited for. Errors: those of the
+ * system.
+ */
 export function bytesInTree(tree: string, path: string): Promise<Buffer> {
   return readFile(join(tree, path), { flag: openFlags })
 }

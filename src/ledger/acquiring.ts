@@ -12,6 +12,7 @@ import type { Lease } from './lease.ts'
 import { parse } from './parse.ts'
 import type { Projects } from './projects.ts'
 import type { Line, Outcome } from './submission.ts'
+import { gaveUp } from './waiters.ts'
 
 /** How often the holder a caller waits behind is probed, and a lock file of another tool looked at. */
 const probeMillis = 1_000
@@ -146,8 +147,9 @@ export class Acquiring {
         try {
           return await claim(line)
         } catch (error) {
-          const isOver = performance.now() + pollMillis > until || signal?.aborted === true
-          if (isOver || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
+          if (!(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
+          if (signal?.aborted) throw gaveUp('ABORTED', error, waitMillis)
+          if (performance.now() + pollMillis > until) throw gaveUp('TIMED_OUT', error, waitMillis)
           await new Promise((resolve) => setTimeout(resolve, pollMillis))
         }
       }
@@ -202,10 +204,8 @@ export class Acquiring {
   }
 }
 
-/** Names in order of their UTF-8 bytes, each once, with the lock_id that stands at its place. Errors: INVALID_INPUT. */
+/** Names in order of their UTF-8 bytes, each once, with the lock_id that stands at its place. */
 function namesWithIds(names: readonly string[], lockIds: readonly string[] | undefined, newLockId: () => string) {
-  const isPaired = lockIds === undefined || (lockIds.length === names.length && new Set(lockIds).size === names.length)
-  if (!isPaired) throw new LockstepError('INVALID_INPUT', 'locks: lock_ids: must be one for each name, each another')
   const byName = new Map(names.map((name, index) => [name, lockIds?.[index] ?? newLockId()]))
   return [...byName]
     .map(([name, lock_id]) => ({ name, lock_id }))

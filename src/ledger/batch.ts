@@ -224,7 +224,9 @@ function isContention(decision: Decision): decision is Refusal {
   return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
 }
 
-/** Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with. */
+/**
+ * Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with.
+ */
 function recordOfWaiting({ refusal: { record } }: Waiter, { code, message }: LockstepError): Pick<Refusal, 'record'> {
   if (record === undefined || code !== 'TIMED_OUT') return {}
   return { record: { ...record, data: { ...record.data, code, message } } }

@@ -25,10 +25,11 @@ export function chainOfStream(core: Core, stream: string): Chain {
 /** The entries of a chain from its end back to a seq. Cost: one read an entry. */
 export async function* walked(core: Core, { before, last }: Chain, from = 0): AsyncGenerator<Entry> {
   let read = 0
-  for (let seq = last; seq !== null && seq >= from; read += 1) {
+  for (let seq = last; seq !== null && seq >= from; ) {
     const entry = core.log.entry(seq)
     if (entry === undefined) return
     yield entry
+    read += 1
     seq = before(entry)
     // Long histories are read in turns, so that the writer is not held up.
     if (read % limits.readPageEntries === 0) await new Promise(setImmediate)

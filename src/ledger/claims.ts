@@ -10,12 +10,13 @@ import type { Layout } from '../fs/layout.ts'
 import * as files from '../fs/lock-file.ts'
 import type { Core } from './core.ts'
 import { LockFileSteps } from './lock-file-steps.ts'
+import { movedGrant } from './lock-file-verdict.ts'
+import { lockGrantOf } from './lock-rows.ts'
 
 /**
- * Does file steps in a folder while a note names it and the ledger's size, so that the next open finishes what a
- * crash leaves and knows what was appended meanwhile. The note
- * stays where the outcome is unknown. It is not synced: after a power loss the next acquire in the folder judges
- * what a lost note would have named.
+ * Does file steps in a folder while a note names it and the ledger's size, so that the next open finishes what a crash
+ * leaves and knows what was appended meanwhile. The note stays where the outcome is unknown. It is not synced: after a
+ * power loss the next acquire in the folder judges what a lost note would have named.
  */
 export async function underNote<T>(core: Core, name: string, folder: string, steps: () => Promise<T>): Promise<T> {
   const { claims } = core.layout
@@ -62,17 +63,20 @@ export async function finishClaims(core: Core, actor: Actor): Promise<void> {
   }
 }
 
-/** A claim that became a grant stays; one that did not is debris, and nobody was ever told of it. */
+/**
+ * A claim that became a grant stays, and so does the file of a grant whose folder was moved here; what else is ours is
+ * debris, and nobody was ever told of it.
+ */
 async function finish(
   core: Core,
   place: DeliverableFolder,
   { actor, since }: { actor: Actor; since: number },
 ): Promise<void> {
   const steps = new LockFileSteps(core)
-  const grant = steps.grantOf(place.name)
+  const grant = lockGrantOf(core, place.name)
   const seen = await files.inspect(place.lock)
-  if (seen?.content?.ledger === core.log.meta.origin && seen.content.lock_ref !== grant?.lock_ref)
-    await steps.remove(place, seen, actor)
+  const isUnexplained = seen?.content?.ledger === core.log.meta.origin && seen.content.lock_ref !== grant?.lock_ref
+  if (isUnexplained && (await movedGrant(core, place, seen)) === undefined) await steps.remove(place, seen, actor)
   await dropRecovered(core, place, since)
   await steps.clearDebris(place)
 }

@@ -84,7 +84,23 @@ async function build(
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
 
   const ledger = join(home, 'ledger')
-  const log = await Log.create(await openStore(ledger, { create: true }), { ledger_id: ledgerId, origin })
+  const store = await openStore(ledger, { create: true })
+  try {
+    const log = await Log.create(store, { ledger_id: ledgerId, origin })
+    await appendFirst(log, { actor, home, policyRoot, vkey })
+    // Left as a close leaves it, so that the first open need not doubt the database.
+    writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
+  } finally {
+    await store.close()
+  }
+  for (const folder of [ledger, home]) syncFolder(folder)
+}
+
+/** Entry 0, and the policy's where one is to be in force. Errors: POLICY_INVALID. */
+async function appendFirst(
+  log: Log,
+  { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
+): Promise<void> {
   const sequencer = new Sequencer({
     log,
     rows: new Rows(log),
@@ -95,7 +111,8 @@ async function build(
     cursors: () => ({}),
     published: () => {},
   })
-  const data = { format: formatVersion, ledger_id: ledgerId, origin, vkey }
+  const { ledger_id, origin } = log.meta
+  const data = { format: formatVersion, ledger_id, origin, vkey }
   await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
   if (policyRoot !== undefined) {
     const layout = { ...layoutOf(policyRoot), policy: join(home, 'policy') }
@@ -103,10 +120,6 @@ async function build(
     await sequencer.submit({ command, actor })
   }
   await sequencer.close()
-  // Left as a close leaves it, so that the first open need not doubt the database.
-  writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
-  await log.close()
-  for (const folder of [ledger, home]) syncFolder(folder)
 }
 
 /** Removes what an init left that was killed: its folder is named for its process. */

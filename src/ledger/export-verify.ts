@@ -44,9 +44,10 @@ export interface VerifiedExport {
 }
 
 /**
- * Checks a bundle, an archive or the folder it was unpacked to, without a ledger. Everything in it is derived again from
- * the entries and compared; what cannot be is under the signature. Errors: VERIFY_FAILED, whose details name the check
- * and where; INVALID_INPUT (a key that is none), NOT_FOUND, FILE_DENIED. Cost: three passes over the bundle, memory for its small files and one entry.
+ * Checks a bundle, an archive or the folder it was unpacked to, without a ledger. Everything in it is derived again
+ * from the entries and compared; what cannot be is under the signature. Errors: VERIFY_FAILED, whose details name the
+ * check and where; INVALID_INPUT (a key that is none), NOT_FOUND, FILE_DENIED. Cost: three passes over the bundle,
+ * memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
   const files = await openBundle(path, bundleFiles)

@@ -25,13 +25,15 @@ export class FolderQueue {
   }
 
   async #inPool<T>(steps: () => Promise<T>): Promise<T> {
-    if (this.#running >= limits.filePoolMax) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    this.#running += 1
+    if (this.#running < limits.filePoolMax) this.#running += 1
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
     try {
       return await steps()
     } finally {
-      this.#running -= 1
-      this.#waiting.shift()?.()
+      // Who waits takes this one's place over, so that nobody comes between.
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#running -= 1
+      else next()
     }
   }
 }

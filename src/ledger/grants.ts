@@ -2,12 +2,12 @@ import type { z } from 'zod'
 import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
 import type { Acquire, releaseSchema, renewSchema } from '../core/lock/commands.ts'
-import { streamOf } from '../core/lock/names.ts'
-import { type LockState, orphanReason } from '../core/lock/state.ts'
+import { orphanReason } from '../core/lock/state.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import type { Core } from './core.ts'
 import { historyOf } from './history.ts'
 import { grantFacts, type Lease, leaseOf } from './lease.ts'
+import { lockGrantOf } from './lock-rows.ts'
 import { RecentGrants } from './recent-grants.ts'
 import type { Outcome } from './submission.ts'
 
@@ -85,8 +85,7 @@ export class Grants {
   }
 
   #isCurrent(entry: Entry): boolean {
-    const state = this.#core.rows.get(streamOf(String(entry.data.name)))?.state as LockState | undefined
-    const grant = state?.grant
+    const grant = lockGrantOf(this.#core, String(entry.data.name))
     return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
   }
 }

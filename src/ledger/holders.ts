@@ -1,10 +1,10 @@
 import type { Acquire } from '../core/lock/commands.ts'
 import type { Evidence, Liveness } from '../core/lock/liveness.ts'
 import { judgeHolder } from '../core/lock/liveness.ts'
-import { streamOf } from '../core/lock/names.ts'
-import { type Grant, type LockState, orphanReason } from '../core/lock/state.ts'
+import { type Grant, orphanReason } from '../core/lock/state.ts'
 import { evidenceOf, probeLiveness } from '../fs/process.ts'
 import type { Core } from './core.ts'
+import { lockGrantOf } from './lock-rows.ts'
 
 /** What the machine says of a lock's present holder, for the decision: its death, or that it lives. */
 export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
@@ -14,7 +14,7 @@ export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
  * probed before the queue; the decision counts it only for the same token.
  */
 export function deathOfHolder(core: Core, name: string): HolderFacts {
-  const grant = (core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
+  const grant = lockGrantOf(core, name)
   if (grant === null || grant.kind === 'project' || orphanReason(grant, undefined, core.now()) !== undefined) return {}
   const verdict = livenessOf(grant)
   if (verdict.alive === 'no') return { death: { token: grant.token, reason: verdict.reason } }

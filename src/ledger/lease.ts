@@ -80,8 +80,9 @@ class HeldLease {
   }
 
   async release(outcome: 'failure' | 'success' = 'success'): Promise<void> {
-    clearTimeout(this.#timer)
     await this.#actions.release(outcome)
+    // Only then: a release that is refused leaves the lease to run out, and its holder is to hear of that.
+    clearTimeout(this.#timer)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

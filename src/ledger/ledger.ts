@@ -17,6 +17,7 @@ import { Locks } from './locks.ts'
 import type { LedgerParts, Reactions } from './parts.ts'
 import { PolicyApi } from './policy.ts'
 import { Runs } from './runs.ts'
+import { assertSeq, isSeq, notFound } from './seq.ts'
 import { Sequencer } from './sequencer.ts'
 import { checkpointOf, signerOf } from './signer.ts'
 import { Staging } from './staging.ts'
@@ -171,15 +172,21 @@ export class Ledger implements AsyncDisposable {
     return entry
   }
 
-  /** Published entries of a range, as at the call. */
+  /** Published entries from `from` up to but not including `to`, as at the call. Errors: INVALID_INPUT. */
   read({ from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: number; to?: number } = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
+    assertSeq('from', from)
+    assertSeq('to', to)
     return read(this.#parts.log, from, to)
   }
 
-  /** Entries from a seq on, without end, at the reader's pace: never skips, never repeats. Ends on abort or close. */
+  /**
+   * Entries from a seq on, by default the next one, without end, at the reader's pace: never skips, never repeats. Ends
+   * on abort, and on close once all is read. Errors: INVALID_INPUT, LEDGER_CLOSED (closed before all was read).
+   */
   subscribe({ from, signal }: { from?: number; signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
+    if (from !== undefined) assertSeq('from', from)
     return subscribe(this.#parts.log, this.#publication, { from: from ?? this.head().size, signal })
   }
 
@@ -237,12 +244,4 @@ export class Ledger implements AsyncDisposable {
   #assertOpen(): void {
     if (this.#closed !== undefined) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed')
   }
-}
-
-function isSeq(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0
-}
-
-function notFound(seq: number, size: number): LockstepError {
-  return new LockstepError('NOT_FOUND', `there is no entry ${seq}; the ledger has ${size}`, { details: { seq, size } })
 }

@@ -1,17 +1,16 @@
 import { join } from 'node:path'
-import { wellFormed } from '../core/canonical.ts'
 import type { Actor } from '../core/ids.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { lockFileName, lockFileOfGrant } from '../core/lock/lock-file.ts'
-import { streamOf } from '../core/lock/names.ts'
 import { contentionWithFile } from '../core/lock/report.ts'
-import type { Grant, LockState } from '../core/lock/state.ts'
+import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
 import { errorOf } from './batch.ts'
 import { type Core, submit } from './core.ts'
 import { findingOf } from './lock-file-verdict.ts'
+import { lockGrantOf } from './lock-rows.ts'
 
 /** What a grant's file is found by. */
 export type GrantData = Pick<LockEventData<'lock.acquired'>, 'deliverable_id' | 'folder' | 'lock_ref' | 'name'>
@@ -50,7 +49,7 @@ export class LockFileSteps {
     for (const aside of asides) {
       const seen = await files.inspect(aside)
       const isOurs = seen?.content?.ledger === this.#core.log.meta.origin
-      const isCurrent = isOurs && seen.content?.lock_ref === this.grantOf(place.name)?.lock_ref
+      const isCurrent = isOurs && seen.content?.lock_ref === lockGrantOf(this.#core, place.name)?.lock_ref
       if (isOurs && !isCurrent) await files.dropAside(aside)
       else await files.putBack(place.path, aside)
     }
@@ -155,10 +154,6 @@ export class LockFileSteps {
     const path = join(this.#core.layout.root, folder)
     return { path, folder, deliverable_id, name, lock: join(path, lockFileName) }
   }
-
-  grantOf(name: string): Grant | null {
-    return (this.#core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
-  }
 }
 
 /** Whose file stands in a lock's place. */
@@ -166,6 +161,7 @@ function holderIn(seen: files.Seen | undefined): string {
   return seen === undefined ? 'missing' : (seen.content?.holder ?? 'unreadable')
 }
 
+/** Cut, maybe in the middle of a character: the decision that records it makes it well-formed. */
 function excerpt(text: string): string {
-  return wellFormed(text.trim().slice(0, excerptChars))
+  return text.trim().slice(0, excerptChars)
 }

@@ -10,6 +10,7 @@ import { inspect, type Seen } from '../fs/lock-file.ts'
 import { isRunning } from '../fs/process.ts'
 import type { Core } from './core.ts'
 import { deathOfHolder } from './holders.ts'
+import { lockStateOf } from './lock-rows.ts'
 
 /** What stands in a lock file's place, judged against the ledger. */
 export type Verdict =
@@ -33,7 +34,7 @@ export async function judge(
   place: DeliverableFolder,
   own?: { lock_ref: string; actor_id: string },
 ): Promise<Verdict> {
-  const state = core.rows.get(streamOf(place.name))?.state as LockState | undefined
+  const state = lockStateOf(core, place.name)
   if (state?.folder && state.folder !== place.folder) {
     return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
   }
@@ -52,11 +53,15 @@ export async function judge(
 
 /**
  * The current grant of another name whose file this is: its folder was renamed while it was held, or its execution root
- * got another prefix, or it is mounted here as well, so its holder works in here. A copy is none: the grant's folder has
- * another file of its own.
- * Cost: one pass over the rows of deliverables, where a file of ours is not of its name's grant, as after a crash.
+ * got another prefix, or it is mounted here as well, so its holder works in here. A copy is none: the grant's folder
+ * has another file of its own. Cost: one pass over the rows of deliverables, where a file of ours is not of its name's
+ * grant, as after a crash.
  */
-async function movedGrant(core: Core, place: DeliverableFolder, { content, ino }: Seen): Promise<Grant | undefined> {
+export async function movedGrant(
+  core: Core,
+  place: DeliverableFolder,
+  { content, ino }: Seen,
+): Promise<Grant | undefined> {
   if (content?.lock_ref === undefined || content.ledger !== core.log.meta.origin) return undefined
   for await (const [, row] of core.log.rows(streamOf('deliverable:'))) {
     const { grant } = row.state as LockState

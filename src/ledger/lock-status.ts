@@ -45,8 +45,8 @@ export function statusOf(core: Core, name: string): LockStatus {
 }
 
 /**
- * Held locks in order of their names. `orphans` keeps only those whose holder is gone, or whose project file and
- * ledger differ; `under` only those whose folder lies in a folder below the root. Cost: one pass over the rows of locks.
+ * Held locks in order of their names. `orphans` keeps only those whose holder is gone, or whose project file and ledger
+ * differ; `under` only those whose folder lies in a folder below the root. Cost: one pass over the rows of locks.
  */
 export async function listLocks(
   core: Core,

@@ -2,14 +2,14 @@ import type { z } from 'zod'
 import type { Entry } from '../core/entry.ts'
 import * as input from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
-import { lockNameSchema, streamOf } from '../core/lock/names.ts'
-import type { Grant, LockState } from '../core/lock/state.ts'
+import { lockNameSchema } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { Acquiring } from './acquiring.ts'
 import { type Core, lockRefOf, submit } from './core.ts'
 import { Deliverables } from './deliverables.ts'
 import { historyOf } from './history.ts'
 import type { Lease } from './lease.ts'
+import { lockGrantOf } from './lock-rows.ts'
 import { type LockListing, type LockStatus, listLocks, statusOf } from './lock-status.ts'
 import { OrphanCare, type Recovered } from './orphan-care.ts'
 import { parse } from './parse.ts'
@@ -70,7 +70,7 @@ export class Locks {
     const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
     const lock_ref = lockRefOf(lock_id)
     const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : this.#grantOf(name)
+    const grant = name === null ? null : lockGrantOf(this.#core, name)
     const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
     const { entries } = isDeliverable
       ? await this.#deliverables.renew(grant, actor)
@@ -95,7 +95,7 @@ export class Locks {
     const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
     const lock_ref = lockRefOf(lock_id)
     const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : this.#grantOf(name)
+    const grant = name === null ? null : lockGrantOf(this.#core, name)
     if (grant?.kind === 'deliverable' && grant.lock_ref === lock_ref) {
       const released = await this.#deliverables.release(grant, outcome, actor)
       return releasedFacts(released, released.files)
@@ -170,10 +170,6 @@ export class Locks {
   /** LOCKED files below the root that the ledger does not know. */
   unknownFiles(): string[] {
     return this.#projects.unknownFiles()
-  }
-
-  #grantOf(name: string): Grant | null {
-    return (this.#core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
   }
 }
 

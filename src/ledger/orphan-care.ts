@@ -3,7 +3,6 @@ import type { z } from 'zod'
 import type { Actor } from '../core/ids.ts'
 import type { breakSchema, FileOrphan, recoverSchema } from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
-import { streamOf } from '../core/lock/names.ts'
 import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
@@ -13,6 +12,7 @@ import type { Deliverables } from './deliverables.ts'
 import { clearFolder, recoverFile } from './file-recovery.ts'
 import { deathOfHolder } from './holders.ts'
 import { judge } from './lock-file-verdict.ts'
+import { lockGrantOf, lockStateOf } from './lock-rows.ts'
 import { fileStatus, isOfFile, type LockStatus, statusOf } from './lock-status.ts'
 
 /** What a recovery or a break ended; with `dry_run`, what it would look at. */
@@ -38,7 +38,7 @@ export class OrphanCare {
   }
 
   async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<Recovered> {
-    const state = this.#stateOf(name)
+    const state = lockStateOf(this.#core, name)
     const place = this.#placeOf(name, state, folder)
     if (dry_run) return this.#preview(name, place)
     const append = (file_orphan?: FileOrphan) =>
@@ -84,7 +84,7 @@ export class OrphanCare {
   }
 
   async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<Recovered> {
-    const grant = this.#stateOf(name)?.grant ?? null
+    const grant = lockGrantOf(this.#core, name)
     const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
     const files = grant === null ? undefined : await this.#filesAfter(grant)
     const { holder = null, token = null } = grant ?? {}
@@ -120,7 +120,7 @@ export class OrphanCare {
           return submit(this.#core, { ...recover, ...deathOfHolder(this.#core, name) }, { actor })
         },
       })
-      const grant = this.#stateOf(name)?.grant
+      const grant = lockGrantOf(this.#core, name)
       const retire = { type: 'lock.retire' as const, name, folder: place.folder, reason }
       const { entries } = await submit(this.#core, { ...retire, ...deathOfHolder(this.#core, name) }, { actor })
       if (grant) await steps.removeFileOf(grant, place, actor)
@@ -157,9 +157,5 @@ export class OrphanCare {
     throw new LockstepError('LOCK_PLACEMENT', `${place.path} is the folder of ${place.name}, not of ${name}`, {
       details: { name, folder: place.folder },
     })
-  }
-
-  #stateOf(name: string): LockState | undefined {
-    return this.#core.rows.get(streamOf(name))?.state as LockState | undefined
   }
 }

@@ -99,8 +99,8 @@ export function deniedError(
 }
 
 /**
- * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. What it
- * came to is recorded by `record`.
+ * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. What
+ * it came to is recorded by `record`.
  */
 export async function perform<T>(
   runs: Runs,

@@ -124,7 +124,9 @@ export class Plan {
     return recorded.map(({ entry }) => entry)
   }
 
-  /** Adds what goes with a command's events: rows of sovereign state, objects that they name, notes that are done with. */
+  /**
+   * Adds what goes with a command's events: rows of sovereign state, objects that they name, notes that are done with.
+   */
   addWith({ changes, notes, objects }: With): void {
     if (changes !== undefined) {
       for (const [key, row] of changes) this.state.set(key, row)

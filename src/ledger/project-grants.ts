@@ -2,7 +2,6 @@ import { limits } from '../core/limits.ts'
 import type { Acquire } from '../core/lock/commands.ts'
 import { isEvaluable } from '../core/lock/decide-project.ts'
 import { streamOf } from '../core/lock/names.ts'
-import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { type Core, lockRefOf } from './core.ts'
 
@@ -41,10 +40,6 @@ export function knowsRun(core: Core, name: string, runId: string): boolean {
     seq = entry?.prev.stream ?? null
   }
   return false
-}
-
-export function grantOf(core: Core, name: string): Grant | null {
-  return (core.rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
 }
 
 export function alreadyReleased(runId: string): LockstepError {

@@ -12,8 +12,9 @@ import { realFolder } from '../fs/layout.ts'
 import { type FoundRunLock, findRunLocks, isRunLockPath, readRunLock } from '../fs/run-lock-files.ts'
 import { isOutcomeUnknown } from './claims.ts'
 import { type Core, submit } from './core.ts'
+import { lockGrantOf } from './lock-rows.ts'
 import { parse } from './parse.ts'
-import { alreadyReleased, demandEvaluable, grantOf, knowsRun, projectCommand } from './project-grants.ts'
+import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
 import type { Outcome } from './submission.ts'
 
 /**
@@ -58,7 +59,7 @@ async function takeOver(core: Core, path: string, content: RunLock, actor: Actor
   const bounded = parse(acquireProjectSchema, { run_id, target_name, reason: lock_reason, release_conditions }, path)
   demandEvaluable(release_conditions)
   const name = nameOf(core, path, target_name)
-  const grant = grantOf(core, name)
+  const grant = lockGrantOf(core, name)
   if (grant?.run_id === run_id) {
     const entry = core.log.entry(grant.token)
     return { entries: entry === undefined ? [] : [entry], replayed: true }
@@ -106,7 +107,7 @@ async function setAside(
   if (reason === undefined) throw new LockstepError('INVALID_INPUT', 'setting a file aside needs a reason')
   const target = content === undefined ? undefined : parseTarget(content.target_name, config.target_prefix)
   const name = target === undefined || typeof target === 'string' ? undefined : projectNameOf(target)
-  if (name !== undefined && content?.status === 'LOCKED' && grantOf(core, name)?.run_id === content.run_id) {
+  if (name !== undefined && content?.status === 'LOCKED' && lockGrantOf(core, name)?.run_id === content.run_id) {
     throw new LockstepError('LOCK_IS_HELD', `${path} is the file of the lock that ${content.run_id} holds`, {
       details: { name, run_id: content.run_id },
       hint: 'Release it: lockstep lock release --run-id R --final-status S.',

@@ -11,7 +11,8 @@ import { statusOfRun } from '../core/run-status.ts'
 import { LockstepError } from '../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../fs/run-lock-files.ts'
 import { type Core, submit } from './core.ts'
-import { alreadyReleased, demandEvaluable, grantOf, knowsRun, projectCommand } from './project-grants.ts'
+import { lockGrantOf } from './lock-rows.ts'
+import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
 import { importFile, unknownFiles } from './project-import.ts'
 import type { Outcome } from './submission.ts'
 
@@ -44,14 +45,14 @@ export class Projects {
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
     // The run that has the lock already is answered as before, whatever files say by now.
-    if (grantOf(this.#core, name)?.run_id !== run_id) this.#refuseBlocked(name, target, run_id)
+    if (lockGrantOf(this.#core, name)?.run_id !== run_id) this.#refuseBlocked(name, target, run_id)
     const command = projectCommand(name, input)
     const request = {
       key: command.lock_ref,
       content: { command: command.type, release_conditions: input.release_conditions, run_id, target_name },
     }
     const outcome = await submit(this.#core, command, { actor, request })
-    if (outcome.replayed && grantOf(this.#core, name)?.run_id !== run_id) throw alreadyReleased(run_id)
+    if (outcome.replayed && lockGrantOf(this.#core, name)?.run_id !== run_id) throw alreadyReleased(run_id)
     return { outcome, ...(warning === undefined ? {} : { warning }) }
   }
 
@@ -64,7 +65,7 @@ export class Projects {
   /** The preflight before a role acts: this run holds this target's lock. Errors: LOCK_CHECK_FAILED. */
   check({ run_id, target_name }: z.output<typeof checkSchema>): { run_id: string; target_name: string; token: number } {
     const name = projectNameOf(this.#target(target_name))
-    const grant = grantOf(this.#core, name)
+    const grant = lockGrantOf(this.#core, name)
     const problem =
       grant === null
         ? `nobody holds the lock of ${name}`

@@ -2,8 +2,6 @@ import type { z } from 'zod'
 import { leaseRemainingMillis } from '../core/clock.ts'
 import type { Entry } from '../core/entry.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
-import { streamOf as lockStreamOf } from '../core/lock/names.ts'
-import type { LockState } from '../core/lock/state.ts'
 import { isExpired } from '../core/run/case.ts'
 import type { listRunsSchema } from '../core/run/commands.ts'
 import type { RunEventData } from '../core/run/events.ts'
@@ -17,6 +15,7 @@ import { LockstepError } from '../errors.ts'
 import { runsOf } from '../views/index-search.ts'
 import { seqAt } from './audit-list.ts'
 import type { Core } from './core.ts'
+import { lockStateOf } from './lock-rows.ts'
 
 /** A page of runs. `lease_expired` names those whose lease is over, which the next command on them fails. */
 export interface RunListing {
@@ -56,8 +55,8 @@ export function stateOfRun(core: Core, runId: string): RunState {
 }
 
 /**
- * In the order of their creation. Errors: NOT_FOUND (the cursor's run). Cost: that of `runsOf`, and one read for each run
- * that it gives.
+ * In the order of their creation. Errors: NOT_FOUND (the cursor's run). Cost: that of `runsOf`, and one read for each
+ * run that it gives.
  */
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
   const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
@@ -145,7 +144,10 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
   }
 }
 
-/** Behind the denial stand refusals, however many; before it its decision, with the action events that were owed between. */
+/**
+ * Behind the denial stand refusals, however many; before it its decision, with the action events that were owed
+ * between.
+ */
 function deniedBy(history: Iterable<Entry>): Why['denied'] {
   let denied: RunEventData<'run.denied'> | undefined
   for (const { data, event_id, type } of history) {
@@ -159,6 +161,5 @@ function deniedBy(history: Iterable<Entry>): Why['denied'] {
 }
 
 function isCurrent(core: Core, lock: { name: string; token: number }): boolean {
-  const state = core.rows.get(lockStreamOf(lock.name))?.state as LockState | undefined
-  return judgeGuard(lock, state, 'run.why', core.now()) === undefined
+  return judgeGuard(lock, lockStateOf(core, lock.name), 'run.why', core.now()) === undefined
 }

@@ -31,7 +31,8 @@ export class StoredObjects {
   }
 
   /**
-   * Stores the objects that are not there, in synced writes between which others get theirs. Errors: LEDGER_UNAVAILABLE.
+   * Stores the objects that are not there, in synced writes between which others get theirs. Errors:
+   * LEDGER_UNAVAILABLE.
    */
   async store(objects: ReadonlyMap<string, string>): Promise<Stored> {
     let { size } = this.#log.head()

@@ -22,7 +22,7 @@ export class Publication {
     wake()
   }
 
-  /** No more will come: readers end once they have read what there is. */
+  /** No more will come: a reader that has read all there is ends, one that has not is told. */
   end(): void {
     this.#isEnded = true
     this.announce()
@@ -46,7 +46,8 @@ export class Publication {
 
 /** Entries of a range, one by one, as they are at the call. Cost: one read a page. */
 export async function* read(log: Log, from: number, to: number): AsyncGenerator<Entry> {
-  for await (const page of log.entries(from, Math.min(to, log.head().size))) yield* page
+  const end = Math.min(to, log.head().size)
+  if (from < end) for await (const page of log.entries(from, end)) yield* page
 }
 
 /** Entries from a seq on, without end: each exactly once, in order, only once it is durable. */
@@ -56,13 +57,12 @@ export async function* subscribe(
   { from, signal }: { from: number; signal?: AbortSignal | undefined },
 ): AsyncGenerator<Entry> {
   let seq = from
-  const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }))
   while (!signal?.aborted) {
     const next = publication.next()
     const to = Math.min(log.head().size, seq + limits.readPageEntries)
     if (seq >= to) {
       if (publication.isEnded) return
-      await Promise.race([next, aborted])
+      await orAborted(next, signal)
       continue
     }
     for (; seq < to && !signal?.aborted; seq += 1) {
@@ -71,4 +71,20 @@ export async function* subscribe(
       if (entry !== undefined) yield entry
     }
   }
+}
+
+/**
+ * Resolves with a promise, or when a signal aborts. What is waited for time and again must not be raced with a promise
+ * that stays, for that would hold on to every race; nor is a listener left.
+ */
+function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return promise
+  return new Promise((resolve) => {
+    const end = () => {
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    signal.addEventListener('abort', end)
+    void promise.then(end)
+  })
 }

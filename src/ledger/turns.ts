@@ -54,7 +54,10 @@ export class Turns {
     return this.#stage(asked, await readProposal(this.#core, asked))
   }
 
-  /** A verdict on what is staged, recorded. Errors: E_PROMOTION_STAGE_MISSING, E_PROMOTION_NOT_VALIDATED. Cost: one append. */
+  /**
+   * A verdict on what is staged, recorded. Errors: E_PROMOTION_STAGE_MISSING, E_PROMOTION_NOT_VALIDATED. Cost: one
+   * append.
+   */
   async validate(request: Asked<typeof input.validateSchema>): Promise<Verdict> {
     const asked = parse(input.validateSchema, request, 'turn')
     return verdictOf(this.#core, await this.#ask({ ...asked, type: 'turn.validate' }))
@@ -72,7 +75,10 @@ export class Turns {
     return promotedOf(this.#core, outcome)
   }
 
-  /** Stage, validate and promote, each under the guard. Errors: of all three; a verdict of FAIL is the first code of its issues. */
+  /**
+   * Stage, validate and promote, each under the guard. Errors: of all three; a verdict of FAIL is the first code of its
+   * issues.
+   */
   async apply(request: Asked<typeof input.applySchema>): Promise<Promoted> {
     const { require_staged, ...asked } = parse(input.applySchema, request, 'turn')
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
@@ -94,7 +100,10 @@ export class Turns {
     return turnOf(this.#core, asked)
   }
 
-  /** How a turn stands. Errors: NOT_FOUND (nothing happened to it), INVALID_INPUT. Cost: a read a promoted turn after it. */
+  /**
+   * How a turn stands. Errors: NOT_FOUND (nothing happened to it), INVALID_INPUT. Cost: a read a promoted turn after
+   * it.
+   */
   get(request: Asked<typeof input.ofTurnSchema>): TurnStatus {
     return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
   }
@@ -107,7 +116,9 @@ export class Turns {
     return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
   }
 
-  /** A turn that failed is refused as a whole, and refusals are decided anew: only a verdict of PASS is answered again. */
+  /**
+   * A turn that failed is refused as a whole, and refusals are decided anew: only a verdict of PASS is answered again.
+   */
   async #verdict(
     ofTurn: Asked<typeof input.validateSchema>,
     keyOf: (attempt: number) => string | undefined,

@@ -44,7 +44,8 @@ export class Waiters {
     if (command.type !== 'lock.acquire' || line === undefined) return false
     const stream = streamOf(command.name)
     if (this.#count >= limits.waitersMax) return false
-    const leave = (code: 'ABORTED' | 'TIMED_OUT') => this.#hooks.leave(waiter, gaveUp(code, waiter))
+    const leave = (code: 'ABORTED' | 'TIMED_OUT') =>
+      this.#hooks.leave(waiter, gaveUp(code, waiter.refusal, line.waitMillis))
     const abort = () => leave('ABORTED')
     const timer = setTimeout(() => leave('TIMED_OUT'), line.waitMillis)
     const waiter: Waiter = { item, stream, refusal, isServed: false, timer, abort }
@@ -182,11 +183,13 @@ function letGo({ abort, item, timer }: Waiter): void {
 /** While a machine is suspended its timers stand still and leases run on, so a line is looked at this often. */
 const timerMillisMax = 10_000
 
-function gaveUp(code: 'ABORTED' | 'TIMED_OUT', { item, refusal }: Waiter): LockstepError {
-  const seconds = Math.round((item.line?.waitMillis ?? 0) / 1000)
+/** The end of a wait that came to nothing, with the report of what it waited behind. */
+export function gaveUp(
+  code: 'ABORTED' | 'TIMED_OUT',
+  { details, message }: Pick<Refusal, 'details' | 'message'>,
+  waitMillis: number,
+): LockstepError {
+  const seconds = Math.round(waitMillis / 1000)
   const why = code === 'TIMED_OUT' ? `it did not become free within ${seconds} s` : 'the caller gave up waiting'
-  return new LockstepError(code, `${refusal.message}; ${why}`, {
-    details: refusal.details,
-    hint: 'Come back with the same lock_id.',
-  })
+  return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Come back with the same lock_id.' })
 }

@@ -129,7 +129,10 @@ async function linksIn(current: string, stem: string): Promise<ReadObject | unde
   }
 }
 
-/** The files of a stem as they are to be. Those of a triplet have its objects' own bytes, so that their SHA-256 is the digest. */
+/**
+ * The files of a stem as they are to be. Those of a triplet have its objects' own bytes, so that their SHA-256 is the
+ * digest.
+ */
 function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): Generator<TreeChange> {
   for (const part of tripletParts) {
     const content = triplet === undefined ? null : Buffer.from(view.object(triplet[`${part}_digest`]))

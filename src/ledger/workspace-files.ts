@@ -158,7 +158,9 @@ export class WorkspaceFiles {
 const sliceMillis = 5
 const buildsMax = 8
 
-/** Whether a tree is what the first of these promotions of each run came to: not an older copy that somebody put back. */
+/**
+ * Whether a tree is what the first of these promotions of each run came to: not an older copy that somebody put back.
+ */
 async function follows(tree: Tree, promoted: readonly { run_id: string; turn_id: string }[]): Promise<boolean> {
   const firsts = new Map<string, string>()
   for (const { run_id, turn_id } of promoted) if (!firsts.has(run_id)) firsts.set(run_id, turn_id)

@@ -39,7 +39,10 @@ export interface StemShown {
   referenced_by: Source[]
 }
 
-/** `ledger.workspaces`: sovereign state, as the promoted turns made it. What is read is one moment's, however long it takes. */
+/**
+ * `ledger.workspaces`: sovereign state, as the promoted turns made it. What is read is one moment's, however long it
+ * takes.
+ */
 export class Workspaces {
   readonly #core: Core
 
@@ -62,7 +65,9 @@ export class Workspaces {
     return this.#reading((scan) => refsIn(scan, workspace))
   }
 
-  /** An object by its digest: a body, links, a manifest, or what is staged on a turn. Errors: NOT_FOUND, INVALID_INPUT. */
+  /**
+   * An object by its digest: a body, links, a manifest, or what is staged on a turn. Errors: NOT_FOUND, INVALID_INPUT.
+   */
   object(digest: string): StoredObject {
     if (!/^[0-9a-f]{64}$/.test(digest)) throw new LockstepError('INVALID_INPUT', 'a digest is 64 hex digits')
     const { objects } = this.#core.log
@@ -73,8 +78,8 @@ export class Workspaces {
   }
 
   /**
-   * The digest of the whole state, now or after the first `at` entries. Errors as of `triplets`. Cost: one pass over the
-   * workspace; with `at` over the entries, and the state in memory.
+   * The digest of the whole state, now or after the first `at` entries. Errors as of `triplets`. Cost: one pass over
+   * the workspace; with `at` over the entries, and the state in memory.
    */
   async digest(
     request: z.input<typeof digestSchema>,
@@ -149,7 +154,10 @@ export class Workspaces {
     return this.#core.filesDrained()
   }
 
-  /** Compares the files on disk with the ledger, after writing them anew if asked to. Errors: VERIFY_FAILED, FILE_DENIED. */
+  /**
+   * Compares the files on disk with the ledger, after writing them anew if asked to. Errors: VERIFY_FAILED,
+   * FILE_DENIED.
+   */
   async check(request: z.input<typeof checkSchema>): Promise<CheckedFiles> {
     const { rebuild, ...asked } = parse(checkSchema, request, 'workspace')
     const workspace = this.#nameOf(asked)

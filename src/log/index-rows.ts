@@ -4,7 +4,9 @@ import * as keys from './keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
 import { type IndexWrite, viewBatch } from './view-write.ts'
 
-/** What the rows of an index stand on: the log's reads, the generation in force, and a write in turn with the appends. */
+/**
+ * What the rows of an index stand on: the log's reads, the generation in force, and a write in turn with the appends.
+ */
 export interface IndexGround {
   generation: () => number
   read: (key: Uint8Array) => Uint8Array | undefined

@@ -30,7 +30,10 @@ export interface OpenOptions {
 
 const retryMillisMin = 5
 const retryMillisMax = 25
-/** A hint that somebody has it open is believed for so long, then it is tried all the same: looking is cheap, trying not. */
+/**
+ * A hint that somebody has it open is believed for so long, then it is tried all the same: looking is cheap, trying
+ * not.
+ */
 const hintMillisMax = 2_000
 
 /**
@@ -144,7 +147,9 @@ function restoreOwner(path: string, owner: Owner | undefined): void {
 
 const stillMillis = 50
 
-/** Whether owner file and database are the same after a moment in which somebody who just opened it would have said so. */
+/**
+ * Whether owner file and database are the same after a moment in which somebody who just opened it would have said so.
+ */
 async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
   await pause(stillMillis)
   return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])

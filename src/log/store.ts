@@ -76,7 +76,7 @@ export async function openStore(folder: string, { create }: { create: boolean })
       await batch.write({ sync: true })
     },
     snapshot: () => {
-      const snapshot = level.snapshot()
+      const snapshot = reading(level, () => level.snapshot())
       return { ...readerOf(level, snapshot), close: () => snapshot.close() }
     },
     settle: async (millisMax) => {
@@ -124,7 +124,8 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
     },
     scan: async function* (range) {
       const limit = range.limit ?? -1
-      const iterator = level.iterator({ ...range, ...at, limit, highWaterMarkBytes: 1024 * 1024 })
+      const options = { ...range, ...at, limit, highWaterMarkBytes: 1024 * 1024 }
+      const iterator = reading(level, () => level.iterator(options))
       const nextPage = () => {
         const page = iterator.nextv(scanPage)
         // Whoever stops reading never asks for it, and nobody may be left with its rejection.
@@ -190,6 +191,15 @@ function openError(folder: string, error: unknown): LockstepError {
     })
   }
   return levelError(`LevelDB cannot open ${folder}`, cause)
+}
+
+/** What begins a read, with the errors of one. */
+function reading<T>(level: LevelDb, begin: () => T): T {
+  try {
+    return begin()
+  } catch (error) {
+    throw readError(level.location, error)
+  }
 }
 
 /** What LevelDB says of a damaged or missing table, when it says anything, comes only when it is read. */

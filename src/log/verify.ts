@@ -19,7 +19,9 @@ export interface StoredOptions {
   headFile: HeadFile | undefined
   /** Hears of each entry, in order, once its bytes are known to be those that were hashed. */
   entry?: (entry: Entry) => void
-  /** Hears of each row of sovereign state in force, of each piece of an object and of each note, after the last entry. */
+  /**
+   * Hears of each row of sovereign state in force, of each piece of an object and of each note, after the last entry.
+   */
   state?: (name: string, value: unknown) => void
   object?: (digest: string, piece: number) => void
   note?: (note: Note) => void
@@ -41,10 +43,11 @@ export interface Stored {
 }
 
 /**
- * Reads the store's files, then every pair once, in key order, and trusts none: checksums; entries dense and as many as the head row says,
- * each hashed anew as it is stored; the whole tree grown anew, every tile and both tree heads equal to it; one row
- * a stream that knows its last entry; and nothing in the store that nobody put there. What rows and receipts say is
- * for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where there is one.
+ * Reads the store's files, then every pair once, in key order, and trusts none: checksums; entries dense and as many as
+ * the head row says, each hashed anew as it is stored; the whole tree grown anew, every tile and both tree heads equal
+ * to it; one row a stream that knows its last entry; and nothing in the store that nobody put there. What rows and
+ * receipts say is for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where
+ * there is one.
  */
 export async function verifyStored(reader: StoreReader, options: StoredOptions): Promise<Stored> {
   return new StoredVerification(reader, options).run()

@@ -10,7 +10,9 @@ import { type IdentityRow, identityRows, sourceRows, tripletRows } from '../core
 /** What sovereign state is derived from beside entries. */
 export type ObjectText = (digest: string) => string
 
-/** What an entry changes in sovereign state, over the state before it. Errors: LEDGER_CORRUPT (an object is missing). */
+/**
+ * What an entry changes in sovereign state, over the state before it. Errors: LEDGER_CORRUPT (an object is missing).
+ */
 export function changesOf(
   entry: Entry,
   state: (key: string) => unknown,

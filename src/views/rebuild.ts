@@ -23,8 +23,8 @@ export interface Rebuilt {
 /**
  * Derives all rows and receipts anew from the entries alone, into a generation of their own that one batch puts in
  * force. Nothing may be appended meanwhile. A crash leaves the old generation in force, or the new one whole; what is
- * left of the other the next rebuild clears. The index of the new generation is empty: it is derived when it is asked for
- * (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the rest waits in the store.
+ * left of the other the next rebuild clears. The index of the new generation is empty: it is derived when it is asked
+ * for (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the rest waits in the store.
  */
 export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
   const { generation: before, size } = log.head()

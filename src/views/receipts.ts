@@ -12,9 +12,9 @@ const blockEntries = 256
 const fingerprintBytes = 8
 
 /**
- * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too: so a repeated request finds
- * its first answer, and a lock_id its lock. One row in 256 entries, so that the hot path pays no put for it; the
- * block not yet full is read from the entries themselves (ADR 0003).
+ * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too:
+ * so a repeated request finds its first answer, and a lock_id its lock. One row in 256 entries, so that the hot path
+ * pays no put for it; the block not yet full is read from the entries themselves (ADR 0003).
  */
 export class Receipts {
   readonly #log: Log
@@ -73,7 +73,8 @@ export class Receipts {
   /** Reads the blocks when they are first asked for; a ledger that is only looked at never pays for them. */
   #load(): void {
     if (this.#isLoaded) return
-    this.#isLoaded = true
+    // What a try that failed has read is not read twice.
+    this.clear()
     const { size } = this.#log.head()
     this.#size = horizon(size)
     while (this.#size + blockEntries <= size) {
@@ -85,6 +86,7 @@ export class Receipts {
       const entry = this.#log.entry(seq)
       this.#take(entry === undefined ? 0n : fingerprintOf(entry))
     }
+    this.#isLoaded = true
   }
 }
 

@@ -113,7 +113,10 @@ export class SearchIndex {
     return stored === undefined ? undefined : numberAt(Buffer.from(stored))
   }
 
-  /** Lets others go first. Where nobody waits and others append, for a while; where they are many, until they have done much. */
+  /**
+   * Lets others go first. Where nobody waits and others append, for a while; where they are many, until they have done
+   * much.
+   */
   async #pause(): Promise<void> {
     const { size } = this.#log.head()
     for (let isBusy = true; isBusy; ) {

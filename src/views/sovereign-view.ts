@@ -53,8 +53,8 @@ export class SovereignView {
   }
 
   /**
-   * The runs that have promoted into a workspace, and the number of the last promoted turn of each. Cost: one read where it
-   * is a run's own, otherwise a pass over the rows of all runs.
+   * The runs that have promoted into a workspace, and the number of the last promoted turn of each. Cost: one read
+   * where it is a run's own, otherwise a pass over the rows of all runs.
    */
   async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
     const isOwn = workspace.startsWith('run/')

@@ -1,7 +1,17 @@
-import { chmodSync, chownSync, existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { bundleFiles } from '../../src/core/export-manifest.ts'
 import { lockstep } from '../support/command.ts'
 import { contentOf, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
@@ -59,6 +69,25 @@ if (isRoot) {
     equal(contentOf(path), before)
     chownSync(lock, holder, holder)
     is((await acquire()).status, 0)
+    await endsWithVerify(mine(root))
+  })
+
+  users('a bundle that may not be read is FILE_DENIED, exit 4: an archive, a folder, or a file in it', async () => {
+    const { root, run } = await newRoot()
+    const [archive, folder] = [join(root, 'bundle.tar.gz'), join(root, 'bundle')]
+    writeFileSync(archive, '')
+    mkdirSync(folder)
+    for (const name of bundleFiles.filter((name) => name.includes('/'))) mkdirSync(dirname(join(folder, name)))
+    for (const name of bundleFiles) writeFileSync(join(folder, name), '')
+    const denied = async (path: string, closed: string, mode: number) => {
+      chmodSync(closed, 0)
+      const { json, status, stdout } = await run('export', 'verify', path)
+      equal([status, json.code], [4, 'FILE_DENIED'], stdout)
+      chmodSync(closed, mode)
+    }
+    await denied(archive, archive, 0o644)
+    await denied(folder, folder, 0o755)
+    await denied(folder, join(folder, bundleFiles[0]), 0o644)
     await endsWithVerify(mine(root))
   })
 

@@ -69,6 +69,16 @@ const endOf = (root: string) =>
     return [status, error?.error_code, acted?.outcome]
   })
 
+exec('of more days than one timer can count is no shorter for that, nor is a wait of lock run', async () => {
+  const root = temporaryRoot()
+  is((await lockstep(['--dir', root, 'init', root])).status, 0)
+  const command = ['--', 'sh', '-c', 'sleep 0.3']
+  const executed = ['run', 'exec', ...of, ...scope, '--timeout', '1000h', '--grace', '1000h', ...command]
+  is((await lockstep(['--dir', root, ...executed])).status, 0)
+  is((await lockstep(['--dir', root, 'lock', 'run', 'reports', '--wait', '1000h', ...command])).status, 0)
+  await endsWithVerify(root)
+})
+
 atWork(
   'that takes too long is ended with all it started, and the run fails',
   { command: stubborn, options: ['--timeout', '2', '--grace', '1'] },

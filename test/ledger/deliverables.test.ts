@@ -935,6 +935,24 @@ waiting(
 )
 
 waiting(
+  'ends so as well behind a file of another tool',
+  scene(async ({ ledger, acquire, lock, clock }) => {
+    await (await acquire()).release()
+    const text = foreignText({ acquired: new Date(clock.now().wall_ms).toISOString() })
+    writeFileSync(lock, text)
+    const timedOut = await refusalOf(acquire({ wait_s: 1 }))
+    equal([timedOut.code, timedOut.details.holder], ['TIMED_OUT', 'foreign-tool'])
+    const abort = new AbortController()
+    const givenUp = refusalOf(acquire({ wait_s: 20, signal: abort.signal }))
+    await waitersAre(ledger, 1)
+    abort.abort()
+    const { code, details } = await givenUp
+    equal([code, details.holder], ['ABORTED', 'foreign-tool'])
+    is(readFileSync(lock, 'utf8'), text)
+  }),
+)
+
+waiting(
   'a waiter recovers the orphan when the holder dies',
   scene(async ({ ledger, acquire }) => {
     const holder = startHolder()

@@ -43,6 +43,23 @@ queue('that fail are those of their caller alone', async () => {
   is(await next, 'next')
 })
 
+queue('are taken in no more of them whenever another comes as one ends and one waits', async () => {
+  for (let later = 0; later < 10; later += 1) {
+    const { begun, run, end } = stage()
+    const work = Array.from({ length: limits.filePoolMax + 1 }, (_, index) => run(`${index}`, `${index}`))
+    await turns()
+    end('0')
+    for (let step = 0; step < later; step += 1) await undefined
+    work.push(run('late', 'late'))
+    await turns()
+    equal([begun.length, begun.at(-1)], [limits.filePoolMax + 1, String(limits.filePoolMax)], `${later} steps later`)
+    for (const step of [...begun]) end(step)
+    await turns()
+    end('late')
+    await Promise.all(work)
+  }
+})
+
 queue('are taken in a bounded number of folders at once', async () => {
   const { begun, run, end } = stage()
   const steps = Array.from({ length: limits.filePoolMax + 2 }, (_, index) => `s${index}`)

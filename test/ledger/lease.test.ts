@@ -27,6 +27,22 @@ leases('ends its signal by itself when its time is over', async () => {
   })
 })
 
+leases('ends its signal where it could not be released, and not where it was', async () => {
+  await withStage(async (ledger) => {
+    const [released, kept] = await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s: 1 })
+    if (released === undefined || kept === undefined) throw new Error('two were granted')
+    const signals = [released.signal, kept.signal]
+    await released.release()
+    await ledger.close()
+    await refusal(kept.release(), 'LEDGER_CLOSED')
+    await until('the end of the signal', () => kept.signal.aborted)
+    equal(
+      signals.map(({ aborted }) => aborted),
+      [false, true],
+    )
+  })
+})
+
 leases('counts from before the request was sent, so its holder stops no later than the ledger lets go', async () => {
   const clock = new StageClock()
   const store = new FaultyStore()

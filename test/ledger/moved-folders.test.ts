@@ -31,6 +31,22 @@ moved(
 )
 
 moved(
+  'keeps its file where an acquire under its new name ended in a crash',
+  scene(async ({ acquire, path, reopen, root }) => {
+    const held = await acquire({ holder: 'first' })
+    const folder = elsewhere(root)
+    renameSync(path, folder)
+    const before = readFileSync(join(folder, '.lock'), 'utf8')
+    // The note of that acquire.
+    writeFileSync(join(root, '.lockstep/claims/0123456789abcdef'), `2 ${folder}`)
+    await reopen()
+    is(readFileSync(join(folder, '.lock'), 'utf8'), before)
+    const refused = await refusalOf(acquire({ folder, holder: 'second' }))
+    equal([refused.code, refused.details.token], ['LOCK_CONTENTION', held.token])
+  }),
+)
+
+moved(
   'is contention as well where it stays and its execution root gets a prefix',
   scene(async ({ acquire, reopen, root }) => {
     const held = await acquire({ holder: 'first' })

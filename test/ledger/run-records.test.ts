@@ -62,6 +62,14 @@ const ends: [
   ],
 ]
 
+governed('a target’s name that is longer than an event’s is cut, and never through a character', async (ledger) => {
+  const name = `${'x'.repeat(82)}\u{1f600} and what is cut off`
+  const decided = await ledger.runs.authorize({ run_id, action: { ...dictation, target: { name } } })
+  assert.is(decided.decision, 'deny')
+  const [event] = (await ledger.audit.list({ action_type: 'authz_decision', outcome: 'deny' })).events
+  assert.is(event?.target?.name, 'x'.repeat(82))
+})
+
 for (const [status, outcome, reason, end] of ends) {
   governed(`a run that is ${status} says so with its reason, and what it owed, in one append`, async (ledger) => {
     const { runs } = ledger

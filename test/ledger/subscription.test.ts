@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/core/entry.ts'
@@ -151,6 +152,37 @@ test('a closed ledger has no subscription', async () => {
       Promise.resolve().then(() => ledger.subscribe({ from: 0 })),
       'LEDGER_CLOSED',
     )
+  })
+})
+
+test('a reader that ends leaves no listener at its signal, however often it waited', async () => {
+  await withStage(async (ledger) => {
+    const { signal } = new AbortController()
+    const entries = ledger.subscribe({ from: ledger.head().size, signal })
+    for (let round = 0; round < 5; round += 1) {
+      const next = entries.next()
+      await turns(2)
+      await ledger.audit.append(event)
+      await next
+    }
+    await entries.return(undefined)
+    assert.is(getEventListeners(signal, 'abort').length, 0)
+  })
+})
+
+test('from what is no seq nothing is read; beyond the end there is nothing yet', async () => {
+  await withStage(async (ledger) => {
+    for (const from of [-1, 1.5, Number.NaN, 2 ** 53, '0' as never]) {
+      await refusal(
+        Promise.resolve().then(() => ledger.read({ from })),
+        'INVALID_INPUT',
+      )
+      await refusal(
+        Promise.resolve().then(() => ledger.subscribe({ from })),
+        'INVALID_INPUT',
+      )
+    }
+    assert.is((await ledger.read({ from: 2 ** 52 }).next()).done, true)
   })
 })
 

@@ -140,6 +140,14 @@ test('are bounded as the configuration has it: past an object, a turn, its stems
   await endsWithVerify(root)
 })
 
+test('are refused with 10,000 of the issues of an object that has more of them than a call takes arguments', () =>
+  withLedger(async (ledger) => {
+    await startRun(ledger, run_id)
+    const triplets = [{ stem: 'a', body: {}, links: { next: Array.from({ length: 200_000 }, () => 1) } }]
+    const refused = await refusal(ledger.turns.stage({ ...first, triplets }), 'E_DTO_LINKS_WRONG_CONTAINER_SHAPE')
+    assert.is((refused.details.issues as object[]).length, 10_000)
+  }))
+
 test('say of a promotion what it changed by a digest that anyone can make', () =>
   withLedger(async (ledger) => {
     await startRun(ledger, run_id)

@@ -1,5 +1,6 @@
 import type { Action } from '../action.ts'
 import type { Verdict } from '../authorize.ts'
+import { cut } from '../canonical.ts'
 import { type Decision, refuse } from '../decider.ts'
 import { limits } from '../limits.ts'
 import { judgeLockOfRun } from '../lock-of-run.ts'
@@ -115,7 +116,7 @@ const targetTypes = {
 
 /** What an action is on, as audit events have it. A longer name is no lane's, so it is cut. */
 function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): Decided['target'] {
-  const name = target.name.slice(0, nameCharsMax).trim()
+  const name = cut(target.name, nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
 

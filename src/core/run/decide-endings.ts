@@ -38,8 +38,8 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
- * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release), RELEASE_DENIED,
- * RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
+ * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release),
+ * RELEASE_DENIED, RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of

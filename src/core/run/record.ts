@@ -4,7 +4,9 @@ import type { Pins } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { type RunState, versionsOf } from './state.ts'
 
-/** A run as Contract v1 has it. It depends on the run's row alone, so what does not change the row does not change it. */
+/**
+ * A run as Contract v1 has it. It depends on the run's row alone, so what does not change the row does not change it.
+ */
 export function recordOf(state: RunState): RunRecord {
   const { actor, metadata, pins, run_id, run_kind, ...manifest } = state.manifest
   const { ended, lease, started } = state

@@ -16,6 +16,7 @@ import {
 import { TurnChecks } from './checks.ts'
 import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './commands.ts'
 import { decidePromote } from './decide-promote.ts'
+import { noIssues } from './events.ts'
 import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
 import { turnIdOf } from './turn-id.ts'
@@ -93,7 +94,8 @@ function decideStage(of: TurnCase<StageTurn>): Decision {
 
 /**
  * A verdict on what is staged, over the workspace as it is: recorded, and given anew whenever it is asked for.
- * Refusals: those of `early`, then E_PROMOTION_FAILED (what was staged last was refused), E_PROMOTION_STAGE_MISSING.
+ * Refusals: those of `early`, then E_PROMOTION_FAILED (what was staged last was refused), E_PROMOTION_STAGE_MISSING,
+ * E_PROMOTION_NOT_VALIDATED (what is staged is not what was meant).
  */
 function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   const wrong = early(of) ?? nothingStaged(of)
@@ -120,17 +122,19 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   return append(of, { type: 'turn.rejected', data: verdict }, { objects })
 }
 
-/** Gives up what is staged; the turn may be staged again. Refusals as of a validation. */
+/**
+ * Gives up what is staged; the turn may be staged again. Refusals: those of `early`, then E_PROMOTION_FAILED,
+ * E_PROMOTION_STAGE_MISSING, FREE_TEXT_DENIED.
+ */
 function decideReject(of: TurnCase<RejectTurn>): Decision {
   const { command, run } = of
   const wrong = early(of) ?? nothingStaged(of) ?? run.freeText(command.reason)
   if (wrong !== undefined) return wrong
   const { reason, run_id, turn_id } = command
   const manifest_digest = run.chain.open?.staged?.manifest_digest ?? null
-  const issues = { count: 0, digest: null, listed: [] }
   return append(of, {
     type: 'turn.rejected',
-    data: { by: 'caller', code: null, issues, manifest_digest, reason, run_id, turn_id },
+    data: { by: 'caller', code: null, issues: noIssues, manifest_digest, reason, run_id, turn_id },
   })
 }
 

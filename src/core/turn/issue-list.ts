@@ -11,7 +11,9 @@ export interface Listed {
   objects: Objects
 }
 
-/** Puts issues into their order and into the entry as far as they fit; an entry has its bound, a turn's issues hardly. */
+/**
+ * Puts issues into their order and into the entry as far as they fit; an entry has its bound, a turn's issues hardly.
+ */
 export function listed(found: readonly Issue[], digestOf: (text: string) => string, max?: number): Listed {
   if (found.length === 0) return { issues: [], list: noIssues, objects: nothing }
   const issues = sortedIssues(found, max)
@@ -34,7 +36,9 @@ export function listed(found: readonly Issue[], digestOf: (text: string) => stri
 
 const nothing: Objects = new Map()
 
-/** The code that a turn with these issues is refused with: of those that occur the first in the order of `errorCodes`. */
+/**
+ * The code that a turn with these issues is refused with: of those that occur the first in the order of `errorCodes`.
+ */
 export function firstCode(issues: readonly Issue[]): ErrorIssueCode | undefined {
   const found = new Set<string>(issues.filter(isError).map(({ code }) => code))
   return errorCodes.find((code) => found.has(code))

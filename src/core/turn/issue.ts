@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { canonicalText, wellFormed } from '../canonical.ts'
+import { canonicalText, cut, wellFormed } from '../canonical.ts'
 import { limits } from '../limits.ts'
 import { sha256Schema } from '../vocabulary.ts'
 import { byBytes } from './stem.ts'
@@ -60,8 +60,8 @@ const detailsSchema = z.strictObject({
 })
 
 /**
- * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a staging
- * directory or an RFC 6901 pointer.
+ * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a
+ * staging directory or an RFC 6901 pointer.
  */
 export const issueSchema = z.strictObject({
   code: z.enum(issueCodes),
@@ -123,9 +123,4 @@ export function sortedIssues(issues: readonly Issue[], max: number = limits.turn
 /** A key of a JSON object as one step of an RFC 6901 pointer; a lone surrogate in it as U+FFFD, for it is recorded. */
 export function pointerStep(key: string | number): string {
   return `/${wellFormed(String(key)).replaceAll('~', '~0').replaceAll('/', '~1')}`
-}
-
-/** Never through a character, so that what is recorded stays well formed. */
-function cut(text: string, charsMax: number): string {
-  return text.length <= charsMax ? text : text.slice(0, charsMax).replace(/[\ud800-\udbff]$/, '')
 }

@@ -82,7 +82,9 @@ export class Proposal {
     const identity = identityOf(bodyPart.object.value)
     const { issues, refs } = refsOf(linksPart.object.value, stem)
     this.#refs += refs.length
-    this.#issues.push(...wrongWithIdentity(identity, stem), ...issues)
+    this.#issues.push(...wrongWithIdentity(identity, stem))
+    // One by one: an object of 1 MiB may hold more of them than a call takes arguments.
+    for (const issue of issues) this.#issues.push(issue)
     this.#triplets.push({
       ...(base_digest === undefined ? {} : { base_digest }),
       body_digest: bodyPart.digest,

@@ -1,0 +1,65 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is } from 'uvu/assert'
+import { layoutOf } from '../src/fs/layout.ts'
+import { createLedger } from '../src/ledger/create.ts'
+import { openLedger } from '../src/open.ts'
+import { refusalOf } from './support/deliverable.ts'
+import { endsWithVerify, temporaryRoot, testActor } from './support/ledger.ts'
+
+const opening = suite('opening a ledger')
+
+opening('that cannot finish what the last process left lets go of it', async () => {
+  const dir = temporaryRoot()
+  await createLedger({ dir, actor: testActor })
+  const { claims } = layoutOf(dir)
+  rmSync(claims, { recursive: true })
+  writeFileSync(claims, 'in the way')
+  is((await refusalOf(openLedger({ dir, actor: testActor }))).code, 'FILE_FAILED')
+  rmSync(claims)
+  const ledger = await openLedger({ dir, actor: testActor, open_wait_s: 0 })
+  is(ledger.head().size, 1)
+  await ledger.close()
+  await endsWithVerify(dir)
+})
+
+opening('that is made over a policy that cannot be used leaves no folder and no open file', async () => {
+  const dir = temporaryRoot()
+  // Its files are missing.
+  mkdirSync(join(dir, 'contract/v1/policy'), { recursive: true })
+  const make = () => refusalOf(openLedger({ dir, create: true, actor: testActor }))
+  is((await make()).code, 'POLICY_INVALID')
+  const open = readdirSync('/dev/fd').length
+  is((await make()).code, 'POLICY_INVALID')
+  is(readdirSync('/dev/fd').length, open)
+  equal(readdirSync(dir), ['contract'])
+})
+
+opening.run()
+
+const closed = suite('a closed ledger')
+
+closed('answers LEDGER_CLOSED to whatever reads its database, whichever way it does', async () => {
+  const dir = temporaryRoot()
+  const ledger = await openLedger({ dir, create: true, policy: false, actor: testActor })
+  const run_id = 'run_closed1'
+  await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
+  await ledger.close()
+  const { audit, exports, locks, runs, workspaces } = ledger
+  const reads: Record<string, () => Promise<unknown>> = {
+    'audit.list': () => audit.list(),
+    'exports.get': () => exports.get({ run_id }),
+    'locks.history': () => locks.history('reports'),
+    'locks.list': () => locks.list(),
+    'runs.list': () => runs.list(),
+    'workspaces.check': () => workspaces.check({ run_id }),
+    'workspaces.digest': () => workspaces.digest({ run_id }),
+    'workspaces.stem': () => workspaces.stem({ run_id, stem: 'home' }),
+    'workspaces.triplets': () => workspaces.triplets({ run_id }).next(),
+  }
+  for (const [name, read] of Object.entries(reads)) is((await refusalOf(read)).code, 'LEDGER_CLOSED', name)
+  await endsWithVerify(dir)
+})
+
+closed.run()
