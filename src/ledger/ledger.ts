@@ -21,7 +21,7 @@ import { Sequencer } from './sequencer.ts'
 import { checkpointOf, signerOf } from './signer.ts'
 import { Staging } from './staging.ts'
 import { StoredObjects } from './stored-objects.ts'
-import { Publication, read, subscribe } from './subscription.ts'
+import { Publication, type ReadRequest, read, type SubscribeRequest, subscribe } from './subscription.ts'
 import { Turns } from './turns.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
 import { Workspaces } from './workspaces.ts'
@@ -171,16 +171,16 @@ export class Ledger implements AsyncDisposable {
     return entry
   }
 
-  /** Published entries of a range, as at the call. */
-  read({ from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: number; to?: number } = {}): AsyncGenerator<Entry> {
+  /** Published entries of a range, as at the call. Errors: INVALID_INPUT. */
+  read(request: ReadRequest = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
-    return read(this.#parts.log, from, to)
+    return read(this.#parts.log, request)
   }
 
-  /** Entries from a seq on, without end, at the reader's pace: never skips, never repeats. Ends on abort or close. */
-  subscribe({ from, signal }: { from?: number; signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
+  /** Entries from a seq on, without end: never skips, never repeats. Ends on abort or close. Errors: INVALID_INPUT. */
+  subscribe(request: SubscribeRequest = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
-    return subscribe(this.#parts.log, this.#publication, { from: from ?? this.head().size, signal })
+    return subscribe(this.#parts.log, this.#publication, request)
   }
 
   /** Re-reads and re-derives everything. Resolves with what was checked; errors: VERIFY_FAILED, first bad seq. */

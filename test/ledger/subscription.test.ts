@@ -154,6 +154,25 @@ test('a closed ledger has no subscription', async () => {
   })
 })
 
+test('a place that is no seq is refused, by a reader and by a subscriber', async () => {
+  await withStage(async (ledger) => {
+    for (const from of [Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY, '5' as unknown as number]) {
+      await refusal(
+        Promise.resolve().then(() => ledger.subscribe({ from })),
+        'INVALID_INPUT',
+      )
+      await refusal(
+        Promise.resolve().then(() => ledger.read({ from })),
+        'INVALID_INPUT',
+      )
+      await refusal(
+        Promise.resolve().then(() => ledger.read({ to: from })),
+        'INVALID_INPUT',
+      )
+    }
+  })
+})
+
 test('a reader that stops leaves the others and the writer alone', async () => {
   await withStage(async (ledger) => {
     const { size } = ledger.head()
