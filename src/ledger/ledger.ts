@@ -17,12 +17,12 @@ import { Locks } from './locks.ts'
 import type { LedgerParts, Reactions } from './parts.ts'
 import { PolicyApi } from './policy.ts'
 import { Runs } from './runs.ts'
-import { assertSeq, isSeq, notFound } from './seq.ts'
+import { isSeq, notFound } from './seq.ts'
 import { Sequencer } from './sequencer.ts'
 import { checkpointOf, signerOf } from './signer.ts'
 import { Staging } from './staging.ts'
 import { StoredObjects } from './stored-objects.ts'
-import { Publication, read, subscribe } from './subscription.ts'
+import { Publication, type ReadRequest, read, type SubscribeRequest, subscribe } from './subscription.ts'
 import { Turns } from './turns.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
 import { Workspaces } from './workspaces.ts'
@@ -173,21 +173,18 @@ export class Ledger implements AsyncDisposable {
   }
 
   /** Published entries from `from` up to but not including `to`, as at the call. Errors: INVALID_INPUT. */
-  read({ from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: number; to?: number } = {}): AsyncGenerator<Entry> {
+  read(request: ReadRequest = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
-    assertSeq('from', from)
-    assertSeq('to', to)
-    return read(this.#parts.log, from, to)
+    return read(this.#parts.log, request)
   }
 
   /**
    * Entries from a seq on, by default the next one, without end, at the reader's pace: never skips, never repeats. Ends
    * on abort, and on close once all is read. Errors: INVALID_INPUT, LEDGER_CLOSED (closed before all was read).
    */
-  subscribe({ from, signal }: { from?: number; signal?: AbortSignal } = {}): AsyncGenerator<Entry> {
+  subscribe(request: SubscribeRequest = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
-    if (from !== undefined) assertSeq('from', from)
-    return subscribe(this.#parts.log, this.#publication, { from: from ?? this.head().size, signal })
+    return subscribe(this.#parts.log, this.#publication, request)
   }
 
   /** Re-reads and re-derives everything. Resolves with what was checked; errors: VERIFY_FAILED, first bad seq. */

@@ -1,7 +1,23 @@
+import * as z from 'zod'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
+import { parse } from './parse.ts'
+
+const seq = z.int().min(0)
+
+// What callers of `ledger.read` and `ledger.subscribe` hand in. A place that is no number would be neither before nor
+// behind the last entry, and a subscription would look for it without ever letting go of the event loop.
+
+const readSchema = z.strictObject({ from: seq.default(0), to: seq.default(Number.MAX_SAFE_INTEGER) })
+export type ReadRequest = z.input<typeof readSchema>
+
+const subscribeSchema = z.strictObject({
+  from: seq.optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+})
+export type SubscribeRequest = z.input<typeof subscribeSchema>
 
 /**
  * Wakes readers when entries are published. It carries no entries: a reader takes them from the log at its own
@@ -22,7 +38,7 @@ export class Publication {
     wake()
   }
 
-  /** No more will come: a reader that has read all there is ends, one that has not is told. */
+  /** No more will come: readers end once they have read what there is. */
   end(): void {
     this.#isEnded = true
     this.announce()
@@ -44,14 +60,27 @@ export class Publication {
   }
 }
 
-/** Entries of a range, one by one, as they are at the call. Cost: one read a page. */
-export async function* read(log: Log, from: number, to: number): AsyncGenerator<Entry> {
+/** Entries of a range, one by one, as they are at the call. Errors: INVALID_INPUT. Cost: one read a page. */
+export function read(log: Log, request: ReadRequest): AsyncGenerator<Entry> {
+  const { from, to } = parse(readSchema, request, 'read')
+  return between(log, from, to)
+}
+
+async function* between(log: Log, from: number, to: number): AsyncGenerator<Entry> {
   const end = Math.min(to, log.head().size)
   if (from < end) for await (const page of log.entries(from, end)) yield* page
 }
 
-/** Entries from a seq on, without end: each exactly once, in order, only once it is durable. */
-export async function* subscribe(
+/**
+ * Entries from a seq on, by default from the head's, without end: each exactly once, in order, only once it is durable.
+ * Errors: INVALID_INPUT.
+ */
+export function subscribe(log: Log, publication: Publication, request: SubscribeRequest): AsyncGenerator<Entry> {
+  const { from = log.head().size, signal } = parse(subscribeSchema, request, 'subscribe')
+  return follow(log, publication, { from, signal })
+}
+
+async function* follow(
   log: Log,
   publication: Publication,
   { from, signal }: { from: number; signal?: AbortSignal | undefined },

@@ -216,6 +216,11 @@ of('the same events again under a key are answered as the first time', async (le
   assert.is(await codeOf(append('two')), 'IDEMPOTENCY_MISMATCH')
 })
 
+of('a member that is undefined is none', async (ledger) => {
+  const { events } = await ledger.audit.append({ ...event, notes: undefined, run_id: undefined, target: undefined })
+  assert.equal(ledger.entry(events[0]?.seq ?? 0).data, event)
+})
+
 of('a correction names an event that is there', async (ledger) => {
   const { events } = await ledger.audit.append({ ...event, outcome_reason: 'wrong file' })
   const corrects = events[0]?.event_id ?? ''

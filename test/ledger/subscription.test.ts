@@ -172,9 +172,13 @@ test('a reader that ends leaves no listener at its signal, however often it wait
 
 test('from what is no seq nothing is read; beyond the end there is nothing yet', async () => {
   await withStage(async (ledger) => {
-    for (const from of [-1, 1.5, Number.NaN, 2 ** 53, '0' as never]) {
+    for (const from of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '0' as never]) {
       await refusal(
         Promise.resolve().then(() => ledger.read({ from })),
+        'INVALID_INPUT',
+      )
+      await refusal(
+        Promise.resolve().then(() => ledger.read({ to: from })),
         'INVALID_INPUT',
       )
       await refusal(
@@ -183,6 +187,7 @@ test('from what is no seq nothing is read; beyond the end there is nothing yet',
       )
     }
     assert.is((await ledger.read({ from: 2 ** 52 }).next()).done, true)
+    assert.is((await ledger.read({ from: 5, to: 2 }).next()).done, true)
   })
 })
 

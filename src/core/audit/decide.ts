@@ -1,3 +1,4 @@
+import { sorted } from '../canonical.ts'
 import type { Context, Decision, Rows } from '../decider.ts'
 import type { EventDraft } from '../entry.ts'
 import { decideEventsOfRun, type EventOfRun, streamOf } from '../events-of-run.ts'
@@ -18,7 +19,9 @@ export function decide(command: AuditCommand, context: Context, rows: Rows): Dec
   const run_id = events[0]?.run_id
   if (run_id !== undefined)
     return decideEventsOfRun({ events: events.map(eventOfRun), policies, run_id, type }, context, rows)
-  const drafts = events.map((event): EventDraft => ({ type: 'audit.recorded', stream: auditStream, data: event }))
+  const drafts = events.map(
+    (event): EventDraft => ({ type: 'audit.recorded', stream: auditStream, data: sorted(event) }),
+  )
   return { kind: 'append', events: drafts }
 }
 
