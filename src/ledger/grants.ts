@@ -45,8 +45,9 @@ export class Grants {
     const current = !replayed || this.#isCurrent(entry)
     if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
     const facts = grantFacts(entry, lock_id, { replayed, current })
-    if (entry.data.kind === 'project') return leaseOf(facts, requestedAt, projectCalls(entry, this.#core))
-    return leaseOf(facts, requestedAt, {
+    const clock = { requestedAt, bootMillis: () => this.#core.now().lease_clock.boot_ms }
+    if (entry.data.kind === 'project') return leaseOf(facts, clock, projectCalls(entry, this.#core))
+    return leaseOf(facts, clock, {
       renew: () => this.#calls.renew({ actor, lock_id }),
       release: (outcome) => this.#calls.release({ actor, lock_id, outcome }),
     })

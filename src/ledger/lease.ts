@@ -42,22 +42,34 @@ export interface Lease extends GrantFacts, AsyncDisposable {
   release(outcome?: 'failure' | 'success'): Promise<void>
 }
 
-/** `requestedAt` is `performance.now()` before the request was sent. */
-export function leaseOf(facts: GrantFacts, requestedAt: number, actions: LeaseActions): Lease {
-  return new HeldLease(facts, requestedAt, actions) as unknown as Lease
+/** What a holder measures its lease by. */
+export interface HolderClock {
+  /** `performance.now()` before the request was sent. */
+  requestedAt: number
+  /** The lease clock: time since boot, suspend counted. */
+  bootMillis: () => number
 }
+
+export function leaseOf(facts: GrantFacts, clock: HolderClock, actions: LeaseActions): Lease {
+  return new HeldLease(facts, clock, actions) as unknown as Lease
+}
+
+/** A suspended machine stops its timers, so that the clocks are looked at this often. */
+const lookMillisMax = 5_000
 
 class HeldLease {
   readonly #actions: LeaseActions
+  readonly #bootMillis: () => number
   readonly #facts: GrantFacts
   #deadline: number
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(facts: GrantFacts, requestedAt: number, actions: LeaseActions) {
+  constructor(facts: GrantFacts, { bootMillis, requestedAt }: HolderClock, actions: LeaseActions) {
     Object.assign(this, facts)
     this.#facts = facts
     this.#actions = actions
+    this.#bootMillis = bootMillis
     this.#deadline = requestedAt + (facts.lease_duration_s ?? Number.POSITIVE_INFINITY) * 1000
   }
 
@@ -92,8 +104,17 @@ class HeldLease {
   #arm(): void {
     clearTimeout(this.#timer)
     if (!Number.isFinite(this.#deadline)) return
-    const abort = () => this.#controller?.abort(new Error(`the lease of ${this.#facts.name} has run out`))
-    this.#timer = setTimeout(abort, Math.max(0, this.#deadline - performance.now())).unref()
+    const bootDeadline = this.#bootMillis() + this.#deadline - performance.now()
+    // The one clock stands still while the machine is suspended, the other has no more than hundredths of a second.
+    const left = () => Math.min(this.#deadline - performance.now(), bootDeadline - this.#bootMillis())
+    const wait = () => {
+      this.#timer = setTimeout(look, Math.max(0, Math.min(left(), lookMillisMax))).unref()
+    }
+    const look = () => {
+      if (left() > 0) wait()
+      else this.#controller?.abort(new Error(`the lease of ${this.#facts.name} has run out`))
+    }
+    wait()
   }
 }
 

@@ -67,6 +67,19 @@ leases('counts from before the request was sent, so its holder stops no later th
   )
 })
 
+leases('ends its signal soon after a machine goes on that was suspended for longer', async () => {
+  const clock = new StageClock()
+  await withStage(
+    async (ledger) => {
+      const { signal } = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s: 3_600 })
+      clock.pass(3_600_000)
+      await until('the end of the signal', () => signal.aborted)
+      is(ledger.locks.status('a').state, 'orphan')
+    },
+    { now: clock.now },
+  )
+})
+
 leases('that was renewed goes on, and one that was not is over', async () => {
   const clock = new StageClock()
   await withPassingTime((pass) =>
