@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import type { AuditAppendOptions, AuditInput } from '../core/audit/commands.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
 import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { readInput } from './input-file.ts'
 import { print } from './output.ts'
 
 interface AppendFlags {
@@ -100,13 +99,9 @@ export function guardFrom(text: string): { name: string; token: number } {
 
 /** Events of a file or stdin: one document, an array, or a JSON line each. Errors: INVALID_INPUT with the line. */
 function readEvents(file: string): AuditInput[] {
-  let text: string
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^\ufeff/, '')
-  } catch (error) {
-    throw fileError(error, `reading ${file}`)
-  }
-  if (text.length > limits.documentBytes * 64) throw new LockstepError('LIMIT_EXCEEDED', `${file} is too large`)
+  const text = readInput(file, limits.documentBytes * 64)
+    .toString()
+    .replace(/^\ufeff/, '')
   const whole = tryParse(text)
   if (whole !== undefined) return Array.isArray(whole) ? whole : [whole as AuditInput]
   return text

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import type { Action } from '../core/action.ts'
 import type { ArtifactRef } from '../core/artifact-ref.ts'
+import { limits } from '../core/limits.ts'
 import { codes, LockstepError } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
 import type { Decided } from '../ledger/performing.ts'
 import { examples, globalsOf, withLedger } from './context.ts'
+import { readInput } from './input-file.ts'
 import { collect } from './lock-acquire.ts'
 import { print } from './output.ts'
 import { runLines } from './run-text.ts'
@@ -61,19 +61,16 @@ export function pairsFrom(option: string, pairs: readonly string[]): Record<stri
   )
 }
 
-/** Artifact refs in a file, or on stdin. Errors: INVALID_INPUT, NOT_FOUND. */
+/** Artifact refs in a file, or on stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
 export function refsIn(file: string | undefined): ArtifactRef[] | undefined {
   return file === undefined ? undefined : (jsonIn(file) as ArtifactRef[])
 }
 
-/** The JSON document in a file, or on stdin. Errors: INVALID_INPUT, NOT_FOUND. */
+/** The JSON document in a file, or on stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
 export function jsonIn(file: string): unknown {
-  let text: string
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^\ufeff/, '')
-  } catch (error) {
-    throw fileError(error, `reading ${file}`)
-  }
+  const text = readInput(file, limits.documentBytes)
+    .toString()
+    .replace(/^\ufeff/, '')
   try {
     return JSON.parse(text)
   } catch (cause) {

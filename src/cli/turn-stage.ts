@@ -1,15 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { limits } from '../core/limits.ts'
 import { turnNumberOf } from '../core/turn/turn-id.ts'
 import { LockstepError } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
-import { fileError } from '../fs/durable.ts'
 import { governingLayout } from '../fs/layout.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
+import { readInput } from './input-file.ts'
 import { print } from './output.ts'
 import { progressBar } from './progress.ts'
 import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
@@ -119,17 +118,10 @@ export async function readDirectory(globals: Globals, directory: string, isWorks
   }
 }
 
-/** A proposal as one document, read by the same rules as the files of a directory. Errors: INVALID_INPUT, NOT_FOUND. */
+/** A proposal as one document, read by the same rules as the files of a directory. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
 async function documentIn(file: string): Promise<Proposal> {
   const { jsonIssues, objectFromBytes } = await import('../core/turn/json-object.ts')
-  let bytes: Buffer
-  try {
-    bytes = readFileSync(file === '-' ? 0 : file)
-  } catch (error) {
-    throw fileError(error, `reading ${file}`)
-  }
-  if (bytes.length > limits.turnBytesMax) throw new LockstepError('LIMIT_EXCEEDED', `${file} is too large`)
-  const read = objectFromBytes(bytes)
+  const read = objectFromBytes(readInput(file, limits.turnBytesMax))
   if ('problems' in read) return { issues: jsonIssues(read.problems, { location: '' }) }
   const { delete_stem, issues: _, tombstones, triplets, ...others } = read.object.value
   const [other] = Object.keys(others)

@@ -148,6 +148,23 @@ usage('a list without anything prints nothing, or says so; a page says where the
   await endsWithVerify(root)
 })
 
+if (existsSync('/dev/zero')) {
+  usage('a file without an end is read as far as it may be long, and LIMIT_EXCEEDED', async () => {
+    const root = await newRoot()
+    const action = ['--action', 'tool_call', '--lane', 'L', '--target', 'T']
+    for (const words of [
+      ['audit', 'append', '--file', '/dev/zero'],
+      ['run', 'authorize', 'run_first1', ...action, '--artifacts', '/dev/zero'],
+      ['turn', 'stage', '--run', 'run_first1', '--turn', 'turn-0001', '--file', '/dev/zero'],
+    ]) {
+      const { json, status, stdout } = await lockstep(['--dir', root, ...words])
+      equal([status, json.code], [2, 'LIMIT_EXCEEDED'], stdout)
+    }
+    is(await sizeOf(root), 1)
+    await endsWithVerify(root)
+  })
+}
+
 if (existsSync('/dev/full')) {
   const full = openSync('/dev/full', 'w')
 
