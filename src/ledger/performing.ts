@@ -100,7 +100,7 @@ export function deniedError(
 
 /**
  * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. What
- * it came to is recorded by `record`.
+ * it came to is recorded by `record`. Errors: INVALID_INPUT, those of `begin`, and the work's own.
  */
 export async function perform<T>(
   runs: Runs,
@@ -108,6 +108,7 @@ export async function perform<T>(
   work: (decided: Decided) => Promise<T> | T,
   record: Runs['record'] = (acted) => runs.record(acted),
 ): Promise<Performed<T>> {
+  if (typeof work !== 'function') throw new LockstepError('INVALID_INPUT', 'action: the work is not a function')
   const { decision, run } = await begin(runs, request)
   const { actor, request_hash_sha256 } = request
   const by = actor === undefined ? {} : { actor }

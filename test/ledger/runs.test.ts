@@ -297,6 +297,9 @@ governed('perform is a whole run around its work, also where the work fails or i
   })
   assert.is(await codeOf(denied), 'RUN_DENIED')
   assert.not(isCalled)
+  const { size } = ledger.head()
+  assert.is(await codeOf(runs.perform(request, undefined as never)), 'INVALID_INPUT')
+  assert.is(ledger.head().size, size)
 })
 
 governed(
