@@ -3,7 +3,7 @@ import type { AuditAppendOptions, AuditInput } from '../core/audit/commands.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
-import { readInput } from './input-file.ts'
+import { readText } from './input-file.ts'
 import { print } from './output.ts'
 
 interface AppendFlags {
@@ -99,9 +99,7 @@ export function guardFrom(text: string): { name: string; token: number } {
 
 /** Events of a file or stdin: one document, an array, or a JSON line each. Errors: INVALID_INPUT with the line. */
 function readEvents(file: string): AuditInput[] {
-  const text = readInput(file, limits.documentBytes * 64)
-    .toString()
-    .replace(/^\ufeff/, '')
+  const text = readText(file, limits.documentBytes * 64)
   const whole = tryParse(text)
   if (whole !== undefined) return Array.isArray(whole) ? whole : [whole as AuditInput]
   return text

@@ -18,6 +18,13 @@ export function readInput(file: string, bytesMax: number): Buffer {
   }
 }
 
+/** The same as text, without a byte order mark. Errors as `readInput`. */
+export function readText(file: string, bytesMax: number): string {
+  return readInput(file, bytesMax)
+    .toString()
+    .replace(/^\ufeff/, '')
+}
+
 /** Reads to the end, which a device may not have: no further than the bound. */
 function readTo(bytesMax: number, descriptor: number, file: string): Buffer {
   const chunks: Buffer[] = []

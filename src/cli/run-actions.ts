@@ -5,7 +5,7 @@ import { limits } from '../core/limits.ts'
 import { codes, LockstepError } from '../errors.ts'
 import type { Decided } from '../ledger/performing.ts'
 import { examples, globalsOf, withLedger } from './context.ts'
-import { readInput } from './input-file.ts'
+import { readText } from './input-file.ts'
 import { collect } from './lock-acquire.ts'
 import { print } from './output.ts'
 import { runLines } from './run-text.ts'
@@ -68,9 +68,7 @@ export function refsIn(file: string | undefined): ArtifactRef[] | undefined {
 
 /** The JSON document in a file, or on stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
 export function jsonIn(file: string): unknown {
-  const text = readInput(file, limits.documentBytes)
-    .toString()
-    .replace(/^\ufeff/, '')
+  const text = readText(file, limits.documentBytes)
   try {
     return JSON.parse(text)
   } catch (cause) {
