@@ -14,6 +14,11 @@ const ownerSchema = z.discriminatedUnion('state', [
     pid: z.int(),
     since: z.string(),
     command: z.string(),
+    /** Drawn anew for each open: the owner file with our nonce is what shows that the ledger is still ours. */
+    nonce: z.string().nullish(),
+    /** The boot the owner runs in, and the pid namespace that its pid counts in; null where they are unknown. */
+    boot_id: z.string().nullish(),
+    pid_ns: z.string().nullish(),
     /** Should this process die, the next one reads every byte: it checks the files just now, or came after a crash. */
     suspect: z.enum(['after_crash', 'checking']).optional(),
   }),

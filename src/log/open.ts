@@ -7,7 +7,7 @@ import { fileError } from '../fs/durable.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { isHeldOpen, type Owner, ownerReader, readOwner, writeOwner } from '../fs/owner.ts'
-import { isRunning } from '../fs/process.ts'
+import { isRunning, thisMachine } from '../fs/process.ts'
 import { problemError, runChild } from './child.ts'
 import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
 import { Log } from './log.ts'
@@ -135,8 +135,10 @@ function refused(error: LockstepError, layout: Layout, evidence: string): Lockst
   return new LockstepError('LEDGER_CORRUPT', message, { details: { ...details, evidence: kept }, hint, cause })
 }
 
-function ownerOf({ command }: OpenOptions) {
-  return { state: 'open' as const, pid: process.pid, since: new Date().toISOString(), command }
+function ownerOf({ command, nonce }: OpenOptions) {
+  const { boot_id, pid_ns } = thisMachine()
+  const since = new Date().toISOString()
+  return { state: 'open' as const, pid: process.pid, since, command, nonce: nonce(), boot_id, pid_ns }
 }
 
 /** What was said before of the ledger is still all there is to say. */
