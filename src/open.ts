@@ -3,7 +3,7 @@ import type { Now } from './core/clock.ts'
 import { type Actor, actorSchema } from './core/ids.ts'
 import { limits } from './core/limits.ts'
 import { readConfig } from './fs/config-file.ts'
-import { governingLayout } from './fs/layout.ts'
+import { governingLayout } from './fs/permissions.ts'
 import { now as systemNow, userName } from './fs/process.ts'
 import { createLedger } from './ledger/create.ts'
 import { Ledger } from './ledger/ledger.ts'
@@ -26,6 +26,11 @@ export interface OpenLedgerOptions {
   create?: boolean
   nested?: boolean
   /**
+   * With `create`: make the ledger also on a disk that keeps no modes, and record that. Errors: LEDGER_INSECURE without
+   * it.
+   */
+  accept_permissions?: boolean
+  /**
    * With `create`: put the root's policy in force, or the shipped one, as `lockstep init` does; by default it is. With
    * false no run starts until `policy.reload()`. Errors: POLICY_INVALID.
    */
@@ -47,13 +52,17 @@ export interface OpenLedgerOptions {
 
 /**
  * Opens the ledger that governs a folder, and finishes what the last process left.
- * Errors: NO_LEDGER, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT (configuration).
+ * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
+ * (configuration).
  */
 export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
   const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
-  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested, policy })
+  if (create) {
+    const { accept_permissions: acceptPermissions, nested, origin } = options
+    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
+  }
   const layout = governingLayout(dir)
   const config = readConfig(layout.config)
   const log = await openLog({

@@ -12,11 +12,12 @@ export function initCommand(): Command {
     .argument('[dir]', 'the root (default: the working directory)')
     .option('--origin <name>', 'name of the ledger’s key (default: lockstep.local/<ledger_id>)')
     .option('--nested', 'allow a ledger inside or above another')
+    .option('--accept-permissions', 'make it also on a disk that keeps no modes, as drvfs or exFAT, and record that')
     .option('--gitignore', 'add the lines to .gitignore instead of printing them')
     .action(
       async (
         dir: string | undefined,
-        options: { origin?: string; nested?: boolean; gitignore?: boolean },
+        options: { acceptPermissions?: boolean; origin?: string; nested?: boolean; gitignore?: boolean },
         self: Command,
       ) => {
         const globals = globalsOf(self)
@@ -29,6 +30,7 @@ export function initCommand(): Command {
           create: true,
           command: 'lockstep init',
           nested: options.nested === true,
+          accept_permissions: options.acceptPermissions === true,
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })

@@ -58,6 +58,8 @@ export const configSchema = z.strictObject({
       refs: z.int().min(1).max(limits.turnRefsMaxMax).default(limits.turnRefsMax),
     })
     .prefault({}),
+  /** Modes are not looked at on a disk that keeps none, as drvfs and exFAT; `init --accept-permissions` says so. */
+  accept_permissions: z.boolean().default(false),
   /** Whether contention, and a wait that ends with TIMED_OUT, become entries too. */
   record_contention: z.boolean().default(false),
 })

@@ -1,8 +1,10 @@
 import { rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import type { LockstepError } from '../errors.ts'
-import { fileError, readIfThere, replaceFile } from './durable.ts'
+import { fileError, replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
+import { readHint } from './regular-file.ts'
 
 /**
  * `.lockstep/owner`: who has the ledger open, or how it was left. A hint only, never the decision: LevelDB's own
@@ -28,7 +30,7 @@ export type Owner = z.infer<typeof ownerSchema>
 
 export function readOwner(path: string): Owner | undefined {
   try {
-    return ownerSchema.parse(JSON.parse(readIfThere(path) ?? 'null'))
+    return ownerSchema.parse(JSON.parse(readHint(path, limits.homeFileBytes) ?? 'null'))
   } catch {
     return undefined
   }

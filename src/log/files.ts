@@ -12,6 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
+import { adopt } from '../fs/ownership.ts'
 import { isRunning } from '../fs/process.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
@@ -49,6 +50,7 @@ export function keepEvidence(
   try {
     mkdirSync(evidence, { recursive: true, mode: 0o700 })
     mkdirSync(folder, { mode: 0o700 })
+    for (const made of [evidence, folder]) adopt(made)
   } catch (error) {
     throw fileError(error, `opening the ledger in ${dirname(ledger)}`)
   }

@@ -79,6 +79,7 @@ test('have the exit codes of the command, which are permanent', () => {
     ],
     3: ['NOT_FOUND', 'NO_LEDGER'],
     4: [
+      'LEDGER_INSECURE',
       'RELEASE_DENIED',
       'WRITE_SCOPE_DENIED',
       'FILE_DENIED',
