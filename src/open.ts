@@ -5,10 +5,19 @@ import { limits } from './core/limits.ts'
 import { readConfig } from './fs/config-file.ts'
 import { governingLayout } from './fs/permissions.ts'
 import { now as systemNow, userName } from './fs/process.ts'
+import { Audit } from './ledger/audit.ts'
+import { codedError, codeErrorsOf } from './ledger/coded-errors.ts'
 import { createLedger } from './ledger/create.ts'
+import { Exports } from './ledger/exports.ts'
 import { Ledger } from './ledger/ledger.ts'
+import { Locks } from './ledger/locks.ts'
 import { parse } from './ledger/parse.ts'
+import { PolicyApi } from './ledger/policy.ts'
+import { Runs } from './ledger/runs.ts'
+import { Staging } from './ledger/staging.ts'
+import { Turns } from './ledger/turns.ts'
 import { WorkspaceFiles } from './ledger/workspace-files.ts'
+import { Workspaces } from './ledger/workspaces.ts'
 import { openLog } from './log/open.ts'
 import type { Store } from './log/store.ts'
 import { lockFileReactor } from './reactors/lock-file.ts'
@@ -16,6 +25,8 @@ import { materialiseReactor } from './reactors/materialise.ts'
 import { runLockReactor } from './reactors/run-lock.ts'
 import { Reactors } from './reactors/runner.ts'
 import { stagingReactor } from './reactors/staging.ts'
+
+codeErrorsOf(Ledger, Locks, Audit, PolicyApi, Runs, Exports, Staging, Turns, Workspaces)
 
 export interface OpenLedgerOptions {
   /** A folder at or below the root; the innermost ledger governs. Default: the working directory. */
@@ -55,7 +66,13 @@ export interface OpenLedgerOptions {
  * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
  * (configuration).
  */
-export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
+export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
+  return open(options).catch((error: unknown) => {
+    throw codedError(error, 'opening the ledger')
+  })
+}
+
+async function open(options: OpenLedgerOptions): Promise<Ledger> {
   const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')

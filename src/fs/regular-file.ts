@@ -50,18 +50,18 @@ export function readRegularFile(path: string, bytesMax: number): ReadBytes | und
 }
 
 /**
- * The same as text without a byte order mark. What is no regular file within the bound is the error that `refuse` makes
+ * The same as text without a byte order mark. What is no regular file within the bound is the error that `errorOf` makes
  * of it. Errors: FILE_DENIED, FILE_FAILED, and the caller's own.
  */
 export function readTextFile(
   path: string,
   bytesMax: number,
-  refuse: (is: string) => LockstepError,
+  errorOf: (is: string) => LockstepError,
 ): string | undefined {
   const read = readRegularFile(path, bytesMax)
   if (read === undefined) return undefined
   if ('bytes' in read) return read.bytes.toString('utf8').replace(/^\ufeff/, '')
-  throw refuse('is' in read ? read.is : `has ${read.size} bytes, of at most ${bytesMax}`)
+  throw errorOf('is' in read ? read.is : `has ${read.size} bytes, of at most ${bytesMax}`)
 }
 
 /** The text of a file that is only a hint: undefined where it is missing, too large, no file, or cannot be read. */

@@ -127,7 +127,8 @@ if (isRoot) {
     const { root, acquire } = await newRoot()
     mine(root)
     const { json, status, stdout } = await acquire()
-    equal([status, json.code], [4, 'FILE_DENIED'], stdout)
+    equal([status, json.code], [4, 'LEDGER_INSECURE'], stdout)
+    is(json.command, `chown -R ${holder} ${join(root, '.lockstep')}`)
     await endsWithVerify(root)
   })
 }

@@ -79,7 +79,6 @@ test('have the exit codes of the command, which are permanent', () => {
     ],
     3: ['NOT_FOUND', 'NO_LEDGER'],
     4: [
-      'LEDGER_INSECURE',
       'RELEASE_DENIED',
       'WRITE_SCOPE_DENIED',
       'FILE_DENIED',
@@ -89,6 +88,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
+      'LEDGER_INSECURE',
     ],
     5: [
       'LEDGER_EXISTS',
