@@ -42,13 +42,13 @@ export function adopt(path: string): void {
 }
 
 /**
- * Gives what was made in a folder since a moment to the folder's owner: files that a library of ours made, as LevelDB
+ * Gives what has such a name and was made in a folder since a moment to the folder's owner: files that a library of ours made, as LevelDB
  * does. What is older may be a file of root's that its user moved there to be given it. Best effort: a file of root's
  * that stays can be read and removed by the owner of the folder.
  */
-export function adoptMadeSince(folder: string, sinceMillis: number): void {
+export function adoptMadeSince(folder: string, sinceMillis: number, names: RegExp): void {
   if (otherOwnerOf(folder) === undefined) return
-  for (const name of readdirSync(folder)) {
+  for (const name of readdirSync(folder).filter((found) => names.test(found))) {
     try {
       if (lstatSync(join(folder, name)).birthtimeMs >= sinceMillis) adopt(join(folder, name))
     } catch {}

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
+import { adoptMadeSince } from '../fs/ownership.ts'
 import { corrupt } from './corrupt.ts'
 import { problemOfTable } from './table.ts'
 
@@ -56,6 +57,8 @@ const filesAtLevelZeroMax = 8
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
  */
 export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
+  // The clock of a file system may be a few milliseconds behind.
+  const openedAt = Date.now() - 20
   const level: LevelDb = new Level(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -88,9 +91,15 @@ export async function openStore(folder: string, { create }: { create: boolean })
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     },
-    close: () => level.close(),
+    close: async () => {
+      await level.close()
+      adoptMadeSince(folder, openedAt, filesOfLevel)
+    },
   }
 }
+
+/** What LevelDB makes, but for the file that it locks: to open and close that file is to lose the lock. */
+const filesOfLevel = /^(?:CURRENT|LOG|MANIFEST-|\d+\.)/
 
 /** The deletion of all that stands in some ranges, in batches. */
 export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
