@@ -47,12 +47,12 @@ export function adopt(path: string): void {
  * that stays can be read and removed by the owner of the folder.
  */
 export function adoptMadeSince(folder: string, sinceMillis: number, names: RegExp): void {
-  if (otherOwnerOf(folder) === undefined) return
-  for (const name of readdirSync(folder).filter((found) => names.test(found))) {
-    try {
+  try {
+    if (otherOwnerOf(folder) === undefined) return
+    for (const name of readdirSync(folder).filter((found) => names.test(found))) {
       if (lstatSync(join(folder, name)).birthtimeMs >= sinceMillis) adopt(join(folder, name))
-    } catch {}
-  }
+    }
+  } catch {}
 }
 
 /** Gives a folder and all that is in it, made by this process and not open to others yet, to the owner of its folder. */
