@@ -139,11 +139,16 @@ export async function rewrite(path: string, judged: Seen, text: string): Promise
 
 /**
  * Whether the file at a path still is the claimed one. An unlinked file's inode is given to the next file that is
- * made, often to the very one that took its place, so the bytes, which hold the lock_ref, are compared as well.
+ * made, often to the very one that took its place, so the bytes, which hold the lock_ref, are compared as well. A file
+ * that cannot be read just now (EIO, EMFILE) is not known to be another's, so it counts as the claimed one.
  */
 export async function isStill(path: string, { ino, text }: Claimed): Promise<boolean> {
-  const seen = await inspect(path).catch(() => undefined)
-  return seen !== undefined && seen.ino === ino && seen.text === text
+  try {
+    const seen = await inspect(path)
+    return seen !== undefined && seen.ino === ino && seen.text === text
+  } catch (error) {
+    return !(error instanceof LockstepError && error.code === 'LOCK_PLACEMENT')
+  }
 }
 
 /** What a crash may have left beside the lock file: temporaries to delete, asides to judge. */
