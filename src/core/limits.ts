@@ -92,6 +92,9 @@ export const limits = {
   /** How long reading one small file may take, and the bytes of the small files in `.lockstep`. */
   fileReadMillisMax: 2_000,
   homeFileBytes: 1024 * 1024,
+  /** CURRENT of the database, and any other of its files: a table has 2 MiB, a log 4 MiB and one batch. */
+  currentFileBytes: 1024,
+  databaseFileBytes: 1024 ** 3,
   /** `spare.json` of a workspace lists up to 50,000 paths. */
   spareFileBytes: 64 * 1024 * 1024,
   readPageEntries: 512,

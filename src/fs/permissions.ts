@@ -1,5 +1,6 @@
 import { lstatSync, mkdtempSync, readdirSync, rmdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
+import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { readConfig } from './config-file.ts'
 import { fileError } from './durable.ts'
@@ -28,18 +29,20 @@ export function governingLayout(from: string): Layout {
  * A ledger is used by its owner or by root, and only while nobody else can change what it decides by: `.lockstep` is
  * open to its owner alone, and the configuration, the key, the policy and the database belong to that owner or to root
  * and are not writable for others. Modes are passed over on a disk that keeps none, where the configuration accepts
- * that; owners never are. Errors: LEDGER_INSECURE. Cost: a look at each file of the database.
+ * that; owners never are. Errors: LEDGER_INSECURE, LEDGER_CORRUPT (a file of the database that is too large to be one). Cost: a look at each file of the database.
  */
 export function demandSecure(layout: Layout): void {
   const caller = process.geteuid?.()
   const home = statOf(layout.home)
   if (caller === undefined || home === undefined) return
   if (home.uid !== caller && caller !== 0) throw ofAnother(layout, home.uid, caller)
-  const parts = [...decidingParts(layout), ...databaseParts(layout)]
+  const database = databaseParts(layout)
+  const parts = [...decidingParts(layout), ...database]
   const [foreign] = parts.flatMap(({ path, stat }) => foreignIn(path, stat, home.uid))
   if (foreign !== undefined) throw insecure(layout, foreign)
   const [kind] = parts.flatMap(({ isFolder, path, stat }) => kindProblem(path, stat, isFolder))
   if (kind !== undefined) throw insecure(layout, kind)
+  for (const { path, stat } of database) demandSize(path, stat)
   const [open] = [{ forbidden: anything, path: layout.home, stat: home }, ...parts].flatMap(openToOthers)
   if (open !== undefined && !areModesAccepted(layout)) throw insecure(layout, open)
 }
@@ -97,6 +100,20 @@ function databaseParts({ ledger }: Layout): Part[] {
     const forbidden = name.startsWith('LOG') ? 0 : writing
     return stat === undefined ? [] : [{ forbidden, isFolder: false, path: join(ledger, name), stat }]
   })
+}
+
+/** LevelDB reads CURRENT whole, and logs and manifests to their ends; none of its files is ever so large. */
+function demandSize(path: string, { size }: Stats): void {
+  const sizeMax = path.endsWith('CURRENT') ? limits.currentFileBytes : limits.databaseFileBytes
+  if (size <= sizeMax) return
+  throw new LockstepError(
+    'LEDGER_CORRUPT',
+    `${path} has ${size} bytes; such a file of the database has at most ${sizeMax}`,
+    {
+      details: { path, size },
+      hint: 'Something else wrote it. Nothing was changed by Lockstep; put the file back, or restore a copy of .lockstep.',
+    },
+  )
 }
 
 function foreignIn(path: string, { uid }: Stats, owner: number): Problem[] {
