@@ -6,7 +6,7 @@ import { type LockFile, lockFileName, parseLockFile } from '../core/lock/lock-fi
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, syncFolder } from './durable.ts'
 import { adoptOpened } from './ownership.ts'
-import { openFlags } from './regular-file.ts'
+import { openFlags, otherKind } from './regular-file.ts'
 
 /**
  * The file steps of a deliverable lock (locks.md). They are safe among processes of one ledger because only the
@@ -29,7 +29,7 @@ export async function inspect(path: string): Promise<Seen | undefined> {
   try {
     handle = await open(path, openFlags)
     const stat = await handle.stat({ bigint: true })
-    if (!stat.isFile()) throw notPlain(path)
+    if (!stat.isFile()) throw notPlain(path, otherKind(stat) ?? 'is a folder')
     const { ino, mtimeNs, size } = stat
     if (size > BigInt(limits.lockFileBytes)) return { ino, mtimeNs, size, text: '', content: undefined }
     const text = await textOfHandle(handle, Number(size))
@@ -37,7 +37,8 @@ export async function inspect(path: string): Promise<Seen | undefined> {
   } catch (error) {
     const code = systemCodeOf(error)
     if (code === 'ENOENT') return undefined
-    if (code === 'ELOOP' || code === 'ENXIO') throw notPlain(path)
+    if (code === 'ELOOP') throw notPlain(path, 'is a symbolic link')
+    if (code === 'ENXIO') throw notPlain(path, 'is a socket or a device')
     throw fileError(error, `reading ${path}`)
   } finally {
     await handle?.close()
@@ -197,8 +198,8 @@ export async function unlinkIfThere(path: string): Promise<void> {
   })
 }
 
-function notPlain(path: string): LockstepError {
-  return new LockstepError('LOCK_PLACEMENT', `${path} is not a plain file`, {
+function notPlain(path: string, is: string): LockstepError {
+  return new LockstepError('LOCK_PLACEMENT', `${path} ${is}, not a plain file`, {
     hint: 'A symbolic link, folder or device in the lock’s place is never followed; remove it by hand.',
   })
 }

@@ -124,8 +124,8 @@ function foreignIn(path: string, { uid }: Stats, owner: number): Problem[] {
 
 function kindProblem(path: string, stat: Stats, isFolder: boolean): Problem[] {
   if (isFolder ? stat.isDirectory() : stat.isFile()) return []
-  const is = otherKind(stat) ?? (isFolder ? 'is no folder' : 'is no regular file')
-  return [{ path, is, command: `ls -ld ${quoted(path)}` }]
+  const is = otherKind(stat) ?? (stat.isDirectory() ? 'is a folder' : 'is a file, where a folder belongs')
+  return [{ path, is, command: `mv ${quoted(path)} ${quoted(`${path}.aside`)}` }]
 }
 
 function openToOthers({ forbidden, path, stat }: Pick<Part, 'forbidden' | 'path' | 'stat'>): Problem[] {
@@ -136,11 +136,11 @@ function openToOthers({ forbidden, path, stat }: Pick<Part, 'forbidden' | 'path'
 }
 
 function insecure({ home }: Layout, { command, is, path }: Problem): LockstepError {
-  const all = command.startsWith('chmod') ? ` (all of it: "chmod -R go-rwx ${quoted(home)}")` : ''
-  return new LockstepError('LEDGER_INSECURE', `${path} ${is}, so others could change what the ledger decides by`, {
-    details: { path, is, command },
-    hint: `Look whether anything was changed, then run "${command}"${all}.`,
-  })
+  const all = command.startsWith('chmod') ? ` (for all of it, "chmod -R go-rwx ${quoted(home)}")` : ''
+  const hint = command.startsWith('mv')
+    ? `The ledger never makes such a thing there. Move it away ("${command}"), and restore a copy of the file.`
+    : `Others could have changed it. Check it, then run "${command}"${all}.`
+  return new LockstepError('LEDGER_INSECURE', `${path} ${is}`, { details: { path, is, command }, hint })
 }
 
 function ofAnother({ home }: Layout, uid: number, caller: number): LockstepError {

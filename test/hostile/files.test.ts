@@ -39,10 +39,13 @@ const rssMegabytesMax = 300
 const silentMillisMax = 60_000
 const isRoot = process.geteuid?.() === 0
 
+/** Where the file of a ledger is, while something else stands in its place. */
+const good = join(temporaryRoot(), 'good')
+
 const shapes: Record<string, (path: string) => void> = {
   'a named pipe': (path) => execFileSync('mkfifo', [path]),
   'a folder': (path) => mkdirSync(path, { mode: 0o700 }),
-  'a symbolic link': (path) => symlinkSync(`${path}.good`, path),
+  'a symbolic link': (path) => symlinkSync(good, path),
   'a link to /dev/zero': (path) => symlinkSync('/dev/zero', path),
   '5 GB of nothing': (path) => {
     writeFileSync(path, '', { mode: 0o600 })
@@ -50,13 +53,13 @@ const shapes: Record<string, (path: string) => void> = {
   },
   '1,000 levels of JSON': (path) => writeFileSync(path, nested(1_000), { mode: 0o600 }),
   '50,000 levels of JSON': (path) => writeFileSync(path, nested(50_000), { mode: 0o600 }),
-  '50,000 levels of YAML': (path) => writeFileSync(path, `a: ${'- '.repeat(50_000)}`, { mode: 0o600 }),
+  '50,000 levels of YAML': (path) => writeFileSync(path, '- '.repeat(50_000), { mode: 0o600 }),
   'a file of another user': (path) => {
-    copyFileSync(`${path}.good`, path)
+    copyFileSync(good, path)
     if (isRoot) chownSync(path, 54_321, 54_321)
   },
   'a file that everybody may write': (path) => {
-    copyFileSync(`${path}.good`, path)
+    copyFileSync(good, path)
     chmodSync(path, 0o777)
   },
 }
@@ -90,7 +93,7 @@ const places: Record<string, Place> = {
   CURRENT: { path: home('ledger/CURRENT'), reads: 'open' },
   'the manifest of the database': { path: (root) => databaseFile(root, /^MANIFEST-/), reads: 'open' },
   // What its bytes are is for the check of the database to say.
-  'the log of the database': { path: (root) => databaseFile(root, /\.log(?:\.good)?$/), reads: 'open', read: levels },
+  'the log of the database': { path: (root) => databaseFile(root, /\.log$/), reads: 'open', read: levels },
   'a lock file': { path: below('DEL-08-05_Lock/.lock'), reads: 'deliverable', read: [] },
   'a RUN_LOCK.json': { path: below('runtime/runs/run_other/RUN_LOCK.json'), reads: 'project', read: [] },
   'a staged file': { path: below('staged/a.body.json'), reads: 'staging', read: owners },
@@ -153,14 +156,13 @@ for (const [what, { path, read = [], reads }] of Object.entries(places)) {
     files(`is answered with a code in bounded time and memory: ${what} as ${shape}`, async () => {
       const place = path(root)
       if (!existsSync(place) && what === noteOfClaim) write(relative(root, place), `1 ${join(root, 'gone')}`)
-      renameSync(place, `${place}.good`)
+      renameSync(place, good)
       try {
         shapes[shape]?.(place)
         const before = digestOf(root)
         reader ??= new Reader()
         const { cpu_ms, message, outcome, rss_mb } = await reader.ask({ path: place, reads, root })
         const said = `${outcome}: ${message}`
-        if (process.env.SHOW) console.log(what, '|', shape, '|', outcome, cpu_ms, rss_mb, message.slice(0, 90))
         if (read.includes(shape)) ok(outcome !== 'crashed' && outcome !== 'INVARIANT_VIOLATED', said)
         else ok(outcome in codes && outcome !== 'INVARIANT_VIOLATED', said)
         equal(digestOf(root), before, said)
@@ -168,7 +170,7 @@ for (const [what, { path, read = [], reads }] of Object.entries(places)) {
         ok(rss_mb <= rssMegabytesMax, `${rss_mb} MB, ${said}`)
       } finally {
         rmSync(place, { force: true, recursive: true })
-        if (existsSync(`${place}.good`)) renameSync(`${place}.good`, place)
+        renameSync(good, place)
       }
     })
   }
@@ -216,7 +218,7 @@ function databaseFile(folder: string, pattern: RegExp): string {
     .filter((found) => pattern.test(found))
     .sort()
     .at(-1)
-  return join(ledger, (name ?? 'none').replace(/\.good$/, ''))
+  return join(ledger, name ?? 'none')
 }
 
 /** Every name with what an attacker or a reader could change of it; the bytes of files by size, time and inode. */
