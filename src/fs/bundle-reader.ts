@@ -110,14 +110,14 @@ async function refuseStrays(folder: string, below: string, expected: ReadonlySet
 
 /** Opened when it is read, and not before; no more is read than there was when its size was asked for. */
 async function* chunksOf(path: string, size: number): AsyncGenerator<Uint8Array> {
-  if (size === 0) return
   try {
     const handle = await open(path, openFlags)
-    if (!(await handle.stat()).isFile()) {
+    try {
+      if (!(await handle.stat()).isFile()) throw wrong(`${path} is no plain file`)
+      if (size > 0) yield* handle.createReadStream({ end: size - 1, autoClose: false })
+    } finally {
       await handle.close()
-      throw wrong(`${path} is no plain file`)
     }
-    yield* handle.createReadStream({ end: size - 1 })
   } catch (error) {
     unreadable(path)(error)
   }

@@ -96,9 +96,8 @@ function databaseParts({ ledger }: Layout): Part[] {
   const names = namesIn(ledger).filter((name) => /^(?:CURRENT|LOCK|LOG|MANIFEST-|\d+\.)/.test(name))
   return names.flatMap((name) => {
     const stat = statOf(join(ledger, name))
-    // LevelDB's own diary decides nothing, and is made with the mode that the umask leaves.
-    const forbidden = name.startsWith('LOG') ? 0 : writing
-    return stat === undefined ? [] : [{ forbidden, isFolder: false, path: join(ledger, name), stat }]
+    // LevelDB makes its files with the mode that the umask leaves; the folder keeps others out.
+    return stat === undefined ? [] : [{ forbidden: 0, isFolder: false, path: join(ledger, name), stat }]
   })
 }
 

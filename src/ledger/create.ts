@@ -94,6 +94,8 @@ async function build(
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
 
   const ledger = join(home, 'ledger')
+  // Made here, for the library would make it as the umask says.
+  mkdirSync(ledger, { mode: 0o700 })
   const store = await openStore(ledger, { create: true })
   try {
     const log = await Log.create(store, { ledger_id: ledgerId, origin })

@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
@@ -15,18 +6,14 @@ import { bundleFiles } from '../../src/core/export-manifest.ts'
 import { lockstep } from '../support/command.ts'
 import { contentOf, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { canReach, give } from '../support/other-user.ts'
 
 const self = process.getuid?.() ?? 0
-const isRoot = self === 0
+/** Who is somebody else is of no use where node, or the folder for temporary files, is closed to others. */
+const isRoot = self === 0 && canReachTemporary(65_534)
 /** Who runs the command: somebody else where this process may become somebody else. */
 const holder = isRoot ? 65_534 : self
 const users = suite('files of another user')
-
-/** Everything below a folder is given to a user. */
-function give(path: string, uid: number): void {
-  chownSync(path, uid, uid)
-  if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid)
-}
 
 /** A root of the holder's with a deliverable folder, and the command as the holder runs it. */
 async function newRoot() {
@@ -134,3 +121,11 @@ if (isRoot) {
 }
 
 users.run()
+
+function canReachTemporary(uid: number): boolean {
+  const folder = temporaryRoot()
+  chownSync(folder, uid, uid)
+  const isReached = canReach(uid, folder)
+  if (!isReached) console.log('node or the folder for temporary files is closed to others: all run as root')
+  return isReached
+}

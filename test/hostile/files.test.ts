@@ -78,6 +78,8 @@ interface Place {
 
 const owners = ['a file of another user', 'a file that everybody may write']
 const all = Object.keys(shapes)
+/** LevelDB's own modes follow the umask; the folder keeps others out. */
+const openToAll = ['a file that everybody may write']
 const levels = all.filter((shape) => shape.includes('levels'))
 const home = (name: string) => (root: string) => join(root, '.lockstep', name)
 const below = (name: string) => (root: string) => join(root, name)
@@ -90,10 +92,18 @@ const places: Record<string, Place> = {
   'lanes.yaml of the ledger': { path: home('policy/lanes.yaml'), reads: 'policy' },
   'roles.yaml of the ledger': { path: home('policy/roles.yaml'), reads: 'policy' },
   [noteOfClaim]: { path: home('claims/0123456789abcdef'), reads: 'open', read: all },
-  CURRENT: { path: home('ledger/CURRENT'), reads: 'open' },
-  'the manifest of the database': { path: (root) => databaseFile(root, /^MANIFEST-/), reads: 'open' },
+  CURRENT: { path: home('ledger/CURRENT'), reads: 'open', read: openToAll },
+  'the manifest of the database': {
+    path: (root) => databaseFile(root, /^MANIFEST-/),
+    reads: 'open',
+    read: openToAll,
+  },
   // What its bytes are is for the check of the database to say.
-  'the log of the database': { path: (root) => databaseFile(root, /\.log$/), reads: 'open', read: levels },
+  'the log of the database': {
+    path: (root) => databaseFile(root, /\.log$/),
+    reads: 'open',
+    read: [...levels, ...openToAll],
+  },
   'a lock file': { path: below('DEL-08-05_Lock/.lock'), reads: 'deliverable', read: [] },
   'a RUN_LOCK.json': { path: below('runtime/runs/run_other/RUN_LOCK.json'), reads: 'project', read: [] },
   'a staged file': { path: below('staged/a.body.json'), reads: 'staging', read: owners },
