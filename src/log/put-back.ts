@@ -14,6 +14,7 @@ export function putBack(ledger: string, kept: string, aside?: string): boolean {
   if (!isComplete(ledger, kept)) return false
   const names = databaseFiles(kept)
   const added = databaseFiles(ledger).filter((name) => !names.includes(name))
+  mkdirSync(ledger, { recursive: true, mode: 0o700 })
   if (aside !== undefined) mkdirSync(aside, { recursive: true, mode: 0o700 })
   const replaced = names.filter((name) => !isSameFile(join(kept, name), join(ledger, name)))
   for (const name of replaced) {

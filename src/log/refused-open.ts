@@ -34,7 +34,7 @@ export function refusedOpen(error: unknown, attempt: Attempt): LockstepError {
   }
   const kept = sealEvidence(evidence, layout.evidence)
   const state = isBack
-    ? `The database as it was met is kept in ${kept}.`
+    ? `The database as it was met is kept in ${kept}; "lockstep doctor --repair" puts a kept one in place where it verifies.`
     : `LevelDB has replaced files of the database; as it was met it is kept in ${kept}, and "lockstep doctor --repair" verifies that and puts it back.`
   const { cause, code, details, hint = 'Nothing was changed by Lockstep.', message } = failure
   return new LockstepError(code, message, { details: { ...details, evidence: kept }, hint: `${hint} ${state}`, cause })
