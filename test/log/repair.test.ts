@@ -6,11 +6,12 @@ import { equal, is, match, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
 import { writeOwner } from '../../src/fs/owner.ts'
 import { lockstep } from '../support/command.ts'
-import { contentsOf, copyFiles } from '../support/damage.ts'
-import { startHolder } from '../support/deliverable.ts'
-import { temporaryRoot } from '../support/ledger.ts'
+import { built, contentsOf, copyFiles } from '../support/damage.ts'
+import { deadPid, startHolder } from '../support/deliverable.ts'
+import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, openOnce, refusalAt, size } from '../support/opening.ts'
 
+const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 const repair = suite('doctor --repair')
 const whole = await closedLedger()
 
@@ -58,13 +59,30 @@ repair('keeps the files that it replaces', async () => {
   is(await openOnce(layout), size)
 })
 
-repair('puts back what LevelDB lost, which verifies but is behind the head file', async () => {
-  const earlier = await closedLedger()
-  const layout = ledgerWith(whole.ledger)
-  rmSync(layout.ledger, { recursive: true })
-  copyFiles(earlier.ledger, layout.ledger)
-  const other = await run(layout)
-  is(other.status, 6, 'a database of another origin is no earlier state of this one')
+repair('puts back a later state of the database in place, and never an earlier one or another database', async () => {
+  const layout = await closedLedger()
+  const earlier = temporaryRoot()
+  copyFiles(layout.ledger, earlier)
+  const ledger = await openLedger({ dir: layout.root, actor: testActor })
+  await ledger.audit.append({ action_type: 'system', outcome: 'success' })
+  await ledger.close()
+  // As a process leaves it that was killed before it could put the files back.
+  const kept = join(layout.evidence, `${deadPid()}-x`)
+  copyFiles(layout.ledger, kept)
+  copyFiles(whole.ledger, join(layout.evidence, 'damaged-2-x'))
+  const restore = (from: string) => {
+    rmSync(layout.ledger, { recursive: true })
+    copyFiles(from, layout.ledger)
+  }
+  restore(earlier)
+  is((await refusalAt(layout)).code, 'LEDGER_CORRUPT')
+  is(((await run(layout)).json.put_back as { path: string }).path, kept)
+  is(await openOnce(layout), size + 1)
+  rmSync(kept, { recursive: true, force: true })
+  copyFiles(earlier, kept)
+  is((await run(layout)).json.put_back, undefined)
+  restore(whole.ledger)
+  is((await run(layout)).status, 6, 'a whole database of another ledger is no reason for an earlier state of this one')
 })
 
 repair('changes nothing where the database in place verifies, whatever was kept', async () => {
