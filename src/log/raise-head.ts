@@ -30,7 +30,8 @@ export async function raiseHead(
     // A head must not be ahead of what is durable, and the last write of the process that died may not be yet.
     for (const name of logs) syncFile(join(layout.ledger, name))
     syncFolder(layout.ledger)
-    await writeHeadFile(layout.head, raised)
+    // Whether another process has the ledger open after all, only LevelDB's lock will tell.
+    await writeHeadFile(layout.head, raised, `${layout.head}.${process.pid}.tmp`)
   } catch (error) {
     throw failureOf(`raising ${layout.head} to the log's end`, error)
   }
