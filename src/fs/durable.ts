@@ -20,12 +20,7 @@ import { isRunning } from './process.ts'
  * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time, unless
  * another file beside is named.
  */
-export async function writeDurably(
-  path: string,
-  content: string,
-  mode = 0o644,
-  beside = `${path}.tmp`,
-): Promise<void> {
+export async function writeDurably(path: string, content: string, mode = 0o644, beside = `${path}.tmp`): Promise<void> {
   try {
     await rm(beside, { force: true })
     await writeNew(beside, content, mode)
