@@ -12,22 +12,19 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { openStore } from './store.ts'
 import { verifyStored } from './verify.ts'
-import { readWal } from './wal.ts'
+import { isNeeded, readWal } from './wal.ts'
 
 const [database = '', scratch = '', ...sizes] = process.argv.slice(2)
 
 void answer(async (): Promise<Examined> => {
   mkdirSync(scratch, { mode: 0o700 })
   try {
-    const { head: logHead, manifest } = readWal(database, { isSameBoot: false })
-    for (const name of databaseFiles(database)) {
-      if (!isTable(name)) copyFileSync(join(database, name), join(scratch, name))
-      else if (manifest.tables.has(Number.parseInt(name, 10))) linkOrCopy(name)
-    }
+    const wal = readWal(database, { isSameBoot: false })
+    for (const name of databaseFiles(database).filter((name) => isNeeded(wal, name))) take(name)
     const store = await openStore(scratch, { create: false })
     try {
       const log = Log.open(store)
-      checkOpened(log, store, { logBytes: Number.MAX_SAFE_INTEGER, headFile: undefined, logHead })
+      checkOpened(log, store, { logBytes: Number.MAX_SAFE_INTEGER, headFile: undefined, logHead: wal.head })
       const { head, meta } = await verifyStored(store, {
         headFile: undefined,
         progress: (done, total) => void process.stdout.write(`${done} ${total}\n`),
@@ -43,15 +40,13 @@ void answer(async (): Promise<Examined> => {
   }
 })
 
-function isTable(name: string): boolean {
-  return /\.(?:ldb|sst)$/.test(name)
-}
-
-/** A table in use is never written to, so that it may be shared; the number of any other may be given to a new one. */
-function linkOrCopy(name: string): void {
+/** A table in use is never written to, so that it may be shared. */
+function take(name: string): void {
+  const [from, to] = [join(database, name), join(scratch, name)]
   try {
-    linkSync(join(database, name), join(scratch, name))
+    if (/\.(?:ldb|sst)$/.test(name)) linkSync(from, to)
+    else copyFileSync(from, to)
   } catch {
-    copyFileSync(join(database, name), join(scratch, name))
+    copyFileSync(from, to)
   }
 }

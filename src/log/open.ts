@@ -72,8 +72,18 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   const owner = readOwner(layout.owner)
   const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
   if (isAnothers) return
-  if (log.isDamaged) removeOwner(layout.owner)
-  else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
+  const files = log.isDamaged ? undefined : filesLeft(layout)
+  if (files === undefined) removeOwner(layout.owner)
+  else writeOwner(layout.owner, { state: 'closed', files })
+}
+
+/** Undefined where they cannot be looked at: all was durable before, so that is for the next open to say. */
+function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
+  try {
+    return fingerprint(ledger)
+  } catch {
+    return undefined
+  }
 }
 
 /** Makes the next open read every byte before it believes any: something is known to be wrong with the database. */

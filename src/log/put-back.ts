@@ -36,10 +36,8 @@ export function putBack(ledger: string, kept: string, aside?: string): boolean {
 function isComplete(ledger: string, kept: string): boolean {
   try {
     const { manifest } = readWal(kept, { isSameBoot: false })
-    return [...manifest.tables].every((number) => {
-      const stem = String(number).padStart(6, '0')
-      return [`${stem}.ldb`, `${stem}.sst`].some((name) => isFile(join(kept, name)) || isFile(join(ledger, name)))
-    })
+    const there = new Set([...databaseFiles(kept), ...databaseFiles(ledger)].map((name) => Number.parseInt(name, 10)))
+    return [...manifest.tables].every((number) => there.has(number))
   } catch {
     return false
   }
@@ -58,10 +56,6 @@ function place(from: string, to: string): void {
   renameSync(beside, to)
   // The rename does nothing, and leaves both names, where they are one file already.
   rmSync(beside, { force: true })
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
 }
 
 function isSameFile(left: string, right: string): boolean {

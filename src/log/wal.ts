@@ -13,7 +13,14 @@ export interface Wal {
   logs: string[]
   /** The last head row in them; undefined where nothing was appended since the database was opened last. */
   head: Head | undefined
-  manifest: Manifest
+  manifest: Manifest & { name: string }
+}
+
+/** Whether a file of a database is one that its MANIFEST needs; LevelDB may write over all others. */
+export function isNeeded({ logs, manifest }: Wal, name: string): boolean {
+  const table = /^(\d+)\.(?:ldb|sst)$/.exec(name)?.[1]
+  if (table !== undefined) return manifest.tables.has(Number(table))
+  return name === 'CURRENT' || name === manifest.name || logs.includes(name)
 }
 
 export interface WalOptions {
@@ -86,7 +93,7 @@ function lastHead({ records }: LogContent): Head | undefined {
   return undefined
 }
 
-function readManifest(ledger: string, options: WalOptions): Manifest {
+function readManifest(ledger: string, options: WalOptions): Wal['manifest'] {
   const current = readFileOf(ledger, 'CURRENT').toString('latin1')
   if (!/^MANIFEST-\d+\n$/.test(current)) throw damaged('CURRENT', 'it does not name a MANIFEST')
   const name = current.trimEnd()
@@ -96,7 +103,7 @@ function readManifest(ledger: string, options: WalOptions): Manifest {
   if (!isRead) throw damaged(name, `${bad.problem} (byte ${bad.at})`)
   const manifest = manifestOf(records.map(({ payload }) => payload))
   if ('problem' in manifest) throw damaged(name, manifest.problem)
-  return manifest
+  return { ...manifest, name }
 }
 
 /** The logs that LevelDB recovers. It makes a log before the MANIFEST names it, so that one is always there. */
