@@ -146,10 +146,13 @@ function isBusy(error: unknown): boolean {
   return error instanceof LockstepError && error.details.busy === true
 }
 
-/** Whether the last process that had it open ran in this boot of this machine; then no power failure came since. */
+/**
+ * Whether the files were last written in this boot of this machine, so that no power failure came since. Who only checked
+ * them has written nothing yet: they may be as a power failure left them.
+ */
 function isOfThisBoot(owner: Owner | undefined): boolean {
   const { boot_id } = thisMachine()
-  return owner?.state === 'open' && boot_id !== null && owner.boot_id === boot_id
+  return owner?.state === 'open' && owner.suspect !== 'checking' && boot_id !== null && owner.boot_id === boot_id
 }
 
 function ownerOf({ command, nonce }: OpenOptions) {

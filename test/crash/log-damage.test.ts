@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { readLogBlocks } from '../../src/log/log-blocks.ts'
 import { copyOfCrashed, crashedLedger } from '../support/crashed.ts'
 import { built, contentsOf } from '../support/damage.ts'
 import { endsWithVerify, testActor } from '../support/ledger.ts'
@@ -47,6 +48,24 @@ damage('that is a record that was never finished is what a crash leaves: what ca
   writeFileSync(join(torn.ledger, log), Buffer.concat([bytes, bytes.subarray(0, 300)]))
   is(await openOnce(torn), size)
   await endsWithVerify(torn.root)
+})
+
+damage('that ends in zeros is torn after a power failure, but not if this boot wrote it', async () => {
+  const { at = 0 } = readLogBlocks(bytes).records.at(-1) ?? {}
+  const zeroed = Buffer.from(bytes).fill(0, at)
+  const written = JSON.parse(owner.toString()) as Record<string, unknown>
+  for (const [left, opened] of [
+    [written, undefined],
+    [{ ...written, boot_id: 'another' }, size - 1],
+    [{ ...written, boot_id: null }, size - 1],
+    [{ ...written, suspect: 'checking' }, size - 1],
+  ] as const) {
+    const torn = copyOfCrashed(crashed)
+    writeFileSync(join(torn.ledger, log), zeroed)
+    writeFileSync(torn.owner, JSON.stringify(left))
+    if (opened === undefined) is((await refusalAt(torn)).code, 'LEDGER_CORRUPT')
+    else is(await openOnce(torn), opened, JSON.stringify(left))
+  }
 })
 
 damage('that is whole raises the head file, so that every later open knows how far the ledger had come', async () => {

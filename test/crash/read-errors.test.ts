@@ -44,7 +44,7 @@ for (const call of kinds) {
   errors(`(${call}) is refused or passed over, and no entry is lost`, async () => {
     if (library === undefined) return
     const all = Array.from({ length: calls[call] }, (_, index) => index + 1)
-    const chosen = rounds > 0 ? all : all.filter(() => random(calls[call]) < 6)
+    const chosen = rounds > 0 ? all : all.filter(() => random(calls[call]) < 3)
     const said = new Map<string, number>()
     for (const nth of chosen) {
       for (const name of rounds > 0 ? names : [names[nth % names.length] ?? '']) {
