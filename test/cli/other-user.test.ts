@@ -5,7 +5,7 @@ import { equal, is, ok } from 'uvu/assert'
 import { bundleFiles } from '../../src/core/export-manifest.ts'
 import { lockstep } from '../support/command.ts'
 import { contentOf, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
-import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { endsWithVerify, reachableRoot } from '../support/ledger.ts'
 import { canReach, give } from '../support/other-user.ts'
 
 const self = process.getuid?.() ?? 0
@@ -17,7 +17,7 @@ const users = suite('files of another user')
 
 /** A root of the holder's with a deliverable folder, and the command as the holder runs it. */
 async function newRoot() {
-  const root = temporaryRoot()
+  const root = reachableRoot()
   const { path, lock } = makeDeliverable(root)
   if (isRoot) give(root, holder)
   const run = (...words: string[]) =>
@@ -94,7 +94,7 @@ if (isRoot) {
 
   users('a user whom the machine has no name for, as in many a container, is known by number', async () => {
     const nameless = 54_321
-    const root = temporaryRoot()
+    const root = reachableRoot()
     chownSync(root, nameless, nameless)
     const run = (...words: string[]) => lockstep(['--dir', root, ...words], { cwd: '/', uid: nameless })
     is((await run('init')).status, 0)
@@ -123,7 +123,7 @@ if (isRoot) {
 users.run()
 
 function canReachTemporary(uid: number): boolean {
-  const folder = temporaryRoot()
+  const folder = reachableRoot()
   chownSync(folder, uid, uid)
   const isReached = canReach(uid, folder)
   if (!isReached) console.log('node or the folder for temporary files is closed to others: all run as root')

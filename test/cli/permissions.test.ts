@@ -16,7 +16,7 @@ import { equal, is, not, ok } from 'uvu/assert'
 import { root as projectRoot } from '../runner.ts'
 import { type CommandOptions, lockstep } from '../support/command.ts'
 import { contentOf, makeDeliverable } from '../support/deliverable.ts'
-import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { endsWithVerify, reachableRoot, temporaryRoot } from '../support/ledger.ts'
 import { canReach, give } from '../support/other-user.ts'
 
 const self = process.geteuid?.() ?? 0
@@ -179,7 +179,7 @@ for (const [what, first] of [
   ['made by root', 0],
 ] as const) {
   ofRoot(`leaves nothing that its user cannot handle, in a ledger ${what}`, async () => {
-    const root = temporaryRoot()
+    const root = reachableRoot()
     if (self !== 0) return console.log('only root works in the folder of somebody else')
     chownSync(root, user, user)
     if (!canReach(user, root)) return console.log('node or the folder for temporary files is closed to others')
