@@ -1,18 +1,7 @@
 import { rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
-
-<<<<<<< HEAD
-
 import { limits } from '../core/limits.ts'
-import type { LockstepError } from '../errors.ts'
-import { fileError, replaceFile } from './durable.ts'
-
-=======
-
-import { readIfThere, replaceFile } from './durable.ts'
-
->>>>>>> main
-
+import { replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
 import { readHint } from './regular-file.ts'
 

@@ -14,18 +14,8 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
-
-<<<<<<< HEAD
-
-import { fileError } from '../fs/durable.ts'
-import { adopt } from '../fs/ownership.ts'
-
-=======
-
 import { fileError, isAbsence } from '../fs/durable.ts'
-
->>>>>>> main
-
+import { adopt } from '../fs/ownership.ts'
 import { isRunning } from '../fs/process.ts'
 import { failureOf } from './failure.ts'
 

@@ -2,15 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
-
-<<<<<<< HEAD
-
-import { fileError } from '../fs/durable.ts'
 import { adoptMadeSince } from '../fs/ownership.ts'
-
-=======
->>>>>>> main
-
 import { corrupt } from './corrupt.ts'
 import { failureOf } from './failure.ts'
 import { problemOfTable } from './table.ts'
