@@ -36,12 +36,16 @@ export async function writeDurably(path: string, content: string, mode = 0o644, 
 export function replaceFile(path: string, content: string): void {
   const beside = `${path}.${process.pid}.tmp`
   try {
-    rmSync(beside, { force: true, recursive: true })
+    rmSync(beside, { force: true })
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
     adopt(beside)
     renameSync(beside, path)
   } catch (error) {
-    rmSync(beside, { force: true })
+    try {
+      rmSync(beside, { force: true })
+    } catch {
+      // A folder in its place stays; the next open removes it.
+    }
     throw fileError(error, `writing ${path}`)
   }
 }

@@ -39,7 +39,10 @@ export async function placeShippedPolicy(layout: Layout): Promise<void> {
   }
 }
 
-/** The bytes of a policy file and its name from the root. Errors: POLICY_INVALID (it is not there, or no regular file), FILE_DENIED. */
+/**
+ * The bytes of a policy file and its name from the root. Errors: POLICY_INVALID (it is missing, too large or no regular
+ * file), FILE_DENIED.
+ */
 export function policyBytes({ policy, root }: Layout, path: string): { bytes: Uint8Array; file: string } {
   const isCopy = dirname(path) === policy
   const file = isCopy ? `${homeName}/policy/${basename(path)}` : relative(root, path).split(sep).join('/')

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
@@ -38,6 +38,13 @@ for (const [file, code, what] of [
     if (what !== undefined) is(refusal.message, `${file} ${what}`)
   })
 }
+
+input('is read no further than its bound where the shell opened it', async () => {
+  const descriptor = openSync('/dev/zero', 'r')
+  const { code } = await refusalOf(() => readInput(`/dev/fd/${descriptor}`, 100))
+  is(code, 'LIMIT_EXCEEDED')
+  closeSync(descriptor)
+})
 
 input('may be a pipe where the shell made it, and stdin', async () => {
   if (spawnSync('bash', ['-c', 'true']).status !== 0) return console.log('bash is not here: no pipe is made by a shell')
