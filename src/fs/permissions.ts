@@ -77,8 +77,8 @@ interface Part {
 }
 
 /** What is there of the files that the ledger obeys, and of their folders. */
-function decidingParts({ config, key, ledger, policy }: Layout): Part[] {
-  const files = [config, key, join(policy, 'lanes.yaml'), join(policy, 'roles.yaml')]
+function decidingParts({ config, key, ledger, policy, vkey }: Layout): Part[] {
+  const files = [config, key, vkey, join(policy, 'lanes.yaml'), join(policy, 'roles.yaml')]
   const parts = [
     ...[ledger, policy].map((path) => ({ isFolder: true, path })),
     ...files.map((path) => ({ isFolder: undefined, path })),

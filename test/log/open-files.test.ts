@@ -72,7 +72,7 @@ for (const [what, code, change] of refusedAtOpen) {
       for (let time = 0; time < 2; time += 1) is((await refusalOf(open(layout))).code, code)
       for (const name of ['head', 'config'] as const) {
         rmSync(layout[name], { recursive: true })
-        writeFileSync(layout[name], right[name])
+        writeFileSync(layout[name], right[name], { mode: 0o600 })
       }
       equal(await lookedAt(layout), before)
     }),
