@@ -2,7 +2,6 @@ import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import { LockstepError } from '../errors.ts'
 import { HeadKeeper } from '../fs/head-keeper.ts'
-import { leafHashOf } from '../log/leaf.ts'
 import { closeLog } from '../log/open.ts'
 import { toHex } from '../merkle/hash.ts'
 import { Receipts } from '../views/receipts.ts'
@@ -16,10 +15,10 @@ import { Exports } from './exports.ts'
 import { Locks } from './locks.ts'
 import type { LedgerParts, Reactions } from './parts.ts'
 import { PolicyApi } from './policy.ts'
+import { type ConsistencyProof, consistencyOf, type EntryProof, proofOf, type SignedHead, signedHeadOf } from './proving.ts'
 import { Runs } from './runs.ts'
 import { isSeq, notFound } from './seq.ts'
 import { Sequencer } from './sequencer.ts'
-import { checkpointOf, signerOf } from './signer.ts'
 import { Staging } from './staging.ts'
 import { StoredObjects } from './stored-objects.ts'
 import { Publication, type ReadRequest, read, type SubscribeRequest, subscribe } from './subscription.ts'
@@ -126,42 +125,24 @@ export class Ledger implements AsyncDisposable {
    * The tree head as a C2SP checkpoint, a signed note, and the key line that verifies it.
    * Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT.
    */
-  signedHead(size?: number): { checkpoint: string; vkey: string; size: number; root: string } {
+  signedHead(size?: number): SignedHead {
     this.#assertOpen()
-    const { layout, log } = this.#parts
-    const at = this.#sizeUpTo(size)
-    const signer = signerOf(log, layout)
-    return {
-      checkpoint: checkpointOf(log, signer, at),
-      vkey: signer.vkey,
-      size: at,
-      root: toHex(log.rootAt(at)),
-    }
+    return signedHeadOf(this.#parts, size)
   }
 
   /**
    * Proof that an entry stands in the tree of a size, by default all of it: what `lockstep/verify` checks offline.
    * Errors: NOT_FOUND past the end, INVALID_INPUT.
    */
-  prove(seq: number, size?: number) {
+  prove(seq: number, size?: number): EntryProof {
     this.#assertOpen()
-    const { log } = this.#parts
-    const { checkpoint, root, size: at, vkey } = this.signedHead(size)
-    const entry = isSeq(seq) && seq < at ? log.entry(seq) : undefined
-    if (entry === undefined) throw notFound(seq, at)
-    const proof = log.inclusionProof(seq, at).map(toHex)
-    return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
+    return proofOf(this.#parts, seq, size)
   }
 
   /** Proof that the tree of `to` entries begins with that of `from`. Errors: INVALID_INPUT, NOT_FOUND. */
-  consistency(from: number, to?: number) {
+  consistency(from: number, to?: number): ConsistencyProof {
     this.#assertOpen()
-    const { log } = this.#parts
-    const at = this.#sizeUpTo(to)
-    if (!isSeq(from) || from > at)
-      throw new LockstepError('INVALID_INPUT', `from must be a size of 0 … ${at}, not ${from}`)
-    const proof = log.consistencyProof(from, at).map(toHex)
-    return { from, from_root: toHex(log.rootAt(from)), to: at, to_root: toHex(log.rootAt(at)), proof }
+    return consistencyOf(this.#parts, from, to)
   }
 
   /** The entry at a seq. Errors: NOT_FOUND. */
@@ -229,13 +210,6 @@ export class Ledger implements AsyncDisposable {
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()
-  }
-
-  #sizeUpTo(size: number | undefined): number {
-    const published = this.#parts.log.head().size
-    if (size === undefined) return published
-    if (isSeq(size) && size <= published) return size
-    throw new LockstepError('INVALID_INPUT', `size must be 0 … ${published}, not ${size}`)
   }
 
   #assertOpen(): void {

@@ -88,11 +88,15 @@ function isCopied(from: string, to: string): boolean {
   }
 }
 
+/** Removes a folder of evidence, or a snapshot. */
 export function dropEvidence(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Removes what processes left that died while they opened. What was kept as evidence of damage stays. */
+/**
+ * Removes what processes left that died while they opened, or while they read a snapshot. What was kept as evidence of
+ * damage stays.
+ */
 export function dropStaleEvidence(evidence: string): void {
   let names: string[]
   try {
@@ -126,7 +130,8 @@ function oldestOf(names: readonly string[], evidence: string): string {
   return names.reduce((oldest, name) => (born(name) < born(oldest) ? name : oldest))
 }
 
-function databaseFiles(ledger: string): string[] {
+/** The names of a database's files, without those of LevelDB's lock and its own log. */
+export function databaseFiles(ledger: string): string[] {
   const isData = (name: string) =>
     !neverTouched.has(name) && /^(?:CURRENT|MANIFEST-\d+|\d+\.(?:log|ldb|sst))$/.test(name)
   return namesIn(ledger).filter(isData).sort()

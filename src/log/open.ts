@@ -70,7 +70,7 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   const owner = readOwner(layout.owner)
   const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
   if (isAnothers) return
-  if (log.isDamaged) rmSync(layout.owner, { force: true })
+  if (log.isDamaged || log.isSuspect) rmSync(layout.owner, { force: true })
   else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
 }
 
@@ -107,10 +107,12 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
     store = options.wrapStore?.(opened) ?? opened
     const log = Log.open(store, options.selfCheck)
     checkOpened(log, store, kept)
+    // Nobody read every byte of it, so it is left to the next open to do so.
+    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isSuspect = true
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     writeOwner(layout.owner, { ...ownerOf(options), ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
-    dropStaleEvidence(layout.evidence)
+    for (const left of [layout.evidence, layout.snapshots]) dropStaleEvidence(left)
     return log
   } catch (error) {
     await store?.close()

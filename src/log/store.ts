@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
+import { copyDatabase } from './copy-database.ts'
 import { corrupt } from './corrupt.ts'
 import { problemOfTable } from './table.ts'
 
@@ -43,6 +44,8 @@ export interface Store extends StoreReader {
   write(batch: StoreBatch): Promise<void>
   /** Holds on to what is there now, until it is closed. */
   snapshot(): StoreSnapshot
+  /** Copies the database into an empty folder, by links to what never changes. Nothing may be written meanwhile. */
+  copyTo(folder: string): void
   /** Waits, for a bounded time, until few files are left to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>
@@ -79,6 +82,7 @@ export async function openStore(folder: string, { create }: { create: boolean })
       const snapshot = reading(level, () => level.snapshot())
       return { ...readerOf(level, snapshot), close: () => snapshot.close() }
     },
+    copyTo: (to) => copyDatabase(folder, to, tablesOf(level)),
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
       while (
@@ -91,22 +95,6 @@ export async function openStore(folder: string, { create }: { create: boolean })
     close: () => level.close(),
   }
 }
-
-/** The deletion of all that stands in some ranges, in batches. */
-export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
-  for (const range of ranges) {
-    let deletes: Uint8Array[] = []
-    for await (const page of reader.scan(range)) {
-      for (const [key] of page) deletes.push(key)
-      if (deletes.length < deletesPerBatch) continue
-      yield { puts: [], deletes }
-      deletes = []
-    }
-    if (deletes.length > 0) yield { puts: [], deletes }
-  }
-}
-
-const deletesPerBatch = 8_192
 
 type LevelDb = Level<Uint8Array, Uint8Array>
 

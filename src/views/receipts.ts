@@ -8,7 +8,7 @@ import type { ReceiptsWrite } from '../log/view-write.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
 /** Receipts are stored a block of entries at a time: 8 bytes an entry, zeros where an entry is no receipt. */
-const blockEntries = 256
+export const blockEntries = 256
 const fingerprintBytes = 8
 
 /**
