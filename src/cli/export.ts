@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { ApproveExport, CreateExport } from '../ledger/export-requests.ts'
-import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print, say } from './output.ts'
 import { jsonIn, scopeFrom } from './run-actions.ts'
@@ -164,7 +164,7 @@ function showCommand(): Command {
     .action(async (id: string, _flags: object, self: Command) => {
       const globals = globalsOf(self)
       const asked = /^bnd_[0-9a-f]{32}$/.test(id) ? { bundle_id: id } : { run_id: id }
-      const record = await withLedger(globals, 'export show', (ledger) => ledger.exports.get(asked))
+      const record = await askLedger(globals, 'export show', (ledger) => ledger.exports.get(asked))
       print(globals, record, () => [JSON.stringify(record.bundle, null, 2)])
     })
   return examples(

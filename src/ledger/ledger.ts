@@ -1,21 +1,31 @@
+import { nanoid } from 'nanoid'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import { LockstepError } from '../errors.ts'
 import { HeadKeeper } from '../fs/head-keeper.ts'
 import { closeLog } from '../log/open.ts'
+import { takeSnapshot } from '../log/snapshot-files.ts'
 import { toHex } from '../merkle/hash.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
 import { SearchIndex } from '../views/search-index.ts'
 import { Sovereign } from '../views/sovereign.ts'
+import { type Asked, askFor } from './asking.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import type { Core } from './core.ts'
 import { Exports } from './exports.ts'
 import { Locks } from './locks.ts'
-import type { LedgerParts, Reactions } from './parts.ts'
+import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './parts.ts'
 import { PolicyApi } from './policy.ts'
-import { type ConsistencyProof, consistencyOf, type EntryProof, proofOf, type SignedHead, signedHeadOf } from './proving.ts'
+import {
+  type ConsistencyProof,
+  consistencyOf,
+  type EntryProof,
+  proofOf,
+  type SignedHead,
+  signedHeadOf,
+} from './proving.ts'
 import { Runs } from './runs.ts'
 import { isSeq, notFound } from './seq.ts'
 import { Sequencer } from './sequencer.ts'
@@ -24,6 +34,7 @@ import { StoredObjects } from './stored-objects.ts'
 import { Publication, type ReadRequest, read, type SubscribeRequest, subscribe } from './subscription.ts'
 import { Turns } from './turns.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
+import { WorkspaceFiles } from './workspace-files.ts'
 import { Workspaces } from './workspaces.ts'
 
 export interface TreeHead {
@@ -79,7 +90,7 @@ export class Ledger implements AsyncDisposable {
       now,
       stored: new StoredObjects(log),
       workspaceFiles: parts.workspaceFiles,
-      submit: (submission) => this.#sequencer.submit(submission),
+      submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
@@ -176,6 +187,24 @@ export class Ledger implements AsyncDisposable {
     return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, { onProgress })
   }
 
+  /** Asks a question that changes nothing, for a bounded time: for a process that holds the ledger for a moment. */
+  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<Asked<T>> {
+    this.#assertOpen()
+    return askFor(this.#core.index, millis, () => question(this))
+  }
+
+  /**
+   * The ledger as it is now, to be read while others use it, and to be closed (ADR 0032). It takes no commands. Errors:
+   * DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: a hard link a table of the database.
+   */
+  async snapshot(): Promise<Ledger> {
+    this.#assertOpen()
+    const { config, layout } = this.#parts
+    const { close, layout: own, log } = await takeSnapshot(this.#parts.log, layout, nanoid(12))
+    const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
+    return new Ledger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
+  }
+
   /** Answers what is under way, makes head and files durable and lets go of the ledger. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -196,6 +225,7 @@ export class Ledger implements AsyncDisposable {
       await this.#heads.close()
     } finally {
       await closeLog(log, layout)
+      await this.#parts.closed?.()
     }
   }
 

@@ -26,14 +26,20 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
   const { onProgress, openWaitSeconds, rebuild } = options
   const holding = async <T>(work: (log: Log) => Promise<T>): Promise<T> => {
     const isExpendable = true
-    const log = await openLog({ layout, openWaitSeconds, command: 'lockstep verify', nonce: () => nanoid(12), isExpendable })
+    const log = await openLog({
+      layout,
+      openWaitSeconds,
+      command: 'lockstep verify',
+      nonce: () => nanoid(12),
+      isExpendable,
+    })
     try {
       return await work(log)
     } finally {
       await closeLog(log, layout)
     }
   }
-  const copied = async (log: Log) => (log.isSuspect ? undefined : takeSnapshot(log, layout, nanoid(12)))
+  const copied = async (log: Log) => (log.isDamaged ? undefined : takeSnapshot(log, layout, nanoid(12)))
   const inPlace = (log: Log) => verifyInPlace(log, layout, options)
 
   const first = await holding(async (log) => (await copied(log)) ?? inPlace(log))
@@ -56,7 +62,7 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
     const lastSeqsNow = (streams: readonly string[]) => holding((log) => lastSeqsIn(log)(streams))
     return await verifyLog(snapshot.log, snapshot.layout, readConfig(layout.config), { lastSeqsNow, onProgress })
   } catch (error) {
-    if (isOfIntegrity(error)) await holding(async (log) => void (log.isSuspect = true)).catch(() => {})
+    if (isOfIntegrity(error)) await holding(distrusted).catch(() => {})
     throw error
   } finally {
     await snapshot.close()
@@ -69,8 +75,12 @@ async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: 
     await new SearchIndex(log).reached(log.head().size)
   }
   const verified = await verifyLog(log, layout, readConfig(layout.config), { onProgress })
-  log.isSuspect = false
+  log.isDamaged = false
   return verified
+}
+
+async function distrusted(log: Log): Promise<void> {
+  log.isDamaged = true
 }
 
 function isOfIntegrity(error: unknown): boolean {

@@ -53,9 +53,8 @@ export class Log {
   /** The head as it is durable, and as the appends on their way will leave it. */
   #head: Head
   #tail: Head
-  #isDamaged = false
-  /** Whether its files were found changed and nobody has read every byte since: the next open then does. */
-  isSuspect = false
+  /** Whether bytes were met that are not what was written, or may be: the next open is not to believe any. */
+  isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
     this.#store = store
@@ -109,11 +108,6 @@ export class Log {
 
   consistencyProof(from: number, to: number): Uint8Array[] {
     return consistencyProof(from, to, this.tiles, sha256)
-  }
-
-  /** Whether bytes were met that are not what was written: the next open is not to believe any. */
-  get isDamaged(): boolean {
-    return this.#isDamaged
   }
 
   /** The entry at a seq, or undefined past the end. Cost: one read. */
@@ -244,7 +238,7 @@ export class Log {
     try {
       return take(key, this.#store.get(key))
     } catch (error) {
-      this.#isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
+      this.isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
       throw error
     }
   }

@@ -70,7 +70,7 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   const owner = readOwner(layout.owner)
   const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
   if (isAnothers) return
-  if (log.isDamaged || log.isSuspect) rmSync(layout.owner, { force: true })
+  if (log.isDamaged) rmSync(layout.owner, { force: true })
   else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
 }
 
@@ -108,7 +108,7 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
     const log = Log.open(store, options.selfCheck)
     checkOpened(log, store, kept)
     // Nobody read every byte of it, so it is left to the next open to do so.
-    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isSuspect = true
+    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     writeOwner(layout.owner, { ...ownerOf(options), ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
