@@ -1,7 +1,7 @@
 import { invariant } from '../errors.ts'
 import { decode, encode } from './codec.ts'
 import * as keys from './keys.ts'
-import type { Range, Store, StoreBatch, StoreReader } from './store.ts'
+import type { Store, StoreBatch } from './store.ts'
 import { type ViewWrite, viewBatch } from './view-write.ts'
 
 /** Whoever fills a generation claims it by this row, which the switch to it deletes. */
@@ -13,12 +13,16 @@ export interface GenerationsGround {
   write: (batch: StoreBatch) => Promise<void>
 }
 
-const deletesPerBatch = 8_192
+interface ClearOptions {
+  /** The generation whose claim stays. */
+  claimed?: number
+  from?: Uint8Array | undefined
+  until?: number
+}
 
 /**
  * The views of generations that are not in force: rows, receipts, sovereign state and index. A rebuild fills one and
- * switches to it (`Log.switchTo`). One rebuild at a time fills a generation: the last to claim it, for the claim of
- * the one before is deleted with all else.
+ * switches to it (`Log.switchTo`). One rebuild at a time fills a generation: the last that claimed it.
  */
 export class Generations {
   readonly #store: Store
@@ -47,16 +51,30 @@ export class Generations {
   }
 
   /**
-   * Deletes every row of a generation, or as much as it can until a moment of `performance.now()`: at least one batch.
-   * True when all of it is gone.
+   * Deletes every row of some generations but the claim of one, or as much as it can until a moment of
+   * `performance.now()`: at least one batch. Resolves with where to go on, for a scan over what was just deleted is
+   * slow; undefined at the end.
    */
-  async clear(generation: number, until = Number.POSITIVE_INFINITY): Promise<boolean> {
-    this.#assertNotInForce(generation)
-    for await (const batch of deletesOf(this.#store, keys.ranges.generation(generation))) {
-      await this.#ground.write(batch)
-      if (performance.now() >= until) return false
+  async clear(
+    generations: readonly number[],
+    { claimed, from, until = Number.POSITIVE_INFINITY }: ClearOptions = {},
+  ): Promise<Uint8Array | undefined> {
+    for (const generation of generations) this.#assertNotInForce(generation)
+    const kept = claimed === undefined ? Buffer.alloc(0) : keys.stateKey(claimed, claimName)
+    const ranges = generations
+      .flatMap(keys.ranges.generation)
+      .sort((left, right) => Buffer.compare(left.gte, right.gte))
+    for (const { gte, lt } of ranges) {
+      if (from !== undefined && Buffer.compare(lt, from) <= 0) continue
+      const start = from !== undefined && Buffer.compare(gte, from) < 0 ? from : gte
+      for await (const page of this.#store.scan({ gte: start, lt })) {
+        const deletes = page.map(([key]) => key).filter((key) => !kept.equals(key))
+        if (deletes.length > 0) await this.#ground.write({ puts: [], deletes })
+        const last = page.at(-1)?.[0] ?? start
+        if (performance.now() >= until) return Buffer.concat([last, Buffer.of(0)])
+      }
     }
-    return true
+    return undefined
   }
 
   /** Who fills a generation; undefined where nobody claimed it. */
@@ -66,7 +84,7 @@ export class Generations {
     return value === undefined ? undefined : decode<string>(key, value)
   }
 
-  /** Claims an empty generation. */
+  /** Claims a generation, whoever claimed it before. */
   async claim(generation: number, nonce: string): Promise<void> {
     this.#assertNotInForce(generation)
     const key = keys.stateKey(generation, claimName)
@@ -80,19 +98,5 @@ export class Generations {
 
   #assertNotInForce(generation: number): void {
     invariant(generation !== this.#ground.inForce(), 'the generation in force is never filled or cleared')
-  }
-}
-
-/** The deletion of all that stands in some ranges, in batches. */
-async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
-  for (const range of ranges) {
-    let deletes: Uint8Array[] = []
-    for await (const page of reader.scan(range)) {
-      for (const [key] of page) deletes.push(key)
-      if (deletes.length < deletesPerBatch) continue
-      yield { puts: [], deletes }
-      deletes = []
-    }
-    if (deletes.length > 0) yield { puts: [], deletes }
   }
 }

@@ -2,7 +2,7 @@ import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { ViewWrite } from '../log/view-write.ts'
-import { generationMax, RowsToBe, StateToBe } from './rebuild.ts'
+import { generations, RowsToBe, StateToBe } from './rebuild.ts'
 import { blockEntries, horizon, ReceiptBlocks } from './receipts.ts'
 
 export interface BesideOptions {
@@ -43,25 +43,31 @@ class BesideRebuild {
   }
 
   async run(): Promise<void> {
-    const before = await this.#untilDone((log, until) => this.#begin(log, until))
+    const before = await this.#untilDone((log) => this.#claim(log))
+    const others = generations.filter((generation) => generation !== before)
+    await this.#clear(others)
     await this.#copyPairs()
     await this.#untilDone((log, until) => this.#catchUp(log, until))
-    await this.#untilDone(async (log, until) => {
-      // Another rebuild may have switched back to it.
-      if (log.head().generation === before) return before
-      return (await log.generations.clear(before, until)) ? before : undefined
-    })
+    await this.#clear([before])
   }
 
-  /** Deletes what other rebuilds left, and claims the generation: the generation in force, or undefined to go on. */
-  async #begin(log: Log, until: number): Promise<number | undefined> {
+  /** Claims the generation to be, and with it all that is not in force. The generation in force. */
+  async #claim(log: Log): Promise<number> {
     const { generation: before } = log.head()
     if (before === this.#generation) throw overtaken()
-    for (let other = 1; other <= generationMax; other += 1) {
-      if (other !== before && !(await log.generations.clear(other, until))) return undefined
-    }
     await log.generations.claim(this.#generation, this.#options.nonce)
     return before
+  }
+
+  /** Deletes generations that are not in force, and stay so as long as no other rebuild comes. */
+  async #clear(others: readonly number[]): Promise<void> {
+    let from: Uint8Array | undefined
+    await this.#untilDone(async (log, until) => {
+      if (log.head().generation !== this.#generation) this.#assertClaimed(log)
+      if (others.includes(log.head().generation)) throw overtaken()
+      from = await log.generations.clear(others, { claimed: this.#generation, from, until })
+      return from === undefined ? true : undefined
+    })
   }
 
   async #copyPairs(): Promise<void> {

@@ -10,7 +10,8 @@ import { changesOf } from './derived-state.ts'
 import { horizon, ReceiptBlocks } from './receipts.ts'
 
 /** A generation is a byte, and the byte after it bounds its range. */
-export const generationMax = 250
+const generationMax = 250
+export const generations: readonly number[] = Array.from({ length: generationMax }, (_, index) => index + 1)
 const rowsPerBatch = 4_096
 
 /** What a rebuild made. */
@@ -29,7 +30,7 @@ export interface Rebuilt {
 export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
   const generation = (before % generationMax) + 1
-  for (let other = 1; other <= generationMax; other += 1) if (other !== before) await log.generations.clear(other)
+  await log.generations.clear(generations.filter((other) => other !== before))
 
   const rows = new RowsToBe(log, generation)
   const state = new StateToBe(log, generation)
@@ -52,7 +53,7 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
 
   invariant(log.head().size === size, 'nothing is appended while the views are rebuilt')
   await log.switchTo(generation)
-  await log.generations.clear(before)
+  await log.generations.clear([before])
   return { entries: size, generation, rows: rows.count }
 }
 

@@ -209,7 +209,7 @@ log('keeps the rows of each generation apart, and puts one in force in one batch
   equal(await rowsOf(views), { 'audit/1': 99 })
   is(Buffer.from(views.receipts(0) ?? []).toString(), 'block')
   equal(Log.open(store.copy()).head(), views.head())
-  await views.generations.clear(1)
+  await views.generations.clear([1])
   is([...store.pairs.keys()].filter((key) => /^(?:72|69)01/.test(key)).length, 0)
   equal(await rowsOf(views), { 'audit/1': 99 })
 })
@@ -217,7 +217,7 @@ log('keeps the rows of each generation apart, and puts one in force in one batch
 log('never fills or clears the generation in force', async () => {
   const { log: views } = await logOf(sampleEntries(5))
   is((await refusalOf(() => views.generations.fill(1, []))).code, 'INVARIANT_VIOLATED')
-  is((await refusalOf(() => views.generations.clear(1))).code, 'INVARIANT_VIOLATED')
+  is((await refusalOf(() => views.generations.clear([1]))).code, 'INVARIANT_VIOLATED')
 })
 
 async function rowsOf(views: Log): Promise<Record<string, number>> {
