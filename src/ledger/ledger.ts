@@ -14,6 +14,7 @@ import { type Asked, askFor } from './asking.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import type { Core } from './core.ts'
+import { endLeftExports } from './export-recovery.ts'
 import { Exports } from './exports.ts'
 import { Locks } from './locks.ts'
 import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './parts.ts'
@@ -110,6 +111,7 @@ export class Ledger implements AsyncDisposable {
   async recover(): Promise<void> {
     await this.#core.stored.collect()
     await finishClaims(this.#core, this.#parts.actor)
+    await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()
   }
 

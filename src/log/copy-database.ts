@@ -1,6 +1,7 @@
 import { constants, copyFileSync, linkSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { LockstepError, systemCodeOf } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
+import { hasNoLinks } from '../fs/links.ts'
 import { databaseFiles } from './files.ts'
 
 /**
@@ -23,11 +24,6 @@ export function copyDatabase(ledger: string, folder: string, tablesNow: readonly
     }
     if (!isLinked) copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
   }
-}
-
-/** What file systems without hard links answer, or with too many to one file. */
-function hasNoLinks(error: unknown): boolean {
-  return ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'].includes(systemCodeOf(error) ?? '')
 }
 
 /** A copy must leave as much room as it takes: a full disk stops the ledger. Errors: DISK_FULL. */
