@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { dirname } from 'node:path'
+import type { Readable } from 'node:stream'
 import { type Code, type Details, LockstepError } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
 
 /** What a child came to: the value of its work, or the error it ended with. */
 export interface ChildAnswer {
@@ -26,10 +28,14 @@ export function runChild(
   { onLine, waitSeconds = 0 }: { onLine?: (line: string) => void; waitSeconds?: number } = {},
 ): Promise<ChildAnswer> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...loaderArguments(program), program, ...programArguments], {
-      cwd: dirname(program),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const words = [...loaderArguments(program), program, ...programArguments]
+    let child: ChildProcessByStdio<null, Readable, Readable>
+    try {
+      child = spawn(process.execPath, words, { cwd: dirname(program), stdio: ['ignore', 'pipe', 'pipe'] })
+    } catch (error) {
+      reject(fileError(error, 'starting a process that reads the database'))
+      return
+    }
     let text = ''
     let stderr = ''
     let hangs = false
@@ -55,7 +61,7 @@ export function runChild(
     })
     child.on('error', (error) => {
       clearInterval(silence)
-      reject(error)
+      reject(fileError(error, 'starting a process that reads the database'))
     })
     child.on('close', (status, signal) => {
       clearInterval(silence)

@@ -95,24 +95,37 @@ function copyIfThere(from: string, to: string): void {
 }
 
 const endings = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
+/** The snapshots of this process: one listener to each signal serves them all. */
+const folders = new Set<string>()
 
 /**
  * Removes a folder when a signal or `process.exit` ends this process first. A program that handles a signal itself
  * decides what it means, and closes the snapshot. What SIGKILL leaves is removed at the next open.
  */
 function removeAtEnd(folder: string): () => void {
-  const remove = () => dropEvidence(folder)
-  const end = (signal: NodeJS.Signals) => {
-    stop()
-    if (process.listenerCount(signal) > 0) return
-    remove()
-    process.kill(process.pid, signal)
+  if (folders.size === 0) {
+    process.on('exit', removeAll)
+    for (const signal of endings) process.on(signal, end)
   }
-  const stop = () => {
-    process.removeListener('exit', remove)
-    for (const signal of endings) process.removeListener(signal, end)
+  folders.add(folder)
+  return () => {
+    folders.delete(folder)
+    if (folders.size === 0) stopListening()
   }
-  process.on('exit', remove)
-  for (const signal of endings) process.on(signal, end)
-  return stop
+}
+
+function end(signal: NodeJS.Signals): void {
+  stopListening()
+  if (process.listenerCount(signal) > 0) return
+  removeAll()
+  process.kill(process.pid, signal)
+}
+
+function removeAll(): void {
+  for (const folder of folders) dropEvidence(folder)
+}
+
+function stopListening(): void {
+  process.removeListener('exit', removeAll)
+  for (const signal of endings) process.removeListener(signal, end)
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Level } from 'level'
+import type { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
+import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { copyDatabase } from './copy-database.ts'
 import { corrupt } from './corrupt.ts'
 import { problemOfTable } from './table.ts'
@@ -59,12 +60,7 @@ const filesAtLevelZeroMax = 8
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
  */
 export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
-  const level: LevelDb = new Level(folder, {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-    createIfMissing: create,
-    errorIfExists: create,
-  })
+  const level = await newLevel(folder, create)
   try {
     await level.open()
   } catch (error) {
@@ -94,6 +90,19 @@ export async function openStore(folder: string, { create }: { create: boolean })
     },
     close: () => level.close(),
   }
+}
+
+/** Its addon is loaded when it is needed, so that whoever may not load one is told by an error of ours. */
+async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
+  const { Level } = await import('level').catch((error: unknown) => {
+    throw isDeniedByNode(error) ? deniedByNode(error, 'loading LevelDB') : error
+  })
+  return new Level(folder, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    createIfMissing: create,
+    errorIfExists: create,
+  })
 }
 
 type LevelDb = Level<Uint8Array, Uint8Array>
