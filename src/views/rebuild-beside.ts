@@ -33,6 +33,7 @@ class BesideRebuild {
   readonly #generation: number
   /** How many entries the new generation stands on. */
   #reached: number
+  #pagesMin = 0
 
   constructor(copy: Log, options: BesideOptions) {
     const { generation, size } = copy.head()
@@ -88,13 +89,17 @@ class BesideRebuild {
     })
   }
 
-  /** Takes in what was appended, a page at a time, and switches once there is no more: true then. */
+  /**
+   * Takes in what was appended, some pages at a time, and switches once there is no more: true then. Each slice takes
+   * one page more than the one before in any case, so that it catches up however fast others append.
+   */
   async #catchUp(log: Log, until: number): Promise<true | undefined> {
     this.#assertClaimed(log)
     const { size } = log.head()
-    while (this.#reached < size) {
+    this.#pagesMin += 1
+    for (let pages = 1; this.#reached < size; pages += 1) {
       await this.#takeIn(log, Math.min(size, this.#reached + limits.readPageEntries))
-      if (performance.now() >= until && this.#reached < size) return undefined
+      if (pages >= this.#pagesMin && performance.now() >= until && this.#reached < size) return undefined
     }
     await log.switchTo(this.#generation)
     return true
