@@ -13,11 +13,11 @@ import { LockstepError } from '../errors.ts'
 import { type ExportFiles, isThere } from '../fs/export-files.ts'
 import { realFolder } from '../fs/layout.ts'
 import type { Audit } from './audit.ts'
-import { errorOf } from './batch.ts'
 import type { Core } from './core.ts'
 import { type CreateExport, createExportSchema } from './export-requests.ts'
 import { parse } from './parse.ts'
 import type { PolicyApi } from './policy.ts'
+import { errorOf } from './refusals.ts'
 
 type Approval = NonNullable<ExportBundle['approvals']>[number]
 

@@ -7,7 +7,7 @@ import { closeLog, openLog } from '../log/open.ts'
 import { takeSnapshot } from '../log/snapshot-files.ts'
 import { rebuildViews } from '../views/rebuild.ts'
 import { rebuildBeside } from '../views/rebuild-beside.ts'
-import { SearchIndex } from '../views/search-index.ts'
+import { IndexBehind, SearchIndex } from '../views/search-index.ts'
 import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts'
 
 interface Options {
@@ -49,8 +49,13 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
     try {
       const { log } = snapshot
       await rebuildViews(log, (done, total) => onProgress({ done, total }))
-      await new SearchIndex(log).reached(log.head().size)
-      await rebuildBeside(log, { hold: holding, nonce: nanoid(12) })
+      await indexAll(log, onProgress)
+      const { size } = log.head()
+      await rebuildBeside(log, {
+        hold: holding,
+        nonce: nanoid(12),
+        onSlice: () => onProgress({ done: size, total: size }),
+      })
     } finally {
       await snapshot.close()
     }
@@ -72,12 +77,27 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
 async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
   if (rebuild) {
     await rebuildViews(log, (done, total) => onProgress({ done, total }))
-    await new SearchIndex(log).reached(log.head().size)
+    await indexAll(log, onProgress)
   }
   const verified = await verifyLog(log, layout, readConfig(layout.config), { onProgress })
   log.isDamaged = false
   return verified
 }
+
+/** Derives the index to the end, and says from time to time how far it is: a child that says nothing counts as hung. */
+async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<void> {
+  const index = new SearchIndex(log)
+  index.waitMillisMax = progressMillis
+  const { size } = log.head()
+  while (index.cursor < size) {
+    await index.reached(size).catch((error: unknown) => {
+      if (!(error instanceof IndexBehind)) throw error
+      onProgress({ done: error.cursor, total: size })
+    })
+  }
+}
+
+const progressMillis = 500
 
 async function distrusted(log: Log): Promise<void> {
   log.isDamaged = true

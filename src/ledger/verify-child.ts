@@ -5,7 +5,7 @@ import { verifyBeside } from './verify-beside.ts'
 
 const [root = '', openWait = '30', rebuild] = process.argv.slice(2)
 
-await answer(() =>
+void answer(() =>
   verifyBeside(layoutOf(root), {
     onProgress: ({ done, total }) => void process.stdout.write(`${done} ${total}\n`),
     openWaitSeconds: Number(openWait),

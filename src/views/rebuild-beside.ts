@@ -10,6 +10,8 @@ export interface BesideOptions {
   hold: <T>(work: (log: Log) => Promise<T>) => Promise<T>
   /** Names this rebuild among others. */
   nonce: string
+  /** Called after each slice. */
+  onSlice?: () => void
   sliceMillis?: number
   pauseMillis?: number
 }
@@ -134,9 +136,10 @@ class BesideRebuild {
 
   /** Holds the ledger for a slice at a time, with pauses in which others have it, until the work gives something. */
   async #untilDone<T>(work: (log: Log, until: number) => Promise<T | undefined>): Promise<T> {
-    const { hold, pauseMillis = limits.slicePauseMillis, sliceMillis = limits.sliceMillis } = this.#options
+    const { hold, onSlice, pauseMillis = limits.slicePauseMillis, sliceMillis = limits.sliceMillis } = this.#options
     for (;;) {
       const done = await hold((log) => work(log, performance.now() + sliceMillis))
+      onSlice?.()
       await new Promise((resolve) => setTimeout(resolve, pauseMillis))
       if (done !== undefined) return done
     }
