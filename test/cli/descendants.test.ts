@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { type ListedProcess, listProc, listPs, membersOf } from '../../src/cli/descendants.ts'
+import { membersOf } from '../../src/cli/descendants.ts'
+import { type ListedProcess, listProc, listPs } from '../../src/cli/process-list.ts'
 
 const members = suite('membersOf')
 
@@ -11,6 +12,7 @@ const one = (pid: number, parent: number, { group = 1, session = 1, start = `s${
   group,
   session,
   start,
+  command: 'made-up',
 })
 const pidsOf = (listed: ListedProcess[], seen: [number, string][] = [[100, 's100']]) =>
   [...membersOf(listed, 100, new Map(seen)).keys()].sort((left, right) => left - right)

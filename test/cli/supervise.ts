@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { type ListedProcess, listProc, listPs } from '../../src/cli/descendants.ts'
+import { type ListedProcess, listProc, listPs } from '../../src/cli/process-list.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
