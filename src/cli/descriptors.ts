@@ -10,13 +10,19 @@ interface Descriptor {
 const standardMax = 2
 
 /**
+ * Taken when this module loads, which is first of all: a stdout that is a pipe makes libuv open one more as soon as
+ * anything looks at it. Only a command line with another behind it needs to know.
+ */
+const atStart = process.argv.includes('--') ? openDescriptors('self') : []
+
+/**
  * The descriptors above stderr that whoever started this process gave it, as `flock` users do with `200>file`. Node
  * closes them in what it starts unless they are named. What Node opened for itself is told apart by its kind: event
  * queues, its own second look at a terminal, and pipes that it has both ends of, which its parent does not have.
- * To be asked for before anything else is opened. None where there is no /proc.
+ * None where there is no /proc.
  */
 export function inheritedDescriptors(): number[] {
-  const open = openDescriptors('self')
+  const open = atStart.length > 0 ? atStart : openDescriptors('self')
   let ofParent: Set<string> | undefined
   const isOwnPipe = ({ target }: Descriptor) => {
     if (!target.startsWith('pipe:') || open.filter((other) => other.target === target).length < 2) return false
