@@ -96,11 +96,11 @@ export function ignoringHangup(command: readonly string[], env: NodeJS.ProcessEn
 /** The shell for an environment, and the variables that it loses. */
 function shellFor(env: NodeJS.ProcessEnv): { isBash: boolean; lost: string[]; options: string[]; program: string } {
   const odd = Object.keys(env).filter((name) => !shellName.test(name))
-  // A bash that runs privileged reads no start files and hands on what is no name to a shell, such as exported
-  // functions and names with dots, which other shells lose. It takes longer to start.
+  // A bash that runs privileged hands on what is no name to a shell, such as exported functions and names with dots,
+  // which other shells lose. It takes longer to start, and by itself reads a start file where stdin is a socket.
   const isBash = odd.length > 0 && existsSync(bash)
   return isBash
-    ? { isBash, lost: [], options: ['-p', '-c'], program: bash }
+    ? { isBash, lost: [], options: ['--norc', '-p', '-c'], program: bash }
     : { isBash, lost: odd, options: ['-c'], program: '/bin/sh' }
 }
 

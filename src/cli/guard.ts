@@ -14,10 +14,12 @@ const killRoundsMax = 50
  * seconds, KILL B seconds later. "kill B": KILL in B seconds. "grace T": what a killed wrapper leaves between TERM and
  * KILL, in tenths of a second. "done": nothing is left to guard. The end of the lines is the end of the wrapper.
  *
- * All signals are ignored but USR1, by which an alarm that is not needed any more takes its sleep along. Nothing is
- * killed while nothing is found twice in a row: a process may have started another while it was looked at.
+ * All signals are ignored but USR1, by which an alarm that is not needed any more takes its sleep along. It
+ * goes on until nothing is found twice in a row: for a process may have started another while it was looked at. A zombie is
+ * dead, whoever does not reap it.
  */
 const script = `
+unset script
 trap '' HUP INT QUIT TERM USR2 TSTP TTIN TTOU
 mark=$1 command= alarm= grace=0
 marked() { grep -ls -- "$mark" /proc/[0-9]*/environ 2>/dev/null; }
@@ -28,8 +30,15 @@ send() {
   for file in $(marked); do file=\${file%/environ}; kill -s "$1" -- "\${file#/proc/}" 2>/dev/null; done
   [ -z "$command" ] || kill -s "$1" -- "$command" 2>/dev/null
 }
-lives() { [ -n "$(marked)" ] || { [ -n "$command" ] && kill -s 0 -- "$command" 2>/dev/null; }; }
+runs() {
+  [ -n "$command" ] || return 1
+  [ -r /proc/self/stat ] || { kill -s 0 -- "$command" 2>/dev/null; return; }
+  { read -r line </proc/\${command#-}/stat; } 2>/dev/null || return 1
+  case \${line##*) } in [ZXx]*) return 1 ;; esac
+}
+lives() { [ -n "$(marked)" ] || runs; }
 finish() {
+  send KILL
   rounds=0 empty=0
   while [ $rounds -lt ${killRoundsMax} ] && [ $empty -lt 2 ]; do
     if lives; then empty=0; send KILL; pause 0.1; else empty=$((empty + 1)); fi
@@ -93,10 +102,10 @@ export class Guard {
         descriptors.includes(index + 3) ? nowhere : ('ignore' as const),
       )
       // Its arguments name neither Lockstep nor the command, so that who kills those by name leaves it alone.
-      const guard = spawn('/bin/sh', ['-c', script, 'guard', mark], {
+      const guard = spawn('/bin/sh', ['-c', 'eval "$script"', 'guard', mark], {
         cwd: '/',
         detached: true,
-        env: { PATH: process.env.PATH },
+        env: { PATH: process.env.PATH, script },
         stdio: ['pipe', 'ignore', 'ignore', ...others],
       })
       await once(guard, 'spawn')

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
-import { hasTerminal, isInForeground } from './terminal.ts'
+import { hasTerminal, isInForeground, leadsSession } from './terminal.ts'
 
 const endSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
 const userSignals = ['SIGUSR1', 'SIGUSR2'] as const
@@ -88,7 +88,7 @@ export class SignalRelay {
 
   /** A terminal that is gone took its whole group along; its keys are for the foreground group. */
   #isSentByTerminal(name: NodeJS.Signals): boolean {
-    if (name === 'SIGHUP') return !hasTerminal()
+    if (name === 'SIGHUP') return !hasTerminal() && !leadsSession()
     return (name === 'SIGINT' || name === 'SIGQUIT') && isInForeground()
   }
 

@@ -23,6 +23,15 @@ export function isInForeground(): boolean {
   return group === foreground
 }
 
+/**
+ * Whether a hangup is sent to this process alone: the one that leads the session of its terminal gets it first, and
+ * the others of the foreground group only when that has ended.
+ */
+export function leadsSession(): boolean {
+  const [, , , session] = fieldsOfStat() ?? []
+  return session === String(process.pid)
+}
+
 /** From the state on, which is field 3 of /proc/self/stat. */
 function fieldsOfStat(): string[] | undefined {
   try {

@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { userActor } from '../../src/open.ts'
 import {
+  driverArguments,
   historyOf,
   isAlive,
   isGone,
@@ -105,6 +106,19 @@ supervise('kills what ignores TERM once the grace is over', () =>
     is(await ran.exit, 76)
     for (const pid of pids) is(await isAlive(pid), false)
     match(ran.out(), /^TERM$/m)
+  }),
+)
+
+supervise('ends what a wrapper below it started', () =>
+  withRoot(async (dir) => {
+    const inner = "(setsid sh -c 'echo far $$; exec sleep 100' &); echo near $$; exec sleep 100"
+    const below = [process.execPath, ...driverArguments(dir, ['sh', '-c', inner], { request: { name: 'inner' } })]
+    const ran = run(dir, below, { lease_duration_s: 3_000 })
+    const pids = [await pidAfter(ran, 'near'), await pidAfter(ran, 'far')]
+    const { pids: ofInner = [] } = await statusOf(dir, 'resource:inner')
+    await breakIt(dir)
+    is(await ran.exit, 76)
+    for (const pid of [...pids, ...ofInner]) is(await isAlive(pid), false)
   }),
 )
 
