@@ -8,6 +8,8 @@ interface Descriptor {
 }
 
 const standardMax = 2
+/** Higher ones Node does not close. */
+const passedOnMax = 1_023
 
 /**
  * Taken when this module loads, which is first of all: a stdout that is a pipe makes libuv open one more as soon as
@@ -30,7 +32,7 @@ export function inheritedDescriptors(): number[] {
     return !ofParent.has(target)
   }
   return open
-    .filter(({ number }) => number > standardMax)
+    .filter(({ number }) => number > standardMax && number <= passedOnMax)
     .filter((one) => !one.target.startsWith('anon_inode:') && !isReopenedTerminal(one) && !isOwnPipe(one))
     .map(({ number }) => number)
 }

@@ -87,7 +87,7 @@ async function endEarly(
     say(`${why}; the command and all it started are ended`)
   }
   const until = performance.now() + graceMillis
-  if (first === 'stopped') await endedOrLate(exit, Math.min(graceMillis, work.lease.ending().termMillis))
+  if (first === 'stopped') await endedOrLate([exit, work.lease.lost], graceMillis)
   const graceLeft = first === 'lost' ? work.lease.graceLeft() : graceMillis
   const left = await endAll(work, first === 'stopped' ? Math.max(0, until - performance.now()) : graceLeft)
   if (first === 'lost') return ended(codes.LEASE_LOST.exit, 'RUN_LOST', 'run_lost')
@@ -104,10 +104,10 @@ function stopped(stop: AbortSignal): Promise<'stopped'> {
   return new Promise((resolve) => stop.addEventListener('abort', () => resolve('stopped')))
 }
 
-/** Waits for the end of a command, but no longer than so. */
-async function endedOrLate(exit: Promise<Ended>, millis: number): Promise<void> {
+/** Waits for the end of a command or of its lease, but no longer than so. */
+async function endedOrLate(ends: Promise<unknown>[], millis: number): Promise<void> {
   const timer = new AbortController()
-  await Promise.race([exit, after(millis, timer.signal)])
+  await Promise.race([...ends, after(millis, timer.signal)])
   timer.abort()
 }
 

@@ -6,6 +6,7 @@ import type { Lease } from '../ledger/lease.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { WithLedger } from './context.ts'
 import { bootMillis, KeptLease } from './kept-lease.ts'
+import { LockFileWatch } from './lock-file-watch.ts'
 import { untilFree } from './poll.ts'
 import { startTimer } from './timer.ts'
 
@@ -168,7 +169,7 @@ type Held = Pick<HeldLock, 'dir' | 'former' | 'lease'>
 
 /** The lease of a grant, as the ledger has it now. */
 function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, requestedAt: number): KeptLease {
-  const { lease_duration_s, lock_id, name, token } = granted
+  const { folder, lease_duration_s, lock_id, name, token } = granted
   const kept = {
     name,
     dir: ledger.dir,
@@ -184,6 +185,7 @@ function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, reque
       })
     },
     isLoss,
+    file: folder === undefined ? undefined : new LockFileWatch(ledger.dir, folder),
     withLedger: options.withLedger,
     say: options.say,
   }

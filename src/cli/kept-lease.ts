@@ -4,6 +4,7 @@ import { leaseClock } from '../fs/process.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { WithLedger } from './context.ts'
 import { HeadWatch } from './head-watch.ts'
+import type { LockFileWatch } from './lock-file-watch.ts'
 
 /** A lease that is to be kept, and what it is of. */
 export interface KeptOptions {
@@ -21,6 +22,8 @@ export interface KeptOptions {
   /** Throws where it is lost. */
   look: (ledger: Ledger) => void
   isLoss: (error: unknown) => error is LockstepError
+  /** A file that shows who has it, and is one more reason to renew. */
+  file?: LockFileWatch | undefined
   withLedger: WithLedger
   /** Talk for people. */
   say: (text: string) => void
@@ -138,6 +141,7 @@ export class KeptLease {
     const now = bootMillis()
     if (!this.#isOver && now >= this.#termAt()) this.#lose(this.#ranOut())
     if (this.#isOver) return
+    if (this.#visit === undefined && now >= this.#lookAt && this.#options.file?.isTaken()) this.#renewAt = now
     if (this.#visit === undefined && (this.#isDue(now) || (now >= this.#lookAt && this.#head.hasGrown()))) {
       this.#visit = this.#goAndSee().finally(() => {
         this.#visit = undefined
@@ -165,6 +169,7 @@ export class KeptLease {
           await this.#options.renew(ledger)
           this.#countFrom(requestedAt)
           this.#hasFailed = false
+          this.#options.file?.know()
           this.onRenewal('renewed')
         } else this.#options.look(ledger)
         this.#head.know(ledger.head().size)

@@ -66,6 +66,16 @@ export async function listPs(): Promise<ListedProcess[]> {
   })
 }
 
+/** This process and those above it, as far as they are listed. */
+export async function lineage(): Promise<Set<number>> {
+  const parents = new Map((await listProcesses()).map(({ parent, pid }) => [pid, parent]))
+  const line = new Set<number>()
+  for (let pid: number | undefined = process.pid; pid !== undefined && !line.has(pid); pid = parents.get(pid)) {
+    line.add(pid)
+  }
+  return line
+}
+
 /** The variable by which what a command started is known again, wherever it went: the ids of all above it. */
 export const markVariable = 'LOCKSTEP_UNDER'
 

@@ -6,6 +6,7 @@ import { endAll, follow, settle, type Work } from './endings.ts'
 import { gateFor, openGate } from './gate.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
 import { exitOfChild, type Launched, launch, type Place, placeOfCommand } from './launch.ts'
+import { lineage } from './process-list.ts'
 import { SignalRelay } from './signal-relay.ts'
 import type { Survivors } from './survivors.ts'
 
@@ -116,14 +117,18 @@ async function remove(child: Child): Promise<void> {
 
 /**
  * Waits for the work of a holder whose lock was broken, who notices within moments and ends it: two would be at work
- * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that.
+ * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that, and
+ * one that we come from not at all.
  */
 async function formerAreGone(
   { former, lease }: HeldLock,
   stop: AbortSignal,
   say: (text: string) => void,
 ): Promise<void> {
-  const alive = () => former.filter((evidence) => probeLiveness(evidence).alive === 'yes').map(({ pid }) => pid)
+  if (former.length === 0) return
+  const ours = await lineage()
+  const others = former.filter(({ pid }) => !ours.has(pid))
+  const alive = () => others.filter((evidence) => probeLiveness(evidence).alive === 'yes').map(({ pid }) => pid)
   if (alive().length === 0) return
   say(`processes of the former holder, whose lock was broken, are waited for: ${alive().join(', ')}`)
   const until = performance.now() + formerMillisMax

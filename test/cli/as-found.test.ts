@@ -6,7 +6,7 @@ import { equal, is, match } from 'uvu/assert'
 import { root as projectRoot } from '../runner.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
-import { isAlive, isGone, type Run, tellsSignals, until, watch } from './supervise.ts'
+import { isAlive, isGone, type Run, tellsSignals, until, watch, withOpen } from './supervise.ts'
 
 const found = suite('a command that is run')
 const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), 'cli/main.js')
@@ -17,14 +17,14 @@ const verbs = {
 }
 const isLinux = process.platform === 'linux'
 
-/** Each verb in a ledger of its own, which is verified at the end. */
+/** Each verb in one ledger, which is verified at the end. */
 async function underEach(work: (words: string[], root: string, verb: string) => Promise<void>): Promise<void> {
+  const root = temporaryRoot()
+  is((await lockstep(['--dir', root, 'init', root])).status, 0)
   for (const [verb, words] of Object.entries(verbs)) {
-    const root = temporaryRoot()
-    is((await lockstep(['--dir', root, 'init', root])).status, 0)
     await work([process.execPath, main, '--dir', root, ...words, '--'], root, verb)
-    await endsWithVerify(root)
   }
+  await endsWithVerify(root)
 }
 
 /** Variables of shells, odd names, and what a shell would take for orders; what is not named is not there. */
@@ -73,7 +73,7 @@ found('has the descriptors that its wrapper had', () =>
     if (!isLinux) return
     const file = join(root, 'some-file')
     writeFileSync(file, 'content')
-    const show = ['sh', '-c', 'cat <&5; for fd in /proc/$$/fd/*; do echo "${fd##*/} $(readlink "$fd")"; done']
+    const show = ['sh', '-c', 'cat <&5; cd /proc/$$/fd; for fd in *; do echo "$fd $(readlink "$fd")"; done']
     const seen = async (command: string[]) => {
       const descriptor = openSync(file, 'r')
       const given: StdioOptions = ['ignore', 'pipe', 'pipe', descriptor, 'ignore', descriptor, 'pipe']
@@ -105,7 +105,7 @@ async function ready(file: string): Promise<number> {
 found('outlives its terminal under nohup, with its wrapper', () =>
   underEach(async (words, root, verb) => {
     if (!hasScript) return
-    const out = join(root, 'out')
+    const out = join(root, verb.replace(' ', '-'))
     // The other one shows when the terminal has gone, and that there was a hangup.
     const other = 'sleep 100 & echo other $!'
     const stays = ['sh', '-c', 'echo ready $$; exec sleep 100']
@@ -123,7 +123,7 @@ found('outlives its terminal under nohup, with its wrapper', () =>
 found('gets the hangup of its terminal once', () =>
   underEach(async (words, root, verb) => {
     if (!hasScript) return
-    const out = join(root, 'out')
+    const out = join(root, verb.replace(' ', '-'))
     const ran = inTerminal(`exec ${quoted([...words, ...tellsSignals, '--one'])} >${out} 2>&1`)
     const child = await ready(out)
     ran.process.kill('SIGKILL')
@@ -144,11 +144,12 @@ found('has its terminal also when stdin is something else', () =>
 
 /** The wrapper is no child of ours there; it has ended when nothing is at work any more. */
 function untilDone(root: string): Promise<unknown> {
-  return until('the end of the wrapper', async () => {
-    const held = await lockstep(['--dir', root, 'lock', 'list', '--json'])
-    const runs = await lockstep(['--dir', root, 'run', 'list', '--state', 'running', '--json'])
-    return JSON.parse(held.stdout).locks.length === 0 && JSON.parse(runs.stdout).runs.length === 0
-  })
+  return until('the end of the wrapper', () =>
+    withOpen(root, async ({ locks, runs }) => {
+      const { runs: running } = await runs.list({ status: 'running' })
+      return (await locks.list()).length === 0 && running.length === 0
+    }),
+  )
 }
 
 found.run()

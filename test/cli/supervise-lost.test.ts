@@ -143,9 +143,9 @@ supervise('holds the lock of a deliverable and its file', () =>
   }),
 )
 
-supervise('ends the command when the lock file was taken away from it', () =>
+supervise('ends the command when the lock file was taken away from it, long before it is renewed', () =>
   withDeliverable(async (dir, folder) => {
-    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder }, lease_duration_s: 3 })
+    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder } })
     await pidAfter(ran, 'ready')
     rmSync(join(folder, '.lock'))
     is(await ran.exit, 76)
