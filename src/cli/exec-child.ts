@@ -90,8 +90,9 @@ async function endEarly(
   if (first === 'stopped') await endedOrLate([exit, work.lease.lost], graceMillis)
   const graceLeft = first === 'lost' ? work.lease.graceLeft() : graceMillis
   const left = await endAll(work, first === 'stopped' ? Math.max(0, until - performance.now()) : graceLeft)
-  if (first === 'lost') return ended(codes.LEASE_LOST.exit, 'RUN_LOST', 'run_lost')
-  if (first === 'timeout') return ended(codes.TIMED_OUT.exit, 'TIMED_OUT', 'timed_out')
+  const notEnded = left.length > 0 ? 'not_ended' : undefined
+  if (first === 'lost') return ended(codes.LEASE_LOST.exit, 'RUN_LOST', notEnded ?? 'run_lost')
+  if (first === 'timeout') return ended(codes.TIMED_OUT.exit, 'TIMED_OUT', notEnded ?? 'timed_out')
   return left.some(({ pid }) => pid === launched.pid) ? ended(Number(stop.reason), 'STOPPED', 'not_ended') : exit
 }
 

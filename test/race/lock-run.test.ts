@@ -44,7 +44,7 @@ async function apart(how: string, lose: (dir: string, first: Run) => unknown): P
     const gap = (timesIn(other)[0] ?? 0) - Math.max(...timesIn(file))
     ok(gap > 0, `it ${how}, and both wrote: the first for ${-gap} ms after the second had begun`)
     first.process.kill('SIGCONT')
-    await first.exit
+    is(await first.exit, how === 'is killed' ? 'SIGKILL' : 76)
   })
 }
 
