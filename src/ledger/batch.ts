@@ -11,7 +11,7 @@ import { LockstepError } from '../errors.ts'
 import type { Appended } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
-import type { RefusalMemory } from './refusals.ts'
+import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
 import { unavailable } from './unavailable.ts'
@@ -129,7 +129,16 @@ export class Batch {
     }
   }
 
+  /** The decision on a command. A defect in it refuses the command; the batch goes on without it. */
   #decisionOn(item: Item): Decision {
+    try {
+      return this.#decided(item)
+    } catch (error) {
+      return defectIn(item, error)
+    }
+  }
+
+  #decided(item: Item): Decision {
     const { config, now, plan, waiters } = this.#parts
     const { actor, command, expectedSize } = item
     if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
@@ -156,8 +165,8 @@ export class Batch {
     try {
       entries = plan.add(events, item)
     } catch (error) {
-      if (!(error instanceof LockstepError) || error.code !== 'LIMIT_EXCEEDED') throw error
-      this.#reject(item, error)
+      const isTooLarge = error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'
+      this.#reject(item, isTooLarge ? error : errorOf(defectIn(item, error)))
       return
     }
     const { notes } = item
@@ -235,9 +244,4 @@ function recordOfWaiting({ refusal: { record } }: Waiter, { code, message }: Loc
 function sizeMismatch(expected: number, size: number): Refusal {
   const message = `the ledger has ${size} entries, not the expected ${expected}`
   return { kind: 'refuse', code: 'SIZE_MISMATCH', message, details: { expected_size: expected, size } }
-}
-
-/** A refusal as the one class of error that callers catch. */
-export function errorOf({ code, message, details }: Refusal): LockstepError {
-  return new LockstepError(code, message, { details })
 }
