@@ -121,10 +121,12 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
     store = options.wrapStore?.(opened) ?? opened
     const log = Log.open(store, options.selfCheck)
     checkOpened(log, store, kept)
+    // Nobody read every byte of it, so it is left to the next open to do so.
+    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
-    dropStaleEvidence(layout.evidence)
+    for (const left of [layout.evidence, layout.snapshots]) dropStaleEvidence(left)
     return log
   } catch (error) {
     // Who has it open changes the files, so that nothing that was wrong with them means anything.
