@@ -5,6 +5,7 @@ import { lineOf } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import { lockNameSchema } from '../../core/lock/names.ts'
 import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../../core/vocabulary.ts'
+import { hints } from '../hints.ts'
 import { entry, seq, time } from './common.ts'
 
 export const append = appendOptionsSchema.extend({ events: appendSchema })
@@ -39,3 +40,21 @@ export interface EventPage extends z.output<typeof events> {}
 export const entries = z.strictObject({ complete: z.boolean(), events: z.array(entry), next: seq })
 /** The same page as the entries that are hashed. */
 export interface EntryPage extends z.output<typeof entries> {}
+
+hints.add(append, {
+  events: { about: 'The events: all of one run, or none of any run.' },
+})
+hints.add(list, {
+  action_type: { about: 'Only events of this action type.' },
+  actor_id: { about: 'Only events of this actor.' },
+  case_id: { about: 'Only events of this case.' },
+  cursor: { about: 'The first seq to look at: 0, or `next` of the page before.' },
+  lock: { about: 'Only events of this lock.' },
+  outcome: { about: 'Only events with this outcome.' },
+  run_id: { about: 'Only events of this run.' },
+  stream: { about: 'Only events of this stream.' },
+  type: { about: 'Only entries of this type.' },
+})
+const next = { about: 'The seq at which the next page begins.' }
+hints.add(events, { next })
+hints.add(entries, { events: { about: 'The entries.' }, next })

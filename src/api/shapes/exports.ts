@@ -4,6 +4,7 @@ import { exportBundleSchema, statedSchema } from '../../core/export-bundle.ts'
 import { selectionSchema } from '../../core/export-selection.ts'
 import { actorSchema } from '../../core/ids.ts'
 import { approvalTypes, eventIdSchema, line, noteSchema, runIdSchema } from '../../core/vocabulary.ts'
+import { hints } from '../hints.ts'
 import { path, seq } from './common.ts'
 
 export const approve = z.strictObject({
@@ -54,3 +55,13 @@ export interface CreatedExport extends z.output<typeof created> {}
 export const record = z.strictObject({ bundle: exportBundleSchema, event_id: z.string(), run_id: z.string() })
 /** The record of a bundle as the ledger keeps it. */
 export interface RecordedExport extends z.output<typeof record> {}
+
+hints.add(create, {
+  file: { about: 'Where the archive goes. No file may be there yet.', flag: 'out' },
+  size: { about: 'The size of the tree that is exported. By default the size before the export itself.' },
+})
+hints.add(created, {
+  file: { about: 'The archive.' },
+  run_id: { about: 'The run that put the bundle out.' },
+})
+hints.add(approve, { select: { about: 'What may be exported.' } })

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import * as commands from '../../core/lock/commands.ts'
 import { lockKinds, lockNameSchema } from '../../core/lock/names.ts'
+import { hints } from '../hints.ts'
 import { entry, files, fullName, path, seq, time } from './common.ts'
 
 export const acquireResource = commands.acquireResourceSchema.omit({ signal: true })
@@ -150,3 +151,25 @@ export interface ImportedFile extends z.output<typeof imported> {}
 
 export const fileList = z.strictObject({ files: z.array(z.string()) })
 export interface FileList extends z.output<typeof fileList> {}
+
+hints.add(acquireDeliverable, {
+  lease_duration_s: {
+    about: 'How long the lease lasts. By default 1,800 s, or the nearest that the configuration allows.',
+  },
+})
+hints.add(acquireProject, {
+  reason: { about: 'Why the project is locked.' },
+  run_id: { about: 'The run that locks it.' },
+})
+hints.add(release, { outcome: { about: 'Whether the work under the lock succeeded.' } })
+hints.add(releaseProject, { run_id: { about: 'The run that holds the lock.' } })
+hints.add(recover, { folder: { about: 'The folder of the deliverable, where the ledger does not know it.' } })
+hints.add(retire, { folder: { about: 'The folder that will be moved or deleted.' } })
+hints.add(importFile, { file: { about: 'The RUN_LOCK.json.' } })
+hints.add(fileList, { files: { about: 'The paths of the files.' } })
+hints.add(released, { outcome: { about: 'Whether the work under the lock succeeded.' } })
+hints.add(ended, {
+  seq: { about: 'The entry that ended the grant; null with `dry_run`.' },
+  status: { about: 'The state of the lock, with `dry_run`.' },
+})
+hints.add(imported, { seq: { about: 'The last entry that the import appended.' } })

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { hints } from '../hints.ts'
 import { entry, hash, seq, size } from './common.ts'
 
 export const signHead = z.strictObject({ size: size.optional() })
@@ -59,3 +60,11 @@ export const verified = z.strictObject({
 })
 /** `warnings` are about files that somebody edited, not about the ledger itself. */
 export interface VerifiedLedger extends z.output<typeof verified> {}
+
+hints.add(compare, {
+  from: { about: 'The earlier size.' },
+  to: { about: 'The later size. By default the whole tree.' },
+})
+hints.add(consistency, { from: { about: 'The earlier size.' }, to: { about: 'The later size.' } })
+hints.add(subscribe, { from: { about: 'The first seq. By default the next entry that is appended.' } })
+hints.add(verified, { entries: { about: 'How many entries were verified.' } })

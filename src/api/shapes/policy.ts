@@ -3,6 +3,7 @@ import { actionSchema } from '../../core/action.ts'
 import { actorSchema } from '../../core/ids.ts'
 import { runEventSchemas } from '../../core/run/events.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../core/vocabulary.ts'
+import { hints } from '../hints.ts'
 import { hash, seq } from './common.ts'
 
 export const reload = z.strictObject({ actor: actorSchema.optional() })
@@ -63,3 +64,13 @@ export const verdict = z.strictObject({
 })
 /** A decision that was not recorded. */
 export interface PolicyVerdict extends z.output<typeof verdict> {}
+
+hints.add(explainForRole, { role_id: { about: 'The role that would act.' }, run_kind: { about: 'The kind of run.' } })
+hints.add(explainInRun, { run_id: { about: 'The run that would act.' } })
+const inForce = {
+  grants: { about: 'The roles that each lane admits, and for what purpose.' },
+  seq: { about: 'The entry that put the policy in force.' },
+}
+hints.add(shown, inForce)
+hints.add(reloaded, { ...inForce, replayed: { about: 'Whether these files were in force already.' } })
+hints.add(verdict, { reason: { about: 'The first check that failed; null for an allow.' } })

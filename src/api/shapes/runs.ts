@@ -3,6 +3,7 @@ import * as commands from '../../core/run/commands.ts'
 import { runEventSchemas } from '../../core/run/events.ts'
 import { type RunRecord, runRecordSchema } from '../../core/run/run-record.ts'
 import { runIdSchema, runStatuses } from '../../core/vocabulary.ts'
+import { hints } from '../hints.ts'
 import { seq } from './common.ts'
 
 export const create = commands.createRunSchema
@@ -92,3 +93,26 @@ export const why = z.strictObject({
 })
 /** The state of a run at the moment of the call, and the reasons for it. */
 export interface RunReasons extends z.output<typeof why> {}
+
+hints.add(list, {
+  actor_id: { about: 'Only runs of this actor.' },
+  case_id: { about: 'Only runs of this case.' },
+  cursor: { about: 'Where to continue: `next` of the page before, which is a run_id.' },
+  lane_id: { about: 'Only runs in this lane.' },
+  run_kind: { about: 'Only runs of this kind.' },
+  status: { about: 'Only runs in this state.' },
+})
+hints.add(create, { run_id: { about: 'The id of the run. By default the ledger makes one.' } })
+hints.add(start, {
+  lease_duration_s: { about: 'How long the run lives without a heartbeat. Without it the run has no lease.' },
+  lock: { about: 'A lock that the run holds. The run acts only while that grant is current.' },
+})
+hints.add(authorize, { action: { about: 'The action that the run wants to do.' } })
+hints.add(record, { action_type: { about: 'The action that was done. Must be the action that was allowed.' } })
+hints.add(decided, {
+  decision_id: { about: 'The event_id of the decision. An allow is named by it when it is recorded.' },
+})
+hints.add(why, {
+  lease_expired: { about: 'Whether the lease of the run is over.' },
+  lock: { about: 'The lock of the run, and whether its grant is current.' },
+})

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import * as commands from '../../core/turn/commands.ts'
 import { issueSchema } from '../../core/turn/issue.ts'
 import { promotionResultSchema } from '../../core/turn/triplet.ts'
+import { hints } from '../hints.ts'
 import { hash, seq } from './common.ts'
 
 export const stage = commands.stageSchema
@@ -81,3 +82,10 @@ export const listed = z.strictObject({
   workspace: z.string(),
 })
 export interface TurnList extends z.output<typeof listed> {}
+
+hints.add(list, {
+  cursor: { about: 'Where to continue: `next` of the page before. Pages go back from the last turn.' },
+})
+hints.add(reject, { reason: { about: 'Why the proposal is given up.' } })
+hints.add(status, { status: { about: 'The state of the turn.' } })
+hints.add(listed, { next: { about: 'The cursor for the turns before these; null where there are none.' } })
