@@ -55,7 +55,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Creates a run.',
     input: shapes.create,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_ACTIVE', 'RUN_DENIED'],
+    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_ACTIVE', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   start: {
@@ -79,7 +79,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Decides about an action before it is done.',
     input: shapes.authorize,
     output: shapes.decided,
-    errors: [...onRun, 'RUN_NOT_ACTIVE', ...onLock],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   record: {
