@@ -40,12 +40,16 @@ function methodOf(ledger: Ledger, named: Named): (input?: object, options?: Call
   const call: Call = bridge ?? ((of, input) => (direct(of) as Record<string, Methods>)[noun]?.[verb]?.(input))
   if (facts.kind === 'stream') {
     return async function* (input = {}, options = {}) {
-      yield* call(ledger, checked(ledger, named, input), options) as AsyncIterable<unknown>
+      const asked = checked(ledger, named, input)
+      ledger.head()
+      yield* call(ledger, asked, options) as AsyncIterable<unknown>
     }
   }
   return async (input = {}, options = {}) => {
     const asked = checked(ledger, named, input)
     if (options.signal?.aborted) throw aborted(named)
+    // Not every method asks by itself whether the ledger is still open: this one does.
+    ledger.head()
     return call(ledger, asked, options)
   }
 }

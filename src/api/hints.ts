@@ -1,17 +1,5 @@
 import * as z from 'zod'
-import { words } from './words.ts'
-
-/** What a caller should know about a member, and what its schema cannot say. */
-export interface Hint {
-  about: string
-  unit?: 'bytes' | 'ms' | 's'
-  /** The option of the command, where it is not the member's own name with dashes. */
-  flag?: string
-  /** A path on the machine of the ledger: absolute, or relative to the ledger's root. */
-  path?: true
-  /** Whoever knows it can act for its holder, so that it is never logged. */
-  secret?: true
-}
+import { type Hint, words } from './words.ts'
 
 /**
  * Hints about the members of an object schema, where they differ from the hint of that word in general. They are kept

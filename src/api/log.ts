@@ -1,6 +1,6 @@
 import type { Entry } from '../core/entry.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
-import { entry, type Nothing, nothing } from './shapes/common.ts'
+import { entry, type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/log.ts'
 
 /** The head: how far the ledger has come, and the hash over all of it. */

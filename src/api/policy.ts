@@ -1,5 +1,5 @@
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
-import { type Nothing, nothing } from './shapes/common.ts'
+import { type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/policy.ts'
 
 /** Policy: the lanes and roles that govern runs. */

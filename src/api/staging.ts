@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { ofTurnSchema } from '../core/turn/commands.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
-import { path } from './shapes/common.ts'
+import { path } from './shapes/basics.ts'
 
 const ofTurn = ofTurnSchema
 export interface StagingOfTurn extends z.input<typeof ofTurn> {}

@@ -87,7 +87,7 @@ export const turns: Operations<TurnsApi> = {
     summary: 'Gives up the staged proposal.',
     input: shapes.reject,
     output: shapes.status,
-    errors: [...onStaged, 'FREE_TEXT_DENIED'],
+    errors: [...onTurn, 'E_PROMOTION_STAGE_MISSING', 'FREE_TEXT_DENIED'],
     grants: ofTurns,
   },
   get: {

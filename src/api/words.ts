@@ -1,4 +1,14 @@
-import type { Hint } from './hints.ts'
+/** What a caller should know about a member, and what its schema cannot say. */
+export interface Hint {
+  about: string
+  unit?: 'bytes' | 'ms' | 's'
+  /** The option of the command, where it is not the member's own name with dashes. */
+  flag?: string
+  /** A path on the machine of the ledger: absolute, or relative to the ledger's root. */
+  path?: true
+  /** Whoever knows it can act for its holder, so that it is never logged. */
+  secret?: true
+}
 
 /** What each member means, wherever it stands. Where an operation uses a word otherwise, a hint of its own says so. */
 export const words: { readonly [member: string]: Hint } = {
@@ -116,6 +126,11 @@ export const words: { readonly [member: string]: Hint } = {
   outcome_reason: { about: 'Why it ended so.', flag: 'reason' },
   output_artifacts: { about: 'What was made: references with hashes, never content.', flag: 'outputs' },
   error: { about: 'What failed: a code, a message, and whether it is worth a retry.' },
+  error_code: { about: 'A short code for programs.', flag: 'error-code' },
+  message: { about: 'What happened, for people.' },
+  retryable: { about: 'Whether the same may succeed later.' },
+  stack_ref: { about: 'Where the stack trace is kept.' },
+  artifacts: { about: 'What the action reads or hands on: references with hashes, never content.' },
   request_hash_sha256: { about: 'The hash of the request, in place of its content.', flag: 'request-hash' },
   response_hash_sha256: { about: 'The hash of the response, in place of its content.', flag: 'response-hash' },
   target: { about: 'What was acted on.' },

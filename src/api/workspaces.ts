@@ -1,6 +1,6 @@
 import type { Triplet } from '../core/turn/triplet.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
-import { type Nothing, nothing } from './shapes/common.ts'
+import { type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/workspaces.ts'
 
 /** Workspaces: the sovereign state that promoted turns made. A query reads one moment's state, however long it takes. */

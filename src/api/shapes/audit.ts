@@ -6,7 +6,7 @@ import { limits } from '../../core/limits.ts'
 import { lockNameSchema } from '../../core/lock/names.ts'
 import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../../core/vocabulary.ts'
 import { hints } from '../hints.ts'
-import { entry, seq, time } from './common.ts'
+import { entry, seq, time } from './basics.ts'
 
 export const append = appendOptionsSchema.extend({ events: appendSchema })
 export interface AppendEvents extends z.input<typeof append> {}

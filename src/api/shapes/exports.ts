@@ -5,7 +5,7 @@ import { selectionSchema } from '../../core/export-selection.ts'
 import { actorSchema } from '../../core/ids.ts'
 import { approvalTypes, eventIdSchema, line, noteSchema, runIdSchema } from '../../core/vocabulary.ts'
 import { hints } from '../hints.ts'
-import { path, seq } from './common.ts'
+import { path, seq } from './basics.ts'
 
 export const approve = z.strictObject({
   actor: actorSchema.optional(),

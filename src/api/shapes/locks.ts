@@ -2,7 +2,7 @@ import * as z from 'zod'
 import * as commands from '../../core/lock/commands.ts'
 import { lockKinds, lockNameSchema } from '../../core/lock/names.ts'
 import { hints } from '../hints.ts'
-import { entry, files, fullName, path, seq, time } from './common.ts'
+import { entry, files, fullName, path, seq, time } from './basics.ts'
 
 export const acquireResource = commands.acquireResourceSchema.omit({ signal: true })
 export interface AcquireResource extends z.input<typeof acquireResource> {}

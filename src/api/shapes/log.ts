@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { hints } from '../hints.ts'
-import { entry, hash, seq, size } from './common.ts'
+import { entry, hash, seq, size } from './basics.ts'
 
 export const signHead = z.strictObject({ size: size.optional() })
 export interface SignHead extends z.input<typeof signHead> {}

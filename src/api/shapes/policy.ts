@@ -4,7 +4,7 @@ import { actorSchema } from '../../core/ids.ts'
 import { runEventSchemas } from '../../core/run/events.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../core/vocabulary.ts'
 import { hints } from '../hints.ts'
-import { hash, seq } from './common.ts'
+import { hash, seq } from './basics.ts'
 
 export const reload = z.strictObject({ actor: actorSchema.optional() })
 export interface ReloadPolicy extends z.input<typeof reload> {}

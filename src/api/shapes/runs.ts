@@ -4,7 +4,7 @@ import { runEventSchemas } from '../../core/run/events.ts'
 import { type RunRecord, runRecordSchema } from '../../core/run/run-record.ts'
 import { runIdSchema, runStatuses } from '../../core/vocabulary.ts'
 import { hints } from '../hints.ts'
-import { seq } from './common.ts'
+import { seq } from './basics.ts'
 
 export const create = commands.createRunSchema
 export interface CreateRun extends z.input<typeof create> {}

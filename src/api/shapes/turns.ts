@@ -3,7 +3,7 @@ import * as commands from '../../core/turn/commands.ts'
 import { issueSchema } from '../../core/turn/issue.ts'
 import { promotionResultSchema } from '../../core/turn/triplet.ts'
 import { hints } from '../hints.ts'
-import { hash, seq } from './common.ts'
+import { hash, seq } from './basics.ts'
 
 export const stage = commands.stageSchema
 export interface StageTurn extends z.input<typeof stage> {}

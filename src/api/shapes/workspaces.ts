@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { tripletSchema } from '../../core/turn/triplet.ts'
 import { line, runIdSchema } from '../../core/vocabulary.ts'
-import { files, hash, size } from './common.ts'
+import { files, hash, size } from './basics.ts'
 
 // A workspace is named by its workflow, or by the run where the run has none: two forms of each input.
 
