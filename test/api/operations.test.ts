@@ -5,12 +5,16 @@ import { equal, is, ok } from 'uvu/assert'
 import * as z from 'zod'
 import { ajvOf } from '../../contract/schema-places.ts'
 import { hintOf, hints, membersOf, unwrapped } from '../../src/api/hints.ts'
-import { documents, jsonSchemaOf, shared } from '../../src/api/json-schema.ts'
+import { documents, type JsonSchema, jsonSchemaOf, shared } from '../../src/api/json-schema.ts'
 import { kinds } from '../../src/api/kinds.ts'
 import { errorsOf, everyOperation, formOf, formsOf, grantsOf, operations } from '../../src/api/operations.ts'
+import * as shapesOfAudit from '../../src/api/shapes/audit.ts'
+import * as shapesOfExports from '../../src/api/shapes/exports.ts'
 import { lineOf } from '../../src/core/ids.ts'
 import { codes } from '../../src/errors.ts'
 import { Audit } from '../../src/ledger/audit.ts'
+import { listAuditSchema } from '../../src/ledger/audit-list.ts'
+import { approveSchema, createExportSchema } from '../../src/ledger/export-requests.ts'
 import { Exports } from '../../src/ledger/exports.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Locks } from '../../src/ledger/locks.ts'
@@ -74,14 +78,21 @@ tables.run()
 const schemas = suite('JSON Schema of the operations')
 
 schemas('can be made of every input and output, and is valid', () => {
+  const ajv = ajvOf()
+  const isValid = (json: JsonSchema, name: string) => {
+    ok(ajv.validateSchema(json), `${name}: ${ajv.errorsText()}`)
+    const named = Object.keys((json.$defs ?? {}) as object).map((id) => `#/$defs/${id}`)
+    for (const [, ref = ''] of JSON.stringify(json).matchAll(/"\$ref":"([^"]*)"/g))
+      ok(named.includes(ref), `${name}: ${ref}`)
+  }
   for (const { facts, name } of everyOperation()) {
     for (const [form, schema] of formsOf(facts)) {
       const plain = z.toJSONSchema(schema, { io: 'input' })
       is(plain.type, 'object', `${name} ${form}`)
-      ajvOf().compile(jsonSchemaOf(schema, 'input'))
+      isValid(jsonSchemaOf(schema, 'input'), `${name} ${form}`)
     }
     ok(z.toJSONSchema(facts.output, { io: 'output' }))
-    ajvOf().compile(jsonSchemaOf(facts.output, 'output'))
+    isValid(jsonSchemaOf(facts.output, 'output'), name)
   }
 })
 
@@ -210,5 +221,15 @@ drift('every public method is an operation or stands in the list above, and ever
     return methods[name] ?? `${nouns[noun as keyof typeof nouns]?.name}.${verb}`
   })
   equal([...there].sort(), [...wanted, ...Object.keys(local)].sort())
+})
+drift('inputs that today stand in two places are the same', () => {
+  const same: [operation: z.ZodObject, method: z.ZodObject][] = [
+    [shapesOfAudit.list, listAuditSchema],
+    [shapesOfExports.approve, approveSchema],
+    [shapesOfExports.create.omit({ file: true }), createExportSchema.omit({ file: true })],
+  ]
+  for (const [operation, method] of same) {
+    equal(z.toJSONSchema(operation, { io: 'input' }), z.toJSONSchema(method, { io: 'input' }))
+  }
 })
 drift.run()
