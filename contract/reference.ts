@@ -1,6 +1,6 @@
 import type { Api } from '../src/api/api.ts'
 import { hintOf, unwrapped } from '../src/api/hints.ts'
-import { documents, type JsonSchema, jsonSchemaOf, shared } from '../src/api/json-schema.ts'
+import { answerShapes, documents, inputShapes, type JsonSchema, jsonSchemaOf } from '../src/api/json-schema.ts'
 import { everyOperation, formsOf, grantsOf, type Operation, sharedErrors } from '../src/api/operations.ts'
 
 const nouns: { readonly [Noun in keyof Api]: string } = {
@@ -28,7 +28,10 @@ function overview(): string {
   const rows = everyOperation().map(({ facts, name, noun, verb }) => {
     return `| [\`${name}\`](${noun}.md#${noun}${verb.toLowerCase()}) | ${facts.kind} | ${grantsText({ facts })} | ${facts.summary} |`
   })
-  const shapes = Object.entries(shared).map(([id, schema]) => `### ${id}\n\n${shapeText(schema)}`)
+  const shapes = [
+    ...Object.entries(inputShapes).map(([id, schema]) => `### ${id}\n\n${shapeText(schema)}`),
+    ...Object.entries(answerShapes).map(([id, schema]) => `### ${id}\n\n${shapeText(schema, 'output')}`),
+  ]
   return `${generated}
 # Operations
 
@@ -79,7 +82,7 @@ function operationText({ facts, name }: Operation): string {
   const what = facts.kind === 'stream' ? 'Each item' : 'Answer'
   const parts = [
     `## ${name}`,
-    `${facts.summary} It is a ${facts.kind} for ${grantsText({ facts })}${facts.waits === undefined ? '' : ', and may take long'}.`,
+    `${facts.summary} Kind: ${facts.kind}. Grants: ${grantsText({ facts })}.${facts.waits === undefined ? '' : ' A call may take long.'}`,
     ...inputs,
     typeof answer.$ref === 'string'
       ? `${what}: ${typeText(answer)}.`
@@ -117,11 +120,15 @@ function shapeText(schema: Parameters<typeof jsonSchemaOf>[0], io: 'input' | 'ou
         : 'optional'
     const { path, secret, unit } = hintOf(unwrapped(schema, io), name) ?? {}
     const type = path && io === 'input' ? '[path](operations.md#paths)' : typeText(member)
-    const words = [secret ? 'secret' : '', type, unit ?? ''].filter((word) => word !== '')
+    const words = [secret ? 'secret' : '', type, unit === undefined ? '' : `(${unitWords[unit]})`].filter(
+      (word) => word !== '',
+    )
     return `| \`${name}\` | ${words.join(' ')} | ${presence} | ${escaped(String(member.description ?? ''))} |`
   })
-  return table(['member', 'type', 'there', 'meaning'], rows)
+  return table(['member', 'type', 'presence', 'meaning'], rows)
 }
+
+const unitWords = { bytes: 'bytes', ms: 'milliseconds', s: 'seconds' }
 
 /** A bar inside a cell of a table. */
 const escaped = (text: string) => text.replaceAll('|', '\\|')
@@ -167,13 +174,13 @@ function typeText(json: JsonSchema): string {
 
 function rangeText({ maximum, minimum }: JsonSchema): string {
   if (typeof maximum !== 'number' || typeof minimum !== 'number' || minimum === Number.MIN_SAFE_INTEGER) return ''
-  return maximum === Number.MAX_SAFE_INTEGER ? ` from ${minimum} on` : ` ${minimum} … ${maximum}`
+  return maximum === Number.MAX_SAFE_INTEGER ? ` ≥ ${minimum}` : ` ${minimum} … ${maximum}`
 }
 
 /** What a name refers to: a document of the contract, a shape of the overview, or JSON itself. */
 function refText(id: string): string {
   if (id in documents) return `[${id}](../../contract/v1/schemas/${id}.schema.yaml)`
-  return id in shared ? `[${id}](operations.md#${id})` : 'any JSON value'
+  return id in inputShapes || id in answerShapes ? `[${id}](operations.md#${id})` : 'any JSON value'
 }
 
 const idIn = ({ $ref }: JsonSchema) => String($ref).slice('#/$defs/'.length)

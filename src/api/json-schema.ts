@@ -25,18 +25,17 @@ export const documents: Readonly<Record<string, z.ZodType>> = {
   run_record: runRecordSchema,
   triplet: tripletSchema,
 }
-/** Shapes of the operations that stand under `$defs` by a name of their own, once, wherever they are used. */
-export const shared: Readonly<Record<string, z.ZodType>> = {
+/** Shapes of inputs that stand under `$defs` by a name of their own, once, wherever they are used. */
+export const inputShapes: Readonly<Record<string, z.ZodType>> = {
   action: actionSchema,
   actor: actorSchema,
   error: runErrorSchema,
-  grant,
-  lock_state: status,
-  run_tree: tree,
   selection: selectionSchema,
 }
+/** The same for shapes of answers. */
+export const answerShapes: Readonly<Record<string, z.ZodType>> = { grant, lock_state: status, run_tree: tree }
 const named = z.registry<{ id: string }>()
-for (const [id, schema] of Object.entries({ ...documents, ...shared })) named.add(schema, { id })
+for (const [id, schema] of Object.entries({ ...documents, ...inputShapes, ...answerShapes })) named.add(schema, { id })
 const areDocuments = new Set(Object.values(documents))
 
 /** A schema as JSON Schema 2020-12, its members described by the hints. Rules that are functions are left out. */

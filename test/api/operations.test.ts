@@ -5,7 +5,7 @@ import { equal, is, ok } from 'uvu/assert'
 import * as z from 'zod'
 import { ajvOf } from '../../contract/schema-places.ts'
 import { hintOf, hints, membersOf, unwrapped } from '../../src/api/hints.ts'
-import { documents, type JsonSchema, jsonSchemaOf, shared } from '../../src/api/json-schema.ts'
+import { answerShapes, documents, inputShapes, type JsonSchema, jsonSchemaOf } from '../../src/api/json-schema.ts'
 import { kinds } from '../../src/api/kinds.ts'
 import { errorsOf, everyOperation, formOf, formsOf, grantsOf, operations } from '../../src/api/operations.ts'
 import * as shapesOfAudit from '../../src/api/shapes/audit.ts'
@@ -105,7 +105,8 @@ schemas('describe every member of every input and output, and hints stay out of 
     ])
     if (!Object.values(documents).includes(unwrapped(facts.output, 'output')))
       places.push(['answer', jsonSchemaOf(facts.output, 'output')])
-    for (const [id, schema] of Object.entries(shared)) places.push([id, jsonSchemaOf(schema, 'input')])
+    for (const [id, schema] of Object.entries({ ...inputShapes, ...answerShapes }))
+      places.push([id, jsonSchemaOf(schema, 'input')])
     for (const [where, json] of places) {
       ok(!/"(?:about|flag|path|secret|unit)":(?!\{)/.test(JSON.stringify(json)), `${name} ${where}`)
       for (const [member, { description }] of Object.entries(propertiesOf(json)))
@@ -123,7 +124,8 @@ schemas('name shared shapes once', () => {
       .sort(),
     ['artifact_ref', 'error', 'run_record', 'run_tree'],
   )
-  ok(Object.keys(shared).every((name) => !(name in documents)))
+  const names = [documents, inputShapes, answerShapes].flatMap((shapes) => Object.keys(shapes))
+  is(new Set(names).size, names.length)
 })
 schemas.run()
 

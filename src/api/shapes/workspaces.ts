@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { tripletSchema } from '../../core/turn/triplet.ts'
 import { line, runIdSchema } from '../../core/vocabulary.ts'
+import { hints } from '../hints.ts'
 import { files, hash, size } from './basics.ts'
 
 // A workspace is named by its workflow, or by the run where the run has none: two forms of each input.
@@ -70,3 +71,11 @@ export interface FilesState extends z.output<typeof filesState> {}
 
 export const checkedFiles = z.strictObject({ files: z.int().min(0), folder: z.string() })
 export interface ComparedFiles extends z.output<typeof checkedFiles> {}
+
+hints.add(ref, { type: { about: 'The type of the target.' } })
+hints.add(checkedFiles, {
+  files: { about: 'How many files the workspace has.' },
+  folder: { about: 'The folder of the workspace.' },
+})
+for (const shape of [digestOfRun, digestOfWorkflow, stemOfRun, stemOfWorkflow, checkOfRun, checkOfWorkflow, ofRun])
+  hints.add(shape, { run_id: { about: 'A run of the workspace.' } })
