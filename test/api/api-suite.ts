@@ -13,6 +13,7 @@ import { runs } from './cases/runs.ts'
 import { staging } from './cases/staging.ts'
 import { turns } from './cases/turns.ts'
 import { workspaces } from './cases/workspaces.ts'
+import { hostileInputs, hostileStrings } from './hostile.ts'
 import type { Observed } from './observed.ts'
 import { type ApiFactory, all, type Cases, openStage, readable, type Stage, type Work } from './stage.ts'
 import { unreached } from './unreached.ts'
@@ -97,6 +98,23 @@ function casesOf(test: Suite, { cases, factory, noun, seen }: NounCases): void {
     }),
   )
   test(
+    `${noun}: whatever a string of an input is, the call succeeds or is refused with a code, and the writer lives`,
+    readable(async () => {
+      const { api } = await stage()
+      for (const operation of own.filter(isKnown)) {
+        const { wait_s: _, ...input } = (seen.get(operation.name)?.input ?? {}) as { wait_s?: number }
+        // These calls do not count as cases.
+        const { codes } = seen.get(operation.name) as Observed
+        const reached = [...codes]
+        for (const hostile of hostileInputs(operation, input, chosen)) await codeOf(api, operation, hostile)
+        codes.clear()
+        for (const code of reached) codes.add(code)
+      }
+      const { events } = await api.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
+      is(events.length, 1)
+    }),
+  )
+  test(
     `${noun}: the ledger verifies; once it is closed, every call is LEDGER_CLOSED`,
     readable(async () => {
       const { api, close } = await stage()
@@ -109,6 +127,15 @@ function casesOf(test: Suite, { cases, factory, noun, seen }: NounCases): void {
       }
     }),
   )
+}
+
+/** `LOCKSTEP_ROUNDS=20` puts every hostile string at every position. */
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
+
+/** Some of the hostile strings for one position of an input: by default two, and others for the next position. */
+function chosen(position: number): readonly string[] {
+  const count = Math.min(hostileStrings.length, 2 * rounds)
+  return Array.from({ length: count }, (_, at) => hostileStrings[(position * 2 + at) % hostileStrings.length] ?? '')
 }
 
 /** The code that a call is refused with; `none` for an answer. */

@@ -59,8 +59,7 @@ export const locks: Cases<'locks'> = {
         equal(await stage.api.locks.acquire(input), { ...grant, replayed: true })
         await refused(stage.api.locks.acquire({ ...input, holder: 'other' }), 'IDEMPOTENCY_MISMATCH')
         await stage.api.locks.release({ lock_id: input.lock_id })
-        const again = await stage.api.locks.acquire(input).catch(({ code }) => code)
-        ok(again === 'LOCK_ENDED' || again.current === false)
+        is((await stage.api.locks.acquire(input)).current, false)
       },
       'has no evidence where no process is named': async (stage) => {
         const { name } = await resource(stage)
@@ -139,8 +138,21 @@ export const locks: Cases<'locks'> = {
         await refused(api.locks.acquireAll({ names: [free, first], holder, actor: stranger }), 'LOCK_CONTENTION')
         await refused(api.locks.status({ name: free }), 'NOT_FOUND')
         await refused(api.locks.acquireAll({ names: [free], holder, pids: [noPid] }), 'PID_NOT_FOUND')
+      },
+      'does not grant again what has ended under the same lock_id': async ({ api }) => {
+        const names = [newName('a'), newName('b')].sort()
+        const lock_ids = [newLockId(), newLockId()]
+        const { grants } = await api.locks.acquireAll({ names, holder, lock_ids })
         for (const { lock_id } of grants) await api.locks.release({ lock_id })
-        await api.locks.acquireAll(input).catch(({ code }) => is(code, 'LOCK_ENDED'))
+        equal(
+          (await api.locks.acquireAll({ names, holder, lock_ids })).grants.map(({ current }) => current),
+          [false, false],
+        )
+        const [, name = ''] = names
+        const [, lock_id = ''] = lock_ids
+        await refused(api.locks.acquire({ name, holder, lock_id }), 'LOCK_ENDED')
+        const input = { names: [newName('0'), name], holder, lock_ids: [newLockId(), lock_id] }
+        await refused(api.locks.acquireAll(input), 'LOCK_ENDED')
       },
     },
     renew: {
