@@ -9,6 +9,8 @@ export interface Layout {
   home: string
   ledger: string
   evidence: string
+  asked: string
+  guard: string
   head: string
   owner: string
   key: string
@@ -28,6 +30,8 @@ export function layoutOf(root: string): Layout {
     home,
     ledger: join(home, 'ledger'),
     evidence: join(home, 'evidence'),
+    asked: join(home, 'asked'),
+    guard: join(home, 'guard'),
     head: join(home, 'head'),
     owner: join(home, 'owner'),
     key: join(home, 'key'),

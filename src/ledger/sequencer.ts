@@ -144,8 +144,10 @@ export class Sequencer {
   async #finishOldest(): Promise<void> {
     const [batch] = this.#decided
     if (batch === undefined) return
-    const { answers, lines, plan } = batch
-    if ((await batch.appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
+    const { answers, appended, lines, plan } = batch
+    // An append looks itself whether the ledger is in its place; answers without an entry speak of the ledger too.
+    if (appended === undefined) this.#parts.log.custody?.assert('not_applied')
+    if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // Durable from here on; a crash now loses answers, never entries.
     this.#decided.shift()
     const { rows, now, sovereign } = this.#parts

@@ -7,6 +7,7 @@ import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, rootAt, type TileReader } from '../merkle/tiles.ts'
 import { decode, decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
+import type { Custody } from './custody.ts'
 import { entriesOf } from './entries.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import { IndexRows } from './index-rows.ts'
@@ -43,6 +44,8 @@ export class Log {
   readonly index: IndexRows
   /** Exact counts of what was written, for tests and benches. */
   readonly counts: WriteQueue['counts']
+  /** Of a log that was opened from its files; released by `closeLog`. */
+  custody: Custody | undefined
   readonly #store: Store
   readonly #writes: WriteQueue
   readonly #selfCheck: boolean

@@ -1,15 +1,15 @@
 import { randomInt } from 'node:crypto'
-import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { isHeldOpen, type Owner, ownerReader, readOwner, writeOwner } from '../fs/owner.ts'
-import { isRunning, thisMachine } from '../fs/process.ts'
+import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
 import { problemError, runChild } from './child.ts'
+import { Custody } from './custody.ts'
 import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
+import { keptStore } from './kept-store.ts'
 import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { openStore, type Store } from './store.ts'
@@ -30,97 +30,123 @@ export interface OpenOptions {
 
 const retryMillisMin = 5
 const retryMillisMax = 25
-/**
- * A hint that somebody has it open is believed for so long, then it is tried all the same: looking is cheap, trying
- * not.
- */
-const hintMillisMax = 2_000
+/** While the owner file says that the ledger is open, its guard is asked only so often: the file costs less. */
+const askMillis = 250
 
 /**
- * Opens an existing log: evidence kept, the database opened, the open check passed, the owner named.
+ * Opens an existing log: the guard taken, evidence kept, the database opened, the open check passed, the owner named.
  * Errors: LEDGER_UNAVAILABLE (busy for too long, naming the owner), LEDGER_CORRUPT (evidence kept, named in the
- * hint), LEDGER_FORMAT.
+ * hint), LEDGER_FORMAT, LEDGER_MOVED (while it was opened).
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
   const until = performance.now() + options.openWaitSeconds * 1000
-  let believedUntil = performance.now() + hintMillisMax
   const ownerNow = ownerReader(options.layout.owner)
+  let askAt = 0
   for (;;) {
     const owner = ownerNow()
-    if (!isHeldOpen(owner) || performance.now() >= believedUntil) {
-      const log = await tryOpen(options, owner)
+    if (owner?.state !== 'open' || performance.now() >= askAt) {
+      const log = await tryOpen(options)
       if (log !== undefined) return log
-      believedUntil = performance.now() + hintMillisMax
+      askAt = performance.now() + askMillis
     }
-    if (performance.now() >= until) throw busy(options, owner)
+    if (performance.now() >= until) throw busy(options, ownerNow())
     await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
   }
 }
 
 /**
  * Leaves the log so that the next open can tell that nothing happened to its files since. They are looked at once the
- * database is closed, for until then LevelDB compacts; whoever opened it in between has said so, and knows better.
+ * database is closed, for until then LevelDB compacts. In a ledger that took the place of this one nothing is written.
  */
 export async function closeLog(log: Log, layout: Layout): Promise<void> {
+  const { custody } = log
   try {
-    await log.settle()
+    try {
+      if (custody?.isInPlace() !== false) await log.settle()
+    } finally {
+      await log.close()
+    }
+    if (custody?.isInPlace() === false) return
+    if (log.isDamaged) removeOwner(layout.owner)
+    else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
   } finally {
-    await log.close()
+    custody?.release()
   }
-  const owner = readOwner(layout.owner)
-  const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
-  if (isAnothers) return
-  if (log.isDamaged) rmSync(layout.owner, { force: true })
-  else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
 }
 
-/** Makes the next open read every byte before it believes any: something is known to be wrong with the database. */
-export function distrust(layout: Layout): void {
-  if (isHeldOpen(readOwner(layout.owner))) return
+/**
+ * Makes the next open read every byte before it believes any: something is known to be wrong with the database. Where
+ * another process has it open already, its owner file is left alone.
+ */
+export async function distrust(layout: Layout): Promise<void> {
+  const guard = await Guard.take(layout)
+  if (guard === undefined) return
   try {
-    rmSync(layout.owner, { force: true })
-  } catch (error) {
-    throw fileError(error, `opening the ledger in ${layout.home}`)
+    removeOwner(layout.owner)
+  } finally {
+    guard.release()
   }
 }
 
 /** One attempt; undefined where another process has it open. */
-async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<Log | undefined> {
+async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
+  const guard = await Guard.take(options.layout)
+  if (guard === undefined) return undefined
+  let log: Log | undefined
+  try {
+    log = await openGuarded(options, guard)
+    return log
+  } finally {
+    if (log === undefined) guard.release()
+  }
+}
+
+/** Undefined where another process has the database open all the same: none of the guard's parts reached it. */
+async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
   const { layout } = options
-  const met = fingerprint(layout.ledger)
-  const suspicion = doubtOf(owner, met)
-  // Who opens it changes the files before it can say so.
-  if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
-  // While somebody has it open, or checks it, what the others do is to be cheap.
-  const isSuspect = suspicion === 'changed' && !isHeldOpen(owner)
+  const owner = readOwner(layout.owner)
+  const suspicion = doubtOf(owner, layout, guard.here.folder)
+  const isSuspect = suspicion === 'changed'
   const evidence = keepEvidence(layout.ledger, layout.evidence, { isSuspect, nonce: options.nonce() })
+  const said = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
   let store: Store | undefined
+  let log: Log | undefined
   try {
     const kept = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
-      // The check takes a while: who else wants the ledger is to wait for it instead of checking it as well.
-      writeOwner(layout.owner, { ...ownerOf(options), suspect: 'checking' })
+      // Another process may have come meanwhile that the guard did not reach.
+      if (!isDeepStrictEqual(readOwner(layout.owner), owner)) throw overtaken()
+      // Where this process dies while it checks, the next one reads every byte.
+      writeOwner(layout.owner, { ...said, suspect: 'checking' })
       await checkInChild(layout, kept.logBytes, doubt)
     }
-    const opened = await openStore(layout.ledger, { create: false })
+    const opened = await openStore(layout.ledger, { at: guard.ledger, create: false })
     store = options.wrapStore?.(opened) ?? opened
-    const log = Log.open(store, options.selfCheck)
+    log = Log.open(
+      keptStore(store, () => log?.custody),
+      options.selfCheck,
+    )
     checkOpened(log, store, kept)
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
-    writeOwner(layout.owner, { ...ownerOf(options), ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
+    writeOwner(layout.owner, { ...said, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
+    log.custody = new Custody({ layout, guard, nonce: said.nonce, tables: () => opened.tables() })
     dropEvidence(evidence)
     dropStaleEvidence(layout.evidence)
     return log
   } catch (error) {
     await store?.close()
-    const said = readOwner(layout.owner)
-    if (said?.state === 'open' && said.pid === process.pid) restoreOwner(layout.owner, owner)
+    if (guard.isInPlace()) restoreOwner(layout.owner, owner, said.nonce)
     if (error instanceof LockstepError && error.code === 'LEDGER_CORRUPT') throw refused(error, layout, evidence)
     dropEvidence(evidence)
-    if (error instanceof LockstepError && error.details.busy === true) return undefined
+    if (error instanceof LockstepError && (error.details.busy === true || error.code === 'LEDGER_MOVED'))
+      return undefined
     throw error
   }
+}
+
+function overtaken(): LockstepError {
+  return new LockstepError('LEDGER_UNAVAILABLE', 'another process opens the ledger', { details: { busy: true } })
 }
 
 /**
@@ -128,48 +154,35 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
  * every byte, for a gap in the newest entries has moved to where the open check does not look.
  */
 function refused(error: LockstepError, layout: Layout, evidence: string): LockstepError {
-  distrust(layout)
+  removeOwner(layout.owner)
   const kept = sealEvidence(evidence, layout.evidence)
   const hint = `${error.hint ?? 'Nothing was changed by Lockstep.'} The database as it was met is kept in ${kept}.`
   const { cause, details, message } = error
   return new LockstepError('LEDGER_CORRUPT', message, { details: { ...details, evidence: kept }, hint, cause })
 }
 
-function ownerOf({ command, nonce }: OpenOptions) {
-  const { boot_id, pid_ns } = thisMachine()
-  const since = new Date().toISOString()
-  return { state: 'open' as const, pid: process.pid, since, command, nonce: nonce(), boot_id, pid_ns }
-}
-
-/** What was said before of the ledger is still all there is to say. */
-function restoreOwner(path: string, owner: Owner | undefined): void {
-  if (owner === undefined) rmSync(path, { force: true })
+/** What was said before of the ledger is still all there is to say, unless another process said something since. */
+function restoreOwner(path: string, owner: Owner | undefined, nonce: string): void {
+  const now = readOwner(path)
+  if (now?.state !== 'open' || now.nonce !== nonce) return
+  if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
-}
-
-const stillMillis = 50
-
-/**
- * Whether owner file and database are the same after a moment in which somebody who just opened it would have said so.
- */
-async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
-  await pause(stillMillis)
-  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
 }
 
 type Doubt = 'none' | 'crashed' | 'changed'
 
 /**
- * How far the files can be trusted not to make LevelDB abort. As they were left at close, or open somewhere just
- * now: entirely. Left open: a process died. Two died in a row, or one while it looked, or the files were changed,
- * copied, put back or found damaged before: not at all, so every byte is read.
+ * How far the files can be trusted not to make LevelDB abort. As they were left at close: entirely. Left open: a process
+ * died, for we have the guard. Two died in a row, or one while it looked, or the files were changed, copied, put back or
+ * found damaged before: not at all, so every byte is read.
  */
-function doubtOf(owner: Owner | undefined, met: Record<string, string>): Doubt {
+function doubtOf(owner: Owner | undefined, layout: Layout, folder: string): Doubt {
   if (owner === undefined) return 'changed'
   if (owner.state === 'open') {
-    if (isRunning(owner.pid)) return owner.suspect === 'checking' ? 'changed' : 'none'
-    return owner.suspect === undefined ? 'crashed' : 'changed'
+    const isCopied = owner.folder != null && owner.folder !== folder
+    return owner.suspect === undefined && !isCopied ? 'crashed' : 'changed'
   }
+  const met = fingerprint(layout.ledger)
   const names = new Set([...Object.keys(owner.files), ...Object.keys(met)])
   return [...names].every((name) => owner.files[name] === met[name]) ? 'none' : 'changed'
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
@@ -48,15 +48,27 @@ export interface Store extends StoreReader {
   close(): Promise<void>
 }
 
+/** A store in files. */
+export interface FileStore extends Store {
+  /** The names of the tables that it reads from now. */
+  tables(): string[]
+}
+
 const scanPage = 512
 const filesAtLevelZeroMax = 8
+
+export interface StoreOptions {
+  create: boolean
+  /** Another path to the folder, by which LevelDB is to find its files. */
+  at?: string
+}
 
 /**
  * Opens the LevelDB in a folder. Only `create` makes one: opening with a lost CURRENT would otherwise start an
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
  */
-export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
-  const level: LevelDb = new Level(folder, {
+export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
+  const level: LevelDb = new Level(at, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: create,
@@ -68,6 +80,7 @@ export async function openStore(folder: string, { create }: { create: boolean })
     throw openError(folder, error)
   }
   return {
+    tables: () => tablesOf(level),
     ...readerOf(level),
     write: async ({ puts, deletes }) => {
       const batch = level.batch()
@@ -210,11 +223,22 @@ function readError(folder: string, error: unknown): LockstepError {
   return levelError(`LevelDB cannot read ${folder}`, error)
 }
 
-function levelError(what: string, cause: unknown): LockstepError {
-  const text = messageOf(cause)
+function levelError(doing: string, cause: unknown): LockstepError {
+  const [what, text] = [doing, messageOf(cause)].map(withPaths) as [string, string]
   const isOfTheMachine =
     /No space left|Permission denied|Read-only file system|Too many open files|Cannot allocate memory/i.test(text)
   return isOfTheMachine
     ? new LockstepError('LEDGER_UNAVAILABLE', `${what}: ${text}`, { details: { outcome: 'not_applied' }, cause })
     : corrupt(`${what}: ${text}`, {}, cause)
+}
+
+/** An open folder's path instead of the name that LevelDB knows it by. */
+function withPaths(text: string): string {
+  return text.replace(/\/proc\/self\/fd\/\d+/g, (name) => {
+    try {
+      return readlinkSync(name)
+    } catch {
+      return name
+    }
+  })
 }

@@ -1,0 +1,230 @@
+import { lstatSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { syncFolder } from '../fs/durable.ts'
+import type { Guard } from '../fs/guard.ts'
+import type { Layout } from '../fs/layout.ts'
+import { readOwner } from '../fs/owner.ts'
+
+/** The files by which LevelDB finds everything else. */
+interface Files {
+  current: string
+  manifest: Stats
+  logName: string
+  log: Stats
+}
+
+/** As two looks find it when nothing happened in between. */
+interface Seen {
+  home: Stats
+  ledger: Stats
+  owner: Stats | undefined
+  log: Stats
+}
+
+/**
+ * A change within this time of the last look may have left no trace in the times of a file: kernels before 6.13 keep
+ * them to 4 ms or 10 ms, FAT to 2 s.
+ */
+const racyMillis = 20
+const racyMillisOfSeconds = 2_100
+
+export interface CustodyParts {
+  layout: Layout
+  /** Released with the custody. */
+  guard: Guard
+  /** The nonce that this process wrote into the owner file. */
+  nonce: string
+  /** The names of the tables that LevelDB uses now. */
+  tables: () => readonly string[]
+}
+
+/**
+ * What a process holds of the ledger that it has open: the guard that keeps others out, and the means to tell whether
+ * the ledger in its place is still the one that was opened. That is asked before each write, so that nothing goes into
+ * a ledger that took its place, and again before anyone is told that the write is durable. States: in place; moved,
+ * which is final for this handle, whatever is put back; released.
+ *
+ * A look is four calls of stat: the home folder, the folder of the database, the owner file and LevelDB's newest log.
+ * Only where they changed are the files listed: CURRENT, the MANIFEST it names, the newest log and every table in use
+ * must be the same or must have grown, and the owner file must carry our nonce. LevelDB does not sync the folder when it
+ * begins a new log, so that is done here, before the first write to that log is acknowledged (ADR 0027).
+ */
+export class Custody {
+  readonly #parts: CustodyParts
+  readonly #layout: Layout
+  /** Whether the owner file carries our nonce; where it could not be written, none may appear. */
+  readonly #isNamed: boolean
+  #files: Files
+  #seen: Seen
+  #isRacy = true
+  #problem: string | undefined
+
+  /** Errors: LEDGER_MOVED where the ledger was moved while it was opened. Cost: a sync of the folder. */
+  constructor(parts: CustodyParts) {
+    this.#parts = parts
+    this.#layout = parts.layout
+    try {
+      if (!parts.guard.isInPlace()) throw new Error('its folder was replaced while it was opened')
+      this.#isNamed = readOwner(this.#layout.owner) !== undefined
+      this.#examineOwner()
+      this.#files = this.#filesNow()
+      this.#seen = this.#look()
+      syncFolder(this.#layout.ledger)
+    } catch (error) {
+      throw this.#moved(problemOf(error), 'not_applied')
+    }
+  }
+
+  /** Errors: LEDGER_MOVED with the outcome of what was asked for. */
+  assert(outcome: 'not_applied' | 'unknown'): void {
+    if (!this.isInPlace()) throw this.#moved(this.#problem ?? '', outcome)
+  }
+
+  /** Throws where an earlier look found that the ledger was moved. Cost: none. */
+  assertNotMoved(): void {
+    if (this.#problem !== undefined) throw this.#moved(this.#problem, 'not_applied')
+  }
+
+  /** Whether it is still in its place. Cost: four calls of stat, and a listing where something changed. */
+  isInPlace(): boolean {
+    if (this.#problem !== undefined) return false
+    try {
+      const now = this.#look()
+      if (this.#isRacy || !this.#isUnchanged(now)) this.#examine()
+      else this.#seen.log = now.log
+      return true
+    } catch {
+      return this.#isInPlaceAfterAll()
+    }
+  }
+
+  /** LevelDB may have begun a log, or removed one, between two calls: what is wrong twice is wrong. */
+  #isInPlaceAfterAll(): boolean {
+    try {
+      this.#examine()
+      return true
+    } catch (error) {
+      this.#problem = problemOf(error)
+      return false
+    }
+  }
+
+  /** Lets others have the ledger. */
+  release(): void {
+    this.#parts.guard.release()
+  }
+
+  #look(): Seen {
+    const { home, ledger, owner } = this.#layout
+    return {
+      home: lstatSync(home),
+      ledger: statSync(ledger),
+      owner: lstatSync(owner, { throwIfNoEntry: false }),
+      log: lstatSync(join(ledger, this.#files.logName)),
+    }
+  }
+
+  #isUnchanged({ home, ledger, log, owner }: Seen): boolean {
+    const seen = this.#seen
+    return (
+      isSame(home, seen.home) &&
+      isSame(ledger, seen.ledger) &&
+      ledger.ctimeMs === seen.ledger.ctimeMs &&
+      owner?.ctimeMs === seen.owner?.ctimeMs &&
+      owner?.ino === seen.owner?.ino &&
+      isGrown(log, seen.log)
+    )
+  }
+
+  /** Looks at everything, and keeps what it found for the next time. Throws what is wrong. */
+  #examine(): void {
+    const { home, ledger, owner } = this.#layout
+    const now = { home: lstatSync(home), ledger: statSync(ledger), owner: lstatSync(owner, { throwIfNoEntry: false }) }
+    if (!isSame(now.home, this.#seen.home)) throw new Error(`${home} is another folder now`)
+    if (!isSame(now.ledger, this.#seen.ledger)) throw new Error(`${ledger} is another folder now`)
+    this.#examineOwner()
+    const files = this.#filesNow()
+    this.#compare(files)
+    this.#examineTables()
+    if (files.logName !== this.#files.logName) syncFolder(ledger)
+    this.#files = files
+    this.#seen = { ...now, log: files.log }
+    this.#isRacy = isYoung(now.ledger) || (now.owner !== undefined && isYoung(now.owner))
+  }
+
+  #examineOwner(): void {
+    const path = this.#layout.owner
+    const owner = readOwner(path)
+    if (!this.#isNamed && owner === undefined) return
+    if (owner?.state === 'open' && owner.nonce === this.#parts.nonce) return
+    throw new Error(owner === undefined ? `${path} is gone` : `${path} was replaced: another process may have opened it`)
+  }
+
+  #filesNow(): Files {
+    const { ledger } = this.#layout
+    const current = readFileSync(join(ledger, 'CURRENT'), 'latin1').slice(0, 64)
+    const logName = newestLog(readdirSync(ledger))
+    return { current, logName, log: lstatSync(join(ledger, logName)), manifest: lstatSync(join(ledger, current.trim())) }
+  }
+
+  #compare(now: Files): void {
+    const { current, log, logName, manifest } = this.#files
+    if (now.current !== current) throw new Error('CURRENT was replaced')
+    if (!isGrown(now.manifest, manifest)) throw new Error(`${current.trim()} was replaced or cut`)
+    const newest = now.logName === logName ? this.#seen.log : log
+    const isOlder = numberOf(now.logName) < numberOf(logName)
+    if (isOlder) throw new Error(`${logName} is gone`)
+    if (now.logName === logName && !isGrown(now.log, newest)) throw new Error(`${logName} was replaced or cut`)
+  }
+
+  #examineTables(): void {
+    const isMissing = (name: string) =>
+      lstatSync(join(this.#layout.ledger, name), { throwIfNoEntry: false }) === undefined
+    const missing = this.#parts.tables().filter(isMissing)
+    if (missing.length === 0) return
+    // A table that was compacted meanwhile is not used any more.
+    const used = new Set(this.#parts.tables())
+    const lost = missing.find((name) => used.has(name))
+    if (lost !== undefined) throw new Error(`${lost} is gone`)
+  }
+
+  #moved(problem: string, outcome: 'not_applied' | 'unknown'): LockstepError {
+    const { home } = this.#layout
+    return new LockstepError('LEDGER_MOVED', `the ledger in ${home} is not the one that was opened: ${problem}`, {
+      details: { outcome },
+      hint: 'Close this handle and open the ledger again: that decides what was written. Never move, delete or restore a ledger that is open.',
+    })
+  }
+}
+
+/** A file that is missing is named without the words of the system. */
+function problemOf(error: unknown): string {
+  const path = error instanceof Error && 'path' in error ? error.path : undefined
+  return systemCodeOf(error) === 'ENOENT' && path !== undefined ? `${path} is gone` : messageOf(error)
+}
+
+function newestLog(names: readonly string[]): string {
+  const logs = names.filter((name) => /^\d+\.log$/.test(name))
+  if (logs.length === 0) throw new Error('its log is gone')
+  return logs.reduce((newest, name) => (numberOf(name) > numberOf(newest) ? name : newest))
+}
+
+function numberOf(name: string): number {
+  return Number.parseInt(name, 10)
+}
+
+function isSame(one: Stats, other: Stats): boolean {
+  return one.ino === other.ino && one.dev === other.dev
+}
+
+/** The same file, with nothing taken away. */
+function isGrown(now: Stats, before: Stats): boolean {
+  return isSame(now, before) && now.size >= before.size
+}
+
+/** Whether another change just after this one might have the same time. */
+function isYoung({ ctimeMs }: Stats): boolean {
+  const isOfSeconds = ctimeMs % 1_000 === 0
+  return Date.now() - ctimeMs < (isOfSeconds ? racyMillisOfSeconds : racyMillis)
+}
