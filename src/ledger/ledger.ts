@@ -61,7 +61,7 @@ export class Ledger implements AsyncDisposable {
     this.#heads = new HeadKeeper(
       layout.head,
       () => ({ ...this.#treeHead(), time: new Date().toISOString() }),
-      () => log.custody?.isInPlace() !== false,
+      () => log.custody?.isOurs() !== false,
     )
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({

@@ -1,10 +1,12 @@
 import { lstatSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
 import { syncFolder } from '../fs/durable.ts'
 import type { Guard } from '../fs/guard.ts'
 import type { Layout } from '../fs/layout.ts'
 import { readOwner } from '../fs/owner.ts'
+import { isGrown, isSame, isYoung, LogLost, newestLog, numberOf, problemOf } from './seen-files.ts'
+import type { FileStore } from './store.ts'
 
 /** The files by which LevelDB finds everything else. */
 interface Files {
@@ -22,12 +24,10 @@ interface Seen {
   log: Stats
 }
 
-/**
- * A change within this time of the last look may have left no trace in the times of a file: kernels before 6.13 keep
- * them to 4 ms or 10 ms, FAT to 2 s.
- */
-const racyMillis = 20
-const racyMillisOfSeconds = 2_100
+/** CURRENT holds the name of one file. */
+const currentCharsMax = 64
+/** Before a write a look this old will do, for there is another one before the answer. */
+const freshMillis = 1
 
 export interface CustodyParts {
   layout: Layout
@@ -35,8 +35,7 @@ export interface CustodyParts {
   guard: Guard
   /** The nonce that this process wrote into the owner file. */
   nonce: string
-  /** The names of the tables that LevelDB uses now. */
-  tables: () => readonly string[]
+  store: Pick<FileStore, 'saveMemory' | 'tables'>
 }
 
 /**
@@ -58,7 +57,8 @@ export class Custody {
   #files: Files
   #seen: Seen
   #isRacy = true
-  #problem: string | undefined
+  #problem: unknown
+  #lookedAt = Number.NEGATIVE_INFINITY
 
   /** Errors: LEDGER_MOVED where the ledger was moved while it was opened. Cost: a sync of the folder. */
   constructor(parts: CustodyParts) {
@@ -72,23 +72,44 @@ export class Custody {
       this.#seen = this.#look()
       syncFolder(this.#layout.ledger)
     } catch (error) {
-      throw this.#moved(problemOf(error), 'not_applied')
+      this.#problem = error
+      throw this.#moved('not_applied')
     }
   }
 
-  /** Errors: LEDGER_MOVED with the outcome of what was asked for. */
-  assert(outcome: 'not_applied' | 'unknown'): void {
-    if (!this.isInPlace()) throw this.#moved(this.#problem ?? '', outcome)
+  /** Before a write or an answer without one. Errors: LEDGER_MOVED. */
+  assertBefore(): void {
+    const isFresh = performance.now() - this.#lookedAt < freshMillis && this.#problem === undefined
+    if (!isFresh && !this.isInPlace()) throw this.#moved('not_applied')
+  }
+
+  /** After a write, before anyone is told of it. Errors: LEDGER_MOVED; what was written is unknown. */
+  assertAfter(): void {
+    if (!this.isInPlace()) throw this.#moved('unknown')
   }
 
   /** Throws where an earlier look found that the ledger was moved. Cost: none. */
   assertNotMoved(): void {
-    if (this.#problem !== undefined) throw this.#moved(this.#problem, 'not_applied')
+    if (this.#problem !== undefined) throw this.#moved('not_applied')
+  }
+
+  /** Whether the ledger in its place is the one that was opened, so that files beside the database may be written. */
+  isOurs(): boolean {
+    return this.isInPlace() || this.isLogLost
+  }
+
+  /**
+   * Whether nothing is wrong but that LevelDB's log was deleted: the ledger in its place is still this one, and LevelDB
+   * still has in memory what the log had.
+   */
+  get isLogLost(): boolean {
+    return this.#problem instanceof LogLost
   }
 
   /** Whether it is still in its place. Cost: four calls of stat, and a listing where something changed. */
   isInPlace(): boolean {
     if (this.#problem !== undefined) return false
+    this.#lookedAt = performance.now()
     try {
       const now = this.#look()
       if (this.#isRacy || !this.#isUnchanged(now)) this.#examine()
@@ -105,9 +126,14 @@ export class Custody {
       this.#examine()
       return true
     } catch (error) {
-      this.#problem = problemOf(error)
+      this.#problem = error
       return false
     }
+  }
+
+  /** Saves what LevelDB has in memory only, for its log was deleted. */
+  saveMemory(): Promise<void> {
+    return this.#parts.store.saveMemory()
   }
 
   /** Lets others have the ledger. */
@@ -158,14 +184,17 @@ export class Custody {
     const owner = readOwner(path)
     if (!this.#isNamed && owner === undefined) return
     if (owner?.state === 'open' && owner.nonce === this.#parts.nonce) return
-    throw new Error(owner === undefined ? `${path} is gone` : `${path} was replaced: another process may have opened it`)
+    throw new Error(
+      owner === undefined ? `${path} is gone` : `${path} was replaced: another process may have opened it`,
+    )
   }
 
   #filesNow(): Files {
     const { ledger } = this.#layout
-    const current = readFileSync(join(ledger, 'CURRENT'), 'latin1').slice(0, 64)
+    const current = readFileSync(join(ledger, 'CURRENT'), 'latin1').slice(0, currentCharsMax)
+    const manifest = lstatSync(join(ledger, current.trim()))
     const logName = newestLog(readdirSync(ledger))
-    return { current, logName, log: lstatSync(join(ledger, logName)), manifest: lstatSync(join(ledger, current.trim())) }
+    return { current, logName, log: lstatSync(join(ledger, logName)), manifest }
   }
 
   #compare(now: Files): void {
@@ -174,57 +203,26 @@ export class Custody {
     if (!isGrown(now.manifest, manifest)) throw new Error(`${current.trim()} was replaced or cut`)
     const newest = now.logName === logName ? this.#seen.log : log
     const isOlder = numberOf(now.logName) < numberOf(logName)
-    if (isOlder) throw new Error(`${logName} is gone`)
+    if (isOlder) throw new LogLost(`${logName} is gone`)
     if (now.logName === logName && !isGrown(now.log, newest)) throw new Error(`${logName} was replaced or cut`)
   }
 
   #examineTables(): void {
     const isMissing = (name: string) =>
       lstatSync(join(this.#layout.ledger, name), { throwIfNoEntry: false }) === undefined
-    const missing = this.#parts.tables().filter(isMissing)
+    const missing = this.#parts.store.tables().filter(isMissing)
     if (missing.length === 0) return
     // A table that was compacted meanwhile is not used any more.
-    const used = new Set(this.#parts.tables())
+    const used = new Set(this.#parts.store.tables())
     const lost = missing.find((name) => used.has(name))
     if (lost !== undefined) throw new Error(`${lost} is gone`)
   }
 
-  #moved(problem: string, outcome: 'not_applied' | 'unknown'): LockstepError {
-    const { home } = this.#layout
-    return new LockstepError('LEDGER_MOVED', `the ledger in ${home} is not the one that was opened: ${problem}`, {
+  #moved(outcome: 'not_applied' | 'unknown'): LockstepError {
+    const what = `the ledger in ${this.#layout.home} is not the one that was opened`
+    return new LockstepError('LEDGER_MOVED', `${what}: ${problemOf(this.#problem)}`, {
       details: { outcome },
-      hint: 'Close this handle and open the ledger again: that decides what was written. Never move, delete or restore a ledger that is open.',
+      hint: 'Close this handle and open the ledger again: that decides what was written. Close a ledger before it is moved, deleted or restored.',
     })
   }
-}
-
-/** A file that is missing is named without the words of the system. */
-function problemOf(error: unknown): string {
-  const path = error instanceof Error && 'path' in error ? error.path : undefined
-  return systemCodeOf(error) === 'ENOENT' && path !== undefined ? `${path} is gone` : messageOf(error)
-}
-
-function newestLog(names: readonly string[]): string {
-  const logs = names.filter((name) => /^\d+\.log$/.test(name))
-  if (logs.length === 0) throw new Error('its log is gone')
-  return logs.reduce((newest, name) => (numberOf(name) > numberOf(newest) ? name : newest))
-}
-
-function numberOf(name: string): number {
-  return Number.parseInt(name, 10)
-}
-
-function isSame(one: Stats, other: Stats): boolean {
-  return one.ino === other.ino && one.dev === other.dev
-}
-
-/** The same file, with nothing taken away. */
-function isGrown(now: Stats, before: Stats): boolean {
-  return isSame(now, before) && now.size >= before.size
-}
-
-/** Whether another change just after this one might have the same time. */
-function isYoung({ ctimeMs }: Stats): boolean {
-  const isOfSeconds = ctimeMs % 1_000 === 0
-  return Date.now() - ctimeMs < (isOfSeconds ? racyMillisOfSeconds : racyMillis)
 }

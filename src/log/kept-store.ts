@@ -10,9 +10,9 @@ export function keptStore(store: Store, custody: () => Custody | undefined): Sto
   return {
     ...keptReader(store, custody),
     write: async (batch) => {
-      custody()?.assert('not_applied')
+      custody()?.assertBefore()
       await store.write(batch)
-      custody()?.assert('unknown')
+      custody()?.assertAfter()
     },
     snapshot: () => {
       custody()?.assertNotMoved()
@@ -29,7 +29,7 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
     checkFiles: async () => {
       custody()?.assertNotMoved()
       await reader.checkFiles().catch((error: unknown) => {
-        custody()?.assert('not_applied')
+        stopIfMoved(custody())
         throw error
       })
     },
@@ -38,7 +38,7 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
       try {
         return reader.get(key)
       } catch (error) {
-        custody()?.assert('not_applied')
+        stopIfMoved(custody())
         throw error
       }
     },
@@ -47,9 +47,14 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
       try {
         yield* reader.scan(range)
       } catch (error) {
-        custody()?.assert('not_applied')
+        stopIfMoved(custody())
         throw error
       }
     },
   }
+}
+
+function stopIfMoved(custody: Custody | undefined): void {
+  custody?.isInPlace()
+  custody?.assertNotMoved()
 }

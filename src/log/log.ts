@@ -38,13 +38,11 @@ export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
  */
 export class Log {
   readonly meta: Meta
-  /** Objects that entries name. */
   readonly objects: Objects
   /** What is derived off the hot path, in writes of its own that take turns with the appends. */
   readonly index: IndexRows
-  /** Exact counts of what was written, for tests and benches. */
   readonly counts: WriteQueue['counts']
-  /** Of a log that was opened from its files; released by `closeLog`. */
+  /** Of a log that `openLog` opened. */
   custody: Custody | undefined
   readonly #store: Store
   readonly #writes: WriteQueue
@@ -75,7 +73,7 @@ export class Log {
 
   /** Starts a log in an empty store: meta and head rows, synced. */
   static async create(store: Store, meta: Omit<Meta, 'format'>, selfCheck = false): Promise<Log> {
-    const whole: Meta = { format: formatVersion, ...meta }
+    const whole = { format: formatVersion, ...meta }
     const batch: StoreBatch = { puts: [], deletes: [] }
     putMeta(batch, whole)
     putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
@@ -213,8 +211,8 @@ export class Log {
   /** Deletes every row of a generation that is not in force. */
   async clear(generation: number): Promise<void> {
     invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
-    const rows = deletesOf(this.#store, keys.ranges.generation(generation))
-    for await (const batch of rows) await this.#writes.write(batch)
+    for await (const batch of deletesOf(this.#store, keys.ranges.generation(generation)))
+      await this.#writes.write(batch)
   }
 
   /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */

@@ -63,11 +63,12 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   try {
     try {
       if (custody?.isInPlace() !== false) await log.settle()
+      else if (custody.isLogLost) await custody.saveMemory()
     } finally {
       await log.close()
     }
-    if (custody?.isInPlace() === false) return
-    if (log.isDamaged) removeOwner(layout.owner)
+    if (custody?.isOurs() === false) return
+    if (log.isDamaged || custody?.isLogLost === true) removeOwner(layout.owner)
     else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
   } finally {
     custody?.release()
@@ -130,7 +131,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     checkOpened(log, store, kept)
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     writeOwner(layout.owner, { ...said, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
-    log.custody = new Custody({ layout, guard, nonce: said.nonce, tables: () => opened.tables() })
+    log.custody = new Custody({ layout, guard, nonce: said.nonce, store: opened })
     dropEvidence(evidence)
     dropStaleEvidence(layout.evidence)
     return log

@@ -52,10 +52,13 @@ export interface Store extends StoreReader {
 export interface FileStore extends Store {
   /** The names of the tables that it reads from now. */
   tables(): string[]
+  /** Makes tables of what is in memory and in the write-ahead log only. */
+  saveMemory(): Promise<void>
 }
 
 const scanPage = 512
 const filesAtLevelZeroMax = 8
+const firstKey = Buffer.of(0)
 
 export interface StoreOptions {
   create: boolean
@@ -68,12 +71,12 @@ export interface StoreOptions {
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
  */
 export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
-  const level: LevelDb = new Level(at, {
+  const level = new Level(at, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: create,
     errorIfExists: create,
-  })
+  }) as LevelDb
   try {
     await level.open()
   } catch (error) {
@@ -95,12 +98,14 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
       while (
-        Number(property(level, 'leveldb.num-files-at-level0')) > filesAtLevelZeroMax &&
+        Number(level.getProperty('leveldb.num-files-at-level0')) > filesAtLevelZeroMax &&
         performance.now() < until
       ) {
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     },
+    // LevelDB begins with its memory, whatever the range.
+    saveMemory: () => level.compactRange(firstKey, firstKey),
     close: () => level.close(),
   }
 }
@@ -121,7 +126,11 @@ export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]):
 
 const deletesPerBatch = 8_192
 
-type LevelDb = Level<Uint8Array, Uint8Array>
+// Level's own type leaves out what only LevelDB has.
+type LevelDb = Level<Uint8Array, Uint8Array> & {
+  getProperty(name: string): string
+  compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+}
 
 function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): StoreReader {
   const at = snapshot === undefined ? {} : { snapshot }
@@ -186,13 +195,8 @@ function tableIn(level: LevelDb, name: string): Buffer | undefined {
 
 /** The names of the tables in use: a line each, of which the first number is the table's. */
 function tablesOf(level: LevelDb): string[] {
-  const numbers = property(level, 'leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
+  const numbers = level.getProperty('leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
   return [...numbers].map(([, number = '']) => `${number.padStart(6, '0')}.ldb`)
-}
-
-// Level's own type leaves out what only LevelDB has.
-function property(level: LevelDb, name: string): string {
-  return (level as unknown as { getProperty(name: string): string }).getProperty(name)
 }
 
 function openError(folder: string, error: unknown): LockstepError {
