@@ -26,8 +26,8 @@ interface Seen {
 
 /** CURRENT holds the name of one file. */
 const currentCharsMax = 64
-/** Before a write a look this old will do, for there is another one before the answer. */
-const freshMillis = 1
+/** Where one batch follows another at once, the look after the first will do for the second. */
+const freshMillis = 0.05
 
 export interface CustodyParts {
   layout: Layout

@@ -1,3 +1,4 @@
+import { LockstepError } from '../errors.ts'
 import type { Custody } from './custody.ts'
 import type { Store, StoreReader } from './store.ts'
 
@@ -29,7 +30,7 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
     checkFiles: async () => {
       custody()?.assertNotMoved()
       await reader.checkFiles().catch((error: unknown) => {
-        stopIfMoved(custody())
+        stopIfMoved(custody(), error)
         throw error
       })
     },
@@ -38,7 +39,7 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
       try {
         return reader.get(key)
       } catch (error) {
-        stopIfMoved(custody())
+        stopIfMoved(custody(), error)
         throw error
       }
     },
@@ -47,14 +48,15 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
       try {
         yield* reader.scan(range)
       } catch (error) {
-        stopIfMoved(custody())
+        stopIfMoved(custody(), error)
         throw error
       }
     },
   }
 }
 
-function stopIfMoved(custody: Custody | undefined): void {
+function stopIfMoved(custody: Custody | undefined, error: unknown): void {
+  if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') return
   custody?.isInPlace()
   custody?.assertNotMoved()
 }

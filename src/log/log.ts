@@ -229,7 +229,6 @@ export class Log {
     return this.#store.close()
   }
 
-  /** The tiles, the last one of level 0 from memory. */
   get tiles(): TileReader {
     return this.#tree.tiles
   }

@@ -83,7 +83,7 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
     throw openError(folder, error)
   }
   return {
-    tables: () => tablesOf(level),
+    tables: () => (level.status === 'open' ? tablesOf(level) : []),
     ...readerOf(level),
     write: async ({ puts, deletes }) => {
       const batch = level.batch()
