@@ -17,10 +17,10 @@ import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 
 /**
  * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
- * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time.
+ * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time, unless
+ * another file beside is named.
  */
-export async function writeDurably(path: string, content: string, mode = 0o644): Promise<void> {
-  const beside = `${path}.tmp`
+export async function writeDurably(path: string, content: string, mode = 0o644, beside = `${path}.tmp`): Promise<void> {
   try {
     await rm(beside, { force: true })
     await writeNew(beside, content, mode)

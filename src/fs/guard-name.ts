@@ -9,6 +9,18 @@ const keyBytesMax = 4_096
 const proofBytes = 32
 const answerMillisMax = 500
 
+const impossible = new Set([
+  'EACCES',
+  'EAFNOSUPPORT',
+  'EINVAL',
+  'ENOSYS',
+  'EOPNOTSUPP',
+  'EPERM',
+  'EPROTONOSUPPORT',
+  'EPROTOTYPE',
+  'ESOCKTNOSUPPORT',
+])
+
 /**
  * The kernel's part of the guard on Linux: a socket name without a file, which one process of a network namespace can
  * have, and which the kernel takes back when that process dies. It is derived from the ledger's private key,
@@ -39,13 +51,19 @@ export class GuardName {
     return new GuardName(secret, asked)
   }
 
-  /** Takes the name, at once or not at all: `impossible` where the system gives out no such names. */
+  /**
+   * Takes the name, at once or not at all: `impossible` where the system, or a sandbox, gives out no such names. Errors:
+   * the system's own.
+   */
   async take(): Promise<'held elsewhere' | 'impossible' | 'taken'> {
     try {
       this.#server = await listenAt(this.#path, (socket) => this.#answer(socket))
       return 'taken'
     } catch (error) {
-      return systemCodeOf(error) === 'EADDRINUSE' ? 'held elsewhere' : 'impossible'
+      const code = systemCodeOf(error) ?? ''
+      if (code === 'EADDRINUSE') return 'held elsewhere'
+      if (impossible.has(code)) return 'impossible'
+      throw error
     }
   }
 

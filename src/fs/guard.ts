@@ -34,7 +34,7 @@ export class Guard {
     this.#stopAnswering = answerAsked(layout.asked, () => this.isInPlace())
   }
 
-  /** Takes the guard now or not at all: undefined where another has it. Errors: those of the file system. */
+  /** Takes the guard now or not at all: undefined where another has it. Errors: those of the system. */
   static async take(layout: Layout): Promise<Guard | undefined> {
     const place = placeOf(layout)
     const ledgers = openLedgers()
@@ -169,7 +169,7 @@ function openFolder(path: string): number | undefined {
   } catch (error) {
     // What opens the database says what is wrong with it.
     if (isAbsence(error)) return undefined
-    throw fileError(error, `opening ${path}`)
+    throw error
   }
 }
 

@@ -1,7 +1,7 @@
 import { readlinkSync, rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
 import { evidenceSchema } from '../core/lock/liveness.ts'
-import { fileError, readIfThere, replaceFile } from './durable.ts'
+import { readIfThere, replaceFile } from './durable.ts'
 import { evidenceOf, probeLiveness, thisMachine } from './process.ts'
 
 /**
@@ -43,35 +43,45 @@ export function readOwner(path: string): Owner | undefined {
 export function ownerReader(path: string): () => Owner | undefined {
   let read: { file: string; owner: Owner | undefined } | undefined
   return () => {
-    const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
-    const file = stat === undefined ? 'none' : `${stat.ino}:${stat.mtimeNs}:${stat.size}`
+    const file = fileAt(path)
     if (read?.file !== file) read = { file, owner: readOwner(path) }
     return read.owner
   }
 }
 
-/**
- * Only who has the guard writes it. Where it cannot be written, a full disk for one, none is left: an old one would be
- * believed.
- */
-export function writeOwner(path: string, owner: Owner): void {
+/** Which file has the name now; what cannot be looked at is as good as missing. */
+function fileAt(path: string): string {
   try {
-    replaceFile(path, JSON.stringify(owner))
-  } catch (error) {
-    try {
-      removeOwner(path)
-    } catch {
-      throw fileError(error, `writing ${path}`)
-    }
+    const stat = statSync(path, { bigint: true })
+    return `${stat.ino}:${stat.mtimeNs}:${stat.size}`
+  } catch {
+    return 'none'
   }
 }
 
-/** Makes the next open look at every byte. Only who has the guard does so. */
+/**
+ * Only who has the guard writes it; whether it was written. Where it cannot be, a full disk for one, none is left: an old
+ * one would be believed.
+ */
+export function writeOwner(path: string, owner: Owner): boolean {
+  try {
+    replaceFile(path, JSON.stringify(owner))
+    return true
+  } catch {
+    removeOwner(path)
+    return false
+  }
+}
+
+/**
+ * Removes the file, or whatever else has its name. A hint never blocks: one that stays speaks of files that have changed
+ * since, or of a process that is gone, and makes the next open look closer.
+ */
 export function removeOwner(path: string): void {
   try {
     rmSync(path, { force: true, recursive: true })
-  } catch (error) {
-    throw fileError(error, `removing ${path}`)
+  } catch {
+    // What cannot be removed could not be written either.
   }
 }
 

@@ -11,7 +11,7 @@ import { verifyLog } from './verify.ts'
 const [root = '', openWait = '30', rebuild] = process.argv.slice(2)
 const tell = (done: number, total: number) => void process.stdout.write(`${done} ${total}\n`)
 
-await answer(async () => {
+void answer(async () => {
   const layout = layoutOf(root)
   const log = await openLog({
     layout,

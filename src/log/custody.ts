@@ -35,6 +35,8 @@ export interface CustodyParts {
   guard: Guard
   /** The nonce that this process wrote into the owner file. */
   nonce: string
+  /** Whether it could write that file; where it could not, it must stay as it is. */
+  isNamed: boolean
   store: Pick<FileStore, 'saveMemory' | 'tables'>
 }
 
@@ -52,8 +54,6 @@ export interface CustodyParts {
 export class Custody {
   readonly #parts: CustodyParts
   readonly #layout: Layout
-  /** Whether the owner file carries our nonce; where it could not be written, none may appear. */
-  readonly #isNamed: boolean
   #files: Files
   #seen: Seen
   #isRacy = true
@@ -66,10 +66,9 @@ export class Custody {
     this.#layout = parts.layout
     try {
       if (!parts.guard.isInPlace()) throw new Error('its folder was replaced while it was opened')
-      this.#isNamed = readOwner(this.#layout.owner) !== undefined
-      this.#examineOwner()
       this.#files = this.#filesNow()
       this.#seen = this.#look()
+      this.#examineOwner(this.#seen.owner)
       syncFolder(this.#layout.ledger)
     } catch (error) {
       this.#problem = error
@@ -169,7 +168,7 @@ export class Custody {
     const now = { home: lstatSync(home), ledger: statSync(ledger), owner: lstatSync(owner, { throwIfNoEntry: false }) }
     if (!isSame(now.home, this.#seen.home)) throw new Error(`${home} is another folder now`)
     if (!isSame(now.ledger, this.#seen.ledger)) throw new Error(`${ledger} is another folder now`)
-    this.#examineOwner()
+    this.#examineOwner(now.owner)
     const files = this.#filesNow()
     this.#compare(files)
     this.#examineTables()
@@ -179,14 +178,16 @@ export class Custody {
     this.#isRacy = isYoung(now.ledger) || (now.owner !== undefined && isYoung(now.owner))
   }
 
-  #examineOwner(): void {
+  #examineOwner(now: Stats | undefined): void {
+    const { isNamed, nonce } = this.#parts
     const path = this.#layout.owner
-    const owner = readOwner(path)
-    if (!this.#isNamed && owner === undefined) return
-    if (owner?.state === 'open' && owner.nonce === this.#parts.nonce) return
-    throw new Error(
-      owner === undefined ? `${path} is gone` : `${path} was replaced: another process may have opened it`,
-    )
+    const owner = isNamed ? readOwner(path) : undefined
+    const { owner: before } = this.#seen
+    const isOurs = isNamed
+      ? owner?.state === 'open' && owner.nonce === nonce
+      : now?.ino === before?.ino && now?.ctimeMs === before?.ctimeMs
+    if (isOurs) return
+    throw new Error(now === undefined ? `${path} is gone` : `${path} was replaced: another process may have opened it`)
   }
 
   #filesNow(): Files {

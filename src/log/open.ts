@@ -1,18 +1,21 @@
 import { randomInt } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
-import { problemError, runChild } from './child.ts'
+import { problemError, programBeside, runChild } from './child.ts'
 import { Custody } from './custody.ts'
-import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
+import { type Doubt, doubtOf, isOfThisBoot } from './doubt.ts'
+import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes } from './files.ts'
 import { keptStore } from './kept-store.ts'
 import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
+import { raiseHead } from './raise-head.ts'
+import { openFailure, refusedOpen } from './refused-open.ts'
 import { openStore, type Store } from './store.ts'
+import { readWal, type Wal } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
@@ -35,8 +38,8 @@ const askMillis = 250
 
 /**
  * Opens an existing log: the guard taken, evidence kept, the database opened, the open check passed, the owner named.
- * Errors: LEDGER_UNAVAILABLE (busy for too long, naming the owner), LEDGER_CORRUPT (evidence kept, named in the
- * hint), LEDGER_FORMAT, LEDGER_MOVED (while it was opened).
+ * Errors: LEDGER_UNAVAILABLE (busy for too long, naming the owner; or the system gave an error and nobody saw damage),
+ * LEDGER_CORRUPT (evidence kept, named in the hint), LEDGER_FORMAT. What was refused left the database as it was met.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -45,7 +48,9 @@ export async function openLog(options: OpenOptions): Promise<Log> {
   for (;;) {
     const owner = ownerNow()
     if (owner?.state !== 'open' || performance.now() >= askAt) {
-      const log = await tryOpen(options)
+      const log = await tryOpen(options).catch((error: unknown) => {
+        throw openFailure(options.layout, error)
+      })
       if (log !== undefined) return log
       askAt = performance.now() + askMillis
     }
@@ -68,10 +73,20 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
       await log.close()
     }
     if (custody?.isOurs() === false) return
-    if (log.isDamaged || custody?.isLogLost === true) removeOwner(layout.owner)
-    else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
+    const files = log.isDamaged || custody?.isLogLost === true ? undefined : filesLeft(layout)
+    if (files === undefined) removeOwner(layout.owner)
+    else writeOwner(layout.owner, { state: 'closed', files })
   } finally {
     custody?.release()
+  }
+}
+
+/** Undefined where they cannot be looked at: all was durable before, so that is for the next open to say. */
+function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
+  try {
+    return fingerprint(ledger)
+  } catch {
+    return undefined
   }
 }
 
@@ -80,13 +95,12 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
  * another process has it open already, its owner file is left alone.
  */
 export async function distrust(layout: Layout): Promise<void> {
-  const guard = await Guard.take(layout)
+  const guard = await Guard.take(layout).catch((error: unknown) => {
+    throw openFailure(layout, error)
+  })
   if (guard === undefined) return
-  try {
-    removeOwner(layout.owner)
-  } finally {
-    guard.release()
-  }
+  removeOwner(layout.owner)
+  guard.release()
 }
 
 /** One attempt; undefined where another process has it open. */
@@ -102,64 +116,65 @@ async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   }
 }
 
-/** Undefined where another process has the database open all the same: none of the guard's parts reached it. */
+/** Undefined where another process has the database open all the same: no part of the guard reached it. */
 async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
   const { layout } = options
   const owner = readOwner(layout.owner)
-  const suspicion = doubtOf(owner, layout, guard.here.folder)
-  const isSuspect = suspicion === 'changed'
-  const evidence = keepEvidence(layout.ledger, layout.evidence, { isSuspect, nonce: options.nonce() })
-  const said = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
+  const met = fingerprint(layout.ledger)
+  const suspicion = doubtOf(owner, met, guard.here.folder)
+  // Who opens it changes the files before it can say so.
+  if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
+  const own = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
+  const evidence = keepEvidence(layout.ledger, layout.evidence, {
+    isSuspect: suspicion === 'changed',
+    nonce: own.nonce,
+  })
   let store: Store | undefined
   let log: Log | undefined
+  let wal: Wal | undefined
+  let isTouched = false
   try {
-    const kept = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
+    wal = readWal(layout.ledger, { isSameBoot: isOfThisBoot(owner) })
+    const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
+    const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
-      // Another process may have come meanwhile that the guard did not reach.
-      if (!isDeepStrictEqual(readOwner(layout.owner), owner)) throw overtaken()
       // Where this process dies while it checks, the next one reads every byte.
-      writeOwner(layout.owner, { ...said, suspect: 'checking' })
+      writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      isTouched = true
       await checkInChild(layout, kept.logBytes, doubt)
     }
+    isTouched = true
     const opened = await openStore(layout.ledger, { at: guard.ledger, create: false })
     store = options.wrapStore?.(opened) ?? opened
-    log = Log.open(
-      keptStore(store, () => log?.custody),
-      options.selfCheck,
-    )
+    const custody = () => log?.custody
+    log = Log.open(keptStore(store, custody), options.selfCheck)
     checkOpened(log, store, kept)
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
-    writeOwner(layout.owner, { ...said, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
-    log.custody = new Custody({ layout, guard, nonce: said.nonce, store: opened })
+    const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
+    log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
     dropEvidence(evidence)
     dropStaleEvidence(layout.evidence)
     return log
   } catch (error) {
-    await store?.close()
-    if (guard.isInPlace()) restoreOwner(layout.owner, owner, said.nonce)
-    if (error instanceof LockstepError && error.code === 'LEDGER_CORRUPT') throw refused(error, layout, evidence)
-    dropEvidence(evidence)
-    if (error instanceof LockstepError && (error.details.busy === true || error.code === 'LEDGER_MOVED'))
-      return undefined
-    throw error
+    // Who has it open changes the files, so that nothing that was wrong with them means anything.
+    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+    const isInPlace = guard.isInPlace()
+    // Where this process dies while the files are put back, the next one reads every byte.
+    if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+    await store?.close().catch(() => {})
+    const refusal = isAnothers ? undefined : refusedOpen(error, { layout, evidence, met, nonce: own.nonce, wal })
+    if (refusal === undefined) dropEvidence(evidence)
+    if (isInPlace) restoreOwner(layout.owner, owner, own.nonce)
+    if (refusal === undefined) return undefined
+    if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
+    throw refusal
   }
 }
 
-function overtaken(): LockstepError {
-  return new LockstepError('LEDGER_UNAVAILABLE', 'another process opens the ledger', { details: { busy: true } })
-}
-
-/**
- * A refused open keeps the evidence, for LevelDB may have deleted what it could not read; and the next open reads
- * every byte, for a gap in the newest entries has moved to where the open check does not look.
- */
-function refused(error: LockstepError, layout: Layout, evidence: string): LockstepError {
-  removeOwner(layout.owner)
-  const kept = sealEvidence(evidence, layout.evidence)
-  const hint = `${error.hint ?? 'Nothing was changed by Lockstep.'} The database as it was met is kept in ${kept}.`
-  const { cause, details, message } = error
-  return new LockstepError('LEDGER_CORRUPT', message, { details: { ...details, evidence: kept }, hint, cause })
+/** Whether another process has the database, or another database came in its place meanwhile. */
+function isBusy(error: unknown): boolean {
+  return error instanceof LockstepError && (error.details.busy === true || error.code === 'LEDGER_MOVED')
 }
 
 /** What was said before of the ledger is still all there is to say, unless another process said something since. */
@@ -170,26 +185,17 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   else writeOwner(path, owner)
 }
 
-type Doubt = 'none' | 'crashed' | 'changed'
+const stillMillis = 50
 
 /**
- * How far the files can be trusted not to make LevelDB abort. As they were left at close: entirely. Left open: a process
- * died, for we have the guard. Two died in a row, or one while it looked, or the files were changed, copied, put back or
- * found damaged before: not at all, so every byte is read.
+ * Whether owner file and database are the same after a moment in which somebody who just opened it would have said so.
  */
-function doubtOf(owner: Owner | undefined, layout: Layout, folder: string): Doubt {
-  if (owner === undefined) return 'changed'
-  if (owner.state === 'open') {
-    const isCopied = owner.folder != null && owner.folder !== folder
-    return owner.suspect === undefined && !isCopied ? 'crashed' : 'changed'
-  }
-  const met = fingerprint(layout.ledger)
-  const names = new Set([...Object.keys(owner.files), ...Object.keys(met)])
-  return [...names].every((name) => owner.files[name] === met[name]) ? 'none' : 'changed'
+async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
+  await pause(stillMillis)
+  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
 }
 
-// From the folder above, so that it is found from the built command too, which is bundled in a folder beside this.
-const checkProgram = fileURLToPath(new URL(`../log/open-check-child${import.meta.url.slice(-3)}`, import.meta.url))
+const checkProgram = programBeside(import.meta.url, '../log/open-check-child')
 
 /** Opens and checks in a child first, so that a database that aborts its process aborts that one. */
 async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {

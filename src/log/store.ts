@@ -1,9 +1,9 @@
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
 import { corrupt } from './corrupt.ts'
+import { failureOf } from './failure.ts'
 import { problemOfTable } from './table.ts'
 
 /** One atomic write: all of it or nothing. */
@@ -19,7 +19,10 @@ export interface Range {
   limit?: number
 }
 
-/** Bytes under keys, to be read. Errors: LEDGER_CORRUPT where LevelDB itself finds damage, LEDGER_CLOSED. */
+/**
+ * Bytes under keys, to be read. Errors: LEDGER_CORRUPT where LevelDB itself finds damage, LEDGER_UNAVAILABLE where it
+ * cannot read, LEDGER_CLOSED.
+ */
 export interface StoreReader {
   /** The bytes under a key, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
@@ -68,7 +71,7 @@ export interface StoreOptions {
 
 /**
  * Opens the LevelDB in a folder. Only `create` makes one: opening with a lost CURRENT would otherwise start an
- * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
+ * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
  */
 export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
   const level = new Level(at, {
@@ -189,7 +192,7 @@ function tableIn(level: LevelDb, name: string): Buffer | undefined {
     return readFileSync(join(level.location, name))
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
-    throw fileError(error, `reading ${name}`)
+    throw failureOf(`reading ${name}`, error)
   }
 }
 
@@ -199,15 +202,18 @@ function tablesOf(level: LevelDb): string[] {
   return [...numbers].map(([, number = '']) => `${number.padStart(6, '0')}.ldb`)
 }
 
+/** Another owner, or an error of the system: LevelDB says `lock <path>` of both, with what the system said. */
+const isLocked = /: lock .*(?:Resource temporarily unavailable|Permission denied|already held by process)$/
+
 function openError(folder: string, error: unknown): LockstepError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-  if (systemCodeOf(cause) === 'LEVEL_LOCKED') {
+  if (systemCodeOf(cause) === 'LEVEL_LOCKED' && isLocked.test(messageOf(cause))) {
     return new LockstepError('LEDGER_UNAVAILABLE', 'another process has the ledger open', {
-      details: { busy: true },
+      details: { busy: true, outcome: 'not_applied' },
       cause,
     })
   }
-  return levelError(`LevelDB cannot open ${folder}`, cause)
+  return failureOf(`LevelDB cannot open ${folder}`, cause)
 }
 
 /** What begins a read, with the errors of one. */
@@ -224,25 +230,5 @@ function readError(folder: string, error: unknown): LockstepError {
   if (/^LEVEL_\w+_NOT_OPEN$/.test(systemCodeOf(error) ?? '')) {
     return new LockstepError('LEDGER_CLOSED', 'the ledger was closed while it was read', { cause: error })
   }
-  return levelError(`LevelDB cannot read ${folder}`, error)
-}
-
-function levelError(doing: string, cause: unknown): LockstepError {
-  const [what, text] = [doing, messageOf(cause)].map(withPaths) as [string, string]
-  const isOfTheMachine =
-    /No space left|Permission denied|Read-only file system|Too many open files|Cannot allocate memory/i.test(text)
-  return isOfTheMachine
-    ? new LockstepError('LEDGER_UNAVAILABLE', `${what}: ${text}`, { details: { outcome: 'not_applied' }, cause })
-    : corrupt(`${what}: ${text}`, {}, cause)
-}
-
-/** An open folder's path instead of the name that LevelDB knows it by. */
-function withPaths(text: string): string {
-  return text.replace(/\/proc\/self\/fd\/\d+/g, (name) => {
-    try {
-      return readlinkSync(name)
-    } catch {
-      return name
-    }
-  })
+  return failureOf(`LevelDB cannot read ${folder}`, error)
 }
