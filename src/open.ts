@@ -68,7 +68,7 @@ export interface OpenLedgerOptions {
  */
 export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
   return open(options).catch((error: unknown) => {
-    throw codedError(error, 'opening the ledger')
+    throw codedError(error, `opening the ledger of ${options.dir ?? process.cwd()}`)
   })
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -12,8 +13,8 @@ import {
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
 import { adopt, adoptOpened } from './ownership.ts'
-import { isRunning } from './process.ts'
 
 /**
  * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
@@ -34,9 +35,8 @@ export async function writeDurably(path: string, content: string, mode = 0o644, 
 
 /** Replaces a small file whole, for hints that need no sync. Several processes may do so at once. */
 export function replaceFile(path: string, content: string): void {
-  const beside = `${path}.${process.pid}.tmp`
+  const beside = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
-    rmSync(beside, { force: true })
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
     adopt(beside)
     renameSync(beside, path)
@@ -44,19 +44,21 @@ export function replaceFile(path: string, content: string): void {
     try {
       rmSync(beside, { force: true })
     } catch {
-      // A folder in its place stays; the next open removes it.
+      // What stays takes space and nothing else; the next open removes it.
     }
     throw fileError(error, `writing ${path}`)
   }
 }
 
-/** Removes what processes left beside files that died while they replaced them. */
+/**
+ * Removes what processes left beside files that died while they replaced them. Only for files that no other process can
+ * be replacing now: the caller has the ledger open, and nobody else writes them.
+ */
 export function dropTemporaries(paths: readonly string[]): void {
   for (const path of paths) {
     for (const name of readdirSync(dirname(path))) {
-      const [, replaced, pid] = /^(.+?)(?:\.(\d+))?\.tmp$/.exec(name) ?? []
-      const isLeft = replaced === basename(path) && (pid === undefined || !isRunning(Number(pid)))
-      if (isLeft) rmSync(join(dirname(path), name), { force: true, recursive: true })
+      const replaced = /^(.+?)(?:\.[0-9a-f]+)?\.tmp$/.exec(name)?.[1]
+      if (replaced === basename(path)) rmSync(join(dirname(path), name), { force: true, recursive: true })
     }
   }
 }
@@ -113,9 +115,15 @@ export function isAbsence(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }
 
+/** Whether something was thrown by the operating system, or by Node's permission model, and is no defect of ours. */
+export function isOfSystem(error: unknown): boolean {
+  return isDeniedByNode(error) || (error instanceof Error && 'syscall' in error)
+}
+
 /** An error of the operating system as one of ours; what is one of ours already stays. */
 export function fileError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
+  if (isDeniedByNode(error)) return deniedByNode(error, doing)
   const systemCode = systemCodeOf(error)
   const code = codeOfSystemError[systemCode ?? ''] ?? 'FILE_FAILED'
   const details = systemCode === undefined ? {} : { system_code: systemCode }

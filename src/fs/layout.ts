@@ -9,6 +9,10 @@ export interface Layout {
   home: string
   ledger: string
   evidence: string
+  snapshots: string
+  exports: string
+  asked: string
+  guard: string
   head: string
   owner: string
   key: string
@@ -28,6 +32,10 @@ export function layoutOf(root: string): Layout {
     home,
     ledger: join(home, 'ledger'),
     evidence: join(home, 'evidence'),
+    snapshots: join(home, 'snapshots'),
+    exports: join(home, 'exports'),
+    asked: join(home, 'asked'),
+    guard: join(home, 'guard'),
     head: join(home, 'head'),
     owner: join(home, 'owner'),
     key: join(home, 'key'),

@@ -12,7 +12,7 @@ export type FoundName = NameKind & { name: string }
  * Linux names an open folder by its descriptor: what is opened below that name is below that very folder, even where
  * another took its place by then. Elsewhere the place of each folder is looked at again after each step.
  */
-const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
+export const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
 
 /**
  * A folder that is read without ever leaving it: no link is followed, no pipe is waited for, and what is opened is

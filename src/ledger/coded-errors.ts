@@ -1,12 +1,10 @@
-import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { LockstepError, messageOf } from '../errors.ts'
+import { fileError, isOfSystem } from '../fs/durable.ts'
 
 /** Whatever was thrown, as the one error that leaves Lockstep: a file step that failed, or a defect. */
 export function codedError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
-  // The system's codes are upper case and plain; Node's own say ERR_ and mean a defect.
-  const isOfSystem = /^E(?!RR_)[A-Z0-9]+$/.test(systemCodeOf(error) ?? '')
-  if (isOfSystem) return fileError(error, doing)
+  if (isOfSystem(error)) return fileError(error, doing)
   return new LockstepError('INVARIANT_VIOLATED', `${doing}: ${messageOf(error)}`, { cause: error })
 }
 

@@ -1,4 +1,6 @@
+import { readlinkSync } from 'node:fs'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { corrupt } from './corrupt.ts'
 
 /** What LevelDB prints for an error of the system, which it passes on as text alone (strerror of glibc and musl). */
@@ -48,8 +50,9 @@ export function systemCodeIn(thrown: unknown): string | undefined {
  */
 export function failureOf(doing: string, cause: unknown): LockstepError {
   if (cause instanceof LockstepError) return cause
+  if (isDeniedByNode(cause)) return deniedByNode(cause, doing)
   const code = systemCodeIn(cause)
-  const message = `${doing}: ${messageOf(cause)}`
+  const message = withPaths(`${doing}: ${messageOf(cause)}`)
   const isCorrupt = code === undefined ? /\bCorruption: /.test(messageOf(cause)) : seenToBeWrong.includes(code)
   if (isCorrupt) return corrupt(message, code === undefined ? {} : { system_code: code }, cause)
   return new LockstepError('LEDGER_UNAVAILABLE', message, {
@@ -62,4 +65,15 @@ export function failureOf(doing: string, cause: unknown): LockstepError {
 /** Whether something was thrown by LevelDB or the system, and not by a defect of ours. */
 export function isOfTheMachine(thrown: unknown): boolean {
   return /^LEVEL_/.test(systemCodeOf(thrown) ?? '') || systemCodeIn(thrown) !== undefined
+}
+
+/** An open folder's path instead of the name that LevelDB knows it by. */
+function withPaths(text: string): string {
+  return text.replace(/\/proc\/self\/fd\/\d+/g, (name) => {
+    try {
+      return readlinkSync(name)
+    } catch {
+      return name
+    }
+  })
 }

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Level } from 'level'
+import type { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { adoptMadeSince } from '../fs/ownership.ts'
+import { copyDatabase } from './copy-database.ts'
 import { corrupt } from './corrupt.ts'
 import { failureOf } from './failure.ts'
 import { problemOfTable } from './table.ts'
@@ -47,33 +49,46 @@ export interface Store extends StoreReader {
   write(batch: StoreBatch): Promise<void>
   /** Holds on to what is there now, until it is closed. */
   snapshot(): StoreSnapshot
+  /** Copies the database into an empty folder, by links to what never changes. Nothing may be written meanwhile. */
+  copyTo(folder: string): void
   /** Waits, for a bounded time, until few files are left to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>
 }
 
+/** A store in files. */
+export interface FileStore extends Store {
+  /** The names of the tables that it reads from now. */
+  tables(): string[]
+  /** Makes tables of what is in memory and in the write-ahead log only. */
+  saveMemory(): Promise<void>
+}
+
 const scanPage = 512
 const filesAtLevelZeroMax = 8
+const firstKey = Buffer.of(0)
+
+export interface StoreOptions {
+  create: boolean
+  /** Another path to the folder, by which LevelDB is to find its files. */
+  at?: string
+}
 
 /**
  * Opens the LevelDB in a folder. Only `create` makes one: opening with a lost CURRENT would otherwise start an
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
  */
-export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
+export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
   // The clock of a file system may be a few milliseconds behind.
   const openedAt = Date.now() - 20
-  const level: LevelDb = new Level(folder, {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-    createIfMissing: create,
-    errorIfExists: create,
-  })
+  const level = await newLevel(at, create)
   try {
     await level.open()
   } catch (error) {
     throw openError(folder, error)
   }
   return {
+    tables: () => (level.status === 'open' ? tablesOf(level) : []),
     ...readerOf(level),
     write: async ({ puts, deletes }) => {
       const batch = level.batch()
@@ -85,18 +100,21 @@ export async function openStore(folder: string, { create }: { create: boolean })
       const snapshot = reading(level, () => level.snapshot())
       return { ...readerOf(level, snapshot), close: () => snapshot.close() }
     },
+    copyTo: (to) => copyDatabase(folder, to, tablesOf(level)),
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
       while (
-        Number(property(level, 'leveldb.num-files-at-level0')) > filesAtLevelZeroMax &&
+        Number(level.getProperty('leveldb.num-files-at-level0')) > filesAtLevelZeroMax &&
         performance.now() < until
       ) {
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     },
+    // LevelDB begins with its memory, whatever the range.
+    saveMemory: () => level.compactRange(firstKey, firstKey),
     close: async () => {
       await level.close()
-      adoptMadeSince(folder, openedAt, filesOfLevel)
+      adoptMadeSince(at, openedAt, filesOfLevel)
     },
   }
 }
@@ -104,23 +122,24 @@ export async function openStore(folder: string, { create }: { create: boolean })
 /** What LevelDB makes, but for the file that it locks: to open and close that file is to lose the lock. */
 const filesOfLevel = /^(?:CURRENT|LOG|MANIFEST-|\d+\.)/
 
-/** The deletion of all that stands in some ranges, in batches. */
-export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
-  for (const range of ranges) {
-    let deletes: Uint8Array[] = []
-    for await (const page of reader.scan(range)) {
-      for (const [key] of page) deletes.push(key)
-      if (deletes.length < deletesPerBatch) continue
-      yield { puts: [], deletes }
-      deletes = []
-    }
-    if (deletes.length > 0) yield { puts: [], deletes }
-  }
+/** Its addon is loaded when it is needed, so that whoever may not load one is told by an error of ours. */
+async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
+  const { Level } = await import('level').catch((error: unknown) => {
+    throw isDeniedByNode(error) ? deniedByNode(error, 'loading LevelDB') : error
+  })
+  return new Level(folder, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    createIfMissing: create,
+    errorIfExists: create,
+  }) as LevelDb
 }
 
-const deletesPerBatch = 8_192
-
-type LevelDb = Level<Uint8Array, Uint8Array>
+// Level's own type leaves out what only LevelDB has.
+type LevelDb = Level<Uint8Array, Uint8Array> & {
+  getProperty(name: string): string
+  compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+}
 
 function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): StoreReader {
   const at = snapshot === undefined ? {} : { snapshot }
@@ -185,13 +204,8 @@ function tableIn(level: LevelDb, name: string): Buffer | undefined {
 
 /** The names of the tables in use: a line each, of which the first number is the table's. */
 function tablesOf(level: LevelDb): string[] {
-  const numbers = property(level, 'leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
+  const numbers = level.getProperty('leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
   return [...numbers].map(([, number = '']) => `${number.padStart(6, '0')}.ldb`)
-}
-
-// Level's own type leaves out what only LevelDB has.
-function property(level: LevelDb, name: string): string {
-  return (level as unknown as { getProperty(name: string): string }).getProperty(name)
 }
 
 /** Another owner, or an error of the system: LevelDB says `lock <path>` of both, with what the system said. */

@@ -4,14 +4,14 @@ import { LockstepError } from '../../src/errors.ts'
 import { codedError, codeErrorsOf } from '../../src/ledger/coded-errors.ts'
 
 const coded = suite('what the API rejects with')
-const system = (code: string) => Object.assign(new Error(`${code}: it failed`), { code })
+const system = (code: string) => Object.assign(new Error(`${code}: it failed`), { code, syscall: 'open' })
 
 for (const [thrown, code, exit] of [
   [system('EACCES'), 'FILE_DENIED', 'EACCES'],
   [system('EROFS'), 'FILE_READ_ONLY', 'EROFS'],
   [system('EDQUOT'), 'DISK_FULL', 'EDQUOT'],
   [system('EMFILE'), 'FILE_FAILED', 'EMFILE'],
-  [system('ERR_INVALID_ARG_VALUE'), 'INVARIANT_VIOLATED', undefined],
+  [Object.assign(new TypeError('x'), { code: 'ERR_INVALID_ARG_VALUE' }), 'INVARIANT_VIOLATED', undefined],
   [new RangeError('Maximum call stack size exceeded'), 'INVARIANT_VIOLATED', undefined],
   ['a text', 'INVARIANT_VIOLATED', undefined],
 ] as const) {
