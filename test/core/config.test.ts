@@ -14,6 +14,7 @@ test('everything has a default', () => {
     execution_roots: {},
     pins: 'any',
     promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN'],
+    accept_permissions: false,
     record_contention: false,
     exports: { approvals_required: [] },
     turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000, refs: 100_000 },
@@ -37,6 +38,7 @@ for (const [title, given] of [
   ['pins that are commits only', { pins: 'commit' }],
   ['actors with their roles', { actors: { 'agent-1': ['INTERVIEW_AGENT'], 'agent-2': [] } }],
   ['approvals that every export needs', { exports: { approvals_required: ['compliance'] } }],
+  ['a disk without modes', { accept_permissions: true }],
   ['contention as entries', { record_contention: true }],
   [
     'other bounds of a turn',

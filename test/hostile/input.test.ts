@@ -214,7 +214,12 @@ for (const [what, code, call] of rows) {
 }
 
 /** Called by the ledger itself, or with what it gave. */
-const inner = ['locks.removeEndedFile', 'staging.recordCleaned', 'audit.rendered']
+const inner = [
+  'locks.removeEndedFile',
+  'staging.recordCleaned',
+  'audit.rendered',
+  ...['write', 'finish', 'fail'].map((step) => `exports.${step}`),
+]
 
 /** The calls that take a request. */
 function callsOf(api: object): [string, (given: unknown) => unknown][] {
