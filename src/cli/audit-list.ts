@@ -4,7 +4,7 @@ import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import type { AuditQuery } from '../ledger/audit.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { print, relativeTime, writeOut } from './output.ts'
 
@@ -45,7 +45,7 @@ export function listCommand(): Command {
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const query = queryFrom(flags)
-      const { complete, events, next } = await withLedger(
+      const { complete, events, next } = await askLedger(
         globals,
         'audit list',
         async (ledger): Promise<{ complete: boolean; events: (AuditEvent | Entry)[]; next: number }> =>

@@ -14,6 +14,7 @@ import {
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
 
 /**
  * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
@@ -109,9 +110,15 @@ export function isAbsence(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }
 
+/** Whether something was thrown by the operating system, or by Node's permission model, and is no defect of ours. */
+export function isOfSystem(error: unknown): boolean {
+  return isDeniedByNode(error) || (error instanceof Error && 'syscall' in error)
+}
+
 /** An error of the operating system as one of ours; what is one of ours already stays. */
 export function fileError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
+  if (isDeniedByNode(error)) return deniedByNode(error, doing)
   const systemCode = systemCodeOf(error)
   const code = codeOfSystemError[systemCode ?? ''] ?? 'FILE_FAILED'
   const details = systemCode === undefined ? {} : { system_code: systemCode }

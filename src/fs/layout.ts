@@ -9,6 +9,8 @@ export interface Layout {
   home: string
   ledger: string
   evidence: string
+  snapshots: string
+  exports: string
   asked: string
   guard: string
   head: string
@@ -30,6 +32,8 @@ export function layoutOf(root: string): Layout {
     home,
     ledger: join(home, 'ledger'),
     evidence: join(home, 'evidence'),
+    snapshots: join(home, 'snapshots'),
+    exports: join(home, 'exports'),
     asked: join(home, 'asked'),
     guard: join(home, 'guard'),
     head: join(home, 'head'),

@@ -9,7 +9,7 @@ import { createKey } from '../fs/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../fs/layout.ts'
 import { writeOwner } from '../fs/owner.ts'
 import { now, userName } from '../fs/process.ts'
-import { buildingName, buildingPrefix, dropUnfinished } from '../fs/unfinished-init.ts'
+import { buildingPrefix, dropProcessFolders, processFolderName } from '../fs/process-folder.ts'
 import { formatVersion } from '../log/codec.ts'
 import { fingerprint } from '../log/files.ts'
 import { Log } from '../log/log.ts'
@@ -52,8 +52,8 @@ export async function createLedger({
   refuseOverlap(root, nested)
   const ledgerId = newLedgerId()
   const name = parse(originSchema, origin ?? `lockstep.local/${ledgerId}`, 'origin')
-  const building = join(root, buildingName(ledgerId))
-  dropUnfinished(root)
+  const building = join(root, processFolderName(buildingPrefix, ledgerId))
+  dropProcessFolders(root, buildingPrefix)
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)

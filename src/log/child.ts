@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type Code, type Details, LockstepError } from '../errors.ts'
 import { failureOf } from './failure.ts'
@@ -30,6 +31,9 @@ export function programBeside(moduleUrl: string, name: string): string {
   return existsSync(bundle) ? bundle : module
 }
 
+/** A child without the pipes that there were no descriptors for. */
+type Spawned = Omit<ChildProcess, 'stdout' | 'stderr'> & { stdout?: Readable | null; stderr?: Readable | null }
+
 /**
  * Runs a program of ours in a process of its own and takes the JSON line it ends with (`child-answer.ts`). A child
  * that crashes is LEDGER_CORRUPT, for LevelDB aborts on some damage; one that hangs, or that somebody ended, is
@@ -41,13 +45,18 @@ export function runChild(
   { onLine, waitSeconds = 0 }: { onLine?: (line: string) => void; waitSeconds?: number } = {},
 ): Promise<ChildAnswer> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...loaderArguments(program), program, ...programArguments], {
-      cwd: dirname(program),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
     const failed = (error: unknown) => reject(failureOf('starting a process that reads the database', error))
+    const words = [...loaderArguments(program), program, ...programArguments]
+    let child: Spawned
+    try {
+      child = spawn(process.execPath, words, { cwd: dirname(program), stdio: ['ignore', 'pipe', 'pipe'] })
+    } catch (error) {
+      failed(error)
+      return
+    }
     // Without descriptors for its pipes there are none, and the error comes in a moment.
-    if (child.stdout === null || child.stdout === undefined || child.stderr === null) {
+    const { stderr: errors, stdout } = child
+    if (!stdout || !errors) {
       child.on('error', failed)
       return
     }
@@ -61,10 +70,10 @@ export function runChild(
       hangs = silentSeconds > silenceSecondsMax + waitSeconds
       if (hangs) child.kill('SIGKILL')
     }, 1_000)
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    errors.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-stderrCharsMax)
     })
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout.setEncoding('utf8').on('data', (chunk: string) => {
       silentSeconds = 0
       text += chunk
       const lines = text.split('\n')

@@ -1,5 +1,6 @@
 import { readlinkSync } from 'node:fs'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { corrupt } from './corrupt.ts'
 
 /** What LevelDB prints for an error of the system, which it passes on as text alone (strerror of glibc and musl). */
@@ -49,6 +50,7 @@ export function systemCodeIn(thrown: unknown): string | undefined {
  */
 export function failureOf(doing: string, cause: unknown): LockstepError {
   if (cause instanceof LockstepError) return cause
+  if (isDeniedByNode(cause)) return deniedByNode(cause, doing)
   const code = systemCodeIn(cause)
   const message = withPaths(`${doing}: ${messageOf(cause)}`)
   const isCorrupt = code === undefined ? /\bCorruption: /.test(messageOf(cause)) : seenToBeWrong.includes(code)

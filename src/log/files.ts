@@ -106,6 +106,7 @@ function isCopied(from: string, to: string): boolean {
   }
 }
 
+/** Removes a folder of evidence, or a snapshot. */
 export function dropEvidence(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -20,6 +20,10 @@ export function keptStore(store: Store, custody: () => Custody | undefined): Sto
       const snapshot = store.snapshot()
       return { ...keptReader(snapshot, custody), close: () => snapshot.close() }
     },
+    copyTo: (folder) => {
+      custody()?.assertNotMoved()
+      store.copyTo(folder)
+    },
     settle: (millisMax) => store.settle(millisMax),
     close: () => store.close(),
   }

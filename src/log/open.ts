@@ -5,6 +5,7 @@ import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
+import { dropProcessFolders } from '../fs/process-folder.ts'
 import { problemError, programBeside, runChild } from './child.ts'
 import { Custody } from './custody.ts'
 import { type Doubt, doubtOf, isOfThisBoot } from './doubt.ts'
@@ -150,11 +151,14 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     const custody = () => log?.custody
     log = Log.open(keptStore(store, custody), options.selfCheck)
     checkOpened(log, store, kept)
+    // Nobody read every byte of it, so it is left to the next open to do so.
+    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
     dropEvidence(evidence)
     dropStaleEvidence(layout.evidence)
+    dropProcessFolders(layout.snapshots, '')
     return log
   } catch (error) {
     // Who has it open changes the files, so that nothing that was wrong with them means anything.

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Level } from 'level'
+import type { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
+import { copyDatabase } from './copy-database.ts'
 import { corrupt } from './corrupt.ts'
 import { failureOf } from './failure.ts'
 import { problemOfTable } from './table.ts'
@@ -46,6 +48,8 @@ export interface Store extends StoreReader {
   write(batch: StoreBatch): Promise<void>
   /** Holds on to what is there now, until it is closed. */
   snapshot(): StoreSnapshot
+  /** Copies the database into an empty folder, by links to what never changes. Nothing may be written meanwhile. */
+  copyTo(folder: string): void
   /** Waits, for a bounded time, until few files are left to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>
@@ -74,12 +78,7 @@ export interface StoreOptions {
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
  */
 export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
-  const level = new Level(at, {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-    createIfMissing: create,
-    errorIfExists: create,
-  }) as LevelDb
+  const level = await newLevel(at, create)
   try {
     await level.open()
   } catch (error) {
@@ -98,6 +97,7 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
       const snapshot = reading(level, () => level.snapshot())
       return { ...readerOf(level, snapshot), close: () => snapshot.close() }
     },
+    copyTo: (to) => copyDatabase(folder, to, tablesOf(level)),
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
       while (
@@ -113,21 +113,18 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
   }
 }
 
-/** The deletion of all that stands in some ranges, in batches. */
-export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
-  for (const range of ranges) {
-    let deletes: Uint8Array[] = []
-    for await (const page of reader.scan(range)) {
-      for (const [key] of page) deletes.push(key)
-      if (deletes.length < deletesPerBatch) continue
-      yield { puts: [], deletes }
-      deletes = []
-    }
-    if (deletes.length > 0) yield { puts: [], deletes }
-  }
+/** Its addon is loaded when it is needed, so that whoever may not load one is told by an error of ours. */
+async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
+  const { Level } = await import('level').catch((error: unknown) => {
+    throw isDeniedByNode(error) ? deniedByNode(error, 'loading LevelDB') : error
+  })
+  return new Level(folder, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    createIfMissing: create,
+    errorIfExists: create,
+  }) as LevelDb
 }
-
-const deletesPerBatch = 8_192
 
 // Level's own type leaves out what only LevelDB has.
 type LevelDb = Level<Uint8Array, Uint8Array> & {

@@ -6,7 +6,7 @@ import { equal, is, ok } from 'uvu/assert'
 import { Guard } from '../../src/fs/guard.ts'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
 import { thisOwner, writeOwner } from '../../src/fs/owner.ts'
-import { buildingName, dropUnfinished } from '../../src/fs/unfinished-init.ts'
+import { buildingPrefix, dropProcessFolders, processFolderName } from '../../src/fs/process-folder.ts'
 import { openLedger } from '../../src/open.ts'
 import { lockstep } from '../support/command.ts'
 import { deadPid } from '../support/deliverable.ts'
@@ -113,7 +113,7 @@ const inits = suite('what an init left that was killed')
 
 inits('goes where its process is gone or it is a day old, and stays where it cannot be seen', () => {
   const root = temporaryRoot()
-  const mine = buildingName('id')
+  const mine = processFolderName(buildingPrefix, 'id')
   const gone = mine.replace(`-${process.pid}-`, `-${deadPid()}-`)
   const unseen = gone.replace(/_\d+-id$/, '_1-id')
   const old = `${unseen}-old`
@@ -122,7 +122,7 @@ inits('goes where its process is gone or it is a day old, and stays where it can
     writeFileSync(join(root, name, 'key'), '')
   }
   utimesSync(join(root, old), 0, 0)
-  dropUnfinished(root)
+  dropProcessFolders(root, buildingPrefix)
   const left = [mine, gone, unseen, old, '.lockstep-init-1-id'].filter((name) => existsSync(join(root, name)))
   equal(left, [mine, unseen, '.lockstep-init-1-id'])
 })
