@@ -69,11 +69,7 @@ export class Ledger implements AsyncDisposable {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(
-      layout.head,
-      () => ({ ...this.#treeHead(), time: new Date().toISOString() }),
-      () => log.custody?.isOurs() !== false,
-    )
+    this.#heads = new HeadKeeper(layout.head, () => this.#treeHead(), log.custody)
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
       ...views,
@@ -236,9 +232,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   #treeHead(): TreeHead {
-    const { log } = this.#parts
-    const { root, size } = log.head()
-    return { origin: log.meta.origin, size, root: toHex(root) }
+    const { root, size } = this.#parts.log.head()
+    return { origin: this.#parts.log.meta.origin, size, root: toHex(root) }
   }
 
   #published(entries: readonly Entry[]): void {
