@@ -38,7 +38,8 @@ export function ownerReader(path: string): () => Owner | undefined {
   let read: { file: string; owner: Owner | undefined } | undefined
   return () => {
     const file = fileAt(path)
-    if (read?.file !== file) read = { file, owner: readOwner(path) }
+    // A read may have failed that the next one does not.
+    if (read?.owner === undefined || read.file !== file) read = { file, owner: readOwner(path) }
     return read.owner
   }
 }

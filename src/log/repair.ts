@@ -8,6 +8,7 @@ import { thisMachine } from '../fs/process.ts'
 import { type Examination, type Examined, examine } from './examine.ts'
 import { failureOf } from './failure.ts'
 import { putBack } from './put-back.ts'
+import { readWal } from './wal.ts'
 
 /** What a repair looked at and what it did; paths are absolute. */
 export interface Repaired {
@@ -74,7 +75,7 @@ async function repairOwned(layout: Layout, nonce: () => string): Promise<Repaire
   const report = { in_place: foundOf(layout.ledger, inPlace, headFile), evidence }
   if (best === undefined) return report
   const aside = join(layout.evidence, `replaced-${process.pid}-${nonce()}`)
-  if (!putBack(layout.ledger, best.path, aside)) return report
+  if (!putBack(layout.ledger, best.path, readWal(best.path, { isSameBoot: false }), aside)) return report
   return { ...report, put_back: foundOf(best.path, best.examined), set_aside: aside }
 }
 
