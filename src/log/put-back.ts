@@ -2,16 +2,16 @@ import { constants, copyFileSync, linkSync, mkdirSync, renameSync, rmSync, statS
 import { join } from 'node:path'
 import { syncFolder } from '../fs/durable.ts'
 import { databaseFiles, syncFile } from './files.ts'
-import { readWal } from './wal.ts'
+import type { Wal } from './wal.ts'
 
 /**
- * Makes a database what it was when its files were kept, in an order in which a crash leaves either the one or the other:
+ * Makes a database what it was when its files were kept and its logs were read, in an order in which a crash leaves either the one or the other:
  * CURRENT, which names the MANIFEST and so all the rest, is replaced last, by a rename. Files that are there besides go to
  * a folder, or are removed where none is named. The caller sees to it that nobody has the database open.
  * False, with nothing changed, where something was not kept. Errors: those of the file system.
  */
-export function putBack(ledger: string, kept: string, aside?: string): boolean {
-  if (!isComplete(ledger, kept)) return false
+export function putBack(ledger: string, kept: string, wal: Wal, aside?: string): boolean {
+  if (!isComplete(ledger, kept, wal)) return false
   const names = databaseFiles(kept)
   const added = databaseFiles(ledger).filter((name) => !names.includes(name))
   mkdirSync(ledger, { recursive: true, mode: 0o700 })
@@ -33,14 +33,13 @@ export function putBack(ledger: string, kept: string, aside?: string): boolean {
 }
 
 /** Whether MANIFEST, logs and tables of a database were all kept; a table may also be where it was. */
-function isComplete(ledger: string, kept: string): boolean {
-  try {
-    const { manifest } = readWal(kept, { isSameBoot: false })
-    const there = new Set([...databaseFiles(kept), ...databaseFiles(ledger)].map((name) => Number.parseInt(name, 10)))
-    return [...manifest.tables].every((number) => there.has(number))
-  } catch {
-    return false
-  }
+function isComplete(ledger: string, kept: string, { logs, manifest }: Wal): boolean {
+  const there = databaseFiles(kept)
+  const numbers = new Set([...there, ...databaseFiles(ledger)].map((name) => Number.parseInt(name, 10)))
+  return (
+    ['CURRENT', manifest.name, ...logs].every((name) => there.includes(name)) &&
+    [...manifest.tables].every((number) => numbers.has(number))
+  )
 }
 
 /** A link in place of whatever has the name, or a copy where there are no links. */

@@ -67,10 +67,13 @@ function isAsMet({ layout, met, wal }: Attempt): boolean {
 }
 
 /** Whoever opened the database since has named itself in the owner file, and what it did stays. */
-function isPutBack({ evidence, layout, nonce }: Attempt): boolean {
+function isPutBack({ evidence, layout, nonce, wal }: Attempt): boolean {
   try {
-    const owner = readOwner(layout.owner)
-    return owner?.state === 'open' && owner.nonce === nonce && putBack(layout.ledger, evidence)
+    // Where one read failed another may, and this one decides whether the next open finds all that was acknowledged.
+    const owner = readOwner(layout.owner) ?? readOwner(layout.owner)
+    return (
+      owner?.state === 'open' && owner.nonce === nonce && wal !== undefined && putBack(layout.ledger, evidence, wal)
+    )
   } catch {
     return false
   }
