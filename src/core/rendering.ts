@@ -85,6 +85,7 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
   },
   'lock.acquired': lockRow('lock.acquire', 'success', 'info', 'lock_reason'),
   'lock.renewed': lockRow('lock.renew', 'success', 'info'),
+  'lock.judged': lockRow('lock.judge', 'success', 'info'),
   'lock.released': lockRow(
     'lock.release',
     { from: 'outcome' },

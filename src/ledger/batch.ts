@@ -129,7 +129,15 @@ export class Batch {
     }
   }
 
+  /** A contention that was the first to judge a lease is recorded, and then decided over what was recorded. */
   #decisionOn(item: Item): Decision {
+    const decision = this.#decided(item)
+    if (!isContention(decision) || !decision.isChange) return decision
+    this.#record(item, decision)
+    return this.#decided(item)
+  }
+
+  #decided(item: Item): Decision {
     const { config, now, plan, waiters } = this.#parts
     const { actor, command, expectedSize } = item
     if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
