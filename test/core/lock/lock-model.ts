@@ -12,7 +12,7 @@ export interface Held {
   wallOffset: number
   /** What the clocks showed when it began, and when it was judged. */
   began: Shown
-  judged?: Shown
+  judged?: { wallOffset: number; shown: Shown }
   processes: readonly Process[]
   /** What the clocks showed when its processes were recorded. */
   evidence: Shown
@@ -53,13 +53,13 @@ export class LockModel {
 
   isExpired({ began, judged, lease_ms }: Held): boolean {
     if (lease_ms === null) return false
-    return this.#counted(began) >= lease_ms || (judged !== undefined && this.#counted(judged) >= lease_ms)
+    return this.#counted(began) >= lease_ms || (judged !== undefined && this.#counted(judged.shown) >= lease_ms)
   }
 
   /** Neither the grant nor a judgement of it says that it ends within its length. */
   needsJudgement({ began, judged, lease_ms }: Held): boolean {
     if (lease_ms === null) return false
-    const [least, ...others] = [began, ...(judged === undefined ? [] : [judged])].map((shown) => this.#counted(shown))
+    const [least, ...others] = [began, ...(judged === undefined ? [] : [judged.shown])].map((shown) => this.#counted(shown))
     return Math.max(least ?? 0, ...others) < -1_000
   }
 

@@ -285,7 +285,7 @@ export class Simulation {
     if (type === 'lock.judged') {
       const held = model.held.get(name)
       ok(held !== undefined && model.needsJudgement(held), 'only what the clocks cannot place is judged')
-      model.held.set(name, { ...held, judged: this.#machines.shown() })
+      model.held.set(name, { ...held, judged: { wallOffset: this.#machines.wallOffset, shown: this.#machines.shown() } })
     }
     if (type === 'lock.retired') model.retired.set(name, seq)
     if (type === 'lock.acquired' || type === 'lock.renewed') {
@@ -314,7 +314,8 @@ export class Simulation {
     if (recovery_reason !== 'lease_expired') {
       ok(held.processes.length > 0 && held.processes.every(({ isAlive }) => !isAlive), `${name}: its holder lives`)
     } else if (time - held.since < held.lease_ms) {
-      const isMisled = wallOffset > held.wallOffset && !this.#model.isCompared(held.began)
+      const from = [{ wallOffset: held.wallOffset, shown: held.began }, ...(held.judged ? [held.judged] : [])]
+      const isMisled = from.some((then) => wallOffset > then.wallOffset && !this.#model.isCompared(then.shown))
       ok(isMisled, `${name}: its lease still runs, and no wall clock went ahead`)
       reach('misled by a wall clock')
     }
