@@ -3,7 +3,7 @@ import type { Actor } from '../core/ids.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Globals } from './globals.ts'
-import { say } from './output.ts'
+import { durationText, say } from './output.ts'
 
 /** Where the command works: the folder named by --dir or LOCKSTEP_DIR, else the working directory. */
 export function folderOf({ dir }: Globals): string {
@@ -43,12 +43,29 @@ export async function withLedger<T>(
     ...(actor === undefined ? {} : { actor }),
     ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
   })
+  const { size } = ledger.head()
   try {
     return await work(ledger)
   } finally {
+    if (ledger.head().size > size) sayClockAhead(globals, ledger)
     // What was answered is durable; a head file that could not be refreshed is said, and does not take it back.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }
+}
+
+/** Whoever records something is told where the time of entries stands still far ahead of the wall clock; once. */
+function sayClockAhead(globals: Globals, ledger: Ledger): void {
+  const { aheadSeconds } = ledger.clock
+  if (aheadSeconds !== undefined && globals.clockAheadSeconds === undefined) {
+    say(`warning: ${clockAheadText(aheadSeconds)}`)
+  }
+  globals.clockAheadSeconds = aheadSeconds
+}
+
+/** What is wrong where the time of entries is ahead, and what to do. */
+export function clockAheadText(aheadSeconds: number): string {
+  const text = `the time of entries is ${durationText(aheadSeconds)} ahead of the wall clock`
+  return `${text}; once the clock is right, an operator runs "lockstep clock reset --reason TEXT"`
 }
 
 /** The same with its first words said: what opens the ledger for a moment, time and again, while nobody keeps it open. */

@@ -7,7 +7,8 @@ import { readConfig } from '../fs/config-file.ts'
 import { readKey } from '../fs/key-file.ts'
 import { governingLayout, type Layout } from '../fs/layout.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
-import { examples, folderOf, globalsOf, withLedger } from './context.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { clockAheadText, examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 
@@ -65,9 +66,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('case', () => caseOf(layout)),
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
-    await check('ledger', () =>
-      withLedger(globals, 'doctor', async (ledger) => `opens; ${ledger.head().size} entries`),
-    ),
+    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger))),
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')
@@ -95,6 +94,13 @@ function permissions({ home }: Layout): string {
 function clock(bootId: string | null, bootMillis: number): string {
   if (bootId === null) throw new Warning('this machine tells no boot id; leases fall back on the wall clock')
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
+}
+
+function entriesIn(ledger: Ledger): string {
+  const { aheadSeconds } = ledger.clock
+  const text = `opens; ${ledger.head().size} entries`
+  if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
+  return text
 }
 
 function fileSystem({ root }: Layout): string {

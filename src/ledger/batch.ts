@@ -144,7 +144,7 @@ export class Batch {
     const aggregate = aggregateOf(command.type)
     const place = item.line ?? item.calledFrom
     const waiting = (stream: string) => waiters.inFrontOf(stream, place)
-    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, waiting }
+    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, time: plan.time, waiting }
     const decision = aggregate.decide(command, context, plan.reader)
     if (decision.kind === 'append' && context.guard !== undefined) {
       throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted over a guard that does not hold`)

@@ -11,6 +11,7 @@ import { SearchIndex } from '../views/search-index.ts'
 import { Sovereign } from '../views/sovereign.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
+import { LedgerClock } from './clock.ts'
 import type { Core } from './core.ts'
 import { Exports } from './exports.ts'
 import { Locks } from './locks.ts'
@@ -41,6 +42,7 @@ export interface TreeHead {
 export class Ledger implements AsyncDisposable {
   readonly locks: Locks
   readonly audit: Audit
+  readonly clock: LedgerClock
   readonly policy: PolicyApi
   readonly runs: Runs
   readonly exports: Exports
@@ -86,6 +88,7 @@ export class Ledger implements AsyncDisposable {
       filesDrained: () => this.#reactions.drained(),
     }
     this.locks = new Locks(this.#core)
+    this.clock = new LedgerClock(this.#core)
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)

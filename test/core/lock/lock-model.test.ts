@@ -18,7 +18,11 @@ test('the deciders say what the model says, in every history of commands, deaths
     for (const step of ops) simulation.play(step)
     simulation.end()
   })
-  const { counterexample, errorInstance, failed, numRuns, numShrinks } = fc.check(property, { seed, numRuns: rounds, endOnFailure: true })
+  const { counterexample, errorInstance, failed, numRuns, numShrinks } = fc.check(property, {
+    seed,
+    numRuns: rounds,
+    endOnFailure: true,
+  })
   if (failed) {
     const steps = counterexample?.[0].map((step) => JSON.stringify(step)).join('\n')
     throw new Error(`history ${numRuns} failed; after ${numShrinks} shrinks it is\n${steps}\n${String(errorInstance)}`)

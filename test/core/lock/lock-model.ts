@@ -59,7 +59,9 @@ export class LockModel {
   /** Neither the grant nor a judgement of it says that it ends within its length. */
   needsJudgement({ began, judged, lease_ms }: Held): boolean {
     if (lease_ms === null) return false
-    const [least, ...others] = [began, ...(judged === undefined ? [] : [judged.shown])].map((shown) => this.#counted(shown))
+    const [least, ...others] = [began, ...(judged === undefined ? [] : [judged.shown])].map((shown) =>
+      this.#counted(shown),
+    )
     return Math.max(least ?? 0, ...others) < -1_000
   }
 

@@ -24,7 +24,14 @@ interface Host {
 }
 
 /** What a process finds when it looks around; a pid namespace of its own is a place, not an environment. */
-export const environments = ['normal', 'no /proc', 'boot_id masked', 'own boot_id', 'own uptime', 'time namespace'] as const
+export const environments = [
+  'normal',
+  'no /proc',
+  'boot_id masked',
+  'own boot_id',
+  'own uptime',
+  'time namespace',
+] as const
 type Environment = (typeof environments)[number]
 
 /** Where the ledger's process stands. */
@@ -56,7 +63,12 @@ export class Machines {
   time = 1_000
   /** How far the wall clock is off from the time that truly passed. */
   wallOffset = Date.UTC(2026, 1, 2)
-  readonly hosts: Host[] = [0, 1].map((host) => ({ id: `host-${host}`, boot: `boot-${host}-0`, bootedAt: 0, asleep: 0 }))
+  readonly hosts: Host[] = [0, 1].map((host) => ({
+    id: `host-${host}`,
+    boot: `boot-${host}-0`,
+    bootedAt: 0,
+    asleep: 0,
+  }))
   readonly processes: Process[] = []
   ledger: Place = { host: 0, ns: 0, environment: 'normal' }
   #boots = 0

@@ -92,7 +92,9 @@ export class Simulation {
     }
   }
 
-  #command(step: Exclude<Op, { op: 'end' | 'jump' | 'move' | 'pass' | 'passTo' | 'reboot' | 'sleep' | 'spawn' }>): void {
+  #command(
+    step: Exclude<Op, { op: 'end' | 'jump' | 'move' | 'pass' | 'passTo' | 'reboot' | 'sleep' | 'spawn' }>,
+  ): void {
     switch (step.op) {
       case 'acquire':
         this.#acquire(this.#newRequest(step), step)
@@ -180,7 +182,16 @@ export class Simulation {
     const processes = visible.filter((_, index) => ((holders >> index) & 1) === 1).slice(0, 2)
     const lock = this.#asked.length
     const content = `holder for ${lease_s} s`
-    const asked = { name: nameAt(name), who: actor, actor: actor.actor_id, lock, lease_s, processes, content, ...this.#seen(processes) }
+    const asked = {
+      name: nameAt(name),
+      who: actor,
+      actor: actor.actor_id,
+      lock,
+      lease_s,
+      processes,
+      content,
+      ...this.#seen(processes),
+    }
     this.#asked.push(asked)
     return asked
   }
@@ -285,7 +296,10 @@ export class Simulation {
     if (type === 'lock.judged') {
       const held = model.held.get(name)
       ok(held !== undefined && model.needsJudgement(held), 'only what the clocks cannot place is judged')
-      model.held.set(name, { ...held, judged: { wallOffset: this.#machines.wallOffset, shown: this.#machines.shown() } })
+      model.held.set(name, {
+        ...held,
+        judged: { wallOffset: this.#machines.wallOffset, shown: this.#machines.shown() },
+      })
     }
     if (type === 'lock.retired') model.retired.set(name, seq)
     if (type === 'lock.acquired' || type === 'lock.renewed') {
@@ -327,7 +341,9 @@ export class Simulation {
     const held = this.#model.held.get(name)
     if (held === undefined || held.lease_ms === null || this.#model.isExpired(held)) return undefined
     const evidence = this.#world.grantOf(name)?.evidence ?? []
-    const verdict = judgeHolder(evidence.map((process) => judgeLiveness(process, this.#machines.probe(process.pid), held.began.wall)))
+    const verdict = judgeHolder(
+      evidence.map((process) => judgeLiveness(process, this.#machines.probe(process.pid), held.began.wall)),
+    )
     strictEqual(verdict.alive === 'no', this.#model.isKnownDead(held), `${name}: ${JSON.stringify(verdict)}`)
     if (verdict.alive !== 'no') return undefined
     const death = { token: held.token, reason: verdict.reason }

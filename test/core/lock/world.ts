@@ -62,7 +62,7 @@ export class World {
     const { guard } = command
     const judged = guard && judgeGuard(guard, this.stateOf(guard.name), command.type, this.now)
     const waiting = (stream: string) => this.waiting.get(stream) ?? 0
-    const context = { actor, config: this.config, guard: judged, now: this.now, waiting }
+    const context = { actor, config: this.config, guard: judged, now: this.now, time: this.time, waiting }
     return aggregateOf(command.type).decide(command, context, { get: (stream) => this.rows.get(stream) })
   }
 
