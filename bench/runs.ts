@@ -16,7 +16,7 @@ const appendsOfRun = 5
 
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const runs = smoke ? 1 : 5
-  const runsOfCaller = smoke ? 2 : 60
+  const runsOfCaller = smoke ? 1 : 60
   const root = join(folder, 'root')
   const ledger = await newLedger(root)
   const { startRun, tool } = await governed(ledger)

@@ -4,7 +4,7 @@
  *
  *   node --import tsx test/run.ts [--jobs N] [--limit SECONDS] [--dir FOLDER] [pattern…]
  */
-import { constants } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { compileTree } from './compile.ts'
@@ -14,7 +14,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     dir: { type: 'string', default: join(root, 'test') },
-    jobs: { type: 'string', default: '3' },
+    // Tests that wait for processes or for time leave a processor free for two more.
+    jobs: { type: 'string', default: String(availableParallelism() + 2) },
     limit: { type: 'string', default: '120' },
   },
 })

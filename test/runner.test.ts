@@ -1,3 +1,4 @@
+// limit: 180
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'

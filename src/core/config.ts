@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { lineOf, recordWith } from './ids.ts'
+import { lineOf, ownMember, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
 import { promotionRolesDefault } from './policy/policy.ts'
 import { approvalTypes } from './vocabulary.ts'
@@ -72,7 +72,15 @@ export function isAuthority(config: Config, actorId: string): boolean {
 
 /** Whether the actor may have a role, as far as the configuration binds them. */
 export function mayClaim(config: Config, actorId: string, roleId: string): boolean {
-  return config.actors === undefined || (config.actors[actorId] ?? []).includes(roleId)
+  return config.actors === undefined || (ownMember(config.actors, actorId) ?? []).includes(roleId)
+}
+
+/**
+ * The write scope of an actor, or else of the role that the actor acts in; undefined where it has neither. To be asked
+ * only where the configuration has scopes.
+ */
+export function writeScopeOf({ write_scopes = {} }: Config, actorId: string, roleId = ''): string | undefined {
+  return ownMember(write_scopes, actorId) ?? ownMember(write_scopes, roleId)
 }
 
 /** Whether the actor may break grants: the release authority or an operator. */

@@ -54,6 +54,8 @@ export interface Refusal {
   /** The record changes the row it is of, so that it is kept however often it comes. */
   isChange?: boolean
   objects?: Objects
+  /** What was thrown, where the refusal stands for a defect. */
+  cause?: unknown
 }
 
 /**

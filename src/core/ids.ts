@@ -35,6 +35,11 @@ export function recordWith<Key extends z.ZodType<string, string>, Value extends 
   return named.pipe(z.record(key, value))
 }
 
+/** The member of a record under a name that a caller chose; never one of Object's own, such as `constructor`. */
+export function ownMember<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined
+}
+
 const controlCharacter = /[\p{Cc}\u2028\u2029]/u
 
 function utf8Bytes(text: string): number {

@@ -1,6 +1,7 @@
 import type { AuditEvent } from './audit-event.ts'
 import { cut, sorted } from './canonical.ts'
 import type { Entry } from './entry.ts'
+import { ownMember } from './ids.ts'
 import { limits } from './limits.ts'
 import { type Rendering, renderingOf, type Source } from './rendering.ts'
 import { statusAfter } from './run/state.ts'
@@ -49,7 +50,7 @@ function sourced(source: Source<string>, data: Data): string {
   if (typeof source === 'string') return source
   const value = data[source.from]
   if (typeof value !== 'string') return source.otherwise ?? ''
-  if (source.cases !== undefined) return source.cases[value] ?? source.otherwise ?? value
+  if (source.cases !== undefined) return ownMember(source.cases, value) ?? source.otherwise ?? value
   return value
 }
 

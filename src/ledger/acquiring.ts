@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { writeScopeOf } from '../core/config.ts'
 import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import * as input from '../core/lock/commands.ts'
@@ -190,9 +191,9 @@ export class Acquiring {
   }
 
   #demandScope(actor: Actor): void {
-    const scopes = this.#core.config.write_scopes
-    if (scopes === undefined) return
-    const scope = scopes[actor.actor_id] ?? scopes[actor.role_id ?? '']
+    const { config } = this.#core
+    if (config.write_scopes === undefined) return
+    const scope = writeScopeOf(config, actor.actor_id, actor.role_id)
     if (scope === 'deliverable-local') return
     throw new LockstepError(
       'WRITE_SCOPE_DENIED',

@@ -1,7 +1,7 @@
 import { aggregateOf } from '../core/aggregates.ts'
 import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
-import type { Context, Decision, Refusal } from '../core/decider.ts'
+import { type Context, type Decision, type Refusal, refuse } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
@@ -11,7 +11,7 @@ import { LockstepError } from '../errors.ts'
 import type { Appended } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
-import type { RefusalMemory } from './refusals.ts'
+import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
 import { unavailable } from './unavailable.ts'
@@ -129,12 +129,17 @@ export class Batch {
     }
   }
 
-  /** A contention that was the first to judge a lease is recorded, and then decided over what was recorded. */
+  /** The decision on a command. A defect in it refuses the command; the batch goes on without it. */
   #decisionOn(item: Item): Decision {
-    const decision = this.#decided(item)
-    if (!isContention(decision) || !decision.isChange) return decision
-    this.#record(item, decision)
-    return this.#decided(item)
+    try {
+      const decision = this.#decided(item)
+      if (!isContention(decision) || !decision.isChange) return decision
+      // The first to judge a lease: that is recorded, and then decided over what was recorded.
+      this.#record(item, decision)
+      return this.#decided(item)
+    } catch (error) {
+      return defectIn(item, error)
+    }
   }
 
   #decided(item: Item): Decision {
@@ -164,8 +169,8 @@ export class Batch {
     try {
       entries = plan.add(events, item)
     } catch (error) {
-      if (!(error instanceof LockstepError) || error.code !== 'LIMIT_EXCEEDED') throw error
-      this.#reject(item, error)
+      const isTooLarge = error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'
+      this.#reject(item, isTooLarge ? error : errorOf(defectIn(item, error)))
       return
     }
     const { notes } = item
@@ -241,11 +246,8 @@ function recordOfWaiting({ refusal: { record } }: Waiter, { code, message }: Loc
 }
 
 function sizeMismatch(expected: number, size: number): Refusal {
-  const message = `the ledger has ${size} entries, not the expected ${expected}`
-  return { kind: 'refuse', code: 'SIZE_MISMATCH', message, details: { expected_size: expected, size } }
-}
-
-/** A refusal as the one class of error that callers catch. */
-export function errorOf({ code, message, details }: Refusal): LockstepError {
-  return new LockstepError(code, message, { details })
+  return refuse('SIZE_MISMATCH', `the ledger has ${size} entries, not the expected ${expected}`, {
+    expected_size: expected,
+    size,
+  })
 }

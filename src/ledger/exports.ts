@@ -14,7 +14,6 @@ import { LockstepError } from '../errors.ts'
 import { writeDurably } from '../fs/durable.ts'
 import { realFolder } from '../fs/layout.ts'
 import type { Audit } from './audit.ts'
-import { errorOf } from './batch.ts'
 import { type Core, hashRequest, sha256Hex, submit } from './core.ts'
 import {
   type ApproveExport,
@@ -28,6 +27,7 @@ import { writeBundle } from './export-write.ts'
 import { parse } from './parse.ts'
 import { perform } from './performing.ts'
 import type { PolicyApi } from './policy.ts'
+import { errorOf } from './refusals.ts'
 import { type Runs, refuseExpired } from './runs.ts'
 
 type Approval = NonNullable<ExportBundle['approvals']>[number]

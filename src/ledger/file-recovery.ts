@@ -3,12 +3,12 @@ import type { FileOrphan } from '../core/lock/commands.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
-import { errorOf } from './batch.ts'
 import { underNote } from './claims.ts'
 import type { Core } from './core.ts'
 import type { Deliverables } from './deliverables.ts'
 import type { LockFileSteps } from './lock-file-steps.ts'
 import { judge } from './lock-file-verdict.ts'
+import { errorOf } from './refusals.ts'
 
 /** What a recovery is of: the folder, who recovers, and how it is recorded. */
 interface FileRecovery<T> {

@@ -7,10 +7,10 @@ import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
-import { errorOf } from './batch.ts'
 import { type Core, submit } from './core.ts'
 import { findingOf } from './lock-file-verdict.ts'
 import { lockGrantOf } from './lock-rows.ts'
+import { errorOf } from './refusals.ts'
 
 /** What a grant's file is found by. */
 export type GrantData = Pick<LockEventData<'lock.acquired'>, 'deliverable_id' | 'folder' | 'lock_ref' | 'name'>

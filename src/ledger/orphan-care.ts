@@ -6,7 +6,6 @@ import type { LockEventData } from '../core/lock/events.ts'
 import type { Grant, LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
-import { errorOf } from './batch.ts'
 import { type Core, submit } from './core.ts'
 import type { Deliverables } from './deliverables.ts'
 import { clearFolder, recoverFile } from './file-recovery.ts'
@@ -14,6 +13,7 @@ import { deathOfHolder } from './holders.ts'
 import { judge } from './lock-file-verdict.ts'
 import { lockGrantOf, lockStateOf } from './lock-rows.ts'
 import { fileStatus, isOfFile, type LockStatus, statusOf } from './lock-status.ts'
+import { errorOf } from './refusals.ts'
 
 /** What a recovery or a break ended; with `dry_run`, what it would look at. */
 export interface Recovered {

@@ -1,11 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { sorted } from '../core/canonical.ts'
 import type { Now } from '../core/clock.ts'
+import type { Refusal } from '../core/decider.ts'
 import type { Entry, EventDraft } from '../core/entry.ts'
 import { wallTimeOf } from '../core/entry-time.ts'
 import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
+import { LockstepError, messageOf } from '../errors.ts'
 import type { Plan } from './plan.ts'
+import type { Item } from './submission.ts'
 
 /**
  * Keeps recorded refusals from flooding the log: one for an actor, stream, code and wanted move in 10 s. The log itself
@@ -67,4 +70,19 @@ function hasTwin(record: EventDraft, actor: Actor, plan: Plan, now: Now): boolea
 /** What was refused: by its code, and of a run's moves by the one that was wanted, for each of them is a fact. */
 function refusedIn({ data }: Pick<EventDraft, 'data'>): readonly unknown[] {
   return [data.code, data.move]
+}
+
+/**
+ * What a decision threw, as the refusal of its command: it changed nothing, since the plan takes a command's entries
+ * all at once. A database that cannot be read is no defect; that error is thrown on and stops the writer.
+ */
+export function defectIn({ command }: Item, error: unknown): Refusal {
+  if (error instanceof LockstepError && error.code !== 'INVARIANT_VIOLATED') throw error
+  const message = `a defect in the decision on ${command.type}: ${messageOf(error)}`
+  return { kind: 'refuse', code: 'INVARIANT_VIOLATED', message, details: { outcome: 'not_applied' }, cause: error }
+}
+
+/** A refusal as the one class of error that callers catch. */
+export function errorOf({ cause, code, message, details }: Refusal): LockstepError {
+  return new LockstepError(code, message, { cause, details })
 }

@@ -36,8 +36,8 @@ export interface SequencerParts {
  * - **writing**: batches are decided and synced, each over the one before; callers only enqueue. While one is being
  *   synced the next is decided over it, and made ready (ADR 0013); more than one is never ahead.
  * - **closing**: as writing, but nothing more is enqueued.
- * - **failed**: a write failed, so what is on disk is unknown, or a defect showed. Everyone is refused;
- *   reopening decides.
+ * - **failed**: a write or a read of the database failed, so what is on disk is unknown. Everyone is refused;
+ *   reopening decides. A defect in one decision does not lead here: it refuses that command.
  * - **closed**: nothing is unknown, and everyone is refused.
  *
  * idle → writing when something is enqueued; writing → idle when the queue is drained; writing or closing → failed

@@ -15,6 +15,9 @@ import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { printedSeed } from '../support/seed.ts'
 
 const seed = printedSeed('open wait')
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
+/** A process costs a fifth of a second, so the short run starts few. */
+const commands = rounds > 1 ? 12 : 5
 const folderName = 'DEL-01-01_One'
 const holder = ['--holder', 'TASK', '--pid', String(process.pid)]
 
@@ -71,17 +74,17 @@ waits('is refused after --open-wait, naming who has it, however many others wait
   await endsWithVerify(root)
 })
 
-waits('serves 12 commands that come at once, each one acquire and one release', async () => {
+waits(`serves ${commands} commands that come at once, each one acquire and one release`, async () => {
   const root = await newRoot()
-  const names = Array.from({ length: 12 }, (_, index) => `name-${index}`)
+  const names = Array.from({ length: commands }, (_, index) => `name-${index}`)
   const acquired = await lockstepTogether(names.map((name) => acquire(root, name)))
   const tokens = acquired.map(tokenOf)
-  equal(new Set(tokens).size, 12)
+  equal(new Set(tokens).size, commands)
   const releases = acquired.map(({ json }) => ['--dir', root, 'lock', 'release', String(json.lock_id)])
   const released = await lockstepTogether(releases)
   equal(released.map(tokenOf), tokens)
   const { entries, findings } = await lookAt(root)
-  is(entries.length, 1 + 2 * 12)
+  is(entries.length, 1 + 2 * commands)
   equal(findings, [])
 })
 
@@ -135,7 +138,7 @@ waits('is whole after Ctrl-C in the middle of a command, wherever it was', async
   const listed = await newRoot()
   const words = (root: string) => ['--dir', root, 'lock', 'acquire', '--folder', join(root, folderName), ...holder]
   const steps = (await stepsOf({ root: listed, words: words(listed) })).length
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     const root = await newRoot()
     const stopped = await interrupted({ root, words: words(root), signal: 'SIGINT' }, steps, random)
     const where = `LOCKSTEP_SEED=${seed}, step ${stopped.step} of ${steps}: ${stopped.stdout}${stopped.stderr}`

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
 import { type CommandOptions, lockstep, lockstepTogether } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
@@ -20,18 +21,24 @@ type Call = (status: number, words: string[], options?: CommandOptions) => Promi
 function governed(title: string, work: (call: Call, root: string) => Promise<void>): void {
   turns(title, async () => {
     const root = join(temporaryRoot(), 'a root')
-    mkdirSync(root)
+    await startRun(root)
     const call: Call = async (status, words, options = {}) => {
       const ended = await lockstep(['--dir', root, ...words], options)
       is(ended.status, status, `${words.join(' ')}: ${ended.stdout}${ended.stderr}`)
       return { ...ended.json, stdout: ended.stdout }
     }
-    await call(0, ['init', root])
-    await call(0, ['run', 'create', '--kind', 'orchestrator', '--run-id', 'run_turns_1'])
-    await call(0, ['run', 'start', 'run_turns_1'])
     await work(call, root)
     await endsWithVerify(root)
   })
+}
+
+/** The same caller as a command without --actor is, so that it may work on the run. */
+async function startRun(root: string): Promise<void> {
+  mkdirSync(root)
+  const ledger = await openLedger({ dir: root, create: true })
+  await ledger.runs.create({ run_id: 'run_turns_1', run_kind: 'orchestrator' })
+  await ledger.runs.start({ run_id: 'run_turns_1' })
+  await ledger.close()
 }
 
 governed('stage, validate and promote a directory, and show what became of it', async (call, root) => {
@@ -53,10 +60,8 @@ governed('stage, validate and promote a directory, and show what became of it', 
   is((await call(0, ['turn', 'promote', ...of(1), '--key', 'k1'])).replayed, true)
   is((await call(5, ['turn', 'promote', ...of(1)])).code, 'E_PROMOTION_ALREADY_APPLIED')
   is((await call(5, ['turn', 'promote', ...of(3)])).code, 'E_PROMOTION_OUT_OF_ORDER')
-  for (const malformed of ['turn-1', ' turn-0002', '']) {
-    for (const verb of ['promote', 'stage', 'apply'])
-      is((await call(2, ['turn', verb, ...run, '--turn', malformed])).code, 'E_PROMOTION_FAILED')
-  }
+  for (const [verb = '', malformed = ''] of [['promote', 'turn-1'], ['stage', ' turn-0002'], ['apply']])
+    is((await call(2, ['turn', verb, ...run, '--turn', malformed])).code, 'E_PROMOTION_FAILED')
   is((await call(0, ['turn', 'show', ...of(1)])).status, 'promoted')
   const listed = await call(0, ['turn', 'list', ...run, '--limit', '1'])
   equal([listed.last_promoted_turn_id, (listed.turns as unknown[]).length, listed.next], ['turn-0001', 1, null])
@@ -214,9 +219,9 @@ governed('of commands that promote one turn at once, one does', async (call, roo
   stageStem(join(root, 'out'), 'a', body('a'))
   await call(0, ['turn', 'stage', ...of(1), '--from', join(root, 'out')])
   await call(0, ['turn', 'validate', ...of(1)])
-  const ends = await lockstepTogether(Array.from({ length: 5 }, () => ['--dir', root, 'turn', 'promote', ...of(1)]))
+  const ends = await lockstepTogether(Array.from({ length: 4 }, () => ['--dir', root, 'turn', 'promote', ...of(1)]))
   const told = ends.map(({ json, status }) => (status === 0 ? 'done' : String(json.code))).sort()
-  equal(told, [...Array.from({ length: 4 }, () => 'E_PROMOTION_ALREADY_APPLIED'), 'done'])
+  equal(told, [...Array.from({ length: 3 }, () => 'E_PROMOTION_ALREADY_APPLIED'), 'done'])
 })
 
 turns.run()

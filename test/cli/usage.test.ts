@@ -18,7 +18,16 @@ async function newRoot(): Promise<string> {
   return root
 }
 
-const sizeOf = async (root: string) => (await lockstep(['--dir', root, 'head'])).json.size
+/** Its entries, counted in this process: a command would cost ten times as much. Then it is verified. */
+async function sizeOf(root: string): Promise<number> {
+  const ledger = await openLedger({ dir: root, actor: testActor })
+  try {
+    await ledger.verify()
+    return ledger.head().size
+  } finally {
+    await ledger.close()
+  }
+}
 
 /** The command as it stands, without --json and with what is to be stdout. */
 function plainly(root: string, words: readonly string[], stdout: number | 'pipe' = 'pipe') {
@@ -41,7 +50,6 @@ for (const [what, words] of [
     const { status, stdout } = plainly(root, words)
     equal([status, JSON.parse(stdout).code], [2, 'INVALID_INPUT'], stdout)
     is(await sizeOf(root), 1)
-    await endsWithVerify(root)
   })
 }
 
@@ -76,7 +84,6 @@ for (const [option, words] of [
     equal([status, json.code], [2, 'INVALID_INPUT'], stdout)
     match(String(json.message), option)
     is(await sizeOf(root), 1)
-    await endsWithVerify(root)
   })
 }
 
@@ -161,7 +168,6 @@ if (existsSync('/dev/zero')) {
       equal([status, json.code], [2, 'LIMIT_EXCEEDED'], stdout)
     }
     is(await sizeOf(root), 1)
-    await endsWithVerify(root)
   })
 }
 

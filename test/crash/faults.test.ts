@@ -21,6 +21,8 @@ import { makeDeliverables, runWriter } from './writers.ts'
 
 const command = join(projectRoot, 'dist/cli/main.js')
 const folders = ['DEL-01-01_One', 'DEL-01-02_Two']
+/** How much more is free each time; the short run takes larger steps. */
+const bytesMore = process.env.LOCKSTEP_ROUNDS === undefined ? 8_192 : 4_096
 const run_id = 'run_ACME_shop_2026-02-02_001'
 const target_name = 'IAMBECCA | ACME | SITE | shop | NEO'
 
@@ -158,7 +160,7 @@ async function fillDiskAt(root: string): Promise<void> {
   acquire(['with-room'], 'with room again')
   is(granted.length, 1, findings.join('; '))
   fillUp(ballast)
-  for (let freeBytes = 0; freeBytes <= 40_960; freeBytes += 4_096) {
+  for (let freeBytes = 0; freeBytes <= 40_960; freeBytes += bytesMore) {
     fillUp(rest)
     truncateSync(ballast, statSync(ballast).size - freeBytes)
     acquire([`at-${freeBytes}`], `${freeBytes} bytes free`)

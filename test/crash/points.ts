@@ -10,7 +10,7 @@ export interface Point {
 }
 
 /** All points are tried in the long run; by default as many as fit. */
-const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 4)
+const pointsMax = Number(process.env.LOCKSTEP_ROUNDS ?? 3)
 
 /** Some points of a script whose steps are these, spread over it by a printed seed, in the script's order. */
 export function chosenPoints(of: string, steps: readonly string[]): Point[] {

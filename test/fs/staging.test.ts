@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -26,6 +26,13 @@ function place(): { directory: string; outside: string } {
   stageStem(directory, 'good', { body: { dto_type: 'page', id: '1' } })
   for (const part of ['body', 'links', 'manifest']) stageFile(outside, `x.${part}.json`, secret)
   return { directory, outside }
+}
+
+/** Bodies of one content, which are links to one file: that is ten times faster than as many files. */
+function stageMany(directory: string, { body, count }: { body: string; count: number }): void {
+  const one = stageFile(temporaryRoot(), 'body.json', body)
+  mkdirSync(directory, { recursive: true })
+  for (let stem = 0; stem < count; stem += 1) linkSync(one, join(directory, `x${stem}.body.json`))
 }
 
 staging('that is missing or empty is an empty proposal', async () => {
@@ -242,7 +249,7 @@ staging('of too many stems, names or bytes ends with that one issue, before the 
 
 staging('of 10,001 stems is refused before a file of it is read', async () => {
   const directory = temporaryRoot()
-  for (let stem = 0; stem <= 10_000; stem += 1) writeFileSync(join(directory, `${stem}.body.json`), '')
+  stageMany(directory, { count: 10_001, body: '' })
   equal(
     (await read(directory)).issues.map(({ code, message }) => `${code} ${message}`),
     ['LIMIT_EXCEEDED the directory has more than 10000 stems'],
@@ -264,8 +271,8 @@ for (const byDescriptor of [true, false]) {
   const how = byDescriptor ? 'by its descriptor' : 'by its path'
   staging(`whose folder gives way to a link while it is read ${how} gives nothing from outside`, async () => {
     const { directory, outside } = place()
-    for (let stem = 0; stem < 3_000; stem += 1) stageStem(directory, `folder/x${stem}`, { links: null, manifest: null })
-    for (let stem = 0; stem < 3_000; stem += 1) stageFile(outside, `x${stem}.body.json`, secret)
+    stageMany(join(directory, 'folder'), { count: 3_000, body: '{}' })
+    stageMany(outside, { count: 3_000, body: secret })
     let swaps = 0
     const onProgress = ({ read: files }: { read: number }) => {
       // In the middle of the folder, once: the name by which it was found leads elsewhere from here on.
@@ -283,7 +290,7 @@ for (const byDescriptor of [true, false]) {
 
 staging('whose files go, or give way to others, while it is read tells each', async () => {
   const { directory, outside } = place()
-  for (let stem = 0; stem < 3_000; stem += 1) stageFile(directory, `x${stem}.body.json`, '{}')
+  stageMany(directory, { count: 3_000, body: '{}' })
   const pathOf = (name: string) => join(directory, `${name}.body.json`)
   let isChanged = false
   const onProgress = () => {

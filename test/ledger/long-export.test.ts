@@ -14,6 +14,8 @@ import { until } from './stage.ts'
 
 const long = suite('the bundle of a tree of 10,000 entries')
 const treeEntries = 10_000
+/** So many bytes are changed; each change costs a verification. */
+const parts = Number(process.env.LOCKSTEP_ROUNDS ?? 30)
 const governed = {
   actor: { actor_id: 'lawyer-1', actor_type: 'human' },
   lane_id: 'EXPORT_CASE_DATA',
@@ -67,9 +69,9 @@ long('is the same bytes twice, whole, and found out wherever it is changed', asy
       assert.is((await verifyExport(first.file, { vkey })).entries, treeEntries)
       assert.is(verifyBundle(first.file, vkey).length, treeEntries)
 
-      // One byte in each of two hundred parts of the archive, and each of its ends.
-      const step = Math.floor(bytes.length / 200)
-      for (const at of [...Array.from({ length: 200 }, (_, part) => part * step + (part % step)), bytes.length - 1]) {
+      // One byte in each part of the archive, and each of its ends.
+      const step = Math.floor(bytes.length / parts)
+      for (const at of [...Array.from({ length: parts }, (_, part) => part * step + (part % step)), bytes.length - 1]) {
         const flipped = Buffer.from(bytes)
         flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8))
         writeFileSync(place('flipped.tar.gz'), flipped)

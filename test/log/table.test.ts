@@ -61,6 +61,8 @@ tables('that is cut, or is something else, is no table', () => {
 
 tables('that is damaged while the database is open is named by a look at the files, and by nothing else', async () => {
   const { folder, keys } = await database()
+  // LevelDB would otherwise merge tables in the background and could delete the damaged one before it is looked at.
+  await mergeAll(folder)
   const store = await openStore(folder, { create: false })
   await store.checkFiles()
   for (const key of keys) ok(store.get(key) !== undefined)
@@ -91,7 +93,7 @@ async function database(): Promise<{ folder: string; keys: Buffer[]; written: Bu
     // What is in the log becomes a table at the next open, and those are merged; one that is under way is none yet.
     const inUse = (level as unknown as { getProperty(name: string): string }).getProperty('leveldb.sstables')
     for (const name of tablesIn(folder)) {
-      if (inUse.includes(`\n ${Number.parseInt(name, 10)}:`)) written.set(name, readFileSync(join(folder, name)))
+      if (inUse.includes(`\n ${Number.parseInt(name, 10)}:`)) keep(written, folder, name)
     }
     await level.close()
   }
@@ -101,6 +103,26 @@ async function database(): Promise<{ folder: string; keys: Buffer[]; written: Bu
   await session(3, () => randomBytes(50_000))
   await session(0, () => Buffer.alloc(0))
   return { folder, keys, written: [...written.values()] }
+}
+
+/** Keeps the bytes of a table, unless LevelDB merged and deleted it in this moment. */
+function keep(kept: Map<string, Buffer>, folder: string, name: string): void {
+  try {
+    kept.set(name, readFileSync(join(folder, name)))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** Merges all tables until LevelDB has nothing left to merge by itself. */
+async function mergeAll(folder: string): Promise<void> {
+  const level = new Level<Uint8Array, Uint8Array>(folder, { keyEncoding: 'view', valueEncoding: 'view' })
+  await level.open()
+  await (level as unknown as { compactRange(from: Uint8Array, to: Uint8Array): Promise<void> }).compactRange(
+    Buffer.alloc(1),
+    Buffer.alloc(1, 255),
+  )
+  await level.close()
 }
 
 function tablesIn(folder: string): string[] {

@@ -1,4 +1,5 @@
 import type { Action } from '../action.ts'
+import { ownMember } from '../ids.ts'
 import type { PrivilegedAction, RunKind, RunStatus } from '../vocabulary.ts'
 import { isPin } from './content.ts'
 import { isPromotionLane, type Lane, type Policy } from './policy.ts'
@@ -149,7 +150,7 @@ export function* checkScope(run: RunFacts, lane: Lane, action: Action): Generato
 
 /** Whether a member is there and not blank; a signoff is one only where it is literally true. */
 function isStated(scope: Action['scope'], key: string): boolean {
-  const value = Object.hasOwn(scope, key) ? scope[key] : undefined
+  const value = ownMember(scope, key)
   if (key === 'attorney_signoff') return value === true
   return value !== undefined && String(value).trim() !== ''
 }
