@@ -127,21 +127,24 @@ function comparedMillis({ clock, wallMillis }: Moment, { lease_clock, wall_ms }:
 const apartMillisMax = 250
 const slewMax = 0.001
 
-/** How much time has passed at least, by what clocks say that cannot be compared for certain. */
+/**
+ * How much time has passed at least, by clocks that cannot be compared for certain; nothing where they say nothing. The
+ * uptime counts only where no monotonic clock was recorded.
+ */
 function bootMillisSince({ clock, hostId }: Moment, { host_id, lease_clock }: Now): number[] {
   const isKnown = clock.boot_id !== unknownBoot && lease_clock.boot_id !== unknownBoot
-  const monotonic = monotonicMillis(clock, lease_clock)
+  const byMonotonic = monotonicMillis(clock, lease_clock)
   if (isKnown && clock.boot_id === lease_clock.boot_id) {
-    return [lease_clock.boot_ms - clock.boot_ms, monotonic].filter(isElapsed)
+    return elapsed(byMonotonic ?? lease_clock.boot_ms - clock.boot_ms)
   }
   if (hostId !== host_id) return []
-  // After a reboot of this host, at least the whole uptime.
-  if (isKnown) return [lease_clock.boot_ms, lease_clock.monotonic_ms].filter(isElapsed)
-  return [monotonic].filter(isElapsed)
+  // After a reboot of this host, at least all the time since.
+  return elapsed(isKnown ? (lease_clock.monotonic_ms ?? lease_clock.boot_ms) : byMonotonic)
 }
 
-function isElapsed(millis: number | undefined): millis is number {
-  return millis !== undefined && millis >= 0
+/** A clock that went back began anew, or is another one: it says nothing. */
+function elapsed(millis: number | undefined): number[] {
+  return millis === undefined || millis < 0 ? [] : [millis]
 }
 
 function monotonicMillis(from: LeaseClock, to: LeaseClock): number | undefined {

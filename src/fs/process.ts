@@ -6,6 +6,7 @@ import { type LeaseClock, type Now, unknownBoot } from '../core/clock.ts'
 import {
   type Evidence,
   isInitialPidNamespace,
+  isInitialTimeNamespace,
   judgeHolder,
   judgeLiveness,
   type Liveness,
@@ -191,7 +192,7 @@ function readMachine(): Machine {
     host_id,
     is_host_known: id !== null,
     pid_ns: readNamespace('pid'),
-    time_ns: readNamespace('time'),
+    time_ns: readTimeNamespace(),
   }
 }
 
@@ -222,6 +223,24 @@ function readNamespace(kind: 'pid' | 'time'): string | null {
     if (process.platform === 'darwin') return noNamespace
     return systemCodeOf(error) === 'ENOENT' && existsSync('/proc/self/ns/mnt') ? noNamespace : null
   }
+}
+
+/**
+ * The number of a time namespace that has ended is given to the next one, so that its offsets are part of its name; the
+ * initial one has none.
+ */
+function readTimeNamespace(): string | null {
+  const name = readNamespace('time')
+  if (name === null || isInitialTimeNamespace(name)) return name
+  const offsets = readLine('/proc/self/timens_offsets')
+  return (
+    offsets &&
+    `${name} ${offsets
+      .replace(/[a-z]+/g, '')
+      .trim()
+      .split(/\s+/)
+      .join(' ')}`.slice(0, 64)
+  )
 }
 
 function readLine(path: string): string | null {

@@ -15,7 +15,7 @@ import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
 import { unavailable } from './unavailable.ts'
-import type { LineChanges, Waiters } from './waiters.ts'
+import { type LineChanges, recordOfWaiting, type Waiters } from './waiters.ts'
 
 interface BatchParts {
   config: Config
@@ -235,14 +235,6 @@ export class Batch {
 
 function isContention(decision: Decision): decision is Refusal {
   return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
-}
-
-/**
- * Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with.
- */
-function recordOfWaiting({ refusal: { record } }: Waiter, { code, message }: LockstepError): Pick<Refusal, 'record'> {
-  if (record === undefined || code !== 'TIMED_OUT') return {}
-  return { record: { ...record, data: { ...record.data, code, message } } }
 }
 
 function sizeMismatch(expected: number, size: number): Refusal {

@@ -70,12 +70,16 @@ function isRebooted(evidence: Evidence, probe: Probe, seenMillis: number): boole
 export const noNamespace = 'none'
 
 /** Inode numbers that Linux reserves for them. */
-export const initialPidNamespace = 'pid:[4026531836]'
+const initialPidNamespace = 'pid:[4026531836]'
 const initialTimeNamespace = 'time:[4026531834]'
 
 function isInitial({ pid_ns, time_ns }: { pid_ns: string | null; time_ns?: string | null | undefined }): boolean {
-  const isInitialTime = time_ns === initialTimeNamespace || time_ns === noNamespace
-  return isInitialTime && isInitialPidNamespace(pid_ns)
+  return isInitialPidNamespace(pid_ns) && isInitialTimeNamespace(time_ns ?? null)
+}
+
+/** Whether clocks of a namespace count from the start of the machine. */
+export function isInitialTimeNamespace(name: string | null): boolean {
+  return name === initialTimeNamespace || name === noNamespace
 }
 
 /** Whether pids of a namespace are those of the whole machine. */

@@ -82,9 +82,9 @@ export class LockModel {
     }
     const isKnown = then.boot !== undefined && now.boot !== undefined
     const counts = [wall]
-    if (isKnown && then.boot === now.boot) counts.push(...[awake, uptime].filter((count) => count >= 0))
-    else if (isKnown && then.host === now.host) counts.push(now.awake, now.uptime)
-    else if (then.host === now.host && awake >= 0) counts.push(awake)
+    const isOneBoot = isKnown && then.boot === now.boot
+    if (isKnown && !isOneBoot && then.host === now.host) counts.push(now.awake)
+    else if ((isOneBoot || then.host === now.host) && awake >= 0) counts.push(awake)
     return Math.min(...counts)
   }
 
