@@ -5,7 +5,11 @@ import { print } from './output.ts'
 export function clockCommand(): Command {
   const clock = new Command('clock').description('The time of entries, after a wall clock that was wrong.')
   clock.addCommand(resetCommand())
-  return examples(clock, 'lockstep clock reset --reason "the clock was in 2099 for one command"')
+  return examples(
+    clock,
+    'lockstep clock reset --reason "the clock was in 2099 for one command"',
+    'lockstep --actor human:BECCA clock reset --reason "drill"',
+  )
 }
 
 function resetCommand(): Command {

@@ -16,6 +16,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts'
 import {
   contentionFields,
   contentOf,
+  deadHolder,
   deadPid,
   foreignText,
   makeDeliverable,
@@ -572,7 +573,7 @@ foreign(
 
 for (const [reason, facts] of Object.entries({
   lease_expired: () => ({ acquired: '2026-01-02T03:03:05.000Z', lease_duration_s: 60 }),
-  pid_dead: () => ({ acquired: '2026-01-02T03:04:00.000Z', pid: deadPid() }),
+  pid_dead: () => ({ acquired: '2026-01-02T03:04:00.000Z', ...deadHolder() }),
 })) {
   foreign(
     `that is an orphan by the seed's criteria (${reason}) is taken over`,
@@ -639,7 +640,7 @@ foreign(
   scene(async ({ ledger, acquire, lock, root }) => {
     const folder = join(root, 'DEL-08-05_Lock')
     for (const schema_version of ['2.0', '10', '2']) {
-      writeFileSync(lock, foreignText({ schema_version, pid: deadPid(), acquired: '2020-01-01T00:00:00Z' }))
+      writeFileSync(lock, foreignText({ schema_version, ...deadHolder(), acquired: '2020-01-01T00:00:00Z' }))
       const before = stamp(lock)
       const { code, message } = await refusalOf(acquire())
       is(code, 'LOCK_CONTENTION')
