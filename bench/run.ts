@@ -17,7 +17,17 @@ import { type Figure, lineOf, meets } from './figures.ts'
 import { benchFolder, machineLines, thisMachine } from './machine.ts'
 import { type Results, writeFigures } from './page.ts'
 
-const names = ['acquire-release', 'audit-append', 'command', 'million', 'promote', 'runs', 'runs-million', 'staging']
+const names = [
+  'acquire-release',
+  'audit-append',
+  'beside',
+  'command',
+  'million',
+  'promote',
+  'runs',
+  'runs-million',
+  'staging',
+]
 const here = dirname(fileURLToPath(import.meta.url))
 /** Of a source, or of what the tests made of it. */
 const extension = extname(import.meta.url)

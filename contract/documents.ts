@@ -2,6 +2,7 @@ import { stringify } from 'yaml'
 import { renderings } from '../src/core/rendering.ts'
 import { noticeCodes } from '../src/core/turn/issue.ts'
 import { codes } from '../src/errors.ts'
+import { referencePages } from './reference.ts'
 import { schemas } from './schemas.ts'
 
 /** What an exit code of the command means (design §7). `128+n` stands for the signal n. */
@@ -43,6 +44,7 @@ export function documents(): Map<string, string> {
   const renderingRows = Object.entries(renderings).map(([type, row]) => ({ type, ...row }))
   generated.set('contract/v1/rendering.yaml', yamlOf({ contract_version: 'v1', renderings: renderingRows }))
   generated.set('docs/errors.md', errorsPage())
+  for (const [path, text] of referencePages()) generated.set(path, text)
   return generated
 }
 

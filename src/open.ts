@@ -3,6 +3,7 @@ import type { Now } from './core/clock.ts'
 import { type Actor, actorSchema } from './core/ids.ts'
 import { limits } from './core/limits.ts'
 import { readConfig } from './fs/config-file.ts'
+import { fileError, isOfSystem } from './fs/durable.ts'
 import { governingLayout } from './fs/layout.ts'
 import { now as systemNow, userName } from './fs/process.ts'
 import { createLedger } from './ledger/create.ts'
@@ -50,6 +51,14 @@ export interface OpenLedgerOptions {
  * Errors: NO_LEDGER, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT (configuration).
  */
 export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
+  try {
+    return await open(options)
+  } catch (error) {
+    throw isOfSystem(error) ? fileError(error, `opening the ledger of ${options.dir ?? process.cwd()}`) : error
+  }
+}
+
+async function open(options: OpenLedgerOptions): Promise<Ledger> {
   const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')

@@ -31,6 +31,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   'errors.ts': { rung: 0, packages: [] },
   core: { rung: 0, packages: ['zod'] },
   merkle: { rung: 0, packages: [] },
+  // What callers can ask for; the client and the command import it without the rest.
+  api: { rung: 1, packages: ['zod'] },
   fs: { rung: 1, packages: [...shared, 'yaml'] },
   log: { rung: 2, packages: [...shared, 'level', 'classic-level', 'msgpackr'] },
   views: { rung: 3, packages: shared },
@@ -38,6 +40,7 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   reactors: { rung: 5, packages: [...shared, 'nanoid'] },
   // Puts log, ledger and reactors together: what the service and the command open.
   'open.ts': { rung: 6, packages: [...shared, 'nanoid'] },
+  'in-process.ts': { rung: 6, packages: shared },
   service: {
     rung: 7,
     packages: [...shared, 'nanoid', 'hono', '@hono/node-server', '@hono/zod-openapi', 'pino', 'prom-client'],

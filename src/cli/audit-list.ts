@@ -5,7 +5,7 @@ import { wallTimeOf } from '../core/entry-time.ts'
 import { limits } from '../core/limits.ts'
 import type { AuditQuery } from '../ledger/audit.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { print, relativeTime, writeOut } from './output.ts'
 
@@ -46,7 +46,7 @@ export function listCommand(): Command {
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const query = queryFrom(flags)
-      const { complete, next, shown } = await withLedger(globals, 'audit list', async (ledger) => {
+      const { complete, next, shown } = await askLedger(globals, 'audit list', async (ledger) => {
         const { events, ...page } = await ledger.audit.entries(query)
         return { ...page, shown: events.map((entry) => shownOf(ledger, entry, flags.entries)) }
       })

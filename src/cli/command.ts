@@ -1,3 +1,5 @@
+// First, to see the descriptors as they were when the program started.
+import './descriptors.ts'
 import { CommanderError } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { Globals } from './globals.ts'

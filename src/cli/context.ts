@@ -1,9 +1,12 @@
 import type { Command } from 'commander'
 import type { Actor } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
-import { durationText, say } from './output.ts'
+import { say } from './output.ts'
+import { progressBar } from './progress.ts'
 
 /** Where the command works: the folder named by --dir or LOCKSTEP_DIR, else the working directory. */
 export function folderOf({ dir }: Globals): string {
@@ -53,22 +56,48 @@ export async function withLedger<T>(
   }
 }
 
-/** Whoever records something is told where the time of entries stands still far ahead of the wall clock; once. */
-function sayClockAhead(globals: Globals, ledger: Ledger): void {
-  const { aheadSeconds } = ledger.clock
-  if (aheadSeconds !== undefined && globals.clockAheadSeconds === undefined) {
-    say(`warning: ${clockAheadText(aheadSeconds)}`)
+/**
+ * Asks a question that changes nothing. It holds the ledger for a moment at a time: the index that it waits for is
+ * written in slices, and what takes longer is asked of a snapshot, which is as of that moment (ADR 0032).
+ */
+export async function askLedger<T>(
+  globals: Globals,
+  command: string,
+  question: (ledger: Ledger) => Promise<T>,
+): Promise<T> {
+  const bar = await progressBar(globals, 'index')
+  let enough = Number.POSITIVE_INFINITY
+  try {
+    for (;;) {
+      const asked = await withLedger(globals, command, async (ledger) => {
+        const asked = await ledger.askFor(limits.sliceMillis, question)
+        // Others append meanwhile: once what was there at first is indexed, the snapshot gets the rest.
+        const isDue = asked === 'late' || ('indexed' in asked && asked.indexed.done >= enough)
+        return isDue ? ledger.snapshot() : asked
+      })
+      if ('answer' in asked) return asked.answer
+      if (!('indexed' in asked)) return await question(asked).finally(() => asked.close())
+      const { done, total } = asked.indexed
+      enough = Math.min(enough, total)
+      bar.show(done, total)
+      await new Promise((resolve) => setTimeout(resolve, limits.slicePauseMillis))
+    }
+  } finally {
+    bar.stop()
   }
-  globals.clockAheadSeconds = aheadSeconds
 }
 
-/** What is wrong where the time of entries is ahead, and what to do. */
-export function clockAheadText(aheadSeconds: number): string {
-  const text = `the time of entries is ${durationText(aheadSeconds)} ahead of the wall clock`
-  return `${text}; once the clock is right, an operator runs "lockstep clock reset --reason TEXT"`
+/** Reads a snapshot of the ledger for as long as it takes, as a reader of our output may be slow. */
+export async function withSnapshot<T>(
+  globals: Globals,
+  command: string,
+  work: (ledger: Ledger) => Promise<T>,
+): Promise<T> {
+  const snapshot = await withLedger(globals, command, (ledger) => ledger.snapshot())
+  return work(snapshot).finally(() => snapshot.close())
 }
 
-/** The same with its first words said: what opens the ledger for a moment, time and again, while nobody keeps it open. */
+/** `withLedger` with its first words said: what opens the ledger for a moment, time and again, while nobody keeps it open. */
 export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
 /** The options of a command together with those of the program. */

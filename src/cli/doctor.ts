@@ -8,9 +8,11 @@ import { readKey } from '../fs/key-file.ts'
 import { governingLayout, type Layout } from '../fs/layout.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { clockAheadText, examples, folderOf, globalsOf, withLedger } from './context.ts'
+import { clockAheadText } from './clock-ahead.ts'
+import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
+import { repairLedger } from './repair.ts'
 
 type Outcome = 'fail' | 'ok' | 'warn'
 
@@ -34,8 +36,13 @@ const freeBytesMin = 256 * 1024 * 1024
 export function doctorCommand(): Command {
   const command = new Command('doctor')
     .description('Check that locks can work here: a real acquire and release, permissions, links, clock, disk.')
-    .action(async (_options: unknown, self: Command) => {
+    .option(
+      '--repair',
+      'Put a database that was kept as evidence back, where it verifies and the one in place does not.',
+    )
+    .action(async ({ repair = false }: { repair?: boolean }, self: Command) => {
       const globals = globalsOf(self)
+      if (repair) return repairLedger(globals)
       const findings = await examine(globals)
       const failed = findings.filter(({ outcome }) => outcome === 'fail')
       if (failed.length === 0 || !globals.json) print(globals, { ok: true, findings }, () => findings.map(findingLine))
@@ -45,7 +52,7 @@ export function doctorCommand(): Command {
         details: { findings },
       })
     })
-  return examples(command, 'lockstep doctor', 'lockstep doctor --json --dir ~/work/fleet')
+  return examples(command, 'lockstep doctor', 'lockstep doctor --repair', 'lockstep doctor --json --dir ~/work/fleet')
 }
 
 function findingLine({ check, finding, outcome }: Finding): string {

@@ -2,7 +2,9 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { ApproveExport, CreateExport } from '../ledger/export-requests.ts'
-import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import type { Exported } from '../ledger/exports.ts'
+import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import type { Globals } from './globals.ts'
 import { collect } from './lock-acquire.ts'
 import { print, say } from './output.ts'
 import { jsonIn, scopeFrom } from './run-actions.ts'
@@ -98,7 +100,7 @@ function createCommand(): Command {
     .action(async (flags: CreateFlags, self: Command) => {
       const globals = globalsOf(self)
       const request = requestFrom(flags)
-      const exported = await withLedger(globals, 'export create', (ledger) => ledger.exports.create(request))
+      const exported = await createBeside(globals, request)
       const { bundle, file, record_file, run_id } = exported
       print(globals, exported, () => [
         `${bundle.bundle_id}  ${file}`,
@@ -112,6 +114,28 @@ function createCommand(): Command {
     command,
     'lockstep export create --run run_draft1 --out x1.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --scope case_id=CASE-17 --reason "asked for"',
     'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
+  )
+}
+
+/** The bundle is written from a snapshot; the ledger is held only for what is appended before and after it. */
+async function createBeside(globals: Globals, request: CreateExport): Promise<Exported> {
+  const name = 'export create'
+  await askLedger(globals, name, (ledger) => ledger.exports.ready(request))
+  const { begun, snapshot } = await withLedger(globals, name, async (ledger) => {
+    // Taken first, so that nothing is left to end where it cannot be.
+    const snapshot = await ledger.snapshot()
+    const begun = await ledger.exports
+      .begin(request)
+      .catch((error: unknown) => snapshot.close().then(() => Promise.reject(error)))
+    return { begun, snapshot }
+  })
+  const outcome = await snapshot.exports.write(begun).then(
+    (written) => ({ written }),
+    (error: unknown) => ({ error }),
+  )
+  await snapshot.close()
+  return withLedger(globals, name, ({ exports }) =>
+    'written' in outcome ? exports.finish(begun, outcome.written) : exports.fail(begun, outcome.error),
   )
 }
 
@@ -164,7 +188,7 @@ function showCommand(): Command {
     .action(async (id: string, _flags: object, self: Command) => {
       const globals = globalsOf(self)
       const asked = /^bnd_[0-9a-f]{32}$/.test(id) ? { bundle_id: id } : { run_id: id }
-      const record = await withLedger(globals, 'export show', (ledger) => ledger.exports.get(asked))
+      const record = await askLedger(globals, 'export show', (ledger) => ledger.exports.get(asked))
       print(globals, record, () => [JSON.stringify(record.bundle, null, 2)])
     })
   return examples(

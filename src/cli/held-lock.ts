@@ -1,10 +1,12 @@
-import { randomInt } from 'node:crypto'
 import { nanoid } from 'nanoid'
+import type { LockEventData } from '../core/lock/events.ts'
+import type { Evidence } from '../core/lock/liveness.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import { leaseClock } from '../fs/process.ts'
 import type { Lease } from '../ledger/lease.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { WithLedger } from './context.ts'
+import { bootMillis, KeptLease } from './kept-lease.ts'
+import { LockFileWatch } from './lock-file-watch.ts'
 import { untilFree } from './poll.ts'
 import { startTimer } from './timer.ts'
 
@@ -13,6 +15,8 @@ export interface LockOptions {
   request: { name: string } | { folder: string }
   holder: string
   lease_duration_s?: number
+  /** Between TERM and KILL when the lease is lost; at most a quarter of the lease. */
+  graceMillis?: number
   /** Without it a held lock is refused at once. */
   wait_s?: number
   /** Minted here unless given; every try has the same one. */
@@ -22,11 +26,7 @@ export interface LockOptions {
   say: (text: string) => void
 }
 
-/** How often the lease is looked at, at least: a timer does not count the time a machine was suspended. */
-const watchMillis = 1_000
-/** A renewal that failed is tried again after a tenth of the lease, within these bounds. */
-const retryMillisMin = 50
-const retryMillisMax = 2_000
+const graceMillisDefault = 10_000
 /** With these the grant is over, and so is trying. */
 const lossCodes = ['LEASE_EXPIRED', 'LEASE_LOST', 'LOCK_NOT_HELD', 'STALE_TOKEN']
 
@@ -90,7 +90,13 @@ async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockO
     requestedAt = bootMillis()
     await lease.renew()
   }
-  return new HeldLock(options, lease, { dir: ledger.dir, requestedAt })
+  // No reason to leave a grant to nobody: it is durable.
+  const former = await formerHolders(ledger, lease).catch(() => [])
+  return new HeldLock(options, lease, {
+    dir: ledger.dir,
+    former,
+    lease: keptLeaseOf(options, lease, ledger, requestedAt),
+  })
 }
 
 /** For one who waits, a ledger that cannot be had just now is as good as a lock that is held. */
@@ -115,9 +121,7 @@ function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
 
 /**
  * A lock in the hands of a process that does not keep the ledger open. Held → released, or held → lost → released
- * where the grant is still there. While held, it is renewed at a third of the lease, and a renewal that fails for
- * another reason than the loss is tried again until the safe deadline. That deadline counts from before the last
- * successful request was sent, on the lease clock; passing it is a loss.
+ * where the grant is still there.
  */
 export class HeldLock {
   readonly name: string
@@ -125,77 +129,20 @@ export class HeldLock {
   readonly token: number
   /** The ledger's root. */
   readonly dir: string
-  /** Resolves with the reason when the lease is lost; never otherwise. */
-  readonly lost: Promise<LockstepError>
-  readonly #leaseMillis: number
+  /** Its lease, which is renewed once it is told to. */
+  readonly lease: KeptLease
+  /** Processes of the holder before, which a break or a loss took the lock from: their work may not be over. */
+  readonly former: Evidence[]
   readonly #options: LockOptions
-  #beforeRenewal: () => void = () => {}
-  #hasFailed = false
-  #isOver = false
-  #loss: LockstepError | undefined
-  #renewAt = 0
-  #renewing: Promise<void> | undefined
-  #reportLoss: (error: LockstepError) => void = () => {}
-  #safeUntil = 0
-  #timer: NodeJS.Timeout | undefined
 
-  constructor(options: LockOptions, lease: Lease, { dir, requestedAt }: { dir: string; requestedAt: number }) {
-    this.name = lease.name
-    this.lockId = lease.lock_id
-    this.token = lease.token
+  constructor(options: LockOptions, { name, lock_id, token }: Lease, { lease, dir, former }: Held) {
+    this.name = name
+    this.lockId = lock_id
+    this.token = token
     this.dir = dir
+    this.former = former
+    this.lease = lease
     this.#options = options
-    this.#leaseMillis = (lease.lease_duration_s ?? 0) * 1000
-    this.lost = new Promise((resolve) => {
-      this.#reportLoss = resolve
-    })
-    this.#countFrom(requestedAt)
-  }
-
-  /** Renews from now on; `beforeRenewal` is called each time. */
-  keep(beforeRenewal: () => void): void {
-    this.#beforeRenewal = beforeRenewal
-    this.#watch()
-  }
-
-  /** Looks at the lease, renews it when it is time, and comes back for what is next. */
-  #watch(): void {
-    clearTimeout(this.#timer)
-    if (this.#isOver) return
-    const now = bootMillis()
-    if (now >= this.#safeUntil) {
-      this.#lose(new LockstepError('LEASE_EXPIRED', `the lease of ${this.name} ran out before it could be renewed`))
-      return
-    }
-    if (now >= this.#renewAt && this.#renewing === undefined) {
-      this.#beforeRenewal()
-      this.#renewing = this.#renew().finally(() => {
-        this.#renewing = undefined
-        this.#watch()
-      })
-    }
-    const next = this.#renewing === undefined ? Math.min(this.#renewAt, this.#safeUntil) : this.#safeUntil
-    this.#timer = setTimeout(() => this.#watch(), Math.max(1, Math.min(next - now, watchMillis)))
-  }
-
-  async #renew(): Promise<void> {
-    try {
-      await this.#options.withLedger(async (ledger) => {
-        if (this.#isOver) return
-        const requestedAt = bootMillis()
-        await ledger.locks.renew({ lock_id: this.lockId })
-        this.#countFrom(requestedAt)
-      })
-      this.#hasFailed = false
-    } catch (error) {
-      if (isLoss(error)) return this.#lose(error)
-      const pause = Math.min(Math.max(this.#leaseMillis / 10, retryMillisMin), retryMillisMax)
-      this.#renewAt = bootMillis() + pause / 2 + randomInt(pause)
-      if (this.#hasFailed || this.#isOver) return
-      this.#hasFailed = true
-      const left = Math.max(0, Math.ceil((this.#safeUntil - bootMillis()) / 1000))
-      this.#options.say(`${this.name} could not be renewed and is tried again for ${left} s: ${messageOf(error)}`)
-    }
   }
 
   /**
@@ -203,38 +150,65 @@ export class HeldLock {
    * release that fails for another reason is said; the lock is an orphan then as soon as its processes have ended.
    */
   async release(outcome: 'failure' | 'success'): Promise<LockstepError | undefined> {
-    this.#isOver = true
-    clearTimeout(this.#timer)
-    await this.#renewing
+    await this.lease.stop()
+    const { loss } = this.lease
     // Only a grant whose time ran out may still be there; then releasing tidies up.
-    if (this.#loss !== undefined && this.#loss.code !== 'LEASE_EXPIRED') return this.#loss
+    if (loss !== undefined && loss.code !== 'LEASE_EXPIRED') return loss
     try {
       await this.#options.withLedger((ledger) => ledger.locks.release({ lock_id: this.lockId, outcome }))
+      return loss
     } catch (error) {
-      if (isLoss(error)) this.#loss ??= error
-      else this.#options.say(`${this.name} could not be released and is left as an orphan: ${messageOf(error)}`)
+      if (isLoss(error)) return loss ?? error
+      this.#options.say(`${this.name} could not be released and is left as an orphan: ${messageOf(error)}`)
+      return loss
     }
-    return this.#loss
   }
+}
 
-  #countFrom(requestedAt: number): void {
-    this.#renewAt = requestedAt + this.#leaseMillis / 3
-    this.#safeUntil = requestedAt + this.#leaseMillis
-  }
+type Held = Pick<HeldLock, 'dir' | 'former' | 'lease'>
 
-  #lose(error: LockstepError): void {
-    if (this.#loss !== undefined) return
-    this.#isOver = true
-    this.#loss = error
-    this.#reportLoss(error)
+/** The lease of a grant, as the ledger has it now. */
+function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, requestedAt: number): KeptLease {
+  const { folder, lease_duration_s, lock_id, name, token } = granted
+  const kept = {
+    name,
+    dir: ledger.dir,
+    knownSize: ledger.head().size,
+    leaseMillis: (lease_duration_s ?? 0) * 1000,
+    requestedAt,
+    renew: (open: Ledger) => open.locks.renew({ lock_id }),
+    look: (open: Ledger) => {
+      const status = open.locks.status(name)
+      if (status.token === token) return
+      throw new LockstepError('LOCK_NOT_HELD', `the grant of ${name} with token ${token} has ended`, {
+        details: { name, token },
+      })
+    },
+    isLoss,
+    file: folder === undefined ? undefined : new LockFileWatch(ledger.dir, folder),
+    withLedger: options.withLedger,
+    say: options.say,
   }
+  return new KeptLease(kept, options.graceMillis ?? graceMillisDefault)
+}
+
+/** How far back grants before are looked for; refusals stand between. */
+const formerEntriesMax = 20
+
+/**
+ * The processes of the grants before this one, as far as these were broken or lost: their holders were not done. One
+ * that was released or recovered, which is for holders that are dead or whose time was over, ends the row.
+ */
+async function formerHolders(ledger: Ledger, { name, token }: Lease): Promise<Evidence[]> {
+  const former: Evidence[] = []
+  for (const { data, seq, type } of await ledger.locks.history(name, { limit: formerEntriesMax })) {
+    if (seq >= token) continue
+    if (type === 'lock.released' || type === 'lock.recovered') break
+    if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
+  }
+  return former
 }
 
 function isLoss(error: unknown): error is LockstepError {
   return error instanceof LockstepError && lossCodes.includes(error.code)
-}
-
-/** Time since boot, suspend counted: what the ledger judges leases by. */
-function bootMillis(): number {
-  return leaseClock().boot_ms
 }

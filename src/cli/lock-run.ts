@@ -1,9 +1,9 @@
-import { isatty } from 'node:tty'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
 import { actorOf, aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
 import { say } from './output.ts'
+import { type Survivors, survivorChoices } from './survivors.ts'
 
 interface RunFlags {
   folder?: string
@@ -11,6 +11,7 @@ interface RunFlags {
   holder?: string
   lease?: number
   lockId?: string
+  survivors: Survivors
   wait?: number
 }
 
@@ -27,7 +28,20 @@ export function runCommand(): Command {
     .option('--holder <holder>', 'who holds it (default: the actor)')
     .option('--lease <seconds>', 'lease, renewed at a third of it (default 30m)', seconds)
     .option('--wait <seconds>', 'wait this long for a held lock', seconds)
-    .option('--grace <seconds>', 'between TERM and KILL when the lease is lost', seconds, 10)
+    .option(
+      '--grace <seconds>',
+      'between TERM and KILL when the lease is lost; at most a quarter of the lease',
+      seconds,
+      10,
+    )
+    .addOption(
+      new Option(
+        '--survivors <what>',
+        'what becomes of processes that the command leaves running: waited for, with the lock held and not renewed, ended at once, or left',
+      )
+        .choices(survivorChoices)
+        .default('wait'),
+    )
     .option('--lock-id <lock_id>', 'the id of an earlier try')
     .action(async (words: string[], flags: RunFlags, self: Command) => {
       const globals = globalsOf(self)
@@ -49,7 +63,7 @@ export function runCommand(): Command {
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
         ...(flags.wait === undefined ? {} : { wait_s: flags.wait }),
         graceMillis: flags.grace * 1000,
-        isTty: isatty(0),
+        survivors: flags.survivors,
         say,
         withLedger: (work) => withLedger(globals, 'lock run', work),
       })

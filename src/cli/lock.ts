@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { Released } from '../ledger/locks.ts'
 import { entryLine } from './audit-list.ts'
-import { examples, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
 import { acquireCommand } from './lock-acquire.ts'
 import { breakCommand, importCommand, recoverCommand, retireCommand } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
@@ -117,7 +117,7 @@ function listCommand(): Command {
     .option('--under <dir>', 'only deliverables below this folder (from the working directory)')
     .action(async (options: { orphans?: boolean; under?: string }, self: Command) => {
       const globals = globalsOf(self)
-      const locks = await withLedger(globals, 'lock list', (ledger) => ledger.locks.list(options))
+      const locks = await askLedger(globals, 'lock list', (ledger) => ledger.locks.list(options))
       const rows = locks.map((lock) => [
         lock.name,
         lock.state,
@@ -144,7 +144,7 @@ function historyCommand(): Command {
     .option('--limit <n>', 'how many entries', wholeNumber, 50)
     .action(async (name: string, { limit }: { limit: number }, self: Command) => {
       const globals = globalsOf(self)
-      const entries = await withLedger(globals, 'lock history', (ledger) => ledger.locks.history(name, { limit }))
+      const entries = await askLedger(globals, 'lock history', (ledger) => ledger.locks.history(name, { limit }))
       print(globals, { entries }, () => entries.map(entryLine))
     })
   return examples(

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import picocolors from 'picocolors'
 import { codes, LockstepError, messageOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { fileError, isOfSystem } from '../fs/durable.ts'
 import type { Globals } from './globals.ts'
 
 /**
@@ -60,8 +60,7 @@ export function coloursOn(descriptor: 1 | 2): ReturnType<typeof picocolors.creat
 
 /** Reports an error, as a problem document with --json, and returns the exit code. */
 export function report(globals: Globals, error: unknown): number {
-  const problem =
-    error instanceof LockstepError ? error : new LockstepError('INVARIANT_VIOLATED', messageOf(error), { cause: error })
+  const problem = problemOf(error)
   if (!globals.json || !isWritten(`${JSON.stringify(problem)}\n`)) {
     const colors = coloursOn(2)
     say(`${colors.red(problem.code)}: ${problem.message}`)
@@ -70,6 +69,12 @@ export function report(globals: Globals, error: unknown): number {
   }
   if (!(error instanceof LockstepError) && error instanceof Error && process.env.LOCKSTEP_DEBUG) say(error.stack ?? '')
   return codes[problem.code].exit
+}
+
+function problemOf(error: unknown): LockstepError {
+  if (error instanceof LockstepError) return error
+  if (isOfSystem(error)) return fileError(error, 'running the command')
+  return new LockstepError('INVARIANT_VIOLATED', messageOf(error), { cause: error })
 }
 
 /** False where stdout takes nothing: then stderr has to say it. */

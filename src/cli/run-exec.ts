@@ -1,16 +1,18 @@
-import { isatty } from 'node:tty'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { isTerminal } from '../core/run/moves.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
 import { hashRequest } from '../ledger/core.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Begun } from '../ledger/performing.ts'
 import { aroundDashes, examples, globalsOf, seconds, type WithLedger, withLedger } from './context.ts'
 import { type Ended, runChild } from './exec-child.ts'
-import { Heart, isLost } from './heart.ts'
+import { bootMillis, KeptLease } from './kept-lease.ts'
+import { placeOfCommand } from './launch.ts'
 import { collect } from './lock-acquire.ts'
 import { say } from './output.ts'
 import { scopeFrom } from './run-actions.ts'
 import { SignalRelay } from './signal-relay.ts'
+import { type Survivors, survivorChoices } from './survivors.ts'
 
 interface ExecFlags {
   case?: string
@@ -22,6 +24,7 @@ interface ExecFlags {
   role?: string
   runId?: string
   scope?: string[]
+  survivors: Survivors
   timeout?: number
   tool: string
 }
@@ -43,7 +46,15 @@ export function execCommand(): Command {
     .option('--effect <word>', 'what it brings with it; repeatable', collect)
     .option('--lease <seconds>', 'the run’s lease, kept alive meanwhile', seconds, leaseSecondsDefault)
     .option('--timeout <seconds>', 'end the command when it takes longer, and fail the run', seconds)
-    .option('--grace <seconds>', 'between TERM and KILL when it is to end', seconds, 10)
+    .option('--grace <seconds>', 'between TERM and KILL when it is to end, where the lease allows', seconds, 10)
+    .addOption(
+      new Option(
+        '--survivors <what>',
+        'what becomes of processes that the command leaves running: waited for, for a lease at most, ended at once, or left',
+      )
+        .choices(survivorChoices)
+        .default('wait'),
+    )
     .action(async (words: string[], flags: ExecFlags, self: Command) => {
       const globals = globalsOf(self)
       const { before, behind } = aroundDashes(self, words)
@@ -63,30 +74,57 @@ export function execCommand(): Command {
 
 /** Nobody keeps the ledger open while the command runs: it is opened before it, for heartbeats, and after it. */
 async function execute(argv: readonly string[], flags: ExecFlags, withLedger: WithLedger): Promise<number> {
-  const isTty = isatty(0)
+  const place = placeOfCommand()
   const stop = new AbortController()
-  const relay = new SignalRelay(isTty, stop)
+  const relay = new SignalRelay(place, stop)
+  const graceMillis = flags.grace * 1000
+  const leaseMillis = flags.lease * 1000
   try {
-    const began = performance.now()
-    const begun = await withLedger((ledger) => ledger.runs.begin(requestFrom(flags)))
-    const heart = new Heart(begun.run.run_id, { began, leaseSeconds: flags.lease, withLedger })
+    const { begun, lease } = await withLedger(async (ledger) => {
+      const requestedAt = bootMillis()
+      const begun = await ledger.runs.begin(requestFrom(flags))
+      const { run_id } = begun.run
+      const knownSize = ledger.head().size
+      const kept = { ...keepingRun(run_id), name: run_id, dir: ledger.dir, knownSize, leaseMillis, requestedAt }
+      return { begun, lease: new KeptLease({ ...kept, withLedger, say }, graceMillis) }
+    })
     const ended = await runChild({
       argv,
-      graceMillis: flags.grace * 1000,
-      isTty,
-      lost: heart.lost,
-      onLook: (look) => {
-        heart.onBeat = look
-      },
+      graceMillis,
+      lease,
+      leaseMillis,
+      place,
       relay,
       stop: stop.signal,
+      survivors: flags.survivors,
       timeoutMillis: flags.timeout === undefined ? undefined : flags.timeout * 1000,
     })
-    await heart.stop()
+    await lease.stop()
     return await withLedger((ledger) => finish(ledger, begun, { ...ended, argv }))
   } finally {
     relay.end()
   }
+}
+
+/** How the lease of a run is kept, and by what it is lost. */
+function keepingRun(run_id: string) {
+  return {
+    renew: ({ runs }: Ledger) => runs.heartbeat({ run_id }),
+    look: ({ runs }: Ledger) => {
+      const { status } = runs.get(run_id)
+      if (isTerminal(status))
+        throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
+    },
+    isLoss: isLost,
+  }
+}
+
+/** Whether a run has ended behind the back of who works in it. */
+function isLost(error: unknown): error is LockstepError {
+  return (
+    error instanceof LockstepError &&
+    ['RUN_LEASE_EXPIRED', 'RUN_NOT_ACTIVE', 'INVALID_STATE_TRANSITION'].includes(error.code)
+  )
 }
 
 function requestFrom(flags: ExecFlags): Parameters<Ledger['runs']['begin']>[0] {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { RunTree } from '../ledger/run-status.ts'
 import type { Runs } from '../ledger/runs.ts'
-import { actorFrom, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { actorFrom, askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print, relativeTime, table } from './output.ts'
 import { authorizeCommand, recordCommand, refsIn } from './run-actions.ts'
@@ -134,7 +134,7 @@ function treeCommand(): Command {
     .argument('<run_id>', 'the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const tree = await withLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))
+      const tree = await askLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))
       print(globals, tree, () => treeLines(tree))
     })
   return examples(command, 'lockstep run tree run_draft1', 'lockstep run tree run_draft1 --json')
@@ -172,7 +172,7 @@ function listCommand(): Command {
     .option('--cursor <run_id>', 'go on behind this run')
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
-      const listing = await withLedger(globals, 'run list', (ledger) =>
+      const listing = await askLedger(globals, 'run list', (ledger) =>
         ledger.runs.list({
           actor_id: flags.byActor,
           case_id: flags.case,

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
+import { hasTerminal, isInForeground, leadsSession } from './terminal.ts'
 
 const endSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
 const userSignals = ['SIGUSR1', 'SIGUSR2'] as const
@@ -21,19 +22,24 @@ interface Relayed {
  *
  * A child with a group of its own gets them with that group, as from a terminal, so that a shell does not end and
  * leave its command running without the lock; USR1 and USR2 are for the child alone. TSTP stops both, CONT lets
- * both go on; nothing is renewed meanwhile, so a lease may be lost that way. In the foreground group of a terminal
- * INT and QUIT have reached the child already, and TSTP and CONT do what they always do.
+ * both go on; nothing is renewed meanwhile, so a lease may be lost that way. A child that shares our group, because
+ * there is a terminal, has had INT and QUIT already where that is the foreground group, and HUP where the terminal is
+ * gone; TSTP and CONT do what they always do. HUP is nobody's where it was ignored when we were started.
  */
 export class SignalRelay {
-  readonly #isTty: boolean
+  readonly #isHangupIgnored: boolean
+  readonly #sharesGroup: boolean
   readonly #stop: AbortController
   readonly #listeners: [NodeJS.Signals, () => void][]
   #child: Relayed | undefined
+  #heard: () => void = () => {}
+  #hasHeard = false
 
-  constructor(isTty: boolean, stop: AbortController) {
-    this.#isTty = isTty
+  constructor(place: { isHangupIgnored: boolean; sharesGroup: boolean }, stop: AbortController) {
+    this.#isHangupIgnored = place.isHangupIgnored
+    this.#sharesGroup = place.sharesGroup
     this.#stop = stop
-    const signals: NodeJS.Signals[] = [...endSignals, ...userSignals, ...(isTty ? [] : jobSignals)]
+    const signals: NodeJS.Signals[] = [...endSignals, ...userSignals, ...(place.sharesGroup ? [] : jobSignals)]
     this.#listeners = signals.map((name) => [name, () => this.#take(name)])
     for (const [name, listener] of this.#listeners) process.on(name, listener)
   }
@@ -43,24 +49,47 @@ export class SignalRelay {
     process.once('exit', this.#onExit)
   }
 
+  /** Whether a signal came that is to end the command. */
+  get hasHeard(): boolean {
+    return this.#hasHeard
+  }
+
+  /** Resolves at the next signal that is to end the command, also one that the terminal sent. */
+  nextEnd(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#heard = resolve
+    })
+  }
+
   end(): void {
     for (const [name, listener] of this.#listeners) process.off(name, listener)
     process.off('exit', this.#onExit)
   }
 
   #take(name: NodeJS.Signals): void {
-    const isOfTerminal = this.#isTty && (name === 'SIGINT' || name === 'SIGQUIT')
-    const isChilds = isOfTerminal && this.#child !== undefined
+    if (name === 'SIGHUP' && this.#isHangupIgnored) return
+    const isOfTerminal = this.#sharesGroup && this.#isSentByTerminal(name)
+    const isChilds = isOfTerminal && name !== 'SIGHUP' && this.#child !== undefined
+    if (includes(endSignals, name)) {
+      this.#hasHeard = true
+      this.#heard()
+    }
     if (includes(endSignals, name) && !isChilds) this.#stop.abort(exitOf(name))
     if (name === 'SIGTSTP') {
       // A group without a parent in its session ignores TSTP.
       this.#send('SIGSTOP', true)
       process.kill(process.pid, 'SIGSTOP')
-    } else if (!this.#isTty) {
+    } else if (!this.#sharesGroup) {
       this.#send(name, !includes(userSignals, name))
     } else if (!isOfTerminal) {
       this.#send(name, false)
     }
+  }
+
+  /** A terminal that is gone took its whole group along; its keys are for the foreground group. */
+  #isSentByTerminal(name: NodeJS.Signals): boolean {
+    if (name === 'SIGHUP') return !hasTerminal() && !leadsSession()
+    return (name === 'SIGINT' || name === 'SIGQUIT') && isInForeground()
   }
 
   #send(name: NodeJS.Signals, toGroup: boolean): void {
@@ -76,7 +105,7 @@ export class SignalRelay {
   }
 
   /** A defect that ends this process must not leave the command running without anyone who renews. */
-  readonly #onExit = () => this.#send('SIGTERM', !this.#isTty)
+  readonly #onExit = () => this.#send('SIGTERM', !this.#sharesGroup)
 }
 
 function includes(names: readonly NodeJS.Signals[], name: NodeJS.Signals): boolean {

@@ -6,7 +6,7 @@ import { LockstepError } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { StemShown } from '../ledger/workspaces.ts'
-import { examples, globalsOf, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, withLedger, withSnapshot } from './context.ts'
 import { print, table, writeOut } from './output.ts'
 import { askedFrom, type TurnFlags } from './turn-options.ts'
 import { readDirectory } from './turn-stage.ts'
@@ -50,15 +50,19 @@ function listCommand(): Command {
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const asked = workspaceFrom(flags)
-      const stems: Triplet[] = []
-      await withLedger(globals, 'stem list', async (ledger) => {
-        for await (const triplet of ledger.workspaces.triplets(asked)) {
-          if (!triplet.stem.startsWith(flags.under ?? '')) continue
-          if (flags.jsonl) writeOut(`${JSON.stringify(triplet)}\n`)
-          else stems.push(triplet)
-        }
+      const isAsked = ({ stem }: Triplet) => stem.startsWith(flags.under ?? '')
+      if (flags.jsonl) {
+        await withSnapshot(globals, 'stem list', async (ledger) => {
+          for await (const triplet of ledger.workspaces.triplets(asked))
+            if (isAsked(triplet)) writeOut(`${JSON.stringify(triplet)}\n`)
+        })
+        return
+      }
+      const stems = await askLedger(globals, 'stem list', async (ledger) => {
+        const stems: Triplet[] = []
+        for await (const triplet of ledger.workspaces.triplets(asked)) if (isAsked(triplet)) stems.push(triplet)
+        return stems
       })
-      if (flags.jsonl) return
       const rows = stems.map(({ body_digest, dto_type, id, run_id, stem, updated_at_turn }) => [
         printable(stem),
         dto_type === null ? '' : printable(`${dto_type} ${id}`),
@@ -82,7 +86,7 @@ function showCommand(): Command {
     .action(async (stem: string, flags: OfWorkspace, self: Command) => {
       const globals = globalsOf(self)
       const asked = { ...workspaceFrom(flags), stem }
-      const shown = await withLedger(globals, 'stem show', (ledger) => ledger.workspaces.stem(asked))
+      const shown = await askLedger(globals, 'stem show', (ledger) => ledger.workspaces.stem(asked))
       print(globals, shown, () => shownLines(shown))
     })
   return examples(

@@ -1,23 +1,26 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import type { Writable } from 'node:stream'
-import { codes, LockstepError, messageOf } from '../errors.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { codes, LockstepError } from '../errors.ts'
+import { probeHolder } from '../fs/process.ts'
 import { Descendants } from './descendants.ts'
+import { endAll, follow, settle, type Work } from './endings.ts'
+import { gateFor, openGate } from './gate.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
-import { exitOf, SignalRelay } from './signal-relay.ts'
+import { exitOfChild, type Launched, launch, type Place, placeOfCommand } from './launch.ts'
+import { lineage } from './process-list.ts'
+import { SignalRelay } from './signal-relay.ts'
+import type { Survivors } from './survivors.ts'
 
 export interface SuperviseOptions extends LockOptions {
   /** The program, found as a shell finds it, and its arguments, which no shell looks at. */
   command: string[]
-  /** Between TERM and KILL when the lease is lost. */
-  graceMillis?: number
-  /** Whether stdin is a terminal: the child stays in the foreground group then, instead of leading its own. */
-  isTty: boolean
+  /** What becomes of processes that it leaves running; by default they are waited for. */
+  survivors?: Survivors
 }
 
-const graceMillisDefault = 10_000
 const exitCannotStart = 126
+/** How long a holder whose lock was broken is waited for: it notices within 2 s, and has a grace of 10 s by default. */
+const formerMillisMax = 15_000
+const formerPollMillis = 50
 
 /**
  * Runs a command while a lock is held and resolves with the exit code: the command's own, 128+n if a signal ended
@@ -25,90 +28,85 @@ const exitCannotStart = 126
  * released on every path. Rejects with the refusal of the acquire (LOCK_CONTENTION, TIMED_OUT, …), in which case
  * the command never ran.
  *
- * The child is there from the start, as a shell that waits at a gate: so wrapper and child are both recorded with
- * the grant, and the lock stays held until both are dead. It then becomes the command, under the same pid.
+ * The child is there from the start, as a shell that waits at a gate, and so is the guard beside it: so wrapper, child
+ * and guard are all recorded with the grant, and the lock stays held until the last of them is dead. The child then
+ * becomes the command, under the same pid. Should the wrapper be killed, the guard ends the command and ends itself
+ * once nothing is left of it.
  */
 export async function superviseUnderLock(options: SuperviseOptions): Promise<number> {
+  const place = placeOfCommand()
   const stop = new AbortController()
-  const relay = new SignalRelay(options.isTty, stop)
+  const relay = new SignalRelay(place, stop)
+  let child: Child | undefined
   try {
-    const child = await spawnAtGate(options)
+    child = await spawnAtGate(options, place)
     if (child === undefined) return exitCannotStart
-    void child.ended.then((code) => stop.abort(code))
-    const held = await acquireLock(options, [process.pid, child.pid], stop.signal).catch(async (error: unknown) => {
-      const isStopped = stop.signal.aborted
-      await remove(child)
-      if (!isStopped) throw error
-      return undefined
-    })
-    if (held === undefined) return Number(stop.signal.reason)
-    const descendants = new Descendants(child.process, child.pid)
-    await descendants.look()
-    if (stop.signal.aborted) {
-      await remove(child)
-      await held.release('failure')
-      return Number(stop.signal.reason)
-    }
-    relay.passOnTo(child)
-    openGate(child, held)
-    return await untilEnd(options, child, { held, descendants })
+    return await superviseChild(options, child, { relay, stop })
   } finally {
+    await child?.guard.dismiss()
     relay.end()
   }
 }
 
-interface Child {
-  process: ChildProcess
-  pid: number
+interface Child extends Launched {
   /** The exit code, once it has one. */
   ended: Promise<number>
+  openGate: (held: HeldLock) => void
+}
+
+async function superviseChild(
+  options: SuperviseOptions,
+  child: Child,
+  { relay, stop }: { relay: SignalRelay; stop: AbortController },
+): Promise<number> {
+  void child.ended.then((code) => stop.abort(code))
+  const pids = [process.pid, child.pid, child.guard.pid]
+  const held = await acquireLock(options, pids, stop.signal).catch(async (error: unknown) => {
+    const isStopped = stop.signal.aborted
+    await remove(child)
+    if (!isStopped) throw error
+    return undefined
+  })
+  if (held === undefined) return Number(stop.signal.reason)
+  const { lease } = held
+  const work: Work = { descendants: new Descendants(child), guard: child.guard, lease, say: options.say }
+  await work.descendants.look()
+  follow(work)
+  lease.keep()
+  await formerAreGone(held, stop.signal, options.say)
+  if (stop.signal.aborted || lease.loss !== undefined) {
+    await remove(child)
+    const loss = await held.release('failure')
+    return stop.signal.aborted || loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
+  }
+  relay.passOnTo(child)
+  child.openGate(held)
+  return untilEnd(options, child, { held, relay, work })
 }
 
 /**
- * Spawns the child at its gate: a shell that reads the values of the environment from descriptor 3, a line each, and
- * becomes the command once all have come. If this process dies before, the lines end and so does the child.
- * Undefined, said why, where not even that can be started. Errors: INVALID_INPUT.
+ * Spawns the child at its gate. If this process dies before it opens, the lines end and so does the child. Undefined,
+ * said why, where not even that can be started. Errors: INVALID_INPUT.
  */
-async function spawnAtGate({ command, isTty, say }: SuperviseOptions): Promise<Child | undefined> {
-  const [program] = command
-  if (program === undefined) throw new LockstepError('INVALID_INPUT', 'the command is missing')
-  if (program.startsWith('-')) {
+async function spawnAtGate({ command, say }: SuperviseOptions, place: Place): Promise<Child | undefined> {
+  const [name] = command
+  if (name === undefined) throw new LockstepError('INVALID_INPUT', 'the command is missing')
+  if (name.startsWith('-')) {
     // Shells differ in what exec makes of it.
-    throw new LockstepError('INVALID_INPUT', `a command cannot begin with "-": ${program}`, {
+    throw new LockstepError('INVALID_INPUT', `a command cannot begin with "-": ${name}`, {
       hint: 'Name it by a path, as ./-name.',
     })
   }
-  try {
-    const gate = spawn(shell, [...shellOptions, gateScript, 'lockstep', ...command], {
-      detached: !isTty,
-      stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-    })
-    const ended = new Promise<number>((resolve) => {
-      gate.once('exit', (code, signal) => resolve(code ?? exitOf(signal ?? 'SIGKILL')))
-    })
-    await once(gate, 'spawn')
-    // A child that became another user's cannot be signalled; that must not end its wrapper.
-    gate.on('error', () => {})
-    return { process: gate, pid: gate.pid ?? 0, ended }
-  } catch (error) {
-    say(`${program} cannot be started: ${messageOf(error)}`)
-    return undefined
+  const { descriptor: pipe, program, words } = gateFor(command, place)
+  const started = await launch({ program, words, place, pipe }, { name, say })
+  if ('error' in started) return undefined
+  const { launched } = started
+  const gate = launched.process.stdio[pipe]
+  return {
+    ...launched,
+    ended: exitOfChild(launched.process),
+    openGate: ({ name, lockId, token, dir }) => openGate(gate, [name, lockId, String(token), dir]),
   }
-}
-
-const environment = ['LOCKSTEP_LOCK_NAME', 'LOCKSTEP_LOCK_ID', 'LOCKSTEP_TOKEN', 'LOCKSTEP_DIR'] as const
-const readLines = environment.map((name) => `IFS= read -r ${name} <&3`).join(' && ')
-const gateScript = `${readLines} || exit 125; export ${environment.join(' ')}; exec 3<&-; exec "$@"`
-
-// A bash that runs privileged reads no start files and hands the environment on as it is. Dash, the sh of Debian,
-// loses the variables whose names a shell cannot hold, such as exported functions and names with dots.
-const [shell, shellOptions] = existsSync('/bin/bash') ? ['/bin/bash', ['-p', '-c']] : ['/bin/sh', ['-c']]
-
-function openGate(child: Child, { name, lockId, token, dir }: HeldLock): void {
-  const gate = child.process.stdio[3] as Writable
-  // Nobody reads where the child was killed at the gate; its end says so.
-  gate.on('error', () => {})
-  gate.end([name, lockId, token, dir].map((value) => `${value}\n`).join(''))
 }
 
 /** Ends a child that still waits at its gate, so that it never runs the command. */
@@ -117,27 +115,59 @@ async function remove(child: Child): Promise<void> {
   await child.ended
 }
 
-/** Holds the lock until the child or the lease ends, whichever is first. */
+/**
+ * Waits for the work of a holder whose lock was broken, who notices within moments and ends it: two would be at work
+ * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that, and
+ * one that we come from not at all.
+ */
+async function formerAreGone(
+  { former, lease }: HeldLock,
+  stop: AbortSignal,
+  say: (text: string) => void,
+): Promise<void> {
+  if (former.length === 0) return
+  const ours = await lineage()
+  const others = former.filter(({ pid }) => !ours.has(pid))
+  const alive = () =>
+    others.filter((evidence) => probeHolder([evidence], Date.now()).alive === 'yes').map(({ pid }) => pid)
+  if (alive().length === 0) return
+  say(`processes of the former holder, whose lock was broken, are waited for: ${alive().join(', ')}`)
+  const until = performance.now() + formerMillisMax
+  while (alive().length > 0 && !stop.aborted && lease.loss === undefined) {
+    if (performance.now() > until) return say(`they have not ended, and are not waited for any longer`)
+    await pause(formerPollMillis)
+  }
+}
+
+/** Holds the lock until the child with all it started or the lease ends, whichever is first. */
 async function untilEnd(
-  { graceMillis = graceMillisDefault, say }: SuperviseOptions,
-  { ended }: Child,
-  { held, descendants }: { held: HeldLock; descendants: Descendants },
+  { say, survivors = 'wait' }: SuperviseOptions,
+  child: Child,
+  { held, relay, work }: { held: HeldLock; relay: SignalRelay; work: Work },
 ): Promise<number> {
-  held.keep(() => void descendants.look())
-  const endAll = async (loss: LockstepError) => {
+  const { lease } = held
+  const endLost = async (loss: LockstepError) => {
     say(`${loss.message}; the command and all it started are ended`)
-    const left = await descendants.end(graceMillis)
-    if (left.length > 0) say(`no signal ended these processes: ${left.join(', ')}`)
+    await endAll(work, lease.graceLeft())
   }
-  const first = await Promise.race([ended, held.lost])
-  if (typeof first === 'number') {
-    const loss = await held.release(first === 0 ? 'success' : 'failure')
-    if (loss === undefined) return first
-    // Found out only now; what the command may have left running must not go on without the lock.
-    await endAll(loss)
-  } else {
-    await endAll(first)
+  const signalled = relay.nextEnd()
+  const first = await Promise.race([child.ended, lease.lost])
+  const lost = lease.check()
+  if (lost !== undefined || typeof first !== 'number') {
+    await endLost(lost ?? (first as LockstepError))
     await held.release('failure')
+    return codes.LEASE_LOST.exit
   }
+  // A signal that ended the command is meant for what it left, too; one that it made something else of is not.
+  const stopped = relay.hasHeard && first > exitSignalled ? signalled : relay.nextEnd()
+  const robbed = await settle(work, { survivors, stopped })
+  const loss = await held.release(first === 0 ? 'success' : 'failure')
+  if (robbed !== undefined) return codes.LEASE_LOST.exit
+  if (loss === undefined || loss.code === 'LEASE_EXPIRED') return first
+  // Found out only now; what the command may have left running must not go on without the lock.
+  await endLost(loss)
   return codes.LEASE_LOST.exit
 }
+
+/** An exit code above it is that of a signal. */
+const exitSignalled = 128

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { type Code, codes } from '../errors.ts'
-import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { print, relativeTime, table, writeOut } from './output.ts'
 import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
 import { applyCommand, stageCommand } from './turn-stage.ts'
@@ -132,7 +132,7 @@ function listCommand(): Command {
     .action(async ({ cursor, jsonl, limit, run }: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const asked = { cursor, limit, run_id: run }
-      const listing = await withLedger(globals, 'turn list', async (ledger) => ledger.turns.list(asked))
+      const listing = await askLedger(globals, 'turn list', async (ledger) => ledger.turns.list(asked))
       if (jsonl) {
         for (const turn of listing.turns) writeOut(`${JSON.stringify(turn)}\n`)
         return

@@ -24,15 +24,17 @@ export const reasonSchema = z
   .refine((text) => !/[^\P{Cc}\n\r\t]/u.test(text), 'must not contain control characters')
 
 /**
- * An object whose keys the caller chooses. One called __proto__ is refused: zod's own records leave it out without a
- * word, and what was asked for would not be what is decided on.
+ * An object whose keys the caller chooses. A key __proto__ is refused, because zod's own records drop it without a
+ * word, and the decision would be made about something else than was asked for. The check stands before the record and
+ * not in a schema of its own, so that JSON Schema can still describe the record.
  */
 export function recordWith<Key extends z.ZodType<string, string>, Value extends z.ZodType>(key: Key, value: Value) {
-  const named = z.custom<z.input<z.ZodRecord<Key, Value>>>(
-    (input) => !Object.hasOwn(Object(input), '__proto__'),
-    'must not have a member __proto__',
-  )
-  return named.pipe(z.record(key, value))
+  const record = z.record(key, value)
+  const checked = z.preprocess((input, context) => {
+    if (Object.hasOwn(Object(input), '__proto__')) context.addIssue('must not have a member __proto__')
+    return input
+  }, record)
+  return checked as unknown as z.ZodType<z.output<typeof record>, z.input<typeof record>>
 }
 
 /** The member of a record under a name that a caller chose; never one of Object's own, such as `constructor`. */

@@ -85,6 +85,13 @@ export const limits = {
   /** How long a close waits for few files to be left to compact. */
   settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
+  /**
+   * Work that takes long holds the ledger for so long at a time, writes so many pairs at once, and lets others have it
+   * in between: longer than they pause between two tries.
+   */
+  sliceMillis: 150,
+  slicePairs: 4_096,
+  slicePauseMillis: 40,
   filePoolMax: 16,
   fileStepMillisMax: 10_000,
   readPageEntries: 512,

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { crc32, createDeflateRaw } from 'node:zlib'
-import { fileError, syncFolder } from './durable.ts'
+import { fileError } from './durable.ts'
 import { type TarFile, tarOf } from './tar.ts'
 
 /** A gzip member's header up to its comment: deflate, a comment, no time, no hint, no operating system. */
@@ -20,11 +19,10 @@ export function archiveHeader(sha256: string): Buffer {
 }
 
 /**
- * Writes files as a .tar.gz, synced and then put in place by a rename, readable by its owner alone. The same files are
- * the same bytes under the same version of Node. Answers with the SHA-256 of the uncompressed archive. `beside` is
- * where it is written first. Errors: those of the file system.
+ * Writes files as a .tar.gz, a new file, synced, readable by its owner alone. The same files are the same bytes under
+ * the same version of Node. Answers with the SHA-256 of the uncompressed archive. Errors: those of the file system.
  */
-export async function writeArchive(path: string, beside: string, files: readonly TarFile[]): Promise<string> {
+export async function writeArchive(path: string, files: readonly TarFile[]): Promise<string> {
   const [whole, body] = [createHash('sha256'), createHash('sha256')]
   let [crc, length] = [0, 0]
   async function* counted(source: AsyncIterable<Uint8Array>) {
@@ -48,17 +46,15 @@ export async function writeArchive(path: string, beside: string, files: readonly
     yield trailer
   }
   try {
-    const target = createWriteStream(beside, { flags: 'wx', mode: 0o600 })
+    const target = createWriteStream(path, { flags: 'wx', mode: 0o600 })
     await pipeline(tarOf(files), counted, createDeflateRaw(), framed, target)
-    const handle = await open(beside, 'r+')
+    const handle = await open(path, 'r+')
     try {
       await handle.write(archiveHeader(body.digest('hex')), 0, archiveHeaderBytes, 0)
       await handle.sync()
     } finally {
       await handle.close()
     }
-    await rename(beside, path)
-    syncFolder(dirname(path))
   } catch (error) {
     throw fileError(error, `writing ${path}`)
   }

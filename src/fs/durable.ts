@@ -13,14 +13,15 @@ import {
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
 import { isRunning } from './process.ts'
 
 /**
  * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
- * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time.
+ * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time, unless
+ * another file beside is named.
  */
-export async function writeDurably(path: string, content: string, mode = 0o644): Promise<void> {
-  const beside = `${path}.tmp`
+export async function writeDurably(path: string, content: string, mode = 0o644, beside = `${path}.tmp`): Promise<void> {
   try {
     await rm(beside, { force: true })
     await writeNew(beside, content, mode)
@@ -107,9 +108,15 @@ export function isAbsence(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }
 
+/** Whether something was thrown by the operating system, or by Node's permission model, and is no defect of ours. */
+export function isOfSystem(error: unknown): boolean {
+  return isDeniedByNode(error) || (error instanceof Error && 'syscall' in error)
+}
+
 /** An error of the operating system as one of ours; what is one of ours already stays. */
 export function fileError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
+  if (isDeniedByNode(error)) return deniedByNode(error, doing)
   const systemCode = systemCodeOf(error)
   const code = codeOfSystemError[systemCode ?? ''] ?? 'FILE_FAILED'
   const details = systemCode === undefined ? {} : { system_code: systemCode }

@@ -25,6 +25,7 @@ export function readHeadFile(path: string): HeadFile | undefined {
   }
 }
 
-export function writeHeadFile(path: string, head: HeadFile): Promise<void> {
-  return writeDurably(path, `${JSON.stringify(head)}\n`)
+/** `beside` is where it is written first, if another process may be writing it at the same time. */
+export function writeHeadFile(path: string, head: HeadFile, beside?: string): Promise<void> {
+  return writeDurably(path, `${JSON.stringify(head)}\n`, undefined, beside)
 }

@@ -9,6 +9,8 @@ export interface Layout {
   home: string
   ledger: string
   evidence: string
+  snapshots: string
+  exports: string
   head: string
   owner: string
   key: string
@@ -28,6 +30,8 @@ export function layoutOf(root: string): Layout {
     home,
     ledger: join(home, 'ledger'),
     evidence: join(home, 'evidence'),
+    snapshots: join(home, 'snapshots'),
+    exports: join(home, 'exports'),
     head: join(home, 'head'),
     owner: join(home, 'owner'),
     key: join(home, 'key'),

@@ -1,7 +1,6 @@
 import { rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
-import type { LockstepError } from '../errors.ts'
-import { fileError, readIfThere, replaceFile } from './durable.ts'
+import { readIfThere, replaceFile } from './durable.ts'
 import { isRunning } from './process.ts'
 
 /**
@@ -38,10 +37,20 @@ export function readOwner(path: string): Owner | undefined {
 export function ownerReader(path: string): () => Owner | undefined {
   let read: { file: string; owner: Owner | undefined } | undefined
   return () => {
-    const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
-    const file = stat === undefined ? 'none' : `${stat.ino}:${stat.mtimeNs}:${stat.size}`
-    if (read?.file !== file) read = { file, owner: readOwner(path) }
+    const file = fileAt(path)
+    // A read may have failed that the next one does not.
+    if (read?.owner === undefined || read.file !== file) read = { file, owner: readOwner(path) }
     return read.owner
+  }
+}
+
+/** Which file has the name now; what cannot be looked at is as good as missing. */
+function fileAt(path: string): string {
+  try {
+    const stat = statSync(path, { bigint: true })
+    return `${stat.ino}:${stat.mtimeNs}:${stat.size}`
+  } catch {
+    return 'none'
   }
 }
 
@@ -49,16 +58,20 @@ export function ownerReader(path: string): () => Owner | undefined {
 export function writeOwner(path: string, owner: Owner): void {
   try {
     replaceFile(path, JSON.stringify(owner))
-  } catch (error) {
-    removeStale(path, fileError(error, `writing ${path}`))
+  } catch {
+    removeOwner(path)
   }
 }
 
-function removeStale(path: string, reason: LockstepError): void {
+/**
+ * Removes the file, or whatever else has its name. A hint never blocks: one that stays speaks of files that have changed
+ * since, or of a process that is gone, and makes the next open look closer.
+ */
+export function removeOwner(path: string): void {
   try {
-    rmSync(path, { force: true })
+    rmSync(path, { force: true, recursive: true })
   } catch {
-    throw reason
+    // What cannot be removed could not be written either.
   }
 }
 

@@ -1,7 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { mkdirSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Entry } from '../core/entry.ts'
 import type { ExportManifest, Stated } from '../core/export-bundle.ts'
 import {
@@ -21,6 +19,7 @@ import { unpinned } from '../core/vocabulary.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import { writeArchive } from '../fs/bundle-file.ts'
 import { fileError } from '../fs/durable.ts'
+import type { ExportFiles } from '../fs/export-files.ts'
 import { leafHashOfText } from '../log/leaf.ts'
 import { sha256 } from '../log/sha256.ts'
 import { toBase64, toHex } from '../merkle/hash.ts'
@@ -29,11 +28,10 @@ import { type Core, sha256Hex } from './core.ts'
 import { entriesToSelect } from './export-entries.ts'
 import { checkpointOf, type Signer, signerOf } from './signer.ts'
 
-interface Asked {
+export interface AskedBundle {
   /** The one case whose entries may leave; null for none, undefined for any. */
   allowed_case: string | null | undefined
   bundle_kind: ExportManifest['bundle_kind']
-  file: string
   selection: Selection
   size: number
   stated: Stated
@@ -48,30 +46,24 @@ export interface WrittenBundle {
 }
 
 /**
- * Writes the bundle of some entries of the tree of a size. The long files are spooled in a folder beside it first, for
- * an archive states sizes before contents; a crash leaves that folder, which the next export to the same place drops.
- * Errors and cost as of `Exports.create`.
+ * Writes the bundle of some entries of the tree of a size in the spool of its export, whose long files come first, for an archive states sizes before contents. Errors and cost as of `Exports.create`.
  */
-export async function writeBundle(core: Core, asked: Asked): Promise<WrittenBundle> {
-  const spool = `${asked.file}.tmp`
+export async function writeBundle(core: Core, asked: AskedBundle, files: ExportFiles): Promise<WrittenBundle> {
   try {
-    rmSync(spool, { recursive: true, force: true })
-    mkdirSync(spool, { mode: 0o700 })
-    return await assemble(core, asked, spool)
+    files.makeSpool()
+    return await assemble(core, asked, files)
   } catch (error) {
-    throw fileError(error, `writing ${asked.file}`)
-  } finally {
-    rmSync(spool, { recursive: true, force: true })
+    throw fileError(error, `writing ${files.file}`)
   }
 }
 
 async function assemble(
   core: Core,
-  { allowed_case, bundle_kind, file, selection, size, stated }: Asked,
-  spool: string,
+  { allowed_case, bundle_kind, selection, size, stated }: AskedBundle,
+  files: ExportFiles,
 ): Promise<WrittenBundle> {
   const signer = signerOf(core.log, core.layout)
-  const paths = { entries: join(spool, 'entries'), proofs: join(spool, 'proofs') }
+  const paths = { entries: files.spooled('entries'), proofs: files.spooled('proofs') }
   const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size }, paths)
   const last = core.log.entry(size - 1)
   const facts = selected.facts()
@@ -102,28 +94,30 @@ async function assemble(
   const statement = statementOf({ bundle_id: manifest.bundle_id, origin, root, size }, new Map(subjects))
   texts.set('statement.json', `${envelopeOf(statement, signer)}\n`)
 
-  const files = bundleFiles.map((name) => {
+  const members = bundleFiles.map((name) => {
     const long = spooled.get(name)
     return long === undefined
       ? { name, bytes: Buffer.from(texts.get(name) ?? '') }
       : { name, path: long.path, size: long.bytes }
   })
-  const package_hash_sha256 = await writeArchive(file, join(spool, 'archive'), files)
+  const package_hash_sha256 = await writeArchive(files.spooled('archive'), members)
   return { manifest, manifest_hash_sha256: sha256Hex(manifestText), package_hash_sha256 }
 }
 
 /** The selected entries and their proofs, a line each, in two files of the same order. */
 async function spoolEntries(
   core: Core,
-  { allowed_case, selection, size }: Pick<Asked, 'allowed_case' | 'selection' | 'size'>,
+  { allowed_case, selection, size }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size'>,
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const { log } = core
   const selected = new Selected(selection)
   const proofOf = inclusionProofs(size, log.tiles, sha256)
-  const [entries, proofs] = [await Lines.create(paths.entries), await Lines.create(paths.proofs)]
+  const entries = await Lines.create(paths.entries)
+  let proofs: Lines | undefined
   let count = 0
   try {
+    proofs = await Lines.create(paths.proofs)
     for await (const page of entriesToSelect(core, selection, size)) {
       for (const entry of page) {
         if (!selected.has(entry)) continue
@@ -144,7 +138,7 @@ async function spoolEntries(
     }
     return { entries: await entries.end(), proofs: await proofs.end(), selected }
   } finally {
-    await Promise.all([entries.close(), proofs.close()])
+    await Promise.all([entries.close(), proofs?.close()])
   }
 }
 

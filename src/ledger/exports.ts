@@ -1,36 +1,30 @@
-import { existsSync, rmSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { basename } from 'node:path'
 import type { z } from 'zod'
-import type { Action } from '../core/action.ts'
-import { type ArtifactRef, locatorSchema } from '../core/artifact-ref.ts'
-import { approvalEvent, approvalIn, approvalKey, subjectOf } from '../core/export-approvals.ts'
-import { type ExportBundle, exportBundleSchema, recordTextOf, statedSchema } from '../core/export-bundle.ts'
+import type { ArtifactRef } from '../core/artifact-ref.ts'
+import { approvalEvent } from '../core/export-approvals.ts'
+import { type ExportBundle, exportBundleSchema, recordTextOf } from '../core/export-bundle.ts'
 import { limits } from '../core/limits.ts'
-import { freeTextIn, refuseFreeText } from '../core/run/case.ts'
 import { recordActionSchema } from '../core/run/commands.ts'
-import type { RunRecord } from '../core/run/run-record.ts'
-import { approvalTypes, caseIdSchema, noteSchema } from '../core/vocabulary.ts'
+import { caseIdSchema, noteSchema } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
-import { writeDurably } from '../fs/durable.ts'
-import { realFolder } from '../fs/layout.ts'
+import { fileError, writeDurably } from '../fs/durable.ts'
 import type { Audit } from './audit.ts'
+import { isOutcomeUnknown } from './claims.ts'
 import { type Core, hashRequest, sha256Hex, submit } from './core.ts'
+import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
+import { noteExport } from './export-recovery.ts'
 import {
   type ApproveExport,
   approveSchema,
   type CreateExport,
-  createExportSchema,
   type GetExport,
   getExportSchema,
 } from './export-requests.ts'
 import { writeBundle } from './export-write.ts'
 import { parse } from './parse.ts'
-import { perform } from './performing.ts'
+import { failWith } from './performing.ts'
 import type { PolicyApi } from './policy.ts'
-import { errorOf } from './refusals.ts'
 import { type Runs, refuseExpired } from './runs.ts'
-
-type Approval = NonNullable<ExportBundle['approvals']>[number]
 
 /** A bundle that was written: its record, where it is, and the run that it is the output of. */
 export interface Exported {
@@ -87,49 +81,100 @@ export class Exports {
    * memory for one page of them, their seqs and the names of runs.
    */
   async create(request: CreateExport): Promise<Exported> {
-    const asked = parse(createExportSchema, request, 'export')
-    const { actor, bundle_kind, effects, lane_id, parent_run_id, role_id, select: selection } = asked
-    const stated = statedSchema.strip().parse(asked)
-    if (freeTextIn(this.#policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
-      throw errorOf(refuseFreeText(lane_id))
-    const approvals = this.#approvals(asked)
-    const scope = scopeOf(asked, approvals)
-    const file = resolve(asked.file)
-    const locator = parse(locatorSchema, basename(file), 'file')
-    realFolder(dirname(file))
-    const files = [file, `${file}.json`]
-    for (const path of files) if (existsSync(path)) throw isThere(path)
-    const size = this.#sizeUpTo(asked.size)
-    const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
-    const action = { action_type: 'export' as const, effects, lane_id, scope, target: { name: 'export_bundle.create' } }
+    const begun = await this.begin(request)
+    const written = await this.write(begun).catch((error: unknown) => this.fail(begun, error))
+    return this.finish(begun, written)
+  }
+
+  /** Resolves when the index that an export selects by is there. Errors: INVALID_INPUT, NOT_FOUND, as `create`. */
+  async ready(request: CreateExport): Promise<void> {
+    const { select, size } = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
+    if ('run_id' in select || 'case_id' in select) await this.#core.index.reached(size)
+  }
+
+  /**
+   * The first part of `create`: the run is authorised, and the export noted, so that its run is ended and its files
+   * are removed when this process is not there any more. To be written and finished, or failed. Errors as of `create`.
+   */
+  async begin(request: CreateExport): Promise<BegunExport> {
+    const planned = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
+    const { actor, asked, file, select, size, stated } = planned
+    const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
+    const case_id = parse(caseIdSchema.optional(), planned.scope.case_id, 'scope.case_id')
+    const target = { name: 'export_bundle.create' }
+    const action = { action_type: 'export' as const, effects, lane_id, scope: planned.scope, target }
+    const run_id = this.#core.newRunId()
+    const files = await noteExport(this.#core, { file, run_id })
+    const request_hash_sha256 = hashRequest({ bundle_kind, select, size, ...stated })
+    // No run stays at work for ever, also where nobody can tell whether its process is still there.
+    const lease_duration_s = limits.resourceLeaseSecondsMax
+    try {
+      const of = { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
+      const { decision } = await this.#runs.begin(of)
+      const { decision_id } = decision
+      return { ...planned, case_id, decision_id, files, request_hash_sha256, run_id }
+    } catch (error) {
+      if (!isOutcomeUnknown(error)) files.end()
+      throw error
+    }
+  }
+
+  /**
+   * The second part: archive and record are written and placed. It changes nothing in the ledger, so that a snapshot
+   * of it does too.
+   */
+  async write({ approvals, asked, case_id, files, select, size, scope, stated }: BegunExport): Promise<WrittenExport> {
+    const { bundle_kind, effects } = asked
     // The lane has allowed the effect by the time anything is written.
     const allowed_case = effects?.includes('cross_case_lookup') ? undefined : (case_id ?? null)
-    const request_hash_sha256 = hashRequest({ bundle_kind, select: selection, size, ...stated })
-    // No run stays at work for ever, also where the process that writes the bundle ends.
-    const lease_duration_s = limits.resourceLeaseSecondsMax
+    const of = { allowed_case, bundle_kind, selection: select, size, stated }
+    const { manifest, ...integrity } = await writeBundle(this.#core, of, files)
     const export_reason = noteSchema.safeParse(scope.export_reason).data
-    let bundle: ExportBundle | undefined
-    const { decision, run } = await perform(
-      this.#runs,
-      { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id },
-      async () => {
-        const written = await writeBundle(this.#core, { allowed_case, bundle_kind, file, selection, size, stated })
-        const { manifest, ...integrity } = written
-        bundle = exportBundleSchema.parse({
-          ...manifest,
-          ...(approvals.length === 0 ? {} : { approvals }),
-          ...(export_reason === undefined ? {} : { export_reason }),
-          integrity: { ...integrity, package_locator: locator },
-        })
-        const record = recordTextOf(bundle)
-        await writeDurably(`${file}.json`, record, 0o600).catch(dropping(files))
-        return { output_artifacts: artifactsOf(bundle, record), response_hash_sha256: integrity.manifest_hash_sha256 }
-      },
+    const bundle = exportBundleSchema.parse({
+      ...manifest,
+      ...(approvals.length === 0 ? {} : { approvals }),
+      ...(export_reason === undefined ? {} : { export_reason }),
+      integrity: { ...integrity, package_locator: basename(files.file) },
+    })
+    try {
+      await writeDurably(files.spooled('record'), recordTextOf(bundle), 0o600)
+      files.place()
+    } catch (error) {
+      throw fileError(error, `writing ${files.file}`)
+    }
+    return { bundle }
+  }
+
+  /** The last part, where the bundle was written: it is recorded, and the run completed. */
+  async finish(begun: BegunExport, { bundle }: WrittenExport): Promise<Exported> {
+    const { actor, decision_id, files, request_hash_sha256, run_id } = begun
+    const of = { ...(actor === undefined ? {} : { actor }), run_id }
+    const text = recordTextOf(bundle)
+    const response_hash_sha256 = bundle.integrity.manifest_hash_sha256
+    const output_artifacts = artifactsOf(bundle, text)
+    try {
+      const hashes = { request_hash_sha256, response_hash_sha256 }
+      await this.#record({ ...of, ...hashes, decision_id, outcome: 'success', output_artifacts }, text)
+    } catch (error) {
       // What is not recorded has not left.
-      (acted) => this.#record(acted, bundle as ExportBundle).catch(dropping(files)),
-    )
-    const { decision_id } = decision
-    return { bundle: bundle as ExportBundle, decision_id, file, record_file: `${file}.json`, run_id: run.run_id }
+      files.withdraw()
+      if (!isOutcomeUnknown(error)) files.end()
+      throw error
+    }
+    await this.#runs.complete({ ...of, outcome_reason: 'performed' })
+    files.end()
+    return { bundle, decision_id, file: files.file, record_file: files.recordFile, run_id }
+  }
+
+  /** The last part, where writing it failed: its files are removed, the run fails, and the error is thrown again. */
+  async fail(begun: BegunExport, error: unknown): Promise<never> {
+    const { actor, decision_id, files, request_hash_sha256, run_id } = begun
+    files.withdraw()
+    const by = actor === undefined ? {} : { actor }
+    // Where this fails the note stays, by which the next open ends the run.
+    await failWith(this.#runs, { ...by, decision_id, request_hash_sha256, run_id }, error)
+    files.end()
+    throw error
   }
 
   /**
@@ -155,42 +200,12 @@ export class Exports {
   }
 
   /** The action event of the export, and with it the bundle's record, which no caller of `runs.record` can bring. */
-  async #record(acted: z.input<typeof recordActionSchema>, bundle: ExportBundle): Promise<RunRecord> {
+  async #record(acted: z.input<typeof recordActionSchema>, text: string): Promise<void> {
     const { actor, idempotency_key: _, ...asked } = parse(recordActionSchema, acted, 'action')
-    const text = recordTextOf(bundle)
     const bundle_record = { digest: sha256Hex(text), text }
     const command = { ...asked, bundle_record, policies: this.#policy.known(), type: 'run.record' as const }
     refuseExpired(await submit(this.#core, command, { actor }))
-    return this.#runs.get(asked.run_id)
   }
-
-  /** What the named events approve of. Errors: INVALID_INPUT for one that is not there, or no approval of this. */
-  #approvals({ actor = this.#core.actor, approvals, select }: z.output<typeof createExportSchema>): Approval[] {
-    return approvals.map((event_id) => {
-      const approval = approvalIn(this.#audit.entryOf(event_id), select, actor.actor_id)
-      if (approval !== undefined) return approval
-      throw new LockstepError('INVALID_INPUT', `${event_id} is no approval of ${subjectOf(select)} by another human`, {
-        details: { event_id },
-        hint: 'lockstep export approve … gives the event_id of one.',
-      })
-    })
-  }
-
-  #sizeUpTo(size: number | undefined): number {
-    const published = this.#core.log.head().size
-    if (size === undefined || size <= published) return size ?? published
-    throw new LockstepError('INVALID_INPUT', `size must be 1 … ${published}, not ${size}`)
-  }
-}
-
-/** The scope with the approvals: only what was looked at counts, whatever else is stated. */
-function scopeOf(asked: z.output<typeof createExportSchema>, approvals: readonly Approval[]): Action['scope'] {
-  const scope = { ...asked.scope }
-  for (const type of approvalTypes) delete scope[approvalKey(type)]
-  for (const [at, { approval_type }] of approvals.entries()) {
-    scope[approvalKey(approval_type)] = asked.approvals[at] ?? ''
-  }
-  return scope
 }
 
 /** The archive, and the record that stands beside it. */
@@ -213,16 +228,4 @@ function artifactsOf({ bundle_id, integrity }: ExportBundle, record: string): Ar
     storage_locator: `${package_locator}.json`,
   }
   return [archive, ofRecord]
-}
-
-function isThere(file: string): LockstepError {
-  return new LockstepError('INVALID_INPUT', `${file} is there already`, { details: { file } })
-}
-
-/** Leaves no file of what failed. */
-function dropping(files: readonly string[]): (error: unknown) => never {
-  return (error) => {
-    for (const file of files) rmSync(file, { force: true })
-    throw error
-  }
 }

@@ -1,39 +1,44 @@
+import { nanoid } from 'nanoid'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import { LockstepError } from '../errors.ts'
 import { HeadKeeper } from '../fs/head-keeper.ts'
-import { leafHashOf } from '../log/leaf.ts'
 import { closeLog } from '../log/open.ts'
+import { takeSnapshot } from '../log/snapshot-files.ts'
 import { toHex } from '../merkle/hash.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Rows } from '../views/rows.ts'
 import { SearchIndex } from '../views/search-index.ts'
 import { Sovereign } from '../views/sovereign.ts'
+import { type Asked, askFor } from './asking.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
 import { LedgerClock } from './clock.ts'
 import type { Core } from './core.ts'
+import { endLeftExports } from './export-recovery.ts'
 import { Exports } from './exports.ts'
 import { Locks } from './locks.ts'
-import type { LedgerParts, Reactions } from './parts.ts'
+import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './parts.ts'
 import { PolicyApi } from './policy.ts'
+import {
+  type ConsistencyProof,
+  consistencyOf,
+  type EntryProof,
+  proofOf,
+  type SignedHead,
+  signedHeadOf,
+  type TreeHead,
+} from './proving.ts'
 import { Runs } from './runs.ts'
 import { isSeq, notFound } from './seq.ts'
 import { Sequencer } from './sequencer.ts'
-import { checkpointOf, signerOf } from './signer.ts'
 import { Staging } from './staging.ts'
 import { StoredObjects } from './stored-objects.ts'
 import { Publication, type ReadRequest, read, type SubscribeRequest, subscribe } from './subscription.ts'
 import { Turns } from './turns.ts'
 import { type Progress, type Verified, verifyLog } from './verify.ts'
+import { WorkspaceFiles } from './workspace-files.ts'
 import { Workspaces } from './workspaces.ts'
-
-export interface TreeHead {
-  origin: string
-  size: number
-  /** Hex. */
-  root: string
-}
 
 /**
  * An open ledger. Opening → open → closing → closed; every call after `close` began is LEDGER_CLOSED. One process
@@ -82,7 +87,7 @@ export class Ledger implements AsyncDisposable {
       now,
       stored: new StoredObjects(log),
       workspaceFiles: parts.workspaceFiles,
-      submit: (submission) => this.#sequencer.submit(submission),
+      submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
@@ -103,6 +108,7 @@ export class Ledger implements AsyncDisposable {
   async recover(): Promise<void> {
     await this.#core.stored.collect()
     await finishClaims(this.#core, this.#parts.actor)
+    await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()
   }
 
@@ -129,42 +135,24 @@ export class Ledger implements AsyncDisposable {
    * The tree head as a C2SP checkpoint, a signed note, and the key line that verifies it.
    * Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT.
    */
-  signedHead(size?: number): { checkpoint: string; vkey: string; size: number; root: string } {
+  signedHead(size?: number): SignedHead {
     this.#assertOpen()
-    const { layout, log } = this.#parts
-    const at = this.#sizeUpTo(size)
-    const signer = signerOf(log, layout)
-    return {
-      checkpoint: checkpointOf(log, signer, at),
-      vkey: signer.vkey,
-      size: at,
-      root: toHex(log.rootAt(at)),
-    }
+    return signedHeadOf(this.#parts, size)
   }
 
   /**
    * Proof that an entry stands in the tree of a size, by default all of it: what `lockstep/verify` checks offline.
    * Errors: NOT_FOUND past the end, INVALID_INPUT.
    */
-  prove(seq: number, size?: number) {
+  prove(seq: number, size?: number): EntryProof {
     this.#assertOpen()
-    const { log } = this.#parts
-    const { checkpoint, root, size: at, vkey } = this.signedHead(size)
-    const entry = isSeq(seq) && seq < at ? log.entry(seq) : undefined
-    if (entry === undefined) throw notFound(seq, at)
-    const proof = log.inclusionProof(seq, at).map(toHex)
-    return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
+    return proofOf(this.#parts, seq, size)
   }
 
   /** Proof that the tree of `to` entries begins with that of `from`. Errors: INVALID_INPUT, NOT_FOUND. */
-  consistency(from: number, to?: number) {
+  consistency(from: number, to?: number): ConsistencyProof {
     this.#assertOpen()
-    const { log } = this.#parts
-    const at = this.#sizeUpTo(to)
-    if (!isSeq(from) || from > at)
-      throw new LockstepError('INVALID_INPUT', `from must be a size of 0 … ${at}, not ${from}`)
-    const proof = log.consistencyProof(from, at).map(toHex)
-    return { from, from_root: toHex(log.rootAt(from)), to: at, to_root: toHex(log.rootAt(at)), proof }
+    return consistencyOf(this.#parts, from, to)
   }
 
   /** The entry at a seq. Errors: NOT_FOUND. */
@@ -198,6 +186,24 @@ export class Ledger implements AsyncDisposable {
     return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, { onProgress })
   }
 
+  /** Asks a question that changes nothing, for a bounded time: for a process that holds the ledger for a moment. */
+  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<Asked<T>> {
+    this.#assertOpen()
+    return askFor(this.#core.index, millis, () => question(this))
+  }
+
+  /**
+   * The ledger as it is now, to be read while others use it, and to be closed (ADR 0032). It takes no commands. Errors:
+   * DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: a hard link a table of the database.
+   */
+  async snapshot(): Promise<Ledger> {
+    this.#assertOpen()
+    const { config, layout } = this.#parts
+    const { close, layout: own, log } = await takeSnapshot(this.#parts.log, layout, nanoid(12))
+    const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
+    return new Ledger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
+  }
+
   /** Answers what is under way, makes head and files durable and lets go of the ledger. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -218,6 +224,7 @@ export class Ledger implements AsyncDisposable {
       await this.#heads.close()
     } finally {
       await closeLog(log, layout)
+      await this.#parts.closed?.()
     }
   }
 
@@ -232,13 +239,6 @@ export class Ledger implements AsyncDisposable {
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()
-  }
-
-  #sizeUpTo(size: number | undefined): number {
-    const published = this.#parts.log.head().size
-    if (size === undefined) return published
-    if (isSeq(size) && size <= published) return size
-    throw new LockstepError('INVALID_INPUT', `size must be 0 … ${published}, not ${size}`)
   }
 
   #assertOpen(): void {

@@ -2,6 +2,7 @@ import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
+import { LockstepError } from '../errors.ts'
 import type { Layout } from '../fs/layout.ts'
 import type { Cursors } from '../log/head-row.ts'
 import type { Log } from '../log/log.ts'
@@ -19,6 +20,8 @@ export interface Reactions {
 /** What a ledger is put together from. */
 export interface LedgerParts {
   actor: Actor
+  /** Of a snapshot alone: what is to be done once its log is closed. */
+  closed?: () => Promise<void>
   config: Config
   layout: Layout
   log: Log
@@ -27,4 +30,16 @@ export interface LedgerParts {
   now: () => Now
   reactions: (ledger: { locks: Locks; staging: Staging }) => Reactions
   workspaceFiles: WorkspaceFiles
+}
+
+/** A snapshot writes no files. */
+export const noReactions = (): Reactions => ({
+  published: () => {},
+  cursors: () => ({}),
+  drained: () => Promise.resolve('current'),
+})
+
+/** Errors: INVALID_INPUT. */
+export function refuseOnSnapshot(): Promise<never> {
+  return Promise.reject(new LockstepError('INVALID_INPUT', 'a snapshot of the ledger takes no commands'))
 }

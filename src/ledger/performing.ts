@@ -99,14 +99,13 @@ export function deniedError(
 }
 
 /**
- * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on. What
- * it came to is recorded by `record`. Errors: INVALID_INPUT, those of `begin`, and the work's own.
+ * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on.
+ * Errors: INVALID_INPUT, those of `begin`, and the work's own.
  */
 export async function perform<T>(
   runs: Runs,
   request: PerformRequest,
   work: (decided: Decided) => Promise<T> | T,
-  record: Runs['record'] = (acted) => runs.record(acted),
 ): Promise<Performed<T>> {
   if (typeof work !== 'function') throw new LockstepError('INVALID_INPUT', 'action: the work is not a function')
   const { decision, run } = await begin(runs, request)
@@ -118,20 +117,12 @@ export async function perform<T>(
   try {
     result = await work(decision)
   } catch (error) {
-    const failure = { error_code: codeOf(error), message: textOf(error), retryable: isRetryable(error) }
-    await recordFailure(runs, { ...of, decision_id, request_hash_sha256 }, failure).catch((refused: unknown) => {
-      if (!(refused instanceof LockstepError) || refused.code !== 'FREE_TEXT_DENIED') throw refused
-      return recordFailure(
-        runs,
-        { ...of, decision_id, request_hash_sha256 },
-        { ...failure, message: failure.error_code },
-      )
-    })
+    await failWith(runs, { ...of, decision_id, request_hash_sha256 }, error)
     throw error
   }
   const produced = producedSchema.safeParse(result)
   const { output_artifacts, response_hash_sha256 } = produced.success ? produced.data : {}
-  await record({
+  await runs.record({
     ...of,
     decision_id,
     outcome: 'success',
@@ -148,9 +139,20 @@ interface Failure {
   retryable: boolean
 }
 
+type OfAction = Omit<Parameters<Runs['record']>[0], 'outcome'>
+
+/** Records that the work failed, and fails its run: with no more than a code where the lane takes no free text. */
+export async function failWith(runs: Pick<Runs, 'fail' | 'record'>, of: OfAction, error: unknown): Promise<void> {
+  const failure = { error_code: codeOf(error), message: textOf(error), retryable: isRetryable(error) }
+  await recordFailure(runs, of, failure).catch((refused: unknown) => {
+    if (!(refused instanceof LockstepError) || refused.code !== 'FREE_TEXT_DENIED') throw refused
+    return recordFailure(runs, of, { ...failure, message: failure.error_code })
+  })
+}
+
 async function recordFailure(
-  runs: Runs,
-  { decision_id, request_hash_sha256, ...of }: Omit<Parameters<Runs['record']>[0], 'outcome'>,
+  runs: Pick<Runs, 'fail' | 'record'>,
+  { decision_id, request_hash_sha256, ...of }: OfAction,
   error: Failure,
 ): Promise<void> {
   await runs.record({ ...of, decision_id, error, outcome: 'failure', request_hash_sha256 })

@@ -57,5 +57,5 @@ export interface Waiter {
   /** Called in, and not done yet: nobody is served meanwhile. */
   isServed: boolean
   timer: NodeJS.Timeout
-  abort: () => void
+  stopListening: () => void
 }

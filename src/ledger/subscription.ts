@@ -3,6 +3,7 @@ import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
+import { onAbort } from './abort.ts'
 import { parse } from './parse.ts'
 
 const seq = z.int().min(0)
@@ -109,11 +110,10 @@ async function* follow(
 function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return promise
   return new Promise((resolve) => {
-    const end = () => {
-      signal.removeEventListener('abort', end)
+    const stopListening = onAbort(signal, resolve)
+    void promise.then(() => {
+      stopListening()
       resolve()
-    }
-    signal.addEventListener('abort', end)
-    void promise.then(end)
+    })
   })
 }

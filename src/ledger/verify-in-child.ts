@@ -1,13 +1,11 @@
-import { fileURLToPath } from 'node:url'
 import { limits } from '../core/limits.ts'
 import { codes } from '../errors.ts'
 import type { Layout } from '../fs/layout.ts'
-import { problemError, runChild } from '../log/child.ts'
+import { problemError, programBeside, runChild } from '../log/child.ts'
 import { distrust } from '../log/open.ts'
 import type { Progress, Verified } from './verify.ts'
 
-// From the folder above, so that it is found from the built command too, which is bundled in a folder beside this.
-const program = fileURLToPath(new URL(`../ledger/verify-child${import.meta.url.slice(-3)}`, import.meta.url))
+const program = programBeside(import.meta.url, '../ledger/verify-child')
 
 /**
  * Verifies a ledger in a process of its own: damage that makes LevelDB abort ends that one, and is LEDGER_CORRUPT

@@ -15,6 +15,9 @@ interface Expected {
   isForeign: boolean
 }
 
+/** The seqs of the newest entries of some streams, as they are by now. */
+export type LastSeqs = (streams: readonly string[]) => Promise<ReadonlyMap<string, number | undefined>>
+
 const warningsMax = 100
 
 /**
@@ -52,22 +55,27 @@ export class RunLockComparison {
     }
   }
 
-  /** `lastSeqOf` is the newest entry of a stream by now: what changed since the snapshot is not compared. */
-  warnings(lastSeqOf: (stream: string) => number | undefined): string[] {
+  /** What differs, file by file. `lastSeqsNow` gives the newest entries of streams: what changed since is left out. */
+  async warnings(lastSeqsNow: LastSeqs): Promise<string[]> {
+    const found = this.#found()
+    const held = new Set(found.flatMap(({ holds = [] }) => holds))
+    const lastSeqs = held.size === 0 ? new Map() : await lastSeqsNow([...held])
+    const isAsRead = (stream: string) => lastSeqs.get(stream) === this.#lastSeqs.get(stream)
+    const warnings = found.filter(({ holds }) => holds === undefined || isAsRead(holds)).map(({ warning }) => warning)
+    const more = warnings.length - warningsMax
+    return more > 0 ? [...warnings.slice(0, warningsMax), `${more} more files differ from the ledger`] : warnings
+  }
+
+  #found(): { holds: string | undefined; warning: string }[] {
     if (this.#expected.size === 0) return []
     const found = new Map<string, FoundRunLock>()
     for (const file of findRunLocks(this.#root, this.#config)) {
       if (!found.has(file.run_id)) found.set(file.run_id, file)
     }
-    const warnings: string[] = []
-    for (const [runId, expected] of this.#expected) {
-      const { holds } = expected
-      if (holds !== undefined && lastSeqOf(holds) !== this.#lastSeqs.get(holds)) continue
+    return [...this.#expected].flatMap(([runId, expected]) => {
       const warning = judge(runId, expected, found.get(runId), this.#root)
-      if (warning !== undefined) warnings.push(warning)
-    }
-    const more = warnings.length - warningsMax
-    return more > 0 ? [...warnings.slice(0, warningsMax), `${more} more files differ from the ledger`] : warnings
+      return warning === undefined ? [] : [{ holds: expected.holds, warning }]
+    })
   }
 
   #expect(grant: LockEventData<'lock.acquired'>, expected: Expected): void {

@@ -13,7 +13,7 @@ import { toHex } from '../merkle/hash.ts'
 import { ReceiptComparison, RowComparison } from '../views/compare.ts'
 import { IndexComparison } from '../views/compare-index.ts'
 import { EntryVerification } from './verify-entries.ts'
-import { RunLockComparison } from './verify-run-locks.ts'
+import { type LastSeqs, RunLockComparison } from './verify-run-locks.ts'
 import { RunVerification } from './verify-runs.ts'
 import { TurnVerification } from './verify-turns.ts'
 
@@ -26,6 +26,8 @@ export interface Progress {
 /** What was verified. `warnings` are for a person to judge: files that somebody edited, not the ledger itself. */
 export interface Verified {
   entries: number
+  /** As of which size: what others appended meanwhile is not part of it. */
+  size: number
   root: string
   rows: number
   /** How many entries the index was derived from so far; it goes on when somebody asks. */
@@ -37,6 +39,8 @@ export interface VerifyOptions {
   onProgress?: ((progress: Progress) => void) | undefined
   /** Rows in memory at a time; further ones take further passes. */
   rowsMax?: number
+  /** Asks the ledger itself, where `log` is a copy of it. */
+  lastSeqsNow?: LastSeqs
 }
 
 /**
@@ -50,7 +54,7 @@ export async function verifyLog(
   log: Log,
   layout: Layout,
   config: Config,
-  { onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
+  { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
 ): Promise<Verified> {
   // Read before the snapshot is taken, so that it is never ahead of it.
   const headFile = readHeadFile(layout.head)
@@ -96,14 +100,20 @@ export async function verifyLog(
         for (const [key, value] of page) rows.row(key, value)
       }
     }
-    const warnings = runLocks.warnings((stream) => log.row(stream)?.last_seq)
+    const warnings = await runLocks.warnings(lastSeqsNow)
     if (stored.left > 0)
       warnings.push(`${stored.left} rows of a rebuild that did not end are left; the next clears them`)
     onProgress?.({ done: head.size, total: head.size })
-    return { entries: head.size, root: toHex(head.root), rows: stored.rows, indexed: index.cursor, warnings }
+    const { root, size } = head
+    return { entries: size, size, root: toHex(root), rows: stored.rows, indexed: index.cursor, warnings }
   } finally {
     await snapshot.close()
   }
+}
+
+/** The newest entries of streams by the rows of a log. */
+export function lastSeqsIn(log: Log): LastSeqs {
+  return async (streams) => new Map(streams.map((stream) => [stream, log.row(stream)?.last_seq]))
 }
 
 const progressMillis = 100

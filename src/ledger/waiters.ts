@@ -4,6 +4,7 @@ import { limits } from '../core/limits.ts'
 import { streamOf } from '../core/lock/names.ts'
 import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
+import { onAbort } from './abort.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {
@@ -48,8 +49,8 @@ export class Waiters {
       this.#hooks.leave(waiter, gaveUp(code, waiter.refusal, line.waitMillis))
     const abort = () => leave('ABORTED')
     const timer = setTimeout(() => leave('TIMED_OUT'), line.waitMillis)
-    const waiter: Waiter = { item, stream, refusal, isServed: false, timer, abort }
-    line.signal?.addEventListener('abort', abort, { once: true })
+    const stopListening = line.signal === undefined ? () => {} : onAbort(line.signal, abort)
+    const waiter: Waiter = { item, stream, refusal, isServed: false, timer, stopListening }
     this.#change(stream, [...this.#line(stream), waiter])
     this.#changes.joined.push(waiter)
     if (line.signal?.aborted) abort()
@@ -175,9 +176,9 @@ export class Waiters {
   }
 }
 
-function letGo({ abort, item, timer }: Waiter): void {
+function letGo({ stopListening, timer }: Waiter): void {
   clearTimeout(timer)
-  item.line?.signal?.removeEventListener('abort', abort)
+  stopListening()
 }
 
 /** While a machine is suspended its timers stand still and leases run on, so a line is looked at this often. */

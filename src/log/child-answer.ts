@@ -1,4 +1,5 @@
 import { LockstepError, messageOf } from '../errors.ts'
+import { failureOf, isOfTheMachine } from './failure.ts'
 
 /** Runs the work of a child process and prints its outcome as the one line that `runChild` takes. */
 export async function answer(work: () => Promise<unknown>): Promise<void> {
@@ -10,7 +11,12 @@ export async function answer(work: () => Promise<unknown>): Promise<void> {
 }
 
 function problemOf(error: unknown) {
-  if (!(error instanceof LockstepError)) return { code: 'LEDGER_CORRUPT', message: messageOf(error), details: {} }
-  const { code, message, details, hint } = error
+  const { code, message, details, hint } = asOurs(error)
   return { code, message, details, hint }
+}
+
+function asOurs(error: unknown): LockstepError {
+  if (error instanceof LockstepError) return error
+  if (isOfTheMachine(error)) return failureOf('reading the database', error)
+  return new LockstepError('INVARIANT_VIOLATED', messageOf(error))
 }

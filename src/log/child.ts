@@ -1,6 +1,10 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import { type Code, type Details, LockstepError } from '../errors.ts'
+import { failureOf } from './failure.ts'
 
 /** What a child came to: the value of its work, or the error it ended with. */
 export interface ChildAnswer {
@@ -16,9 +20,24 @@ const stderrCharsMax = 2_000
 const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
 
 /**
+ * The file of a program of ours, named as from the module's own folder, without its extension. Built, it is one bundle
+ * that opens a file at a time; modules are loaded many at once, for which there may be too few descriptors. Names begin
+ * in the folder above, so that they hold in the bundled command too, which is in a folder beside.
+ */
+export function programBeside(moduleUrl: string, name: string): string {
+  const [bundle, module] = ['.cjs', moduleUrl.slice(-3)].map((extension) =>
+    fileURLToPath(new URL(`${name}${extension}`, moduleUrl)),
+  ) as [string, string]
+  return existsSync(bundle) ? bundle : module
+}
+
+/** A child without the pipes that there were no descriptors for. */
+type Spawned = Omit<ChildProcess, 'stdout' | 'stderr'> & { stdout?: Readable | null; stderr?: Readable | null }
+
+/**
  * Runs a program of ours in a process of its own and takes the JSON line it ends with (`child-answer.ts`). A child
  * that crashes is LEDGER_CORRUPT, for LevelDB aborts on some damage; one that hangs, or that somebody ended, is
- * LEDGER_UNAVAILABLE, and so is one out of memory.
+ * LEDGER_UNAVAILABLE, and so is one out of memory or one that cannot be started.
  */
 export function runChild(
   program: string,
@@ -26,10 +45,21 @@ export function runChild(
   { onLine, waitSeconds = 0 }: { onLine?: (line: string) => void; waitSeconds?: number } = {},
 ): Promise<ChildAnswer> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...loaderArguments(program), program, ...programArguments], {
-      cwd: dirname(program),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const failed = (error: unknown) => reject(failureOf('starting a process that reads the database', error))
+    const words = [...loaderArguments(program), program, ...programArguments]
+    let child: Spawned
+    try {
+      child = spawn(process.execPath, words, { cwd: dirname(program), stdio: ['ignore', 'pipe', 'pipe'] })
+    } catch (error) {
+      failed(error)
+      return
+    }
+    // Without descriptors for its pipes there are none, and the error comes in a moment.
+    const { stderr: errors, stdout } = child
+    if (!stdout || !errors) {
+      child.on('error', failed)
+      return
+    }
     let text = ''
     let stderr = ''
     let hangs = false
@@ -40,10 +70,10 @@ export function runChild(
       hangs = silentSeconds > silenceSecondsMax + waitSeconds
       if (hangs) child.kill('SIGKILL')
     }, 1_000)
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    errors.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-stderrCharsMax)
     })
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout.setEncoding('utf8').on('data', (chunk: string) => {
       silentSeconds = 0
       text += chunk
       const lines = text.split('\n')
@@ -55,7 +85,7 @@ export function runChild(
     })
     child.on('error', (error) => {
       clearInterval(silence)
-      reject(error)
+      failed(error)
     })
     child.on('close', (status, signal) => {
       clearInterval(silence)
@@ -87,7 +117,7 @@ function problemOf({ hangs, signal, status, stderr }: Death): NonNullable<ChildA
   return {
     code: 'LEDGER_UNAVAILABLE',
     message: `the process that read the database did not end its work (${how})`,
-    details,
+    details: { outcome: 'not_applied', ...details },
   }
 }
 

@@ -4,7 +4,7 @@ import { toHex } from '../merkle/hash.ts'
 
 /** The head file's tree head must be one that the log went through. Errors: LEDGER_CORRUPT. */
 export function compareHeadFile(
-  headFile: HeadFile,
+  headFile: Omit<HeadFile, 'time'>,
   log: { origin: string; size: number },
   rootAtSize: (size: number) => Uint8Array,
 ): void {

@@ -1,6 +1,9 @@
-/** CRC-32C (Castagnoli, RFC 3720 §12.1), which LevelDB's tables use and Node does not have. Four bytes at a time. */
-export function crc32c(bytes: Uint8Array): number {
-  let crc = -1
+/**
+ * CRC-32C (Castagnoli, RFC 3720 §12.1), which LevelDB's files use and Node does not have. Four bytes at a time. With the
+ * checksum of the bytes before, it goes on from there.
+ */
+export function crc32c(bytes: Uint8Array, before = 0): number {
+  let crc = ~before
   let at = 0
   for (const end = bytes.length - 3; at < end; at += 4) {
     crc ^=
@@ -13,6 +16,14 @@ export function crc32c(bytes: Uint8Array): number {
   }
   for (; at < bytes.length; at += 1) crc = (crc >>> 8) ^ (plain[(crc ^ byteAt(bytes, at)) & 255] as number)
   return ~crc >>> 0
+}
+
+const maskDelta = 0xa282ead8
+
+/** The checksum that stands at a place of a file of LevelDB, which masks it: a checksum of checksums would be weak. */
+export function unmaskedCrc(bytes: Buffer, at: number): number {
+  const masked = (bytes.readUInt32LE(at) - maskDelta) >>> 0
+  return ((masked >>> 17) | (masked << 15)) >>> 0
 }
 
 function byteAt(bytes: Uint8Array, at: number): number {

@@ -1,8 +1,11 @@
 import {
+  closeSync,
   constants,
   copyFileSync,
+  fsyncSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -11,8 +14,9 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { fileError, isAbsence } from '../fs/durable.ts'
 import { isRunning } from '../fs/process.ts'
+import { failureOf } from './failure.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
 const neverTouched = new Set(['LOCK', 'LOG', 'LOG.old'])
@@ -38,7 +42,7 @@ export function logBytes(ledger: string): number {
  * and with it the evidence. Where the files are suspect the newest are copied, as far as that is soon done: with an
  * older MANIFEST put back, LevelDB counts its files from there, and writes over those that have these numbers in
  * place, and so over their links. Returns the folder; it is named for this process, so that a later one can tell it
- * is stale.
+ * is stale. Errors: LEDGER_UNAVAILABLE where something could not be kept that LevelDB may delete when it opens.
  */
 export function keepEvidence(
   ledger: string,
@@ -57,15 +61,30 @@ export function keepEvidence(
     const [from, to] = [join(ledger, name), join(folder, name)]
     try {
       bytes -= statSync(from).size
-      if (bytes < 0 || !isCopied(from, to)) linkSync(from, to)
-    } catch {
+      if (bytes < 0 || !isCopied(from, to)) linkOrCopy(from, to)
+    } catch (error) {
       // The process that has it open compacts meanwhile; the open that follows will find it busy.
+      if (isAbsence(error) || isTable(name)) continue
+      dropEvidence(folder)
+      throw failureOf(`keeping ${name} while the ledger is opened`, error)
     }
   }
   return folder
 }
 
 const copiedBytesMax = 64 * 1024 * 1024
+
+/** Tables go when they are compacted; where there are no links, so many bytes cannot be copied at each open. */
+const isTable = (name: string) => /\.(?:ldb|sst)$/.test(name)
+
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to)
+  } catch (error) {
+    if (isAbsence(error) || isTable(from)) throw error
+    copyFileSync(from, to)
+  }
+}
 
 /** LevelDB needs room of its own to recover, so copies take a part of it only. */
 function freeBytes(folder: string): number {
@@ -88,11 +107,15 @@ function isCopied(from: string, to: string): boolean {
   }
 }
 
+/** Removes a folder of evidence, or a snapshot. */
 export function dropEvidence(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Removes what processes left that died while they opened. What was kept as evidence of damage stays. */
+/**
+ * Removes what processes left that died while they opened, or while they read a snapshot. What was kept as evidence of
+ * damage stays.
+ */
 export function dropStaleEvidence(evidence: string): void {
   let names: string[]
   try {
@@ -126,7 +149,18 @@ function oldestOf(names: readonly string[], evidence: string): string {
   return names.reduce((oldest, name) => (born(name) < born(oldest) ? name : oldest))
 }
 
-function databaseFiles(ledger: string): string[] {
+/** Makes the bytes of a file durable. */
+export function syncFile(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** The names of the files that are the database: what LevelDB prints and locks is not. */
+export function databaseFiles(ledger: string): string[] {
   const isData = (name: string) =>
     !neverTouched.has(name) && /^(?:CURRENT|MANIFEST-\d+|\d+\.(?:log|ldb|sst))$/.test(name)
   return namesIn(ledger).filter(isData).sort()
@@ -138,6 +172,6 @@ function namesIn(folder: string): string[] {
     return readdirSync(folder)
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) return []
-    throw error
+    throw failureOf(`reading ${folder}`, error)
   }
 }

@@ -1,13 +1,14 @@
 import type { Row } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
-import { invariant, LockstepError } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
 import { rootOf } from '../merkle/frontier.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, rootAt, type TileReader } from '../merkle/tiles.ts'
 import { decode, decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
 import { entriesOf } from './entries.ts'
+import { Generations } from './generations.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
 import { IndexRows } from './index-rows.ts'
 import * as keys from './keys.ts'
@@ -16,9 +17,9 @@ import { type Meta, putMeta, readMeta } from './meta-row.ts'
 import { Objects } from './objects.ts'
 import { decodeRow } from './row.ts'
 import { sha256 } from './sha256.ts'
-import { deletesOf, type Store, type StoreBatch, type StoreSnapshot } from './store.ts'
+import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
-import { putView, type ViewWrite, viewBatch } from './view-write.ts'
+import { putView, type ViewWrite } from './view-write.ts'
 import { WriteQueue } from './write-queue.ts'
 
 /** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
@@ -41,6 +42,8 @@ export class Log {
   readonly objects: Objects
   /** What is derived off the hot path, in writes of its own that take turns with the appends. */
   readonly index: IndexRows
+  /** Views that are not in force: a rebuild fills one. */
+  readonly generations: Generations
   /** Exact counts of what was written, for tests and benches. */
   readonly counts: WriteQueue['counts']
   readonly #store: Store
@@ -50,7 +53,8 @@ export class Log {
   /** The head as it is durable, and as the appends on their way will leave it. */
   #head: Head
   #tail: Head
-  #isDamaged = false
+  /** Whether bytes were met that are not what was written, or may be: the next open is not to believe any. */
+  isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
     this.#store = store
@@ -62,6 +66,10 @@ export class Log {
     this.#head = readHead(store)
     this.#tail = this.#head
     this.#tree = new LogTree(this.#head.size, this.#entryAt, this.#storedTiles)
+    this.generations = new Generations(store, {
+      inForce: () => this.#head.generation,
+      write: (batch) => this.#writes.write(batch),
+    })
     this.index = new IndexRows({
       generation: () => this.#head.generation,
       read: (key) => this.#read(key, unsealIfThere),
@@ -100,11 +108,6 @@ export class Log {
 
   consistencyProof(from: number, to: number): Uint8Array[] {
     return consistencyProof(from, to, this.tiles, sha256)
-  }
-
-  /** Whether bytes were met that are not what was written: the next open is not to believe any. */
-  get isDamaged(): boolean {
-    return this.#isDamaged
   }
 
   /** The entry at a seq, or undefined past the end. Cost: one read. */
@@ -192,31 +195,23 @@ export class Log {
     return { outcome: 'done' }
   }
 
-  /** Writes rows of a generation that is not in force yet. */
-  async fill(generation: number, views: readonly ViewWrite[]): Promise<void> {
-    invariant(generation !== this.#head.generation, 'only a generation that is not in force is filled')
-    await this.#writes.write(viewBatch(views, generation))
-  }
-
   /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
   async switchTo(generation: number): Promise<void> {
-    const batch: StoreBatch = { puts: [], deletes: [] }
+    const batch: StoreBatch = { puts: [], deletes: this.generations.claimKeys(generation) }
     this.#tail = { ...this.#head, generation }
     putHead(batch, this.#tail)
     await this.#writes.write(batch)
     this.#head = this.#tail
   }
 
-  /** Deletes every row of a generation that is not in force. */
-  async clear(generation: number): Promise<void> {
-    invariant(generation !== this.#head.generation, 'the generation in force is never cleared')
-    const rows = deletesOf(this.#store, keys.ranges.generation(generation))
-    for await (const batch of rows) await this.#writes.write(batch)
-  }
-
   /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */
   snapshot(): StoreSnapshot {
     return this.#store.snapshot()
+  }
+
+  /** Copies the database as it is between two writes into an empty folder (`snapshot-files.ts`). */
+  copyTo(folder: string): Promise<void> {
+    return this.#writes.between(() => this.#store.copyTo(folder))
   }
 
   /** Waits until few files are left to compact, so that thousands of short opens do not leave thousands. */
@@ -243,7 +238,7 @@ export class Log {
     try {
       return take(key, this.#store.get(key))
     } catch (error) {
-      this.#isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
+      this.isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
       throw error
     }
   }

@@ -15,7 +15,7 @@ import { verifyStored } from './verify.ts'
 const [root = '', logBytes = '0', depth = 'all'] = process.argv.slice(2)
 const progressMillis = 100
 
-await answer(async () => {
+void answer(async () => {
   const layout = layoutOf(root)
   const store = await openStore(layout.ledger, { create: false })
   try {

@@ -5,6 +5,7 @@ import { type TileReader, tileWidth } from '../merkle/tiles.ts'
 import { decodeEntry } from './codec.ts'
 import { compareHeadFile } from './compare-head-file.ts'
 import { corrupt, corruptAt } from './corrupt.ts'
+import type { Head } from './head-row.ts'
 import * as keys from './keys.ts'
 import { leafHashOf } from './leaf.ts'
 import type { Log } from './log.ts'
@@ -13,13 +14,18 @@ import type { Store } from './store.ts'
 /**
  * What every open checks before anything is believed: the newest entries, at least as many bytes of them as
  * LevelDB's logs held, are there, dense and hash to their tiles; the tiles give the head row's root; and at the
- * size of the head file they give its root. LevelDB itself opens a damaged log without a word.
+ * size of the head file, and of the last head row that was seen in the logs, they give its root. LevelDB itself opens a
+ * damaged log without a word.
  * Errors: LEDGER_CORRUPT naming the first bad seq. Cost: one read an entry looked at.
  */
 export function checkOpened(
   log: Log,
   store: Store,
-  { logBytes, headFile }: { logBytes: number; headFile: HeadFile | undefined },
+  {
+    logBytes,
+    headFile,
+    logHead,
+  }: { logBytes: number; headFile: HeadFile | undefined; logHead?: Pick<Head, 'root' | 'size'> | undefined },
 ): void {
   const { size, root } = log.head()
   const leaves = new LeafReader(log.tiles)
@@ -36,8 +42,10 @@ export function checkOpened(
   if (!sameBytes(computed, root)) {
     throw corrupt(`the tiles give the root ${toHex(computed)} at size ${size}, the head row says ${toHex(root)}`)
   }
-  if (headFile !== undefined) {
-    compareHeadFile(headFile, { origin: log.meta.origin, size }, (at) => rootFromTiles(log, at))
+  const { origin } = log.meta
+  const seen = logHead === undefined ? [] : [{ origin, root: toHex(logHead.root), size: logHead.size }]
+  for (const expected of headFile === undefined ? seen : [headFile, ...seen]) {
+    compareHeadFile(expected, { origin, size }, (at) => rootFromTiles(log, at))
   }
 }
 

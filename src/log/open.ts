@@ -1,18 +1,18 @@
 import { randomInt } from 'node:crypto'
-import { rmSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { isHeldOpen, type Owner, ownerReader, readOwner, writeOwner } from '../fs/owner.ts'
+import { isHeldOpen, type Owner, ownerReader, readOwner, removeOwner, writeOwner } from '../fs/owner.ts'
 import { isRunning, thisMachine } from '../fs/process.ts'
-import { problemError, runChild } from './child.ts'
-import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes, sealEvidence } from './files.ts'
+import { problemError, programBeside, runChild } from './child.ts'
+import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes } from './files.ts'
 import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
+import { raiseHead } from './raise-head.ts'
+import { openFailure, refusedOpen } from './refused-open.ts'
 import { openStore, type Store } from './store.ts'
+import { readWal, type Wal } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
@@ -38,8 +38,8 @@ const hintMillisMax = 2_000
 
 /**
  * Opens an existing log: evidence kept, the database opened, the open check passed, the owner named.
- * Errors: LEDGER_UNAVAILABLE (busy for too long, naming the owner), LEDGER_CORRUPT (evidence kept, named in the
- * hint), LEDGER_FORMAT.
+ * Errors: LEDGER_UNAVAILABLE (busy for too long, naming the owner; or the system gave an error and nobody saw damage),
+ * LEDGER_CORRUPT (evidence kept, named in the hint), LEDGER_FORMAT. What was refused left the database as it was met.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -48,7 +48,9 @@ export async function openLog(options: OpenOptions): Promise<Log> {
   for (;;) {
     const owner = ownerNow()
     if (!isHeldOpen(owner) || performance.now() >= believedUntil) {
-      const log = await tryOpen(options, owner)
+      const log = await tryOpen(options, owner).catch((error: unknown) => {
+        throw openFailure(options.layout, error)
+      })
       if (log !== undefined) return log
       believedUntil = performance.now() + hintMillisMax
     }
@@ -70,18 +72,23 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   const owner = readOwner(layout.owner)
   const isAnothers = isHeldOpen(owner) && owner.pid !== process.pid
   if (isAnothers) return
-  if (log.isDamaged) rmSync(layout.owner, { force: true })
-  else writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
+  const files = log.isDamaged ? undefined : filesLeft(layout)
+  if (files === undefined) removeOwner(layout.owner)
+  else writeOwner(layout.owner, { state: 'closed', files })
+}
+
+/** Undefined where they cannot be looked at: all was durable before, so that is for the next open to say. */
+function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
+  try {
+    return fingerprint(ledger)
+  } catch {
+    return undefined
+  }
 }
 
 /** Makes the next open read every byte before it believes any: something is known to be wrong with the database. */
 export function distrust(layout: Layout): void {
-  if (isHeldOpen(readOwner(layout.owner))) return
-  try {
-    rmSync(layout.owner, { force: true })
-  } catch (error) {
-    throw fileError(error, `opening the ledger in ${layout.home}`)
-  }
+  if (!isHeldOpen(readOwner(layout.owner))) removeOwner(layout.owner)
 }
 
 /** One attempt; undefined where another process has it open. */
@@ -93,46 +100,61 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
   if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
   // While somebody has it open, or checks it, what the others do is to be cheap.
   const isSuspect = suspicion === 'changed' && !isHeldOpen(owner)
-  const evidence = keepEvidence(layout.ledger, layout.evidence, { isSuspect, nonce: options.nonce() })
+  const own = ownerOf(options)
+  const evidence = keepEvidence(layout.ledger, layout.evidence, { isSuspect, nonce: own.nonce })
   let store: Store | undefined
+  let wal: Wal | undefined
+  let isTouched = false
   try {
-    const kept = { logBytes: logBytes(layout.ledger), headFile: readHeadFile(layout.head) }
+    wal = readWal(layout.ledger, { isSameBoot: isOfThisBoot(owner) })
+    const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
+    const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
       // The check takes a while: who else wants the ledger is to wait for it instead of checking it as well.
-      writeOwner(layout.owner, { ...ownerOf(options), suspect: 'checking' })
+      writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      isTouched = true
       await checkInChild(layout, kept.logBytes, doubt)
     }
+    isTouched = true
     const opened = await openStore(layout.ledger, { create: false })
     store = options.wrapStore?.(opened) ?? opened
     const log = Log.open(store, options.selfCheck)
     checkOpened(log, store, kept)
+    // Nobody read every byte of it, so it is left to the next open to do so.
+    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
-    writeOwner(layout.owner, { ...ownerOf(options), ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
+    writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
-    dropStaleEvidence(layout.evidence)
+    for (const left of [layout.evidence, layout.snapshots]) dropStaleEvidence(left)
     return log
   } catch (error) {
-    await store?.close()
+    // Who has it open changes the files, so that nothing that was wrong with them means anything.
+    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+    // The others wait while the files are put back; once the database is closed nothing else keeps them out.
+    if (store !== undefined) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+    await store?.close().catch(() => {})
+    const refusal = isAnothers ? undefined : refusedOpen(error, { layout, evidence, met, nonce: own.nonce, wal })
+    if (refusal === undefined) dropEvidence(evidence)
     const said = readOwner(layout.owner)
-    if (said?.state === 'open' && said.pid === process.pid) restoreOwner(layout.owner, owner)
-    if (error instanceof LockstepError && error.code === 'LEDGER_CORRUPT') throw refused(error, layout, evidence)
-    dropEvidence(evidence)
-    if (error instanceof LockstepError && error.details.busy === true) return undefined
-    throw error
+    if (said?.state === 'open' && said.nonce === own.nonce) restoreOwner(layout.owner, owner)
+    if (refusal === undefined) return undefined
+    if (refusal.code === 'LEDGER_CORRUPT') distrust(layout)
+    throw refusal
   }
 }
 
+function isBusy(error: unknown): boolean {
+  return error instanceof LockstepError && error.details.busy === true
+}
+
 /**
- * A refused open keeps the evidence, for LevelDB may have deleted what it could not read; and the next open reads
- * every byte, for a gap in the newest entries has moved to where the open check does not look.
+ * Whether the files were last written in this boot of this machine, so that no power failure came since. Who only checked
+ * them has written nothing yet: they may be as a power failure left them.
  */
-function refused(error: LockstepError, layout: Layout, evidence: string): LockstepError {
-  distrust(layout)
-  const kept = sealEvidence(evidence, layout.evidence)
-  const hint = `${error.hint ?? 'Nothing was changed by Lockstep.'} The database as it was met is kept in ${kept}.`
-  const { cause, details, message } = error
-  return new LockstepError('LEDGER_CORRUPT', message, { details: { ...details, evidence: kept }, hint, cause })
+function isOfThisBoot(owner: Owner | undefined): boolean {
+  const { boot_id } = thisMachine()
+  return owner?.state === 'open' && owner.suspect !== 'checking' && boot_id !== null && owner.boot_id === boot_id
 }
 
 function ownerOf({ command, nonce }: OpenOptions) {
@@ -143,7 +165,7 @@ function ownerOf({ command, nonce }: OpenOptions) {
 
 /** What was said before of the ledger is still all there is to say. */
 function restoreOwner(path: string, owner: Owner | undefined): void {
-  if (owner === undefined) rmSync(path, { force: true })
+  if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
 }
 
@@ -174,8 +196,7 @@ function doubtOf(owner: Owner | undefined, met: Record<string, string>): Doubt {
   return [...names].every((name) => owner.files[name] === met[name]) ? 'none' : 'changed'
 }
 
-// From the folder above, so that it is found from the built command too, which is bundled in a folder beside this.
-const checkProgram = fileURLToPath(new URL(`../log/open-check-child${import.meta.url.slice(-3)}`, import.meta.url))
+const checkProgram = programBeside(import.meta.url, '../log/open-check-child')
 
 /** Opens and checks in a child first, so that a database that aborts its process aborts that one. */
 async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {

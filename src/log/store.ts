@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Level } from 'level'
+import type { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
+import { copyDatabase } from './copy-database.ts'
 import { corrupt } from './corrupt.ts'
+import { failureOf } from './failure.ts'
 import { problemOfTable } from './table.ts'
 
 /** One atomic write: all of it or nothing. */
@@ -19,7 +21,10 @@ export interface Range {
   limit?: number
 }
 
-/** Bytes under keys, to be read. Errors: LEDGER_CORRUPT where LevelDB itself finds damage, LEDGER_CLOSED. */
+/**
+ * Bytes under keys, to be read. Errors: LEDGER_CORRUPT where LevelDB itself finds damage, LEDGER_UNAVAILABLE where it
+ * cannot read, LEDGER_CLOSED.
+ */
 export interface StoreReader {
   /** The bytes under a key, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
@@ -43,6 +48,8 @@ export interface Store extends StoreReader {
   write(batch: StoreBatch): Promise<void>
   /** Holds on to what is there now, until it is closed. */
   snapshot(): StoreSnapshot
+  /** Copies the database into an empty folder, by links to what never changes. Nothing may be written meanwhile. */
+  copyTo(folder: string): void
   /** Waits, for a bounded time, until few files are left to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>
@@ -53,15 +60,10 @@ const filesAtLevelZeroMax = 8
 
 /**
  * Opens the LevelDB in a folder. Only `create` makes one: opening with a lost CURRENT would otherwise start an
- * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT (will not open).
+ * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
  */
 export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
-  const level: LevelDb = new Level(folder, {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-    createIfMissing: create,
-    errorIfExists: create,
-  })
+  const level = await newLevel(folder, create)
   try {
     await level.open()
   } catch (error) {
@@ -79,6 +81,7 @@ export async function openStore(folder: string, { create }: { create: boolean })
       const snapshot = reading(level, () => level.snapshot())
       return { ...readerOf(level, snapshot), close: () => snapshot.close() }
     },
+    copyTo: (to) => copyDatabase(folder, to, tablesOf(level)),
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
       while (
@@ -92,21 +95,18 @@ export async function openStore(folder: string, { create }: { create: boolean })
   }
 }
 
-/** The deletion of all that stands in some ranges, in batches. */
-export async function* deletesOf(reader: StoreReader, ranges: readonly Range[]): AsyncGenerator<StoreBatch> {
-  for (const range of ranges) {
-    let deletes: Uint8Array[] = []
-    for await (const page of reader.scan(range)) {
-      for (const [key] of page) deletes.push(key)
-      if (deletes.length < deletesPerBatch) continue
-      yield { puts: [], deletes }
-      deletes = []
-    }
-    if (deletes.length > 0) yield { puts: [], deletes }
-  }
+/** Its addon is loaded when it is needed, so that whoever may not load one is told by an error of ours. */
+async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
+  const { Level } = await import('level').catch((error: unknown) => {
+    throw isDeniedByNode(error) ? deniedByNode(error, 'loading LevelDB') : error
+  })
+  return new Level(folder, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    createIfMissing: create,
+    errorIfExists: create,
+  })
 }
-
-const deletesPerBatch = 8_192
 
 type LevelDb = Level<Uint8Array, Uint8Array>
 
@@ -167,7 +167,7 @@ function tableIn(level: LevelDb, name: string): Buffer | undefined {
     return readFileSync(join(level.location, name))
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
-    throw fileError(error, `reading ${name}`)
+    throw failureOf(`reading ${name}`, error)
   }
 }
 
@@ -182,15 +182,18 @@ function property(level: LevelDb, name: string): string {
   return (level as unknown as { getProperty(name: string): string }).getProperty(name)
 }
 
+/** Another owner, or an error of the system: LevelDB says `lock <path>` of both, with what the system said. */
+const isLocked = /: lock .*(?:Resource temporarily unavailable|Permission denied|already held by process)$/
+
 function openError(folder: string, error: unknown): LockstepError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-  if (systemCodeOf(cause) === 'LEVEL_LOCKED') {
+  if (systemCodeOf(cause) === 'LEVEL_LOCKED' && isLocked.test(messageOf(cause))) {
     return new LockstepError('LEDGER_UNAVAILABLE', 'another process has the ledger open', {
-      details: { busy: true },
+      details: { busy: true, outcome: 'not_applied' },
       cause,
     })
   }
-  return levelError(`LevelDB cannot open ${folder}`, cause)
+  return failureOf(`LevelDB cannot open ${folder}`, cause)
 }
 
 /** What begins a read, with the errors of one. */
@@ -207,14 +210,5 @@ function readError(folder: string, error: unknown): LockstepError {
   if (/^LEVEL_\w+_NOT_OPEN$/.test(systemCodeOf(error) ?? '')) {
     return new LockstepError('LEDGER_CLOSED', 'the ledger was closed while it was read', { cause: error })
   }
-  return levelError(`LevelDB cannot read ${folder}`, error)
-}
-
-function levelError(what: string, cause: unknown): LockstepError {
-  const text = messageOf(cause)
-  const isOfTheMachine =
-    /No space left|Permission denied|Read-only file system|Too many open files|Cannot allocate memory/i.test(text)
-  return isOfTheMachine
-    ? new LockstepError('LEDGER_UNAVAILABLE', `${what}: ${text}`, { details: { outcome: 'not_applied' }, cause })
-    : corrupt(`${what}: ${text}`, {}, cause)
+  return failureOf(`LevelDB cannot read ${folder}`, error)
 }

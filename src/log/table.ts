@@ -1,4 +1,5 @@
-import { crc32c } from './crc32c.ts'
+import { crc32c, unmaskedCrc } from './crc32c.ts'
+import { EndsTooSoon, Numbers } from './numbers.ts'
 
 // LevelDB's files of sorted pairs, as doc/table_format.md of its sources describes them: blocks of pairs, a filter,
 // an index of each, and a footer that says where the two indexes are. Behind each block stands its checksum.
@@ -7,7 +8,6 @@ const footerBytes = 48
 const magic = Buffer.from('57fb808b247547db', 'hex')
 /** Behind a block: how it is compressed, and a masked CRC-32C of the block and that byte. */
 const trailerBytes = 5
-const maskDelta = 0xa282ead8
 const snappy = 1
 /** Three bytes of Snappy stand for 64 at most. */
 const growthMax = 22
@@ -26,12 +26,12 @@ export function problemOfTable(table: Buffer): string | undefined {
     return undefined
   } catch (error) {
     if (error instanceof TableProblem) return error.message
+    if (error instanceof EndsTooSoon) return 'an index of it ends too soon'
     throw error
   }
 }
 
 class TableProblem extends Error {}
-const endsTooSoon = 'an index of it ends too soon'
 
 /** Where a block stands in its table, without what stands behind it. */
 interface Handle {
@@ -47,9 +47,7 @@ interface Block {
 function blockAt(table: Buffer, { offset, size }: Handle): Block {
   const end = offset + size
   if (end + trailerBytes > table.length) throw new TableProblem(`a block of it would end at ${end}`)
-  const masked = (table.readUInt32LE(end + 1) - maskDelta) >>> 0
-  const expected = ((masked >>> 17) | (masked << 15)) >>> 0
-  if (crc32c(table.subarray(offset, end + 1)) !== expected)
+  if (crc32c(table.subarray(offset, end + 1)) !== unmaskedCrc(table, end + 1))
     throw new TableProblem(`the checksum of its block at ${offset} differs`)
   return { bytes: table.subarray(offset, end), compression: table[end] as number }
 }
@@ -92,45 +90,4 @@ function decompressed(bytes: Buffer): Buffer {
     for (const end = at + length; at < end; at += 1) whole[at] = whole[at - back] as number
   }
   return whole
-}
-
-/** Bytes that are read from the front. */
-class Numbers {
-  readonly #bytes: Buffer
-  #at = 0
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
-
-  get isLeft(): boolean {
-    return this.#at < this.#bytes.length
-  }
-
-  take(length: number): Buffer {
-    if (this.#at + length > this.#bytes.length) throw new TableProblem(endsTooSoon)
-    this.#at += length
-    return this.#bytes.subarray(this.#at - length, this.#at)
-  }
-
-  byte(): number {
-    const byte = this.#bytes[this.#at]
-    if (byte === undefined) throw new TableProblem(endsTooSoon)
-    this.#at += 1
-    return byte
-  }
-
-  fixed(length: number): number {
-    return this.take(length).readUIntLE(0, length)
-  }
-
-  /** Seven bits a byte, the lowest first; the high bit says that more follow. */
-  next(): number {
-    let value = 0
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.byte()
-      value += (byte & 127) * scale
-      if (byte < 128) return value
-    }
-  }
 }

@@ -25,4 +25,20 @@ export class WriteQueue {
     this.#last.catch(() => {})
     return this.#last
   }
+
+  /** Does what must not meet a write, once those before it are done. Rejects where one of these failed. */
+  async between(work: () => void): Promise<void> {
+    let failure: unknown
+    this.#last = this.#last.then(() => {
+      try {
+        work()
+      } catch (error) {
+        // It was no write, so those after it are tried.
+        failure = error
+      }
+    })
+    this.#last.catch(() => {})
+    await this.#last
+    if (failure !== undefined) throw failure
+  }
 }

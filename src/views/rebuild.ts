@@ -11,6 +11,7 @@ import { horizon, ReceiptBlocks } from './receipts.ts'
 
 /** A generation is a byte, and the byte after it bounds its range. */
 const generationMax = 250
+export const generations: readonly number[] = Array.from({ length: generationMax }, (_, index) => index + 1)
 const rowsPerBatch = 4_096
 
 /** What a rebuild made. */
@@ -29,7 +30,7 @@ export interface Rebuilt {
 export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
   const generation = (before % generationMax) + 1
-  for (let other = 1; other <= generationMax; other += 1) if (other !== before) await log.clear(other)
+  await log.generations.clear(generations.filter((other) => other !== before))
 
   const rows = new RowsToBe(log, generation)
   const state = new StateToBe(log, generation)
@@ -42,7 +43,7 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
       const block = entry.seq < horizon(size) ? undefined : blocks.next(entry)
       if (block !== undefined) receipts.push({ view: 'receipts', key: block.block, value: block.value })
     }
-    if (receipts.length > 0) await log.fill(generation, receipts)
+    if (receipts.length > 0) await log.generations.fill(generation, receipts)
     await rows.makeRoom()
     await state.makeRoom()
     onProgress?.((page.at(-1)?.seq ?? 0) + 1, size)
@@ -52,7 +53,7 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
 
   invariant(log.head().size === size, 'nothing is appended while the views are rebuilt')
   await log.switchTo(generation)
-  await log.clear(before)
+  await log.generations.clear([before])
   return { entries: size, generation, rows: rows.count }
 }
 
@@ -60,7 +61,7 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
  * The rows of a generation to be: those used lately in memory, in two generations as in `Rows`; what was not used
  * for the longest time is written to the store, and read back when its stream goes on.
  */
-class RowsToBe {
+export class RowsToBe {
   readonly #log: Log
   readonly #generation: number
   #young = new Map<string, Row>()
@@ -107,7 +108,7 @@ class RowsToBe {
 }
 
 /** Sovereign state of a generation to be: what promoted turns changed since it was last written is in memory. */
-class StateToBe {
+export class StateToBe {
   readonly #log: Log
   readonly #generation: number
   #changed = new Map<string, unknown>()
@@ -146,8 +147,8 @@ async function fillAll<V>(
   for (const [key, value] of rows) {
     writes.push(writeOf(key, value))
     if (writes.length < rowsPerBatch) continue
-    await log.fill(generation, writes)
+    await log.generations.fill(generation, writes)
     writes = []
   }
-  if (writes.length > 0) await log.fill(generation, writes)
+  if (writes.length > 0) await log.generations.fill(generation, writes)
 }

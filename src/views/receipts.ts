@@ -8,8 +8,10 @@ import type { ReceiptsWrite } from '../log/view-write.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
 /** Receipts are stored a block of entries at a time: 8 bytes an entry, zeros where an entry is no receipt. */
-const blockEntries = 256
+export const blockEntries = 256
 const fingerprintBytes = 8
+/** So many lookups go through the stored blocks themselves: each takes about a hundredth of what the table takes. */
+const scansMax = 32
 
 /**
  * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too:
@@ -19,6 +21,12 @@ const fingerprintBytes = 8
 export class Receipts {
   readonly #log: Log
   #table = new ReceiptTable()
+  /**
+   * The stored blocks as they are, from the first on, as long as few looked for something in them: a process that asks
+   * once would work for longer on a table of them than it lives otherwise.
+   */
+  #stored: { bytes: Buffer; first: number } | undefined
+  #lookups = 0
   #openBlock = new BigUint64Array(blockEntries)
   #size = 0
   #isLoaded = false
@@ -30,7 +38,11 @@ export class Receipts {
   /** Seqs of entries that may be the first of this actor's request, or the grant of its lock_ref. */
   candidates(actorId: string, key: string): number[] {
     this.#load()
-    return this.#table.find(fingerprint(actorId, key), horizon(this.#size))
+    this.#lookups += 1
+    if (this.#lookups > scansMax) this.#tabulate()
+    const wanted = fingerprint(actorId, key)
+    const from = horizon(this.#size)
+    return [...this.#scan(wanted, from), ...this.#table.find(wanted, from)]
   }
 
   /** Takes entries that are about to be appended; gives the rows that they complete, and those that they pass. */
@@ -54,9 +66,34 @@ export class Receipts {
   /** Forgets everything, also entries that were taken and never appended; what is asked next reads the log again. */
   clear(): void {
     this.#table = new ReceiptTable()
+    this.#stored = undefined
     this.#openBlock = new BigUint64Array(blockEntries)
     this.#size = 0
     this.#isLoaded = false
+  }
+
+  /** The seqs of a receipt in the stored blocks, as long as these are no part of the table. */
+  #scan(receipt: bigint, from: number): number[] {
+    if (this.#stored === undefined) return []
+    const { bytes, first } = this.#stored
+    const wanted = Buffer.alloc(fingerprintBytes)
+    wanted.writeBigUInt64BE(receipt)
+    const seqs: number[] = []
+    for (let at = bytes.indexOf(wanted); at !== -1; at = bytes.indexOf(wanted, at + 1)) {
+      const seq = first + at / fingerprintBytes
+      if (at % fingerprintBytes === 0 && seq >= from) seqs.push(seq)
+    }
+    return seqs
+  }
+
+  #tabulate(): void {
+    if (this.#stored === undefined) return
+    const { bytes, first } = this.#stored
+    this.#stored = undefined
+    for (let at = 0; at < bytes.length; at += fingerprintBytes) {
+      const receipt = bytes.readBigUInt64BE(at)
+      if (receipt !== 0n) this.#table.add(receipt, first + at / fingerprintBytes)
+    }
   }
 
   /** The block that this one completes, if any. */
@@ -76,12 +113,14 @@ export class Receipts {
     // What a try that failed has read is not read twice.
     this.clear()
     const { size } = this.#log.head()
-    this.#size = horizon(size)
-    while (this.#size + blockEntries <= size) {
+    const first = horizon(size)
+    const blocks: Uint8Array[] = []
+    for (this.#size = first; this.#size + blockEntries <= size; this.#size += blockEntries) {
       const stored = this.#log.receipts(this.#size / blockEntries)
       if (stored === undefined) throw missing(this.#size)
-      for (const receipt of fingerprintsOf(stored)) this.#take(receipt)
+      blocks.push(stored)
     }
+    this.#stored = { bytes: Buffer.concat(blocks), first }
     for (let seq = this.#size; seq < size; seq += 1) {
       const entry = this.#log.entry(seq)
       this.#take(entry === undefined ? 0n : fingerprintOf(entry))
@@ -133,9 +172,4 @@ function bytesOf(block: BigUint64Array): Uint8Array {
     bytes.writeBigUInt64BE(receipt, at * fingerprintBytes)
   })
   return bytes
-}
-
-function fingerprintsOf(bytes: Uint8Array): BigUint64Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return BigUint64Array.from({ length: blockEntries }, (_, at) => view.getBigUint64(at * fingerprintBytes))
 }

@@ -5,6 +5,18 @@ import type { IndexWrite } from '../log/view-write.ts'
 import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 
+/** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed by now. */
+export class IndexBehind extends Error {
+  readonly cursor: number
+  readonly size: number
+
+  constructor(cursor: number, size: number) {
+    super(`${cursor} of ${size} entries are indexed`)
+    this.cursor = cursor
+    this.size = size
+  }
+}
+
 /**
  * Keeps the index up with the log, off the hot path: entries are read from the log once they are durable, and what
  * they give is written in batches of the index alone, each with the cursor that it reaches. A crash loses at most one
@@ -24,6 +36,8 @@ export class SearchIndex {
   #hasAppended = false
   #isClosed = false
   #endPause = () => {}
+  /** How long a question may wait for it. */
+  waitMillisMax = Number.POSITIVE_INFINITY
 
   constructor(log: Log) {
     this.#log = log
@@ -38,17 +52,24 @@ export class SearchIndex {
     return this.#cursor
   }
 
+  /** Whether somebody waits for it. */
+  get isAwaited(): boolean {
+    return this.#waiting > 0
+  }
+
   /**
    * Resolves when it holds everything below a published size. Errors: LEDGER_CLOSED, LEDGER_CORRUPT, and whatever a
-   * write fails with. Cost: nothing if it is there; else one read an entry behind, and a synced write in 2,048 of them.
+   * write fails with; IndexBehind where that takes longer than `waitMillisMax`, one write further in any case. Cost: nothing if it is there; else one read an entry behind, and a synced write in 2,048 of them.
    */
   async reached(size: number): Promise<void> {
     this.#waiting += 1
     this.#endPause()
+    const until = performance.now() + this.waitMillisMax
     try {
       while (this.cursor < size) {
         if (this.#isClosed) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed while its index was read')
         await this.#advance()
+        if (this.cursor < size && performance.now() >= until) throw new IndexBehind(this.cursor, size)
       }
     } finally {
       this.#waiting -= 1

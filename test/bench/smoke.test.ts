@@ -26,6 +26,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
   equal(Object.keys(results).sort(), [
     'acquire-release',
     'audit-append',
+    'beside',
     'command',
     'million',
     'promote',

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { type ListedProcess, listProc, listPs, membersOf } from '../../src/cli/descendants.ts'
+import { membersOf } from '../../src/cli/descendants.ts'
+import { type ListedProcess, listProc, listPs } from '../../src/cli/process-list.ts'
 
 const members = suite('membersOf')
 
@@ -11,6 +12,7 @@ const one = (pid: number, parent: number, { group = 1, session = 1, start = `s${
   group,
   session,
   start,
+  command: 'made-up',
 })
 const pidsOf = (listed: ListedProcess[], seen: [number, string][] = [[100, 's100']]) =>
   [...membersOf(listed, 100, new Map(seen)).keys()].sort((left, right) => left - right)
@@ -67,6 +69,12 @@ members('are never processes that got a reused number, or what comes from those'
   )
 })
 
+members('are all that are marked, and what comes from those', () => {
+  const listed = [one(100, 50), one(200, 1), one(201, 200), one(300, 1)]
+  const found = membersOf(listed, 100, new Map(), (pid) => pid === 200)
+  equal([...found.keys()].sort(), [100, 200, 201])
+})
+
 members('are never this process', () => {
   equal(pidsOf([one(process.pid, 100, { group: 100 }), one(100, 50)]), [100])
 })
@@ -77,12 +85,15 @@ const listing = suite('the list of processes')
 
 listing('is the same from /proc and from ps', async () => {
   const mine = (listed: ListedProcess[]) => listed.find(({ pid }) => pid === process.pid)
-  const { group, parent, pid, start } = mine(await listPs()) ?? {}
-  equal([parent, pid, Boolean(start)], [process.ppid, process.pid, true])
+  const { command, group, parent, pid, start } = mine(await listPs()) ?? {}
+  equal(
+    [command, parent, pid, Boolean(start)],
+    [process.platform === 'linux' ? mine(listProc())?.command : command, process.ppid, process.pid, true],
+  )
   is(group, Number(execFileSync('ps', ['-o', 'pgid=', '-p', String(process.pid)], { encoding: 'utf8' })))
   if (process.platform !== 'linux') return
   const { start: ticks, session, ...proc } = mine(listProc()) ?? {}
-  equal(proc, { group, parent, pid })
+  equal(proc, { command, group, parent, pid })
   ok(ticks && session)
 })
 

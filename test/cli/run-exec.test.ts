@@ -29,7 +29,8 @@ function atWork(
     const root = temporaryRoot()
     is((await lockstep(['--dir', root, 'init', root])).status, 0)
     const words = ['--dir', root, 'run', 'exec', '--run-id', 'run_exec_1', ...of, ...scope, ...options]
-    const ran = watch(spawn(process.execPath, [main, ...words, '--', 'sh', '-c', command]))
+    // Without a terminal, whatever the tests are run from.
+    const ran = watch(spawn(process.execPath, [main, ...words, '--', 'sh', '-c', command], { detached: true }))
     const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'far')]
     await work({ ran, pids, root })
     for (const pid of pids) is(await isAlive(pid), false)
@@ -115,8 +116,8 @@ atWork(
 )
 
 atWork(
-  'by another who cancels its run ends the command with all it started, and says that the run is lost',
-  { command: obedient, options: ['--lease', '3', '--grace', '1'] },
+  'by another who cancels its run ends the command with all it started, long before it is kept alive again, and says that the run is lost',
+  { command: obedient, options: ['--lease', '50m', '--grace', '1'] },
   async ({ pids: [child = 0], ran, root }) => {
     await withOpen(root, (ledger) =>
       ledger.runs.cancel({ run_id: 'run_exec_1', outcome_reason: 'enough', actor: userActor() }),
@@ -137,6 +138,39 @@ atWork(
     equal([status, outcome], ['failed', 'failure'])
     // Its own deadline lies a moment before that of the ledger.
     match(String(code), /^RUN_(?:LOST|LEASE_EXPIRED)$/)
+  },
+)
+
+atWork(
+  'by KILL of its wrapper is an end of the command, too',
+  {
+    command: "(setsid sh -c 'echo far $$; exec sleep 100' &); echo ready $$; exec sleep 100",
+    options: ['--grace', '1'],
+  },
+  async ({ pids, ran }) => {
+    ran.process.kill('SIGKILL')
+    for (const pid of pids) await isGone(pid)
+  },
+)
+
+atWork(
+  'leaves a process behind, which is named and waited for; the run ends as the command did',
+  { command: 'setsid sleep 100 & echo far $!; echo ready $$; exit 7', options: [] },
+  async ({ pids: [, left = 0], ran, root }) => {
+    await until('the name of it', () => ran.err().includes(`left processes at work`) && ran.err().includes(`${left} (`))
+    is(await isAlive(left), true)
+    process.kill(left)
+    is(await ran.exit, 7)
+    equal(await endOf(root), ['failed', 'EXIT_CODE', 'failure'])
+  },
+)
+
+atWork(
+  'leaves a process behind that does not end: it is ended after a lease, and the run ends as the command did',
+  { command: `trap '' TERM; setsid sleep 100 & echo far $!; echo ready $$`, options: ['--lease', '3', '--grace', '1'] },
+  async ({ ran, root }) => {
+    is(await ran.exit, 0)
+    equal(await endOf(root), ['completed', undefined, 'success'])
   },
 )
 

@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { userActor } from '../../src/open.ts'
 import {
+  driverArguments,
   historyOf,
   isAlive,
   isGone,
@@ -62,18 +63,20 @@ supervise('ends the command at the safe deadline when the ledger cannot be had',
 const breakIt = (dir: string) =>
   withOpen(dir, (ledger) => ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }))
 
-supervise('ends the child and all it started when the lock is broken', () =>
+supervise('ends the child and all it started when the lock is broken, long before it is renewed', () =>
   withRoot(async (dir) => {
-    const script = 'sleep 100 & echo near $!; setsid sleep 100 & echo far $!; echo ready $$; wait; echo next'
-    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 3 })
-    const pids = [await pidAfter(ran, 'ready'), await pidAfter(ran, 'near'), await pidAfter(ran, 'far')]
+    const lost = "(setsid sh -c 'echo lost $$; exec sleep 100' &)"
+    const script = `sleep 100 & echo near $!; setsid sleep 100 & echo far $!; ${lost}; echo ready $$; wait; echo next`
+    const ran = run(dir, ['sh', '-c', script], { lease_duration_s: 3_000 })
+    const pids: number[] = []
+    for (const word of ['ready', 'near', 'far', 'lost']) pids.push(await pidAfter(ran, word))
     for (const pid of pids) ok(await isAlive(pid))
     await breakIt(dir)
     is(await ran.exit, 76)
     for (const pid of pids) is(await isAlive(pid), false)
     is(ran.out().includes('next'), false)
     match(ran.err(), /grant of resource:reports .*; the command and all it started are ended$/m)
-    equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.broken', 'lock.refused'])
+    equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.broken'])
   }),
 )
 
@@ -106,6 +109,19 @@ supervise('kills what ignores TERM once the grace is over', () =>
   }),
 )
 
+supervise('ends what a wrapper below it started', () =>
+  withRoot(async (dir) => {
+    const inner = "(setsid sh -c 'echo far $$; exec sleep 100' &); echo near $$; exec sleep 100"
+    const below = [process.execPath, ...driverArguments(dir, ['sh', '-c', inner], { request: { name: 'inner' } })]
+    const ran = run(dir, below, { lease_duration_s: 3_000 })
+    const pids = [await pidAfter(ran, 'near'), await pidAfter(ran, 'far')]
+    const { pids: ofInner = [] } = await statusOf(dir, 'resource:inner')
+    await breakIt(dir)
+    is(await ran.exit, 76)
+    for (const pid of [...pids, ...ofInner]) is(await isAlive(pid), false)
+  }),
+)
+
 /** A root with a deliverable folder, whose leases may be short. */
 const withDeliverable = (work: (dir: string, folder: string) => Promise<void>) =>
   withRoot(async (dir) => {
@@ -127,9 +143,9 @@ supervise('holds the lock of a deliverable and its file', () =>
   }),
 )
 
-supervise('ends the command when the lock file was taken away from it', () =>
+supervise('ends the command when the lock file was taken away from it, long before it is renewed', () =>
   withDeliverable(async (dir, folder) => {
-    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder }, lease_duration_s: 3 })
+    const ran = run(dir, tellsSignals.concat('--one'), { request: { folder } })
     await pidAfter(ran, 'ready')
     rmSync(join(folder, '.lock'))
     is(await ran.exit, 76)
@@ -141,7 +157,7 @@ supervise('ends the command when the lock file was taken away from it', () =>
 supervise('says 76 when only the release finds that the lease was lost, and ends what still runs', () =>
   withDeliverable(async (dir, folder) => {
     const script = 'rm "$0/.lock" && echo "{}" > "$0/.lock"; sleep 100 & echo left $!'
-    const ran = run(dir, ['sh', '-c', script, folder], { request: { folder } })
+    const ran = run(dir, ['sh', '-c', script, folder], { request: { folder }, survivors: 'ignore' })
     is(await ran.exit, 76)
     is(await isAlive(await pidAfter(ran, 'left')), false)
     equal(typesIn(await historyOf(dir, 'deliverable:DEL-08-05')), ['lock.acquired', 'lock.lost'])

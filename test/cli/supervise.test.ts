@@ -91,19 +91,22 @@ supervise('passes stdin on untouched', () =>
   }),
 )
 
-supervise('holds the lock by wrapper and child while the command runs', () =>
+supervise('holds the lock by wrapper, child and guard while the command runs', () =>
   withRoot(async (dir) => {
     const ran = run(dir, tellsSignals)
     const child = await pidAfter(ran, 'ready')
     const { holder, holder_alive, pids, state } = await statusOf(dir)
     equal(
-      { holder, holder_alive, pids, state },
+      { holder, holder_alive, pids: pids?.slice(0, 2), state },
       { holder: 'TASK', holder_alive: 'yes', pids: [ran.pid, child], state: 'held' },
     )
+    const guard = (await list()).find(({ pid }) => pid === pids?.[2])
+    equal([guard?.parent, guard?.session], [ran.pid, guard?.pid], 'it has a session of its own')
     is((await list()).find(({ pid }) => pid === child)?.group, child, 'it leads a group of its own')
     process.kill(child, 'SIGUSR2')
     is(await ran.exit, 0)
     is((await statusOf(dir)).state, 'free')
+    is(await isAlive(guard?.pid ?? 0), false)
   }),
 )
 
@@ -214,22 +217,26 @@ supervise('does not run under the lock_id of another acquisition', () =>
   }),
 )
 
-supervise('keeps the lock held while the child outlives its wrapper, and recoverable after both', () =>
-  withRoot(async (dir) => {
-    const ran = run(dir, tellsSignals)
-    const child = await pidAfter(ran, 'ready')
-    ran.process.kill('SIGKILL')
-    is(await ran.exit, 'SIGKILL')
-    const alone = await statusOf(dir)
-    equal([alone.state, alone.holder_alive], ['held', 'yes'])
-    is(await run(dir, ['true']).exit, 75)
-    process.kill(child, 'SIGKILL')
-    await isGone(child)
-    const orphan = await statusOf(dir)
-    equal([orphan.state, orphan.orphan_reason], ['orphan', 'pid_dead'])
-    is(await run(dir, ['true']).exit, 0)
-    equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.recovered', 'lock.acquired', 'lock.released'])
-  }),
+supervise(
+  'that is killed leaves its command to the guard: TERM, then KILL; the lock is an orphan after that, not before',
+  () =>
+    withRoot(async (dir) => {
+      const ran = run(dir, tellsSignals, { graceMillis: 3_000 })
+      const child = await pidAfter(ran, 'ready')
+      ran.process.kill('SIGKILL')
+      is(await ran.exit, 'SIGKILL')
+      await until('TERM', () => ran.out().includes('SIGTERM'))
+      const alone = await statusOf(dir)
+      equal([alone.state, alone.holder_alive], ['held', 'yes'])
+      is(await run(dir, ['true']).exit, 75)
+      is(await isAlive(child), true)
+      await isGone(child)
+      for (const pid of alone.pids ?? []) await isGone(pid)
+      const orphan = await statusOf(dir)
+      equal([orphan.state, orphan.orphan_reason], ['orphan', 'pid_dead'])
+      is(await run(dir, ['true']).exit, 0)
+      equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.recovered', 'lock.acquired', 'lock.released'])
+    }),
 )
 
 supervise.run()

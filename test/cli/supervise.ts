@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { type ListedProcess, listProc, listPs } from '../../src/cli/descendants.ts'
+import { type ListedProcess, listProc, listPs } from '../../src/cli/process-list.ts'
+import type { Survivors } from '../../src/cli/survivors.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { openLedger } from '../../src/open.ts'
@@ -25,6 +26,7 @@ export interface Options {
   lose_answers?: number
   open_wait_s?: number
   request?: { name: string } | { folder: string }
+  survivors?: Survivors
   wait_s?: number
 }
 
@@ -49,11 +51,12 @@ export function driverArguments(dir: string, command: string[], options: Options
   return [compiled('fixtures/supervise/driver.ts'), JSON.stringify(all)]
 }
 
-/** Starts a wrapper that runs a command under a lock. */
+/** Starts a wrapper that runs a command under a lock, without a terminal, whatever the tests are run from. */
 export function run(dir: string, command: string[], options: Options = {}, env: NodeJS.ProcessEnv = {}): Run {
   return watch(
     spawn(process.execPath, driverArguments(dir, command, options), {
       cwd: projectRoot,
+      detached: true,
       env: { ...process.env, ...env },
     }),
   )
@@ -113,12 +116,13 @@ export async function isAlive(pid: number): Promise<boolean> {
 /** Waits for the end of a process. */
 export const isGone = (pid: number) => until(`the end of ${pid}`, async () => !(await isAlive(pid)))
 
-/** The child of a wrapper, at its gate or beyond: it leads a group of its own. */
-export function childOf({ pid }: Run): Promise<number> {
-  return until(
-    `a child of ${pid}`,
-    async () => (await list()).find(({ parent, group, pid: own }) => parent === pid && group === own)?.pid,
-  )
+/** The child of a wrapper, at its gate or beyond, which has its guard beside it since before. */
+export async function childOf({ pid }: Run): Promise<number> {
+  const [, child = 0] = await until(`a guard and a child of ${pid}`, async () => {
+    const children = (await list()).filter(({ parent, group, pid: own }) => parent === pid && group === own)
+    return children.length === 2 ? children.map((one) => one.pid).sort((left, right) => left - right) : undefined
+  })
+  return child
 }
 
 /** Opens a ledger for the time of the work. */

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { root as project } from '../runner.ts'
 
 const documents = suite('the documents')
-const pages = ['README.md', 'CHANGELOG.md', ...markdownIn('docs'), ...markdownIn('docs/adr')]
+const pages = ['README.md', 'CHANGELOG.md', ...['docs', 'docs/adr', 'docs/reference'].flatMap(markdownIn)]
 
 function markdownIn(folder: string): string[] {
   const names = readdirSync(join(project, folder))

@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Code, codes, LockstepError } from '../../src/errors.ts'
@@ -99,7 +99,11 @@ const rows: Row[] = [
   ['a folder whose id is cut', 'LOCK_PLACEMENT', folder((root) => made(root, 'DEL-1-01_Cut'))],
   ['the root itself', 'LOCK_PLACEMENT', folder((root) => root)],
   ['a folder outside', 'LOCK_PLACEMENT', folder(() => made(temporaryRoot(), 'DEL-01-02_Out'))],
-  ['a folder outside by dots', 'LOCK_PLACEMENT', folder((root) => join(made(root, 'a'), '../../..', tmpdir(), '.'))],
+  [
+    'a folder outside by dots',
+    'LOCK_PLACEMENT',
+    folder((root) => `${made(root, 'a')}/${relative(join(root, 'a'), tmpdir())}/.`),
+  ],
   [
     'a folder that leads outside by a link',
     'LOCK_PLACEMENT',

@@ -1,7 +1,10 @@
+// limit: 180
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { FaultyStore, refusal, StageClock, until, withStage } from './stage.ts'
 
+/** In real seconds: so long that no busy machine makes it run out between two steps of a test. */
+const lease_duration_s = 5
 const leases = suite('a lease in its holder’s hands')
 
 /** Lets the time pass that the holder measures; the ledger's clock is another. */
@@ -20,7 +23,7 @@ async function withPassingTime(work: (pass: (millis: number) => void) => Promise
 
 leases('ends its signal by itself when its time is over', async () => {
   await withStage(async (ledger) => {
-    const lease = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s: 1 })
+    const lease = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s })
     is(lease.signal.aborted, false)
     await until('the end of the signal', () => lease.signal.aborted)
     ok(String(lease.signal.reason).includes('resource:a'))
@@ -29,7 +32,7 @@ leases('ends its signal by itself when its time is over', async () => {
 
 leases('ends its signal where it could not be released, and not where it was', async () => {
   await withStage(async (ledger) => {
-    const [released, kept] = await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s: 1 })
+    const [released, kept] = await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s })
     if (released === undefined || kept === undefined) throw new Error('two were granted')
     const signals = [released.signal, kept.signal]
     await released.release()

@@ -200,7 +200,7 @@ log('keeps the rows of each generation apart, and puts one in force in one batch
   const before = await rowsOf(views)
   is(Object.keys(before).length, 6)
   const other: ViewWrite = { view: 'row', key: 'audit/1', value: { last_seq: 99, state: { count: 1 } } }
-  await views.fill(2, [other, { view: 'receipts', key: 0, value: Buffer.from('block') }])
+  await views.generations.fill(2, [other, { view: 'receipts', key: 0, value: Buffer.from('block') }])
   equal(await rowsOf(views), before)
   is(views.row('audit/1', 2)?.last_seq, 99)
   const batches = store.batches.length
@@ -209,15 +209,15 @@ log('keeps the rows of each generation apart, and puts one in force in one batch
   equal(await rowsOf(views), { 'audit/1': 99 })
   is(Buffer.from(views.receipts(0) ?? []).toString(), 'block')
   equal(Log.open(store.copy()).head(), views.head())
-  await views.clear(1)
+  await views.generations.clear([1])
   is([...store.pairs.keys()].filter((key) => /^(?:72|69)01/.test(key)).length, 0)
   equal(await rowsOf(views), { 'audit/1': 99 })
 })
 
 log('never fills or clears the generation in force', async () => {
   const { log: views } = await logOf(sampleEntries(5))
-  is((await refusalOf(() => views.fill(1, []))).code, 'INVARIANT_VIOLATED')
-  is((await refusalOf(() => views.clear(1))).code, 'INVARIANT_VIOLATED')
+  is((await refusalOf(() => views.generations.fill(1, []))).code, 'INVARIANT_VIOLATED')
+  is((await refusalOf(() => views.generations.clear([1]))).code, 'INVARIANT_VIOLATED')
 })
 
 async function rowsOf(views: Log): Promise<Record<string, number>> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { bundleFiles, signedBytes, statementType } from '../../src/core/export-manifest.ts'
@@ -25,9 +25,9 @@ export function unpack(archive: string): Bundle {
 
 /** Writes files as an archive whose first bytes fit the others. */
 export async function pack(files: Bundle, archive: string): Promise<string> {
+  rmSync(archive, { force: true })
   await writeArchive(
     archive,
-    `${archive}.tmp`,
     [...files].map(([name, bytes]) => ({ name, bytes })),
   )
   return archive

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Now } from '../../src/core/clock.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Verified } from '../../src/ledger/verify.ts'
@@ -14,6 +14,17 @@ process.once('exit', () => {
 /** An empty folder of its own, removed with all in it when the test file ends. */
 export function temporaryRoot(): string {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-test-'))
+  folders.push(folder)
+  return folder
+}
+
+/** The same, in a place that every user can reach: the temporary folder may lie below one that only its owner enters. */
+export function reachableRoot(): string {
+  const isReachable = (path: string): boolean =>
+    ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o001) !== 0 &&
+    (path === dirname(path) || isReachable(dirname(path)))
+  const place = [tmpdir(), '/tmp', '/var/tmp'].find((path) => isReachable(resolve(path))) ?? tmpdir()
+  const folder = mkdtempSync(join(place, 'lockstep-test-'))
   folders.push(folder)
   return folder
 }

@@ -55,6 +55,10 @@ export class MemoryStore implements Store {
     return this.copy()
   }
 
+  copyTo(): void {
+    throw new Error('a store in memory has no files')
+  }
+
   async settle(): Promise<void> {
     this.settled += 1
   }

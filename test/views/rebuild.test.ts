@@ -136,7 +136,7 @@ rebuild('whose write fails leaves the old views in force', async () => {
 rebuild('clears every other generation first, whoever left it', async () => {
   const { log, store } = await rebuildable()
   for (const generation of [2, 3, 99, 250]) {
-    await log.fill(generation, [
+    await log.generations.fill(generation, [
       { view: 'row', key: `audit/left-${generation}`, value: { last_seq: 1, state: null } },
       { view: 'receipts', key: 0, value: Buffer.alloc(2_048) },
       { view: 'index', key: Buffer.from('c'), value: Buffer.alloc(6) },

@@ -1,0 +1,134 @@
+import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { commandPath, newLedger } from './built.ts'
+import { type Figure, latencies } from './figures.ts'
+import { type BenchOptions, runAsProgram } from './program.ts'
+
+const entriesFull = 2_000_000
+const entriesSmoke = 4_000
+const callers = 1_024
+const holders = 2
+const leaseSeconds = 5
+/** A smoke run measures nothing, and may have a busy machine. */
+const leaseSecondsSmoke = 600
+/** So many commands at least run beside each read, however short it is. */
+const commandsMin = 3
+
+/**
+ * Long reads, each beside two `lock run` with short leases and a stream of commands. What is measured is the longest
+ * of these commands; that no lease is lost is asserted.
+ */
+async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
+  const root = join(folder, 'root')
+  ;(await import('node:child_process')).execSync('cp -a /tmp/scratch-reads/two ' + root + ' && node dist/cli/main.js --open-wait 900 --dir ' + root + ' head')
+  const held = Array.from({ length: holders }, (_, index) =>
+    hold(root, `held-${index}`, smoke ? leaseSecondsSmoke : leaseSeconds),
+  )
+  await Promise.all(held.map(({ isHeld }) => isHeld))
+  const figures: Figure[] = [await besideFigure(root, 'nothing', () => wait(smoke ? 0 : 5_000))]
+  const reads: [string, string[]][] = [
+    ['verify', ['verify']],
+    ['an index question', ['audit', 'list', '--type', 'lock.released', '--limit', '5']],
+    ['an export', exportWords(join(folder, 'bundle.tar.gz'), smoke ? 1_000 : 500_000)],
+    ['verify --rebuild', ['verify', '--rebuild']],
+  ]
+  for (const [what, words] of reads) {
+    figures.push(
+      await besideFigure(root, what, async () => strictEqual((await ended(lockstep(root, words))).status, 0)),
+    )
+  }
+  for (const { child, isEnded } of held) {
+    console.log('exit code of a holder', child.exitCode)
+    if (child.exitCode !== null) continue
+    child.kill('SIGTERM')
+    deepStrictEqual((await isEnded).status, 128 + 15)
+  }
+  strictEqual((await ended(lockstep(root, ['verify']))).status, 0)
+  return figures
+}
+
+/** As many entries, half of them locks that were acquired and the others their releases. */
+async function build(root: string, entries: number): Promise<void> {
+  const ledger = await newLedger(root, { policy: true })
+  let next = 0
+  const caller = async () => {
+    while (ledger.counts.entries < entries) {
+      next += 1
+      const { lock_id } = await ledger.locks.acquire({ name: `name-${next}`, holder: 'bench' })
+      await ledger.locks.release({ lock_id })
+    }
+  }
+  await Promise.all(Array.from({ length: callers }, caller))
+  await ledger.close()
+}
+
+/** A `lock run` that holds a lock until it is told to end. */
+function hold(root: string, name: string, leaseSeconds: number) {
+  const program = 'process.stdout.write("held"); setInterval(() => {}, 60_000)'
+  const command = [process.execPath, '--eval', program]
+  const child = lockstep(root, ['lock', 'run', name, '--lease', `${leaseSeconds}s`, '--', ...command])
+  return { child, isEnded: ended(child), isHeld: once(child.stdout as NodeJS.ReadableStream, 'data') }
+}
+
+const exportWords = (file: string, entries: number) => [
+  ...['export', 'create', '--range', `0..${entries - 1}`, '--out', file, '--reason', 'measured'],
+  ...['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--scope', 'case_id=CASE-1'],
+]
+
+/** Acquires and releases, one command after the other, as long as something else runs. */
+async function besideFigure(root: string, what: string, read: () => Promise<void>): Promise<Figure> {
+  const millis: number[] = []
+  const timed = async (words: string[]) => {
+    const started = performance.now()
+    const { status, stdout } = await ended(lockstep(root, [...words, '--json']))
+    millis.push(performance.now() - started)
+    strictEqual(status, 0, stdout)
+    return JSON.parse(stdout) as { lock_id: string }
+  }
+  let isOver = false
+  const started = performance.now()
+  const reading = read().finally(() => {
+    isOver = true
+  })
+  while (!isOver || millis.length < commandsMin) {
+    const { lock_id } = await timed(['lock', 'acquire', `stream-${millis.length}-${what}`, '--holder', 'bench'])
+    await timed(['lock', 'release', lock_id])
+  }
+  await reading
+  const seconds = (performance.now() - started) / 1000
+  ok(millis.length >= commandsMin)
+  const { max_ms, ...others } = latencies(millis)
+  const bar = { kind: 'absolute', at_most: 1_000 } as const
+  return {
+    what: `longest command beside ${what}`,
+    value: max_ms,
+    unit: 'ms',
+    ...others,
+    note: `${seconds.toFixed(0)} s`,
+    bar,
+  }
+}
+
+function lockstep(root: string, words: readonly string[]): ChildProcess {
+  const argv = [commandPath, '--dir', root, '--actor', 'human:bench', ...words]
+  return spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
+async function ended(child: ChildProcess): Promise<{ status: number | null; stdout: string }> {
+  let stdout = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  await once(child, 'close')
+  return { status: child.exitCode, stdout }
+}
+
+const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
+
+await runAsProgram({
+  name: 'beside',
+  asks: 'does anybody wait, or lose a lease, while two million entries are verified, searched, exported and rebuilt?',
+  run,
+})

@@ -1,0 +1,26 @@
+import type { AuditApi } from './audit.ts'
+import type { ExportsApi } from './exports.ts'
+import type { LocksApi } from './locks.ts'
+import type { HeadApi, LogApi } from './log.ts'
+import type { PolicyApi } from './policy.ts'
+import type { RunsApi } from './runs.ts'
+import type { StagingApi } from './staging.ts'
+import type { TurnsApi } from './turns.ts'
+import type { WorkspacesApi } from './workspaces.ts'
+
+/**
+ * All operations of a ledger, by noun. Every call is asynchronous and takes and gives plain data, so that a ledger in
+ * this process, in another process and in memory are all called alike.
+ */
+export interface Api {
+  readonly audit: AuditApi
+  readonly exports: ExportsApi
+  readonly head: HeadApi
+  readonly locks: LocksApi
+  readonly log: LogApi
+  readonly policy: PolicyApi
+  readonly runs: RunsApi
+  readonly staging: StagingApi
+  readonly turns: TurnsApi
+  readonly workspaces: WorkspacesApi
+}

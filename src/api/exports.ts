@@ -1,0 +1,55 @@
+import { anyGrant, type CallOptions, type Operations } from './operation.ts'
+import * as shapes from './shapes/exports.ts'
+
+/** Exports: entries with their proofs, for readers without the ledger. */
+export interface ExportsApi {
+  /** Records that a human approves an export of a selection. Somebody else makes the export. Cost: one append. */
+  approve(input: shapes.ApproveExport, options?: CallOptions): Promise<shapes.ApprovedExport>
+  /**
+   * Writes a bundle as the one action of a run of its own. The same selection, size and statements give the same bytes.
+   * No file is left where it fails. Cost: three appends; two reads and one proof for each entry.
+   */
+  create(input: shapes.CreateExport, options?: CallOptions): Promise<shapes.CreatedExport>
+  /** The record of a bundle: of its newest export, or of the export that a run made. */
+  get(input: shapes.OfBundle | shapes.ExportOfRun, options?: CallOptions): Promise<shapes.RecordedExport>
+}
+
+export const exports: Operations<ExportsApi> = {
+  approve: {
+    kind: 'command',
+    summary: 'Records that a human approves an export.',
+    input: shapes.approve,
+    output: shapes.approved,
+    errors: [],
+    grants: ['authority', 'operator'],
+  },
+  create: {
+    kind: 'command',
+    summary: 'Writes an export bundle.',
+    input: shapes.create,
+    output: shapes.created,
+    errors: [
+      'RUN_DENIED',
+      'NOT_FOUND',
+      'FREE_TEXT_DENIED',
+      'NOT_RUN_ACTOR',
+      'RUN_NOT_ACTIVE',
+      'RUN_LEASE_EXPIRED',
+      'DECISION_NOT_OPEN',
+      'INVALID_STATE_TRANSITION',
+      'FILE_DENIED',
+      'FILE_FAILED',
+      'FILE_READ_ONLY',
+    ],
+    grants: ['operator'],
+    waits: () => true,
+  },
+  get: {
+    kind: 'query',
+    summary: 'Shows the record of an export bundle.',
+    input: { bundle_id: shapes.ofBundle, run_id: shapes.ofRun },
+    output: shapes.record,
+    errors: ['NOT_FOUND'],
+    grants: anyGrant,
+  },
+}

@@ -1,0 +1,84 @@
+import * as z from 'zod'
+import { actionSchema } from '../core/action.ts'
+import { artifactRefSchema } from '../core/artifact-ref.ts'
+import { auditEventSchema } from '../core/audit-event.ts'
+import { entrySchema } from '../core/entry.ts'
+import { exportBundleSchema } from '../core/export-bundle.ts'
+import { selectionSchema } from '../core/export-selection.ts'
+import { actorSchema } from '../core/ids.ts'
+import { runErrorSchema, runRecordSchema } from '../core/run/run-record.ts'
+import { issueSchema } from '../core/turn/issue.ts'
+import { tripletSchema } from '../core/turn/triplet.ts'
+import { hintOf, membersOf, unwrapped } from './hints.ts'
+import { grant, status } from './shapes/locks.ts'
+import { tree } from './shapes/runs.ts'
+
+export type JsonSchema = { [keyword: string]: unknown }
+
+/** Documents of Contract v1: what their members mean stands in `contract/v1/schemas`, and is not said again. */
+export const documents: Readonly<Record<string, z.ZodType>> = {
+  artifact_ref: artifactRefSchema,
+  audit_event: auditEventSchema,
+  entry: entrySchema,
+  export_bundle: exportBundleSchema,
+  issue: issueSchema,
+  run_record: runRecordSchema,
+  triplet: tripletSchema,
+}
+/** Shapes of inputs that stand under `$defs` by a name of their own, once, wherever they are used. */
+export const inputShapes: Readonly<Record<string, z.ZodType>> = {
+  action: actionSchema,
+  actor: actorSchema,
+  error: runErrorSchema,
+  selection: selectionSchema,
+}
+/** The same for shapes of answers. */
+export const answerShapes: Readonly<Record<string, z.ZodType>> = { grant, lock_state: status, run_tree: tree }
+const named = z.registry<{ id: string }>()
+for (const [id, schema] of Object.entries({ ...documents, ...inputShapes, ...answerShapes })) named.add(schema, { id })
+const areDocuments = new Set(Object.values(documents))
+
+/** A schema as JSON Schema 2020-12, its members described by the hints. Rules that are functions are left out. */
+export function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  const json = z.toJSONSchema(schema, { io, metadata: named }) as JsonSchema
+  describe({ defs: (json.$defs ?? {}) as Record<string, JsonSchema>, done: new Set(), io }, schema, json)
+  return json
+}
+
+interface Walk {
+  defs: Record<string, JsonSchema>
+  done: Set<JsonSchema>
+  io: 'input' | 'output'
+}
+
+/** Walks a schema and its JSON Schema side by side and puts the description of each member into place. */
+function describe(walk: Walk, schema: z.ZodType, json: JsonSchema | undefined): void {
+  const inner = unwrapped(schema, walk.io)
+  if (areDocuments.has(inner)) return
+  const place = json && placeOf(walk, json)
+  if (place === undefined || walk.done.has(place)) return
+  walk.done.add(place)
+  const branches = place.anyOf as JsonSchema[] | undefined
+  if (inner instanceof z.ZodUnion) {
+    for (const [index, option] of inner.options.entries()) describe(walk, option as z.ZodType, branches?.[index])
+  } else if (branches !== undefined) {
+    // What may be null stands as an alternative to null.
+    describe(walk, inner, branches[0])
+  } else if (inner instanceof z.ZodArray) {
+    describe(walk, inner.element as z.ZodType, place.items as JsonSchema | undefined)
+  }
+  const properties = (place.properties ?? {}) as Record<string, JsonSchema>
+  for (const [name, member] of membersOf(inner)) {
+    const about = hintOf(inner, name)?.about
+    const property = properties[name]
+    if (property === undefined) continue
+    if (about !== undefined && about !== '') properties[name] = { description: about, ...property }
+    describe(walk, member, properties[name])
+  }
+}
+
+/** Where a schema's keywords stand: there, or at what it refers to. */
+function placeOf({ defs }: Walk, json: JsonSchema): JsonSchema | undefined {
+  const { $ref } = json
+  return typeof $ref === 'string' ? defs[$ref.slice('#/$defs/'.length)] : json
+}

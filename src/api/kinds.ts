@@ -1,0 +1,79 @@
+import type { Api } from './api.ts'
+import type { Kind } from './operation.ts'
+
+/** Whether a method gives a promise or a stream; only the table knows commands from queries. */
+type KindOf<Method> = Method extends (...words: never[]) => Promise<unknown> ? Exclude<Kind, 'stream'> : 'stream'
+
+/** The kinds of all operations, by noun and verb. */
+export type Kinds = {
+  readonly [Noun in keyof Api]: { readonly [Verb in keyof Api[Noun]]: KindOf<Api[Noun][Verb]> }
+}
+
+/**
+ * The kind of every operation: all that a client or a short-lived command needs to make a call. This module imports
+ * nothing at run time, so that it costs no start-up; the schemas stand in the tables.
+ */
+export const kinds: Kinds = {
+  audit: { append: 'command', entries: 'query', list: 'query' },
+  exports: { approve: 'command', create: 'command', get: 'query' },
+  head: { get: 'query', signed: 'query' },
+  locks: {
+    acquire: 'command',
+    acquireAll: 'command',
+    break: 'command',
+    check: 'query',
+    history: 'query',
+    importFile: 'command',
+    list: 'query',
+    recover: 'command',
+    release: 'command',
+    renew: 'command',
+    retire: 'command',
+    status: 'query',
+    unknownFiles: 'query',
+  },
+  log: {
+    consistency: 'query',
+    entry: 'query',
+    prove: 'query',
+    read: 'stream',
+    subscribe: 'stream',
+    verify: 'query',
+  },
+  policy: { check: 'query', explain: 'query', reload: 'command', show: 'query' },
+  runs: {
+    authorize: 'command',
+    cancel: 'command',
+    complete: 'command',
+    create: 'command',
+    deny: 'command',
+    fail: 'command',
+    get: 'query',
+    heartbeat: 'command',
+    list: 'query',
+    record: 'command',
+    retry: 'command',
+    start: 'command',
+    tree: 'query',
+    why: 'query',
+  },
+  staging: { consume: 'command', folder: 'query' },
+  turns: {
+    apply: 'command',
+    get: 'query',
+    list: 'query',
+    promote: 'command',
+    reject: 'command',
+    stage: 'command',
+    validate: 'command',
+  },
+  workspaces: {
+    check: 'command',
+    digest: 'query',
+    files: 'query',
+    object: 'query',
+    refs: 'stream',
+    stem: 'query',
+    triplets: 'stream',
+  },
+}

@@ -1,0 +1,57 @@
+import type * as z from 'zod'
+import type { Code } from '../errors.ts'
+
+/** What a caller may say about a call beside its input. */
+export interface CallOptions {
+  /** Ends a call that waits, and a stream. A call whose signal has aborted already is not made. Errors: ABORTED. */
+  signal?: AbortSignal | undefined
+}
+
+/** A command or a query: one input, one answer. Input and answer are plain data that JSON can carry. */
+export type Ask<Input, Answer> = (input: Input, options?: CallOptions) => Promise<Answer>
+
+/** A stream: one input, items until the stream ends or the caller stops reading. */
+export type Follow<Input, Item> = (input: Input, options?: CallOptions) => AsyncIterable<Item>
+
+/** A command may append entries or change files; a query does neither; a stream is a query with many answers. */
+export type Kind = 'command' | 'query' | 'stream'
+
+/**
+ * What a token may grant its bearer: to use its own locks and runs, to release project locks, or to operate the
+ * ledger. A caller has a set of them; no grant implies another.
+ */
+export type TokenGrant = 'agent' | 'authority' | 'operator'
+
+/** The grants of an operation that every caller with a token may use. */
+export const anyGrant: readonly TokenGrant[] = ['agent', 'authority', 'operator']
+
+/** Different forms of one input, each with its schema. The member that is present chooses the form. */
+export type Forms<Input> = { readonly [member: string]: z.ZodType<unknown, Input> }
+
+/** All facts about an operation that do not depend on who serves it. */
+export interface Facts<K extends Kind, Input, Answer> {
+  kind: K
+  /** One sentence, for help texts and the reference. */
+  summary: string
+  input: z.ZodType<unknown, Input> | Forms<Input>
+  /** Of a stream: one item. */
+  output: z.ZodType<Answer>
+  /** Codes that this operation can reject with, beside those that every operation of its kind can (`errorsOf`). */
+  errors: readonly Code[]
+  /** Any one of these grants is enough. Where forms differ, the grants of each form. */
+  grants: readonly TokenGrant[] | { readonly [member: string]: readonly TokenGrant[] }
+  /** Whether the call may take long, so that it is never sent in a batch with others. */
+  waits?(input: Input): boolean
+}
+
+/** The table of a noun: for each method of its interface the facts about that operation. */
+export type Operations<Noun> = {
+  readonly [Verb in keyof Noun]: Noun[Verb] extends Follow<infer Input, infer Item>
+    ? Facts<'stream', NonNullable<Input>, Item>
+    : Noun[Verb] extends Ask<infer Input, infer Answer>
+      ? Facts<'command' | 'query', NonNullable<Input>, Answer>
+      : never
+}
+
+/** The facts about any operation, for code that walks the tables. */
+export type AnyFacts = Facts<Kind, unknown, unknown>

@@ -1,0 +1,67 @@
+import * as z from 'zod'
+import { actionSchema } from '../../core/action.ts'
+import { exportBundleSchema, statedSchema } from '../../core/export-bundle.ts'
+import { selectionSchema } from '../../core/export-selection.ts'
+import { actorSchema } from '../../core/ids.ts'
+import { approvalTypes, eventIdSchema, line, noteSchema, runIdSchema } from '../../core/vocabulary.ts'
+import { hints } from '../hints.ts'
+import { path, seq } from './basics.ts'
+
+export const approve = z.strictObject({
+  actor: actorSchema.optional(),
+  approval_type: z.enum(approvalTypes),
+  notes: noteSchema.optional(),
+  select: selectionSchema,
+})
+export interface ApproveExport extends z.input<typeof approve> {}
+
+const { bundle_id, bundle_kind } = exportBundleSchema.shape
+const { effects, scope } = actionSchema.shape
+
+export const create = statedSchema.extend({
+  actor: actorSchema.optional(),
+  approvals: z.array(eventIdSchema).max(20).default([]),
+  bundle_kind: bundle_kind.default('internal_review'),
+  effects,
+  file: path,
+  lane_id: line,
+  parent_run_id: runIdSchema.optional(),
+  role_id: line.optional(),
+  scope: scope.default({}),
+  select: selectionSchema,
+  size: z.int().min(1).optional(),
+})
+export interface CreateExport extends z.input<typeof create> {}
+
+export const ofBundle = z.strictObject({ bundle_id })
+export interface OfBundle extends z.input<typeof ofBundle> {}
+
+export const ofRun = z.strictObject({ run_id: runIdSchema })
+export interface ExportOfRun extends z.input<typeof ofRun> {}
+
+export const approved = z.strictObject({ event_id: z.string(), seq })
+export interface ApprovedExport extends z.output<typeof approved> {}
+
+export const created = z.strictObject({
+  bundle: exportBundleSchema,
+  decision_id: z.string(),
+  file: z.string(),
+  record_file: z.string(),
+  run_id: z.string(),
+})
+/** A bundle that was written: its record, its files, and the run that put it out. */
+export interface CreatedExport extends z.output<typeof created> {}
+
+export const record = z.strictObject({ bundle: exportBundleSchema, event_id: z.string(), run_id: z.string() })
+/** The record of a bundle as the ledger keeps it. */
+export interface RecordedExport extends z.output<typeof record> {}
+
+hints.add(create, {
+  file: { about: 'Where the archive goes. No file may be there yet.', flag: 'out' },
+  size: { about: 'The size of the tree that is exported. By default the size before the export itself.' },
+})
+hints.add(created, {
+  file: { about: 'The archive.' },
+  run_id: { about: 'The run that put the bundle out.' },
+})
+hints.add(approve, { select: { about: 'What may be exported.' } })

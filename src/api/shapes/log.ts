@@ -1,0 +1,70 @@
+import * as z from 'zod'
+import { hints } from '../hints.ts'
+import { entry, hash, seq, size } from './basics.ts'
+
+export const signHead = z.strictObject({ size: size.optional() })
+export interface SignHead extends z.input<typeof signHead> {}
+
+export const prove = z.strictObject({ seq, size: size.optional() })
+export interface ProveEntry extends z.input<typeof prove> {}
+
+export const compare = z.strictObject({ from: size, to: size.optional() })
+export interface CompareSizes extends z.input<typeof compare> {}
+
+export const ofEntry = z.strictObject({ seq })
+export interface OfEntry extends z.input<typeof ofEntry> {}
+
+export const read = z.strictObject({ from: seq.default(0), to: seq.default(Number.MAX_SAFE_INTEGER) })
+export interface ReadEntries extends z.input<typeof read> {}
+
+export const subscribe = z.strictObject({ from: seq.optional() })
+export interface FollowEntries extends z.input<typeof subscribe> {}
+
+export const head = z.strictObject({ origin: z.string(), root: hash, size })
+/** The tree head: a name for the ledger, the number of entries, and the hash over all of them. */
+export interface PublishedHead extends z.output<typeof head> {}
+
+export const signedHead = z.strictObject({ checkpoint: z.string(), root: hash, size, vkey: z.string() })
+/** A tree head as a C2SP checkpoint, and the key line that verifies it. */
+export interface SignedHead extends z.output<typeof signedHead> {}
+
+export const proof = z.strictObject({
+  checkpoint: z.string(),
+  entry,
+  leaf_hash: hash,
+  proof: z.array(hash),
+  root: hash,
+  seq,
+  size,
+  vkey: z.string(),
+})
+/** An entry with its inclusion proof and a signed head: `lockstep/verify` checks it offline. */
+export interface EntryProof extends z.output<typeof proof> {}
+
+export const consistency = z.strictObject({
+  from: size,
+  from_root: hash,
+  proof: z.array(hash),
+  to: size,
+  to_root: hash,
+})
+/** A proof that the tree of size `to` begins with the tree of size `from`. */
+export interface ConsistencyProof extends z.output<typeof consistency> {}
+
+export const verified = z.strictObject({
+  entries: size,
+  indexed: size,
+  root: hash,
+  rows: z.int().min(0),
+  warnings: z.array(z.string()),
+})
+/** `warnings` are about files that somebody edited, not about the ledger itself. */
+export interface VerifiedLedger extends z.output<typeof verified> {}
+
+hints.add(compare, {
+  from: { about: 'The earlier size.' },
+  to: { about: 'The later size. By default the whole tree.' },
+})
+hints.add(consistency, { from: { about: 'The earlier size.' }, to: { about: 'The later size.' } })
+hints.add(subscribe, { from: { about: 'The first seq. By default the next entry that is appended.' } })
+hints.add(verified, { entries: { about: 'How many entries were verified.' } })

@@ -1,0 +1,42 @@
+import { relative } from 'node:path'
+import { nanoid } from 'nanoid'
+import { LockstepError } from '../errors.ts'
+import { governingLayout, type Layout } from '../fs/layout.ts'
+import { type Found, type Repaired, repair } from '../log/repair.ts'
+import { folderOf } from './context.ts'
+import type { Globals } from './globals.ts'
+import { print } from './output.ts'
+
+/** `doctor --repair`. Errors: LEDGER_CORRUPT where what is in place afterwards does not verify; those of `repair`. */
+export async function repairLedger(globals: Globals): Promise<void> {
+  const layout = governingLayout(folderOf(globals))
+  const repaired = await repair(layout, () => nanoid(12))
+  const { in_place, put_back } = repaired
+  if (put_back === undefined && in_place.problem !== undefined) {
+    throw new LockstepError(
+      'LEDGER_CORRUPT',
+      `nothing was put back, for no kept database is better: ${in_place.problem}`,
+      {
+        details: { ...repaired },
+        hint: 'Keep a copy of .lockstep, then put back a backup that is at least as new as .lockstep/head and run "lockstep verify".',
+      },
+    )
+  }
+  print(globals, { ok: true, ...repaired }, () => linesOf(layout, repaired))
+}
+
+function linesOf(layout: Layout, { evidence, in_place, put_back, set_aside }: Repaired): string[] {
+  const lines = [`in place  ${stateOf(in_place)}`]
+  for (const found of evidence) lines.push(`kept      ${relative(layout.root, found.path)}: ${stateOf(found)}`)
+  if (put_back === undefined) return [...lines, 'nothing was changed: the database in place verifies']
+  return [
+    ...lines,
+    `put back  ${relative(layout.root, put_back.path)}: ${put_back.size} entries`,
+    `replaced  the files that stood there are in ${relative(layout.root, set_aside ?? '')}`,
+  ]
+}
+
+function stateOf({ problem, size }: Found): string {
+  if (size === undefined) return `${problem}`
+  return problem === undefined ? `${size} entries, verified` : `${size} entries, verified, but ${problem}`
+}

@@ -1,0 +1,30 @@
+import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+
+/** Whether Node itself refused something: it was started with `--permission` (`--experimental-permission` in Node 20). */
+export function isDeniedByNode(error: unknown): boolean {
+  return ['ERR_ACCESS_DENIED', 'ERR_DLOPEN_DISABLED'].includes(systemCodeOf(error) ?? '')
+}
+
+/** FILE_DENIED, naming the flag that allows it. */
+export function deniedByNode(error: unknown, doing: string): LockstepError {
+  const { permission, resource } = error as { permission?: unknown; resource?: unknown }
+  const flag = systemCodeOf(error) === 'ERR_DLOPEN_DISABLED' ? '--allow-addons' : flags[String(permission)]
+  const needed = `${allFlags.slice(0, -1).join(', ')} and ${allFlags.at(-1)}`
+  return new LockstepError('FILE_DENIED', `${doing}: Node’s permission model denies it: ${messageOf(error)}`, {
+    details: {
+      system_code: systemCodeOf(error),
+      ...(flag === undefined ? {} : { flag }),
+      ...(typeof resource === 'string' && resource !== '' ? { resource } : {}),
+    },
+    hint: `Lockstep needs ${needed}, the first two for the folder of the ledger; or start node without --permission.`,
+    cause: error,
+  })
+}
+
+const flags: Record<string, string> = {
+  Addon: '--allow-addons',
+  ChildProcess: '--allow-child-process',
+  FileSystemRead: '--allow-fs-read',
+  FileSystemWrite: '--allow-fs-write',
+}
+const allFlags = ['--allow-fs-read', '--allow-fs-write', '--allow-addons', '--allow-child-process']

@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import type { z } from 'zod'
+import type { Action } from '../core/action.ts'
+import { locatorSchema } from '../core/artifact-ref.ts'
+import { approvalIn, approvalKey, subjectOf } from '../core/export-approvals.ts'
+import { type ExportBundle, type Stated, statedSchema } from '../core/export-bundle.ts'
+import type { Selection } from '../core/export-selection.ts'
+import type { Actor } from '../core/ids.ts'
+import { freeTextIn, refuseFreeText } from '../core/run/case.ts'
+import { approvalTypes } from '../core/vocabulary.ts'
+import { LockstepError } from '../errors.ts'
+import { type ExportFiles, isThere } from '../fs/export-files.ts'
+import { realFolder } from '../fs/layout.ts'
+import type { Audit } from './audit.ts'
+import type { Core } from './core.ts'
+import { type CreateExport, createExportSchema } from './export-requests.ts'
+import { parse } from './parse.ts'
+import type { PolicyApi } from './policy.ts'
+import { errorOf } from './refusals.ts'
+
+type Approval = NonNullable<ExportBundle['approvals']>[number]
+
+/** An export as it is asked for. */
+interface PlannedExport {
+  actor: Actor | undefined
+  approvals: Approval[]
+  asked: z.output<typeof createExportSchema>
+  file: string
+  scope: Action['scope']
+  select: Selection
+  size: number
+  stated: Stated
+}
+
+/** An export whose run is authorised. */
+export interface BegunExport extends PlannedExport {
+  case_id: string | undefined
+  decision_id: string
+  files: ExportFiles
+  request_hash_sha256: string
+  run_id: string
+}
+
+/** A bundle that is written and not recorded yet. */
+export interface WrittenExport {
+  bundle: ExportBundle
+}
+
+interface Ground {
+  audit: Audit
+  core: Core
+  policy: PolicyApi
+}
+
+/**
+ * What is asked for, checked as far as that is possible before anything is done. Errors: INVALID_INPUT,
+ * FREE_TEXT_DENIED, NOT_FOUND (the folder).
+ */
+export function planExport({ audit, core, policy }: Ground, request: CreateExport): PlannedExport {
+  const asked = parse(createExportSchema, request, 'export')
+  const { actor, lane_id, select } = asked
+  const stated = statedSchema.strip().parse(asked)
+  if (freeTextIn(policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
+    throw errorOf(refuseFreeText(lane_id))
+  const approvals = approvalsOf(asked, audit, actor ?? core.actor)
+  const file = resolve(asked.file)
+  parse(locatorSchema, basename(file), 'file')
+  realFolder(dirname(file))
+  for (const path of [file, `${file}.json`]) if (existsSync(path)) throw isThere(path)
+  const scope = scopeOf(asked, approvals)
+  return { actor, approvals, asked, file, scope, select, size: sizeUpTo(core, asked.size), stated }
+}
+
+type Asked = z.output<typeof createExportSchema>
+
+/** What the named events approve of. Errors: INVALID_INPUT for one that is not there, or no approval of this. */
+function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Approval[] {
+  return approvals.map((event_id) => {
+    const approval = approvalIn(audit.entryOf(event_id), select, actor.actor_id)
+    if (approval !== undefined) return approval
+    throw new LockstepError('INVALID_INPUT', `${event_id} is no approval of ${subjectOf(select)} by another human`, {
+      details: { event_id },
+      hint: 'lockstep export approve … gives the event_id of one.',
+    })
+  })
+}
+
+function sizeUpTo({ log }: Core, size: number | undefined): number {
+  const published = log.head().size
+  if (size === undefined || size <= published) return size ?? published
+  throw new LockstepError('INVALID_INPUT', `size must be 1 … ${published}, not ${size}`)
+}
+
+/** The scope with the approvals: only what was looked at counts, whatever else is stated. */
+function scopeOf(asked: Asked, approvals: readonly Approval[]): Action['scope'] {
+  const scope = { ...asked.scope }
+  for (const type of approvalTypes) delete scope[approvalKey(type)]
+  for (const [at, { approval_type }] of approvals.entries()) {
+    scope[approvalKey(approval_type)] = asked.approvals[at] ?? ''
+  }
+  return scope
+}

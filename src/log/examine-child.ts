@@ -1,0 +1,52 @@
+/**
+ * Opens and verifies a database without touching it, in a process of its own: `<database> <scratch> <size>…`. Answers with
+ * its tree head, and its root at each of the sizes that it reaches.
+ */
+import { copyFileSync, linkSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { toHex } from '../merkle/hash.ts'
+import { answer } from './child-answer.ts'
+import type { Examined } from './examine.ts'
+import { databaseFiles } from './files.ts'
+import { Log } from './log.ts'
+import { checkOpened } from './open-check.ts'
+import { openStore } from './store.ts'
+import { verifyStored } from './verify.ts'
+import { isNeeded, readWal } from './wal.ts'
+
+const [database = '', scratch = '', ...sizes] = process.argv.slice(2)
+
+void answer(async (): Promise<Examined> => {
+  mkdirSync(scratch, { mode: 0o700 })
+  try {
+    const wal = readWal(database, { isSameBoot: false })
+    for (const name of databaseFiles(database).filter((name) => isNeeded(wal, name))) take(name)
+    const store = await openStore(scratch, { create: false })
+    try {
+      const log = Log.open(store)
+      checkOpened(log, store, { logBytes: Number.MAX_SAFE_INTEGER, headFile: undefined, logHead: wal.head })
+      const { head, meta } = await verifyStored(store, {
+        headFile: undefined,
+        progress: (done, total) => void process.stdout.write(`${done} ${total}\n`),
+      })
+      const reached = sizes.map(Number).filter((size) => size <= head.size)
+      const roots = Object.fromEntries(reached.map((size) => [size, toHex(log.rootAt(size))]))
+      return { origin: meta.origin, size: head.size, root: toHex(head.root), roots }
+    } finally {
+      await store.close()
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+})
+
+/** A table in use is never written to, so that it may be shared. */
+function take(name: string): void {
+  const [from, to] = [join(database, name), join(scratch, name)]
+  try {
+    if (/\.(?:ldb|sst)$/.test(name)) linkSync(from, to)
+    else copyFileSync(from, to)
+  } catch {
+    copyFileSync(from, to)
+  }
+}

@@ -1,0 +1,131 @@
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { fileError } from '../fs/durable.ts'
+import type { Layout } from '../fs/layout.ts'
+import { sameBytes } from '../merkle/hash.ts'
+import { dropEvidence } from './files.ts'
+import { Log } from './log.ts'
+import { openStore } from './store.ts'
+
+/**
+ * Private copies of an open database, for reads that take long: whoever needs one holds the ledger for a moment, and
+ * reads the copy while others use the ledger (ADR 0032).
+ *
+ * What makes a copy safe:
+ * - Tables (`*.ldb`) are immutable, so they are hard-linked. Only tables of LevelDB's present version are: its MANIFEST
+ *   counts new files from above them, so the LevelDB that opens the copy never writes over a link.
+ * - CURRENT, MANIFEST and logs are appended to or deleted, so they are copied.
+ * - Nothing is written meanwhile (`Log.copyTo`). A compaction can still install other tables; then the copy does not
+ *   open, or has another head, and is taken again.
+ */
+export interface LogSnapshot {
+  /** The copied log. What is written to it is lost when it is closed. */
+  log: Log
+  /** Where it stands in the place of the ledger: database, head file and owner file are the copy's own. */
+  layout: Layout
+  /** Closes the log and removes the copy. */
+  close: () => Promise<void>
+}
+
+const triesMax = 20
+const pauseMillis = 10
+
+/**
+ * Copies an open log and opens the copy. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_CORRUPT.
+ * Cost: a link a table; where the file system has no links, a copy of the whole database.
+ */
+export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Promise<LogSnapshot> {
+  const folder = join(layout.snapshots, `${process.pid}-${nonce}`)
+  const at = (name: string) => join(folder, name)
+  const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
+  const stopWatching = removeAtEnd(folder)
+  try {
+    mkdirSync(layout.snapshots, { recursive: true, mode: 0o700 })
+    mkdirSync(folder, { mode: 0o700 })
+    for (let tries = 1; ; tries += 1) {
+      const opened = await tryCopy(log, layout, own).catch((error: unknown) => {
+        if (tries >= triesMax) throw error
+      })
+      if (opened !== undefined) {
+        const close = async () => {
+          await opened.close()
+          stopWatching()
+          dropEvidence(folder)
+        }
+        return { log: opened, layout: own, close }
+      }
+      rmSync(own.ledger, { recursive: true, force: true })
+      if (tries >= triesMax) throw new LockstepError('LEDGER_UNAVAILABLE', 'the database could not be copied')
+      await new Promise((resolve) => setTimeout(resolve, pauseMillis))
+    }
+  } catch (error) {
+    stopWatching()
+    dropEvidence(folder)
+    throw fileError(error, `copying the database of ${layout.root}`)
+  }
+}
+
+/** One try; undefined where the copy is of another moment. */
+async function tryCopy(log: Log, layout: Layout, own: Layout): Promise<Log | undefined> {
+  mkdirSync(own.ledger, { mode: 0o700 })
+  // First, so that it is never ahead of the database.
+  copyIfThere(layout.head, own.head)
+  await log.copyTo(own.ledger)
+  const expected = log.head()
+  const store = await openStore(own.ledger, { create: false })
+  try {
+    const copied = Log.open(store)
+    const { generation, root, size } = copied.head()
+    if (generation === expected.generation && size === expected.size && sameBytes(root, expected.root)) return copied
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  await store.close()
+  return undefined
+}
+
+function copyIfThere(from: string, to: string): void {
+  try {
+    copyFileSync(from, to)
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error
+  }
+}
+
+const endings = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
+/** The snapshots of this process: one listener to each signal serves them all. */
+const folders = new Set<string>()
+
+/**
+ * Removes a folder when a signal or `process.exit` ends this process first. A program that handles a signal itself
+ * decides what it means, and closes the snapshot. What SIGKILL leaves is removed at the next open.
+ */
+function removeAtEnd(folder: string): () => void {
+  if (folders.size === 0) {
+    process.on('exit', removeAll)
+    for (const signal of endings) process.on(signal, end)
+  }
+  folders.add(folder)
+  return () => {
+    folders.delete(folder)
+    if (folders.size === 0) stopListening()
+  }
+}
+
+function end(signal: NodeJS.Signals): void {
+  stopListening()
+  if (process.listenerCount(signal) > 0) return
+  removeAll()
+  process.kill(process.pid, signal)
+}
+
+function removeAll(): void {
+  for (const folder of folders) dropEvidence(folder)
+}
+
+function stopListening(): void {
+  process.removeListener('exit', removeAll)
+  for (const signal of endings) process.removeListener(signal, end)
+}

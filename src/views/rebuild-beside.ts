@@ -1,0 +1,154 @@
+import { limits } from '../core/limits.ts'
+import { LockstepError } from '../errors.ts'
+import type { Log } from '../log/log.ts'
+import type { ViewWrite } from '../log/view-write.ts'
+import { generations, RowsToBe, StateToBe } from './rebuild.ts'
+import { blockEntries, horizon, ReceiptBlocks } from './receipts.ts'
+
+export interface BesideOptions {
+  /** Opens the ledger for a moment, and closes it again. */
+  hold: <T>(work: (log: Log) => Promise<T>) => Promise<T>
+  /** Names this rebuild among others. */
+  nonce: string
+  /** Called after each slice. */
+  onSlice?: () => void
+  sliceMillis?: number
+  pauseMillis?: number
+}
+
+/**
+ * Puts views that were rebuilt in a copy of a ledger in force in the ledger itself, while others use it. The ledger is
+ * held in slices: what is left of other rebuilds is deleted, the pairs of the new generation are written, the entries
+ * that others appended meanwhile are taken in, and one batch switches to it. Then the old generation is deleted.
+ *
+ * - A crash leaves the old generation in force, or the new one whole; the next rebuild deletes the other.
+ * - Of two rebuilds at once the later one wins, and the earlier ends with LEDGER_UNAVAILABLE: each slice looks for the
+ *   claim of its own rebuild.
+ */
+export async function rebuildBeside(copy: Log, options: BesideOptions): Promise<void> {
+  await new BesideRebuild(copy, options).run()
+}
+
+class BesideRebuild {
+  readonly #copy: Log
+  readonly #options: BesideOptions
+  readonly #generation: number
+  /** How many entries the new generation stands on. */
+  #reached: number
+  #pagesMin = 0
+
+  constructor(copy: Log, options: BesideOptions) {
+    const { generation, size } = copy.head()
+    this.#copy = copy
+    this.#options = options
+    this.#generation = generation
+    this.#reached = size
+  }
+
+  async run(): Promise<void> {
+    const before = await this.#untilDone((log) => this.#claim(log))
+    const others = generations.filter((generation) => generation !== before)
+    await this.#clear(others)
+    await this.#copyPairs()
+    await this.#untilDone((log, until) => this.#catchUp(log, until))
+    await this.#clear([before])
+  }
+
+  /** Claims the generation to be, and with it all that is not in force. The generation in force. */
+  async #claim(log: Log): Promise<number> {
+    const { generation: before } = log.head()
+    if (before === this.#generation) throw overtaken()
+    await log.generations.claim(this.#generation, this.#options.nonce)
+    return before
+  }
+
+  /** Deletes generations that are not in force, and stay so as long as no other rebuild comes. */
+  async #clear(others: readonly number[]): Promise<void> {
+    let from: Uint8Array | undefined
+    await this.#untilDone(async (log, until) => {
+      if (log.head().generation !== this.#generation) this.#assertClaimed(log)
+      if (others.includes(log.head().generation)) throw overtaken()
+      from = await log.generations.clear(others, { claimed: this.#generation, from, until })
+      return from === undefined ? true : undefined
+    })
+  }
+
+  async #copyPairs(): Promise<void> {
+    const pages = this.#copy.generations.pairs(this.#generation)
+    await this.#untilDone(async (log, until) => {
+      this.#assertClaimed(log)
+      for (let isEnd = false; !isEnd; ) {
+        const pairs: [Uint8Array, Uint8Array][] = []
+        while (!isEnd && pairs.length < limits.slicePairs) {
+          const { done = false, value = [] } = await pages.next()
+          pairs.push(...value)
+          isEnd = done
+        }
+        if (pairs.length > 0) await log.generations.copy(this.#generation, pairs)
+        if (!isEnd && performance.now() >= until) return undefined
+      }
+      return true
+    })
+  }
+
+  /**
+   * Takes in what was appended, some pages at a time, and switches once there is no more: true then. Each slice takes
+   * one page more than the one before in any case, so that it catches up however fast others append.
+   */
+  async #catchUp(log: Log, until: number): Promise<true | undefined> {
+    this.#assertClaimed(log)
+    const { size } = log.head()
+    this.#pagesMin += 1
+    for (let pages = 1; this.#reached < size; pages += 1) {
+      await this.#takeIn(log, Math.min(size, this.#reached + limits.readPageEntries))
+      if (pages >= this.#pagesMin && performance.now() >= until && this.#reached < size) return undefined
+    }
+    await log.switchTo(this.#generation)
+    return true
+  }
+
+  async #takeIn(log: Log, to: number): Promise<void> {
+    const generation = this.#generation
+    const [rows, state, blocks] = [new RowsToBe(log, generation), new StateToBe(log, generation), new ReceiptBlocks()]
+    const writes: ViewWrite[] = []
+    // A block of receipts is made whole, from its first entry on.
+    for await (const page of log.entries(this.#reached - (this.#reached % blockEntries), to)) {
+      for (const entry of page) {
+        const block = blocks.next(entry)
+        if (entry.seq < this.#reached) continue
+        rows.evolve(entry)
+        state.next(entry)
+        if (block !== undefined) writes.push({ view: 'receipts', key: block.block, value: block.value })
+      }
+    }
+    for (let key = horizon(this.#reached) / blockEntries; key < horizon(to) / blockEntries; key += 1) {
+      writes.push({ view: 'receipts', key, value: undefined })
+    }
+    if (writes.length > 0) await log.generations.fill(generation, writes)
+    await rows.writeAll()
+    await state.writeAll()
+    this.#reached = to
+  }
+
+  #assertClaimed(log: Log): void {
+    if (log.generations.claimOf(this.#generation) !== this.#options.nonce) throw overtaken()
+  }
+
+  /** Holds the ledger for a slice at a time, with pauses in which others have it, until the work gives something. */
+  async #untilDone<T>(work: (log: Log, until: number) => Promise<T | undefined>): Promise<T> {
+    const { hold, onSlice, pauseMillis = limits.slicePauseMillis, sliceMillis = limits.sliceMillis } = this.#options
+    for (;;) {
+      const done = await hold((log) => work(log, performance.now() + sliceMillis))
+      onSlice?.()
+      await new Promise((resolve) => setTimeout(resolve, pauseMillis))
+      if (done !== undefined) return done
+    }
+  }
+}
+
+function overtaken(): LockstepError {
+  return new LockstepError('LEDGER_UNAVAILABLE', 'another rebuild of the views began after this one', {
+    details: { outcome: 'not_applied' },
+    hint: 'Wait for it, then run "lockstep verify".',
+  })
+}

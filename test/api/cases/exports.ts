@@ -1,0 +1,76 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { equal, is, ok } from 'uvu/assert'
+import { verifyExport } from '../../../src/ledger/export-verify.ts'
+import { type Cases, newName, refused, type Stage } from '../stage.ts'
+
+const lawyer = { actor_id: 'lawyer-1', actor_type: 'human' } as const
+const select = { run_id: 'run_export_1' }
+const governed = {
+  actor: lawyer,
+  lane_id: 'EXPORT_CASE_DATA',
+  role_id: 'ATTORNEY_ADMIN',
+  scope: { case_id: 'CASE-17', export_reason: 'asked for by the court' },
+  select,
+}
+const create = ({ api }: Stage, more: object = {}) =>
+  api.exports.create({ ...governed, file: `${newName('bundle')}.tar.gz`, ...more })
+
+export const exports: Cases<'exports'> = {
+  begin: async ({ api }) => {
+    await api.policy.reload()
+    await api.runs.create({ ...select, case_id: 'CASE-17', run_kind: 'orchestrator' })
+    await api.runs.start(select)
+    await api.runs.complete({ ...select, outcome_reason: 'done' })
+  },
+  of: {
+    approve: {
+      'records the approval of a human': async ({ api }) => {
+        const input = { actor: lawyer, approval_type: 'compliance' as const, select }
+        const { event_id, seq } = await api.exports.approve(input)
+        is((await api.log.entry({ seq })).event_id, event_id)
+        ok((await api.exports.approve(input)).seq > seq)
+        await refused(api.exports.approve({ ...input, actor: { actor_id: 'a', actor_type: 'agent' } }), 'INVALID_INPUT')
+      },
+    },
+    create: {
+      'writes the same bundle for the same selection': async (stage) => {
+        const { size } = await stage.api.head.get()
+        const one = await create(stage, { size })
+        const two = await create(stage, { size })
+        is(one.bundle.bundle_id, two.bundle.bundle_id)
+        equal(one.bundle.integrity.package_hash_sha256, two.bundle.integrity.package_hash_sha256)
+        ok(one.file.startsWith(`${stage.root}/`), 'a relative path is below the root')
+        is((await verifyExport(one.file)).entries, (await verifyExport(two.file)).entries)
+        await refused(create(stage, { file: one.file }), 'INVALID_INPUT')
+      },
+      'leaves no file of what is refused': async (stage) => {
+        const file = join(stage.root, 'refused.tar.gz')
+        await refused(create(stage, { file, scope: {} }), 'RUN_DENIED')
+        await refused(create(stage, { file, select: { run_id: 'run_nowhere' } }), 'NOT_FOUND')
+        const terse = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', bundle_description: 'two words' }
+        await refused(create(stage, { file, ...terse }), 'FREE_TEXT_DENIED')
+        ok(!existsSync(file))
+      },
+      'is refused below a run that takes no other': async (stage) => {
+        const { runs } = stage.api
+        await refused(create(stage, { parent_run_id: select.run_id, actor: lawyer }), 'NOT_RUN_ACTOR')
+        const of = { actor: lawyer, run_id: newName('run_parent') }
+        await runs.create({ ...of, run_kind: 'orchestrator' })
+        await runs.start({ ...of, lease_duration_s: 60 })
+        stage.clock.advance(61_000)
+        await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_LEASE_EXPIRED')
+        await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_NOT_ACTIVE')
+      },
+    },
+    get: {
+      'gives the record of a bundle, by its id or its run': async (stage) => {
+        const { bundle, run_id } = await create(stage)
+        const record = await stage.api.exports.get({ run_id })
+        equal([record.bundle, record.run_id], [bundle, run_id])
+        is((await stage.api.exports.get({ bundle_id: bundle.bundle_id })).bundle.bundle_id, bundle.bundle_id)
+        await refused(stage.api.exports.get({ bundle_id: 'bnd_nowhere' }), 'NOT_FOUND')
+      },
+    },
+  },
+}

@@ -1,0 +1,100 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { equal, is } from 'uvu/assert'
+import { all, type Cases, first, refused, type Stage } from '../stage.ts'
+
+const append = ({ api }: Stage, count = 3) =>
+  api.audit.append({ events: Array.from({ length: count }, () => ({ action_type: 'system', outcome: 'success' })) })
+
+export const head: Cases<'head'> = {
+  of: {
+    get: {
+      'is the size and the root of what is published': async (stage) => {
+        const before = await stage.api.head.get()
+        await append(stage)
+        is((await stage.api.head.get()).size, before.size + 3)
+        equal(await stage.api.head.get(), await stage.api.head.get({}))
+      },
+    },
+    signed: {
+      'is signed, now and at an earlier size': async (stage) => {
+        const now = await stage.api.head.signed()
+        await append(stage)
+        equal(await stage.api.head.signed({ size: now.size }), now)
+        await refused(stage.api.head.signed({ size: now.size + 100 }), 'INVALID_INPUT')
+      },
+      'is not there without the key': (stage) =>
+        stage.apart({}, async ({ api, root }) => {
+          for (const name of ['key', 'key.pub']) rmSync(join(root, '.lockstep', name), { force: true })
+          await refused(api.head.signed(), 'NOT_FOUND')
+          await refused(api.log.prove({ seq: 0 }), 'NOT_FOUND')
+        }),
+    },
+  },
+}
+
+export const log: Cases<'log'> = {
+  of: {
+    entry: {
+      'is the entry at a seq': async (stage) => {
+        is((await stage.api.log.entry({ seq: 0 })).type, 'ledger.created')
+        await refused(stage.api.log.entry({ seq: 1_000_000 }), 'NOT_FOUND')
+      },
+    },
+    read: {
+      'gives a range, as it is at the call': async (stage) => {
+        await append(stage)
+        const { size } = await stage.api.head.get()
+        is((await all(stage.api.log.read())).length, size)
+        equal(
+          (await all(stage.api.log.read({ from: 1, to: 3 }))).map(({ seq }) => seq),
+          [1, 2],
+        )
+        equal(await all(stage.api.log.read({ from: size })), [])
+        const stop = new AbortController()
+        stop.abort()
+        await refused(all(stage.api.log.read({}, { signal: stop.signal })), 'ABORTED')
+        await refused(all(stage.api.log.read({ from: -1 })), 'INVALID_INPUT')
+      },
+    },
+    subscribe: {
+      'gives what is there, then what comes, until the signal aborts': async (stage) => {
+        const { size } = await stage.api.head.get()
+        const coming = first(3, (options) => stage.api.log.subscribe(undefined, options))
+        const whole = first(size + 3, (options) => stage.api.log.subscribe({ from: 0 }, options))
+        await append(stage)
+        equal(
+          (await coming).map(({ seq }) => seq),
+          [size, size + 1, size + 2],
+        )
+        equal(
+          (await whole).map(({ seq }) => seq),
+          Array.from({ length: size + 3 }, (_, seq) => seq),
+        )
+      },
+    },
+    prove: {
+      'proves an entry in the tree of a size': async (stage) => {
+        await append(stage)
+        const { seq, size } = await stage.api.log.prove({ seq: 1 })
+        equal([seq, size], [1, (await stage.api.head.get()).size])
+        is((await stage.api.log.prove({ seq: 1, size: 2 })).size, 2)
+        await refused(stage.api.log.prove({ seq: 2, size: 2 }), 'NOT_FOUND')
+        await refused(stage.api.log.prove({ seq: 0, size: 1_000_000 }), 'INVALID_INPUT')
+      },
+    },
+    consistency: {
+      'proves that a tree begins with another': async (stage) => {
+        await append(stage)
+        const { from, to } = await stage.api.log.consistency({ from: 2 })
+        equal([from, to], [2, (await stage.api.head.get()).size])
+        await refused(stage.api.log.consistency({ from: 3, to: 2 }), 'INVALID_INPUT')
+      },
+    },
+    verify: {
+      'reads all of it': async (stage) => {
+        is((await stage.api.log.verify()).entries, (await stage.api.head.get()).size)
+      },
+    },
+  },
+}

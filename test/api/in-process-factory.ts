@@ -1,0 +1,19 @@
+import { layoutOf } from '../../src/fs/layout.ts'
+import { writeOwner } from '../../src/fs/owner.ts'
+import { inProcess } from '../../src/in-process.ts'
+import { createLedger } from '../../src/ledger/create.ts'
+import { fingerprint } from '../../src/log/files.ts'
+import { openLedger } from '../../src/open.ts'
+import { configure } from '../support/scene.ts'
+import type { ApiFactory } from './stage.ts'
+
+/** A ledger of LevelDB in this process. */
+export const inProcessFactory: ApiFactory = async ({ actor, config, dir, now }) => {
+  await createLedger({ dir, actor })
+  // Noted as a close notes it, so that the first open has no doubts and starts no process to check the database.
+  const layout = layoutOf(dir)
+  writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
+  configure(dir, config)
+  const ledger = await openLedger({ actor, dir, now, self_check: true })
+  return { ledger: inProcess(ledger), close: () => ledger.close() }
+}

@@ -1,0 +1,45 @@
+import type { Code } from '../../src/errors.ts'
+
+const files = 'needs a file system that refuses, which the tests of files have'
+const race = 'needs another process at the right moment'
+
+/** Codes of the tables that no case reaches, and why. A code that a case does reach must not stand here. */
+export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> = {
+  'exports.create': {
+    DECISION_NOT_OPEN: race,
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    INVALID_STATE_TRANSITION: race,
+  },
+  'head.signed': { FILE_DENIED: files, FILE_FAILED: files },
+  'locks.acquire': {
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    LEASE_LOST: race,
+    LINK_UNSUPPORTED: files,
+  },
+  'locks.break': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'locks.importFile': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'locks.list': { FILE_DENIED: files },
+  'locks.recover': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files, LOCK_CONTENTION: race },
+  'locks.release': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'locks.renew': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'locks.retire': {
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    LOCK_CONTENTION: race,
+    LOCK_NOT_ORPHAN: race,
+  },
+  'locks.unknownFiles': { FILE_DENIED: files, FILE_FAILED: files },
+  'log.prove': { FILE_DENIED: files, FILE_FAILED: files },
+  'log.verify': { VERIFY_FAILED: 'needs a damaged database, which test/ledger/damage.test.ts has' },
+  'policy.check': { FILE_DENIED: files, FILE_FAILED: files },
+  'policy.reload': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'staging.consume': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'turns.apply': { E_PROMOTION_NOT_VALIDATED: race },
+  'turns.promote': { E_DELETE_MISSING_TOMBSTONE: 'the validation before it refuses such a turn' },
+  'workspaces.check': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+}
