@@ -2,7 +2,7 @@ import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError, isAbsence } from './durable.ts'
 import { homeName } from './layout.ts'
-import { evidenceOf, probeLiveness, thisMachine } from './process.ts'
+import { evidenceOf, probeHolder, thisMachine } from './process.ts'
 
 /** What the folders are called in which ledgers are built before they are put in place. */
 export const buildingPrefix = `${homeName}-init-`
@@ -32,13 +32,13 @@ export function dropProcessFolders(folder: string, prefix: string): void {
 }
 
 function isLeftBehind(path: string, name: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat !== undefined && Date.now() - stat.mtimeMs > keptMillisMax) return true
+  const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+  if (Date.now() - mtimeMs > keptMillisMax) return true
   const [pid = '', started = '', where] = name.split('-')
   if (!/^\d+$/.test(pid) || where !== here()) return false
   const { boot_id, host, host_id, pid_ns } = thisMachine()
   const start_time = process.platform === 'linux' && started !== '' ? started : null
-  return probeLiveness({ boot_id, host, host_id, pid: Number(pid), pid_ns, start_time }).alive === 'no'
+  return probeHolder([{ boot_id, host, host_id, pid: Number(pid), pid_ns, start_time }], mtimeMs).alive === 'no'
 }
 
 /** The boot and the pid namespace of this process in one word. */
