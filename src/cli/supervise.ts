@@ -75,9 +75,10 @@ async function superviseChild(
   lease.keep()
   await formerAreGone(held, stop.signal, options.say)
   if (stop.signal.aborted || lease.loss !== undefined) {
+    const code = lease.loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
     await remove(child)
-    const loss = await held.release('failure')
-    return stop.signal.aborted || loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
+    await held.release('failure')
+    return code
   }
   relay.passOnTo(child)
   child.openGate(held)

@@ -65,7 +65,11 @@ export class Ledger implements AsyncDisposable {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(layout.head, () => ({ ...this.#treeHead(), time: new Date().toISOString() }))
+    this.#heads = new HeadKeeper(
+      layout.head,
+      () => ({ ...this.#treeHead(), time: new Date().toISOString() }),
+      () => log.custody?.isOurs() !== false,
+    )
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
       ...views,
@@ -243,5 +247,6 @@ export class Ledger implements AsyncDisposable {
 
   #assertOpen(): void {
     if (this.#closed !== undefined) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed')
+    this.#parts.log.custody?.assertNotMoved()
   }
 }

@@ -143,10 +143,10 @@ export class Sequencer {
 
   /** Waits, publishes, answers: in this order, so that nobody learns of anything before it is durable. */
   async #finishOldest(): Promise<void> {
-    const [batch] = this.#decided
-    if (batch === undefined) return
-    const { answers, lines, plan } = batch
-    if ((await batch.appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
+    if (this.#decided[0] === undefined) return
+    const { answers, appended, lines, plan } = this.#decided[0]
+    if (appended === undefined) this.#parts.log.custody?.assertBefore()
+    if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // Durable from here on; a crash now loses answers, never entries.
     this.#decided.shift()
     const { rows, now, sovereign } = this.#parts

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
+import { processFolderName } from '../fs/process-folder.ts'
 import { sameBytes } from '../merkle/hash.ts'
 import { dropEvidence } from './files.ts'
 import { Log } from './log.ts'
@@ -36,7 +37,7 @@ const pauseMillis = 10
  * Cost: a link a table; where the file system has no links, a copy of the whole database.
  */
 export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Promise<LogSnapshot> {
-  const folder = join(layout.snapshots, `${process.pid}-${nonce}`)
+  const folder = join(layout.snapshots, processFolderName('', nonce))
   const at = (name: string) => join(folder, name)
   const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
   const stopWatching = removeAtEnd(folder)
