@@ -1,5 +1,6 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isInitialTimeNamespace } from '../core/lock/liveness.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { homeName } from './layout.ts'
 import { evidenceOf, probeHolder, thisMachine } from './process.ts'
@@ -10,8 +11,8 @@ export const buildingPrefix = `${homeName}-init-`
 const keptMillisMax = 24 * 60 * 60 * 1000
 
 /**
- * The name of a folder that only this process uses. It holds the pid and the start time, and the boot and the pid
- * namespace that these count in, so that a later process can tell whether this one is gone.
+ * The name of a folder that only this process uses. It holds the pid and the start time, and the boot and the namespaces
+ * that these count in, so that a later process can tell whether this one is gone.
  */
 export function processFolderName(prefix: string, nonce: string): string {
   const { start_time } = evidenceOf(process.pid)
@@ -36,13 +37,15 @@ function isLeftBehind(path: string, name: string): boolean {
   if (Date.now() - mtimeMs > keptMillisMax) return true
   const [pid = '', started = '', where] = name.split('-')
   if (!/^\d+$/.test(pid) || where !== here()) return false
-  const { boot_id, host, host_id, pid_ns } = thisMachine()
+  const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
   const start_time = process.platform === 'linux' && started !== '' ? started : null
-  return probeHolder([{ boot_id, host, host_id, pid: Number(pid), pid_ns, start_time }], mtimeMs).alive === 'no'
+  const evidence = { boot_id, host, host_id, pid: Number(pid), pid_ns, start_time, ...(time_ns && { time_ns }) }
+  return probeHolder([evidence], mtimeMs).alive === 'no'
 }
 
-/** The boot and the pid namespace of this process in one word. */
+/** The boot and the pid namespace of this process in one word, and the time namespace where it is not the initial one. */
 function here(): string {
-  const { boot_id, pid_ns } = thisMachine()
-  return `${boot_id?.slice(0, 8) ?? 'unknown'}_${/\d+/.exec(pid_ns ?? '')?.[0] ?? 'unknown'}`
+  const { boot_id, pid_ns, time_ns } = thisMachine()
+  const where = `${boot_id?.slice(0, 8) ?? 'unknown'}_${/\d+/.exec(pid_ns ?? '')?.[0] ?? 'unknown'}`
+  return isInitialTimeNamespace(time_ns) ? where : `${where}_${time_ns?.replace(/\D+/g, '_') ?? 'unknown'}`
 }

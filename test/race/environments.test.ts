@@ -66,17 +66,21 @@ interface Answer {
 /** A process in an environment that works on the ledger as it is told. */
 class Worker {
   readonly #child: ChildProcess
+  readonly #ended: Promise<unknown>
   readonly #lines: Interface
 
   constructor(dir: string, environment: string) {
     const [command, ...words] = [...(prefixes[environment] ?? []), process.execPath]
     const worker = compiled('fixtures/environments/worker.ts')
     this.#child = spawn(command ?? '', [...words, worker, dir, environment], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#ended = once(this.#child, 'exit')
     this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream })
   }
 
   async tell<T>(order: unknown): Promise<T> {
-    const ended = once(this.#child, 'exit').then(() => Promise.reject(new Error('the worker ended')))
+    const ended = this.#ended.then(() => Promise.reject(new Error('the worker ended')))
+    // Where an answer comes first, the end of the worker is no concern of this one any more.
+    ended.catch(() => {})
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`)
     const [line] = (await Promise.race([once(this.#lines, 'line'), ended])) as [string]
     const answer = JSON.parse(line)
@@ -85,9 +89,8 @@ class Worker {
   }
 
   async end(): Promise<void> {
-    const exited = once(this.#child, 'exit')
     this.#child.stdin?.end()
-    await exited
+    await this.#ended
   }
 }
 
