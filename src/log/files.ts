@@ -107,14 +107,12 @@ function isCopied(from: string, to: string): boolean {
   }
 }
 
-/** Removes a folder of evidence, or a snapshot. */
 export function dropEvidence(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
 /**
- * Removes what processes left that died while they opened, or while they read a snapshot. What was kept as evidence of
- * damage stays.
+ * Removes what processes left that died while they opened. What was kept as evidence of damage stays.
  */
 export function dropStaleEvidence(evidence: string): void {
   let names: string[]

@@ -11,6 +11,7 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
+import { dropStaleSnapshots } from './snapshot-folders.ts'
 import { openStore, type Store } from './store.ts'
 import { readWal, type Wal } from './wal.ts'
 
@@ -126,7 +127,8 @@ async function tryOpen(options: OpenOptions, owner: Owner | undefined): Promise<
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     dropEvidence(evidence)
-    for (const left of [layout.evidence, layout.snapshots]) dropStaleEvidence(left)
+    dropStaleEvidence(layout.evidence)
+    dropStaleSnapshots(layout.snapshots)
     return log
   } catch (error) {
     // Who has it open changes the files, so that nothing that was wrong with them means anything.

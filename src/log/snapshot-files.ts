@@ -4,8 +4,8 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import { sameBytes } from '../merkle/hash.ts'
-import { dropEvidence } from './files.ts'
 import { Log } from './log.ts'
+import { dropSnapshotFolder, makeSnapshotFolder } from './snapshot-folders.ts'
 import { openStore } from './store.ts'
 
 /**
@@ -36,13 +36,11 @@ const pauseMillis = 10
  * Cost: a link a table; where the file system has no links, a copy of the whole database.
  */
 export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Promise<LogSnapshot> {
-  const folder = join(layout.snapshots, `${process.pid}-${nonce}`)
+  const folder = makeFolder(layout, nonce)
   const at = (name: string) => join(folder, name)
   const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
   const stopWatching = removeAtEnd(folder)
   try {
-    mkdirSync(layout.snapshots, { recursive: true, mode: 0o700 })
-    mkdirSync(folder, { mode: 0o700 })
     for (let tries = 1; ; tries += 1) {
       const opened = await tryCopy(log, layout, own).catch((error: unknown) => {
         if (tries >= triesMax) throw error
@@ -51,7 +49,7 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
         const close = async () => {
           await opened.close()
           stopWatching()
-          dropEvidence(folder)
+          dropSnapshotFolder(folder)
         }
         return { log: opened, layout: own, close }
       }
@@ -61,8 +59,16 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
     }
   } catch (error) {
     stopWatching()
-    dropEvidence(folder)
+    dropSnapshotFolder(folder)
     throw fileError(error, `copying the database of ${layout.root}`)
+  }
+}
+
+function makeFolder({ root, snapshots }: Layout, nonce: string): string {
+  try {
+    return makeSnapshotFolder(snapshots, nonce)
+  } catch (error) {
+    throw fileError(error, `copying the database of ${root}`)
   }
 }
 
@@ -122,7 +128,7 @@ function end(signal: NodeJS.Signals): void {
 }
 
 function removeAll(): void {
-  for (const folder of folders) dropEvidence(folder)
+  for (const folder of folders) dropSnapshotFolder(folder)
 }
 
 function stopListening(): void {
