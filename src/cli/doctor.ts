@@ -6,7 +6,8 @@ import { LockstepError, messageOf } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
 import { Guard } from '../fs/guard.ts'
 import { readKey } from '../fs/key-file.ts'
-import { governingLayout, type Layout, layoutOf } from '../fs/layout.ts'
+import { findLayout, type Layout, layoutOf } from '../fs/layout.ts'
+import { areModesAccepted, demandSecure } from '../fs/permissions.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { clockAheadText } from './clock-ahead.ts'
@@ -63,11 +64,11 @@ function findingLine({ check, finding, outcome }: Finding): string {
 }
 
 async function examine(globals: Globals): Promise<Finding[]> {
-  const layout = governingLayout(folderOf(globals))
+  const layout = findLayout(folderOf(globals))
   const findings = [
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
-    await check('key', () => `${readKey(layout.key).publicKey.length * 8}-bit Ed25519, readable by its owner alone`),
+    await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable by its owner alone`),
     await check('configuration', () => `release authority ${readConfig(layout.config).release_authority}`),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
@@ -94,9 +95,19 @@ async function check(name: string, look: () => string | Promise<string>): Promis
 
 class Warning extends Error {}
 
-function permissions({ home }: Layout): string {
-  const { mode, uid } = statSync(home)
-  if ((mode & 0o077) !== 0) throw new LockstepError('FILE_DENIED', `${home} is open to others: run "chmod 700 ${home}"`)
+function permissions(layout: Layout): string {
+  const { mode, uid } = statSync(layout.home)
+  try {
+    demandSecure(layout)
+  } catch (error) {
+    throw error instanceof LockstepError && error.hint !== undefined
+      ? new Error(`${error.message}. ${error.hint}`)
+      : error
+  }
+  if ((mode & 0o077) !== 0 && areModesAccepted(layout))
+    throw new Warning(
+      'this disk keeps no modes, which the configuration accepts: whoever reaches it can change the ledger',
+    )
   return `.lockstep belongs to uid ${uid} alone`
 }
 
@@ -186,6 +197,7 @@ async function selfTest(layout: Layout): Promise<string> {
       create: true,
       nested: true,
       policy: false,
+      accept_permissions: true,
       command: 'lockstep doctor',
     })
     try {

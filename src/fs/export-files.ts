@@ -12,10 +12,13 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import { type Evidence, evidenceSchema } from '../core/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError, isAbsence, readIfThere, syncFolder, writeDurably } from './durable.ts'
+import { fileError, isAbsence, makeFolder, syncFolder, writeDurably } from './durable.ts'
 import { hasNoLinks } from './links.ts'
+import { adopt } from './ownership.ts'
+import { readHint } from './regular-file.ts'
 
 const noteSchema = z.strictObject({
   evidence: evidenceSchema,
@@ -66,7 +69,7 @@ export class ExportFiles {
   ): Promise<ExportFiles> {
     const note = { ...asked, spool: join(dirname(asked.file), `.lockstep-export-${nonce}.tmp`) }
     try {
-      mkdirSync(notes, { recursive: true, mode: 0o700 })
+      makeFolder(notes, 0o700)
     } catch (error) {
       throw fileError(error, `noting an export in ${notes}`)
     }
@@ -79,7 +82,7 @@ export class ExportFiles {
   static noted(notes: string): ExportFiles[] {
     return namesIn(notes).flatMap((name) => {
       const path = join(notes, name)
-      const parsed = noteSchema.safeParse(parsedJson(readIfThere(path) ?? ''))
+      const parsed = noteSchema.safeParse(parsedJson(readHint(path, limits.homeFileBytes) ?? ''))
       return parsed.success ? [new ExportFiles(path, statSync(path).mtimeMs, parsed.data)] : []
     })
   }
@@ -96,6 +99,7 @@ export class ExportFiles {
   /** Makes the spool. Errors: those of the file system. */
   makeSpool(): void {
     mkdirSync(this.#spool, { mode: 0o700 })
+    adopt(this.#spool)
   }
 
   /** Gives archive and record their names. Errors: INVALID_INPUT where something has one, those of the file system. */

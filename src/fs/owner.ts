@@ -1,8 +1,10 @@
 import { readlinkSync, rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import { evidenceSchema } from '../core/lock/liveness.ts'
-import { readIfThere, replaceFile } from './durable.ts'
+import { replaceFile } from './durable.ts'
 import { evidenceOf, probeHolder, thisMachine } from './process.ts'
+import { readHint } from './regular-file.ts'
 
 /**
  * `.lockstep/owner`: who has the ledger open, or how it was left. It never decides who may open: the guard does
@@ -33,7 +35,7 @@ export type OpenOwner = Extract<Owner, { state: 'open' }>
 
 export function readOwner(path: string): Owner | undefined {
   try {
-    return ownerSchema.parse(JSON.parse(readIfThere(path) ?? 'null'))
+    return ownerSchema.parse(JSON.parse(readHint(path, limits.homeFileBytes) ?? 'null'))
   } catch {
     return undefined
   }

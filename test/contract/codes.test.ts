@@ -89,6 +89,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
       'CLOCK_RESET_DENIED',
+      'LEDGER_INSECURE',
     ],
     5: [
       'LEDGER_EXISTS',

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { root } from '../runner.ts'
+import { distFor } from './other-user.ts'
 
 /** The built command. `LOCKSTEP_TEST_DIST` names another build of it. */
 const dist = process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist')
-const main = join(dist, 'cli/main.js')
 const barrier = join(root, 'test/support/barrier.mjs')
 
 /** How a command ended. */
@@ -60,6 +60,7 @@ export async function lockstepTogether(
 
 function start(words: readonly string[], nodeOptions: readonly string[], options: CommandOptions): ChildProcess {
   const { cwd, env, isForPeople, uid, wrapper = [] } = options
+  const main = join(uid === undefined ? dist : distFor(uid, dist), 'cli/main.js')
   const argv = [...wrapper, process.execPath, ...nodeOptions, main, ...words, ...(isForPeople ? [] : ['--json'])]
   return spawn(argv[0] ?? '', argv.slice(1), {
     cwd: cwd ?? root,
