@@ -157,9 +157,9 @@ export class Ledger implements AsyncDisposable {
 
   /** The entry at a seq. Errors: NOT_FOUND. */
   entry(seq: number): Entry {
-    this.#assertOpen()
+    const { size } = this.head()
     const entry = isSeq(seq) ? this.#parts.log.entry(seq) : undefined
-    if (entry === undefined) throw notFound(seq, this.head().size)
+    if (entry === undefined) throw notFound(seq, size)
     return entry
   }
 
@@ -181,9 +181,10 @@ export class Ledger implements AsyncDisposable {
   /** Re-reads and re-derives everything. Resolves with what was checked; errors: VERIFY_FAILED, first bad seq. */
   async verify(onProgress?: (progress: Progress) => void): Promise<Verified> {
     this.#assertOpen()
+    const { config, layout, log } = this.#parts
     await this.#sequencer.settled()
     await this.#reactions.drained()
-    return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, { onProgress })
+    return verifyLog(log, layout, config, { onProgress })
   }
 
   /** Asks a question that changes nothing, for a bounded time: for a process that holds the ledger for a moment. */
@@ -229,8 +230,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   #treeHead(): TreeHead {
-    const { root, size } = this.#parts.log.head()
-    return { origin: this.#parts.log.meta.origin, size, root: toHex(root) }
+    const { log } = this.#parts
+    return { origin: log.meta.origin, size: log.head().size, root: toHex(log.head().root) }
   }
 
   #published(entries: readonly Entry[]): void {
