@@ -63,7 +63,7 @@ export class Ledger implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
-    const { actor, config, layout, log, newLockId, newRunId, now } = parts
+    const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
     this.#heads = new HeadKeeper(
       layout.head,
@@ -79,18 +79,12 @@ export class Ledger implements AsyncDisposable {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
+    const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
       ...views,
-      actor,
-      config,
+      ...given,
       index: new SearchIndex(log),
-      layout,
-      log,
-      newLockId,
-      newRunId,
-      now,
       stored: new StoredObjects(log),
-      workspaceFiles: parts.workspaceFiles,
       submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
