@@ -46,11 +46,10 @@ export async function withLedger<T>(
     ...(actor === undefined ? {} : { actor }),
     ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
   })
-  const { size } = ledger.head()
   try {
     return await work(ledger)
   } finally {
-    if (ledger.head().size > size) sayClockAhead(globals, ledger)
+    if (ledger.counts.entries > 0) sayClockAhead(globals, ledger)
     // What was answered is durable; a head file that could not be refreshed is said, and does not take it back.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }

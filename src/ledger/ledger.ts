@@ -63,7 +63,7 @@ export class Ledger implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
-    const { actor, config, layout, log, newLockId, newRunId, now } = parts
+    const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
     this.#heads = new HeadKeeper(layout.head, () => this.#treeHead(), log.custody)
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
@@ -75,18 +75,12 @@ export class Ledger implements AsyncDisposable {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
+    const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
       ...views,
-      actor,
-      config,
+      ...given,
       index: new SearchIndex(log),
-      layout,
-      log,
-      newLockId,
-      newRunId,
-      now,
       stored: new StoredObjects(log),
-      workspaceFiles: parts.workspaceFiles,
       submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),

@@ -7,7 +7,7 @@ import { Simulation } from './simulation.ts'
 
 const test = suite('lock model')
 const seed = printedSeed('lock model')
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 30) * 100
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 15) * 100
 
 // In each history the ledger's process moves between hosts, pid namespaces and environments: without /proc, with the
 // boot id masked or of its own, with an uptime of its own, in a time namespace. No lease ends early but where a wall
