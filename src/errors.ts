@@ -88,6 +88,10 @@ export const codes = {
   SIZE_MISMATCH: retry(409, 5, 'The ledger’s size is not the expected one.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
 
+  // The clock
+  CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the clock of the ledger.'),
+  CLOCK_NOT_AHEAD: code(409, 5, 'The time of entries follows the wall clock, so there is nothing to reset.'),
+
   // The ledger
   LEDGER_UNAVAILABLE: retry(
     503,
@@ -95,6 +99,11 @@ export const codes = {
     'The ledger cannot take or answer this now; details.outcome says what became of it.',
   ),
   LEDGER_CLOSED: code(503, 7, 'This handle of the ledger was closed.'),
+  LEDGER_MOVED: code(
+    503,
+    7,
+    'The open ledger was moved, removed or replaced; details.outcome says what became of the request.',
+  ),
   LEDGER_CORRUPT: code(500, 6, 'Stored bytes are not what was written. Nothing more is written.'),
   LEDGER_FORMAT: code(500, 6, 'The ledger was written in a format this version does not know.'),
   VERIFY_FAILED: code(500, 6, 'The verification found a difference; details name the first bad seq.'),

@@ -4,9 +4,12 @@ import { Command } from 'commander'
 import { lockFileName } from '../core/lock/lock-file.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
+import { Guard } from '../fs/guard.ts'
 import { readKey } from '../fs/key-file.ts'
-import { governingLayout, type Layout } from '../fs/layout.ts'
+import { governingLayout, type Layout, layoutOf } from '../fs/layout.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { clockAheadText } from './clock-ahead.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
@@ -71,9 +74,8 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('case', () => caseOf(layout)),
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
-    await check('ledger', () =>
-      withLedger(globals, 'doctor', async (ledger) => `opens; ${ledger.head().size} entries`),
-    ),
+    await check('exclusion', () => exclusion(layout)),
+    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger))),
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')
@@ -101,6 +103,13 @@ function permissions({ home }: Layout): string {
 function clock(bootId: string | null, bootMillis: number): string {
   if (bootId === null) throw new Warning('this machine tells no boot id; leases fall back on the wall clock')
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
+}
+
+function entriesIn(ledger: Ledger): string {
+  const { aheadSeconds } = ledger.clock
+  const text = `opens; ${ledger.head().size} entries`
+  if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
+  return text
 }
 
 function fileSystem({ root }: Layout): string {
@@ -139,6 +148,29 @@ function syncLatency(layout: Layout): string {
     if (millis > 50) throw new Warning(`${text}: every grant waits for one`)
     return text
   })
+}
+
+/** What keeps a second process out, beside LevelDB's own lock, which a program that reads its file drops. */
+async function exclusion(layout: Layout): Promise<string> {
+  const scratch = mkdtempSync(join(layout.home, 'doctor-'))
+  try {
+    // While another process has the ledger open, a folder beside it shows what can be had here.
+    const guard =
+      (await Guard.take(layout)) ?? (await Guard.take({ ...layoutOf(scratch), key: layout.key, ledger: scratch }))
+    guard?.release()
+    switch (guard?.exclusion) {
+      case 'name':
+        return 'a socket name that one process of this network namespace can hold, and LevelDB’s lock'
+      case 'file':
+        return 'a locked file, and LevelDB’s lock'
+      case 'stranger':
+        throw new Warning('a process that does not know the ledger’s key holds its socket name; it is not obeyed')
+      default:
+        throw new Warning('no socket name can be had here; a program that reads ledger/LOCK lets a second process in')
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
 }
 
 /** A whole ledger in a scratch folder on the same file system: a deliverable acquired, contended and released. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -14,7 +15,6 @@ import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
-import { isRunning } from './process.ts'
 
 /**
  * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
@@ -35,7 +35,7 @@ export async function writeDurably(path: string, content: string, mode = 0o644, 
 
 /** Replaces a small file whole, for hints that need no sync. Several processes may do so at once. */
 export function replaceFile(path: string, content: string): void {
-  const beside = `${path}.${process.pid}.tmp`
+  const beside = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
     writeFileSync(beside, content, { mode: 0o600 })
     renameSync(beside, path)
@@ -45,13 +45,15 @@ export function replaceFile(path: string, content: string): void {
   }
 }
 
-/** Removes what processes left beside files that died while they replaced them. */
+/**
+ * Removes what processes left beside files that died while they replaced them. Only for files that no other process can
+ * be replacing now: the caller has the ledger open, and nobody else writes them.
+ */
 export function dropTemporaries(paths: readonly string[]): void {
   for (const path of paths) {
     for (const name of readdirSync(dirname(path))) {
-      const [, replaced, pid] = /^(.+?)(?:\.(\d+))?\.tmp$/.exec(name) ?? []
-      const isLeft = replaced === basename(path) && (pid === undefined || !isRunning(Number(pid)))
-      if (isLeft) rmSync(join(dirname(path), name), { force: true, recursive: true })
+      const replaced = /^(.+?)(?:\.[0-9a-f]+)?\.tmp$/.exec(name)?.[1]
+      if (replaced === basename(path)) rmSync(join(dirname(path), name), { force: true, recursive: true })
     }
   }
 }

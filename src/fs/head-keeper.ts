@@ -9,13 +9,16 @@ const refreshMillis = 1_000
 export class HeadKeeper {
   readonly #path: string
   readonly #head: () => HeadFile
+  readonly #isInPlace: () => boolean
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
 
-  constructor(path: string, head: () => HeadFile) {
+  /** Nothing is written where the ledger is not in its place any more: the file would be another ledger's. */
+  constructor(path: string, head: () => HeadFile, isInPlace: () => boolean = () => true) {
     this.#path = path
     this.#head = head
+    this.#isInPlace = isInPlace
   }
 
   /** Something was appended. */
@@ -31,6 +34,7 @@ export class HeadKeeper {
     clearTimeout(this.#timer)
     await this.#writing
     this.#failure = undefined
+    if (!this.#isInPlace()) return
     const { root, size } = this.#head()
     const kept = readHeadFile(this.#path)
     if (kept?.size !== size || kept.root !== root) await this.#write()
@@ -38,6 +42,7 @@ export class HeadKeeper {
   }
 
   async #write(): Promise<void> {
+    if (!this.#isInPlace()) return
     await writeHeadFile(this.#path, this.#head()).catch((error: unknown) => {
       this.#failure = error
     })

@@ -11,6 +11,8 @@ export interface Layout {
   evidence: string
   snapshots: string
   exports: string
+  asked: string
+  guard: string
   head: string
   owner: string
   key: string
@@ -32,6 +34,8 @@ export function layoutOf(root: string): Layout {
     evidence: join(home, 'evidence'),
     snapshots: join(home, 'snapshots'),
     exports: join(home, 'exports'),
+    asked: join(home, 'asked'),
+    guard: join(home, 'guard'),
     head: join(home, 'head'),
     owner: join(home, 'owner'),
     key: join(home, 'key'),

@@ -24,7 +24,7 @@ export type ReadBytes = { bytes: Buffer } | { size: number } | { is: string }
  * Linux names an open folder by its descriptor: what is opened below that name is below that very folder, even where
  * another took its place by then. Elsewhere the place of each folder is looked at again after each step.
  */
-const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
+export const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
 
 /** No link is followed, no pipe is waited for. */
 export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK

@@ -1,11 +1,13 @@
-import { rmSync, statSync } from 'node:fs'
+import { readlinkSync, rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
+import { evidenceSchema } from '../core/lock/liveness.ts'
 import { readIfThere, replaceFile } from './durable.ts'
-import { isRunning } from './process.ts'
+import { evidenceOf, probeHolder, thisMachine } from './process.ts'
 
 /**
- * `.lockstep/owner`: who has the ledger open, or how it was left. A hint only, never the decision: LevelDB's own
- * lock decides who may open, and a missing or odd file means that the ledger is looked at more closely.
+ * `.lockstep/owner`: who has the ledger open, or how it was left. It never decides who may open: the guard does
+ * (ADR 0026). A missing or odd file means that the ledger is looked at more closely. The owner looks at it before each
+ * write: without its own nonce there it stops (ADR 0027).
  */
 const ownerSchema = z.discriminatedUnion('state', [
   z.strictObject({
@@ -15,15 +17,19 @@ const ownerSchema = z.discriminatedUnion('state', [
     command: z.string(),
     /** Drawn anew for each open: the owner file with our nonce is what shows that the ledger is still ours. */
     nonce: z.string().nullish(),
-    /** The boot the owner runs in, and the pid namespace that its pid counts in; null where they are unknown. */
-    boot_id: z.string().nullish(),
-    pid_ns: z.string().nullish(),
+    /** What shows that the process has died. A pid means nothing without its boot and its namespace. */
+    evidence: evidenceSchema.nullish(),
+    /** The network namespace in which the process holds the ledger's socket name; null where it holds none. */
+    net_ns: z.string().nullish(),
+    /** The inode of the folder of the database: in a copy of the ledger it is another one. */
+    folder: z.string().nullish(),
     /** Should this process die, the next one reads every byte: it checks the files just now, or came after a crash. */
     suspect: z.enum(['after_crash', 'checking']).optional(),
   }),
   z.strictObject({ state: z.literal('closed'), files: z.record(z.string(), z.string()) }),
 ])
 export type Owner = z.infer<typeof ownerSchema>
+export type OpenOwner = Extract<Owner, { state: 'open' }>
 
 export function readOwner(path: string): Owner | undefined {
   try {
@@ -54,12 +60,17 @@ function fileAt(path: string): string {
   }
 }
 
-/** Where it cannot be written, a full disk for one, none is left: an old one would be believed. */
-export function writeOwner(path: string, owner: Owner): void {
+/**
+ * Only who has the guard writes it; whether it was written. Where it cannot be, a full disk for one, none is left: an old
+ * one would be believed.
+ */
+export function writeOwner(path: string, owner: Owner): boolean {
   try {
     replaceFile(path, JSON.stringify(owner))
+    return true
   } catch {
     removeOwner(path)
+    return false
   }
 }
 
@@ -75,7 +86,50 @@ export function removeOwner(path: string): void {
   }
 }
 
-/** Whether somebody seems to have the ledger open just now. */
-export function isHeldOpen(owner: Owner | undefined): owner is Extract<Owner, { state: 'open' }> {
-  return owner?.state === 'open' && isRunning(owner.pid)
+/** What this process says of itself. `holdsName`: it holds the ledger's socket name in its network namespace. */
+export function thisOwner(said: { command: string; folder: string; holdsName: boolean; nonce: string }) {
+  const { command, folder, holdsName, nonce } = said
+  return {
+    state: 'open' as const,
+    pid: process.pid,
+    since: new Date().toISOString(),
+    command,
+    nonce,
+    evidence: ownEvidence(),
+    net_ns: holdsName ? networkNamespace() : null,
+    folder,
+  }
+}
+
+/**
+ * Whether the process that the file names is known to be gone: it held the socket name that `here` holds now, or it was
+ * seen to be dead, or the file came here with a copy of another ledger. Whoever cannot be seen from here is not known
+ * to be gone.
+ */
+export function isKnownGone(owner: OpenOwner, here: { folder: string; holdsName: boolean }): boolean {
+  const { evidence, folder, net_ns, since } = owner
+  if (folder != null && folder !== here.folder) return true
+  const isSameBoot = evidence != null && evidence.boot_id !== null && evidence.boot_id === thisMachine().boot_id
+  if (here.holdsName && isSameBoot && net_ns != null && net_ns === networkNamespace()) return true
+  return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'no'
+}
+
+/** Whether the process that the file names is seen to live. */
+export function isKnownAlive({ evidence, since }: OpenOwner): boolean {
+  return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'yes'
+}
+
+/** On macOS the start time would cost a process at each open, and the kernel's own lock decides there. */
+function ownEvidence(): z.infer<typeof evidenceSchema> {
+  if (process.platform === 'linux') return evidenceOf(process.pid)
+  const { boot_id, host, host_id, pid_ns } = thisMachine()
+  return { boot_id, host, host_id, pid: process.pid, pid_ns, start_time: null }
+}
+
+function networkNamespace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/net')
+  } catch {
+    return null
+  }
 }

@@ -8,7 +8,8 @@ import { fileError, syncFolder } from '../fs/durable.ts'
 import { createKey } from '../fs/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../fs/layout.ts'
 import { writeOwner } from '../fs/owner.ts'
-import { isRunning, now, userName } from '../fs/process.ts'
+import { now, userName } from '../fs/process.ts'
+import { buildingPrefix, dropProcessFolders, processFolderName } from '../fs/process-folder.ts'
 import { formatVersion } from '../log/codec.ts'
 import { fingerprint } from '../log/files.ts'
 import { Log } from '../log/log.ts'
@@ -35,7 +36,6 @@ export interface CreateOptions {
 
 const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
 const foldersLookedAtMax = 20_000
-const buildingPrefix = `${homeName}-init-`
 
 /**
  * Makes a ledger: key, configuration, database and entry 0, built beside and put in place by one rename, so that a
@@ -52,8 +52,8 @@ export async function createLedger({
   refuseOverlap(root, nested)
   const ledgerId = newLedgerId()
   const name = parse(originSchema, origin ?? `lockstep.local/${ledgerId}`, 'origin')
-  const building = join(root, `${buildingPrefix}${process.pid}-${ledgerId}`)
-  dropUnfinished(root)
+  const building = join(root, processFolderName(buildingPrefix, ledgerId))
+  dropProcessFolders(root, buildingPrefix)
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)
@@ -120,14 +120,6 @@ async function appendFirst(
     await sequencer.submit({ command, actor })
   }
   await sequencer.close()
-}
-
-/** Removes what an init left that was killed: its folder is named for its process. */
-function dropUnfinished(root: string): void {
-  for (const name of subfoldersOf(root)) {
-    const pid = /^(\d+)-/.exec(name.startsWith(buildingPrefix) ? name.slice(buildingPrefix.length) : '')?.[1]
-    if (pid !== undefined && !isRunning(Number(pid))) rmSync(join(root, name), { recursive: true, force: true })
-  }
 }
 
 /** One ledger governs a folder: none may be above, here or below, unless asked for. */

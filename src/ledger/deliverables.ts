@@ -6,6 +6,7 @@ import type { Acquire, Claim, FileOrphan } from '../core/lock/commands.ts'
 import { lockFileOfGrant, lockFileText } from '../core/lock/lock-file.ts'
 import { contention } from '../core/lock/report.ts'
 import { type Grant, orphanReason } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder, vanishedFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
 import { isOutcomeUnknown, underNote } from './claims.ts'
@@ -83,8 +84,7 @@ export class Deliverables {
         return this.#again(claimant, verdict.grant, verdict.seen)
       case 'held': {
         if (verdict.seen === undefined) await this.#files.restore(place, verdict.grant, actor)
-        const { holder_alive = 'unknown' } = deathOfHolder(this.#core, command.name)
-        throw errorOf(contention(verdict.grant, this.#core.now(), holder_alive))
+        throw await this.#contention(verdict.grant, actor)
       }
       case 'elsewhere':
       case 'foreign':
@@ -97,6 +97,21 @@ export class Deliverables {
         return aside === 'changed' ? undefined : this.#claim(claimant, aside.path, verdict.orphan)
       }
     }
+  }
+
+  /** LOCK_CONTENTION with a grant; that its lease was judged is recorded where it has to be. */
+  async #contention(grant: Grant, actor: Actor): Promise<LockstepError> {
+    const { name, token } = grant
+    const { holder_alive = 'unknown' } = deathOfHolder(this.#core, name)
+    const refusal = contention(grant, this.#core.now(), holder_alive)
+    if (refusal.isChange) {
+      const command = { type: 'lock.report_file' as const, name, report: { fact: 'judged' as const, token } }
+      await submit(this.#core, command, { actor }).catch((error: unknown) => {
+        // The grant has ended meanwhile, so that there is nothing to judge.
+        if (!(error instanceof LockstepError) || error.code !== 'LOCK_NOT_HELD') throw error
+      })
+    }
+    return errorOf(refusal)
   }
 
   /** The same acquisition again: the same grant, if its file still is the holder's. */

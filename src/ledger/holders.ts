@@ -1,8 +1,7 @@
 import type { Acquire } from '../core/lock/commands.ts'
 import type { Evidence, Liveness } from '../core/lock/liveness.ts'
-import { judgeHolder } from '../core/lock/liveness.ts'
 import { type Grant, orphanReason } from '../core/lock/state.ts'
-import { evidenceOf, probeLiveness } from '../fs/process.ts'
+import { evidenceOf, probeHolder } from '../fs/process.ts'
 import type { Core } from './core.ts'
 import { lockGrantOf } from './lock-rows.ts'
 
@@ -21,9 +20,9 @@ export function deathOfHolder(core: Core, name: string): HolderFacts {
   return { holder_alive: verdict.alive }
 }
 
-/** Whether the processes that hold a grant live: dead only when all of them are. */
+/** Whether the processes that hold a grant live: dead only when all of them are. A renewal was a sign of life. */
 export function livenessOf(grant: Grant): Liveness {
-  return judgeHolder(grant.evidence.map((evidence) => probeLiveness(evidence)))
+  return probeHolder(grant.evidence, Date.parse(grant.acquired))
 }
 
 let ownEvidence: Evidence | undefined

@@ -13,6 +13,7 @@ import { Sovereign } from '../views/sovereign.ts'
 import { type Asked, askFor } from './asking.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
+import { LedgerClock } from './clock.ts'
 import type { Core } from './core.ts'
 import { endLeftExports } from './export-recovery.ts'
 import { Exports } from './exports.ts'
@@ -26,6 +27,7 @@ import {
   proofOf,
   type SignedHead,
   signedHeadOf,
+  type TreeHead,
 } from './proving.ts'
 import { Runs } from './runs.ts'
 import { isSeq, notFound } from './seq.ts'
@@ -38,13 +40,6 @@ import { type Progress, type Verified, verifyLog } from './verify.ts'
 import { WorkspaceFiles } from './workspace-files.ts'
 import { Workspaces } from './workspaces.ts'
 
-export interface TreeHead {
-  origin: string
-  size: number
-  /** Hex. */
-  root: string
-}
-
 /**
  * An open ledger. Opening → open → closing → closed; every call after `close` began is LEDGER_CLOSED. One process
  * has a ledger open at a time.
@@ -52,6 +47,7 @@ export interface TreeHead {
 export class Ledger implements AsyncDisposable {
   readonly locks: Locks
   readonly audit: Audit
+  readonly clock: LedgerClock
   readonly policy: PolicyApi
   readonly runs: Runs
   readonly exports: Exports
@@ -69,7 +65,11 @@ export class Ledger implements AsyncDisposable {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(layout.head, () => ({ ...this.#treeHead(), time: new Date().toISOString() }))
+    this.#heads = new HeadKeeper(
+      layout.head,
+      () => ({ ...this.#treeHead(), time: new Date().toISOString() }),
+      () => log.custody?.isOurs() !== false,
+    )
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
       ...views,
@@ -97,6 +97,7 @@ export class Ledger implements AsyncDisposable {
       filesDrained: () => this.#reactions.drained(),
     }
     this.locks = new Locks(this.#core)
+    this.clock = new LedgerClock(this.#core)
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
@@ -246,5 +247,6 @@ export class Ledger implements AsyncDisposable {
 
   #assertOpen(): void {
     if (this.#closed !== undefined) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed')
+    this.#parts.log.custody?.assertNotMoved()
   }
 }

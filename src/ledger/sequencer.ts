@@ -1,6 +1,7 @@
 import { isoTime, type Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
+import { isApart } from '../core/entry-time.ts'
 import { limits } from '../core/limits.ts'
 import type { LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
@@ -142,10 +143,10 @@ export class Sequencer {
 
   /** Waits, publishes, answers: in this order, so that nobody learns of anything before it is durable. */
   async #finishOldest(): Promise<void> {
-    const [batch] = this.#decided
-    if (batch === undefined) return
-    const { answers, lines, plan } = batch
-    if ((await batch.appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
+    if (this.#decided[0] === undefined) return
+    const { answers, appended, lines, plan } = this.#decided[0]
+    if (appended === undefined) this.#parts.log.custody?.assertBefore()
+    if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // Durable from here on; a crash now loses answers, never entries.
     this.#decided.shift()
     const { rows, now, sovereign } = this.#parts
@@ -203,13 +204,12 @@ export class Sequencer {
   #newPlan(now: Now): Plan {
     const { log } = this.#parts
     const timeMillis = Math.max(now.wall_ms, this.#lastTimeMillis)
-    const differs = Math.abs(timeMillis - now.wall_ms) > 1000
     return new Plan(
       {
         firstSeq: this.#decided.at(-1)?.plan.size ?? log.head().size,
         ledgerId: log.meta.ledger_id,
         time: isoTime(timeMillis),
-        wallTime: differs ? isoTime(now.wall_ms) : undefined,
+        wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
       },
       this.#ground,
     )

@@ -31,6 +31,6 @@ export async function verifyInChild(
     },
   })
   if (problem === undefined) return value as Verified
-  if (codes[problem.code].exit === codes.VERIFY_FAILED.exit) distrust(layout)
+  if (codes[problem.code].exit === codes.VERIFY_FAILED.exit) await distrust(layout)
   throw problemError(problem)
 }

@@ -1,3 +1,4 @@
+import { readlinkSync } from 'node:fs'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { corrupt } from './corrupt.ts'
@@ -51,7 +52,7 @@ export function failureOf(doing: string, cause: unknown): LockstepError {
   if (cause instanceof LockstepError) return cause
   if (isDeniedByNode(cause)) return deniedByNode(cause, doing)
   const code = systemCodeIn(cause)
-  const message = `${doing}: ${messageOf(cause)}`
+  const message = withPaths(`${doing}: ${messageOf(cause)}`)
   const isCorrupt = code === undefined ? /\bCorruption: /.test(messageOf(cause)) : seenToBeWrong.includes(code)
   if (isCorrupt) return corrupt(message, code === undefined ? {} : { system_code: code }, cause)
   return new LockstepError('LEDGER_UNAVAILABLE', message, {
@@ -64,4 +65,15 @@ export function failureOf(doing: string, cause: unknown): LockstepError {
 /** Whether something was thrown by LevelDB or the system, and not by a defect of ours. */
 export function isOfTheMachine(thrown: unknown): boolean {
   return /^LEVEL_/.test(systemCodeOf(thrown) ?? '') || systemCodeIn(thrown) !== undefined
+}
+
+/** An open folder's path instead of the name that LevelDB knows it by. */
+function withPaths(text: string): string {
+  return text.replace(/\/proc\/self\/fd\/\d+/g, (name) => {
+    try {
+      return readlinkSync(name)
+    } catch {
+      return name
+    }
+  })
 }

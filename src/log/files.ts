@@ -15,7 +15,6 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from '../fs/durable.ts'
-import { isRunning } from '../fs/process.ts'
 import { failureOf } from './failure.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
@@ -41,15 +40,15 @@ export function logBytes(ledger: string): number {
  * Links the database's files aside before anything opens them: LevelDB deletes a damaged log while it recovers,
  * and with it the evidence. Where the files are suspect the newest are copied, as far as that is soon done: with an
  * older MANIFEST put back, LevelDB counts its files from there, and writes over those that have these numbers in
- * place, and so over their links. Returns the folder; it is named for this process, so that a later one can tell it
- * is stale. Errors: LEDGER_UNAVAILABLE where something could not be kept that LevelDB may delete when it opens.
+ * place, and so over their links. Returns the folder. Errors: LEDGER_UNAVAILABLE where something could not be kept that
+ * LevelDB may delete when it opens.
  */
 export function keepEvidence(
   ledger: string,
   evidence: string,
   { isSuspect, nonce }: { isSuspect: boolean; nonce: string },
 ): string {
-  const folder = join(evidence, `${process.pid}-${nonce}`)
+  const folder = join(evidence, `open-${nonce}`)
   try {
     mkdirSync(evidence, { recursive: true, mode: 0o700 })
     mkdirSync(folder, { mode: 0o700 })
@@ -107,12 +106,14 @@ function isCopied(from: string, to: string): boolean {
   }
 }
 
+/** Removes a folder of evidence, or a snapshot. */
 export function dropEvidence(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
 /**
- * Removes what processes left that died while they opened. What was kept as evidence of damage stays.
+ * Removes what processes left that died while they opened. Only the process that has the ledger open does so, so no
+ * other one is opening it. What was kept as evidence of damage stays.
  */
 export function dropStaleEvidence(evidence: string): void {
   let names: string[]
@@ -121,10 +122,7 @@ export function dropStaleEvidence(evidence: string): void {
   } catch {
     return
   }
-  for (const name of names) {
-    const pid = /^(\d+)-/.exec(name)?.[1]
-    if (pid !== undefined && !isRunning(Number(pid))) dropEvidence(join(evidence, name))
-  }
+  for (const name of names) if (/^(?:\d+|open)-/.test(name)) dropEvidence(join(evidence, name))
 }
 
 /** The first copies say most; a caller that tries again and again would fill the disk with the others. */

@@ -7,6 +7,7 @@ import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { emptyTree, rootAt, type TileReader } from '../merkle/tiles.ts'
 import { decode, decodeEntry, encodeEntry, formatVersion, seal, unsealIfThere } from './codec.ts'
 import { missing } from './corrupt.ts'
+import type { Custody } from './custody.ts'
 import { entriesOf } from './entries.ts'
 import { Generations } from './generations.ts'
 import { type Cursors, type Head, putHead, readHead } from './head-row.ts'
@@ -38,7 +39,6 @@ export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
  */
 export class Log {
   readonly meta: Meta
-  /** Objects that entries name. */
   readonly objects: Objects
   /** What is derived off the hot path, in writes of its own that take turns with the appends. */
   readonly index: IndexRows
@@ -46,6 +46,8 @@ export class Log {
   readonly generations: Generations
   /** Exact counts of what was written, for tests and benches. */
   readonly counts: WriteQueue['counts']
+  /** Of a log that `openLog` opened. */
+  custody: Custody | undefined
   readonly #store: Store
   readonly #writes: WriteQueue
   readonly #selfCheck: boolean
@@ -80,7 +82,7 @@ export class Log {
 
   /** Starts a log in an empty store: meta and head rows, synced. */
   static async create(store: Store, meta: Omit<Meta, 'format'>, selfCheck = false): Promise<Log> {
-    const whole: Meta = { format: formatVersion, ...meta }
+    const whole = { format: formatVersion, ...meta }
     const batch: StoreBatch = { puts: [], deletes: [] }
     putMeta(batch, whole)
     putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
@@ -223,7 +225,6 @@ export class Log {
     return this.#store.close()
   }
 
-  /** The tiles, the last one of level 0 from memory. */
   get tiles(): TileReader {
     return this.#tree.tiles
   }

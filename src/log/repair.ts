@@ -1,10 +1,10 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { codes, LockstepError } from '../errors.ts'
+import { Guard } from '../fs/guard.ts'
 import { type HeadFile, readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { isHeldOpen, readOwner, removeOwner, writeOwner } from '../fs/owner.ts'
-import { thisMachine } from '../fs/process.ts'
+import { type Owner, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
 import { type Examination, type Examined, examine } from './examine.ts'
 import { failureOf } from './failure.ts'
 import { putBack } from './put-back.ts'
@@ -38,11 +38,12 @@ const candidatesMax = 32
  * Cost: a pass over each of the databases.
  */
 export async function repair(layout: Layout, nonce: () => string): Promise<Repaired> {
-  const owner = readOwner(layout.owner)
-  if (isHeldOpen(owner)) throw heldOpen(owner.pid, owner.command)
-  const { boot_id, pid_ns } = thisMachine()
-  const own = { pid: process.pid, command: 'lockstep doctor --repair', nonce: nonce(), boot_id, pid_ns }
-  writeOwner(layout.owner, { ...own, state: 'open', since: new Date().toISOString(), suspect: 'checking' })
+  const guard = await Guard.take(layout).catch((error: unknown) => {
+    throw failureOf(`repairing the ledger in ${layout.home}`, error)
+  })
+  if (guard === undefined) throw heldOpen(readOwner(layout.owner))
+  const own = thisOwner({ ...guard.here, command: 'lockstep doctor --repair', nonce: nonce() })
+  writeOwner(layout.owner, { ...own, suspect: 'checking' })
   try {
     return await repairOwned(layout, nonce)
   } catch (error) {
@@ -50,6 +51,7 @@ export async function repair(layout: Layout, nonce: () => string): Promise<Repai
   } finally {
     // Whatever came of it, the next open reads every byte.
     removeOwner(layout.owner)
+    guard.release()
   }
 }
 
@@ -111,16 +113,18 @@ function foundOf(path: string, examined: Examination, headFile?: HeadFile): Foun
 function candidatesIn({ evidence }: Layout): string[] {
   const born = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
   return readdirSync(evidence)
-    .filter((name) => /^(?:damaged-)?\d+-/.test(name))
+    .filter((name) => /^(?:damaged-)?(?:\d+|open)-/.test(name))
     .map((name) => join(evidence, name))
     .filter((path) => statSync(join(path, 'CURRENT'), { throwIfNoEntry: false })?.isFile() === true)
     .sort((left, right) => born(right) - born(left))
     .slice(0, candidatesMax)
 }
 
-function heldOpen(pid: number, command: string): LockstepError {
-  return new LockstepError('LEDGER_UNAVAILABLE', `process ${pid} (${command}) has the ledger open`, {
-    details: { outcome: 'not_applied', busy: true, owner_pid: pid, owner_command: command },
+function heldOpen(owner: Owner | undefined): LockstepError {
+  const who = owner?.state === 'open' ? `process ${owner.pid} (${owner.command})` : 'another process'
+  const facts = owner?.state === 'open' ? { owner_pid: owner.pid, owner_command: owner.command } : {}
+  return new LockstepError('LEDGER_UNAVAILABLE', `${who} has the ledger open`, {
+    details: { outcome: 'not_applied', busy: true, ...facts },
     hint: 'End that process, then run this again.',
   })
 }

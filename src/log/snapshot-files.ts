@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
+import { processFolderName } from '../fs/process-folder.ts'
 import { sameBytes } from '../merkle/hash.ts'
+import { dropEvidence } from './files.ts'
 import { Log } from './log.ts'
-import { dropSnapshotFolder, makeSnapshotFolder } from './snapshot-folders.ts'
 import { openStore } from './store.ts'
 
 /**
@@ -36,11 +37,13 @@ const pauseMillis = 10
  * Cost: a link a table; where the file system has no links, a copy of the whole database.
  */
 export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Promise<LogSnapshot> {
-  const folder = makeFolder(layout, nonce)
+  const folder = join(layout.snapshots, processFolderName('', nonce))
   const at = (name: string) => join(folder, name)
   const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
   const stopWatching = removeAtEnd(folder)
   try {
+    mkdirSync(layout.snapshots, { recursive: true, mode: 0o700 })
+    mkdirSync(folder, { mode: 0o700 })
     for (let tries = 1; ; tries += 1) {
       const opened = await tryCopy(log, layout, own).catch((error: unknown) => {
         if (tries >= triesMax) throw error
@@ -49,7 +52,7 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
         const close = async () => {
           await opened.close()
           stopWatching()
-          dropSnapshotFolder(folder)
+          dropEvidence(folder)
         }
         return { log: opened, layout: own, close }
       }
@@ -59,16 +62,8 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
     }
   } catch (error) {
     stopWatching()
-    dropSnapshotFolder(folder)
+    dropEvidence(folder)
     throw fileError(error, `copying the database of ${layout.root}`)
-  }
-}
-
-function makeFolder({ root, snapshots }: Layout, nonce: string): string {
-  try {
-    return makeSnapshotFolder(snapshots, nonce)
-  } catch (error) {
-    throw fileError(error, `copying the database of ${root}`)
   }
 }
 
@@ -128,7 +123,7 @@ function end(signal: NodeJS.Signals): void {
 }
 
 function removeAll(): void {
-  for (const folder of folders) dropSnapshotFolder(folder)
+  for (const folder of folders) dropEvidence(folder)
 }
 
 function stopListening(): void {

@@ -55,21 +55,37 @@ export interface Store extends StoreReader {
   close(): Promise<void>
 }
 
+/** A store in files. */
+export interface FileStore extends Store {
+  /** The names of the tables that it reads from now. */
+  tables(): string[]
+  /** Makes tables of what is in memory and in the write-ahead log only. */
+  saveMemory(): Promise<void>
+}
+
 const scanPage = 512
 const filesAtLevelZeroMax = 8
+const firstKey = Buffer.of(0)
+
+export interface StoreOptions {
+  create: boolean
+  /** Another path to the folder, by which LevelDB is to find its files. */
+  at?: string
+}
 
 /**
  * Opens the LevelDB in a folder. Only `create` makes one: opening with a lost CURRENT would otherwise start an
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
  */
-export async function openStore(folder: string, { create }: { create: boolean }): Promise<Store> {
-  const level = await newLevel(folder, create)
+export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
+  const level = await newLevel(at, create)
   try {
     await level.open()
   } catch (error) {
     throw openError(folder, error)
   }
   return {
+    tables: () => (level.status === 'open' ? tablesOf(level) : []),
     ...readerOf(level),
     write: async ({ puts, deletes }) => {
       const batch = level.batch()
@@ -85,12 +101,14 @@ export async function openStore(folder: string, { create }: { create: boolean })
     settle: async (millisMax) => {
       const until = performance.now() + millisMax
       while (
-        Number(property(level, 'leveldb.num-files-at-level0')) > filesAtLevelZeroMax &&
+        Number(level.getProperty('leveldb.num-files-at-level0')) > filesAtLevelZeroMax &&
         performance.now() < until
       ) {
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     },
+    // LevelDB begins with its memory, whatever the range.
+    saveMemory: () => level.compactRange(firstKey, firstKey),
     close: () => level.close(),
   }
 }
@@ -105,10 +123,14 @@ async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
     valueEncoding: 'view',
     createIfMissing: create,
     errorIfExists: create,
-  })
+  }) as LevelDb
 }
 
-type LevelDb = Level<Uint8Array, Uint8Array>
+// Level's own type leaves out what only LevelDB has.
+type LevelDb = Level<Uint8Array, Uint8Array> & {
+  getProperty(name: string): string
+  compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+}
 
 function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): StoreReader {
   const at = snapshot === undefined ? {} : { snapshot }
@@ -173,13 +195,8 @@ function tableIn(level: LevelDb, name: string): Buffer | undefined {
 
 /** The names of the tables in use: a line each, of which the first number is the table's. */
 function tablesOf(level: LevelDb): string[] {
-  const numbers = property(level, 'leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
+  const numbers = level.getProperty('leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
   return [...numbers].map(([, number = '']) => `${number.padStart(6, '0')}.ldb`)
-}
-
-// Level's own type leaves out what only LevelDB has.
-function property(level: LevelDb, name: string): string {
-  return (level as unknown as { getProperty(name: string): string }).getProperty(name)
 }
 
 /** Another owner, or an error of the system: LevelDB says `lock <path>` of both, with what the system said. */

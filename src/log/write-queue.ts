@@ -1,3 +1,4 @@
+import { LockstepError } from '../errors.ts'
 import type { Store, StoreBatch } from './store.ts'
 
 /** One write at a time, in order, for the store gives none between two. Where one fails, none after it is tried. */
@@ -11,7 +12,7 @@ export class WriteQueue {
     this.#store = store
   }
 
-  /** Resolves when the batch is durable. A rejection leaves its outcome unknown. */
+  /** Resolves when the batch is durable. A rejection leaves its outcome unknown, unless its details say otherwise. */
   async write(batch: StoreBatch): Promise<void> {
     await this.inTurn(batch)
     this.counts.batches += 1
@@ -20,7 +21,7 @@ export class WriteQueue {
 
   /** The same of a batch that somebody else counts. */
   inTurn(batch: StoreBatch): Promise<void> {
-    this.#last = this.#last.then(() => this.#store.write(batch))
+    this.#last = this.#last.then(() => this.#store.write(batch), asUnwritten)
     // Who waits for it hears of it; that all after it fail as well is no rejection of nobody.
     this.#last.catch(() => {})
     return this.#last
@@ -41,4 +42,12 @@ export class WriteQueue {
     await this.#last
     if (failure !== undefined) throw failure
   }
+}
+
+/** What was to be written after a write that failed was not written. */
+function asUnwritten(error: unknown): never {
+  if (!(error instanceof LockstepError) || error.code !== 'LEDGER_MOVED') throw error
+  const { cause, details, hint, message } = error
+  const context = { details: { ...details, outcome: 'not_applied' }, cause }
+  throw new LockstepError('LEDGER_MOVED', message, hint === undefined ? context : { ...context, hint })
 }

@@ -40,6 +40,7 @@ doctor('acquires, contends and releases a real lock on the file system of the ro
     'case',
     'disk space',
     'sync latency',
+    'exclusion',
     'ledger',
     'acquire and release',
     ...(process.platform === 'linux' ? [] : ['platform']),

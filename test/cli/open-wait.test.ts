@@ -1,14 +1,16 @@
 // limit: 240
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { randomFrom } from '../../fixtures/random.ts'
+import { layoutOf } from '../../src/fs/layout.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import { interrupted, lookAt, stepsOf } from '../crash/interrupted.ts'
 import { makeDeliverables } from '../crash/writers.ts'
+import { asked } from '../support/asked.ts'
 import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
 import { compiled } from '../support/compiled.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
@@ -36,7 +38,7 @@ const acquire = (root: string, name: string) => ['--dir', root, 'lock', 'acquire
 waits('is waited for, and had as soon as it is closed', async () => {
   const root = await newRoot()
   const ledger = await open(root)
-  const tried = tryOf(root)
+  const tried = asked(layoutOf(root))
   let isAnswered = false
   const answer = lockstep(acquire(root, 'reports')).then((ended) => {
     isAnswered = true
@@ -155,7 +157,7 @@ waits('is whole after Ctrl-C in the middle of a command, wherever it was', async
 waits('is left at once by a command that waits, on Ctrl-C, and nothing of it stays', async () => {
   const root = await newRoot()
   const ledger = await open(root)
-  const tried = tryOf(root)
+  const tried = asked(layoutOf(root))
   const main = join(process.env.LOCKSTEP_TEST_DIST ?? 'dist', 'cli/main.js')
   const child = spawn(process.execPath, [main, ...acquire(root, 'reports'), '--json'], { stdio: 'ignore' })
   await tried
@@ -172,21 +174,4 @@ waits.run()
 function tokenOf({ json, status, stdout }: Ended): number {
   is(status, 0, stdout)
   return Number(json.token)
-}
-
-const waitMillisMax = 60_000
-
-/** Resolves when another process tries to open the ledger: it links the database's files aside before it does. */
-function tryOf(root: string): Promise<void> {
-  const watcher = watch(join(root, '.lockstep/evidence'))
-  let timer: NodeJS.Timeout | undefined
-  return new Promise<void>((resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('nobody tried to open the ledger')), waitMillisMax)
-    watcher.on('change', (_event, name) => {
-      if (!String(name).startsWith(`${process.pid}-`)) resolve()
-    })
-  }).finally(() => {
-    clearTimeout(timer)
-    watcher.close()
-  })
 }

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -42,9 +41,8 @@ replaced('stays as it was where the new one cannot be put in its place, and noth
 
 replaced('loses what dead processes left beside it, and nothing else', () => {
   const folder = temporaryRoot()
-  const dead = spawnSync('true').pid
-  const kept = ['head', 'head.txt', `other.${dead}.tmp`, `owner.${process.pid}.tmp`, 'owner.word.tmp']
-  for (const name of [...kept, 'head.tmp', `owner.${dead}.tmp`]) writeFileSync(join(folder, name), '')
+  const kept = ['head', 'head.txt', 'other.0123abcd.tmp', 'owner.word.tmp']
+  for (const name of [...kept, 'head.tmp', 'owner.0123abcd.tmp']) writeFileSync(join(folder, name), '')
   dropTemporaries([join(folder, 'head'), join(folder, 'owner')])
   equal(readdirSync(folder).sort(), kept.sort())
 })
@@ -52,7 +50,7 @@ replaced('loses what dead processes left beside it, and nothing else', () => {
 replaced('and is the head file, is cleared of what crashes left when the ledger is opened', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
-  const left = ['head.tmp', `owner.${spawnSync('true').pid}.tmp`].map((name) => join(root, '.lockstep', name))
+  const left = ['head.tmp', 'owner.0123abcd.tmp'].map((name) => join(root, '.lockstep', name))
   for (const path of left) writeFileSync(path, 'half')
   const ledger = await openLedger({ dir: root, actor: testActor })
   equal(left.map(existsSync), [false, false])
@@ -62,9 +60,10 @@ replaced('and is the head file, is cleared of what crashes left when the ledger 
 
 replaced('and is a hint that cannot be written, goes rather than stay old', () => {
   const folder = temporaryRoot()
-  const path = join(folder, 'owner')
-  writeOwner(path, { state: 'closed', files: {} })
-  mkdirSync(`${path}.${process.pid}.tmp`)
+  // With what is added to it for the file beside, the name is longer than a name may be.
+  const path = join(folder, 'o'.repeat(250))
+  writeFileSync(path, JSON.stringify({ state: 'closed', files: {} }))
+  is(readOwner(path)?.state, 'closed')
   writeOwner(path, { state: 'open', pid: process.pid, since: '2026-01-02T03:04:05.000Z', command: 'test' })
   is(readOwner(path), undefined)
   is(existsSync(path), false)

@@ -1,9 +1,10 @@
-import { existsSync, rmSync, watch } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { Layout } from '../../src/fs/layout.ts'
-import { type Owner, readOwner, writeOwner } from '../../src/fs/owner.ts'
+import { type Owner, readOwner, thisOwner, writeOwner } from '../../src/fs/owner.ts'
 import { fingerprint } from '../../src/log/files.ts'
+import { asked } from '../support/asked.ts'
 import { built } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
@@ -52,14 +53,15 @@ opening('a busy ledger whose owner nobody named is still busy', async () => {
   equal([code, details.busy, details.owner_pid], ['LEDGER_UNAVAILABLE', true, undefined])
   match(message, 'another process')
   equal(evidenceIn(layout), [])
-  is(existsSync(layout.owner), false)
   await closeLog(log, layout)
+  is(existsSync(layout.owner), false, 'a handle that lost its owner file writes none')
+  is(await openOnce(layout), size)
 })
 
 opening('waits, tries again, and has the ledger once it is closed', async () => {
   const layout = await closedLedger()
   const log = await open(layout, { command: 'the night shift' })
-  const tried = tryOf(layout)
+  const tried = asked(layout)
   let isOpen = false
   const waiting = open(layout, { openWaitSeconds: 60 }).then((opened) => {
     isOpen = true
@@ -75,21 +77,10 @@ opening('waits, tries again, and has the ledger once it is closed', async () => 
   equal(evidenceIn(layout), [])
 })
 
-/** Resolves when somebody tries to open: it links the database's files aside before it does. */
-function tryOf({ evidence }: Layout): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const watcher = watch(evidence, () => {
-      watcher.close()
-      clearTimeout(timer)
-      resolve()
-    })
-    const timer = setTimeout(() => reject(new Error('nobody tried to open')), 60_000)
-  })
-}
-
 opening('after a process died with it open looks closer, and says so while it has it', async () => {
   const layout = await closedLedger()
-  const left = { state: 'open' as const, pid: deadPid(), since: 'then', command: 'the dead' }
+  const own = thisOwner({ command: 'the dead', folder: '', holdsName: false, nonce: 'n' })
+  const left = { ...own, pid: deadPid(), evidence: { ...own.evidence, pid: deadPid() }, folder: null }
   for (const suspect of [undefined, 'after_crash', 'checking'] as const) {
     writeOwner(layout.owner, { ...left, ...(suspect && { suspect }) })
     const log = await open(layout)

@@ -1,0 +1,136 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Server, Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { systemCodeOf } from '../errors.ts'
+import { OpenFolder } from './open-folder.ts'
+import { connectTo, listenAt } from './unix-socket.ts'
+
+const keyBytesMax = 4_096
+const proofBytes = 32
+const answerMillisMax = 500
+
+const impossible = new Set([
+  'EACCES',
+  'EAFNOSUPPORT',
+  'EINVAL',
+  'ENOSYS',
+  'EOPNOTSUPP',
+  'EPERM',
+  'EPROTONOSUPPORT',
+  'EPROTOTYPE',
+  'ESOCKTNOSUPPORT',
+])
+
+/**
+ * The kernel's part of the guard on Linux: a socket name without a file, which one process of a network namespace can
+ * have, and which the kernel takes back when that process dies. It is derived from the ledger's private key,
+ * so other users cannot work it out, but anyone can see it in /proc/net/unix once it is in use, and take it when it is
+ * free. The owner therefore proves to whoever asks that it knows the key (ADR 0026).
+ */
+export class GuardName {
+  readonly #path: string
+  readonly #secret: Buffer
+  readonly #asked: () => void
+  readonly #asking = new Set<Socket>()
+  #server: Server | undefined
+
+  private constructor(secret: Buffer, asked: () => void) {
+    this.#secret = secret
+    this.#asked = asked
+    this.#path = `\0lockstep-${createHmac('sha256', secret).update('name').digest('hex').slice(0, 40)}`
+  }
+
+  /**
+   * Undefined where the platform has no such names, or the key cannot be read. `place` is device and inode; `asked` hears
+   * of each process that wants to know who holds the name.
+   */
+  static of(keyPath: string, place: string, asked: () => void): GuardName | undefined {
+    const key = process.platform === 'linux' ? readKeyBytes(keyPath) : undefined
+    if (key === undefined) return undefined
+    const secret = createHash('sha256').update('lockstep guard\0').update(key).update(`\0${place}`).digest()
+    return new GuardName(secret, asked)
+  }
+
+  /**
+   * Takes the name, at once or not at all: `impossible` where the system, or a sandbox, gives out no such names. Errors:
+   * the system's own.
+   */
+  async take(): Promise<'held elsewhere' | 'impossible' | 'taken'> {
+    try {
+      this.#server = await listenAt(this.#path, (socket) => this.#answer(socket))
+      return 'taken'
+    } catch (error) {
+      const code = systemCodeOf(error) ?? ''
+      if (code === 'EADDRINUSE') return 'held elsewhere'
+      if (impossible.has(code)) return 'impossible'
+      throw error
+    }
+  }
+
+  /** Who holds the name: an owner of this ledger, a process that does not know its key, or one that does not answer. */
+  async holder(): Promise<'no answer' | 'owner' | 'stranger'> {
+    const challenge = randomBytes(proofBytes)
+    const answer = await this.#ask(challenge).catch(() => Buffer.alloc(0))
+    if (answer.length < proofBytes) return 'no answer'
+    return timingSafeEqual(answer.subarray(0, proofBytes), this.#proof(challenge)) ? 'owner' : 'stranger'
+  }
+
+  release(): void {
+    for (const socket of this.#asking) socket.destroy()
+    this.#server?.close()
+    this.#server = undefined
+  }
+
+  #answer(socket: Socket): void {
+    this.#asked()
+    this.#asking.add(socket)
+    socket.once('close', () => this.#asking.delete(socket))
+    socket.setTimeout(answerMillisMax, () => socket.destroy())
+    const challenge: Buffer[] = []
+    let bytes = 0
+    socket.on('data', (chunk: Buffer) => {
+      challenge.push(chunk)
+      bytes += chunk.length
+      if (bytes < proofBytes) return
+      socket.removeAllListeners('data')
+      socket.end(this.#proof(Buffer.concat(challenge).subarray(0, proofBytes)))
+    })
+  }
+
+  async #ask(challenge: Buffer): Promise<Buffer> {
+    const socket = await connectTo(this.#path)
+    return new Promise((resolve) => {
+      let answer = Buffer.alloc(0)
+      const finish = () => {
+        socket.destroy()
+        resolve(answer)
+      }
+      socket.setTimeout(answerMillisMax, finish)
+      socket.once('close', finish)
+      socket.on('data', (chunk: Buffer) => {
+        answer = Buffer.concat([answer, chunk.subarray(0, proofBytes)])
+        if (answer.length >= proofBytes) finish()
+      })
+      socket.write(challenge)
+    })
+  }
+
+  #proof(challenge: Buffer): Buffer {
+    return createHmac('sha256', this.#secret).update('proof').update(challenge).digest()
+  }
+}
+
+function readKeyBytes(keyPath: string): Buffer | undefined {
+  try {
+    const home = OpenFolder.at(dirname(keyPath))
+    if (!(home instanceof OpenFolder)) return undefined
+    try {
+      const found = home.read('key', keyBytesMax)
+      return 'bytes' in found && found.bytes.length > 0 ? found.bytes : undefined
+    } finally {
+      home.close()
+    }
+  } catch {
+    return undefined
+  }
+}

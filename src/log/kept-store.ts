@@ -1,0 +1,66 @@
+import { LockstepError } from '../errors.ts'
+import type { Custody } from './custody.ts'
+import type { Store, StoreReader } from './store.ts'
+
+/**
+ * A store that stops when its ledger is moved: nothing is written then, and what was written is not called durable.
+ * What cannot be read may have been removed just now, so that is asked before anything is called damaged.
+ * Errors: LEDGER_MOVED, beside those of the store.
+ */
+export function keptStore(store: Store, custody: () => Custody | undefined): Store {
+  return {
+    ...keptReader(store, custody),
+    write: async (batch) => {
+      custody()?.assertBefore()
+      await store.write(batch)
+      custody()?.assertAfter()
+    },
+    snapshot: () => {
+      custody()?.assertNotMoved()
+      const snapshot = store.snapshot()
+      return { ...keptReader(snapshot, custody), close: () => snapshot.close() }
+    },
+    copyTo: (folder) => {
+      custody()?.assertNotMoved()
+      store.copyTo(folder)
+    },
+    settle: (millisMax) => store.settle(millisMax),
+    close: () => store.close(),
+  }
+}
+
+function keptReader(reader: StoreReader, custody: () => Custody | undefined): StoreReader {
+  return {
+    checkFiles: async () => {
+      custody()?.assertNotMoved()
+      await reader.checkFiles().catch((error: unknown) => {
+        stopIfMoved(custody(), error)
+        throw error
+      })
+    },
+    get: (key) => {
+      custody()?.assertNotMoved()
+      try {
+        return reader.get(key)
+      } catch (error) {
+        stopIfMoved(custody(), error)
+        throw error
+      }
+    },
+    scan: async function* (range) {
+      custody()?.assertNotMoved()
+      try {
+        yield* reader.scan(range)
+      } catch (error) {
+        stopIfMoved(custody(), error)
+        throw error
+      }
+    },
+  }
+}
+
+function stopIfMoved(custody: Custody | undefined, error: unknown): void {
+  if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') return
+  custody?.isInPlace()
+  custody?.assertNotMoved()
+}

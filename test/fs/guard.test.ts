@@ -1,0 +1,130 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal, is, ok } from 'uvu/assert'
+import { Guard } from '../../src/fs/guard.ts'
+import { type Layout, layoutOf } from '../../src/fs/layout.ts'
+import { thisOwner, writeOwner } from '../../src/fs/owner.ts'
+import { buildingPrefix, dropProcessFolders, processFolderName } from '../../src/fs/process-folder.ts'
+import { openLedger } from '../../src/open.ts'
+import { lockstep } from '../support/command.ts'
+import { deadPid } from '../support/deliverable.ts'
+import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+
+const guards = suite('the guard of a ledger')
+const hasNames = process.platform === 'linux'
+if (!hasNames) console.log('not Linux: there are no socket names without a file')
+
+async function newLayout(): Promise<Layout> {
+  const layout = layoutOf(temporaryRoot())
+  await (await openLedger({ dir: layout.root, create: true, policy: false, actor: testActor })).close()
+  return layout
+}
+
+guards('is had by one, and by the next once it is released', async () => {
+  const layout = await newLayout()
+  const guard = await Guard.take(layout)
+  ok(guard)
+  is(await Guard.take(layout), undefined)
+  guard.release()
+  const next = await Guard.take(layout)
+  ok(next)
+  next.release()
+  await endsWithVerify(layout.root)
+})
+
+guards('needs no file that a program which copies the tree could trip over', async () => {
+  const layout = await newLayout()
+  const guard = await Guard.take(layout)
+  ok(guard)
+  if (hasNames) equal([guard.exclusion, existsSync(layout.guard)], ['name', false])
+  guard.release()
+})
+
+for (const [how, answer] of [
+  ['answers wrongly', (server: Server) => server.on('connection', (socket) => socket.end(Buffer.alloc(64)))],
+  ['says nothing', (server: Server) => server.on('connection', (socket) => socket.on('error', () => {}))],
+] as const) {
+  guards(`is not obeyed where a stranger has its name and ${how}, and the doctor reports that`, async () => {
+    if (!hasNames) return
+    const layout = await newLayout()
+    const name = await nameOf(layout)
+    const server = createServer()
+    const sockets = new Set<{ destroy(): void }>()
+    server.on('connection', (socket) => sockets.add(socket))
+    answer(server)
+    await new Promise<void>((resolve) => server.listen(`\0${name}`, resolve))
+    const { json, status, stdout } = await lockstep(['--dir', layout.root, 'doctor'])
+    is(status, 0, stdout)
+    const found = (json.findings as { check: string; outcome: string }[]).find(({ check }) => check === 'exclusion')
+    is(found?.outcome, 'warn', stdout)
+    await endsWithVerify(layout.root)
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+}
+
+/** The socket name that a guard of the ledger has, as anyone can read it. */
+async function nameOf(layout: Layout): Promise<string> {
+  const guard = await Guard.take(layout)
+  const names = readFileSync('/proc/net/unix', 'utf8').match(/(?<=@)lockstep-[0-9a-f]{40}/g) ?? []
+  guard?.release()
+  const left = readFileSync('/proc/net/unix', 'utf8')
+  const own = names.find((name) => !left.includes(name))
+  ok(own, 'the guard has a name')
+  return own
+}
+
+guards('asks an owner that cannot be seen from here, and believes its silence only after a while', async () => {
+  const layout = await newLayout()
+  const own = thisOwner({ command: 'of a container', folder: '', holdsName: true, nonce: 'n' })
+  const unseen = { ...own.evidence, pid_ns: 'pid:[1]' }
+  writeOwner(layout.owner, { ...own, evidence: unseen, folder: null, net_ns: 'net:[1]' })
+  const answering = setInterval(() => rmSync(layout.asked, { force: true }), 10)
+  is(await Guard.take(layout), undefined)
+  clearInterval(answering)
+  const guard = await Guard.take(layout)
+  ok(guard, 'nobody answered')
+  is(existsSync(layout.asked), false)
+  guard.release()
+  await endsWithVerify(layout.root)
+})
+
+guards('asks nobody where the owner is known to be gone', async () => {
+  const layout = await newLayout()
+  const own = thisOwner({ command: 'the dead', folder: '', holdsName: false, nonce: 'n' })
+  const evidence = { ...own.evidence, pid: deadPid() }
+  // Whoever asked would be answered, and so be refused.
+  const answering = setInterval(() => rmSync(layout.asked, { force: true }), 10)
+  for (const gone of [{ evidence, folder: null }, { folder: 'of another ledger' }]) {
+    writeOwner(layout.owner, { ...own, ...gone })
+    const guard = await Guard.take(layout)
+    ok(guard, JSON.stringify(gone))
+    guard.release()
+  }
+  clearInterval(answering)
+  await endsWithVerify(layout.root)
+})
+
+guards.run()
+
+const inits = suite('what an init left that was killed')
+
+inits('goes where its process is gone or it is a day old, and stays where it cannot be seen', () => {
+  const root = temporaryRoot()
+  const mine = processFolderName(buildingPrefix, 'id')
+  const gone = mine.replace(`-${process.pid}-`, `-${deadPid()}-`)
+  const unseen = gone.replace(/_\d+-id$/, '_1-id')
+  const old = `${unseen}-old`
+  for (const name of [mine, gone, unseen, old, '.lockstep-init-1-id']) {
+    mkdirSync(join(root, name))
+    writeFileSync(join(root, name, 'key'), '')
+  }
+  utimesSync(join(root, old), 0, 0)
+  dropProcessFolders(root, buildingPrefix)
+  const left = [mine, gone, unseen, old, '.lockstep-init-1-id'].filter((name) => existsSync(join(root, name)))
+  equal(left, [mine, unseen, '.lockstep-init-1-id'])
+})
+
+inits.run()
