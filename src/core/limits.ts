@@ -84,8 +84,6 @@ export const limits = {
   /** How many entries a recorded refusal looks back over for its twin. */
   refusalLookBack: 32,
 
-  /** How long a snapshot of the files stays whose process cannot be told to be dead or alive. */
-  snapshotMillisMax: 86_400_000,
   /** How long a close waits for few files to be left to compact. */
   settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
