@@ -88,6 +88,10 @@ export const codes = {
   SIZE_MISMATCH: retry(409, 5, 'The ledger’s size is not the expected one.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
 
+  // The clock
+  CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the clock of the ledger.'),
+  CLOCK_NOT_AHEAD: code(409, 5, 'The time of entries follows the wall clock, so there is nothing to reset.'),
+
   // The ledger
   LEDGER_UNAVAILABLE: retry(
     503,

@@ -9,6 +9,8 @@ import { readKey } from '../fs/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../fs/layout.ts'
 import { areModesAccepted, demandSecure } from '../fs/permissions.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { clockAheadText } from './clock-ahead.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
@@ -74,9 +76,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
     await check('exclusion', () => exclusion(layout)),
-    await check('ledger', () =>
-      withLedger(globals, 'doctor', async (ledger) => `opens; ${ledger.head().size} entries`),
-    ),
+    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger))),
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')
@@ -114,6 +114,13 @@ function permissions(layout: Layout): string {
 function clock(bootId: string | null, bootMillis: number): string {
   if (bootId === null) throw new Warning('this machine tells no boot id; leases fall back on the wall clock')
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
+}
+
+function entriesIn(ledger: Ledger): string {
+  const { aheadSeconds } = ledger.clock
+  const text = `opens; ${ledger.head().size} entries`
+  if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
+  return text
 }
 
 function fileSystem({ root }: Layout): string {

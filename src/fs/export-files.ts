@@ -8,6 +8,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
@@ -41,13 +42,20 @@ export class ExportFiles {
   readonly file: string
   readonly run_id: string
   readonly evidence: Evidence
+  /** When the export was noted: its process lived then. */
+  readonly notedMillis: number
   readonly #note: string
   readonly #spool: string
   /** What this process has placed. */
   #placed: string[] = []
 
-  private constructor(note: string, { evidence, file, run_id, spool }: z.output<typeof noteSchema>) {
+  private constructor(
+    note: string,
+    notedMillis: number,
+    { evidence, file, run_id, spool }: z.output<typeof noteSchema>,
+  ) {
     this.#note = note
+    this.notedMillis = notedMillis
     this.#spool = spool
     this.evidence = evidence
     this.file = file
@@ -67,7 +75,7 @@ export class ExportFiles {
     }
     const path = join(notes, nonce)
     await writeDurably(path, JSON.stringify(note), 0o600)
-    return new ExportFiles(path, note)
+    return new ExportFiles(path, Date.now(), note)
   }
 
   /** The exports that are noted. A note that cannot be read as one is left alone. */
@@ -75,7 +83,7 @@ export class ExportFiles {
     return namesIn(notes).flatMap((name) => {
       const path = join(notes, name)
       const parsed = noteSchema.safeParse(parsedJson(readHint(path, limits.homeFileBytes) ?? ''))
-      return parsed.success ? [new ExportFiles(path, parsed.data)] : []
+      return parsed.success ? [new ExportFiles(path, statSync(path).mtimeMs, parsed.data)] : []
     })
   }
 

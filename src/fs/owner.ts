@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { limits } from '../core/limits.ts'
 import { evidenceSchema } from '../core/lock/liveness.ts'
 import { replaceFile } from './durable.ts'
-import { evidenceOf, probeLiveness, thisMachine } from './process.ts'
+import { evidenceOf, probeHolder, thisMachine } from './process.ts'
 import { readHint } from './regular-file.ts'
 
 /**
@@ -109,16 +109,16 @@ export function thisOwner(said: { command: string; folder: string; holdsName: bo
  * to be gone.
  */
 export function isKnownGone(owner: OpenOwner, here: { folder: string; holdsName: boolean }): boolean {
-  const { evidence, folder, net_ns } = owner
+  const { evidence, folder, net_ns, since } = owner
   if (folder != null && folder !== here.folder) return true
   const isSameBoot = evidence != null && evidence.boot_id !== null && evidence.boot_id === thisMachine().boot_id
   if (here.holdsName && isSameBoot && net_ns != null && net_ns === networkNamespace()) return true
-  return evidence != null && probeLiveness(evidence).alive === 'no'
+  return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'no'
 }
 
 /** Whether the process that the file names is seen to live. */
-export function isKnownAlive({ evidence }: OpenOwner): boolean {
-  return evidence != null && probeLiveness(evidence).alive === 'yes'
+export function isKnownAlive({ evidence, since }: OpenOwner): boolean {
+  return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'yes'
 }
 
 /** On macOS the start time would cost a process at each open, and the kernel's own lock decides there. */

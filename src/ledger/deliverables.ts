@@ -4,7 +4,6 @@ import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { Acquire, Claim, FileOrphan } from '../core/lock/commands.ts'
 import { lockFileOfGrant, lockFileText } from '../core/lock/lock-file.ts'
-import { contention } from '../core/lock/report.ts'
 import { type Grant, orphanReason } from '../core/lock/state.ts'
 import { type DeliverableFolder, deliverableFolder, vanishedFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
@@ -12,7 +11,7 @@ import { dropAside, putBack } from '../fs/lock-file-aside.ts'
 import { isOutcomeUnknown, underNote } from './claims.ts'
 import { type Core, submit } from './core.ts'
 import { FolderQueue } from './folder-queue.ts'
-import { deathOfHolder } from './holders.ts'
+import { contentionWith, deathOfHolder } from './holders.ts'
 import { type GrantData, LockFileSteps } from './lock-file-steps.ts'
 import { judge } from './lock-file-verdict.ts'
 import { errorOf } from './refusals.ts'
@@ -86,8 +85,7 @@ export class Deliverables {
         return this.#again(claimant, verdict.grant, verdict.seen)
       case 'held': {
         if (verdict.seen === undefined) await this.#files.restore(place, verdict.grant, actor)
-        const { holder_alive = 'unknown' } = deathOfHolder(this.#core, command.name)
-        throw errorOf(contention(verdict.grant, this.#core.now(), holder_alive))
+        throw await contentionWith(this.#core, verdict.grant, actor)
       }
       case 'elsewhere':
       case 'foreign':

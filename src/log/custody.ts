@@ -27,8 +27,8 @@ interface Seen {
   log: Stats
 }
 
-/** Where one batch follows another at once, the look after the first will do for the second. */
-const freshMillis = 0.05
+/** Where one batch soon follows another, the look after the first will do for the second. */
+const freshMillis = 1
 
 export interface CustodyParts {
   layout: Layout

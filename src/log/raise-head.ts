@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { limits } from '../core/limits.ts'
 import { syncFolder } from '../fs/durable.ts'
@@ -33,7 +34,7 @@ export async function raiseHead(
     for (const name of logs) syncFile(join(layout.ledger, name))
     syncFolder(layout.ledger)
     // Whether another process has the ledger open after all, only LevelDB's lock will tell.
-    await writeHeadFile(layout.head, raised, `${layout.head}.${process.pid}.tmp`)
+    await writeHeadFile(layout.head, raised, `${layout.head}.${randomBytes(8).toString('hex')}.tmp`)
   } catch (error) {
     throw failureOf(`raising ${layout.head} to the log's end`, error)
   }

@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { bundleFiles } from '../../src/core/export-manifest.ts'
 import { lockstep } from '../support/command.ts'
-import { contentOf, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
+import { contentOf, deadHolder, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, reachableRoot } from '../support/ledger.ts'
 import { canReach, give } from '../support/other-user.ts'
 
@@ -34,7 +34,7 @@ function mine(root: string): string {
   return root
 }
 
-const orphan = () => foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' })
+const orphan = () => foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' })
 
 users('a lock file tells every user of the machine who holds the lock', async () => {
   const { root, lock, acquire } = await newRoot()

@@ -4,14 +4,14 @@ import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
-import { writeOwner } from '../../src/fs/owner.ts'
 import { lockstep } from '../support/command.ts'
 import { built, contentsOf, copyFiles } from '../support/damage.ts'
-import { deadPid, startHolder } from '../support/deliverable.ts'
+import { deadPid } from '../support/deliverable.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
-import { closedLedger, evidenceIn, openOnce, refusalAt, size } from '../support/opening.ts'
+import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
+const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
 const repair = suite('doctor --repair')
 const whole = await closedLedger()
 
@@ -115,14 +115,11 @@ repair('puts nothing back that does not verify or is behind the head file', asyn
 
 repair('waits for nobody: a ledger that a process has open is refused', async () => {
   const layout = ledgerWith(whole.ledger)
-  const holder = startHolder()
-  try {
-    writeOwner(layout.owner, { state: 'open', pid: holder.pid, since: 'then', command: 'the day shift' })
-    const { json, status } = await run(layout)
-    equal([status, json.code, json.owner_pid], [7, 'LEDGER_UNAVAILABLE', holder.pid])
-  } finally {
-    await holder.kill()
-  }
+  const log = await open(layout)
+  const { json, status } = await run(layout)
+  equal([status, json.code, json.owner_pid], [7, 'LEDGER_UNAVAILABLE', process.pid])
+  await closeLog(log, layout)
+  is(await openOnce(layout), size)
 })
 
 repair.run()

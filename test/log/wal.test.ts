@@ -1,3 +1,4 @@
+// limit: 240
 import {
   copyFileSync,
   mkdirSync,
@@ -21,7 +22,7 @@ import { randomBelow } from '../support/seed.ts'
 const wal = suite('the write-ahead log, read before LevelDB does')
 const random = randomBelow('write-ahead log')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 0)
-const crashed = await crashedLedger()
+const crashed = await crashedLedger(20)
 const { bytes, layout, log, size } = crashed
 const boots = [true, false]
 const sectorBytes = 512
@@ -60,6 +61,7 @@ wal('gives the last head row that was acknowledged, and which log it is in', () 
     const found = readWal(layout.ledger, { isSameBoot })
     is(found.head?.size, size)
     equal(found.logs, [log])
+    ok(bytes.length > 32_768, 'the log has more than one block')
   }
 })
 
