@@ -131,6 +131,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'QUEUE_FULL',
       'LEDGER_UNAVAILABLE',
       'LEDGER_CLOSED',
+      'LEDGER_MOVED',
       'DOCTOR_FAILED',
     ],
     8: ['TIMED_OUT', 'ABORTED'],
