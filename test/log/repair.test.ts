@@ -4,10 +4,9 @@ import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
-import { writeOwner } from '../../src/fs/owner.ts'
 import { lockstep } from '../support/command.ts'
 import { built, contentsOf, copyFiles } from '../support/damage.ts'
-import { deadPid, startHolder } from '../support/deliverable.ts'
+import { deadPid } from '../support/deliverable.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, openOnce, refusalAt, size } from '../support/opening.ts'
 
@@ -115,14 +114,10 @@ repair('puts nothing back that does not verify or is behind the head file', asyn
 
 repair('waits for nobody: a ledger that a process has open is refused', async () => {
   const layout = ledgerWith(whole.ledger)
-  const holder = startHolder()
-  try {
-    writeOwner(layout.owner, { state: 'open', pid: holder.pid, since: 'then', command: 'the day shift' })
-    const { json, status } = await run(layout)
-    equal([status, json.code, json.owner_pid], [7, 'LEDGER_UNAVAILABLE', holder.pid])
-  } finally {
-    await holder.kill()
-  }
+  const ledger = await openLedger({ dir: layout.root, actor: testActor })
+  const { json, status } = await run(layout).finally(() => ledger.close())
+  equal([status, json.code, json.owner_pid], [7, 'LEDGER_UNAVAILABLE', process.pid])
+  is(await openOnce(layout), size)
 })
 
 repair.run()
