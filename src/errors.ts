@@ -88,6 +88,10 @@ export const codes = {
   SIZE_MISMATCH: retry(409, 5, 'The ledger’s size is not the expected one.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
 
+  // The clock
+  CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the clock of the ledger.'),
+  CLOCK_NOT_AHEAD: code(409, 5, 'The time of entries follows the wall clock, so there is nothing to reset.'),
+
   // The ledger
   LEDGER_UNAVAILABLE: retry(
     503,
@@ -101,6 +105,11 @@ export const codes = {
     'The open ledger was moved, removed or replaced; details.outcome says what became of the request.',
   ),
   LEDGER_CORRUPT: code(500, 6, 'Stored bytes are not what was written. Nothing more is written.'),
+  LEDGER_INSECURE: code(
+    403,
+    4,
+    'Others could change what the ledger decides by: owner, mode or kind of a file is not as Lockstep makes it.',
+  ),
   LEDGER_FORMAT: code(500, 6, 'The ledger was written in a format this version does not know.'),
   VERIFY_FAILED: code(500, 6, 'The verification found a difference; details name the first bad seq.'),
   DOCTOR_FAILED: code(500, 7, 'A check of the environment failed.'),

@@ -3,13 +3,21 @@ import type { Now } from './core/clock.ts'
 import { type Actor, actorSchema } from './core/ids.ts'
 import { limits } from './core/limits.ts'
 import { readConfig } from './fs/config-file.ts'
-import { fileError, isOfSystem } from './fs/durable.ts'
-import { governingLayout } from './fs/layout.ts'
+import { governingLayout } from './fs/permissions.ts'
 import { now as systemNow, userName } from './fs/process.ts'
+import { Audit } from './ledger/audit.ts'
+import { codedError, codeErrorsOf } from './ledger/coded-errors.ts'
 import { createLedger } from './ledger/create.ts'
+import { Exports } from './ledger/exports.ts'
 import { Ledger } from './ledger/ledger.ts'
+import { Locks } from './ledger/locks.ts'
 import { parse } from './ledger/parse.ts'
+import { PolicyApi } from './ledger/policy.ts'
+import { Runs } from './ledger/runs.ts'
+import { Staging } from './ledger/staging.ts'
+import { Turns } from './ledger/turns.ts'
 import { WorkspaceFiles } from './ledger/workspace-files.ts'
+import { Workspaces } from './ledger/workspaces.ts'
 import { openLog } from './log/open.ts'
 import type { Store } from './log/store.ts'
 import { lockFileReactor } from './reactors/lock-file.ts'
@@ -17,6 +25,8 @@ import { materialiseReactor } from './reactors/materialise.ts'
 import { runLockReactor } from './reactors/run-lock.ts'
 import { Reactors } from './reactors/runner.ts'
 import { stagingReactor } from './reactors/staging.ts'
+
+codeErrorsOf(Ledger, Locks, Audit, PolicyApi, Runs, Exports, Staging, Turns, Workspaces)
 
 export interface OpenLedgerOptions {
   /** A folder at or below the root; the innermost ledger governs. Default: the working directory. */
@@ -26,6 +36,11 @@ export interface OpenLedgerOptions {
   /** Make the ledger in `dir` first. Errors: LEDGER_EXISTS. */
   create?: boolean
   nested?: boolean
+  /**
+   * With `create`: make the ledger also on a disk that keeps no modes, and record that. Errors: LEDGER_INSECURE without
+   * it.
+   */
+  accept_permissions?: boolean
   /**
    * With `create`: put the root's policy in force, or the shipped one, as `lockstep init` does; by default it is. With
    * false no run starts until `policy.reload()`. Errors: POLICY_INVALID.
@@ -48,21 +63,23 @@ export interface OpenLedgerOptions {
 
 /**
  * Opens the ledger that governs a folder, and finishes what the last process left.
- * Errors: NO_LEDGER, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT (configuration).
+ * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
+ * (configuration).
  */
-export async function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
-  try {
-    return await open(options)
-  } catch (error) {
-    throw isOfSystem(error) ? fileError(error, `opening the ledger of ${options.dir ?? process.cwd()}`) : error
-  }
+export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
+  return open(options).catch((error: unknown) => {
+    throw codedError(error, `opening the ledger of ${options.dir ?? process.cwd()}`)
+  })
 }
 
 async function open(options: OpenLedgerOptions): Promise<Ledger> {
   const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
-  if (create) await createLedger({ dir, actor, origin: options.origin, nested: options.nested, policy })
+  if (create) {
+    const { accept_permissions: acceptPermissions, nested, origin } = options
+    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
+  }
   const layout = governingLayout(dir)
   const config = readConfig(layout.config)
   const log = await openLog({

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { AuditEvent } from '../core/audit-event.ts'
 import type { Entry } from '../core/entry.ts'
+import { wallTimeOf } from '../core/entry-time.ts'
 import { limits } from '../core/limits.ts'
 import type { AuditQuery } from '../ledger/audit.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -45,15 +46,14 @@ export function listCommand(): Command {
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const query = queryFrom(flags)
-      const { complete, events, next } = await askLedger(
-        globals,
-        'audit list',
-        async (ledger): Promise<{ complete: boolean; events: (AuditEvent | Entry)[]; next: number }> =>
-          flags.entries ? ledger.audit.entries(query) : ledger.audit.list(query),
-      )
+      const { complete, next, shown } = await askLedger(globals, 'audit list', async (ledger) => {
+        const { events, ...page } = await ledger.audit.entries(query)
+        return { ...page, shown: events.map((entry) => shownOf(ledger, entry, flags.entries)) }
+      })
+      const events = shown.map(({ event }) => event)
       const document = { [flags.entries ? 'entries' : 'events']: events, next, complete }
       if (flags.jsonl) for (const event of events) writeOut(`${JSON.stringify(event)}\n`)
-      else print(globals, document, () => [...events.map(lineOf), ...(complete ? [] : [`more: --cursor ${next}`])])
+      else print(globals, document, () => [...shown.map(lineOf), ...(complete ? [] : [`more: --cursor ${next}`])])
     })
   return examples(
     command,
@@ -105,15 +105,15 @@ async function tail(globals: Globals, { count, entries, from, jsonl }: TailFlags
   let next = from
   let left = count ?? Number.POSITIVE_INFINITY
   for (;;) {
-    const found: (AuditEvent | Entry)[] = []
+    const found: Shown[] = []
     await withLedger(globals, 'audit tail', async (ledger) => {
       next ??= ledger.head().size
       for await (const entry of ledger.read({ from: next })) {
         if (found.length >= Math.min(left, limits.readPageEntries)) break
-        found.push(shown(ledger, entry, entries))
+        found.push(shownOf(ledger, entry, entries))
       }
     })
-    for (const event of found) writeOut(`${jsonl || globals.json ? JSON.stringify(event) : lineOf(event)}\n`)
+    for (const one of found) writeOut(`${jsonl || globals.json ? JSON.stringify(one.event) : lineOf(one)}\n`)
     next = (next ?? 0) + found.length
     left -= found.length
     if (left <= 0) return
@@ -121,27 +121,28 @@ async function tail(globals: Globals, { count, entries, from, jsonl }: TailFlags
   }
 }
 
-function shown(ledger: Ledger, entry: Entry, isRaw: boolean | undefined): AuditEvent | Entry {
-  return isRaw ? entry : ledger.audit.rendered(entry)
+/** An entry, and what is shown of it: itself, or the audit event that it renders as. */
+interface Shown {
+  entry: Entry
+  event: AuditEvent | Entry
+}
+
+function shownOf(ledger: Ledger, entry: Entry, isRaw: boolean | undefined): Shown {
+  return { entry, event: isRaw ? entry : ledger.audit.rendered(entry) }
 }
 
 /** An event or an entry on one line, for people. */
-function lineOf(event: AuditEvent | Entry): string {
-  return 'seq' in event ? entryLine(event) : eventLine(event)
+function lineOf({ entry, event }: Shown): string {
+  return 'seq' in event ? entryLine(event) : eventLine(event, wallTimeOf(entry))
 }
 
-function eventLine({
-  action_type,
-  actor,
-  outcome,
-  outcome_reason,
-  sequence,
-  target,
-  timestamp_utc,
-}: AuditEvent): string {
+function eventLine(
+  { action_type, actor, outcome, outcome_reason, sequence, target }: AuditEvent,
+  time: string,
+): string {
   const what = target ? `${target.operation ?? action_type} ${target.target_type}:${target.name}` : action_type
   const why = outcome_reason ? `  ${JSON.stringify(outcome_reason)}` : ''
-  return `${sequence}  ${relativeTime(timestamp_utc)}  ${actor.actor_id}  ${what}  ${outcome}${why}`
+  return `${sequence}  ${relativeTime(time)}  ${actor.actor_id}  ${what}  ${outcome}${why}`
 }
 
 /** What a line for people leaves out: said elsewhere on it, or of use to programs only. */
@@ -153,5 +154,5 @@ export function entryLine(entry: Entry): string {
   const text = facts
     .map(([key, value]) => `${key}=${/\s/.test(String(value)) ? JSON.stringify(value) : value}`)
     .join(' ')
-  return `${entry.seq}  ${relativeTime(entry.time)}  ${entry.actor.actor_id}  ${entry.type}  ${entry.stream}  ${text}`
+  return `${entry.seq}  ${relativeTime(wallTimeOf(entry))}  ${entry.actor.actor_id}  ${entry.type}  ${entry.stream}  ${text}`
 }

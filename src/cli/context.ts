@@ -3,6 +3,7 @@ import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
@@ -48,6 +49,7 @@ export async function withLedger<T>(
   try {
     return await work(ledger)
   } finally {
+    if (ledger.counts.entries > 0) sayClockAhead(globals, ledger)
     // What was answered is durable; a head file that could not be refreshed is said, and does not take it back.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }

@@ -6,8 +6,11 @@ import { LockstepError, messageOf } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
 import { Guard } from '../fs/guard.ts'
 import { readKey } from '../fs/key-file.ts'
-import { governingLayout, type Layout, layoutOf } from '../fs/layout.ts'
+import { findLayout, type Layout, layoutOf } from '../fs/layout.ts'
+import { areModesAccepted, demandSecure } from '../fs/permissions.ts'
 import { leaseClock, thisMachine } from '../fs/process.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { clockAheadText } from './clock-ahead.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
@@ -61,11 +64,11 @@ function findingLine({ check, finding, outcome }: Finding): string {
 }
 
 async function examine(globals: Globals): Promise<Finding[]> {
-  const layout = governingLayout(folderOf(globals))
+  const layout = findLayout(folderOf(globals))
   const findings = [
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
-    await check('key', () => `${readKey(layout.key).publicKey.length * 8}-bit Ed25519, readable by its owner alone`),
+    await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable by its owner alone`),
     await check('configuration', () => `release authority ${readConfig(layout.config).release_authority}`),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
@@ -73,9 +76,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
     await check('exclusion', () => exclusion(layout)),
-    await check('ledger', () =>
-      withLedger(globals, 'doctor', async (ledger) => `opens; ${ledger.head().size} entries`),
-    ),
+    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger))),
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')
@@ -94,15 +95,32 @@ async function check(name: string, look: () => string | Promise<string>): Promis
 
 class Warning extends Error {}
 
-function permissions({ home }: Layout): string {
-  const { mode, uid } = statSync(home)
-  if ((mode & 0o077) !== 0) throw new LockstepError('FILE_DENIED', `${home} is open to others: run "chmod 700 ${home}"`)
+function permissions(layout: Layout): string {
+  const { mode, uid } = statSync(layout.home)
+  try {
+    demandSecure(layout)
+  } catch (error) {
+    throw error instanceof LockstepError && error.hint !== undefined
+      ? new Error(`${error.message}. ${error.hint}`)
+      : error
+  }
+  if ((mode & 0o077) !== 0 && areModesAccepted(layout))
+    throw new Warning(
+      'this disk keeps no modes, which the configuration accepts: whoever reaches it can change the ledger',
+    )
   return `.lockstep belongs to uid ${uid} alone`
 }
 
 function clock(bootId: string | null, bootMillis: number): string {
   if (bootId === null) throw new Warning('this machine tells no boot id; leases fall back on the wall clock')
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
+}
+
+function entriesIn(ledger: Ledger): string {
+  const { aheadSeconds } = ledger.clock
+  const text = `opens; ${ledger.head().size} entries`
+  if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
+  return text
 }
 
 function fileSystem({ root }: Layout): string {
@@ -179,6 +197,7 @@ async function selfTest(layout: Layout): Promise<string> {
       create: true,
       nested: true,
       policy: false,
+      accept_permissions: true,
       command: 'lockstep doctor',
     })
     try {

@@ -4,4 +4,6 @@ export interface Globals {
   dir?: string
   json?: boolean
   openWait?: number
+  /** What a command found out that its answer says too: by how much the time of entries is ahead of the wall clock. */
+  clockAheadSeconds?: number | undefined
 }

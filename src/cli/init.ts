@@ -1,8 +1,12 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
+import { limits } from '../core/limits.ts'
 import { lockFileName } from '../core/lock/lock-file.ts'
+import { LockstepError } from '../errors.ts'
 import { homeName } from '../fs/layout.ts'
+import { adopt } from '../fs/ownership.ts'
+import { readTextFile } from '../fs/regular-file.ts'
 import { actorOf, examples, folderOf, globalsOf } from './context.ts'
 import { print } from './output.ts'
 
@@ -12,11 +16,12 @@ export function initCommand(): Command {
     .argument('[dir]', 'the root (default: the working directory)')
     .option('--origin <name>', 'name of the ledger’s key (default: lockstep.local/<ledger_id>)')
     .option('--nested', 'allow a ledger inside or above another')
+    .option('--accept-permissions', 'make it also on a disk that keeps no modes, as drvfs or exFAT, and record that')
     .option('--gitignore', 'add the lines to .gitignore instead of printing them')
     .action(
       async (
         dir: string | undefined,
-        options: { origin?: string; nested?: boolean; gitignore?: boolean },
+        options: { acceptPermissions?: boolean; origin?: string; nested?: boolean; gitignore?: boolean },
         self: Command,
       ) => {
         const globals = globalsOf(self)
@@ -24,18 +29,21 @@ export function initCommand(): Command {
         const { openLedger } = await import('../open.ts')
         const ignored = [`${homeName}/`, lockFileName]
         const actor = actorOf(globals)
+        // Read first: what cannot be added to keeps a ledger from being made.
+        const missing = options.gitignore ? missingIn(join(root, '.gitignore'), ignored) : undefined
         const ledger = await openLedger({
           dir: root,
           create: true,
           command: 'lockstep init',
           nested: options.nested === true,
+          accept_permissions: options.acceptPermissions === true,
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })
         const { lanes, roles } = ledger.policy.show()
         const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
         await ledger.close()
-        const added = options.gitignore ? addToGitignore(ledger.dir, ignored) : []
+        const added = missing === undefined ? [] : addTo(join(ledger.dir, '.gitignore'), missing)
         print(
           globals,
           {
@@ -63,13 +71,25 @@ export function initCommand(): Command {
   return examples(command, 'lockstep init', 'lockstep init ~/work/fleet --gitignore')
 }
 
-/** Adds the lines that are not there yet. */
-function addToGitignore(root: string, ignored: readonly string[]): string[] {
-  const path = join(root, '.gitignore')
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+/** A text file, and the lines that it lacks. */
+interface Missing {
+  text: string
+  lines: string[]
+}
+
+function missingIn(path: string, ignored: readonly string[]): Missing {
+  const refuse = (is: string) => new LockstepError('INVALID_INPUT', `${path} ${is}`, { details: { file: path } })
+  const text = readTextFile(path, limits.homeFileBytes, refuse) ?? ''
   const lines = new Set(text.split(/\r?\n/))
-  const missing = ignored.filter((line) => !lines.has(line))
-  if (missing.length > 0)
-    appendFileSync(path, `${text === '' || text.endsWith('\n') ? '' : '\n'}${missing.join('\n')}\n`)
-  return missing
+  return { text, lines: ignored.filter((line) => !lines.has(line)) }
+}
+
+/** Adds the lines, in a file that only its owner may change where there was none. */
+function addTo(path: string, { lines, text }: Missing): string[] {
+  if (lines.length > 0) {
+    const isNew = text === ''
+    appendFileSync(path, `${isNew || text.endsWith('\n') ? '' : '\n'}${lines.join('\n')}\n`, { mode: 0o644 })
+    if (isNew) adopt(path)
+  }
+  return lines
 }

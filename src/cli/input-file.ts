@@ -1,13 +1,18 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { LockstepError } from '../errors.ts'
 import { fileError } from '../fs/durable.ts'
+import { otherKind } from '../fs/regular-file.ts'
 
 const chunkBytes = 64 * 1024
 
-/** The bytes of a file, or with `-` of stdin. Errors: LIMIT_EXCEEDED past `bytesMax`, NOT_FOUND and others of the file. */
+/**
+ * The bytes of a file that the caller names, links followed, or with `-` of stdin. Errors: LIMIT_EXCEEDED past
+ * `bytesMax`, INVALID_INPUT (a folder, a device, or a named pipe that may never have a writer), NOT_FOUND, FILE_DENIED.
+ */
 export function readInput(file: string, bytesMax: number): Buffer {
   try {
-    const descriptor = file === '-' ? 0 : openSync(file, 'r')
+    const descriptor = file === '-' ? 0 : opened(file, bytesMax)
     try {
       return readTo(bytesMax, descriptor, file)
     } finally {
@@ -25,6 +30,29 @@ export function readText(file: string, bytesMax: number): string {
     .replace(/^\ufeff/, '')
 }
 
+/** What a shell opened for the command, as `<(generate)`: it is read like stdin, whatever it is. */
+const ofShell = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/(?:self|\d+)\/fd\/\d+)$/
+
+function opened(file: string, bytesMax: number): number {
+  if (ofShell.test(resolve(file))) return openSync(file, 'r')
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(descriptor)
+    if (!stat.isFile()) {
+      const is = stat.isDirectory() ? 'is a folder' : (otherKind(stat) ?? 'is no regular file')
+      throw new LockstepError('INVALID_INPUT', `${file} ${is}`, {
+        details: { file },
+        hint: `A pipe is read from stdin: lockstep … - < ${file}`,
+      })
+    }
+    if (stat.size > bytesMax) throw tooLarge(file, bytesMax)
+    return descriptor
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
 /** Reads to the end, which a device may not have: no further than the bound. */
 function readTo(bytesMax: number, descriptor: number, file: string): Buffer {
   const chunks: Buffer[] = []
@@ -35,5 +63,9 @@ function readTo(bytesMax: number, descriptor: number, file: string): Buffer {
     chunks.push(chunk.subarray(0, bytes))
     length += bytes
   }
-  throw new LockstepError('LIMIT_EXCEEDED', `${file} is too large: it has more than ${bytesMax} bytes`)
+  throw tooLarge(file, bytesMax)
+}
+
+function tooLarge(file: string, bytesMax: number): LockstepError {
+  return new LockstepError('LIMIT_EXCEEDED', `${file} is too large: it has more than ${bytesMax} bytes`)
 }

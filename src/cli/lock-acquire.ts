@@ -49,7 +49,7 @@ export function acquireCommand(): Command {
         const message = `${granted.name} was granted to this lock_id once, at token ${granted.token}, and has ended since`
         throw new LockstepError('LOCK_ENDED', message, { details: { ...granted } })
       }
-      print(globals, granted, () => grantLines(granted))
+      tell(globals, granted)
     })
   return examples(
     command,
@@ -132,6 +132,21 @@ function grantLines(granted: GrantFacts): string[] {
     ...(granted.files === 'pending' ? ['its file could not be written yet; the ledger will try again'] : []),
     ...(granted.warning === undefined ? [] : [`warning: ${granted.warning}`]),
   ]
+}
+
+/** A grant that cannot be written to stdout stands all the same, so the error names it. */
+function tell(globals: Globals, granted: GrantFacts): void {
+  try {
+    print(globals, granted, () => grantLines(granted))
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    const { lock_id, name, token } = granted
+    throw new LockstepError(error.code, `${name} was granted; ${error.message}`, {
+      details: { ...error.details, lock_id, name, token },
+      hint: `Release it with "lockstep lock release ${lock_id}".`,
+      cause: error,
+    })
+  }
 }
 
 export function collect(value: string, before: string[] = []): string[] {

@@ -7,11 +7,17 @@ export function statusLines(status: LockStatus): string[] {
   return [
     `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
     `${status.token === undefined ? 'no token' : `token ${status.token}`}, acquired ${acquiredText(status)}, ${remainingText(status)}`,
-    `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; alive: ${status.holder_alive}`,
+    `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; ${aliveText(status)}`,
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
     ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
     ...(status.waiting === 0 ? [] : [`${status.waiting} waiting`]),
   ]
+}
+
+/** A process may well outlive the lease it holds; then the lock is free to be taken all the same. */
+function aliveText({ holder_alive, orphan_reason }: LockStatus): string {
+  const outlives = orphan_reason === 'lease_expired' && holder_alive === 'yes'
+  return `alive: ${holder_alive}${outlives ? ', but its lease is over' : ''}`
 }
 
 /** A file that no grant explains need not say since when, or not so that it can be read. */

@@ -5,9 +5,14 @@ import { codes, LockstepError, messageOf } from '../errors.ts'
 import { fileError, isOfSystem } from '../fs/durable.ts'
 import type { Globals } from './globals.ts'
 
-/** Writes the result: one JSON document with --json, otherwise lines for people. */
-export function print({ json }: Globals, document: unknown, lines: () => string | string[]): void {
-  if (json) writeOut(`${JSON.stringify(document)}\n`)
+/**
+ * Writes the result: one JSON document with --json, otherwise lines for people. A document says `clock_ahead_s` too where
+ * something was recorded while the time of entries is far ahead of the wall clock.
+ */
+export function print({ clockAheadSeconds, json }: Globals, document: unknown, lines: () => string | string[]): void {
+  const isMarked = clockAheadSeconds !== undefined && typeof document === 'object' && !Array.isArray(document)
+  const marked = isMarked ? { ...document, clock_ahead_s: clockAheadSeconds } : document
+  if (json) writeOut(`${JSON.stringify(marked)}\n`)
   else {
     const text = [lines()].flat().join('\n')
     if (text !== '') writeOut(`${text}\n`)
@@ -89,12 +94,16 @@ function facts({ details }: LockstepError): string[] {
   return shown.map(([key, value]) => `${key}: ${value}`)
 }
 
-/** How long ago or ahead a moment is, for people. */
+/** How long ago or ahead a moment is, for people; one that is far ahead, as by a wrong clock, as it stands. */
 export function relativeTime(time: string, nowMillis = Date.now()): string {
   const millis = nowMillis - Date.parse(time)
+  if (millis < -aheadMillisMax) return `at ${time}`
   const text = durationText(Math.abs(millis) / 1000)
   return millis >= 0 ? `${text} ago` : `in ${text}`
 }
+
+/** No lease is longer. */
+const aheadMillisMax = 86_400_000
 
 /** A duration in its largest two units. */
 export function durationText(seconds: number): string {

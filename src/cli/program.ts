@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { auditCommand } from './audit.ts'
+import { clockCommand } from './clock.ts'
 import { wholeNumber } from './context.ts'
 import { doctorCommand } from './doctor.ts'
 import { exportCommand } from './export.ts'
@@ -39,6 +40,7 @@ export function program(): Command {
   lockstep.addCommand(headCommand())
   lockstep.addCommand(proveCommand())
   lockstep.addCommand(consistencyCommand())
+  lockstep.addCommand(clockCommand())
   lockstep.addCommand(verifyCommand())
   lockstep.addCommand(doctorCommand())
   return strict(lockstep)

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { codes, LockstepError } from '../errors.ts'
-import { probeLiveness } from '../fs/process.ts'
+import { probeHolder } from '../fs/process.ts'
 import { Descendants } from './descendants.ts'
 import { endAll, follow, settle, type Work } from './endings.ts'
 import { gateFor, openGate } from './gate.ts'
@@ -75,9 +75,10 @@ async function superviseChild(
   lease.keep()
   await formerAreGone(held, stop.signal, options.say)
   if (stop.signal.aborted || lease.loss !== undefined) {
+    const code = lease.loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
     await remove(child)
-    const loss = await held.release('failure')
-    return stop.signal.aborted || loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
+    await held.release('failure')
+    return code
   }
   relay.passOnTo(child)
   child.openGate(held)
@@ -128,7 +129,8 @@ async function formerAreGone(
   if (former.length === 0) return
   const ours = await lineage()
   const others = former.filter(({ pid }) => !ours.has(pid))
-  const alive = () => others.filter((evidence) => probeLiveness(evidence).alive === 'yes').map(({ pid }) => pid)
+  const alive = () =>
+    others.filter((evidence) => probeHolder([evidence], Date.now()).alive === 'yes').map(({ pid }) => pid)
   if (alive().length === 0) return
   say(`processes of the former holder, whose lock was broken, are waited for: ${alive().join(', ')}`)
   const until = performance.now() + formerMillisMax

@@ -2,14 +2,14 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { limits } from '../core/limits.ts'
 import { turnNumberOf } from '../core/turn/turn-id.ts'
-import { LockstepError } from '../errors.ts'
+import { LockstepError, messageOf } from '../errors.ts'
 import { readConfig } from '../fs/config-file.ts'
-import { governingLayout } from '../fs/layout.ts'
+import { governingLayout } from '../fs/permissions.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { readInput } from './input-file.ts'
-import { print } from './output.ts'
+import { print, say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
 import { issueLines, promotedLines, stagedLines, withIssuesShown } from './turn-text.ts'
@@ -135,9 +135,16 @@ async function documentIn(file: string): Promise<Proposal> {
   } as Proposal
 }
 
+/** The turn is staged or promoted by now, so files that cannot be removed are a warning and do not take that back. */
 async function consumed(ledger: Ledger, { consume, from, run, turn }: StageFlags) {
   if (!consume || from === undefined) return {}
-  return { consumed: await ledger.staging.consume({ directory: resolve(from), run_id: run, turn_id: turn }) }
+  try {
+    return { consumed: await ledger.staging.consume({ directory: resolve(from), run_id: run, turn_id: turn }) }
+  } catch (error) {
+    const warning = `the files of ${resolve(from)} were not removed: ${messageOf(error)}`
+    say(`warning: ${warning}`)
+    return { warning }
+  }
 }
 
 function consumedLines({ consumed }: { consumed?: { bytes: number; files: number } }): string[] {

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { governingLayout } from '../fs/layout.ts'
+import { governingLayout } from '../fs/permissions.ts'
 import { examples, folderOf, globalsOf } from './context.ts'
 import { print, say } from './output.ts'
 import { progressBar } from './progress.ts'

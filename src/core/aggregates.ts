@@ -1,6 +1,7 @@
 import { invariant } from '../errors.ts'
 import { auditAggregate } from './audit/aggregate.ts'
 import type { AuditCommand } from './audit/commands.ts'
+import { clockAggregate, type ResetClock } from './clock-reset/aggregate.ts'
 import type { Aggregate, Row } from './decider.ts'
 import type { Entry } from './entry.ts'
 import { lockAggregate } from './lock/aggregate.ts'
@@ -17,6 +18,7 @@ import type { TurnCommand } from './turn/commands.ts'
 
 export type LedgerCommand =
   | AuditCommand
+  | ResetClock
   | CreateLedger
   | LockCommand
   | PolicyCommand
@@ -27,6 +29,7 @@ export type LedgerCommand =
 /** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
 const aggregates: Record<string, Aggregate> = {
   audit: auditAggregate as unknown as Aggregate,
+  clock: clockAggregate as unknown as Aggregate,
   ledger: originAggregate as unknown as Aggregate,
   lock: lockAggregate as unknown as Aggregate,
   policy: policyAggregate as unknown as Aggregate,

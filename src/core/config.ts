@@ -11,6 +11,12 @@ const relativePath = z
   .max(500)
   .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'must be a path below the root')
 
+/** Files that follow the log never stand among those that the ledger is made of. */
+const outsideHome = relativePath.refine(
+  (path) => path.split('/').find((part) => part !== '' && part !== '.') !== '.lockstep',
+  'must not lie in .lockstep',
+)
+
 /** `.lockstep/config.json`: everything has a default, unknown keys are refused. */
 export const configSchema = z.strictObject({
   /** Who releases project locks, breaks grants and imports files. */
@@ -20,11 +26,9 @@ export const configSchema = z.strictObject({
   /** First word of every target_name. */
   target_prefix: lineOf(60).default('IAMBECCA'),
   /** Where RUN_LOCK.json files live, below the root. */
-  runs_dir: relativePath.default('runtime/runs'),
+  runs_dir: outsideHome.default('runtime/runs'),
   /** Where promoted state is written to, below the root. */
-  workspace_dir: relativePath
-    .refine((path) => path.split('/')[0] !== '.lockstep', 'must not lie in .lockstep')
-    .default('workspace'),
+  workspace_dir: outsideHome.default('workspace'),
   /** When the files in `.lockstep/staging` of a turn are removed. */
   staging_cleanup: z.enum(['on_promotion', 'on_run_end', 'never']).default('on_promotion'),
   deliverable_lease_s: z
@@ -58,6 +62,8 @@ export const configSchema = z.strictObject({
       refs: z.int().min(1).max(limits.turnRefsMaxMax).default(limits.turnRefsMax),
     })
     .prefault({}),
+  /** Modes are not looked at on a disk that keeps none, as drvfs and exFAT; `init --accept-permissions` says so. */
+  accept_permissions: z.boolean().default(false),
   /** Whether contention, and a wait that ends with TIMED_OUT, become entries too. */
   record_contention: z.boolean().default(false),
 })

@@ -36,6 +36,8 @@ export interface Context {
   actor: Actor
   config: Config
   now: Now
+  /** The time that the next entry has: not before that of the last one, whatever the wall clock says. */
+  time: string
   /** What is wrong with the command's guard, judged against the same rows in the same decision. */
   guard: Refusal | undefined
   /** How many live waiters stand in front of this command on a stream. */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { auditEventSchemas } from './audit/events.ts'
+import { clockEventSchemas } from './clock-reset/events.ts'
 import { type Entry, entrySchema } from './entry.ts'
 import { lockEventSchemas } from './lock/events.ts'
 import { originEventSchemas } from './origin/events.ts'
@@ -11,6 +12,7 @@ import { turnEventSchemas } from './turn/events.ts'
 /** The data of every event type that the ledger knows. */
 export const eventSchemas = {
   ...originEventSchemas,
+  ...clockEventSchemas,
   ...lockEventSchemas,
   ...auditEventSchemas,
   ...policyEventSchemas,

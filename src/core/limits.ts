@@ -15,6 +15,8 @@ export const limits = {
   /** A policy file, and how many lanes, roles or names stand in one list of it. */
   policyFileBytes: 256 * 1024,
   policyListMax: 500,
+  /** How deep a policy file nests: lists, maps and flow collections, each counted. */
+  policyDepthMax: 32,
   /** Both texts of a policy in JSON, up to which an entry holds them itself. */
   policyInlineBytes: 24 * 1024,
   /** A tool's request whose hash is recorded: its RFC 8785 text in UTF-16 code units, and how deep it nests. */
@@ -94,6 +96,14 @@ export const limits = {
   slicePauseMillis: 40,
   filePoolMax: 16,
   fileStepMillisMax: 10_000,
+  /** How long reading one small file may take, and the bytes of the small files in `.lockstep`. */
+  fileReadMillisMax: 2_000,
+  homeFileBytes: 1024 * 1024,
+  /** CURRENT of the database, and any other of its files: a table has 2 MiB, a log 4 MiB and one batch. */
+  currentFileBytes: 1024,
+  databaseFileBytes: 1024 ** 3,
+  /** `spare.json` of a workspace lists up to 50,000 paths. */
+  spareFileBytes: 64 * 1024 * 1024,
   readPageEntries: 512,
   historyPageMax: 10_000,
   /** The index: entries in one write of it, and how many it may be behind before a resident process catches up. */

@@ -83,8 +83,23 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
     target: { target_type: 'system', name: { from: 'origin' }, operation: 'ledger.create' },
     outcome_reason: [],
   },
+  'clock.reset': {
+    action_type: 'override',
+    outcome: 'success',
+    severity: 'warn',
+    target: { target_type: 'system', name: 'clock', operation: 'clock.reset' },
+    outcome_reason: ['reason'],
+  },
+  'clock.refused': {
+    action_type: 'override',
+    outcome: 'deny',
+    severity: 'warn',
+    target: { target_type: 'system', name: 'clock', operation: { from: 'command' } },
+    outcome_reason: ['code'],
+  },
   'lock.acquired': lockRow('lock.acquire', 'success', 'info', 'lock_reason'),
   'lock.renewed': lockRow('lock.renew', 'success', 'info'),
+  'lock.judged': lockRow('lock.judge', 'success', 'info'),
   'lock.released': lockRow(
     'lock.release',
     { from: 'outcome' },

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { crc32, createDeflateRaw } from 'node:zlib'
 import { fileError } from './durable.ts'
+import { adoptOpened } from './ownership.ts'
 import { type TarFile, tarOf } from './tar.ts'
 
 /** A gzip member's header up to its comment: deflate, a comment, no time, no hint, no operating system. */
@@ -51,6 +53,7 @@ export async function writeArchive(path: string, files: readonly TarFile[]): Pro
     const handle = await open(path, 'r+')
     try {
       await handle.write(archiveHeader(body.digest('hex')), 0, archiveHeaderBytes, 0)
+      adoptOpened(handle.fd, dirname(path))
       await handle.sync()
     } finally {
       await handle.close()

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { lstat, open, readdir } from 'node:fs/promises'
+import { lstat, open, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createGunzip } from 'node:zlib'
 import { LockstepError, messageOf } from '../errors.ts'
 import { archiveHeader, archiveHeaderBytes } from './bundle-file.ts'
-import { fileError } from './durable.ts'
+import { fileError, isAbsence } from './durable.ts'
+import { openFlags } from './regular-file.ts'
 import { paddingOf, tarBlock, tarFileBytesMax, tarHeader, tarTrailerBytes } from './tar.ts'
 
 /** A file of a bundle while it is read; what of it is not read is passed over. */
@@ -35,12 +35,17 @@ export async function openBundle(path: string, names: readonly string[]): Promis
 async function checkBytes(path: string): Promise<void> {
   const digest = createHash('sha256')
   const header = Buffer.alloc(archiveHeaderBytes)
-  const handle = await open(path, 'r').catch(unreadable(path))
+  const handle = await open(path, openFlags).catch(unreadable(path))
   try {
     const { bytesRead } = await handle.read(header, 0, archiveHeaderBytes, 0)
+    const stated = header.toString('latin1', archiveHeaderBytes - 65, archiveHeaderBytes - 1)
+    // Looked at first, so that a large file that is no bundle is not read.
+    if (bytesRead !== archiveHeaderBytes || !header.equals(archiveHeader(stated))) {
+      throw wrong('it does not begin as a bundle does')
+    }
     const rest = handle.createReadStream({ start: archiveHeaderBytes, autoClose: false })
     for await (const chunk of rest) digest.update(chunk as Uint8Array)
-    if (bytesRead !== archiveHeaderBytes || !header.equals(archiveHeader(digest.digest('hex')))) {
+    if (stated !== digest.digest('hex')) {
       throw wrong('its bytes are not those that its first bytes state the SHA-256 of')
     }
   } catch (error) {
@@ -52,7 +57,7 @@ async function checkBytes(path: string): Promise<void> {
 
 async function* filesOfArchive(path: string, names: readonly string[]): AsyncGenerator<BundleEntry> {
   const gunzip = createGunzip()
-  const source = createReadStream(path)
+  const source = (await open(path, openFlags).catch(unreadable(path))).createReadStream()
   source.on('error', (error) => gunzip.destroy(error))
   const bytes = new Bytes(source.pipe(gunzip))
   try {
@@ -80,21 +85,39 @@ async function* filesOfArchive(path: string, names: readonly string[]): AsyncGen
 async function* filesOfFolder(folder: string, names: readonly string[]): AsyncGenerator<BundleEntry> {
   const folders = names.filter((name) => name.includes('/')).map((name) => name.slice(0, name.indexOf('/')))
   const expected = new Set([...names, ...folders])
-  for (const found of await readdir(folder, { recursive: true }).catch(unreadable(folder))) {
-    if (!expected.has(found)) throw wrong(`${found} is no file of a bundle`)
-  }
+  for (const below of ['', ...folders]) await refuseStrays(folder, below, expected)
   for (const name of names) {
     const path = join(folder, name)
     const stat = await lstat(path).catch(() => undefined)
     if (!stat?.isFile()) throw wrong(`${name} is missing, or no plain file`)
-    yield { name, size: stat.size, chunks: chunksOf(path) }
+    yield { name, size: stat.size, chunks: chunksOf(path, stat.size) }
   }
 }
 
-/** Opened when it is read, and not before. */
-async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+/** No more names are listed than there may be: the folder may be any. */
+async function refuseStrays(folder: string, below: string, expected: ReadonlySet<string>): Promise<void> {
+  const path = join(folder, below)
   try {
-    yield* createReadStream(path)
+    for await (const { name } of await opendir(path)) {
+      const found = below === '' ? name : `${below}/${name}`
+      if (!expected.has(found)) throw wrong(`${found} is no file of a bundle`)
+    }
+  } catch (error) {
+    // A folder that is missing, or no folder, is told by the names of the files in it.
+    if (below === '' || !isAbsence(error)) unreadable(path)(error)
+  }
+}
+
+/** Opened when it is read, and not before; no more is read than there was when its size was asked for. */
+async function* chunksOf(path: string, size: number): AsyncGenerator<Uint8Array> {
+  try {
+    const handle = await open(path, openFlags)
+    try {
+      if (!(await handle.stat()).isFile()) throw wrong(`${path} is no plain file`)
+      if (size > 0) yield* handle.createReadStream({ end: size - 1, autoClose: false })
+    } finally {
+      await handle.close()
+    }
   } catch (error) {
     unreadable(path)(error)
   }

@@ -1,13 +1,14 @@
 import { type Config, configSchema } from '../core/config.ts'
+import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import { readIfThere } from './durable.ts'
+import { readTextFile } from './regular-file.ts'
 
 /** The configuration of a ledger; everything has a default. Errors: INVALID_INPUT, naming file and member. */
 export function readConfig(path: string): Config {
-  const text = readIfThere(path) ?? '{}'
+  const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is)) ?? '{}'
   let value: unknown
   try {
-    value = JSON.parse(text.replace(/^\ufeff/, ''))
+    value = JSON.parse(text)
   } catch (cause) {
     throw new LockstepError('INVALID_INPUT', `${path} is not JSON`, { details: { file: path }, cause })
   }
@@ -16,5 +17,12 @@ export function readConfig(path: string): Config {
   const [issue] = parsed.error.issues
   throw new LockstepError('INVALID_INPUT', `${path}: ${issue?.path.join('.') || 'the file'}: ${issue?.message}`, {
     details: { file: path },
+  })
+}
+
+function unusable(path: string, is: string): LockstepError {
+  return new LockstepError('INVALID_INPUT', `${path} ${is}`, {
+    details: { file: path },
+    hint: 'Put a regular file there; without one, every setting has its default.',
   })
 }

@@ -6,7 +6,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -15,6 +14,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
+import { adopt, adoptOpened } from './ownership.ts'
 
 /**
  * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
@@ -37,10 +37,15 @@ export async function writeDurably(path: string, content: string, mode = 0o644, 
 export function replaceFile(path: string, content: string): void {
   const beside = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
-    writeFileSync(beside, content, { mode: 0o600 })
+    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
+    adopt(beside)
     renameSync(beside, path)
   } catch (error) {
-    rmSync(beside, { force: true })
+    try {
+      rmSync(beside, { force: true })
+    } catch {
+      // What stays takes space and nothing else; the next open removes it.
+    }
     throw fileError(error, `writing ${path}`)
   }
 }
@@ -70,24 +75,23 @@ export function syncFolder(path: string): void {
   }
 }
 
-/** Makes a folder and those above it that are missing, and their names durable. */
-export function makeFolder(path: string): void {
+/**
+ * Makes a folder and those above it that are missing, and their names durable. Nobody else may write in them, whatever
+ * the umask is.
+ */
+export function makeFolder(path: string, mode = 0o755): void {
   try {
-    const first = mkdirSync(path, { recursive: true })
+    const first = mkdirSync(path, { recursive: true, mode })
     if (first === undefined) return
-    for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made))
+    const made = [path]
+    for (let at = path; at !== first; at = dirname(at)) made.push(dirname(at))
+    // From the top down, so that each takes the owner of the one above.
+    for (const folder of made.toReversed()) {
+      adopt(folder)
+      syncFolder(dirname(folder))
+    }
   } catch (error) {
     throw fileError(error, `making ${path}`)
-  }
-}
-
-/** The text of a file, or undefined if there is none. */
-export function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined
-    throw fileError(error, `reading ${path}`)
   }
 }
 
@@ -98,6 +102,7 @@ async function writeNew(path: string, content: string, mode: number): Promise<vo
     mode,
   )
   try {
+    adoptOpened(handle.fd, dirname(path))
     await handle.writeFile(content)
     await handle.sync()
   } finally {

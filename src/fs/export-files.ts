@@ -8,13 +8,17 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import { type Evidence, evidenceSchema } from '../core/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError, isAbsence, readIfThere, syncFolder, writeDurably } from './durable.ts'
+import { fileError, isAbsence, makeFolder, syncFolder, writeDurably } from './durable.ts'
 import { hasNoLinks } from './links.ts'
+import { adopt } from './ownership.ts'
+import { readHint } from './regular-file.ts'
 
 const noteSchema = z.strictObject({
   evidence: evidenceSchema,
@@ -38,13 +42,20 @@ export class ExportFiles {
   readonly file: string
   readonly run_id: string
   readonly evidence: Evidence
+  /** When the export was noted: its process lived then. */
+  readonly notedMillis: number
   readonly #note: string
   readonly #spool: string
   /** What this process has placed. */
   #placed: string[] = []
 
-  private constructor(note: string, { evidence, file, run_id, spool }: z.output<typeof noteSchema>) {
+  private constructor(
+    note: string,
+    notedMillis: number,
+    { evidence, file, run_id, spool }: z.output<typeof noteSchema>,
+  ) {
     this.#note = note
+    this.notedMillis = notedMillis
     this.#spool = spool
     this.evidence = evidence
     this.file = file
@@ -58,21 +69,21 @@ export class ExportFiles {
   ): Promise<ExportFiles> {
     const note = { ...asked, spool: join(dirname(asked.file), `.lockstep-export-${nonce}.tmp`) }
     try {
-      mkdirSync(notes, { recursive: true, mode: 0o700 })
+      makeFolder(notes, 0o700)
     } catch (error) {
       throw fileError(error, `noting an export in ${notes}`)
     }
     const path = join(notes, nonce)
     await writeDurably(path, JSON.stringify(note), 0o600)
-    return new ExportFiles(path, note)
+    return new ExportFiles(path, Date.now(), note)
   }
 
   /** The exports that are noted. A note that cannot be read as one is left alone. */
   static noted(notes: string): ExportFiles[] {
     return namesIn(notes).flatMap((name) => {
       const path = join(notes, name)
-      const parsed = noteSchema.safeParse(parsedJson(readIfThere(path) ?? ''))
-      return parsed.success ? [new ExportFiles(path, parsed.data)] : []
+      const parsed = noteSchema.safeParse(parsedJson(readHint(path, limits.homeFileBytes) ?? ''))
+      return parsed.success ? [new ExportFiles(path, statSync(path).mtimeMs, parsed.data)] : []
     })
   }
 
@@ -88,6 +99,7 @@ export class ExportFiles {
   /** Makes the spool. Errors: those of the file system. */
   makeSpool(): void {
     mkdirSync(this.#spool, { mode: 0o700 })
+    adopt(this.#spool)
   }
 
   /** Gives archive and record their names. Errors: INVALID_INPUT where something has one, those of the file system. */

@@ -1,6 +1,8 @@
 import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import { readIfThere, writeDurably } from './durable.ts'
+import { writeDurably } from './durable.ts'
+import { readTextFile } from './regular-file.ts'
 
 /** `.lockstep/head`: a durable tree head outside the database, by which a database rolled back is found out. */
 const headFileSchema = z.strictObject({
@@ -13,19 +15,23 @@ export type HeadFile = z.infer<typeof headFileSchema>
 
 /** The tree head last made durable, or undefined where there is none yet. Errors: LEDGER_CORRUPT. */
 export function readHeadFile(path: string): HeadFile | undefined {
-  const text = readIfThere(path)
+  const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is))
   if (text === undefined) return undefined
   try {
     return headFileSchema.parse(JSON.parse(text))
   } catch (cause) {
-    throw new LockstepError('LEDGER_CORRUPT', `${path} is not a tree head`, {
-      hint: 'If you are sure that the database is whole, move this file aside and run "lockstep verify".',
-      cause,
-    })
+    throw unusable(path, 'is not a tree head', cause)
   }
 }
 
 /** `beside` is where it is written first, if another process may be writing it at the same time. */
 export function writeHeadFile(path: string, head: HeadFile, beside?: string): Promise<void> {
   return writeDurably(path, `${JSON.stringify(head)}\n`, undefined, beside)
+}
+
+function unusable(path: string, is: string, cause?: unknown): LockstepError {
+  return new LockstepError('LEDGER_CORRUPT', `${path} ${is}`, {
+    hint: 'If you are sure that the database is whole, move this file aside and run "lockstep verify".',
+    cause,
+  })
 }

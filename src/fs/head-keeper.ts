@@ -8,17 +8,17 @@ const refreshMillis = 1_000
  */
 export class HeadKeeper {
   readonly #path: string
-  readonly #head: () => HeadFile
-  readonly #isInPlace: () => boolean
+  readonly #head: () => Omit<HeadFile, 'time'>
+  readonly #custody: { isOurs(): boolean } | undefined
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
 
   /** Nothing is written where the ledger is not in its place any more: the file would be another ledger's. */
-  constructor(path: string, head: () => HeadFile, isInPlace: () => boolean = () => true) {
+  constructor(path: string, head: () => Omit<HeadFile, 'time'>, custody?: { isOurs(): boolean }) {
     this.#path = path
     this.#head = head
-    this.#isInPlace = isInPlace
+    this.#custody = custody
   }
 
   /** Something was appended. */
@@ -34,7 +34,7 @@ export class HeadKeeper {
     clearTimeout(this.#timer)
     await this.#writing
     this.#failure = undefined
-    if (!this.#isInPlace()) return
+    if (this.#custody?.isOurs() === false) return
     const { root, size } = this.#head()
     const kept = readHeadFile(this.#path)
     if (kept?.size !== size || kept.root !== root) await this.#write()
@@ -42,8 +42,8 @@ export class HeadKeeper {
   }
 
   async #write(): Promise<void> {
-    if (!this.#isInPlace()) return
-    await writeHeadFile(this.#path, this.#head()).catch((error: unknown) => {
+    if (this.#custody?.isOurs() === false) return
+    await writeHeadFile(this.#path, { ...this.#head(), time: new Date().toISOString() }).catch((error: unknown) => {
       this.#failure = error
     })
   }

@@ -1,7 +1,11 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, writeFileSync } from 'node:fs'
+import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { fileError } from './durable.ts'
+import type { Layout } from './layout.ts'
+import { areModesAccepted } from './permissions.ts'
+import { readTextFile } from './regular-file.ts'
 
 /** The ledger's Ed25519 key: what signs its checkpoints. It never leaves this module but as signatures. */
 export interface SigningKey {
@@ -18,19 +22,21 @@ export function createKey(path: string): SigningKey {
 }
 
 /** Errors: FILE_DENIED where others can read the key, LEDGER_CORRUPT where it is none. */
-export function readKey(path: string): SigningKey {
-  let pem: string
+export function readKey(layout: Layout): SigningKey {
+  const path = layout.key
+  let pem: string | undefined
   try {
-    if ((statSync(path).mode & 0o077) !== 0) {
+    const stat = lstatSync(path)
+    if (stat.isFile() && (stat.mode & 0o077) !== 0 && !areModesAccepted(layout)) {
       throw new LockstepError('FILE_DENIED', `${path} can be read by others; it signs for the ledger`, {
         hint: `Run "chmod 600 ${path}". If others may have read it, make a new ledger.`,
       })
     }
-    pem = readFileSync(path, 'utf8')
+    pem = readTextFile(path, limits.homeFileBytes, (is) => wrongKey(path, is))
   } catch (error) {
     throw fileError(error, `reading the key ${path}`)
   }
-  const key = privateKeyFrom(pem)
+  const key = privateKeyFrom(pem ?? '')
   if (key?.asymmetricKeyType !== 'ed25519') throw wrongKey(path, 'is not an Ed25519 key')
   return signingKey(key)
 }

@@ -58,8 +58,8 @@ export function findRoot(from: string): string | undefined {
   }
 }
 
-/** The layout of the ledger that governs a folder. Errors: NO_LEDGER, FILE_DENIED (not the caller's own). */
-export function governingLayout(from: string): Layout {
+/** The layout of the ledger that governs a folder; who may use it was not looked at. Errors: NO_LEDGER. */
+export function findLayout(from: string): Layout {
   const root = findRoot(from)
   if (root === undefined) {
     throw new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
@@ -67,15 +67,7 @@ export function governingLayout(from: string): Layout {
       hint: 'Run "lockstep init" in the folder that the ledger is to govern, or name it with --dir.',
     })
   }
-  const layout = layoutOf(root)
-  const { uid } = statSync(layout.home)
-  const caller = process.getuid?.()
-  if (caller !== undefined && uid !== caller) {
-    throw new LockstepError('FILE_DENIED', `${layout.home} belongs to another user (uid ${uid}, not ${caller})`, {
-      hint: 'One user owns a ledger; run as that user.',
-    })
-  }
-  return layout
+  return layoutOf(root)
 }
 
 /** The real path of an existing folder. Errors: NOT_FOUND, FILE_DENIED, INVALID_INPUT. */

@@ -1,10 +1,12 @@
 import { constants } from 'node:fs'
-import { type FileHandle, link, lstat, open, readdir, rename, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type FileHandle, link, lstat, open, readdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { limits } from '../core/limits.ts'
 import { type LockFile, lockFileName, parseLockFile } from '../core/lock/lock-file.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, syncFolder } from './durable.ts'
+import { adoptOpened } from './ownership.ts'
+import { openFlags, otherKind } from './regular-file.ts'
 
 /**
  * The file steps of a deliverable lock (locks.md). They are safe among processes of one ledger because only the
@@ -25,17 +27,18 @@ export interface Seen {
 export async function inspect(path: string): Promise<Seen | undefined> {
   let handle: FileHandle | undefined
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    handle = await open(path, openFlags)
     const stat = await handle.stat({ bigint: true })
-    if (!stat.isFile()) throw notPlain(path)
+    if (!stat.isFile()) throw notPlain(path, otherKind(stat) ?? 'is a folder')
     const { ino, mtimeNs, size } = stat
     if (size > BigInt(limits.lockFileBytes)) return { ino, mtimeNs, size, text: '', content: undefined }
-    const text = await handle.readFile('utf8')
+    const text = await textOfHandle(handle, Number(size))
     return { ino, mtimeNs, size, text, content: parseLockFile(text) }
   } catch (error) {
     const code = systemCodeOf(error)
     if (code === 'ENOENT') return undefined
-    if (code === 'ELOOP' || code === 'ENXIO') throw notPlain(path)
+    if (code === 'ELOOP') throw notPlain(path, 'is a symbolic link')
+    if (code === 'ENXIO') throw notPlain(path, 'is a socket or a device')
     throw fileError(error, `reading ${path}`)
   } finally {
     await handle?.close()
@@ -56,9 +59,10 @@ export interface Claimed {
 export async function claim(folder: string, lockRef: string, text: string): Promise<Claimed | undefined> {
   const temporary = join(folder, `${lockFileName}.${lockRef}.tmp`)
   const lock = join(folder, lockFileName)
+  let ino: bigint | undefined
   try {
     await unlinkIfThere(temporary)
-    await writeNew(temporary, text)
+    ino = await writeNew(temporary, text)
     const refusal = await link(temporary, lock).then(
       () => undefined,
       (error: unknown) => error,
@@ -78,78 +82,29 @@ export async function claim(folder: string, lockRef: string, text: string): Prom
     if (refusal !== undefined && code !== 'EEXIST') throw refusal
     const mine = await lstat(temporary, { bigint: true })
     const theirs = await lstat(lock, { bigint: true }).catch(() => undefined)
-    if (mine.nlink !== 2n || theirs?.ino !== mine.ino) return undefined
-    return { ino: mine.ino, text }
+    const isWon = mine.nlink === 2n && theirs?.ino === mine.ino
+    await unlinkIfThere(temporary).catch(() => {})
+    if (isWon) syncFolder(folder)
+    return isWon ? { ino: mine.ino, text } : undefined
   } catch (error) {
+    // A claim that is not known to be durable is none: nothing was asked for under it yet.
+    if (ino !== undefined) await unlinkIfStill(lock, ino)
     throw fileError(error, `claiming ${lock}`)
   } finally {
     await unlinkIfThere(temporary).catch(() => {})
-    syncFolder(folder)
   }
 }
 
-/** What became of taking a file away: gone, not there any more, or two files claim the place. */
-export type Removal =
-  | { outcome: 'aside'; aside: string }
-  | { outcome: 'absent' }
-  | { outcome: 'changed' }
-  | { outcome: 'conflict'; aside: string; asideText: string; foundText: string }
-
-/**
- * Takes the judged file out of its place: renamed aside, compared with what was judged, and kept aside for the
- * caller to drop once the log says so. Another file than the judged one is put back; if a third stands there by
- * then, both are kept and it is a conflict.
- */
-export async function setAside(folder: string, judged: Seen, nonce: string): Promise<Removal> {
-  const lock = join(folder, lockFileName)
-  const aside = join(folder, `${lockFileName}.aside.${nonce}`)
+async function unlinkIfStill(path: string, ino: bigint): Promise<void> {
   try {
-    await rename(lock, aside)
-    // What cannot be read here (a link or a folder that took its place meanwhile) is another file.
-    const seen = await inspect(aside).catch(() => undefined)
-    if (seen !== undefined && isSame(seen, judged)) return { outcome: 'aside', aside }
-    await link(aside, lock)
-    await unlink(aside)
-    return { outcome: 'changed' }
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return { outcome: 'absent' }
-    if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `moving ${lock} aside`)
-    const [asideText, foundText] = await Promise.all([textOf(aside), textOf(lock)])
-    return { outcome: 'conflict', aside, asideText, foundText }
-  } finally {
-    syncFolder(folder)
+    if ((await inodeIfThere(path)) === ino) await unlink(path)
+  } catch {
+    // The folder's note names it, and the next open removes it.
   }
 }
 
-/** Drops a file that was set aside. */
-export async function dropAside(aside: string): Promise<void> {
-  await unlinkIfThere(aside).catch((error: unknown) => {
-    throw fileError(error, `removing ${aside}`)
-  })
-}
-
-/** Puts a file that was set aside back, if its place is free or has it already (a crash between link and unlink). */
-export async function putBack(folder: string, aside: string): Promise<void> {
-  const lock = join(folder, lockFileName)
-  for (let tries = 0; tries < putBackTries; tries += 1) {
-    try {
-      await link(aside, lock)
-      await unlink(aside)
-      return
-    } catch (error) {
-      if (systemCodeOf(error) !== 'EEXIST') throw fileError(error, `putting ${aside} back`)
-    }
-    const [mine, theirs] = await Promise.all([aside, lock].map(inodeIfThere))
-    if (mine === theirs) await dropAside(aside)
-    // Another tool may have had the place for a moment only; then it is tried again.
-    if (theirs !== undefined) return
-  }
-}
-
-/** How often a place that was taken and is free again is tried; what is left aside then is found by the next look. */
-const putBackTries = 16
-
-async function inodeIfThere(path: string): Promise<bigint | undefined> {
+/** The inode of what stands at a path, or undefined. Errors: FILE_DENIED, FILE_FAILED. */
+export async function inodeIfThere(path: string): Promise<bigint | undefined> {
   try {
     return (await lstat(path, { bigint: true })).ino
   } catch (error) {
@@ -170,7 +125,7 @@ export async function rewrite(path: string, judged: Seen, text: string): Promise
     const { ino, size } = await handle.stat({ bigint: true })
     const bytes = Buffer.from(text)
     if (ino !== judged.ino || size !== BigInt(bytes.length)) return false
-    if ((await handle.readFile('utf8')) !== judged.text) return false
+    if ((await textOfHandle(handle, bytes.length)) !== judged.text) return false
     const { bytesWritten } = await handle.write(bytes, 0, bytes.length, 0)
     if (bytesWritten !== bytes.length) throw new Error(`only ${bytesWritten} of ${bytes.length} bytes were written`)
     await handle.sync()
@@ -185,11 +140,16 @@ export async function rewrite(path: string, judged: Seen, text: string): Promise
 
 /**
  * Whether the file at a path still is the claimed one. An unlinked file's inode is given to the next file that is
- * made, often to the very one that took its place, so the bytes, which hold the lock_ref, are compared as well.
+ * made, often to the very one that took its place, so the bytes, which hold the lock_ref, are compared as well. A file
+ * that cannot be read just now (EIO, EMFILE) is not known to be another's, so it counts as the claimed one.
  */
 export async function isStill(path: string, { ino, text }: Claimed): Promise<boolean> {
-  const seen = await inspect(path).catch(() => undefined)
-  return seen !== undefined && seen.ino === ino && seen.text === text
+  try {
+    const seen = await inspect(path)
+    return seen !== undefined && seen.ino === ino && seen.text === text
+  } catch (error) {
+    return !(error instanceof LockstepError && error.code === 'LOCK_PLACEMENT')
+  }
 }
 
 /** What a crash may have left beside the lock file: temporaries to delete, asides to judge. */
@@ -201,7 +161,15 @@ export async function debrisIn(folder: string): Promise<{ temporaries: string[];
   return { temporaries: paths(/^\.lock\.[0-9a-f]{16}\.tmp$/), asides: paths(/^\.lock\.aside\.[A-Za-z0-9_-]+$/) }
 }
 
-async function writeNew(path: string, text: string): Promise<void> {
+/** What a file holds of the size that it had, and one byte more where it grows. */
+async function textOfHandle(handle: FileHandle, size: number): Promise<string> {
+  const bytes = Buffer.allocUnsafe(size + 1)
+  const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
+  return bytes.toString('utf8', 0, bytesRead)
+}
+
+/** Writes a new file, synced; its inode. */
+async function writeNew(path: string, text: string): Promise<bigint> {
   const handle = await open(
     path,
     constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
@@ -210,36 +178,28 @@ async function writeNew(path: string, text: string): Promise<void> {
   try {
     // Whatever the umask: other users may read who holds the lock.
     await handle.chmod(0o644)
+    adoptOpened(handle.fd, dirname(path))
     await handle.writeFile(text)
     await handle.sync()
+    return (await handle.stat({ bigint: true })).ino
   } finally {
     await handle.close()
   }
-}
-
-function isSame(seen: Seen, judged: Seen): boolean {
-  return (
-    seen.ino === judged.ino && seen.size === judged.size && seen.mtimeNs === judged.mtimeNs && seen.text === judged.text
-  )
-}
-
-/** What a file says, for a record of it; empty where it cannot be read. */
-async function textOf(path: string): Promise<string> {
-  return (await inspect(path).catch(() => undefined))?.text ?? ''
 }
 
 async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined
 }
 
-async function unlinkIfThere(path: string): Promise<void> {
+/** Removes a file; whether it was there makes no difference. Errors: those of the system. */
+export async function unlinkIfThere(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw error
   })
 }
 
-function notPlain(path: string): LockstepError {
-  return new LockstepError('LOCK_PLACEMENT', `${path} is not a plain file`, {
+function notPlain(path: string, is: string): LockstepError {
+  return new LockstepError('LOCK_PLACEMENT', `${path} ${is}, not a plain file`, {
     hint: 'A symbolic link, folder or device in the lock’s place is never followed; remove it by hand.',
   })
 }

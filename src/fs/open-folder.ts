@@ -1,33 +1,18 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  opendirSync,
-  openSync,
-  readSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, opendirSync, openSync, statSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
+import { bytesOfDescriptor, type Kinds, openFlags, otherKind, type ReadBytes } from './regular-file.ts'
 
 /** What a name in a folder stands for; `is` says it for people where it is neither a file nor a folder. */
 export type NameKind = { kind: 'file' | 'folder' } | { kind: 'other'; is: string }
 export type FoundName = NameKind & { name: string }
-
-/** The bytes of a file, or why they are not to be had. */
-export type ReadBytes = { bytes: Buffer } | { size: number } | { is: string }
 
 /**
  * Linux names an open folder by its descriptor: what is opened below that name is below that very folder, even where
  * another took its place by then. Elsewhere the place of each folder is looked at again after each step.
  */
 export const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
-
-/** No link is followed, no pipe is waited for. */
-export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * A folder that is read without ever leaving it: no link is followed, no pipe is waited for, and what is opened is
@@ -107,15 +92,9 @@ export class OpenFolder {
     let descriptor: number | undefined
     try {
       descriptor = openSync(this.#place(name), openFlags)
-      const before = fstatSync(descriptor, { bigint: true })
-      if (!before.isFile()) return { is: 'is no regular file' }
-      if (before.size > BigInt(bytesMax)) return { size: Number(before.size) }
-      const bytes = contentOf(descriptor, Number(before.size))
-      const after = fstatSync(descriptor, { bigint: true })
+      const read = bytesOfDescriptor(descriptor, bytesMax)
       this.#assertInPlace()
-      const isSame =
-        bytes.length === Number(before.size) && after.size === before.size && after.mtimeNs === before.mtimeNs
-      return isSame ? { bytes } : { is: 'changed while it was read' }
+      return read
     } catch (error) {
       return { is: unreadable(error, `reading ${join(this.#path, name)}`) }
     } finally {
@@ -177,42 +156,17 @@ function unreadable(error: unknown, doing: string): string {
   }
 }
 
-interface Kinds {
-  isFile(): boolean
-  isDirectory(): boolean
-  isSymbolicLink(): boolean
-  isFIFO(): boolean
-  isSocket(): boolean
-  isBlockDevice(): boolean
-  isCharacterDevice(): boolean
-}
-
 /** Some file systems do not say in a listing what a name stands for. */
 function kindOf(entry: Kinds, otherwise: () => NameKind): NameKind {
   if (entry.isFile()) return { kind: 'file' }
   if (entry.isDirectory()) return { kind: 'folder' }
-  if (entry.isSymbolicLink()) return { kind: 'other', is: 'is a symbolic link' }
-  if (entry.isFIFO()) return { kind: 'other', is: 'is a named pipe' }
-  if (entry.isSocket()) return { kind: 'other', is: 'is a socket' }
-  if (entry.isBlockDevice() || entry.isCharacterDevice()) return { kind: 'other', is: 'is a device' }
-  return otherwise()
+  const is = otherKind(entry)
+  return is === undefined ? otherwise() : { kind: 'other', is }
 }
 
 function whatIs(path: string): string {
   const kind = kindOf(lstatSync(path), () => ({ kind: 'other', is: 'is of no known kind' }))
   return kind.kind === 'other' ? kind.is : 'is no folder'
-}
-
-/** All bytes, and one more than there were where the file grows. */
-function contentOf(descriptor: number, size: number): Buffer {
-  const bytes = Buffer.allocUnsafe(size + 1)
-  let at = 0
-  while (at < bytes.length) {
-    const read = readSync(descriptor, bytes, at, bytes.length - at, at)
-    if (read === 0) break
-    at += read
-  }
-  return bytes.subarray(0, at)
 }
 
 function isFolder(path: string): boolean {

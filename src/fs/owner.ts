@@ -1,8 +1,10 @@
 import { readlinkSync, rmSync, statSync } from 'node:fs'
 import * as z from 'zod'
+import { limits } from '../core/limits.ts'
 import { evidenceSchema } from '../core/lock/liveness.ts'
-import { readIfThere, replaceFile } from './durable.ts'
-import { evidenceOf, probeLiveness, thisMachine } from './process.ts'
+import { replaceFile } from './durable.ts'
+import { evidenceOf, probeHolder, thisMachine } from './process.ts'
+import { readHint } from './regular-file.ts'
 
 /**
  * `.lockstep/owner`: who has the ledger open, or how it was left. It never decides who may open: the guard does
@@ -33,7 +35,7 @@ export type OpenOwner = Extract<Owner, { state: 'open' }>
 
 export function readOwner(path: string): Owner | undefined {
   try {
-    return ownerSchema.parse(JSON.parse(readIfThere(path) ?? 'null'))
+    return ownerSchema.parse(JSON.parse(readHint(path, limits.homeFileBytes) ?? 'null'))
   } catch {
     return undefined
   }
@@ -107,16 +109,16 @@ export function thisOwner(said: { command: string; folder: string; holdsName: bo
  * to be gone.
  */
 export function isKnownGone(owner: OpenOwner, here: { folder: string; holdsName: boolean }): boolean {
-  const { evidence, folder, net_ns } = owner
+  const { evidence, folder, net_ns, since } = owner
   if (folder != null && folder !== here.folder) return true
   const isSameBoot = evidence != null && evidence.boot_id !== null && evidence.boot_id === thisMachine().boot_id
   if (here.holdsName && isSameBoot && net_ns != null && net_ns === networkNamespace()) return true
-  return evidence != null && probeLiveness(evidence).alive === 'no'
+  return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'no'
 }
 
 /** Whether the process that the file names is seen to live. */
-export function isKnownAlive({ evidence }: OpenOwner): boolean {
-  return evidence != null && probeLiveness(evidence).alive === 'yes'
+export function isKnownAlive({ evidence, since }: OpenOwner): boolean {
+  return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'yes'
 }
 
 /** On macOS the start time would cost a process at each open, and the kernel's own lock decides there. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
-import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
+import { type Document, isMap, isScalar, isSeq, Lexer, LineCounter, Parser, parseDocument, visit } from 'yaml'
+import { limits } from '../core/limits.ts'
 import { contentOf, contentSha256 } from '../core/policy/content.ts'
 import type { DocumentPath, PolicyDocument, PolicyProblem } from '../core/policy/document.ts'
 import { lintPolicy } from '../core/policy/lint.ts'
@@ -36,10 +37,16 @@ export function readPolicy(
 function readPolicyFile({ bytes, file }: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
   const content = contentOf(bytes)
   if (!content.ok) return { problems: [{ file, line: 1, message: content.message }] }
+  const outside = wrapper(content.text) ?? nesting(content.text)
+  if (outside !== undefined) {
+    const line = content.text.slice(0, outside.offset).split('\n').length
+    return { problems: [{ file, line, message: outside.message }] }
+  }
   const counter = new LineCounter()
-  const yaml = parseDocument(content.text, { lineCounter: counter, logLevel: 'error', prettyErrors: false })
+  const options = { lineCounter: counter, logLevel: 'error', prettyErrors: false, uniqueKeys: false } as const
+  const yaml = parseDocument(content.text, options)
   const lineAt = (offset: number) => Math.max(1, counter.linePos(offset).line)
-  const wrong = wrapper(content.text) ?? [...yaml.errors, ...yaml.warnings].map(ofYaml)[0] ?? unwanted(yaml)
+  const wrong = [...yaml.errors, ...yaml.warnings].map(ofYaml)[0] ?? unwanted(yaml)
   if (wrong !== undefined) return { problems: [{ file, line: lineAt(wrong.offset), message: wrong.message }] }
   return {
     document: {
@@ -58,16 +65,29 @@ interface Wrong {
 
 /** What a shell puts around a text: `@'` … `'@`, or `<<'EOF'` … `EOF`. */
 function wrapper(text: string): Wrong | undefined {
-  const open = /^\s*(?:[^#\n]*@['"][ \t]*$|[^#\n]*<<-?[ \t]*['"]?[A-Za-z_]+['"]?)/.exec(firstLine(text))
-  const close = /^['"]@.*$/m.exec(text)
-  if (open === null && close === null) return undefined
+  const start = text.length - text.trimStart().length
+  const end = text.indexOf('\n', start)
+  const [code = ''] = text.slice(start, end === -1 ? undefined : end).split('#', 1)
+  const isOpen = /@['"]$/.test(code.trimEnd()) || /<<-?[ \t]*['"]?[A-Za-z_]/.test(code)
+  const close = /^['"]@/m.exec(text)
+  if (!isOpen && close === null) return undefined
   const message = 'the file is wrapped in a here-string of a shell: remove what stands around the YAML'
-  return { offset: open === null ? (close?.index ?? 0) : text.search(/\S/), message }
+  return { offset: isOpen ? start : (close?.index ?? 0), message }
 }
 
-/** The first line that is not blank, and what is blank before it. */
-function firstLine(text: string): string {
-  return /^\s*[^\n]*/.exec(text)?.[0] ?? ''
+/**
+ * YAML is composed by functions that call themselves for each level, and on a stack that is nearly full the engine's
+ * compiler of regular expressions ends the process. So the depth is bounded first: the parser keeps its own stack.
+ */
+function nesting(text: string): Wrong | undefined {
+  const parser = new Parser()
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const _ of parser.next(lexeme));
+    if (parser.stack.length > limits.policyDepthMax) {
+      return { offset: parser.offset, message: `the file nests deeper than ${limits.policyDepthMax} levels` }
+    }
+  }
+  return undefined
 }
 
 function ofYaml({ message, pos }: { message: string; pos: [number, number] }): Wrong {
@@ -77,14 +97,28 @@ function ofYaml({ message, pos }: { message: string; pos: [number, number] }): W
 /** What is good YAML and no good policy: nothing at all, and what stands elsewhere than where it is read. */
 function unwanted(yaml: Document.Parsed): Wrong | undefined {
   if (yaml.contents === null) return { offset: 0, message: 'the file is empty' }
-  let alias: Wrong | undefined
+  let wrong: Wrong | undefined
   visit(yaml, {
     Alias: (_, { range }) => {
-      alias = { offset: range?.[0] ?? 0, message: 'aliases are not read: write the value out' }
+      wrong = { offset: range?.[0] ?? 0, message: 'aliases are not read: write the value out' }
       return visit.BREAK
     },
+    // Checked here, for the library compares each key with every other.
+    Map: (_, { items }) => {
+      const keys = new Set<string>()
+      for (const { key } of items) {
+        const name = isScalar(key) ? String(key.value) : undefined
+        if (name !== undefined && keys.has(name)) {
+          const [offset = 0] = (key as { range?: [number, number, number] }).range ?? []
+          wrong = { offset, message: 'the file is not good YAML: map keys must be unique' }
+          return visit.BREAK
+        }
+        if (name !== undefined) keys.add(name)
+      }
+      return undefined
+    },
   })
-  return alias
+  return wrong
 }
 
 /** Where the part at a path begins; of one that is not there, what it would stand in. */

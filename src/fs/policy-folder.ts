@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import { fileError, makeFolder, readIfThere, writeDurably } from './durable.ts'
+import { fileError, makeFolder, writeDurably } from './durable.ts'
 import { homeName, type Layout } from './layout.ts'
+import { readHint, readRegularFile } from './regular-file.ts'
 
 /** The two policy files, as a ledger finds them: the root's own, or copies of the shipped ones in `.lockstep`. */
 export interface PolicyFolder {
@@ -27,7 +29,7 @@ export async function placeShippedPolicy(layout: Layout): Promise<void> {
   const folder = policyFolder(layout)
   if (!folder.lanes.startsWith(layout.policy)) return
   try {
-    makeFolder(layout.policy)
+    makeFolder(layout.policy, 0o700)
     for (const name of names) {
       if (existsSync(folder[name])) continue
       await writeDurably(folder[name], readFileSync(join(shippedFolder, `${name}.yaml`), 'utf8'))
@@ -37,29 +39,33 @@ export async function placeShippedPolicy(layout: Layout): Promise<void> {
   }
 }
 
-/** The bytes of a policy file and its name from the root. Errors: POLICY_INVALID (it is not there), FILE_DENIED. */
+/**
+ * The bytes of a policy file and its name from the root. Errors: POLICY_INVALID (it is missing, too large or no regular
+ * file), FILE_DENIED.
+ */
 export function policyBytes({ policy, root }: Layout, path: string): { bytes: Uint8Array; file: string } {
   const isCopy = dirname(path) === policy
   const file = isCopy ? `${homeName}/policy/${basename(path)}` : relative(root, path).split(sep).join('/')
-  try {
-    return { bytes: readFileSync(path), file }
-  } catch (error) {
-    const found = fileError(error, `reading ${path}`)
-    if (found.code !== 'NOT_FOUND') throw found
-    throw new LockstepError('POLICY_INVALID', `${file} is not there`, {
-      details: { problems: [{ file, line: 1, message: 'is not there' }] },
-    })
-  }
+  const read = readRegularFile(path, limits.policyFileBytes)
+  if (read === undefined) throw unusable(file, 'is not there')
+  if ('bytes' in read) return { bytes: read.bytes, file }
+  throw unusable(file, 'is' in read ? read.is : `is larger than ${limits.policyFileBytes} bytes`)
+}
+
+function unusable(file: string, message: string): LockstepError {
+  return new LockstepError('POLICY_INVALID', `${file} ${message}`, {
+    details: { problems: [{ file, line: 1, message }] },
+  })
 }
 
 /** Keeps a policy's text under its SHA-256, durable before it resolves; for texts too long for an entry. */
 export async function keepPolicyText({ policy }: Layout, sha256: string, text: string): Promise<void> {
   const folder = join(policy, 'objects')
-  makeFolder(folder)
+  makeFolder(folder, 0o700)
   await writeDurably(join(folder, sha256), text, 0o600)
 }
 
 /** A kept text, or undefined where it is gone. */
 export function keptPolicyText({ policy }: Layout, sha256: string): string | undefined {
-  return readIfThere(join(policy, 'objects', sha256))
+  return readHint(join(policy, 'objects', sha256), limits.policyFileBytes)
 }

@@ -1,8 +1,9 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isInitialTimeNamespace } from '../core/lock/liveness.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { homeName } from './layout.ts'
-import { evidenceOf, probeLiveness, thisMachine } from './process.ts'
+import { evidenceOf, probeHolder, thisMachine } from './process.ts'
 
 /** What the folders are called in which ledgers are built before they are put in place. */
 export const buildingPrefix = `${homeName}-init-`
@@ -10,8 +11,8 @@ export const buildingPrefix = `${homeName}-init-`
 const keptMillisMax = 24 * 60 * 60 * 1000
 
 /**
- * The name of a folder that only this process uses. It holds the pid and the start time, and the boot and the pid
- * namespace that these count in, so that a later process can tell whether this one is gone.
+ * The name of a folder that only this process uses. It holds the pid and the start time, and the boot and the namespaces
+ * that these count in, so that a later process can tell whether this one is gone.
  */
 export function processFolderName(prefix: string, nonce: string): string {
   const { start_time } = evidenceOf(process.pid)
@@ -32,17 +33,19 @@ export function dropProcessFolders(folder: string, prefix: string): void {
 }
 
 function isLeftBehind(path: string, name: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat !== undefined && Date.now() - stat.mtimeMs > keptMillisMax) return true
+  const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+  if (Date.now() - mtimeMs > keptMillisMax) return true
   const [pid = '', started = '', where] = name.split('-')
   if (!/^\d+$/.test(pid) || where !== here()) return false
-  const { boot_id, host, host_id, pid_ns } = thisMachine()
+  const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
   const start_time = process.platform === 'linux' && started !== '' ? started : null
-  return probeLiveness({ boot_id, host, host_id, pid: Number(pid), pid_ns, start_time }).alive === 'no'
+  const evidence = { boot_id, host, host_id, pid: Number(pid), pid_ns, start_time, ...(time_ns && { time_ns }) }
+  return probeHolder([evidence], mtimeMs).alive === 'no'
 }
 
-/** The boot and the pid namespace of this process in one word. */
+/** The boot and the pid namespace of this process in one word, and the time namespace where it is not the initial one. */
 function here(): string {
-  const { boot_id, pid_ns } = thisMachine()
-  return `${boot_id?.slice(0, 8) ?? 'unknown'}_${/\d+/.exec(pid_ns ?? '')?.[0] ?? 'unknown'}`
+  const { boot_id, pid_ns, time_ns } = thisMachine()
+  const where = `${boot_id?.slice(0, 8) ?? 'unknown'}_${/\d+/.exec(pid_ns ?? '')?.[0] ?? 'unknown'}`
+  return isInitialTimeNamespace(time_ns) ? where : `${where}_${time_ns?.replace(/\D+/g, '_') ?? 'unknown'}`
 }

@@ -1,26 +1,26 @@
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { hostname, uptime, userInfo } from 'node:os'
-import type { LeaseClock, Now } from '../core/clock.ts'
-import { type Evidence, judgeLiveness, type Liveness, type Probe } from '../core/lock/liveness.ts'
+import { uptime, userInfo } from 'node:os'
+import { type LeaseClock, type Now, unknownBoot } from '../core/clock.ts'
+import {
+  type Evidence,
+  isInitialPidNamespace,
+  judgeHolder,
+  judgeLiveness,
+  type Liveness,
+  type Probe,
+} from '../core/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-
-/** The machine and boot this process runs in; read once, for neither changes under a process. */
-export interface Machine {
-  boot_id: string | null
-  host: string
-  host_id: string
-  pid_ns: string | null
-}
+import { type Machine, readMachine } from './machine.ts'
 
 let machine: Machine | undefined
 
 /** A pid is a positive 32-bit integer. */
 const pidMax = 2 ** 31 - 1
 
+/** The machine and boot this process runs in; read once, for neither changes under a process. */
 export function thisMachine(): Machine {
-  machine ??= { boot_id: readBootId(), host: hostname(), host_id: readHostId(), pid_ns: readPidNamespace() }
+  machine ??= readMachine()
   return machine
 }
 
@@ -33,9 +33,25 @@ export function userName(): string {
   }
 }
 
-/** Time since boot, suspend counted. Without a boot id every boot counts as another one. */
+/**
+ * The lease clock of this process. Node takes the uptime from /proc/uptime, which a container may have its own of; the
+ * monotonic clock comes from the kernel in any case.
+ */
 export function leaseClock(): LeaseClock {
-  return { boot_id: thisMachine().boot_id ?? 'unknown', boot_ms: Math.floor(bootMillis(Date.now())) }
+  const { boot_id, time_ns } = thisMachine()
+  return {
+    boot_id: boot_id ?? unknownBoot,
+    boot_ms: Math.max(0, Math.floor(bootMillis(Date.now()))),
+    monotonic_ms: Math.floor(monotonicMillis()),
+    ...(time_ns === null ? {} : { time_ns }),
+  }
+}
+
+/** `performance.now()` counts from the start of the process, by the same clock as `hrtime`. */
+const monotonicAtStart = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+
+function monotonicMillis(): number {
+  return monotonicAtStart + performance.now()
 }
 
 export function now(): Now {
@@ -63,7 +79,7 @@ function bootMillis(wall: number): number {
  * one we see it from (ADR 0005). Errors: PID_NOT_FOUND.
  */
 export function evidenceOf(pid: number): Evidence {
-  const { boot_id, host, host_id, pid_ns } = thisMachine()
+  const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
   const seen = inspect(pid)
   if (!seen.exists || /^[ZXx]/.test(seen.state ?? '')) {
     throw new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
@@ -71,22 +87,38 @@ export function evidenceOf(pid: number): Evidence {
       hint: 'Name a process that lives as long as the work: --pid $PPID for the shell that calls, or use "lockstep lock run".',
     })
   }
-  return { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }
-}
-
-/** Whether a recorded process still lives, as far as this machine can tell. */
-export function probeLiveness(evidence: Evidence): Liveness {
-  const { boot_id, host_id, pid_ns } = thisMachine()
-  const comparable = evidence.host_id === host_id && evidence.boot_id === boot_id && evidence.pid_ns === pid_ns
-  const seen = comparable ? inspect(evidence.pid) : { exists: true, state: null, start_time: null }
-  const probe: Probe = { boot_id, host_id, pid_ns, ...seen }
-  return judgeLiveness(evidence, probe)
+  const evidence = { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }
+  return time_ns === null ? evidence : { ...evidence, time_ns }
 }
 
 /**
- * Whether kill(pid, 0) finds a process: EPERM is one. The seed's own criterion, for files of other tools, which may
- * name any number: one that no process can have is none.
+ * Whether the recorded processes of a holder still live, as far as this machine can tell: dead only when all are.
+ * `seenMillis` is the wall time at which the holder was last known to live.
  */
+export function probeHolder(evidence: readonly Evidence[], seenMillis: number): Liveness {
+  return judgeHolder(evidence.map((process) => probeLiveness(process, seenMillis)))
+}
+
+function probeLiveness(evidence: Evidence, seenMillis: number): Liveness {
+  const { boot_id, host_id, is_host_known, pid_ns, time_ns } = thisMachine()
+  const isSamePlace = evidence.host_id === host_id && evidence.pid_ns === pid_ns
+  const seen = isSamePlace ? inspect(evidence.pid) : { exists: true, state: null, start_time: null }
+  const wallMillis = Date.now()
+  const booted_ms = wallMillis - Math.max(bootMillis(wallMillis), monotonicMillis())
+  const probe: Probe = { boot_id, booted_ms, host_id, is_host_known, pid_ns, time_ns, ...seen }
+  return judgeLiveness(evidence, probe, seenMillis)
+}
+
+/**
+ * Whether the bare pid that a file of another tool names still runs. It says no namespace, so it is looked up only where
+ * our pids are those of the whole machine.
+ */
+export function probeFilePid(pid: number): Liveness {
+  if (pid <= pidMax && !isInitialPidNamespace(thisMachine().pid_ns)) return { alive: 'unknown' }
+  return isRunning(pid) ? { alive: 'yes' } : { alive: 'no', reason: 'pid_dead' }
+}
+
+/** Whether kill(pid, 0) finds a process: EPERM is one. A number that no process can have is not running. */
 export function isRunning(pid: number): boolean {
   if (!Number.isInteger(pid) || pid < 1 || pid > pidMax) return false
   try {
@@ -102,9 +134,14 @@ function inspect(pid: number): Pick<Probe, 'exists' | 'start_time' | 'state'> {
   return { exists: true, ...(process.platform === 'linux' ? inspectProc(pid) : inspectPs(pid)) }
 }
 
-/** State and start time in ticks since boot: fields 3 and 22 of /proc/<pid>/stat, after the command in brackets. */
+/**
+ * State and start time in ticks since boot: fields 3 and 22 of /proc/<pid>/stat, after the command in brackets. In a
+ * new pid namespace that kept the /proc of another one, the numbers there are not ours: then nothing can be read.
+ */
 function inspectProc(pid: number): { state: string | null; start_time: string | null } {
   try {
+    isOwnProc ??= readlinkSync('/proc/self') === String(process.pid)
+    if (!isOwnProc) return { state: null, start_time: null }
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return { state: fields[0] ?? null, start_time: fields[19] ?? null }
@@ -112,6 +149,8 @@ function inspectProc(pid: number): { state: string | null; start_time: string | 
     return { state: null, start_time: null }
   }
 }
+
+let isOwnProc: boolean | undefined
 
 function inspectPs(pid: number): { state: string | null; start_time: string | null } {
   try {
@@ -125,53 +164,5 @@ function inspectPs(pid: number): { state: string | null; start_time: string | nu
     return { state, start_time: start.length === 0 ? null : start.join(' ') }
   } catch {
     return { state: null, start_time: null }
-  }
-}
-
-function readBootId(): string | null {
-  if (process.platform === 'linux') return readLine('/proc/sys/kernel/random/boot_id')
-  // kern.boottime moves with the clock; the session's UUID does not.
-  return runLine('sysctl', ['-n', 'kern.bootsessionuuid'])
-}
-
-function readHostId(): string {
-  const id =
-    process.platform === 'darwin'
-      ? /"IOPlatformUUID" = "([^"]+)"/.exec(runLine('ioreg', ['-rd1', '-c', 'IOPlatformExpertDevice']) ?? '')?.[1]
-      : (readLine('/etc/machine-id') ?? readLine('/var/lib/dbus/machine-id'))
-  // The raw machine id is confidential by its own manual page, so a digest of it goes into records.
-  return createHash('sha256')
-    .update(`lockstep host ${id ?? hostname()}`)
-    .digest('hex')
-    .slice(0, 32)
-}
-
-function readPidNamespace(): string | null {
-  try {
-    return readlinkSync('/proc/self/ns/pid')
-  } catch {
-    return process.platform === 'darwin' ? 'none' : null
-  }
-}
-
-function readLine(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8').trim() || null
-  } catch {
-    return null
-  }
-}
-
-function runLine(command: string, commandArguments: string[]): string | null {
-  try {
-    return (
-      execFileSync(command, commandArguments, {
-        encoding: 'utf8',
-        timeout: 2_000,
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }).trim() || null
-    )
-  } catch {
-    return null
   }
 }

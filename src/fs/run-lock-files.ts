@@ -1,11 +1,12 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { canonicalText, type Json } from '../core/canonical.ts'
 import type { Config } from '../core/config.ts'
 import { limits } from '../core/limits.ts'
 import { type RunLock, runLockFileName, runLockSchema, runLockText } from '../core/lock/run-lock-file.ts'
-import { systemCodeOf } from '../errors.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence, makeFolder, writeDurably } from './durable.ts'
+import { readRegularFile } from './regular-file.ts'
 
 /** A RUN_LOCK.json that was found; `content` is undefined where it cannot be read as one. */
 export interface FoundRunLock {
@@ -30,10 +31,12 @@ export function findRunLocks(root: string, config: Config): FoundRunLock[] {
 export function readRunLock(path: string): FoundRunLock | undefined {
   const found = { path, run_id: basename(dirname(path)) }
   try {
-    const text = plainText(path)
+    const read = readRegularFile(path, limits.lockFileBytes)
+    if (read === undefined) return undefined
+    const text = 'bytes' in read ? read.bytes.toString('utf8') : ''
     return { ...found, content: parse(text), text }
   } catch (error) {
-    if (isAbsence(error)) return undefined
+    if (error instanceof LockstepError && isAbsence(error.cause)) return undefined
     return { ...found, content: undefined, text: '' }
   }
 }
@@ -58,18 +61,6 @@ export function isSameRunLock(left: RunLock, right: RunLock): boolean {
 export async function writeRunLock(path: string, file: RunLock): Promise<void> {
   makeFolder(dirname(path))
   await writeDurably(path, runLockText(file))
-}
-
-/** The text of a plain file within its bound. Never follows a link and never waits for a pipe; throws for both. */
-function plainText(path: string): string {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const stat = fstatSync(descriptor)
-    if (!stat.isFile() || stat.size > limits.lockFileBytes) throw new Error(`${path} is no RUN_LOCK.json`)
-    return readFileSync(descriptor, 'utf8')
-  } finally {
-    closeSync(descriptor)
-  }
 }
 
 function parse(text: string): RunLock | undefined {

@@ -2,6 +2,7 @@ import { constants, lstatSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
+import { adopt, adoptOpened } from './ownership.ts'
 
 /** A file as it is to be, or with null one that is to be there no more. Its path has forward slashes. */
 export interface TreeChange {
@@ -10,6 +11,8 @@ export interface TreeChange {
 }
 
 const writesMax = 8
+/** Said whatever the umask is: a wider one opens no folder to others, and a narrower one is obeyed. */
+export const folderMode = 0o755
 
 /**
  * A tree of files that nobody else uses yet. Its files are of mode 0444 and have their inodes in common with others.
@@ -108,6 +111,7 @@ export class TreeBuild {
   async #write(path: string, content: Uint8Array): Promise<void> {
     const handle = await this.#create(path)
     try {
+      adoptOpened(handle.fd, dirname(join(this.#root, path)))
       await handle.writeFile(content)
       await handle.sync()
     } finally {
@@ -145,7 +149,8 @@ export class TreeBuild {
   async #makeFolder(folder: string): Promise<void> {
     if (this.#isFolder(folder)) return
     if (folder !== '.') await this.#makeFolder(dirname(folder))
-    await mkdir(join(this.#root, folder))
+    await mkdir(join(this.#root, folder), { mode: folderMode })
+    adopt(join(this.#root, folder))
     this.#known.add(folder)
     this.#touched.add(folder)
     this.#touched.add(dirname(folder))

@@ -18,7 +18,7 @@ export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<Tre
     expected.add(path)
     const found = tree && (await bytesOf(tree.path, path))
     if (found === undefined) differences.push({ path, is: 'missing' })
-    else if (!found.equals(content ?? Buffer.alloc(0))) differences.push({ path, is: 'changed' })
+    else if (found === 'no file' || !found.equals(content ?? Buffer.alloc(0))) differences.push({ path, is: 'changed' })
   }
   for (const path of tree === undefined ? [] : await pathsIn(tree)) {
     if (!expected.has(path)) differences.push({ path, is: 'stray' })
@@ -31,9 +31,9 @@ export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<Tre
   })
 }
 
-async function bytesOf(tree: string, path: string): Promise<Buffer | undefined> {
+async function bytesOf(tree: string, path: string): Promise<Buffer | 'no file' | undefined> {
   try {
-    return await bytesInTree(tree, path)
+    return (await bytesInTree(tree, path)) ?? 'no file'
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '')) return undefined
     throw fileError(error, `reading ${join(tree, path)}`)

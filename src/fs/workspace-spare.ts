@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod'
-import { readIfThere, replaceFile } from './durable.ts'
+import { limits } from '../core/limits.ts'
+import { replaceFile } from './durable.ts'
+import { readHint } from './regular-file.ts'
 
 /**
  * What is known of the tree before the current one: the paths that are not in it as they are in the current one. It is
@@ -20,7 +22,7 @@ export const spareName = 'spare.json'
 /** The tree before the current one, if it can be made into a new one. */
 export function spareOf(trees: string, current: string): { name: string; stale: readonly string[] } | undefined {
   try {
-    const parsed = spareSchema.safeParse(JSON.parse(readIfThere(join(trees, spareName)) ?? '{}'))
+    const parsed = spareSchema.safeParse(JSON.parse(readHint(join(trees, spareName), limits.spareFileBytes) ?? '{}'))
     if (!parsed.success || parsed.data.current !== current) return undefined
     const { spare, stale } = parsed.data
     return existsSync(join(trees, spare)) ? { name: spare, stale } : undefined

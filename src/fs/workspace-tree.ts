@@ -1,10 +1,12 @@
 import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { limits } from '../core/limits.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, makeFolder, syncFolder } from './durable.ts'
-import { openFlags } from './open-folder.ts'
-import { TreeBuild, type TreeChange } from './workspace-build.ts'
+import { adopt } from './ownership.ts'
+import { bytesOfDescriptor, openFlags } from './regular-file.ts'
+import { folderMode, TreeBuild, type TreeChange } from './workspace-build.ts'
 import { rememberSpare, spareName, spareOf } from './workspace-spare.ts'
 
 // A workspace on disk (ADR 0021). `current` is a symbolic link to a tree, and no tree changes while it points there.
@@ -59,11 +61,17 @@ function inTheWay(message: string): LockstepError {
 }
 
 /**
- * The bytes of a file of a tree; a link or a pipe in its place is neither followed nor waited for. Errors: those of the
- * system.
+ * The bytes of a file of a tree; undefined where something else than a file that a turn can hold took its place. Errors:
+ * those of the system.
  */
-export function bytesInTree(tree: string, path: string): Promise<Buffer> {
-  return readFile(join(tree, path), { flag: openFlags })
+export async function bytesInTree(tree: string, path: string): Promise<Buffer | undefined> {
+  const handle = await open(join(tree, path), openFlags)
+  try {
+    const read = bytesOfDescriptor(handle.fd, limits.turnBytes)
+    return 'bytes' in read ? read.bytes : undefined
+  } finally {
+    await handle.close()
+  }
 }
 
 /**
@@ -86,7 +94,8 @@ export async function switchTree(folder: string, { changes, isWhole, seq }: Next
       takeSpare(trees, spare.name)
       await tree.linkAgain(current.path, spare.stale)
     } else {
-      mkdirSync(building)
+      mkdirSync(building, { mode: folderMode })
+      adopt(building)
       if (current !== undefined && !isWhole) await tree.linkAll(current.path)
     }
     await tree.change(changes)
@@ -133,6 +142,7 @@ function pointTo(folder: string, name: string): void {
   const beside = join(folder, `${currentName}.tmp`)
   rmSync(beside, { force: true })
   symlinkSync(`${treesName}/${name}`, beside)
+  adopt(beside)
   renameSync(beside, join(folder, currentName))
   syncFolder(folder)
 }

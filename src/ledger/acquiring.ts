@@ -10,6 +10,7 @@ import type { Deliverables } from './deliverables.ts'
 import { Grants, type LeaseCalls } from './grants.ts'
 import { deathOfHolder, evidenceFor } from './holders.ts'
 import type { Lease } from './lease.ts'
+import { namingGrants } from './named-grants.ts'
 import { parse } from './parse.ts'
 import type { Projects } from './projects.ts'
 import type { Line, Outcome } from './submission.ts'
@@ -48,7 +49,8 @@ export class Acquiring {
     const content = { command: command.type, holder, lease_duration_s, name }
     const line: Line | undefined = wait_s ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
     const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
-    const outcome = await (line === undefined ? submitted : this.#watched(command, submitted))
+    const answer = line === undefined ? submitted : this.#watched(command, submitted)
+    const outcome = await answer.catch(namingGrants(this.#core, [{ lock_id, name: command.name }]))
     return this.grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
@@ -73,7 +75,7 @@ export class Acquiring {
       this.#core,
       { type: 'lock.acquire_all', locks },
       { actor, request: { key, content } },
-    )
+    ).catch(namingGrants(this.#core, wanted))
     const grants = entries.filter((entry) => entry.type === 'lock.acquired')
     return grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
   }
@@ -110,12 +112,13 @@ export class Acquiring {
     }
     const ended = await this.grants.ended(command, actor)
     if (ended !== undefined) return this.grants.leaseOf(ended, lock_id, { requestedAt, actor, replayed: true })
-    const outcome = await this.#deliverables.acquire(command, place, actor).catch((error: unknown) => {
+    const waited = this.#deliverables.acquire(command, place, actor).catch((error: unknown) => {
       if (wait_s === 0 || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
       return this.#waitForTurn({ command, actor, waitMillis: wait_s * 1000, signal }, (line) =>
         this.#deliverables.acquire(command, place, actor, line),
       )
     })
+    const outcome = await waited.catch(namingGrants(this.#core, [{ lock_id, name: place.name }]))
     return this.grants.lease(outcome, lock_id, requestedAt, actor)
   }
 

@@ -9,8 +9,12 @@ import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../core
 import { seqsOf } from '../views/index-search.ts'
 import { type Chain, chainOfLock, chainOfRun, chainOfStream, walked } from './chains.ts'
 import type { Core } from './core.ts'
+import { isWithin, rangesOf, type SeqRange, type TimeRanges } from './time-range.ts'
 
-/** What is asked for, all of it at once. Times are those of the entries: `since` and later, before `until`. */
+/**
+ * What is asked for, all of it at once. Times are those of the wall clock that entries were recorded under: `since` and
+ * later, before `until`.
+ */
 export const listAuditSchema = z.strictObject({
   action_type: z.enum(actionTypes).optional(),
   actor_id: line.optional(),
@@ -50,43 +54,43 @@ interface Found {
  */
 export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
   const { size } = core.log.head()
-  const from = Math.max(asked.cursor, seqAt(core, asked.since, 0, size))
-  const to = seqAt(core, asked.until, size, size)
+  const all = rangesOf(core, asked, size)
+  const end = Math.max(asked.cursor, all.end)
+  const ranges = all.ranges.map(([from, to]) => [Math.max(from, asked.cursor), to] as const)
   const chain = chainOf(core, asked)
-  return chain === undefined ? searched(core, asked, { from, to }) : chained(core, asked, { chain, from, to })
+  return chain === undefined ? searched(core, asked, { ranges, end }) : chained(core, asked, { chain, ranges, end })
 }
 
-async function searched(
-  core: Core,
-  asked: Asked,
-  { from, to }: { from: number; to: number },
-): Promise<AuditPage<Found>> {
+async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): Promise<AuditPage<Found>> {
   const events: Found[] = []
-  const ended = { events, next: Math.max(from, to), complete: true }
-  if (from >= to) return ended
-  for await (const seqs of candidatesOf(core, asked, { from, to })) {
-    for (const seq of seqs) {
-      const entry = core.log.entry(seq)
-      const event = entry && renderedEvent(entry)
-      if (entry === undefined || event === undefined || !fits(entry, event, asked)) continue
-      if (events.length === asked.limit) return { events, next: seq, complete: false }
-      events.push({ entry, event })
+  for (const range of ranges) {
+    if (range[0] >= range[1]) continue
+    for await (const seqs of candidatesOf(core, asked, range)) {
+      for (const seq of seqs) {
+        const entry = core.log.entry(seq)
+        const event = entry && renderedEvent(entry)
+        if (entry === undefined || event === undefined || !fits(entry, event, asked)) continue
+        if (events.length === asked.limit) return { events, next: seq, complete: false }
+        events.push({ entry, event })
+      }
+      // Others are served between two steps.
+      await new Promise(setImmediate)
     }
-    // Others are served between two steps.
-    await new Promise(setImmediate)
   }
-  return ended
+  return { events, next: end, complete: true }
 }
 
-/** Seqs among which are all that fit. A time alone needs no index: all that is of it fits. */
+/** Seqs among which are all that fit. A time alone needs no index: nearly all that is of it fits. */
 async function* candidatesOf(
   { index, log }: Core,
   { action_type, actor_id, case_id, limit, outcome, type }: Asked,
-  { from, to }: { from: number; to: number },
+  [from, to]: SeqRange,
 ): AsyncGenerator<number[]> {
   const words = { action_type, actor_id, case_id, outcome, type }
   if (Object.values(words).every((word) => word === undefined)) {
-    yield Array.from({ length: Math.min(to - from, limit + 1) }, (_, at) => from + at)
+    for (let start = from; start < to; start += limit + 1) {
+      yield Array.from({ length: Math.min(to - start, limit + 1) }, (_, at) => start + at)
+    }
     return
   }
   await index.reached(to)
@@ -104,22 +108,25 @@ function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined
 async function chained(
   core: Core,
   asked: Asked,
-  { chain, from, to }: { chain: Chain; from: number; to: number },
+  { chain, end, ranges }: TimeRanges & { chain: Chain },
 ): Promise<AuditPage<Found>> {
   const found: Found[] = []
-  for await (const entry of walked(core, chain, from)) {
+  const [first] = ranges
+  if (first === undefined) return { events: [], next: end, complete: true }
+  for await (const entry of walked(core, chain, first[0])) {
     const event = renderedEvent(entry)
-    if (entry.seq < to && fits(entry, event, asked)) found.push({ entry, event })
+    if (entry.seq < end && fits(entry, event, asked)) found.push({ entry, event })
     if (found.length > asked.limit + 1) found.shift()
   }
   const oldest = found.reverse()
   const next = oldest[asked.limit]?.entry.seq
-  return { events: oldest.slice(0, asked.limit), next: next ?? Math.max(from, to), complete: next === undefined }
+  return { events: oldest.slice(0, asked.limit), next: next ?? end, complete: next === undefined }
 }
 
 function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
   const { action_type, actor_id, case_id, lock, outcome, run_id, stream, type } = asked
   return (
+    isWithin(entry, asked) &&
     (run_id ?? entry.run_id) === entry.run_id &&
     (lock === undefined || entry.stream === lockStreamOf(lock)) &&
     (stream ?? entry.stream) === entry.stream &&
@@ -129,17 +136,4 @@ function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
     (action_type ?? event.action_type) === event.action_type &&
     (outcome ?? event.outcome) === event.outcome
   )
-}
-
-/** The first seq whose time is a time or later; times never go back in a log, so it is found by halving. */
-export function seqAt(core: Core, time: string | undefined, otherwise: number, size: number): number {
-  if (time === undefined) return otherwise
-  const wanted = Date.parse(time)
-  let [low, high] = [0, size]
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    if (Date.parse(core.log.entry(middle)?.time ?? '') < wanted) low = middle + 1
-    else high = middle
-  }
-  return low
 }

@@ -1,7 +1,7 @@
 import { aggregateOf } from '../core/aggregates.ts'
 import type { Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
-import type { Context, Decision, Refusal } from '../core/decider.ts'
+import { type Context, type Decision, type Refusal, refuse } from '../core/decider.ts'
 import type { Entry } from '../core/entry.ts'
 import { limits } from '../core/limits.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
@@ -15,7 +15,7 @@ import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
 import { unavailable } from './unavailable.ts'
-import type { LineChanges, Waiters } from './waiters.ts'
+import { type LineChanges, recordOfWaiting, type Waiters } from './waiters.ts'
 
 interface BatchParts {
   config: Config
@@ -132,6 +132,10 @@ export class Batch {
   /** The decision on a command. A defect in it refuses the command; the batch goes on without it. */
   #decisionOn(item: Item): Decision {
     try {
+      const decision = this.#decided(item)
+      if (!isContention(decision) || !decision.isChange) return decision
+      // The first to judge a lease: that is recorded, and then decided over what was recorded.
+      this.#record(item, decision)
       return this.#decided(item)
     } catch (error) {
       return defectIn(item, error)
@@ -145,7 +149,7 @@ export class Batch {
     const aggregate = aggregateOf(command.type)
     const place = item.line ?? item.calledFrom
     const waiting = (stream: string) => waiters.inFrontOf(stream, place)
-    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, waiting }
+    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, time: plan.time, waiting }
     const decision = aggregate.decide(command, context, plan.reader)
     if (decision.kind === 'append' && context.guard !== undefined) {
       throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted over a guard that does not hold`)
@@ -233,15 +237,9 @@ function isContention(decision: Decision): decision is Refusal {
   return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
 }
 
-/**
- * Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with.
- */
-function recordOfWaiting({ refusal: { record } }: Waiter, { code, message }: LockstepError): Pick<Refusal, 'record'> {
-  if (record === undefined || code !== 'TIMED_OUT') return {}
-  return { record: { ...record, data: { ...record.data, code, message } } }
-}
-
 function sizeMismatch(expected: number, size: number): Refusal {
-  const message = `the ledger has ${size} entries, not the expected ${expected}`
-  return { kind: 'refuse', code: 'SIZE_MISMATCH', message, details: { expected_size: expected, size } }
+  return refuse('SIZE_MISMATCH', `the ledger has ${size} entries, not the expected ${expected}`, {
+    expected_size: expected,
+    size,
+  })
 }

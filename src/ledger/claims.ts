@@ -1,41 +1,62 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
 import { streamOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder } from '../fs/deliverable-folder.ts'
-import { dropTemporaries, fileError, readIfThere } from '../fs/durable.ts'
+import { dropTemporaries, fileError, makeFolder } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import * as files from '../fs/lock-file.ts'
+import { dropAside } from '../fs/lock-file-aside.ts'
+import { adopt } from '../fs/ownership.ts'
+import { readHint } from '../fs/regular-file.ts'
 import type { Core } from './core.ts'
 import { LockFileSteps } from './lock-file-steps.ts'
 import { movedGrant } from './lock-file-verdict.ts'
 import { lockGrantOf } from './lock-rows.ts'
 
+/** A note is a number and the path of a folder. */
+const noteBytes = 2 * limits.pathBytes
+
 /**
  * Does file steps in a folder while a note names it and the ledger's size, so that the next open finishes what a crash
- * leaves and knows what was appended meanwhile. The note stays where the outcome is unknown. It is not synced: after a
- * power loss the next acquire in the folder judges what a lost note would have named.
+ * leaves and knows what was appended meanwhile. The note stays where the outcome is unknown, and where a step after the
+ * append failed and said so by `isKept`. It is not synced: after a power loss the next acquire in the folder judges what a lost note would have named.
  */
-export async function underNote<T>(core: Core, name: string, folder: string, steps: () => Promise<T>): Promise<T> {
+export async function underNote<T>(
+  core: Core,
+  name: string,
+  folder: string,
+  steps: (note: { isKept: boolean }) => Promise<T>,
+): Promise<T> {
   const { claims } = core.layout
   const note = join(claims, name)
   try {
-    mkdirSync(claims, { recursive: true, mode: 0o700 })
-    writeFileSync(note, `${core.log.head().size} ${folder}`, { mode: 0o600 })
+    makeFolder(claims, 0o700)
+    rmSync(note, { force: true, recursive: true })
+    writeFileSync(note, `${core.log.head().size} ${folder}`, { mode: 0o600, flag: 'wx' })
+    adopt(note)
   } catch (error) {
     throw fileError(error, `noting a claim in ${claims}`)
   }
-  let isUnknown = false
+  const kept = { isKept: false }
   try {
-    return await steps()
+    return await steps(kept)
   } catch (error) {
-    isUnknown = isOutcomeUnknown(error)
+    kept.isKept ||= isOutcomeUnknown(error)
     throw error
   } finally {
-    if (!isUnknown) rmSync(note, { force: true })
+    if (!kept.isKept) drop(note)
   }
+}
+
+/** Whatever became of the steps is decided, so a note that cannot be removed is left to the next open. */
+function drop(note: string): void {
+  try {
+    rmSync(note, { force: true, recursive: true })
+  } catch {}
 }
 
 /** Whether a failed command may have been appended all the same. */
@@ -49,16 +70,22 @@ export function isOutcomeUnknown(error: unknown): boolean {
  * What they left of `head` and `owner` while these were replaced goes too.
  */
 export async function finishClaims(core: Core, actor: Actor): Promise<void> {
-  dropTemporaries([core.layout.head, core.layout.owner])
+  try {
+    dropTemporaries([core.layout.head, core.layout.owner])
+  } catch {
+    // They take space and nothing else; the next open tries again.
+  }
   for (const name of notesIn(core.layout)) {
     const note = join(core.layout.claims, name)
     try {
-      const [, since = Number.POSITIVE_INFINITY, folder = ''] = /^(?:(\d+) )?(.+)$/s.exec(readIfThere(note) ?? '') ?? []
+      const [, since = Number.POSITIVE_INFINITY, folder = ''] =
+        /^(?:(\d+) )?(.+)$/s.exec(readHint(note, noteBytes) ?? '') ?? []
       const place = placeIfGoverned(core, folder)
       if (place !== undefined) await finish(core, place, { actor, since: Number(since) })
-      rmSync(note, { force: true })
+      drop(note)
     } catch (error) {
-      if (!isOfFiles(error)) throw error
+      const found = fileError(error, `finishing the claim in ${note}`)
+      if (!isOfFiles(found)) throw found
     }
   }
 }
@@ -90,7 +117,7 @@ async function dropRecovered(core: Core, place: DeliverableFolder, since: number
     const isRecorded = recoveries.some(
       ({ data }) => data.previous_holder === holder && data.previous_acquired === acquired,
     )
-    if (isRecorded && ledger !== core.log.meta.origin) await files.dropAside(aside)
+    if (isRecorded && ledger !== core.log.meta.origin) await dropAside(aside)
   }
 }
 

@@ -8,6 +8,8 @@ import { fileError, syncFolder } from '../fs/durable.ts'
 import { createKey } from '../fs/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../fs/layout.ts'
 import { writeOwner } from '../fs/owner.ts'
+import { adoptTree } from '../fs/ownership.ts'
+import { keepsModes } from '../fs/permissions.ts'
 import { now, userName } from '../fs/process.ts'
 import { buildingPrefix, dropProcessFolders, processFolderName } from '../fs/process-folder.ts'
 import { formatVersion } from '../log/codec.ts'
@@ -28,6 +30,8 @@ export interface CreateOptions {
   actor: Actor
   /** Name of the ledger's key; `lockstep.local/<ledger_id>` unless given. */
   origin?: string | undefined
+  /** Make it also on a disk that keeps no modes, and record that. Errors: LEDGER_INSECURE without it. */
+  acceptPermissions?: boolean | undefined
   /** Allow a ledger inside or above another. */
   nested?: boolean | undefined
   /** Put the root's policy in force, or the shipped one where it has none. Errors: POLICY_INVALID. */
@@ -47,6 +51,7 @@ export async function createLedger({
   origin,
   nested = false,
   policy = false,
+  acceptPermissions = false,
 }: CreateOptions): Promise<void> {
   const root = realFolder(dir)
   refuseOverlap(root, nested)
@@ -57,7 +62,10 @@ export async function createLedger({
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)
-    await build(building, { actor, ledgerId, origin: name, policyRoot: policy ? root : undefined })
+    const withoutModes = !keepsModes(building)
+    if (withoutModes && !acceptPermissions) throw noModes(root)
+    await build(building, { actor, ledgerId, origin: name, policyRoot: policy ? root : undefined, withoutModes })
+    adoptTree(building)
     renameSync(building, join(root, homeName))
     syncFolder(root)
   } catch (error) {
@@ -74,16 +82,20 @@ async function build(
     ledgerId,
     origin,
     policyRoot,
-  }: { actor: Actor; ledgerId: string; origin: string; policyRoot: string | undefined },
+    withoutModes,
+  }: { actor: Actor; ledgerId: string; origin: string; policyRoot: string | undefined; withoutModes: boolean },
 ) {
   const key = createKey(join(home, 'key'))
   const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
   writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
-  const config = { release_authority: defaultConfig.release_authority, operators: [userName()] }
+  const accepted = withoutModes ? { accept_permissions: true } : {}
+  const config = { release_authority: defaultConfig.release_authority, operators: [userName()], ...accepted }
   writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600, flush: true })
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
 
   const ledger = join(home, 'ledger')
+  // Made here, for the library would make it as the umask says.
+  mkdirSync(ledger, { mode: 0o700 })
   const store = await openStore(ledger, { create: true })
   try {
     const log = await Log.create(store, { ledger_id: ledgerId, origin })
@@ -135,6 +147,17 @@ function refuseOverlap(root: string, nested: boolean): void {
     {
       details: { dir: root, other },
       hint: 'The innermost ledger governs a folder. If that is what you want, say --nested.',
+    },
+  )
+}
+
+function noModes(root: string): LockstepError {
+  return new LockstepError(
+    'LEDGER_INSECURE',
+    `the disk of ${root} keeps no modes: others could change the ledger there`,
+    {
+      details: { dir: root },
+      hint: 'Choose a folder on another disk, or if nobody else reaches this one, run "lockstep init --accept-permissions".',
     },
   )
 }

@@ -4,14 +4,14 @@ import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { Acquire, Claim, FileOrphan } from '../core/lock/commands.ts'
 import { lockFileOfGrant, lockFileText } from '../core/lock/lock-file.ts'
-import { contention } from '../core/lock/report.ts'
 import { type Grant, orphanReason } from '../core/lock/state.ts'
 import { type DeliverableFolder, deliverableFolder, vanishedFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
+import { dropAside, putBack } from '../fs/lock-file-aside.ts'
 import { isOutcomeUnknown, underNote } from './claims.ts'
 import { type Core, submit } from './core.ts'
 import { FolderQueue } from './folder-queue.ts'
-import { deathOfHolder } from './holders.ts'
+import { contentionWith, deathOfHolder } from './holders.ts'
 import { type GrantData, LockFileSteps } from './lock-file-steps.ts'
 import { judge } from './lock-file-verdict.ts'
 import { errorOf } from './refusals.ts'
@@ -26,6 +26,8 @@ interface Claimant {
   place: DeliverableFolder
   actor: Actor
   calledFrom: Line | undefined
+  /** Kept where a step was left to the next open. */
+  note: { isKept: boolean }
 }
 
 /**
@@ -63,10 +65,10 @@ export class Deliverables {
    */
   acquire(command: Acquire, place: DeliverableFolder, actor: Actor, calledFrom?: Line): Promise<Outcome> {
     return this.inFolder(place, () =>
-      underNote(this.#core, command.lock_ref, place.path, async () => {
+      underNote(this.#core, command.lock_ref, place.path, async (note) => {
         await this.#files.clearDebris(place)
         for (let attempt = 1; attempt <= claimTriesMax; attempt += 1) {
-          const outcome = await this.#tryAcquire({ command, place, actor, calledFrom })
+          const outcome = await this.#tryAcquire({ command, place, actor, calledFrom, note })
           if (outcome !== undefined) return outcome
         }
         throw await this.#files.contention(place, `files of other tools come and go at ${place.lock}`)
@@ -83,8 +85,7 @@ export class Deliverables {
         return this.#again(claimant, verdict.grant, verdict.seen)
       case 'held': {
         if (verdict.seen === undefined) await this.#files.restore(place, verdict.grant, actor)
-        const { holder_alive = 'unknown' } = deathOfHolder(this.#core, command.name)
-        throw errorOf(contention(verdict.grant, this.#core.now(), holder_alive))
+        throw await contentionWith(this.#core, verdict.grant, actor)
       }
       case 'elsewhere':
       case 'foreign':
@@ -114,11 +115,13 @@ export class Deliverables {
     aside: string | undefined,
     file_orphan: FileOrphan | undefined,
   ): Promise<Outcome | undefined> {
-    const { command, place, actor, calledFrom } = claimant
+    const { command, place, actor, calledFrom, note } = claimant
     const claim = this.#newClaim(place)
     const text = this.#textOf(command, claim)
     const claimed = await files.claim(place.path, command.lock_ref, text).catch(async (error: unknown) => {
-      await this.#putBack(place, aside)
+      await this.#putBack(place, aside).catch(() => {
+        note.isKept = true
+      })
       throw error
     })
     if (claimed === undefined) {
@@ -128,16 +131,28 @@ export class Deliverables {
     const asked = { ...command, claim, file_orphan, ...deathOfHolder(this.#core, command.name) }
     const outcome = await submit(this.#core, asked, { actor, calledFrom }).catch(async (error: unknown) => {
       // An unknown outcome may be a grant: the files stay, and the next open judges them by what the log then holds.
-      if (!isOutcomeUnknown(error)) {
-        await this.#files.withdraw(place, claimed, actor)
-        await this.#putBack(place, aside)
-      }
+      if (!isOutcomeUnknown(error)) await this.#undo(claimant, claimed, aside)
       throw error
     })
-    // Durable from here on: a crash leaves at most the aside, which the note names the folder of.
-    if (aside !== undefined) await files.dropAside(aside)
+    // Durable from here on: a crash leaves at most the aside, which the note names the folder of. So does a disk that
+    // does not remove it: the grant stands, and its holder is told of it.
+    if (aside !== undefined) {
+      await dropAside(aside).catch(() => {
+        note.isKept = true
+      })
+    }
     if (await files.isStill(place.lock, claimed)) return outcome
     throw await this.#files.loseClaim(place, command.lock_ref, actor)
+  }
+
+  /** Takes the claim of a refused grant back. The refusal is the answer, so what cannot be undone is left to the note. */
+  async #undo({ place, actor, note }: Claimant, claimed: files.Claimed, aside: string | undefined): Promise<void> {
+    try {
+      await this.#files.withdraw(place, claimed, actor)
+      await this.#putBack(place, aside)
+    } catch {
+      note.isKept = true
+    }
   }
 
   /** Renews the grant. Its file is rewritten first, so that it never promises less than the ledger. */
@@ -157,11 +172,15 @@ export class Deliverables {
       const renewed = submit(this.#core, { ...command, claim: { acquired, lease_clock } }, { actor })
       return renewed.catch(async (error: unknown) => {
         // Refused after all: the file promises no more than it did.
-        const { seen: rewritten } = await this.#files.look(grant, place)
-        if (rewritten !== undefined && !isOutcomeUnknown(error)) await files.rewrite(place.lock, rewritten, seen.text)
+        if (!isOutcomeUnknown(error)) await this.#writeBack(grant, place, seen.text).catch(() => {})
         throw error
       })
     })
+  }
+
+  async #writeBack(grant: Grant, place: DeliverableFolder, text: string): Promise<void> {
+    const { seen } = await this.#files.look(grant, place)
+    if (seen !== undefined) await files.rewrite(place.lock, seen, text)
   }
 
   /** Releases the grant, then removes its file. One that is another's, or gone, means that the lease was lost. */
@@ -202,7 +221,7 @@ export class Deliverables {
   }
 
   async #putBack(place: DeliverableFolder, aside: string | undefined): Promise<void> {
-    if (aside !== undefined) await files.putBack(place.path, aside)
+    if (aside !== undefined) await putBack(place.path, aside)
   }
 
   #newClaim({ deliverable_id, folder }: DeliverableFolder): Claim {

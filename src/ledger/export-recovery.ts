@@ -4,7 +4,7 @@ import { isTerminal } from '../core/run/moves.ts'
 import { type RunState, streamOf } from '../core/run/state.ts'
 import { LockstepError } from '../errors.ts'
 import { ExportFiles } from '../fs/export-files.ts'
-import { evidenceOf, probeLiveness } from '../fs/process.ts'
+import { evidenceOf, probeHolder } from '../fs/process.ts'
 import type { Core } from './core.ts'
 import type { Runs } from './runs.ts'
 
@@ -29,8 +29,8 @@ export async function endLeftExports(core: Core, runs: Runs): Promise<void> {
   }
 }
 
-function isOver({ evidence }: ExportFiles, run: RunState | undefined, core: Core): boolean {
-  if (probeLiveness(evidence).alive === 'no') return true
+function isOver({ evidence, notedMillis }: ExportFiles, run: RunState | undefined, core: Core): boolean {
+  if (probeHolder([evidence], notedMillis).alive === 'no') return true
   return run !== undefined && (isTerminal(run.status) || isExpired(run, core.now()))
 }
 

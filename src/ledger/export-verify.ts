@@ -106,6 +106,8 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
 
 type Texts = ReadonlyMap<string, string>
 type Facts = ReadonlyMap<string, FileFacts>
+const newline = 0x0a
+const longLineBytes = 4 * limits.entryBytes
 const longFiles: readonly string[] = ['entries.jsonl', 'proofs/inclusion.jsonl'] satisfies BundleFile[]
 
 /** One pass: the hash of every file and of the uncompressed archive, and the texts of the small ones. */
@@ -119,10 +121,20 @@ async function readOnce(files: BundleFiles): Promise<{ facts: Facts; package_has
     const digest = createHash('sha256')
     const kept: Uint8Array[] = []
     whole.update(tarHeader(name, size))
+    let sinceNewline = 0
     for await (const chunk of chunks) {
       digest.update(chunk)
       whole.update(chunk)
       if (!isLong) kept.push(chunk)
+      const last = chunk.lastIndexOf(newline)
+      sinceNewline = last === -1 ? sinceNewline + chunk.length : chunk.length - 1 - last
+      // The lines themselves are judged later; so far this only keeps a file of gigabytes without any from being read.
+      if (isLong && sinceNewline > longLineBytes) {
+        throw failed(
+          name === 'entries.jsonl' ? 'entries' : 'proofs',
+          `${name} has a line longer than ${longLineBytes} bytes`,
+        )
+      }
     }
     whole.update(Buffer.alloc(paddingOf(size)))
     facts.set(name, { bytes: size, sha256: digest.digest('hex') })

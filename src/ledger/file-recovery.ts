@@ -2,8 +2,9 @@ import type { Actor } from '../core/ids.ts'
 import type { FileOrphan } from '../core/lock/commands.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
-import * as files from '../fs/lock-file.ts'
-import { underNote } from './claims.ts'
+import type * as files from '../fs/lock-file.ts'
+import { dropAside, putBack } from '../fs/lock-file-aside.ts'
+import { isOutcomeUnknown, underNote } from './claims.ts'
 import type { Core } from './core.ts'
 import type { Deliverables } from './deliverables.ts'
 import type { LockFileSteps } from './lock-file-steps.ts'
@@ -75,16 +76,20 @@ async function moveAside<T>(
   { place, actor, record }: { place: DeliverableFolder; actor: Actor; record: () => Promise<T> },
 ): Promise<T> {
   // A crash in here leaves the file aside; the next open puts it back where its recovery was not recorded.
-  return underNote(core, `recover-${core.newLockId().slice(4, 16)}`, place.path, async () => {
+  return underNote(core, `recover-${core.newLockId().slice(4, 16)}`, place.path, async (note) => {
     const aside = await steps.setAside(place, seen, actor)
     if (aside === 'changed') throw await steps.contention(place, `the lock file of ${place.name} changed meanwhile`)
-    try {
-      const recorded = await record()
-      if (aside.path !== undefined) await files.dropAside(aside.path)
-      return recorded
-    } catch (error) {
-      if (aside.path !== undefined) await files.putBack(place.path, aside.path)
-      throw error
+    const { path } = aside
+    const leave = () => {
+      note.isKept = true
     }
+    const recorded = await record().catch(async (error: unknown) => {
+      // Where the outcome is unknown the recovery may have been recorded: the next open looks, and puts it back or not.
+      if (path !== undefined && !isOutcomeUnknown(error)) await putBack(place.path, path).catch(leave)
+      throw error
+    })
+    // Recorded, so it is done, also where the disk does not remove the file now.
+    if (path !== undefined) await dropAside(path).catch(leave)
+    return recorded
   })
 }

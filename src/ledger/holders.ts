@@ -1,10 +1,13 @@
+import type { Actor } from '../core/ids.ts'
 import type { Acquire } from '../core/lock/commands.ts'
 import type { Evidence, Liveness } from '../core/lock/liveness.ts'
-import { judgeHolder } from '../core/lock/liveness.ts'
+import { contention } from '../core/lock/report.ts'
 import { type Grant, orphanReason } from '../core/lock/state.ts'
-import { evidenceOf, probeLiveness } from '../fs/process.ts'
-import type { Core } from './core.ts'
+import { LockstepError } from '../errors.ts'
+import { evidenceOf, probeHolder } from '../fs/process.ts'
+import { type Core, submit } from './core.ts'
 import { lockGrantOf } from './lock-rows.ts'
+import { errorOf } from './refusals.ts'
 
 /** What the machine says of a lock's present holder, for the decision: its death, or that it lives. */
 export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
@@ -21,9 +24,27 @@ export function deathOfHolder(core: Core, name: string): HolderFacts {
   return { holder_alive: verdict.alive }
 }
 
-/** Whether the processes that hold a grant live: dead only when all of them are. */
+/** Whether the processes that hold a grant live: dead only when all of them are. A renewal was a sign of life. */
 export function livenessOf(grant: Grant): Liveness {
-  return judgeHolder(grant.evidence.map((evidence) => probeLiveness(evidence)))
+  return probeHolder(grant.evidence, Date.parse(grant.acquired))
+}
+
+/**
+ * LOCK_CONTENTION with a grant whose lock file stands. Where the clocks cannot be compared, the judgement of the lease is
+ * recorded, because a lease ends at the latest one full lease after it.
+ */
+export async function contentionWith(core: Core, grant: Grant, actor: Actor): Promise<LockstepError> {
+  const { name, token } = grant
+  const { holder_alive = 'unknown' } = deathOfHolder(core, name)
+  const refusal = contention(grant, core.now(), holder_alive)
+  if (refusal.isChange) {
+    const command = { type: 'lock.report_file' as const, name, report: { fact: 'judged' as const, token } }
+    await submit(core, command, { actor }).catch((error: unknown) => {
+      // The grant has ended meanwhile, so there is nothing to judge.
+      if (!(error instanceof LockstepError) || error.code !== 'LOCK_NOT_HELD') throw error
+    })
+  }
+  return errorOf(refusal)
 }
 
 let ownEvidence: Evidence | undefined

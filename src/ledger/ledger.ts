@@ -13,6 +13,7 @@ import { Sovereign } from '../views/sovereign.ts'
 import { type Asked, askFor } from './asking.ts'
 import { Audit } from './audit.ts'
 import { finishClaims } from './claims.ts'
+import { LedgerClock } from './clock.ts'
 import type { Core } from './core.ts'
 import { endLeftExports } from './export-recovery.ts'
 import { Exports } from './exports.ts'
@@ -26,6 +27,7 @@ import {
   proofOf,
   type SignedHead,
   signedHeadOf,
+  type TreeHead,
 } from './proving.ts'
 import { Runs } from './runs.ts'
 import { isSeq, notFound } from './seq.ts'
@@ -38,13 +40,6 @@ import { type Progress, type Verified, verifyLog } from './verify.ts'
 import { WorkspaceFiles } from './workspace-files.ts'
 import { Workspaces } from './workspaces.ts'
 
-export interface TreeHead {
-  origin: string
-  size: number
-  /** Hex. */
-  root: string
-}
-
 /**
  * An open ledger. Opening → open → closing → closed; every call after `close` began is LEDGER_CLOSED. One process
  * has a ledger open at a time.
@@ -52,6 +47,7 @@ export interface TreeHead {
 export class Ledger implements AsyncDisposable {
   readonly locks: Locks
   readonly audit: Audit
+  readonly clock: LedgerClock
   readonly policy: PolicyApi
   readonly runs: Runs
   readonly exports: Exports
@@ -67,13 +63,9 @@ export class Ledger implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
-    const { actor, config, layout, log, newLockId, newRunId, now } = parts
+    const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(
-      layout.head,
-      () => ({ ...this.#treeHead(), time: new Date().toISOString() }),
-      () => log.custody?.isOurs() !== false,
-    )
+    this.#heads = new HeadKeeper(layout.head, () => this.#treeHead(), log.custody)
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
       ...views,
@@ -83,24 +75,19 @@ export class Ledger implements AsyncDisposable {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
+    const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
       ...views,
-      actor,
-      config,
+      ...given,
       index: new SearchIndex(log),
-      layout,
-      log,
-      newLockId,
-      newRunId,
-      now,
       stored: new StoredObjects(log),
-      workspaceFiles: parts.workspaceFiles,
       submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
     }
     this.locks = new Locks(this.#core)
+    this.clock = new LedgerClock(this.#core)
     this.policy = new PolicyApi(this.#core)
     this.audit = new Audit(this.#core, this.policy)
     this.runs = new Runs(this.#core, this.policy)
@@ -164,9 +151,9 @@ export class Ledger implements AsyncDisposable {
 
   /** The entry at a seq. Errors: NOT_FOUND. */
   entry(seq: number): Entry {
-    this.#assertOpen()
+    const { size } = this.head()
     const entry = isSeq(seq) ? this.#parts.log.entry(seq) : undefined
-    if (entry === undefined) throw notFound(seq, this.head().size)
+    if (entry === undefined) throw notFound(seq, size)
     return entry
   }
 
@@ -188,9 +175,10 @@ export class Ledger implements AsyncDisposable {
   /** Re-reads and re-derives everything. Resolves with what was checked; errors: VERIFY_FAILED, first bad seq. */
   async verify(onProgress?: (progress: Progress) => void): Promise<Verified> {
     this.#assertOpen()
+    const { config, layout, log } = this.#parts
     await this.#sequencer.settled()
     await this.#reactions.drained()
-    return verifyLog(this.#parts.log, this.#parts.layout, this.#parts.config, { onProgress })
+    return verifyLog(log, layout, config, { onProgress })
   }
 
   /** Asks a question that changes nothing, for a bounded time: for a process that holds the ledger for a moment. */
@@ -237,8 +225,7 @@ export class Ledger implements AsyncDisposable {
 
   #treeHead(): TreeHead {
     const { log } = this.#parts
-    const { root, size } = log.head()
-    return { origin: log.meta.origin, size, root: toHex(root) }
+    return { origin: log.meta.origin, size: log.head().size, root: toHex(log.head().root) }
   }
 
   #published(entries: readonly Entry[]): void {

@@ -7,6 +7,7 @@ import type { Grant } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import * as files from '../fs/lock-file.ts'
+import { dropAside, setAside as putAside, putBack } from '../fs/lock-file-aside.ts'
 import { type Core, submit } from './core.ts'
 import { findingOf } from './lock-file-verdict.ts'
 import { lockGrantOf } from './lock-rows.ts'
@@ -31,7 +32,7 @@ export class LockFileSteps {
 
   /** Takes the judged file out of its place. Errors: LOCK_CONTENTION where two files claim it, which is recorded. */
   async setAside(place: DeliverableFolder, seen: files.Seen, actor: Actor): Promise<Aside> {
-    const removal = await files.setAside(place.path, seen, this.#core.newLockId().slice(4, 16))
+    const removal = await putAside(place.path, seen, this.#core.newLockId().slice(4, 16))
     if (removal.outcome === 'aside') return { path: removal.aside }
     if (removal.outcome === 'absent') return { path: undefined }
     if (removal.outcome === 'changed') return 'changed'
@@ -45,13 +46,13 @@ export class LockFileSteps {
   /** Temporaries go; an aside is judged as if it were the lock file: put back where that is free, then judged there. */
   async clearDebris(place: DeliverableFolder): Promise<void> {
     const { temporaries, asides } = await files.debrisIn(place.path)
-    for (const temporary of temporaries) await files.dropAside(temporary)
+    for (const temporary of temporaries) await dropAside(temporary)
     for (const aside of asides) {
       const seen = await files.inspect(aside)
       const isOurs = seen?.content?.ledger === this.#core.log.meta.origin
       const isCurrent = isOurs && seen.content?.lock_ref === lockGrantOf(this.#core, place.name)?.lock_ref
-      if (isOurs && !isCurrent) await files.dropAside(aside)
-      else await files.putBack(place.path, aside)
+      if (isOurs && !isCurrent) await dropAside(aside)
+      else await putBack(place.path, aside)
     }
   }
 
@@ -70,28 +71,28 @@ export class LockFileSteps {
       if (seen?.content?.lock_ref === grant.lock_ref) await this.remove(place, seen, actor)
       return 'current'
     } catch (error) {
-      if (!(error instanceof LockstepError)) throw error
-      // A conflict is recorded by now, and what stands there is not this grant's.
-      return error.code === 'NOT_FOUND' || error.code === 'LOCK_CONTENTION' ? 'current' : 'pending'
+      // A conflict is recorded by now, and what stands there is not this grant's. Whatever else failed, the grant ended.
+      return isGone(error) || (error instanceof LockstepError && error.code === 'LOCK_CONTENTION')
+        ? 'current'
+        : 'pending'
     }
   }
 
   /** Removes the judged file; another that took its place meanwhile stays. */
   async remove(place: DeliverableFolder, seen: files.Seen, actor: Actor): Promise<void> {
     const aside = await this.setAside(place, seen, actor)
-    if (aside !== 'changed' && aside.path !== undefined) await files.dropAside(aside.path)
+    if (aside !== 'changed' && aside.path !== undefined) await dropAside(aside.path)
   }
 
   /** Drops what a crash left of the removal of a grant's file. */
   async dropAsidesOf(grant: GrantData, place: DeliverableFolder): Promise<'current' | 'pending'> {
     try {
       for (const aside of (await files.debrisIn(place.path)).asides) {
-        if ((await files.inspect(aside))?.content?.lock_ref === grant.lock_ref) await files.dropAside(aside)
+        if ((await files.inspect(aside))?.content?.lock_ref === grant.lock_ref) await dropAside(aside)
       }
       return 'current'
     } catch (error) {
-      if (!(error instanceof LockstepError)) throw error
-      return error.code === 'NOT_FOUND' ? 'current' : 'pending'
+      return isGone(error) ? 'current' : 'pending'
     }
   }
 
@@ -154,6 +155,10 @@ export class LockFileSteps {
     const path = join(this.#core.layout.root, folder)
     return { path, folder, deliverable_id, name, lock: join(path, lockFileName) }
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof LockstepError && error.code === 'NOT_FOUND'
 }
 
 /** Whose file stands in a lock's place. */

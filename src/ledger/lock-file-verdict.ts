@@ -1,13 +1,14 @@
 import { join } from 'node:path'
 import type { Refusal } from '../core/decider.ts'
 import type { FileOrphan } from '../core/lock/commands.ts'
+import type { Liveness } from '../core/lock/liveness.ts'
 import { fileOrphanReason, type LockFile, lockFileName } from '../core/lock/lock-file.ts'
 import { streamOf } from '../core/lock/names.ts'
 import { boundElsewhere, contention, contentionWithFile, type FileFinding } from '../core/lock/report.ts'
 import { type Grant, type LockState, orphanReason } from '../core/lock/state.ts'
 import type { DeliverableFolder } from '../fs/deliverable-folder.ts'
 import { inspect, type Seen } from '../fs/lock-file.ts'
-import { isRunning } from '../fs/process.ts'
+import { probeFilePid, probeHolder } from '../fs/process.ts'
 import type { Core } from './core.ts'
 import { deathOfHolder } from './holders.ts'
 import { lockStateOf } from './lock-rows.ts'
@@ -92,7 +93,7 @@ function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Ver
     return { kind: 'foreign', refusal: { ...refusal, message }, seen }
   }
   const isOurs = content.ledger === core.log.meta.origin
-  const reason = isOurs ? ('unrecorded' as const) : fileOrphanReason(content, now.wall_ms, isRunning(content.pid))
+  const reason = isOurs ? ('unrecorded' as const) : fileOrphanReason(content, now.wall_ms, livenessIn(content))
   if (reason === undefined) return { kind: 'foreign', refusal, seen }
   const orphan: FileOrphan = {
     previous_acquired: content.acquired,
@@ -119,8 +120,13 @@ export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | und
     acquired,
     lease_remaining_s: Math.max(0, Math.ceil(remainingMillis / 1000)),
     pid,
-    holder_alive: isRunning(pid) ? 'yes' : 'no',
+    holder_alive: livenessIn(content).alive,
   }
+}
+
+/** Whether the holder that a file names still lives: by its evidence, or where it has none by its bare pid. */
+function livenessIn({ acquired, evidence = [], pid }: LockFile): Liveness {
+  return evidence.length === 0 ? probeFilePid(pid) : probeHolder(evidence, Date.parse(acquired))
 }
 
 function isOrphan(core: Core, grant: Grant): boolean {

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Entry } from '../core/entry.ts'
+import { wallTimeOf } from '../core/entry-time.ts'
 import * as input from '../core/lock/commands.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 import { lockNameSchema } from '../core/lock/names.ts'
@@ -190,7 +191,7 @@ function releasedFacts({ entries, replayed }: Outcome, files?: 'current' | 'pend
     outcome: data.outcome,
     held_ms: data.held_ms,
     late: data.late === true,
-    released: entry?.time ?? '',
+    released: entry === undefined ? '' : wallTimeOf(entry),
     replayed,
     ...(files === undefined ? {} : { files }),
   }

@@ -14,6 +14,7 @@ export interface BatchFacts {
   firstSeq: number
   ledgerId: string
   time: string
+  /** What the wall clock says, where that is not `time`. */
   wallTime: string | undefined
 }
 
@@ -54,7 +55,7 @@ export class Plan {
   readonly #requests = new Map<string, readonly Entry[]>()
   #bytes = 0
   #pins: Pins | undefined
-  readonly #facts: BatchFacts
+  #facts: BatchFacts
   readonly #ground: Ground
 
   constructor(facts: BatchFacts, ground: Ground) {
@@ -65,6 +66,11 @@ export class Plan {
 
   get size(): number {
     return this.#facts.firstSeq + this.recorded.length
+  }
+
+  /** The time of the next entry. */
+  get time(): string {
+    return this.#facts.time
   }
 
   get firstSeq(): number {
@@ -109,6 +115,8 @@ export class Plan {
   add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
     const recorded: Recorded[] = []
     const changed = new Map<string, Row>()
+    // From the reset on, `time` is what the wall clock says.
+    if (events[0]?.type === 'clock.reset') this.#followWallClock()
     for (const event of events) {
       const before = changed.get(event.stream) ?? this.row(event.stream)
       const entry = entryOf(event, this.#placement(recorded.length, events.length, before, facts))
@@ -148,6 +156,11 @@ export class Plan {
     for (const [key, value] of this.objects) writes.push({ view: 'object', key, value })
     for (const key of this.notes) writes.push({ view: 'note', key })
     return writes
+  }
+
+  #followWallClock(): void {
+    const { time, wallTime = time } = this.#facts
+    this.#facts = { ...this.#facts, time: wallTime, wallTime: undefined }
   }
 
   #placement(index: number, count: number, before: Row | undefined, facts: CommandFacts): Placement {

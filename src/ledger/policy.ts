@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { type Action, actionSchema } from '../core/action.ts'
 import { authorize, type RunFacts, type Verdict } from '../core/authorize.ts'
+import { wallTimeOf } from '../core/entry-time.ts'
 import { actorSchema } from '../core/ids.ts'
 import { type Lane, type Policies, type Policy, type PolicyState, policyInForce, policyKey } from '../core/policies.ts'
 import { policyStream } from '../core/policy/decide.ts'
@@ -84,7 +85,7 @@ export class PolicyApi {
       lanes: this.#shown('lanes', lanes),
       roles: this.#shown('roles', roles),
       seq: state.seq,
-      loaded: entry.time,
+      loaded: wallTimeOf(entry),
       grants,
     }
   }

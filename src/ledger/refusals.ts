@@ -3,6 +3,7 @@ import { sorted } from '../core/canonical.ts'
 import type { Now } from '../core/clock.ts'
 import type { Refusal } from '../core/decider.ts'
 import type { Entry, EventDraft } from '../core/entry.ts'
+import { wallTimeOf } from '../core/entry-time.ts'
 import type { Actor } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { LockstepError, messageOf } from '../errors.ts'
@@ -57,7 +58,7 @@ function hasTwin(record: EventDraft, actor: Actor, plan: Plan, now: Now): boolea
   for (let step = 0; step < limits.refusalLookBack && seq !== null; step += 1) {
     const entry: Entry | undefined = plan.entry(seq)
     if (entry === undefined) return false
-    const apartMillis = Math.abs(now.wall_ms - Date.parse(entry.wall_time ?? entry.time))
+    const apartMillis = Math.abs(now.wall_ms - Date.parse(wallTimeOf(entry)))
     if (apartMillis >= limits.refusalRepeatMillis) return false
     const isTwin = entry.type === record.type && isDeepStrictEqual(refusedIn(entry), refusedIn(record))
     if (isTwin && entry.actor.actor_id === actor.actor_id) return true

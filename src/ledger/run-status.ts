@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { leaseRemainingMillis } from '../core/clock.ts'
 import type { Entry } from '../core/entry.ts'
+import { wallTimeOf } from '../core/entry-time.ts'
 import { judgeGuard } from '../core/lock/decide.ts'
 import { isExpired } from '../core/run/case.ts'
 import type { listRunsSchema } from '../core/run/commands.ts'
@@ -12,10 +13,10 @@ import { type RunState, streamOf } from '../core/run/state.ts'
 import { openTurnId, type Phase, phaseOf } from '../core/turns-of-run.ts'
 import type { RunStatus } from '../core/vocabulary.ts'
 import { LockstepError } from '../errors.ts'
-import { runsOf } from '../views/index-search.ts'
-import { seqAt } from './audit-list.ts'
+import { creationOf, runsOf } from '../views/index-search.ts'
 import type { Core } from './core.ts'
 import { lockStateOf } from './lock-rows.ts'
+import { isWithin, rangesOf, type Times } from './time-range.ts'
 
 /** A page of runs. `lease_expired` names those whose lease is over, which the next command on them fails. */
 export interface RunListing {
@@ -66,12 +67,14 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
   const now = core.now()
   const listing: RunListing = { runs: [], lease_expired: [], next: null }
   const words = { actor_id, case_id, lane_id, run_kind, status }
-  const bounds = { after: cursor, from: seqAt(core, since, 0, size), to: seqAt(core, until, size, size) }
+  const { ranges } = rangesOf(core, { since, until }, size)
+  const bounds = { after: cursor, from: ranges[0]?.[0] ?? size, to: ranges.at(-1)?.[1] ?? 0 }
   for await (const page of runsOf(core.log.index, words, bounds)) {
     for (const runId of page) {
       const run = stateOfRun(core, runId)
       // It may have moved since the index was asked.
       if (status !== undefined && run.status !== status) continue
+      if (!wasCreatedWithin(core, runId, { since, until })) continue
       if (listing.runs.length === limit) {
         listing.next = listing.runs.at(-1)?.run_id ?? null
         return listing
@@ -81,6 +84,14 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
     }
   }
   return listing
+}
+
+/** Whether a run was created at a time that is asked for. Cost: two reads, where a time is asked for. */
+function wasCreatedWithin(core: Core, runId: string, times: Times): boolean {
+  if (times.since === undefined && times.until === undefined) return true
+  const seq = creationOf(core.log.index, runId)
+  const entry = seq === undefined ? undefined : core.log.entry(seq)
+  return entry !== undefined && isWithin(entry, times)
 }
 
 /** Errors: NOT_FOUND. Cost: one read for each run of the whole tree that the run is in. */
@@ -117,7 +128,7 @@ export function whyOf(core: Core, runId: string): Why {
     last_event: {
       seq: last?.seq ?? 0,
       type: last?.type ?? '',
-      time: last?.time ?? '',
+      time: last === undefined ? '' : wallTimeOf(last),
       code: typeof last?.data.code === 'string' ? last.data.code : null,
     },
     missing_events: [

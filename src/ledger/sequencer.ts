@@ -1,6 +1,7 @@
 import { isoTime, type Now } from '../core/clock.ts'
 import type { Config } from '../core/config.ts'
 import type { Entry } from '../core/entry.ts'
+import { isApart } from '../core/entry-time.ts'
 import { limits } from '../core/limits.ts'
 import type { LockState } from '../core/lock/state.ts'
 import { LockstepError } from '../errors.ts'
@@ -203,13 +204,12 @@ export class Sequencer {
   #newPlan(now: Now): Plan {
     const { log } = this.#parts
     const timeMillis = Math.max(now.wall_ms, this.#lastTimeMillis)
-    const differs = Math.abs(timeMillis - now.wall_ms) > 1000
     return new Plan(
       {
         firstSeq: this.#decided.at(-1)?.plan.size ?? log.head().size,
         ledgerId: log.meta.ledger_id,
         time: isoTime(timeMillis),
-        wallTime: differs ? isoTime(now.wall_ms) : undefined,
+        wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
       },
       this.#ground,
     )

@@ -14,12 +14,12 @@ export interface Signer {
 }
 
 /** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key). */
-export function signerOf(log: Log, { key: path }: Layout): Signer {
+export function signerOf(log: Log, layout: Layout): Signer {
   const name = log.meta.origin
-  const key = readKey(path)
+  const key = readKey(layout)
   const named = { name, publicKey: key.publicKey }
   const vkey = formatVkey(named, sha256)
-  if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(path, 'is the key of another ledger')
+  if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
   return { name, keyId: keyIdOf(named, sha256), vkey, sign: key.sign }
 }
 

@@ -4,8 +4,8 @@ import { differs } from '../log/corrupt.ts'
 import type { Meta } from '../log/meta-row.ts'
 
 /**
- * What every entry must say of itself and of the one before it: its id, a time that never goes back, the place in
- * its request; and entry 0 who the ledger is. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`).
+ * What every entry must say of itself and of the one before it: its id, a time that never goes back but at a
+ * reset of the clock, the place in its request; and entry 0 who the ledger is. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`).
  */
 export class EntryVerification {
   readonly #meta: Meta
@@ -23,7 +23,7 @@ export class EntryVerification {
     const id = eventIdOf(this.#meta.ledger_id, seq)
     if (event_id !== id) throw differs('event_id', `entry ${seq} has the id ${event_id}, not ${id}`, { seq })
     // Entries of one batch share their time, so the form is looked at once a batch.
-    if (time !== this.#time) this.#compareTime(seq, time)
+    if (time !== this.#time) this.#compareTime(entry)
     if (entry.request !== undefined || this.#request !== undefined) this.#compareRequest(entry)
   }
 
@@ -41,9 +41,9 @@ export class EntryVerification {
     throw differs('origin', `entry 0 is of ${data.origin}, the meta row of ${origin}`, { seq })
   }
 
-  #compareTime(seq: number, time: string): void {
+  #compareTime({ seq, time, type }: Entry): void {
     if (!timePattern.test(time)) throw differs('time', `the time of entry ${seq} is not one: ${time}`, { seq })
-    if (time < this.#time) {
+    if (time < this.#time && type !== 'clock.reset') {
       throw differs('time', `the time of entry ${seq} goes back from ${this.#time} to ${time}`, { seq })
     }
     this.#time = time

@@ -194,3 +194,14 @@ export function gaveUp(
   const why = code === 'TIMED_OUT' ? `it did not become free within ${seconds} s` : 'the caller gave up waiting'
   return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Come back with the same lock_id.' })
 }
+
+/**
+ * Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with.
+ */
+export function recordOfWaiting(
+  { refusal: { record } }: Waiter,
+  { code, message }: LockstepError,
+): Pick<Refusal, 'record'> {
+  if (record === undefined || code !== 'TIMED_OUT') return {}
+  return { record: { ...record, data: { ...record.data, code, message } } }
+}

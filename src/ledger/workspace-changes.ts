@@ -122,7 +122,8 @@ class Touched {
 /** The links of a stem as they are on disk; undefined where it has none. */
 async function linksIn(current: string, stem: string): Promise<ReadObject | undefined> {
   try {
-    return objectFromBytes(await bytesInTree(current, partPath(stem, 'links')))
+    const bytes = await bytesInTree(current, partPath(stem, 'links'))
+    return bytes === undefined ? { problems: [] } : objectFromBytes(bytes)
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
     return { problems: [] }

@@ -173,7 +173,7 @@ async function follows(tree: Tree, promoted: readonly { run_id: string; turn_id:
 
 async function lastPromotedIn({ path }: Tree, runId: string): Promise<unknown> {
   try {
-    return JSON.parse((await bytesInTree(path, runPath(runId))).toString()).last_promoted_turn_id
+    return JSON.parse(String(await bytesInTree(path, runPath(runId)))).last_promoted_turn_id
   } catch {
     return undefined
   }

@@ -1,10 +1,13 @@
-import { lstatSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { syncFolder } from '../fs/durable.ts'
 import type { Guard } from '../fs/guard.ts'
 import type { Layout } from '../fs/layout.ts'
 import { readOwner } from '../fs/owner.ts'
+import { readTextFile } from '../fs/regular-file.ts'
+import { corrupt } from './corrupt.ts'
 import { isGrown, isSame, isYoung, LogLost, newestLog, numberOf, problemOf } from './seen-files.ts'
 import type { FileStore } from './store.ts'
 
@@ -24,10 +27,8 @@ interface Seen {
   log: Stats
 }
 
-/** CURRENT holds the name of one file. */
-const currentCharsMax = 64
-/** Where one batch follows another at once, the look after the first will do for the second. */
-const freshMillis = 0.05
+/** Where one batch soon follows another, the look after the first will do for the second. */
+const freshMillis = 1
 
 export interface CustodyParts {
   layout: Layout
@@ -192,7 +193,8 @@ export class Custody {
 
   #filesNow(): Files {
     const { ledger } = this.#layout
-    const current = readFileSync(join(ledger, 'CURRENT'), 'latin1').slice(0, currentCharsMax)
+    const current = readTextFile(join(ledger, 'CURRENT'), limits.currentFileBytes, (is) => corrupt(`CURRENT ${is}`))
+    if (current === undefined) throw new Error('CURRENT is gone')
     const manifest = lstatSync(join(ledger, current.trim()))
     const logName = newestLog(readdirSync(ledger))
     return { current, logName, log: lstatSync(join(ledger, logName)), manifest }

@@ -15,6 +15,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from '../fs/durable.ts'
+import { adopt } from '../fs/ownership.ts'
 import { failureOf } from './failure.ts'
 
 /** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
@@ -52,6 +53,7 @@ export function keepEvidence(
   try {
     mkdirSync(evidence, { recursive: true, mode: 0o700 })
     mkdirSync(folder, { mode: 0o700 })
+    for (const made of [evidence, folder]) adopt(made)
   } catch (error) {
     throw fileError(error, `opening the ledger in ${dirname(ledger)}`)
   }

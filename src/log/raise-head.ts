@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { readIfThere, syncFolder } from '../fs/durable.ts'
+import { limits } from '../core/limits.ts'
+import { syncFolder } from '../fs/durable.ts'
 import { type HeadFile, writeHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
+import { readHint } from '../fs/regular-file.ts'
 import { toHex } from '../merkle/hash.ts'
 import { compareHeadFile } from './compare-head-file.ts'
 import { failureOf } from './failure.ts'
@@ -31,7 +34,7 @@ export async function raiseHead(
     for (const name of logs) syncFile(join(layout.ledger, name))
     syncFolder(layout.ledger)
     // Whether another process has the ledger open after all, only LevelDB's lock will tell.
-    await writeHeadFile(layout.head, raised, `${layout.head}.${process.pid}.tmp`)
+    await writeHeadFile(layout.head, raised, `${layout.head}.${randomBytes(8).toString('hex')}.tmp`)
   } catch (error) {
     throw failureOf(`raising ${layout.head} to the log's end`, error)
   }
@@ -40,5 +43,5 @@ export async function raiseHead(
 
 /** The key is named for the ledger. */
 function originOfKey({ vkey }: Layout): string | undefined {
-  return /^([^+]+)\+/.exec(readIfThere(vkey) ?? '')?.[1]
+  return /^([^+]+)\+/.exec(readHint(vkey, limits.homeFileBytes) ?? '')?.[1]
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Level } from 'level'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
+import { adoptMadeSince } from '../fs/ownership.ts'
 import { copyDatabase } from './copy-database.ts'
 import { corrupt } from './corrupt.ts'
 import { failureOf } from './failure.ts'
@@ -78,6 +79,8 @@ export interface StoreOptions {
  * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
  */
 export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
+  // The clock of a file system may be a few milliseconds behind.
+  const openedAt = Date.now() - 20
   const level = await newLevel(at, create)
   try {
     await level.open()
@@ -109,9 +112,15 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
     },
     // LevelDB begins with its memory, whatever the range.
     saveMemory: () => level.compactRange(firstKey, firstKey),
-    close: () => level.close(),
+    close: async () => {
+      await level.close()
+      adoptMadeSince(at, openedAt, filesOfLevel)
+    },
   }
 }
+
+/** What LevelDB makes, but for the file that it locks: to open and close that file is to lose the lock. */
+const filesOfLevel = /^(?:CURRENT|LOG|MANIFEST-|\d+\.)/
 
 /** Its addon is loaded when it is needed, so that whoever may not load one is told by an error of ours. */
 async function newLevel(folder: string, create: boolean): Promise<LevelDb> {

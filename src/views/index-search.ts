@@ -84,7 +84,7 @@ export interface RunBounds {
 }
 
 /** The seq at which a run was created. Cost: one read. */
-function creationOf(index: IndexRows, runId: string): number | undefined {
+export function creationOf(index: IndexRows, runId: string): number | undefined {
   const stored = index.get(creationTail(runId))
   return stored === undefined ? undefined : numberAt(Buffer.from(stored))
 }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
 import { statusLines } from '../../src/cli/lock-text.ts'
+import { relativeTime } from '../../src/cli/output.ts'
 
 const text = suite('the text of a lock')
 
@@ -19,5 +20,26 @@ text('says of a file that no grant explains what is known of it, and that the re
     'folder DEL-08-05_x',
   ])
 })
+
+text('does not contradict itself where a process outlives its lease', () => {
+  const facts = { name: 'resource:reports', kind: 'resource', holder: 'TASK', token: 7, host: 'desk' } as const
+  const lock = { ...facts, pids: [100] }
+  const over = { state: 'orphan', orphan_reason: 'lease_expired', lease_remaining_s: 0, holder_alive: 'yes' } as const
+  equal(statusLines({ ...lock, ...over, waiting: 0, last_seq: 7 }), [
+    'resource:reports is held by TASK, an orphan: lease_expired',
+    'token 7, acquired at an unknown time, lease expired',
+    'processes 100 on desk; alive: yes, but its lease is over',
+  ])
+  const held = { state: 'held', lease_remaining_s: 60, holder_alive: 'yes' } as const
+  equal(statusLines({ ...lock, ...held, waiting: 0, last_seq: 7 })[2], 'processes 100 on desk; alive: yes')
+})
+
+for (const [title, time, expected] of [
+  ['in the past', '2026-02-02T11:58:59Z', '1 min 1 s ago'],
+  ['that is near', '2026-02-03T11:00:00Z', 'in 23 h 0 min'],
+  ['under a clock that was years ahead', '2099-01-01T00:00:00.000Z', 'at 2099-01-01T00:00:00.000Z'],
+] as const) {
+  text(`of a moment ${title} says when`, () => equal(relativeTime(time, Date.UTC(2026, 1, 2, 12)), expected))
+}
 
 text.run()

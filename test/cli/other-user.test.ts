@@ -1,42 +1,19 @@
-import { spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { bundleFiles } from '../../src/core/export-manifest.ts'
-import { root as projectRoot } from '../runner.ts'
 import { lockstep } from '../support/command.ts'
-import { contentOf, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
+import { contentOf, deadHolder, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, reachableRoot } from '../support/ledger.ts'
+import { canReach, give } from '../support/other-user.ts'
 
 const self = process.getuid?.() ?? 0
-const isRoot = self === 0 && canRunAs(65_534)
+/** Who is somebody else is of no use where node, or the folder for temporary files, is closed to others. */
+const isRoot = self === 0 && canReachTemporary(65_534)
 /** Who runs the command: somebody else where this process may become somebody else. */
 const holder = isRoot ? 65_534 : self
 const users = suite('files of another user')
-
-/** Whether another user can reach the command at all; not where the project lies below a folder of root's. */
-function canRunAs(uid: number): boolean {
-  const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), 'cli/main.js')
-  const { status } = spawnSync(process.execPath, [main, '--version'], { cwd: '/', uid, gid: uid })
-  if (status !== 0) console.log('no other user can run the command here: its files are those of this user')
-  return status === 0
-}
-
-/** Everything below a folder is given to a user. */
-function give(path: string, uid: number): void {
-  chownSync(path, uid, uid)
-  if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid)
-}
 
 /** A root of the holder's with a deliverable folder, and the command as the holder runs it. */
 async function newRoot() {
@@ -57,7 +34,7 @@ function mine(root: string): string {
   return root
 }
 
-const orphan = () => foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' })
+const orphan = () => foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' })
 
 users('a lock file tells every user of the machine who holds the lock', async () => {
   const { root, lock, acquire } = await newRoot()
@@ -137,9 +114,18 @@ if (isRoot) {
     const { root, acquire } = await newRoot()
     mine(root)
     const { json, status, stdout } = await acquire()
-    equal([status, json.code], [4, 'FILE_DENIED'], stdout)
+    equal([status, json.code], [4, 'LEDGER_INSECURE'], stdout)
+    is(json.command, `chown -R ${holder} ${join(root, '.lockstep')}`)
     await endsWithVerify(root)
   })
 }
 
 users.run()
+
+function canReachTemporary(uid: number): boolean {
+  const folder = reachableRoot()
+  chownSync(folder, uid, uid)
+  const isReached = canReach(uid, folder)
+  if (!isReached) console.log('node or the folder for temporary files is closed to others: all run as root')
+  return isReached
+}

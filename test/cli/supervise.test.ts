@@ -1,8 +1,10 @@
 // limit: 240
+import { spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { userActor } from '../../src/open.ts'
 import {
   childOf,
   historyOf,
@@ -175,6 +177,25 @@ supervise('releases a grant that a signal overtook, and never starts the command
     is(await ran.exit, 143)
     is(ran.out(), '')
     equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.released'])
+  }),
+)
+
+supervise('that was broken before it lets its command go never runs it, and says 76', () =>
+  withRoot(async (dir) => {
+    const breakIt = () =>
+      withOpen(dir, (ledger) => ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }))
+    // A process that does not end, which the next one waits for.
+    const stays = spawn('sleep', ['100'])
+    const request = { name: 'reports', holder: 'first', pids: [stays.pid ?? 0] }
+    await withOpen(dir, (ledger) => ledger.locks.acquire(request))
+    await breakIt()
+    const next = run(dir, ['echo', 'ran'])
+    await until('that it waits', () => next.err().includes(`are waited for: ${stays.pid}`))
+    await breakIt()
+    is(await next.exit, 76)
+    is(next.out(), '')
+    stays.kill('SIGKILL')
+    is(await run(dir, ['echo', 'ran']).exit, 0)
   }),
 )
 

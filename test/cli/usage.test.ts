@@ -156,7 +156,7 @@ usage('a list without anything prints nothing, or says so; a page says where the
 })
 
 if (existsSync('/dev/zero')) {
-  usage('a file without an end is read as far as it may be long, and LIMIT_EXCEEDED', async () => {
+  usage('a file without an end is INVALID_INPUT, and nothing of it is read', async () => {
     const root = await newRoot()
     const action = ['--action', 'tool_call', '--lane', 'L', '--target', 'T']
     for (const words of [
@@ -165,7 +165,7 @@ if (existsSync('/dev/zero')) {
       ['turn', 'stage', '--run', 'run_first1', '--turn', 'turn-0001', '--file', '/dev/zero'],
     ]) {
       const { json, status, stdout } = await lockstep(['--dir', root, ...words])
-      equal([status, json.code], [2, 'LIMIT_EXCEEDED'], stdout)
+      equal([status, json.code], [2, 'INVALID_INPUT'], stdout)
     }
     is(await sizeOf(root), 1)
   })

@@ -88,6 +88,8 @@ test('have the exit codes of the command, which are permanent', () => {
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
+      'CLOCK_RESET_DENIED',
+      'LEDGER_INSECURE',
     ],
     5: [
       'LEDGER_EXISTS',
@@ -119,6 +121,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'RUN_HAS_OPEN_TURN',
       'IDEMPOTENCY_MISMATCH',
       'SIZE_MISMATCH',
+      'CLOCK_NOT_AHEAD',
     ],
     6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'VERIFY_FAILED'],
     7: [

@@ -5,6 +5,7 @@ import { parse } from 'yaml'
 import * as z from 'zod'
 import { codes, type Rendering, renderingOf, renderings } from '../../src/contract.ts'
 import { auditEventSchemas } from '../../src/core/audit/events.ts'
+import { clockEventSchemas } from '../../src/core/clock-reset/events.ts'
 import { eventSchemas } from '../../src/core/event-schemas.ts'
 import { lockEventSchemas } from '../../src/core/lock/events.ts'
 import { originEventSchemas } from '../../src/core/origin/events.ts'
@@ -17,6 +18,7 @@ const test = suite('the rendering of Contract v1')
 
 const all = [
   originEventSchemas,
+  clockEventSchemas,
   lockEventSchemas,
   auditEventSchemas,
   policyEventSchemas,

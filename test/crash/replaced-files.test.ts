@@ -72,7 +72,7 @@ replaced('and is a hint that cannot be written, goes rather than stay old', () =
 replaced('and is the head, is written once more at close if entries came since, and not otherwise', async () => {
   const path = join(temporaryRoot(), 'head')
   let size = 1
-  const keeper = () => new HeadKeeper(path, () => ({ origin: 'o', root: 'a'.repeat(64), size, time: 't' }))
+  const keeper = () => new HeadKeeper(path, () => ({ origin: 'o', root: 'a'.repeat(64), size }))
   await keeper().close()
   const first = lstatSync(path, { bigint: true }).ino
   await keeper().close()

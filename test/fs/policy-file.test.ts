@@ -97,4 +97,38 @@ for (const [title, lanesText, rolesText, ...says] of odd) {
   test(`are found odd with ${title}`, () => assert.equal(findingsOf(read(lanesText, rolesText)), says))
 }
 
+const deep = 50_000
+for (const [what, text] of [
+  ['flow lists', '['.repeat(deep)],
+  ['flow maps', '{a: '.repeat(deep)],
+  ['block lists on one line', '- '.repeat(deep)],
+  ['keys with a mark of their own', '? '.repeat(deep)],
+  ['block maps', Array.from({ length: 400 }, (_, level) => `${' '.repeat(level)}a:\n`).join('')],
+  ['lists that end, with a folded text in the middle', `${'['.repeat(5_000)}"a\n b"${']'.repeat(5_000)}`],
+] as const) {
+  test(`that nest deeper than a policy does are refused before the YAML is composed: ${what}`, () => {
+    assert.match(problemsOf(read(text))[0] ?? '', /nests deeper than 32 levels/)
+  })
+}
+
+for (const [what, text] of [
+  ['blanks', ' '.repeat(200_000)],
+  ['blanks and a quote', `${' '.repeat(200_000)}"`],
+  ['marks of here-strings', "@' << ".repeat(40_000)],
+  ['keys', Array.from({ length: 20_000 }, (_, at) => `k${at}: 1\n`).join('')],
+] as const) {
+  test(`cost time in proportion to their size: 256 KiB of ${what}`, () => {
+    const { system, user } = process.cpuUsage()
+    const before = system + user
+    assert.ok(problemsOf(read(text)).length > 0)
+    const { system: systemAfter, user: userAfter } = process.cpuUsage()
+    // Quadratic it takes eight seconds and more.
+    assert.ok(systemAfter + userAfter - before < 4_000_000)
+  })
+}
+
+test('may nest as deep as a policy does', () => {
+  assert.ok('policy' in read(lanes))
+})
+
 test.run()

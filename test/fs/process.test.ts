@@ -3,10 +3,13 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { evidenceOf, isRunning, leaseClock, now, probeLiveness, thisMachine } from '../../src/fs/process.ts'
+import type { Evidence } from '../../src/core/lock/liveness.ts'
+import { evidenceOf, isRunning, leaseClock, now, probeHolder, thisMachine } from '../../src/fs/process.ts'
 import { deadPid, refusalOf, startHolder } from '../support/deliverable.ts'
 
 const processes = suite('processes')
+
+const probe = (evidence: Evidence) => probeHolder([evidence], Date.now())
 
 processes('a running process is running, a dead one is not, and another user’s is (EPERM)', () => {
   is(isRunning(process.pid), true)
@@ -22,11 +25,12 @@ processes('a number that no process can have is no process', () => {
 
 processes('evidence says host, boot, pid namespace, pid and start time of a process that is there', () => {
   const evidence = evidenceOf(process.pid)
-  const { boot_id, host, host_id, pid_ns } = thisMachine()
-  equal(evidence, { boot_id, host, host_id, pid: process.pid, pid_ns, start_time: evidence.start_time })
+  const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
+  const { start_time } = evidence
+  equal(evidence, { boot_id, host, host_id, pid: process.pid, pid_ns, start_time, ...(time_ns && { time_ns }) })
   ok(evidence.start_time !== null && evidence.start_time !== '')
   ok(/^[0-9a-f]{32}$/.test(host_id), 'a digest, not the machine id itself')
-  equal(probeLiveness(evidence), { alive: 'yes' })
+  equal(probe(evidence), { alive: 'yes' })
 })
 
 processes('a process that cannot be seen is PID_NOT_FOUND, a zombie as well', async () => {
@@ -46,21 +50,21 @@ processes('a process that cannot be seen is PID_NOT_FOUND, a zombie as well', as
 processes('a holder that was killed is dead, and so is one that left a zombie', async () => {
   const holder = startHolder()
   const evidence = evidenceOf(holder.pid)
-  equal(probeLiveness(evidence), { alive: 'yes' })
+  equal(probe(evidence), { alive: 'yes' })
   await holder.kill()
-  equal(probeLiveness(evidence), { alive: 'no', reason: 'pid_dead' })
+  equal(probe(evidence), { alive: 'no', reason: 'pid_dead' })
 })
 
 processes('a pid that another process has by now is dead, by its start time', () => {
   const evidence = { ...evidenceOf(process.pid), start_time: '1' }
-  equal(probeLiveness(evidence), { alive: 'no', reason: 'pid_dead' })
+  equal(probe(evidence), { alive: 'no', reason: 'pid_dead' })
 })
 
-processes('another host or pid namespace is unknown, another boot of this host dead', () => {
+processes('another host, pid namespace or boot id is unknown while the process is there', () => {
   const evidence = evidenceOf(process.pid)
-  equal(probeLiveness({ ...evidence, host_id: 'elsewhere' }), { alive: 'unknown' })
-  equal(probeLiveness({ ...evidence, pid_ns: 'pid:[1]' }), { alive: 'unknown' })
-  equal(probeLiveness({ ...evidence, boot_id: 'before' }), { alive: 'no', reason: 'host_rebooted' })
+  equal(probe({ ...evidence, host_id: 'elsewhere' }), { alive: 'unknown' })
+  equal(probe({ ...evidence, pid_ns: 'pid:[1]' }), { alive: 'unknown' })
+  equal(probe({ ...evidence, boot_id: 'before' }), { alive: 'unknown' })
 })
 
 processes('the lease clock counts from boot and never runs backwards', () => {
@@ -70,6 +74,9 @@ processes('the lease clock counts from boot and never runs backwards', () => {
   is(first.boot_id, thisMachine().boot_id)
   ok(first.boot_ms <= second.boot_ms)
   ok(Math.abs(second.boot_ms - uptimeMillis) < 5_000)
+  ok((first.monotonic_ms ?? 0) <= (second.monotonic_ms ?? 0))
+  ok((second.monotonic_ms ?? 0) <= second.boot_ms + 1_000, 'only suspend comes on top of it')
+  is(second.time_ns ?? null, thisMachine().time_ns)
 })
 
 function stateOf(pid: number): string {

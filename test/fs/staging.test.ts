@@ -318,8 +318,8 @@ staging('whose files go, or give way to others, while it is read tells each', as
     [
       'x996.body.json it was removed while it was read',
       'x997.body.json it is a symbolic link',
-      'x998.body.json it is no regular file',
-      'x999.body.json it is no regular file',
+      'x998.body.json it is a named pipe',
+      'x999.body.json it is a folder',
     ],
   )
   equal(

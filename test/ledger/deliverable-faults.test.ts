@@ -17,7 +17,7 @@ import type { Store } from '../../src/log/store.ts'
 import {
   contentionFields,
   contentOf,
-  deadPid,
+  deadHolder,
   foreignText,
   makeDeliverable,
   refusalOf,
@@ -131,7 +131,7 @@ const conflicts = suite('two files that claim one place')
 conflicts(
   'are both kept and recorded as lock.conflict, and nobody gets the lock',
   scene(async ({ ledger, acquire, lock, path }) => {
-    writeFileSync(lock, foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' }))
+    writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
     const original = fsPromises.rename
     let isFirst = true
     // Between our look and our rename another tool writes; between rename and put-back a second one does.
@@ -197,7 +197,7 @@ conflicts(
 conflicts(
   'files of other tools that come and go all the time are contention in the end',
   scene(async ({ ledger, acquire, lock }) => {
-    const orphan = () => writeFileSync(lock, foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' }))
+    const orphan = () => writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
     orphan()
     const original = fsPromises.rename
     Object.assign(fsPromises, {
@@ -234,7 +234,7 @@ for (const [call, code, expected] of [
   refusals(
     `${call}() says ${code}: ${expected}, nothing appended, and another tool's orphan is back in its place`,
     scene(async ({ ledger, acquire, lock, path, root }) => {
-      writeFileSync(lock, foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' }))
+      writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
       const before = contentOf(path)
       const size = ledger.head().size
       await withFailing(call, { code, matching: /\.tmp$/ }, async () => {
@@ -251,7 +251,7 @@ for (const [call, code, expected] of [
 refusals(
   'a file that may not be read is neither free nor stale',
   scene(async ({ ledger, acquire, lock }) => {
-    writeFileSync(lock, foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' }))
+    writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
     const size = ledger.head().size
     await withFailing('open', { code: 'EACCES', matching: /\/\.lock$/ }, async () => {
       is((await refusalOf(acquire())).code, 'FILE_DENIED')
@@ -344,7 +344,7 @@ outcomes(
   scene(
     async (stage) => {
       const { acquire, path, lock } = stage
-      writeFileSync(lock, foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00.000Z' }))
+      writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00.000Z' }))
       persisted.tamper.at = 'after'
       persisted.tamper.once = () => {
         throw new Error('the answer is lost')
@@ -432,7 +432,7 @@ opening(
   'an orphan’s file that its take-over recorded goes, and is not recovered twice',
   scene(async (stage) => {
     const { acquire, path, lock, root } = stage
-    const orphan = foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00.000Z' })
+    const orphan = foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00.000Z' })
     writeFileSync(lock, orphan)
     const size = stage.ledger.head().size
     const lease = await acquire()

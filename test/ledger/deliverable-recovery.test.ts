@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
-import { contentOf, deadPid, foreignText, makeDeliverable, refusalOf, startHolder } from '../support/deliverable.ts'
+import { contentOf, deadHolder, foreignText, makeDeliverable, refusalOf, startHolder } from '../support/deliverable.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { scene } from '../support/scene.ts'
 
@@ -109,7 +109,7 @@ for (const [what, content] of Object.entries({ empty: '', cut: '{"holder": "x', 
 recovering(
   'another tool’s orphan, which nobody has to acquire over',
   scene(async ({ ledger, lock, path }) => {
-    writeFileSync(lock, foreignText({ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' }))
+    writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
     const { previous_holder, recovery_reason } = await ledger.locks.recover({ name, folder: path, reason: 'x' })
     equal([previous_holder, recovery_reason], ['foreign-tool', 'pid_dead'])
     not('.lock' in contentOf(path))
@@ -175,7 +175,7 @@ preview(
 )
 
 for (const [what, content, expected] of [
-  ['another tool’s orphan', { pid: deadPid() }, ['orphan', 'foreign-tool', 'pid_dead']],
+  ['another tool’s orphan', deadHolder(), ['orphan', 'foreign-tool', 'pid_dead']],
   ['another tool’s valid lock', {}, ['held', 'foreign-tool', null]],
   ['a file of an unknown version', { schema_version: '2.0' }, ['held', 'unreadable', null]],
   ['an unreadable file', 'cut', ['orphan', 'unreadable', 'unreadable']],
@@ -328,7 +328,7 @@ retiring(
   scene(async ({ ledger, lock, path }) => {
     const ours = { ledger: ledger.head().origin, lock_ref: 'f'.repeat(16) }
     for (const [facts, reason] of [
-      [{ pid: deadPid(), acquired: '2026-01-02T03:04:00Z' }, 'pid_dead'],
+      [{ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }, 'pid_dead'],
       [ours, 'unrecorded'],
     ] as const) {
       writeFileSync(lock, foreignText(facts))

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
+import { wallTimeOf } from '../../src/core/entry-time.ts'
 import { refusalOf } from '../support/deliverable.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { put, type Scene, scene } from '../support/scene.ts'
@@ -349,7 +350,7 @@ files(
     is(readFileSync(join(root, fileOf(run_id)), 'utf8'), `${JSON.stringify(locked, null, 2)}\n`)
     clock.advance(3_600_000)
     is((await release(stage)).files, 'current')
-    const released_at = `${(await lastOf(stage.ledger, 'lock.released')).time.slice(0, 19)}Z`
+    const released_at = `${wallTimeOf(await lastOf(stage.ledger, 'lock.released')).slice(0, 19)}Z`
     const released = { ...locked, ...three, status: 'RELEASED', released_at }
     is(readFileSync(join(root, fileOf(run_id)), 'utf8'), `${JSON.stringify(released, null, 2)}\n`)
     equal(await warningsOf(stage), [])

@@ -49,7 +49,7 @@ const key =
 const refusedAtOpen: Row[] = [
   ['a head file that is cut', 'LEDGER_CORRUPT', cut('head')],
   ['an empty head file', 'LEDGER_CORRUPT', emptied('head')],
-  ['a head file that is a folder', 'FILE_FAILED', folderInstead('head')],
+  ['a head file that is a folder', 'LEDGER_CORRUPT', folderInstead('head')],
   ['a head file of another ledger', 'LEDGER_CORRUPT', head({ origin: 'lockstep.local/another' })],
   ['a head file newer than the database', 'LEDGER_CORRUPT', head({ size: 5 })],
   ['a head file with another root', 'LEDGER_CORRUPT', head({ root: 'ab'.repeat(32) })],
@@ -58,7 +58,7 @@ const refusedAtOpen: Row[] = [
   ['a head file with a member too many', 'LEDGER_CORRUPT', head({ more: 1 })],
   ['a configuration that is cut', 'INVALID_INPUT', cut('config')],
   ['an empty configuration', 'INVALID_INPUT', emptied('config')],
-  ['a configuration that is a folder', 'FILE_FAILED', folderInstead('config')],
+  ['a configuration that is a folder', 'INVALID_INPUT', folderInstead('config')],
   ['a configuration of another program', 'INVALID_INPUT', config('{"editor":"vi"}')],
   ['a configuration that is a list', 'INVALID_INPUT', config('[]')],
   ['a configuration in NUL bytes', 'INVALID_INPUT', config('\0'.repeat(100))],
@@ -72,7 +72,7 @@ for (const [what, code, change] of refusedAtOpen) {
       for (let time = 0; time < 2; time += 1) is((await refusalOf(open(layout))).code, code)
       for (const name of ['head', 'config'] as const) {
         rmSync(layout[name], { recursive: true })
-        writeFileSync(layout[name], right[name])
+        writeFileSync(layout[name], right[name], { mode: 0o600 })
       }
       equal(await lookedAt(layout), before)
     }),
@@ -82,7 +82,7 @@ for (const [what, code, change] of refusedAtOpen) {
 const refusedAtSigning: Row[] = [
   ['a key that is cut', 'LEDGER_CORRUPT', cut('key')],
   ['an empty key', 'LEDGER_CORRUPT', emptied('key')],
-  ['a key that is a folder', 'FILE_FAILED', folderInstead('key')],
+  ['a key that is a folder', 'LEDGER_CORRUPT', folderInstead('key')],
   ['a key that is gone', 'NOT_FOUND', (layout) => rmSync(layout.key)],
   ['a key that others can read', 'FILE_DENIED', (layout) => chmodSync(layout.key, 0o644)],
   ['the key of another ledger', 'LEDGER_CORRUPT', key(() => pemOf('ed25519'))],

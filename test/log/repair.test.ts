@@ -8,9 +8,10 @@ import { lockstep } from '../support/command.ts'
 import { built, contentsOf, copyFiles } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
-import { closedLedger, evidenceIn, openOnce, refusalAt, size } from '../support/opening.ts'
+import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
+const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
 const repair = suite('doctor --repair')
 const whole = await closedLedger()
 
@@ -114,9 +115,10 @@ repair('puts nothing back that does not verify or is behind the head file', asyn
 
 repair('waits for nobody: a ledger that a process has open is refused', async () => {
   const layout = ledgerWith(whole.ledger)
-  const ledger = await openLedger({ dir: layout.root, actor: testActor })
-  const { json, status } = await run(layout).finally(() => ledger.close())
+  const log = await open(layout)
+  const { json, status } = await run(layout)
   equal([status, json.code, json.owner_pid], [7, 'LEDGER_UNAVAILABLE', process.pid])
+  await closeLog(log, layout)
   is(await openOnce(layout), size)
 })
 

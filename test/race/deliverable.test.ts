@@ -10,7 +10,7 @@ import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
 import {
   contentionFields,
   type Deliverable,
-  deadPid,
+  deadHolder,
   foreignText,
   makeDeliverable,
   startHolder,
@@ -151,7 +151,7 @@ const orphans: Record<string, (track: Track, at: number) => Promise<Expected> | 
   'a foreign file': ({ lock }, at) => {
     const isDead = at % 2 === 0
     const expired = { acquired: new Date(Date.now() - 2_000_000).toISOString(), lease_duration_s: 1_800 }
-    writeFileSync(lock, foreignText(isDead ? { pid: deadPid() } : expired))
+    writeFileSync(lock, foreignText(isDead ? deadHolder() : expired))
     const recovery_reason = isDead ? 'pid_dead' : 'lease_expired'
     return { recovery_reason, previous_token: null, previous_holder: 'foreign-tool' }
   },

@@ -6,7 +6,7 @@ import { equal, is, ok } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { lockstep, lockstepTogether } from '../support/command.ts'
-import { contentionFields, type Deliverable, deadPid, foreignText, makeDeliverable } from '../support/deliverable.ts'
+import { contentionFields, type Deliverable, deadHolder, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { entriesOf } from '../support/entries.ts'
 import { endsWithVerify, temporaryRoot, withLedger } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
@@ -40,13 +40,10 @@ const newTally = (): Tally => ({
 })
 
 /** An orphan for all to find: another tool's, dead or expired, or of a holder of ours that was killed. */
-function putOrphan({ lock, path }: Deliverable, round: number, deadly: number): void {
+function putOrphan({ lock, path }: Deliverable, round: number, deadly: Record<string, unknown>): void {
   for (const left of readdirSync(path)) if (left.startsWith('.lock')) rmSync(join(path, left))
   const expired = { acquired: new Date(Date.now() - 3_600_000).toISOString() }
-  writeFileSync(
-    lock,
-    foreignText(round % 2 === 0 ? { holder: 'dead', pid: deadly } : { holder: 'expired', ...expired }),
-  )
+  writeFileSync(lock, foreignText(round % 2 === 0 ? { holder: 'dead', ...deadly } : { holder: 'expired', ...expired }))
 }
 
 const race = suite('racing a foreign tool that unlinks and retries')
@@ -56,7 +53,7 @@ race(`in the library: whenever both believe to hold, it is recorded and our hold
     const below = randomBelow('foreign tools, library')
     const deliverable = makeDeliverable(root)
     const tools = new ForeignTools(deliverable.path, 3)
-    const dead = deadPid()
+    const dead = deadHolder()
     const tally = newTally()
     let pace = 10
     try {
@@ -180,7 +177,7 @@ race('by the command: the same, and exit 76 where the lock was lost', async () =
   const deliverable = makeDeliverable(root)
   is((await lockstep(['init'], { cwd: root })).status, 0)
   const tools = new ForeignTools(deliverable.path, 3)
-  const dead = deadPid()
+  const dead = deadHolder()
   const tally = newTally()
   const commandRounds = Math.max(2, Math.ceil(rounds / 10))
   try {

@@ -5,6 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import { bundleFiles, signedBytes, statementType } from '../../src/core/export-manifest.ts'
 import { writeArchive } from '../../src/fs/bundle-file.ts'
 import { readKey } from '../../src/fs/key-file.ts'
+import { layoutOf } from '../../src/fs/layout.ts'
 import { tarBlock } from '../../src/fs/tar.ts'
 
 /** The files of a bundle, to be changed. */
@@ -47,7 +48,7 @@ export function changed(files: Bundle, name: string, change: (text: string) => s
 
 /** The same files under a statement that the ledger's own key signs again: what only its owner can do. */
 export function resealed(files: Bundle, root: string): Bundle {
-  const { sign } = readKey(join(root, '.lockstep/key'))
+  const { sign } = readKey(layoutOf(root))
   return changed(files, 'statement.json', (text) => {
     const envelope = JSON.parse(text)
     const statement = JSON.parse(Buffer.from(envelope.payload, 'base64').toString('utf8'))

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { root } from '../runner.ts'
+import { distFor } from './other-user.ts'
 
 /** The built command. `LOCKSTEP_TEST_DIST` names another build of it. */
 const dist = process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist')
-const main = join(dist, 'cli/main.js')
 const barrier = join(root, 'test/support/barrier.mjs')
 
 /** How a command ended. */
@@ -28,6 +28,8 @@ export interface CommandOptions {
   stdin?: string | Uint8Array
   /** Runs as this user and group. Needs root. */
   uid?: number
+  /** Without `--json`: lines for people. */
+  isForPeople?: boolean
   /** A module loaded before the program, by its path. */
   preload?: string
   /** Words in front of node, as `unshare -m`. */
@@ -36,7 +38,7 @@ export interface CommandOptions {
   onRelease?: () => void
 }
 
-/** Runs `lockstep` with `--json` as a process of its own and waits for its end. */
+/** Runs `lockstep`, with `--json` unless told otherwise, as a process of its own and waits for its end. */
 export function lockstep(words: readonly string[], options: CommandOptions = {}): Promise<Ended> {
   const preload = options.preload === undefined ? [] : ['--import', pathToFileURL(options.preload).href]
   return ended(start(words, preload, options), words, options.stdin)
@@ -57,8 +59,9 @@ export async function lockstepTogether(
 }
 
 function start(words: readonly string[], nodeOptions: readonly string[], options: CommandOptions): ChildProcess {
-  const { cwd, env, uid, wrapper = [] } = options
-  const argv = [...wrapper, process.execPath, ...nodeOptions, main, ...words, '--json']
+  const { cwd, env, isForPeople, uid, wrapper = [] } = options
+  const main = join(uid === undefined ? dist : distFor(uid, dist), 'cli/main.js')
+  const argv = [...wrapper, process.execPath, ...nodeOptions, main, ...words, ...(isForPeople ? [] : ['--json'])]
   return spawn(argv[0] ?? '', argv.slice(1), {
     cwd: cwd ?? root,
     env: { ...process.env, LOCKSTEP_DIR: undefined, LOCKSTEP_ACTOR: undefined, ...env },

@@ -2,7 +2,9 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isInitialPidNamespace } from '../../src/core/lock/liveness.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { evidenceOf, thisMachine } from '../../src/fs/process.ts'
 
 /** A deliverable folder below a root: its path and where its lock file is. */
 export interface Deliverable {
@@ -51,6 +53,16 @@ export function foreignText(facts: Record<string, unknown> = {}): string {
 /** A pid that had a process and has none any more. */
 export function deadPid(): number {
   return spawnSync(process.execPath, ['-e', '']).pid
+}
+
+/**
+ * What a file of another tool says of a holder that is dead: its bare pid. In a container that says nothing, so there
+ * the file has evidence as ours have it.
+ */
+export function deadHolder(): Record<string, unknown> {
+  const pid = deadPid()
+  if (isInitialPidNamespace(thisMachine().pid_ns)) return { pid }
+  return { pid, evidence: [{ ...evidenceOf(process.pid), pid }] }
 }
 
 /** A process that lives until it is killed. */

@@ -35,7 +35,12 @@ export function testClock(wallMillis = Date.UTC(2026, 0, 2, 3, 4, 5)) {
   return {
     now: (): Now => ({
       wall_ms: wallMillis + moved,
-      lease_clock: { boot_id: 'test-boot', boot_ms: 1_000_000 + moved },
+      lease_clock: {
+        boot_id: 'test-boot',
+        boot_ms: 1_000_000 + moved,
+        monotonic_ms: 1_000_000 + moved,
+        time_ns: 'time:[4026531834]',
+      },
       host_id: 'test-host',
     }),
     advance: (millis: number) => {

@@ -56,6 +56,7 @@ export const verified = z.strictObject({
   indexed: size,
   root: hash,
   rows: z.int().min(0),
+  size,
   warnings: z.array(z.string()),
 })
 /** `warnings` are about files that somebody edited, not about the ledger itself. */
@@ -67,4 +68,7 @@ hints.add(compare, {
 })
 hints.add(consistency, { from: { about: 'The earlier size.' }, to: { about: 'The later size.' } })
 hints.add(subscribe, { from: { about: 'The first seq. By default the next entry that is appended.' } })
-hints.add(verified, { entries: { about: 'How many entries were verified.' } })
+hints.add(verified, {
+  entries: { about: 'How many entries were verified.' },
+  size: { about: 'The size of the tree that was verified. Later entries are not part of it.' },
+})

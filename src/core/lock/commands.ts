@@ -222,6 +222,7 @@ export interface ReportFile extends Command {
   report:
     | { fact: 'lost'; lock_ref: string; found: string }
     | { fact: 'restored'; lock_ref: string; token: number; folder: string }
+    | { fact: 'judged'; token: number }
     | { fact: 'conflict'; aside: string; aside_content: string; found_content: string }
     | { fact: 'set_aside'; aside: string; content: string; path: string; reason: string }
 }

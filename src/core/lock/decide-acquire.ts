@@ -98,9 +98,9 @@ function mismatch(message: string, details: { name: string; seq: number }): Refu
   return refuse('IDEMPOTENCY_MISMATCH', message, details)
 }
 
-/** Contention is counted, not recorded, unless the configuration asks for it. */
+/** Contention is counted, not recorded, unless the configuration asks for it. A judgement is always recorded. */
 function contended(refusal: Refusal, command: Acquire, context: Context): Refusal {
-  if (!context.config.record_contention) return refusal
+  if (!context.config.record_contention || refusal.isChange) return refusal
   const facts = {
     code: refusal.code,
     command: command.type,

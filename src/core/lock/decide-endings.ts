@@ -1,10 +1,11 @@
 import { wellFormed } from '../canonical.ts'
+import { needsJudgement } from '../clock.ts'
 import { isOperator } from '../config.ts'
 import { type Context, type Decision, refuse } from '../decider.ts'
 import type { Break, Recover, ReportFile, Retire } from './commands.ts'
 import type { LockEvent } from './events.ts'
 import { streamOf } from './names.ts'
-import { recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
+import { judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
 import { boundElsewhere, contention } from './report.ts'
 import { deathOf, type LockState, orphanReason } from './state.ts'
 
@@ -23,7 +24,7 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
   const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
   if (reason === undefined) {
     const report = contention(grant, context.now, command.holder_alive ?? 'unknown')
-    return refuse('LOCK_NOT_ORPHAN', `${report.message}; recovery is for orphans only`, report.details)
+    return { ...report, code: 'LOCK_NOT_ORPHAN', message: `${report.message}; recovery is for orphans only` }
   }
   const events = [recoveredEvent(grant, { ...facts, recovery_reason: reason })]
   if (command.file_orphan !== undefined) events.push(recoveredFileEvent(command.name, command.file_orphan, facts))
@@ -78,8 +79,8 @@ export function decideRetire(command: Retire, context: Context, state: LockState
   if (grant !== null) {
     const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
     if (reason === undefined) {
-      const { details, message } = contention(grant, context.now, command.holder_alive ?? 'unknown')
-      return refuse('LOCK_IS_HELD', `${message}; release it before its folder is retired`, details)
+      const report = contention(grant, context.now, command.holder_alive ?? 'unknown')
+      return { ...report, code: 'LOCK_IS_HELD', message: `${report.message}; release it before its folder is retired` }
     }
     events.push(recoveredEvent(grant, { by, mode: 'automatic', reason: null, recovery_reason: reason }))
   }
@@ -118,6 +119,11 @@ export function decideReportFile(
       if (grant === null || grant.token !== report.token) return staleReport(name)
       const data = { folder: report.folder, lock_ref: report.lock_ref, name, token: report.token }
       return { kind: 'append', events: [{ type: 'lock.file_restored', stream, data }] }
+    }
+    case 'judged': {
+      if (grant === null || grant.token !== report.token) return staleReport(name)
+      if (!needsJudgement(grant, context.now)) return { kind: 'repeat', seq: grant.token }
+      return { kind: 'append', events: [judgedEvent(grant, context.now)] }
     }
     case 'conflict': {
       const aside_content = wellFormed(report.aside_content)

@@ -48,6 +48,18 @@ const renewed = z.strictObject({
   token,
 })
 
+/**
+ * Somebody who wants the lock looked at a lease that the clocks there cannot place, as one granted under a wall clock
+ * years ahead. From here it lasts one full lease at most; `expires_at` is the end of that by the wall clock there.
+ */
+const judged = z.strictObject({
+  expires_at: time,
+  host_id: hostId,
+  lease_clock: leaseClockSchema,
+  name,
+  token,
+})
+
 const released = z.strictObject({
   condition_met: z.string().optional(),
   evidence: z.enum(['attested', 'override', 'run_file', 'run_state']).optional(),
@@ -123,6 +135,7 @@ const refused = z.strictObject({
 export const lockEventSchemas = {
   'lock.acquired': acquired,
   'lock.renewed': renewed,
+  'lock.judged': judged,
   'lock.released': released,
   'lock.recovered': recovered,
   'lock.broken': broken,

@@ -2,7 +2,8 @@ import * as z from 'zod'
 
 /**
  * What was seen of a holder's process when its lock was granted. `pid_ns` is the namespace the number counts
- * in; null members could not be seen. Source: locks.md, liveness evidence.
+ * in, `time_ns` the one its start time counts in; null and missing members could not be seen. Source: locks.md,
+ * liveness evidence.
  */
 export const evidenceSchema = z.strictObject({
   boot_id: z.string().max(64).nullable(),
@@ -14,14 +15,20 @@ export const evidenceSchema = z.strictObject({
     .max(2 ** 31 - 1),
   pid_ns: z.string().max(64).nullable(),
   start_time: z.string().max(64).nullable(),
+  time_ns: z.string().max(64).optional(),
 })
 export type Evidence = z.infer<typeof evidenceSchema>
 
 /** What the judging machine sees now of that pid. */
 export interface Probe {
   host_id: string
+  /** False where the host id was made from a mere host name, which two machines may share. */
+  is_host_known: boolean
   boot_id: string | null
+  /** When this boot began, by the wall clock of now. */
+  booted_ms: number
   pid_ns: string | null
+  time_ns: string | null
   /** Outcome of kill(pid, 0): no such process, or it is there (EPERM counts as there). */
   exists: boolean
   /** The process's state letter and start time, null where they cannot be read. */
@@ -33,19 +40,58 @@ export type Liveness = { alive: 'yes' | 'unknown' } | { alive: 'no'; reason: 'pi
 
 /**
  * The verdict on one process. Only death is certain enough to act on: anything that cannot be told apart from
- * a process elsewhere is unknown, and what cannot be read is alive.
+ * a process elsewhere is unknown, and what cannot be read is alive. `seenMillis` is the wall time at which the process
+ * was last known to live.
  */
-export function judgeLiveness(evidence: Evidence, probe: Probe): Liveness {
+export function judgeLiveness(evidence: Evidence, probe: Probe, seenMillis: number): Liveness {
   if (evidence.host_id !== probe.host_id) return { alive: 'unknown' }
   if (evidence.boot_id === null || probe.boot_id === null) return { alive: 'unknown' }
-  if (evidence.boot_id !== probe.boot_id) return { alive: 'no', reason: 'host_rebooted' }
-  if (evidence.pid_ns !== probe.pid_ns) return { alive: 'unknown' }
+  if (evidence.boot_id !== probe.boot_id) {
+    return isRebooted(evidence, probe, seenMillis) ? { alive: 'no', reason: 'host_rebooted' } : { alive: 'unknown' }
+  }
+  if (evidence.pid_ns === null || evidence.pid_ns !== probe.pid_ns) return { alive: 'unknown' }
   if (!probe.exists) return { alive: 'no', reason: 'pid_dead' }
   if (probe.state !== null && /^[ZXx]/.test(probe.state)) return { alive: 'no', reason: 'pid_dead' }
-  if (evidence.start_time !== null && probe.start_time !== null && evidence.start_time !== probe.start_time) {
-    return { alive: 'no', reason: 'pid_dead' }
-  }
-  return { alive: 'yes' }
+  return startsDiffer(evidence, probe) ? { alive: 'no', reason: 'pid_dead' } : { alive: 'yes' }
+}
+
+/**
+ * Whether another boot id means that the machine was rebooted. Containers and virtual machines may have a boot id of
+ * their own over one machine id, so both sides must stand in the initial namespaces, this boot must have begun after
+ * the holder was last seen, and the very process must not be there.
+ */
+function isRebooted(evidence: Evidence, probe: Probe, seenMillis: number): boolean {
+  if (!probe.is_host_known || !(seenMillis < probe.booted_ms)) return false
+  if (!isInitial(evidence) || !isInitial(probe)) return false
+  return !(probe.exists && evidence.start_time !== null && evidence.start_time === probe.start_time)
+}
+
+/** A name of a namespace on a system that has none of its kind. */
+export const noNamespace = 'none'
+
+/** Inode numbers that Linux reserves for them. */
+const initialPidNamespace = 'pid:[4026531836]'
+const initialTimeNamespace = 'time:[4026531834]'
+
+function isInitial({ pid_ns, time_ns }: { pid_ns: string | null; time_ns?: string | null | undefined }): boolean {
+  return isInitialPidNamespace(pid_ns) && isInitialTimeNamespace(time_ns ?? null)
+}
+
+/** Whether clocks of a namespace count from the start of the machine. */
+export function isInitialTimeNamespace(name: string | null): boolean {
+  return name === initialTimeNamespace || name === noNamespace
+}
+
+/** Whether pids of a namespace are those of the whole machine. */
+export function isInitialPidNamespace(name: string | null): boolean {
+  return name === initialPidNamespace || name === noNamespace
+}
+
+/** Start times count in the reader's time namespace, so that those of different ones say nothing. */
+function startsDiffer(evidence: Evidence, probe: Probe): boolean {
+  if (evidence.start_time === null || probe.start_time === null) return false
+  if (evidence.time_ns === undefined || evidence.time_ns !== probe.time_ns) return false
+  return evidence.start_time !== probe.start_time
 }
 
 /** The verdict on a holder of several processes (a wrapper and its child): dead only when all are. */

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { isWellFormed } from '../canonical.ts'
 import { limits } from '../limits.ts'
-import { type Evidence, evidenceSchema } from './liveness.ts'
+import { type Evidence, evidenceSchema, type Liveness } from './liveness.ts'
 import type { Grant } from './state.ts'
 
 /** The lock file's name, everywhere (REQ-LOCK-001a). */
@@ -91,12 +91,15 @@ export function parseLockFile(content: string): LockFile | undefined {
   return lockFileSchema.safeParse(value).data
 }
 
-/** Why a file of another tool is an orphan by the seed's two criteria (REQ-LOCK-006), or undefined if it is none. */
+/**
+ * Why a file of another tool is an orphan by the seed's two criteria (REQ-LOCK-006), or undefined if it is none: its
+ * lease on the wall clock, and the death of its process.
+ */
 export function fileOrphanReason(
   file: LockFile,
   wallMillis: number,
-  isRunning: boolean,
-): 'lease_expired' | 'pid_dead' | undefined {
+  liveness: Liveness,
+): 'host_rebooted' | 'lease_expired' | 'pid_dead' | undefined {
   if (wallMillis >= Date.parse(file.acquired) + file.lease_duration_s * 1000) return 'lease_expired'
-  return isRunning ? undefined : 'pid_dead'
+  return liveness.alive === 'no' ? liveness.reason : undefined
 }

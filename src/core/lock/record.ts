@@ -1,4 +1,4 @@
-import { isoTime, type Now } from '../clock.ts'
+import { elapsedMillis, isoTime, judgementOf, type Now } from '../clock.ts'
 import type { Acquire, FileOrphan } from './commands.ts'
 import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
 import { streamOf } from './names.ts'
@@ -43,19 +43,15 @@ export interface ReleaseFacts
   late: boolean
 }
 
-/** `held_ms` by the lease clock, renewals counted in; across a reboot by the wall clock, never negative. */
+/** `held_ms` by the lease clock, renewals counted in; where clocks cannot be compared by the wall clock. */
 export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEvent {
   const { acquired, lease_clock } = grant.first ?? grant
-  const held =
-    lease_clock.boot_id === now.lease_clock.boot_id
-      ? now.lease_clock.boot_ms - lease_clock.boot_ms
-      : now.wall_ms - Date.parse(acquired)
   const { late, outcome, condition_met, evidence, final_status, reason, released_by, run_id } = how
   const data: LockEventData<'lock.released'> = {
     ...(condition_met === undefined ? {} : { condition_met }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(final_status === undefined ? {} : { final_status }),
-    held_ms: Math.max(0, held),
+    held_ms: elapsedMillis({ time: acquired, lease_clock, host_id: grant.host_id }, now),
     holder: grant.holder,
     ...(late ? { late: true as const } : {}),
     lock_ref: grant.lock_ref,
@@ -67,6 +63,12 @@ export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEv
     token: grant.token,
   }
   return { type: 'lock.released', stream: streamOf(grant.name), data }
+}
+
+/** That somebody judged a lease now which the clocks here cannot place. */
+export function judgedEvent({ lease_duration_s, name, token }: Grant, now: Now): LockEvent {
+  const data: LockEventData<'lock.judged'> = { ...judgementOf(lease_duration_s ?? 0, now), name, token }
+  return { type: 'lock.judged', stream: streamOf(name), data }
 }
 
 type RecoveryFacts = { by: string; mode: 'automatic' | 'manual'; reason: string | null }

@@ -1,15 +1,17 @@
-import { isoTime, type Now } from '../clock.ts'
+import { isoTime, type Now, needsJudgement } from '../clock.ts'
 import { type Refusal, refuse } from '../decider.ts'
 import { deliverableIdIn } from './names.ts'
+import { judgedEvent } from './record.ts'
 import { type Grant, leaseRemainingSeconds } from './state.ts'
 
 /**
  * The LOCK_CONTENTION report (seed 2, REQ-LOCK-007; locks.md). `lease_remaining_s` is whole seconds rounded
- * up, null for a lock without a lease; `retry_after_s` is advice for the next try.
+ * up, null for a lock without a lease; `retry_after_s` is advice for the next try. A lease that the clocks here cannot
+ * place is recorded as judged, so that it ends.
  */
 export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | 'unknown'): Refusal {
   const remaining = leaseRemainingSeconds(grant, now)
-  return refuse('LOCK_CONTENTION', `${grant.name} is held by ${grant.holder}${leaseText(remaining)}`, {
+  const refusal = refuse('LOCK_CONTENTION', `${grant.name} is held by ${grant.holder}${leaseText(remaining)}`, {
     name: grant.name,
     ...(grant.deliverable_id === undefined ? {} : { deliverable_id: grant.deliverable_id }),
     ...(grant.run_id === undefined ? {} : { run_id: grant.run_id, target_name: grant.target_name }),
@@ -23,6 +25,7 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
     token: grant.token,
     retry_after_s: retryAfterSeconds(remaining),
   })
+  return needsJudgement(grant, now) ? { ...refusal, record: judgedEvent(grant, now), isChange: true } : refusal
 }
 
 /** Contention with waiters who came first, while nobody holds the lock in this very moment. */

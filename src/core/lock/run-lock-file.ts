@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { isWellFormed } from '../canonical.ts'
 import { isoSeconds } from '../clock.ts'
 import type { Entry } from '../entry.ts'
+import { wallTimeOf } from '../entry-time.ts'
 import { limits } from '../limits.ts'
 import { finalStatuses, type LockEventData } from './events.ts'
 
@@ -64,7 +65,7 @@ export function endedFile(grant: LockEventData<'lock.acquired'>, end: Entry, aut
   const { final_status = 'ABORTED', released_by = `${authority} (manual override)` } = end.data as Partial<
     LockEventData<'lock.released'>
   >
-  return releasedFile(grant, { time: end.time, released_by, final_status })
+  return releasedFile(grant, { time: wallTimeOf(end), released_by, final_status })
 }
 
 /** The file's bytes: pretty JSON and a newline. */

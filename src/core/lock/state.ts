@@ -1,4 +1,4 @@
-import { type LeaseClock, leaseRemainingMillis, type Now } from '../clock.ts'
+import { type Judgement, type LeaseClock, leaseRemainingMillis, type Now } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import type { Actor } from '../ids.ts'
 import type { LockEventData, RecoveryReason } from './events.ts'
@@ -9,6 +9,8 @@ export interface Grant extends LockEventData<'lock.acquired'> {
   actor_id: string
   /** When the lease began, where renewals have set it anew since. */
   first?: { acquired: string; lease_clock: LeaseClock }
+  /** By whom the lease was judged whose clocks could not place it, since it last began. */
+  judged?: Judgement
   renewals: number
   token: number
 }
@@ -50,6 +52,10 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
       if (before.grant === null) return before
       return { ...before, grant: renewed(before.grant, entry.data as LockEventData<'lock.renewed'>) }
     }
+    case 'lock.judged': {
+      const { token, ...judged } = entry.data as LockEventData<'lock.judged'>
+      return before.grant?.token === token ? { ...before, grant: judgedBy(before.grant, judged) } : before
+    }
     case 'lock.retired': {
       const { folder } = entry.data as LockEventData<'lock.retired'>
       return { ...before, folder: null, retired: { folder, seq: entry.seq } }
@@ -78,11 +84,17 @@ export interface Renewal extends Pick<Grant, 'acquired' | 'expires_at' | 'lease_
   host_id?: string | undefined
 }
 
-/** A grant after a renewal. */
+/** A grant after a renewal: the lease begins anew, so what was judged of it counts no more. */
 export function renewed(grant: Grant, by: Renewal): Grant {
   const { acquired, expires_at, host_id = grant.host_id, lease_clock, renewals } = by
+  const { judged: _, ...others } = grant
   const { first = { acquired: grant.acquired, lease_clock: grant.lease_clock } } = grant
-  return { ...grant, acquired, expires_at, first, host_id, lease_clock, renewals }
+  return { ...others, acquired, expires_at, first, host_id, lease_clock, renewals }
+}
+
+/** A grant after a judgement. */
+export function judgedBy(grant: Grant, { expires_at, host_id, lease_clock }: Judgement): Grant {
+  return { ...grant, judged: { expires_at, host_id, lease_clock } }
 }
 
 function withoutGrant(before: LockState, { seq, type }: Entry): LockState {

@@ -1,18 +1,20 @@
+import type { Judgement } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import type { LockEventData } from './events.ts'
 import { kindOf } from './names.ts'
-import { grantOf, type LockState, type Renewal, renewed } from './state.ts'
+import { grantOf, judgedBy, type LockState, type Renewal, renewed } from './state.ts'
 
 /** A lock's row as it is stored. What the entry of its grant says is not said again. */
 export interface StoredLock extends Pick<LockState, 'ended' | 'folder' | 'retired'> {
-  grant: { renewed: Renewal | null; token: number } | null
+  grant: { judged?: Judgement; renewed: Renewal | null; token: number } | null
 }
 
 export function toStored({ ended, folder, grant, retired }: LockState): StoredLock {
   if (grant === null) return { ended, folder, grant, retired }
-  const { acquired, expires_at, host_id, lease_clock, renewals, token } = grant
+  const { acquired, expires_at, host_id, judged, lease_clock, renewals, token } = grant
   const renewal = renewals === 0 ? null : { acquired, expires_at, host_id, lease_clock, renewals }
-  return { ended, folder, grant: { renewed: renewal, token }, retired }
+  const stored = { renewed: renewal, token }
+  return { ended, folder, grant: judged === undefined ? stored : { ...stored, judged }, retired }
 }
 
 /** The same state again; undefined where the entry of its grant is not there. */
@@ -27,5 +29,6 @@ export function fromStored(
   const entry = entryAt(grant.token)
   if (entry?.type !== 'lock.acquired' || entry.stream !== stream) return undefined
   const granted = grantOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>)
-  return { ...state, grant: grant.renewed === null ? granted : renewed(granted, grant.renewed) }
+  const standing = grant.renewed === null ? granted : renewed(granted, grant.renewed)
+  return { ...state, grant: grant.judged === undefined ? standing : judgedBy(standing, grant.judged) }
 }

@@ -1,7 +1,7 @@
 import type { Code } from '../../errors.ts'
 import type { ArtifactRef } from '../artifact-ref.ts'
 import { sorted } from '../canonical.ts'
-import { type LeaseClock, leaseRemainingMillis, type Now } from '../clock.ts'
+import { elapsedMillis, leaseRemainingMillis, type Now } from '../clock.ts'
 import { isOperator } from '../config.ts'
 import { type Context, type Decision, type Refusal, type Row, type Rows, refuse } from '../decider.ts'
 import type { EventDraft, RunOfEvent } from '../entry.ts'
@@ -147,18 +147,12 @@ export function unrecordedEvents({ open, run_id }: RunState): RunDraft[] {
   }))
 }
 
-/** How long a run has been running, by the lease clock; across a reboot by the wall clock, never negative. */
+/** How long a run has been running, by the lease clock; where clocks cannot be compared by the wall clock. */
 export function durationMillis({
   context: { now },
   run: { started },
 }: Pick<RunCase, 'context' | 'run'>): number | null {
-  if (started === null) return null
-  return Math.max(0, elapsed(started, now))
-}
-
-function elapsed({ at, lease_clock }: { at: string; lease_clock: LeaseClock }, now: Now): number {
-  const isSameBoot = lease_clock.boot_id === now.lease_clock.boot_id
-  return isSameBoot ? now.lease_clock.boot_ms - lease_clock.boot_ms : now.wall_ms - Date.parse(at)
+  return started === null ? null : elapsedMillis({ ...started, time: started.at }, now)
 }
 
 /** The lane of a run in the policy in force. */

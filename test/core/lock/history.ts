@@ -5,10 +5,11 @@ export type Op =
   | { op: 'pass'; ms: number }
   | { op: 'passTo'; name: number; ms: number }
   | { op: 'jump'; ms: number }
+  | { op: 'sleep'; ms: number }
   | { op: 'spawn'; host: number; ns: number; pid: number; hidden: boolean }
   | { op: 'end'; process: number; zombie: boolean }
   | { op: 'reboot'; host: number }
-  | { op: 'move'; host: number; ns: number }
+  | { op: 'move'; host: number; ns: number; environment: number }
   | { op: 'acquire'; who: number; name: number; lease: number; holders: number; stale: boolean; late: number }
   | { op: 'again'; request: number; twist: boolean; late: number }
   | { op: 'acquireAll'; who: number; lease: number; holders: number }
@@ -46,7 +47,8 @@ export const histories: fc.Arbitrary<Op[]> = fc.array(
     },
     { weight: 4, arbitrary: fc.record({ op: op('end'), process: some, zombie: rarely }) },
     { weight: 2, arbitrary: fc.record({ op: op('reboot'), host }) },
-    { weight: 1, arbitrary: fc.record({ op: op('move'), host, ns }) },
+    { weight: 1, arbitrary: fc.record({ op: op('sleep'), ms: fc.nat(4_000_000) }) },
+    { weight: 2, arbitrary: fc.record({ op: op('move'), host, ns, environment: fc.nat(5) }) },
     {
       weight: 8,
       arbitrary: fc.record({

@@ -9,14 +9,22 @@ import {
 } from '../../../src/core/lock/liveness.ts'
 import { fixture } from '../../merkle/model.ts'
 
-type Row = { title: string; evidence: Omit<Evidence, 'host' | 'pid'>; probe: Probe; alive: string; reason?: string }
+interface Row {
+  title: string
+  evidence: Omit<Evidence, 'host' | 'pid'>
+  probe: Probe
+  /** When the holder was last known to live; null where that is not known. */
+  seen_ms: number | null
+  alive: string
+  reason?: string
+}
 
 const test = suite('liveness')
 const rows = fixture<Row[]>('lock/liveness.json')
 
-for (const { title, evidence, probe, alive, reason } of rows) {
+for (const { title, evidence, probe, seen_ms, alive, reason } of rows) {
   test(`${title}: ${alive === 'no' ? `dead, ${reason}` : alive === 'yes' ? 'alive' : 'unknown'}`, () => {
-    const verdict = judgeLiveness({ ...evidence, host: 'desk', pid: 100 }, probe)
+    const verdict = judgeLiveness({ ...evidence, host: 'desk', pid: 100 }, probe, seen_ms ?? Number.NaN)
     assert.equal(verdict, reason === undefined ? { alive } : { alive, reason })
   })
 }
@@ -24,7 +32,9 @@ for (const { title, evidence, probe, alive, reason } of rows) {
 test('a host’s name says nothing: only its id counts', () => {
   const [row] = rows
   if (row === undefined) throw new Error('no rows')
-  const [here, renamed] = ['desk', 'renamed'].map((host) => judgeLiveness({ ...row.evidence, host, pid: 1 }, row.probe))
+  const [here, renamed] = ['desk', 'renamed'].map((host) =>
+    judgeLiveness({ ...row.evidence, host, pid: 1 }, row.probe, 0),
+  )
   assert.equal(here, renamed)
 })
 

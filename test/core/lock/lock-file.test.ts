@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Liveness } from '../../../src/core/lock/liveness.ts'
 import {
   fileOrphanReason,
   type LockFileFacts,
@@ -119,8 +120,17 @@ for (const { title, age_ms, running, reason } of files.orphans) {
     const file = parseLockFile(JSON.stringify(files.read[0]?.content))
     if (file === undefined) throw new Error('unreadable')
     const wallMillis = Date.parse(file.acquired) + age_ms
-    assert.is(fileOrphanReason(file, wallMillis, running), reason ?? undefined)
+    const liveness: Liveness = running ? { alive: 'yes' } : { alive: 'no', reason: 'pid_dead' }
+    assert.is(fileOrphanReason(file, wallMillis, liveness), reason ?? undefined)
   })
 }
+
+test('a file of another tool whose process nobody can tell is held until its lease is over', () => {
+  const file = parseLockFile(JSON.stringify(files.read[0]?.content))
+  if (file === undefined) throw new Error('unreadable')
+  const end = Date.parse(file.acquired) + file.lease_duration_s * 1_000
+  assert.is(fileOrphanReason(file, end - 1, { alive: 'unknown' }), undefined)
+  assert.is(fileOrphanReason(file, end, { alive: 'unknown' }), 'lease_expired')
+})
 
 test.run()

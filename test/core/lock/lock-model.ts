@@ -1,4 +1,4 @@
-import type { Machines, Process } from './machines.ts'
+import type { Machines, Process, Shown } from './machines.ts'
 
 /** A grant as the model keeps it: when it truly began, and which processes truly hold it. */
 export interface Held {
@@ -8,10 +8,14 @@ export interface Held {
   lease_ms: number | null
   content: string
   since: number
-  boot: string
-  host: number
-  wallExpiry: number
+  /** How far the wall clock was off when it began. */
+  wallOffset: number
+  /** What the clocks showed when it began, and when it was judged. */
+  began: Shown
+  judged?: { wallOffset: number; shown: Shown }
   processes: readonly Process[]
+  /** What the clocks showed when its processes were recorded. */
+  evidence: Shown
 }
 
 /** What a caller asks for; the same request has the same lock, actor and content. */
@@ -47,30 +51,64 @@ export class LockModel {
     this.#machines = machines
   }
 
-  /** On the lease clock; across boots of one host by the uptime or the wall clock, elsewhere by the wall clock. */
-  isExpired({ boot, host, lease_ms, since, wallExpiry }: Held): boolean {
-    const machines = this.#machines
+  isExpired({ began, judged, lease_ms }: Held): boolean {
     if (lease_ms === null) return false
-    if (boot === machines.host.boot) return machines.time - since >= lease_ms
-    const isOutlivedByUptime = host === machines.ledger.host && machines.uptime >= lease_ms
-    return isOutlivedByUptime || machines.wall >= wallExpiry
+    return this.#counted(began) >= lease_ms || (judged !== undefined && this.#counted(judged.shown) >= lease_ms)
+  }
+
+  /** Neither the grant nor a judgement of it says that it ends within its length. */
+  needsJudgement({ began, judged, lease_ms }: Held): boolean {
+    if (lease_ms === null) return false
+    const [least, ...others] = [began, ...(judged === undefined ? [] : [judged.shown])].map((shown) =>
+      this.#counted(shown),
+    )
+    return Math.max(least ?? 0, ...others) < -1_000
+  }
+
+  /** Whether one clock showed both moments: one boot, one time namespace, both known, and no snapshot was restored. */
+  isCompared(then: Shown): boolean {
+    const now = this.#machines.shown()
+    if (then.boot === undefined || then.boot !== now.boot) return false
+    return then.timeNs !== undefined && then.timeNs === now.timeNs && now.awake >= then.awake
+  }
+
+  /** What a judge may count since a moment; all that it cannot know counts for the holder. */
+  #counted(then: Shown): number {
+    const now = this.#machines.shown()
+    const [awake, uptime, wall] = [now.awake - then.awake, now.uptime - then.uptime, now.wall - then.wall]
+    if (this.isCompared(then)) {
+      const isConfirmed = uptime >= 0 && Math.abs(wall - uptime) <= 250 + uptime * 0.001
+      return isConfirmed ? Math.max(awake, uptime) : awake
+    }
+    const isKnown = then.boot !== undefined && now.boot !== undefined
+    const counts = [wall]
+    const isOneBoot = isKnown && then.boot === now.boot
+    if (isKnown && !isOneBoot && then.host === now.host) counts.push(now.awake)
+    else if ((isOneBoot || then.host === now.host) && awake >= 0) counts.push(awake)
+    return Math.min(...counts)
   }
 
   /** Every process of the holder can be known to be dead, from where the ledger's process stands. */
-  isKnownDead({ processes }: Held): boolean {
-    return processes.length > 0 && processes.every((process) => this.#isSeenDead(process))
+  isKnownDead(held: Held): boolean {
+    return held.processes.length > 0 && held.processes.every((process) => this.#isSeenDead(process, held))
   }
 
-  #isSeenDead(process: Process): boolean {
-    const { host, ledger } = this.#machines
-    if (process.host !== ledger.host) return false
-    if (process.boot !== host.boot) return true
-    if (process.ns !== ledger.ns) return false
+  #isSeenDead(process: Process, { began, evidence }: Held): boolean {
+    const { ledger } = this.#machines
+    const now = this.#machines.shown()
+    if (process.host !== ledger.host || evidence.boot === undefined || now.boot === undefined) return false
+    const isTimed = evidence.timeNs === now.timeNs
     const occupant = this.#machines.occupant(process.host, process.ns, process.pid)
+    const isItself = isTimed && process.isReadable && occupant?.isReadable === true && occupant.start === process.start
+    if (evidence.boot !== now.boot) {
+      const isOuter = process.ns === 0 && ledger.ns === 0 && isTimed && now.timeNs === 'time:[4026531834]'
+      return isOuter && !isItself && began.wall < now.wall - Math.max(now.awake, now.uptime)
+    }
+    if (process.ns !== ledger.ns) return false
     if (occupant === undefined) return true
     // An occupant of the number that cannot be read may be the holder; and one without a known start always may.
     if (!occupant.isReadable) return false
-    return occupant.isZombie || (process.isReadable && occupant !== process)
+    return occupant.isZombie || (process.isReadable && isTimed && occupant !== process)
   }
 
   /** `death` is what a probe said, now or before: it counts for the grant it was taken of. */

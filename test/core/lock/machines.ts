@@ -19,20 +19,58 @@ interface Host {
   id: string
   boot: string
   bootedAt: number
+  /** How long it has been suspended in this boot. */
+  asleep: number
 }
+
+/** What a process finds when it looks around; a pid namespace of its own is a place, not an environment. */
+export const environments = [
+  'normal',
+  'no /proc',
+  'boot_id masked',
+  'own boot_id',
+  'own uptime',
+  'time namespace',
+] as const
+type Environment = (typeof environments)[number]
+
+/** Where the ledger's process stands. */
+interface Place {
+  host: number
+  ns: number
+  environment: Environment
+}
+
+/** The clocks as a process sees them from its place; undefined is what it cannot read. */
+export interface Shown {
+  boot: string | undefined
+  host: number
+  timeNs: string | undefined
+  uptime: number
+  awake: number
+  wall: number
+}
+
+const timeOffset = 500_000_000
+const containerStart = 400_000
 
 /**
  * A world of two hosts with processes in two pid namespaces each. Time passes for all alike; the wall clock jumps;
- * a reboot starts a host's lease clock anew and ends its processes. The ledger's process looks at all of this from
- * one host and one namespace.
+ * a host sleeps; a reboot starts a host's lease clock anew and ends its processes. The ledger's process looks at all of
+ * this from one host, one pid namespace and one environment.
  */
 export class Machines {
   time = 1_000
   /** How far the wall clock is off from the time that truly passed. */
   wallOffset = Date.UTC(2026, 1, 2)
-  readonly hosts: Host[] = [0, 1].map((host) => ({ id: `host-${host}`, boot: `boot-${host}-0`, bootedAt: 0 }))
+  readonly hosts: Host[] = [0, 1].map((host) => ({
+    id: `host-${host}`,
+    boot: `boot-${host}-0`,
+    bootedAt: 0,
+    asleep: 0,
+  }))
   readonly processes: Process[] = []
-  ledger = { host: 0, ns: 0 }
+  ledger: Place = { host: 0, ns: 0, environment: 'normal' }
   #boots = 0
 
   constructor() {
@@ -48,16 +86,32 @@ export class Machines {
     return this.time + this.wallOffset
   }
 
-  get uptime(): number {
-    return this.time - this.host.bootedAt
+  /** The clocks as the ledger's process sees them. */
+  shown(): Shown {
+    const { environment, host } = this.ledger
+    const { asleep, boot, bootedAt } = this.host
+    const uptime = this.time - bootedAt
+    const shown = { boot, host, timeNs: 'time:[4026531834]', uptime, awake: uptime - asleep, wall: this.wall }
+    switch (environment) {
+      case 'normal':
+        return shown
+      case 'no /proc':
+        return { ...shown, boot: undefined, timeNs: undefined }
+      case 'boot_id masked':
+        return { ...shown, boot: undefined }
+      case 'own boot_id':
+        return { ...shown, boot: `own ${boot}` }
+      case 'own uptime':
+        return { ...shown, uptime: Math.max(0, uptime - containerStart) }
+      case 'time namespace':
+        return { ...shown, timeNs: 'time:[4026532000]', uptime: uptime + timeOffset, awake: shown.awake + timeOffset }
+    }
   }
 
   now(): Now {
-    return {
-      wall_ms: this.wall,
-      lease_clock: { boot_id: this.host.boot, boot_ms: this.uptime },
-      host_id: this.host.id,
-    }
+    const { awake, boot = 'unknown', timeNs, uptime, wall } = this.shown()
+    const lease_clock = { boot_id: boot, boot_ms: uptime, monotonic_ms: awake, ...(timeNs && { time_ns: timeNs }) }
+    return { wall_ms: wall, lease_clock, host_id: this.host.id }
   }
 
   /** Starts a process under a number that is free: often one that another had before. */
@@ -77,7 +131,7 @@ export class Machines {
     this.#boots += 1
     for (const process of this.processes) if (process.host === host) this.end(process, false)
     const { id } = this.hosts[host] as Host
-    this.hosts[host] = { id, boot: `boot-${host}-${this.#boots}`, bootedAt: this.time }
+    this.hosts[host] = { id, boot: `boot-${host}-${this.#boots}`, bootedAt: this.time, asleep: 0 }
   }
 
   /** Who has a number now. */
@@ -93,23 +147,41 @@ export class Machines {
     return this.processes.filter((process) => process.isAlive && process.host === host && process.ns === ns)
   }
 
-  evidenceOf({ host, boot, ns, pid, start, isReadable }: Process): Evidence {
+  evidenceOf({ host, ns, pid, start, isReadable }: Process): Evidence {
     const { id } = this.hosts[host] as Host
-    const start_time = isReadable ? String(start) : null
-    return { boot_id: boot, host: `name of ${id}`, host_id: id, pid, pid_ns: `pid:[${ns}]`, start_time }
+    const { boot = null, timeNs } = this.shown()
+    const { start_time } = this.#stat(isReadable, start)
+    const evidence = { boot_id: boot, host: `name of ${id}`, host_id: id, pid, pid_ns: this.#pidNs(ns), start_time }
+    return { ...evidence, ...(timeNs && { time_ns: timeNs }) }
   }
 
   /** What the ledger's process sees of a number, whoever has it. */
   probe(pid: number): Probe {
     const { host, ns } = this.ledger
     const seen = this.occupant(host, ns, pid)
+    const { awake, boot = null, timeNs = null, uptime, wall } = this.shown()
     return {
       host_id: this.host.id,
-      boot_id: this.host.boot,
-      pid_ns: `pid:[${ns}]`,
+      is_host_known: true,
+      boot_id: boot,
+      booted_ms: wall - Math.max(awake, uptime),
+      pid_ns: this.#pidNs(ns),
+      time_ns: timeNs,
       exists: seen !== undefined,
-      state: seen?.isReadable ? (seen.isZombie ? 'Z' : 'S') : null,
-      start_time: seen?.isReadable ? String(seen.start) : null,
+      ...this.#stat(seen?.isReadable === true, seen?.start ?? 0, seen?.isZombie),
     }
+  }
+
+  #pidNs(ns: number): string | null {
+    if (this.ledger.environment === 'no /proc') return null
+    return ns === 0 ? 'pid:[4026531836]' : `pid:[${4026532100 + ns}]`
+  }
+
+  /** State and start time, as /proc shows them: the start counts in the time namespace of who reads it. */
+  #stat(isReadable: boolean, start: number, isZombie = false): Pick<Probe, 'start_time' | 'state'> {
+    const { environment } = this.ledger
+    if (!isReadable || environment === 'no /proc') return { state: null, start_time: null }
+    const shownStart = environment === 'time namespace' ? start + timeOffset : start
+    return { state: isZombie ? 'Z' : 'S', start_time: String(shownStart) }
   }
 }

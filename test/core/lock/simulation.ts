@@ -7,10 +7,10 @@ import type { Entry } from '../../../src/core/entry.ts'
 import type { Actor } from '../../../src/core/ids.ts'
 import type { Acquire, Death } from '../../../src/core/lock/commands.ts'
 import type { LockEventData } from '../../../src/core/lock/events.ts'
-import { judgeHolder, judgeLiveness } from '../../../src/core/lock/liveness.ts'
+import { type Evidence, judgeHolder, judgeLiveness } from '../../../src/core/lock/liveness.ts'
 import type { Op } from './history.ts'
 import { type Held, LockModel, type Request, type Verdict } from './lock-model.ts'
-import { Machines, type Process } from './machines.ts'
+import { environments, Machines, type Process, type Shown } from './machines.ts'
 import { refOf } from './steps.ts'
 import { becca, other, replayed, World, worker } from './world.ts'
 
@@ -20,6 +20,9 @@ const actors = [worker, other, { actor_id: 'agent-3', actor_type: 'agent' }] as 
 const leases = [1, 60, 600, 1_800] as const
 
 interface Asked extends Request {
+  /** What was seen of its processes when it first asked, and what the clocks showed then. */
+  evidence: Evidence[]
+  seen: Shown
   name: string
   who: Actor
   lease_s: number
@@ -39,9 +42,13 @@ export class Simulation {
   readonly #granted = new Set<string>()
   readonly #tokens: number[] = []
   /** When and where the lease of the command under way began: at its claim, or with the decision. */
-  #claimed: Pick<Held, 'boot' | 'host' | 'since'> & { wall: number } = { boot: '', host: 0, since: 0, wall: 0 }
+  #claimed: Pick<Held, 'began' | 'since' | 'wallOffset'>
   /** The last death that a probe found, by name: handed to a later decision it must still do no harm. */
   readonly #deaths = new Map<string, Death>()
+
+  constructor() {
+    this.#claimed = this.#claimNow()
+  }
 
   play(step: Op): void {
     this.#do(step)
@@ -60,6 +67,10 @@ export class Simulation {
       case 'jump':
         machines.wallOffset += step.ms
         break
+      case 'sleep':
+        machines.time += step.ms
+        machines.host.asleep += step.ms
+        break
       case 'spawn':
         machines.spawn(step.host, step.ns, step.pid, !step.hidden)
         break
@@ -73,7 +84,7 @@ export class Simulation {
         if (step.host === machines.ledger.host) this.#restart()
         break
       case 'move':
-        machines.ledger = { host: step.host, ns: step.ns }
+        machines.ledger = { host: step.host, ns: step.ns, environment: environments[step.environment] ?? 'normal' }
         this.#restart()
         break
       default:
@@ -81,7 +92,9 @@ export class Simulation {
     }
   }
 
-  #command(step: Exclude<Op, { op: 'end' | 'jump' | 'move' | 'pass' | 'passTo' | 'reboot' | 'spawn' }>): void {
+  #command(
+    step: Exclude<Op, { op: 'end' | 'jump' | 'move' | 'pass' | 'passTo' | 'reboot' | 'sleep' | 'spawn' }>,
+  ): void {
     switch (step.op) {
       case 'acquire':
         this.#acquire(this.#newRequest(step), step)
@@ -152,7 +165,7 @@ export class Simulation {
     const held = this.#model.held.get(name)
     if (held === undefined || held.lease_ms === null) return
     const { host, time } = this.#machines
-    const end = held.boot === host.boot ? held.since + held.lease_ms : host.bootedAt + held.lease_ms
+    const end = held.since > host.bootedAt ? held.since + held.lease_ms : host.bootedAt + held.lease_ms
     this.#machines.time = Math.max(time, end + ms)
   }
 
@@ -169,23 +182,37 @@ export class Simulation {
     const processes = visible.filter((_, index) => ((holders >> index) & 1) === 1).slice(0, 2)
     const lock = this.#asked.length
     const content = `holder for ${lease_s} s`
-    const asked = { name: nameAt(name), who: actor, actor: actor.actor_id, lock, lease_s, processes, content }
+    const asked = {
+      name: nameAt(name),
+      who: actor,
+      actor: actor.actor_id,
+      lock,
+      lease_s,
+      processes,
+      content,
+      ...this.#seen(processes),
+    }
     this.#asked.push(asked)
     return asked
+  }
+
+  #seen(processes: readonly Process[]): Pick<Asked, 'evidence' | 'seen'> {
+    const machines = this.#machines
+    return { evidence: processes.map((process) => machines.evidenceOf(process)), seen: machines.shown() }
   }
 
   /** `late` is the time between the file's claim and the decision, in which the lease runs already. */
   #acquire(asked: Asked, { stale, late }: { stale: boolean; late: number }): void {
     const { name, who } = asked
     const command = this.#acquireCommand(asked)
-    this.#claim()
+    this.#claimed = this.#claimNow()
     if (command.claim !== undefined) this.#machines.time += late
     command.death = this.#death(name, stale)
     this.#submit(command, who, this.#model.acquire(name, asked, command.death), [asked])
   }
 
   #acquireAll(step: { who: number; lease: number; holders: number }): void {
-    this.#claim()
+    this.#claimed = this.#claimNow()
     const both = [0, 1].map((name) => this.#newRequest({ ...step, name }))
     const locks = both.map((asked) => ({ ...this.#acquireCommand(asked), death: this.#death(asked.name, false) }))
     const verdicts = both.map((asked, index) => this.#model.acquire(asked.name, asked, locks[index]?.death))
@@ -193,7 +220,7 @@ export class Simulation {
     this.#submit({ type: 'lock.acquire_all', locks }, both[0]?.who ?? worker, refused ?? 'append', both)
   }
 
-  #acquireCommand({ content, lease_s, lock, name, processes }: Asked): Acquire {
+  #acquireCommand({ content, evidence, lease_s, lock, name }: Asked): Acquire {
     const isProject = name === lockNames[3]
     const isDeliverable = name === lockNames[2]
     const { lease_clock, wall_ms } = this.#machines.now()
@@ -209,7 +236,7 @@ export class Simulation {
       holder: 'TASK',
       lock_ref: refOf(isProject ? runOf(lock) : String(lock)),
       lease_duration_s: isProject ? null : lease_s,
-      evidence: isProject ? [] : processes.map((process) => this.#machines.evidenceOf(process)),
+      evidence: isProject ? [] : evidence,
       ...(isProject ? { project } : {}),
       ...(isDeliverable
         ? { claim: { acquired: isoTime(wall_ms), deliverable_id: 'DEL-01-01', folder, lease_clock } }
@@ -229,7 +256,7 @@ export class Simulation {
       this.#submit({ type: 'lock.release', name, lock_ref, outcome: 'success' }, who, verdict)
       return
     }
-    this.#claim()
+    this.#claimed = this.#claimNow()
     const { lease_clock, wall_ms } = this.#machines.now()
     const claim = asked.name === lockNames[2] ? { acquired: isoTime(wall_ms), lease_clock } : undefined
     if (claim !== undefined) this.#machines.time += late
@@ -237,9 +264,9 @@ export class Simulation {
     this.#submit({ type: 'lock.renew', name, lock_ref, claim }, who, verdict)
   }
 
-  #claim(): void {
-    const { host, ledger, time, wall } = this.#machines
-    this.#claimed = { boot: host.boot, host: ledger.host, since: time, wall }
+  #claimNow(): Pick<Held, 'began' | 'since' | 'wallOffset'> {
+    const { time, wallOffset } = this.#machines
+    return { began: this.#machines.shown(), since: time, wallOffset }
   }
 
   /** Decides a command, holds the decision to the model’s verdict, and lets entries be stored and read back. */
@@ -266,12 +293,20 @@ export class Simulation {
       strictEqual(data.late === true, held !== undefined && model.isExpired(held), 'a release is late iff it is')
       model.end(name, seq, true)
     }
+    if (type === 'lock.judged') {
+      const held = model.held.get(name)
+      ok(held !== undefined && model.needsJudgement(held), 'only what the clocks cannot place is judged')
+      model.held.set(name, {
+        ...held,
+        judged: { wallOffset: this.#machines.wallOffset, shown: this.#machines.shown() },
+      })
+    }
     if (type === 'lock.retired') model.retired.set(name, seq)
     if (type === 'lock.acquired' || type === 'lock.renewed') {
       const held = model.held.get(name)
-      const { wall, ...began } = this.#claimed
       if (type === 'lock.renewed' && held !== undefined) {
-        model.held.set(name, { ...held, ...began, wallExpiry: wall + (held.lease_ms ?? 0) })
+        const { judged: _, ...others } = held
+        model.held.set(name, { ...others, ...this.#claimed })
         return
       }
       strictEqual(held, undefined, `two current grants of ${name}`)
@@ -280,7 +315,7 @@ export class Simulation {
       this.#tokens.push(seq)
       this.#granted.add(`${request.lock} ${name} ${request.actor}`)
       const lease_ms = name === lockNames[3] ? null : request.lease_s * 1_000
-      model.granted(name, { ...request, ...began, lease_ms, token: seq, wallExpiry: wall + (lease_ms ?? 0) })
+      model.granted(name, { ...request, ...this.#claimed, evidence: request.seen, lease_ms, token: seq })
     }
   }
 
@@ -289,11 +324,14 @@ export class Simulation {
     reach(`recovered ${recovery_reason}`)
     const held = this.#model.held.get(name)
     ok(held !== undefined && held.lease_ms !== null, `${name} was recovered without a lease to lose`)
-    const { host, time } = this.#machines
+    const { time, wallOffset } = this.#machines
     if (recovery_reason !== 'lease_expired') {
       ok(held.processes.length > 0 && held.processes.every(({ isAlive }) => !isAlive), `${name}: its holder lives`)
-    } else if (held.boot === host.boot) {
-      ok(time - held.since >= held.lease_ms, `${name}: its lease still runs`)
+    } else if (time - held.since < held.lease_ms) {
+      const from = [{ wallOffset: held.wallOffset, shown: held.began }, ...(held.judged ? [held.judged] : [])]
+      const isMisled = from.some((then) => wallOffset > then.wallOffset && !this.#model.isCompared(then.shown))
+      ok(isMisled, `${name}: its lease still runs, and no wall clock went ahead`)
+      reach('misled by a wall clock')
     }
   }
 
@@ -303,7 +341,9 @@ export class Simulation {
     const held = this.#model.held.get(name)
     if (held === undefined || held.lease_ms === null || this.#model.isExpired(held)) return undefined
     const evidence = this.#world.grantOf(name)?.evidence ?? []
-    const verdict = judgeHolder(evidence.map((process) => judgeLiveness(process, this.#machines.probe(process.pid))))
+    const verdict = judgeHolder(
+      evidence.map((process) => judgeLiveness(process, this.#machines.probe(process.pid), held.began.wall)),
+    )
     strictEqual(verdict.alive === 'no', this.#model.isKnownDead(held), `${name}: ${JSON.stringify(verdict)}`)
     if (verdict.alive !== 'no') return undefined
     const death = { token: held.token, reason: verdict.reason }
@@ -311,11 +351,43 @@ export class Simulation {
     return death
   }
 
+  #newcomer(name: string): Asked {
+    const asked = { name, who: other, actor: 'newcomer', lock: -1, lease_s: 1, processes: [], content: 'x' }
+    return { ...asked, ...this.#seen([]) }
+  }
+
+  /**
+   * No orphan is immortal: whoever asks for a lock once a lease has it at the third try at the latest, wherever it
+   * stands and however wrong the clocks have been; at the second, but for an unknown boot whose monotonic clock comes to
+   * the moment of the grant in the meantime.
+   */
+  end(): void {
+    const waitMillis = 1_802_001
+    let held = lockNames.filter((name) => (this.#model.held.get(name)?.lease_ms ?? null) !== null)
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      held = held.filter((name) => this.#isRefused(name, attempt === 1))
+      this.#machines.time += waitMillis
+    }
+    strictEqual(held.join(), '', 'what is never free again')
+  }
+
+  /** A newcomer asks for a lock; at first it judges what it finds, if that has to be. */
+  #isRefused(name: string, isFirst: boolean): boolean {
+    this.#world.now = this.#machines.now()
+    const { decision, entries } = this.#world.run(this.#acquireCommand(this.#newcomer(name)), other)
+    if (decision.kind !== 'refuse') return false
+    const isJudged = entries.some(({ type }) => type === 'lock.judged')
+    const held = this.#model.held.get(name)
+    strictEqual(isJudged, isFirst && held !== undefined && this.#model.needsJudgement(held), `${name} is judged`)
+    if (isJudged) reach('judged')
+    return true
+  }
+
   /** Nobody takes what is held, and nothing that is over stays: any newcomer would be judged rightly just now. */
   #check(): void {
     this.#world.now = this.#machines.now()
     for (const name of lockNames) {
-      const newcomer = { name, who: other, actor: 'newcomer', lock: -1, lease_s: 1, processes: [], content: 'x' }
+      const newcomer = this.#newcomer(name)
       const death = this.#death(name, false)
       const decision = this.#world.decide({ ...this.#acquireCommand(newcomer), death }, other)
       const held = this.#model.held.get(name)

@@ -4,7 +4,7 @@ import type { Config } from '../../../src/core/config.ts'
 import type { Decision } from '../../../src/core/decider.ts'
 import type { Code } from '../../../src/errors.ts'
 import type { Step } from './steps.ts'
-import { replayed, World } from './world.ts'
+import { clockAt, replayed, World } from './world.ts'
 
 type Facts = Record<string, unknown>
 
@@ -21,7 +21,7 @@ export type Given =
 export type Then =
   | { append: readonly { type: string; data?: Facts; lacks?: readonly string[] }[] }
   | { repeat: number }
-  | { refuse: Code; details?: Facts; allDetails?: Facts; recorded?: Facts | false }
+  | { refuse: Code; details?: Facts; allDetails?: Facts; judged?: Facts; recorded?: Facts | false }
 
 export interface Row {
   title: string
@@ -42,10 +42,10 @@ export function tests(test: ReturnType<typeof suite>, table: readonly Row[]): vo
       // What was decided is replayable, and a refusal changes nothing but its own record.
       assert.equal(replayed(world.entries), world.rows)
       if (decision.kind !== 'append') {
-        assert.ok(entries.every(({ type }) => type === 'lock.refused'))
+        assert.ok(entries.every(({ type }) => type === 'lock.refused' || type === 'lock.judged'))
         const before = replayed(world.entries.slice(0, size))
         for (const [stream, row] of world.rows) {
-          if (before.has(stream)) assert.equal(row.state, before.get(stream)?.state)
+          if (before.has(stream) && !('judged' in then)) assert.equal(row.state, before.get(stream)?.state)
         }
       }
     })
@@ -57,13 +57,13 @@ function apply(world: World, step: Given): void {
     const { decision } = world.run(step.command(world), step.actor)
     assert.is(decision.kind, 'append', `what is given did not happen: ${JSON.stringify(decision)}`)
   } else if ('reboots' in step) {
-    const lease_clock = { boot_id: step.reboots, boot_ms: step.uptime_ms }
+    const lease_clock = clockAt(step.reboots, step.uptime_ms)
     world.now = { ...world.now, lease_clock, wall_ms: world.now.wall_ms + step.passes_ms }
   } else if ('passes_ms' in step) {
     world.pass(step.passes_ms, step.wall_ms)
   } else if ('moves_to_host' in step) {
     const host_id = step.moves_to_host
-    world.now = { ...world.now, host_id, lease_clock: { boot_id: `boot of ${host_id}`, boot_ms: 77 } }
+    world.now = { ...world.now, host_id, lease_clock: clockAt(`boot of ${host_id}`, 77) }
   } else if ('waiters' in step) {
     for (const [stream, count] of Object.entries(step.waiters)) world.waiting.set(stream, count)
   } else {
@@ -89,10 +89,15 @@ function compare(decision: Decision, then: Then): void {
   } else {
     assert.is(decision.kind, 'refuse', JSON.stringify(decision))
     if (decision.kind !== 'refuse') return
-    const { allDetails, details = {}, recorded = false, refuse } = then
+    const { allDetails, details = {}, judged, recorded = false, refuse } = then
     assert.is(decision.code, refuse)
     assert.equal(pick(decision.details, details), details)
     if (allDetails !== undefined) assert.equal(decision.details, allDetails)
+    if (judged !== undefined) {
+      assert.is(decision.record?.type, 'lock.judged')
+      assert.equal(pick(decision.record?.data ?? {}, judged), judged)
+      return
+    }
     assert.is(decision.record === undefined, recorded === false, 'whether the refusal is recorded')
     if (recorded === false) return
     const { data = {}, type } = decision.record ?? {}

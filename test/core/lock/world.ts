@@ -2,7 +2,7 @@ import { deepStrictEqual } from 'node:assert'
 import { aggregateOf, evolveRow, type LedgerCommand } from '../../../src/core/aggregates.ts'
 import { auditEventSchemas } from '../../../src/core/audit/events.ts'
 import { assertCanonical } from '../../../src/core/canonical.ts'
-import { isoTime, type Now } from '../../../src/core/clock.ts'
+import { isoTime, type LeaseClock, type Now } from '../../../src/core/clock.ts'
 import { type Config, defaultConfig } from '../../../src/core/config.ts'
 import type { Decision, Row } from '../../../src/core/decider.ts'
 import { type Entry, type EventDraft, entryOf, entrySchema } from '../../../src/core/entry.ts'
@@ -23,6 +23,11 @@ const firstSeq = 10
 
 const eventSchemas = { ...auditEventSchemas, ...lockEventSchemas }
 
+/** The lease clock of a machine that was never suspended. */
+export function clockAt(boot_id: string, boot_ms: number): LeaseClock {
+  return { boot_id, boot_ms, monotonic_ms: boot_ms, time_ns: 'time:[4026531834]' }
+}
+
 /**
  * The ledger without sequencer, log and disk: rows and entries over the pure deciders, at a moment that the test
  * sets. Every event that is decided is held to its schema and to canonical order.
@@ -34,7 +39,7 @@ export class World {
   config: Config = { ...defaultConfig, operators: [operator.actor_id] }
   now: Now = {
     wall_ms: Date.UTC(2026, 1, 2, 12),
-    lease_clock: { boot_id: 'boot-1', boot_ms: 5_000_000 },
+    lease_clock: clockAt('boot-1', 5_000_000),
     host_id: 'host-1',
   }
 
@@ -49,7 +54,7 @@ export class World {
   /** Lets both clocks run, the wall clock by another amount if told so. */
   pass(millis: number, wallMillis = millis): void {
     const { boot_id, boot_ms } = this.now.lease_clock
-    const lease_clock = { boot_id, boot_ms: boot_ms + millis }
+    const lease_clock = clockAt(boot_id, boot_ms + millis)
     this.now = { ...this.now, wall_ms: this.now.wall_ms + wallMillis, lease_clock }
   }
 
@@ -57,7 +62,7 @@ export class World {
     const { guard } = command
     const judged = guard && judgeGuard(guard, this.stateOf(guard.name), command.type, this.now)
     const waiting = (stream: string) => this.waiting.get(stream) ?? 0
-    const context = { actor, config: this.config, guard: judged, now: this.now, waiting }
+    const context = { actor, config: this.config, guard: judged, now: this.now, time: this.time, waiting }
     return aggregateOf(command.type).decide(command, context, { get: (stream) => this.rows.get(stream) })
   }
 

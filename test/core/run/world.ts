@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert'
 import { aggregateOf, evolveRow, type LedgerCommand } from '../../../src/core/aggregates.ts'
 import { assertCanonical } from '../../../src/core/canonical.ts'
+import { isoTime } from '../../../src/core/clock.ts'
 import { type Config, defaultConfig } from '../../../src/core/config.ts'
 import type { Decision, Row } from '../../../src/core/decider.ts'
 import { type Entry, type EventDraft, entryOf } from '../../../src/core/entry.ts'
@@ -55,7 +56,8 @@ export class RunWorld {
 
   /** Decides, and appends what the decision says: its events, or the record of its refusal. */
   command(command: LedgerCommand, actor: Actor): { decision: Decision; entries: Entry[] } {
-    const context = { actor, config: this.config, guard: undefined, now: this.clock.now(), waiting: () => 0 }
+    const now = this.clock.now()
+    const context = { actor, config: this.config, guard: undefined, now, time: isoTime(now.wall_ms), waiting: () => 0 }
     const rows = { get: (stream: string) => this.rows.get(stream) }
     const decision = aggregateOf(command.type).decide(command, context, rows)
     const record = decision.kind === 'refuse' && decision.record !== undefined ? [decision.record] : []

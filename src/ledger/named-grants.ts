@@ -1,0 +1,53 @@
+import type { Grant } from '../core/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import { isOutcomeUnknown } from './claims.ts'
+import { codedError } from './coded-errors.ts'
+import { type Core, lockRefOf } from './core.ts'
+import { lockGrantOf } from './lock-rows.ts'
+
+/**
+ * Rethrows an error of an acquire. Where the grant stands all the same, or may stand, the error carries its lock_id and
+ * token, so that the holder can release it or ask again. Other errors are thrown as they are.
+ */
+export function namingGrants(core: Core, wanted: readonly Wanted[]): (error: unknown) => never {
+  return (error) => {
+    throw withGrants(core, error, wanted)
+  }
+}
+
+/** The lock that was asked for, and the id to ask for it again. */
+interface Wanted {
+  lock_id: string
+  name: string
+}
+
+function withGrants(core: Core, error: unknown, wanted: readonly Wanted[]): unknown {
+  const granted = wanted.flatMap(({ lock_id, name }) => {
+    const grant = currentGrantOf(core, name)
+    return grant?.lock_ref === lockRefOf(lock_id) ? [{ lock_id, name, token: grant.token }] : []
+  })
+  const [first] = granted
+  if (first === undefined && !isOutcomeUnknown(error)) return error
+  const { cause, code, details, hint, message } = codedError(error, 'acquiring')
+  const [asked] = wanted
+  const named = first ?? { lock_id: asked?.lock_id, name: asked?.name }
+  const all = wanted.length > 1 ? { lock_ids: wanted.map(({ lock_id }) => lock_id) } : {}
+  const told =
+    first === undefined
+      ? hint
+      : (hint ?? `The lock is granted: release it with "lockstep lock release ${first.lock_id}".`)
+  return new LockstepError(code, message, {
+    details: { ...details, ...named, ...all },
+    ...(told === undefined ? {} : { hint: told }),
+    cause: cause ?? error,
+  })
+}
+
+/** Undefined too where the ledger cannot be read, for what is told then is why. */
+function currentGrantOf(core: Core, name: string): Grant | undefined {
+  try {
+    return lockGrantOf(core, name) ?? undefined
+  } catch {
+    return undefined
+  }
+}
