@@ -5,13 +5,13 @@ import type { IndexWrite } from '../log/view-write.ts'
 import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 
-/** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed by now. */
-export class IndexBehind extends Error {
+/** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed so far. */
+export class IndexBehind extends LockstepError {
   readonly cursor: number
   readonly size: number
 
   constructor(cursor: number, size: number) {
-    super(`${cursor} of ${size} entries are indexed`)
+    super('LEDGER_UNAVAILABLE', `${cursor} of ${size} entries are indexed so far`, { details: { cursor, size } })
     this.cursor = cursor
     this.size = size
   }
@@ -59,7 +59,8 @@ export class SearchIndex {
 
   /**
    * Resolves when it holds everything below a published size. Errors: LEDGER_CLOSED, LEDGER_CORRUPT, and whatever a
-   * write fails with; IndexBehind where that takes longer than `waitMillisMax`, one write further in any case. Cost: nothing if it is there; else one read an entry behind, and a synced write in 2,048 of them.
+   * write fails with; IndexBehind where that takes longer than `waitMillisMax`, after one more write in any case.
+   * Cost: nothing if the index is up to date; otherwise a read for each entry behind, and a synced write for 2,048.
    */
   async reached(size: number): Promise<void> {
     this.#waiting += 1
