@@ -6,12 +6,12 @@ import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 
 /** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed by now. */
-export class IndexBehind extends Error {
+export class IndexBehind extends LockstepError {
   readonly cursor: number
   readonly size: number
 
   constructor(cursor: number, size: number) {
-    super(`${cursor} of ${size} entries are indexed`)
+    super('LEDGER_UNAVAILABLE', `${cursor} of ${size} entries are indexed`)
     this.cursor = cursor
     this.size = size
   }
