@@ -5,13 +5,13 @@ import type { IndexWrite } from '../log/view-write.ts'
 import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 
-/** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed so far. */
+/** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed by now. */
 export class IndexBehind extends LockstepError {
   readonly cursor: number
   readonly size: number
 
   constructor(cursor: number, size: number) {
-    super('LEDGER_UNAVAILABLE', `${cursor} of ${size} entries are indexed so far`, { details: { cursor, size } })
+    super('LEDGER_UNAVAILABLE', `${cursor} of ${size} entries are indexed`)
     this.cursor = cursor
     this.size = size
   }
