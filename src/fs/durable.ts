@@ -69,6 +69,7 @@ export function syncFolder(path: string): void {
   try {
     fsyncSync(descriptor)
   } catch (error) {
+    if (isDeniedByNode(error)) throw deniedByNode(error, `syncing ${path}`)
     if (!['EINVAL', 'EPERM', 'ENOTSUP'].includes(systemCodeOf(error) ?? '')) throw error
   } finally {
     closeSync(descriptor)

@@ -16,11 +16,16 @@ export function deniedByNode(error: unknown, doing: string): LockstepError {
       ...(flag === undefined ? {} : { flag }),
       ...(typeof resource === 'string' && resource !== '' ? { resource } : {}),
     },
-    hint: `Lockstep needs ${needed}, the first two for the folder of the ledger; or start node without --permission.`,
+    hint: /fsync/.test(messageOf(error))
+      ? withoutSync
+      : `Lockstep needs ${needed}, the first two for the folder of the ledger; or start node without --permission.`,
     cause: error,
   })
 }
 
+/** Versions of Node whose model denies fsync let nobody make anything durable. */
+const withoutSync =
+  'Nothing can be made durable without fsync, and no flag allows it here: start node without --permission.'
 const flags: Record<string, string> = {
   Addon: '--allow-addons',
   ChildProcess: '--allow-child-process',

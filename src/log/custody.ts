@@ -72,6 +72,8 @@ export class Custody {
       this.#examineOwner(this.#seen.owner)
       syncFolder(this.#layout.ledger)
     } catch (error) {
+      // What Node does not let us do says nothing of where the ledger is.
+      if (error instanceof LockstepError && error.code === 'FILE_DENIED') throw error
       this.#problem = error
       throw this.#moved('not_applied')
     }
