@@ -32,7 +32,8 @@ function byteAt(bytes: Uint8Array, at: number): number {
 
 const polynomial = 0x82f63b78
 
-const plain = Uint32Array.from({ length: 256 }, (_, byte) => {
+/** The checksum of each byte, as its bits are carried on. */
+export const plain: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte
   for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1
   return crc

@@ -1,4 +1,5 @@
 import { crc32c, unmaskedCrc } from './crc32c.ts'
+import { isOneByteOff } from './one-byte-off.ts'
 
 // LevelDB's log format, as doc/log_format.md of its sources describes it: blocks of 32 KiB, in them fragments with a
 // checksum each, which together are records. Its write-ahead logs and its MANIFEST are such files.
@@ -7,8 +8,6 @@ const blockBytes = 32 * 1024
 /** A masked CRC-32C of type and payload, the payload's length, the type. */
 const headerBytes = 7
 const typeAt = 6
-/** A disk writes a sector whole or not at all. */
-const sectorBytes = 512
 
 const full = 1
 const first = 2
@@ -27,8 +26,8 @@ export interface BadPlace {
   problem: string
   /** The bytes there are the beginning of a record that goes on where the file ends. */
   isCut: boolean
-  /** A sector of it is all zeros, as after a power failure in the middle of a write. */
-  hasEmptySector: boolean
+  /** A change of one byte makes it whole, which no interrupted write leaves. */
+  isOneByteOff: boolean
 }
 
 /** The records before the first place that cannot be read, and that place, if there is one. */
@@ -78,13 +77,13 @@ interface Read {
 function recordAt(bytes: Buffer, start: number): Read | BadPlace {
   const payloads: Buffer[] = []
   for (let at = start; ; ) {
-    if (at >= bytes.length) return bad(bytes, { at: start, end: bytes.length, problem: 'the file ends', isCut: true })
+    if (at >= bytes.length) return bad(start, 'the file ends', { isCut: true })
     const read = fragmentAt(bytes, at)
     if ('problem' in read) return read
     const begins = read.type === full || read.type === first
     if (begins !== (at === start)) {
       const problem = begins ? 'it does not end before another one begins' : 'it has no beginning'
-      return bad(bytes, { at: start, end: read.end, problem })
+      return bad(start, problem, { isOneByteOff: true })
     }
     payloads.push(read.payload)
     if (read.type === full) return read
@@ -95,7 +94,7 @@ function recordAt(bytes: Buffer, start: number): Read | BadPlace {
 
 function fragmentAt(bytes: Buffer, at: number): (Read & { type: number }) | BadPlace {
   if (at + headerBytes > bytes.length) {
-    return bad(bytes, { at, end: bytes.length, problem: 'the file ends in a header', isCut: true })
+    return bad(at, 'the file ends in a header', { isCut: true })
   }
   const type = bytes[at + typeAt] as number
   const length = bytes.readUInt16LE(at + 4)
@@ -103,18 +102,17 @@ function fragmentAt(bytes: Buffer, at: number): (Read & { type: number }) | BadP
   const blockEnd = at - (at % blockBytes) + blockBytes
   const fillsBlock = type === first || type === middle
   if (type < full || type > last || (fillsBlock ? end !== blockEnd : end > blockEnd)) {
-    // Nothing says how long it is, so what counts is the sector, or the two, that its header stands in.
-    return bad(bytes, { at, end: sectorEnd(at + typeAt), problem: 'its header is not one' })
+    return bad(at, 'its header is not one', { isOneByteOff: isOneByteOff(bytes, at, blockEnd) })
   }
   const expected = unmaskedCrc(bytes, at)
   if (end > bytes.length) {
     const isWhole = hasPrefixOfCrc(bytes.subarray(at + typeAt), expected)
     return isWhole
-      ? bad(bytes, { at, end: at, problem: 'its length is not that of its checksum' })
-      : bad(bytes, { at, end: bytes.length, problem: 'the file ends', isCut: true })
+      ? bad(at, 'its length is not that of its checksum', { isOneByteOff: true })
+      : bad(at, 'the file ends', { isCut: true })
   }
   if (crc32c(bytes.subarray(at + typeAt, end)) !== expected) {
-    return bad(bytes, { at, end, problem: 'its checksum differs' })
+    return bad(at, 'its checksum differs', { isOneByteOff: isOneByteOff(bytes, at, blockEnd) })
   }
   return { type, payload: bytes.subarray(at + headerBytes, end), end }
 }
@@ -126,22 +124,11 @@ function skipTrailer(at: number): number {
 }
 
 function bad(
-  bytes: Buffer,
-  { at, end, isCut = false, problem }: { at: number; end: number; isCut?: boolean; problem: string },
+  at: number,
+  problem: string,
+  { isCut = false, isOneByteOff = false }: { isCut?: boolean; isOneByteOff?: boolean },
 ): BadPlace {
-  return { at, problem, isCut, hasEmptySector: hasEmptySector(bytes, at, end) }
-}
-
-/** Whether all that some sector has of a range is zeros. */
-function hasEmptySector(bytes: Buffer, from: number, to: number): boolean {
-  for (let at = from; at < to; at = sectorEnd(at)) {
-    if (bytes.subarray(at, Math.min(sectorEnd(at), to)).every((byte) => byte === 0)) return true
-  }
-  return false
-}
-
-function sectorEnd(at: number): number {
-  return at - (at % sectorBytes) + sectorBytes
+  return { at, problem, isCut, isOneByteOff }
 }
 
 /** Whether the beginning of some bytes, however long, has a checksum: then the record is whole and its length is not. */

@@ -69,9 +69,12 @@ export function readWal(ledger: string, options: WalOptions): Wal {
 
 const fragmentHeaderBytes = 7
 
-/** What a crash may leave at the end of a file, where the one write under way was not durable yet. */
+/**
+ * What a crash may leave at the end of a file, where the one write under way was not durable yet. A power failure leaves
+ * sectors of it that were never written, with zeros or with whatever stood there.
+ */
 function isTorn(bad: BadPlace, { isSameBoot }: WalOptions): boolean {
-  return bad.isCut || (!isSameBoot && bad.hasEmptySector)
+  return bad.isCut || (!isSameBoot && !bad.isOneByteOff)
 }
 
 function lost({ name, bad }: { name: string; bad: BadPlace }, head: Head | undefined, seq = head?.size) {

@@ -1,4 +1,5 @@
 // limit: 240
+import { randomBytes } from 'node:crypto'
 import {
   copyFileSync,
   mkdirSync,
@@ -125,8 +126,27 @@ wal('after a power failure may end in a sector of zeros, and after a kill may no
       `zeros from ${from} to ${to}`,
     )
   }
-  const half = Buffer.from(bytes).fill(0, boundary + 8, boundary + 16)
-  for (const isSameBoot of boots) is(sizeIn(read(withLog(half), isSameBoot)), 'LEDGER_CORRUPT', 'not a sector')
+})
+
+wal('after a power failure may end in a block of anything, and with one changed byte it may not', () => {
+  const { at, end } = records.at(-1) ?? { at: 0, end: 0 }
+  for (const from of [at, at + 7, Math.min(end - 8, at + sectorBytes)]) {
+    const torn = Buffer.from(bytes)
+    randomBytes(end - from).copy(torn, from)
+    equal(
+      boots.map((isSameBoot) => sizeIn(read(withLog(torn), isSameBoot))),
+      ['LEDGER_CORRUPT', size - 1],
+      `anything from ${from} to ${end}`,
+    )
+  }
+  const folder = withLog(bytes)
+  for (const place of [0, 1, 2, 3, 4, 5, 6, 7, end - at - 1, ...Array.from({ length: 40 }, () => random(end - at))]) {
+    const changed = Buffer.from(bytes)
+    changed[at + place] = (changed[at + place] as number) ^ (1 + random(255))
+    writeFileSync(join(folder, log), changed)
+    for (const isSameBoot of boots)
+      is(sizeIn(read(folder, isSameBoot)), 'LEDGER_CORRUPT', `byte ${place} of the last record`)
+  }
 })
 
 wal('is refused where whole records lie behind a sector of zeros, in its block or in later ones', () => {
