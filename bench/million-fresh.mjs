@@ -6,7 +6,7 @@
  */
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { governingLayout } from '../dist/fs/layout.js'
+import { governingLayout } from '../dist/fs/permissions.js'
 import { openLedger } from '../dist/index.js'
 import { verifyExport } from '../dist/ledger/export-verify.js'
 import { closeLog, openLog } from '../dist/log/open.js'

@@ -10,13 +10,14 @@ export function codedError(error: unknown, doing: string): LockstepError {
 
 /**
  * Makes every method of some classes reject or throw with a LockstepError and nothing else: the last net of the API,
- * below which each file step still says what it was doing. Called once, where the classes are put together.
+ * below which each file step still says what it was doing. `runs.perform` is left out, because what the caller's own work
+ * throws is passed on as it is; the calls that it is made of are covered. Called once, where the classes are put together.
  */
 export function codeErrorsOf(...classes: { name: string; prototype: object }[]): void {
   for (const { name, prototype } of classes) {
     for (const key of Reflect.ownKeys(prototype)) {
       const method = Object.getOwnPropertyDescriptor(prototype, key)
-      if (key === 'constructor' || typeof method?.value !== 'function') continue
+      if (key === 'constructor' || key === 'perform' || typeof method?.value !== 'function') continue
       const doing = `${name.toLowerCase()}.${String(key)}`
       Object.defineProperty(prototype, key, { ...method, value: coded(method.value as Method, doing) })
     }
