@@ -85,7 +85,11 @@ export class Guard {
   release(): void {
     this.#stopAnswering()
     release(this.#place, this.#kernel)
-    if (this.#folder !== undefined) closeSync(this.#folder)
+    try {
+      if (this.#folder !== undefined) closeSync(this.#folder)
+    } catch {
+      // Nothing was written to it, and it is closed also where the system says that closing it failed.
+    }
   }
 }
 
@@ -148,8 +152,11 @@ function lockFile(path: string): Kernel | undefined {
 }
 
 function release({ key }: Place, kernel: Kernel | undefined): void {
-  kernel?.release()
-  openLedgers().delete(key)
+  try {
+    kernel?.release()
+  } finally {
+    openLedgers().delete(key)
+  }
 }
 
 /** Errors: those of the file system. */

@@ -162,17 +162,31 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     return log
   } catch (error) {
     // Who has it open changes the files, so that nothing that was wrong with them means anything.
-    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
-    const isInPlace = guard.isInPlace()
-    // Where this process dies while the files are put back, the next one reads every byte.
-    if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
-    await store?.close().catch(() => {})
+    const isInPlace = isInPlaceForSure(guard)
+    let isAnothers: boolean
+    try {
+      isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+      // Where this process dies while the files are put back, the next one reads every byte.
+      if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+    } finally {
+      // Whatever else fails, this process does not keep the database.
+      await store?.close().catch(() => {})
+    }
     const refusal = isAnothers ? undefined : refusedOpen(error, { layout, evidence, met, nonce: own.nonce, wal })
     if (refusal === undefined) dropEvidence(evidence)
     if (isInPlace) restoreOwner(layout.owner, owner, own.nonce)
     if (refusal === undefined) return undefined
     if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
     throw refusal
+  }
+}
+
+/** Where the system does not let that be seen, nothing is written that belongs to the place. */
+function isInPlaceForSure(guard: Guard): boolean {
+  try {
+    return guard.isInPlace()
+  } catch {
+    return false
   }
 }
 
