@@ -1,6 +1,6 @@
 import { decode } from './codec.ts'
 import type { Head } from './head-row.ts'
-import { headKey, kindOf, seqOfEntryKey } from './keys.ts'
+import { headKey, kindOf, metaKey, seqOfEntryKey } from './keys.ts'
 import { EndsTooSoon, Numbers } from './numbers.ts'
 
 // A record of LevelDB's write-ahead log is a batch of writes, as db/write_batch.cc of its sources describes it: the
@@ -29,6 +29,12 @@ export function headIn(batch: Buffer): Head | undefined {
   let head: Head | undefined
   for (const { key, value } of putsIn(batch)) if (key.equals(headKey)) head = decode<Head>(headKey, value)
   return head
+}
+
+/** Whether a batch puts the meta row, which is in the first batch of all. */
+export function holdsMeta(batch: Buffer): boolean {
+  for (const { key } of putsIn(batch)) if (key.equals(metaKey)) return true
+  return false
 }
 
 /** The lowest seq of the entries in a batch, which may be damaged: as far as it can be read. */

@@ -156,9 +156,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
-    dropEvidence(evidence)
-    dropStaleEvidence(layout.evidence)
-    dropProcessFolders(layout.snapshots, '')
+    cleanUp(layout, evidence)
     return log
   } catch (error) {
     // Who has it open changes the files, so that nothing that was wrong with them means anything.
@@ -178,6 +176,21 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     if (refusal === undefined) return undefined
     if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
     throw refusal
+  }
+}
+
+/** Removes what this and earlier processes kept. The ledger is open by now, so a failure is left to the next open. */
+function cleanUp({ evidence: folder, snapshots }: Layout, evidence: string): void {
+  for (const drop of [
+    () => dropEvidence(evidence),
+    () => dropStaleEvidence(folder),
+    () => dropProcessFolders(snapshots, ''),
+  ]) {
+    try {
+      drop()
+    } catch {
+      // What is left over costs space, and nothing else.
+    }
   }
 }
 
