@@ -5,11 +5,11 @@ import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
 import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
-import { dropProcessFolders } from '../fs/process-folder.ts'
 import { problemError, programBeside, runChild } from './child.ts'
+import { cleanUp } from './clean-up.ts'
 import { Custody } from './custody.ts'
 import { type Doubt, doubtOf, isOfThisBoot } from './doubt.ts'
-import { dropEvidence, dropStaleEvidence, fingerprint, keepEvidence, logBytes } from './files.ts'
+import { dropEvidence, fingerprint, keepEvidence, logBytes } from './files.ts'
 import { keptStore } from './kept-store.ts'
 import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
@@ -176,21 +176,6 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     if (refusal === undefined) return undefined
     if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
     throw refusal
-  }
-}
-
-/** Removes what this and earlier processes kept. The ledger is open by now, so a failure is left to the next open. */
-function cleanUp({ evidence: folder, snapshots }: Layout, evidence: string): void {
-  for (const drop of [
-    () => dropEvidence(evidence),
-    () => dropStaleEvidence(folder),
-    () => dropProcessFolders(snapshots, ''),
-  ]) {
-    try {
-      drop()
-    } catch {
-      // What is left over costs space, and nothing else.
-    }
   }
 }
 

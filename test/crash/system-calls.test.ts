@@ -42,11 +42,12 @@ function pointsOf(count: number): Point[] {
   const random = randomFrom(printedSeed('system calls'))
   const numbers = Object.values(errors)
   if (rounds < roundsForAll) {
-    return Array.from({ length: rounds }, () => ({
-      nth: 1 + below(count, random),
-      times: random() < 0.2 ? forGood : 1,
-      error: oneOf(numbers, random),
-    }))
+    return Array.from({ length: rounds }, () => {
+      const error = oneOf(numbers, random)
+      // A call that was interrupted is made again, so nobody is interrupted for good.
+      const isForGood = error !== EINTR && random() < 0.2
+      return { nth: 1 + below(count, random), times: isForGood ? forGood : 1, error }
+    })
   }
   const each = Array.from({ length: count }, (_, index) => index + 1)
   return numbers.flatMap((error) => each.map((nth) => ({ nth, times: 1, error })))
