@@ -67,11 +67,15 @@ export class GuardName {
     }
   }
 
-  /** Who holds the name: an owner of this ledger, a process that does not know its key, or one that does not answer. */
-  async holder(): Promise<'no answer' | 'owner' | 'stranger'> {
+  /**
+   * Who holds the name: an owner of this ledger, a process that does not know its key, or one that does not answer; `left`
+   * where it did not stay for the answer, as an owner that is just done.
+   */
+  async holder(): Promise<'left' | 'no answer' | 'owner' | 'stranger'> {
     const challenge = randomBytes(proofBytes)
+    const began = performance.now()
     const answer = await this.#ask(challenge).catch(() => Buffer.alloc(0))
-    if (answer.length < proofBytes) return 'no answer'
+    if (answer.length < proofBytes) return performance.now() - began < answerMillisMax ? 'left' : 'no answer'
     return timingSafeEqual(answer.subarray(0, proofBytes), this.#proof(challenge)) ? 'owner' : 'stranger'
   }
 

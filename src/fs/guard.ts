@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, statSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { GuardName } from './guard-name.ts'
@@ -105,16 +106,22 @@ interface Kernel {
 
 const nothing = { isSilent: false, release: () => {} }
 
+/** Who has the name may let it go while it is asked; who does so again and again is a stranger. */
+const triesMax = 10
+
 /** Undefined where another process of this ledger has it. */
 async function takeKernel(layout: Layout, place: Place, asked: () => void): Promise<Kernel | undefined> {
   if (process.platform === 'darwin') return lockFile(layout.guard)
   const name = GuardName.of(layout.key, place.key, asked)
   if (name === undefined) return { kind: 'none', ...nothing }
-  const taken = await name.take()
-  if (taken === 'taken') return { kind: 'name', isSilent: false, release: () => name.release() }
-  if (taken === 'impossible') return { kind: 'none', ...nothing }
-  const holder = await name.holder()
-  return holder === 'owner' ? undefined : { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
+  let holder: Awaited<ReturnType<GuardName['holder']>> | undefined
+  for (let tries = 0; tries < triesMax && (holder === undefined || holder === 'left'); tries += 1) {
+    const taken = await name.take()
+    if (taken === 'taken') return { kind: 'name', isSilent: false, release: () => name.release() }
+    if (taken === 'impossible') return { kind: 'none', ...nothing }
+    holder = await name.holder()
+  }
+  return holder === 'owner' ? undefined : { kind: 'stranger', ...nothing, isSilent: holder !== 'stranger' }
 }
 
 /** Whether the process that the owner file names has the ledger, as far as the kernel's answer leaves that open. */
@@ -124,7 +131,9 @@ async function isHeldElsewhere(layout: Layout, place: Place, kernel: Kernel): Pr
   if (kernel.kind === 'file') return false
   if (kernel.isSilent && isOpen && isKnownAlive(owner)) return true
   const isInDoubt = kernel.isSilent || (isOpen && !isKnownGone(owner, hereOf(place, kernel)))
-  return isInDoubt && (await isAnswered(layout.asked))
+  if (!isInDoubt) return false
+  // Whoever wrote another owner file meanwhile had the ledger, and may have it still.
+  return (await isAnswered(layout.asked)) || !isDeepStrictEqual(readOwner(layout.owner), owner)
 }
 
 function hereOf({ folder }: Place, { kind }: Kernel): { folder: string; holdsName: boolean } {

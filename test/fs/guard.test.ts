@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { Guard } from '../../src/fs/guard.ts'
+import { GuardName } from '../../src/fs/guard-name.ts'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
 import { thisOwner, writeOwner } from '../../src/fs/owner.ts'
 import { buildingPrefix, dropProcessFolders, processFolderName } from '../../src/fs/process-folder.ts'
@@ -75,6 +76,47 @@ async function nameOf(layout: Layout): Promise<string> {
   ok(own, 'the guard has a name')
   return own
 }
+
+guards('is had where the one who had its name let it go as it was asked', async () => {
+  if (!hasNames) return
+  const layout = await newLayout()
+  const found = statSync(layout.ledger)
+  let asked = 0
+  const name = GuardName.of(layout.key, `${found.dev}:${found.ino}`, () => {
+    asked += 1
+    queueMicrotask(() => name?.release())
+  })
+  is(await name?.take(), 'taken')
+  const began = performance.now()
+  const guard = await Guard.take(layout)
+  equal([guard?.exclusion, asked], ['name', 1])
+  ok(performance.now() - began < 2_000, 'nobody was asked by the file')
+  guard?.release()
+  await endsWithVerify(layout.root)
+})
+
+guards('answers who asks by a file, however soon it is released', async () => {
+  const layout = await newLayout()
+  const guard = await Guard.take(layout)
+  writeFileSync(layout.asked, '')
+  guard?.release()
+  is(existsSync(layout.asked), false)
+})
+
+guards('is not had where another took its place while an owner was asked', async () => {
+  const layout = await newLayout()
+  const own = thisOwner({ command: 'of a container', folder: '', holdsName: true, nonce: 'n' })
+  const unseen = { ...own, evidence: { ...own.evidence, pid_ns: 'pid:[1]' }, folder: null, net_ns: 'net:[1]' }
+  writeOwner(layout.owner, unseen)
+  const taking = Guard.take(layout)
+  const asked = setInterval(() => {
+    if (existsSync(layout.asked)) writeOwner(layout.owner, { ...unseen, nonce: 'another' })
+  }, 10)
+  const guard = await taking
+  clearInterval(asked)
+  guard?.release()
+  is(guard, undefined)
+})
 
 guards('asks an owner that cannot be seen from here, and believes its silence only after a while', async () => {
   const layout = await newLayout()
