@@ -59,11 +59,11 @@ export function gateFor(
     isHangupIgnored,
   }: { descriptors: readonly number[]; env: NodeJS.ProcessEnv; isHangupIgnored: boolean },
 ): Gate {
-  const { isBash, lost, options, program } = shellFor(env)
   const descriptor = freeDescriptor(descriptors)
+  const { isBash, lost, options, program } = shellFor(env, descriptor)
   if (!isBash && descriptor > singleDigitMax) {
     throw new LockstepError('INVALID_INPUT', 'the descriptors 3 to 9 are all open', {
-      hint: 'Leave one of them closed for the command line: the shell knows no higher ones.',
+      hint: 'Leave one of them closed, or install bash: other shells know no higher ones.',
     })
   }
   const lines = environment.map((name) => `IFS= read -r ${name} <&${descriptor}`).join(' && ')
@@ -93,12 +93,15 @@ export function ignoringHangup(command: readonly string[], env: NodeJS.ProcessEn
   return { program, words: [...options, script, 'gate', ...restoring(command, env, lost), ...command] }
 }
 
-/** The shell for an environment, and the variables that it loses. */
-function shellFor(env: NodeJS.ProcessEnv): { isBash: boolean; lost: string[]; options: string[]; program: string } {
+/** The shell for an environment and a descriptor that it reads from, and the variables that it loses. */
+function shellFor(
+  env: NodeJS.ProcessEnv,
+  descriptor = 0,
+): { isBash: boolean; lost: string[]; options: string[]; program: string } {
   const odd = Object.keys(env).filter((name) => !shellName.test(name))
   // A bash that runs privileged hands on what is no name to a shell, such as exported functions and names with dots,
   // which other shells lose. It takes longer to start, and by itself reads a start file where stdin is a socket.
-  const isBash = odd.length > 0 && existsSync(bash)
+  const isBash = (odd.length > 0 || descriptor > singleDigitMax) && existsSync(bash)
   return isBash
     ? { isBash, lost: [], options: ['--norc', '-p', '-c'], program: bash }
     : { isBash, lost: odd, options: ['-c'], program: '/bin/sh' }

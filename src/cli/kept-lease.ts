@@ -43,13 +43,15 @@ const retryMillisMax = 2_000
 /** Looks at the row of the lease take a tenth of the time at most, however many entries come and whoever else looks. */
 const lookShare = 10
 const lookPauseMillisMin = 1_000
-const lookPauseMillisMax = 30_000
+const lookPauseMillisMax = 10_000
 /** What is left of the lease when KILL goes out, for timers and signals that come late: a twentieth, within these bounds. */
 const marginShare = 20
 const marginMillisMin = 50
 const marginMillisMax = 500
 /** A grace is at most so much of a lease, so that most of it is left for work and for renewals that take a while. */
 const graceShare = 4
+/** A grace where another ended the lease: who has it next waits for the work to end, but not for ever. */
+const robbedGraceMillisMax = 10_000
 
 /** Time since boot, suspend counted: what the ledger judges leases by. */
 export function bootMillis(): number {
@@ -107,9 +109,10 @@ export class KeptLease {
     return { termMillis: Math.max(0, this.#termAt() - now), killMillis }
   }
 
-  /** Between TERM and KILL from now: the grace, or what is left of it. */
+  /** Between TERM and KILL from now: the grace, or what is left of it; a short one where another ended the lease. */
   graceLeft(): number {
-    return Math.min(this.#graceMillis, this.ending().killMillis)
+    const isRobbed = this.#loss !== undefined && this.#loss.code !== 'LEASE_EXPIRED'
+    return Math.min(this.#graceMillis, this.ending().killMillis, isRobbed ? robbedGraceMillisMax : Number.MAX_VALUE)
   }
 
   /** Renews from now on. */

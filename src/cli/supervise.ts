@@ -1,12 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { codes, LockstepError } from '../errors.ts'
-import { probeHolder } from '../fs/process.ts'
 import { Descendants } from './descendants.ts'
 import { endAll, follow, settle, type Work } from './endings.ts'
+import { formerAreGone } from './former.ts'
 import { gateFor, openGate } from './gate.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
 import { exitOfChild, type Launched, launch, type Place, placeOfCommand } from './launch.ts'
-import { lineage } from './process-list.ts'
 import { SignalRelay } from './signal-relay.ts'
 import type { Survivors } from './survivors.ts'
 
@@ -18,9 +16,6 @@ export interface SuperviseOptions extends LockOptions {
 }
 
 const exitCannotStart = 126
-/** How long a holder whose lock was broken is waited for: it notices within 2 s, and has a grace of 10 s by default. */
-const formerMillisMax = 15_000
-const formerPollMillis = 50
 
 /**
  * Runs a command while a lock is held and resolves with the exit code: the command's own, 128+n if a signal ended
@@ -73,8 +68,9 @@ async function superviseChild(
   await work.descendants.look()
   follow(work)
   lease.keep()
-  await formerAreGone(held, stop.signal, options.say)
-  if (stop.signal.aborted || lease.loss !== undefined) {
+  const isOver = () => stop.signal.aborted || lease.loss !== undefined
+  await formerAreGone(held.former, { isOver, say: options.say })
+  if (isOver()) {
     const code = lease.loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
     await remove(child)
     await held.release('failure')
@@ -114,30 +110,6 @@ async function spawnAtGate({ command, say }: SuperviseOptions, place: Place): Pr
 async function remove(child: Child): Promise<void> {
   child.process.kill('SIGKILL')
   await child.ended
-}
-
-/**
- * Waits for the work of a holder whose lock was broken, who notices within moments and ends it: two would be at work
- * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that, and
- * one that we come from not at all.
- */
-async function formerAreGone(
-  { former, lease }: HeldLock,
-  stop: AbortSignal,
-  say: (text: string) => void,
-): Promise<void> {
-  if (former.length === 0) return
-  const ours = await lineage()
-  const others = former.filter(({ pid }) => !ours.has(pid))
-  const alive = () =>
-    others.filter((evidence) => probeHolder([evidence], Date.now()).alive === 'yes').map(({ pid }) => pid)
-  if (alive().length === 0) return
-  say(`processes of the former holder, whose lock was broken, are waited for: ${alive().join(', ')}`)
-  const until = performance.now() + formerMillisMax
-  while (alive().length > 0 && !stop.aborted && lease.loss === undefined) {
-    if (performance.now() > until) return say(`they have not ended, and are not waited for any longer`)
-    await pause(formerPollMillis)
-  }
 }
 
 /** Holds the lock until the child with all it started or the lease ends, whichever is first. */
