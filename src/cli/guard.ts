@@ -3,16 +3,23 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import type { Writable } from 'node:stream'
+import type { ListedProcess } from './process-list.ts'
 import { startTimer } from './timer.ts'
 
 const dismissMillisMax = 1_000
 /** How long the guard kills again and again what does not end, in tenths of a second. */
 const killRoundsMax = 50
+/** More than so many relatives are not told to it; the mark finds the rest. */
+const knownMax = 1_000
 
 /**
  * Reads orders, a line each. "over N": the command is N from now on, a pid or, with a minus, a group. "term A B": TERM in A
  * seconds, KILL B seconds later. "kill B": KILL in B seconds. "grace T": what a killed wrapper leaves between TERM and
- * KILL, in tenths of a second. "done": nothing is left to guard. The end of the lines is the end of the wrapper.
+ * KILL, in tenths of a second. "kin P:S …": pids and start times of what the wrapper knows to be the command's. "done":
+ * nothing is left to guard. The end of the lines is the end of the wrapper.
+ *
+ * Before it sends anything it looks for what comes from the command by parent, group or session, and remembers that: who
+ * cleared its environment bears no mark, and loses its parent when that is ended first.
  *
  * All signals are ignored but USR1, by which an alarm that is not needed any more takes its sleep along. It
  * goes on until nothing is found twice in a row: for a process may have started another while it was looked at. A zombie is
@@ -21,12 +28,47 @@ const killRoundsMax = 50
 const script = `
 unset script
 trap '' HUP INT QUIT TERM USR2 TSTP TTIN TTOU
-mark=$1 command= alarm= grace=0
+mark=$1 command= alarm= grace=0 kin=
 marked() { grep -ls -- "$mark" /proc/[0-9]*/environ 2>/dev/null; }
 parts=; sleep 0.001 2>/dev/null && parts=yes
 seconds() { if [ -n "$parts" ]; then echo "$1"; else echo $((\${1%.*} + 1)); fi; }
 pause() { sleep "$(seconds "$1")"; }
+stat() {
+  pid=\${1#/proc/} pid=\${pid%/stat}
+  { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
+  set -f; set -- \${line##*) }; set +f
+  [ $# -ge 20 ] || return 1
+  parent=$2 group=$3 session=$4 start=\${20}
+  case $1 in [ZXx]*) return 1 ;; esac
+}
+gather() {
+  all= known=$kin kin=
+  for file in /proc/[0-9]*/stat; do
+    stat "$file" || continue
+    case " $known " in *" $pid:$start "*) kin="$kin $pid:$start" ;; esac
+    all="$all $pid:$start/$parent:/$group:/$session:/"
+  done
+  before=none
+  while [ "$before" != "$kin" ]; do
+    before=$kin
+    for one in $all; do
+      self=\${one%%/*} of=\${one#*/}
+      group=\${of#*/}
+      session=\${group#*/}
+      case " $kin " in *" $self "*) continue ;; esac
+      case " \${command#-}: $kin " in
+        *" \${of%%/*}"*|*" \${group%%/*}"*|*" \${session%%/*}"*) [ "\${self%%:*}" = $$ ] || kin="$kin $self" ;;
+      esac
+    done
+  done
+}
+relatives() {
+  for one in $kin; do stat "\${one%%:*}" && [ "$start" = "\${one#*:}" ] && return; done
+  return 1
+}
 send() {
+  gather
+  for one in $kin; do kill -s "$1" -- "\${one%%:*}" 2>/dev/null; done
   for file in $(marked); do file=\${file%/environ}; kill -s "$1" -- "\${file#/proc/}" 2>/dev/null; done
   [ -z "$command" ] || kill -s "$1" -- "$command" 2>/dev/null
 }
@@ -36,7 +78,7 @@ runs() {
   { read -r line </proc/\${command#-}/stat; } 2>/dev/null || return 1
   case \${line##*) } in [ZXx]*) return 1 ;; esac
 }
-lives() { [ -n "$(marked)" ] || runs; }
+lives() { [ -n "$(marked)" ] || runs || relatives; }
 finish() {
   send KILL
   rounds=0 empty=0
@@ -58,6 +100,7 @@ while read -r order first second; do
   case $order in
     over) command=$first ;;
     grace) grace=$first ;;
+    kin) kin="$first $second" ;;
     term) arm "$first" "$second" ;;
     kill) arm "$first" '' ;;
     done) disarm; exit 0 ;;
@@ -123,6 +166,12 @@ export class Guard {
   /** The command has ended, and its number may become another's. */
   overMarked(): void {
     this.#tell('over')
+  }
+
+  /** What the command has started, as far as it was seen. */
+  know(processes: readonly ListedProcess[]): void {
+    const known = processes.filter(({ start }) => /^\d+$/.test(start)).slice(-knownMax)
+    this.#tell(`kin ${known.map(({ pid, start }) => `${pid}:${start}`).join(' ')}`)
   }
 
   /** When to act unless it is told otherwise until then; the time between is what a killed wrapper's command gets, too. */

@@ -49,6 +49,15 @@ export function listProc(): ListedProcess[] {
   return listed
 }
 
+/** The letter of a process's state, where there is a /proc. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    return /\) (\S)(?!.*\) \S)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
 /** From `ps`, where there is no /proc. Its sessions are no pids on macOS, so groups and parents have to do. */
 export async function listPs(): Promise<ListedProcess[]> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,pgid=,state=,lstart=,ucomm='], {
