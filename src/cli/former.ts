@@ -17,7 +17,11 @@ const formerPollMillis = 50
  */
 export async function formerAreGone(
   former: readonly Evidence[],
-  { isOver, say, millisMax = formerMillisMax }: { isOver: () => boolean; say: (text: string) => void; millisMax?: number },
+  {
+    isOver,
+    say,
+    millisMax = formerMillisMax,
+  }: { isOver: () => boolean; say: (text: string) => void; millisMax?: number },
 ): Promise<void> {
   if (former.length === 0) return
   const ours = await lineage()
