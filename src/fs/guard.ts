@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, statSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { GuardName } from './guard-name.ts'
@@ -93,6 +94,8 @@ export class Guard {
 interface Place {
   key: string
   folder: string
+  /** The user who owns the folder. */
+  owner: number
 }
 
 /** What the kernel gave: a name, a locked file, or nothing. A stranger may hold the name. */
@@ -113,8 +116,10 @@ async function takeKernel(layout: Layout, place: Place, asked: () => void): Prom
   const taken = await name.take()
   if (taken === 'taken') return { kind: 'name', isSilent: false, release: () => name.release() }
   if (taken === 'impossible') return { kind: 'none', ...nothing }
-  const holder = await name.holder()
-  return holder === 'owner' ? undefined : { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
+  const holder = await name.holder(place.owner)
+  // Whoever let go of the name in the meantime leaves it for the next try.
+  if (holder === 'owner' || holder === 'nobody') return undefined
+  return { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
 }
 
 /** Whether the process that the owner file names has the ledger, as far as the kernel's answer leaves that open. */
@@ -124,7 +129,9 @@ async function isHeldElsewhere(layout: Layout, place: Place, kernel: Kernel): Pr
   if (kernel.kind === 'file') return false
   if (kernel.isSilent && isOpen && isKnownAlive(owner)) return true
   const isInDoubt = kernel.isSilent || (isOpen && !isKnownGone(owner, hereOf(place, kernel)))
-  return isInDoubt && (await isAnswered(layout.asked))
+  if (!isInDoubt) return false
+  // An owner that came meanwhile was not there to answer; the next try asks it.
+  return (await isAnswered(layout.asked)) || !isDeepStrictEqual(readOwner(layout.owner), owner)
 }
 
 function hereOf({ folder }: Place, { kind }: Kernel): { folder: string; holdsName: boolean } {
@@ -157,7 +164,7 @@ function placeOf({ home, ledger }: Layout): Place {
   const find = (path: string) => statSync(path, { bigint: true, throwIfNoEntry: false })
   try {
     const found = find(ledger) ?? find(home)
-    return { key: `${found?.dev}:${found?.ino}`, folder: `${found?.ino}` }
+    return { key: `${found?.dev}:${found?.ino}`, folder: `${found?.ino}`, owner: Number(found?.uid ?? 0) }
   } catch (error) {
     throw fileError(error, `opening ${ledger}`)
   }

@@ -28,14 +28,21 @@ export async function isAnswered(path: string): Promise<boolean> {
   return true
 }
 
-/** Answers until it is told to stop. It keeps no process alive. `isOwner` is asked before each answer. */
+/**
+ * Answers until it is told to stop, and once more then, so that an owner that holds the ledger for a moment only does not
+ * leave the question open. It keeps no process alive. `isOwner` is asked before each answer.
+ */
 export function answerAsked(path: string, isOwner: () => boolean): () => void {
-  const timer = setInterval(() => {
+  const answer = () => {
     try {
       if (existsSync(path) && isOwner()) rmSync(path, { force: true })
     } catch {
       // Whoever asks waits for a while and then relies on LevelDB's own lock.
     }
-  }, answerMillis).unref()
-  return () => clearInterval(timer)
+  }
+  const timer = setInterval(answer, answerMillis).unref()
+  return () => {
+    clearInterval(timer)
+    answer()
+  }
 }

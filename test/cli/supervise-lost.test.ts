@@ -24,7 +24,7 @@ const supervise = suite('superviseUnderLock, the lease')
 
 supervise('renews for as long as the command runs', () =>
   withRoot(async (dir) => {
-    const ran = run(dir, tellsSignals, { lease_duration_s: 4 })
+    const ran = run(dir, tellsSignals, { lease_duration_s: 8 })
     const child = await pidAfter(ran, 'ready')
     // Four renewals at a third of the lease are more than the lease.
     await untilRenewed(dir, 4)
