@@ -126,7 +126,7 @@ export class Acquiring {
   }
 
   async project(request: input.AcquireProject, requestedAt: number): Promise<Lease> {
-    // The two release conditions of the run-lock standard; the second names the configured release authority.
+    // The two release conditions of the run lock template. The second names the configured release authority.
     const release_conditions = ['state == COMPLETE', `manual override by ${this.#core.config.release_authority}`]
     const parsed = parse(input.acquireProjectSchema, { release_conditions, ...request }, 'project lock')
     const { actor = this.#core.actor, run_id } = parsed

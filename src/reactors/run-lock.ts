@@ -9,7 +9,7 @@ import type { Reactor } from './reactor.ts'
 
 type GrantData = LockEventData<'lock.acquired'>
 
-/** Keeps RUN_LOCK.json in step with the ledger. It never overwrites a file that was edited by hand. */
+/** Keeps RUN_LOCK.json (run lock template) in step with the ledger. It never overwrites a file that was edited by hand. */
 export function runLockReactor(log: Log, root: string, config: Config): Reactor {
   const ends = new Set(['lock.broken', 'lock.released'])
   return {
