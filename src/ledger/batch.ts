@@ -61,8 +61,7 @@ export class Batch {
         decided += 1
       }
     } catch (cause) {
-      // No entry was appended. Waiters that this batch served have left their lines and are found only among the
-      // answers.
+      // No entry was appended. Waiters that this batch served are no longer in line, only among the answers.
       for (const { item } of this.answers) item.reject(unavailable(cause, 'not_applied'))
       for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
       throw cause
@@ -220,7 +219,7 @@ export class Batch {
   #serve(waiter: Waiter, decision: Decision): void {
     const { waiters } = this.#parts
     if (waiter.item.line?.mode === 'turn') {
-      // A deliverable's file must be claimed before its grant is appended. So the waiter is called in and keeps its
+      // A deliverable's file must be claimed before its grant is appended, so the waiter is called in and keeps its
       // place.
       waiters.callIn(waiter)
       this.#resolve(waiter.item, { entries: [], replayed: false })

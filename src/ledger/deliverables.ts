@@ -130,13 +130,12 @@ export class Deliverables {
     }
     const asked = { ...command, claim, file_orphan, ...deathOfHolder(this.#core, command.name) }
     const outcome = await submit(this.#core, asked, { actor, calledFrom }).catch(async (error: unknown) => {
-      // If the outcome is unknown, the grant may exist. So the files stay, and the next open compares them with the
-      // log.
+      // If the outcome is unknown, the grant may exist. The files stay, and the next open compares them with the log.
       if (!isOutcomeUnknown(error)) await this.#undo(claimant, claimed, aside)
       throw error
     })
     // The grant is durable from here on. A crash, or a disk that fails to remove the file, leaves at most the aside.
-    // The note names its folder. The grant stays valid, and its holder is told.
+    // The note names its folder. The grant stays valid and is returned.
     if (aside !== undefined) {
       await dropAside(aside).catch(() => {
         note.isKept = true
@@ -184,10 +183,7 @@ export class Deliverables {
     if (seen !== undefined) await files.rewrite(place.lock, seen, text)
   }
 
-  /**
-   * Releases the grant, then removes its file. If the file is missing or belongs to another holder, the lease was
-   * lost.
-   */
+  /** Releases the grant, then removes its file. The lease was lost if the file is missing or another holder's. */
   release(
     grant: Grant,
     outcome: 'failure' | 'success',
@@ -209,10 +205,7 @@ export class Deliverables {
     })
   }
 
-  /**
-   * Removes the file of an ended grant, and files that a crash left of an earlier removal. Returns `pending` if that
-   * failed.
-   */
+  /** Removes the file of an ended grant, and remains of an earlier removal. Returns `pending` if that failed. */
   removeFileOf(grant: GrantData, actor = this.#core.actor): Promise<'current' | 'pending'> {
     const place = this.#files.placeOf(grant)
     return this.inFolder(place, async () => {
@@ -221,10 +214,7 @@ export class Deliverables {
     })
   }
 
-  /**
-   * Whether a missing file is expected: the lease is over, so others may have recovered the lock, or the folder is
-   * gone.
-   */
+  /** Whether a missing file is expected, because the lease is over or the folder is gone. */
   #isExplained(grant: Grant, place: DeliverableFolder, other: string): boolean {
     if (other !== 'missing') return false
     return orphanReason(grant, undefined, this.#core.now()) !== undefined || !existsSync(place.path)

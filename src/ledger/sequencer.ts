@@ -31,18 +31,16 @@ export interface SequencerParts {
 
 /**
  * The single writer. Its states:
- *
  * - **idle**: the queue is empty; published rows, log and disk agree.
- * - **writing**: batches are decided and synced in order; callers only enqueue. While a batch is synced, the next one
- * is decided on top of it and prepared (ADR 0013). There is never more than one batch ahead.
+ * - **writing**: batches are decided and synced in order; callers only enqueue. While one batch is synced, the next
+ *   is decided on top of it and prepared (ADR 0013). There is never more than one batch ahead.
  * - **closing**: as writing, but new commands are refused.
- * - **failed**: a database write or read failed, so the contents of the disk are unknown. All commands are refused
- * until the ledger is reopened. A defect in a decision does not lead here: only its command is refused.
+ * - **failed**: a database write or read failed, so the state of the disk is unknown. All commands are refused until
+ *   the ledger is reopened. A defect in a decision does not lead here: only its command is refused.
  * - **closed**: everything is written, and all commands are refused.
  *
- * idle → writing when a command is enqueued; writing → idle when the queue is empty; writing or closing → failed when
- * the store rejects or an invariant is violated. `close` leads from idle to closed, or from writing to closing, and
- * to closed once the queue is empty.
+ * A command moves idle to writing; an empty queue moves writing to idle; a store error or a violated invariant moves
+ * writing or closing to failed. `close` moves idle to closed, or writing to closing and then closed.
  */
 export class Sequencer {
   readonly waiters: Waiters
@@ -110,10 +108,7 @@ export class Sequencer {
     this.#idle = this.#drain()
   }
 
-  /**
-   * Writes batches until the queue is empty. Callers that were just answered get their next command into the next
-   * batch.
-   */
+  /** Writes batches until the queue is empty. Callers just answered get their next command into the next batch. */
   async #drain(): Promise<void> {
     try {
       while (this.#queue.length > 0 || this.#decided.length > 0) {
@@ -161,10 +156,7 @@ export class Sequencer {
     this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now)
   }
 
-  /**
-   * Another writer appended first. The same turns are decided again on the new state; no caller was told of the first
-   * try.
-   */
+  /** Another writer appended first: decides the same turns again on the new state. No caller was answered before. */
   async #decideAgain(firstSeq: number): Promise<void> {
     const { log, receipts, rows, sovereign } = this.#parts
     for (const { lines, undoCounts } of this.#decided.toReversed()) {
@@ -201,8 +193,7 @@ export class Sequencer {
   }
 
   /**
-   * How many turns the next batch takes. If no batch is being written, a long queue is halved, so that the disk gets
-   * work soon.
+   * The number of turns for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
    */
   #batchMax(): number {
     const { length } = this.#queue

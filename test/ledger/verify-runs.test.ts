@@ -70,7 +70,7 @@ test('a history that lacks any one event but a heartbeat, a refusal or the last 
 test('a decision that no move follows is not, at the end of the log either', () => {
   const entries = history()
   const denied = entries.findIndex(({ type }) => type === 'run.denied')
-  assert.match(problemOf(entries.slice(0, denied)), 'is due after the last entry')
+  assert.match(problemOf(entries.slice(0, denied)), 'is missing after the last entry')
 })
 
 for (const [title, change, message] of [
@@ -103,7 +103,7 @@ test('an end without a reason, a second end, an event after it and an action rec
     prev: { run: entries.findLast(({ run_id: id }) => id === run_id)?.seq ?? 0, stream: 0 },
   }
   assert.match(problemOf([...entries, again]), 'moves a run that is denied to denied')
-  assert.match(problemOf([...entries, { ...again, type: 'audit.recorded' }]), 'is of a run that is denied')
+  assert.match(problemOf([...entries, { ...again, type: 'audit.recorded' }]), 'belongs to a run that is denied')
   const acted = entries.find(({ type }) => type === 'run.acted') as Entry
   const [before, after] = [entries.slice(0, acted.seq + 1), acted.seq]
   assert.match(
