@@ -168,7 +168,7 @@ export class Acquiring {
     }
   }
 
-  /** Probes the holder while a caller waits for its lock. If the holder has died, the next decision is told. */
+  /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: input.Acquire, answer: Promise<Outcome>): Promise<Outcome> {
     const timer = setInterval(() => {
       const { death } = deathOfHolder(this.#core, command.name)

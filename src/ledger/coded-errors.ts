@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../errors.ts'
 import { fileError, isOfSystem } from '../fs/durable.ts'
 
-/** Converts any thrown value to a LockstepError: FILE_* for a failed file step, INVARIANT_VIOLATED for a defect. */
+/** Converts any thrown value to a LockstepError: a file error for a failed file step, INVARIANT_VIOLATED for a defect. */
 export function codedError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
   if (isOfSystem(error)) return fileError(error, doing)

@@ -49,8 +49,8 @@ export class LockFileSteps {
   }
 
   /**
-   * Removes temporary files. A file set aside is removed if it belongs to an ended grant of this ledger. Otherwise it
-   * is put back in place, if the place is free, and judged there.
+   * Removes temporary files. A file that was set aside is removed if it is this ledger's but not the current grant's.
+   * Otherwise it is put back in place, if the place is free, and judged there.
    */
   async clearDebris(place: DeliverableFolder): Promise<void> {
     const { temporaries, asides } = await files.debrisIn(place.path)
@@ -82,8 +82,8 @@ export class LockFileSteps {
       if (seen?.content?.lock_ref === grant.lock_ref) await this.remove(place, seen, actor)
       return 'current'
     } catch (error) {
-      // After LOCK_CONTENTION the conflict is recorded, and the remaining file is not this grant's. After any other
-      // error the removal is retried, because the grant has ended.
+      // After LOCK_CONTENTION the conflict is recorded, and the remaining file is not this grant's. Other failures
+      // are retried later: the grant has ended anyway.
       return isGone(error) || (error instanceof LockstepError && error.code === 'LOCK_CONTENTION')
         ? 'current'
         : 'pending'

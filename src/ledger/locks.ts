@@ -171,7 +171,7 @@ export class Locks {
     const granted = typeof token === 'number' ? this.#core.log.entry(token) : undefined
     if (granted?.type !== 'lock.acquired') return
     if ((await this.#deliverables.removeFileOf(granted.data as LockEventData<'lock.acquired'>)) === 'current') return
-    throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} could not be removed yet`)
+    throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} cannot be removed now`)
   }
 
   /** LOCKED files below the root that are unknown to the ledger. */

@@ -81,7 +81,7 @@ function refusedIn({ data }: Pick<EventDraft, 'data'>): readonly unknown[] {
  */
 export function defectIn({ command }: Item, error: unknown): Refusal {
   if (error instanceof LockstepError && error.code !== 'INVARIANT_VIOLATED') throw error
-  const message = `a defect in the decision on ${command.type}: ${messageOf(error)}`
+  const message = `the decision on ${command.type} failed because of a defect: ${messageOf(error)}`
   return { kind: 'refuse', code: 'INVARIANT_VIOLATED', message, details: { outcome: 'not_applied' }, cause: error }
 }
 

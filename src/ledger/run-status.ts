@@ -156,8 +156,8 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
 }
 
 /**
- * Finds the denial and its decision. After the denial there may be any number of refusals; before it, the action
- * events that were still missing, and then the decision.
+ * Finds the denial and its decision. Any number of refusals may follow the denial. The decision comes before it, with
+ * action events in between.
  */
 function deniedBy(history: Iterable<Entry>): Why['denied'] {
   let denied: RunEventData<'run.denied'> | undefined

@@ -18,9 +18,9 @@ interface Options {
 
 /**
  * Verifies a ledger while others use it: the ledger is held only for a moment, to take a snapshot of its files (ADR
- * 0032). If the ledger's files were changed by others, it is verified in place instead, because every other process
- * would first have to read all of it. Must run in a process that LevelDB may abort. If the verification fails, the
- * next open reads every byte.
+ * 0032). If the ledger's files were changed since it was closed, it is verified in place, because other processes
+ * could not use it before reading every byte. Run this in a child process, because LevelDB may abort it. If the
+ * verification fails, the next open reads every byte.
  * Errors: those of `verifyLog` and `openLog`.
  */
 export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {

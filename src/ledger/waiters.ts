@@ -114,7 +114,7 @@ export class Waiters {
     return changes
   }
 
-  /** The batch is durable: stops the timers of the waiters that left. */
+  /** The batch is durable: stops the timers of waiters that left, and of lines that are empty now. */
   keep({ before, left }: LineChanges): void {
     for (const waiter of left) letGo(waiter)
     for (const stream of before.keys()) if (!this.#lines.has(stream)) this.#disarm(stream)
