@@ -74,11 +74,11 @@ test('a decision that no move follows is not, at the end of the log either', () 
 })
 
 for (const [title, change, message] of [
-  ['another case', { case_id: 'CASE-18' }, 'does not say'],
-  ['another root', { root_run_id: 'run_top_9' }, 'does not say'],
-  ['other pins', { policy_versions: { lanes: '2'.repeat(40), roles: '2'.repeat(40) } }, 'is not pinned'],
-  ['another entry before it', { prev: { run: 1, stream: 1 } }, 'names 1 as the one before it'],
-  ['no run', { run_id: undefined }, 'does not say which'],
+  ['another case', { case_id: 'CASE-18' }, 'names another case, lane or parent'],
+  ['another root', { root_run_id: 'run_top_9' }, 'names another case, lane or parent'],
+  ['other pins', { policy_versions: { lanes: '2'.repeat(40), roles: '2'.repeat(40) } }, 'has other policy pins'],
+  ['another entry before it', { prev: { run: 1, stream: 1 } }, 'names 1 as the previous entry'],
+  ['no run', { run_id: undefined }, 'has no run_id'],
 ] as const) {
   test(`an entry of a run with ${title} is not`, () => {
     const entries = history()
@@ -108,7 +108,7 @@ test('an end without a reason, a second end, an event after it and an action rec
   const [before, after] = [entries.slice(0, acted.seq + 1), acted.seq]
   assert.match(
     problemOf([...before, { ...acted, seq: after + 1, prev: { run: after, stream: after } }]),
-    'no open allow',
+    'not an open allow',
   )
 })
 
