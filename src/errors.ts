@@ -48,7 +48,11 @@ export const codes = {
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
   RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),
-  DECISION_NOT_OPEN: code(409, 5, 'The decision_id does not name an allow of this run and action that is still unrecorded.'),
+  DECISION_NOT_OPEN: code(
+    409,
+    5,
+    'The decision_id does not name an allow of this run and action that is still unrecorded.',
+  ),
   OUTPUTS_DENIED: code(403, 4, 'The lane of the run does not allow outputs after a failure.'),
   FREE_TEXT_DENIED: code(403, 4, 'The lane of the run prohibits raw case text, so a reason must be a single word.'),
   POLICY_INVALID: code(422, 2, 'The policy files are invalid. The details name the file and the line.'),
@@ -62,7 +66,11 @@ export const codes = {
     2,
     'The staging directory contains a file that is unreadable, is not a regular file, or does not belong to a triplet.',
   ),
-  E_JSON_INVALID: code(422, 2, 'The file must be one JSON object in valid UTF-8, with integers as its only numbers and no duplicate members.'),
+  E_JSON_INVALID: code(
+    422,
+    2,
+    'The file must be one JSON object in valid UTF-8, with integers as its only numbers and no duplicate members.',
+  ),
   E_TRIPLET_INCOMPLETE: code(422, 2, 'The body, the links or the manifest of a stem is missing.'),
   E_DTO_LINKS_WRONG_CONTAINER_SHAPE: code(422, 2, 'A value in the links is neither a ref nor an array of refs.'),
   E_TOMBSTONE_STEM_MISMATCH: code(422, 2, 'The stem inside a tombstone differs from the stem in its file name.'),
@@ -104,7 +112,11 @@ export const codes = {
     7,
     'The open ledger was moved, removed or replaced. details.outcome says whether the request took effect.',
   ),
-  LEDGER_CORRUPT: code(500, 6, 'Stored bytes differ from the bytes that were written. The ledger accepts no more writes.'),
+  LEDGER_CORRUPT: code(
+    500,
+    6,
+    'Stored bytes differ from the bytes that were written. The ledger accepts no more writes.',
+  ),
   LEDGER_INSECURE: code(
     403,
     4,
@@ -128,7 +140,7 @@ export interface ErrorContext {
   cause?: unknown
 }
 
-/** The only error class that Lockstep throws to callers: `code` is for programs, `message` and `hint` are for people. */
+/** The only error class that callers receive: `code` is for programs, `message` and `hint` are for people. */
 export class LockstepError extends Error {
   override readonly name = 'LockstepError'
   readonly code: Code

@@ -27,7 +27,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Usage errors occur before the options are parsed, so --json is searched here. Words behind -- are not our options. */
+/** Whether --json is given. Usage errors occur before the options are parsed. Words behind -- are not our options. */
 function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return argv.slice(0, end === -1 ? undefined : end).includes('--json')

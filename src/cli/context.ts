@@ -13,7 +13,7 @@ export function folderOf({ dir }: Globals): string {
   return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
 }
 
-/** The actor of `--actor` or LOCKSTEP_ACTOR, as `<type>:<id>` or an agent's bare id. Undefined: the user of the shell. */
+/** The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id. Undefined means the system's user. */
 export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
   return actorFrom(actor)
 }
@@ -97,7 +97,7 @@ export async function withSnapshot<T>(
   return work(snapshot).finally(() => snapshot.close())
 }
 
-/** `withLedger` with its first arguments bound. Callers use it to open the ledger repeatedly, each time for a moment. */
+/** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
 export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
 /** The options of a command, merged with the options of the program. */

@@ -37,11 +37,10 @@ const freeBytesMin = 256 * 1024 * 1024
 
 export function doctorCommand(): Command {
   const command = new Command('doctor')
-    .description('Check that locks work in this environment: permissions, key, clock, file system, disk, and a real acquire and release.')
-    .option(
-      '--repair',
-      'restore a database that was kept as evidence, if it verifies and the current one does not',
+    .description(
+      'Check that locks work in this environment: permissions, key, clock, file system, disk, and a real acquire and release.',
     )
+    .option('--repair', 'restore a database that was kept as evidence, if it verifies and the current one does not')
     .action(async ({ repair = false }: { repair?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       if (repair) return repairLedger(globals)
@@ -126,8 +125,7 @@ function entriesIn(ledger: Ledger): string {
 function fileSystem({ root }: Layout): string {
   const type = statfsSync(root).type
   const network = networkFileSystems[type]
-  if (network !== undefined)
-    throw new Warning(`${network}: locks and syncs over a network depend on the file server`)
+  if (network !== undefined) throw new Warning(`${network}: locks and syncs over a network depend on the file server`)
   return `local (type 0x${type.toString(16)})`
 }
 
@@ -135,7 +133,8 @@ function caseOf(layout: Layout): string {
   return inScratch(layout, (scratch) => {
     writeFileSync(join(scratch, 'case'), '')
     const isInsensitive = statSync(join(scratch, 'CASE'), { throwIfNoEntry: false }) !== undefined
-    if (isInsensitive) throw new Warning('names that differ only in case are the same file here, so ".LOCK" would be the lock file')
+    if (isInsensitive)
+      throw new Warning('names that differ only in case are the same file here, so ".LOCK" would be the lock file')
     return 'names that differ only in case are different files'
   })
 }
@@ -177,7 +176,9 @@ async function exclusion(layout: Layout): Promise<string> {
       case 'stranger':
         throw new Warning('a process without the ledger’s key holds its socket name; that process is ignored')
       default:
-        throw new Warning('no socket name is available here; a program that reads ledger/LOCK lets a second process open the ledger')
+        throw new Warning(
+          'no socket name is available here; a program that reads ledger/LOCK lets a second process open the ledger',
+        )
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true })
@@ -205,7 +206,8 @@ async function selfTest(layout: Layout): Promise<string> {
       const second = await ledger.locks.acquire({ folder, holder: 'second doctor' }).catch((error: unknown) => error)
       if (!(second instanceof LockstepError) || second.code !== 'LOCK_CONTENTION')
         throw new Error('a second acquire was not refused')
-      if (!readFileSync(lock, 'utf8').includes(lease.lock_ref)) throw new Error('the lock file does not name the holder')
+      if (!readFileSync(lock, 'utf8').includes(lease.lock_ref))
+        throw new Error('the lock file does not name the holder')
       await lease.release()
       if (statSync(lock, { throwIfNoEntry: false }) !== undefined) throw new Error('the lock file was not removed')
       await ledger.verify()

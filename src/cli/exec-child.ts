@@ -9,7 +9,7 @@ import type { SignalRelay } from './signal-relay.ts'
 import type { Survivors } from './survivors.ts'
 import { startTimer } from './timer.ts'
 
-/** How a command ended: its exit code, and the error of its run, if it failed. Texts are one word, as some lanes demand. */
+/** How a command ended: its exit code, and the error of a failed run. Texts are one word, as some lanes demand. */
 export interface Ended {
   code: number
   failure: { error_code: string; message: string } | null

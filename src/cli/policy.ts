@@ -7,7 +7,9 @@ import { print, relativeTime } from './output.ts'
 import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-actions.ts'
 
 export function policyCommand(): Command {
-  const policy = new Command('policy').description('Show, check and load the policy: the lanes and roles that govern runs.')
+  const policy = new Command('policy').description(
+    'Show, check and load the policy: the lanes and roles that govern runs.',
+  )
   for (const verb of [showCommand, checkCommand, explainCommand, reloadCommand]) policy.addCommand(verb())
   return examples(policy, 'lockstep policy show', 'lockstep policy check')
 }
@@ -59,7 +61,9 @@ interface ExplainFlags extends ActionFlags {
 function explainCommand(): Command {
   const command = withAction(
     new Command('explain')
-      .description('Explain how an action would be decided, without recording it. The exit code is 0 for allow and 4 for deny.')
+      .description(
+        'Explain how an action would be decided, without recording it. The exit code is 0 for allow and 4 for deny.',
+      )
       .option('--run-id <run_id>', 'the run that would act; otherwise give --kind and --role')
       .option('--kind <kind>', 'the kind of a run that does not exist yet; needs --role')
       .option('--role <role_id>', 'the role of a run that does not exist yet; needs --kind')
@@ -67,7 +71,8 @@ function explainCommand(): Command {
       .option('--type <type>', 'the type of its actor: agent, human or system (default: agent)'),
   ).action(async (flags: ExplainFlags, self: Command) => {
     const globals = globalsOf(self)
-    if (flags.runId !== undefined) refuseOptions(self, ['case', 'kind', 'role', 'type'], '--run-id, because that run exists already')
+    if (flags.runId !== undefined)
+      refuseOptions(self, ['case', 'kind', 'role', 'type'], '--run-id, because that run exists already')
     const question = questionFrom(flags)
     const verdict = await withLedger(globals, 'policy explain', async (ledger) => ledger.policy.explain(question))
     const { missing, rule_ids } = verdict

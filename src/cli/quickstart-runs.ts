@@ -36,7 +36,10 @@ function callTools(): void {
   const heard = runAround(execWords('run_tool_01', 'transcription.run'), '"transcribed"')
   check(heard.startsWith('transcribed'), 'the allowed command ran')
   const denied = runAround(execWords('run_tool_02', 'mail.send'), '"sent"', 4)
-  check(denied.includes('lane:TOOL_INTERVIEW_CAPTURE/tools') && !denied.includes('sent'), 'a rule denied the other command')
+  check(
+    denied.includes('lane:TOOL_INTERVIEW_CAPTURE/tools') && !denied.includes('sent'),
+    'a rule denied the other command',
+  )
 }
 
 function retryFailed(): void {

@@ -106,7 +106,10 @@ run(['lock', 'check', '--run-id', runId, '--target', target], { show: pick('run_
 run(['--actor', 'BECCA', 'lock', 'release', '--run-id', runId, '--final-status', 'COMPLETE'], {
   show: pick('name', 'outcome', 'files'),
 })
-check(readFileSync(runLock, 'utf8').includes('"final_status": "COMPLETE"'), 'RUN_LOCK.json has the final status COMPLETE')
+check(
+  readFileSync(runLock, 'utf8').includes('"final_status": "COMPLETE"'),
+  'RUN_LOCK.json has the final status COMPLETE',
+)
 
 title('7. A lock held while a command runs')
 const hello = runAround(['lock', 'run', 'reports'], '"token " + process.env.LOCKSTEP_TOKEN')

@@ -24,13 +24,20 @@ export interface ActionFlags {
 /** Adds the options of an action to a command. */
 export function withAction(command: Command): Command {
   return command
-    .requiredOption('--action <type>', 'tool_call, db_write, db_read, promotion or export')
-    .requiredOption('--lane <lane_id>', 'the lane')
+    .requiredOption('--action <type>', 'the type of the action: tool_call, db_write, db_read, promotion or export')
+    .requiredOption('--lane <lane_id>', 'the lane of the action')
     .requiredOption('--target <name>', 'the name of the tool or table')
     .option('--mode <mode>', 'the kind of access to a table, such as append')
     .option('--scope <key=value>', 'a member of the scope; repeatable; true and false become booleans', collect)
-    .option('--effect <word>', 'an effect of the action, in the words that lanes use to prohibit effects; repeatable', collect)
-    .option('--artifacts <file>', 'the artifacts that it reads or passes on: a file with a JSON array of artifact refs, or - for stdin')
+    .option(
+      '--effect <word>',
+      'an effect of the action, in the words that lanes use to prohibit effects; repeatable',
+      collect,
+    )
+    .option(
+      '--artifacts <file>',
+      'the artifacts that it reads or passes on: a file with a JSON array of artifact refs, or - for stdin',
+    )
 }
 
 export function actionFrom(flags: ActionFlags): Action {
@@ -79,7 +86,9 @@ export function jsonIn(file: string): unknown {
 export function authorizeCommand(): Command {
   const command = withAction(
     new Command('authorize')
-      .description('Ask whether a run may do an action. The exit code is 0 for allow, and 4 for deny, which ends the run as denied.')
+      .description(
+        'Ask whether a run may do an action. The exit code is 0 for allow, and 4 for deny, which ends the run as denied.',
+      )
       .argument('<run_id>', 'the id of the run')
       .option('--key <key>', 'request key: repeating a request with its key returns the first answer'),
   ).action(async (runId: string, flags: ActionFlags & { key?: string }, self: Command) => {

@@ -117,7 +117,10 @@ export function failCommand(): Command {
     .requiredOption('--message <text>', 'the text of the error, without private data')
     .option('--reason <text>', 'the reason for the outcome (outcome_reason; default: the error code)')
     .option('--retryable', 'allow the run to be retried')
-    .option('--outputs <file>', 'partial outputs, if the lane allows them: a file with a JSON array of artifact refs, or - for stdin')
+    .option(
+      '--outputs <file>',
+      'partial outputs, if the lane allows them: a file with a JSON array of artifact refs, or - for stdin',
+    )
   return examples(
     command,
     'lockstep run fail run_draft1 --error-code TIMEOUT --message "no answer in 30 s" --retryable',

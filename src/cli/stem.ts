@@ -81,7 +81,9 @@ function listCommand(): Command {
 }
 
 function showCommand(): Command {
-  const command = withWorkspace(new Command('show').description('Print the body, links and manifest of a stem, and the links that point to it.'))
+  const command = withWorkspace(
+    new Command('show').description('Print the body, links and manifest of a stem, and the links that point to it.'),
+  )
     .argument('<stem>', 'the stem')
     .action(async (stem: string, flags: OfWorkspace, self: Command) => {
       const globals = globalsOf(self)
@@ -159,7 +161,9 @@ interface CheckFlags extends OfWorkspace {
 
 function checkCommand(): Command {
   const command = withWorkspace(
-    new Command('check').description('Compare the workspace on disk with the ledger. The exit code is 6 if they differ.'),
+    new Command('check').description(
+      'Compare the workspace on disk with the ledger. The exit code is 6 if they differ.',
+    ),
   )
     .option('--rebuild', 'first rebuild the workspace from the ledger alone')
     .action(async (flags: CheckFlags, self: Command) => {

@@ -158,13 +158,13 @@ async function untilEnd(
     await held.release('failure')
     return codes.LEASE_LOST.exit
   }
-  // A signal that ended the command also ends the processes it left running. A signal that the command handled does not.
+  // A signal that ended the command also ends the processes it left running. A signal that it handled does not.
   const stopped = relay.hasHeard && first > exitSignalled ? signalled : relay.nextEnd()
   const robbed = await settle(work, { survivors, stopped })
   const loss = await held.release(first === 0 ? 'success' : 'failure')
   if (robbed !== undefined) return codes.LEASE_LOST.exit
   if (loss === undefined || loss.code === 'LEASE_EXPIRED') return first
-  // The loss is noticed only at the release. Processes that the command left running must not continue without the lock.
+  // The loss is noticed only at the release. Processes that the command left running must not outlive the lock.
   await endLost(loss)
   return codes.LEASE_LOST.exit
 }
