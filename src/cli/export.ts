@@ -34,13 +34,14 @@ interface ApproveFlags extends SelectFlags {
   type: string
 }
 
-/** Adds the options that select the exported entries. */
+/** Adds the options that select the exported entries. Exactly one of them is required. */
 function selecting(command: Command): Command {
   return command
-    .option('--run <run_id>', 'export a run and all runs below it')
-    .option('--case <case_id>', 'export a case; it also becomes case_id in the scope')
-    .option('--lock <name>', 'export a lock')
-    .option('--range <a..b>', 'export the entries from seq a to seq b')
+    .option('--run <run_id>', 'select a run and all runs below it')
+    .option('--case <case_id>', 'select a case; it also becomes case_id in the scope')
+    .option('--lock <name>', 'select a lock')
+    .option('--range <a..b>', 'select the entries from seq a to seq b')
+    .addHelpText('after', '\nExactly one of --run, --case, --lock and --range is required.')
 }
 
 function approveCommand(): Command {

@@ -124,8 +124,8 @@ function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
 }
 
 /**
- * A lock held by a process that does not keep the ledger open. States: held → released, or held → lost → released. The
- * last step happens only if the grant still exists.
+ * A lock held by a process that does not keep the ledger open. States: held → released, or held → lost → released if
+ * the grant still exists after the loss.
  */
 export class HeldLock {
   readonly name: string

@@ -44,7 +44,7 @@ const retryMillisMax = 2_000
 const lookShare = 10
 const lookPauseMillisMin = 1_000
 const lookPauseMillisMax = 30_000
-/** KILL is sent a twentieth of the lease before its end, within these bounds, because timers and signals can be late. */
+/** KILL is sent a twentieth of the lease before its end, within these bounds, in case a timer or signal is late. */
 const marginShare = 20
 const marginMillisMin = 50
 const marginMillisMax = 500

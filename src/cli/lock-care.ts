@@ -113,7 +113,10 @@ export function importCommand(): Command {
     .description('Import an existing RUN_LOCK.json or all of them, or set aside a file that blocks a project.')
     .argument('[file]', 'the RUN_LOCK.json to import')
     .option('--all', 'import all LOCKED files below the root that the ledger does not know')
-    .option('--set-aside <file>', 'move this file aside instead; only the release authority may do this')
+    .option(
+      '--set-aside <file>',
+      'move this file aside instead; needs --reason; only the release authority may do this',
+    )
     .option('--reason <text>', 'the reason to record')
     .action(
       async (

@@ -61,7 +61,10 @@ function releaseCommand(): Command {
     .argument('[lock_id]', 'the secret that acquire printed')
     .option('--outcome <outcome>', 'the outcome of the work: success or failure')
     .option('--run-id <run_id>', 'the run whose project lock to release')
-    .option('--final-status <status>', 'with --run-id: COMPLETE, PARTIAL, HALTED, FAILED, ABORTED or ROLLED_BACK')
+    .option(
+      '--final-status <status>',
+      'with --run-id, required: COMPLETE, PARTIAL, HALTED, FAILED, ABORTED or ROLLED_BACK',
+    )
     .option('--override', 'with --run-id: release by manual override of the release authority; needs --reason')
     .option('--reason <text>', 'with --run-id: the reason to record')
     .action(async (lockId: string | undefined, flags: ReleaseFlags, self: Command) => {

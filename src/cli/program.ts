@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Help } from 'commander'
 import { auditCommand } from './audit.ts'
 import { clockCommand } from './clock.ts'
 import { wholeNumber } from './context.ts'
@@ -46,10 +46,18 @@ export function program(): Command {
   return strict(lockstep)
 }
 
-/** Configures all commands: usage errors are thrown like other errors, and each help text shows the global options. */
+const plainHelp = new Help()
+
+/**
+ * Configures all commands: usage errors are thrown like other errors, and each help text shows the global options and
+ * marks required options.
+ */
 function strict(command: Command): Command {
   command
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({
+      showGlobalOptions: true,
+      optionDescription: (option) => `${plainHelp.optionDescription(option)}${option.mandatory ? ' (required)' : ''}`,
+    })
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showHelpAfterError(false)

@@ -54,7 +54,7 @@ function createCommand(): Command {
     .option('--run-id <run_id>', 'the id of the run (default: a new id)')
     .option('--parent <run_id>', 'the parent run; the new run inherits its case, pins and correlation')
     .option('--lane <lane_id>', 'the lane of the run; every kind except orchestrator needs one to start')
-    .option('--role <role_id>', 'the role that the actor claims')
+    .option('--role <role_id>', 'the role that the actor claims; every kind except orchestrator needs one to start')
     .option('--for <actor>', 'the actor of the run (default: the actor that creates it)')
     .option('--case <case_id>', 'the case of the run')
     .option('--session <id>', 'the client_session_id to record')
@@ -105,7 +105,7 @@ function inputsFrom(file: string | undefined): Parameters<Runs['create']>[0]['in
 function showCommand(): Command {
   const command = new Command('show')
     .description('Print the record of a run.')
-    .argument('<run_id>', 'the run')
+    .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get(runId))
@@ -119,7 +119,7 @@ function whyCommand(): Command {
     .description(
       'Explain the state of a run: last event, missing events, denying rule, lock, lease and possible moves.',
     )
-    .argument('<run_id>', 'the run')
+    .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why(runId))
@@ -131,7 +131,7 @@ function whyCommand(): Command {
 function treeCommand(): Command {
   const command = new Command('tree')
     .description('Print a run and all runs below it.')
-    .argument('<run_id>', 'the run')
+    .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const tree = await askLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))

@@ -27,8 +27,11 @@ interface OfWorkspace {
 
 function withWorkspace(command: Command): Command {
   return command
-    .option('--run <run_id>', 'the workspace of this run, or of its workflow if it has one')
-    .option('--workflow <workflow_id>', 'the workspace of this workflow')
+    .option(
+      '--run <run_id>',
+      'the workspace of this run, or of its workflow if it has one; required unless --workflow is given',
+    )
+    .option('--workflow <workflow_id>', 'the workspace of this workflow; required unless --run is given')
 }
 
 /** Errors: INVALID_INPUT. */
@@ -84,7 +87,7 @@ function showCommand(): Command {
   const command = withWorkspace(
     new Command('show').description('Print the body, links and manifest of a stem, and the links that point to it.'),
   )
-    .argument('<stem>', 'the stem')
+    .argument('<stem>', 'the name of the stem')
     .action(async (stem: string, flags: OfWorkspace, self: Command) => {
       const globals = globalsOf(self)
       const asked = { ...workspaceFrom(flags), stem }
