@@ -3,10 +3,7 @@ import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { readTextFile } from './regular-file.ts'
 
-/**
- * The configuration of a ledger. Every setting has a default.
- * Errors: INVALID_INPUT, with the file and the member.
- */
+/** The configuration of a ledger. Every setting has a default. Errors: INVALID_INPUT, with the file and the member. */
 export function readConfig(path: string): Config {
   const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is)) ?? '{}'
   let value: unknown

@@ -62,10 +62,7 @@ export class ExportFiles {
     this.run_id = run_id
   }
 
-  /**
-   * Writes the note of an export durably.
-   * Errors: DISK_FULL, FILE_DENIED, FILE_FAILED.
-   */
+  /** Writes the note of an export durably. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
   static async note(
     notes: string,
     { nonce, ...asked }: { evidence: Evidence; file: string; nonce: string; run_id: string },
@@ -99,10 +96,7 @@ export class ExportFiles {
     return join(this.#spool, name)
   }
 
-  /**
-   * Makes the spool.
-   * Errors: those of the file system.
-   */
+  /** Makes the spool. Errors: those of the file system. */
   makeSpool(): void {
     mkdirSync(this.#spool, { mode: 0o700 })
     adopt(this.#spool)
@@ -155,10 +149,7 @@ export class ExportFiles {
   }
 }
 
-/**
- * Gives a finished file a name that is not in use.
- * Errors: INVALID_INPUT; those of the file system.
- */
+/** Gives a finished file a name that is not in use. Errors: INVALID_INPUT; those of the file system. */
 function placeNew(from: string, to: string): void {
   try {
     try {

@@ -35,10 +35,7 @@ export class Guard {
     this.#stopAnswering = answerAsked(layout.asked, () => this.isInPlace())
   }
 
-  /**
-   * Takes the guard without waiting. Returns undefined if another process has it.
-   * Errors: those of the system.
-   */
+  /** Takes the guard without waiting. Returns undefined if another process has it. Errors: those of the system. */
   static async take(layout: Layout): Promise<Guard | undefined> {
     const place = placeOf(layout)
     const ledgers = openLedgers()

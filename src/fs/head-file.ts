@@ -13,10 +13,7 @@ const headFileSchema = z.strictObject({
 })
 export type HeadFile = z.infer<typeof headFileSchema>
 
-/**
- * The tree head that was last made durable; undefined if there is none yet.
- * Errors: LEDGER_CORRUPT.
- */
+/** The tree head that was last made durable; undefined if there is none yet. Errors: LEDGER_CORRUPT. */
 export function readHeadFile(path: string): HeadFile | undefined {
   const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is))
   if (text === undefined) return undefined

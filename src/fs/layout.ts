@@ -60,10 +60,7 @@ export function findRoot(from: string): string | undefined {
   }
 }
 
-/**
- * The layout of the ledger that governs a folder. File permissions are not checked.
- * Errors: NO_LEDGER.
- */
+/** The layout of the ledger that governs a folder. File permissions are not checked. Errors: NO_LEDGER. */
 export function findLayout(from: string): Layout {
   const root = findRoot(from)
   if (root === undefined) {
@@ -75,10 +72,7 @@ export function findLayout(from: string): Layout {
   return layoutOf(root)
 }
 
-/**
- * The real path of an existing folder.
- * Errors: NOT_FOUND, FILE_DENIED, INVALID_INPUT.
- */
+/** The real path of an existing folder. Errors: NOT_FOUND, FILE_DENIED, INVALID_INPUT. */
 export function realFolder(path: string): string {
   let real: string
   try {

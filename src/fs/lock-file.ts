@@ -23,10 +23,7 @@ export interface Seen {
   content: LockFile | undefined
 }
 
-/**
- * The file at a path, or undefined if there is none.
- * Errors: LOCK_PLACEMENT if it is not a plain file, FILE_DENIED.
- */
+/** The file at a path, or undefined if there is none. Errors: LOCK_PLACEMENT if it is not a plain file, FILE_DENIED. */
 export async function inspect(path: string): Promise<Seen | undefined> {
   let handle: FileHandle | undefined
   try {
@@ -107,10 +104,7 @@ async function unlinkIfStill(path: string, ino: bigint): Promise<void> {
   }
 }
 
-/**
- * The inode of the file at a path, or undefined.
- * Errors: FILE_DENIED, FILE_FAILED.
- */
+/** The inode of the file at a path, or undefined. Errors: FILE_DENIED, FILE_FAILED. */
 export async function inodeIfThere(path: string): Promise<bigint | undefined> {
   try {
     return (await lstat(path, { bigint: true })).ino
@@ -198,10 +192,7 @@ async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined
 }
 
-/**
- * Removes a file if it exists.
- * Errors: those of the system.
- */
+/** Removes a file if it exists. Errors: those of the system. */
 export async function unlinkIfThere(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw error

@@ -16,10 +16,7 @@ export interface Machine {
   time_ns: string | null
 }
 
-/**
- * Reads the facts about the machine that this process runs on.
- * Cost: a few small files; two commands on macOS.
- */
+/** Reads the facts about the machine that this process runs on. Cost: a few small files; two commands on macOS. */
 export function readMachine(): Machine {
   const id = readMachineId()
   // The manual page of machine-id says that it is confidential, so records contain only a digest of it.

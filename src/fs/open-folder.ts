@@ -74,10 +74,7 @@ export class OpenFolder {
     return found.sort((one, other) => (one.name < other.name ? -1 : 1))
   }
 
-  /**
-   * Opens a subfolder, or describes why it cannot be opened.
-   * Errors: those of the file system.
-   */
+  /** Opens a subfolder, or describes why it cannot be opened. Errors: those of the file system. */
   folder(name: string): OpenFolder | { is: string } {
     try {
       const folder = new OpenFolder(join(this.#path, name), this, this.#byDescriptor)
@@ -93,10 +90,7 @@ export class OpenFolder {
     }
   }
 
-  /**
-   * The bytes of a file in the folder, or its size if that exceeds `bytesMax`.
-   * Errors: those of the disk.
-   */
+  /** The bytes of a file in the folder, or its size if that exceeds `bytesMax`. Errors: those of the disk. */
   read(name: string, bytesMax: number): ReadBytes {
     let descriptor: number | undefined
     try {

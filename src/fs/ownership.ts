@@ -14,10 +14,7 @@ import { dirname, join } from 'node:path'
 // Root may work in another user's folder. Files that it makes there get the owner of their folder, so that this user
 // can change and remove them. Other users cannot give files away, so nothing is done for them.
 
-/**
- * Gives an open file that this process has just made to the owner of its folder.
- * Errors: those of the system.
- */
+/** Gives an open file that this process has just made to the owner of its folder. Errors: those of the system. */
 export function adoptOpened(descriptor: number, folder: string): void {
   const owner = otherOwnerOf(folder)
   if (owner !== undefined) fchownSync(descriptor, owner.uid, owner.gid)

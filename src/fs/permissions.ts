@@ -21,10 +21,7 @@ interface Problem {
 const anything = 0o077
 const writing = 0o022
 
-/**
- * The layout of the ledger that governs a folder, if it is safe to use.
- * Errors: NO_LEDGER, LEDGER_INSECURE.
- */
+/** The layout of the ledger that governs a folder, if it is safe to use. Errors: NO_LEDGER, LEDGER_INSECURE. */
 export function governingLayout(from: string): Layout {
   const layout = findLayout(from)
   demandSecure(layout)

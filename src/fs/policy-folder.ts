@@ -24,10 +24,7 @@ export function policyFolder({ policy, root }: Layout): PolicyFolder {
   return { lanes: join(folder, 'lanes.yaml'), roles: join(folder, 'roles.yaml') }
 }
 
-/**
- * Copies the shipped policy files if they are missing. Existing files are kept.
- * Errors: FILE_DENIED, DISK_FULL.
- */
+/** Copies the shipped policy files if they are missing. Existing files are kept. Errors: FILE_DENIED, DISK_FULL. */
 export async function placeShippedPolicy(layout: Layout): Promise<void> {
   const folder = policyFolder(layout)
   if (!folder.lanes.startsWith(layout.policy)) return

@@ -22,10 +22,7 @@ export function processFolderName(prefix: string, nonce: string): string {
   return `${prefix}${[process.pid, start_time?.replace(/\W/g, '_') ?? '', here(), nonce].join('-')}`
 }
 
-/**
- * Removes folders with this prefix that dead processes left behind.
- * Errors: those of the file system.
- */
+/** Removes folders with this prefix that dead processes left behind. Errors: those of the file system. */
 export function dropProcessFolders(folder: string, prefix: string): void {
   try {
     for (const name of readdirSync(folder)) {

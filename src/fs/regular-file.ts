@@ -33,10 +33,7 @@ export function otherKind(entry: Kinds): string | undefined {
   return undefined
 }
 
-/**
- * The bytes of the regular file at a path; undefined if nothing is there.
- * Errors: FILE_DENIED, FILE_FAILED.
- */
+/** The bytes of the regular file at a path; undefined if nothing is there. Errors: FILE_DENIED, FILE_FAILED. */
 export function readRegularFile(path: string, bytesMax: number): ReadBytes | undefined {
   let descriptor: number | undefined
   try {

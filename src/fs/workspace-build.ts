@@ -32,10 +32,7 @@ export class TreeBuild {
     return [...this.#changed]
   }
 
-  /**
-   * Links all files of another tree.
-   * Cost: one link per file.
-   */
+  /** Links all files of another tree. Cost: one link per file. */
   async linkAll(from: string): Promise<void> {
     const below = ['.']
     for (let at = 0; at < below.length; at += 1) {

@@ -71,10 +71,7 @@ function allocate(bytes: number): Buffer {
   return chunk.subarray(used - bytes, used)
 }
 
-/**
- * Decodes the value under a key.
- * Errors: LEDGER_CORRUPT if the bytes are not the ones that were written.
- */
+/** Decodes the value under a key. Errors: LEDGER_CORRUPT if the bytes are not the ones that were written. */
 export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
   const bytes = unseal(key, sealed)
   try {
@@ -84,26 +81,17 @@ export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
   }
 }
 
-/**
- * Decodes the entry under a key.
- * Errors: as for `decode`.
- */
+/** Decodes the entry under a key. Errors: as for `decode`. */
 export function decodeEntry(key: Uint8Array, sealed: Uint8Array): Entry {
   return entryOfText(key, textOf(key, sealed))
 }
 
-/**
- * The text of the entry under a key, exactly as it was hashed.
- * Errors: as for `decode`.
- */
+/** The text of the entry under a key, exactly as it was hashed. Errors: as for `decode`. */
 export function textOf(key: Uint8Array, sealed: Uint8Array): string {
   return unseal(key, sealed).toString()
 }
 
-/**
- * Parses the text under a key as an entry.
- * Errors: LEDGER_CORRUPT.
- */
+/** Parses the text under a key as an entry. Errors: LEDGER_CORRUPT. */
 export function entryOfText(key: Uint8Array, text: string): Entry {
   try {
     return JSON.parse(text) as Entry

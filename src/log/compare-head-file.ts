@@ -2,10 +2,7 @@ import { LockstepError } from '../errors.ts'
 import type { HeadFile } from '../fs/head-file.ts'
 import { toHex } from '../merkle/hash.ts'
 
-/**
- * Checks that the log once had the tree head in the head file.
- * Errors: LEDGER_CORRUPT.
- */
+/** Checks that the log once had the tree head in the head file. Errors: LEDGER_CORRUPT. */
 export function compareHeadFile(
   headFile: Omit<HeadFile, 'time'>,
   log: { origin: string; size: number },

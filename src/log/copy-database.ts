@@ -27,10 +27,7 @@ export function copyDatabase(ledger: string, folder: string, tablesNow: readonly
   }
 }
 
-/**
- * Requires twice the size of the copy as free space, because a full disk would stop the ledger.
- * Errors: DISK_FULL.
- */
+/** Requires twice the size of the copy as free space, because a full disk would stop the ledger. Errors: DISK_FULL. */
 function assertRoomFor(ledger: string, tables: readonly string[], folder: string): void {
   const bytes = tables.reduce((sum, name) => sum + statSync(join(ledger, name)).size, 0)
   const { bavail, bsize } = statfsSync(folder)

@@ -62,10 +62,7 @@ export class Custody {
   #problem: unknown
   #lookedAt = Number.NEGATIVE_INFINITY
 
-  /**
-   * Errors: LEDGER_MOVED if the ledger was moved while it was being opened.
-   * Cost: a sync of the folder.
-   */
+  /** Errors: LEDGER_MOVED if the ledger was moved while it was being opened. Cost: a sync of the folder. */
   constructor(parts: CustodyParts) {
     this.#parts = parts
     this.#layout = parts.layout
@@ -83,27 +80,18 @@ export class Custody {
     }
   }
 
-  /**
-   * Call before a write, or before an answer that needs no write.
-   * Errors: LEDGER_MOVED.
-   */
+  /** Call before a write, or before an answer that needs no write. Errors: LEDGER_MOVED. */
   assertBefore(): void {
     const isFresh = performance.now() - this.#lookedAt < freshMillis && this.#problem === undefined
     if (!isFresh && !this.isInPlace()) throw this.#moved('not_applied')
   }
 
-  /**
-   * Call after a write, before its result is reported.
-   * Errors: LEDGER_MOVED; the outcome of the write is unknown.
-   */
+  /** Call after a write, before its result is reported. Errors: LEDGER_MOVED; the outcome of the write is unknown. */
   assertAfter(): void {
     if (!this.isInPlace()) throw this.#moved('unknown')
   }
 
-  /**
-   * Throws if an earlier look found that the ledger was moved. It does not look again.
-   * Errors: LEDGER_MOVED.
-   */
+  /** Throws if an earlier look found that the ledger was moved. It does not look again. Errors: LEDGER_MOVED. */
   assertNotMoved(): void {
     if (this.#problem !== undefined) throw this.#moved('not_applied')
   }
@@ -121,10 +109,7 @@ export class Custody {
     return this.#problem instanceof LogLost
   }
 
-  /**
-   * Whether the ledger is still in its place.
-   * Cost: four calls of stat, and a listing if something changed.
-   */
+  /** Whether the ledger is still in its place. Cost: four calls of stat, and a listing if something changed. */
   isInPlace(): boolean {
     if (this.#problem !== undefined) return false
     this.#lookedAt = performance.now()

@@ -19,10 +19,7 @@ export function putHead(batch: StoreBatch, head: Head): void {
   batch.puts.push({ key: headKey, value: encode(headKey, head) })
 }
 
-/**
- * Reads the head row. The open check and `verify` compare its root with the entries.
- * Errors: LEDGER_CORRUPT.
- */
+/** Reads the head row. The open check and `verify` compare its root with the entries. Errors: LEDGER_CORRUPT. */
 export function readHead(reader: StoreReader): Head {
   const value = reader.get(headKey)
   if (value === undefined) throw corrupt('the head row is missing', { check: 'head' })

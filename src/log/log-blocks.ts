@@ -37,10 +37,7 @@ export interface LogContent {
   bad: BadPlace | undefined
 }
 
-/**
- * Reads the records of a log file in order.
- * Cost: a checksum over its bytes.
- */
+/** Reads the records of a log file in order. Cost: a checksum over its bytes. */
 export function readLogBlocks(bytes: Buffer): LogContent {
   const records: LogRecord[] = []
   for (let at = skipTrailer(0); at < bytes.length; ) {

@@ -121,10 +121,7 @@ export class Log {
     })
   }
 
-  /**
-   * The entries of a range, in pages.
-   * Errors: LEDGER_CORRUPT if one is missing.
-   */
+  /** The entries of a range, in pages. Errors: LEDGER_CORRUPT if one is missing. */
   entries(from: number, to = this.#head.size): AsyncGenerator<Entry[]> {
     return entriesOf(this.#store, from, to)
   }

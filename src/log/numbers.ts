@@ -1,10 +1,7 @@
 /** Thrown if the bytes end before a value is complete. The reader of the file decides what that means. */
 export class EndsTooSoon extends Error {}
 
-/**
- * Reads the bytes of a LevelDB file from front to back.
- * Errors: EndsTooSoon.
- */
+/** Reads the bytes of a LevelDB file from front to back. Errors: EndsTooSoon. */
 export class Numbers {
   readonly #bytes: Buffer
   #at = 0

@@ -111,10 +111,7 @@ function* piecesOf(digest: string, text: string): Generator<{ key: Uint8Array; v
   }
 }
 
-/**
- * Reads the text with a digest and checks every byte of it.
- * Errors: LEDGER_CORRUPT.
- */
+/** Reads the text with a digest and checks every byte of it. Errors: LEDGER_CORRUPT. */
 export function objectIn(reader: StoreReader, digest: string): string {
   const pieces: Uint8Array[] = []
   for (let piece = 0; ; piece += 1) {

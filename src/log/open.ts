@@ -223,7 +223,7 @@ function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
   const facts =
     owner?.state === 'open' ? { owner_pid: owner.pid, owner_command: owner.command, owner_since: owner.since } : {}
   const who =
-    owner?.state === 'open' ? `process ${owner.pid} (${owner.command}) since ${owner.since}` : 'another process'
+    owner?.state === 'open' ? `process ${owner.pid} (${owner.command}, since ${owner.since})` : 'another process'
   return new LockstepError(
     'LEDGER_UNAVAILABLE',
     `${who} kept the ledger open for all of ${options.openWaitSeconds} s`,

@@ -20,10 +20,7 @@ export class TreeVerification {
     this.#stored = stored
   }
 
-  /**
-   * Adds the leaves of a full tile, or of the partial tile at the end.
-   * Errors: VERIFY_FAILED (`leaves`, `tiles`).
-   */
+  /** Adds the leaves of a full tile, or of the partial tile at the end. Errors: VERIFY_FAILED (`leaves`, `tiles`). */
   add(leafHashes: readonly Uint8Array[]): void {
     const { tree, tiles } = growTree(this.#tree, leafHashes, this.#grown, sha256)
     this.#tree = tree

@@ -137,10 +137,7 @@ function damaged(name: string, what: string) {
   return corrupt(`${name} is damaged: ${what}`, { check: 'bytes', file: name })
 }
 
-/**
- * Reads a file of the database.
- * Errors: LEDGER_CORRUPT (missing, not a regular file, too long), LEDGER_UNAVAILABLE.
- */
+/** Reads a file of the database. Errors: LEDGER_CORRUPT (missing, not a regular file, too long), LEDGER_UNAVAILABLE. */
 function readFileOf(ledger: string, name: string): Buffer {
   let descriptor: number | undefined
   try {

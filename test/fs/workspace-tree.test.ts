@@ -144,7 +144,7 @@ trees('are not written, nor dropped, where a link leads that somebody set in the
     symlinkSync(target, join(folder, '.trees'))
     for (const work of [build(folder, 3, { 'a.json': '3' }), dropLeftovers(folder)]) {
       const refusal = await work.catch((error: LockstepError) => error)
-      match(refusal?.message ?? '', '.trees is no folder')
+      match(refusal?.message ?? '', '.trees is not a folder')
     }
     rmSync(join(folder, '.trees'))
   }
