@@ -110,9 +110,9 @@ export function thisOwner(said: { command: string; folder: string; holdsName: bo
 }
 
 /**
- * Whether the process in the file is known to be gone. It is if it held the socket name that `here` holds now, if it
- * was seen to be dead, or if the file came here with a copy of another ledger. A process that is not visible from here
- * is not known to be gone.
+ * Whether the process in the file is known to be gone. This is so if it held the socket name that `here` holds now, or
+ * if it was seen to be dead. It is also so if the file came here with a copy of another ledger. A process that is not
+ * visible from here is not known to be gone.
  */
 export function isKnownGone(owner: OpenOwner, here: { folder: string; holdsName: boolean }): boolean {
   const { evidence, folder, net_ns, since } = owner

@@ -15,7 +15,7 @@ const keptMillisMax = 24 * 60 * 60 * 1000
 
 /**
  * The name of a folder that only this process uses. It contains the pid and start time, and the boot and namespaces in
- * which these are valid, so that a later process can tell whether this one is gone.
+ * which these are valid. From them, a later process can tell whether this one is gone.
  */
 export function processFolderName(prefix: string, nonce: string): string {
   const { start_time } = evidenceOf(process.pid)

@@ -42,16 +42,16 @@ export interface CustodyParts {
 }
 
 /**
- * Guards the ledger that this process has open. It holds the guard that keeps other processes out, and it can tell
- * whether the ledger at the path is still the one that was opened. Each write checks this twice: before the write, so
- * that nothing is written to a replacement, and before the write is reported as durable.
+ * Guards the ledger that this process has open. It holds the guard that keeps other processes out, and can tell whether
+ * the ledger at the path is still the opened one. Each write checks this twice: before the write, so that nothing is
+ * written to a replacement, and before the write is reported as durable.
  *
  * States: in place; moved; released. Moved is final for this handle, even if the ledger is put back.
  *
  * A look costs four calls of stat: the home folder, the database folder, the owner file and LevelDB's newest log. Only
  * if one of them changed, the files are listed. Then CURRENT, its MANIFEST, the newest log and every table in use must
- * be unchanged or have grown, and the owner file must contain our nonce. LevelDB does not sync the folder when it
- * starts a new log. Custody does so before the first write to that log is acknowledged (ADR 0027).
+ * be unchanged or have grown. The owner file must contain our nonce. LevelDB does not sync the folder when it starts a
+ * new log. Custody does so before the first write to that log is acknowledged (ADR 0027).
  */
 export class Custody {
   readonly #parts: CustodyParts

@@ -7,8 +7,9 @@ export type Doubt = 'none' | 'crashed' | 'changed'
 /**
  * Decides how thoroughly to check the files, since LevelDB may abort on damaged ones. Files unchanged since they were
  * closed are trusted. If the owner file says "open", a process died, because this process has the guard; then the
- * newest entries are checked. Every byte is checked if two processes died in a row or one died during its check, or if
- * the files were changed, copied, put back or found damaged. `folder` is the inode of the database folder.
+ * newest entries are checked. Every byte is checked if two processes died in a row, or one died during its check. The
+ * same applies if the files were changed, copied, put back or found damaged. `folder` is the inode of the database
+ * folder.
  */
 export function doubtOf(owner: Owner | undefined, met: Record<string, string>, folder: string): Doubt {
   if (owner === undefined) return 'changed'

@@ -42,7 +42,7 @@ export function checkOpened(
 
   const computed = rootFromTiles(log, size)
   if (!sameBytes(computed, root)) {
-    throw corrupt(`the tiles give the root ${toHex(computed)} at size ${size}, the head row says ${toHex(root)}`)
+    throw corrupt(`the tiles give the root ${toHex(computed)} at size ${size}, but the head row says ${toHex(root)}`)
   }
   const { origin } = log.meta
   const seen = logHead === undefined ? [] : [{ origin, root: toHex(logHead.root), size: logHead.size }]

@@ -65,7 +65,7 @@ export interface Store extends StoreReader {
 export interface FileStore extends Store {
   /** The names of the tables in use. */
   tables(): string[]
-  /** Writes to tables what only the memory and the write-ahead log hold. */
+  /** Moves the data that is only in memory and in the write-ahead log into tables. */
   saveMemory(): Promise<void>
 }
 

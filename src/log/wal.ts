@@ -25,8 +25,8 @@ export function isNeeded({ logs, manifest }: Wal, name: string): boolean {
 
 export interface WalOptions {
   /**
-   * Whether the files were last written since this machine booted. If so, all writes of a process that died are there,
-   * in order, and a crash can only leave the start of a record at the end of a log.
+   * Whether the files were last written since this machine booted. If so, all writes of a dead process are there, in
+   * order. A crash can then only leave the start of a record at the end of a log.
    */
   isSameBoot: boolean
 }

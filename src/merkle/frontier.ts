@@ -20,7 +20,7 @@ export function appendLeaf(frontier: Frontier, leafHash: Uint8Array, hash: HashS
 
 /**
  * Appends leaves in order and returns the new frontier. `completed` is called for each completed inner node, from left
- * to right and from the bottom up, so a caller that stores nodes need not hash them again. **Errors**: RangeError if a
+ * to right and from the bottom up. A caller that stores nodes need not hash them again. **Errors**: RangeError if a
  * leaf hash is not 32 bytes, the frontier lacks hashes, or the size is not a safe integer.
  */
 export function appendLeaves(
