@@ -44,7 +44,7 @@ const askMillis = 250
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found.
  * Errors:
- * - LEDGER_UNAVAILABLE: busy for too long, with the owner's name; or a system error without visible damage.
+ * - LEDGER_UNAVAILABLE: busy for too long (the error names the owner), or a system error without visible damage.
  * - LEDGER_CORRUPT: the hint names the folder of the kept evidence.
  * - LEDGER_FORMAT.
  */

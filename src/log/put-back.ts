@@ -5,7 +5,7 @@ import { databaseFiles, syncFile } from './files.ts'
 import type { Wal } from './wal.ts'
 
 /**
- * Restores a database from its kept files and the state of its logs at that time. The order makes a crash leave either
+ * Restores a database to its state when its files were kept and its logs were read. The order makes a crash leave either
  * the old or the restored database: CURRENT, which names the MANIFEST and thereby all other files, is replaced last, by
  * a rename. Extra files are moved to `aside`, or removed if that is not given. The caller makes sure that no process
  * has the database open. Returns false and changes nothing if a file was not kept.

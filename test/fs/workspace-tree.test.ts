@@ -131,7 +131,7 @@ trees('are not put in the place of a folder or a file that somebody set there', 
   writeFileSync(join(folder, 'current/mine.txt'), 'mine')
   const refusal = await build(folder, 1, { 'a.json': '1' }).catch((error: LockstepError) => error)
   is(refusal?.code, 'FILE_FAILED')
-  match(refusal?.message ?? '', 'no symbolic link')
+  match(refusal?.message ?? '', 'not a symbolic link')
   is(readFileSync(join(folder, 'current/mine.txt'), 'utf8'), 'mine')
 })
 

@@ -158,7 +158,7 @@ test('a note that could not be read again is not written', () => {
     () => formatSignedNote({ text, signatures: [{ ...good, name: 'a AAAAAAAA\n— b' }] }),
     /is not a valid key name/,
   )
-  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, keyId: bytesOf('00') }] }), /is 4 bytes/)
+  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, keyId: bytesOf('00') }] }), /must be 4 bytes/)
   assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, signature: bytesOf('') }] }), /malformed/)
 })
 

@@ -170,10 +170,10 @@ test('a tree grows only on the partial tile and the stored tiles of its own size
   const more = leavesTo(800).slice(600)
   const shorter = { ...tree, partial: tree.partial.slice(1) }
   assert.throws(() => growTree(shorter, more, store, sha256), /partial tile does not fit/)
-  assert.throws(() => growTree(tree, more, tileStore(), sha256), /tile\/1\/000 is 0 bytes and not 2 hashes/)
+  assert.throws(() => growTree(tree, more, tileStore(), sha256), /tile\/1\/000 is 0 bytes instead of 2 hashes/)
   const later = tileStore()
   later.put([{ level: 1, index: 0, hashes: new Uint8Array(3 * 32) }])
-  assert.throws(() => growTree(tree, more, later, sha256), /tile\/1\/000 is 96 bytes and not 2 hashes/)
+  assert.throws(() => growTree(tree, more, later, sha256), /tile\/1\/000 is 96 bytes instead of 2 hashes/)
 })
 
 test('only a power of two of hashes has a subtree root, and it is no view of them', () => {
