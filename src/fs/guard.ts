@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, statSync } from 'node:fs'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { GuardName } from './guard-name.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, noLedger } from './layout.ts'
 import { canNameDescriptors } from './open-folder.ts'
 import { isKnownAlive, isKnownGone, readOwner } from './owner.ts'
 import { answerAsked, isAnswered } from './owner-asking.ts'
@@ -34,9 +34,13 @@ export class Guard {
     this.#stopAnswering = answerAsked(layout.asked, () => this.isInPlace())
   }
 
-  /** Takes the guard now or not at all: undefined where another has it. Errors: those of the system. */
+  /**
+   * Takes the guard now or not at all: undefined if another process has it. Errors: NO_LEDGER if the ledger was moved
+   * away since it was found; those of the system.
+   */
   static async take(layout: Layout): Promise<Guard | undefined> {
     const place = placeOf(layout)
+    if (place === undefined) throw noLedger(layout.root)
     const ledgers = openLedgers()
     const open = ledgers.get(place.key)
     if (open !== undefined) {
@@ -79,7 +83,7 @@ export class Guard {
 
   /** Whether the folder in its place is the one that is guarded. */
   isInPlace(): boolean {
-    return placeOf(this.#layout).key === this.#place.key
+    return placeOf(this.#layout)?.key === this.#place.key
   }
 
   release(): void {
@@ -152,12 +156,12 @@ function release({ key }: Place, kernel: Kernel | undefined): void {
   openLedgers().delete(key)
 }
 
-/** Errors: those of the file system. */
-function placeOf({ home, ledger }: Layout): Place {
+/** Undefined if nothing is there. Errors: those of the file system. */
+function placeOf({ home, ledger }: Layout): Place | undefined {
   const find = (path: string) => statSync(path, { bigint: true, throwIfNoEntry: false })
   try {
     const found = find(ledger) ?? find(home)
-    return { key: `${found?.dev}:${found?.ino}`, folder: `${found?.ino}` }
+    return found && { key: `${found.dev}:${found.ino}`, folder: `${found.ino}` }
   } catch (error) {
     throw fileError(error, `opening ${ledger}`)
   }

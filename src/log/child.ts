@@ -16,8 +16,11 @@ export interface ChildAnswer {
 const silenceSecondsMax = 120
 const stderrCharsMax = 2_000
 
-/** Signals by which a process ends that touched what it must not: LevelDB does, on some damage. */
-const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
+/**
+ * Signals by which a process ends that touched what it must not: LevelDB does, on some damage. SIGBUS is not among them:
+ * LevelDB maps its tables into memory, and the kernel sends it if the disk fails to read a page of one.
+ */
+const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
 
 /**
  * The file of a program of ours, named as from the module's own folder, without its extension. Built, it is one bundle
@@ -70,6 +73,13 @@ export function runChild(
       hangs = silentSeconds > silenceSecondsMax + waitSeconds
       if (hangs) child.kill('SIGKILL')
     }, 1_000)
+    let unread: Error | undefined
+    for (const pipe of [errors, stdout]) {
+      pipe.on('error', (error: Error) => {
+        unread = error
+        child.kill('SIGKILL')
+      })
+    }
     errors.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-stderrCharsMax)
     })
@@ -90,6 +100,7 @@ export function runChild(
     child.on('close', (status, signal) => {
       clearInterval(silence)
       if (text.startsWith('answer ')) return resolve(JSON.parse(text.slice('answer '.length)) as ChildAnswer)
+      if (unread !== undefined) return failed(unread)
       resolve({ problem: problemOf({ hangs, signal, status, stderr }) })
     })
   })

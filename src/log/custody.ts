@@ -95,6 +95,11 @@ export class Custody {
     if (this.#problem !== undefined) throw this.#moved('not_applied')
   }
 
+  /** Before an error that a move may have caused is passed on. Errors: LEDGER_MOVED. */
+  assertInPlace(): void {
+    if (!this.isInPlace()) throw this.#moved('not_applied')
+  }
+
   /** Whether the ledger in its place is the one that was opened, so that files beside the database may be written. */
   isOurs(): boolean {
     return this.isInPlace() || this.isLogLost
