@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { GuardName } from './guard-name.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, noLedger } from './layout.ts'
 import { canNameDescriptors } from './open-folder.ts'
 import { isKnownAlive, isKnownGone, readOwner } from './owner.ts'
 import { answerAsked, isAnswered } from './owner-asking.ts'
@@ -36,9 +36,13 @@ export class Guard {
     this.#stopAnswering = answerAsked(layout.asked, () => this.isInPlace())
   }
 
-  /** Takes the guard without waiting. Returns undefined if another process has it. Errors: those of the system. */
+  /**
+   * Takes the guard without waiting. Returns undefined if another process has it. Errors: NO_LEDGER if the ledger was
+   * moved away after it was found; those of the system.
+   */
   static async take(layout: Layout): Promise<Guard | undefined> {
     const place = placeOf(layout)
+    if (place === undefined) throw noLedger(layout.root)
     const ledgers = openLedgers()
     const open = ledgers.get(place.key)
     if (open !== undefined) {
@@ -81,7 +85,7 @@ export class Guard {
 
   /** Whether the folder at the path is the one that is guarded. */
   isInPlace(): boolean {
-    return placeOf(this.#layout).key === this.#place.key
+    return placeOf(this.#layout)?.key === this.#place.key
   }
 
   release(): void {
@@ -165,12 +169,12 @@ function release({ key }: Place, kernel: Kernel | undefined): void {
   openLedgers().delete(key)
 }
 
-/** Errors: those of the file system. */
-function placeOf({ home, ledger }: Layout): Place {
+/** Undefined if nothing is there. Errors: those of the file system. */
+function placeOf({ home, ledger }: Layout): Place | undefined {
   const find = (path: string) => statSync(path, { bigint: true, throwIfNoEntry: false })
   try {
     const found = find(ledger) ?? find(home)
-    return { key: `${found?.dev}:${found?.ino}`, folder: `${found?.ino}`, owner: Number(found?.uid ?? 0) }
+    return found && { key: `${found.dev}:${found.ino}`, folder: `${found.ino}`, owner: Number(found.uid) }
   } catch (error) {
     throw fileError(error, `opening ${ledger}`)
   }

@@ -6,7 +6,7 @@ import { limits } from '../core/limits.ts'
 import { streamOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder } from '../fs/deliverable-folder.ts'
-import { dropTemporaries, fileError, makeFolder } from '../fs/durable.ts'
+import { dropTemporaries, fileError, makeFolderBelow } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import * as files from '../fs/lock-file.ts'
 import { dropAside } from '../fs/lock-file-aside.ts'
@@ -32,14 +32,15 @@ export async function underNote<T>(
   folder: string,
   steps: (note: { isKept: boolean }) => Promise<T>,
 ): Promise<T> {
-  const { claims } = core.layout
+  const { claims, home } = core.layout
   const note = join(claims, name)
   try {
-    makeFolder(claims, 0o700)
+    makeFolderBelow(home, claims, 0o700)
     rmSync(note, { force: true, recursive: true })
     writeFileSync(note, `${core.log.head().size} ${folder}`, { mode: 0o600, flag: 'wx' })
     adopt(note)
   } catch (error) {
+    core.log.custody?.assertInPlace()
     throw fileError(error, `noting a claim in ${claims}`)
   }
   const kept = { isKept: false }
