@@ -131,8 +131,8 @@ check(verified.verified === true, 'the ledger verifies')
 
 title('Where to look next')
 writeOut(`  lockstep help                   every command, with examples
-  docs/life-of-a-command.md       where an acquire goes, from the command line to the disk
-  docs/agent-integration.md       what to tell your agents
-  docs/runbook.md                 when something is stuck
+  docs/explanation/life-of-a-command.md    where an acquire goes, from the command line to the disk
+  docs/how-to/integrate-agents.md          what to tell your agents
+  docs/how-to/runbook.md                   when something is stuck
 `)
 rmSync(root, { recursive: true, force: true })
