@@ -3,17 +3,15 @@ import type { Evidence } from '../core/lock/liveness.ts'
 import { probeHolder } from '../fs/process.ts'
 import { lineage } from './process-list.ts'
 
-/**
- * How long a holder whose lock was broken is waited for: it notices within seconds, and takes the longest grace that
- * there is without a lock.
- */
+/** A holder notices within seconds that its lock was broken, and then has a grace period of 10 s at most. */
 const formerMillisMax = 30_000
 const formerPollMillis = 50
 
 /**
- * Waits for the work of a holder whose lock was broken, who notices within moments and ends it: two would be at work
- * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that, one
- * that cannot be seen from here, as in another container, just so long, and one that we come from not at all.
+ * Waits until the processes of a holder whose lock was broken are dead. That holder notices the break within seconds
+ * and ends its work; without the wait, two commands would run at the same time. The wait has a limit, for a process may
+ * stay, such as a session that held the lock by its pid. Processes that cannot be seen from here, such as those in
+ * another container, take the whole time. Ancestors of this process are not waited for.
  */
 export async function formerAreGone(
   former: readonly Evidence[],
@@ -29,10 +27,11 @@ export async function formerAreGone(
   // Only a process that is certainly dead has ended its work.
   const left = () => others.filter((evidence) => verdictOn(evidence) !== 'no').map(({ pid }) => pid)
   if (left().length === 0) return
-  say(`processes of the former holder, whose lock was broken, are waited for: ${left().join(', ')}`)
+  say(`waiting for the processes of the former holder, whose lock was broken: ${left().join(', ')}`)
   const until = performance.now() + millisMax
   while (left().length > 0 && !isOver()) {
-    if (performance.now() > until) return say('they are not known to have ended, and are not waited for any longer')
+    if (performance.now() > until)
+      return say('the former processes may still be running; not waiting for them any longer')
     await pause(formerPollMillis)
   }
 }

@@ -9,6 +9,8 @@ import { startTimer } from './timer.ts'
 const dismissMillisMax = 1_000
 /** How long the guard keeps sending KILL to processes that do not end, in tenths of a second. */
 const killRoundsMax = 50
+/** The grace period after the wrapper was killed: if the lock is broken too, the next holder waits only so long. */
+const aloneGraceMillisMax = 10_000
 /** The guard is told at most so many processes; the mark finds the others. */
 const knownMax = 1_000
 
@@ -175,10 +177,13 @@ export class Guard {
     this.#tell(`kin ${known.map(({ pid, start }) => `${pid}:${start}`).join(' ')}`)
   }
 
-  /** Sets when to send TERM and KILL, until the next order. If the wrapper is killed, the same grace period applies. */
+  /**
+   * Sets when to send TERM and KILL, until the next order. If the wrapper is killed, the same grace period applies, up
+   * to 10 s.
+   */
   arm({ termMillis, killMillis }: { termMillis: number; killMillis: number }): void {
     const graceMillis = killMillis - termMillis
-    this.#tell(`grace ${Math.ceil(graceMillis / 100)}`)
+    this.#tell(`grace ${Math.ceil(Math.min(graceMillis, aloneGraceMillisMax) / 100)}`)
     // The guard sends TERM a little after the wrapper would, because many programs exit at once on a second TERM.
     const lateMillis = Math.min(termLateMillis, graceMillis / 2)
     this.#tell(`term ${inSeconds(termMillis + lateMillis)} ${inSeconds(graceMillis - lateMillis)}`)
