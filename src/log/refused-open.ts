@@ -33,7 +33,7 @@ export function refusedOpen(error: unknown, attempt: Attempt): LockstepError {
   }
   const kept = sealEvidence(evidence, layout.evidence)
   const state = isBack
-    ? `The database is kept as it was found in ${kept}. "lockstep doctor --repair" restores a kept database if it verifies.`
+    ? `The database as it was found is kept in ${kept}. "lockstep doctor --repair" restores a kept database if it verifies.`
     : `LevelDB has replaced database files. The original database is kept in ${kept}. "lockstep doctor --repair" verifies and restores it.`
   const { cause, code, details, hint = 'Lockstep changed nothing.', message } = failure
   return new LockstepError(code, message, { details: { ...details, evidence: kept }, hint: `${hint} ${state}`, cause })
