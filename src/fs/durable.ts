@@ -101,6 +101,35 @@ export function makeFolder(path: string, mode = 0o755): void {
   }
 }
 
+/**
+ * Makes the folders that lead from one that is there already to another below it, and their names durable. Where the
+ * first is gone, a ledger that was moved away for one, nothing is made in its place. Errors: NOT_FOUND and others.
+ */
+export function makeFolderBelow(base: string, path: string, mode: number): void {
+  const missing: string[] = []
+  for (let at = path; at !== base && at !== dirname(at); at = dirname(at)) missing.push(at)
+  try {
+    for (const folder of missing.toReversed()) {
+      if (!isMade(folder, mode)) continue
+      adopt(folder)
+      syncFolder(dirname(folder))
+    }
+  } catch (error) {
+    throw fileError(error, `making ${path}`)
+  }
+}
+
+/** False where it was there. */
+function isMade(folder: string, mode: number): boolean {
+  try {
+    mkdirSync(folder, { mode })
+    return true
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
 async function writeNew(path: string, content: string, mode: number): Promise<void> {
   const handle = await open(
     path,

@@ -15,7 +15,7 @@ import * as z from 'zod'
 import { limits } from '../core/limits.ts'
 import { type Evidence, evidenceSchema } from '../core/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError, isAbsence, makeFolder, syncFolder, writeDurably } from './durable.ts'
+import { fileError, isAbsence, makeFolderBelow, syncFolder, writeDurably } from './durable.ts'
 import { hasNoLinks } from './links.ts'
 import { adopt } from './ownership.ts'
 import { readHint } from './regular-file.ts'
@@ -69,7 +69,7 @@ export class ExportFiles {
   ): Promise<ExportFiles> {
     const note = { ...asked, spool: join(dirname(asked.file), `.lockstep-export-${nonce}.tmp`) }
     try {
-      makeFolder(notes, 0o700)
+      makeFolderBelow(dirname(notes), notes, 0o700)
     } catch (error) {
       throw fileError(error, `writing the note of an export to ${notes}`)
     }

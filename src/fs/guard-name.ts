@@ -2,6 +2,7 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import type { Server, Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
+import { holderOfName } from './name-holder.ts'
 import { OpenFolder } from './open-folder.ts'
 import { connectTo, listenAt } from './unix-socket.ts'
 
@@ -68,14 +69,20 @@ export class GuardName {
   }
 
   /**
-   * The kind of process that holds the name: an owner of this ledger, a process that does not know its key, or one that
-   * does not answer.
+   * Who holds the name: an owner of this ledger, nobody any more, a process that does not know the key, or a process that
+   * does not answer. An owner that is stopped or busy does not answer either. A silent process therefore counts as an owner
+   * if it belongs to this user, to root, or to `owner`, the user who owns the ledger. Only the silence of other users is
+   * ignored.
    */
-  async holder(): Promise<'no answer' | 'owner' | 'stranger'> {
+  async holder(owner: number): Promise<'no answer' | 'nobody' | 'owner' | 'stranger'> {
     const challenge = randomBytes(proofBytes)
     const answer = await this.#ask(challenge).catch(() => Buffer.alloc(0))
-    if (answer.length < proofBytes) return 'no answer'
-    return timingSafeEqual(answer.subarray(0, proofBytes), this.#proof(challenge)) ? 'owner' : 'stranger'
+    if (answer.length >= proofBytes) {
+      return timingSafeEqual(answer.subarray(0, proofBytes), this.#proof(challenge)) ? 'owner' : 'stranger'
+    }
+    const seen = holderOfName(this.#path.slice(1), new Set([0, process.getuid?.() ?? 0, owner]))
+    if (seen === 'nobody') return 'nobody'
+    return seen === 'known user' ? 'owner' : 'no answer'
   }
 
   release(): void {

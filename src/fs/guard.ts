@@ -1,8 +1,9 @@
 import { closeSync, constants, openSync, statSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { GuardName } from './guard-name.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, noLedger } from './layout.ts'
 import { canNameDescriptors } from './open-folder.ts'
 import { isKnownAlive, isKnownGone, readOwner } from './owner.ts'
 import { answerAsked, isAnswered } from './owner-asking.ts'
@@ -35,9 +36,13 @@ export class Guard {
     this.#stopAnswering = answerAsked(layout.asked, () => this.isInPlace())
   }
 
-  /** Takes the guard without waiting. Returns undefined if another process has it. Errors: those of the system. */
+  /**
+   * Takes the guard without waiting. Returns undefined if another process has it. Errors: NO_LEDGER if the ledger was
+   * moved away after it was found; those of the system.
+   */
   static async take(layout: Layout): Promise<Guard | undefined> {
     const place = placeOf(layout)
+    if (place === undefined) throw noLedger(layout.root)
     const ledgers = openLedgers()
     const open = ledgers.get(place.key)
     if (open !== undefined) {
@@ -80,7 +85,7 @@ export class Guard {
 
   /** Whether the folder at the path is the one that is guarded. */
   isInPlace(): boolean {
-    return placeOf(this.#layout).key === this.#place.key
+    return placeOf(this.#layout)?.key === this.#place.key
   }
 
   release(): void {
@@ -94,6 +99,8 @@ export class Guard {
 interface Place {
   key: string
   folder: string
+  /** The user who owns the folder. */
+  owner: number
 }
 
 /**
@@ -116,8 +123,10 @@ async function takeKernel(layout: Layout, place: Place, asked: () => void): Prom
   const taken = await name.take()
   if (taken === 'taken') return { kind: 'name', isSilent: false, release: () => name.release() }
   if (taken === 'impossible') return { kind: 'none', ...nothing }
-  const holder = await name.holder()
-  return holder === 'owner' ? undefined : { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
+  const holder = await name.holder(place.owner)
+  // Whoever let go of the name in the meantime leaves it for the next try.
+  if (holder === 'owner' || holder === 'nobody') return undefined
+  return { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
 }
 
 /** Whether the process in the owner file has the ledger, in cases that the kernel's answer does not settle. */
@@ -127,7 +136,9 @@ async function isHeldElsewhere(layout: Layout, place: Place, kernel: Kernel): Pr
   if (kernel.kind === 'file') return false
   if (kernel.isSilent && isOpen && isKnownAlive(owner)) return true
   const isInDoubt = kernel.isSilent || (isOpen && !isKnownGone(owner, hereOf(place, kernel)))
-  return isInDoubt && (await isAnswered(layout.asked))
+  if (!isInDoubt) return false
+  // An owner that came meanwhile was not there to answer; the next try asks it.
+  return (await isAnswered(layout.asked)) || !isDeepStrictEqual(readOwner(layout.owner), owner)
 }
 
 function hereOf({ folder }: Place, { kind }: Kernel): { folder: string; holdsName: boolean } {
@@ -158,12 +169,12 @@ function release({ key }: Place, kernel: Kernel | undefined): void {
   openLedgers().delete(key)
 }
 
-/** Errors: those of the file system. */
-function placeOf({ home, ledger }: Layout): Place {
+/** Undefined if nothing is there. Errors: those of the file system. */
+function placeOf({ home, ledger }: Layout): Place | undefined {
   const find = (path: string) => statSync(path, { bigint: true, throwIfNoEntry: false })
   try {
     const found = find(ledger) ?? find(home)
-    return { key: `${found?.dev}:${found?.ino}`, folder: `${found?.ino}` }
+    return found && { key: `${found.dev}:${found.ino}`, folder: `${found.ino}`, owner: Number(found.uid) }
   } catch (error) {
     throw fileError(error, `opening ${ledger}`)
   }

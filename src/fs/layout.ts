@@ -63,13 +63,16 @@ export function findRoot(from: string): string | undefined {
 /** The layout of the ledger that governs a folder. File permissions are not checked. Errors: NO_LEDGER. */
 export function findLayout(from: string): Layout {
   const root = findRoot(from)
-  if (root === undefined) {
-    throw new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
-      details: { dir: resolve(from) },
-      hint: 'Run "lockstep init" in the folder that the ledger should govern, or pass that folder with --dir.',
-    })
-  }
+  if (root === undefined) throw noLedger(from)
   return layoutOf(root)
+}
+
+/** NO_LEDGER for a folder that no ledger governs. */
+export function noLedger(from: string): LockstepError {
+  return new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
+    details: { dir: resolve(from) },
+    hint: 'Run "lockstep init" in the folder that the ledger should govern, or pass that folder with --dir.',
+  })
 }
 
 /** The real path of an existing folder. Errors: NOT_FOUND, FILE_DENIED, INVALID_INPUT. */

@@ -30,16 +30,20 @@ export async function isAnswered(path: string): Promise<boolean> {
 }
 
 /**
- * Answers such questions until it is stopped. It does not keep the process alive. `isOwner` is called before each
- * answer.
+ * Answers such questions until it is stopped, and once more when it is stopped, because an owner may hold the ledger for
+ * a moment only. It does not keep the process alive. `isOwner` is called before each answer.
  */
 export function answerAsked(path: string, isOwner: () => boolean): () => void {
-  const timer = setInterval(() => {
+  const answer = () => {
     try {
       if (existsSync(path) && isOwner()) rmSync(path, { force: true })
     } catch {
       // If there is no answer, the asking process waits for a while and then relies on LevelDB's own lock.
     }
-  }, answerMillis).unref()
-  return () => clearInterval(timer)
+  }
+  const timer = setInterval(answer, answerMillis).unref()
+  return () => {
+    clearInterval(timer)
+    answer()
+  }
 }

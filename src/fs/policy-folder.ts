@@ -3,7 +3,7 @@ import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import { fileError, makeFolder, writeDurably } from './durable.ts'
+import { fileError, makeFolderBelow, writeDurably } from './durable.ts'
 import { homeName, type Layout } from './layout.ts'
 import { readHint, readRegularFile } from './regular-file.ts'
 
@@ -29,7 +29,7 @@ export async function placeShippedPolicy(layout: Layout): Promise<void> {
   const folder = policyFolder(layout)
   if (!folder.lanes.startsWith(layout.policy)) return
   try {
-    makeFolder(layout.policy, 0o700)
+    makeFolderBelow(layout.home, layout.policy, 0o700)
     for (const name of names) {
       if (existsSync(folder[name])) continue
       await writeDurably(folder[name], readFileSync(join(shippedFolder, `${name}.yaml`), 'utf8'))
@@ -59,9 +59,9 @@ function unusable(file: string, message: string): LockstepError {
 }
 
 /** Stores a policy text under its SHA-256, for texts too long for an entry. The text is durable when this resolves. */
-export async function keepPolicyText({ policy }: Layout, sha256: string, text: string): Promise<void> {
+export async function keepPolicyText({ home, policy }: Layout, sha256: string, text: string): Promise<void> {
   const folder = join(policy, 'objects')
-  makeFolder(folder, 0o700)
+  makeFolderBelow(home, folder, 0o700)
   await writeDurably(join(folder, sha256), text, 0o600)
 }
 

@@ -19,9 +19,12 @@ const silenceSecondsMax = 120
 const stderrCharsMax = 2_000
 
 /**
+/**
  * Signals that end a process after invalid memory access or an abort. Some kinds of damage make LevelDB crash this way.
+ * SIGBUS is not among them: LevelDB maps its tables into memory, and the kernel sends SIGBUS if the disk cannot read a
+ * page.
  */
-const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
+const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
 
 /**
  * The path of one of our programs. `name` is relative to the calling module and has no extension. In the build, each
@@ -74,6 +77,13 @@ export function runChild(
       hangs = silentSeconds > silenceSecondsMax + waitSeconds
       if (hangs) child.kill('SIGKILL')
     }, 1_000)
+    let unread: Error | undefined
+    for (const pipe of [errors, stdout]) {
+      pipe.on('error', (error: Error) => {
+        unread = error
+        child.kill('SIGKILL')
+      })
+    }
     errors.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-stderrCharsMax)
     })
@@ -94,6 +104,7 @@ export function runChild(
     child.on('close', (status, signal) => {
       clearInterval(silence)
       if (text.startsWith('answer ')) return resolve(JSON.parse(text.slice('answer '.length)) as ChildAnswer)
+      if (unread !== undefined) return failed(unread)
       resolve({ problem: problemOf({ hangs, signal, status, stderr }) })
     })
   })

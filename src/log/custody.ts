@@ -96,6 +96,11 @@ export class Custody {
     if (this.#problem !== undefined) throw this.#moved('not_applied')
   }
 
+  /** Called before an error is passed on that a move may have caused. Errors: LEDGER_MOVED. */
+  assertInPlace(): void {
+    if (!this.isInPlace()) throw this.#moved('not_applied')
+  }
+
   /** Whether the ledger at the path is the one that was opened. If so, files beside the database may be written. */
   isOurs(): boolean {
     return this.isInPlace() || this.isLogLost

@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
-import { fileError, isAbsence } from '../fs/durable.ts'
+import { fileError, isAbsence, makeFolderBelow } from '../fs/durable.ts'
 import { adopt } from '../fs/ownership.ts'
 import { failureOf } from './failure.ts'
 
@@ -53,9 +53,9 @@ export function keepEvidence(
 ): string {
   const folder = join(evidence, `open-${nonce}`)
   try {
-    mkdirSync(evidence, { recursive: true, mode: 0o700 })
+    makeFolderBelow(dirname(ledger), evidence, 0o700)
     mkdirSync(folder, { mode: 0o700 })
-    for (const made of [evidence, folder]) adopt(made)
+    adopt(folder)
   } catch (error) {
     throw fileError(error, `opening the ledger in ${dirname(ledger)}`)
   }

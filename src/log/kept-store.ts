@@ -62,6 +62,5 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
 
 function stopIfMoved(custody: Custody | undefined, error: unknown): void {
   if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') return
-  custody?.isInPlace()
-  custody?.assertNotMoved()
+  custody?.assertInPlace()
 }

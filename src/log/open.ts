@@ -16,7 +16,7 @@ import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
 import { openStore, type Store } from './store.ts'
-import { readWal, type Wal } from './wal.ts'
+import { readWal, type Wal, type WalOptions } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
@@ -111,7 +111,10 @@ export async function distrust(layout: Layout): Promise<void> {
   guard.release()
 }
 
-/** Makes one attempt. Returns undefined if another process has the ledger open. */
+/**
+ * Makes one attempt. Returns undefined if another process has the ledger open, or if the ledger was moved in the meantime;
+ * then the next attempt finds out.
+ */
 async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   const guard = await Guard.take(options.layout)
   if (guard === undefined) return undefined
@@ -119,6 +122,9 @@ async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   try {
     log = await openGuarded(options, guard)
     return log
+  } catch (error) {
+    if (!guard.isInPlace()) return undefined
+    throw error
   } finally {
     if (log === undefined) guard.release()
   }
@@ -145,7 +151,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
   let wal: Wal | undefined
   let isTouched = false
   try {
-    wal = readWal(layout.ledger, { isSameBoot: isOfThisBoot(owner) })
+    wal = await readWalTwice(layout, { met, options: { isSameBoot: isOfThisBoot(owner) }, owner })
     const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
@@ -209,6 +215,26 @@ const stillMillis = 50
 async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
   await pause(stillMillis)
   return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
+}
+
+interface Met {
+  met: Record<string, string>
+  options: WalOptions
+  owner: Owner | undefined
+}
+
+/**
+ * Reads the logs again before anything is called damaged: the ledger may have been away for a moment, moved and put back.
+ * Errors: those of `readWal`.
+ */
+async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
+  try {
+    return readWal(layout.ledger, options)
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
+    if (!(await isStill(layout, owner, met))) throw error
+    return readWal(layout.ledger, options)
+  }
 }
 
 const checkProgram = programBeside(import.meta.url, '../log/open-check-child')

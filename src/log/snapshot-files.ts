@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { fileError, makeFolderBelow } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import { processFolderName } from '../fs/process-folder.ts'
 import { sameBytes } from '../merkle/hash.ts'
@@ -43,7 +43,7 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
   const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
   const stopWatching = removeAtEnd(folder)
   try {
-    mkdirSync(layout.snapshots, { recursive: true, mode: 0o700 })
+    makeFolderBelow(layout.home, layout.snapshots, 0o700)
     mkdirSync(folder, { mode: 0o700 })
     for (let tries = 1; ; tries += 1) {
       const opened = await tryCopy(log, layout, own).catch((error: unknown) => {
@@ -64,6 +64,7 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
   } catch (error) {
     stopWatching()
     dropEvidence(folder)
+    log.custody?.assertInPlace()
     throw fileError(error, `copying the database of ${layout.root}`)
   }
 }
