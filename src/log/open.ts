@@ -35,18 +35,15 @@ export interface OpenOptions {
 const retryMillisMin = 5
 const retryMillisMax = 25
 /**
- * While the owner file says that the ledger is open, the guard is tried only at this interval. Reading the file is
- * cheaper.
+ * While the owner file says that the ledger is open, the guard is tried only this often. Reading the file is cheaper.
  */
 const askMillis = 250
 
 /**
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found.
- * Errors:
- * - LEDGER_UNAVAILABLE: busy for too long (the error names the owner), or a system error without visible damage.
- * - LEDGER_CORRUPT: the hint names the folder of the kept evidence.
- * - LEDGER_FORMAT.
+ * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
+ * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -99,8 +96,8 @@ function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
 }
 
 /**
- * Makes the next open read every byte before it trusts the database, because the database is known to have a problem.
- * If another process already has it open, its owner file is not changed.
+ * Makes the next open read every byte, because a problem with the database is known. Does nothing if it is open
+ * elsewhere.
  */
 export async function distrust(layout: Layout): Promise<void> {
   const guard = await Guard.take(layout).catch((error: unknown) => {
@@ -112,8 +109,8 @@ export async function distrust(layout: Layout): Promise<void> {
 }
 
 /**
- * Makes one attempt. Returns undefined if another process has the ledger open, or if the ledger was moved in the meantime;
- * then the next attempt finds out.
+ * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved meanwhile; the next attempt
+ * decides.
  */
 async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   const guard = await Guard.take(options.layout)
@@ -130,10 +127,7 @@ async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   }
 }
 
-/**
- * Returns undefined if another process has the database open despite the guard. This happens when no part of the guard
- * reaches that process.
- */
+/** Returns undefined if another process has the database open after all, because no part of the guard reached it. */
 async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
   const { layout } = options
   const owner = readOwner(layout.owner)
@@ -208,10 +202,7 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
 
 const stillMillis = 50
 
-/**
- * Whether owner file and database stay the same for a moment. A process that had just opened the database would change
- * the owner file within that time.
- */
+/** Whether nothing changes for a moment. A process that had just opened the database would write the owner file. */
 async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
   await pause(stillMillis)
   return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
@@ -223,10 +214,7 @@ interface Met {
   owner: Owner | undefined
 }
 
-/**
- * Reads the logs again before anything is called damaged: the ledger may have been away for a moment, moved and put back.
- * Errors: those of `readWal`.
- */
+/** Like `readWal`, but reads again before it reports damage: the ledger may have been moved away and back. */
 async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
   try {
     return readWal(layout.ledger, options)
