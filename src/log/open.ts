@@ -34,9 +34,7 @@ export interface OpenOptions {
 
 const retryMillisMin = 5
 const retryMillisMax = 25
-/**
- * While the owner file says that the ledger is open, the guard is tried only this often. Reading the file is cheaper.
- */
+/** While the owner file says "open", the guard is tried only this often. Reading the file is cheaper. */
 const askMillis = 250
 
 /**
@@ -95,10 +93,7 @@ function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
   }
 }
 
-/**
- * Makes the next open read every byte, because a problem with the database is known. Does nothing if it is open
- * elsewhere.
- */
+/** Makes the next open read every byte, after a problem was found. Does nothing if the ledger is open elsewhere. */
 export async function distrust(layout: Layout): Promise<void> {
   const guard = await Guard.take(layout).catch((error: unknown) => {
     throw openFailure(layout, error)
@@ -109,8 +104,7 @@ export async function distrust(layout: Layout): Promise<void> {
 }
 
 /**
- * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved meanwhile; the next attempt
- * decides.
+ * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved, so that the caller tries again.
  */
 async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   const guard = await Guard.take(options.layout)
