@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
@@ -15,8 +14,9 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
+import { isStill, readWalTwice } from './still.ts'
 import { openStore, type Store } from './store.ts'
-import { readWal, type Wal, type WalOptions } from './wal.ts'
+import type { Wal } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
@@ -192,31 +192,6 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   if (now?.state !== 'open' || now.nonce !== nonce) return
   if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
-}
-
-const stillMillis = 50
-
-/** Whether nothing changes for a moment. A process that had just opened the database would write the owner file. */
-async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
-  await pause(stillMillis)
-  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
-}
-
-interface Met {
-  met: Record<string, string>
-  options: WalOptions
-  owner: Owner | undefined
-}
-
-/** Like `readWal`, but reads again before it reports damage: the ledger may have been moved away and back. */
-async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
-  try {
-    return readWal(layout.ledger, options)
-  } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
-    if (!(await isStill(layout, owner, met))) throw error
-    return readWal(layout.ledger, options)
-  }
 }
 
 const checkProgram = programBeside(import.meta.url, '../log/open-check-child')
