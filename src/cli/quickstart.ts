@@ -133,9 +133,9 @@ const verified = run(['verify'])
 check(verified.verified === true, 'the ledger verifies')
 
 title('Where to look next')
-writeOut(`  lockstep help                   all commands, with examples
-  docs/life-of-a-command.md       the path of an acquire from the command line to the disk
-  docs/agent-integration.md       how to instruct your agents
-  docs/runbook.md                 how to resolve problems
+writeOut(`  lockstep help                            all commands, with examples
+  docs/explanation/life-of-a-command.md    the path of an acquire from the command line to the disk
+  docs/how-to/integrate-agents.md          how to instruct your agents
+  docs/how-to/runbook.md                   how to resolve problems
 `)
 rmSync(root, { recursive: true, force: true })

@@ -14,7 +14,7 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
-import { isStill, readWalTwice } from './still.ts'
+import { isInPlaceForSure, isStill, readWalTwice } from './still.ts'
 import { openStore, type Store } from './store.ts'
 import type { Wal } from './wal.ts'
 
@@ -167,11 +167,16 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     return log
   } catch (error) {
     // If another process has the database open, it changes the files, so the problems found here mean nothing.
-    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
-    const isInPlace = guard.isInPlace()
-    // If this process dies while it puts the files back, the next open reads every byte.
-    if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
-    await store?.close().catch(() => {})
+    const isInPlace = isInPlaceForSure(guard)
+    let isAnothers: boolean
+    try {
+      isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+      // If this process dies while it puts the files back, the next open reads every byte.
+      if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+    } finally {
+      // Whatever else fails, this process does not keep the database.
+      await store?.close().catch(() => {})
+    }
     const refusal = isAnothers ? undefined : refusedOpen(error, { layout, evidence, met, nonce: own.nonce, wal })
     if (refusal === undefined) dropEvidence(evidence)
     if (isInPlace) restoreOwner(layout.owner, owner, own.nonce)

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
+import type { Guard } from '../fs/guard.ts'
 import type { Layout } from '../fs/layout.ts'
 import { type Owner, readOwner } from '../fs/owner.ts'
 import { fingerprint } from './files.ts'
@@ -33,5 +34,14 @@ export async function readWalTwice(layout: Layout, { met, options, owner }: Met)
     if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
     if (!(await isStill(layout, owner, met))) throw error
     return readWal(layout.ledger, options)
+  }
+}
+
+/** Whether the guarded ledger is in its place. False if that cannot be seen: then nothing is written at that place. */
+export function isInPlaceForSure(guard: Guard): boolean {
+  try {
+    return guard.isInPlace()
+  } catch {
+    return false
   }
 }

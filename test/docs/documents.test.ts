@@ -7,10 +7,10 @@ import * as assert from 'uvu/assert'
 import { root as project } from '../runner.ts'
 
 const documents = suite('the documents')
-const pages = ['README.md', 'CHANGELOG.md', ...['docs', 'docs/adr', 'docs/reference'].flatMap(markdownIn)]
+const pages = [...markdownIn('.'), ...markdownIn('docs', { recursive: true })]
 
-function markdownIn(folder: string): string[] {
-  const names = readdirSync(join(project, folder))
+function markdownIn(folder: string, { recursive = false } = {}): string[] {
+  const names = readdirSync(join(project, folder), { recursive, encoding: 'utf8' })
   return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name))
 }
 
@@ -38,14 +38,36 @@ documents("the README's library example runs as it stands there", () => {
 
 documents('link only to files that are there', () => {
   const broken = pages.flatMap((page) => {
-    const text = readFileSync(join(project, page), 'utf8')
-    const targets = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
+    const targets = [...textOf(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
     return targets
       .filter((target) => target !== '' && !existsSync(join(project, dirname(page), target)))
       .map((target) => `${page}: ${target}`)
   })
   assert.equal(broken, [])
 })
+
+documents('link only to headings that exist', () => {
+  const missing = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)]
+      .map(([, path = '', anchor = '']) => ({ anchor, target: path === '' ? page : join(dirname(page), path) }))
+      .filter(({ anchor, target }) => !anchorsOf(target).includes(anchor))
+      .map(({ anchor, target }) => `${page}: ${target}#${anchor}`),
+  )
+  assert.equal(missing, [])
+  assert.ok(anchorsOf('docs/how-to/runbook.md').includes('lease_lost-exit-76'))
+})
+
+const textOf = (page: string) => readFileSync(join(project, page), 'utf8')
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return [...textOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
 
 documents('every decision is numbered, one page, and says context, decision and consequences', () => {
   const decisions = markdownIn('docs/adr').sort()
