@@ -94,7 +94,7 @@ export class Guard {
     try {
       if (this.#folder !== undefined) closeSync(this.#folder)
     } catch {
-      // Nothing was written to it, and it is closed also where the system says that closing it failed.
+      // Nothing was written to the file, and it is closed even if the system reports an error.
     }
   }
 }
