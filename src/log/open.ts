@@ -161,9 +161,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     // checks more.
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
-    dropEvidence(evidence)
-    dropStaleEvidence(layout.evidence)
-    dropProcessFolders(layout.snapshots, '')
+    cleanUp(layout, evidence)
     return log
   } catch (error) {
     // If another process has the database open, it changes the files, so the problems found here mean nothing.
@@ -183,6 +181,21 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     if (refusal === undefined) return undefined
     if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
     throw refusal
+  }
+}
+
+/** Removes what this and earlier opens kept. The ledger is open by now, so the next open retries what fails here. */
+function cleanUp({ evidence: folder, snapshots }: Layout, evidence: string): void {
+  for (const drop of [
+    () => dropEvidence(evidence),
+    () => dropStaleEvidence(folder),
+    () => dropProcessFolders(snapshots, ''),
+  ]) {
+    try {
+      drop()
+    } catch {
+      // Left-over files cost space and nothing else.
+    }
   }
 }
 

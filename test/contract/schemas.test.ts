@@ -60,7 +60,7 @@ test('say what they are and where that comes from', () => {
     assert.is(schema.$schema, 'https://json-schema.org/draft/2020-12/schema')
     assert.is(schema.$id, `urn:lockstep:contract:v1:${name}`)
     assert.ok(schema.title)
-    assert.match(String(schema.description), /Source: .* \(seed [1-4]\)\.$/)
+    assert.match(String(schema.description), /Source: (Run Lifecycle|Deliverable Lock Specification|RUN_LOCK\.json Template).*\.$/)
   }
 })
 
