@@ -59,11 +59,11 @@ export function gateFor(
     isHangupIgnored,
   }: { descriptors: readonly number[]; env: NodeJS.ProcessEnv; isHangupIgnored: boolean },
 ): Gate {
-  const { isBash, lost, options, program } = shellFor(env)
   const descriptor = freeDescriptor(descriptors)
+  const { isBash, lost, options, program } = shellFor(env, descriptor)
   if (!isBash && descriptor > singleDigitMax) {
     throw new LockstepError('INVALID_INPUT', 'descriptors 3 to 9 are all open', {
-      hint: 'Close one of them before you run lockstep: the shell supports no higher descriptors.',
+      hint: 'Close one of them, or install bash: other shells support no higher descriptors.',
     })
   }
   const lines = environment.map((name) => `IFS= read -r ${name} <&${descriptor}`).join(' && ')
@@ -93,13 +93,16 @@ export function ignoringHangup(command: readonly string[], env: NodeJS.ProcessEn
   return { program, words: [...options, script, 'gate', ...restoring(command, env, lost), ...command] }
 }
 
-/** The shell for an environment, and the variables that this shell would lose. */
-function shellFor(env: NodeJS.ProcessEnv): { isBash: boolean; lost: string[]; options: string[]; program: string } {
+/** The shell for an environment and the descriptor that it reads from, and the variables that this shell would lose. */
+function shellFor(
+  env: NodeJS.ProcessEnv,
+  descriptor = 0,
+): { isBash: boolean; lost: string[]; options: string[]; program: string } {
   const odd = Object.keys(env).filter((name) => !shellName.test(name))
   // In privileged mode, bash passes on variables whose names are invalid in a shell, such as exported functions and
   // names with dots. Other shells lose them. Bash starts more slowly, and reads a startup file if stdin is a socket,
   // unless --norc is set.
-  const isBash = odd.length > 0 && existsSync(bash)
+  const isBash = (odd.length > 0 || descriptor > singleDigitMax) && existsSync(bash)
   return isBash
     ? { isBash, lost: [], options: ['--norc', '-p', '-c'], program: bash }
     : { isBash, lost: odd, options: ['-c'], program: '/bin/sh' }

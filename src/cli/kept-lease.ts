@@ -43,13 +43,15 @@ const retryMillisMax = 2_000
 /** Checks of the lease in the ledger take at most a tenth of the time, however many entries others append. */
 const lookShare = 10
 const lookPauseMillisMin = 1_000
-const lookPauseMillisMax = 30_000
+const lookPauseMillisMax = 10_000
 /** KILL is sent a twentieth of the lease before its end, within these bounds, in case a timer or signal is late. */
 const marginShare = 20
 const marginMillisMin = 50
 const marginMillisMax = 500
 /** The grace period is at most a quarter of the lease, so that most of it is left for work and for slow renewals. */
 const graceShare = 4
+/** The grace period if another process ended the lease: the next holder waits for the work to end, but not for ever. */
+const robbedGraceMillisMax = 10_000
 
 /** Milliseconds since boot, including suspended time. The ledger judges leases by this clock. */
 export function bootMillis(): number {
@@ -107,9 +109,13 @@ export class KeptLease {
     return { termMillis: Math.max(0, this.#termAt() - now), killMillis }
   }
 
-  /** The time between TERM and KILL if TERM is sent now: the grace period, or the rest of it. */
+  /**
+   * The time between TERM and KILL if TERM is sent now: the grace period, or the rest of it. It is short if another
+   * process ended the lease.
+   */
   graceLeft(): number {
-    return Math.min(this.#graceMillis, this.ending().killMillis)
+    const isRobbed = this.#loss !== undefined && this.#loss.code !== 'LEASE_EXPIRED'
+    return Math.min(this.#graceMillis, this.ending().killMillis, isRobbed ? robbedGraceMillisMax : Number.MAX_VALUE)
   }
 
   /** Starts the renewals. */

@@ -1,12 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { codes, LockstepError } from '../errors.ts'
-import { probeHolder } from '../fs/process.ts'
 import { Descendants } from './descendants.ts'
 import { endAll, follow, settle, type Work } from './endings.ts'
+import { formerAreGone } from './former.ts'
 import { gateFor, openGate } from './gate.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
 import { exitOfChild, type Launched, launch, type Place, placeOfCommand } from './launch.ts'
-import { lineage } from './process-list.ts'
 import { SignalRelay } from './signal-relay.ts'
 import type { Survivors } from './survivors.ts'
 
@@ -18,9 +16,6 @@ export interface SuperviseOptions extends LockOptions {
 }
 
 const exitCannotStart = 126
-/** The wait for a holder whose lock was broken. Such a holder notices within 2 s; its default grace period is 10 s. */
-const formerMillisMax = 15_000
-const formerPollMillis = 50
 
 /**
  * Runs a command while a lock is held, and resolves with the exit code: the command's own, 128+n if a signal ended it,
@@ -72,8 +67,9 @@ async function superviseChild(
   await work.descendants.look()
   follow(work)
   lease.keep()
-  await formerAreGone(held, stop.signal, options.say)
-  if (stop.signal.aborted || lease.loss !== undefined) {
+  const isOver = () => stop.signal.aborted || lease.loss !== undefined
+  await formerAreGone(held.former, { isOver, say: options.say })
+  if (isOver()) {
     const code = lease.loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
     await remove(child)
     await held.release('failure')
@@ -115,31 +111,7 @@ async function remove(child: Child): Promise<void> {
   await child.ended
 }
 
-/**
- * Waits until a holder whose lock was broken has ended its work, so that two holders never work at once. Such a holder
- * notices the loss within moments. The wait is limited, because a process that was only named as holder, such as an
- * interactive session, does not end. Our own ancestors are not waited for at all.
- */
-async function formerAreGone(
-  { former, lease }: HeldLock,
-  stop: AbortSignal,
-  say: (text: string) => void,
-): Promise<void> {
-  if (former.length === 0) return
-  const ours = await lineage()
-  const others = former.filter(({ pid }) => !ours.has(pid))
-  const alive = () =>
-    others.filter((evidence) => probeHolder([evidence], Date.now()).alive === 'yes').map(({ pid }) => pid)
-  if (alive().length === 0) return
-  say(`the lock was broken; waiting for the processes of the former holder: ${alive().join(', ')}`)
-  const until = performance.now() + formerMillisMax
-  while (alive().length > 0 && !stop.aborted && lease.loss === undefined) {
-    if (performance.now() > until) return say(`these processes have not ended; continuing without them`)
-    await pause(formerPollMillis)
-  }
-}
-
-/** Holds the lock until the lease ends or the child and every process it started have ended, whichever comes first. */
+/** Holds the lock until the child with all it started or the lease ends, whichever is first. */
 async function untilEnd(
   { say, survivors = 'wait' }: SuperviseOptions,
   child: Child,

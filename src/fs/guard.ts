@@ -91,7 +91,11 @@ export class Guard {
   release(): void {
     this.#stopAnswering()
     release(this.#place, this.#kernel)
-    if (this.#folder !== undefined) closeSync(this.#folder)
+    try {
+      if (this.#folder !== undefined) closeSync(this.#folder)
+    } catch {
+      // Nothing was written to it, and it is closed also where the system says that closing it failed.
+    }
   }
 }
 
@@ -165,8 +169,11 @@ function lockFile(path: string): Kernel | undefined {
 }
 
 function release({ key }: Place, kernel: Kernel | undefined): void {
-  kernel?.release()
-  openLedgers().delete(key)
+  try {
+    kernel?.release()
+  } finally {
+    openLedgers().delete(key)
+  }
 }
 
 /** Undefined if nothing is there. Errors: those of the file system. */

@@ -219,11 +219,11 @@ export class Ledger implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { layout, log } = this.#parts
-    await this.#sequencer.close()
-    this.#publication.end()
-    await this.#core.index.close()
-    await this.#reactions.drained()
     try {
+      await this.#sequencer.close()
+      this.#publication.end()
+      await this.#core.index.close()
+      await this.#reactions.drained()
       await this.#heads.close()
     } finally {
       await closeLog(log, layout)

@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
@@ -15,8 +14,9 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
+import { isInPlaceForSure, isStill, readWalTwice } from './still.ts'
 import { openStore, type Store } from './store.ts'
-import { readWal, type Wal, type WalOptions } from './wal.ts'
+import type { Wal } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
@@ -179,11 +179,16 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     return log
   } catch (error) {
     // If another process has the database open, it changes the files, so the problems found here mean nothing.
-    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
-    const isInPlace = guard.isInPlace()
-    // If this process dies while it puts the files back, the next open reads every byte.
-    if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
-    await store?.close().catch(() => {})
+    const isInPlace = isInPlaceForSure(guard)
+    let isAnothers: boolean
+    try {
+      isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+      // If this process dies while it puts the files back, the next open reads every byte.
+      if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+    } finally {
+      // Whatever else fails, this process does not keep the database.
+      await store?.close().catch(() => {})
+    }
     const refusal = isAnothers ? undefined : refusedOpen(error, { layout, evidence, met, nonce: own.nonce, wal })
     if (refusal === undefined) dropEvidence(evidence)
     if (isInPlace) restoreOwner(layout.owner, owner, own.nonce)
@@ -204,37 +209,6 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   if (now?.state !== 'open' || now.nonce !== nonce) return
   if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
-}
-
-const stillMillis = 50
-
-/**
- * Whether owner file and database stay the same for a moment. A process that had just opened the database would change
- * the owner file within that time.
- */
-async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
-  await pause(stillMillis)
-  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
-}
-
-interface Met {
-  met: Record<string, string>
-  options: WalOptions
-  owner: Owner | undefined
-}
-
-/**
- * Reads the logs again before anything is called damaged: the ledger may have been away for a moment, moved and put back.
- * Errors: those of `readWal`.
- */
-async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
-  try {
-    return readWal(layout.ledger, options)
-  } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
-    if (!(await isStill(layout, owner, met))) throw error
-    return readWal(layout.ledger, options)
-  }
 }
 
 const checkProgram = programBeside(import.meta.url, '../log/open-check-child')

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { Guard } from '../../src/fs/guard.ts'
+import { GuardName } from '../../src/fs/guard-name.ts'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
 import { holderOfName } from '../../src/fs/name-holder.ts'
 import { thisOwner, writeOwner } from '../../src/fs/owner.ts'
@@ -146,6 +147,42 @@ guards('asks nobody where the owner is known to be gone', async () => {
   }
   clearInterval(answering)
   await endsWithVerify(layout.root)
+})
+
+guards('is left to the next try if the holder of its name let it go when it was asked', async () => {
+  if (!hasNames) return
+  const layout = await newLayout()
+  const found = statSync(layout.ledger)
+  const name = GuardName.of(layout.key, `${found.dev}:${found.ino}`, () => queueMicrotask(() => name?.release()))
+  is(await name?.take(), 'taken')
+  is(await Guard.take(layout), undefined)
+  const guard = await Guard.take(layout)
+  is(guard?.exclusion, 'name')
+  guard?.release()
+  await endsWithVerify(layout.root)
+})
+
+guards('answers a process that asks by a file, however soon the guard is released', async () => {
+  const layout = await newLayout()
+  const guard = await Guard.take(layout)
+  writeFileSync(layout.asked, '')
+  guard?.release()
+  is(existsSync(layout.asked), false)
+})
+
+guards('is not had if another owner took its place while an owner was asked', async () => {
+  const layout = await newLayout()
+  const own = thisOwner({ command: 'of a container', folder: '', holdsName: true, nonce: 'n' })
+  const unseen = { ...own, evidence: { ...own.evidence, pid_ns: 'pid:[1]' }, folder: null, net_ns: 'net:[1]' }
+  writeOwner(layout.owner, unseen)
+  const taking = Guard.take(layout)
+  const asked = setInterval(() => {
+    if (existsSync(layout.asked)) writeOwner(layout.owner, { ...unseen, nonce: 'another' })
+  }, 10)
+  const guard = await taking
+  clearInterval(asked)
+  guard?.release()
+  is(guard, undefined)
 })
 
 guards.run()
