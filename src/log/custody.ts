@@ -106,8 +106,8 @@ export class Custody {
   }
 
   /**
-   * Whether nothing is wrong but that LevelDB's log was deleted: the ledger in its place is still this one, and LevelDB
-   * still has in memory what the log had.
+   * Whether nothing is wrong but that LevelDB's log was deleted, replaced or cut: the owner file still has our nonce, so
+   * the ledger in its place is still this one, and LevelDB still has in memory what the log had.
    */
   get isLogLost(): boolean {
     return this.#problem instanceof LogLost
@@ -138,7 +138,7 @@ export class Custody {
     }
   }
 
-  /** Saves what LevelDB has in memory only, for its log was deleted. */
+  /** Saves what LevelDB has in memory only, for its log was lost. */
   saveMemory(): Promise<void> {
     return this.#parts.store.saveMemory()
   }
@@ -214,7 +214,7 @@ export class Custody {
     const newest = now.logName === logName ? this.#seen.log : log
     const isOlder = numberOf(now.logName) < numberOf(logName)
     if (isOlder) throw new LogLost(`${logName} is gone`)
-    if (now.logName === logName && !isGrown(now.log, newest)) throw new Error(`${logName} was replaced or cut`)
+    if (now.logName === logName && !isGrown(now.log, newest)) throw new LogLost(`${logName} was replaced or cut`)
   }
 
   #examineTables(): void {
