@@ -1,10 +1,9 @@
 import { randomInt } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
+import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
 import { dropProcessFolders } from '../fs/process-folder.ts'
 import { problemError, programBeside, runChild } from './child.ts'
 import { Custody } from './custody.ts'
@@ -15,8 +14,9 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
+import { isStill, readWalTwice } from './still.ts'
 import { openStore, type Store } from './store.ts'
-import { readWal, type Wal, type WalOptions } from './wal.ts'
+import type { Wal } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
@@ -127,7 +127,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
   const met = fingerprint(layout.ledger)
   const suspicion = doubtOf(owner, met, guard.here.folder)
   // Who opens it changes the files before it can say so.
-  if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
+  if (suspicion === 'changed' && !(await isStill(layout, { met, owner }))) return undefined
   const own = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
   const evidence = keepEvidence(layout.ledger, layout.evidence, {
     isSuspect: suspicion === 'changed',
@@ -138,13 +138,14 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
   let wal: Wal | undefined
   let isTouched = false
   try {
-    wal = await readWalTwice(layout, { met, options: { isSameBoot: isOfThisBoot(owner) }, owner })
+    wal = await readWalTwice(layout, { isSameBoot: isOfThisBoot(owner), met, owner })
     const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
-      // Where this process dies while it checks, the next one reads every byte.
-      writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      // Where this process dies while it checks, the next one reads every byte. An owner that cannot be seen may only be
+      // slow to answer, and stops if it misses its file: LevelDB's lock tells the child whether it lives.
+      if (!isUnseen(owner, guard)) writeOwner(layout.owner, { ...own, suspect: 'checking' })
       isTouched = true
       await checkInChild(layout, kept.logBytes, doubt)
     }
@@ -165,7 +166,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     return log
   } catch (error) {
     // Who has it open changes the files, so that nothing that was wrong with them means anything.
-    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+    const isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, { met, owner }))
     const isInPlace = guard.isInPlace()
     // Where this process dies while the files are put back, the next one reads every byte.
     if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
@@ -179,6 +180,11 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
   }
 }
 
+/** Whether the owner file names a process of which nothing can be known from here. */
+function isUnseen(owner: Owner | undefined, { here }: Guard): boolean {
+  return owner?.state === 'open' && !isKnownGone(owner, here)
+}
+
 /** Whether another process has the database, or another database came in its place meanwhile. */
 function isBusy(error: unknown): boolean {
   return error instanceof LockstepError && (error.details.busy === true || error.code === 'LEDGER_MOVED')
@@ -190,36 +196,6 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   if (now?.state !== 'open' || now.nonce !== nonce) return
   if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
-}
-
-const stillMillis = 50
-
-/**
- * Whether owner file and database are the same after a moment in which somebody who just opened it would have said so.
- */
-async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
-  await pause(stillMillis)
-  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
-}
-
-interface Met {
-  met: Record<string, string>
-  options: WalOptions
-  owner: Owner | undefined
-}
-
-/**
- * Reads the logs again before anything is called damaged: the ledger may have been away for a moment, moved and put back.
- * Errors: those of `readWal`.
- */
-async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
-  try {
-    return readWal(layout.ledger, options)
-  } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
-    if (!(await isStill(layout, owner, met))) throw error
-    return readWal(layout.ledger, options)
-  }
 }
 
 const checkProgram = programBeside(import.meta.url, '../log/open-check-child')
