@@ -7,7 +7,7 @@ import { type Figure, latencies } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
 const entriesFull = 2_000_000
-const entriesSmoke = 4_000
+const entriesSmoke = 1_000
 const callers = 1_024
 const holders = 2
 const leaseSeconds = 5
@@ -31,7 +31,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const reads: [string, string[]][] = [
     ['verify', ['verify']],
     ['an index question', ['audit', 'list', '--type', 'lock.released', '--limit', '5']],
-    ['an export', exportWords(join(folder, 'bundle.tar.gz'), smoke ? 1_000 : 500_000)],
+    ['an export', exportWords(join(folder, 'bundle.tar.gz'), smoke ? 200 : 500_000)],
     ['verify --rebuild', ['verify', '--rebuild']],
   ]
   for (const [what, words] of reads) {

@@ -91,8 +91,8 @@ export const limits = {
    * Work that takes long holds the ledger for so long at a time, writes so many pairs at once, and lets others have it
    * in between: longer than they pause between two tries.
    */
-  sliceMillis: 150,
-  slicePairs: 4_096,
+  sliceMillis: 100,
+  slicePairs: 2_048,
   slicePauseMillis: 40,
   filePoolMax: 16,
   fileStepMillisMax: 10_000,

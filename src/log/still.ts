@@ -1,41 +1,47 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
+import type { Guard } from '../fs/guard.ts'
 import type { Layout } from '../fs/layout.ts'
 import { type Owner, readOwner } from '../fs/owner.ts'
 import { fingerprint } from './files.ts'
-import { readWal, type Wal } from './wal.ts'
-
-/** What an attempt to open met. */
-export interface Met {
-  met: Record<string, string>
-  owner: Owner | undefined
-}
+import { readWal, type Wal, type WalOptions } from './wal.ts'
 
 const stillMillis = 50
 
 /**
- * Whether owner file and database are the same after a moment in which a process that just opened the database would
- * have named itself.
+ * Whether owner file and database stay the same for a moment. A process that had just opened the database would change
+ * the owner file within that time.
  */
-export async function isStill({ ledger, owner: path }: Layout, { met, owner }: Met): Promise<boolean> {
-  await pause(stillMillis)
-  return isDeepStrictEqual([readOwner(path), fingerprint(ledger)], [owner, met])
+export async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
+  await new Promise((resolve) => setTimeout(resolve, stillMillis))
+  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
+}
+
+interface Met {
+  met: Record<string, string>
+  options: WalOptions
+  owner: Owner | undefined
 }
 
 /**
- * Reads the logs again before anything is called damaged: the ledger may have been away for a moment, moved and put back.
+ * Reads the logs, and reads them again before anything is called damaged: the ledger may have been moved away for a moment.
  * Errors: those of `readWal`.
  */
-export async function readWalTwice(
-  layout: Layout,
-  { isSameBoot, ...found }: Met & { isSameBoot: boolean },
-): Promise<Wal> {
+export async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
   try {
-    return readWal(layout.ledger, { isSameBoot })
+    return readWal(layout.ledger, options)
   } catch (error) {
-    const isDamage = error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
-    if (!isDamage || !(await isStill(layout, found))) throw error
-    return readWal(layout.ledger, { isSameBoot })
+    if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
+    if (!(await isStill(layout, owner, met))) throw error
+    return readWal(layout.ledger, options)
+  }
+}
+
+/** Whether the guarded ledger is in its place. False if that cannot be seen: then nothing is written at that place. */
+export function isInPlaceForSure(guard: Guard): boolean {
+  try {
+    return guard.isInPlace()
+  } catch {
+    return false
   }
 }

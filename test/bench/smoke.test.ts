@@ -1,4 +1,4 @@
-// limit: 180
+// limit: 300
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -36,7 +36,7 @@ opening('a busy ledger is refused at once or after the wait, and names who has i
     const { code, details, hint, message, retryable } = await refusalAt(layout, { openWaitSeconds })
     ok(performance.now() - started >= openWaitSeconds * 1000)
     equal([code, retryable], ['LEDGER_UNAVAILABLE', true])
-    match(message, `process ${process.pid} (the night shift) since ${since}`)
+    match(message, `process ${process.pid} (the night shift, since ${since})`)
     const { busy, outcome, owner_command, owner_pid, owner_since } = details
     equal([busy, outcome], [true, 'not_applied'])
     equal([owner_command, owner_pid, owner_since], ['the night shift', process.pid, since])

@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+
+/** A machine has more sockets than this only where something is wrong, and then the answer is "unseen". */
+const tableBytesMax = 16 * 1024 * 1024
+
+/**
+ * Who listens on a socket name without a file, as far as /proc shows it: nobody any more, a process of `users`, or a
+ * process that belongs to someone else or cannot be seen from here. Cost: a look at the open files of every process that
+ * can be seen. Source: proc(5), /proc/net/unix.
+ */
+export function holderOfName(name: string, users: ReadonlySet<number>): 'known user' | 'nobody' | 'unseen' {
+  const inodes = socketsNamed(`@${name}`)
+  if (inodes === undefined) return 'unseen'
+  if (inodes.size === 0) return 'nobody'
+  const isHolder = (pid: string) => users.has(uidOf(pid)) && hasSocket(pid, inodes)
+  return processIds().some(isHolder) ? 'known user' : 'unseen'
+}
+
+/** The inodes of the sockets with a name; undefined where they cannot be listed. */
+function socketsNamed(shown: string): Set<string> | undefined {
+  try {
+    const table = readFileSync('/proc/net/unix', 'utf8')
+    if (table.length > tableBytesMax) return undefined
+    const fields = table.split('\n').map((line) => line.trim().split(/\s+/))
+    // The name may be filled up with NULs, and each NUL is shown as another @.
+    const isNamed = (path = '') => path.replace(/@+$/, '') === shown
+    return new Set(fields.flatMap(([, , , , , , inode = '', path]) => (isNamed(path) ? [`socket:[${inode}]`] : [])))
+  } catch {
+    return undefined
+  }
+}
+
+function processIds(): string[] {
+  try {
+    return readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  } catch {
+    return []
+  }
+}
+
+function uidOf(pid: string): number {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? -1
+}
+
+/** False also where the process has ended, or its open files may not be listed. */
+function hasSocket(pid: string, inodes: ReadonlySet<string>): boolean {
+  try {
+    const folder = `/proc/${pid}/fd`
+    return readdirSync(folder).some((descriptor) => inodes.has(linkOf(`${folder}/${descriptor}`)))
+  } catch {
+    return false
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
