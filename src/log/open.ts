@@ -3,7 +3,7 @@ import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
+import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
 import { dropProcessFolders } from '../fs/process-folder.ts'
 import { problemError, programBeside, runChild } from './child.ts'
 import { Custody } from './custody.ts'
@@ -144,8 +144,9 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
-      // If this process dies during the check, the next open reads every byte.
-      writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      // If this process dies during the check, the next open reads every byte. An owner that cannot be seen may only be
+      // slow to answer, and it stops if its owner file is replaced. LevelDB's lock tells the child whether it lives.
+      if (!isUnseen(owner, guard)) writeOwner(layout.owner, { ...own, suspect: 'checking' })
       isTouched = true
       await checkInChild(layout, kept.logBytes, doubt)
     }
@@ -197,6 +198,11 @@ function cleanUp({ evidence: folder, snapshots }: Layout, evidence: string): voi
       // Left-over files cost space and nothing else.
     }
   }
+}
+
+/** Whether the owner file names a process that may be alive although it cannot be seen from here. */
+function isUnseen(owner: Owner | undefined, { here }: Guard): boolean {
+  return owner?.state === 'open' && !isKnownGone(owner, here)
 }
 
 /** Whether another process has the database open, or another database has taken its place. */
