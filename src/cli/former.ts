@@ -3,15 +3,14 @@ import type { Evidence } from '../core/lock/liveness.ts'
 import { probeHolder } from '../fs/process.ts'
 import { lineage } from './process-list.ts'
 
-/** A holder notices within seconds that its lock was broken, and then has a grace period of 10 s at most. */
+/** How long to wait for a holder whose lock was broken. It notices within seconds; its grace period is 10 s at most. */
 const formerMillisMax = 30_000
 const formerPollMillis = 50
 
 /**
- * Waits until the processes of a holder whose lock was broken are dead. That holder notices the break within seconds
- * and ends its work; without the wait, two commands would run at the same time. The wait has a limit, for a process may
- * stay, such as a session that held the lock by its pid. Processes that cannot be seen from here, such as those in
- * another container, take the whole time. Ancestors of this process are not waited for.
+ * Waits until a holder whose lock was broken has ended its work, so that two holders never work at once. The wait is
+ * bounded: a process may stay, such as a session that held the lock by its pid, and a process in another container
+ * cannot be seen. Ancestors of this process are not waited for.
  */
 export async function formerAreGone(
   former: readonly Evidence[],
@@ -27,11 +26,10 @@ export async function formerAreGone(
   // Only a process that is certainly dead has ended its work.
   const left = () => others.filter((evidence) => verdictOn(evidence) !== 'no').map(({ pid }) => pid)
   if (left().length === 0) return
-  say(`waiting for the processes of the former holder, whose lock was broken: ${left().join(', ')}`)
+  say(`waiting for the processes of the former holder: ${left().join(', ')}`)
   const until = performance.now() + millisMax
   while (left().length > 0 && !isOver()) {
-    if (performance.now() > until)
-      return say('the former processes may still be running; not waiting for them any longer')
+    if (performance.now() > until) return say('the former holder may still be working; going on without waiting for it')
     await pause(formerPollMillis)
   }
 }
