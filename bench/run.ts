@@ -4,8 +4,8 @@
  *
  *   node --import tsx bench/run.ts [--check] [--docs] [--smoke] [--results FILE] [word…]
  *
- * --check exits with 1 where a ratio falls below its bar; --docs puts the figures into docs/benchmarks.md; --smoke runs
- * each bench as small as it gets, without bars.
+ * --check exits with 1 if a ratio is below its bar. --docs writes the figures into docs/reference/benchmarks.md. --smoke
+ * runs each bench as small as possible and without bars.
  */
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -53,7 +53,7 @@ const results: Results = path === undefined ? {} : readResults(path)
 // One after the other, so that none disturbs the next; smoke runs measure nothing and go side by side.
 if (values.smoke) await Promise.all(chosen.map(run))
 else for (const name of chosen) await run(name)
-if (values.docs) writeFigures(join(here, '..', 'docs', 'benchmarks.md'), results)
+if (values.docs) writeFigures(join(here, '..', 'docs', 'reference', 'benchmarks.md'), results)
 
 const missed = chosen.flatMap((name) => results[name]?.figures ?? []).filter((figure) => !meets(figure))
 if (missed.length > 0) console.log(`\nbelow their bars:\n${missed.map(lineOf).join('\n')}`)

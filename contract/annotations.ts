@@ -18,9 +18,9 @@ import { stemSchema } from '../src/core/turn/triplet.ts'
 import * as vocabulary from '../src/core/vocabulary.ts'
 
 /**
- * What JSON Schema needs beside the zod schemas: names of the shapes that stand under `$defs`, and rules that zod
- * states as functions. Those zod leaves out without a word, so the generator refuses a function that has no
- * annotation here. What JSON Schema cannot state (bytes of UTF-8) stands in the description.
+ * What JSON Schema needs in addition to the zod schemas: names of the shapes under `$defs`, and rules that zod
+ * states as functions. zod silently leaves those out of JSON Schema, so the generator refuses a function without an
+ * annotation here. Rules that JSON Schema cannot state, such as bytes of UTF-8, are in the description.
  */
 export const annotations = z.registry<Record<string, unknown>>()
 
@@ -28,7 +28,7 @@ const surrogates = '\\ud800-\\udfff'
 const controls = `\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029${surrogates}`
 const controlsButBreaks = `\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f${surrogates}`
 
-/** `lineOf` of core/ids.ts: without look-around, so that regular expression engines of other languages take it. */
+/** `lineOf` of core/ids.ts without look-around, which regular expression engines of other languages may lack. */
 const line = (bytesMax: number) => ({
   description: `One line of text, at most ${bytesMax} bytes of UTF-8.`,
   maxLength: bytesMax,
@@ -45,11 +45,11 @@ annotations
 
 annotations.add(reasonSchema, {
   id: 'reason',
-  description: 'Free text, not blank; lines may be broken.',
+  description: 'Free text, not blank; line breaks are allowed.',
   pattern: `^[^\\S${controlsButBreaks}]*[^\\s${controlsButBreaks}][^${controlsButBreaks}]*$`,
 })
 
-// The shapes that run records, audit events, artifacts and bundles share.
+// Shapes that run records, audit events, artifacts and bundles share.
 annotations
   .add(vocabulary.shortLine, { id: 'line_80', ...line(80) })
   .add(vocabulary.line, { id: 'line_120', ...line(120) })
@@ -58,7 +58,7 @@ annotations
   .add(vocabulary.caseIdSchema, { id: 'case_id' })
   .add(vocabulary.eventIdSchema, { id: 'event_id' })
   .add(vocabulary.noteSchema, { id: 'note' })
-  .add(vocabulary.sha256Schema, { id: 'sha256', description: 'In either case; kept in small letters.' })
+  .add(vocabulary.sha256Schema, { id: 'sha256', description: 'Accepted in either case; stored in lower case.' })
   .add(vocabulary.policyVersionsSchema, { id: 'policy_versions' })
   .add(vocabulary.taxonomyVersionsSchema, { id: 'taxonomy_versions' })
   .add(vocabulary.pairsSchema, { id: 'pairs' })
@@ -69,7 +69,7 @@ annotations
     id: 'locator',
     ...line(600),
     description:
-      'A path or URI, at most 600 bytes of UTF-8: no data: URI, no user before the host, no secret parameter.',
+      'A path or URI, at most 600 bytes of UTF-8, without data: URI, user before the host, or secret parameter.',
     not: { pattern: unsafeLocator.source },
   })
   .add(artifactRefSchema, {
@@ -84,7 +84,7 @@ annotations
     then: { required: ['run_id'], properties: { run_id: { type: 'string' } } },
   })
 
-/** What a file says and an entry may repeat: any text that survives UTF-8. */
+/** Text that comes from a file and may be repeated in an entry: anything that UTF-8 can encode. */
 const text = { id: 'text', pattern: `^[^${surrogates}]*$` }
 annotations.add(lockFileSchema.shape.holder, text).add(runLockSchema.options[0].shape.target_name, text)
 

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { type Path, type Place, SchemaPlaces } from './schema-places.ts'
 import type { JsonSchema } from './schemas.ts'
 
-/** The keywords that a bad fixture's fault speaks of. More may follow it: `malformed-local-time`. */
+/** The keywords of each fault of a bad fixture. The name of a fault may go on, as in `malformed-local-time`. */
 export const keywordsByFault: Readonly<Record<string, readonly string[]>> = {
   missing: ['required'],
   unknown: ['additionalProperties'],
@@ -18,7 +18,7 @@ export const keywordsByFault: Readonly<Record<string, readonly string[]>> = {
   forbidden: ['not'],
 }
 
-/** Keywords that say nothing of a document by themselves; `format` stands beside a pattern that says more. */
+/** Keywords that reject no document by themselves. `format` always comes with a stricter pattern. */
 const silent = [
   '$schema',
   '$id',
@@ -33,13 +33,13 @@ const silent = [
   'format',
 ]
 
-/** No member that the contract names has a slash or a tilde, so nothing here escapes them. */
+/** No member of the contract has a slash or a tilde in its name, so pointers need no escapes. */
 const pointerSchema = z.string().regex(/^(?:\/[^/~]+)*$/)
 const rowShape = { of: z.string(), fault: z.string() }
 
 /**
- * A bad fixture: the good one that it is made of, the fault it has then, and the single change. `repeat` names a
- * list whose first item stands there `times` times.
+ * A bad fixture: the good fixture it is based on, its fault, and its single change. `repeat` points to a list, which
+ * then has its first item `times` times.
  */
 export const badRowSchema = z.union([
   z.strictObject({ ...rowShape, remove: pointerSchema }),
@@ -49,13 +49,13 @@ export const badRowSchema = z.union([
 export type BadRow = z.infer<typeof badRowSchema>
 
 export interface Counterexamples {
-  /** One for each rule, that breaks it and no other. */
+  /** One row per rule, which breaks that rule and no other. */
   rows: BadRow[]
-  /** Places of the schema that no good document reaches, so that nothing shows what they demand. */
+  /** Places of the schema that no good document reaches, so their rules are untested. */
   unreached: string[]
 }
 
-/** One way to break a rule: what stands at a member instead of what should. */
+/** One way to break a rule: a change of one member. */
 interface Break {
   rule: string
   fault: string
@@ -63,8 +63,8 @@ interface Break {
 }
 
 /**
- * Breaks each rule of a schema once, in the first good document that it applies to. The wrong type is tried at
- * every use of a shared shape, its other rules at the first.
+ * Breaks each rule of a schema once, in the first good document to which it applies. For a shared shape, the wrong
+ * type is tried at every use and the other rules at the first use.
  */
 export function counterexamplesOf(schema: JsonSchema, goods: ReadonlyMap<string, unknown>): Counterexamples {
   const places = new SchemaPlaces(schema)
@@ -79,14 +79,14 @@ export function counterexamplesOf(schema: JsonSchema, goods: ReadonlyMap<string,
         broken.add(`${place.pointer}/${rule}`)
         if (isNew) rows.push({ of, fault, ...change })
       }
-      // The wrong type was tried here already, for all alternatives and for the shape that is named.
+      // The wrong type was already tried here, for all alternatives and for the referenced shape.
       for (const pointer of sameValueBelow(place)) broken.add(`${pointer}/type`)
     }
   }
   return { rows, unreached: places.pointers.filter((pointer) => !reached.has(pointer)) }
 }
 
-/** All ways to break the rules that stand at one place. */
+/** All ways to break the rules at one place. */
 function* breaksOf({ node, path }: Place, places: SchemaPlaces): Generator<Break> {
   for (const [keyword, rule] of Object.entries(node)) {
     if (silent.includes(keyword) || isSaidElsewhere(keyword, node)) continue
@@ -112,7 +112,7 @@ function pointerTo(...path: Path): string {
   return path.map((step) => `/${step}`).join('')
 }
 
-/** The values of an enumeration have its type; integers past 2^53 - 1 are none that JSON could hold exactly. */
+/** The values of an enumeration imply its type. JSON cannot hold integers beyond 2^53 - 1 exactly. */
 function isSaidElsewhere(keyword: string, node: JsonSchema): boolean {
   if (keyword === 'type') return node.enum !== undefined || node.const !== undefined
   return node[keyword] === Number.MAX_SAFE_INTEGER
@@ -131,13 +131,13 @@ function faultOf(keyword: string): string {
   return fault
 }
 
-/** A day that never was, a bell and half a character: one of these breaks any pattern there is. */
+/** An impossible date, a control character and a lone surrogate: each pattern rejects one of them. */
 const malformed = ['2026-02-29T12:00:00.000Z', '\u0007', '\ud800']
 
-/** What no locator may hold, and no stem. */
+/** Texts that no locator and no stem may contain. */
 const forbidden = ['data:,text', 'a/../b']
 
-/** A value that breaks one rule; of a list that is too short, the empty one. */
+/** A value that breaks one rule. A list that is too short is the empty list. */
 function breaking(keyword: string, rule: unknown): unknown {
   switch (keyword) {
     case 'type':

@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import type { JsonSchema } from './schemas.ts'
 
-/** A validator of the contract's schemas, each by its `$id`. */
+/** A validator with schemas of the contract, each by its `$id`. */
 export function ajvOf(...schemas: JsonSchema[]): Ajv2020 {
   const ajv = new Ajv2020({ allErrors: true, strictRequired: false, strictTypes: false, strictSchema: true })
   formats.default(ajv)
@@ -11,7 +11,7 @@ export function ajvOf(...schemas: JsonSchema[]): Ajv2020 {
 
 export type Path = readonly (string | number)[]
 
-/** One place of a schema and what stands there in a document. */
+/** One place of a schema and the value at that place in a document. */
 export interface Place {
   node: JsonSchema
   pointer: string
@@ -29,12 +29,12 @@ export class SchemaPlaces {
     this.#ajv = ajvOf(schema)
   }
 
-  /** The pointers of all subschemas that say something of a document. */
+  /** The pointers of all subschemas that restrict a document. */
   get pointers(): string[] {
     return pointersBelow(this.#schema, '#')
   }
 
-  /** Every place that has a say over the document or a part of it; of alternatives those that it meets. */
+  /** Every place that restricts the document or a part of it. Of alternatives, only those that accept the value. */
   *of(document: unknown): Generator<Place> {
     yield* this.#from({ node: this.#schema, pointer: '#', value: document, path: [] })
   }
@@ -44,7 +44,7 @@ export class SchemaPlaces {
     for (const below of [...this.#alike(place), ...inside(place)]) yield* this.#from(below)
   }
 
-  /** Places below that speak of the same value. */
+  /** Places below that restrict the same value. */
   *#alike({ node, path, pointer, value }: Place): Generator<Place> {
     if (typeof node.$ref === 'string') yield { node: this.#at(node.$ref), pointer: node.$ref, value, path }
     for (const [keyword, branches] of listsOf(node)) {
@@ -61,7 +61,7 @@ export class SchemaPlaces {
     return this.#ajv.getSchema(`${this.#schema.$id}${pointer}`)?.(value) === true
   }
 
-  /** The types that a subschema takes, those of its alternatives and of the shape it names included. */
+  /** The types that a subschema accepts, including those of its alternatives and of the referenced shape. */
   typesOf(node: JsonSchema): string[] {
     if (typeof node.$ref === 'string') return this.typesOf(this.#at(node.$ref))
     if (node.type !== undefined) return [node.type as string | string[]].flat()
@@ -73,7 +73,7 @@ export class SchemaPlaces {
   }
 }
 
-/** Places below that speak of a part of the value. */
+/** Places below that restrict a part of the value. */
 function* inside({ node, path, pointer, value }: Place): Generator<Place> {
   if (Array.isArray(value)) {
     if (node.items !== undefined && value.length > 0)

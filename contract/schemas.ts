@@ -21,73 +21,73 @@ export function schemas(): Record<string, JsonSchema> {
     artifact_ref: headed('artifact_ref', {
       title: 'Artifact reference',
       description:
-        'What an artifact is and the hash of it, never its content. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.3 and 8 (seed 3).',
+        'The kind and hash of an artifact, never its content. Absent and null mean the same. Source: Run Lifecycle, Contract v1, sections 1.3 and 8.',
       body: bodyOf(artifactRefSchema),
     }),
     audit_event: headed('audit_event', {
       title: 'Audit event',
       description:
-        'One fact of the audit ledger; every entry renders as one. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.2 and 6 (seed 3).',
+        'One fact of the audit ledger. Every entry can be rendered as one. Absent and null mean the same. Source: Run Lifecycle, Contract v1, sections 1.2 and 6.',
       body: bodyOf(auditEventSchema),
     }),
     entry: headed('entry', {
       title: 'Entry',
       description:
-        'One recorded event at its place in the ledger, with the data that its type has. In canonical form (RFC 8785) at most 32 KiB; its leaf hash is SHA-256 over a zero byte and that form. Source: Run Lifecycle (Contract v1), section 1.2 (seed 3).',
+        'One recorded event at its place in the ledger, with the data of its type. Its canonical form (RFC 8785) has at most 32 KiB. Its leaf hash is the SHA-256 of a zero byte and that form. Source: Run Lifecycle, Contract v1, section 1.2.',
       body: entryBody(),
     }),
     export_bundle: headed('export_bundle', {
       title: 'Export bundle',
       description:
-        'What left the ledger, why, and the hashes that it is checked by. Absent and null mean the same. Source: Run Lifecycle (Contract v1), section 10.2 (seed 3).',
+        'What was exported from the ledger, why, and the hashes to check it by. Absent and null mean the same. Source: Run Lifecycle, Contract v1, section 10.2.',
       body: bodyOf(exportBundleSchema),
     }),
     lock_contention: headed('lock_contention', {
       title: 'LOCK_CONTENTION report',
       description:
-        'The problem document of a lock that someone else holds. Source: Specification DEL-08-05, REQ-LOCK-007 (seed 2).',
+        'The report about a lock that another holder has. Source: Deliverable Lock Specification (DEL-08-05), REQ-LOCK-007.',
       body: bodyOf(lockContentionSchema),
     }),
     lock_file: headed('lock_file', {
       title: 'Deliverable lock file (.lock)',
       description:
-        'What the lock file of a deliverable folder says. Further members are tolerated; where schema_version is there, a major version other than 1 is held and never touched. Source: Specification DEL-08-05, REQ-LOCK-002 (seed 2).',
+        'The lock file of a deliverable folder. Unknown members are ignored. A file with another major schema_version than 1 counts as held and is never touched. Source: Deliverable Lock Specification (DEL-08-05), REQ-LOCK-002.',
       body: bodyOf(lockFileSchema),
     }),
     run_lock: headed('run_lock', {
       title: 'RUN_LOCK.json',
       description:
-        'The run lock of a project: seven members while LOCKED, the same seven and three more when RELEASED. Source: RUN_LOCK.json Template v1.0.0, Schema (ENFORCED) and Release Protocol (seed 1).',
+        'The run lock of a project: seven members while LOCKED, the same seven and three more when RELEASED. Source: RUN_LOCK.json Template v1.0.0, Schema (ENFORCED) and Release Protocol.',
       body: bodyOf(runLockSchema),
     }),
     run_record: headed('run_record', {
       title: 'Run record',
       description:
-        'The manifest of one run: its state, its pins, what went in and came out. Absent and null mean the same. Source: Run Lifecycle (Contract v1), sections 1.2, 3, 4, 7, 8 and 9 (seed 3).',
+        'The manifest of one run: its state, pins, inputs and outputs. Absent and null mean the same. Source: Run Lifecycle, Contract v1, sections 1.2, 3, 4, 7, 8 and 9.',
       body: bodyOf(runRecordSchema),
     }),
     issue: headed('issue', {
       title: 'Issue',
       description:
-        'One thing that is wrong with a turn, or worth knowing of it. Source: Run Lifecycle Contract (v1), Required Error Codes (seed 4).',
+        'One error of a turn, or a notice about it. Source: Run Lifecycle Contract (v1) of 2026-02-22, Required Error Codes.',
       body: bodyOf(issueSchema),
     }),
     promotion_result: headed('promotion_result', {
       title: 'Promotion result',
       description:
-        'What the promotion of a turn made true. Source: Run Lifecycle Contract (v1), Definitions and Law 2 (seed 4).',
+        'What the promotion of a turn changed. Source: Run Lifecycle Contract (v1) of 2026-02-22, Definitions and Law 2.',
       body: bodyOf(promotionResultSchema),
     }),
     tombstone: headed('tombstone', {
       title: 'Tombstone',
       description:
-        'The record by which a turn deletes a stem: these five members and no other. Source: Run Lifecycle Contract (v1), Law 6 (seed 4).',
+        'The record by which a turn deletes a stem, with exactly these five members. Source: Run Lifecycle Contract (v1) of 2026-02-22, Law 6.',
       body: bodyOf(tombstoneSchema),
     }),
     triplet: headed('triplet', {
       title: 'Triplet record',
       description:
-        'What a workspace knows of a promoted stem: its three objects by digest, the identity that its body carries, and who promoted it when. Source: Run Lifecycle Contract (v1), Definitions (seed 4).',
+        'A promoted stem in a workspace: the digests of its three objects, the identity in its body, and the run and turn that promoted it. Source: Run Lifecycle Contract (v1) of 2026-02-22, Definitions.',
       body: bodyOf(tripletSchema),
     }),
   }
@@ -106,8 +106,8 @@ function headed(name: string, { title, description, body }: { title: string; des
 }
 
 /**
- * The entry, one condition for each type: what `type` says decides what `data` must be, so one validation of one
- * document holds both together, and an error speaks of the one type that was meant.
+ * The entry, with one condition per type: `type` decides the schema of `data`. So one validation checks both, and an
+ * error is about the intended type only.
  */
 function entryBody(): JsonSchema {
   const types = Object.keys(eventSchemas) as EventType[]
@@ -122,25 +122,26 @@ function entryBody(): JsonSchema {
   return { ...body, properties: { ...(body.properties as JsonSchema), data: { type: 'object' } }, allOf }
 }
 
-/** The schema's own body. Refuses rules that zod states as functions and that no annotation states. */
+/** The body of a schema. Throws if zod states a rule as a function and no annotation states it. */
 function bodyOf(schema: z.ZodType): JsonSchema {
   const coded = new Set<string>()
   const stated = new Set<string>()
   const body = z.toJSONSchema(schema, {
     metadata: annotations,
     override: ({ zodSchema, path }) => {
-      // Of a chain of methods every link comes by under the same path; the last one has the annotation.
+      // Every link of a chain of methods is visited under the same path. The last one has the annotation.
       const place = path.join('.')
       if (zodSchema._zod.def.checks?.some(({ _zod }) => _zod.def.check === 'custom')) coded.add(place)
       if (annotations.get(zodSchema) !== undefined) stated.add(place)
     },
   })
   const unstated = [...coded].filter((place) => !stated.has(place))
-  if (unstated.length > 0) throw new Error(`contract/annotations.ts does not state the rules of ${unstated.join(', ')}`)
+  if (unstated.length > 0)
+    throw new Error(`contract/annotations.ts has no annotation for the rules of ${unstated.join(', ')}`)
   return withNamedTimes(body)
 }
 
-/** Patterns of times are long and many, so each stands once, under `$defs`. */
+/** Patterns of times are long and frequent, so each is written once, under `$defs`. */
 function withNamedTimes(schema: JsonSchema): JsonSchema {
   const times: Record<string, unknown> = {}
   const walk = (value: unknown): unknown => {
@@ -150,7 +151,7 @@ function withNamedTimes(schema: JsonSchema): JsonSchema {
     if (node.format !== 'date-time') return Object.fromEntries(Object.entries(node).map(([key, at]) => [key, walk(at)]))
     const name = String(node.pattern).includes('\\.\\d{3}') ? 'utc_milliseconds' : 'date_time'
     if (times[name] !== undefined && !isDeepStrictEqual(times[name], node))
-      throw new Error(`two shapes are named ${name}`)
+      throw new Error(`two shapes have the name ${name}`)
     times[name] = node
     return { $ref: `#/$defs/${name}` }
   }

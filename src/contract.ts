@@ -1,4 +1,4 @@
-// Published as `lockstep/contract`: the schemas of `contract/v1` as zod and types, and its two tables as data.
+// Published as `lockstep/contract`: the schemas of `contract/v1` as zod schemas and types, and its two tables as data.
 export { type ArtifactRef, artifactRefSchema } from './core/artifact-ref.ts'
 export { type AuditEvent, auditEventSchema } from './core/audit-event.ts'
 export { type RecordedEntry as Entry, recordedEntrySchema as entrySchema } from './core/event-schemas.ts'

@@ -1,119 +1,131 @@
 /**
- * One error class and one table of codes. A code is permanent once it is released: it may get a better
- * sentence, never another meaning. `contract/v1/codes.yaml` is generated from this table.
+ * The error class and the table of error codes. A released code is permanent: its sentence may be improved, but its
+ * meaning never changes. `contract/v1/codes.yaml` is generated from this table.
  */
 export const codes = {
   // Input and lookup
   INVALID_INPUT: code(400, 2, 'The input does not have the documented form.'),
-  LIMIT_EXCEEDED: code(413, 2, 'The input is larger than its bound.'),
-  NOT_FOUND: code(404, 3, 'Nothing has that name or number.'),
+  LIMIT_EXCEEDED: code(413, 2, 'The input exceeds a size limit.'),
+  NOT_FOUND: code(404, 3, 'Nothing was found under this name or number.'),
   NO_LEDGER: code(404, 3, 'No ledger governs this folder.'),
-  LEDGER_EXISTS: code(409, 5, 'A ledger is already there, or one governs this folder.'),
-  PID_NOT_FOUND: code(422, 2, 'The process named as holder cannot be seen.'),
+  LEDGER_EXISTS: code(409, 5, 'The folder already contains a ledger or is governed by one.'),
+  PID_NOT_FOUND: code(422, 2, 'The process named as the holder was not found.'),
 
   // Locks
-  LOCK_CONTENTION: retry(409, 75, 'Someone else holds the lock, or waits for it in front of you.'),
-  TIMED_OUT: retry(408, 8, 'The lock did not become free within the time asked for.'),
-  ABORTED: retry(499, 8, 'The caller gave up waiting.'),
-  LOCK_NOT_HELD: code(409, 5, 'No current grant belongs to this lock_id and actor.'),
-  LOCK_ENDED: code(409, 5, 'This acquisition was granted once and has ended since.'),
-  LOCK_NOT_ORPHAN: code(409, 5, 'Recovery is for orphans only, and this lock is none.'),
+  LOCK_CONTENTION: retry(409, 75, 'Another caller holds the lock or is ahead of you in its queue.'),
+  TIMED_OUT: retry(408, 8, 'The lock did not become free within the requested time.'),
+  ABORTED: retry(499, 8, 'The caller stopped waiting.'),
+  LOCK_NOT_HELD: code(409, 5, 'This lock_id and actor have no current grant.'),
+  LOCK_ENDED: code(409, 5, 'This acquisition was granted earlier, and that grant has ended.'),
+  LOCK_NOT_ORPHAN: code(409, 5, 'This lock is not an orphan, so it cannot be recovered.'),
   LOCK_IS_HELD: code(409, 5, 'The lock is held, so its folder cannot be retired.'),
-  LOCK_PLACEMENT: code(422, 2, 'The lock file would not be a plain direct child of a governed deliverable folder.'),
-  LEASE_LOST: code(409, 76, 'The lock file is no longer the holder’s own, so the lease is over.'),
-  LEASE_EXPIRED: code(409, 5, 'The lease of this grant has run out.'),
-  STALE_TOKEN: code(409, 5, 'The token’s grant has ended or has been superseded.'),
+  LOCK_PLACEMENT: code(422, 2, 'The lock file must be a plain file directly inside a governed deliverable folder.'),
+  LEASE_LOST: code(409, 76, 'The lock file no longer belongs to the holder, so the lease has ended.'),
+  LEASE_EXPIRED: code(409, 5, 'The lease of this grant has expired.'),
+  STALE_TOKEN: code(409, 5, 'The grant of this token has ended or was superseded.'),
   RELEASE_DENIED: code(403, 4, 'Only the release authority may do this.'),
-  RELEASE_CONDITION_UNMET: code(409, 5, 'None of the lock’s release conditions is met.'),
-  RUN_LOCK_RELEASED: code(409, 5, 'The run’s lock was released; RELEASED is terminal for a run_id.'),
+  RELEASE_CONDITION_UNMET: code(409, 5, 'No release condition of the lock is met.'),
+  RUN_LOCK_RELEASED: code(409, 5, 'The lock of this run was released, and RELEASED is a terminal state for a run_id.'),
   LOCK_OWNER_MISMATCH: code(422, 2, 'lock_owner must equal run_id.'),
-  LOCK_CHECK_FAILED: code(409, 5, 'The run does not hold the lock of this target.'),
+  LOCK_CHECK_FAILED: code(409, 5, 'The run does not hold the lock on this target.'),
   WRITE_SCOPE_DENIED: code(403, 4, 'The actor’s write scope does not allow a lock inside a deliverable folder.'),
   LINK_UNSUPPORTED: code(
     422,
     7,
-    'The file system of the folder has no hard links, so a lock file cannot be claimed safely.',
+    'The folder’s file system does not support hard links, so a lock file cannot be claimed safely.',
   ),
   FILE_DENIED: code(403, 4, 'The operating system refused access to a file (EACCES or EPERM).'),
   FILE_READ_ONLY: code(403, 4, 'The file system is read-only (EROFS).'),
   DISK_FULL: retry(507, 7, 'The file system has no space left (ENOSPC or EDQUOT).'),
-  FILE_FAILED: retry(500, 7, 'A file operation failed for another reason, or took too long.'),
+  FILE_FAILED: retry(500, 7, 'A file operation timed out or failed for another reason.'),
 
   // Runs and policy
-  INVALID_STATE_TRANSITION: code(409, 5, 'The run may not go from its state to the wanted one.'),
-  NOT_RUN_ACTOR: code(403, 4, 'Only the run’s actor, that of a run above it, or an operator may do this.'),
-  RUN_NOT_ACTIVE: code(409, 5, 'The run is not running, so nothing is authorised or recorded in it.'),
-  RUN_DENIED: code(403, 4, 'The policy denies it, and the run has been denied; details name the rules.'),
-  RUN_LEASE_EXPIRED: code(409, 5, 'The run’s lease ran out, so the ledger has failed the run.'),
-  RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run was not recorded yet.'),
-  RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with retryable: true can be retried.'),
-  RUN_ALREADY_RETRIED: code(409, 5, 'The attempt was retried once; its retry can be retried if it fails.'),
-  DECISION_NOT_OPEN: code(409, 5, 'The decision_id is of no allow of this run and action that waits for its record.'),
-  OUTPUTS_DENIED: code(403, 4, 'The run’s lane allows no outputs of what failed.'),
-  FREE_TEXT_DENIED: code(403, 4, 'The run’s lane prohibits raw case text, so a reason is a single word there.'),
-  POLICY_INVALID: code(422, 2, 'The policy files cannot be used; details name file and line.'),
+  INVALID_STATE_TRANSITION: code(409, 5, 'The run cannot move from its current state to the requested state.'),
+  NOT_RUN_ACTOR: code(403, 4, 'Only the actor of the run or of a run above it, or an operator, may do this.'),
+  RUN_NOT_ACTIVE: code(409, 5, 'The run is not in the running state, so it cannot authorise or record actions.'),
+  RUN_DENIED: code(403, 4, 'The policy denied the request, and the run is now denied. The details name the rules.'),
+  RUN_LEASE_EXPIRED: code(409, 5, 'The lease of the run expired, so the ledger marked the run as failed.'),
+  RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
+  RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
+  RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),
+  DECISION_NOT_OPEN: code(
+    409,
+    5,
+    'The decision_id does not name an allow of this run and action that is still unrecorded.',
+  ),
+  OUTPUTS_DENIED: code(403, 4, 'The lane of the run does not allow outputs after a failure.'),
+  FREE_TEXT_DENIED: code(403, 4, 'The lane of the run prohibits raw case text, so a reason must be a single word.'),
+  POLICY_INVALID: code(422, 2, 'The policy files are invalid. The details name the file and the line.'),
   POLICY_DENIED: code(403, 4, 'Only the release authority or an operator may change the policy in force.'),
 
   // Turns
-  E_STEM_INVALID: code(422, 2, 'The stem is not one that a unit of state may have.'),
-  E_STEM_COLLISION: code(409, 5, 'Two stems of the workspace are the same, or differ only in case.'),
+  E_STEM_INVALID: code(422, 2, 'The stem is not a valid name for a unit of state.'),
+  E_STEM_COLLISION: code(409, 5, 'Two stems of the workspace are equal or differ only in case.'),
   E_STAGING_FILE_INVALID: code(
     422,
     2,
-    'Something in the staging directory is no regular file that can be read, or none of a triplet.',
+    'The staging directory contains a file that is unreadable, is not a regular file, or does not belong to a triplet.',
   ),
-  E_JSON_INVALID: code(422, 2, 'It is not one JSON object of integers, without a member twice, in valid UTF-8.'),
-  E_TRIPLET_INCOMPLETE: code(422, 2, 'Body, links and manifest of a stem are not all there.'),
-  E_DTO_LINKS_WRONG_CONTAINER_SHAPE: code(422, 2, 'A value of links is neither a ref nor an array of refs.'),
-  E_TOMBSTONE_STEM_MISMATCH: code(422, 2, 'A tombstone’s stem is not that of its file.'),
+  E_JSON_INVALID: code(
+    422,
+    2,
+    'The file must be one JSON object in valid UTF-8, with integers as its only numbers and no duplicate members.',
+  ),
+  E_TRIPLET_INCOMPLETE: code(422, 2, 'The body, the links or the manifest of a stem is missing.'),
+  E_DTO_LINKS_WRONG_CONTAINER_SHAPE: code(422, 2, 'A value in the links is neither a ref nor an array of refs.'),
+  E_TOMBSTONE_STEM_MISMATCH: code(422, 2, 'The stem inside a tombstone differs from the stem in its file name.'),
   E_TOMBSTONE_INVALID: code(
     422,
     2,
-    'The tombstone has not its five members, or names another identity than the promoted one.',
+    'The tombstone lacks one of its five members, or its identity differs from the promoted identity.',
   ),
-  E_DELETE_MISSING_TOMBSTONE: code(422, 2, 'A delete is asked for without the tombstone that says so.'),
-  E_LSI_DUPLICATE_IDENTITY: code(409, 5, 'Another stem of the workspace carries this identity.'),
-  E_LSI_ORPHAN_TARGET: code(409, 5, 'A ref’s target is not visible.'),
-  E_PROMOTION_FAILED: code(422, 2, 'The turn_id is malformed, or what was staged last was refused.'),
-  E_PROMOTION_ALREADY_APPLIED: code(409, 5, 'This turn was promoted already.'),
-  E_PROMOTION_OUT_OF_ORDER: code(409, 5, 'It is not the turn after the last promoted one.'),
-  E_PROMOTION_NOT_VALIDATED: code(409, 5, 'What is staged was not validated since, or its validation failed.'),
-  E_PROMOTION_STAGE_MISSING: code(409, 5, 'Nothing is staged on this turn.'),
-  E_PROMOTION_CONFLICT: code(409, 5, 'A body in the workspace is not the one that the turn was based on.'),
-  GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions name the grant.'),
-  RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated and neither promoted nor rejected.'),
+  E_DELETE_MISSING_TOMBSTONE: code(422, 2, 'A delete was requested without a tombstone.'),
+  E_LSI_DUPLICATE_IDENTITY: code(409, 5, 'Another stem of the workspace already has this identity.'),
+  E_LSI_ORPHAN_TARGET: code(409, 5, 'The target of a ref is not visible.'),
+  E_PROMOTION_FAILED: code(422, 2, 'The turn_id is malformed, or the latest stage request was refused.'),
+  E_PROMOTION_ALREADY_APPLIED: code(409, 5, 'This turn was already promoted.'),
+  E_PROMOTION_OUT_OF_ORDER: code(409, 5, 'The turn does not directly follow the last promoted turn.'),
+  E_PROMOTION_NOT_VALIDATED: code(409, 5, 'The content staged last has not been validated, or its validation failed.'),
+  E_PROMOTION_STAGE_MISSING: code(409, 5, 'Nothing is staged for this turn.'),
+  E_PROMOTION_CONFLICT: code(409, 5, 'A body in the workspace differs from the body that the turn was based on.'),
+  GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
+  RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
   // Requests
-  IDEMPOTENCY_MISMATCH: code(409, 5, 'The same request key came with other content.'),
-  SIZE_MISMATCH: retry(409, 5, 'The ledger’s size is not the expected one.'),
+  IDEMPOTENCY_MISMATCH: code(409, 5, 'The request key was already used with different content.'),
+  SIZE_MISMATCH: retry(409, 5, 'The ledger does not have the expected size.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
 
   // The clock
-  CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the clock of the ledger.'),
-  CLOCK_NOT_AHEAD: code(409, 5, 'The time of entries follows the wall clock, so there is nothing to reset.'),
+  CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
+  CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
 
   // The ledger
   LEDGER_UNAVAILABLE: retry(
     503,
     7,
-    'The ledger cannot take or answer this now; details.outcome says what became of it.',
+    'The ledger cannot process the request now. details.outcome says whether the request took effect.',
   ),
   LEDGER_CLOSED: code(503, 7, 'This handle of the ledger was closed.'),
   LEDGER_MOVED: code(
     503,
     7,
-    'The open ledger was moved, removed or replaced; details.outcome says what became of the request.',
+    'The open ledger was moved, removed or replaced. details.outcome says whether the request took effect.',
   ),
-  LEDGER_CORRUPT: code(500, 6, 'Stored bytes are not what was written. Nothing more is written.'),
+  LEDGER_CORRUPT: code(
+    500,
+    6,
+    'Stored bytes differ from the bytes that were written. The ledger accepts no more writes.',
+  ),
   LEDGER_INSECURE: code(
     403,
     4,
-    'Others could change what the ledger decides by: owner, mode or kind of a file is not as Lockstep makes it.',
+    'The owner, mode or type of a ledger file is wrong, so other users could tamper with the ledger.',
   ),
-  LEDGER_FORMAT: code(500, 6, 'The ledger was written in a format this version does not know.'),
-  VERIFY_FAILED: code(500, 6, 'The verification found a difference; details name the first bad seq.'),
+  LEDGER_FORMAT: code(500, 6, 'The ledger uses a format that this version does not support.'),
+  VERIFY_FAILED: code(500, 6, 'The verification found a difference. The details name the first bad seq.'),
   DOCTOR_FAILED: code(500, 7, 'A check of the environment failed.'),
-  INVARIANT_VIOLATED: code(500, 1, 'A defect in Lockstep: something that must always hold did not.'),
+  INVARIANT_VIOLATED: code(500, 1, 'An internal invariant failed. This is a defect in Lockstep.'),
 }
 
 export type Code = keyof typeof codes
@@ -121,14 +133,14 @@ export type Code = keyof typeof codes
 /** Facts about an error or refusal, in the data's own snake_case names; JSON values only. */
 export type Details = Record<string, unknown>
 
-/** What the operator can do next, and what led here. */
+/** The optional parts of an error: its facts, what the operator can do next, and its cause. */
 export interface ErrorContext {
   details?: Details
   hint?: string
   cause?: unknown
 }
 
-/** The one error that leaves Lockstep: `code` is for programs, `message` and `hint` are for people. */
+/** The only error class that callers receive: `code` is for programs, `message` and `hint` are for people. */
 export class LockstepError extends Error {
   override readonly name = 'LockstepError'
   readonly code: Code
@@ -161,20 +173,18 @@ export function invariant(condition: unknown, what: string, details: Details = {
   if (!condition) throw new LockstepError('INVARIANT_VIOLATED', `invariant violated: ${what}`, { details })
 }
 
-/** The text of whatever was thrown. */
+/** The message of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
 
-/** The operating system's code (`ENOENT`) of whatever was thrown, if it has one. */
+/** The operating system's error code of any thrown value, such as `ENOENT`, if it has one. */
 export function systemCodeOf(thrown: unknown): string | undefined {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
   return typeof code === 'string' ? code : undefined
 }
 
-/**
- * What a code means: HTTP status, exit code of the command, a sentence, and whether the same request may succeed later.
- */
+/** The meaning of a code: HTTP status, exit code, a sentence, and whether the same request may succeed later. */
 interface CodeFacts {
   status: number
   exit: number

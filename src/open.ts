@@ -1,8 +1,12 @@
+import { resolve } from 'node:path'
 import { nanoid } from 'nanoid'
 import type { Now } from './core/clock.ts'
 import { type Actor, actorSchema } from './core/ids.ts'
 import { limits } from './core/limits.ts'
+import { LockstepError } from './errors.ts'
 import { readConfig } from './fs/config-file.ts'
+import { makeFolder } from './fs/durable.ts'
+import { findRoot } from './fs/layout.ts'
 import { governingLayout } from './fs/permissions.ts'
 import { now as systemNow, userName } from './fs/process.ts'
 import { Audit } from './ledger/audit.ts'
@@ -29,40 +33,43 @@ import { stagingReactor } from './reactors/staging.ts'
 codeErrorsOf(Ledger, Locks, Audit, PolicyApi, Runs, Exports, Staging, Turns, Workspaces)
 
 export interface OpenLedgerOptions {
-  /** A folder at or below the root; the innermost ledger governs. Default: the working directory. */
+  /** A folder at or below the root. The innermost ledger governs it. Default: the working directory. */
   dir?: string
-  /** Who calls, unless a call says otherwise. Default: the user of the operating system, a human. */
+  /** The default actor of every call. Default: the user of the operating system, as a human. */
   actor?: Actor
-  /** Make the ledger in `dir` first. Errors: LEDGER_EXISTS. */
-  create?: boolean
+  /**
+   * True: create the folder `dir`, if it is missing, and the ledger in it; errors: LEDGER_EXISTS. `if-missing`: do so only
+   * if no ledger governs `dir`; otherwise open that ledger.
+   */
+  create?: boolean | 'if-missing'
   nested?: boolean
   /**
-   * With `create`: make the ledger also on a disk that keeps no modes, and record that. Errors: LEDGER_INSECURE without
-   * it.
+   * With `create`: create the ledger even on a disk without file modes, and record the choice. Without this option
+   * such a disk fails with LEDGER_INSECURE.
    */
   accept_permissions?: boolean
   /**
-   * With `create`: put the root's policy in force, or the shipped one, as `lockstep init` does; by default it is. With
-   * false no run starts until `policy.reload()`. Errors: POLICY_INVALID.
+   * With `create`: put a policy in force, as `lockstep init` does: the root's own or else the shipped policy.
+   * Default: true. With false, no run starts until `policy.reload()`. Errors: POLICY_INVALID.
    */
   policy?: boolean
   origin?: string
-  /** How long to wait while another process has the ledger open, in seconds; 30 by default. */
+  /** Seconds to wait while another process has the ledger open. Default: 30. */
   open_wait_s?: number
-  /** Said of this process while others wait for the ledger. */
+  /** The name of this process that other processes see while they wait for the ledger. */
   command?: string
-  /** Injected clock and ids; the machine's own by default. */
+  /** Injected clock and ids. Default: the machine's clock and random ids. */
   now?: () => Now
   newLockId?: () => string
   newRunId?: () => string
-  /** Check before every append that what is stored reads back as what is hashed. */
+  /** Before every append, check that the stored bytes read back as the hashed bytes. */
   self_check?: boolean
-  /** A store put between the log and LevelDB; for tests that make writes fail. */
+  /** Wraps the store between the log and LevelDB, so that tests can make writes fail. */
   wrapStore?: (store: Store) => Store
 }
 
 /**
- * Opens the ledger that governs a folder, and finishes what the last process left.
+ * Opens the ledger that governs a folder, and finishes the steps that the last process left unfinished.
  * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
  * (configuration).
  */
@@ -73,13 +80,10 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
 }
 
 async function open(options: OpenLedgerOptions): Promise<Ledger> {
-  const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
+  const { dir = process.cwd(), create = false, now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
-  if (create) {
-    const { accept_permissions: acceptPermissions, nested, origin } = options
-    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
-  }
+  if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
   const config = readConfig(layout.config)
   const log = await openLog({
@@ -110,14 +114,27 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
   try {
     await ledger.recover()
   } catch (error) {
-    // Nobody has it who could close it, and as long as it is open nobody can open it again.
+    // The caller gets no ledger to close, and an open ledger cannot be opened again. So it is closed here.
     await ledger.close().catch(() => {})
     throw error
   }
   return ledger
 }
 
-/** The operating system's user, as the actor of who runs commands by hand. */
+async function createIn(dir: string, actor: Actor, options: OpenLedgerOptions): Promise<void> {
+  const { accept_permissions: acceptPermissions, create, nested, origin, policy = true } = options
+  makeFolder(resolve(dir))
+  if (create === 'if-missing' && findRoot(dir) !== undefined) return
+  try {
+    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
+  } catch (error) {
+    const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
+    // Another process created the ledger at the same moment.
+    if (create !== 'if-missing' || !isThere || findRoot(dir) === undefined) throw error
+  }
+}
+
+/** The operating system's user, as the actor for commands typed by hand. */
 export function userActor(): Actor {
   return { actor_id: userName(), actor_type: 'human' }
 }

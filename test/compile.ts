@@ -5,7 +5,7 @@ import { root } from './runner.ts'
 
 const folders = ['src', 'test', 'bench', 'contract', 'fixtures']
 /** What sources find beside themselves that no compiler makes. */
-const links = ['bench/million-fresh.mjs', 'contract/v1', 'dist']
+const links = ['bench/million-fresh.mjs', 'contract/conformance', 'contract/v1', 'dist']
 
 /**
  * All TypeScript of the repository as plain JavaScript, in a tree of the same shape that is removed at exit: a test

@@ -237,8 +237,8 @@ test("WebCrypto accepts the signature of the example of Go's note package", asyn
     const result = await verifyCheckpoint(text, vkey)
     return result.ok ? 'ok' : result.reason
   }
-  assert.is(await reasonOf(note), 'the checkpoint is not three lines or more')
-  assert.is(await reasonOf(note.replace('answer', 'reason')), 'the signature of PeterNeumann is wrong')
+  assert.is(await reasonOf(note), 'the checkpoint has fewer than three lines')
+  assert.is(await reasonOf(note.replace('answer', 'reason')), 'the signature by PeterNeumann is wrong')
 })
 
 test('the verifier is made of nothing that a browser lacks', () => {

@@ -25,21 +25,21 @@ interface AppendFlags {
 
 export function appendCommand(): Command {
   const command = new Command('append')
-    .description('Append events: from options, one JSON document, or JSON lines on stdin (--file -). All or none.')
-    .option('--outcome <outcome>', 'allow, deny, success or failure')
-    .option('--action-type <type>', 'system, or the action that --decision allowed', 'system')
-    .option('--target <type:name>', 'what it is about, as artifact:report-17')
-    .option('--reason <text>', 'why (outcome_reason)')
-    .option('--notes <text>', 'free text')
+    .description('Append all events or none. They come from the options, or from a file or stdin (--file).')
+    .option('--outcome <outcome>', 'allow, deny, success or failure; required unless --file is given')
+    .option('--action-type <type>', '"system", or the action that --decision allowed', 'system')
+    .option('--target <type:name>', 'the target of the event, such as artifact:report-17')
+    .option('--reason <text>', 'the reason for the outcome (outcome_reason)')
+    .option('--notes <text>', 'notes, as free text')
     .option('--severity <severity>', 'info, warn, error or critical')
-    .option('--run <run_id>', 'the running run that it is of')
-    .option('--decision <decision_id>', 'the allow under which the action was done')
-    .option('--corrects <event_id>', 'the event that it puts right; that one stays as it is')
-    .option('--file <file>', 'an event, an array of events, or JSON lines; - for stdin')
-    .option('--guard <name@token>', 'append only if this lock’s grant is current')
-    .option('--key <key>', 'request key: the same key and content again gives the first answer')
-    .option('--expected-size <n>', 'append only at this size of the ledger', wholeNumber)
-    .option('--correlation <id>', 'correlation_id')
+    .option('--run <run_id>', 'the run that the event belongs to; it must be running')
+    .option('--decision <decision_id>', 'the decision that allowed the action')
+    .option('--corrects <event_id>', 'the earlier event that this event corrects; the earlier event is not changed')
+    .option('--file <file>', 'read an event, an array of events or JSON lines from this file; - for stdin')
+    .option('--guard <name@token>', 'append only if this grant of the lock is current')
+    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
+    .option('--expected-size <n>', 'append only if the ledger has this size', wholeNumber)
+    .option('--correlation <id>', 'the correlation_id to record')
     .action(async (flags: AppendFlags, self: Command) => {
       const globals = globalsOf(self)
       const events = flags.file === undefined ? [eventFrom(flags)] : readEvents(flags.file)
@@ -60,8 +60,8 @@ export function appendCommand(): Command {
 
 function eventFrom(flags: AppendFlags): AuditInput {
   const { actionType, corrects, decision, notes, outcome, reason, run, severity, target } = flags
-  if (outcome === undefined) throw new LockstepError('INVALID_INPUT', 'name an --outcome, or a --file with events')
-  // The schema at the library's boundary says what of this is none of its words.
+  if (outcome === undefined) throw new LockstepError('INVALID_INPUT', 'specify --outcome, or --file with events')
+  // The library's schema rejects unknown values.
   return {
     action_type: actionType,
     outcome,
@@ -77,7 +77,7 @@ function eventFrom(flags: AppendFlags): AuditInput {
 
 function targetFrom(text: string): { name: string; target_type: string } {
   const [, target_type = '', name = ''] = /^([a-z_]+):(.+)$/.exec(text) ?? []
-  if (name === '') throw new LockstepError('INVALID_INPUT', `--target is TYPE:NAME, not "${text}"`)
+  if (name === '') throw new LockstepError('INVALID_INPUT', `--target must be TYPE:NAME, not "${text}"`)
   return { name, target_type }
 }
 
@@ -90,14 +90,14 @@ function optionsFrom({ correlation, expectedSize, guard, key }: AppendFlags): Au
   }
 }
 
-/** Errors: INVALID_INPUT. */
+/** Parses a guard of the form NAME@TOKEN. Errors: INVALID_INPUT. */
 export function guardFrom(text: string): { name: string; token: number } {
   const at = text.lastIndexOf('@')
-  if (at < 1) throw new LockstepError('INVALID_INPUT', `--guard is NAME@TOKEN, not "${text}"`)
+  if (at < 1) throw new LockstepError('INVALID_INPUT', `--guard must be NAME@TOKEN, not "${text}"`)
   return { name: text.slice(0, at), token: wholeNumber(text.slice(at + 1)) }
 }
 
-/** Events of a file or stdin: one document, an array, or a JSON line each. Errors: INVALID_INPUT with the line. */
+/** Reads events from a file or stdin: one document, an array, or JSON lines. Errors: INVALID_INPUT with the line. */
 function readEvents(file: string): AuditInput[] {
   const text = readText(file, limits.documentBytes * 64)
   const whole = tryParse(text)

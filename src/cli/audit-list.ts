@@ -29,20 +29,20 @@ interface ListFlags {
 export function listCommand(): Command {
   const command = new Command('list')
     .description('Print audit events, oldest first.')
-    .option('--run <run_id>', 'only of this run')
-    .option('--lock <name>', 'only of this lock')
-    .option('--stream <stream>', 'only of this stream, as lock/resource:reports')
-    .option('--case <case_id>', 'only of this case')
-    .option('--by-actor <actor_id>', 'only by this actor')
-    .option('--action-type <type>', 'only this action_type, as authz_decision')
-    .option('--type <type>', 'only entries of this type, as lock.acquired')
+    .option('--run <run_id>', 'only events of this run')
+    .option('--lock <name>', 'only events of this lock')
+    .option('--stream <stream>', 'only events of this stream, such as lock/resource:reports')
+    .option('--case <case_id>', 'only events of this case')
+    .option('--by-actor <actor_id>', 'only events of this actor')
+    .option('--action-type <type>', 'only this action_type, such as authz_decision')
+    .option('--type <type>', 'only entries of this type, such as lock.acquired')
     .option('--outcome <outcome>', 'only this outcome: allow, deny, success or failure')
-    .option('--since <time>', 'then or later, as 2026-02-02T12:00:00Z')
-    .option('--until <time>', 'before')
-    .option('--limit <n>', 'how many', wholeNumber, 100)
-    .option('--cursor <seq>', 'go on here: the "next" of the page before', wholeNumber, 0)
-    .option('--entries', 'the entries as they are hashed, not the audit events that they render as')
-    .option('--jsonl', 'one JSON line each; with --entries the canonical text that is hashed')
+    .option('--since <time>', 'only events at or after this time, such as 2026-02-02T12:00:00Z')
+    .option('--until <time>', 'only events before this time')
+    .option('--limit <n>', 'the maximum number of events to print', wholeNumber, 100)
+    .option('--cursor <seq>', 'start at this seq: the "next" of the page before', wholeNumber, 0)
+    .option('--entries', 'print the entries as they are hashed, instead of the audit events derived from them')
+    .option('--jsonl', 'print one JSON line per event; with --entries, the canonical text that is hashed')
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const query = queryFrom(flags)
@@ -89,18 +89,18 @@ interface TailFlags {
 
 export function tailCommand(): Command {
   const command = new Command('tail')
-    .description('Follow the ledger: audit events as they come, none skipped, none repeated. Ends on Ctrl-C.')
-    .option('--from <seq>', 'first entry (default: the next one)', wholeNumber)
-    .option('--count <n>', 'end after this many', wholeNumber)
-    .option('--entries', 'the entries as they are hashed')
-    .option('--jsonl', 'one JSON line each')
+    .description('Print new audit events as they are appended, each exactly once. Stop with Ctrl-C.')
+    .option('--from <seq>', 'start at this seq (default: the next entry to be appended)', wholeNumber)
+    .option('--count <n>', 'stop after this many events', wholeNumber)
+    .option('--entries', 'print the entries as they are hashed')
+    .option('--jsonl', 'print one JSON line per event')
     .action(async (flags: TailFlags, self: Command) => tail(globalsOf(self), flags))
   return examples(command, 'lockstep audit tail', 'lockstep audit tail --from 0 --jsonl | jq .action_type')
 }
 
 const pollMillis = 500
 
-/** Nobody else can use the ledger while it is open, so it is opened, read and closed again and again. */
+/** An open ledger blocks every other process, so each poll opens it, reads it and closes it again. */
 async function tail(globals: Globals, { count, entries, from, jsonl }: TailFlags): Promise<void> {
   let next = from
   let left = count ?? Number.POSITIVE_INFINITY
@@ -121,7 +121,7 @@ async function tail(globals: Globals, { count, entries, from, jsonl }: TailFlags
   }
 }
 
-/** An entry, and what is shown of it: itself, or the audit event that it renders as. */
+/** An entry and its printed form: the entry itself, or the audit event derived from it. */
 interface Shown {
   entry: Entry
   event: AuditEvent | Entry
@@ -145,7 +145,7 @@ function eventLine(
   return `${sequence}  ${relativeTime(time)}  ${actor.actor_id}  ${what}  ${outcome}${why}`
 }
 
-/** What a line for people leaves out: said elsewhere on it, or of use to programs only. */
+/** Fields that a line for people omits: the line shows them elsewhere, or only programs need them. */
 const left = new Set(['acquired', 'by', 'deliverable_id', 'expires_at', 'host_id', 'kind', 'lock_ref', 'name', 'token'])
 
 export function entryLine(entry: Entry): string {

@@ -4,7 +4,9 @@ import { listCommand, tailCommand } from './audit-list.ts'
 import { examples } from './context.ts'
 
 export function auditCommand(): Command {
-  const audit = new Command('audit').description('Append audit events, and read every entry as the event that it is.')
+  const audit = new Command('audit').description(
+    'Append audit events, and read the entries of the ledger as audit events.',
+  )
   audit.addCommand(appendCommand())
   audit.addCommand(listCommand())
   audit.addCommand(tailCommand())

@@ -3,8 +3,8 @@ import type { Globals } from './globals.ts'
 import { durationText, say } from './output.ts'
 
 /**
- * Tells whoever recorded something that the time of entries stands still far ahead of the wall clock; once. What was
- * recorded was answered, so that a ledger that cannot be read now is no error of it.
+ * Warns once, after something was recorded, that the time of entries is far ahead of the wall clock. The request was
+ * already answered, so a ledger that cannot be read now is not an error.
  */
 export function sayClockAhead(globals: Globals, ledger: Ledger): void {
   const aheadSeconds = secondsAhead(ledger)
@@ -22,8 +22,8 @@ function secondsAhead({ clock }: Ledger): number | undefined {
   }
 }
 
-/** What is wrong where the time of entries is ahead, and what to do. */
+/** The warning about entry times ahead of the wall clock, with the remedy. */
 export function clockAheadText(aheadSeconds: number): string {
   const text = `the time of entries is ${durationText(aheadSeconds)} ahead of the wall clock`
-  return `${text}; once the clock is right, an operator runs "lockstep clock reset --reason TEXT"`
+  return `${text}; when the clock is right, an operator must run "lockstep clock reset --reason TEXT"`
 }

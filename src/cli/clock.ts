@@ -3,7 +3,7 @@ import { examples, globalsOf, withLedger } from './context.ts'
 import { print } from './output.ts'
 
 export function clockCommand(): Command {
-  const clock = new Command('clock').description('The time of entries, after a wall clock that was wrong.')
+  const clock = new Command('clock').description('Correct the time of entries after the wall clock was wrong.')
   clock.addCommand(resetCommand())
   return examples(
     clock,
@@ -15,14 +15,14 @@ export function clockCommand(): Command {
 function resetCommand(): Command {
   const command = new Command('reset')
     .description(
-      'Let the time of entries follow the wall clock again. For the release authority or an operator; leases and order are untouched.',
+      'Let the time of entries follow the wall clock again. Only the release authority or an operator may do this. Leases and the order of entries do not change.',
     )
-    .requiredOption('--reason <text>', 'why, for the record')
+    .requiredOption('--reason <text>', 'the reason to record')
     .action(async ({ reason }: { reason: string }, self: Command) => {
       const globals = globalsOf(self)
       const reset = await withLedger(globals, 'clock reset', (ledger) => ledger.clock.reset({ reason }))
       print(globals, reset, () => [
-        `the time of entries was ${reset.previous_time} and is ${reset.time} from entry ${reset.seq} on`,
+        `the time of entries was ${reset.previous_time}; from entry ${reset.seq} on, it is ${reset.time}`,
       ])
     })
   return examples(

@@ -1,4 +1,4 @@
-// First, to see the descriptors as they were when the program started.
+// This import comes first, to see the descriptors as they were when the program started.
 import './descriptors.ts'
 import { CommanderError } from 'commander'
 import { LockstepError } from '../errors.ts'
@@ -6,7 +6,7 @@ import type { Globals } from './globals.ts'
 import { report } from './output.ts'
 import { program } from './program.ts'
 
-/** Runs a command and resolves with its exit code of design.md §7; whatever it has to say is printed by then. */
+/** Runs a command, prints its output, and resolves with its exit code, as `docs/errors.md` lists them. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const lockstep = program()
   try {
@@ -17,9 +17,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     if (!(error instanceof CommanderError)) return report(globals, error)
     if (error.exitCode === 0) return 0
     const isNounAlone = error.code === 'commander.help'
-    // Its help was printed, which says enough to people.
+    // The help text was printed already, which is enough for people.
     if (isNounAlone && !globals.json) return 2
-    const message = isNounAlone ? 'no command is named' : error.message.replace(/^error: /, '')
+    const message = isNounAlone ? 'no command was given' : error.message.replace(/^error: /, '')
     return report(
       globals,
       new LockstepError('INVALID_INPUT', message, { hint: 'See "lockstep help", or --help after any command.' }),
@@ -27,7 +27,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Usage errors come before the options are parsed; what stands behind -- is another program's. */
+/** Whether --json is given. Usage errors occur before the options are parsed. Words behind -- are not our options. */
 function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return argv.slice(0, end === -1 ? undefined : end).includes('--json')

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-// The last step of the build: keeps the code that V8 compiles for a lock, the command that has to start fastest.
+// The last step of the build stores the code that V8 compiles for a lock command, which must start fastest.
 const inFolderOf = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'lockstep-compile-'))
 try {

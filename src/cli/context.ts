@@ -8,21 +8,21 @@ import type { Globals } from './globals.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 
-/** Where the command works: the folder named by --dir or LOCKSTEP_DIR, else the working directory. */
+/** The folder in which the command works: --dir, else LOCKSTEP_DIR, else the working directory. */
 export function folderOf({ dir }: Globals): string {
   return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
 }
 
-/** `--actor` or LOCKSTEP_ACTOR, as `<type>:<id>` or a bare agent's id; undefined for the user at the keyboard. */
+/** The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id. Undefined means the system's user. */
 export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
   return actorFrom(actor)
 }
 
-/** An actor as the command line has it; undefined where there is none. Errors: INVALID_INPUT, a type without an id. */
+/** Parses an actor of the command line; undefined if none is given. Errors: INVALID_INPUT, for a type without an id. */
 export function actorFrom(actor: string | undefined): Actor | undefined {
   if (actor === undefined || actor === '') return undefined
   if (/^(agent|human|system):$/.test(actor))
-    throw new LockstepError('INVALID_INPUT', `the actor "${actor}" has a type and no id`)
+    throw new LockstepError('INVALID_INPUT', `the actor "${actor}" has a type but no id`)
   const [, type, id] = /^(agent|human|system):(.+)$/s.exec(actor) ?? []
   return id === undefined
     ? { actor_id: actor, actor_type: 'agent' }
@@ -30,8 +30,8 @@ export function actorFrom(actor: string | undefined): Actor | undefined {
 }
 
 /**
- * Opens the ledger, does the work and closes it: a direct command holds the ledger no longer than that. The command
- * line's modules load fast; the ledger's are loaded here, when they are needed.
+ * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. The
+ * ledger's modules are loaded here, on first use, because they load more slowly than the command line's.
  */
 export async function withLedger<T>(
   globals: Globals,
@@ -50,14 +50,14 @@ export async function withLedger<T>(
     return await work(ledger)
   } finally {
     if (ledger.counts.entries > 0) sayClockAhead(globals, ledger)
-    // What was answered is durable; a head file that could not be refreshed is said, and does not take it back.
+    // The answer is durable already. If the head file cannot be refreshed, a warning is enough.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }
 }
 
 /**
- * Asks a question that changes nothing. It holds the ledger for a moment at a time: the index that it waits for is
- * written in slices, and what takes longer is asked of a snapshot, which is as of that moment (ADR 0032).
+ * Asks a read-only question, and keeps the ledger open only for short moments. The index is written in slices. A
+ * question that takes longer is answered from a snapshot, which shows the ledger as of one moment (ADR 0032).
  */
 export async function askLedger<T>(
   globals: Globals,
@@ -70,7 +70,8 @@ export async function askLedger<T>(
     for (;;) {
       const asked = await withLedger(globals, command, async (ledger) => {
         const asked = await ledger.askFor(limits.sliceMillis, question)
-        // Others append meanwhile: once what was there at first is indexed, the snapshot gets the rest.
+        // Other processes append during the pauses. Once the entries that existed at the start are indexed, the
+        // snapshot covers the rest.
         const isDue = asked === 'late' || ('indexed' in asked && asked.indexed.done >= enough)
         return isDue ? ledger.snapshot() : asked
       })
@@ -86,7 +87,7 @@ export async function askLedger<T>(
   }
 }
 
-/** Reads a snapshot of the ledger for as long as it takes, as a reader of our output may be slow. */
+/** Reads from a snapshot of the ledger, without a time limit, because the reader of our output may be slow. */
 export async function withSnapshot<T>(
   globals: Globals,
   command: string,
@@ -96,45 +97,45 @@ export async function withSnapshot<T>(
   return work(snapshot).finally(() => snapshot.close())
 }
 
-/** `withLedger` with its first words said: what opens the ledger for a moment, time and again, while nobody keeps it open. */
+/** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
 export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
-/** The options of a command together with those of the program. */
+/** The options of a command, merged with the options of the program. */
 export function globalsOf(command: Command): Globals {
   return command.optsWithGlobals<Globals>()
 }
 
 /**
- * What stands before -- and the command behind it, which is another program's to its last word. Commander joins the two
- * in one list; without telling them apart a forgotten NAME would lock the command's first word and run the second.
+ * Splits the arguments at `--`: our own words before it, and the command to run behind it. Commander joins the two in
+ * one list. Without the split, a forgotten NAME would lock the command's first word and run its second.
  */
 export function aroundDashes(self: Command, words: readonly string[]): { before: string[]; behind: string[] } {
   let top = self
   while (top.parent !== null) top = top.parent
-  // Commander keeps the words it was given, but does not say so in its types.
+  // Commander keeps the raw arguments, but its types do not declare them.
   const { rawArgs } = top as Command & { rawArgs: string[] }
   const dashes = rawArgs.indexOf('--')
   const count = dashes === -1 ? 0 : rawArgs.length - dashes - 1
   return { before: words.slice(0, words.length - count), behind: words.slice(words.length - count) }
 }
 
-/** Refuses options that mean nothing for what is asked for; passed over in silence they would be thought obeyed. */
+/** Refuses options that have no effect on this request. If they were ignored, users would think that they worked. */
 export function refuseOptions(self: Command, attributes: readonly string[], what: string): void {
   const stray = self.options.find(
     (option) =>
       attributes.includes(option.attributeName()) && self.getOptionValueSource(option.attributeName()) === 'cli',
   )
-  if (stray !== undefined) throw new LockstepError('INVALID_INPUT', `${stray.long} is not for ${what}`)
+  if (stray !== undefined) throw new LockstepError('INVALID_INPUT', `${stray.long} cannot be used with ${what}`)
 }
 
-/** A whole number from the command line. Errors: INVALID_INPUT. */
+/** Parses a whole number. Errors: INVALID_INPUT. */
 export function wholeNumber(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
   throw new LockstepError('INVALID_INPUT', `"${text}" is not a whole number`)
 }
 
-/** Seconds, as `90`, `90s`, `15m` or `2h`. Errors: INVALID_INPUT. */
+/** Parses a duration such as `90`, `90s`, `15m` or `2h` into seconds. Errors: INVALID_INPUT. */
 export function seconds(text: string): number {
   const [, digits, unit = 's'] = /^(\d{1,9})(s|m|h)?$/.exec(text) ?? []
   if (digits === undefined)

@@ -6,18 +6,18 @@ const pollMillis = 100
 const againMillis = 10
 const killMillisMax = 5_000
 
-/** Where to look, for tests that make up processes. */
+/** The source of the process list, which tests replace. */
 interface System {
   list: () => Promise<ListedProcess[]>
   marks: (pid: number) => string
 }
 
 /**
- * A child and whatever it started, children's children too. Members are who descends from it, is in its group or
- * session, was seen as a member before, or has its mark in the environment: so also who made a session of its own
- * and lost its parent between two looks. Each `look` remembers whom it found by pid and start time, so one that got
- * a reused number is never taken for a member. Not found is who left all of that and cleared its environment
- * between two looks; without /proc, where no environment can be read, who left group and parent between two looks.
+ * A child and all its descendants. A process is a member if it descends from the child, is in its group or session,
+ * was a member before, or has the child's mark in its environment. The mark also finds a process that started its own
+ * session and lost its parent between two looks. Each `look` remembers members by pid and start time, so that a reused
+ * pid is never taken for a member. One case is missed: a process that leaves all of these and clears its environment
+ * between two looks. Without /proc, no environment can be read, so leaving group and parent is enough to be missed.
  */
 export class Descendants {
   readonly #child: ChildProcess
@@ -36,7 +36,7 @@ export class Descendants {
     this.#system = system
   }
 
-  /** Those that live now, without the child itself, parents before their children. Cost: one listing. */
+  /** The living descendants without the child itself, parents before their children. Cost: one listing. */
   async look(): Promise<ListedProcess[]> {
     const listed = await this.#system.list()
     const isMarked = (pid: number) => this.#system.marks(pid).split(':').includes(this.#mark)
@@ -45,15 +45,16 @@ export class Descendants {
     return [...this.#seen.keys()].flatMap((pid) => (pid === this.#root ? [] : (byPid.get(pid) ?? [])))
   }
 
-  /** TERM to all, KILL to those that are left after the grace. Resolves with those that no signal could end. */
+  /** Sends TERM to all, and KILL to those left after the grace period. Resolves with those that no signal could end. */
   async end(graceMillis: number): Promise<ListedProcess[]> {
     if (graceMillis > 0) {
-      // Looked for while all still have their parents; then parents first, for a shell whose command ends goes on.
+      // The list is taken while all parents still live. Parents are signalled first, because a shell whose command
+      // ends would run the next one.
       const found = await this.look()
       this.#signalChild('SIGTERM')
       for (const { pid } of found) {
         signal(pid, 'SIGTERM')
-        // A stopped process takes a signal only once it goes on.
+        // A stopped process handles TERM only after it continues.
         signal(pid, 'SIGCONT')
       }
       if (await this.areGoneWithin(graceMillis)) return []
@@ -68,7 +69,7 @@ export class Descendants {
     return this.#isChildAlive() && root !== undefined ? [root, ...left] : left
   }
 
-  /** Whether all have ended within that time, the child too: none is found twice in a row. */
+  /** Whether the child and all descendants end within this time: two looks in a row must find none. */
   async areGoneWithin(millis: number, meanwhile: (found: ListedProcess[]) => void = () => {}): Promise<boolean> {
     const until = performance.now() + millis
     for (let emptyBefore = false; ; ) {
@@ -83,7 +84,7 @@ export class Descendants {
     }
   }
 
-  /** By its handle and not by its number, so that it is found where nothing can be listed. */
+  /** Signals the child by its handle, which also works where processes cannot be listed. */
   #signalChild(name: 'SIGKILL' | 'SIGTERM'): void {
     this.#child.kill(name)
     this.#child.kill('SIGCONT')
@@ -94,7 +95,7 @@ export class Descendants {
   }
 }
 
-/** Processes as people are told of them. */
+/** Processes as a list for people. */
 export function named(processes: readonly ListedProcess[]): string {
   const shown = processes.slice(0, namedMax).map(({ pid, command }) => `${pid} (${command})`)
   const more = processes.length - shown.length
@@ -104,9 +105,9 @@ export function named(processes: readonly ListedProcess[]): string {
 const namedMax = 10
 
 /**
- * The living members among the listed processes, by pid and start time: those seen before, all that are marked,
- * and all whose parent, group or session is one of them. The root counts as a group and session even when it has ended, unless its
- * number belongs to another process by now: while the group lives, the system does not use it again.
+ * The living members among the listed processes, by pid and start time. Members are processes seen before, marked
+ * processes, and processes whose parent, group or session is a member. The root still counts as a group and session
+ * after it has ended, unless its pid was reused. The system does not reuse it while the group lives.
  */
 export function membersOf(
   listed: readonly ListedProcess[],
@@ -132,7 +133,7 @@ export function membersOf(
       if (isMember(parent) || isMember(group) || isMember(session)) members.set(pid, start)
     }
   }
-  // What was known of the root stays, so that a later process of its number is told apart.
+  // The start time of the root is kept, so that a later process with the same pid is recognised as different.
   const known = seen.get(root)
   if (!members.has(root) && known !== undefined) members.set(root, known)
   return members
@@ -142,7 +143,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch (error) {
-    // Gone meanwhile, or another user's by now: what is left at the end is reported.
+    // The process has ended or belongs to another user now. Survivors are reported at the end.
     if (!['ESRCH', 'EPERM'].includes(systemCodeOf(error) ?? '')) throw error
   }
 }

@@ -2,26 +2,25 @@ import { constants, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 interface Descriptor {
   number: number
-  /** What it is open on, as /proc names it. */
+  /** The open file, as /proc names it. */
   target: string
   flags: number
 }
 
 const standardMax = 2
-/** Higher ones Node does not close. */
+/** Node does not close descriptors above this number. */
 const passedOnMax = 1_023
 
 /**
- * Taken when this module loads, which is first of all: a stdout that is a pipe makes libuv open one more as soon as
- * anything looks at it. Only a command line with another behind it needs to know.
+ * The open descriptors when this module loads, which is before all others: if stdout is a pipe, its first use makes
+ * libuv open another descriptor. Only a command line that runs another command needs this list.
  */
 const atStart = process.argv.includes('--') ? openDescriptors('self') : []
 
 /**
- * The descriptors above stderr that whoever started this process gave it, as `flock` users do with `200>file`. Node
- * closes them in what it starts unless they are named. What Node opened for itself is told apart by its kind: event
- * queues, its own second look at a terminal, and pipes that it has both ends of, which its parent does not have.
- * None where there is no /proc.
+ * The descriptors above stderr that this process inherited, as `flock` users pass them with `200>file`. Node closes
+ * them in child processes unless they are named. Node's own descriptors are excluded by their kind: event queues,
+ * reopened terminals, and pipes of which it has both ends and its parent has none. Without /proc, the list is empty.
  */
 export function inheritedDescriptors(): number[] {
   const open = atStart.length > 0 ? atStart : openDescriptors('self')
@@ -59,7 +58,7 @@ function descriptorOf(process: string, number: number): Descriptor | undefined {
       /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/${process}/fdinfo/${number}`, 'latin1')) ?? []
     return { number, target, flags: Number.parseInt(flags, 8) }
   } catch {
-    // The one by which the folder itself was read.
+    // This descriptor was open only to read the folder.
     return undefined
   }
 }

@@ -25,23 +25,22 @@ interface Finding {
   finding: string
 }
 
-/** Numbers of file systems that are shared over a network, from statfs(2). */
+/** Network file systems by their type number, from statfs(2). */
 const networkFileSystems: Record<number, string> = {
   26985: 'NFS',
   16914839: '9p',
   4283649346: 'CIFS',
   4266872130: 'SMB2',
-  1702057286: 'FUSE, perhaps over a network',
+  1702057286: 'FUSE, possibly over a network',
 }
 const freeBytesMin = 256 * 1024 * 1024
 
 export function doctorCommand(): Command {
   const command = new Command('doctor')
-    .description('Check that locks can work here: a real acquire and release, permissions, links, clock, disk.')
-    .option(
-      '--repair',
-      'Put a database that was kept as evidence back, where it verifies and the one in place does not.',
+    .description(
+      'Check that locks work in this environment: permissions, key, clock, file system, disk, and a real acquire and release.',
     )
+    .option('--repair', 'restore a database that was kept as evidence, if it verifies and the current one does not')
     .action(async ({ repair = false }: { repair?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       if (repair) return repairLedger(globals)
@@ -68,7 +67,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
   const findings = [
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
-    await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable by its owner alone`),
+    await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable only by its owner`),
     await check('configuration', () => `release authority ${readConfig(layout.config).release_authority}`),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
@@ -80,11 +79,11 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')
-    findings.push({ check: 'platform', outcome: 'warn', finding: `${process.platform}: this report is the test of it` })
+    findings.push({ check: 'platform', outcome: 'warn', finding: `${process.platform} is tested only by this report` })
   return findings
 }
 
-/** Runs one check; what it throws is the finding, a Warning only a warning. */
+/** Runs one check. A thrown Warning becomes a warning, and any other error a failure. */
 async function check(name: string, look: () => string | Promise<string>): Promise<Finding> {
   try {
     return { check: name, outcome: 'ok', finding: await look() }
@@ -106,19 +105,19 @@ function permissions(layout: Layout): string {
   }
   if ((mode & 0o077) !== 0 && areModesAccepted(layout))
     throw new Warning(
-      'this disk keeps no modes, which the configuration accepts: whoever reaches it can change the ledger',
+      'this disk stores no file modes, which the configuration accepts: everyone with access can change the ledger',
     )
-  return `.lockstep belongs to uid ${uid} alone`
+  return `only uid ${uid} has access to .lockstep`
 }
 
 function clock(bootId: string | null, bootMillis: number): string {
-  if (bootId === null) throw new Warning('this machine tells no boot id; leases fall back on the wall clock')
+  if (bootId === null) throw new Warning('this machine has no boot id, so leases fall back to the wall clock')
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
 }
 
 function entriesIn(ledger: Ledger): string {
   const { aheadSeconds } = ledger.clock
-  const text = `opens; ${ledger.head().size} entries`
+  const text = `opens, with ${ledger.head().size} entries`
   if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
   return text
 }
@@ -126,8 +125,7 @@ function entriesIn(ledger: Ledger): string {
 function fileSystem({ root }: Layout): string {
   const type = statfsSync(root).type
   const network = networkFileSystems[type]
-  if (network !== undefined)
-    throw new Warning(`${network}: locks and syncs over a network are only as good as its server`)
+  if (network !== undefined) throw new Warning(`${network}: locks and syncs over a network depend on the file server`)
   return `local (type 0x${type.toString(16)})`
 }
 
@@ -135,8 +133,9 @@ function caseOf(layout: Layout): string {
   return inScratch(layout, (scratch) => {
     writeFileSync(join(scratch, 'case'), '')
     const isInsensitive = statSync(join(scratch, 'CASE'), { throwIfNoEntry: false }) !== undefined
-    if (isInsensitive) throw new Warning('names differ only by case are one file here; ".LOCK" would be the lock file')
-    return 'names that differ in case are different files'
+    if (isInsensitive)
+      throw new Warning('names that differ only in case are the same file here, so ".LOCK" would be the lock file')
+    return 'names that differ only in case are different files'
   })
 }
 
@@ -155,36 +154,38 @@ function syncLatency(layout: Layout): string {
     for (let round = 0; round < rounds; round += 1)
       writeFileSync(join(scratch, 'sync'), 'x'.repeat(4096), { flush: true })
     const millis = (performance.now() - started) / rounds
-    const text = `${millis.toFixed(2)} ms a sync`
-    if (millis > 50) throw new Warning(`${text}: every grant waits for one`)
+    const text = `${millis.toFixed(2)} ms per sync`
+    if (millis > 50) throw new Warning(`${text}: every grant waits for a sync`)
     return text
   })
 }
 
-/** What keeps a second process out, beside LevelDB's own lock, which a program that reads its file drops. */
+/** Finds what excludes a second process besides LevelDB's own lock, which is lost when a program reads its file. */
 async function exclusion(layout: Layout): Promise<string> {
   const scratch = mkdtempSync(join(layout.home, 'doctor-'))
   try {
-    // While another process has the ledger open, a folder beside it shows what can be had here.
+    // If another process has the ledger open, a scratch folder shows which exclusion works here.
     const guard =
       (await Guard.take(layout)) ?? (await Guard.take({ ...layoutOf(scratch), key: layout.key, ledger: scratch }))
     guard?.release()
     switch (guard?.exclusion) {
       case 'name':
-        return 'a socket name that one process of this network namespace can hold, and LevelDB’s lock'
+        return 'a socket name, which only one process per network namespace can hold, and LevelDB’s lock'
       case 'file':
         return 'a locked file, and LevelDB’s lock'
       case 'stranger':
-        throw new Warning('a process that does not know the ledger’s key holds its socket name; it is not obeyed')
+        throw new Warning('a process without the ledger’s key holds its socket name; that process is ignored')
       default:
-        throw new Warning('no socket name can be had here; a program that reads ledger/LOCK lets a second process in')
+        throw new Warning(
+          'no socket name is available here; a program that reads ledger/LOCK lets a second process open the ledger',
+        )
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
 }
 
-/** A whole ledger in a scratch folder on the same file system: a deliverable acquired, contended and released. */
+/** Acquires, contends and releases a deliverable in a complete scratch ledger on the same file system. */
 async function selfTest(layout: Layout): Promise<string> {
   const { openLedger } = await import('../open.ts')
   const scratch = mkdtempSync(join(layout.home, 'doctor-'))
@@ -205,7 +206,8 @@ async function selfTest(layout: Layout): Promise<string> {
       const second = await ledger.locks.acquire({ folder, holder: 'second doctor' }).catch((error: unknown) => error)
       if (!(second instanceof LockstepError) || second.code !== 'LOCK_CONTENTION')
         throw new Error('a second acquire was not refused')
-      if (!readFileSync(lock, 'utf8').includes(lease.lock_ref)) throw new Error('the lock file is not the holder’s')
+      if (!readFileSync(lock, 'utf8').includes(lease.lock_ref))
+        throw new Error('the lock file does not name the holder')
       await lease.release()
       if (statSync(lock, { throwIfNoEntry: false }) !== undefined) throw new Error('the lock file was not removed')
       await ledger.verify()

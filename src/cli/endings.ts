@@ -6,46 +6,47 @@ import type { ListedProcess } from './process-list.ts'
 import type { Survivors } from './survivors.ts'
 import { startTimer } from './timer.ts'
 
-/** Work under a lease, and what it takes to end it in time. */
+/** A command that runs under a lease, with everything needed to end it in time. */
 export interface Work {
   descendants: Descendants
   guard: Guard
   lease: KeptLease
-  /** Talk for people. */
+  /** Prints a message for people. */
   say: (text: string) => void
 }
 
-/** What a command that is just ending may take to do so, before it is said to have left something. */
+/** After a command ends, its other processes have this long to exit before they are reported as left behind. */
 const quietMillis = 200
 const survivorsPollMillis = 500
 
-/** Keeps the guard informed of the lease and the descendants known, from now on. */
+/** From now on, tells the guard about each renewal of the lease and looks for new descendants. */
 export function follow({ descendants, guard, lease }: Work): void {
   guard.arm(lease.ending())
   lease.onRenewal = (step) => {
-    if (step === 'asking') void descendants.look()
+    if (step === 'asking') void descendants.look().then((found) => guard.know(found))
     else guard.arm(lease.ending())
   }
 }
 
 /**
- * Ends a command with all it started: TERM, and KILL after the grace or when the lease is over, whichever is first.
- * Resolves with what no signal could end, which it says.
+ * Ends a command and every process it started. It sends TERM, then KILL after the grace period or when the lease ends,
+ * whichever comes first. It reports the processes that no signal could end, and resolves with them.
  */
 export async function endAll({ descendants, guard, lease, say }: Work, graceMillis: number): Promise<ListedProcess[]> {
   const grace = Math.min(graceMillis, lease.ending().killMillis)
   guard.armKill(grace)
   const left = await descendants.end(grace)
-  if (left.length > 0) say(`no signal ended these processes, which may go on: ${named(left)}`)
+  if (left.length > 0) say(`these processes survived every signal and may still be running: ${named(left)}`)
   return left
 }
 
 /**
- * Sees to what a command has left running, after its own end. By default that is waited for and ended as late as the
- * lease allows, which is not renewed meanwhile. Resolves with the reason where another ended the lease meanwhile.
+ * Handles the processes that a command left running when it ended. By default it stops renewing the lease, waits for
+ * these processes, and ends them as late as the lease allows. If someone else ends the lease during the wait, the
+ * promise resolves with the reason.
  *
- * `stopped` resolves when it is to end at once: at a signal, or when the time of the whole is over. With `waitMillis`
- * the lease is renewed all the same, and that is how long is waited: for what has to be recorded before it is over.
+ * `stopped` resolves when the processes must end at once: at a signal, or at the time limit of the whole command.
+ * `waitMillis` limits the wait and keeps the lease renewed, for callers that must record something before it ends.
  */
 export async function settle(
   work: Work,
@@ -56,20 +57,22 @@ export async function settle(
   if (survivors === 'ignore') return undefined
   if (await descendants.areGoneWithin(survivors === 'kill' ? 0 : quietMillis)) return undefined
   const left = await descendants.look()
+  guard.know(left)
+  guard.arm(lease.ending())
   if (waitMillis === undefined) lease.stopRenewing()
   const isWaiting = survivors === 'wait'
   const seconds = Math.ceil((waitMillis ?? lease.ending().termMillis) / 1000)
-  const what = isWaiting ? `they are waited for, for ${seconds} s at most` : 'they are ended'
-  say(`the command has ended and left processes at work; ${what}: ${named(left)}`)
+  const what = isWaiting ? `waiting up to ${seconds} s for them` : 'ending them'
+  say(`the command has ended but left processes running; ${what}: ${named(left)}`)
   if (isWaiting && (await areGoneBefore(descendants, [stopped, lease.lost], waitMillis))) return undefined
   const { loss } = lease
   const isRobbed = loss !== undefined && loss.code !== 'LEASE_EXPIRED'
-  if (isWaiting) say(isRobbed ? `${loss.message}; they are ended` : 'the processes that the command left are ended')
+  if (isWaiting) say(isRobbed ? `${loss.message}; ending them` : 'ending the processes that the command left running')
   await endAll(work, lease.graceLeft())
   return isRobbed ? loss : undefined
 }
 
-/** Waits until no descendant is left, for so long or until the first of the others comes. */
+/** Waits until no descendant is left: true. False after `waitMillis`, or as soon as one of `others` resolves. */
 async function areGoneBefore(
   descendants: Descendants,
   others: Promise<unknown>[],

@@ -9,7 +9,7 @@ import type { SignalRelay } from './signal-relay.ts'
 import type { Survivors } from './survivors.ts'
 import { startTimer } from './timer.ts'
 
-/** How a command ended: its exit code, and what its run failed of, if it did. All are one word, for any lane. */
+/** How a command ended: its exit code, and the error of a failed run. Texts are one word, as some lanes demand. */
 export interface Ended {
   code: number
   failure: { error_code: string; message: string } | null
@@ -17,14 +17,14 @@ export interface Ended {
 
 export interface ChildOptions {
   argv: readonly string[]
-  /** Between TERM and KILL, wherever the command is to end. */
+  /** The time between TERM and KILL. */
   graceMillis: number
-  /** The lease of its run, which is kept from now on. */
+  /** The lease of the run. Renewals start with the command. */
   lease: KeptLease
   leaseMillis: number
   place: Place
   relay: SignalRelay
-  /** Aborted with an exit code by a signal that is to end it. */
+  /** Aborted with an exit code by a signal that should end the command. */
   stop: AbortSignal
   survivors: Survivors
   timeoutMillis?: number | undefined
@@ -34,9 +34,10 @@ const exitNotFound = 127
 const exitCannotStart = 126
 
 /**
- * Runs a command to its end. Where its run is lost or its time is over, it and all that it started get TERM and, after
- * the grace, KILL, as under `lock run`. A signal that is to end it is passed on; what is left after the grace is ended
- * likewise. What it leaves running is waited for, for a whole lease at most.
+ * Runs a command to its end. If its run is lost or its time limit is reached, the command and every process it started
+ * receive TERM and, after the grace period, KILL, as under `lock run`. A signal that should end the command is passed
+ * on, and processes left after the grace period are killed. Processes that an ended command left running are waited
+ * for, for at most one lease.
  */
 export async function runChild(options: ChildOptions): Promise<Ended> {
   const { argv, graceMillis, lease, leaseMillis, place, relay, stop, survivors, timeoutMillis } = options
@@ -54,7 +55,8 @@ export async function runChild(options: ChildOptions): Promise<Ended> {
   )
   const descendants = new Descendants(launched)
   const work: Work = { descendants, guard: launched.guard, lease, say }
-  // Before the signal is passed on: who left the group is not found any more once its parent has ended.
+  // This look comes before the signal is passed on. Afterwards, a process that left the group could lose its parent,
+  // and would not be found.
   stop.addEventListener('abort', () => void descendants.look())
   relay.passOnTo(launched)
   await descendants.look()
@@ -76,15 +78,15 @@ export async function runChild(options: ChildOptions): Promise<Ended> {
   }
 }
 
-/** Ends a command that has not ended by itself. */
+/** Ends a command that is still running. */
 async function endEarly(
   first: 'lost' | 'stopped' | 'timeout',
   at: Pick<ChildOptions, 'graceMillis' | 'stop'> & { exit: Promise<Ended>; launched: { pid: number }; work: Work },
 ): Promise<Ended> {
   const { exit, graceMillis, launched, stop, work } = at
   if (first !== 'stopped') {
-    const why = first === 'lost' ? (work.lease.loss?.message ?? 'the run is lost') : 'the run took too long'
-    say(`${why}; the command and all it started are ended`)
+    const why = first === 'lost' ? (work.lease.loss?.message ?? 'the run is lost') : 'the run reached its time limit'
+    say(`${why}; ending the command and all processes it started`)
   }
   const until = performance.now() + graceMillis
   if (first === 'stopped') await endedOrLate([exit, work.lease.lost], graceMillis)
@@ -100,12 +102,12 @@ function ended(code: number, error_code: string, message: string): Ended {
   return { code, failure: { error_code, message } }
 }
 
-/** Resolves at a signal that is to end the command. */
+/** Resolves at a signal that should end the command. */
 function stopped(stop: AbortSignal): Promise<'stopped'> {
   return new Promise((resolve) => stop.addEventListener('abort', () => resolve('stopped')))
 }
 
-/** Waits for the end of a command or of its lease, but no longer than so. */
+/** Waits for the end of a command or of its lease, for at most `millis`. */
 async function endedOrLate(ends: Promise<unknown>[], millis: number): Promise<void> {
   const timer = new AbortController()
   await Promise.race([...ends, after(millis, timer.signal)])

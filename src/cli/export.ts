@@ -10,7 +10,7 @@ import { print, say } from './output.ts'
 import { jsonIn, scopeFrom } from './run-actions.ts'
 
 export function exportCommand(): Command {
-  const command = new Command('export').description('Entries with their proofs, for who has no ledger.')
+  const command = new Command('export').description('Export entries with proofs, for readers without the ledger.')
   command.addCommand(approveCommand())
   command.addCommand(createCommand())
   command.addCommand(showCommand())
@@ -34,20 +34,26 @@ interface ApproveFlags extends SelectFlags {
   type: string
 }
 
-/** Options that select what is exported. */
+/** Adds the options that select the exported entries. Exactly one of them is required. */
 function selecting(command: Command): Command {
   return command
     .option('--run <run_id>', 'select a run and all runs below it')
-    .option('--case <case_id>', 'select a case; also a part of the scope')
+    .option('--case <case_id>', 'select a case; it also becomes case_id in the scope')
     .option('--lock <name>', 'select a lock')
     .option('--range <a..b>', 'select the entries from seq a to seq b')
+    .addHelpText('after', '\nExactly one of --run, --case, --lock and --range is required.')
 }
 
 function approveCommand(): Command {
   const command = selecting(new Command('approve'))
-    .description('Approve of an export, as a human who does not export it. Answers with the event to name.')
-    .requiredOption('--type <type>', 'attorney_admin, delegated_admin, compliance or court_order')
-    .option('--notes <text>', 'free text')
+    .description(
+      'Approve an export, as a human other than its exporter. Prints the event_id to pass to "export create --approval".',
+    )
+    .requiredOption(
+      '--type <type>',
+      'the type of the approval: attorney_admin, delegated_admin, compliance or court_order',
+    )
+    .option('--notes <text>', 'notes, as free text')
     .action(async (flags: ApproveFlags, self: Command) => {
       const globals = globalsOf(self)
       const request = { approval_type: flags.type, notes: flags.notes, select: selectionFrom(flags) } as ApproveExport
@@ -81,22 +87,25 @@ interface CreateFlags extends SelectFlags {
 function createCommand(): Command {
   const command = selecting(new Command('create'))
     .description(
-      'Write a bundle of a run with all below it, a case, a lock or a range, as the action of an export run.',
+      'Write a bundle of a run and all runs below it, a case, a lock or a range. An export run governs and records this.',
     )
-    .requiredOption('--out <file>', 'where the archive goes, as case-17.tar.gz; its record stands beside it')
+    .requiredOption('--out <file>', 'the archive to write, such as case-17.tar.gz; its record is written next to it')
     .requiredOption('--lane <lane_id>', 'the lane of the export run')
-    .option('--role <role_id>', 'the role of its actor')
-    .option('--approval <event_id>', 'an approval by another; repeatable', collect)
-    .option('--size <n>', 'of the tree of this size (default: as it is before the export)', wholeNumber)
-    .option('--reason <text>', 'export_reason, as a part of the scope')
-    .option('--scope <key=value>', 'a part of the scope; repeatable', collect)
-    .option('--effect <word>', 'what it brings with it, as cross_case_lookup; repeatable', collect)
-    .option('--kind <kind>', 'bundle_kind, as discovery_production (default: internal_review)')
-    .option('--name <text>', 'bundle_name; it and the next three stand in the bundle')
-    .option('--description <text>', 'bundle_description, free text')
-    .option('--matter <matter_id>', 'matter_id')
-    .option('--redaction <file>', 'what was taken out before, {"redaction_applied": …} as JSON; - for stdin')
-    .option('--parent <run_id>', 'the run above the export run')
+    .option('--role <role_id>', 'the role that the actor claims; the policy denies an export without one')
+    .option('--approval <event_id>', 'an approval by another person; repeatable', collect)
+    .option('--size <n>', 'export from the tree of this size (default: the size before the export)', wholeNumber)
+    .option('--reason <text>', 'the reason for the export; it becomes export_reason in the scope')
+    .option('--scope <key=value>', 'a member of the scope; repeatable', collect)
+    .option('--effect <word>', 'an effect of the export, such as cross_case_lookup; repeatable', collect)
+    .option('--kind <kind>', 'the bundle_kind, such as discovery_production (default: internal_review)')
+    .option('--name <text>', 'the bundle_name to record in the bundle')
+    .option('--description <text>', 'the bundle_description to record in the bundle')
+    .option('--matter <matter_id>', 'the matter_id to record in the bundle')
+    .option(
+      '--redaction <file>',
+      'the earlier redactions to record in the bundle: a JSON file with {"redaction_applied": …}, or - for stdin',
+    )
+    .option('--parent <run_id>', 'the parent of the export run')
     .action(async (flags: CreateFlags, self: Command) => {
       const globals = globalsOf(self)
       const request = requestFrom(flags)
@@ -117,12 +126,12 @@ function createCommand(): Command {
   )
 }
 
-/** The bundle is written from a snapshot; the ledger is held only for what is appended before and after it. */
+/** Writes the bundle from a snapshot. The ledger is open only for the appends before and after that. */
 async function createBeside(globals: Globals, request: CreateExport): Promise<Exported> {
   const name = 'export create'
   await askLedger(globals, name, (ledger) => ledger.exports.ready(request))
   const { begun, snapshot } = await withLedger(globals, name, async (ledger) => {
-    // Taken first, so that nothing is left to end where it cannot be.
+    // The snapshot is taken first. If that fails, no run has begun that would have to be ended.
     const snapshot = await ledger.snapshot()
     const begun = await ledger.exports
       .begin(request)
@@ -163,12 +172,12 @@ function requestFrom(flags: CreateFlags): CreateExport {
   }
 }
 
-/** Exactly one thing is selected. Errors: INVALID_INPUT. */
+/** The selection, which must be exactly one of the four options. Errors: INVALID_INPUT. */
 function selectionFrom({ case: case_id, lock, range, run: run_id }: SelectFlags): CreateExport['select'] {
   const named = [run_id, case_id, lock, range].filter((value) => value !== undefined)
   if (named.length !== 1) {
-    throw new LockstepError('INVALID_INPUT', 'select one of --run, --case, --lock and --range', {
-      hint: 'The case of a run or a lock is a part of the scope: --scope case_id=…',
+    throw new LockstepError('INVALID_INPUT', 'specify exactly one of --run, --case, --lock and --range', {
+      hint: 'To name the case of a run or a lock, use --scope case_id=…',
     })
   }
   if (run_id !== undefined) return { run_id }
@@ -176,15 +185,15 @@ function selectionFrom({ case: case_id, lock, range, run: run_id }: SelectFlags)
   if (lock !== undefined) return { lock }
   const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(range ?? '') ?? []
   if (from === undefined || to === undefined) {
-    throw new LockstepError('INVALID_INPUT', `--range is A..B, not "${range}"`)
+    throw new LockstepError('INVALID_INPUT', `--range must be A..B, not "${range}"`)
   }
   return { from: wholeNumber(from), to: wholeNumber(to) }
 }
 
 function showCommand(): Command {
   const command = new Command('show')
-    .description('The record of a bundle that was exported, as the ledger keeps it: by its id, or by the export run.')
-    .argument('<id>', 'a bundle_id, of which it is the newest export, or a run_id')
+    .description('Print the record of an exported bundle, found by its bundle_id or by its export run.')
+    .argument('<id>', 'a bundle_id, which finds its newest export, or a run_id')
     .action(async (id: string, _flags: object, self: Command) => {
       const globals = globalsOf(self)
       const asked = /^bnd_[0-9a-f]{32}$/.test(id) ? { bundle_id: id } : { run_id: id }
@@ -200,15 +209,17 @@ function showCommand(): Command {
 
 function verifyCommand(): Command {
   const command = new Command('verify')
-    .description('Check a bundle, or the folder it was unpacked to. Needs no ledger.')
-    .argument('<path>', 'the archive or the folder')
-    .option('--key <vkey>', 'the ledger’s key line, from elsewhere than the bundle')
+    .description('Verify a bundle or its unpacked folder. This needs no ledger.')
+    .argument('<path>', 'the archive or the unpacked folder')
+    .option('--key <vkey>', 'the key line of the ledger, from another source than the bundle')
     .action(async (path: string, { key }: { key?: string }, self: Command) => {
       const globals = globalsOf(self)
       const { verifyExport } = await import('../ledger/export-verify.ts')
       const verified = await verifyExport(path, { vkey: key })
       if (verified.authenticity === 'unchecked') {
-        say('authenticity: unchecked; the key in the bundle proves nothing by itself. Compare it, or bring --key.')
+        say(
+          'authenticity: unchecked, because the key in the bundle proves nothing by itself. Compare the key, or pass it with --key.',
+        )
       }
       print(globals, verified, () => [
         `verified ${verified.entries} entries, seq ${verified.first_seq} to ${verified.last_seq}: ${verified.ends}`,

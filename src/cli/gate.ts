@@ -5,8 +5,8 @@ import { LockstepError } from '../errors.ts'
 const environment = ['LOCKSTEP_LOCK_NAME', 'LOCKSTEP_LOCK_ID', 'LOCKSTEP_TOKEN', 'LOCKSTEP_DIR'] as const
 
 /**
- * Variables that shells set by themselves when they start or as they work, so that a command behind a shell would find
- * others than were there. None of them is secret; `env` puts them back, as the last step before the command.
+ * Variables that shells set themselves, which would change the environment of a command started through a shell. None
+ * of them is secret. As the last step before the command, `env` restores them.
  */
 const shellVariables = [
   ...[
@@ -30,7 +30,7 @@ const shellVariables = [
   ...['BASH_SUBSHELL', 'BASH_TRAPSIG', 'BASH_VERSINFO', 'BASH_VERSION', 'COMP_WORDBREAKS', 'DIRSTACK', 'EPOCHREALTIME'],
   ...['EPOCHSECONDS', 'EUID', 'FUNCNAME', 'GROUPS', 'HISTCMD', 'HOSTNAME', 'HOSTTYPE', 'LINES', 'COLUMNS', 'MACHTYPE'],
   ...['OSTYPE', 'PIPESTATUS', 'RANDOM', 'SECONDS', 'SHELLOPTS', 'SRANDOM', 'TERM', 'UID'],
-  // The busybox shell and ksh.
+  // Variables of the busybox shell and of ksh.
   ...['HISTFILE', 'MAIL', 'MAILPATH', 'PATHEXT', 'REPLY', 'ERRNO'],
 ]
 
@@ -39,7 +39,7 @@ const bash = '/bin/bash'
 const envProgram = '/usr/bin/env'
 const singleDigitMax = 9
 
-/** A shell that waits at a gate and then becomes the command: what to spawn, and the descriptor that opens it. */
+/** How to spawn a shell that waits at a gate and then becomes the command, and the descriptor that opens the gate. */
 export interface Gate {
   program: string
   words: string[]
@@ -47,9 +47,9 @@ export interface Gate {
 }
 
 /**
- * The shell takes the values of the four variables from a descriptor of its own, a line each, and becomes the command
- * once all have come; if the lines end before, it ends. Everything else is for the command as it was for us: its
- * environment, its descriptors, its arguments, the pid, and whether it ignores HUP. Errors: INVALID_INPUT.
+ * The shell reads the values of the four variables from a descriptor, one per line, and then becomes the command. If
+ * the input ends early, the shell exits. The command otherwise gets what this process got: environment, descriptors,
+ * arguments, and whether HUP is ignored. It keeps the pid of the shell. Errors: INVALID_INPUT.
  */
 export function gateFor(
   command: readonly string[],
@@ -59,11 +59,11 @@ export function gateFor(
     isHangupIgnored,
   }: { descriptors: readonly number[]; env: NodeJS.ProcessEnv; isHangupIgnored: boolean },
 ): Gate {
-  const { isBash, lost, options, program } = shellFor(env)
   const descriptor = freeDescriptor(descriptors)
+  const { isBash, lost, options, program } = shellFor(env, descriptor)
   if (!isBash && descriptor > singleDigitMax) {
-    throw new LockstepError('INVALID_INPUT', 'the descriptors 3 to 9 are all open', {
-      hint: 'Leave one of them closed for the command line: the shell knows no higher ones.',
+    throw new LockstepError('INVALID_INPUT', 'descriptors 3 to 9 are all open', {
+      hint: 'Close one of them, or install bash: other shells support no higher descriptors.',
     })
   }
   const lines = environment.map((name) => `IFS= read -r ${name} <&${descriptor}`).join(' && ')
@@ -78,33 +78,37 @@ export function gateFor(
   return { program, words: [...options, script, 'gate', ...restoring(command, env, lost), ...command], descriptor }
 }
 
-/** Opens a gate by the pipe to its descriptor, with the values of the four variables. */
+/** Opens a gate: writes the values of the four variables to the pipe of its descriptor. */
 export function openGate(gate: Readable | Writable | null | undefined, values: readonly string[]): void {
   const pipe = gate as Writable
-  // Nobody reads where the child was killed at the gate; its end says so.
+  // A write fails if the child was killed at the gate. The child's exit reports that.
   pipe.on('error', () => {})
   pipe.end(values.map((value) => `${value}\n`).join(''))
 }
 
-/** A shell that becomes the command at once, which ignores HUP then: Node would start it with HUP as it is by default. */
+/** A shell that ignores HUP and becomes the command at once. Node itself would reset HUP to its default action. */
 export function ignoringHangup(command: readonly string[], env: NodeJS.ProcessEnv): Omit<Gate, 'descriptor'> {
   const { lost, options, program } = shellFor(env)
   const script = `trap '' HUP; exec "$@"`
   return { program, words: [...options, script, 'gate', ...restoring(command, env, lost), ...command] }
 }
 
-/** The shell for an environment, and the variables that it loses. */
-function shellFor(env: NodeJS.ProcessEnv): { isBash: boolean; lost: string[]; options: string[]; program: string } {
+/** The shell for an environment and the descriptor that it reads from, and the variables that this shell would lose. */
+function shellFor(
+  env: NodeJS.ProcessEnv,
+  descriptor = 0,
+): { isBash: boolean; lost: string[]; options: string[]; program: string } {
   const odd = Object.keys(env).filter((name) => !shellName.test(name))
-  // A bash that runs privileged hands on what is no name to a shell, such as exported functions and names with dots,
-  // which other shells lose. It takes longer to start, and by itself reads a start file where stdin is a socket.
-  const isBash = odd.length > 0 && existsSync(bash)
+  // In privileged mode, bash passes on variables whose names are invalid in a shell, such as exported functions and
+  // names with dots. Other shells lose them. Bash starts more slowly, and reads a startup file if stdin is a socket,
+  // unless --norc is set.
+  const isBash = (odd.length > 0 || descriptor > singleDigitMax) && existsSync(bash)
   return isBash
     ? { isBash, lost: [], options: ['--norc', '-p', '-c'], program: bash }
     : { isBash, lost: odd, options: ['-c'], program: '/bin/sh' }
 }
 
-/** What `env` needs to be told; nothing where it would take the command itself for a variable. */
+/** The arguments for `env`. Empty if `env` would take the command itself for a variable. */
 function restoring(command: readonly string[], env: NodeJS.ProcessEnv, lost: readonly string[]): string[] {
   if (command[0]?.includes('=') || !existsSync(envProgram)) return []
   const names = shellVariables.filter((name) => env[name] === undefined)

@@ -1,9 +1,9 @@
-/** Options that every command takes. */
+/** The options that all commands share. */
 export interface Globals {
   actor?: string
   dir?: string
   json?: boolean
   openWait?: number
-  /** What a command found out that its answer says too: by how much the time of entries is ahead of the wall clock. */
+  /** Set by a command for its answer: by how much the time of entries is ahead of the wall clock. */
   clockAheadSeconds?: number | undefined
 }

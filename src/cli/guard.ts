@@ -3,30 +3,75 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import type { Writable } from 'node:stream'
+import type { ListedProcess } from './process-list.ts'
 import { startTimer } from './timer.ts'
 
 const dismissMillisMax = 1_000
-/** How long the guard kills again and again what does not end, in tenths of a second. */
+/** How long the guard keeps sending KILL to processes that do not end, in tenths of a second. */
 const killRoundsMax = 50
+/** The grace period after the wrapper was killed: if the lock is broken too, the next holder waits only so long. */
+const aloneGraceMillisMax = 10_000
+/** The guard is told at most so many processes; the mark finds the others. */
+const knownMax = 1_000
 
 /**
- * Reads orders, a line each. "over N": the command is N from now on, a pid or, with a minus, a group. "term A B": TERM in A
- * seconds, KILL B seconds later. "kill B": KILL in B seconds. "grace T": what a killed wrapper leaves between TERM and
- * KILL, in tenths of a second. "done": nothing is left to guard. The end of the lines is the end of the wrapper.
+ * The script reads one order per line. "over N": from now on the command is N, a pid or, if negative, a group.
+ * "term A B": send TERM in A seconds, and KILL B seconds later. "kill B": send KILL in B seconds. "grace T": if the
+ * wrapper is killed, wait T tenths of a second between TERM and KILL. "kin P:S …": pids and start times of the
+ * processes that the wrapper knows to belong to the command. "done": stop guarding. The end of the input means that the
+ * wrapper is dead.
  *
- * All signals are ignored but USR1, by which an alarm that is not needed any more takes its sleep along. It
- * goes on until nothing is found twice in a row: for a process may have started another while it was looked at. A zombie is
- * dead, whoever does not reap it.
+ * Before it sends a signal, the guard looks for processes that come from the command by parent, group or session, and
+ * remembers them. A process that cleared its environment has no mark, and it loses its parent when that is ended first.
+ *
+ * The guard ignores all signals except USR1, with which it cancels an alarm together with its sleep. It stops killing
+ * when two checks in a row find no process, because a process may start another one during a check. A zombie counts as
+ * dead even if its parent does not reap it.
  */
 const script = `
 unset script
 trap '' HUP INT QUIT TERM USR2 TSTP TTIN TTOU
-mark=$1 command= alarm= grace=0
+mark=$1 command= alarm= grace=0 kin=
 marked() { grep -ls -- "$mark" /proc/[0-9]*/environ 2>/dev/null; }
 parts=; sleep 0.001 2>/dev/null && parts=yes
 seconds() { if [ -n "$parts" ]; then echo "$1"; else echo $((\${1%.*} + 1)); fi; }
 pause() { sleep "$(seconds "$1")"; }
+stat() {
+  pid=\${1#/proc/} pid=\${pid%/stat}
+  { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
+  set -f; set -- \${line##*) }; set +f
+  [ $# -ge 20 ] || return 1
+  parent=$2 group=$3 session=$4 start=\${20}
+  case $1 in [ZXx]*) return 1 ;; esac
+}
+gather() {
+  all= known=$kin kin=
+  for file in /proc/[0-9]*/stat; do
+    stat "$file" || continue
+    case " $known " in *" $pid:$start "*) kin="$kin $pid:$start" ;; esac
+    all="$all $pid:$start/$parent:/$group:/$session:/"
+  done
+  before=none
+  while [ "$before" != "$kin" ]; do
+    before=$kin
+    for one in $all; do
+      self=\${one%%/*} of=\${one#*/}
+      group=\${of#*/}
+      session=\${group#*/}
+      case " $kin " in *" $self "*) continue ;; esac
+      case " \${command#-}: $kin " in
+        *" \${of%%/*}"*|*" \${group%%/*}"*|*" \${session%%/*}"*) [ "\${self%%:*}" = $$ ] || kin="$kin $self" ;;
+      esac
+    done
+  done
+}
+relatives() {
+  for one in $kin; do stat "\${one%%:*}" && [ "$start" = "\${one#*:}" ] && return; done
+  return 1
+}
 send() {
+  gather
+  for one in $kin; do kill -s "$1" -- "\${one%%:*}" 2>/dev/null; done
   for file in $(marked); do file=\${file%/environ}; kill -s "$1" -- "\${file#/proc/}" 2>/dev/null; done
   [ -z "$command" ] || kill -s "$1" -- "$command" 2>/dev/null
 }
@@ -36,7 +81,7 @@ runs() {
   { read -r line </proc/\${command#-}/stat; } 2>/dev/null || return 1
   case \${line##*) } in [ZXx]*) return 1 ;; esac
 }
-lives() { [ -n "$(marked)" ] || runs; }
+lives() { [ -n "$(marked)" ] || runs || relatives; }
 finish() {
   send KILL
   rounds=0 empty=0
@@ -58,6 +103,7 @@ while read -r order first second; do
   case $order in
     over) command=$first ;;
     grace) grace=$first ;;
+    kin) kin="$first $second" ;;
     term) arm "$first" "$second" ;;
     kill) arm "$first" '' ;;
     done) disarm; exit 0 ;;
@@ -72,12 +118,12 @@ disarm
 `
 
 /**
- * A small shell beside a command, which ends the command with all it started where its wrapper cannot: TERM, then KILL,
- * when the wrapper has been killed, which it sees by the end of a pipe; and at the time that it was given last, when the
- * wrapper is stopped. It has a session of its own and takes no signal, so that what is sent to the wrapper's group does
- * not reach it. What it finds are the command, its group, and where there is /proc all that bear the mark.
+ * A small shell beside a command. It ends the command and every process it started when the wrapper cannot. If the
+ * wrapper is killed, a pipe ends, and the guard sends TERM, then KILL. If the wrapper is stopped, the guard acts at the
+ * time it was last given. It has its own session and ignores signals, so that signals to the wrapper's group do not
+ * affect it. It finds the command, its group and, where /proc exists, all processes with the mark.
  *
- * Its clock does not count the time that a machine is suspended; the command stands still in that time, too.
+ * The guard's clock does not count the time that a machine is suspended. The command does not run in that time either.
  */
 export class Guard {
   readonly pid: number
@@ -88,12 +134,12 @@ export class Guard {
     this.#process = process
     this.pid = process.pid ?? 0
     this.#orders = process.stdin as Writable
-    // One that was killed can be told nothing; its wrapper still does its own part.
+    // A killed guard receives no orders. The wrapper still ends the command itself.
     this.#orders.on('error', () => {})
     process.unref()
   }
 
-  /** Rejects where no process can be started. `descriptors` are those that the command gets and the guard must not keep. */
+  /** Rejects if no process can be started. `descriptors` go to the command, so the guard must not keep them open. */
   static async start(mark: string, descriptors: readonly number[]): Promise<Guard> {
     const nowhere = openSync(devNull, 'r')
     try {
@@ -101,7 +147,7 @@ export class Guard {
       const others = Array.from({ length: highest - 2 }, (_, index) =>
         descriptors.includes(index + 3) ? nowhere : ('ignore' as const),
       )
-      // Its arguments name neither Lockstep nor the command, so that who kills those by name leaves it alone.
+      // The arguments name neither Lockstep nor the command, so that `pkill` on these names does not end the guard.
       const guard = spawn('/bin/sh', ['-c', 'eval "$script"', 'guard', mark], {
         cwd: '/',
         detached: true,
@@ -115,31 +161,40 @@ export class Guard {
     }
   }
 
-  /** What to end besides all that bear the mark: a pid, or with a minus a group. */
+  /** Guards this pid or, if negative, this group, besides all processes with the mark. */
   over(command: number): void {
     this.#tell(`over ${command}`)
   }
 
-  /** The command has ended, and its number may become another's. */
+  /** From now on guards only processes with the mark: the command has ended, and its pid may be reused. */
   overMarked(): void {
     this.#tell('over')
   }
 
-  /** When to act unless it is told otherwise until then; the time between is what a killed wrapper's command gets, too. */
+  /** Tells the guard which processes of the command were seen. */
+  know(processes: readonly ListedProcess[]): void {
+    const known = processes.filter(({ start }) => /^\d+$/.test(start)).slice(-knownMax)
+    this.#tell(`kin ${known.map(({ pid, start }) => `${pid}:${start}`).join(' ')}`)
+  }
+
+  /**
+   * Sets when to send TERM and KILL, until the next order. If the wrapper is killed, the same grace period applies, up
+   * to 10 s.
+   */
   arm({ termMillis, killMillis }: { termMillis: number; killMillis: number }): void {
     const graceMillis = killMillis - termMillis
-    this.#tell(`grace ${Math.ceil(graceMillis / 100)}`)
-    // The wrapper goes first; a second TERM means more than the first to many a program.
+    this.#tell(`grace ${Math.ceil(Math.min(graceMillis, aloneGraceMillisMax) / 100)}`)
+    // The guard sends TERM a little after the wrapper would, because many programs exit at once on a second TERM.
     const lateMillis = Math.min(termLateMillis, graceMillis / 2)
     this.#tell(`term ${inSeconds(termMillis + lateMillis)} ${inSeconds(graceMillis - lateMillis)}`)
   }
 
-  /** TERM has been sent. */
+  /** Sets when to send KILL, after TERM has been sent. */
   armKill(killMillis: number): void {
     this.#tell(`kill ${inSeconds(killMillis)}`)
   }
 
-  /** Nothing is left to guard. Resolves when it has ended, or does not in time. */
+  /** Ends the guard. Resolves when it has exited, or when it does not exit in time. */
   async dismiss(): Promise<void> {
     const { exitCode, signalCode } = this.#process
     if (exitCode !== null || signalCode !== null) return
@@ -160,7 +215,7 @@ export class Guard {
 
 const termLateMillis = 1_000
 
-/** As `sleep` takes it; where that knows whole seconds only, the guard takes the next higher. */
+/** A duration for `sleep`. If that accepts only whole seconds, the guard rounds up. */
 function inSeconds(millis: number): string {
   return (Math.max(0, millis) / 1000).toFixed(3)
 }

@@ -3,8 +3,8 @@ import { readHeadFile } from '../fs/head-file.ts'
 import { layoutOf } from '../fs/layout.ts'
 
 /**
- * Tells whether somebody appended to a ledger that nobody keeps open, without opening it: every process that appended
- * refreshes `.lockstep/head` when it closes, and once a second before. The file is read only when it was replaced.
+ * Detects that another process appended to the ledger, without opening the ledger. A process that appends refreshes
+ * `.lockstep/head` every second and when it closes. The file is read only after it was replaced.
  */
 export class HeadWatch {
   readonly #path: string
@@ -17,14 +17,14 @@ export class HeadWatch {
     this.#knownSize = knownSize
   }
 
-  /** All entries up to here are known: the size of the ledger while it was open. */
+  /** Marks all entries below this size as known: the size of the ledger while it was open. */
   know(size: number): void {
     this.#knownSize = size
     this.#hasGrown = false
     this.#stamp = ''
   }
 
-  /** Whether there are entries that are not known. Cost: one `stat`, and a small read where the file changed. */
+  /** Whether there are unknown entries. Cost: one `stat`, and a small read if the file changed. */
   hasGrown(): boolean {
     const stamp = this.#stampNow()
     if (stamp !== this.#stamp) {
@@ -47,7 +47,7 @@ export class HeadWatch {
     try {
       return (readHeadFile(this.#path)?.size ?? 0) > this.#knownSize
     } catch {
-      // Whoever opens the ledger is told what is wrong with it.
+      // Opening the ledger will report the problem.
       return true
     }
   }

@@ -5,8 +5,8 @@ import { print } from './output.ts'
 export function headCommand(): Command {
   const command = new Command('head')
     .description('Print the tree head: origin, size and root.')
-    .option('--signed', 'as a signed checkpoint (C2SP signed note), to keep elsewhere')
-    .option('--size <n>', 'the head at an earlier size', wholeNumber)
+    .option('--signed', 'print a signed checkpoint (C2SP signed note), to keep in another place')
+    .option('--size <n>', 'the tree head at this earlier size (default: the current size)', wholeNumber)
     .action(async (options: { signed?: boolean; size?: number }, self: Command) => {
       const globals = globalsOf(self)
       await withLedger(globals, 'head', async (ledger) => {
@@ -23,9 +23,9 @@ export function headCommand(): Command {
 
 export function proveCommand(): Command {
   const command = new Command('prove')
-    .description('Prove that an entry stands in the ledger; the document verifies offline with lockstep/verify.')
-    .argument('<seq>', 'the entry', wholeNumber)
-    .option('--size <n>', 'in the tree of this size (default: all of it)', wholeNumber)
+    .description('Prove that the ledger contains an entry. The lockstep/verify module checks the proof offline.')
+    .argument('<seq>', 'the seq of the entry', wholeNumber)
+    .option('--size <n>', 'prove it in the tree of this size (default: the current size)', wholeNumber)
     .action(async (seq: number, options: { size?: number }, self: Command) => {
       const globals = globalsOf(self)
       await withLedger(globals, 'prove', async (ledger) => {
@@ -35,7 +35,7 @@ export function proveCommand(): Command {
           `leaf hash ${document.leaf_hash}`,
           ...document.proof.map((hash) => `  ${hash}`),
           `root ${document.root}`,
-          'Print the document to hand over with --json.',
+          'To get the proof as a document that others can check, add --json.',
         ])
       })
     })
@@ -44,9 +44,9 @@ export function proveCommand(): Command {
 
 export function consistencyCommand(): Command {
   const command = new Command('consistency')
-    .description('Prove that the ledger only grew between two sizes.')
+    .description('Prove that entries were only appended between two sizes of the ledger.')
     .argument('<from>', 'the earlier size', wholeNumber)
-    .argument('[to]', 'the later size (default: now)', wholeNumber)
+    .argument('[to]', 'the later size (default: the current size)', wholeNumber)
     .action(async (from: number, to: number | undefined, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       await withLedger(globals, 'consistency', async (ledger) => {

@@ -10,34 +10,34 @@ import { LockFileWatch } from './lock-file-watch.ts'
 import { untilFree } from './poll.ts'
 import { startTimer } from './timer.ts'
 
-/** What is to be held, by whom and how long. */
+/** The lock to hold, its holder and its lease. */
 export interface LockOptions {
   request: { name: string } | { folder: string }
   holder: string
   lease_duration_s?: number
-  /** Between TERM and KILL when the lease is lost; at most a quarter of the lease. */
+  /** The time between TERM and KILL when the lease is lost; at most a quarter of the lease. */
   graceMillis?: number
-  /** Without it a held lock is refused at once. */
+  /** How long to wait for a held lock. By default, a held lock is refused at once. */
   wait_s?: number
-  /** Minted here unless given; every try has the same one. */
+  /** A new id by default. Every attempt uses the same one. */
   lock_id?: string
   withLedger: WithLedger
-  /** Talk for people. */
+  /** Prints a message for people. */
   say: (text: string) => void
 }
 
 const graceMillisDefault = 10_000
-/** With these the grant is over, and so is trying. */
+/** These codes mean that the grant has ended, so renewals are not retried. */
 const lossCodes = ['LEASE_EXPIRED', 'LEASE_LOST', 'LOCK_NOT_HELD', 'STALE_TOKEN']
 
-/** What a try that is under way when the time is over may take beyond it. */
+/** An attempt that is in progress at the end of the wait may take this much longer. */
 const lastTryMillis = 1_000
 
 /**
- * Acquires a lock for processes that are recorded as its holders. With `wait_s` it polls, and a ledger that cannot
- * be had is waited for like the lock. Aborting `stop` ends that; a try that is being decided in that moment is
- * waited for, so that its grant can be released. Errors: those of `locks.acquire`, ABORTED, TIMED_OUT, LOCK_ENDED
- * and IDEMPOTENCY_MISMATCH (the lock_id is another acquisition's).
+ * Acquires a lock for processes that are recorded as its holders. With `wait_s` it polls, and treats an unavailable
+ * ledger like a held lock. Aborting `stop` ends the wait. If an attempt is being decided at that moment, its answer is
+ * awaited, so that a grant can be released. Errors: those of `locks.acquire`, ABORTED, TIMED_OUT, LOCK_ENDED, and
+ * IDEMPOTENCY_MISMATCH (the lock_id belongs to another acquisition).
  */
 export async function acquireLock(options: LockOptions, pids: number[], stop: AbortSignal): Promise<HeldLock> {
   const { request, holder, lease_duration_s, lock_id = `lck_${nanoid()}`, wait_s = 0, withLedger } = options
@@ -49,7 +49,7 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
     givenUp.signal.throwIfAborted()
     return withLedger(async (ledger) => {
       givenUp.signal.throwIfAborted()
-      // Stays so once it is granted: the ledger is still to be closed, and the grant must not be lost meanwhile.
+      // This stays true after a grant, because the grant must not be lost while the ledger closes.
       isDeciding = true
       return grantFrom(ledger, acquire, options).catch((error: unknown) => {
         isDeciding = false
@@ -61,7 +61,7 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
   const refused = new Promise<never>((_resolve, reject) => {
     givenUp.signal.addEventListener('abort', () => isDeciding || reject(givenUp.signal.reason))
   })
-  // Whichever comes second is nobody's any more: a try that only waits for the ledger ends when that opens.
+  // The loser of the race is ignored. An attempt that still waits for the ledger ends when the ledger opens.
   for (const promise of [granted, refused]) promise.catch(() => {})
   const giveUp = (code: 'ABORTED' | 'TIMED_OUT', why: string) => givenUp.abort(new LockstepError(code, why))
   const onStop = () => giveUp('ABORTED', 'the command was stopped before its lock was granted')
@@ -80,17 +80,17 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
 type AcquireRequest = Parameters<Ledger['locks']['acquire']>[0] & { pids: number[] }
 
 async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
-  // The gate takes its values line by line.
-  if (ledger.dir.includes('\n')) throw new LockstepError('INVALID_INPUT', 'the path of the root has a line break')
+  // The gate reads one value per line.
+  if (ledger.dir.includes('\n')) throw new LockstepError('INVALID_INPUT', 'the path of the root contains a line break')
   let requestedAt = bootMillis()
   const lease = await ledger.locks.acquire(request)
   if (lease.replayed) {
     refuseUnlessOwn(lease, ledger, request.pids)
-    // Granted at an earlier try whose answer was lost: the lease counts from that one, so it is set anew.
+    // The lock was granted to an earlier attempt whose answer was lost. The lease counts from then, so it is renewed.
     requestedAt = bootMillis()
     await lease.renew()
   }
-  // No reason to leave a grant to nobody: it is durable.
+  // The grant is durable already, so a failed look-up of former holders must not lose it.
   const former = await formerHolders(ledger, lease).catch(() => [])
   return new HeldLock(options, lease, {
     dir: ledger.dir,
@@ -99,18 +99,22 @@ async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockO
   })
 }
 
-/** For one who waits, a ledger that cannot be had just now is as good as a lock that is held. */
+/** A caller that waits treats an unavailable ledger like a held lock. */
 function asContention(error: unknown, waitSeconds: number): never {
   if (waitSeconds === 0 || !(error instanceof LockstepError) || error.code !== 'LEDGER_UNAVAILABLE') throw error
   throw new LockstepError('LOCK_CONTENTION', error.message, { details: error.details, cause: error })
 }
 
-/** A lock_id that was used before names that acquisition, which other processes hold or held. */
+/** Refuses a reused lock_id whose grant has ended or belongs to other processes. */
 function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
   if (!granted.current) {
-    throw new LockstepError('LOCK_ENDED', `${granted.name} was granted to this lock_id once and has ended since`, {
-      details: { name: granted.name, token: granted.token },
-    })
+    throw new LockstepError(
+      'LOCK_ENDED',
+      `${granted.name} was granted to this lock_id earlier, and that grant has ended`,
+      {
+        details: { name: granted.name, token: granted.token },
+      },
+    )
   }
   const recorded = ledger.locks.status(granted.name).pids ?? []
   if (recorded.join() === pids.join()) return
@@ -120,8 +124,8 @@ function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
 }
 
 /**
- * A lock in the hands of a process that does not keep the ledger open. Held → released, or held → lost → released
- * where the grant is still there.
+ * A lock held by a process that does not keep the ledger open. States: held → released, or held → lost → released if
+ * the grant still exists after the loss.
  */
 export class HeldLock {
   readonly name: string
@@ -129,9 +133,9 @@ export class HeldLock {
   readonly token: number
   /** The ledger's root. */
   readonly dir: string
-  /** Its lease, which is renewed once it is told to. */
+  /** The lease of the lock. `lease.keep()` starts the renewals. */
   readonly lease: KeptLease
-  /** Processes of the holder before, which a break or a loss took the lock from: their work may not be over. */
+  /** Processes of former holders that lost the lock by a break or a loss. They may still be working. */
   readonly former: Evidence[]
   readonly #options: LockOptions
 
@@ -146,20 +150,20 @@ export class HeldLock {
   }
 
   /**
-   * Stops renewing and releases. Resolves with the loss where the lease was lost before, whoever has the lock now. A
-   * release that fails for another reason is said; the lock is an orphan then as soon as its processes have ended.
+   * Stops the renewals and releases the lock. Resolves with the loss if the lease was lost before. If the release fails
+   * for another reason, a message is printed, and the lock becomes an orphan when its processes have ended.
    */
   async release(outcome: 'failure' | 'success'): Promise<LockstepError | undefined> {
     await this.lease.stop()
     const { loss } = this.lease
-    // Only a grant whose time ran out may still be there; then releasing tidies up.
+    // Only an expired grant may still exist, and then it is released.
     if (loss !== undefined && loss.code !== 'LEASE_EXPIRED') return loss
     try {
       await this.#options.withLedger((ledger) => ledger.locks.release({ lock_id: this.lockId, outcome }))
       return loss
     } catch (error) {
       if (isLoss(error)) return loss ?? error
-      this.#options.say(`${this.name} could not be released and is left as an orphan: ${messageOf(error)}`)
+      this.#options.say(`${this.name} could not be released and becomes an orphan: ${messageOf(error)}`)
       return loss
     }
   }
@@ -167,7 +171,7 @@ export class HeldLock {
 
 type Held = Pick<HeldLock, 'dir' | 'former' | 'lease'>
 
-/** The lease of a grant, as the ledger has it now. */
+/** The lease of a grant, as the ledger records it now. */
 function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, requestedAt: number): KeptLease {
   const { folder, lease_duration_s, lock_id, name, token } = granted
   const kept = {
@@ -192,12 +196,12 @@ function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, reque
   return new KeptLease(kept, options.graceMillis ?? graceMillisDefault)
 }
 
-/** How far back grants before are looked for; refusals stand between. */
+/** How many entries are searched for earlier grants, since refusals may lie between them. */
 const formerEntriesMax = 20
 
 /**
- * The processes of the grants before this one, as far as these were broken or lost: their holders were not done. One
- * that was released or recovered, which is for holders that are dead or whose time was over, ends the row.
+ * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
+ * or a recovery ends the search: the holder was done, dead, or past its lease.
  */
 async function formerHolders(ledger: Ledger, { name, token }: Lease): Promise<Evidence[]> {
   const former: Evidence[] = []

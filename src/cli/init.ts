@@ -12,12 +12,12 @@ import { print } from './output.ts'
 
 export function initCommand(): Command {
   const command = new Command('init')
-    .description('Make a ledger in a folder; it governs that folder and everything below.')
-    .argument('[dir]', 'the root (default: the working directory)')
-    .option('--origin <name>', 'name of the ledger’s key (default: lockstep.local/<ledger_id>)')
+    .description('Create a ledger in a folder. It governs this folder and everything below it.')
+    .argument('[dir]', 'the root of the ledger (default: --dir, else the working directory)')
+    .option('--origin <name>', 'the name of the ledger and its key (default: lockstep.local/<ledger_id>)')
     .option('--nested', 'allow a ledger inside or above another')
-    .option('--accept-permissions', 'make it also on a disk that keeps no modes, as drvfs or exFAT, and record that')
-    .option('--gitignore', 'add the lines to .gitignore instead of printing them')
+    .option('--accept-permissions', 'accept and record that the disk stores no file modes, such as drvfs or exFAT')
+    .option('--gitignore', 'add the ledger’s files to .gitignore instead of printing the lines')
     .action(
       async (
         dir: string | undefined,
@@ -29,7 +29,7 @@ export function initCommand(): Command {
         const { openLedger } = await import('../open.ts')
         const ignored = [`${homeName}/`, lockFileName]
         const actor = actorOf(globals)
-        // Read first: what cannot be added to keeps a ledger from being made.
+        // The file is read first, so that no ledger is created if .gitignore is unusable.
         const missing = options.gitignore ? missingIn(join(root, '.gitignore'), ignored) : undefined
         const ledger = await openLedger({
           dir: root,
@@ -71,7 +71,7 @@ export function initCommand(): Command {
   return examples(command, 'lockstep init', 'lockstep init ~/work/fleet --gitignore')
 }
 
-/** A text file, and the lines that it lacks. */
+/** The text of a file, and the lines to add. */
 interface Missing {
   text: string
   lines: string[]
@@ -84,7 +84,7 @@ function missingIn(path: string, ignored: readonly string[]): Missing {
   return { text, lines: ignored.filter((line) => !lines.has(line)) }
 }
 
-/** Adds the lines, in a file that only its owner may change where there was none. */
+/** Adds the lines. A new file is writable only by its owner. */
 function addTo(path: string, { lines, text }: Missing): string[] {
   if (lines.length > 0) {
     const isNew = text === ''

@@ -7,8 +7,8 @@ import { otherKind } from '../fs/regular-file.ts'
 const chunkBytes = 64 * 1024
 
 /**
- * The bytes of a file that the caller names, links followed, or with `-` of stdin. Errors: LIMIT_EXCEEDED past
- * `bytesMax`, INVALID_INPUT (a folder, a device, or a named pipe that may never have a writer), NOT_FOUND, FILE_DENIED.
+ * Reads a file that the caller names, following links, or stdin for `-`. Errors: LIMIT_EXCEEDED above `bytesMax`,
+ * INVALID_INPUT (a folder, a device, or a named pipe, which may never have a writer), NOT_FOUND, FILE_DENIED.
  */
 export function readInput(file: string, bytesMax: number): Buffer {
   try {
@@ -23,14 +23,14 @@ export function readInput(file: string, bytesMax: number): Buffer {
   }
 }
 
-/** The same as text, without a byte order mark. Errors as `readInput`. */
+/** Reads a file as text, without its byte order mark. Errors: those of `readInput`. */
 export function readText(file: string, bytesMax: number): string {
   return readInput(file, bytesMax)
     .toString()
     .replace(/^\ufeff/, '')
 }
 
-/** What a shell opened for the command, as `<(generate)`: it is read like stdin, whatever it is. */
+/** A path that a shell opened for the command, as for `<(generate)`. It is read like stdin, whatever its kind. */
 const ofShell = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/(?:self|\d+)\/fd\/\d+)$/
 
 function opened(file: string, bytesMax: number): number {
@@ -39,10 +39,10 @@ function opened(file: string, bytesMax: number): number {
   try {
     const stat = fstatSync(descriptor)
     if (!stat.isFile()) {
-      const is = stat.isDirectory() ? 'is a folder' : (otherKind(stat) ?? 'is no regular file')
+      const is = stat.isDirectory() ? 'is a folder' : (otherKind(stat) ?? 'is not a regular file')
       throw new LockstepError('INVALID_INPUT', `${file} ${is}`, {
         details: { file },
-        hint: `A pipe is read from stdin: lockstep … - < ${file}`,
+        hint: `To read a pipe, pass it on stdin: lockstep … - < ${file}`,
       })
     }
     if (stat.size > bytesMax) throw tooLarge(file, bytesMax)
@@ -53,7 +53,7 @@ function opened(file: string, bytesMax: number): number {
   }
 }
 
-/** Reads to the end, which a device may not have: no further than the bound. */
+/** Reads to the end, but at most `bytesMax`, because a device may have no end. */
 function readTo(bytesMax: number, descriptor: number, file: string): Buffer {
   const chunks: Buffer[] = []
   for (let length = 0; length <= bytesMax; ) {

@@ -6,69 +6,71 @@ import type { WithLedger } from './context.ts'
 import { HeadWatch } from './head-watch.ts'
 import type { LockFileWatch } from './lock-file-watch.ts'
 
-/** A lease that is to be kept, and what it is of. */
+/** A lease to keep, and the functions that renew and check it. */
 export interface KeptOptions {
-  /** For people: `resource:reports` or `run_1`. */
+  /** The name of the lock or run, for people: `resource:reports` or `run_1`. */
   name: string
   /** The ledger's root. */
   dir: string
   leaseMillis: number
-  /** When it was asked for, by `bootMillis`. */
+  /** The time at which the lease was requested, from `bootMillis`. */
   requestedAt: number
-  /** Of the ledger, when the lease was had: no entry up to there ends it. */
+  /** The size of the ledger after the grant: no entry below it ends the lease. */
   knownSize: number
-  /** Renews it. What it throws is a loss where `isLoss` says so. */
+  /** Renews the lease. A thrown error means a loss if `isLoss` accepts it. */
   renew: (ledger: Ledger) => Promise<unknown>
-  /** Throws where it is lost. */
+  /** Throws if the lease is lost. */
   look: (ledger: Ledger) => void
   isLoss: (error: unknown) => error is LockstepError
-  /** A file that shows who has it, and is one more reason to renew. */
+  /** The lock file, if there is one. If it changes, the lease is renewed at once. */
   file?: LockFileWatch | undefined
   withLedger: WithLedger
-  /** Talk for people. */
+  /** Prints a message for people. */
   say: (text: string) => void
 }
 
-/** When work under a lease is to be told to end and when it has to have ended, in milliseconds from now. */
+/** When work under a lease receives TERM and when it receives KILL, in milliseconds from now. */
 export interface Ending {
   termMillis: number
   killMillis: number
 }
 
-/** How often clock and head file are looked at: a timer does not count the time a machine was suspended. */
+/** How often the clock and the head file are checked. Timers do not count the time that a machine was suspended. */
 const watchMillis = 500
-/** A renewal that failed is tried again after a tenth of the lease, within these bounds. */
+/** A failed renewal is retried after a tenth of the lease, within these bounds. */
 const retryMillisMin = 50
 const retryMillisMax = 2_000
-/** Looks at the row of the lease take a tenth of the time at most, however many entries come and whoever else looks. */
+/** Checks of the lease in the ledger take at most a tenth of the time, however many entries others append. */
 const lookShare = 10
 const lookPauseMillisMin = 1_000
-const lookPauseMillisMax = 30_000
-/** What is left of the lease when KILL goes out, for timers and signals that come late: a twentieth, within these bounds. */
+const lookPauseMillisMax = 10_000
+/** KILL is sent a twentieth of the lease before its end, within these bounds, in case a timer or signal is late. */
 const marginShare = 20
 const marginMillisMin = 50
 const marginMillisMax = 500
-/** A grace is at most so much of a lease, so that most of it is left for work and for renewals that take a while. */
+/** The grace period is at most a quarter of the lease, so that most of it is left for work and for slow renewals. */
 const graceShare = 4
+/** The grace period if another process ended the lease: the next holder waits for the work to end, but not for ever. */
+const robbedGraceMillisMax = 10_000
 
-/** Time since boot, suspend counted: what the ledger judges leases by. */
+/** Milliseconds since boot, including suspended time. The ledger judges leases by this clock. */
 export function bootMillis(): number {
   return leaseClock().boot_ms
 }
 
 /**
- * A lease in the hands of a process that does not keep the ledger open. Kept → waiting for its end → over, or lost from
- * either. While kept, it is renewed at a third of its length, and a renewal that fails for another reason than the loss
- * is tried again until it is time to end the work. Whoever else appends is noticed by the head file, and then the
- * ledger is opened for a look, so that a lease that another ended is lost within moments.
+ * A lease of a process that does not keep the ledger open. States: kept → no longer renewed → over; from the first two
+ * it can also become lost. A kept lease is renewed after a third of its length. If a renewal fails without a loss, it
+ * is retried until the work must end. The head file shows that other processes append. The ledger is then opened for a
+ * check, so that a lease ended by someone else is noticed within moments.
  *
- * The lease counts from before the last successful request was sent, on the lease clock. The work is to be told to end
- * a grace before the lease is over, which is a loss, and has to have ended a margin before it.
+ * The lease counts on the lease clock, from just before the last successful request. When only the grace period is
+ * left, the lease counts as lost and the work receives TERM. The work must be gone a margin before the lease ends.
  */
 export class KeptLease {
-  /** Resolves with the reason when the lease is lost; never otherwise. */
+  /** Resolves with the reason when the lease is lost, and otherwise never. */
   readonly lost: Promise<LockstepError>
-  /** Called at each renewal before it is asked for, and after each that succeeded. */
+  /** Called before each renewal, and after each successful renewal. */
   onRenewal: (step: 'asking' | 'renewed') => void = () => {}
   readonly #graceMillis: number
   readonly #head: HeadWatch
@@ -94,12 +96,12 @@ export class KeptLease {
     this.#countFrom(options.requestedAt)
   }
 
-  /** Why it was lost, if it was. */
+  /** The reason for the loss, if the lease is lost. */
   get loss(): LockstepError | undefined {
     return this.#loss
   }
 
-  /** When the work has to end unless the lease is renewed, with the grace as short as the lease makes it. */
+  /** When the work must end unless the lease is renewed. A short lease shortens the grace period. */
   ending(): Ending {
     const now = bootMillis()
     const margin = Math.min(Math.max(this.#options.leaseMillis / marginShare, marginMillisMin), marginMillisMax)
@@ -107,35 +109,39 @@ export class KeptLease {
     return { termMillis: Math.max(0, this.#termAt() - now), killMillis }
   }
 
-  /** Between TERM and KILL from now: the grace, or what is left of it. */
+  /**
+   * The time between TERM and KILL if TERM is sent now: the grace period, or the rest of it. It is short if another
+   * process ended the lease.
+   */
   graceLeft(): number {
-    return Math.min(this.#graceMillis, this.ending().killMillis)
+    const isRobbed = this.#loss !== undefined && this.#loss.code !== 'LEASE_EXPIRED'
+    return Math.min(this.#graceMillis, this.ending().killMillis, isRobbed ? robbedGraceMillisMax : Number.MAX_VALUE)
   }
 
-  /** Renews from now on. */
+  /** Starts the renewals. */
   keep(): void {
     this.#watch()
   }
 
-  /** Renews no more; that others end it is still noticed, and so is its own end. */
+  /** Stops the renewals. The end of the lease is still noticed, whether it expires or someone else ends it. */
   stopRenewing(): void {
     this.#isRenewed = false
   }
 
-  /** Renews and looks no more, and waits for what is under way. */
+  /** Stops renewals and checks, and waits for a running one. */
   async stop(): Promise<void> {
     this.#isOver = true
     clearTimeout(this.#timer)
     await this.#visit
   }
 
-  /** Finds out whether the lease ran out, as after a time in which this process stood still. */
+  /** Checks whether the lease has expired, for example while this process was stopped. */
   check(): LockstepError | undefined {
     if (bootMillis() >= this.#safeUntil) this.#lose(this.#ranOut())
     return this.#loss
   }
 
-  /** Looks at the lease, renews it when it is time, and comes back for what is next. */
+  /** Renews or checks the lease if one of them is due, and sets the timer for the next time. */
   #watch(): void {
     clearTimeout(this.#timer)
     const now = bootMillis()
@@ -156,7 +162,7 @@ export class KeptLease {
     return this.#isRenewed && now >= this.#renewAt
   }
 
-  /** Opens the ledger to renew or to look, whichever is due by the time that it is open. */
+  /** Opens the ledger. If a renewal is due once it is open, renews the lease; otherwise checks it. */
   async #goAndSee(): Promise<void> {
     const began = performance.now()
     const isRenewal = this.#isDue(bootMillis())
@@ -189,7 +195,7 @@ export class KeptLease {
     this.#hasFailed = true
     const left = Math.ceil(this.ending().termMillis / 1000)
     this.#options.say(
-      `${this.#options.name} could not be renewed and is tried again for ${left} s: ${messageOf(error)}`,
+      `the lease of ${this.#options.name} could not be renewed; retrying for ${left} s: ${messageOf(error)}`,
     )
   }
 
@@ -203,7 +209,7 @@ export class KeptLease {
   }
 
   #ranOut(): LockstepError {
-    return new LockstepError('LEASE_EXPIRED', `the lease of ${this.#options.name} ran out before it could be renewed`)
+    return new LockstepError('LEASE_EXPIRED', `the lease of ${this.#options.name} expired before it could be renewed`)
   }
 
   #lose(error: LockstepError): void {

@@ -9,25 +9,25 @@ import { exitOf } from './signal-relay.ts'
 import { hasTerminal, isHangupIgnored } from './terminal.ts'
 
 const markBytes = 8
-/** So many of those above are kept in the environment; an outer one is forgotten before an inner one. */
+/** The environment keeps at most this many marks of outer commands. The outermost is dropped first. */
 const marksMax = 64
 
-/** Where a command runs: what it shares with its wrapper, and by what it is known again. */
+/** The surroundings of a command: what it shares with its wrapper, and the mark that identifies its processes. */
 export interface Place {
-  /** Above stderr, to be passed on. */
+  /** The descriptors above stderr that are passed on. */
   descriptors: number[]
   env: NodeJS.ProcessEnv
-  /** Whether HUP was ignored when we were started, as by nohup. */
+  /** Whether HUP was ignored when this process started, as by nohup. */
   isHangupIgnored: boolean
   mark: string
   /**
-   * Whether the command stays in our process group, which it does wherever there is a terminal: only the foreground
-   * group may read from it, and its Ctrl-C and its hangup go to all of that group.
+   * Whether the command stays in our process group. It does so if there is a terminal, because only the foreground
+   * group may read from it, and because Ctrl-C and hangups go to that whole group.
    */
   sharesGroup: boolean
 }
 
-/** To be called before anything is opened. */
+/** Finds the surroundings of a command. Must be called before any file is opened. */
 export function placeOfCommand(): Place {
   const mark = randomBytes(markBytes).toString('hex')
   const above = (process.env[markVariable] ?? '').split(':').filter((one) => one !== '')
@@ -40,7 +40,7 @@ export function placeOfCommand(): Place {
   }
 }
 
-/** How to spawn what runs there, with one more descriptor as a pipe if one is named. */
+/** The options to spawn a process there. `pipe` is an additional descriptor that becomes a pipe. */
 function spawnOptions({ descriptors, env, sharesGroup }: Place, pipe: number | undefined): SpawnOptions {
   const highest = Math.max(2, pipe ?? 0, ...descriptors)
   const others = Array.from({ length: highest - 2 }, (_, index) => {
@@ -51,7 +51,7 @@ function spawnOptions({ descriptors, env, sharesGroup }: Place, pipe: number | u
   return { detached: !sharesGroup, env, stdio: ['inherit', 'inherit', 'inherit', ...others] }
 }
 
-/** A command, or what becomes it, with the guard beside it. */
+/** A command, or the shell that becomes the command, with its guard. */
 export interface Launched {
   process: ChildProcess
   pid: number
@@ -59,7 +59,7 @@ export interface Launched {
   mark: string
 }
 
-/** Starts a guard and, beside it, the program. Where that is not possible, why is said. */
+/** Starts a guard, then the program. If that fails, prints and returns the error. */
 export async function launch(
   { program, words, place, pipe }: { program: string; words: readonly string[]; place: Place; pipe?: number },
   { name, say }: { name: string; say: (text: string) => void },
@@ -69,14 +69,14 @@ export async function launch(
     guard = await Guard.start(place.mark, place.descriptors)
     const child = spawn(program, words, spawnOptions(place, pipe))
     await once(child, 'spawn')
-    // A child that became another user's cannot be signalled; that must not end its wrapper.
+    // A child that changed its user cannot be signalled. That error must not end the wrapper.
     child.on('error', () => {})
     const pid = child.pid ?? 0
     guard.over(place.sharesGroup ? pid : -pid)
     return { launched: { process: child, pid, guard, mark: place.mark } }
   } catch (error) {
     await guard?.dismiss()
-    say(`${name} cannot be started: ${messageOf(error)}`)
+    say(`${name} could not be started: ${messageOf(error)}`)
     return { error }
   }
 }

@@ -24,29 +24,35 @@ interface AcquireFlags {
 
 export function acquireCommand(): Command {
   const command = new Command('acquire')
-    .description('Acquire a resource by name, a deliverable by --folder, or a project by --target and --run-id.')
-    .argument('[name]', 'the resource')
-    .option('--holder <holder>', 'who holds it, as reports show it')
+    .description(
+      'Lock a resource (NAME and --holder), a deliverable (--folder, --holder and --pid) or a project (--target and --run-id).',
+    )
+    .argument('[name]', 'the name of the resource')
+    .option('--holder <holder>', 'the name of the holder, for reports; required except with --target')
     .option('--folder <dir>', 'the deliverable folder')
     .option('--target <target_name>', 'the project: "PREFIX | CLIENT | TYPE | SLUG | CODENAME"')
-    .option('--run-id <run_id>', 'the run that takes the project')
-    .option('--lock-owner <run_id>', 'must equal the run_id')
-    .option('--release-condition <text>', 'a condition that releases the project; repeatable', collect)
-    .option('--reason <text>', 'why the project is locked')
-    .option('--lease <seconds>', 'how long, as 900, 15m or 1h (default 30m)', seconds)
+    .option('--run-id <run_id>', 'with --target: the run that locks the project; required')
+    .option('--lock-owner <run_id>', 'with --target: must equal the run_id')
+    .option(
+      '--release-condition <text>',
+      'with --target: a condition under which the lock may be released; repeatable',
+      collect,
+    )
+    .option('--reason <text>', 'with --target: the reason to record')
+    .option('--lease <seconds>', 'the length of the lease, such as 900, 15m or 1h (default: 30m)', seconds)
     .option(
       '--pid <pid>',
-      'the process that holds it: when it dies, the lock can be recovered; repeatable',
+      'the process that holds the lock; when it dies, the lock can be recovered; required with --folder; repeatable',
       collectNumber,
     )
-    .option('--wait <seconds>', 'wait this long for a held lock', seconds)
-    .option('--lock-id <lock_id>', 'the id of an earlier try, to get its answer')
+    .option('--wait <seconds>', 'wait this long if the lock is held (default: no wait)', seconds)
+    .option('--lock-id <lock_id>', 'the lock_id of an earlier attempt, to get its answer')
     .action(async (name: string | undefined, flags: AcquireFlags, self: Command) => {
       const globals = globalsOf(self)
       refuseStrays(self, flags)
       const granted = await acquire(globals, name, flags)
       if (!granted.current) {
-        const message = `${granted.name} was granted to this lock_id once, at token ${granted.token}, and has ended since`
+        const message = `${granted.name} was granted to this lock_id earlier with token ${granted.token}, and that grant has ended`
         throw new LockstepError('LOCK_ENDED', message, { details: { ...granted } })
       }
       tell(globals, granted)
@@ -62,22 +68,28 @@ export function acquireCommand(): Command {
 function refuseStrays(self: Command, { target }: AcquireFlags): void {
   if (target === undefined)
     refuseOptions(self, ['lockOwner', 'reason', 'releaseCondition', 'runId'], 'a lock without --target')
-  else refuseOptions(self, ['holder', 'lease', 'lockId', 'pid', 'wait'], 'a project lock: its run holds it, for good')
+  else
+    refuseOptions(
+      self,
+      ['holder', 'lease', 'lockId', 'pid', 'wait'],
+      'a project lock, which its run holds without a lease',
+    )
 }
 
 async function acquire(globals: Globals, name: string | undefined, flags: AcquireFlags): Promise<GrantFacts> {
   const ways = [name, flags.folder, flags.target].filter((way) => way !== undefined)
   if (ways.length !== 1)
-    throw new LockstepError('INVALID_INPUT', 'name one of: a resource, --folder DIR, --target with --run-id')
+    throw new LockstepError('INVALID_INPUT', 'specify one of: a resource, --folder DIR, --target with --run-id')
   if (flags.target !== undefined)
     return withLedger(globals, 'lock acquire', async (ledger) => plain(await acquireProject(ledger, flags)))
-  if (flags.holder === undefined) throw new LockstepError('INVALID_INPUT', '--holder is missing: who holds the lock')
+  if (flags.holder === undefined)
+    throw new LockstepError('INVALID_INPUT', '--holder is missing: name the holder of the lock')
   if (flags.folder !== undefined && flags.pid === undefined) {
-    throw new LockstepError('INVALID_INPUT', '--pid is missing: whose death frees the deliverable', {
-      hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID, or use "lockstep lock run --folder DIR -- COMMAND".',
+    throw new LockstepError('INVALID_INPUT', '--pid is missing: name the process whose death frees the deliverable', {
+      hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID. Or use "lockstep lock run --folder DIR -- COMMAND".',
     })
   }
-  // Minted before the first try, so that every further try of this command is the same acquisition.
+  // The id is chosen before the first attempt, so that all attempts of this command are the same acquisition.
   const lockId = flags.lockId ?? `lck_${nanoid()}`
   const request = {
     holder: flags.holder,
@@ -98,7 +110,7 @@ async function acquire(globals: Globals, name: string | undefined, flags: Acquir
   } catch (error) {
     const mayHaveHappened = error instanceof LockstepError && error.details.outcome === 'unknown'
     if (!mayHaveHappened) throw error
-    const hint = `Whether it was granted is unknown: repeat the command with --lock-id ${lockId}.`
+    const hint = `It is unknown whether the lock was granted. Repeat the command with --lock-id ${lockId}.`
     throw new LockstepError(error.code, error.message, {
       details: { ...error.details, lock_id: lockId },
       hint,
@@ -109,7 +121,7 @@ async function acquire(globals: Globals, name: string | undefined, flags: Acquir
 
 function acquireProject(ledger: Ledger, flags: AcquireFlags): Promise<Lease> {
   if (flags.runId === undefined)
-    throw new LockstepError('INVALID_INPUT', '--run-id is missing: the run that takes the project')
+    throw new LockstepError('INVALID_INPUT', '--run-id is missing: name the run that locks the project')
   return ledger.locks.acquire({
     target_name: flags.target ?? '',
     run_id: flags.runId,
@@ -119,7 +131,7 @@ function acquireProject(ledger: Ledger, flags: AcquireFlags): Promise<Lease> {
   })
 }
 
-/** The facts of a lease, without what only its holder's process can do. */
+/** The facts of a lease, without its methods. */
 function plain(lease: Lease): GrantFacts {
   return { ...lease }
 }
@@ -129,12 +141,12 @@ function grantLines(granted: GrantFacts): string[] {
   return [
     `${granted.replayed ? 'already acquired' : 'acquired'} ${granted.name}, token ${granted.token}, ${lease}`,
     ...(granted.run_id === undefined ? [`lock_id ${granted.lock_id}`] : [`run_id ${granted.run_id}`]),
-    ...(granted.files === 'pending' ? ['its file could not be written yet; the ledger will try again'] : []),
+    ...(granted.files === 'pending' ? ['the lock file could not be written yet; the ledger will retry'] : []),
     ...(granted.warning === undefined ? [] : [`warning: ${granted.warning}`]),
   ]
 }
 
-/** A grant that cannot be written to stdout stands all the same, so the error names it. */
+/** Prints a grant. If stdout cannot be written, the grant is still valid, so the error names it. */
 function tell(globals: Globals, granted: GrantFacts): void {
   try {
     print(globals, granted, () => grantLines(granted))

@@ -7,11 +7,11 @@ import { print } from './output.ts'
 
 export function recoverCommand(): Command {
   const command = new Command('recover')
-    .description('End an orphan by hand: its lease is over or its holder is dead. Never a live holder’s lock.')
-    .argument('<name>', 'the lock')
-    .requiredOption('--reason <text>', 'why')
-    .option('--folder <dir>', 'where the deliverable’s lock file is, if the ledger does not know')
-    .option('--dry-run', 'print evidence and verdict, and change nothing')
+    .description('End an orphaned lock: its lease has expired or its holder is dead. A live holder’s lock is refused.')
+    .argument('<name>', 'the name of the lock')
+    .requiredOption('--reason <text>', 'the reason to record')
+    .option('--folder <dir>', 'the folder of the deliverable’s lock file, if the ledger does not know it')
+    .option('--dry-run', 'print the evidence and the verdict without changing anything')
     .action(async (name: string, options: { reason: string; folder?: string; dryRun?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       const { dryRun = false, folder, reason } = options
@@ -22,7 +22,7 @@ export function recoverCommand(): Command {
           return `recovered ${name} from ${recovered.previous_holder}: ${recovered.recovery_reason}`
         const verdict =
           recovered.recovery_reason === null
-            ? 'would be refused: it is no orphan'
+            ? 'would be refused: it is not an orphan'
             : `would be recovered: ${recovered.recovery_reason}`
         return [...statusLines(recovered.status), verdict]
       })
@@ -36,16 +36,18 @@ export function recoverCommand(): Command {
 
 export function breakCommand(): Command {
   const command = new Command('break')
-    .description('End a valid grant, as the release authority or an operator. Its token is stale from then on.')
-    .argument('<name>', 'the lock')
-    .requiredOption('--reason <text>', 'why')
+    .description(
+      'End a valid grant, which makes its token stale. Only the release authority or an operator may do this.',
+    )
+    .argument('<name>', 'the name of the lock')
+    .requiredOption('--reason <text>', 'the reason to record')
     .action(async (name: string, { reason }: { reason: string }, self: Command) => {
       const globals = globalsOf(self)
       const broken = await withLedger(globals, 'lock break', (ledger) => ledger.locks.break({ name, reason }))
       print(
         globals,
         broken,
-        () => `broke ${name}: ${broken.previous_holder} held it under token ${broken.previous_token}`,
+        () => `broke ${name}: ${broken.previous_holder} held it with token ${broken.previous_token}`,
       )
     })
   return examples(
@@ -57,9 +59,9 @@ export function breakCommand(): Command {
 
 export function retireCommand(): Command {
   const command = new Command('retire')
-    .description('End the life of a deliverable’s lock, before its folder is moved, archived or deleted.')
+    .description('Retire a deliverable’s lock before its folder is moved, archived or deleted.')
     .requiredOption('--folder <dir>', 'the deliverable folder')
-    .option('--reason <text>', 'why')
+    .option('--reason <text>', 'the reason to record')
     .action(async ({ folder, reason }: { folder: string; reason?: string }, self: Command) => {
       const globals = globalsOf(self)
       const request = { folder, ...(reason === undefined ? {} : { reason }) }
@@ -68,7 +70,7 @@ export function retireCommand(): Command {
         globals,
         retired,
         () =>
-          `retired ${retired.name}${retired.recovered ? ', recovering an orphan' : ''}; ${retired.folder} may be moved`,
+          `retired ${retired.name}${retired.recovered ? ', recovering an orphan' : ''}; ${retired.folder} can now be moved`,
       )
     })
   return examples(
@@ -91,7 +93,7 @@ async function importOne(ledger: Ledger, request: ImportRequest & { file: string
   return { file: request.file, seq, type }
 }
 
-/** Each file by itself: one that cannot be taken over does not keep the others from it. */
+/** Imports each file separately, so that a refused file does not stop the others. */
 async function importAll(ledger: Ledger, request: ImportRequest) {
   const imported: Imported[] = []
   const refused: { file: string; code: Code; message: string }[] = []
@@ -108,11 +110,14 @@ async function importAll(ledger: Ledger, request: ImportRequest) {
 
 export function importCommand(): Command {
   const command = new Command('import')
-    .description('Take over an existing RUN_LOCK.json, or all of them; or set one aside that blocks a project.')
-    .argument('[file]', 'the RUN_LOCK.json')
-    .option('--all', 'every LOCKED file below the root that the ledger does not know')
-    .option('--set-aside <file>', 'move this file out of the way, as the release authority')
-    .option('--reason <text>', 'why')
+    .description('Import an existing RUN_LOCK.json or all of them, or set aside a file that blocks a project.')
+    .argument('[file]', 'the RUN_LOCK.json to import')
+    .option('--all', 'import all LOCKED files below the root that the ledger does not know')
+    .option(
+      '--set-aside <file>',
+      'move this file aside instead; needs --reason; only the release authority may do this',
+    )
+    .option('--reason <text>', 'the reason to record')
     .action(
       async (
         file: string | undefined,
@@ -121,7 +126,8 @@ export function importCommand(): Command {
       ) => {
         const globals = globalsOf(self)
         const ways = [file, options.setAside, options.all].filter((way) => way !== undefined)
-        if (ways.length !== 1) throw new LockstepError('INVALID_INPUT', 'name one of: a file, --all, --set-aside FILE')
+        if (ways.length !== 1)
+          throw new LockstepError('INVALID_INPUT', 'specify one of: a file, --all, --set-aside FILE')
         const { all = false, reason, setAside } = options
         const request = { set_aside: setAside !== undefined, ...(reason === undefined ? {} : { reason }) }
         const { imported, refused } = await withLedger(globals, 'lock import', async (ledger) =>

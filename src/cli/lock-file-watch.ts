@@ -4,9 +4,10 @@ import { lockFileName } from '../core/lock/lock-file.ts'
 import { systemCodeOf } from '../errors.ts'
 
 /**
- * Tells whether the lock file of a deliverable may have been taken away, so that a renewal finds out at once: another
- * file in its place, or none in a folder that is there, at two looks in a row. A renewal writes it in place, and a folder
- * may be gone for a moment, as when a branch is switched.
+ * Detects that the lock file of a deliverable may have been taken away, so that a renewal can check at once. The file
+ * counts as taken if two checks in a row find another file in its place, or no file although the folder exists. A
+ * renewal writes the file in place, so it keeps its inode. A missing folder is no evidence, because switching a branch
+ * can remove it for a moment.
  */
 export class LockFileWatch {
   readonly #folder: string
@@ -18,7 +19,7 @@ export class LockFileWatch {
     this.know()
   }
 
-  /** The file that is there now is ours. */
+  /** Accepts the current file as our own. */
   know(): void {
     this.#inode = this.#inodeNow()
     this.#strikes = 0
@@ -40,7 +41,7 @@ export class LockFileWatch {
     try {
       return lstatSync(join(this.#folder, lockFileName), { bigint: true }).ino
     } catch (error) {
-      // One that cannot be looked at is no sign of anything.
+      // A file that cannot be examined is no evidence of a change.
       return systemCodeOf(error) === 'ENOENT' ? undefined : this.#inode
     }
   }

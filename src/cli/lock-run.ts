@@ -15,42 +15,46 @@ interface RunFlags {
   wait?: number
 }
 
-const usageHint = 'The command stands behind --: lockstep lock run NAME -- COMMAND…'
+const usageHint = 'Put the command after --: lockstep lock run NAME -- COMMAND…'
 
 export function runCommand(): Command {
   const command = new Command('run')
     .description(
-      'Run a command while holding a lock: renewed meanwhile, released at its end, the command ended if the lease is lost.',
+      'Run a command while holding a lock. The lock is renewed meanwhile and released at the end. If the lease is lost, the command is ended.',
     )
     .usage('[options] <name> -- <command...>')
-    .argument('[words...]', 'the resource (not with --folder), then the command after --')
-    .option('--folder <dir>', 'hold this deliverable folder instead of a resource')
-    .option('--holder <holder>', 'who holds it (default: the actor)')
-    .option('--lease <seconds>', 'lease, renewed at a third of it (default 30m)', seconds)
-    .option('--wait <seconds>', 'wait this long for a held lock', seconds)
+    .argument('[words...]', 'the name of the resource (not with --folder), then -- and the command')
+    .option('--folder <dir>', 'lock this deliverable folder instead of a resource')
+    .option('--holder <holder>', 'the name of the holder (default: the actor)')
+    .option(
+      '--lease <seconds>',
+      'the length of the lease, such as 900, 15m or 1h; it is renewed after a third of that (default: 30m)',
+      seconds,
+    )
+    .option('--wait <seconds>', 'wait this long if the lock is held (default: no wait)', seconds)
     .option(
       '--grace <seconds>',
-      'between TERM and KILL when the lease is lost; at most a quarter of the lease',
+      'the time between TERM and KILL when the lease is lost; at most a quarter of the lease',
       seconds,
       10,
     )
     .addOption(
       new Option(
         '--survivors <what>',
-        'what becomes of processes that the command leaves running: waited for, with the lock held and not renewed, ended at once, or left',
+        'how to treat processes that the command leaves running: wait for them with the lock held but not renewed, kill them at once, or ignore them',
       )
         .choices(survivorChoices)
         .default('wait'),
     )
-    .option('--lock-id <lock_id>', 'the id of an earlier try')
+    .option('--lock-id <lock_id>', 'the lock_id of an earlier attempt, to continue it')
     .action(async (words: string[], flags: RunFlags, self: Command) => {
       const globals = globalsOf(self)
       const { folder } = flags
       const { before, behind } = aroundDashes(self, words)
       const [name] = before
       if (before.length > 1 || (name === undefined) === (folder === undefined))
-        throw new LockstepError('INVALID_INPUT', 'name one of: a resource, --folder DIR', { hint: usageHint })
-      if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'the command is missing', { hint: usageHint })
+        throw new LockstepError('INVALID_INPUT', 'specify either a resource or --folder DIR', { hint: usageHint })
+      if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
       const [{ superviseUnderLock }, { userActor }] = await Promise.all([
         import('./supervise.ts'),
         import('../open.ts'),

@@ -1,7 +1,7 @@
 import type { LockStatus } from '../ledger/lock-status.ts'
 import { durationText, relativeTime } from './output.ts'
 
-/** How a lock stands, for people. */
+/** The status of a lock, for people. */
 export function statusLines(status: LockStatus): string[] {
   if (status.state === 'free') return [`${status.name} is free; its last entry is ${status.last_seq}`]
   return [
@@ -14,18 +14,18 @@ export function statusLines(status: LockStatus): string[] {
   ]
 }
 
-/** A process may well outlive the lease it holds; then the lock is free to be taken all the same. */
+/** A holder's process can outlive its lease. The lock can then be taken although the process is alive. */
 function aliveText({ holder_alive, orphan_reason }: LockStatus): string {
   const outlives = orphan_reason === 'lease_expired' && holder_alive === 'yes'
   return `alive: ${holder_alive}${outlives ? ', but its lease is over' : ''}`
 }
 
-/** A file that no grant explains need not say since when, or not so that it can be read. */
+/** A lock file without a grant may contain no readable time. */
 function acquiredText({ acquired }: LockStatus): string {
   return acquired === undefined ? 'at an unknown time' : relativeTime(acquired)
 }
 
-/** What is left of a lease. */
+/** The remaining time of a lease, for people. */
 export function remainingText({ lease_remaining_s }: LockStatus): string {
   if (lease_remaining_s === null || lease_remaining_s === undefined) return 'no lease'
   return lease_remaining_s === 0 ? 'lease expired' : `${durationText(lease_remaining_s)} left`

@@ -10,7 +10,7 @@ import { remainingText, statusLines } from './lock-text.ts'
 import { durationText, print, relativeTime, table } from './output.ts'
 
 export function lockCommand(): Command {
-  const lock = new Command('lock').description('Who may work on what: acquire, renew, release, look and recover.')
+  const lock = new Command('lock').description('Acquire, renew, release, inspect and recover locks.')
   const verbs = [
     runCommand,
     acquireCommand,
@@ -27,7 +27,7 @@ export function lockCommand(): Command {
 
 function renewCommand(): Command {
   const command = new Command('renew')
-    .description('Start a lease anew. A lease that ran out cannot be renewed.')
+    .description('Renew the lease of a lock. An expired lease cannot be renewed.')
     .argument('<lock_id>', 'the secret that acquire printed')
     .action(async (lockId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
@@ -35,7 +35,7 @@ function renewCommand(): Command {
       print(
         globals,
         renewed,
-        () => `renewed ${renewed.name}, token ${renewed.token}; its lease ends ${relativeTime(renewed.expires_at)}`,
+        () => `renewed ${renewed.name}, token ${renewed.token}; the lease ends ${relativeTime(renewed.expires_at)}`,
       )
     })
   return examples(
@@ -55,18 +55,23 @@ interface ReleaseFlags {
 
 function releaseCommand(): Command {
   const command = new Command('release')
-    .description('Release a lock by its lock_id, or a project lock by --run-id as the release authority.')
+    .description(
+      'Release a lock by its lock_id. The release authority releases a project lock by --run-id and --final-status.',
+    )
     .argument('[lock_id]', 'the secret that acquire printed')
-    .option('--outcome <outcome>', 'success or failure')
-    .option('--run-id <run_id>', 'the run whose project lock is released')
-    .option('--final-status <status>', 'COMPLETE, PARTIAL, HALTED, FAILED, ABORTED or ROLLED_BACK')
-    .option('--override', 'manual override by the release authority; needs a reason')
-    .option('--reason <text>', 'why')
+    .option('--outcome <outcome>', 'the outcome of the work: success or failure')
+    .option('--run-id <run_id>', 'the run whose project lock to release')
+    .option(
+      '--final-status <status>',
+      'with --run-id, required: COMPLETE, PARTIAL, HALTED, FAILED, ABORTED or ROLLED_BACK',
+    )
+    .option('--override', 'with --run-id: release by manual override of the release authority; needs --reason')
+    .option('--reason <text>', 'with --run-id: the reason to record')
     .action(async (lockId: string | undefined, flags: ReleaseFlags, self: Command) => {
       const globals = globalsOf(self)
       if ((lockId === undefined) === (flags.runId === undefined))
-        throw new LockstepError('INVALID_INPUT', 'name a lock_id or a --run-id')
-      if (lockId === undefined) refuseOptions(self, ['outcome'], 'a project lock: --final-status says how it ended')
+        throw new LockstepError('INVALID_INPUT', 'specify either a lock_id or --run-id')
+      if (lockId === undefined) refuseOptions(self, ['outcome'], 'a project lock; use --final-status instead')
       else refuseOptions(self, ['finalStatus', 'override', 'reason'], 'a release by lock_id')
       const request =
         flags.runId === undefined
@@ -89,19 +94,19 @@ function releaseCommand(): Command {
 
 function releasedLines(released: Released): string[] {
   const again = released.replayed ? ' (already released)' : ''
-  const late = released.late ? ', late: its lease had run out' : ''
+  const late = released.late ? ', after its lease had expired' : ''
   return [
     `released ${released.name}, token ${released.token}, held for ${durationText(released.held_ms / 1000)}${late}${again}`,
     ...(released.files === 'pending'
-      ? ['its file could not be written or removed yet; the ledger will try again']
+      ? ['the lock file could not be written or removed yet; the ledger will retry']
       : []),
   ]
 }
 
 function statusCommand(): Command {
   const command = new Command('status')
-    .description('How a lock stands now.')
-    .argument('<name>', 'reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug')
+    .description('Print the current state of a lock.')
+    .argument('<name>', 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug')
     .action(async (name: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const status = await withLedger(globals, 'lock status', async (ledger) => ledger.locks.status(name))
@@ -112,9 +117,9 @@ function statusCommand(): Command {
 
 function listCommand(): Command {
   const command = new Command('list')
-    .description('Locks that are held.')
-    .option('--orphans', 'only those whose holder is gone, or whose RUN_LOCK.json and ledger differ')
-    .option('--under <dir>', 'only deliverables below this folder (from the working directory)')
+    .description('List the locks that are held.')
+    .option('--orphans', 'only orphans, and project locks whose RUN_LOCK.json differs from the ledger')
+    .option('--under <dir>', 'only deliverables below this folder (relative to the working directory)')
     .action(async (options: { orphans?: boolean; under?: string }, self: Command) => {
       const globals = globalsOf(self)
       const locks = await askLedger(globals, 'lock list', (ledger) => ledger.locks.list(options))
@@ -130,7 +135,7 @@ function listCommand(): Command {
         locks.length === 0
           ? options.orphans
             ? 'no orphans'
-            : 'nothing is held'
+            : 'no locks are held'
           : await table(['NAME', 'STATE', 'HOLDER', 'TOKEN', 'LEASE', ''], rows)
       print(globals, { locks }, () => text)
     })
@@ -139,9 +144,9 @@ function listCommand(): Command {
 
 function historyCommand(): Command {
   const command = new Command('history')
-    .description('Who held a lock, when, and why it ended: its entries, newest first.')
-    .argument('<name>', 'the lock')
-    .option('--limit <n>', 'how many entries', wholeNumber, 50)
+    .description('Print the entries of a lock, newest first: who held it, when, and why it ended.')
+    .argument('<name>', 'the name of the lock')
+    .option('--limit <n>', 'the maximum number of entries to print', wholeNumber, 50)
     .action(async (name: string, { limit }: { limit: number }, self: Command) => {
       const globals = globalsOf(self)
       const entries = await askLedger(globals, 'lock history', (ledger) => ledger.locks.history(name, { limit }))
@@ -156,9 +161,9 @@ function historyCommand(): Command {
 
 function checkCommand(): Command {
   const command = new Command('check')
-    .description('Preflight: does this run hold this target’s project lock? One line, and the exit code.')
-    .requiredOption('--run-id <run_id>', 'the run')
-    .requiredOption('--target <target_name>', 'the target')
+    .description('Check that a run holds the project lock of a target. The exit code is 5 if it does not.')
+    .requiredOption('--run-id <run_id>', 'the run to check')
+    .requiredOption('--target <target_name>', 'the target, as lock acquire named it')
     .action(async ({ runId, target }: { runId: string; target: string }, self: Command) => {
       const globals = globalsOf(self)
       const checked = await withLedger(globals, 'lock check', async (ledger) =>

@@ -10,14 +10,14 @@ const bundle = fileURLToPath(new URL('command.cjs', import.meta.url))
 const compiled = `${bundle}.compiled`
 const digestBytes = 32
 
-// A handle that something left open must not keep a finished command alive; its output is written by then.
+// An open handle must not keep a finished command alive. All output is written by then.
 const { runCommand } = existsSync(bundle) ? loadBundle() : await import('./command.ts')
 process.exit(await runCommand(process.argv.slice(2)))
 
 /**
- * The bundled program, with what V8 made of it when it was built: most of a short command's time is compiling. V8 takes
- * no code of another version of itself, and then compiles as ever; whether the bytes are those it made it does not
- * look at, so a digest of program and code stands before them (ADR 0022).
+ * Loads the bundled program with the code that V8 compiled at build time, because compilation is most of the time of a
+ * short command. V8 rejects code of another V8 version, and then compiles as usual. It does not check that the bytes
+ * are unchanged, so the file begins with a digest of program and code (ADR 0022).
  */
 function loadBundle(): { runCommand: typeof RunCommand } {
   const program = readFileSync(bundle)

@@ -6,8 +6,8 @@ import { fileError, isOfSystem } from '../fs/durable.ts'
 import type { Globals } from './globals.ts'
 
 /**
- * Writes the result: one JSON document with --json, otherwise lines for people. A document says `clock_ahead_s` too where
- * something was recorded while the time of entries is far ahead of the wall clock.
+ * Writes the result: one JSON document with --json, otherwise lines for people. If something was recorded while the
+ * time of entries is far ahead of the wall clock, the document also has `clock_ahead_s`.
  */
 export function print({ clockAheadSeconds, json }: Globals, document: unknown, lines: () => string | string[]): void {
   const isMarked = clockAheadSeconds !== undefined && typeof document === 'object' && !Array.isArray(document)
@@ -19,14 +19,14 @@ export function print({ clockAheadSeconds, json }: Globals, document: unknown, l
   }
 }
 
-/** Talk for people, on stderr: never part of a result. */
+/** Prints a message for people on stderr. It is never part of a result. */
 export function say(text: string): void {
   writeAll(2, `${text}\n`)
 }
 
 /**
- * Writes all of a text to stdout before it returns, a pipe included; a reader that went away is no error.
- * Errors: DISK_FULL and the like, where stdout is a file.
+ * Writes a whole text to stdout before it returns, even to a pipe. A closed pipe is not an error. Errors: those of file
+ * writes, such as DISK_FULL, if stdout is a file.
  */
 export function writeOut(text: string): void {
   writeAll(1, text)
@@ -39,9 +39,9 @@ function writeAll(descriptor: 1 | 2, text: string): void {
       at += writeSync(descriptor, bytes, at)
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : ''
-      // A non-blocking pipe is full; wait a moment for its reader.
+      // A full non-blocking pipe needs a moment for its reader.
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
-      // A reader of results that went away ends the command; talk must not end what it talks about.
+      // A failed message on stderr is ignored, because it must not end the work. A closed stdout ends the command.
       else if (descriptor === 2) return
       else if (code === 'EPIPE') process.exit(0)
       else throw fileError(error, 'writing the answer to stdout')
@@ -50,8 +50,8 @@ function writeAll(descriptor: 1 | 2, text: string): void {
 }
 
 /**
- * The colours of what is written to a terminal, which NO_COLOR turns off; none for a file or a pipe. (By itself
- * picocolors looks at stdout for stderr as well, and colours everything under CI.)
+ * The colours for a terminal, unless NO_COLOR turns them off. A file or a pipe gets no colours. (By default, picocolors
+ * checks stdout also for stderr, and uses colours always under CI.)
  */
 export function coloursOn(descriptor: 1 | 2): ReturnType<typeof picocolors.createColors> {
   const { NO_COLOR = '', TERM } = process.env
@@ -77,7 +77,7 @@ function problemOf(error: unknown): LockstepError {
   return new LockstepError('INVARIANT_VIOLATED', messageOf(error), { cause: error })
 }
 
-/** False where stdout takes nothing: then stderr has to say it. */
+/** Writes to stdout. False if that fails, so that the error goes to stderr instead. */
 function isWritten(text: string): boolean {
   try {
     writeOut(text)
@@ -94,7 +94,7 @@ function facts({ details }: LockstepError): string[] {
   return shown.map(([key, value]) => `${key}: ${value}`)
 }
 
-/** How long ago or ahead a moment is, for people; one that is far ahead, as by a wrong clock, as it stands. */
+/** A time relative to now, for people. A time far in the future, as from a wrong clock, is printed in full. */
 export function relativeTime(time: string, nowMillis = Date.now()): string {
   const millis = nowMillis - Date.parse(time)
   if (millis < -aheadMillisMax) return `at ${time}`
@@ -102,10 +102,10 @@ export function relativeTime(time: string, nowMillis = Date.now()): string {
   return millis >= 0 ? `${text} ago` : `in ${text}`
 }
 
-/** No lease is longer. */
+/** No lease is longer than this. */
 const aheadMillisMax = 86_400_000
 
-/** A duration in its largest two units. */
+/** A duration in its two largest units. */
 export function durationText(seconds: number): string {
   const whole = Math.round(seconds)
   if (whole < 60) return `${whole} s`

@@ -7,14 +7,16 @@ import { print, relativeTime } from './output.ts'
 import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-actions.ts'
 
 export function policyCommand(): Command {
-  const policy = new Command('policy').description('Which lanes and roles govern runs, and since when.')
+  const policy = new Command('policy').description(
+    'Show, check and load the policy: the lanes and roles that govern runs.',
+  )
   for (const verb of [showCommand, checkCommand, explainCommand, reloadCommand]) policy.addCommand(verb())
   return examples(policy, 'lockstep policy show', 'lockstep policy check')
 }
 
 function showCommand(): Command {
   const command = new Command('show')
-    .description('The policy in force: its pins, its lanes, and whether the files still say the same.')
+    .description('Print the policy in force: its pins, its lanes, and whether the files have changed since.')
     .action(async (_options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const shown = await withLedger(globals, 'policy show', async (ledger) => ledger.policy.show())
@@ -36,13 +38,13 @@ function shownLines({ grants, lanes, loaded, roles, seq }: ShownPolicy): string[
 
 function checkCommand(): Command {
   const command = new Command('check')
-    .description('Lint both files and their symmetry. Exit 2 where they could not be loaded.')
+    .description('Check both policy files and their symmetry. The exit code is 2 if they cannot be loaded.')
     .action(async (_options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const checked = await withLedger(globals, 'policy check', async (ledger) => ledger.policy.check())
       const { findings, loadable, problems } = checked
       const found = [...problems, ...findings].map(problemText)
-      print(globals, checked, () => (found.length === 0 ? 'both files are good' : found))
+      print(globals, checked, () => (found.length === 0 ? 'both files are valid' : found))
       if (!loadable) process.exitCode = codes.POLICY_INVALID.exit
     })
   return examples(command, 'lockstep policy check', 'lockstep policy check --json | jq .findings')
@@ -59,15 +61,18 @@ interface ExplainFlags extends ActionFlags {
 function explainCommand(): Command {
   const command = withAction(
     new Command('explain')
-      .description('What would be decided of an action. Records nothing. Exit 0 for allow, 4 for deny.')
-      .option('--run-id <run_id>', 'in this run')
-      .option('--kind <kind>', 'or in one of this kind')
-      .option('--role <role_id>', 'with this role')
-      .option('--case <case_id>', 'of this case')
-      .option('--type <type>', 'asked for by an agent, a human or a system (default: agent)'),
+      .description(
+        'Explain how an action would be decided, without recording it. The exit code is 0 for allow and 4 for deny.',
+      )
+      .option('--run-id <run_id>', 'the run that would act; otherwise give --kind and --role')
+      .option('--kind <kind>', 'the kind of a run that does not exist yet; needs --role')
+      .option('--role <role_id>', 'the role of a run that does not exist yet; needs --kind')
+      .option('--case <case_id>', 'the case of a run that does not exist yet')
+      .option('--type <type>', 'the type of its actor: agent, human or system (default: agent)'),
   ).action(async (flags: ExplainFlags, self: Command) => {
     const globals = globalsOf(self)
-    if (flags.runId !== undefined) refuseOptions(self, ['case', 'kind', 'role', 'type'], 'a run that is there')
+    if (flags.runId !== undefined)
+      refuseOptions(self, ['case', 'kind', 'role', 'type'], '--run-id, because that run exists already')
     const question = questionFrom(flags)
     const verdict = await withLedger(globals, 'policy explain', async (ledger) => ledger.policy.explain(question))
     const { missing, rule_ids } = verdict
@@ -86,7 +91,7 @@ function questionFrom(flags: ExplainFlags) {
   const action = actionFrom(flags)
   if (flags.runId !== undefined) return { action, run_id: flags.runId }
   if (flags.kind === undefined || flags.role === undefined) {
-    throw new LockstepError('INVALID_INPUT', 'name a --run-id, or a --kind and a --role')
+    throw new LockstepError('INVALID_INPUT', 'specify --run-id, or both --kind and --role')
   }
   return {
     action,
@@ -100,12 +105,12 @@ function questionFrom(flags: ExplainFlags) {
 function reloadCommand(): Command {
   const command = new Command('reload')
     .description(
-      'Put the files in force, as an audited event. Runs that are pinned to other content drift, and are denied.',
+      'Load the policy files as an audited event. Runs that are pinned to different content drift and are denied.',
     )
     .action(async (_options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const shown = await withLedger(globals, 'policy reload', (ledger) => ledger.policy.reload())
-      print(globals, shown, () => [...(shown.replayed ? ['nothing has changed'] : []), ...shownLines(shown)])
+      print(globals, shown, () => [...(shown.replayed ? ['the policy has not changed'] : []), ...shownLines(shown)])
     })
   return examples(command, 'lockstep policy reload', 'lockstep --actor human:BECCA policy reload --json')
 }

@@ -5,8 +5,8 @@ const pauseMillisMin = 50
 const pauseMillisMax = 250
 
 /**
- * Tries an acquisition again and again until it is not contended, for at most so many seconds. Without a service
- * nobody may keep the ledger open, so waiting is polling; every try has the same lock_id. Errors: TIMED_OUT.
+ * Retries an acquisition until the lock is free, for at most `waitSeconds`. No process may keep the ledger open while
+ * it waits, so the wait is a poll. Every attempt uses the same lock_id. Errors: TIMED_OUT.
  */
 export async function untilFree<T>(attempt: () => Promise<T>, waitSeconds: number): Promise<T> {
   const until = performance.now() + waitSeconds * 1000

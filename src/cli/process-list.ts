@@ -2,13 +2,13 @@ import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 
-/** A process as the system lists it. Numbers are used again; a pid together with its start time is not. */
+/** A process as the system lists it. Pids are reused, but a pid together with its start time is unique. */
 export interface ListedProcess {
   pid: number
   parent: number
   group: number
   session: number
-  /** Opaque: equal for the same process, different for a later one under the same number. */
+  /** The start time, as an opaque text. It differs between two processes that had the same pid. */
   start: string
   /** The name of its program, for people. */
   command: string
@@ -17,7 +17,7 @@ export interface ListedProcess {
 const listingMillisMax = 5_000
 const listingBytesMax = 16 * 1024 * 1024
 
-/** All processes that are not dead yet; none where the system lists none. */
+/** All living processes; empty if the system cannot list processes. */
 export async function listProcesses(): Promise<ListedProcess[]> {
   try {
     return process.platform === 'linux' ? listProc() : await listPs()
@@ -26,7 +26,7 @@ export async function listProcesses(): Promise<ListedProcess[]> {
   }
 }
 
-/** From /proc/<pid>/stat: state, parent, group and session follow the command in brackets, field 22 is the start. */
+/** Reads /proc/<pid>/stat: state, parent, group and session follow the command in brackets; field 22 is the start. */
 export function listProc(): ListedProcess[] {
   const listed: ListedProcess[] = []
   for (const name of readdirSync('/proc')) {
@@ -35,7 +35,7 @@ export function listProc(): ListedProcess[] {
     try {
       stat = readFileSync(`/proc/${name}/stat`, 'latin1')
     } catch {
-      // It ended between the listing and the look.
+      // The process ended after the folder was listed.
       continue
     }
     const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
@@ -49,7 +49,16 @@ export function listProc(): ListedProcess[] {
   return listed
 }
 
-/** From `ps`, where there is no /proc. Its sessions are no pids on macOS, so groups and parents have to do. */
+/** The letter of a process's state; undefined without /proc. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    return /\) (\S)(?!.*\) \S)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads `ps`, for systems without /proc. On macOS its sessions are not pids, so only groups and parents are used. */
 export async function listPs(): Promise<ListedProcess[]> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,pgid=,state=,lstart=,ucomm='], {
     env: { ...process.env, LC_ALL: 'C', TZ: 'UTC' },
@@ -58,7 +67,7 @@ export async function listPs(): Promise<ListedProcess[]> {
   })
   return stdout.split('\n').flatMap((line) => {
     const [pid, parent, group, state = '', ...rest] = line.trim().split(/\s+/)
-    // The start is five words: day, month, date, time and year.
+    // The start time has five words: weekday, month, day, time and year.
     const start = rest.slice(0, 5).join(' ')
     if (start === '' || /^[ZXx]/.test(state)) return []
     const numbers = { pid: Number(pid), parent: Number(parent), group: Number(group), session: 0 }
@@ -66,7 +75,7 @@ export async function listPs(): Promise<ListedProcess[]> {
   })
 }
 
-/** This process and those above it, as far as they are listed. */
+/** The pids of this process and of its ancestors, as far as they are listed. */
 export async function lineage(): Promise<Set<number>> {
   const parents = new Map((await listProcesses()).map(({ parent, pid }) => [pid, parent]))
   const line = new Set<number>()
@@ -76,12 +85,12 @@ export async function lineage(): Promise<Set<number>> {
   return line
 }
 
-/** The variable by which what a command started is known again, wherever it went: the ids of all above it. */
+/** This environment variable identifies the descendants of a command. It lists the marks of all commands above. */
 export const markVariable = 'LOCKSTEP_UNDER'
 
 /**
- * The marks in the environment of a process, as it was when its program started; '' where there are none, or it is
- * another user's, or the system has no /proc. How long it is, the kernel bounds.
+ * The marks in the environment of a process, as of the start of its program. The result is '' if there are none, if
+ * the process belongs to another user, or if the system has no /proc. The kernel limits the size of the environment.
  */
 export function marksOf(pid: number): string {
   try {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Help } from 'commander'
 import { auditCommand } from './audit.ts'
 import { clockCommand } from './clock.ts'
 import { wholeNumber } from './context.ts'
@@ -16,15 +16,15 @@ import { verifyCommand } from './verify.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
-/** The program: one file per noun. Every command ends in an exit code of design.md §7. */
+/** Builds the program. Each noun has its own file. `docs/errors.md` lists the exit codes. */
 export function program(): Command {
   const lockstep = new Command('lockstep')
     .description('An append-only ledger for fleets of AI agents: locks, fencing tokens, audit and proofs.')
     .version(manifest.version)
-    .option('--dir <dir>', 'the folder to work in; the innermost ledger governs (LOCKSTEP_DIR)')
-    .option('--actor <actor>', 'who acts: agent:ID, human:ID, system:ID or an agent’s bare ID (LOCKSTEP_ACTOR)')
+    .option('--dir <dir>', 'the folder to work in; the innermost ledger above it is used (LOCKSTEP_DIR)')
+    .option('--actor <actor>', 'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)')
     .option('--json', 'print one JSON document on stdout')
-    .option('--open-wait <seconds>', 'how long to wait while another process has the ledger open', wholeNumber, 30)
+    .option('--open-wait <seconds>', 'how long to wait if another process has the ledger open', wholeNumber, 30)
     .addHelpText(
       'after',
       '\nExamples:\n  lockstep init\n  lockstep lock run reports -- npm run report\n\nExit codes: 0 ok, 2 usage, 3 not found, 4 denied, 5 conflict, 6 integrity, 7 unavailable, 8 timed out,\n75 lock contention, 76 lease lost, 128+n signal.',
@@ -46,10 +46,18 @@ export function program(): Command {
   return strict(lockstep)
 }
 
-/** At every depth: errors of usage are thrown like any other, and the help shows the program's options too. */
+const plainHelp = new Help()
+
+/**
+ * Configures all commands: usage errors are thrown like other errors, and each help text shows the global options and
+ * marks required options.
+ */
 function strict(command: Command): Command {
   command
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({
+      showGlobalOptions: true,
+      optionDescription: (option) => `${plainHelp.optionDescription(option)}${option.mandatory ? ' (required)' : ''}`,
+    })
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showHelpAfterError(false)

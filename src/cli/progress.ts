@@ -1,7 +1,7 @@
 import type { Globals } from './globals.ts'
 import { durationText } from './output.ts'
 
-/** A bar on stderr, for work that takes a while; nothing without a terminal, and nothing with --json. */
+/** A progress bar on stderr for slow work. Nothing is shown without a terminal or with --json. */
 export interface Bar {
   show: (done: number, total: number) => void
   stop: () => void
@@ -12,10 +12,10 @@ export async function progressBar({ json }: Globals, what: string): Promise<Bar>
   const { default: progress } = await import('cli-progress')
   const options = {
     format: `${what} {bar} {percentage}% {value}/{total} {eta_formatted}`,
-    // At the end there is no time left to tell, which comes as no number.
+    // At the end, the remaining time is not a number.
     formatTime: (seconds: number) => (Number.isFinite(seconds) ? durationText(seconds) : ''),
     stream: process.stderr,
-    // What is not taken away need not be given back when Ctrl-C ends the command.
+    // A hidden cursor would stay hidden when Ctrl-C ends the command.
     hideCursor: false,
     linewrap: true,
   }

@@ -6,7 +6,7 @@ const agent = 'run_interview1'
 const as = ['--actor', 'agent-3']
 const lane = ['--lane', 'TOOL_INTERVIEW_CAPTURE', '--role', 'INTERVIEW_AGENT']
 
-/** The steps of the quickstart that show governed runs. */
+/** The quickstart's steps about governed runs. */
 export function governedRuns(): void {
   startTree()
   callTools()
@@ -15,7 +15,7 @@ export function governedRuns(): void {
 }
 
 function startTree(): void {
-  title('8. Governed runs: an orchestrator, and below it an agent in its lane')
+  title('8. Governed runs: an orchestrator with an agent below it')
   run(['run', 'create', '--kind', 'orchestrator', '--run-id', orchestrator, '--case', 'CASE-17'], {
     show: pick('run_id', 'status'),
   })
@@ -27,20 +27,23 @@ function startTree(): void {
   const started = run([...as, 'run', 'start', agent], { show: pick('run_id', 'status') })
   check(
     JSON.stringify(started.policy_versions) === JSON.stringify(policy_versions),
-    'the agent’s run is pinned to the policy that the orchestrator’s is',
+    'the agent’s run has the same policy pins as the orchestrator’s run',
   )
 }
 
 function callTools(): void {
-  title('9. One mediated run around each tool call: what the lane allows is done, the rest is not begun')
+  title('9. One run for each tool call: a call that the lane does not allow never starts')
   const heard = runAround(execWords('run_tool_01', 'transcription.run'), '"transcribed"')
   check(heard.startsWith('transcribed'), 'the allowed command ran')
   const denied = runAround(execWords('run_tool_02', 'mail.send'), '"sent"', 4)
-  check(denied.includes('lane:TOOL_INTERVIEW_CAPTURE/tools') && !denied.includes('sent'), 'a rule denied the other')
+  check(
+    denied.includes('lane:TOOL_INTERVIEW_CAPTURE/tools') && !denied.includes('sent'),
+    'a rule denied the other command',
+  )
 }
 
 function retryFailed(): void {
-  title('10. A call that failed stays on record as it was; its retry is a run of its own')
+  title('10. A failed call stays on record, and its retry is a new run')
   runAround(execWords('run_tool_03', 'transcription.run'), 'process.exit(9)', 9)
   const words = ['--new-run-id', 'run_tool_04', '--reason', 'the recorder answers again']
   run([...as, 'run', 'retry', 'run_tool_03', ...words], { show: pick('run_id', 'parent_run_id', 'metadata') })
@@ -51,12 +54,12 @@ function retryFailed(): void {
   const tree = treeLines(run(['run', 'tree', orchestrator], { show: (found) => treeLines(found).join('\n') }))
   check(
     ['01 completed', '02 denied', '03 failed', '04 completed'].every((end) => tree.some((line) => line.endsWith(end))),
-    'each run ended as it was seen to',
+    'each run has the expected final state',
   )
 }
 
 function exportTree(): void {
-  title('11. The tree of runs as a bundle, and its verification by who has no ledger')
+  title('11. The tree of runs as a bundle, which anyone can verify without the ledger')
   const file = join(root, 'case-17.tar.gz')
   const { vkey } = run(['head', '--signed'], { show: pick('vkey') })
   const governed = ['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--reason', 'asked for']
@@ -67,7 +70,7 @@ function exportTree(): void {
   const verified = run(['export', 'verify', file, '--key', String(vkey)], {
     show: pick('entries', 'size', 'root', 'authenticity'),
   })
-  check(verified.authenticity === 'checked', 'the bundle is the ledger’s own')
+  check(verified.authenticity === 'checked', 'the ledger’s key signed the bundle')
 }
 
 function execWords(runId: string, tool: string): string[] {

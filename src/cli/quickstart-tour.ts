@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url'
 import colors from 'picocolors'
 import { say, writeOut } from './output.ts'
 
-// What the steps of the quickstart are made of: a root of their own, commands in it, and checks of what they say.
+// The helpers of the quickstart: a temporary root, commands that run in it, and checks of their output.
 
 const lockstep = fileURLToPath(new URL(`./main${import.meta.url.slice(-3)}`, import.meta.url))
 
-/** The folder that the tour works in, removed at its end. */
+/** The folder of the tour. It is removed at the end. */
 export const root = realpathSync(mkdtempSync(join(tmpdir(), 'lockstep quickstart ')))
 
 export function title(text: string): void {
@@ -22,7 +22,7 @@ interface Run {
   show?: (document: Record<string, unknown>) => unknown
 }
 
-/** Runs a command as a user would, checks its exit code, and prints what it says. */
+/** Runs a command as a user would, checks its exit code, and prints its output. */
 export function run(words: string[], { expect = 0, show }: Run = {}): Record<string, unknown> {
   writeOut(`${colors.dim('$')} lockstep ${words.map(quoted).join(' ')}\n`)
   const { status, stderr, stdout } = started([...words, '--json'])
@@ -34,7 +34,7 @@ export function run(words: string[], { expect = 0, show }: Run = {}): Record<str
   return document
 }
 
-/** Runs a command around a line of Node, checks its exit code, and prints what both say; that text. */
+/** Runs a command around a line of JavaScript, checks its exit code, and prints and returns the output of both. */
 export function runAround(words: string[], line: string, expect = 0): string {
   writeOut(`${colors.dim('$')} lockstep ${words.map(quoted).join(' ')} -- node -p '${line}'\n`)
   const { status, stderr, stdout } = started([...words, '--', process.execPath, '-p', line])
@@ -53,7 +53,7 @@ function quoted(word: string): string {
   return /[\s|]/.test(word) ? `"${word}"` : word
 }
 
-/** Ends the tour where what it shows is not so. */
+/** Ends the tour if the condition is false. */
 export function check(condition: boolean, what: string): void {
   if (!condition) fail(what)
 }
@@ -68,7 +68,7 @@ export function indent(text: string): string {
   return text.trimEnd().replace(/^/gm, '  ')
 }
 
-/** Shows these members of a document only. */
+/** Selects these members of a document. */
 export function pick(...keys: string[]): (document: Record<string, unknown>) => unknown {
   return (document) => Object.fromEntries(keys.map((key) => [key, document[key]]))
 }

@@ -10,7 +10,7 @@ const asEditor = ['--actor', 'agent-4']
 const promotion = pick('outcome', 'promoted_stems', 'deleted_stems', 'files')
 const refusal = pick('code', 'message')
 
-/** The steps of the quickstart that show turns: what became true, and in which order. Returns the seq of turn 2. */
+/** The quickstart's steps about turns. Returns the seq of turn 2. */
 export function turnsOfAgents(): number {
   startRuns()
   const second = threeTurns()
@@ -20,7 +20,7 @@ export function turnsOfAgents(): number {
 }
 
 function startRuns(): void {
-  title('12. Two agents build one site: two runs of a workflow, one after the other under a lock')
+  title('12. Two agents build one site, in two runs of one workflow')
   for (const [id, agent] of [
     [writer, 'agent-3'],
     [editor, 'agent-4'],
@@ -32,7 +32,7 @@ function startRuns(): void {
 }
 
 function threeTurns(): number {
-  title('13. Three turns: staged, validated, promoted, strictly in order; what does not hold together is rejected')
+  title('13. Three turns are staged, validated and promoted in strict order; broken links are rejected')
   const first = stage('turn-0001', { home: { links: { next: { type: 'page', id: 'about' } } } })
   run([...asWriter, 'turn', 'stage', ...first], { show: pick('outcome', 'counts') })
   const verdict = run([...asWriter, 'turn', 'validate', '--run', writer, '--turn', 'turn-0001'], {
@@ -42,24 +42,24 @@ function threeTurns(): number {
       issues: (issues as object[]).map(({ code, location }: Issue) => ({ code, location })),
     }),
   })
-  check(codesIn(verdict).includes('E_LSI_ORPHAN_TARGET'), 'a link to a page that is not there is an orphan')
+  check(codesIn(verdict).includes('E_LSI_ORPHAN_TARGET'), 'a link to a missing page is an orphan')
 
   const mended = stage('turn-0001', { home: { links: { next: { type: 'page', id: 'about' } } }, about: {}, draft: {} })
   run([...asWriter, 'turn', 'apply', ...mended], { show: promotion })
   const early = stage('turn-0003', { contact: {} })
   const outOfOrder = run([...asWriter, 'turn', 'apply', ...early], { expect: 5, show: refusal })
-  check(outOfOrder.code === 'E_PROMOTION_OUT_OF_ORDER', 'turn 3 does not come before turn 2')
+  check(outOfOrder.code === 'E_PROMOTION_OUT_OF_ORDER', 'turn 3 cannot be promoted before turn 2')
 
   const second = stage('turn-0002', { contact: {} }, ['draft'])
   const promoted = run([...asWriter, 'turn', 'apply', ...second], { show: promotion })
-  check(JSON.stringify(promoted.deleted_stems) === '["draft"]', 'a tombstone deletes; silence never does')
+  check(JSON.stringify(promoted.deleted_stems) === '["draft"]', 'only a tombstone deletes a stem')
   const third = stage('turn-0003', { home: { version: 2, links: { next: { type: 'page', id: 'contact' } } } })
   run([...asWriter, 'turn', 'apply', ...third], { show: promotion })
   return Number(promoted.seq)
 }
 
 function staleToken(): void {
-  title('14. The writer stalls past its lease, the editor takes over and promotes; the writer wakes too late')
+  title('14. The writer’s lease expires, the editor takes over and promotes, and the late writer is refused')
   const late = stage('turn-0004', { about: { version: 9 } })
   run([...asWriter, 'turn', 'stage', ...late], { show: pick('outcome', 'counts') })
   run([...asWriter, 'turn', 'validate', '--run', writer, '--turn', 'turn-0004'], { show: pick('outcome') })
@@ -76,13 +76,13 @@ function staleToken(): void {
       show: refusal,
     },
   )
-  check(woken.code === 'STALE_TOKEN', 'the old token opens nothing')
+  check(woken.code === 'STALE_TOKEN', 'the old token is refused')
   const shown = run(['stem', 'show', 'about', '--workflow', workflow], { show: pick('body') })
-  check((shown.body as { version?: number }).version === 2, 'the editor’s page stands')
+  check((shown.body as { version?: number }).version === 2, 'the editor’s page is unchanged')
 }
 
 function onDisk(): void {
-  title('15. The workspace on disk follows the ledger: one tree at a time, never a mixture')
+  title('15. The workspace on disk follows the ledger, and always shows one complete tree')
   const folder = join(root, 'workspace/workflow', workflow)
   const current = join(folder, 'current')
   const files = readdirSync(`${current}/`, { recursive: true, encoding: 'utf8' }).sort()
@@ -91,12 +91,12 @@ function onDisk(): void {
     `  workspace/workflow/${workflow}/current -> ${readlinkSync(current)}\n${indent(indent(shown.join('\n')))}\n`,
   )
   writeOut(`${indent(readFileSync(join(current, '_index/refs/by_id/page/contact.json'), 'utf8'))}\n`)
-  check(!shown.some((name) => name.startsWith('draft.')), 'what was deleted is gone')
-  check(shown.includes('contact.body.json'), 'what was promoted is there')
+  check(!shown.some((name) => name.startsWith('draft.')), 'the deleted stem has no files')
+  check(shown.includes('contact.body.json'), 'the promoted stem has its files')
   run(['stem', 'check', '--workflow', workflow], { show: pick('files') })
 }
 
-/** The editor waits until the lease is over. */
+/** The editor waits until the writer's lease expires. */
 function takeOver(): Record<string, unknown> {
   const words = ['lock', 'acquire', 'site', '--holder', 'agent-4', '--lease', '10m', '--wait', '10']
   return run([...asEditor, ...words], { show: pick('name', 'token') })
@@ -107,7 +107,7 @@ interface Page {
   version?: number
 }
 
-/** Writes the files of a turn, as an agent would, and gives the words that name them. */
+/** Writes the files of a turn, as an agent would, and returns the arguments that name them. */
 function stage(turnId: string, pages: Record<string, Page>, deleted: string[] = [], runId = writer): string[] {
   const directory = join(root, 'out', runId, turnId)
   rmSync(directory, { recursive: true, force: true })

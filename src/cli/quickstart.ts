@@ -10,15 +10,15 @@ import { check, indent, pick, root, run, runAround, title } from './quickstart-t
 import { turnsOfAgents } from './quickstart-turns.ts'
 
 /**
- * `npm run quickstart`: the main job on real files, by the real command, in a folder of its own that is removed at
- * the end. Every step checks what it shows and ends the tour with exit 1 where it is not so.
+ * `npm run quickstart`: a tour of the main features with the real command and real files. It runs in a temporary folder
+ * that is removed at the end. Every step checks its results; a failed check ends the tour with exit code 1.
  */
 
 const folder = 'packages/DEL-08-05_Deliverable-Lock'
 const target = 'IAMBECCA | ACME | SITE | web-shop | NEO'
 const runId = 'run_ACME_web-shop_2026-02-02_001'
 
-/** A stand-in for an agent: a process that lives until it is killed. */
+/** Starts a stand-in for an agent: a process that runs until it is killed. */
 function startAgent() {
   const agent = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
   const kill = async () => {
@@ -34,7 +34,7 @@ mkdirSync(join(root, folder), { recursive: true })
 writeFileSync(join(root, folder, '_STATUS.md'), 'state: IN_PROGRESS\n')
 run(['init'], { show: pick('dir', 'origin', 'size') })
 
-title('2. An agent takes the deliverable')
+title('2. An agent locks the deliverable')
 const first = startAgent()
 const stale = run(
   ['lock', 'acquire', '--folder', join(root, folder), '--holder', 'agent-1', '--pid', first.pid, '--lease', '15m'],
@@ -43,7 +43,7 @@ const stale = run(
   },
 )
 writeOut(
-  `  ${folder}/${lockFileName} says who holds it:\n${indent(
+  `  ${folder}/${lockFileName} names the holder:\n${indent(
     indent(
       readFileSync(join(root, folder, lockFileName), 'utf8')
         .split('\n')
@@ -62,16 +62,16 @@ check(
   'the report names the live holder',
 )
 
-title('4. The first agent is killed; its lock is an orphan, and the second agent recovers it')
+title('4. The first agent is killed, so its lock becomes an orphan, which the second agent recovers')
 await first.kill()
 const fresh = run(request, { show: pick('name', 'holder', 'token') })
-check(Number(fresh.token) > Number(stale.token), 'tokens strictly increase')
+check(Number(fresh.token) > Number(stale.token), 'the new token is greater than the old token')
 run(['lock', 'history', 'deliverable:DEL-08-05'], {
   show: ({ entries }) =>
     (entries as { seq: number; type: string }[]).map(({ seq, type }) => `${seq} ${type}`).join('\n'),
 })
 
-title('5. The dead agent’s token opens nothing any more; the new one does')
+title('5. The dead agent’s token is refused, and the new token is accepted')
 run(
   [
     'audit',
@@ -98,7 +98,7 @@ run([
 run(['lock', 'release', String(fresh.lock_id)], { show: pick('name', 'held_ms', 'files') })
 await second.kill()
 
-title('6. A project lock, with its RUN_LOCK.json')
+title('6. A project lock and its RUN_LOCK.json')
 run(['lock', 'acquire', '--target', target, '--run-id', runId], { show: pick('name', 'run_id', 'token', 'files') })
 const runLock = join(root, 'runtime/runs', runId, runLockFileName)
 writeOut(`${indent(readFileSync(runLock, 'utf8'))}\n`)
@@ -106,16 +106,19 @@ run(['lock', 'check', '--run-id', runId, '--target', target], { show: pick('run_
 run(['--actor', 'BECCA', 'lock', 'release', '--run-id', runId, '--final-status', 'COMPLETE'], {
   show: pick('name', 'outcome', 'files'),
 })
-check(readFileSync(runLock, 'utf8').includes('"final_status": "COMPLETE"'), 'RUN_LOCK.json says RELEASED, COMPLETE')
+check(
+  readFileSync(runLock, 'utf8').includes('"final_status": "COMPLETE"'),
+  'RUN_LOCK.json has the final status COMPLETE',
+)
 
-title('7. A lock around any command')
+title('7. A lock held while a command runs')
 const hello = runAround(['lock', 'run', 'reports'], '"token " + process.env.LOCKSTEP_TOKEN')
-check(/^token \d+$/m.test(hello), 'the command has its token')
+check(/^token \d+$/m.test(hello), 'the command receives its token')
 
 governedRuns()
 const secondTurn = turnsOfAgents()
 
-title('16. All of it is one log, and it can be proven')
+title('16. All entries are in one log, and each entry can be proven')
 run(['audit', 'list', '--entries'], {
   show: ({ entries }) =>
     (entries as { seq: number; type: string; stream: string }[])
@@ -124,15 +127,15 @@ run(['audit', 'list', '--entries'], {
 })
 const proof = run(['prove', String(secondTurn)], { show: pick('seq', 'size', 'leaf_hash', 'root') })
 const { data, type } = proof.entry as { data: { turn_id?: string }; type: string }
-check(type === 'turn.promoted' && data.turn_id === 'turn-0002', 'the proof is of the promotion of turn 2')
+check(type === 'turn.promoted' && data.turn_id === 'turn-0002', 'the proof belongs to the promotion of turn 2')
 run(['head', '--signed'], { show: ({ checkpoint }) => String(checkpoint) })
 const verified = run(['verify'])
 check(verified.verified === true, 'the ledger verifies')
 
 title('Where to look next')
-writeOut(`  lockstep help                   every command, with examples
-  docs/life-of-a-command.md       where an acquire goes, from the command line to the disk
-  docs/agent-integration.md       what to tell your agents
-  docs/runbook.md                 when something is stuck
+writeOut(`  lockstep help                            all commands, with examples
+  docs/explanation/life-of-a-command.md    the path of an acquire from the command line to the disk
+  docs/how-to/integrate-agents.md          how to instruct your agents
+  docs/how-to/runbook.md                   how to resolve problems
 `)
 rmSync(root, { recursive: true, force: true })

@@ -8,7 +8,7 @@ import { folderOf } from './context.ts'
 import type { Globals } from './globals.ts'
 import { print } from './output.ts'
 
-/** `doctor --repair`. Errors: LEDGER_CORRUPT where what is in place afterwards does not verify; those of `repair`. */
+/** Runs `doctor --repair`. Errors: LEDGER_CORRUPT if the resulting database does not verify; those of `repair`. */
 export async function repairLedger(globals: Globals): Promise<void> {
   const layout = governingLayout(folderOf(globals))
   const repaired = await repair(layout, () => nanoid(12))
@@ -16,10 +16,10 @@ export async function repairLedger(globals: Globals): Promise<void> {
   if (put_back === undefined && in_place.problem !== undefined) {
     throw new LockstepError(
       'LEDGER_CORRUPT',
-      `nothing was put back, for no kept database is better: ${in_place.problem}`,
+      `nothing was restored, because no kept database is better: ${in_place.problem}`,
       {
         details: { ...repaired },
-        hint: 'Keep a copy of .lockstep, then put back a backup that is at least as new as .lockstep/head and run "lockstep verify".',
+        hint: 'Keep a copy of .lockstep. Then restore a backup that is at least as new as .lockstep/head and run "lockstep verify".',
       },
     )
   }
@@ -27,13 +27,13 @@ export async function repairLedger(globals: Globals): Promise<void> {
 }
 
 function linesOf(layout: Layout, { evidence, in_place, put_back, set_aside }: Repaired): string[] {
-  const lines = [`in place  ${stateOf(in_place)}`]
+  const lines = [`current   ${stateOf(in_place)}`]
   for (const found of evidence) lines.push(`kept      ${relative(layout.root, found.path)}: ${stateOf(found)}`)
-  if (put_back === undefined) return [...lines, 'nothing was changed: the database in place verifies']
+  if (put_back === undefined) return [...lines, 'nothing was changed: the current database verifies']
   return [
     ...lines,
-    `put back  ${relative(layout.root, put_back.path)}: ${put_back.size} entries`,
-    `replaced  the files that stood there are in ${relative(layout.root, set_aside ?? '')}`,
+    `restored  ${relative(layout.root, put_back.path)}: ${put_back.size} entries`,
+    `replaced  the previous files are in ${relative(layout.root, set_aside ?? '')}`,
   ]
 }
 

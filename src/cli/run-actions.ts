@@ -10,7 +10,7 @@ import { collect } from './lock-acquire.ts'
 import { print } from './output.ts'
 import { runLines } from './run-text.ts'
 
-/** The options that say what a run wants to do. */
+/** The options that describe the action of a run. */
 export interface ActionFlags {
   action: string
   artifacts?: string
@@ -24,13 +24,20 @@ export interface ActionFlags {
 /** Adds the options of an action to a command. */
 export function withAction(command: Command): Command {
   return command
-    .requiredOption('--action <type>', 'tool_call, db_write, db_read, promotion or export')
-    .requiredOption('--lane <lane_id>', 'the lane')
-    .requiredOption('--target <name>', 'the tool, or the table')
-    .option('--mode <mode>', 'what is done to the table, as append')
-    .option('--scope <key=value>', 'a part of the scope; repeatable; true and false are no text', collect)
-    .option('--effect <word>', 'what the action brings with it, in the words lanes prohibit; repeatable', collect)
-    .option('--artifacts <file>', 'what it reads or hands on, artifact refs as a JSON array; - for stdin')
+    .requiredOption('--action <type>', 'the type of the action: tool_call, db_write, db_read, promotion or export')
+    .requiredOption('--lane <lane_id>', 'the lane of the action')
+    .requiredOption('--target <name>', 'the name of the tool or table')
+    .option('--mode <mode>', 'the kind of access to a table, such as append')
+    .option('--scope <key=value>', 'a member of the scope; repeatable; true and false become booleans', collect)
+    .option(
+      '--effect <word>',
+      'an effect of the action, in the words that lanes use to prohibit effects; repeatable',
+      collect,
+    )
+    .option(
+      '--artifacts <file>',
+      'the artifacts that it reads or passes on: a file with a JSON array of artifact refs, or - for stdin',
+    )
 }
 
 export function actionFrom(flags: ActionFlags): Action {
@@ -44,29 +51,29 @@ export function actionFrom(flags: ActionFlags): Action {
   }
 }
 
-/** `key=value` each; a value of true or false is one. Errors: INVALID_INPUT. */
+/** Parses `key=value` pairs into a scope; the values true and false become booleans. Errors: INVALID_INPUT. */
 export function scopeFrom(pairs: readonly string[]): Action['scope'] {
   const typed = ([key, value]: [string, string]) => [key, value === 'true' || (value === 'false' ? false : value)]
   return Object.fromEntries(Object.entries(pairsFrom('--scope', pairs)).map(typed))
 }
 
-/** `key=value` each, of an option. Errors: INVALID_INPUT. */
+/** Parses the `key=value` pairs of an option. Errors: INVALID_INPUT. */
 export function pairsFrom(option: string, pairs: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=')
-      if (at < 1) throw new LockstepError('INVALID_INPUT', `${option} is KEY=VALUE, not "${pair}"`)
+      if (at < 1) throw new LockstepError('INVALID_INPUT', `${option} must be KEY=VALUE, not "${pair}"`)
       return [pair.slice(0, at), pair.slice(at + 1)]
     }),
   )
 }
 
-/** Artifact refs in a file, or on stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
+/** Reads artifact refs from a file or stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
 export function refsIn(file: string | undefined): ArtifactRef[] | undefined {
   return file === undefined ? undefined : (jsonIn(file) as ArtifactRef[])
 }
 
-/** The JSON document in a file, or on stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
+/** Reads a JSON document from a file or stdin. Errors: INVALID_INPUT, LIMIT_EXCEEDED, NOT_FOUND. */
 export function jsonIn(file: string): unknown {
   const text = readText(file, limits.documentBytes)
   try {
@@ -79,9 +86,11 @@ export function jsonIn(file: string): unknown {
 export function authorizeCommand(): Command {
   const command = withAction(
     new Command('authorize')
-      .description('Decide before an action. Exit 0 for allow, 4 for deny, which moves the run to denied.')
-      .argument('<run_id>', 'the run')
-      .option('--key <key>', 'request key'),
+      .description(
+        'Ask whether a run may do an action. The exit code is 0 for allow, and 4 for deny, which ends the run as denied.',
+      )
+      .argument('<run_id>', 'the id of the run')
+      .option('--key <key>', 'request key: repeating a request with its key returns the first answer'),
   ).action(async (runId: string, flags: ActionFlags & { key?: string }, self: Command) => {
     const globals = globalsOf(self)
     const request = { action: actionFrom(flags), idempotency_key: flags.key, run_id: runId }
@@ -96,7 +105,7 @@ export function authorizeCommand(): Command {
   )
 }
 
-/** What was decided, for people. */
+/** A decision, for people. */
 export function decidedLines({
   decision,
   decision_id,
@@ -126,18 +135,18 @@ interface RecordFlags {
 
 export function recordCommand(): Command {
   const command = new Command('record')
-    .description('Record what came of an allowed action, once.')
-    .argument('<run_id>', 'the run')
-    .requiredOption('--decision <decision_id>', 'the allow')
-    .requiredOption('--outcome <outcome>', 'success or failure')
-    .option('--reason <text>', 'outcome_reason')
-    .option('--request-hash <sha256>', 'SHA-256 of the request’s RFC 8785 form')
-    .option('--response-hash <sha256>', 'the same of the response')
-    .option('--outputs <file>', 'artifact refs as a JSON array; - for stdin')
-    .option('--error-code <code>', 'what kind of error, with --message')
-    .option('--message <text>', 'the error, without what must stay private')
-    .option('--retryable', 'a retry may succeed')
-    .option('--key <key>', 'request key')
+    .description('Record the outcome of an allowed action. Each action is recorded once.')
+    .argument('<run_id>', 'the id of the run')
+    .requiredOption('--decision <decision_id>', 'the decision that allowed the action')
+    .requiredOption('--outcome <outcome>', 'the outcome: success or failure')
+    .option('--reason <text>', 'the reason for the outcome (outcome_reason)')
+    .option('--request-hash <sha256>', 'the SHA-256 of the request in RFC 8785 form')
+    .option('--response-hash <sha256>', 'the SHA-256 of the response in RFC 8785 form')
+    .option('--outputs <file>', 'the outputs: a file with a JSON array of artifact refs, or - for stdin')
+    .option('--error-code <code>', 'a code for the error; add --message to explain it')
+    .option('--message <text>', 'the text of the error, without private data')
+    .option('--retryable', 'mark the error as retryable')
+    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
     .action(async (runId: string, flags: RecordFlags, self: Command) => {
       const globals = globalsOf(self)
       const { errorCode, message = errorCode ?? '' } = flags

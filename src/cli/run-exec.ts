@@ -33,24 +33,37 @@ const leaseSecondsDefault = 60
 
 export function execCommand(): Command {
   const command = new Command('exec')
-    .description('Run a command as one mediated tool call: a run of its own around it, its exit code passed on.')
+    .description('Run a command as one mediated tool call, with its own run. The exit code is that of the command.')
     .usage('[options] --lane <lane_id> --tool <name> -- <command...>')
-    .argument('[words...]', 'the command after --')
-    .requiredOption('--lane <lane_id>', 'the lane')
-    .requiredOption('--tool <name>', 'the tool that the command is, as the lane names it')
-    .option('--parent <run_id>', 'the run above')
-    .option('--run-id <run_id>', 'the id of the run made for it (default: minted)')
-    .option('--role <role_id>', 'the role')
-    .option('--case <case_id>', 'the case, also as a part of the scope')
-    .option('--scope <key=value>', 'a part of the scope; repeatable', collect)
-    .option('--effect <word>', 'what it brings with it; repeatable', collect)
-    .option('--lease <seconds>', 'the run’s lease, kept alive meanwhile', seconds, leaseSecondsDefault)
-    .option('--timeout <seconds>', 'end the command when it takes longer, and fail the run', seconds)
-    .option('--grace <seconds>', 'between TERM and KILL when it is to end, where the lease allows', seconds, 10)
+    .argument('[words...]', '-- and the command')
+    .requiredOption('--lane <lane_id>', 'the lane of the tool call')
+    .requiredOption('--tool <name>', 'the name that the lane uses for this command')
+    .option('--parent <run_id>', 'the parent run')
+    .option('--run-id <run_id>', 'the id of the new run (default: a new id)')
+    .option('--role <role_id>', 'the role that the actor claims; the policy denies a call without one')
+    .option('--case <case_id>', 'the case of the run; it also becomes case_id in the scope')
+    .option('--scope <key=value>', 'a member of the scope; repeatable', collect)
+    .option(
+      '--effect <word>',
+      'an effect of the tool call, in the words that lanes use to prohibit effects; repeatable',
+      collect,
+    )
+    .option(
+      '--lease <seconds>',
+      'the lease of the run, which is renewed while the command runs',
+      seconds,
+      leaseSecondsDefault,
+    )
+    .option(
+      '--timeout <seconds>',
+      'end the command after this time and mark the run as failed (default: no limit)',
+      seconds,
+    )
+    .option('--grace <seconds>', 'the time between TERM and KILL, as far as the lease allows', seconds, 10)
     .addOption(
       new Option(
         '--survivors <what>',
-        'what becomes of processes that the command leaves running: waited for, for a lease at most, ended at once, or left',
+        'how to treat processes that the command leaves running: wait for them for at most one lease, kill them at once, or ignore them',
       )
         .choices(survivorChoices)
         .default('wait'),
@@ -59,7 +72,7 @@ export function execCommand(): Command {
       const globals = globalsOf(self)
       const { before, behind } = aroundDashes(self, words)
       if (before.length > 0 || behind.length === 0) {
-        throw new LockstepError('INVALID_INPUT', 'the command stands behind --, and nothing before it', {
+        throw new LockstepError('INVALID_INPUT', 'the command must follow --, without other words before it', {
           hint: 'lockstep run exec --lane LANE --tool TOOL -- COMMAND…',
         })
       }
@@ -72,7 +85,7 @@ export function execCommand(): Command {
   )
 }
 
-/** Nobody keeps the ledger open while the command runs: it is opened before it, for heartbeats, and after it. */
+/** Executes the command. The ledger is open only before it, for heartbeats, and after it. */
 async function execute(argv: readonly string[], flags: ExecFlags, withLedger: WithLedger): Promise<number> {
   const place = placeOfCommand()
   const stop = new AbortController()
@@ -106,7 +119,7 @@ async function execute(argv: readonly string[], flags: ExecFlags, withLedger: Wi
   }
 }
 
-/** How the lease of a run is kept, and by what it is lost. */
+/** How to renew and check the lease of a run, and which errors mean its loss. */
 function keepingRun(run_id: string) {
   return {
     renew: ({ runs }: Ledger) => runs.heartbeat({ run_id }),
@@ -119,7 +132,7 @@ function keepingRun(run_id: string) {
   }
 }
 
-/** Whether a run has ended behind the back of who works in it. */
+/** Whether an error means that the run has already ended. */
 function isLost(error: unknown): error is LockstepError {
   return (
     error instanceof LockstepError &&
@@ -145,7 +158,7 @@ function requestFrom(flags: ExecFlags): Parameters<Ledger['runs']['begin']>[0] {
   }
 }
 
-/** Records the action and ends the run as the command ended. Resolves with the exit code. */
+/** Records the action and ends the run according to the result of the command. Resolves with the exit code. */
 async function finish(
   { runs }: Ledger,
   { decision, run }: Begun,
@@ -169,7 +182,7 @@ async function finish(
     return code
   } catch (error) {
     if (!isLost(error)) throw error
-    // What the command did after its run had ended is not the run's.
+    // The run ended before the command did, so the result of the command cannot be recorded in it.
     say(messageOf(error))
     return codes.LEASE_LOST.exit
   }

@@ -7,7 +7,7 @@ import { print } from './output.ts'
 import { pairsFrom, refsIn } from './run-actions.ts'
 import { runLines } from './run-text.ts'
 
-/** A verb on one run that answers with its record. */
+/** A command on one run that prints the record of the run. */
 function verb<Flags>(
   name: string,
   description: string,
@@ -15,8 +15,8 @@ function verb<Flags>(
 ): Command {
   return new Command(name)
     .description(description)
-    .argument('<run_id>', 'the run')
-    .option('--key <key>', 'request key: the same key and content again gives the first answer')
+    .argument('<run_id>', 'the id of the run')
+    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
     .action(async (runId: string, flags: Flags, self: Command) => {
       const globals = globalsOf(self)
       const record = await withLedger(globals, `run ${name}`, (ledger) => ask(ledger.runs, runId, flags))
@@ -39,7 +39,7 @@ interface StartFlags extends Keyed {
 export function startCommand(): Command {
   const command = verb(
     'start',
-    'Pin a run to the policy and let it act, or deny it.',
+    'Start a run and pin it to the policy in force. A run that the policy does not allow is denied.',
     (runs, run_id, flags: StartFlags) =>
       runs.start({
         idempotency_key: flags.key,
@@ -53,16 +53,16 @@ export function startCommand(): Command {
         taxonomy_versions: flags.taxonomy && (pairsFrom('--taxonomy', flags.taxonomy) as { coa?: string }),
       }),
   )
-    .option('--lease <seconds>', 'fail the run unless a heartbeat comes within this time', seconds)
-    .option('--lock <name>', 'the lock it holds: it records and completes only while that grant is current')
-    .option('--pin-lanes <sha>', 'the pin of lanes.yaml, as the caller knows it')
-    .option('--pin-roles <sha>', 'the pin of roles.yaml')
-    .option('--taxonomy <name=version>', 'a version of coa, tags or entities that it works with; repeatable', collect)
+    .option('--lease <seconds>', 'mark the run as failed if no heartbeat arrives within this time', seconds)
+    .option('--lock <name>', 'the lock that the run holds; it can record and complete only while that grant is current')
+    .option('--pin-lanes <sha>', 'the pin of lanes.yaml that the caller expects')
+    .option('--pin-roles <sha>', 'the pin of roles.yaml that the caller expects')
+    .option('--taxonomy <name=version>', 'the version of coa, tags or entities that the run uses; repeatable', collect)
   return examples(command, 'lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --lock reports')
 }
 
 export function heartbeatCommand(): Command {
-  const command = verb('heartbeat', 'Start a run’s lease anew.', (runs, run_id, { key }: Keyed) =>
+  const command = verb('heartbeat', 'Renew the lease of a run.', (runs, run_id, { key }: Keyed) =>
     runs.heartbeat({ idempotency_key: key, run_id }),
   )
   return examples(command, 'lockstep run heartbeat run_draft1', 'lockstep run heartbeat "$RUN_ID" --json')
@@ -76,7 +76,7 @@ interface CompleteFlags extends Keyed {
 }
 
 export function completeCommand(): Command {
-  const command = verb('complete', 'End a run well.', (runs, run_id, flags: CompleteFlags) =>
+  const command = verb('complete', 'End a run as completed.', (runs, run_id, flags: CompleteFlags) =>
     runs.complete({
       discard_turn: flags.discardTurn === true,
       idempotency_key: flags.key,
@@ -86,10 +86,10 @@ export function completeCommand(): Command {
       run_id,
     }),
   )
-    .requiredOption('--reason <text>', 'what came of it (outcome_reason)')
-    .option('--outputs <file>', 'artifact refs as a JSON array; - for stdin')
-    .option('--release-lock', 'release the lock it was started with, in the same append')
-    .option('--discard-turn', 'reject a turn that is staged or validated, which otherwise keeps the run open')
+    .requiredOption('--reason <text>', 'the result of the run (outcome_reason)')
+    .option('--outputs <file>', 'the outputs: a file with a JSON array of artifact refs, or - for stdin')
+    .option('--release-lock', 'release the lock that the run was started with, in the same append')
+    .option('--discard-turn', 'reject a staged or validated turn, which would otherwise prevent completion')
   return examples(
     command,
     'lockstep run complete run_draft1 --reason "interview captured"',
@@ -104,7 +104,7 @@ interface FailFlags extends CompleteFlags {
 }
 
 export function failCommand(): Command {
-  const command = verb('fail', 'End a run with an error.', (runs, run_id, flags: FailFlags) =>
+  const command = verb('fail', 'End a run as failed, with an error.', (runs, run_id, flags: FailFlags) =>
     runs.fail({
       error: { error_code: flags.errorCode, message: flags.message, retryable: flags.retryable === true },
       idempotency_key: flags.key,
@@ -113,11 +113,14 @@ export function failCommand(): Command {
       run_id,
     }),
   )
-    .requiredOption('--error-code <code>', 'what kind of error')
-    .requiredOption('--message <text>', 'the error, without what must stay private')
-    .option('--reason <text>', 'outcome_reason (default: the error code)')
-    .option('--retryable', 'a retry may succeed')
-    .option('--outputs <file>', 'artifact refs as a JSON array, where the lane allows partial outputs')
+    .requiredOption('--error-code <code>', 'a code for the error')
+    .requiredOption('--message <text>', 'the text of the error, without private data')
+    .option('--reason <text>', 'the reason for the outcome (outcome_reason; default: the error code)')
+    .option('--retryable', 'allow the run to be retried')
+    .option(
+      '--outputs <file>',
+      'partial outputs, if the lane allows them: a file with a JSON array of artifact refs, or - for stdin',
+    )
   return examples(
     command,
     'lockstep run fail run_draft1 --error-code TIMEOUT --message "no answer in 30 s" --retryable',
@@ -130,9 +133,9 @@ interface ReasonFlags extends Keyed {
 }
 
 export function denyCommand(): Command {
-  const command = verb('deny', 'Deny a run by hand.', (runs, run_id, { key, reason }: ReasonFlags) =>
+  const command = verb('deny', 'Deny a run manually.', (runs, run_id, { key, reason }: ReasonFlags) =>
     runs.deny({ idempotency_key: key, outcome_reason: reason, run_id }),
-  ).requiredOption('--reason <text>', 'why')
+  ).requiredOption('--reason <text>', 'the reason to record')
   return examples(
     command,
     'lockstep run deny run_draft1 --reason "no consent"',
@@ -141,9 +144,9 @@ export function denyCommand(): Command {
 }
 
 export function cancelCommand(): Command {
-  const command = verb('cancel', 'Stop a run on purpose.', (runs, run_id, { key, reason }: ReasonFlags) =>
+  const command = verb('cancel', 'End a run as cancelled.', (runs, run_id, { key, reason }: ReasonFlags) =>
     runs.cancel({ idempotency_key: key, outcome_reason: reason, run_id }),
-  ).requiredOption('--reason <text>', 'why')
+  ).requiredOption('--reason <text>', 'the reason to record')
   return examples(
     command,
     'lockstep run cancel run_draft1 --reason "client left"',
@@ -154,12 +157,12 @@ export function cancelCommand(): Command {
 export function retryCommand(): Command {
   const command = verb(
     'retry',
-    'Create a new run in the place of one that failed and may be retried.',
+    'Create a new run to replace a failed run. The failed run must be marked as retryable.',
     (runs, run_id, flags: ReasonFlags & { newRunId?: string }) =>
       runs.retry({ idempotency_key: flags.key, new_run_id: flags.newRunId, retry_reason: flags.reason, run_id }),
   )
-    .requiredOption('--reason <text>', 'why it is retried')
-    .option('--new-run-id <run_id>', 'the id of the new run (default: minted)')
+    .requiredOption('--reason <text>', 'the reason for the retry')
+    .option('--new-run-id <run_id>', 'the id of the new run (default: a new id)')
   return examples(
     command,
     'lockstep run retry run_draft1 --reason "the tool answers again"',

@@ -2,7 +2,7 @@ import type { RunRecord } from '../core/run/run-record.ts'
 import type { Why } from '../ledger/run-status.ts'
 import { durationText, relativeTime } from './output.ts'
 
-/** A run, for people. */
+/** The record of a run, for people. */
 export function runLines(record: RunRecord): string[] {
   const { actor, case_id, error, lease, outcome, parent_run_id, run_id, run_kind, status } = record
   const where = [
@@ -20,18 +20,18 @@ export function runLines(record: RunRecord): string[] {
   ]
 }
 
-/** How a run stands and why, for people. */
+/** The state of a run and the reasons for it, for people. */
 export function whyLines(why: Why): string[] {
   const { denied, last_event, lease_remaining_s, lock, missing_events, moves } = why
   const code = last_event.code === null ? '' : ` ${last_event.code}`
   return [
-    `${why.run_id} is ${why.status}${why.lease_expired ? ', its lease expired: the next command fails it' : ''}`,
+    `${why.run_id} is ${why.status}${why.lease_expired ? ', but its lease expired: the next command marks it as failed' : ''}`,
     `last event ${last_event.type}${code}, ${relativeTime(last_event.time)} (entry ${last_event.seq})`,
     ...(denied === null ? [] : [`denied by ${denied.rule_ids.join(', ') || 'hand'}`]),
     ...(denied?.missing.length ? [`missing: ${denied.missing.join(', ')}`] : []),
     ...(missing_events.length === 0 ? [] : [`owes ${missing_events.join(', ')}`]),
     ...(lock === null ? [] : [`holds ${lock.name}, token ${lock.token}${lock.current ? '' : ', no longer current'}`]),
-    ...(lease_remaining_s === null ? [] : [`${durationText(lease_remaining_s)} of its lease left`]),
-    moves.length === 0 ? 'it has ended' : `may become ${moves.join(', ')}`,
+    ...(lease_remaining_s === null ? [] : [`${durationText(lease_remaining_s)} left of its lease`]),
+    moves.length === 0 ? 'it has ended' : `it can become ${moves.join(', ')}`,
   ]
 }

@@ -19,7 +19,7 @@ import { runLines, whyLines } from './run-text.ts'
 
 export function runsCommand(): Command {
   const run = new Command('run').description(
-    'What a run is allowed to do, and what it did: governed by lanes and roles.',
+    'Create runs, authorise their actions by lane and role, and record the results.',
   )
   const moves = [startCommand, heartbeatCommand, completeCommand, failCommand, denyCommand, cancelCommand, retryCommand]
   const actions = [authorizeCommand, recordCommand, execCommand]
@@ -49,22 +49,22 @@ interface CreateFlags {
 
 function createCommand(): Command {
   const command = new Command('create')
-    .description('Create a run; it acts once it is started.')
+    .description('Create a run. It cannot act before "run start".')
     .requiredOption('--kind <kind>', 'orchestrator, agent, tool_gateway, db_write, db_read, promotion or export')
-    .option('--run-id <run_id>', 'its id (default: minted)')
-    .option('--parent <run_id>', 'the run above it, whose case, pins and correlation it inherits')
-    .option('--lane <lane_id>', 'the lane it acts in; every kind but orchestrator needs one to start')
-    .option('--role <role_id>', 'the role its actor claims')
-    .option('--for <actor>', 'who is to act in it (default: who creates it)')
-    .option('--case <case_id>', 'its case')
-    .option('--session <id>', 'client_session_id')
-    .option('--workflow <id>', 'workflow_id')
-    .option('--correlation <id>', 'correlation_id')
-    .option('--inputs <file>', 'what goes in, artifact refs as a JSON array; - for stdin')
-    .option('--name <text>', 'run_name, for people')
-    .option('--notes <text>', 'free text')
+    .option('--run-id <run_id>', 'the id of the run (default: a new id)')
+    .option('--parent <run_id>', 'the parent run; the new run inherits its case, pins and correlation')
+    .option('--lane <lane_id>', 'the lane of the run; every kind except orchestrator needs one to start')
+    .option('--role <role_id>', 'the role that the actor claims; every kind except orchestrator needs one to start')
+    .option('--for <actor>', 'the actor of the run (default: the actor that creates it)')
+    .option('--case <case_id>', 'the case of the run')
+    .option('--session <id>', 'the client_session_id to record')
+    .option('--workflow <id>', 'the workflow_id; runs of one workflow share a workspace')
+    .option('--correlation <id>', 'the correlation_id to record')
+    .option('--inputs <file>', 'the inputs: a file with a JSON array of artifact refs, or - for stdin')
+    .option('--name <text>', 'a name for people (run_name)')
+    .option('--notes <text>', 'notes, as free text')
     .option('--tag <tag>', 'a tag; repeatable', collect)
-    .option('--key <key>', 'request key: the same key and content again gives the first answer')
+    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
     .action(async (flags: CreateFlags, self: Command) => {
       const globals = globalsOf(self)
       const record = await withLedger(globals, 'run create', (ledger) => ledger.runs.create(requestFrom(flags)))
@@ -104,8 +104,8 @@ function inputsFrom(file: string | undefined): Parameters<Runs['create']>[0]['in
 
 function showCommand(): Command {
   const command = new Command('show')
-    .description('A run’s record.')
-    .argument('<run_id>', 'the run')
+    .description('Print the record of a run.')
+    .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get(runId))
@@ -117,9 +117,9 @@ function showCommand(): Command {
 function whyCommand(): Command {
   const command = new Command('why')
     .description(
-      'How a run stands: its last event, what it owes, which rule denied it, its lock, its lease, its moves.',
+      'Explain the state of a run: last event, missing events, denying rule, lock, lease and possible moves.',
     )
-    .argument('<run_id>', 'the run')
+    .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why(runId))
@@ -130,8 +130,8 @@ function whyCommand(): Command {
 
 function treeCommand(): Command {
   const command = new Command('tree')
-    .description('A run and all runs below it.')
-    .argument('<run_id>', 'the run')
+    .description('Print a run and all runs below it.')
+    .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       const tree = await askLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))
@@ -160,16 +160,16 @@ interface ListFlags {
 
 function listCommand(): Command {
   const command = new Command('list')
-    .description('Runs in the order of their creation.')
-    .option('--state <state>', 'created, running, completed, failed, denied or cancelled')
+    .description('List runs in the order of their creation.')
+    .option('--state <state>', 'only this state: created, running, completed, failed, denied or cancelled')
     .option('--kind <kind>', 'only this kind')
     .option('--case <case_id>', 'only this case')
     .option('--lane <lane_id>', 'only this lane')
     .option('--by-actor <actor_id>', 'only runs of this actor')
-    .option('--since <time>', 'created then or later, as 2026-02-02T12:00:00Z')
-    .option('--until <time>', 'created before')
-    .option('--limit <n>', 'how many', wholeNumber, 100)
-    .option('--cursor <run_id>', 'go on behind this run')
+    .option('--since <time>', 'only runs created at or after this time, such as 2026-02-02T12:00:00Z')
+    .option('--until <time>', 'only runs created before this time')
+    .option('--limit <n>', 'the maximum number of runs to list', wholeNumber, 100)
+    .option('--cursor <run_id>', 'list the runs after this one; the page before prints it as "more"')
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const listing = await askLedger(globals, 'run list', (ledger) =>
@@ -192,7 +192,7 @@ function listCommand(): Command {
         actor?.actor_id ?? '',
         relativeTime(created_at_utc),
       ])
-      const text = rows.length === 0 ? 'no run' : await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)
+      const text = rows.length === 0 ? 'no runs' : await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)
       print(globals, listing, () => [text, ...(listing.next === null ? [] : [`more: --cursor ${listing.next}`])])
     })
   return examples(command, 'lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json')

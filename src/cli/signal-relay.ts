@@ -1,30 +1,32 @@
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
+import { stateOf } from './process-list.ts'
 import { hasTerminal, isInForeground, leadsSession } from './terminal.ts'
 
 const endSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
 const userSignals = ['SIGUSR1', 'SIGUSR2'] as const
 const jobSignals = ['SIGCONT', 'SIGTSTP'] as const
 
-/** Who the signals are meant for. */
+/** The process that receives the signals. */
 interface Relayed {
   process: ChildProcess
   pid: number
 }
 
 /**
- * Takes the signals that are meant for the command. Waiting → passing on → ended.
+ * Receives the signals that are meant for the command. States: waiting → passing on → ended.
  *
- * INT, TERM, HUP and QUIT abort `stop` with the exit code that they mean: while nobody is there to pass them on to,
- * that ends the waiting. Then each is passed on as often as it comes: what a second TERM means is the child's to say.
- * What a terminal sent to a child in its foreground group aborts nothing, so that a TERM that comes after it still
- * does.
+ * INT, TERM, HUP and QUIT abort `stop` with their exit code. Before the child runs, that ends the wait for the lock.
+ * Afterwards, every signal is passed on each time it arrives, because the child decides what a second TERM means. A
+ * signal that the terminal sent to the child directly does not abort `stop`, so that a later TERM still can.
  *
- * A child with a group of its own gets them with that group, as from a terminal, so that a shell does not end and
- * leave its command running without the lock; USR1 and USR2 are for the child alone. TSTP stops both, CONT lets
- * both go on; nothing is renewed meanwhile, so a lease may be lost that way. A child that shares our group, because
- * there is a terminal, has had INT and QUIT already where that is the foreground group, and HUP where the terminal is
- * gone; TSTP and CONT do what they always do. HUP is nobody's where it was ignored when we were started.
+ * A child in its own process group receives signals together with its group, like from a terminal. Otherwise a shell
+ * could exit and leave its command running without the lock. USR1 and USR2 go to the child alone. TSTP stops the
+ * wrapper and the child, and CONT resumes both. A stopped wrapper renews nothing, so the lease can be lost.
+ *
+ * A child that shares our group, because there is a terminal, already received INT and QUIT if the group is in the
+ * foreground, and HUP if the terminal is gone. TSTP and CONT then have their usual effect. If HUP was ignored when this
+ * process started, it is ignored here too.
  */
 export class SignalRelay {
   readonly #isHangupIgnored: boolean
@@ -49,12 +51,12 @@ export class SignalRelay {
     process.once('exit', this.#onExit)
   }
 
-  /** Whether a signal came that is to end the command. */
+  /** Whether a signal arrived that should end the command. */
   get hasHeard(): boolean {
     return this.#hasHeard
   }
 
-  /** Resolves at the next signal that is to end the command, also one that the terminal sent. */
+  /** Resolves at the next signal that should end the command, including signals sent by the terminal. */
   nextEnd(): Promise<void> {
     return new Promise((resolve) => {
       this.#heard = resolve
@@ -76,7 +78,7 @@ export class SignalRelay {
     }
     if (includes(endSignals, name) && !isChilds) this.#stop.abort(exitOf(name))
     if (name === 'SIGTSTP') {
-      // A group without a parent in its session ignores TSTP.
+      // The kernel ignores TSTP for a group without a parent in its session, so the child gets STOP.
       this.#send('SIGSTOP', true)
       process.kill(process.pid, 'SIGSTOP')
     } else if (!this.#sharesGroup) {
@@ -84,17 +86,23 @@ export class SignalRelay {
     } else if (!isOfTerminal) {
       this.#send(name, false)
     }
+    // A command that stands still takes no signal before it goes on, and would hold the lock for ever.
+    if (includes(endSignals, name) && this.#isStopped()) this.#send('SIGCONT', !this.#sharesGroup)
   }
 
-  /** A terminal that is gone took its whole group along; its keys are for the foreground group. */
+  /** A closing terminal sends HUP to the whole group. Its keys send INT and QUIT to the foreground group. */
   #isSentByTerminal(name: NodeJS.Signals): boolean {
     if (name === 'SIGHUP') return !hasTerminal() && !leadsSession()
     return (name === 'SIGINT' || name === 'SIGQUIT') && isInForeground()
   }
 
+  #isStopped(): boolean {
+    return this.#child !== undefined && /^[Tt]/.test(stateOf(this.#child.pid) ?? '')
+  }
+
   #send(name: NodeJS.Signals, toGroup: boolean): void {
     const { process: child, pid } = this.#child ?? {}
-    // Once the child has ended, its number may be another's.
+    // After the child has ended, another process may reuse its pid.
     if (child === undefined || pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     if (!toGroup) return void child.kill(name)
     try {
@@ -104,7 +112,7 @@ export class SignalRelay {
     }
   }
 
-  /** A defect that ends this process must not leave the command running without anyone who renews. */
+  /** If a defect ends this process, the command must not keep running without renewals. */
   readonly #onExit = () => this.#send('SIGTERM', !this.#sharesGroup)
 }
 
@@ -112,7 +120,7 @@ function includes(names: readonly NodeJS.Signals[], name: NodeJS.Signals): boole
   return names.includes(name)
 }
 
-/** What a shell says of a process that a signal ended. */
+/** The exit code that a shell reports for a process that this signal ended. */
 export function exitOf(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal]
 }

@@ -14,7 +14,7 @@ import { counted, issueLines, promotedLines, withIssuesShown } from './turn-text
 
 export function stemCommand(): Command {
   const stem = new Command('stem').description(
-    'What is true now: the units of state of a workspace, and who points to what.',
+    'Read, import and check the promoted state of a workspace, and the links between its stems.',
   )
   for (const verb of [listCommand, showCommand, importCommand, checkCommand]) stem.addCommand(verb())
   return examples(stem, 'lockstep stem list --run run_draft1', 'lockstep stem show pages/home --workflow site --json')
@@ -27,15 +27,18 @@ interface OfWorkspace {
 
 function withWorkspace(command: Command): Command {
   return command
-    .option('--run <run_id>', 'the workspace of this run, which is its workflow’s where it has one')
-    .option('--workflow <workflow_id>', 'the workspace of this workflow')
+    .option(
+      '--run <run_id>',
+      'the workspace of this run, or of its workflow if it has one; required unless --workflow is given',
+    )
+    .option('--workflow <workflow_id>', 'the workspace of this workflow; required unless --run is given')
 }
 
 /** Errors: INVALID_INPUT. */
 function workspaceFrom({ run, workflow }: OfWorkspace): Parameters<Ledger['workspaces']['triplets']>[0] {
   if (run !== undefined && workflow === undefined) return { run_id: run }
   if (workflow !== undefined && run === undefined) return { workflow_id: workflow }
-  throw new LockstepError('INVALID_INPUT', 'name a --run or a --workflow')
+  throw new LockstepError('INVALID_INPUT', 'specify either --run or --workflow')
 }
 
 interface ListFlags extends OfWorkspace {
@@ -44,9 +47,9 @@ interface ListFlags extends OfWorkspace {
 }
 
 function listCommand(): Command {
-  const command = withWorkspace(new Command('list').description('Every promoted stem, in order.'))
-    .option('--under <prefix>', 'only stems that begin so, as pages/')
-    .option('--jsonl', 'one JSON line each')
+  const command = withWorkspace(new Command('list').description('List all promoted stems in order.'))
+    .option('--under <prefix>', 'only stems that begin with this prefix, such as pages/')
+    .option('--jsonl', 'print one JSON line per stem')
     .action(async (flags: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const asked = workspaceFrom(flags)
@@ -70,7 +73,7 @@ function listCommand(): Command {
         run_id,
         body_digest.slice(0, 12),
       ])
-      const text = rows.length === 0 ? 'no stem' : await table(['STEM', 'IDENTITY', 'TURN', 'RUN', 'BODY'], rows)
+      const text = rows.length === 0 ? 'no stems' : await table(['STEM', 'IDENTITY', 'TURN', 'RUN', 'BODY'], rows)
       print(globals, { stems }, () => text)
     })
   return examples(
@@ -81,8 +84,10 @@ function listCommand(): Command {
 }
 
 function showCommand(): Command {
-  const command = withWorkspace(new Command('show').description('A stem: its three objects, and who points to it.'))
-    .argument('<stem>', 'the stem')
+  const command = withWorkspace(
+    new Command('show').description('Print the body, links and manifest of a stem, and the links that point to it.'),
+  )
+    .argument('<stem>', 'the name of the stem')
     .action(async (stem: string, flags: OfWorkspace, self: Command) => {
       const globals = globalsOf(self)
       const asked = { ...workspaceFrom(flags), stem }
@@ -106,7 +111,7 @@ function shownLines({ body, links, manifest, referenced_by, triplet }: StemShown
     `${printable(stem)} (${of}) since ${updated_at_turn} of ${run_id}`,
     `body digest ${body_digest}`,
     ...parts,
-    referenced_by.length === 0 ? 'nothing points to it' : `${counted(referenced_by.length, 'link')} to it:`,
+    referenced_by.length === 0 ? 'no links point to it' : `${counted(referenced_by.length, 'link')} to it:`,
     ...referenced_by.map(({ location, stem }) => `  ${printable(`${stem}${location}`)}`),
   ]
 }
@@ -118,13 +123,13 @@ interface ImportFlags extends Omit<TurnFlags, 'turn'> {
 function importCommand(): Command {
   const command = new Command('import')
     .description(
-      'Bring an existing committed state in as the first turn of a run: names are read back to stems as a workspace writes them, its index is made anew.',
+      'Import existing committed state as the first turn of a run. File names become stems again, and the index is rebuilt.',
     )
-    .argument('<dir>', 'a workspace’s tree: <stem>.body.json, .links.json and .manifest.json, and _index')
-    .requiredOption('--run <run_id>', 'the run')
-    .option('--turn <turn_id>', 'the turn', 'turn-0001')
-    .option('--guard <name@token>', 'only if this lock’s grant is current')
-    .option('--key <key>', 'request key: the same key and content again gives the first answer')
+    .argument('<dir>', 'the tree of a workspace: <stem>.body.json, .links.json and .manifest.json, and _index')
+    .requiredOption('--run <run_id>', 'the run that imports the state')
+    .option('--turn <turn_id>', 'the turn to create', 'turn-0001')
+    .option('--guard <name@token>', 'import only if this grant of the lock is current')
+    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
     .action(async (directory: string, flags: ImportFlags, self: Command) => {
       const globals = globalsOf(self)
       const proposal = await readDirectory(globals, placeOf(directory), true)
@@ -144,7 +149,7 @@ function importCommand(): Command {
   )
 }
 
-/** Where a directory is: `current` is a link. Errors: NOT_FOUND, FILE_DENIED. */
+/** The real path of a directory, because `current` is a symbolic link. Errors: NOT_FOUND, FILE_DENIED. */
 function placeOf(directory: string): string {
   try {
     return realpathSync(directory)
@@ -159,14 +164,16 @@ interface CheckFlags extends OfWorkspace {
 
 function checkCommand(): Command {
   const command = withWorkspace(
-    new Command('check').description('Compare the workspace on disk with the ledger. Exit 6 where they differ.'),
+    new Command('check').description(
+      'Compare the workspace on disk with the ledger. The exit code is 6 if they differ.',
+    ),
   )
-    .option('--rebuild', 'build it again from the ledger alone')
+    .option('--rebuild', 'first rebuild the workspace from the ledger alone')
     .action(async (flags: CheckFlags, self: Command) => {
       const globals = globalsOf(self)
       const asked = { ...workspaceFrom(flags), rebuild: flags.rebuild === true }
       const checked = await withLedger(globals, 'stem check', (ledger) => ledger.workspaces.check(asked))
-      print(globals, checked, () => [`${checked.folder}: ${counted(checked.files, 'file')} as the ledger has them`])
+      print(globals, checked, () => [`${checked.folder}: ${counted(checked.files, 'file')}, equal to the ledger`])
     })
   return examples(command, 'lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild')
 }

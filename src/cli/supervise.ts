@@ -1,37 +1,31 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { codes, LockstepError } from '../errors.ts'
-import { probeHolder } from '../fs/process.ts'
 import { Descendants } from './descendants.ts'
 import { endAll, follow, settle, type Work } from './endings.ts'
+import { formerAreGone } from './former.ts'
 import { gateFor, openGate } from './gate.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
 import { exitOfChild, type Launched, launch, type Place, placeOfCommand } from './launch.ts'
-import { lineage } from './process-list.ts'
 import { SignalRelay } from './signal-relay.ts'
 import type { Survivors } from './survivors.ts'
 
 export interface SuperviseOptions extends LockOptions {
-  /** The program, found as a shell finds it, and its arguments, which no shell looks at. */
+  /** The program, looked up like in a shell, and its arguments, which no shell interprets. */
   command: string[]
-  /** What becomes of processes that it leaves running; by default they are waited for. */
+  /** How to treat processes that the command leaves running. The default is to wait for them. */
   survivors?: Survivors
 }
 
 const exitCannotStart = 126
-/** How long a holder whose lock was broken is waited for: it notices within 2 s, and has a grace of 10 s by default. */
-const formerMillisMax = 15_000
-const formerPollMillis = 50
 
 /**
- * Runs a command while a lock is held and resolves with the exit code: the command's own, 128+n if a signal ended
- * it, 127 and 126 if it is not found or cannot be run, 76 if the lease was lost before its release. The lock is
- * released on every path. Rejects with the refusal of the acquire (LOCK_CONTENTION, TIMED_OUT, …), in which case
- * the command never ran.
+ * Runs a command while a lock is held, and resolves with the exit code: the command's own, 128+n if a signal ended it,
+ * 127 if it is not found, 126 if it cannot be run, or 76 if the lease was lost before the release. The lock is released
+ * on every path. Rejects with the refusal of the acquire (LOCK_CONTENTION, TIMED_OUT, …); then the command never ran.
  *
- * The child is there from the start, as a shell that waits at a gate, and so is the guard beside it: so wrapper, child
- * and guard are all recorded with the grant, and the lock stays held until the last of them is dead. The child then
- * becomes the command, under the same pid. Should the wrapper be killed, the guard ends the command and ends itself
- * once nothing is left of it.
+ * The child starts before the lock is acquired, as a shell that waits at a gate. The guard starts beside it. The grant
+ * can therefore record wrapper, child and guard, and the lock stays held until the last of them is dead. When the gate
+ * opens, the child becomes the command under the same pid. If the wrapper is killed, the guard ends the command, and
+ * exits when all processes of the command are gone.
  */
 export async function superviseUnderLock(options: SuperviseOptions): Promise<number> {
   const place = placeOfCommand()
@@ -49,7 +43,7 @@ export async function superviseUnderLock(options: SuperviseOptions): Promise<num
 }
 
 interface Child extends Launched {
-  /** The exit code, once it has one. */
+  /** Resolves with the exit code when the child has ended. */
   ended: Promise<number>
   openGate: (held: HeldLock) => void
 }
@@ -73,8 +67,9 @@ async function superviseChild(
   await work.descendants.look()
   follow(work)
   lease.keep()
-  await formerAreGone(held, stop.signal, options.say)
-  if (stop.signal.aborted || lease.loss !== undefined) {
+  const isOver = () => stop.signal.aborted || lease.loss !== undefined
+  await formerAreGone(held.former, { isOver, say: options.say })
+  if (isOver()) {
     const code = lease.loss === undefined ? Number(stop.signal.reason) : codes.LEASE_LOST.exit
     await remove(child)
     await held.release('failure')
@@ -86,16 +81,16 @@ async function superviseChild(
 }
 
 /**
- * Spawns the child at its gate. If this process dies before it opens, the lines end and so does the child. Undefined,
- * said why, where not even that can be started. Errors: INVALID_INPUT.
+ * Spawns the child at its gate. If this process dies before the gate opens, the child reads the end of its pipe and
+ * exits. If the child cannot be started, the reason is printed and the result is undefined. Errors: INVALID_INPUT.
  */
 async function spawnAtGate({ command, say }: SuperviseOptions, place: Place): Promise<Child | undefined> {
   const [name] = command
-  if (name === undefined) throw new LockstepError('INVALID_INPUT', 'the command is missing')
+  if (name === undefined) throw new LockstepError('INVALID_INPUT', 'no command is given')
   if (name.startsWith('-')) {
-    // Shells differ in what exec makes of it.
+    // Shells disagree about such a word after exec.
     throw new LockstepError('INVALID_INPUT', `a command cannot begin with "-": ${name}`, {
-      hint: 'Name it by a path, as ./-name.',
+      hint: 'Give the command as a path, such as ./-name.',
     })
   }
   const { descriptor: pipe, program, words } = gateFor(command, place)
@@ -110,34 +105,10 @@ async function spawnAtGate({ command, say }: SuperviseOptions, place: Place): Pr
   }
 }
 
-/** Ends a child that still waits at its gate, so that it never runs the command. */
+/** Kills a child that still waits at its gate, so that the command never runs. */
 async function remove(child: Child): Promise<void> {
   child.process.kill('SIGKILL')
   await child.ended
-}
-
-/**
- * Waits for the work of a holder whose lock was broken, who notices within moments and ends it: two would be at work
- * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that, and
- * one that we come from not at all.
- */
-async function formerAreGone(
-  { former, lease }: HeldLock,
-  stop: AbortSignal,
-  say: (text: string) => void,
-): Promise<void> {
-  if (former.length === 0) return
-  const ours = await lineage()
-  const others = former.filter(({ pid }) => !ours.has(pid))
-  const alive = () =>
-    others.filter((evidence) => probeHolder([evidence], Date.now()).alive === 'yes').map(({ pid }) => pid)
-  if (alive().length === 0) return
-  say(`processes of the former holder, whose lock was broken, are waited for: ${alive().join(', ')}`)
-  const until = performance.now() + formerMillisMax
-  while (alive().length > 0 && !stop.aborted && lease.loss === undefined) {
-    if (performance.now() > until) return say(`they have not ended, and are not waited for any longer`)
-    await pause(formerPollMillis)
-  }
 }
 
 /** Holds the lock until the child with all it started or the lease ends, whichever is first. */
@@ -148,7 +119,7 @@ async function untilEnd(
 ): Promise<number> {
   const { lease } = held
   const endLost = async (loss: LockstepError) => {
-    say(`${loss.message}; the command and all it started are ended`)
+    say(`${loss.message}; ending the command and all processes it started`)
     await endAll(work, lease.graceLeft())
   }
   const signalled = relay.nextEnd()
@@ -159,16 +130,16 @@ async function untilEnd(
     await held.release('failure')
     return codes.LEASE_LOST.exit
   }
-  // A signal that ended the command is meant for what it left, too; one that it made something else of is not.
+  // A signal that ended the command also ends the processes it left running. A signal that it handled does not.
   const stopped = relay.hasHeard && first > exitSignalled ? signalled : relay.nextEnd()
   const robbed = await settle(work, { survivors, stopped })
   const loss = await held.release(first === 0 ? 'success' : 'failure')
   if (robbed !== undefined) return codes.LEASE_LOST.exit
   if (loss === undefined || loss.code === 'LEASE_EXPIRED') return first
-  // Found out only now; what the command may have left running must not go on without the lock.
+  // The loss is noticed only at the release. Processes that the command left running must not outlive the lock.
   await endLost(loss)
   return codes.LEASE_LOST.exit
 }
 
-/** An exit code above it is that of a signal. */
+/** Exit codes above this value mean that a signal ended the command. */
 const exitSignalled = 128

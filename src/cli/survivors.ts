@@ -1,3 +1,3 @@
-/** What becomes of processes that a command leaves running when it ends. */
+/** How to treat processes that a command leaves running when it ends. */
 export const survivorChoices = ['wait', 'kill', 'ignore'] as const
 export type Survivors = (typeof survivorChoices)[number]

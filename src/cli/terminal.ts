@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { isatty } from 'node:tty'
 
-/** Whether this process has a controlling terminal, be it on stdin or not: what Ctrl-C and a hangup come from. */
+/** Whether this process has a controlling terminal, on stdin or not. Ctrl-C and hangups come from that terminal. */
 export function hasTerminal(): boolean {
   try {
     closeSync(openSync('/dev/tty', constants.O_RDONLY | constants.O_NOCTTY | constants.O_NONBLOCK))
@@ -13,8 +13,8 @@ export function hasTerminal(): boolean {
 }
 
 /**
- * Whether the keys of the terminal are for this process's group: only then can an INT have come from Ctrl-C. Where
- * there is no /proc to ask, they are if stdin is a terminal.
+ * Whether this process group is in the foreground of its terminal. Only then can an INT come from Ctrl-C. Without
+ * /proc, the answer is whether stdin is a terminal.
  */
 export function isInForeground(): boolean {
   const fields = fieldsOfStat()
@@ -24,15 +24,15 @@ export function isInForeground(): boolean {
 }
 
 /**
- * Whether a hangup is sent to this process alone: the one that leads the session of its terminal gets it first, and
- * the others of the foreground group only when that has ended.
+ * Whether this process leads its session. The session leader receives a hangup first, alone. The rest of the foreground
+ * group receives it only after the leader has ended.
  */
 export function leadsSession(): boolean {
   const [, , , session] = fieldsOfStat() ?? []
   return session === String(process.pid)
 }
 
-/** From the state on, which is field 3 of /proc/self/stat. */
+/** The fields of /proc/self/stat from field 3 on, the state. */
 function fieldsOfStat(): string[] | undefined {
   try {
     const stat = readFileSync('/proc/self/stat', 'latin1')
@@ -45,9 +45,9 @@ function fieldsOfStat(): string[] | undefined {
 const hangupBit = 1n
 
 /**
- * Whether whoever started this process meant it to live on when the terminal goes, as nohup does. Node forgets which
- * signals were ignored when it starts, so this goes by what is left to see: a parent that ignores HUP, nohup as the
- * last program that a shell started, or a stdin that can only be written to, which GNU nohup makes of a terminal.
+ * Whether this process was started to survive the end of its terminal, as by nohup. Node loses the list of ignored
+ * signals at its start, so this function looks for other evidence: a parent that ignores HUP, nohup as the last program
+ * that a shell started, or a write-only stdin, with which GNU nohup replaces a terminal.
  */
 export function isHangupIgnored(): boolean {
   const { _: started = '' } = process.env

@@ -1,7 +1,7 @@
-/** As long as one timer of Node's can be; it takes a longer one for no time at all. */
+/** The longest delay of a Node timer. A longer delay would fire at once. */
 const timerMillisMax = 2 ** 31 - 1
 
-/** Calls back after so many milliseconds, however many; what it returns stops that. */
+/** Calls back after `millis` milliseconds, without an upper limit. The returned function stops the timer. */
 export function startTimer(millis: number, done: () => void): () => void {
   const until = performance.now() + millis
   let timer: NodeJS.Timeout | undefined

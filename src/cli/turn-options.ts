@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { guardFrom } from './audit-append.ts'
 
-/** The options of every command on one turn. */
+/** The options that all commands on a turn share. */
 export interface TurnFlags {
   guard?: string
   key?: string
@@ -11,13 +11,13 @@ export interface TurnFlags {
 
 export function withTurn(command: Command): Command {
   return command
-    .requiredOption('--run <run_id>', 'the run')
-    .requiredOption('--turn <turn_id>', 'the turn, as turn-0001')
-    .option('--guard <name@token>', 'only if this lock’s grant is current')
-    .option('--key <key>', 'request key: the same key and content again gives the first answer')
+    .requiredOption('--run <run_id>', 'the run of the turn')
+    .requiredOption('--turn <turn_id>', 'the turn, such as turn-0001')
+    .option('--guard <name@token>', 'continue only if this grant of the lock is current')
+    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
 }
 
-/** What every call of the library on a turn takes. Errors: INVALID_INPUT. */
+/** The arguments that all library calls on a turn share. Errors: INVALID_INPUT. */
 export function askedFrom({ guard, key, run, turn }: TurnFlags) {
   return {
     run_id: run,

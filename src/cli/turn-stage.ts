@@ -26,7 +26,7 @@ interface ApplyFlags extends StageFlags {
 
 export function stageCommand(): Command {
   const command = withSource(
-    new Command('stage').description('Hold what files say as a proposal, in the place of an earlier one.'),
+    new Command('stage').description('Stage files as the proposal of a turn. It replaces an earlier proposal.'),
   ).action(async (flags: StageFlags, self: Command) => {
     const globals = globalsOf(self)
     const proposal = await proposalFrom(globals, flags)
@@ -50,7 +50,7 @@ export function stageCommand(): Command {
 export function applyCommand(): Command {
   const command = withSource(
     new Command('apply').description(
-      'Stage, validate and promote, in one command; it stops at the first that is refused.',
+      'Stage, validate and promote a turn in one command. It stops at the first refused step.',
     ),
   )
     .option('--require-staged', 'refuse a turn that changes nothing')
@@ -83,29 +83,29 @@ export function applyCommand(): Command {
 
 function withSource(command: Command): Command {
   return withTurn(command)
-    .option('--from <dir>', 'a directory of <stem>.body.json, .links.json, .manifest.json and .tombstone.json')
-    .option('--file <file>', 'a JSON document {triplets, tombstones, delete_stem}; - for stdin')
-    .option('--consume', 'with --from: remove the files that are staged, and no others')
-    .addHelpText('after', '\nWithout --from and --file the files are read from .lockstep/staging/<run>/<turn>.')
+    .option('--from <dir>', 'a directory with <stem>.body.json, .links.json, .manifest.json and .tombstone.json')
+    .option('--file <file>', 'a JSON document with triplets, tombstones and delete_stem; - for stdin')
+    .option('--consume', 'with --from: remove the staged files and no others')
+    .addHelpText('after', '\nWithout --from and --file, the files are read from .lockstep/staging/<run>/<turn>.')
 }
 
 type Proposal = Omit<Parameters<Ledger['turns']['stage']>[0], 'run_id' | 'turn_id'>
 
-/** Read before the ledger is opened: others use it meanwhile. */
+/** Reads the proposal before the ledger is opened, so that other processes can use the ledger meanwhile. */
 async function proposalFrom(globals: Globals, flags: StageFlags): Promise<Proposal> {
   const { consume, file, from, run, turn } = flags
   if (file !== undefined && from !== undefined)
-    throw new LockstepError('INVALID_INPUT', 'name --from or --file, not both')
-  if (consume && from === undefined) throw new LockstepError('INVALID_INPUT', '--consume goes with --from')
+    throw new LockstepError('INVALID_INPUT', 'specify --from or --file, not both')
+  if (consume && from === undefined) throw new LockstepError('INVALID_INPUT', '--consume needs --from')
   if (file !== undefined) return documentIn(file)
   if (from !== undefined) return readDirectory(globals, resolve(from))
-  // No folder has the name of a turn that cannot be: that it cannot is for the ledger to say.
+  // An invalid turn_id has no staging folder. The ledger refuses it with the right error.
   if (turnNumberOf(turn) === undefined) return {}
   const { stagingFolder } = await import('../fs/staging-folder.ts')
   return readDirectory(globals, stagingFolder(governingLayout(folderOf(globals)), run, turn))
 }
 
-/** Reads a directory, with a bar on a terminal where that takes a while. */
+/** Reads a directory, and shows a progress bar on a terminal. */
 export async function readDirectory(globals: Globals, directory: string, isWorkspace = false): Promise<Proposal> {
   const { readStaging } = await import('../fs/staging.ts')
   const bounds = readConfig(governingLayout(folderOf(globals)).config).turn_limits
@@ -118,7 +118,7 @@ export async function readDirectory(globals: Globals, directory: string, isWorks
   }
 }
 
-/** A proposal as one document, read by the same rules as the files of a directory. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
+/** Reads a proposal from one document, by the same rules as a directory. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
 async function documentIn(file: string): Promise<Proposal> {
   const { jsonIssues, objectFromBytes } = await import('../core/turn/json-object.ts')
   const read = objectFromBytes(readInput(file, limits.turnBytesMax))
@@ -126,8 +126,8 @@ async function documentIn(file: string): Promise<Proposal> {
   const { delete_stem, issues: _, tombstones, triplets, ...others } = read.object.value
   const [other] = Object.keys(others)
   if (other !== undefined)
-    throw new LockstepError('INVALID_INPUT', `${file} has triplets, tombstones and delete_stem, no ${other}`)
-  // The library's boundary says what of this is none of its words.
+    throw new LockstepError('INVALID_INPUT', `${file} may only have triplets, tombstones and delete_stem, not ${other}`)
+  // The library's schema rejects unknown values.
   return {
     ...(delete_stem === undefined ? {} : { delete_stem }),
     ...(tombstones === undefined ? {} : { tombstones }),
@@ -135,7 +135,7 @@ async function documentIn(file: string): Promise<Proposal> {
   } as Proposal
 }
 
-/** The turn is staged or promoted by now, so files that cannot be removed are a warning and do not take that back. */
+/** Removes the staged files. The turn is already staged or promoted, so a failed removal is only a warning. */
 async function consumed(ledger: Ledger, { consume, from, run, turn }: StageFlags) {
   if (!consume || from === undefined) return {}
   try {

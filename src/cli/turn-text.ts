@@ -7,7 +7,7 @@ import { relativeTime, say, table } from './output.ts'
 
 const issuesShownMax = 50
 
-/** Issues as a table for people; more than fit are counted. */
+/** Issues as a table for people. Issues beyond `issuesShownMax` are only counted. */
 export async function issueLines(issues: readonly Issue[]): Promise<string[]> {
   if (issues.length === 0) return []
   const rows = issues.slice(0, issuesShownMax).map(({ code, details, location, message }) => {
@@ -19,7 +19,7 @@ export async function issueLines(issues: readonly Issue[]): Promise<string[]> {
   return ['', ...(await table(['CODE', 'WHERE', 'WHAT'], rows)).split('\n'), ...rest]
 }
 
-/** Does the work; where it is refused, people see every issue and not only the first. */
+/** Does the work. If it is refused, people see all issues instead of only the first. */
 export async function withIssuesShown<T>({ json }: Globals, work: () => Promise<T>): Promise<T> {
   try {
     return await work()

@@ -8,7 +8,7 @@ import { issueLines, promotedLines, turnLines, verdictLines, withIssuesShown } f
 
 export function turnCommand(): Command {
   const turn = new Command('turn').description(
-    'What became true in a run, and in which order: staged, validated, promoted.',
+    'Stage, validate and promote the turns of a run: atomic, ordered publishing of JSON state.',
   )
   const verbs = [stageCommand, validateCommand, promoteCommand, rejectCommand, applyCommand, showCommand, listCommand]
   for (const verb of verbs) turn.addCommand(verb())
@@ -22,7 +22,7 @@ export function turnCommand(): Command {
 function validateCommand(): Command {
   const command = withTurn(
     new Command('validate').description(
-      'Judge what is staged against what is promoted. Exit 0 for PASS, 2 or 5 for FAIL.',
+      'Validate a staged turn against the promoted state. The exit code is 0 for PASS, and 2 or 5 for FAIL.',
     ),
   ).action(async (flags: TurnFlags, self: Command) => {
     const globals = globalsOf(self)
@@ -41,7 +41,7 @@ function validateCommand(): Command {
   )
 }
 
-/** The exit code of the issue that comes first. */
+/** The exit code of an issue. */
 function exitOf(code: string | undefined): number {
   return codes[(code ?? 'E_PROMOTION_NOT_VALIDATED') as Code].exit
 }
@@ -53,10 +53,10 @@ interface PromoteFlags extends TurnFlags {
 function promoteCommand(): Command {
   const command = withTurn(
     new Command('promote').description(
-      'Make what is staged and validated true, whole or not at all; the workspace follows.',
+      'Promote a staged and validated turn atomically, and update the workspace on disk.',
     ),
   )
-    .option('--require-staged', 'refuse a turn on which nothing is staged')
+    .option('--require-staged', 'refuse a turn for which nothing is staged')
     .action(async (flags: PromoteFlags, self: Command) => {
       const globals = globalsOf(self)
       const promoted = await withLedger(globals, 'turn promote', (ledger) =>
@@ -81,8 +81,8 @@ interface RejectFlags extends TurnFlags {
 }
 
 function rejectCommand(): Command {
-  const command = withTurn(new Command('reject').description('Give up what is staged; the turn may be staged again.'))
-    .requiredOption('--reason <text>', 'why')
+  const command = withTurn(new Command('reject').description('Reject a staged turn. It can be staged again.'))
+    .requiredOption('--reason <text>', 'the reason to record')
     .action(async (flags: RejectFlags, self: Command) => {
       const globals = globalsOf(self)
       const asked = { ...askedFrom(flags), reason: flags.reason }
@@ -98,9 +98,9 @@ function rejectCommand(): Command {
 
 function showCommand(): Command {
   const command = new Command('show')
-    .description('How a turn stands, what it changed, and its issues.')
-    .requiredOption('--run <run_id>', 'the run')
-    .requiredOption('--turn <turn_id>', 'the turn')
+    .description('Print the status of a turn, its changes and its issues.')
+    .requiredOption('--run <run_id>', 'the run of the turn')
+    .requiredOption('--turn <turn_id>', 'the turn, such as turn-0001')
     .action(async ({ run, turn }: Pick<TurnFlags, 'run' | 'turn'>, self: Command) => {
       const globals = globalsOf(self)
       const asked = { run_id: run, turn_id: turn }
@@ -124,11 +124,11 @@ interface ListFlags {
 
 function listCommand(): Command {
   const command = new Command('list')
-    .description('The last turns of a run, the one under way last.')
-    .requiredOption('--run <run_id>', 'the run')
-    .option('--limit <n>', 'how many', wholeNumber, 100)
-    .option('--cursor <seq>', 'the turns before those of an answer: its next', wholeNumber)
-    .option('--jsonl', 'one JSON line each')
+    .description('List the latest turns of a run in order. A turn in progress is last.')
+    .requiredOption('--run <run_id>', 'the run whose turns to list')
+    .option('--limit <n>', 'the maximum number of turns to list', wholeNumber, 100)
+    .option('--cursor <seq>', 'list earlier turns: the "next" of the page before', wholeNumber)
+    .option('--jsonl', 'print one JSON line per turn')
     .action(async ({ cursor, jsonl, limit, run }: ListFlags, self: Command) => {
       const globals = globalsOf(self)
       const asked = { cursor, limit, run_id: run }
@@ -139,8 +139,8 @@ function listCommand(): Command {
       }
       const { last_promoted_turn_id, next, phase, turns, workspace } = listing
       const rows = turns.map(({ seq, status, time, turn_id }) => [turn_id, status, relativeTime(time), String(seq)])
-      const text = rows.length === 0 ? 'no turn' : await table(['TURN', 'STATUS', 'SINCE', 'ENTRY'], rows)
-      const more = next === null ? [] : [`there are earlier ones: --cursor ${next}`]
+      const text = rows.length === 0 ? 'no turns' : await table(['TURN', 'STATUS', 'SINCE', 'ENTRY'], rows)
+      const more = next === null ? [] : [`earlier turns: --cursor ${next}`]
       print(globals, listing, () => [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, text, ...more])
     })
   return examples(command, 'lockstep turn list --run run_draft1', 'lockstep turn list --run run_draft1 --jsonl')

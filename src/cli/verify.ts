@@ -6,8 +6,8 @@ import { progressBar } from './progress.ts'
 
 export function verifyCommand(): Command {
   const command = new Command('verify')
-    .description('Read every byte again and derive everything anew; names the first bad entry.')
-    .option('--rebuild', 'derive rows and receipts anew from the entries before')
+    .description('Read all stored bytes and derive all state again. A failure names the first bad entry.')
+    .option('--rebuild', 'first rebuild rows and receipts from the entries')
     .action(async ({ rebuild = false }: { rebuild?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       const { verifyInChild } = await import('../ledger/verify-in-child.ts')

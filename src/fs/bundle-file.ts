@@ -8,21 +8,25 @@ import { fileError } from './durable.ts'
 import { adoptOpened } from './ownership.ts'
 import { type TarFile, tarOf } from './tar.ts'
 
-/** A gzip member's header up to its comment: deflate, a comment, no time, no hint, no operating system. */
+/**
+ * The header of a gzip member up to its comment: deflate, with a comment; no time, no compression hint, and an unset
+ * operating system.
+ */
 const gzipHeader = Buffer.from([0x1f, 0x8b, 0x08, 0x10, 0, 0, 0, 0, 0, 0xff])
 export const archiveHeaderBytes = gzipHeader.length + 'sha256 '.length + 64 + 1
 
 /**
- * The first bytes of an archive. The comment names the SHA-256 of all bytes behind it, since gzip itself does not see
- * every flipped bit; gzip and tar pass over it.
+ * The first bytes of an archive. The gzip comment contains the SHA-256 of all bytes after it, because gzip does not
+ * detect every flipped bit. gzip and tar ignore the comment.
  */
 export function archiveHeader(sha256: string): Buffer {
   return Buffer.concat([gzipHeader, Buffer.from(`sha256 ${sha256}\0`)])
 }
 
 /**
- * Writes files as a .tar.gz, a new file, synced, readable by its owner alone. The same files are the same bytes under
- * the same version of Node. Answers with the SHA-256 of the uncompressed archive. Errors: those of the file system.
+ * Writes files to a new .tar.gz, synced and readable only by its owner. With the same version of Node, the same files
+ * always give the same bytes. Returns the SHA-256 of the uncompressed archive.
+ * Errors: those of the file system.
  */
 export async function writeArchive(path: string, files: readonly TarFile[]): Promise<string> {
   const [whole, body] = [createHash('sha256'), createHash('sha256')]

@@ -8,20 +8,21 @@ import { fileError, isAbsence } from './durable.ts'
 import { openFlags } from './regular-file.ts'
 import { paddingOf, tarBlock, tarFileBytesMax, tarHeader, tarTrailerBytes } from './tar.ts'
 
-/** A file of a bundle while it is read; what of it is not read is passed over. */
+/** A file of a bundle, during reading. Any part that the caller does not read is skipped. */
 export interface BundleEntry {
   name: string
   size: number
   chunks: AsyncIterable<Uint8Array>
 }
 
-/** A bundle from outside: its files, in order, each time it is asked for them. */
+/** A bundle from outside. Each call returns its files, in order. */
 export type BundleFiles = () => AsyncGenerator<BundleEntry>
 
 /**
- * Opens a bundle: an archive, or the folder it was unpacked to. It holds exactly the files it must hold, in order, each
- * a plain file in a header written as ours are: no other path, link or size is ever followed. Cost: one pass over the
- * archive. Errors: VERIFY_FAILED (`archive`), NOT_FOUND, FILE_DENIED.
+ * Opens a bundle: an archive, or the folder that it was unpacked to. It must hold exactly the named files, in order,
+ * each a plain file whose header matches the one that Lockstep writes. No other path, link or size is ever used.
+ * Cost: one pass over the archive.
+ * Errors: VERIFY_FAILED (`archive`), NOT_FOUND, FILE_DENIED.
  */
 export async function openBundle(path: string, names: readonly string[]): Promise<BundleFiles> {
   const stat = await lstat(path).catch(unreadable(path))
@@ -31,7 +32,7 @@ export async function openBundle(path: string, names: readonly string[]): Promis
   return () => filesOfArchive(path, names)
 }
 
-/** The first bytes name the SHA-256 of all others. */
+/** Compares the SHA-256 in the first bytes with all bytes after them. */
 async function checkBytes(path: string): Promise<void> {
   const digest = createHash('sha256')
   const header = Buffer.alloc(archiveHeaderBytes)
@@ -39,14 +40,14 @@ async function checkBytes(path: string): Promise<void> {
   try {
     const { bytesRead } = await handle.read(header, 0, archiveHeaderBytes, 0)
     const stated = header.toString('latin1', archiveHeaderBytes - 65, archiveHeaderBytes - 1)
-    // Looked at first, so that a large file that is no bundle is not read.
+    // The header is checked first, so that a large file that is not a bundle is not read.
     if (bytesRead !== archiveHeaderBytes || !header.equals(archiveHeader(stated))) {
-      throw wrong('it does not begin as a bundle does')
+      throw wrong('it does not begin with the header of a bundle')
     }
     const rest = handle.createReadStream({ start: archiveHeaderBytes, autoClose: false })
     for await (const chunk of rest) digest.update(chunk as Uint8Array)
     if (stated !== digest.digest('hex')) {
-      throw wrong('its bytes are not those that its first bytes state the SHA-256 of')
+      throw wrong('its bytes do not match the SHA-256 in its header')
     }
   } catch (error) {
     throw fileError(error, `reading ${path}`)
@@ -65,14 +66,14 @@ async function* filesOfArchive(path: string, names: readonly string[]): AsyncGen
       const header = Buffer.from(await bytes.take(tarBlock))
       const size = Number.parseInt(header.toString('latin1', 124, 135), 8)
       const isOurs = size >= 0 && size <= tarFileBytesMax && header.equals(tarHeader(name, size))
-      if (!isOurs) throw wrong(`it does not go on with the plain file ${name}`)
+      if (!isOurs) throw wrong(`the next file is not the plain file ${name}`)
       const part = { left: size }
       yield { name, size, chunks: bytes.part(part) }
       for await (const _ of bytes.part(part));
-      if (!isEmpty(await bytes.take(paddingOf(size)))) throw wrong(`bytes stand behind ${name}`)
+      if (!isEmpty(await bytes.take(paddingOf(size)))) throw wrong(`there are extra bytes after ${name}`)
     }
     if (!isEmpty(await bytes.take(tarTrailerBytes)) || !(await bytes.isAtEnd()))
-      throw wrong('bytes stand behind its end')
+      throw wrong('there are extra bytes after its end')
   } catch (error) {
     if (error instanceof LockstepError) throw error
     throw wrong(`it cannot be unpacked: ${messageOf(error)}`, error)
@@ -89,31 +90,31 @@ async function* filesOfFolder(folder: string, names: readonly string[]): AsyncGe
   for (const name of names) {
     const path = join(folder, name)
     const stat = await lstat(path).catch(() => undefined)
-    if (!stat?.isFile()) throw wrong(`${name} is missing, or no plain file`)
+    if (!stat?.isFile()) throw wrong(`${name} is missing or is not a plain file`)
     yield { name, size: stat.size, chunks: chunksOf(path, stat.size) }
   }
 }
 
-/** No more names are listed than there may be: the folder may be any. */
+/** The folder may have any content, so the number of listed names is limited. */
 async function refuseStrays(folder: string, below: string, expected: ReadonlySet<string>): Promise<void> {
   const path = join(folder, below)
   try {
     for await (const { name } of await opendir(path)) {
       const found = below === '' ? name : `${below}/${name}`
-      if (!expected.has(found)) throw wrong(`${found} is no file of a bundle`)
+      if (!expected.has(found)) throw wrong(`${found} is not part of a bundle`)
     }
   } catch (error) {
-    // A folder that is missing, or no folder, is told by the names of the files in it.
+    // If the folder is missing or is not a folder, the missing files in it are reported instead.
     if (below === '' || !isAbsence(error)) unreadable(path)(error)
   }
 }
 
-/** Opened when it is read, and not before; no more is read than there was when its size was asked for. */
+/** The file is opened only when it is read. Bytes beyond the size found earlier are not read. */
 async function* chunksOf(path: string, size: number): AsyncGenerator<Uint8Array> {
   try {
     const handle = await open(path, openFlags)
     try {
-      if (!(await handle.stat()).isFile()) throw wrong(`${path} is no plain file`)
+      if (!(await handle.stat()).isFile()) throw wrong(`${path} is not a plain file`)
       if (size > 0) yield* handle.createReadStream({ end: size - 1, autoClose: false })
     } finally {
       await handle.close()
@@ -123,7 +124,7 @@ async function* chunksOf(path: string, size: number): AsyncGenerator<Uint8Array>
   }
 }
 
-/** Bytes that come in chunks, taken in the portions that are asked for. */
+/** Splits a stream of chunks into portions of the requested size. */
 class Bytes {
   readonly #source: AsyncIterator<Uint8Array>
   #chunk: Uint8Array = new Uint8Array()
@@ -132,14 +133,14 @@ class Bytes {
     this.#source = source[Symbol.asyncIterator]()
   }
 
-  /** The next bytes, small enough for memory. */
+  /** The next bytes, for portions that fit in memory. */
   async take(length: number): Promise<Uint8Array> {
     const chunks: Uint8Array[] = []
     for await (const chunk of this.part({ left: length })) chunks.push(chunk)
     return Buffer.concat(chunks)
   }
 
-  /** The next bytes as they come; `left` counts down what was not read yet. */
+  /** The next bytes, chunk by chunk. `left` counts down the bytes not yet read. */
   async *part(part: { left: number }): AsyncGenerator<Uint8Array> {
     while (part.left > 0) {
       if (await this.isAtEnd()) throw wrong('it ends too early')

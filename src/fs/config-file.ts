@@ -3,7 +3,7 @@ import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 import { readTextFile } from './regular-file.ts'
 
-/** The configuration of a ledger; everything has a default. Errors: INVALID_INPUT, naming file and member. */
+/** The configuration of a ledger. Every setting has a default. Errors: INVALID_INPUT, with the file and the member. */
 export function readConfig(path: string): Config {
   const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is)) ?? '{}'
   let value: unknown
@@ -23,6 +23,6 @@ export function readConfig(path: string): Config {
 function unusable(path: string, is: string): LockstepError {
   return new LockstepError('INVALID_INPUT', `${path} ${is}`, {
     details: { file: path },
-    hint: 'Put a regular file there; without one, every setting has its default.',
+    hint: 'Put a regular file there, or remove it to use the default for every setting.',
   })
 }

@@ -7,7 +7,7 @@ import { LockstepError } from '../errors.ts'
 import { fileError } from './durable.ts'
 import { findRoot, realFolder } from './layout.ts'
 
-/** A deliverable folder and the lock it has: real path, path below the root, id and name. */
+/** A deliverable folder and its lock: the real path, the path below the root, the id and the lock's name. */
 export interface DeliverableFolder {
   path: string
   folder: string
@@ -17,8 +17,9 @@ export interface DeliverableFolder {
 }
 
 /**
- * The lock of a deliverable folder: it exists, this root's ledger is the one that governs it, and its name begins
- * with an id. Errors: NOT_FOUND, INVALID_INPUT, FILE_DENIED, LOCK_PLACEMENT.
+ * The lock of a deliverable folder. The folder must exist, this root's ledger must govern it, and its name must begin
+ * with an id.
+ * Errors: NOT_FOUND, INVALID_INPUT, FILE_DENIED, LOCK_PLACEMENT.
  */
 export function deliverableFolder(path: string, root: string, config: Config): DeliverableFolder {
   const real = realFolder(path)
@@ -26,21 +27,24 @@ export function deliverableFolder(path: string, root: string, config: Config): D
   if (governing !== root) {
     throw new LockstepError('LOCK_PLACEMENT', `${real} is not governed by the ledger of ${root}`, {
       details: { folder: real, root, governing_root: governing ?? null },
-      hint: governing === undefined ? 'Lock folders below the root only.' : `Use --dir ${governing}.`,
+      hint: governing === undefined ? 'Only folders below the root can be locked.' : `Use --dir ${governing}.`,
     })
   }
   const id = deliverableIdOf(basename(real))
   if (id === undefined || real === root) {
     throw new LockstepError('LOCK_PLACEMENT', `the name of ${real} does not begin with a deliverable id`, {
       details: { folder: real },
-      hint: 'A deliverable folder is named like DEL-08-05_Title or KTY-A1-B2_Title.',
+      hint: 'The name of a deliverable folder looks like DEL-08-05_Title or KTY-A1-B2_Title.',
     })
   }
   refuseCaseTwin(real)
   return describe(real, id, root, config)
 }
 
-/** A folder that is not there any more, as its path names it; undefined where it exists or names no deliverable. */
+/**
+ * The deliverable folder that a path names but that no longer exists. Undefined if it exists or the path names no
+ * deliverable.
+ */
 export function vanishedFolder(path: string, root: string, config: Config): DeliverableFolder | undefined {
   const absolute = resolve(path)
   const id = deliverableIdOf(basename(absolute))
@@ -55,7 +59,7 @@ function describe(path: string, id: string, root: string, config: Config): Deliv
   return { path, folder, deliverable_id: id, name, lock: join(path, lockFileName) }
 }
 
-/** The prefix of the longest execution root that a folder lies in. */
+/** The prefix of the innermost execution root that contains a folder. */
 function executionRootOf(folder: string, config: Config): string | undefined {
   const roots = Object.entries(config.execution_roots).filter(
     ([root]) => folder === root || folder.startsWith(`${root}/`),
@@ -63,12 +67,15 @@ function executionRootOf(folder: string, config: Config): string | undefined {
   return roots.sort(([left], [right]) => right.length - left.length)[0]?.[1]
 }
 
-/** On a file system that ignores case a `.LOCK` is the lock file's double; elsewhere it is a trap for people. */
+/**
+ * On a case-insensitive file system, `.LOCK` and the lock file are the same file. Elsewhere such a name misleads
+ * people.
+ */
 function refuseCaseTwin(folder: string): void {
   const twin = namesIn(folder).find((name) => name !== lockFileName && name.toLowerCase() === lockFileName)
   if (twin === undefined) return
   throw new LockstepError('LOCK_PLACEMENT', `${join(folder, twin)} differs from ${lockFileName} only in case`, {
-    hint: 'Remove it; one folder has one lock file.',
+    hint: 'Remove it: a folder has only one lock file.',
   })
 }
 

@@ -17,9 +17,9 @@ import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
 import { adopt, adoptOpened } from './ownership.ts'
 
 /**
- * Replaces a file whole: written beside and synced, renamed, and the folder synced, before it resolves. The file
- * beside has one name for ever, so the next try takes over what a crash left of it. One write of a path at a time, unless
- * another file beside is named.
+ * Replaces a whole file durably: writes and syncs a temporary file, renames it, and syncs the folder before it
+ * resolves. The temporary file always has the same name, so the next try replaces what a crash left behind. Only one
+ * write of a path may run at a time, unless `beside` names a different temporary file.
  */
 export async function writeDurably(path: string, content: string, mode = 0o644, beside = `${path}.tmp`): Promise<void> {
   try {
@@ -33,7 +33,10 @@ export async function writeDurably(path: string, content: string, mode = 0o644, 
   }
 }
 
-/** Replaces a small file whole, for hints that need no sync. Several processes may do so at once. */
+/**
+ * Replaces a whole small file without a sync, for files that are only hints. Several processes may do so at the same
+ * time.
+ */
 export function replaceFile(path: string, content: string): void {
   const beside = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
@@ -44,15 +47,15 @@ export function replaceFile(path: string, content: string): void {
     try {
       rmSync(beside, { force: true })
     } catch {
-      // What stays takes space and nothing else; the next open removes it.
+      // A leftover file only takes up space, and the next open removes it.
     }
     throw fileError(error, `writing ${path}`)
   }
 }
 
 /**
- * Removes what processes left beside files that died while they replaced them. Only for files that no other process can
- * be replacing now: the caller has the ledger open, and nobody else writes them.
+ * Removes the temporary files of processes that died while they replaced a file. The caller must have the ledger open,
+ * so that no other process can be replacing these files.
  */
 export function dropTemporaries(paths: readonly string[]): void {
   for (const path of paths) {
@@ -63,7 +66,9 @@ export function dropTemporaries(paths: readonly string[]): void {
   }
 }
 
-/** Makes the names in a folder durable. Some file systems refuse to sync a folder; then the rename must do. */
+/**
+ * Makes the names in a folder durable. Some file systems cannot sync a folder; there, the rename alone must be enough.
+ */
 export function syncFolder(path: string): void {
   const descriptor = openSync(path, 'r')
   try {
@@ -77,8 +82,8 @@ export function syncFolder(path: string): void {
 }
 
 /**
- * Makes a folder and those above it that are missing, and their names durable. Nobody else may write in them, whatever
- * the umask is.
+ * Makes a folder and its missing parents, and makes their names durable. Other users cannot write to them, whatever the
+ * umask.
  */
 export function makeFolder(path: string, mode = 0o755): void {
   try {
@@ -86,13 +91,43 @@ export function makeFolder(path: string, mode = 0o755): void {
     if (first === undefined) return
     const made = [path]
     for (let at = path; at !== first; at = dirname(at)) made.push(dirname(at))
-    // From the top down, so that each takes the owner of the one above.
+    // Works from the top down, so that each folder takes the owner of its parent.
     for (const folder of made.toReversed()) {
       adopt(folder)
       syncFolder(dirname(folder))
     }
   } catch (error) {
     throw fileError(error, `making ${path}`)
+  }
+}
+
+/**
+ * Makes the missing folders from `base`, which must exist, down to `path`, and makes their names durable. If `base` no
+ * longer exists, for example because the ledger was moved away, nothing is made.
+ * Errors: NOT_FOUND and others.
+ */
+export function makeFolderBelow(base: string, path: string, mode: number): void {
+  const missing: string[] = []
+  for (let at = path; at !== base && at !== dirname(at); at = dirname(at)) missing.push(at)
+  try {
+    for (const folder of missing.toReversed()) {
+      if (!isMade(folder, mode)) continue
+      adopt(folder)
+      syncFolder(dirname(folder))
+    }
+  } catch (error) {
+    throw fileError(error, `making ${path}`)
+  }
+}
+
+/** Makes a folder. Returns false if it already existed. */
+function isMade(folder: string, mode: number): boolean {
+  try {
+    mkdirSync(folder, { mode })
+    return true
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return false
+    throw error
   }
 }
 
@@ -111,17 +146,17 @@ async function writeNew(path: string, content: string, mode: number): Promise<vo
   }
 }
 
-/** Whether an error says that nothing is there, or that what should be a folder on the way is none. */
+/** Whether an error means that a path does not exist, or that a parent in it is not a folder. */
 export function isAbsence(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
 }
 
-/** Whether something was thrown by the operating system, or by Node's permission model, and is no defect of ours. */
+/** Whether the operating system or Node's permission model threw this error. Otherwise it is a defect in Lockstep. */
 export function isOfSystem(error: unknown): boolean {
   return isDeniedByNode(error) || (error instanceof Error && 'syscall' in error)
 }
 
-/** An error of the operating system as one of ours; what is one of ours already stays. */
+/** Converts an error of the operating system to a LockstepError. A LockstepError is returned unchanged. */
 export function fileError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
   if (isDeniedByNode(error)) return deniedByNode(error, doing)

@@ -15,7 +15,7 @@ import * as z from 'zod'
 import { limits } from '../core/limits.ts'
 import { type Evidence, evidenceSchema } from '../core/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError, isAbsence, makeFolder, syncFolder, writeDurably } from './durable.ts'
+import { fileError, isAbsence, makeFolderBelow, syncFolder, writeDurably } from './durable.ts'
 import { hasNoLinks } from './links.ts'
 import { adopt } from './ownership.ts'
 import { readHint } from './regular-file.ts'
@@ -27,26 +27,26 @@ const noteSchema = z.strictObject({
   spool: z.string(),
 })
 
-/** What is written in the spool, by name: two long files of the archive, the archive, and its record. */
+/** The names of the files in the spool: two long files of the archive, the archive itself, and its record. */
 const spoolNames = ['entries', 'proofs', 'archive', 'record'] as const
 type SpoolName = (typeof spoolNames)[number]
 
 /**
- * The files of one export. Each export writes in a folder of its own beside its archive, its spool, whose name holds a
- * nonce; a note in `.lockstep/exports` names it, the run, and the process, so that an open after a crash can tell what
- * is ours. Nothing is ever written over: an archive is given its name only where nothing has that name.
+ * The files of one export. Each export writes to its own spool, a folder beside the archive with a nonce in its name. A
+ * note in `.lockstep/exports` names the spool, the run and the process, so that an open after a crash knows which files
+ * belong to Lockstep. Nothing is ever overwritten: an archive gets its name only if that name is free.
  *
- * noted → spooled → placed → ended; or withdrawn and ended, from any of them.
+ * States: noted → spooled → placed → ended. From each of them, an export can be withdrawn and then ended.
  */
 export class ExportFiles {
   readonly file: string
   readonly run_id: string
   readonly evidence: Evidence
-  /** When the export was noted: its process lived then. */
+  /** When the export was noted. Its process was running then. */
   readonly notedMillis: number
   readonly #note: string
   readonly #spool: string
-  /** What this process has placed. */
+  /** The files that this process has placed. */
   #placed: string[] = []
 
   private constructor(
@@ -62,23 +62,23 @@ export class ExportFiles {
     this.run_id = run_id
   }
 
-  /** Notes an export in the folder of notes, durably. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
+  /** Writes the note of an export durably. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
   static async note(
     notes: string,
     { nonce, ...asked }: { evidence: Evidence; file: string; nonce: string; run_id: string },
   ): Promise<ExportFiles> {
     const note = { ...asked, spool: join(dirname(asked.file), `.lockstep-export-${nonce}.tmp`) }
     try {
-      makeFolder(notes, 0o700)
+      makeFolderBelow(dirname(notes), notes, 0o700)
     } catch (error) {
-      throw fileError(error, `noting an export in ${notes}`)
+      throw fileError(error, `writing the note of an export to ${notes}`)
     }
     const path = join(notes, nonce)
     await writeDurably(path, JSON.stringify(note), 0o600)
     return new ExportFiles(path, Date.now(), note)
   }
 
-  /** The exports that are noted. A note that cannot be read as one is left alone. */
+  /** The exports that have a note. An unreadable note is ignored. */
   static noted(notes: string): ExportFiles[] {
     return namesIn(notes).flatMap((name) => {
       const path = join(notes, name)
@@ -87,7 +87,7 @@ export class ExportFiles {
     })
   }
 
-  /** Where the record is placed. */
+  /** The final path of the record. */
   get recordFile(): string {
     return `${this.file}.json`
   }
@@ -102,7 +102,10 @@ export class ExportFiles {
     adopt(this.#spool)
   }
 
-  /** Gives archive and record their names. Errors: INVALID_INPUT where something has one, those of the file system. */
+  /**
+   * Gives the archive and the record their final names.
+   * Errors: INVALID_INPUT if a name is taken; those of the file system.
+   */
   place(): void {
     for (const [name, path] of this.#places) {
       placeNew(this.spooled(name), path)
@@ -112,8 +115,8 @@ export class ExportFiles {
   }
 
   /**
-   * Removes archive and record where they were placed: by this process, or by one that left its spool, in which they
-   * are the same files.
+   * Removes the archive and the record if they were placed. Either this process placed them, or the process that did
+   * left its spool, in which they are the same files.
    */
   withdraw(): void {
     for (const [name, path] of this.#places) {
@@ -122,7 +125,10 @@ export class ExportFiles {
     this.#placed = []
   }
 
-  /** Removes spool and note. What is in the spool under other names is not ours, and stays with it. */
+  /**
+   * Removes the spool and the note. Unknown files in the spool do not belong to Lockstep, so they stay, and the spool
+   * with them.
+   */
   end(): void {
     try {
       for (const name of [...spoolNames, 'record.tmp']) rmSync(join(this.#spool, name), { force: true })
@@ -143,14 +149,14 @@ export class ExportFiles {
   }
 }
 
-/** Gives a finished file a name that nothing has yet. Errors: INVALID_INPUT, those of the file system. */
+/** Gives a finished file a name that is not in use. Errors: INVALID_INPUT; those of the file system. */
 function placeNew(from: string, to: string): void {
   try {
     try {
       linkSync(from, to)
     } catch (error) {
       if (!hasNoLinks(error)) throw error
-      // Takes the name, which a rename then replaces.
+      // Reserves the name with an empty file, which the rename then replaces.
       closeSync(openSync(to, 'wx', 0o600))
       renameSync(from, to)
     }
@@ -160,9 +166,9 @@ function placeNew(from: string, to: string): void {
   }
 }
 
-/** INVALID_INPUT, of a file that an export would write over. */
+/** INVALID_INPUT for a file that an export would overwrite. */
 export function isThere(file: string): LockstepError {
-  return new LockstepError('INVALID_INPUT', `${file} is there already`, { details: { file } })
+  return new LockstepError('INVALID_INPUT', `${file} already exists`, { details: { file } })
 }
 
 function isSameFile(one: string, other: string): boolean {

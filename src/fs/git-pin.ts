@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { basename, dirname } from 'node:path'
 import { gitBlobId } from '../core/policy/content.ts'
 
-/** The pin of a file: what stands for its content from now on, and where that comes from. */
+/** The pin of a file: an id for its current content, and the source of that id. */
 export interface FilePin {
   pin: string
   source: 'git-blob' | 'git-commit'
@@ -12,8 +12,9 @@ export interface FilePin {
 const gitMillisMax = 5_000
 
 /**
- * The SHA of the last commit that changed a file, where Git tracks it and it is unmodified; otherwise the id that Git
- * would give its content, which takes no Git. Cost: up to three processes.
+ * The SHA of the last commit that changed the file, if Git tracks it and it is unmodified. Otherwise, the id that Git
+ * would give its content, which is computed without Git.
+ * Cost: up to three processes.
  */
 export function pinOfFile(path: string, bytes: Uint8Array): FilePin {
   const commit = commitOf(path)
@@ -35,7 +36,7 @@ function commitOf(path: string): string | undefined {
     const commit = git('log', '-n', '1', '--format=%H')
     return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(commit) ? commit : undefined
   } catch {
-    // No Git, no repository, or not a file of it.
+    // Git is missing, there is no repository, or the file is not in it.
     return undefined
   }
 }

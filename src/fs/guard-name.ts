@@ -2,6 +2,7 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import type { Server, Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
+import { holderOfName } from './name-holder.ts'
 import { OpenFolder } from './open-folder.ts'
 import { connectTo, listenAt } from './unix-socket.ts'
 
@@ -22,10 +23,10 @@ const impossible = new Set([
 ])
 
 /**
- * The kernel's part of the guard on Linux: a socket name without a file, which one process of a network namespace can
- * have, and which the kernel takes back when that process dies. It is derived from the ledger's private key,
- * so other users cannot work it out, but anyone can see it in /proc/net/unix once it is in use, and take it when it is
- * free. The owner therefore proves to whoever asks that it knows the key (ADR 0026).
+ * The part of the guard that the Linux kernel provides: an abstract socket name, without a file. Only one process in a
+ * network namespace can hold it, and the kernel frees it when that process dies. The name is derived from the ledger's
+ * private key, so other users cannot compute it. Once it is in use, anyone can read it in /proc/net/unix, and can take
+ * it when it is free. The owner therefore proves to each process that asks that it knows the key (ADR 0026).
  */
 export class GuardName {
   readonly #path: string
@@ -41,8 +42,8 @@ export class GuardName {
   }
 
   /**
-   * Undefined where the platform has no such names, or the key cannot be read. `place` is device and inode; `asked` hears
-   * of each process that wants to know who holds the name.
+   * Undefined if the platform lacks such names or the key cannot be read. `place` is the device and inode. `asked` is
+   * called for each process that asks who holds the name.
    */
   static of(keyPath: string, place: string, asked: () => void): GuardName | undefined {
     const key = process.platform === 'linux' ? readKeyBytes(keyPath) : undefined
@@ -52,8 +53,8 @@ export class GuardName {
   }
 
   /**
-   * Takes the name, at once or not at all: `impossible` where the system, or a sandbox, gives out no such names. Errors:
-   * the system's own.
+   * Takes the name without waiting. `impossible` means that the system or a sandbox does not provide such names.
+   * Errors: those of the system.
    */
   async take(): Promise<'held elsewhere' | 'impossible' | 'taken'> {
     try {
@@ -67,12 +68,21 @@ export class GuardName {
     }
   }
 
-  /** Who holds the name: an owner of this ledger, a process that does not know its key, or one that does not answer. */
-  async holder(): Promise<'no answer' | 'owner' | 'stranger'> {
+  /**
+   * The holder of the name: an owner of this ledger, nobody any more, a process that does not know the key, or a
+   * process that does not answer. An owner that is stopped or busy does not answer either. A silent process therefore
+   * counts as an owner if it belongs to this user, to root, or to `owner`, the user who owns the ledger. Only the
+   * silence of other users' processes is ignored.
+   */
+  async holder(owner: number): Promise<'no answer' | 'nobody' | 'owner' | 'stranger'> {
     const challenge = randomBytes(proofBytes)
     const answer = await this.#ask(challenge).catch(() => Buffer.alloc(0))
-    if (answer.length < proofBytes) return 'no answer'
-    return timingSafeEqual(answer.subarray(0, proofBytes), this.#proof(challenge)) ? 'owner' : 'stranger'
+    if (answer.length >= proofBytes) {
+      return timingSafeEqual(answer.subarray(0, proofBytes), this.#proof(challenge)) ? 'owner' : 'stranger'
+    }
+    const seen = holderOfName(this.#path.slice(1), new Set([0, process.getuid?.() ?? 0, owner]))
+    if (seen === 'nobody') return 'nobody'
+    return seen === 'known user' ? 'owner' : 'no answer'
   }
 
   release(): void {

@@ -1,23 +1,25 @@
 import { closeSync, constants, openSync, statSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { GuardName } from './guard-name.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, noLedger } from './layout.ts'
 import { canNameDescriptors } from './open-folder.ts'
 import { isKnownAlive, isKnownGone, readOwner } from './owner.ts'
 import { answerAsked, isAnswered } from './owner-asking.ts'
 
 /**
- * The exclusion beside LevelDB's own lock, which any program in the owning process drops by reading one file. It is
- * taken before anything of the database is touched and held until after it is closed (ADR 0026):
+ * Excludes other processes, in addition to LevelDB's own lock. Any code in the owning process can drop that lock just
+ * by reading its file. The guard is taken before the database is touched, and held until after it is closed (ADR 0026).
+ * It consists of:
  *
  * - a map in the process, which two installations of the package share;
- * - on Linux a socket name without a file, on macOS a locked file: the kernel gives either to one process only, and
- *   takes it back when that process dies;
- * - where the kernel's answer does not reach, as between two containers, the owner named in `.lockstep/owner` is asked
- *   by a file, unless it is known to be gone.
+ * - on Linux a socket name without a file, on macOS a locked file: the kernel gives either to only one process, and
+ *   frees it when that process dies;
+ * - a file with which the owner in `.lockstep/owner` is asked, unless that owner is known to be gone. This covers cases
+ *   that the kernel cannot see, such as two containers.
  *
- * It also keeps the folder of the database open, so that LevelDB never writes into another folder that took its place.
+ * The guard also keeps the database folder open, so that LevelDB never writes to another folder that took its place.
  */
 export class Guard {
   readonly #layout: Layout
@@ -34,9 +36,13 @@ export class Guard {
     this.#stopAnswering = answerAsked(layout.asked, () => this.isInPlace())
   }
 
-  /** Takes the guard now or not at all: undefined where another has it. Errors: those of the system. */
+  /**
+   * Takes the guard without waiting. Returns undefined if another process has it. Errors: NO_LEDGER if the ledger was
+   * moved away after it was found; those of the system.
+   */
   static async take(layout: Layout): Promise<Guard | undefined> {
     const place = placeOf(layout)
+    if (place === undefined) throw noLedger(layout.root)
     const ledgers = openLedgers()
     const open = ledgers.get(place.key)
     if (open !== undefined) {
@@ -61,25 +67,25 @@ export class Guard {
     return undefined
   }
 
-  /** What keeps others out here beside the process map, the asking and LevelDB's lock. */
+  /** What excludes other processes here, in addition to the process map, the asking and LevelDB's lock. */
   get exclusion(): Kernel['kind'] {
     return this.#kernel.kind
   }
 
-  /** For the owner file. */
+  /** The facts about this guard for the owner file. */
   get here(): { folder: string; holdsName: boolean } {
     return hereOf(this.#place, this.#kernel)
   }
 
-  /** The path by which the database is opened: on Linux the open folder itself, wherever it is moved. */
+  /** The path for opening the database. On Linux it names the open folder itself, even if that is moved. */
   get ledger(): string {
     const isPinned = this.#folder !== undefined && canNameDescriptors
     return isPinned ? `/proc/self/fd/${this.#folder}` : this.#layout.ledger
   }
 
-  /** Whether the folder in its place is the one that is guarded. */
+  /** Whether the folder at the path is the one that is guarded. */
   isInPlace(): boolean {
-    return placeOf(this.#layout).key === this.#place.key
+    return placeOf(this.#layout)?.key === this.#place.key
   }
 
   release(): void {
@@ -88,28 +94,32 @@ export class Guard {
     try {
       if (this.#folder !== undefined) closeSync(this.#folder)
     } catch {
-      // Nothing was written to it, and it is closed also where the system says that closing it failed.
+      // Nothing was written to the file, and it is closed even if the system reports an error.
     }
   }
 }
 
-/** The folder of the database by device and inode, which are the same on every path that leads to it. */
+/** The database folder by device and inode, which are the same on every path to it. */
 interface Place {
   key: string
   folder: string
+  /** The user who owns the folder. */
+  owner: number
 }
 
-/** What the kernel gave: a name, a locked file, or nothing. A stranger may hold the name. */
+/**
+ * What the kernel provided: a name, a locked file, or nothing. A process that does not know the key may hold the name.
+ */
 interface Kernel {
   kind: 'file' | 'name' | 'none' | 'stranger'
-  /** Who holds the name says nothing, so its owner is asked for in the other way. */
+  /** The holder of the name did not answer, so its owner is asked through the file. */
   isSilent: boolean
   release: () => void
 }
 
 const nothing = { isSilent: false, release: () => {} }
 
-/** Undefined where another process of this ledger has it. */
+/** Undefined if another process of this ledger holds it. */
 async function takeKernel(layout: Layout, place: Place, asked: () => void): Promise<Kernel | undefined> {
   if (process.platform === 'darwin') return lockFile(layout.guard)
   const name = GuardName.of(layout.key, place.key, asked)
@@ -117,18 +127,22 @@ async function takeKernel(layout: Layout, place: Place, asked: () => void): Prom
   const taken = await name.take()
   if (taken === 'taken') return { kind: 'name', isSilent: false, release: () => name.release() }
   if (taken === 'impossible') return { kind: 'none', ...nothing }
-  const holder = await name.holder()
-  return holder === 'owner' ? undefined : { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
+  const holder = await name.holder(place.owner)
+  // If the holder has just released the name, the next attempt can take it.
+  if (holder === 'owner' || holder === 'nobody') return undefined
+  return { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
 }
 
-/** Whether the process that the owner file names has the ledger, as far as the kernel's answer leaves that open. */
+/** Whether the process in the owner file has the ledger, in cases that the kernel's answer does not settle. */
 async function isHeldElsewhere(layout: Layout, place: Place, kernel: Kernel): Promise<boolean> {
   const owner = readOwner(layout.owner)
   const isOpen = owner?.state === 'open'
   if (kernel.kind === 'file') return false
   if (kernel.isSilent && isOpen && isKnownAlive(owner)) return true
   const isInDoubt = kernel.isSilent || (isOpen && !isKnownGone(owner, hereOf(place, kernel)))
-  return isInDoubt && (await isAnswered(layout.asked))
+  if (!isInDoubt) return false
+  // A new owner that appeared in the meantime could not answer. The next attempt asks it.
+  return (await isAnswered(layout.asked)) || !isDeepStrictEqual(readOwner(layout.owner), owner)
 }
 
 function hereOf({ folder }: Place, { kind }: Kernel): { folder: string; holdsName: boolean } {
@@ -137,7 +151,10 @@ function hereOf({ folder }: Place, { kind }: Kernel): { folder: string; holdsNam
 
 const exclusiveLock = 0x20
 
-/** A lock of the open file, as flock(2) makes it, which reading the file elsewhere does not drop; macOS has it at open. */
+/**
+ * Locks an open file as flock(2) does. Unlike LevelDB's lock, reading the file elsewhere does not drop it. macOS can
+ * take it while opening the file.
+ */
 function lockFile(path: string): Kernel | undefined {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOFOLLOW | exclusiveLock
   try {
@@ -159,12 +176,12 @@ function release({ key }: Place, kernel: Kernel | undefined): void {
   }
 }
 
-/** Errors: those of the file system. */
-function placeOf({ home, ledger }: Layout): Place {
+/** Undefined if nothing is there. Errors: those of the file system. */
+function placeOf({ home, ledger }: Layout): Place | undefined {
   const find = (path: string) => statSync(path, { bigint: true, throwIfNoEntry: false })
   try {
     const found = find(ledger) ?? find(home)
-    return { key: `${found?.dev}:${found?.ino}`, folder: `${found?.ino}` }
+    return found && { key: `${found.dev}:${found.ino}`, folder: `${found.ino}`, owner: Number(found.uid) }
   } catch (error) {
     throw fileError(error, `opening ${ledger}`)
   }
@@ -174,7 +191,7 @@ function openFolder(path: string): number | undefined {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
   } catch (error) {
-    // What opens the database says what is wrong with it.
+    // Opening the database will report the problem.
     if (isAbsence(error)) return undefined
     throw error
   }
@@ -183,8 +200,8 @@ function openFolder(path: string): number | undefined {
 const registry = Symbol.for('lockstep.open-ledgers')
 
 /**
- * Every installation of the package in this process keeps the same map, by device and inode of the database's folder;
- * `asked` counts how often another wanted the ledger meanwhile.
+ * The map of open ledgers, by device and inode of the database folder. All installations of the package in this process
+ * share it. `asked` counts how often other processes asked for the ledger since it was opened.
  */
 function openLedgers(): Map<string, { asked: number }> {
   const globals = globalThis as { [registry]?: Map<string, { asked: number }> }

@@ -4,7 +4,7 @@ import { LockstepError } from '../errors.ts'
 import { writeDurably } from './durable.ts'
 import { readTextFile } from './regular-file.ts'
 
-/** `.lockstep/head`: a durable tree head outside the database, by which a database rolled back is found out. */
+/** `.lockstep/head`: a durable tree head outside the database. It reveals a database that was rolled back. */
 const headFileSchema = z.strictObject({
   origin: z.string(),
   root: z.string().regex(/^[0-9a-f]{64}$/),
@@ -13,7 +13,7 @@ const headFileSchema = z.strictObject({
 })
 export type HeadFile = z.infer<typeof headFileSchema>
 
-/** The tree head last made durable, or undefined where there is none yet. Errors: LEDGER_CORRUPT. */
+/** The tree head that was last made durable; undefined if there is none yet. Errors: LEDGER_CORRUPT. */
 export function readHeadFile(path: string): HeadFile | undefined {
   const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is))
   if (text === undefined) return undefined
@@ -24,14 +24,14 @@ export function readHeadFile(path: string): HeadFile | undefined {
   }
 }
 
-/** `beside` is where it is written first, if another process may be writing it at the same time. */
+/** `beside` names the temporary file. Pass it if another process may be writing the head file at the same time. */
 export function writeHeadFile(path: string, head: HeadFile, beside?: string): Promise<void> {
   return writeDurably(path, `${JSON.stringify(head)}\n`, undefined, beside)
 }
 
 function unusable(path: string, is: string, cause?: unknown): LockstepError {
   return new LockstepError('LEDGER_CORRUPT', `${path} ${is}`, {
-    hint: 'If you are sure that the database is whole, move this file aside and run "lockstep verify".',
+    hint: 'If you are sure that the database is intact, move this file aside and run "lockstep verify".',
     cause,
   })
 }

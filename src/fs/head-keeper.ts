@@ -3,8 +3,9 @@ import { type HeadFile, readHeadFile, writeHeadFile } from './head-file.ts'
 const refreshMillis = 1_000
 
 /**
- * Keeps `.lockstep/head` up to date off the hot path: at most once a second while entries come, and at close. A
- * failure is kept and thrown at close, since a stale head only dates back what a rollback is measured against.
+ * Keeps `.lockstep/head` up to date off the hot path: at most once a second while entries are appended, and at close.
+ * An error is kept and thrown at close. That is safe, because a stale head only means that a rollback is compared with
+ * an older state.
  */
 export class HeadKeeper {
   readonly #path: string
@@ -14,18 +15,18 @@ export class HeadKeeper {
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
 
-  /** Nothing is written where the ledger is not in its place any more: the file would be another ledger's. */
+  /** Nothing is written if the ledger is no longer in its place, because the file would belong to another ledger. */
   constructor(path: string, head: () => Omit<HeadFile, 'time'>, custody?: { isOurs(): boolean }) {
     this.#path = path
     this.#head = head
     this.#custody = custody
   }
 
-  /** Something was appended. */
+  /** Call after each append. */
   touch(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      // One after the other, however slow the disk: two at once would share the file they are written beside.
+      // Writes run one after the other, even on a slow disk, because they share a temporary file.
       this.#writing = this.#writing.then(() => this.#write())
     }, refreshMillis).unref()
   }

@@ -7,29 +7,29 @@ import type { Layout } from './layout.ts'
 import { areModesAccepted } from './permissions.ts'
 import { readTextFile } from './regular-file.ts'
 
-/** The ledger's Ed25519 key: what signs its checkpoints. It never leaves this module but as signatures. */
+/** The ledger's Ed25519 key, which signs its checkpoints. Only signatures leave this module. */
 export interface SigningKey {
   /** 32 raw bytes. */
   publicKey: Uint8Array
   sign(message: Uint8Array): Uint8Array
 }
 
-/** Makes a key at init, readable by its owner alone. */
+/** Makes a key for a new ledger. Only its owner can read the file. */
 export function createKey(path: string): SigningKey {
   const { privateKey } = generateKeyPairSync('ed25519')
   writeFileSync(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx', flush: true })
   return signingKey(privateKey)
 }
 
-/** Errors: FILE_DENIED where others can read the key, LEDGER_CORRUPT where it is none. */
+/** Errors: FILE_DENIED if others can read the key, LEDGER_CORRUPT if the file is not a valid key. */
 export function readKey(layout: Layout): SigningKey {
   const path = layout.key
   let pem: string | undefined
   try {
     const stat = lstatSync(path)
     if (stat.isFile() && (stat.mode & 0o077) !== 0 && !areModesAccepted(layout)) {
-      throw new LockstepError('FILE_DENIED', `${path} can be read by others; it signs for the ledger`, {
-        hint: `Run "chmod 600 ${path}". If others may have read it, make a new ledger.`,
+      throw new LockstepError('FILE_DENIED', `other users can read ${path}, the key that signs for the ledger`, {
+        hint: `Run "chmod 600 ${path}". If someone may have read it, make a new ledger.`,
       })
     }
     pem = readTextFile(path, limits.homeFileBytes, (is) => wrongKey(path, is))
@@ -41,13 +41,13 @@ export function readKey(layout: Layout): SigningKey {
   return signingKey(key)
 }
 
-/** LEDGER_CORRUPT: what stands in the key's place is not the key that the ledger was made with. */
+/** LEDGER_CORRUPT: the file is not the key that the ledger was made with. */
 export function wrongKey(path: string, what: string): LockstepError {
-  const hint = 'Put the ledger’s own key back from a copy; no other can sign for it.'
+  const hint = 'Restore the ledger’s own key from a copy. No other key can sign for it.'
   return new LockstepError('LEDGER_CORRUPT', `${path} ${what}`, { hint })
 }
 
-/** Undefined where the text is no private key; what OpenSSL says of it may quote it. */
+/** Undefined if the text is not a private key. OpenSSL's message is dropped, because it may quote the key. */
 function privateKeyFrom(pem: string): KeyObject | undefined {
   try {
     return createPrivateKey(pem)

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
 
-/** Everything Lockstep owns below a root. */
+/** The paths of everything that Lockstep owns below a root. */
 export interface Layout {
   root: string
   home: string
@@ -47,7 +47,9 @@ export function layoutOf(root: string): Layout {
   }
 }
 
-/** The innermost folder at or above `from` that holds `.lockstep`, as Git finds `.git`; undefined if none does. */
+/**
+ * The innermost folder at or above `from` that contains `.lockstep`, as Git finds `.git`; undefined if there is none.
+ */
 export function findRoot(from: string): string | undefined {
   let folder = realFolder(from)
   for (;;) {
@@ -58,16 +60,19 @@ export function findRoot(from: string): string | undefined {
   }
 }
 
-/** The layout of the ledger that governs a folder; who may use it was not looked at. Errors: NO_LEDGER. */
+/** The layout of the ledger that governs a folder. File permissions are not checked. Errors: NO_LEDGER. */
 export function findLayout(from: string): Layout {
   const root = findRoot(from)
-  if (root === undefined) {
-    throw new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
-      details: { dir: resolve(from) },
-      hint: 'Run "lockstep init" in the folder that the ledger is to govern, or name it with --dir.',
-    })
-  }
+  if (root === undefined) throw noLedger(from)
   return layoutOf(root)
+}
+
+/** NO_LEDGER for a folder that no ledger governs. */
+export function noLedger(from: string): LockstepError {
+  return new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
+    details: { dir: resolve(from) },
+    hint: 'Run "lockstep init" in the folder that the ledger should govern, or pass that folder with --dir.',
+  })
 }
 
 /** The real path of an existing folder. Errors: NOT_FOUND, FILE_DENIED, INVALID_INPUT. */
@@ -77,7 +82,7 @@ export function realFolder(path: string): string {
     real = realpathSync(path)
   } catch (cause) {
     if (['EACCES', 'EPERM'].includes(systemCodeOf(cause) ?? '')) throw fileError(cause, `finding ${path}`)
-    throw new LockstepError('NOT_FOUND', `there is no folder ${resolve(path)}`, {
+    throw new LockstepError('NOT_FOUND', `the folder ${resolve(path)} does not exist`, {
       details: { dir: resolve(path) },
       cause,
     })
@@ -86,7 +91,7 @@ export function realFolder(path: string): string {
   return real
 }
 
-/** Whether the disk that a ledger's root is on takes names that differ only in case for one. */
+/** Whether the file system of a ledger's root ignores case in names. */
 export function ignoresCase(root: string): boolean {
   const [own, twin] = [homeName, homeName.toUpperCase()].map((name) =>
     lstatSync(join(root, name), { bigint: true, throwIfNoEntry: false }),

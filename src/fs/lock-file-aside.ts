@@ -5,7 +5,7 @@ import { systemCodeOf } from '../errors.ts'
 import { fileError, syncFolder } from './durable.ts'
 import { inodeIfThere, inspect, type Seen, unlinkIfThere } from './lock-file.ts'
 
-/** What became of taking a file away: gone, not there any more, or two files claim the place. */
+/** The outcome of removing a file: it was set aside, it no longer existed, or two files claim the same place. */
 export type Removal =
   | { outcome: 'aside'; aside: string }
   | { outcome: 'absent' }
@@ -13,16 +13,17 @@ export type Removal =
   | { outcome: 'conflict'; aside: string; asideText: string; foundText: string }
 
 /**
- * Takes the judged file out of its place: renamed aside, compared with what was judged, and kept aside for the
- * caller to drop once the log says so. Another file than the judged one is put back; if a third stands there by
- * then, both are kept and it is a conflict.
+ * Moves the judged file out of its place: renames it aside, compares it with what was judged, and keeps it there. The
+ * caller drops it after the log has recorded the fact. If a different file was moved, it is put back. If a third file
+ * has taken the place by then, both files are kept and the result is a conflict.
  */
 export async function setAside(folder: string, judged: Seen, nonce: string): Promise<Removal> {
   const lock = join(folder, lockFileName)
   const aside = join(folder, `${lockFileName}.aside.${nonce}`)
   try {
     await rename(lock, aside)
-    // What cannot be read here (a link or a folder that took its place meanwhile) is another file.
+    // If the file cannot be read, something else took its place, such as a link or a folder. It counts as a different
+    // file.
     const seen = await inspect(aside).catch(() => undefined)
     if (seen !== undefined && isSame(seen, judged)) {
       await syncedOrBack(folder, aside)
@@ -39,7 +40,7 @@ export async function setAside(folder: string, judged: Seen, nonce: string): Pro
   }
 }
 
-/** Makes the rename of a file durable, or takes it back. */
+/** Makes the rename of a file durable, or undoes it. */
 async function syncedOrBack(folder: string, aside: string): Promise<void> {
   try {
     syncFolder(folder)
@@ -49,14 +50,17 @@ async function syncedOrBack(folder: string, aside: string): Promise<void> {
   }
 }
 
-/** Drops a file that was set aside. */
+/** Deletes a file that was set aside. */
 export async function dropAside(aside: string): Promise<void> {
   await unlinkIfThere(aside).catch((error: unknown) => {
     throw fileError(error, `removing ${aside}`)
   })
 }
 
-/** Puts a file that was set aside back, if its place is free or has it already (a crash between link and unlink). */
+/**
+ * Puts back a file that was set aside, if its place is free or already holds the same file (after a crash between link
+ * and unlink).
+ */
 export async function putBack(folder: string, aside: string): Promise<void> {
   const lock = join(folder, lockFileName)
   for (let tries = 0; tries < putBackTries; tries += 1) {
@@ -69,12 +73,15 @@ export async function putBack(folder: string, aside: string): Promise<void> {
     }
     const [mine, theirs] = await Promise.all([aside, lock].map(inodeIfThere))
     if (mine === theirs) await dropAside(aside)
-    // Another tool may have had the place for a moment only; then it is tried again.
+    // Another tool may have held the place only briefly, so this tries again.
     if (theirs !== undefined) return
   }
 }
 
-/** How often a place that was taken and is free again is tried; what is left aside then is found by the next look. */
+/**
+ * How often to retry if the place was taken and is free again. After that, the next inspection finds the file that was
+ * set aside.
+ */
 const putBackTries = 16
 
 function isSame(seen: Seen, judged: Seen): boolean {
@@ -83,7 +90,7 @@ function isSame(seen: Seen, judged: Seen): boolean {
   )
 }
 
-/** What a file says, for a record of it; empty where it cannot be read. */
+/** The text of a file, for a record; empty if it cannot be read. */
 async function textOf(path: string): Promise<string> {
   return (await inspect(path).catch(() => undefined))?.text ?? ''
 }

@@ -9,12 +9,12 @@ import { adoptOpened } from './ownership.ts'
 import { openFlags, otherKind } from './regular-file.ts'
 
 /**
- * The file steps of a deliverable lock (locks.md). They are safe among processes of one ledger because only the
- * one that has it open takes them, one at a time per folder. A tool that does not share the ledger is detected,
- * not excluded: against one that recovers by unlinking, no protocol of files is safe.
+ * The file operations of a deliverable lock (locks.md). They are safe among processes of one ledger: only the process
+ * that has it open performs them, one at a time per folder. A tool that does not share the ledger is detected, not
+ * excluded. No file protocol is safe against a tool that recovers locks by unlinking.
  */
 
-/** What stands at a path, as precisely as later steps compare it. `content` is undefined where it is unreadable. */
+/** The file at a path, with everything that later steps compare. `content` is undefined if it is unreadable. */
 export interface Seen {
   ino: bigint
   size: bigint
@@ -23,7 +23,7 @@ export interface Seen {
   content: LockFile | undefined
 }
 
-/** The file at a path, or undefined if there is none. Errors: LOCK_PLACEMENT where it is no plain file, FILE_DENIED. */
+/** The file at a path, or undefined if there is none. Errors: LOCK_PLACEMENT if it is not a plain file, FILE_DENIED. */
 export async function inspect(path: string): Promise<Seen | undefined> {
   let handle: FileHandle | undefined
   try {
@@ -45,15 +45,16 @@ export async function inspect(path: string): Promise<Seen | undefined> {
   }
 }
 
-/** A lock file put in place: its inode and its bytes. The inode alone proves nothing once the file was unlinked. */
+/** A lock file that was put in place: its inode and its bytes. After an unlink, the inode alone proves nothing. */
 export interface Claimed {
   ino: bigint
   text: string
 }
 
 /**
- * Puts a new lock file in place, if none is there: written and synced beside, linked, won iff the temporary now
- * has two links and the lock its inode, whatever link() said. Returns undefined if another is there.
+ * Puts a new lock file in place if there is none. It writes and syncs a temporary file, then links it. The claim
+ * succeeds if the temporary file now has two links and the lock file has its inode, whatever link() returned. Returns
+ * undefined if there is another lock file.
  * Errors: LINK_UNSUPPORTED, FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED.
  */
 export async function claim(folder: string, lockRef: string, text: string): Promise<Claimed | undefined> {
@@ -75,7 +76,7 @@ export async function claim(folder: string, lockRef: string, text: string): Prom
       (code === 'EPERM' && !(await exists(lock)))
     ) {
       throw new LockstepError('LINK_UNSUPPORTED', `the file system of ${folder} has no hard links`, {
-        hint: 'Lock something on another file system, or use a resource lock. "lockstep doctor" checks this.',
+        hint: 'Lock a folder on another file system, or use a resource lock. "lockstep doctor" checks for hard links.',
         cause: refusal,
       })
     }
@@ -87,7 +88,7 @@ export async function claim(folder: string, lockRef: string, text: string): Prom
     if (isWon) syncFolder(folder)
     return isWon ? { ino: mine.ino, text } : undefined
   } catch (error) {
-    // A claim that is not known to be durable is none: nothing was asked for under it yet.
+    // If the claim may not be durable, it is withdrawn. Nothing depends on it yet.
     if (ino !== undefined) await unlinkIfStill(lock, ino)
     throw fileError(error, `claiming ${lock}`)
   } finally {
@@ -99,24 +100,24 @@ async function unlinkIfStill(path: string, ino: bigint): Promise<void> {
   try {
     if ((await inodeIfThere(path)) === ino) await unlink(path)
   } catch {
-    // The folder's note names it, and the next open removes it.
+    // The folder's note names the file, and the next open removes it.
   }
 }
 
-/** The inode of what stands at a path, or undefined. Errors: FILE_DENIED, FILE_FAILED. */
+/** The inode of the file at a path, or undefined. Errors: FILE_DENIED, FILE_FAILED. */
 export async function inodeIfThere(path: string): Promise<bigint | undefined> {
   try {
     return (await lstat(path, { bigint: true })).ino
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
-    throw fileError(error, `looking at ${path}`)
+    throw fileError(error, `examining ${path}`)
   }
 }
 
 /**
- * Rewrites a lock file in place: one write of the same length, on a descriptor of the very file that was judged.
- * False where that file is not, or no longer, the one at the path. While the descriptor is open its inode is not
- * given to another file, so the last look is certain.
+ * Rewrites a lock file in place: a single write of the same length, to a descriptor of the judged file. Returns false
+ * if the path does not, or no longer, lead to that file. While the descriptor is open, no other file gets its inode, so
+ * the last comparison is reliable.
  */
 export async function rewrite(path: string, judged: Seen, text: string): Promise<boolean> {
   let handle: FileHandle | undefined
@@ -139,9 +140,9 @@ export async function rewrite(path: string, judged: Seen, text: string): Promise
 }
 
 /**
- * Whether the file at a path still is the claimed one. An unlinked file's inode is given to the next file that is
- * made, often to the very one that took its place, so the bytes, which hold the lock_ref, are compared as well. A file
- * that cannot be read just now (EIO, EMFILE) is not known to be another's, so it counts as the claimed one.
+ * Whether the file at a path is still the claimed one. A new file often gets the inode of the file that it replaces, so
+ * the bytes, which contain the lock_ref, are compared too. A file that cannot be read now (EIO, EMFILE) counts as the
+ * claimed one.
  */
 export async function isStill(path: string, { ino, text }: Claimed): Promise<boolean> {
   try {
@@ -152,7 +153,7 @@ export async function isStill(path: string, { ino, text }: Claimed): Promise<boo
   }
 }
 
-/** What a crash may have left beside the lock file: temporaries to delete, asides to judge. */
+/** Files that a crash may have left beside the lock file: temporary files to delete, and files set aside to examine. */
 export async function debrisIn(folder: string): Promise<{ temporaries: string[]; asides: string[] }> {
   const names = await readdir(folder).catch((error: unknown) => {
     throw fileError(error, `reading ${folder}`)
@@ -161,14 +162,14 @@ export async function debrisIn(folder: string): Promise<{ temporaries: string[];
   return { temporaries: paths(/^\.lock\.[0-9a-f]{16}\.tmp$/), asides: paths(/^\.lock\.aside\.[A-Za-z0-9_-]+$/) }
 }
 
-/** What a file holds of the size that it had, and one byte more where it grows. */
+/** Reads a file up to its expected size, plus one byte to detect growth. */
 async function textOfHandle(handle: FileHandle, size: number): Promise<string> {
   const bytes = Buffer.allocUnsafe(size + 1)
   const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
   return bytes.toString('utf8', 0, bytesRead)
 }
 
-/** Writes a new file, synced; its inode. */
+/** Writes a new file, synced, and returns its inode. */
 async function writeNew(path: string, text: string): Promise<bigint> {
   const handle = await open(
     path,
@@ -176,7 +177,7 @@ async function writeNew(path: string, text: string): Promise<bigint> {
     0o644,
   )
   try {
-    // Whatever the umask: other users may read who holds the lock.
+    // Whatever the umask, other users may read who holds the lock.
     await handle.chmod(0o644)
     adoptOpened(handle.fd, dirname(path))
     await handle.writeFile(text)
@@ -191,7 +192,7 @@ async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined
 }
 
-/** Removes a file; whether it was there makes no difference. Errors: those of the system. */
+/** Removes a file if it exists. Errors: those of the system. */
 export async function unlinkIfThere(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw error
@@ -200,6 +201,6 @@ export async function unlinkIfThere(path: string): Promise<void> {
 
 function notPlain(path: string, is: string): LockstepError {
   return new LockstepError('LOCK_PLACEMENT', `${path} ${is}, not a plain file`, {
-    hint: 'A symbolic link, folder or device in the lock’s place is never followed; remove it by hand.',
+    hint: 'Lockstep does not use a link, folder or device in place of a lock file. Remove it by hand.',
   })
 }

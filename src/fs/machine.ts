@@ -5,21 +5,21 @@ import { hostname } from 'node:os'
 import { isInitialTimeNamespace, noNamespace } from '../core/lock/liveness.ts'
 import { systemCodeOf } from '../errors.ts'
 
-/** A machine, its boot and the namespaces, as a process finds them; null is what it cannot read. */
+/** A machine, its boot and its namespaces, as seen by a process. Null means that the value cannot be read. */
 export interface Machine {
   boot_id: string | null
   host: string
   host_id: string
-  /** False where the host id was made from the host name, for want of a machine id. */
+  /** False if the host id is derived from the host name because there is no machine id. */
   is_host_known: boolean
   pid_ns: string | null
   time_ns: string | null
 }
 
-/** Reads what this process runs in. Cost: a few small files; on macOS two commands. */
+/** Reads the facts about the machine that this process runs on. Cost: a few small files; two commands on macOS. */
 export function readMachine(): Machine {
   const id = readMachineId()
-  // The raw machine id is confidential by its own manual page, so a digest of it goes into records.
+  // The manual page of machine-id says that it is confidential, so records contain only a digest of it.
   const host_id = createHash('sha256')
     .update(`lockstep host ${id ?? hostname()}`)
     .digest('hex')
@@ -34,9 +34,9 @@ export function readMachine(): Machine {
   }
 }
 
-/** A file that was masked reads as empty, or as anything else that is not a UUID: then the boot is not known. */
+/** A masked file may be empty or contain anything that is not a UUID. The boot is then unknown. */
 function readBootId(): string | null {
-  // On macOS kern.boottime moves with the clock; the session's UUID does not.
+  // On macOS, kern.boottime changes with the clock; the UUID of the boot session does not.
   const id =
     process.platform === 'linux'
       ? readLine('/proc/sys/kernel/random/boot_id')
@@ -53,7 +53,7 @@ function readMachineId(): string | null {
   )
 }
 
-/** A kernel without namespaces of a kind has no link for it, though /proc is there; macOS has none at all. */
+/** If the kernel lacks a kind of namespace, /proc has no link for it. macOS has no namespaces. */
 function readNamespace(kind: 'pid' | 'time'): string | null {
   try {
     return readlinkSync(`/proc/self/ns/${kind}`)
@@ -64,8 +64,8 @@ function readNamespace(kind: 'pid' | 'time'): string | null {
 }
 
 /**
- * The number of a time namespace that has ended is given to the next one, so that its offsets are part of its name; the
- * initial one has none.
+ * The number of an ended time namespace is reused, so the name also contains the offsets. The initial namespace has no
+ * offsets.
  */
 function readTimeNamespace(): string | null {
   const name = readNamespace('time')

@@ -1,11 +1,14 @@
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 
-/** Whether Node itself refused something: it was started with `--permission` (`--experimental-permission` in Node 20). */
+/**
+ * Whether Node's permission model denied an operation. Node was then started with `--permission`
+ * (`--experimental-permission` in Node 20).
+ */
 export function isDeniedByNode(error: unknown): boolean {
   return ['ERR_ACCESS_DENIED', 'ERR_DLOPEN_DISABLED'].includes(systemCodeOf(error) ?? '')
 }
 
-/** FILE_DENIED, naming the flag that allows it. */
+/** FILE_DENIED, with the flag that allows the operation. */
 export function deniedByNode(error: unknown, doing: string): LockstepError {
   const { permission, resource } = error as { permission?: unknown; resource?: unknown }
   const flag = systemCodeOf(error) === 'ERR_DLOPEN_DISABLED' ? '--allow-addons' : flags[String(permission)]
@@ -18,14 +21,14 @@ export function deniedByNode(error: unknown, doing: string): LockstepError {
     },
     hint: /fsync/.test(messageOf(error))
       ? withoutSync
-      : `Lockstep needs ${needed}, the first two for the folder of the ledger; or start node without --permission.`,
+      : `Lockstep needs ${needed} (the first two for the ledger’s folder). Otherwise, start node without --permission.`,
     cause: error,
   })
 }
 
-/** Versions of Node whose model denies fsync let nobody make anything durable. */
+/** Versions of Node whose permission model denies fsync, so that no process can make anything durable. */
 const withoutSync =
-  'Nothing can be made durable without fsync, and no flag allows it here: start node without --permission.'
+  'Lockstep needs fsync to make data durable, and this version of Node has no flag to allow it. Start node without --permission.'
 const flags: Record<string, string> = {
   Addon: '--allow-addons',
   ChildProcess: '--allow-child-process',

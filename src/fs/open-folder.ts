@@ -4,19 +4,19 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
 import { bytesOfDescriptor, type Kinds, openFlags, otherKind, type ReadBytes } from './regular-file.ts'
 
-/** What a name in a folder stands for; `is` says it for people where it is neither a file nor a folder. */
+/** The kind of a directory entry. For anything but a file or a folder, `is` describes it in words. */
 export type NameKind = { kind: 'file' | 'folder' } | { kind: 'other'; is: string }
 export type FoundName = NameKind & { name: string }
 
 /**
- * Linux names an open folder by its descriptor: what is opened below that name is below that very folder, even where
- * another took its place by then. Elsewhere the place of each folder is looked at again after each step.
+ * Linux can name an open folder by its descriptor. A path below that name stays in that folder, even if another folder
+ * takes its place. On other systems, each step checks again that every folder is still in its place.
  */
 export const canNameDescriptors = process.platform === 'linux' && isFolder('/proc/self/fd')
 
 /**
- * A folder that is read without ever leaving it: no link is followed, no pipe is waited for, and what is opened is
- * looked at before it is read. To be closed.
+ * A folder that is read without ever leaving it. No link is followed, no pipe blocks the read, and each file is checked
+ * before it is read. The caller must close it.
  */
 export class OpenFolder {
   readonly #descriptor: number
@@ -32,7 +32,10 @@ export class OpenFolder {
     this.#descriptor = openSync(place, openFlags | constants.O_DIRECTORY)
   }
 
-  /** Undefined where there is nothing; what it is where it is no folder. Errors: FILE_DENIED, FILE_FAILED. */
+  /**
+   * Opens a folder. Returns undefined if nothing is there, or a description of what is there if it is not a folder.
+   * Errors: FILE_DENIED, FILE_FAILED.
+   */
   static at(path: string, byDescriptor = canNameDescriptors): OpenFolder | { is: string } | undefined {
     try {
       return new OpenFolder(path, undefined, byDescriptor)
@@ -49,7 +52,7 @@ export class OpenFolder {
   }
 
   /**
-   * The names in the folder in the order of their UTF-16 units; undefined where there are more than `namesMax`.
+   * The names in the folder, ordered by UTF-16 code units; undefined if there are more than `namesMax`.
    * Errors: FILE_DENIED, FILE_FAILED.
    */
   names(namesMax: number): FoundName[] | undefined {
@@ -71,7 +74,7 @@ export class OpenFolder {
     return found.sort((one, other) => (one.name < other.name ? -1 : 1))
   }
 
-  /** A folder in this one, or what it is. Errors: those of the file system. */
+  /** Opens a subfolder, or describes why it cannot be opened. Errors: those of the file system. */
   folder(name: string): OpenFolder | { is: string } {
     try {
       const folder = new OpenFolder(join(this.#path, name), this, this.#byDescriptor)
@@ -87,7 +90,7 @@ export class OpenFolder {
     }
   }
 
-  /** The bytes of a file in it, or its size where that is more than `bytesMax`. Errors: those of the disk. */
+  /** The bytes of a file in the folder, or its size if that exceeds `bytesMax`. Errors: those of the disk. */
   read(name: string, bytesMax: number): ReadBytes {
     let descriptor: number | undefined
     try {
@@ -102,7 +105,10 @@ export class OpenFolder {
     }
   }
 
-  /** Removes a file if its bytes still are these; whether it did. Errors: FILE_DENIED, FILE_READ_ONLY, FILE_FAILED. */
+  /**
+   * Removes a file if it still has these bytes. Returns whether it was removed.
+   * Errors: FILE_DENIED, FILE_READ_ONLY, FILE_FAILED.
+   */
   remove(name: string, bytes: Uint8Array): boolean {
     const found = this.read(name, bytes.length)
     if (!('bytes' in found) || !found.bytes.equals(bytes)) return false
@@ -120,10 +126,10 @@ export class OpenFolder {
   }
 
   #kindOf(name: string): NameKind {
-    return kindOf(lstatSync(this.#place(name)), () => ({ kind: 'other', is: 'is of no known kind' }))
+    return kindOf(lstatSync(this.#place(name)), () => ({ kind: 'other', is: 'is of an unknown kind' }))
   }
 
-  /** Where folders are opened by their paths: whether each of them still is where it was opened. */
+  /** Where folders are opened by path, checks that each is still where it was opened. */
   #assertInPlace(): void {
     if (this.#byDescriptor) return
     const [mine, there] = [fstatSync(this.#descriptor), lstatSync(this.#path)]
@@ -132,31 +138,31 @@ export class OpenFolder {
   }
 }
 
-/** Something else took the place of a folder while it was read. */
+/** Thrown if something else took the place of a folder during the read. */
 class Moved extends Error {}
 
-/** What keeps one file from being read is that file's problem; a disk that fails is everybody's. */
+/** Describes a problem that concerns only one file. A failing disk concerns all files, so its errors are thrown. */
 function unreadable(error: unknown, doing: string): string {
-  if (error instanceof Moved) return 'was moved while it was read'
+  if (error instanceof Moved) return 'was moved during the read'
   switch (systemCodeOf(error)) {
     case 'ELOOP':
       return 'is a symbolic link'
     case 'ENOTDIR':
-      return 'is no folder any more'
+      return 'is no longer a folder'
     case 'ENOENT':
-      return 'was removed while it was read'
+      return 'was removed during the read'
     case 'ENXIO':
     case 'ENODEV':
-      return 'is no regular file'
+      return 'is not a regular file'
     case 'EACCES':
     case 'EPERM':
-      return 'may not be read'
+      return 'cannot be read: permission denied'
     default:
       throw error instanceof LockstepError ? error : fileError(error, doing)
   }
 }
 
-/** Some file systems do not say in a listing what a name stands for. */
+/** Some file systems do not report the kind of an entry in a listing. */
 function kindOf(entry: Kinds, otherwise: () => NameKind): NameKind {
   if (entry.isFile()) return { kind: 'file' }
   if (entry.isDirectory()) return { kind: 'folder' }
@@ -165,8 +171,8 @@ function kindOf(entry: Kinds, otherwise: () => NameKind): NameKind {
 }
 
 function whatIs(path: string): string {
-  const kind = kindOf(lstatSync(path), () => ({ kind: 'other', is: 'is of no known kind' }))
-  return kind.kind === 'other' ? kind.is : 'is no folder'
+  const kind = kindOf(lstatSync(path), () => ({ kind: 'other', is: 'is of an unknown kind' }))
+  return kind.kind === 'other' ? kind.is : 'is not a folder'
 }
 
 function isFolder(path: string): boolean {

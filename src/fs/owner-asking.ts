@@ -1,14 +1,15 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { fileError } from './durable.ts'
 
-/** An owner whose event loop is busy has so long to answer: several times the interval at which it looks. */
+/** How long an owner with a busy event loop has to answer: several times the interval at which it checks. */
 const silenceMillisMax = 3_000
 const answerMillis = 500
 const lookMillis = 25
 
 /**
- * Asks the owner of a ledger whether it is there, where neither its socket nor its pid can be seen from here, as between
- * two containers that share nothing but the folder: a file is made that the owner removes. False where it did not.
+ * Asks whether the owner of a ledger is running, if neither its socket nor its pid is visible from here. This is the
+ * case between two containers that share only the folder. It creates a file, which the owner removes. Returns false if
+ * the owner did not.
  * Errors: those of the file system.
  */
 export async function isAnswered(path: string): Promise<boolean> {
@@ -28,14 +29,21 @@ export async function isAnswered(path: string): Promise<boolean> {
   return true
 }
 
-/** Answers until it is told to stop. It keeps no process alive. `isOwner` is asked before each answer. */
+/**
+ * Answers such questions until it is stopped, and once more when it is stopped, because an owner may hold the ledger
+ * only for a moment. It does not keep the process alive. `isOwner` is called before each answer.
+ */
 export function answerAsked(path: string, isOwner: () => boolean): () => void {
-  const timer = setInterval(() => {
+  const answer = () => {
     try {
       if (existsSync(path) && isOwner()) rmSync(path, { force: true })
     } catch {
-      // Whoever asks waits for a while and then relies on LevelDB's own lock.
+      // If there is no answer, the asking process waits for a while and then relies on LevelDB's own lock.
     }
-  }, answerMillis).unref()
-  return () => clearInterval(timer)
+  }
+  const timer = setInterval(answer, answerMillis).unref()
+  return () => {
+    clearInterval(timer)
+    answer()
+  }
 }

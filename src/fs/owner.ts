@@ -7,9 +7,9 @@ import { evidenceOf, probeHolder, thisMachine } from './process.ts'
 import { readHint } from './regular-file.ts'
 
 /**
- * `.lockstep/owner`: who has the ledger open, or how it was left. It never decides who may open: the guard does
- * (ADR 0026). A missing or odd file means that the ledger is looked at more closely. The owner looks at it before each
- * write: without its own nonce there it stops (ADR 0027).
+ * `.lockstep/owner`: the process that has the ledger open, or how the last one left it. It never decides which process
+ * may open the ledger; the guard does (ADR 0026). If the file is missing or invalid, the next open checks more. The
+ * owner reads it before each write, and stops if it no longer contains the owner's nonce (ADR 0027).
  */
 const ownerSchema = z.discriminatedUnion('state', [
   z.strictObject({
@@ -17,15 +17,18 @@ const ownerSchema = z.discriminatedUnion('state', [
     pid: z.int(),
     since: z.string(),
     command: z.string(),
-    /** Drawn anew for each open: the owner file with our nonce is what shows that the ledger is still ours. */
+    /** Drawn anew for each open. While the file contains our nonce, the ledger is still ours. */
     nonce: z.string().nullish(),
-    /** What shows that the process has died. A pid means nothing without its boot and its namespace. */
+    /** Evidence for telling whether the process has died. A pid means nothing without its boot and its namespace. */
     evidence: evidenceSchema.nullish(),
-    /** The network namespace in which the process holds the ledger's socket name; null where it holds none. */
+    /** The network namespace in which the process holds the ledger's socket name; null if it holds none. */
     net_ns: z.string().nullish(),
-    /** The inode of the folder of the database: in a copy of the ledger it is another one. */
+    /** The inode of the database folder. A copy of the ledger has a different one. */
     folder: z.string().nullish(),
-    /** Should this process die, the next one reads every byte: it checks the files just now, or came after a crash. */
+    /**
+     * If this process dies, the next one reads every byte. The process is either checking the files or opened them
+     * after a crash.
+     */
     suspect: z.enum(['after_crash', 'checking']).optional(),
   }),
   z.strictObject({ state: z.literal('closed'), files: z.record(z.string(), z.string()) }),
@@ -41,18 +44,18 @@ export function readOwner(path: string): Owner | undefined {
   }
 }
 
-/** Reads the file again only where it was replaced since: many look at it many times a second while they wait. */
+/** Reads the file again only after it was replaced, because waiting processes poll it many times a second. */
 export function ownerReader(path: string): () => Owner | undefined {
   let read: { file: string; owner: Owner | undefined } | undefined
   return () => {
     const file = fileAt(path)
-    // A read may have failed that the next one does not.
+    // A missing result may come from a failed read, so it is not cached.
     if (read?.owner === undefined || read.file !== file) read = { file, owner: readOwner(path) }
     return read.owner
   }
 }
 
-/** Which file has the name now; what cannot be looked at is as good as missing. */
+/** The identity of the file that has this name now. A file that cannot be examined counts as missing. */
 function fileAt(path: string): string {
   try {
     const stat = statSync(path, { bigint: true })
@@ -63,8 +66,8 @@ function fileAt(path: string): string {
 }
 
 /**
- * Only who has the guard writes it; whether it was written. Where it cannot be, a full disk for one, none is left: an old
- * one would be believed.
+ * Writes the owner file and returns whether it was written. Only the process with the guard may call this. If the write
+ * fails, for example on a full disk, the old file is removed so that no process believes it.
  */
 export function writeOwner(path: string, owner: Owner): boolean {
   try {
@@ -77,18 +80,21 @@ export function writeOwner(path: string, owner: Owner): boolean {
 }
 
 /**
- * Removes the file, or whatever else has its name. A hint never blocks: one that stays speaks of files that have changed
- * since, or of a process that is gone, and makes the next open look closer.
+ * Removes whatever has the file's name. A failure is ignored, because the file is only a hint. A file that stays
+ * describes files that have changed since, or a process that is gone, so the next open checks more.
  */
 export function removeOwner(path: string): void {
   try {
     rmSync(path, { force: true, recursive: true })
   } catch {
-    // What cannot be removed could not be written either.
+    // If the file cannot be removed, it could not be written either.
   }
 }
 
-/** What this process says of itself. `holdsName`: it holds the ledger's socket name in its network namespace. */
+/**
+ * The facts about this process for the owner file. `holdsName`: it holds the ledger's socket name in its network
+ * namespace.
+ */
 export function thisOwner(said: { command: string; folder: string; holdsName: boolean; nonce: string }) {
   const { command, folder, holdsName, nonce } = said
   return {
@@ -104,9 +110,9 @@ export function thisOwner(said: { command: string; folder: string; holdsName: bo
 }
 
 /**
- * Whether the process that the file names is known to be gone: it held the socket name that `here` holds now, or it was
- * seen to be dead, or the file came here with a copy of another ledger. Whoever cannot be seen from here is not known
- * to be gone.
+ * Whether the process in the file is known to be gone. This is so if it held the socket name that `here` holds now, or
+ * if it was seen to be dead. It is also so if the file came here with a copy of another ledger. A process that is not
+ * visible from here is not known to be gone.
  */
 export function isKnownGone(owner: OpenOwner, here: { folder: string; holdsName: boolean }): boolean {
   const { evidence, folder, net_ns, since } = owner
@@ -116,12 +122,15 @@ export function isKnownGone(owner: OpenOwner, here: { folder: string; holdsName:
   return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'no'
 }
 
-/** Whether the process that the file names is seen to live. */
+/** Whether the process in the file was seen to be running. */
 export function isKnownAlive({ evidence, since }: OpenOwner): boolean {
   return evidence != null && probeHolder([evidence], Date.parse(since)).alive === 'yes'
 }
 
-/** On macOS the start time would cost a process at each open, and the kernel's own lock decides there. */
+/**
+ * On macOS, reading the start time would start a process at each open. It is not needed there, because the kernel's
+ * lock decides.
+ */
 function ownEvidence(): z.infer<typeof evidenceSchema> {
   if (process.platform === 'linux') return evidenceOf(process.pid)
   const { boot_id, host, host_id, pid_ns } = thisMachine()

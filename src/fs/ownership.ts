@@ -11,8 +11,8 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-// Root may work in a folder of somebody else. What it makes there takes the owner of the folder that it is in, so that
-// nothing is left that its user cannot change or remove. Nobody else can give files away, and nothing is done for them.
+// Root may work in another user's folder. Files that it makes there get the owner of their folder, so that this user
+// can change and remove them. Other users cannot give files away, so nothing is done for them.
 
 /** Gives an open file that this process has just made to the owner of its folder. Errors: those of the system. */
 export function adoptOpened(descriptor: number, folder: string): void {
@@ -21,8 +21,9 @@ export function adoptOpened(descriptor: number, folder: string): void {
 }
 
 /**
- * Gives the file, folder or link at a path that this process has just made to the owner of its folder. A file with
- * several names stays as it is: one of them may be anybody's. Errors: those of the system.
+ * Gives a file, folder or link that this process has just made to the owner of its folder. A file with several names
+ * keeps its owner, because another name may belong to anyone.
+ * Errors: those of the system.
  */
 export function adopt(path: string): void {
   const owner = otherOwnerOf(dirname(path))
@@ -42,9 +43,9 @@ export function adopt(path: string): void {
 }
 
 /**
- * Gives what has such a name and was made in a folder since a moment to the folder's owner: files that a library of ours made, as LevelDB
- * does. What is older may be a file of root's that its user moved there to be given it. Best effort: a file of root's
- * that stays can be read and removed by the owner of the folder.
+ * Gives files to the owner of their folder if their names match and they were made since a given time. This is for
+ * files made by a library, such as LevelDB. An older file may be one of root's that a user moved there to become its
+ * owner, so it is left alone. Failures are ignored: the owner of the folder can still read and remove the files.
  */
 export function adoptMadeSince(folder: string, sinceMillis: number, names: RegExp): void {
   try {
@@ -55,7 +56,10 @@ export function adoptMadeSince(folder: string, sinceMillis: number, names: RegEx
   } catch {}
 }
 
-/** Gives a folder and all that is in it, made by this process and not open to others yet, to the owner of its folder. */
+/**
+ * Gives a folder and its content to the owner of the parent folder. This process must have made all of it, and no other
+ * user may have access yet.
+ */
 export function adoptTree(path: string): void {
   const owner = otherOwnerOf(dirname(path))
   if (owner === undefined) return
@@ -66,7 +70,7 @@ export function adoptTree(path: string): void {
   give(path)
 }
 
-/** The owner of a folder where that is another user than this one, which is root. */
+/** The owner of a folder, if it is another user and this process runs as root. */
 function otherOwnerOf(folder: string): { uid: number; gid: number } | undefined {
   if (process.geteuid?.() !== 0) return undefined
   const { gid, uid } = statSync(folder)

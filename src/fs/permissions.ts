@@ -7,14 +7,17 @@ import { fileError } from './durable.ts'
 import { findLayout, type Layout } from './layout.ts'
 import { otherKind } from './regular-file.ts'
 
-/** What is wrong with a file of a ledger, and the command that puts it right. */
+/** A problem with a file of a ledger, and the command that fixes it. */
 interface Problem {
   path: string
   is: string
   command: string
 }
 
-/** Everything that others may have of `.lockstep` and of the key; what they may have of a file that decides something. */
+/**
+ * Forbidden mode bits for others: all access to `.lockstep` and the key, and write access to files that the ledger
+ * obeys.
+ */
 const anything = 0o077
 const writing = 0o022
 
@@ -26,10 +29,12 @@ export function governingLayout(from: string): Layout {
 }
 
 /**
- * A ledger is used by its owner or by root, and only while nobody else can change what it decides by: `.lockstep` is
- * open to its owner alone, and the configuration, the key, the policy and the database belong to that owner or to root
- * and are not writable for others. Modes are passed over on a disk that keeps none, where the configuration accepts
- * that; owners never are. Errors: LEDGER_INSECURE, LEDGER_CORRUPT (a file of the database that is too large to be one). Cost: a look at each file of the database.
+ * Checks that only the ledger's owner, or root, uses the ledger, and that no other user can change the files it obeys.
+ * Only the owner may have access to `.lockstep`. The configuration, key, policy and database must belong to the owner
+ * or root, and must not be writable for others. Modes are ignored on a disk that does not keep them, if the
+ * configuration accepts that; owners are always checked.
+ * Errors: LEDGER_INSECURE, LEDGER_CORRUPT (a file too large to belong to the database).
+ * Cost: a look at each file of the database.
  */
 export function demandSecure(layout: Layout): void {
   const caller = process.geteuid?.()
@@ -47,14 +52,17 @@ export function demandSecure(layout: Layout): void {
   if (open !== undefined && !areModesAccepted(layout)) throw insecure(layout, open)
 }
 
-/** Whether the configuration accepts a disk without modes, and `.lockstep` is on such a disk. Errors: INVALID_INPUT. */
+/**
+ * Whether the configuration accepts a disk that does not keep modes, and `.lockstep` is on such a disk.
+ * Errors: INVALID_INPUT.
+ */
 export function areModesAccepted({ config, home }: Layout): boolean {
   return readConfig(config).accept_permissions && !keepsModes(home)
 }
 
 /**
- * Whether the disk keeps the modes that files are made with: asked of the disk each time, so that the setting opens
- * nothing on a disk that does. Where nothing can be made, it counts as one that does.
+ * Whether the disk keeps the modes of new files. It is tested each time, so that the setting has no effect on a disk
+ * that keeps them. If no file can be made, the disk counts as keeping modes.
  */
 export function keepsModes(folder: string): boolean {
   try {
@@ -76,7 +84,7 @@ interface Part {
   isFolder: boolean
 }
 
-/** What is there of the files that the ledger obeys, and of their folders. */
+/** The files that the ledger obeys, and their folders, as far as they exist. */
 function decidingParts({ config, key, ledger, policy, vkey }: Layout): Part[] {
   const files = [config, key, vkey, join(policy, 'lanes.yaml'), join(policy, 'roles.yaml')]
   const parts = [
@@ -85,32 +93,34 @@ function decidingParts({ config, key, ledger, policy, vkey }: Layout): Part[] {
   ]
   return parts.flatMap(({ isFolder = false, path }) => {
     const stat = statOf(path)
-    // What stands in a file's place is judged where the file is read.
+    // If something other than a file is here, the code that reads the file reports it.
     const isJudged = stat !== undefined && (isFolder || stat.isFile())
     return isJudged ? [{ forbidden: writing, isFolder, path, stat }] : []
   })
 }
 
-/** The database's files. LevelDB opens each by its name, and would wait for ever for a pipe in its place. */
+/** The files of the database. LevelDB opens each by name, and would wait forever on a named pipe. */
 function databaseParts({ ledger }: Layout): Part[] {
   const names = namesIn(ledger).filter((name) => /^(?:CURRENT|LOCK|LOG|MANIFEST-|\d+\.)/.test(name))
   return names.flatMap((name) => {
     const stat = statOf(join(ledger, name))
-    // LevelDB makes its files with the mode that the umask leaves; the folder keeps others out.
+    // LevelDB creates its files with the mode that the umask leaves. The folder keeps other users out.
     return stat === undefined ? [] : [{ forbidden: 0, isFolder: false, path: join(ledger, name), stat }]
   })
 }
 
-/** LevelDB reads CURRENT whole, and logs and manifests to their ends; none of its files is ever so large. */
+/**
+ * LevelDB reads CURRENT whole, and reads logs and manifests to their ends. None of its own files is ever this large.
+ */
 function demandSize(path: string, { size }: Stats): void {
   const sizeMax = path.endsWith('CURRENT') ? limits.currentFileBytes : limits.databaseFileBytes
   if (size <= sizeMax) return
   throw new LockstepError(
     'LEDGER_CORRUPT',
-    `${path} has ${size} bytes; such a file of the database has at most ${sizeMax}`,
+    `${path} has ${size} bytes, but a database file of this kind has at most ${sizeMax}`,
     {
       details: { path, size },
-      hint: 'Something else wrote it. Nothing was changed by Lockstep; put the file back, or restore a copy of .lockstep.',
+      hint: 'Another program wrote this file. Lockstep changed nothing. Put the original file back, or restore a copy of .lockstep.',
     },
   )
 }
@@ -123,7 +133,7 @@ function foreignIn(path: string, { uid }: Stats, owner: number): Problem[] {
 
 function kindProblem(path: string, stat: Stats, isFolder: boolean): Problem[] {
   if (isFolder ? stat.isDirectory() : stat.isFile()) return []
-  const is = otherKind(stat) ?? (stat.isDirectory() ? 'is a folder' : 'is a file, where a folder belongs')
+  const is = otherKind(stat) ?? (stat.isDirectory() ? 'is a folder' : 'is a file, but must be a folder')
   return [{ path, is, command: `mv ${quoted(path)} ${quoted(`${path}.aside`)}` }]
 }
 
@@ -135,10 +145,10 @@ function openToOthers({ forbidden, path, stat }: Pick<Part, 'forbidden' | 'path'
 }
 
 function insecure({ home }: Layout, { command, is, path }: Problem): LockstepError {
-  const all = command.startsWith('chmod') ? ` (for all of it, "chmod -R go-rwx ${quoted(home)}")` : ''
+  const all = command.startsWith('chmod') ? ` (to fix everything at once: "chmod -R go-rwx ${quoted(home)}")` : ''
   const hint = command.startsWith('mv')
-    ? `The ledger never makes such a thing there. Move it away ("${command}"), and restore a copy of the file.`
-    : `Others could have changed it. Check it, then run "${command}"${all}.`
+    ? `Lockstep did not create this. Move it away ("${command}"), then restore a copy of the file.`
+    : `Other users could have changed it. Check it, then run "${command}"${all}.`
   return new LockstepError('LEDGER_INSECURE', `${path} ${is}`, { details: { path, is, command }, hint })
 }
 
@@ -147,7 +157,7 @@ function ofAnother({ home }: Layout, uid: number, caller: number): LockstepError
   const message = `${home} belongs to another user (uid ${uid}, not ${caller})`
   return new LockstepError('LEDGER_INSECURE', message, {
     details: { path: home, is: 'belongs to another user', command },
-    hint: `One user owns a ledger: run as that user. If it is to be yours, let root run "${command}".`,
+    hint: `A ledger belongs to one user: run as that user. To make it yours, have root run "${command}".`,
   })
 }
 
@@ -155,11 +165,11 @@ function statOf(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false })
   } catch (error) {
-    throw fileError(error, `looking at ${path}`)
+    throw fileError(error, `examining ${path}`)
   }
 }
 
-/** None where the folder is missing or is none: opening the database says so. */
+/** Empty if the folder is missing or is not a folder. Opening the database will report that. */
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder)

@@ -6,15 +6,16 @@ import type { DocumentPath, PolicyDocument, PolicyProblem } from '../core/policy
 import { lintPolicy } from '../core/policy/lint.ts'
 import { type Policy, policyOf } from '../core/policy/policy.ts'
 
-/** The bytes of a policy file and the name that problems give it. */
+/** The bytes of a policy file, and its name for messages. */
 export interface PolicyFile {
   file: string
   bytes: Uint8Array
 }
 
 /**
- * The policy that two files state and what is odd about it, or all that is wrong: then nothing of it may be used.
- * Pure but for the hash; who reads the files, and what of it is recorded, is for others to say.
+ * Reads the policy from two files. Returns the policy with its warnings, or every error; with an error, no part of the
+ * policy may be used. Apart from hashing, it has no side effects. The caller reads the files and decides what to
+ * record.
  */
 export function readPolicy(
   files: { lanes: PolicyFile; roles: PolicyFile },
@@ -31,8 +32,8 @@ export function readPolicy(
 }
 
 /**
- * Reads a policy file as YAML 1.2. Refused, with the line: another encoding, an empty file, one wrapped in a
- * shell's here-string, broken YAML, duplicate keys, several documents, aliases and tags.
+ * Parses a policy file as YAML 1.2. These are rejected, with the line: an encoding other than UTF-8, an empty file, a
+ * file wrapped in a shell's here-string, invalid YAML, duplicate keys, several documents, aliases and tags.
  */
 function readPolicyFile({ bytes, file }: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
   const content = contentOf(bytes)
@@ -63,7 +64,7 @@ interface Wrong {
   message: string
 }
 
-/** What a shell puts around a text: `@'` … `'@`, or `<<'EOF'` … `EOF`. */
+/** Detects here-string delimiters that a shell left around the text: `@'` … `'@`, or `<<'EOF'` … `EOF`. */
 function wrapper(text: string): Wrong | undefined {
   const start = text.length - text.trimStart().length
   const end = text.indexOf('\n', start)
@@ -71,13 +72,13 @@ function wrapper(text: string): Wrong | undefined {
   const isOpen = /@['"]$/.test(code.trimEnd()) || /<<-?[ \t]*['"]?[A-Za-z_]/.test(code)
   const close = /^['"]@/m.exec(text)
   if (!isOpen && close === null) return undefined
-  const message = 'the file is wrapped in a here-string of a shell: remove what stands around the YAML'
+  const message = 'the file is wrapped in a shell’s here-string: remove the lines around the YAML'
   return { offset: isOpen ? start : (close?.index ?? 0), message }
 }
 
 /**
- * YAML is composed by functions that call themselves for each level, and on a stack that is nearly full the engine's
- * compiler of regular expressions ends the process. So the depth is bounded first: the parser keeps its own stack.
+ * Limits the depth before composing the YAML. The composer recurses once per level, and on a nearly full stack the
+ * engine's regular-expression compiler aborts the process. The parser used here keeps its own stack.
  */
 function nesting(text: string): Wrong | undefined {
   const parser = new Parser()
@@ -91,26 +92,29 @@ function nesting(text: string): Wrong | undefined {
 }
 
 function ofYaml({ message, pos }: { message: string; pos: [number, number] }): Wrong {
-  return { offset: pos[0], message: `the file is not good YAML: ${message}` }
+  return { offset: pos[0], message: `the file is not valid YAML: ${message}` }
 }
 
-/** What is good YAML and no good policy: nothing at all, and what stands elsewhere than where it is read. */
+/**
+ * Finds content that is valid YAML but not allowed in a policy: an empty file, or values that are defined elsewhere in
+ * the file.
+ */
 function unwanted(yaml: Document.Parsed): Wrong | undefined {
   if (yaml.contents === null) return { offset: 0, message: 'the file is empty' }
   let wrong: Wrong | undefined
   visit(yaml, {
     Alias: (_, { range }) => {
-      wrong = { offset: range?.[0] ?? 0, message: 'aliases are not read: write the value out' }
+      wrong = { offset: range?.[0] ?? 0, message: 'aliases are not supported: write out the value' }
       return visit.BREAK
     },
-    // Checked here, for the library compares each key with every other.
+    // Duplicate keys are checked here, because the library compares each key with every other.
     Map: (_, { items }) => {
       const keys = new Set<string>()
       for (const { key } of items) {
         const name = isScalar(key) ? String(key.value) : undefined
         if (name !== undefined && keys.has(name)) {
           const [offset = 0] = (key as { range?: [number, number, number] }).range ?? []
-          wrong = { offset, message: 'the file is not good YAML: map keys must be unique' }
+          wrong = { offset, message: 'the file is not valid YAML: map keys must be unique' }
           return visit.BREAK
         }
         if (name !== undefined) keys.add(name)
@@ -121,7 +125,7 @@ function unwanted(yaml: Document.Parsed): Wrong | undefined {
   return wrong
 }
 
-/** Where the part at a path begins; of one that is not there, what it would stand in. */
+/** The offset of the value at a path. If it does not exist, the offset of the nearest existing parent. */
 function offsetOf(yaml: Document.Parsed, path: DocumentPath): number {
   let node: unknown = yaml.contents
   let offset = yaml.contents?.range[0] ?? 0

@@ -3,11 +3,11 @@ import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import { fileError, makeFolder, writeDurably } from './durable.ts'
+import { fileError, makeFolderBelow, writeDurably } from './durable.ts'
 import { homeName, type Layout } from './layout.ts'
 import { readHint, readRegularFile } from './regular-file.ts'
 
-/** The two policy files, as a ledger finds them: the root's own, or copies of the shipped ones in `.lockstep`. */
+/** The two policy files of a ledger: the root's own files, or copies of the shipped ones in `.lockstep`. */
 export interface PolicyFolder {
   lanes: string
   roles: string
@@ -17,19 +17,19 @@ const names = ['lanes', 'roles'] as const
 const ownFolder = join('contract', 'v1', 'policy')
 const shippedFolder = fileURLToPath(new URL('../../contract/v1/policy/', import.meta.url))
 
-/** Where the policy files of a ledger are: below the root where it has a folder for them, else in `.lockstep`. */
+/** The location of a ledger's policy files: the policy folder below the root if there is one, otherwise `.lockstep`. */
 export function policyFolder({ policy, root }: Layout): PolicyFolder {
   const own = join(root, ownFolder)
   const folder = existsSync(own) ? own : policy
   return { lanes: join(folder, 'lanes.yaml'), roles: join(folder, 'roles.yaml') }
 }
 
-/** Copies the shipped files to where there are none; what is there stays. Errors: FILE_DENIED, DISK_FULL. */
+/** Copies the shipped policy files if they are missing. Existing files are kept. Errors: FILE_DENIED, DISK_FULL. */
 export async function placeShippedPolicy(layout: Layout): Promise<void> {
   const folder = policyFolder(layout)
   if (!folder.lanes.startsWith(layout.policy)) return
   try {
-    makeFolder(layout.policy, 0o700)
+    makeFolderBelow(layout.home, layout.policy, 0o700)
     for (const name of names) {
       if (existsSync(folder[name])) continue
       await writeDurably(folder[name], readFileSync(join(shippedFolder, `${name}.yaml`), 'utf8'))
@@ -40,14 +40,14 @@ export async function placeShippedPolicy(layout: Layout): Promise<void> {
 }
 
 /**
- * The bytes of a policy file and its name from the root. Errors: POLICY_INVALID (it is missing, too large or no regular
- * file), FILE_DENIED.
+ * The bytes of a policy file, and its path relative to the root.
+ * Errors: POLICY_INVALID (missing, too large, or not a regular file), FILE_DENIED.
  */
 export function policyBytes({ policy, root }: Layout, path: string): { bytes: Uint8Array; file: string } {
   const isCopy = dirname(path) === policy
   const file = isCopy ? `${homeName}/policy/${basename(path)}` : relative(root, path).split(sep).join('/')
   const read = readRegularFile(path, limits.policyFileBytes)
-  if (read === undefined) throw unusable(file, 'is not there')
+  if (read === undefined) throw unusable(file, 'is missing')
   if ('bytes' in read) return { bytes: read.bytes, file }
   throw unusable(file, 'is' in read ? read.is : `is larger than ${limits.policyFileBytes} bytes`)
 }
@@ -58,14 +58,14 @@ function unusable(file: string, message: string): LockstepError {
   })
 }
 
-/** Keeps a policy's text under its SHA-256, durable before it resolves; for texts too long for an entry. */
-export async function keepPolicyText({ policy }: Layout, sha256: string, text: string): Promise<void> {
+/** Stores a policy text under its SHA-256, for texts too long for an entry. The text is durable when this resolves. */
+export async function keepPolicyText({ home, policy }: Layout, sha256: string, text: string): Promise<void> {
   const folder = join(policy, 'objects')
-  makeFolder(folder, 0o700)
+  makeFolderBelow(home, folder, 0o700)
   await writeDurably(join(folder, sha256), text, 0o600)
 }
 
-/** A kept text, or undefined where it is gone. */
+/** A stored text, or undefined if it no longer exists. */
 export function keptPolicyText({ policy }: Layout, sha256: string): string | undefined {
   return readHint(join(policy, 'objects', sha256), limits.policyFileBytes)
 }

@@ -5,21 +5,24 @@ import { fileError, isAbsence } from './durable.ts'
 import { homeName } from './layout.ts'
 import { evidenceOf, probeHolder, thisMachine } from './process.ts'
 
-/** What the folders are called in which ledgers are built before they are put in place. */
+/** The name prefix of folders in which ledgers are built before they are put in place. */
 export const buildingPrefix = `${homeName}-init-`
-/** Longer than any init or long read takes: after it a folder is removed even if its process cannot be seen from here. */
+/**
+ * Longer than any init or long read takes. After this time, a folder is removed even if its process is not visible from
+ * here.
+ */
 const keptMillisMax = 24 * 60 * 60 * 1000
 
 /**
- * The name of a folder that only this process uses. It holds the pid and the start time, and the boot and the namespaces
- * that these count in, so that a later process can tell whether this one is gone.
+ * The name of a folder that only this process uses. It contains the pid and start time, and the boot and namespaces in
+ * which these are valid. From them, a later process can tell whether this one is gone.
  */
 export function processFolderName(prefix: string, nonce: string): string {
   const { start_time } = evidenceOf(process.pid)
   return `${prefix}${[process.pid, start_time?.replace(/\W/g, '_') ?? '', here(), nonce].join('-')}`
 }
 
-/** Removes the folders with a prefix that dead processes left. Errors: those of the file system. */
+/** Removes folders with this prefix that dead processes left behind. Errors: those of the file system. */
 export function dropProcessFolders(folder: string, prefix: string): void {
   try {
     for (const name of readdirSync(folder)) {
@@ -43,7 +46,9 @@ function isLeftBehind(path: string, name: string): boolean {
   return probeHolder([evidence], mtimeMs).alive === 'no'
 }
 
-/** The boot and the pid namespace of this process in one word, and the time namespace where it is not the initial one. */
+/**
+ * The boot and the pid namespace of this process as one word. The time namespace follows if it is not the initial one.
+ */
 function here(): string {
   const { boot_id, pid_ns, time_ns } = thisMachine()
   const where = `${boot_id?.slice(0, 8) ?? 'unknown'}_${/\d+/.exec(pid_ns ?? '')?.[0] ?? 'unknown'}`

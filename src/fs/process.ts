@@ -18,13 +18,16 @@ let machine: Machine | undefined
 /** A pid is a positive 32-bit integer. */
 const pidMax = 2 ** 31 - 1
 
-/** The machine and boot this process runs in; read once, for neither changes under a process. */
+/** The machine and boot of this process. They are read once, because neither changes while a process runs. */
 export function thisMachine(): Machine {
   machine ??= readMachine()
   return machine
 }
 
-/** Whose process this is, by name; by number where the machine has no name for it, as in many a container. */
+/**
+ * The name of the user that this process runs as, or the number if the machine has no name for it, as in many
+ * containers.
+ */
 export function userName(): string {
   try {
     return userInfo().username
@@ -34,8 +37,8 @@ export function userName(): string {
 }
 
 /**
- * The lease clock of this process. Node takes the uptime from /proc/uptime, which a container may have its own of; the
- * monotonic clock comes from the kernel in any case.
+ * The lease clock of this process. Node reads the uptime from /proc/uptime, and a container may have its own version of
+ * that file. The monotonic clock always comes from the kernel.
  */
 export function leaseClock(): LeaseClock {
   const { boot_id, time_ns } = thisMachine()
@@ -47,7 +50,7 @@ export function leaseClock(): LeaseClock {
   }
 }
 
-/** `performance.now()` counts from the start of the process, by the same clock as `hrtime`. */
+/** `performance.now()` counts from the start of the process, on the same clock as `hrtime`. */
 const monotonicAtStart = Number(process.hrtime.bigint()) / 1e6 - performance.now()
 
 function monotonicMillis(): number {
@@ -63,8 +66,8 @@ const clocksApartMillisMax = 50
 let bootRead = { boot: 0, steady: Number.NEGATIVE_INFINITY, wall: 0 }
 
 /**
- * The uptime, which is a file to read on Linux, so it is read once a second and counted on by the steady clock between.
- * That clock stands still while the machine is suspended; the wall clock does not, so they are apart after it.
+ * The uptime. On Linux it is read from a file, so it is read once a second and extended with the monotonic clock. That
+ * clock stops while the machine is suspended and the wall clock does not, so a difference between them shows a suspend.
  */
 function bootMillis(wall: number): number {
   const steady = performance.now()
@@ -75,8 +78,9 @@ function bootMillis(wall: number): number {
 }
 
 /**
- * Evidence of a process that is there. `pid_ns` is the namespace that the number counts in, which is ours: the
- * one we see it from (ADR 0005). Errors: PID_NOT_FOUND.
+ * Evidence of a running process. `pid_ns` is the namespace in which the pid is valid. It is this process's own
+ * namespace, from which the pid was seen (ADR 0005).
+ * Errors: PID_NOT_FOUND.
  */
 export function evidenceOf(pid: number): Evidence {
   const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
@@ -84,7 +88,7 @@ export function evidenceOf(pid: number): Evidence {
   if (!seen.exists || /^[ZXx]/.test(seen.state ?? '')) {
     throw new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
       details: { pid },
-      hint: 'Name a process that lives as long as the work: --pid $PPID for the shell that calls, or use "lockstep lock run".',
+      hint: 'Name a process that runs as long as the work: use --pid $PPID for the calling shell, or "lockstep lock run".',
     })
   }
   const evidence = { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }
@@ -92,8 +96,8 @@ export function evidenceOf(pid: number): Evidence {
 }
 
 /**
- * Whether the recorded processes of a holder still live, as far as this machine can tell: dead only when all are.
- * `seenMillis` is the wall time at which the holder was last known to live.
+ * Whether the recorded processes of a holder are still running, as far as this machine can tell. The holder is dead
+ * only if all of them are. `seenMillis` is the wall time at which the holder was last known to be alive.
  */
 export function probeHolder(evidence: readonly Evidence[], seenMillis: number): Liveness {
   return judgeHolder(evidence.map((process) => probeLiveness(process, seenMillis)))
@@ -110,15 +114,18 @@ function probeLiveness(evidence: Evidence, seenMillis: number): Liveness {
 }
 
 /**
- * Whether the bare pid that a file of another tool names still runs. It says no namespace, so it is looked up only where
- * our pids are those of the whole machine.
+ * Whether the bare pid in another tool's file is running. The file names no namespace, so the pid is checked only if
+ * this process sees the pids of the whole machine.
  */
 export function probeFilePid(pid: number): Liveness {
   if (pid <= pidMax && !isInitialPidNamespace(thisMachine().pid_ns)) return { alive: 'unknown' }
   return isRunning(pid) ? { alive: 'yes' } : { alive: 'no', reason: 'pid_dead' }
 }
 
-/** Whether kill(pid, 0) finds a process: EPERM is one. A number that no process can have is not running. */
+/**
+ * Whether kill(pid, 0) finds a process; EPERM also means that it exists. A pid outside the valid range counts as not
+ * running.
+ */
 export function isRunning(pid: number): boolean {
   if (!Number.isInteger(pid) || pid < 1 || pid > pidMax) return false
   try {
@@ -135,8 +142,8 @@ function inspect(pid: number): Pick<Probe, 'exists' | 'start_time' | 'state'> {
 }
 
 /**
- * State and start time in ticks since boot: fields 3 and 22 of /proc/<pid>/stat, after the command in brackets. In a
- * new pid namespace that kept the /proc of another one, the numbers there are not ours: then nothing can be read.
+ * The state and the start time in ticks since boot: fields 3 and 22 of /proc/<pid>/stat, after the command in brackets.
+ * In a new pid namespace that kept another namespace's /proc, the numbers there are not ours, so nothing can be read.
  */
 function inspectProc(pid: number): { state: string | null; start_time: string | null } {
   try {

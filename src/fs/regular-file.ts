@@ -3,16 +3,17 @@ import { limits } from '../core/limits.ts'
 import { type LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
 
-// The one way to read a file that another program or person may have made or replaced. Opening never follows a link and
-// never waits for a pipe; only a regular file is read, within a bound, and its size is checked before and while reading.
+// All files that another program or person may have made or replaced are read through this module. Opening never
+// follows a link and never waits for a pipe. Only regular files up to a size limit are read, and the size is checked
+// before and during the read.
 
-/** The bytes of a file, its size where that is over the bound, or what stands there instead (`is a named pipe`). */
+/** The bytes of a file, its size if that exceeds the limit, or a description of anything else (`is a named pipe`). */
 export type ReadBytes = { bytes: Buffer } | { size: number } | { is: string }
 
-/** No link is followed, no pipe is waited for. */
+/** With these flags, open does not follow a link or wait for a pipe. */
 export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** What an entry of a folder or a `stat` answers about a kind. */
+/** The methods of a directory entry or `stat` result that tell its kind. */
 export interface Kinds {
   isFile(): boolean
   isDirectory(): boolean
@@ -23,7 +24,7 @@ export interface Kinds {
   isCharacterDevice(): boolean
 }
 
-/** The kind, in words that continue a sentence; undefined for files, for folders and for what the system does not name. */
+/** The kind of an entry, worded to continue a sentence. Undefined for files, folders and unknown kinds. */
 export function otherKind(entry: Kinds): string | undefined {
   if (entry.isSymbolicLink()) return 'is a symbolic link'
   if (entry.isFIFO()) return 'is a named pipe'
@@ -32,7 +33,7 @@ export function otherKind(entry: Kinds): string | undefined {
   return undefined
 }
 
-/** The bytes of the regular file at a path; undefined where nothing is there. Errors: FILE_DENIED, FILE_FAILED. */
+/** The bytes of the regular file at a path; undefined if nothing is there. Errors: FILE_DENIED, FILE_FAILED. */
 export function readRegularFile(path: string, bytesMax: number): ReadBytes | undefined {
   let descriptor: number | undefined
   try {
@@ -50,8 +51,9 @@ export function readRegularFile(path: string, bytesMax: number): ReadBytes | und
 }
 
 /**
- * The same as text without a byte order mark. What is no regular file within the bound is the error that `errorOf` makes
- * of it. Errors: FILE_DENIED, FILE_FAILED, and the caller's own.
+ * Like `readRegularFile`, as text without a byte order mark. If the path is not a regular file within the limit, the
+ * error comes from `errorOf`.
+ * Errors: FILE_DENIED, FILE_FAILED, and the caller's own.
  */
 export function readTextFile(
   path: string,
@@ -61,10 +63,10 @@ export function readTextFile(
   const read = readRegularFile(path, bytesMax)
   if (read === undefined) return undefined
   if ('bytes' in read) return read.bytes.toString('utf8').replace(/^\ufeff/, '')
-  throw errorOf('is' in read ? read.is : `has ${read.size} bytes, of at most ${bytesMax}`)
+  throw errorOf('is' in read ? read.is : `has ${read.size} bytes, but at most ${bytesMax} are allowed`)
 }
 
-/** The text of a file that is only a hint: undefined where it is missing, too large, no file, or cannot be read. */
+/** The text of a file that is only a hint. Undefined if it is missing, too large, unreadable or not a regular file. */
 export function readHint(path: string, bytesMax: number): string | undefined {
   try {
     const read = readRegularFile(path, bytesMax)
@@ -74,20 +76,20 @@ export function readHint(path: string, bytesMax: number): string | undefined {
   }
 }
 
-/** The bytes of an open file, if it is a regular file within the bound that nobody changes meanwhile. */
+/** The bytes of an open file, if it is a regular file within the limit and does not change during the read. */
 export function bytesOfDescriptor(descriptor: number, bytesMax: number): ReadBytes {
   const before = fstatSync(descriptor, { bigint: true })
   if (before.isDirectory()) return { is: 'is a folder' }
-  if (!before.isFile()) return { is: otherKind(before) ?? 'is no regular file' }
+  if (!before.isFile()) return { is: otherKind(before) ?? 'is not a regular file' }
   if (before.size > BigInt(bytesMax)) return { size: Number(before.size) }
   const bytes = contentOf(descriptor, Number(before.size))
   if (bytes === undefined) return { is: `took longer than ${limits.fileReadMillisMax} ms to read` }
   const after = fstatSync(descriptor, { bigint: true })
   const isSame = bytes.length === Number(before.size) && after.size === before.size && after.mtimeNs === before.mtimeNs
-  return isSame ? { bytes } : { is: 'changed while it was read' }
+  return isSame ? { bytes } : { is: 'changed during the read' }
 }
 
-/** All bytes, and one more than there were where the file grows; undefined where its disk gives them too slowly. */
+/** All bytes of the file, and one more if it grows; undefined if its disk is too slow. */
 function contentOf(descriptor: number, size: number): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(size + 1)
   const until = performance.now() + limits.fileReadMillisMax

@@ -8,18 +8,18 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence, makeFolder, writeDurably } from './durable.ts'
 import { readRegularFile } from './regular-file.ts'
 
-/** A RUN_LOCK.json that was found; `content` is undefined where it cannot be read as one. */
+/** A RUN_LOCK.json file that was found. `content` is undefined if it cannot be parsed. */
 export interface FoundRunLock {
   path: string
-  /** The name of the folder it is in. */
+  /** The name of the folder that contains it. */
   run_id: string
   content: RunLock | undefined
   text: string
 }
 
 /**
- * Every RUN_LOCK.json below the root's runs directories, its own and those of project folders. Errors: FILE_DENIED
- * and the like where a directory cannot be read, for a file that cannot be seen may be a lock.
+ * All RUN_LOCK.json files in the root's runs directories and those of its project folders.
+ * Errors: FILE_DENIED and others if a directory cannot be read, because a lock could be hidden there.
  */
 export function findRunLocks(root: string, config: Config): FoundRunLock[] {
   return runsDirectories(root, config).flatMap((runs) =>
@@ -27,7 +27,7 @@ export function findRunLocks(root: string, config: Config): FoundRunLock[] {
   )
 }
 
-/** The file at a path, or undefined if there is none. One that cannot be read counts as there, and unreadable. */
+/** The file at a path, or undefined if there is none. An unreadable file counts as a lock without content. */
 export function readRunLock(path: string): FoundRunLock | undefined {
   const found = { path, run_id: basename(dirname(path)) }
   try {
@@ -41,18 +41,18 @@ export function readRunLock(path: string): FoundRunLock | undefined {
   }
 }
 
-/** Where a run's file is, or is to be: in the project folder that has it already, otherwise below the root's own. */
+/** The path of a run's file: in the project folder that already has it, otherwise in the root's own runs directory. */
 export function runLockPath(root: string, config: Config, runId: string): string {
   const candidates = runsDirectories(root, config).map((runs) => join(runs, runId, runLockFileName))
   return candidates.find(isThere) ?? join(root, config.runs_dir, runId, runLockFileName)
 }
 
-/** Whether a path is where a run's file belongs: directly in a run's folder of one of the runs directories. */
+/** Whether a path is a valid place for a run's file: directly in a run's folder in one of the runs directories. */
 export function isRunLockPath(path: string, root: string, config: Config): boolean {
   return basename(path) === runLockFileName && runsDirectories(root, config).includes(dirname(dirname(path)))
 }
 
-/** Whether two say the same, whatever the order of their members. */
+/** Whether both have the same members, in any order. */
 export function isSameRunLock(left: RunLock, right: RunLock): boolean {
   return canonicalText(left as Json) === canonicalText(right as Json)
 }
@@ -83,7 +83,7 @@ function runsDirectories(root: string, config: Config): string[] {
   return [join(root, config.runs_dir), ...inProjects]
 }
 
-/** Names of the folders in a folder, links to folders too; none where it is missing. */
+/** The names of the subfolders, including links to folders; empty if the folder is missing. */
 function subfolders(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
@@ -96,7 +96,7 @@ function subfolders(folder: string): string[] {
   }
 }
 
-/** Where a link leads; one that leads nowhere, or in a circle, is no folder. */
+/** Follows links. A link that leads nowhere or in a circle is not a folder. */
 function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()

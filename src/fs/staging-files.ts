@@ -8,7 +8,7 @@ import { type StemAt, stemsOfWorkspace } from './workspace-stems.ts'
 
 export type PartName = keyof typeof partSuffixes
 
-/** What a name in a staging directory is of which stem. */
+/** The stem and the part of it that a name in a staging directory stands for. */
 export interface StagingName {
   part: PartName
   stem: string
@@ -20,7 +20,7 @@ export interface StagingFile extends StagingName {
   bytes: Uint8Array
 }
 
-/** What was read; `names` has those too that could not be. */
+/** The files that were read. `names` also includes files that could not be read. */
 export interface StagingFiles {
   files: StagingFile[]
   issues: Issue[]
@@ -28,29 +28,33 @@ export interface StagingFiles {
 }
 
 export interface StagingRead {
-  /** What may be read of a directory at most. */
+  /** The limits for reading a directory. */
   bounds: Config['turn_limits']
-  /** Called now and then with how many files were read, of how many that are known by then. */
+  /** Called from time to time with the number of files read and the number known so far. */
   onProgress?: ((progress: { read: number; known: number }) => void) | undefined
-  /** Asked of each file once it is read; one that it takes is removed, unless another took its place. */
+  /**
+   * Called with each file that was read. If it returns true, the file is removed, unless another file took its place.
+   */
   take?: ((file: StagingFile) => boolean) | undefined
-  /** The directory is a workspace's tree: names are read back to stems, and its index is passed over. */
+  /** The directory is a workspace's tree. Names are mapped back to stems, and its index is skipped. */
   isWorkspace?: boolean | undefined
-  /** Whether folders are opened by their descriptors; for tests of how it goes where there are none. */
+  /** Whether folders are opened by their descriptors. Tests turn this off. */
   byDescriptor?: boolean | undefined
 }
 
-/** As deep as a stem can be. */
+/** The maximum depth of a stem. */
 const depthMax = limits.stemBytes / 2
-/** Of each stem a triplet and a tombstone, and a folder for it: more names than that are no staging directory. */
+/** Each stem has at most a triplet, a tombstone and a folder. A directory with more names than that is rejected. */
 const namesPerStem = 5
-/** So long others wait while files are read. */
+/** How long this reads files before other work may run. */
 const sliceMillis = 5
 
 /**
- * Reads the files of a staging directory, and nothing that is not in it: no link is followed, nothing but regular files
- * is opened. What is wrong is told in issues, all of it; past a bound of the whole, reading ends with that issue alone.
- * A directory that is not there is empty. Cost: memory for all of its files. Errors: FILE_DENIED, FILE_FAILED.
+ * Reads only files inside the staging directory: it follows no links and opens only regular files. All problems are
+ * reported as issues. If a limit of the whole directory is exceeded, reading stops and only that issue is reported. A
+ * missing directory counts as empty.
+ * Cost: memory for all of its files.
+ * Errors: FILE_DENIED, FILE_FAILED.
  */
 export async function readStagingFiles(directory: string, read: StagingRead): Promise<StagingFiles> {
   const top = OpenFolder.at(directory, ...(read.byDescriptor === undefined ? [] : [read.byDescriptor]))
@@ -102,8 +106,8 @@ class Reading implements StagingFiles {
       else if (found.kind === 'other') this.#wrong(path, found.is)
       else if (found.kind === 'folder') {
         if (!isWorkspace || above.length > 0 || found.name !== indexName) below.push(found.name)
-      } else if (part === undefined) this.#wrong(path, 'is none of the files of a triplet, and no tombstone')
-      else if (named === undefined) this.#wrong(path, 'has a name that a workspace gives to no stem')
+      } else if (part === undefined) this.#wrong(path, 'is neither a file of a triplet nor a tombstone')
+      else if (named === undefined) this.#wrong(path, 'has a name that a workspace does not use for any stem')
       else here.push({ ...named, name: found.name })
     }
     this.#count(here)
@@ -115,7 +119,7 @@ class Reading implements StagingFiles {
   }
 
   async #below(folder: OpenFolder, path: readonly string[]): Promise<void> {
-    if (path.length > depthMax) return this.#wrong(path.join('/'), `lies deeper than ${depthMax} folders`)
+    if (path.length > depthMax) return this.#wrong(path.join('/'), `is more than ${depthMax} folders deep`)
     const child = folder.folder(path.at(-1) ?? '')
     if ('is' in child) return this.#wrong(path.join('/'), child.is)
     try {
@@ -134,7 +138,7 @@ class Reading implements StagingFiles {
     }
     if ('size' in found) {
       const details = { bytes_max: object_bytes }
-      const message = `the file has ${found.size} bytes; an object has at most ${object_bytes}`
+      const message = `the file has ${found.size} bytes; an object may have at most ${object_bytes}`
       this.issues.push(errorIssue('LIMIT_EXCEEDED', { details, location: file.path, message, stage: 'stage' }))
       return
     }
@@ -145,7 +149,7 @@ class Reading implements StagingFiles {
     if (this.#read.take?.(whole)) folder.remove(name, whole.bytes)
   }
 
-  /** Before anything of them is read. */
+  /** Checks the limits before any of the files is read. */
   #count(names: readonly StagingName[]): void {
     for (const { stem } of names) this.#stems.add(stem)
     if (this.#stems.size > this.#read.bounds.stems) throw overBound('stems', this.#read.bounds.stems)

@@ -7,22 +7,25 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError, isAbsence, syncFolder } from './durable.ts'
 import type { Layout } from './layout.ts'
 
-/** What there is to be removed: regular files and anything else that has a name, and their bytes. */
+/**
+ * The size of a folder to be removed: the number of regular files, the number of other entries, and the bytes of the
+ * files.
+ */
 export interface StagingSize {
   bytes: number
   files: number
 }
 
 /**
- * The folder that a turn may be staged in and that Lockstep owns: `.lockstep/staging/<run_id>/<turn_id>`.
- * Errors: INVALID_INPUT (a name that no run with turns, or no turn, has).
+ * The folder that Lockstep provides for staging a turn: `.lockstep/staging/<run_id>/<turn_id>`.
+ * Errors: INVALID_INPUT (the run_id or turn_id is not valid for a turn).
  */
 export function stagingFolder({ staging }: Layout, runId: string, turnId: string): string {
   if (isWorkspaceName(runId) && turnNumberOf(turnId) !== undefined) return join(staging, runId, turnId)
-  throw new LockstepError('INVALID_INPUT', 'the run_id or the turn_id is none that a turn can have')
+  throw new LockstepError('INVALID_INPUT', 'the run_id or the turn_id is not valid for a turn')
 }
 
-/** The turns of a run that have such a folder, in order. */
+/** The turns of a run that have a staging folder, in order. */
 export function stagedTurns({ staging }: Layout, runId: string): string[] {
   try {
     const turns = readdirSync(join(staging, runId)).filter((name) => turnNumberOf(name) !== undefined)
@@ -34,8 +37,8 @@ export function stagedTurns({ staging }: Layout, runId: string): string[] {
 }
 
 /**
- * What is in a staging folder; undefined where there is none, and where a link in its path leads to what is not
- * Lockstep's. Links are counted, never followed.
+ * The content of a staging folder. Undefined if there is none, or if a link in its path leads out of Lockstep's own
+ * folders. Links are counted but never followed.
  */
 export async function stagingSize(folder: string): Promise<StagingSize | undefined> {
   const size = { bytes: 0, files: 0 }
@@ -63,7 +66,10 @@ export async function stagingSize(folder: string): Promise<StagingSize | undefin
   }
 }
 
-/** Removes a staging folder, and the run's if it was the last; durable when it resolves. Links are not followed. */
+/**
+ * Removes a staging folder, and the run's folder if it is then empty. The removal is durable when this resolves. Links
+ * are not followed.
+ */
 export async function removeStaging(folder: string): Promise<void> {
   try {
     await rm(folder, { recursive: true, force: true })

@@ -11,7 +11,7 @@ import {
 } from './staging-files.ts'
 import { tripletParts } from './workspace-names.ts'
 
-/** What a staging directory proposes, as `stage` takes it, and all that is wrong with it as a directory. */
+/** The proposal in a staging directory, in the form that `stage` takes, and all problems with the directory. */
 export interface StagingProposal {
   triplets: { body: JsonObject; links: JsonObject; manifest: JsonObject; stem: string }[]
   tombstones: JsonObject['value'][]
@@ -19,9 +19,11 @@ export interface StagingProposal {
 }
 
 /**
- * Reads a staging directory into a proposal: of each stem `<stem>.body.json`, `.links.json` and `.manifest.json`, and
- * `<stem>.tombstone.json`, at any depth. What the objects say is for others to judge; only that a tombstone's stem is
- * its file's is looked at here. Errors: FILE_DENIED, FILE_FAILED. Cost: as of its files, all held in memory.
+ * Reads a staging directory into a proposal. Each stem can have `<stem>.body.json`, `.links.json`, `.manifest.json` and
+ * `<stem>.tombstone.json`, at any depth. The content of the objects is checked elsewhere; here, only the stem in a
+ * tombstone is compared with its file name.
+ * Errors: FILE_DENIED, FILE_FAILED.
+ * Cost: all files are held in memory.
  */
 export async function readStaging(directory: string, read: StagingRead): Promise<StagingProposal> {
   const { files, issues: unread, names } = await readStagingFiles(directory, read)
@@ -44,7 +46,7 @@ export async function readStaging(directory: string, read: StagingRead): Promise
   const triplets: StagingProposal['triplets'] = []
   const tombstones: StagingProposal['tombstones'] = []
   for (const [stem, parts] of objects) {
-    // What is told here is not told again by who looks at the proposal.
+    // Problems reported here must not be reported again when the proposal is checked.
     if (wrong.has(stem)) continue
     const tombstone = parts.get('tombstone')
     const mismatch = tombstone && mismatchOf(stem, tombstone)
@@ -61,7 +63,7 @@ export async function readStaging(directory: string, read: StagingRead): Promise
 
 const sliceMillis = 5
 
-/** The object in a file; what keeps it from being one is added to the issues. */
+/** The JSON object in a file. If it is not one, the reason is added to the issues. */
 function objectOf({ bytes, path }: StagingFile, issues: Issue[]): JsonObject | undefined {
   const read = objectFromBytes(bytes)
   if ('object' in read) return read.object
@@ -70,8 +72,8 @@ function objectOf({ bytes, path }: StagingFile, issues: Issue[]): JsonObject | u
 }
 
 /**
- * Stems that may not be, and triplets that only case tells from one before them; a tombstone may make room for its
- * twin.
+ * Finds invalid stems, and triplets whose stem differs from an earlier one only in case. Tombstones are exempt, because
+ * they may delete such a twin.
  */
 function wrongStems(there: ReadonlyMap<string, ReadonlySet<PartName>>): Map<string, Issue> {
   const wrong = new Map<string, Issue>()
@@ -93,7 +95,7 @@ function wrongStems(there: ReadonlyMap<string, ReadonlySet<PartName>>): Map<stri
   return wrong
 }
 
-/** The parts of each stem that are there, whatever is in them. */
+/** The parts of each stem that exist, whatever their content. */
 function partsOf(names: readonly StagingName[]): Map<string, Set<PartName>> {
   const parts = new Map<string, Set<PartName>>()
   for (const { part, stem } of names) parts.set(stem, (parts.get(stem) ?? new Set()).add(part))
@@ -117,12 +119,12 @@ function isTombstoneOnly(parts: ReadonlySet<PartName> | undefined): boolean {
 
 function mismatchOf(stem: string, { object, path }: { object: JsonObject; path: string }): Issue | undefined {
   const stated = object.value.stem
-  // One that states none is no tombstone, which is said where its members are looked at.
+  // A tombstone without a stem is reported where its members are checked.
   if (typeof stated !== 'string' || stated === stem) return undefined
   return errorIssue('E_TOMBSTONE_STEM_MISMATCH', {
     details: { other: stated, stem },
     location: path,
-    message: `by what it says it is the tombstone of ${printable(stated)}`,
+    message: `its content says that it is the tombstone of ${printable(stated)}`,
     stage: 'stage',
   })
 }

@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs'
 
-/** A file that goes into an archive: bytes, or the path where they are. */
+/** A file to put in an archive: its bytes, or the path to read them from. */
 export type TarFile = { name: string; bytes: Uint8Array } | { name: string; path: string; size: number }
 
 export const tarBlock = 512
-/** What eleven octal digits hold. */
+/** The largest size that eleven octal digits can express. */
 export const tarFileBytesMax = 8 ** 11 - 1
 
 /**
- * A POSIX ustar archive of some files: fixed mode, owner and time, no folders and no links, so that the same files are
- * the same bytes. Cost: one block in memory, and what a read of a file takes.
+ * A POSIX ustar archive of some files. Mode, owner and time are fixed, and there are no folders or links, so the same
+ * files always give the same bytes.
+ * Cost: one block in memory, and one read buffer per file.
  */
 export async function* tarOf(files: readonly TarFile[]): AsyncGenerator<Uint8Array> {
   for (const file of files) {
@@ -22,15 +23,15 @@ export async function* tarOf(files: readonly TarFile[]): AsyncGenerator<Uint8Arr
   yield Buffer.alloc(tarTrailerBytes)
 }
 
-/** Two empty blocks end an archive. */
+/** An archive ends with two empty blocks. */
 export const tarTrailerBytes = 2 * tarBlock
 
-/** So many zero bytes stand behind a file. */
+/** The number of zero bytes that follow a file. */
 export function paddingOf(size: number): number {
   return (tarBlock - (size % tarBlock)) % tarBlock
 }
 
-/** The header of a plain file. Its name is ASCII of at most 100 bytes. */
+/** The header of a plain file. The name is ASCII, at most 100 bytes. */
 export function tarHeader(name: string, size: number): Buffer {
   const header = Buffer.alloc(tarBlock)
   header.write(name, 0, 100, 'latin1')

@@ -1,17 +1,17 @@
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 
-/** So many connections wait until the process accepts them; the kernel takes no more. */
+/** How many connections may wait until the process accepts them. The kernel rejects further ones. */
 const backlog = 511
 
 /**
- * Listens on a Unix socket: on a path, or on a name without a file where it begins with a NUL (Linux). The socket keeps
- * no process alive, belongs to this process alone even in a worker of a cluster, and is not inherited by children.
+ * Listens on a Unix socket at a path, or on a name without a file if it begins with a NUL (Linux). The socket does not
+ * keep the process alive and is not inherited by children. It belongs to this process alone, even in a cluster worker.
  * Rejects with the system's error.
  */
 export function listenAt(path: string, onConnection: (socket: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => {
-      // The other side may be gone already, and that is its own matter.
+      // If the peer has already disconnected, the error is ignored.
       socket.on('error', () => {})
       socket.unref()
       onConnection(socket)

@@ -4,24 +4,22 @@ import { dirname, join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { adopt, adoptOpened } from './ownership.ts'
 
-/** A file as it is to be, or with null one that is to be there no more. Its path has forward slashes. */
+/** The new content of a file; null deletes it. The path uses forward slashes. */
 export interface TreeChange {
   path: string
   content: Uint8Array | null
 }
 
 const writesMax = 8
-/** Said whatever the umask is: a wider one opens no folder to others, and a narrower one is obeyed. */
+/** Set explicitly, so that a wider umask gives no access to other users. A narrower umask still applies. */
 export const folderMode = 0o755
 
-/**
- * A tree of files that nobody else uses yet. Its files are of mode 0444 and have their inodes in common with others.
- */
+/** A tree of files that is still private. Its files have mode 0444 and share their inodes with other trees. */
 export class TreeBuild {
   readonly #root: string
-  /** Folders that are there, by their path from the root; '.' is the root. */
+  /** Folders known to exist, by their path from the root; '.' is the root. */
   readonly #known = new Set<string>()
-  /** Folders whose names have changed. */
+  /** Folders in which names have changed. */
   readonly #touched = new Set<string>(['.'])
   readonly #changed = new Set<string>()
 
@@ -34,7 +32,7 @@ export class TreeBuild {
     return [...this.#changed]
   }
 
-  /** Links all files of another tree. Cost: a link each. */
+  /** Links all files of another tree. Cost: one link per file. */
   async linkAll(from: string): Promise<void> {
     const below = ['.']
     for (let at = 0; at < below.length; at += 1) {
@@ -49,7 +47,7 @@ export class TreeBuild {
     }
   }
 
-  /** Makes some paths as they are in another tree: a link to its file, or nothing where it has none. */
+  /** Makes the given paths as they are in another tree: a link to its file, or no file if it has none. */
   async linkAgain(from: string, paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       await this.#remove(path)
@@ -62,8 +60,8 @@ export class TreeBuild {
   }
 
   /**
-   * Writes and removes files, each path once. The bytes of a file are on the disk when it resolves; its name is once
-   * `sync` has resolved.
+   * Writes and removes files, each path once. When this resolves, the bytes of the files are durable. Their names are
+   * durable after `sync`.
    */
   async change(changes: AsyncIterable<TreeChange> | Iterable<TreeChange>): Promise<void> {
     const removed: string[] = []
@@ -86,7 +84,7 @@ export class TreeBuild {
           })
           .finally(() => writes.delete(write))
         writes.add(write)
-        // Several at once share the syncs of the disk.
+        // Concurrent writes share the disk's syncs.
         if (writes.size >= writesMax) await Promise.race(writes)
       }
     } finally {
@@ -119,7 +117,7 @@ export class TreeBuild {
     }
   }
 
-  /** A new file, for one that is linked from another tree has the same inode: it is replaced, never written to. */
+  /** Creates a new file. A file linked from another tree shares its inode, so it is replaced and never written to. */
   async #create(path: string): Promise<FileHandle> {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
     try {
@@ -157,15 +155,15 @@ export class TreeBuild {
   }
 
   /**
-   * Whether a folder is there, and each above it is a folder of this tree and no link out of it. Errors: FILE_FAILED
-   * where something else took its place.
+   * Whether a folder exists. Each of its parents must be a folder of this tree, not a link out of it.
+   * Errors: FILE_FAILED if something else took the place of a folder.
    */
   #isFolder(folder: string): boolean {
     if (this.#known.has(folder)) return true
     if (folder !== '.' && !this.#isFolder(dirname(folder))) return false
     const stat = lstatSync(join(this.#root, folder), { throwIfNoEntry: false })
     if (stat === undefined) return false
-    if (!stat.isDirectory()) throw new LockstepError('FILE_FAILED', `${join(this.#root, folder)} is no folder`)
+    if (!stat.isDirectory()) throw new LockstepError('FILE_FAILED', `${join(this.#root, folder)} is not a folder`)
     this.#known.add(folder)
     return true
   }

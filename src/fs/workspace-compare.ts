@@ -8,8 +8,8 @@ import { bytesInTree, type Tree } from './workspace-tree.ts'
 const differencesMax = 100
 
 /**
- * Compares a tree with the files that it is to have, and returns how many there are. Errors: VERIFY_FAILED with the
- * paths that are missing, changed or too many, as many as fit; FILE_DENIED, FILE_FAILED.
+ * Compares a tree with the files that it should have, and returns their number.
+ * Errors: VERIFY_FAILED with as many missing, changed and extra paths as fit; FILE_DENIED, FILE_FAILED.
  */
 export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<TreeChange>): Promise<number> {
   const differences: { path: string; is: 'changed' | 'missing' | 'stray' }[] = []
@@ -25,10 +25,14 @@ export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<Tre
   }
   if (differences.length === 0) return expected.size
   const [first] = differences
-  throw new LockstepError('VERIFY_FAILED', `${differences.length} files of the workspace differ, as ${first?.path}`, {
-    details: { check: 'workspace', count: differences.length, differences: differences.slice(0, differencesMax) },
-    hint: 'Promoted state is in the ledger: "lockstep stem check --rebuild" writes the files again.',
-  })
+  throw new LockstepError(
+    'VERIFY_FAILED',
+    `${differences.length} files of the workspace differ, for example ${first?.path}`,
+    {
+      details: { check: 'workspace', count: differences.length, differences: differences.slice(0, differencesMax) },
+      hint: 'The ledger still holds the promoted state. Run "lockstep stem check --rebuild" to write the files again.',
+    },
+  )
 }
 
 async function bytesOf(tree: string, path: string): Promise<Buffer | 'no file' | undefined> {
@@ -40,7 +44,7 @@ async function bytesOf(tree: string, path: string): Promise<Buffer | 'no file' |
   }
 }
 
-/** Everything in a tree that is no folder, by its path from it. */
+/** The paths of everything in a tree except folders, relative to the tree. */
 async function pathsIn({ path }: Tree): Promise<string[]> {
   const paths: string[] = []
   const below = ['']

@@ -6,8 +6,8 @@ import { replaceFile } from './durable.ts'
 import { readHint } from './regular-file.ts'
 
 /**
- * What is known of the tree before the current one: the paths that are not in it as they are in the current one. It is
- * a hint and needs no sync: one that is lost, torn or of another current tree costs one build from links.
+ * The facts about the tree before the current one: the paths that differ from the current tree. The file is a hint and
+ * needs no sync. If it is lost, torn or about another tree, the next tree is built from links once.
  */
 const spareSchema = z.strictObject({
   current: z.string(),
@@ -15,11 +15,11 @@ const spareSchema = z.strictObject({
   stale: z.array(z.string()),
 })
 
-/** More paths than this are not kept: to link a new tree then costs little more. */
+/** With more paths than this, linking a new tree is hardly slower, so the spare is not kept. */
 const stalePathsMax = 50_000
 export const spareName = 'spare.json'
 
-/** The tree before the current one, if it can be made into a new one. */
+/** The tree before the current one, if it can be turned into the next one. */
 export function spareOf(trees: string, current: string): { name: string; stale: readonly string[] } | undefined {
   try {
     const parsed = spareSchema.safeParse(JSON.parse(readHint(join(trees, spareName), limits.spareFileBytes) ?? '{}'))
@@ -31,7 +31,7 @@ export function spareOf(trees: string, current: string): { name: string; stale: 
   }
 }
 
-/** Keeps a tree as the spare one; false where it is not worth it. */
+/** Keeps a tree as the spare. Returns false if that is not worthwhile. */
 export function rememberSpare(trees: string, spare: z.infer<typeof spareSchema>): boolean {
   if (spare.stale.length > stalePathsMax) return false
   replaceFile(join(trees, spareName), JSON.stringify(spare))

@@ -1,12 +1,13 @@
 import type { OpenFolder } from './open-folder.ts'
 import { hashedStemsPath, stemAt, stemPath } from './workspace-names.ts'
 
-/** The stem whose files stand at a path, if one's do. */
+/** The stem whose files are at a path, or undefined if no stem's are. */
 export type StemAt = (path: string) => string | undefined
 
 /**
- * Reads the names in a workspace's tree back to stems: an escaped one by itself, one that is a hash by what the index
- * says, which counts only where the hash is that stem's. Cost: a file for each such stem.
+ * Maps the names in a workspace's tree back to stems. An escaped name is decoded. For a hashed name, the index tells
+ * the stem, and is believed only if the hash matches.
+ * Cost: reads one file for each hashed stem.
  */
 export function stemsOfWorkspace(tree: OpenFolder, stemsMax: number): StemAt {
   const hashed = new Map<string, string>()
@@ -20,10 +21,10 @@ export function stemsOfWorkspace(tree: OpenFolder, stemsMax: number): StemAt {
   return (path) => stemAt(path) ?? hashed.get(path)
 }
 
-/** Six bytes for each of a stem's, at most, as JSON escapes it. */
+/** JSON escapes need at most six bytes for each byte of a stem. */
 const fileBytesMax = 4_096
 
-/** Works in a folder below one that is open; nothing is done where there is none. */
+/** Does work in a subfolder of an open folder; does nothing if the subfolder does not exist. */
 function inFolder(from: OpenFolder, [name, ...below]: readonly string[], work: (folder: OpenFolder) => void): void {
   if (name === undefined) {
     work(from)
@@ -38,7 +39,7 @@ function inFolder(from: OpenFolder, [name, ...below]: readonly string[], work: (
   }
 }
 
-/** What is no such file names no stem: who wants its stem misses it. */
+/** An invalid file names no stem. The code that looks for its stem then does not find it. */
 function stemIn(bytes: Uint8Array): string | undefined {
   try {
     const { stem } = JSON.parse(Buffer.from(bytes).toString()) as { stem?: unknown }

@@ -13,9 +13,9 @@ import { rememberSpare, spareName, spareOf } from './workspace-spare.ts'
 //
 //   <folder>/current -> .trees/812.0
 //   <folder>/.trees/812.0/       what is promoted, as of entry 812
-//   <folder>/.trees/790.0/       the tree before it, which the next one is made from
-//   <folder>/.trees/spare.json   the paths in it that are not as in the current one
-//   <folder>/.trees/building/    a tree under way, or left by a crash
+//   <folder>/.trees/790.0/       the previous tree, which becomes the next one
+//   <folder>/.trees/spare.json   the paths in it that differ from the current tree
+//   <folder>/.trees/building/    a tree that is being built, or that a crash left
 
 const currentName = 'current'
 const treesName = '.trees'
@@ -25,28 +25,31 @@ const treeName = /^\d+\.\d+$/
 export interface Tree {
   name: string
   path: string
-  /** The seq of the last entry that the tree agrees with. */
+  /** The seq of the last entry that the tree includes. */
   seq: number
 }
 
 export interface NextTree {
   seq: number
-  /** Whether the changes are all there is to be: no file of the tree before stays. */
+  /** Whether the changes contain all files. No file of the previous tree is then kept. */
   isWhole: boolean
   changes: AsyncIterable<TreeChange> | Iterable<TreeChange>
 }
 
-/** The tree that `current` points to, or undefined. Errors: FILE_FAILED where something else took a place of ours. */
+/**
+ * The tree that `current` points to, or undefined.
+ * Errors: FILE_FAILED if something else is in the place of one of our files.
+ */
 export function currentTree(folder: string): Tree | undefined {
   const [place, trees] = [join(folder, currentName), join(folder, treesName)]
   let target: string
   try {
-    if (lstatSync(trees, { throwIfNoEntry: false })?.isDirectory() === false) throw inTheWay(`${trees} is no folder`)
+    if (lstatSync(trees, { throwIfNoEntry: false })?.isDirectory() === false) throw inTheWay(`${trees} is not a folder`)
     target = readlinkSync(place)
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined
     throw systemCodeOf(error) === 'EINVAL'
-      ? inTheWay(`${place} is no symbolic link`)
+      ? inTheWay(`${place} is not a symbolic link`)
       : fileError(error, `reading ${place}`)
   }
   const name = target.slice(treesName.length + 1)
@@ -56,13 +59,13 @@ export function currentTree(folder: string): Tree | undefined {
 
 function inTheWay(message: string): LockstepError {
   return new LockstepError('FILE_FAILED', message, {
-    hint: 'Move it away: the workspace is then built again from the ledger.',
+    hint: 'Move it away. The workspace will then be built again from the ledger.',
   })
 }
 
 /**
- * The bytes of a file of a tree; undefined where something else than a file that a turn can hold took its place. Errors:
- * those of the system.
+ * The bytes of a file in a tree. Undefined if something that cannot be a turn's file took its place.
+ * Errors: those of the system.
  */
 export async function bytesInTree(tree: string, path: string): Promise<Buffer | undefined> {
   const handle = await open(join(tree, path), openFlags)
@@ -75,11 +78,12 @@ export async function bytesInTree(tree: string, path: string): Promise<Buffer | 
 }
 
 /**
- * Builds the next tree and puts it in the place of the current one, durable before it resolves. What is current stays
- * as it is until one rename; a crash leaves that tree, or the new one. Unchanged files are hard links. One build of a
- * folder at a time. Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. Cost: what changed now and what
- * changed before, where there is a spare tree; otherwise a link for each file. A sync for each written file and
- * changed folder, and four more.
+ * Builds the next tree and makes it current; the result is durable before this resolves. The current tree does not
+ * change until a single rename, so a crash leaves either the old tree or the new one. Unchanged files are hard links.
+ * Only one build of a folder may run at a time.
+ * Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED.
+ * Cost: with a spare tree, the changes of this switch and the previous one; otherwise one link per file. In addition,
+ * one sync for each written file and changed folder, and four more.
  */
 export async function switchTree(folder: string, { changes, isWhole, seq }: NextTree): Promise<void> {
   const trees = join(folder, treesName)
@@ -103,9 +107,9 @@ export async function switchTree(folder: string, { changes, isWhole, seq }: Next
     const name = freeName(folder, seq)
     renameSync(building, join(trees, name))
     syncFolder(trees)
-    // The new tree is durable and nobody sees it: a crash leaves the old one current, and this one to be removed.
+    // The new tree is durable but not visible. After a crash, the old tree is current, and the new one is removed.
     pointTo(folder, name)
-    // The new tree is current. A crash leaves the old one beside it, to be removed by the next build.
+    // The new tree is current. After a crash, the old tree is still beside it, and the next build removes it.
     const isSpare =
       current !== undefined &&
       !isWhole &&
@@ -117,8 +121,8 @@ export async function switchTree(folder: string, { changes, isWhole, seq }: Next
 }
 
 /**
- * Removes what a crash left: all but the current tree and its spare. Where no tree is current nothing is removed, for
- * what is there may be somebody's only copy until there is a new one.
+ * Removes the leftovers of a crash: everything except the current tree and its spare. If no tree is current, nothing is
+ * removed, because the files may be the only copy until there is a new tree.
  */
 export async function dropLeftovers(folder: string): Promise<void> {
   const current = currentTree(folder)
@@ -131,13 +135,13 @@ export async function dropLeftovers(folder: string): Promise<void> {
   )
 }
 
-/** Takes the spare tree under a name that nobody trusts, before anything in it changes. */
+/** Renames the spare tree to a name that nothing trusts, before its content changes. */
 function takeSpare(trees: string, name: string): void {
   renameSync(join(trees, name), join(trees, buildingName))
   syncFolder(trees)
 }
 
-/** The commit point: one rename of a symbolic link, and durable. */
+/** The commit point: a single rename of a symbolic link, made durable. */
 function pointTo(folder: string, name: string): void {
   const beside = join(folder, `${currentName}.tmp`)
   rmSync(beside, { force: true })
@@ -156,7 +160,7 @@ async function dropOthers(folder: string, kept: readonly string[]): Promise<void
   rmSync(join(folder, `${currentName}.tmp`), { force: true })
 }
 
-/** A seq is built again where its tree is damaged, or where a crash left it before it was current. */
+/** The same seq can be built again, if its tree is damaged or a crash left it before it was current. */
 function freeName(folder: string, seq: number): string {
   const counts = namesIn(folder).map((name) => name.split('.'))
   const last = Math.max(-1, ...counts.flatMap(([of, count]) => (of === String(seq) ? [Number(count)] : [])))

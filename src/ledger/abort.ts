@@ -1,10 +1,10 @@
-/** Who listens to each signal. */
+/** The listeners of each signal. */
 const listenersOf = new WeakMap<AbortSignal, { all: Set<() => void>; tell: () => void }>()
 
 /**
- * Calls a listener once when a signal aborts, until the returned function is called. All listeners to one signal share
- * one of its own: Node warns of a leak from the eleventh on, and hundreds may wait under one signal. A signal that has
- * aborted already calls nobody.
+ * Calls a listener once when a signal aborts, until the returned function is called. All listeners of a signal share
+ * one registration, because Node warns of a leak at the eleventh listener and hundreds of callers may wait under one
+ * signal. If the signal has already aborted, the listener is never called.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   let listeners = listenersOf.get(signal)
@@ -19,7 +19,7 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
     signal.addEventListener('abort', tell, { once: true })
   }
   const { all, tell } = listeners
-  // A function of its own, so that the same listener may come twice.
+  // A new function for each call, so that the same listener may be added twice.
   const call = () => listener()
   all.add(call)
   return () => {

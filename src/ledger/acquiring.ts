@@ -16,11 +16,14 @@ import type { Projects } from './projects.ts'
 import type { Line, Outcome } from './submission.ts'
 import { gaveUp } from './waiters.ts'
 
-/** How often the holder a caller waits behind is probed, and a lock file of another tool looked at. */
+/** How often a waiting caller probes the lock's holder, and how often it checks a lock file of another tool. */
 const probeMillis = 1_000
 const pollMillis = 250
 
-/** The three ways to acquire, from the caller's words to a command with its facts, and from its entry to a lease. */
+/**
+ * The three ways to acquire a lock. Each turns the caller's input into a command, and the resulting entry into a
+ * lease.
+ */
 export class Acquiring {
   readonly #core: Core
   readonly #deliverables: Deliverables
@@ -97,7 +100,7 @@ export class Acquiring {
     if (lease_duration_s < min || lease_duration_s > max) {
       throw new LockstepError(
         'INVALID_INPUT',
-        `lease_duration_s of a deliverable is ${min} … ${max}, not ${lease_duration_s}`,
+        `lease_duration_s of a deliverable must be ${min} to ${max}, not ${lease_duration_s}`,
       )
     }
     const place = this.#deliverables.folderOf(folder)
@@ -123,7 +126,7 @@ export class Acquiring {
   }
 
   async project(request: input.AcquireProject, requestedAt: number): Promise<Lease> {
-    // The seed's two conditions; the second names whoever the release authority is here.
+    // The two release conditions of the run lock template. The second names the configured release authority.
     const release_conditions = ['state == COMPLETE', `manual override by ${this.#core.config.release_authority}`]
     const parsed = parse(input.acquireProjectSchema, { release_conditions, ...request }, 'project lock')
     const { actor = this.#core.actor, run_id } = parsed
@@ -133,7 +136,10 @@ export class Acquiring {
     return Object.assign(lease, { files }, warning === undefined ? {} : { warning })
   }
 
-  /** Stands in line until called in, then claims; a file of another tool is waited out within the same time. */
+  /**
+   * Waits in line until called in, then claims the file. A lock file of another tool is waited for within the same
+   * time.
+   */
   async #waitForTurn(
     {
       command,
@@ -162,7 +168,7 @@ export class Acquiring {
     }
   }
 
-  /** Probes the holder while a caller waits behind it; a death is handed to the next decision. */
+  /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: input.Acquire, answer: Promise<Outcome>): Promise<Outcome> {
     const timer = setInterval(() => {
       const { death } = deathOfHolder(this.#core, command.name)
@@ -208,7 +214,7 @@ export class Acquiring {
   }
 }
 
-/** Names in order of their UTF-8 bytes, each once, with the lock_id that stands at its place. */
+/** Sorts names by their UTF-8 bytes and drops duplicates. Each name keeps the lock_id given at its position. */
 function namesWithIds(names: readonly string[], lockIds: readonly string[] | undefined, newLockId: () => string) {
   const byName = new Map(names.map((name, index) => [name, lockIds?.[index] ?? newLockId()]))
   return [...byName]

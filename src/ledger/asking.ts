@@ -1,14 +1,15 @@
 import { IndexBehind, type SearchIndex } from '../views/search-index.ts'
 
 /**
- * What came of a question that may not take long: its answer, how far the index has come that it waits for, or that
- * it takes longer, so that it is for a snapshot.
+ * The result of a query with a time limit: its answer; the index's progress, if the query still waits for the index;
+ * or `late`, if it takes too long and should run on a snapshot.
  */
 export type Asked<T> = { answer: T } | { indexed: { done: number; total: number } } | 'late'
 
 /**
- * Runs a question for so long. It must change nothing, for it is begun again elsewhere where it is not done in time;
- * what is left of it then ends when the ledger is closed. Rejects with what the question rejects with.
+ * Runs a query with a time limit in milliseconds. The query must not change anything, because a late query is started
+ * again elsewhere. The late query goes on in the background until it ends or the ledger is closed. Rejects with the
+ * query's own errors.
  */
 export async function askFor<T>(index: SearchIndex, millis: number, question: () => Promise<T>): Promise<Asked<T>> {
   index.waitMillisMax = millis
@@ -23,7 +24,7 @@ export async function askFor<T>(index: SearchIndex, millis: number, question: ()
     const timer = new AbortController()
     const first = await Promise.race([asked, late(millis, timer.signal)]).finally(() => timer.abort())
     if (first !== 'late') return first
-    // What waits for the index is told how far it has come, and keeps that.
+    // A query that waits for the index is not late: it rejects by itself, with the index's progress.
     if (index.isAwaited) continue
     asked.catch(() => {})
     return first

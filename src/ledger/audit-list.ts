@@ -12,14 +12,14 @@ import type { Core } from './core.ts'
 import { isWithin, rangesOf, type SeqRange, type TimeRanges } from './time-range.ts'
 
 /**
- * What is asked for, all of it at once. Times are those of the wall clock that entries were recorded under: `since` and
- * later, before `until`.
+ * The filters of a list; an entry must match all of them. Times are the wall-clock times of entries: `since` is
+ * inclusive and `until` is exclusive.
  */
 export const listAuditSchema = z.strictObject({
   action_type: z.enum(actionTypes).optional(),
   actor_id: line.optional(),
   case_id: caseIdSchema.optional(),
-  /** The first seq to look at: 0, or the `next` of the page before. */
+  /** The first seq to look at: 0, or `next` of the previous page. */
   cursor: z.int().min(0).default(0),
   limit: z.int().min(1).max(limits.historyPageMax).default(100),
   lock: lockNameSchema.optional(),
@@ -33,8 +33,9 @@ export const listAuditSchema = z.strictObject({
 type Asked = z.output<typeof listAuditSchema>
 
 /**
- * A page, oldest first. Entries never change, so `next` is good for ever: a list that goes on there skips nothing and
- * repeats nothing. `complete` says that the page reaches the end of the ledger, or of the time asked for.
+ * One page, oldest entries first. Entries never change, so a list may continue at `next` at any later time without
+ * gaps or repeats. `complete` is true if the page reaches the end of the ledger, or the end of the requested time
+ * range.
  */
 export interface AuditPage<Item> {
   events: Item[]
@@ -48,9 +49,9 @@ interface Found {
 }
 
 /**
- * The entries that fit, with their renderings. Cost: about 20 reads where a time is asked for, then one read an entry:
- * of a run, lock or stream by its chain from the end to the cursor, otherwise of those that fit, which the index
- * knows once it has reached the end of the ledger.
+ * The matching entries with their rendered events. Cost: about 20 reads to find a time range, then one read per
+ * entry. With a run, lock or stream, every entry of its chain is read from the end back to the cursor. Otherwise only
+ * matching entries are read, which the index lists once it has reached the end of the ledger.
  */
 export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
   const { size } = core.log.head()
@@ -73,14 +74,17 @@ async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): 
         if (events.length === asked.limit) return { events, next: seq, complete: false }
         events.push({ entry, event })
       }
-      // Others are served between two steps.
+      // Let other callers run between two steps.
       await new Promise(setImmediate)
     }
   }
   return { events, next: end, complete: true }
 }
 
-/** Seqs among which are all that fit. A time alone needs no index: nearly all that is of it fits. */
+/**
+ * Yields candidate seqs; every matching entry is among them. A filter by time alone does not use the index, because
+ * nearly every entry in the range matches.
+ */
 async function* candidatesOf(
   { index, log }: Core,
   { action_type, actor_id, case_id, limit, outcome, type }: Asked,
@@ -97,14 +101,17 @@ async function* candidatesOf(
   yield* seqsOf(log.index, words, { from, to })
 }
 
-/** The chain of what is asked for, if it has one: the rows know its last entry, the entries the rest. */
+/**
+ * The chain of the requested run, stream or lock, if there is one. The row has its last entry; each entry points to
+ * the one before.
+ */
 function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined {
   if (run_id !== undefined) return chainOfRun(core, run_id)
   if (stream !== undefined) return chainOfStream(core, stream)
   return lock === undefined ? undefined : chainOfLock(core, lock)
 }
 
-/** The oldest that fit are kept while the chain is walked from its end: one more than the page holds. */
+/** Walks the chain from its end and keeps the oldest matches, one more than the page holds. */
 async function chained(
   core: Core,
   asked: Asked,

@@ -20,7 +20,7 @@ export interface AuditAppended {
 
 export type AuditQuery = z.input<typeof listAuditSchema>
 
-/** `ledger.audit`: audit events appended by programs, and every entry as the audit event that it is. */
+/** `ledger.audit`: appends audit events for programs, and shows every entry as an audit event. */
 export class Audit {
   readonly #core: Core
   readonly #policy: PolicyApi
@@ -31,10 +31,10 @@ export class Audit {
   }
 
   /**
-   * Appends one event or many, whole or not at all. With a `guard` they are appended only if its lock's grant is
-   * current in the same decision; with a `run_id` only if the run is running. Errors: INVALID_INPUT, NOT_FOUND (run, or
-   * what it corrects), STALE_TOKEN, LEASE_EXPIRED, SIZE_MISMATCH, IDEMPOTENCY_MISMATCH, LIMIT_EXCEEDED; for a run
-   * also NOT_RUN_ACTOR, RUN_NOT_ACTIVE, RUN_LEASE_EXPIRED, DECISION_NOT_OPEN, OUTPUTS_DENIED, FREE_TEXT_DENIED.
+   * Appends one or more events atomically. With a `guard`, they are appended only if the guard's grant is current at
+   * that moment. With a `run_id`, they are appended only if the run is running. Errors: INVALID_INPUT, NOT_FOUND (the
+   * run or the corrected event), STALE_TOKEN, LEASE_EXPIRED, SIZE_MISMATCH, IDEMPOTENCY_MISMATCH, LIMIT_EXCEEDED; for
+   * a run also NOT_RUN_ACTOR, RUN_NOT_ACTIVE, RUN_LEASE_EXPIRED, DECISION_NOT_OPEN, OUTPUTS_DENIED, FREE_TEXT_DENIED.
    * Cost: one append.
    */
   async append(events: AuditInput | readonly AuditInput[], options: AuditAppendOptions = {}): Promise<AuditAppended> {
@@ -58,24 +58,26 @@ export class Audit {
     return { events: entries.map(({ event_id, seq, time }) => ({ event_id, seq, time })), replayed }
   }
 
-  /** A page of audit events as Contract v1 has them, oldest first. Errors: INVALID_INPUT. Cost as of `listEntries`. */
+  /**
+   * A page of audit events in the form of Contract v1, oldest first. Errors: INVALID_INPUT. Cost: see `listEntries`.
+   */
   async list(query: AuditQuery = {}): Promise<AuditPage<AuditEvent>> {
     const page = await listEntries(this.#core, parse(listAuditSchema, query, 'list'))
     return { ...page, events: page.events.map(({ event }) => event) }
   }
 
-  /** The same page as the entries that are hashed. */
+  /** The same page as `list`, as the hashed entries instead of audit events. */
   async entries(query: AuditQuery = {}): Promise<AuditPage<Entry>> {
     const page = await listEntries(this.#core, parse(listAuditSchema, query, 'list'))
     return { ...page, events: page.events.map(({ entry }) => entry) }
   }
 
-  /** An entry as the audit event that it is. */
+  /** Renders an entry as an audit event. */
   rendered(entry: Entry): AuditEvent {
     return renderedEvent(entry)
   }
 
-  /** The entry with an event_id, which tells its seq: no index is needed. */
+  /** The entry with an event_id. The id contains the seq, so no index is needed. */
   entryOf(eventId: string): Entry | undefined {
     const { log } = this.#core
     const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)

@@ -26,20 +26,21 @@ interface BatchParts {
   waiters: Waiters
 }
 
-/** A batch that was decided and is not durable yet. Nobody was told of it. */
+/** A batch that was decided but is not durable yet. No caller has been told its answer. */
 export interface Decided {
   plan: Plan
   turns: Turn[]
   answers: Answer[]
   lines: LineChanges
   undoCounts: () => void
-  /** How its append ends; undefined where it has no entries. */
+  /** Settles when the append ends; undefined if the batch has no entries. */
   appended: Promise<Appended> | undefined
 }
 
 /**
- * Decides the turns of one batch, in order, each over published rows plus what the batch already changed. It
- * appends nothing and tells nobody: the plan and the answers are for the sequencer, once the batch is durable.
+ * Decides the turns of one batch in order. Each decision sees the published rows plus the changes that the batch made
+ * so far. The batch appends nothing and answers no caller: the sequencer does both, and answers once the batch is
+ * durable.
  */
 export class Batch {
   readonly answers: Answer[] = []
@@ -49,7 +50,7 @@ export class Batch {
     this.#parts = parts
   }
 
-  /** Decides turns in order until a bound of the batch is reached; how many it decided. */
+  /** Decides turns in order until a limit of the batch is reached. Returns the number of decided turns. */
   decideAll(turns: readonly Turn[]): number {
     const until = performance.now() + limits.batchMillisMax
     let decided = 0
@@ -60,7 +61,7 @@ export class Batch {
         decided += 1
       }
     } catch (cause) {
-      // Nothing was appended. Waiters that were served in this batch are in no line any more, only among the answers.
+      // No entry was appended. Waiters that this batch served are no longer in line, only among the answers.
       for (const { item } of this.answers) item.reject(unavailable(cause, 'not_applied'))
       for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
       throw cause
@@ -78,7 +79,7 @@ export class Batch {
     }
   }
 
-  /** Who leaves may have been first, or called in, so the next in line is looked at. */
+  /** The waiter may have been first in line or called in, so the next waiter is checked. */
   #decideLeave(waiter: Waiter, error: LockstepError | undefined): void {
     if (!this.#parts.waiters.remove(waiter)) return
     if (error !== undefined) {
@@ -102,7 +103,7 @@ export class Batch {
     }
     const decision = this.#decisionOn(item)
     const waits = isContention(decision) && waiters.add(item, decision)
-    // Who waits is answered when its turn comes or it leaves.
+    // A waiting caller is answered when the lock becomes free or when the caller leaves the line.
     if (!waits) this.#conclude(item, decision)
   }
 
@@ -118,7 +119,7 @@ export class Batch {
     }
   }
 
-  /** Puts a caller in line who is to be called in, and calls it in at once if the lock can be had. */
+  /** Adds a caller to a line from which it will be called in. If the lock is free, the caller is called in at once. */
   #joinLine(item: Item): void {
     const decision = this.#decisionOn(item)
     const free: Refusal = { kind: 'refuse', code: 'LOCK_CONTENTION', message: 'the lock was free', details: {} }
@@ -129,12 +130,12 @@ export class Batch {
     }
   }
 
-  /** The decision on a command. A defect in it refuses the command; the batch goes on without it. */
+  /** Decides a command. If the decision code throws, only this command is refused; the batch goes on. */
   #decisionOn(item: Item): Decision {
     try {
       const decision = this.#decided(item)
       if (!isContention(decision) || !decision.isChange) return decision
-      // The first to judge a lease: that is recorded, and then decided over what was recorded.
+      // This caller is the first to judge the lease. The judgement is recorded, and the command is decided again.
       this.#record(item, decision)
       return this.#decided(item)
     } catch (error) {
@@ -152,7 +153,7 @@ export class Batch {
     const context: Context = { actor, config, guard: this.#judgeGuard(item), now, time: plan.time, waiting }
     const decision = aggregate.decide(command, context, plan.reader)
     if (decision.kind === 'append' && context.guard !== undefined) {
-      throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted over a guard that does not hold`)
+      throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
     }
     return decision
   }
@@ -190,7 +191,10 @@ export class Batch {
     this.#reject(item, errorOf(refusal))
   }
 
-  /** Records what a refusal asks for: a change always, and else unless its twin was recorded just before. */
+  /**
+   * Records a refusal that asks for it. A refusal with a change is always recorded; others only if the same refusal
+   * was not recorded shortly before.
+   */
   #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
     const record = isChange ? wanted : wanted && refusals.toRecord(wanted, item.actor, plan, now)
@@ -199,7 +203,7 @@ export class Batch {
     plan.addWith({ objects })
   }
 
-  /** Gives a lock that became free to the first in its line, in this same batch. */
+  /** Gives a freed lock to the first waiter in its line, within the same batch. */
   #serveWaiters(stream: string): void {
     const { waiters } = this.#parts
     for (let first = waiters.first(stream); first !== undefined; first = waiters.first(stream)) {
@@ -215,7 +219,8 @@ export class Batch {
   #serve(waiter: Waiter, decision: Decision): void {
     const { waiters } = this.#parts
     if (waiter.item.line?.mode === 'turn') {
-      // A deliverable's file is claimed before its append, so its waiter is called in, and keeps its place.
+      // A deliverable's file must be claimed before its grant is appended, so the waiter is called in and keeps its
+      // place.
       waiters.callIn(waiter)
       this.#resolve(waiter.item, { entries: [], replayed: false })
     } else {

@@ -4,7 +4,7 @@ import { streamOf as lockStreamOf } from '../core/lock/names.ts'
 import { streamOf as runStreamOf } from '../core/run/state.ts'
 import type { Core } from './core.ts'
 
-/** A history without an index: the row knows its last entry, each entry the one before. */
+/** A history that needs no index: the row has the last entry, and each entry points to the previous one. */
 export interface Chain {
   last: number | null
   before: (entry: Entry) => number | null
@@ -22,7 +22,7 @@ export function chainOfStream(core: Core, stream: string): Chain {
   return { last: core.rows.get(stream)?.last_seq ?? null, before: ({ prev }) => prev.stream }
 }
 
-/** The entries of a chain from its end back to a seq. Cost: one read an entry. */
+/** Yields the entries of a chain from its end back to seq `from`. Cost: one read per entry. */
 export async function* walked(core: Core, { before, last }: Chain, from = 0): AsyncGenerator<Entry> {
   let read = 0
   for (let seq = last; seq !== null && seq >= from; ) {
@@ -31,7 +31,7 @@ export async function* walked(core: Core, { before, last }: Chain, from = 0): As
     yield entry
     read += 1
     seq = before(entry)
-    // Long histories are read in turns, so that the writer is not held up.
+    // Long histories are read in steps, so that the writer is not held up.
     if (read % limits.readPageEntries === 0) await new Promise(setImmediate)
   }
 }

@@ -6,7 +6,7 @@ import { limits } from '../core/limits.ts'
 import { streamOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { type DeliverableFolder, deliverableFolder } from '../fs/deliverable-folder.ts'
-import { dropTemporaries, fileError, makeFolder } from '../fs/durable.ts'
+import { dropTemporaries, fileError, makeFolderBelow } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import * as files from '../fs/lock-file.ts'
 import { dropAside } from '../fs/lock-file-aside.ts'
@@ -17,13 +17,14 @@ import { LockFileSteps } from './lock-file-steps.ts'
 import { movedGrant } from './lock-file-verdict.ts'
 import { lockGrantOf } from './lock-rows.ts'
 
-/** A note is a number and the path of a folder. */
+/** The most bytes in a note: a number and the path of a folder. */
 const noteBytes = 2 * limits.pathBytes
 
 /**
- * Does file steps in a folder while a note names it and the ledger's size, so that the next open finishes what a crash
- * leaves and knows what was appended meanwhile. The note stays where the outcome is unknown, and where a step after the
- * append failed and said so by `isKept`. It is not synced: after a power loss the next acquire in the folder judges what a lost note would have named.
+ * Runs file steps in a folder under a note. The note holds the folder and the ledger's size, so after a crash the
+ * next open can finish the steps and see which entries were appended meanwhile. The note is kept if the outcome is
+ * unknown, or if a step sets `isKept`. It is not synced: after a power failure without the note, the next acquire in
+ * the folder judges the files.
  */
 export async function underNote<T>(
   core: Core,
@@ -31,14 +32,15 @@ export async function underNote<T>(
   folder: string,
   steps: (note: { isKept: boolean }) => Promise<T>,
 ): Promise<T> {
-  const { claims } = core.layout
+  const { claims, home } = core.layout
   const note = join(claims, name)
   try {
-    makeFolder(claims, 0o700)
+    makeFolderBelow(home, claims, 0o700)
     rmSync(note, { force: true, recursive: true })
     writeFileSync(note, `${core.log.head().size} ${folder}`, { mode: 0o600, flag: 'wx' })
     adopt(note)
   } catch (error) {
+    core.log.custody?.assertInPlace()
     throw fileError(error, `noting a claim in ${claims}`)
   }
   const kept = { isKept: false }
@@ -52,28 +54,28 @@ export async function underNote<T>(
   }
 }
 
-/** Whatever became of the steps is decided, so a note that cannot be removed is left to the next open. */
+/** A note that cannot be removed is left to the next open; the steps themselves are already decided. */
 function drop(note: string): void {
   try {
     rmSync(note, { force: true, recursive: true })
   } catch {}
 }
 
-/** Whether a failed command may have been appended all the same. */
+/** Whether a failed command may still have been appended. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof LockstepError && error.details.outcome === 'unknown'
 }
 
 /**
- * Finishes what crashes left of claims under way: at open, when nobody else can have one. A folder whose files
- * cannot be reached now keeps its note, and the ledger opens all the same: its lock is judged when it is asked for.
- * What they left of `head` and `owner` while these were replaced goes too.
+ * Finishes claims that were interrupted by a crash. It runs at open, when no other process can hold a claim. If a
+ * folder's files cannot be reached, its note is kept and the ledger still opens; the lock is judged at its next
+ * acquire. Temporary files of `head` and `owner` are removed too.
  */
 export async function finishClaims(core: Core, actor: Actor): Promise<void> {
   try {
     dropTemporaries([core.layout.head, core.layout.owner])
   } catch {
-    // They take space and nothing else; the next open tries again.
+    // They only take space; the next open tries again.
   }
   for (const name of notesIn(core.layout)) {
     const note = join(core.layout.claims, name)
@@ -91,8 +93,8 @@ export async function finishClaims(core: Core, actor: Actor): Promise<void> {
 }
 
 /**
- * A claim that became a grant stays, and so does the file of a grant whose folder was moved here; what else is ours is
- * debris, and nobody was ever told of it.
+ * Keeps the file of a claim that became a grant, and the file of a grant whose folder was moved here. Removes any
+ * other file of this ledger: no caller was told of it.
  */
 async function finish(
   core: Core,
@@ -108,7 +110,7 @@ async function finish(
   await steps.clearDebris(place)
 }
 
-/** A file of another tool that was set aside while its recovery was appended has served its time. */
+/** Removes another tool's lock file that was set aside, if its recovery was appended. */
 async function dropRecovered(core: Core, place: DeliverableFolder, since: number): Promise<void> {
   const recoveries = recoveriesSince(core, streamOf(place.name), since)
   for (const aside of (await files.debrisIn(place.path)).asides) {
@@ -132,7 +134,7 @@ function recoveriesSince(core: Core, stream: string, since: number): Entry[] {
   return recoveries
 }
 
-/** The folder may have gone away, or another ledger governs it now; whoever locks it next judges what is in it. */
+/** The folder may be gone, or another ledger may govern it now. Then the next acquire there judges its files. */
 function placeIfGoverned(core: Core, path: string): DeliverableFolder | undefined {
   try {
     return deliverableFolder(path, core.layout.root, core.config)
@@ -141,7 +143,7 @@ function placeIfGoverned(core: Core, path: string): DeliverableFolder | undefine
   }
 }
 
-/** None where the folder of notes is missing: Git, for one, keeps no empty folders. */
+/** Returns no notes if their folder is missing. Git, for example, does not keep empty folders. */
 function notesIn(layout: Layout): string[] {
   try {
     return readdirSync(layout.claims)
@@ -152,7 +154,7 @@ function notesIn(layout: Layout): string[] {
   }
 }
 
-/** Refusals and failures that concern one folder's files, not the ledger. */
+/** Whether an error concerns the files of one folder and not the whole ledger. */
 function isOfFiles(error: unknown): error is LockstepError {
   return error instanceof LockstepError && /^(?:DISK_FULL|FILE_|LINK_|LOCK_|NOT_FOUND)/.test(error.code)
 }

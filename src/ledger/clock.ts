@@ -4,16 +4,16 @@ import { aheadSeconds } from '../core/entry-time.ts'
 import { type Core, submit } from './core.ts'
 import { parse } from './parse.ts'
 
-/** What a reset did. */
+/** The result of a clock reset. */
 export interface ClockReset {
   seq: number
-  /** The time that entries had before it. */
+  /** The ledger time before the reset. */
   previous_time: string
-  /** The time that they have from it on. */
+  /** The ledger time from the reset on. */
   time: string
 }
 
-/** `ledger.clock`: how the time of entries stands to the wall clock. */
+/** `ledger.clock`: compares the ledger time with the wall clock, and resets it. */
 export class LedgerClock {
   readonly #core: Core
 
@@ -22,8 +22,8 @@ export class LedgerClock {
   }
 
   /**
-   * Whole seconds by which the last entry's time is ahead of the wall clock, where that is more than an hour: one
-   * command ran under a wrong clock, and `time` stands still since. Undefined otherwise. Cost: one read.
+   * Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. This happens when a
+   * command ran under a wrong clock; the ledger time stands still since then. Otherwise undefined. Cost: one read.
    */
   get aheadSeconds(): number | undefined {
     const { log, now } = this.#core
@@ -32,8 +32,9 @@ export class LedgerClock {
   }
 
   /**
-   * Lets the time of entries follow the wall clock again, for the release authority or an operator. Order is by seq, and
-   * leases have clocks of their own: neither changes. Errors: CLOCK_RESET_DENIED, CLOCK_NOT_AHEAD. Cost: one append.
+   * Makes the ledger time follow the wall clock again. Only the release authority or an operator may do this. The
+   * order of entries (by seq) and the leases (with their own clocks) do not change. Errors: CLOCK_RESET_DENIED,
+   * CLOCK_NOT_AHEAD. Cost: one append.
    */
   async reset(request: z.input<typeof resetClockSchema>): Promise<ClockReset> {
     const { actor, reason } = parse(resetClockSchema, request, 'clock reset')

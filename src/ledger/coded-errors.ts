@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../errors.ts'
 import { fileError, isOfSystem } from '../fs/durable.ts'
 
-/** Whatever was thrown, as the one error that leaves Lockstep: a file step that failed, or a defect. */
+/** Converts any thrown value to a LockstepError: a file error for a failed file step, INVARIANT_VIOLATED for a defect. */
 export function codedError(error: unknown, doing: string): LockstepError {
   if (error instanceof LockstepError) return error
   if (isOfSystem(error)) return fileError(error, doing)
@@ -9,9 +9,9 @@ export function codedError(error: unknown, doing: string): LockstepError {
 }
 
 /**
- * Makes every method of some classes reject or throw with a LockstepError and nothing else: the last net of the API,
- * below which each file step still says what it was doing. `runs.perform` is left out, because what the caller's own work
- * throws is passed on as it is; the calls that it is made of are covered. Called once, where the classes are put together.
+ * Makes every method of the given classes reject or throw only with a LockstepError. This is the last safeguard of
+ * the API; each file step below it still names its own action. `runs.perform` is left out, because it passes on the
+ * errors of the caller's own function; the calls inside it are covered. Called once, at start-up.
  */
 export function codeErrorsOf(...classes: { name: string; prototype: object }[]): void {
   for (const { name, prototype } of classes) {

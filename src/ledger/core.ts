@@ -16,11 +16,11 @@ import type { Line, Outcome, Submission } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 import type { WorkspaceFiles } from './workspace-files.ts'
 
-/** What the parts of the API share: the open ledger without its surface. */
+/** The open ledger as the parts of the API share it. */
 export interface Core {
   actor: Actor
   config: Config
-  /** To be waited for before `log.index` is searched. */
+  /** Must be awaited before `log.index` is searched. */
   index: SearchIndex
   layout: Layout
   log: Log
@@ -35,11 +35,14 @@ export interface Core {
   poke: (stream: string) => void
   newLockId: () => string
   newRunId: () => string
-  /** Resolves when the files that the published entries imply are written, or could not be for now. */
+  /**
+   * Resolves when the files of all published entries are written (`current`), or a file could not be written
+   * (`pending`).
+   */
   filesDrained: () => Promise<'current' | 'pending'>
 }
 
-/** What may go with any command. */
+/** Options of any command. */
 export interface SubmitOptions {
   actor?: Actor | undefined
   correlationId?: string | undefined
@@ -50,19 +53,19 @@ export interface SubmitOptions {
   request?: { key: string; content: Json } | undefined
 }
 
-/** Enqueues a command for the caller, or for another actor it speaks for. */
+/** Submits a command for the caller, or for another actor on whose behalf the caller acts. */
 export function submit(core: Core, command: LedgerCommand, options: SubmitOptions = {}): Promise<Outcome> {
   const { actor = core.actor, calledFrom, correlationId, expectedSize, line, notes, request } = options
   const hashed = request && { key: request.key, sha256: sha256Hex(canonicalText(request.content)) }
   return core.submit({ command, actor, correlationId, expectedSize, request: hashed, line, notes, calledFrom })
 }
 
-/** First 16 hex digits of the SHA-256 of a lock_id: what may be shown of it. */
+/** The first 16 hex digits of the SHA-256 of a lock_id. They may be shown; the lock_id may not. */
 export function lockRefOf(lockId: string): string {
   return sha256Hex(lockId).slice(0, 16)
 }
 
-/** What is recorded of a request or a response instead of its content. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
+/** The hash that is recorded of a request or response instead of its content. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
 export function hashRequest(request: unknown): string {
   return hashOf(request, (bytes) => hash('sha256', bytes, 'hex'))
 }

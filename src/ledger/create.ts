@@ -28,13 +28,16 @@ import { Sequencer } from './sequencer.ts'
 export interface CreateOptions {
   dir: string
   actor: Actor
-  /** Name of the ledger's key; `lockstep.local/<ledger_id>` unless given. */
+  /** The name of the ledger's key. Default: `lockstep.local/<ledger_id>`. */
   origin?: string | undefined
-  /** Make it also on a disk that keeps no modes, and record that. Errors: LEDGER_INSECURE without it. */
+  /**
+   * Create the ledger even on a disk without file modes, and record that. Otherwise such a disk fails with
+   * LEDGER_INSECURE.
+   */
   acceptPermissions?: boolean | undefined
-  /** Allow a ledger inside or above another. */
+  /** Allow a ledger inside or above another ledger. */
   nested?: boolean | undefined
-  /** Put the root's policy in force, or the shipped one where it has none. Errors: POLICY_INVALID. */
+  /** Put the root's policy in force, or the shipped policy if the root has none. Errors: POLICY_INVALID. */
   policy?: boolean | undefined
 }
 
@@ -42,8 +45,8 @@ const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
 const foldersLookedAtMax = 20_000
 
 /**
- * Makes a ledger: key, configuration, database and entry 0, built beside and put in place by one rename, so that a
- * crash leaves none or a whole one. Errors: LEDGER_EXISTS, INVALID_INPUT, FILE_DENIED.
+ * Creates a ledger: key, configuration, database and entry 0. It is built in a temporary folder and put in place by
+ * one rename, so a crash leaves either a complete ledger or none. Errors: LEDGER_EXISTS, INVALID_INPUT, FILE_DENIED.
  */
 export async function createLedger({
   dir,
@@ -94,13 +97,13 @@ async function build(
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
 
   const ledger = join(home, 'ledger')
-  // Made here, for the library would make it as the umask says.
+  // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(ledger, { mode: 0o700 })
   const store = await openStore(ledger, { create: true })
   try {
     const log = await Log.create(store, { ledger_id: ledgerId, origin })
     await appendFirst(log, { actor, home, policyRoot, vkey })
-    // Left as a close leaves it, so that the first open need not doubt the database.
+    // Recorded as cleanly closed, so that the first open does not have to check the database.
     writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
   } finally {
     await store.close()
@@ -108,7 +111,7 @@ async function build(
   for (const folder of [ledger, home]) syncFolder(folder)
 }
 
-/** Entry 0, and the policy's where one is to be in force. Errors: POLICY_INVALID. */
+/** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
 async function appendFirst(
   log: Log,
   { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
@@ -134,7 +137,7 @@ async function appendFirst(
   await sequencer.close()
 }
 
-/** One ledger governs a folder: none may be above, here or below, unless asked for. */
+/** Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it. */
 function refuseOverlap(root: string, nested: boolean): void {
   const above = findRoot(root)
   if (above === root) throw exists(root)
@@ -146,7 +149,7 @@ function refuseOverlap(root: string, nested: boolean): void {
     `${other} has a ledger, ${above === undefined ? 'below' : 'above'} ${root}`,
     {
       details: { dir: root, other },
-      hint: 'The innermost ledger governs a folder. If that is what you want, say --nested.',
+      hint: 'The innermost ledger governs a folder. To nest ledgers on purpose, use --nested.',
     },
   )
 }
@@ -154,19 +157,19 @@ function refuseOverlap(root: string, nested: boolean): void {
 function noModes(root: string): LockstepError {
   return new LockstepError(
     'LEDGER_INSECURE',
-    `the disk of ${root} keeps no modes: others could change the ledger there`,
+    `the disk of ${root} does not keep file modes, so other users could change the ledger`,
     {
       details: { dir: root },
-      hint: 'Choose a folder on another disk, or if nobody else reaches this one, run "lockstep init --accept-permissions".',
+      hint: 'Choose a folder on another disk, or if no other user can reach this one, run "lockstep init --accept-permissions".',
     },
   )
 }
 
 function exists(root: string): LockstepError {
-  return new LockstepError('LEDGER_EXISTS', `${root} has a ledger already`, { details: { dir: root } })
+  return new LockstepError('LEDGER_EXISTS', `${root} already has a ledger`, { details: { dir: root } })
 }
 
-/** The first ledger below a folder, breadth first, a bounded number of folders far. */
+/** The first ledger found below a folder, breadth first. It looks at a limited number of folders. */
 function findBelow(root: string): string | undefined {
   const folders = [root]
   for (let at = 0; at < folders.length && at < foldersLookedAtMax; at += 1) {

@@ -17,23 +17,23 @@ import { judge } from './lock-file-verdict.ts'
 import { errorOf } from './refusals.ts'
 import type { Line, Outcome } from './submission.ts'
 
-/** How often a claim is tried anew when files of other tools come and go under it. */
+/** How often a claim is retried while other tools create and remove files in its place. */
 const claimTriesMax = 5
 
-/** Who claims what, and from which place in line. */
+/** A claim in progress: its command, folder and actor, and its place in line. */
 interface Claimant {
   command: Acquire
   place: DeliverableFolder
   actor: Actor
   calledFrom: Line | undefined
-  /** Kept where a step was left to the next open. */
+  /** Set if a step was left to the next open. */
   note: { isKept: boolean }
 }
 
 /**
- * The file side of deliverable locks. Every step happens before the queue, one at a time per folder; what the
- * decision needs goes along as data. Which folders are touched is noted under `.lockstep/claims` first, so that
- * the next open finishes what a crash left.
+ * The file steps of deliverable locks. They happen before the command queue, one at a time per folder. The facts that
+ * the decision needs are passed with the command. Each folder is first noted under `.lockstep/claims`, so the next
+ * open can finish the steps after a crash.
  */
 export class Deliverables {
   readonly #core: Core
@@ -49,19 +49,19 @@ export class Deliverables {
     return deliverableFolder(path, this.#core.layout.root, this.#core.config)
   }
 
-  /** The same for a folder that may have vanished: its lock is still known by the folder's name. */
+  /** Like `folderOf`, but also accepts a folder that no longer exists: its lock is known by the folder's name. */
   folderOfAny(path: string): DeliverableFolder {
     return vanishedFolder(path, this.#core.layout.root, this.#core.config) ?? this.folderOf(path)
   }
 
-  /** Steps on one folder's lock file, in turn with all others on it. */
+  /** Runs steps on a folder's lock file, one caller at a time. */
   inFolder<T>(place: DeliverableFolder, steps: (files: LockFileSteps) => Promise<T>): Promise<T> {
     return this.#queue.run(place.path, () => steps(this.#files))
   }
 
   /**
-   * Claims the lock file, then asks for the grant; the claim is taken back if the grant is refused, and looked at
-   * again once it is durable. Errors: those of the decision, of the files, and LOCK_CONTENTION with a file.
+   * Claims the lock file, then requests the grant. A refused claim is withdrawn. After the grant is durable, the file
+   * is checked again. Errors: the errors of the decision and of the files, and LOCK_CONTENTION with a file.
    */
   acquire(command: Acquire, place: DeliverableFolder, actor: Actor, calledFrom?: Line): Promise<Outcome> {
     return this.inFolder(place, () =>
@@ -71,12 +71,12 @@ export class Deliverables {
           const outcome = await this.#tryAcquire({ command, place, actor, calledFrom, note })
           if (outcome !== undefined) return outcome
         }
-        throw await this.#files.contention(place, `files of other tools come and go at ${place.lock}`)
+        throw await this.#files.contention(place, `other tools keep creating and removing files at ${place.lock}`)
       }),
     )
   }
 
-  /** Undefined where a file of another tool came between, and all is to be judged anew. */
+  /** Returns undefined if a file of another tool appeared meanwhile, so that the caller judges again. */
   async #tryAcquire(claimant: Claimant): Promise<Outcome | undefined> {
     const { command, place, actor } = claimant
     const verdict = await judge(this.#core, place, { lock_ref: command.lock_ref, actor_id: actor.actor_id })
@@ -100,7 +100,7 @@ export class Deliverables {
     }
   }
 
-  /** The same acquisition again: the same grant, if its file still is the holder's. */
+  /** A repeated acquisition returns the same grant, if the file still belongs to the holder. */
   async #again({ command, place, actor }: Claimant, grant: Grant, seen: files.Seen | undefined): Promise<Outcome> {
     if (seen === undefined) await this.#files.restore(place, grant, actor)
     else if (seen.content?.lock_ref !== grant.lock_ref) {
@@ -109,7 +109,7 @@ export class Deliverables {
     return submit(this.#core, command, { actor })
   }
 
-  /** Links the new file into place and asks for the grant; `aside` is the orphan's file that stood there. */
+  /** Links the new file into place and requests the grant. `aside` is the orphan's file that was there before. */
   async #claim(
     claimant: Claimant,
     aside: string | undefined,
@@ -130,12 +130,12 @@ export class Deliverables {
     }
     const asked = { ...command, claim, file_orphan, ...deathOfHolder(this.#core, command.name) }
     const outcome = await submit(this.#core, asked, { actor, calledFrom }).catch(async (error: unknown) => {
-      // An unknown outcome may be a grant: the files stay, and the next open judges them by what the log then holds.
+      // If the outcome is unknown, the grant may exist. The files stay, and the next open compares them with the log.
       if (!isOutcomeUnknown(error)) await this.#undo(claimant, claimed, aside)
       throw error
     })
-    // Durable from here on: a crash leaves at most the aside, which the note names the folder of. So does a disk that
-    // does not remove it: the grant stands, and its holder is told of it.
+    // The grant is durable from here on. A crash, or a disk that fails to remove the file, leaves at most the aside.
+    // The note names its folder. The grant stays valid and is returned.
     if (aside !== undefined) {
       await dropAside(aside).catch(() => {
         note.isKept = true
@@ -145,7 +145,7 @@ export class Deliverables {
     throw await this.#files.loseClaim(place, command.lock_ref, actor)
   }
 
-  /** Takes the claim of a refused grant back. The refusal is the answer, so what cannot be undone is left to the note. */
+  /** Withdraws the claim of a refused grant. The caller gets the refusal; steps that fail here are left to the note. */
   async #undo({ place, actor, note }: Claimant, claimed: files.Claimed, aside: string | undefined): Promise<void> {
     try {
       await this.#files.withdraw(place, claimed, actor)
@@ -155,12 +155,12 @@ export class Deliverables {
     }
   }
 
-  /** Renews the grant. Its file is rewritten first, so that it never promises less than the ledger. */
+  /** Renews the grant. The file is rewritten first, so that it never promises less time than the ledger. */
   renew(grant: Grant, actor: Actor): Promise<Outcome> {
     const place = this.#files.placeOf(grant)
     return this.inFolder(place, async () => {
       const command = { type: 'lock.renew' as const, name: grant.name, lock_ref: grant.lock_ref }
-      // A lease that ran out is never resurrected, so its file is left as it is.
+      // An expired lease cannot be renewed, so its file is left unchanged.
       if (orphanReason(grant, undefined, this.#core.now()) !== undefined) return submit(this.#core, command, { actor })
       const { seen, other = 'missing' } = await this.#files.look(grant, place)
       if (seen === undefined) throw await this.#files.lose(grant, other, actor)
@@ -171,7 +171,7 @@ export class Deliverables {
       }
       const renewed = submit(this.#core, { ...command, claim: { acquired, lease_clock } }, { actor })
       return renewed.catch(async (error: unknown) => {
-        // Refused after all: the file promises no more than it did.
+        // The renewal was refused, so the file gets its old text back.
         if (!isOutcomeUnknown(error)) await this.#writeBack(grant, place, seen.text).catch(() => {})
         throw error
       })
@@ -183,7 +183,7 @@ export class Deliverables {
     if (seen !== undefined) await files.rewrite(place.lock, seen, text)
   }
 
-  /** Releases the grant, then removes its file. One that is another's, or gone, means that the lease was lost. */
+  /** Releases the grant, then removes its file. The lease was lost if the file is missing or another holder's. */
   release(
     grant: Grant,
     outcome: 'failure' | 'success',
@@ -191,7 +191,7 @@ export class Deliverables {
   ): Promise<Outcome & { files: 'current' | 'pending' }> {
     const place = this.#files.placeOf(grant)
     return this.inFolder(place, async () => {
-      // A file that cannot be looked at now does not keep its holder from releasing; its removal is tried again.
+      // If the file cannot be read now, the holder can still release. Its removal is retried later.
       const { other } = await this.#files.look(grant, place).catch(() => ({ other: undefined }))
       if (other !== undefined && !this.#isExplained(grant, place, other)) {
         throw await this.#files.lose(grant, other, actor)
@@ -205,7 +205,7 @@ export class Deliverables {
     })
   }
 
-  /** Removes the file of a grant that ended, and what a crash left of its removal; `pending` where that failed. */
+  /** Removes the file of an ended grant, and remains of an earlier removal. Returns `pending` if that failed. */
   removeFileOf(grant: GrantData, actor = this.#core.actor): Promise<'current' | 'pending'> {
     const place = this.#files.placeOf(grant)
     return this.inFolder(place, async () => {
@@ -214,7 +214,7 @@ export class Deliverables {
     })
   }
 
-  /** Whether a file is missing as it may be: its lease is over, so others may have been and gone; or its folder is. */
+  /** Whether a missing file is expected, because the lease is over or the folder is gone. */
   #isExplained(grant: Grant, place: DeliverableFolder, other: string): boolean {
     if (other !== 'missing') return false
     return orphanReason(grant, undefined, this.#core.now()) !== undefined || !existsSync(place.path)

@@ -8,9 +8,9 @@ import type { Core } from './core.ts'
 import { stateOfRun } from './run-status.ts'
 
 /**
- * The entries below a size among which all that are selected stand, in order, in pages. Errors: INVALID_INPUT (a range
- * beyond the size), LIMIT_EXCEEDED. Cost: of a range one read an entry, of a case that of the index; of a lock or a
- * tree two reads an entry, and memory for their seqs.
+ * Pages of entries below a size, in order. They include every selected entry, and for some selections others too.
+ * Errors: INVALID_INPUT (a range beyond the size), LIMIT_EXCEEDED. Cost: for a range, one read per entry; for a case,
+ * the reads of the index. For a lock or a tree of runs, two reads per entry, and memory for the seqs.
  */
 export async function* entriesToSelect(core: Core, selection: Selection, size: number): AsyncGenerator<Entry[]> {
   if ('from' in selection) {
@@ -33,7 +33,7 @@ export async function* entriesToSelect(core: Core, selection: Selection, size: n
   yield* entriesAt(core, await seqsIn(core, chains, size))
 }
 
-/** A run and all below it that were created below a size; none where the run is not there. */
+/** A run and its descendants, as far as they were created below a size. Empty if the run was created later. */
 async function runsBelow(core: Core, runId: string, size: number): Promise<string[]> {
   const { root_run_id } = stateOfRun(core, runId)
   const below = new Set<string>()
@@ -43,7 +43,7 @@ async function runsBelow(core: Core, runId: string, size: number): Promise<strin
   return [...below]
 }
 
-/** The seqs of chains below a size, in order. */
+/** The seqs of all entries of some chains below a size, in order. */
 async function seqsIn(core: Core, chains: readonly Chain[], size: number): Promise<number[]> {
   const seqs: number[] = []
   for (const chain of chains) {

@@ -10,10 +10,13 @@ import { entryLine } from '../merkle/entry-line.ts'
 import { fromHex, toHex } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/proofs.ts'
 
-/** A check that a bundle can fail, in the order in which they are made. */
+/** The checks of a bundle, in the order in which they run. */
 export type ExportCheck = 'archive' | 'key' | 'checkpoint' | 'statement' | 'entries' | 'proofs' | 'manifest'
 
-/** Every line: canonical, an entry, proven at its place, and next in the history of what was selected. */
+/**
+ * Checks every line: it is an entry in canonical form, its proof is valid, and it follows the previous selected
+ * entry.
+ */
 export async function checkEntries(
   files: BundleFiles,
   selected: Selected,
@@ -26,18 +29,22 @@ export async function checkEntries(
       number += 1
       const where = { line: number }
       const entry = entryIn(line)
-      if (entry === undefined) throw failed('entries', `line ${number} is no entry in canonical form`, where)
+      if (entry === undefined) throw failed('entries', `line ${number} is not an entry in canonical form`, where)
       const { done, value } = await proofs.next()
       const leafHash = leafHashOfText(line)
       const hashes = done ? undefined : proofIn(value, toHex(leafHash), entry.seq)
       const claim = { leafHash, proof: hashes ?? [], root, seq: entry.seq, size }
       if (hashes === undefined || !(await verifyInclusion(claim, sha256))) {
-        throw failed('proofs', `line ${number} does not place entry ${entry.seq} in the tree of size ${size}`, where)
+        throw failed(
+          'proofs',
+          `line ${number} does not prove that entry ${entry.seq} is in the tree of size ${size}`,
+          where,
+        )
       }
       const wrong = selected.take(entry)
       if (wrong !== undefined) throw failed('entries', `line ${number}: entry ${entry.seq} ${wrong}`, where)
     }
-    if (!(await proofs.next()).done) throw failed('proofs', `there are more than the ${number} entries`)
+    if (!(await proofs.next()).done) throw failed('proofs', `there are more proofs than the ${number} entries`)
   } finally {
     await proofs.return(undefined)
   }
@@ -48,7 +55,7 @@ function entryIn(line: string): Entry | undefined {
   return entryLine(value) === line && entrySchema.safeParse(value).success ? (value as Entry) : undefined
 }
 
-/** The hashes of a line of proofs, where it is the one for this leaf in the form that it is written in. */
+/** The hashes of a proof line. Undefined if the line is not the proof of this leaf in its written form. */
 function proofIn(line: string, leaf_hash: string, seq: number): Uint8Array[] | undefined {
   const { proof } = (parsed(line) ?? {}) as { proof?: unknown }
   if (!Array.isArray(proof) || JSON.stringify({ leaf_hash, proof, seq }) !== line) return undefined
@@ -56,7 +63,10 @@ function proofIn(line: string, leaf_hash: string, seq: number): Uint8Array[] | u
   return hashes.every((hash) => hash !== undefined) ? hashes : undefined
 }
 
-/** The lines of a file, none longer than a bound, the last one ended too. */
+/**
+ * Yields the lines of a file. Errors: VERIFY_FAILED if a line is too long, or the last line does not end with a
+ * newline.
+ */
 async function* linesOf(files: BundleFiles, wanted: BundleFile, bytesMax: number): AsyncGenerator<string> {
   const check = wanted === 'entries.jsonl' ? 'entries' : 'proofs'
   for await (const { chunks, name } of files()) {
@@ -72,14 +82,14 @@ async function* linesOf(files: BundleFiles, wanted: BundleFile, bytesMax: number
       rest = rest.subarray(start)
       if (rest.length > bytesMax) throw failed(check, `a line of ${wanted} is longer than ${bytesMax} bytes`)
     }
-    if (rest.length > 0) throw failed(check, `the last line of ${wanted} is cut`)
+    if (rest.length > 0) throw failed(check, `the last line of ${wanted} does not end with a newline`)
     return
   }
 }
 
 const newline = 0x0a
 
-/** The value of a JSON text; undefined where it is none. */
+/** Parses JSON. Returns undefined if the text is not valid JSON. */
 export function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -88,7 +98,7 @@ export function parsed(text: string): unknown {
   }
 }
 
-/** VERIFY_FAILED, naming the check. */
+/** Creates the VERIFY_FAILED error of a check. */
 export function failed(check: ExportCheck, what: string, where: Record<string, unknown> = {}): LockstepError {
   return new LockstepError('VERIFY_FAILED', `${check}: ${what}`, { details: { check, ...where } })
 }

@@ -21,7 +21,7 @@ import { errorOf } from './refusals.ts'
 
 type Approval = NonNullable<ExportBundle['approvals']>[number]
 
-/** An export as it is asked for. */
+/** A checked request for an export. */
 interface PlannedExport {
   actor: Actor | undefined
   approvals: Approval[]
@@ -33,7 +33,7 @@ interface PlannedExport {
   stated: Stated
 }
 
-/** An export whose run is authorised. */
+/** An export whose run is authorized. */
 export interface BegunExport extends PlannedExport {
   case_id: string | undefined
   decision_id: string
@@ -42,7 +42,7 @@ export interface BegunExport extends PlannedExport {
   run_id: string
 }
 
-/** A bundle that is written and not recorded yet. */
+/** A bundle that is written but not yet recorded. */
 export interface WrittenExport {
   bundle: ExportBundle
 }
@@ -54,8 +54,8 @@ interface Ground {
 }
 
 /**
- * What is asked for, checked as far as that is possible before anything is done. Errors: INVALID_INPUT,
- * FREE_TEXT_DENIED, NOT_FOUND (the folder).
+ * Checks a request as far as possible before the export changes anything. Errors: INVALID_INPUT, FREE_TEXT_DENIED,
+ * NOT_FOUND (the folder).
  */
 export function planExport({ audit, core, policy }: Ground, request: CreateExport): PlannedExport {
   const asked = parse(createExportSchema, request, 'export')
@@ -74,25 +74,35 @@ export function planExport({ audit, core, policy }: Ground, request: CreateExpor
 
 type Asked = z.output<typeof createExportSchema>
 
-/** What the named events approve of. Errors: INVALID_INPUT for one that is not there, or no approval of this. */
+/**
+ * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
+ * selection.
+ */
 function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Approval[] {
   return approvals.map((event_id) => {
     const approval = approvalIn(audit.entryOf(event_id), select, actor.actor_id)
     if (approval !== undefined) return approval
-    throw new LockstepError('INVALID_INPUT', `${event_id} is no approval of ${subjectOf(select)} by another human`, {
-      details: { event_id },
-      hint: 'lockstep export approve … gives the event_id of one.',
-    })
+    throw new LockstepError(
+      'INVALID_INPUT',
+      `${event_id} is not an approval of ${subjectOf(select)} by another human`,
+      {
+        details: { event_id },
+        hint: 'To approve and get an event_id, another human runs "lockstep export approve".',
+      },
+    )
   })
 }
 
 function sizeUpTo({ log }: Core, size: number | undefined): number {
   const published = log.head().size
   if (size === undefined || size <= published) return size ?? published
-  throw new LockstepError('INVALID_INPUT', `size must be 1 … ${published}, not ${size}`)
+  throw new LockstepError('INVALID_INPUT', `size must be 1 to ${published}, not ${size}`)
 }
 
-/** The scope with the approvals: only what was looked at counts, whatever else is stated. */
+/**
+ * The scope with the approvals filled in. Only verified approvals count; approvals stated in the request's scope are
+ * dropped.
+ */
 function scopeOf(asked: Asked, approvals: readonly Approval[]): Action['scope'] {
   const scope = { ...asked.scope }
   for (const type of approvalTypes) delete scope[approvalKey(type)]

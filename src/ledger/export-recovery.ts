@@ -8,14 +8,15 @@ import { evidenceOf, probeHolder } from '../fs/process.ts'
 import type { Core } from './core.ts'
 import type { Runs } from './runs.ts'
 
-/** Notes an export that this process is about to begin. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
+/** Writes the note of an export that this process is about to begin. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
 export function noteExport(core: Core, { file, run_id }: { file: string; run_id: string }): Promise<ExportFiles> {
   return ExportFiles.note(core.layout.exports, { evidence: evidenceOf(process.pid), file, nonce: nanoid(), run_id })
 }
 
 /**
- * Ends the exports whose process has died: at open. Their runs are ended, and their files removed unless the export was
- * recorded. A process that cannot be told to be dead counts as alive, until its run has ended or its lease is over.
+ * Ends the exports of dead processes. Called at open. Their runs are ended, and their files are removed unless the
+ * export was recorded. If it is unknown whether a process is alive, it counts as alive until its run has ended or the
+ * run's lease is over.
  */
 export async function endLeftExports(core: Core, runs: Runs): Promise<void> {
   for (const files of ExportFiles.noted(core.layout.exports)) {
@@ -23,7 +24,7 @@ export async function endLeftExports(core: Core, runs: Runs): Promise<void> {
       const run = core.rows.get(streamOf(files.run_id))?.state as RunState | undefined
       if (isOver(files, run, core)) await end(files, run, runs)
     } catch (error) {
-      // A folder that cannot be reached now keeps its note, and the ledger opens all the same.
+      // If a folder cannot be reached, its note stays and the ledger still opens.
       if (!(error instanceof LockstepError) || !/^(?:DISK_FULL|FILE_)/.test(error.code)) throw error
     }
   }
@@ -41,7 +42,7 @@ async function end(files: ExportFiles, run: RunState | undefined, runs: Runs): P
   files.end()
 }
 
-/** What the run still owes is recorded with its end. Reasons are words, for lanes that take no free text. */
+/** Ends the run and records what is still missing. Reasons are codes, because some lanes deny free text. */
 async function endRun({ manifest, run_id, status }: RunState, isRecorded: boolean, runs: Runs): Promise<void> {
   const { actor_id, actor_type } = manifest.actor
   const of = { actor: { actor_id, actor_type }, run_id }
@@ -53,7 +54,7 @@ async function endRun({ manifest, run_id, status }: RunState, isRecorded: boolea
 const abandoned = 'EXPORT_ABANDONED'
 const error = { error_code: abandoned, message: abandoned, retryable: true }
 
-/** A run whose lease is over was failed instead. */
+/** The run's lease was over, so the run has been failed already. */
 function ignoreExpiry(error: unknown): void {
   if (!(error instanceof LockstepError) || error.code !== 'RUN_LEASE_EXPIRED') throw error
 }

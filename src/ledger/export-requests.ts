@@ -6,25 +6,28 @@ import { actorSchema } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { approvalTypes, eventIdSchema, line, noteSchema, runIdSchema } from '../core/vocabulary.ts'
 
-// What callers of `ledger.exports` hand in.
+// The requests of `ledger.exports`.
 
 export const createExportSchema = statedSchema.extend({
   actor: actorSchema.optional(),
-  /** Events by which others approved of this selection: the event_ids that `approve` gave. */
+  /** Approvals of this selection by other people: the event_ids that `approve` returned. */
   approvals: z.array(eventIdSchema).max(20).default([]),
   bundle_kind: exportBundleSchema.shape.bundle_kind.default('internal_review'),
-  /** What the export brings with it; `cross_case_lookup` where it may hold entries of several cases. */
+  /**
+   * The effects that the export declares. An export that may contain entries of several cases needs
+   * `cross_case_lookup`.
+   */
   effects: actionSchema.shape.effects,
-  /** Where the archive goes; nothing may be there yet. */
+  /** The path of the archive; no file may exist there yet. */
   file: z.string().min(1).max(limits.pathBytes),
-  /** The lane that the export run acts in, and the role its actor has there. */
+  /** The lane that the export run acts in. `role_id` is the actor's role there. */
   lane_id: line,
   parent_run_id: runIdSchema.optional(),
   role_id: line.optional(),
-  /** What the lane requires beside the run_id, as case_id and export_reason. */
+  /** The scope that the lane requires besides the run_id, for example case_id and export_reason. */
   scope: actionSchema.shape.scope.default({}),
   select: selectionSchema,
-  /** The size of the tree that is exported from; by default that before the export's own first entry. */
+  /** The size of the tree to export from. Default: the size before the export's own first entry. */
   size: z.int().min(1).optional(),
 })
 export type CreateExport = z.input<typeof createExportSchema>
@@ -37,7 +40,7 @@ export const approveSchema = z.strictObject({
 })
 export type ApproveExport = z.input<typeof approveSchema>
 
-/** A bundle by its id, or the run that exported it. */
+/** Finds an export by its bundle or by its run. */
 export const getExportSchema = z.union([
   z.strictObject({ bundle_id: exportBundleSchema.shape.bundle_id }),
   z.strictObject({ run_id: runIdSchema }),

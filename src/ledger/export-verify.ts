@@ -26,13 +26,13 @@ import { checkEntries, failed, parsed } from './export-lines.ts'
 
 export interface VerifiedExport {
   verified: true
-  /** `unchecked` where the caller brought no key: that in the bundle proves nothing by itself. */
+  /** `unchecked` if the caller gave no key: the key inside the bundle proves nothing by itself. */
   authenticity: 'checked' | 'unchecked'
   bundle_id: string
   entries: number
   first_seq: number
   last_seq: number
-  /** Why the entries stop where they do. */
+  /** Why the selection ends at `last_seq`. */
   ends: string
   key_fingerprint_sha256: string
   manifest_hash_sha256: string
@@ -44,10 +44,10 @@ export interface VerifiedExport {
 }
 
 /**
- * Checks a bundle, an archive or the folder it was unpacked to, without a ledger. Everything in it is derived again
- * from the entries and compared; what cannot be is under the signature. Errors: VERIFY_FAILED, whose details name the
- * check and where; INVALID_INPUT (a key that is none), NOT_FOUND, FILE_DENIED. Cost: three passes over the bundle,
- * memory for its small files and one entry.
+ * Verifies a bundle without a ledger, as an archive or as an unpacked folder. Everything that can be derived from the
+ * entries is derived and compared; everything else is covered by the signature. Errors: VERIFY_FAILED with the check
+ * and the place in its details; INVALID_INPUT (invalid key), NOT_FOUND, FILE_DENIED. Cost: three passes over the
+ * bundle, and memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
   const files = await openBundle(path, bundleFiles)
@@ -58,17 +58,17 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   checkStatement(texts, facts, key, { bundle_id: manifest.bundle_id, origin, root: toHex(root), size })
 
   const stated = selectionIn(manifest)
-  if (stated?.size !== size) throw failed('manifest', 'it does not say what was selected of the tree of the checkpoint')
+  if (stated?.size !== size) throw failed('manifest', 'it does not state a selection from the checkpoint’s tree')
   const { selection } = stated
   const selected = new Selected(selection)
   await checkEntries(files, selected, { root, size })
   const selectedFacts = selected.facts()
-  if (selectedFacts === undefined) throw failed('entries', 'there is none')
+  if (selectedFacts === undefined) throw failed('entries', 'the bundle has no entries')
   const derived = manifestOf(
     {
       bundle_kind: manifest.bundle_kind,
       entries: factOf(facts, 'entries.jsonl'),
-      // Who wrote the bundle names the ledger; the key's name is what it is checked by.
+      // `created_by` contains the ledger id. The ledger is authenticated by the name of its key.
       ledger_id: manifest.created_by.replace(/^ledger:/, ''),
       origin,
       policy_versions: manifest.policy_versions,
@@ -84,7 +84,8 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   )
   const text = JSON.stringify(derived)
   if (`${text}\n` !== texts.get('manifest.json')) throw failed('manifest', 'it is not the manifest of these entries')
-  if (readmeOf(derived.bundle_id) !== texts.get('README.txt')) throw failed('manifest', 'README.txt is another’s')
+  if (readmeOf(derived.bundle_id) !== texts.get('README.txt'))
+    throw failed('manifest', 'README.txt belongs to another bundle')
   const { entries, first_seq, last_seq, open_runs } = selectedFacts
   return {
     verified: true,
@@ -110,14 +111,15 @@ const newline = 0x0a
 const longLineBytes = 4 * limits.entryBytes
 const longFiles: readonly string[] = ['entries.jsonl', 'proofs/inclusion.jsonl'] satisfies BundleFile[]
 
-/** One pass: the hash of every file and of the uncompressed archive, and the texts of the small ones. */
+/** Reads the bundle once: hashes every file and the uncompressed archive, and keeps the texts of the small files. */
 async function readOnce(files: BundleFiles): Promise<{ facts: Facts; package_hash_sha256: string; texts: Texts }> {
   const facts = new Map<string, FileFacts>()
   const texts = new Map<string, string>()
   const whole = createHash('sha256')
   for await (const { chunks, name, size } of files()) {
     const isLong = longFiles.includes(name)
-    if (!isLong && size > limits.exportSmallFileBytes) throw failed('archive', `${name} is larger than its bound`)
+    if (!isLong && size > limits.exportSmallFileBytes)
+      throw failed('archive', `${name} is larger than ${limits.exportSmallFileBytes} bytes`)
     const digest = createHash('sha256')
     const kept: Uint8Array[] = []
     whole.update(tarHeader(name, size))
@@ -128,7 +130,7 @@ async function readOnce(files: BundleFiles): Promise<{ facts: Facts; package_has
       if (!isLong) kept.push(chunk)
       const last = chunk.lastIndexOf(newline)
       sinceNewline = last === -1 ? sinceNewline + chunk.length : chunk.length - 1 - last
-      // The lines themselves are judged later; so far this only keeps a file of gigabytes without any from being read.
+      // Lines are checked later. This limit only stops the reading of huge files without newlines.
       if (isLong && sinceNewline > longLineBytes) {
         throw failed(
           name === 'entries.jsonl' ? 'entries' : 'proofs',
@@ -150,10 +152,9 @@ function factOf(facts: Facts, name: BundleFile): FileFacts {
 async function keyOf(texts: Texts, vkey: string | undefined): Promise<Vkey> {
   const own = texts.get('key.pub') ?? ''
   const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim(), sha256)
-  if (brought?.ok === false)
-    throw new LockstepError('INVALID_INPUT', `the key that you brought is none: ${brought.reason}`)
+  if (brought?.ok === false) throw new LockstepError('INVALID_INPUT', `this is not a valid key: ${brought.reason}`)
   if (vkey !== undefined && `${vkey.trim()}\n` !== own)
-    throw failed('key', 'it is another key than the one you brought')
+    throw failed('key', 'the bundle’s key is not the key that you gave')
   const key = await parseVkey(own.replace(/\n$/, ''), sha256)
   if (!key.ok) throw failed('key', key.reason)
   return key.value
@@ -173,11 +174,14 @@ function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Ui
 
 function manifestIn(texts: Texts): ExportManifest {
   const manifest = exportManifestSchema.safeParse(parsed(texts.get('manifest.json') ?? ''))
-  if (!manifest.success) throw failed('manifest', 'it is no export_bundle of Contract v1')
+  if (!manifest.success) throw failed('manifest', 'it is not an export_bundle of Contract v1')
   return manifest.data
 }
 
-/** The envelope is the one over exactly these files, signed with this key. Ed25519 has one signature for its bytes. */
+/**
+ * Checks that the envelope covers exactly these files and is signed with this key. An Ed25519 signature is
+ * deterministic.
+ */
 function checkStatement(
   texts: Texts,
   facts: Facts,
@@ -195,12 +199,12 @@ function checkStatement(
     signatures: [{ keyid: toHex(key.keyId), sig: toBase64(signature) }],
   })
   const isOurs = `${expected}\n` === texts.get('statement.json')
-  if (!isOurs) throw failed('statement', `a file is not what it states: ${differing(envelope, payload)}`)
+  if (!isOurs) throw failed('statement', `a file does not match the statement: ${differing(envelope, payload)}`)
   if (!isSignatureOf(key.publicKey, signedBytes(payload), signature))
-    throw failed('statement', 'its signature is wrong')
+    throw failed('statement', 'its signature is invalid')
 }
 
-/** The first file whose digest the statement has otherwise. */
+/** The first file whose digest differs from the statement. */
 function differing(envelope: unknown, payload: string): string {
   const { payload: encoded } = (envelope ?? {}) as { payload?: unknown }
   const stated = parsed(Buffer.from(typeof encoded === 'string' ? encoded : '', 'base64').toString('utf8'))

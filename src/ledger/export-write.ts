@@ -29,7 +29,7 @@ import { entriesToSelect } from './export-entries.ts'
 import { checkpointOf, type Signer, signerOf } from './signer.ts'
 
 export interface AskedBundle {
-  /** The one case whose entries may leave; null for none, undefined for any. */
+  /** The only case whose entries may be exported. Null allows only entries without a case; undefined allows all. */
   allowed_case: string | null | undefined
   bundle_kind: ExportManifest['bundle_kind']
   selection: Selection
@@ -46,7 +46,8 @@ export interface WrittenBundle {
 }
 
 /**
- * Writes the bundle of some entries of the tree of a size in the spool of its export, whose long files come first, for an archive states sizes before contents. Errors and cost as of `Exports.create`.
+ * Writes a bundle of selected entries to the spool of its export. Entries and proofs are spooled first, because an
+ * archive states the size of a file before its contents. Errors and cost: see `Exports.create`.
  */
 export async function writeBundle(core: Core, asked: AskedBundle, files: ExportFiles): Promise<WrittenBundle> {
   try {
@@ -104,7 +105,7 @@ async function assemble(
   return { manifest, manifest_hash_sha256: sha256Hex(manifestText), package_hash_sha256 }
 }
 
-/** The selected entries and their proofs, a line each, in two files of the same order. */
+/** Writes the selected entries and their proofs to two files in the same order, one line each. */
 async function spoolEntries(
   core: Core,
   { allowed_case, selection, size }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size'>,
@@ -133,7 +134,7 @@ async function spoolEntries(
         await entries.add(line)
         await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
       }
-      // Others are served between two pages.
+      // Let other callers run between two pages.
       await new Promise(setImmediate)
     }
     return { entries: await entries.end(), proofs: await proofs.end(), selected }
@@ -142,16 +143,16 @@ async function spoolEntries(
   }
 }
 
-/** What one case's export must not hold: the entries of another. */
+/** Rejects an entry of a case that the export may not contain. Errors: RUN_DENIED. */
 function assertOfCase({ case_id, seq }: Entry, allowed: string | null | undefined): void {
   if (case_id === undefined || allowed === undefined || case_id === allowed) return
-  throw new LockstepError('RUN_DENIED', `entry ${seq} is of another case than the export`, {
+  throw new LockstepError('RUN_DENIED', `entry ${seq} belongs to another case than the export`, {
     details: { seq },
-    hint: 'An export across cases declares the effect cross_case_lookup, in a lane that allows it.',
+    hint: 'To export across cases, declare the effect cross_case_lookup in a lane that allows it.',
   })
 }
 
-/** The pins of the policy in force at a size: the events of a policy name the one before. */
+/** The pins of the policy in force at a size. Each policy entry points to the one before it. */
 function pinsAt({ log, rows }: Core, size: number): Entry['policy_versions'] {
   for (let seq = rows.get(policyStream)?.last_seq ?? null; seq !== null; ) {
     const entry = log.entry(seq)
@@ -168,7 +169,7 @@ function factsOf(text: string): FileFacts {
   return { bytes: Buffer.byteLength(text), sha256: sha256Hex(text) }
 }
 
-/** A DSSE envelope. Ed25519 gives the same signature for the same bytes. */
+/** A DSSE envelope. Ed25519 is deterministic, so the same payload gives the same envelope. */
 function envelopeOf(payload: string, signer: Signer): string {
   return JSON.stringify({
     payload: toBase64(Buffer.from(payload)),
@@ -177,7 +178,7 @@ function envelopeOf(payload: string, signer: Signer): string {
   })
 }
 
-/** A file that is written line by line, in chunks, and hashed as it grows. */
+/** A file that is written line by line, in chunks, and hashed at the same time. */
 class Lines {
   readonly #handle: FileHandle
   readonly #hash: Hash = createHash('sha256')

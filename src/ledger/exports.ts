@@ -26,7 +26,7 @@ import { failWith } from './performing.ts'
 import type { PolicyApi } from './policy.ts'
 import { type Runs, refuseExpired } from './runs.ts'
 
-/** A bundle that was written: its record, where it is, and the run that it is the output of. */
+/** A written bundle: its record, its files, and the run that produced it. */
 export interface Exported {
   bundle: ExportBundle
   decision_id: string
@@ -35,14 +35,14 @@ export interface Exported {
   run_id: string
 }
 
-/** A bundle's record in the ledger: the event of its export names it, and so does the run. */
+/** A bundle's record in the ledger. The event and the run of its export name the record. */
 export interface ExportRecord {
   bundle: ExportBundle
   event_id: string
   run_id: string
 }
 
-/** `ledger.exports`: entries with their proofs, for who has no ledger. */
+/** `ledger.exports`: entries with proofs, for readers without the ledger. */
 export class Exports {
   readonly #core: Core
   readonly #audit: Audit
@@ -57,13 +57,13 @@ export class Exports {
   }
 
   /**
-   * Records that the actor, a human, approves of an export of a selection; its event_id is for who exports, who has to
-   * be another. Errors: INVALID_INPUT. Cost: one append.
+   * Records that the actor, a human, approves the export of a selection. The exporting actor must be a different one,
+   * and passes the returned event_id to `create`. Errors: INVALID_INPUT. Cost: one append.
    */
   async approve(request: ApproveExport): Promise<{ event_id: string; seq: number }> {
     const { actor = this.#core.actor, approval_type, notes, select } = parse(approveSchema, request, 'approval')
     if (actor.actor_type !== 'human') {
-      throw new LockstepError('INVALID_INPUT', `${actor.actor_id} is no human, and cannot approve of an export`)
+      throw new LockstepError('INVALID_INPUT', `${actor.actor_id} is not a human and cannot approve an export`)
     }
     const { events } = await this.#audit.append(approvalEvent(select, approval_type, notes), { actor })
     const { event_id, seq } = events[0] as (typeof events)[number]
@@ -71,14 +71,15 @@ export class Exports {
   }
 
   /**
-   * Writes a bundle as the one action of an export run: the authorisation, the assembly and the end are its events,
-   * the bundle its output artifact. The record, with the hashes, stands beside the archive as `<file>.json`, and in the
-   * ledger. Two exports of the same selection, size and kind, with the same statements, are the same bytes.
-   * Errors: RUN_DENIED (also for entries of another case, and where an approval is lacking that the configuration
-   * demands), INVALID_INPUT (size, approvals, a file that is there), FREE_TEXT_DENIED, NOT_FOUND (nothing is selected),
-   * LIMIT_EXCEEDED, LEDGER_CORRUPT (key), DISK_FULL, FILE_DENIED; RUN_NOT_ACTIVE where the run was ended meanwhile.
-   * Whatever it rejects with, no file is left. Cost: three appends, two reads and one proof an entry that is selected;
-   * memory for one page of them, their seqs and the names of runs.
+   * Writes a bundle as the one action of an export run. The run records the authorization, the action and the end;
+   * the bundle is its output artifact. The record with the hashes is written to `<file>.json` and to the ledger. Two
+   * exports with the same selection, size, kind and statements have the same bytes.
+   * Errors: RUN_DENIED (also for entries of another case, or if a required approval is missing), INVALID_INPUT (size,
+   * approvals, or an existing file), FREE_TEXT_DENIED, NOT_FOUND (no entry is selected), LIMIT_EXCEEDED,
+   * LEDGER_CORRUPT (key), DISK_FULL, FILE_DENIED; RUN_NOT_ACTIVE if the run was ended meanwhile. If it rejects, no
+   * file remains.
+   * Cost: three appends; two reads and one proof per selected entry; memory for one page, the seqs and the names of
+   * runs.
    */
   async create(request: CreateExport): Promise<Exported> {
     const begun = await this.begin(request)
@@ -86,15 +87,19 @@ export class Exports {
     return this.finish(begun, written)
   }
 
-  /** Resolves when the index that an export selects by is there. Errors: INVALID_INPUT, NOT_FOUND, as `create`. */
+  /**
+   * Resolves when the index has reached the size that the export needs. Errors: INVALID_INPUT and NOT_FOUND, as in
+   * `create`.
+   */
   async ready(request: CreateExport): Promise<void> {
     const { select, size } = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
     if ('run_id' in select || 'case_id' in select) await this.#core.index.reached(size)
   }
 
   /**
-   * The first part of `create`: the run is authorised, and the export noted, so that its run is ended and its files
-   * are removed when this process is not there any more. To be written and finished, or failed. Errors as of `create`.
+   * The first part of `create`: authorizes the run and notes the export. If this process dies, the note lets the next
+   * open end the run and remove the files. The caller must then write and finish the export, or fail it. Errors: see
+   * `create`.
    */
   async begin(request: CreateExport): Promise<BegunExport> {
     const planned = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
@@ -106,7 +111,7 @@ export class Exports {
     const run_id = this.#core.newRunId()
     const files = await noteExport(this.#core, { file, run_id })
     const request_hash_sha256 = hashRequest({ bundle_kind, select, size, ...stated })
-    // No run stays at work for ever, also where nobody can tell whether its process is still there.
+    // Gives every export run an end, even if it is never known whether its process is still alive.
     const lease_duration_s = limits.resourceLeaseSecondsMax
     try {
       const of = { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
@@ -120,12 +125,12 @@ export class Exports {
   }
 
   /**
-   * The second part: archive and record are written and placed. It changes nothing in the ledger, so that a snapshot
-   * of it does too.
+   * The second part of `create`: writes the archive and the record, and puts them in place. It does not change the
+   * ledger, so it also works on a snapshot.
    */
   async write({ approvals, asked, case_id, files, select, size, scope, stated }: BegunExport): Promise<WrittenExport> {
     const { bundle_kind, effects } = asked
-    // The lane has allowed the effect by the time anything is written.
+    // At this point the lane has allowed the declared effects.
     const allowed_case = effects?.includes('cross_case_lookup') ? undefined : (case_id ?? null)
     const of = { allowed_case, bundle_kind, selection: select, size, stated }
     const { manifest, ...integrity } = await writeBundle(this.#core, of, files)
@@ -145,7 +150,7 @@ export class Exports {
     return { bundle }
   }
 
-  /** The last part, where the bundle was written: it is recorded, and the run completed. */
+  /** The last part of `create`, on success: records the bundle and completes the run. */
   async finish(begun: BegunExport, { bundle }: WrittenExport): Promise<Exported> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
     const of = { ...(actor === undefined ? {} : { actor }), run_id }
@@ -156,7 +161,7 @@ export class Exports {
       const hashes = { request_hash_sha256, response_hash_sha256 }
       await this.#record({ ...of, ...hashes, decision_id, outcome: 'success', output_artifacts }, text)
     } catch (error) {
-      // What is not recorded has not left.
+      // A bundle that was not recorded must not be handed out.
       files.withdraw()
       if (!isOutcomeUnknown(error)) files.end()
       throw error
@@ -166,20 +171,21 @@ export class Exports {
     return { bundle, decision_id, file: files.file, record_file: files.recordFile, run_id }
   }
 
-  /** The last part, where writing it failed: its files are removed, the run fails, and the error is thrown again. */
+  /** The last part of `create`, on failure: removes the files, fails the run, and throws the error again. */
   async fail(begun: BegunExport, error: unknown): Promise<never> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
     files.withdraw()
     const by = actor === undefined ? {} : { actor }
-    // Where this fails the note stays, by which the next open ends the run.
+    // If this fails, the note stays, and the next open ends the run.
     await failWith(this.#runs, { ...by, decision_id, request_hash_sha256, run_id }, error)
     files.end()
     throw error
   }
 
   /**
-   * The record of a bundle that was exported, of its newest export or of that of one run, as the ledger keeps it.
-   * Errors: NOT_FOUND. Cost: of a run one read an entry; of a bundle that of the index, and one read an export.
+   * The record of an exported bundle as the ledger keeps it: the newest export of a bundle, or the export of a run.
+   * Errors: NOT_FOUND. Cost: for a run, one read per entry; for a bundle, the reads of the index and one read per
+   * export.
    */
   async get(request: GetExport): Promise<ExportRecord> {
     const asked = parse(getExportSchema, request, 'export')
@@ -199,7 +205,7 @@ export class Exports {
     throw new LockstepError('NOT_FOUND', `no bundle was exported as ${Object.values(asked)[0]}`, { details: asked })
   }
 
-  /** The action event of the export, and with it the bundle's record, which no caller of `runs.record` can bring. */
+  /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */
   async #record(acted: z.input<typeof recordActionSchema>, text: string): Promise<void> {
     const { actor, idempotency_key: _, ...asked } = parse(recordActionSchema, acted, 'action')
     const bundle_record = { digest: sha256Hex(text), text }
@@ -208,7 +214,7 @@ export class Exports {
   }
 }
 
-/** The archive, and the record that stands beside it. */
+/** The archive and its record, as output artifacts. */
 function artifactsOf({ bundle_id, integrity }: ExportBundle, record: string): ArtifactRef[] {
   const { package_hash_sha256, package_locator } = integrity
   const archive = {

@@ -11,11 +11,11 @@ import type { LockFileSteps } from './lock-file-steps.ts'
 import { judge } from './lock-file-verdict.ts'
 import { errorOf } from './refusals.ts'
 
-/** What a recovery is of: the folder, who recovers, and how it is recorded. */
+/** A recovery in progress: the folder, the actor, and the function that records it. */
 interface FileRecovery<T> {
   place: DeliverableFolder
   actor: Actor
-  /** Appends the recovery; `orphan` where the file is one that no grant explains. */
+  /** Appends the recovery. `orphan` is given if no grant explains the file. */
   record: (orphan: FileOrphan | undefined) => Promise<T>
 }
 
@@ -26,9 +26,9 @@ const unreadable: FileOrphan = {
 }
 
 /**
- * Recovers what stands in a folder: an orphan's file, or one that cannot be read, is set aside, the recovery is
- * recorded, and the file is dropped; put back where the recovery is refused. Errors: LOCK_NOT_ORPHAN for a file
- * that another tool holds, LOCK_PLACEMENT, and those of `record`.
+ * Recovers the lock of a folder. The file of an orphan, or a file that cannot be read, is set aside; then the
+ * recovery is recorded and the file is removed. If the recovery is refused, the file is put back. Errors:
+ * LOCK_NOT_ORPHAN for a file that another tool holds, LOCK_PLACEMENT, and the errors of `record`.
  */
 export function recoverFile<T>(core: Core, deliverables: Deliverables, recovery: FileRecovery<T>): Promise<T> {
   const { place, record } = recovery
@@ -39,7 +39,7 @@ export function recoverFile<T>(core: Core, deliverables: Deliverables, recovery:
         throw errorOf(verdict.refusal)
       case 'foreign': {
         const { details, message } = verdict.refusal
-        throw new LockstepError('LOCK_NOT_ORPHAN', `${message}; recovery is for orphans only`, { details })
+        throw new LockstepError('LOCK_NOT_ORPHAN', `${message}; only orphans can be recovered`, { details })
       }
       case 'free':
       case 'held':
@@ -54,15 +54,15 @@ export function recoverFile<T>(core: Core, deliverables: Deliverables, recovery:
 }
 
 /**
- * Clears a folder before it is retired: what a dead holder of another tool or a crash left is recovered. Errors:
- * LOCK_IS_HELD for a file that another tool holds or that cannot be read, and those of `record`. Returns whether
- * there was anything.
+ * Clears a folder before it is retired: recovers the file of a dead holder of another tool, or a file left by a
+ * crash. Returns whether there was such a file. Errors: LOCK_IS_HELD for a file that another tool holds or that
+ * cannot be read, and the errors of `record`.
  */
 export async function clearFolder(core: Core, steps: LockFileSteps, recovery: FileRecovery<unknown>): Promise<boolean> {
   const verdict = await judge(core, recovery.place)
   if (verdict.kind === 'foreign' || verdict.kind === 'unreadable') {
     const { details, message } = verdict.refusal
-    throw new LockstepError('LOCK_IS_HELD', `${message}; it keeps its folder from being retired`, { details })
+    throw new LockstepError('LOCK_IS_HELD', `${message}; a locked folder cannot be retired`, { details })
   }
   if (verdict.kind !== 'orphan' || verdict.orphan === undefined) return false
   await moveAside(core, steps, verdict.seen, { ...recovery, record: () => recovery.record(verdict.orphan) })
@@ -75,7 +75,7 @@ async function moveAside<T>(
   seen: files.Seen,
   { place, actor, record }: { place: DeliverableFolder; actor: Actor; record: () => Promise<T> },
 ): Promise<T> {
-  // A crash in here leaves the file aside; the next open puts it back where its recovery was not recorded.
+  // If this crashes, the file stays aside. The next open puts it back unless its recovery was recorded.
   return underNote(core, `recover-${core.newLockId().slice(4, 16)}`, place.path, async (note) => {
     const aside = await steps.setAside(place, seen, actor)
     if (aside === 'changed') throw await steps.contention(place, `the lock file of ${place.name} changed meanwhile`)
@@ -84,11 +84,12 @@ async function moveAside<T>(
       note.isKept = true
     }
     const recorded = await record().catch(async (error: unknown) => {
-      // Where the outcome is unknown the recovery may have been recorded: the next open looks, and puts it back or not.
+      // If the outcome is unknown, the recovery may be recorded. Then the next open checks that, and puts the file
+      // back if not.
       if (path !== undefined && !isOutcomeUnknown(error)) await putBack(place.path, path).catch(leave)
       throw error
     })
-    // Recorded, so it is done, also where the disk does not remove the file now.
+    // The recovery is recorded, so it is complete even if the file cannot be removed now.
     if (path !== undefined) await dropAside(path).catch(leave)
     return recorded
   })

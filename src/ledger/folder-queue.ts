@@ -2,8 +2,9 @@ import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
 
 /**
- * Runs file steps one at a time for each folder, a bounded number of folders at once, each bounded in time. A step
- * that hangs (a dead network mount) is answered FILE_FAILED and keeps its folder to itself until it returns.
+ * Runs file steps one at a time per folder, for a limited number of folders at once. Each step has a time limit. A
+ * step that hangs (for example on a dead network mount) rejects with FILE_FAILED and blocks its folder until it
+ * returns.
  */
 export class FolderQueue {
   readonly #tails = new Map<string, Promise<unknown>>()
@@ -30,7 +31,7 @@ export class FolderQueue {
     try {
       return await steps()
     } finally {
-      // Who waits takes this one's place over, so that nobody comes between.
+      // The slot is passed to the next waiting step directly, so that no new step can take it first.
       const next = this.#waiting.shift()
       if (next === undefined) this.#running -= 1
       else next()

@@ -11,20 +11,20 @@ import { lockGrantOf } from './lock-rows.ts'
 import { RecentGrants } from './recent-grants.ts'
 import type { Outcome } from './submission.ts'
 
-/** What a lease does when its holder renews or releases it. */
+/** The calls behind a lease's `renew` and `release`. */
 export interface LeaseCalls {
   renew: (request: z.input<typeof renewSchema>) => Promise<{ acquired: string; expires_at: string }>
   release: (request: z.input<typeof releaseSchema>) => Promise<unknown>
 }
 
-/** Who asked, when by `performance.now()`, and whether it had been answered before. */
+/** The actor of a request, its time by `performance.now()`, and whether the answer is a replay. */
 interface Asked {
   requestedAt: number
   actor: Actor
   replayed: boolean
 }
 
-/** From the entry of a grant to the lease in its holder's hands, the first time and every time again. */
+/** Turns the entry of a grant into a lease, for a first answer and for replays. */
 export class Grants {
   readonly #core: Core
   readonly #calls: LeaseCalls
@@ -53,7 +53,7 @@ export class Grants {
     })
   }
 
-  /** The lock that a lock_ref was granted on to this actor, from its receipt; null where the ledger knows none. */
+  /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
   nameOf(lockRef: string, actor: Actor): string | null {
     const recent = this.#recent.nameOf(actor.actor_id, lockRef)
     if (recent !== undefined) return recent
@@ -66,8 +66,8 @@ export class Grants {
   }
 
   /**
-   * The grant that this very acquisition was given before and that has ended since, or whose lease is over. One
-   * whose claim was lost was answered with contention, so it is no answer. Errors: IDEMPOTENCY_MISMATCH.
+   * The earlier grant of this same acquisition, if it has been released or its lease is over. A grant whose claim was
+   * lost does not count, because its caller was told of contention. Errors: IDEMPOTENCY_MISMATCH.
    */
   async ended({ holder, lease_duration_s, lock_ref, name }: Acquire, actor: Actor): Promise<Entry | undefined> {
     const entry = this.#core.receipts
@@ -77,7 +77,7 @@ export class Grants {
     if (entry === undefined || entry.actor.actor_id !== actor.actor_id) return undefined
     const { data } = entry
     if (data.name !== name || data.holder !== holder || data.lease_duration_s !== lease_duration_s) {
-      const message = `the lock_id was granted ${data.name} before, at seq ${entry.seq}, for other content`
+      const message = `this lock_id was used for ${data.name} at seq ${entry.seq}, with different content`
       throw new LockstepError('IDEMPOTENCY_MISMATCH', message, { details: { name: data.name, seq: entry.seq } })
     }
     if (this.#isCurrent(entry)) return undefined
@@ -91,7 +91,7 @@ export class Grants {
   }
 }
 
-/** A project lock has no lease, and its holder does not release it. */
+/** The lease calls of a project lock: both refuse, because it has no lease and the holder cannot release it. */
 function projectCalls({ data }: Entry, { config }: Core): Pick<Lease, 'renew' | 'release'> {
   const refuse = (code: 'INVALID_INPUT' | 'RELEASE_DENIED', why: string) =>
     Promise.reject(

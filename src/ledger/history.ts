@@ -3,7 +3,10 @@ import { limits } from '../core/limits.ts'
 import { chainOfLock, walked } from './chains.ts'
 import type { Core } from './core.ts'
 
-/** A lock's entries, newest first, as many as `limit` at most: no index, for ever. Cost: one read an entry. */
+/**
+ * The newest `limit` entries of a lock, newest first. It needs no index and works for any age. Cost: one read per
+ * entry.
+ */
 export async function historyOf(core: Core, name: string, limit: number = limits.historyPageMax): Promise<Entry[]> {
   const entries: Entry[] = []
   for await (const entry of walked(core, chainOfLock(core, name))) {

@@ -9,12 +9,15 @@ import { type Core, submit } from './core.ts'
 import { lockGrantOf } from './lock-rows.ts'
 import { errorOf } from './refusals.ts'
 
-/** What the machine says of a lock's present holder, for the decision: its death, or that it lives. */
+/**
+ * What the machine knows about a lock's present holder when a command is decided: that it died, or whether it is
+ * alive.
+ */
 export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
 
 /**
- * Probes the holder of a current grant, if there is one whose lease still runs. Death is stable, so it may be
- * probed before the queue; the decision counts it only for the same token.
+ * Probes the holder of a current grant whose lease is not over. A dead process stays dead, so the holder can be
+ * probed before the command is queued. The decision uses the result only for the same token.
  */
 export function deathOfHolder(core: Core, name: string): HolderFacts {
   const grant = lockGrantOf(core, name)
@@ -24,14 +27,17 @@ export function deathOfHolder(core: Core, name: string): HolderFacts {
   return { holder_alive: verdict.alive }
 }
 
-/** Whether the processes that hold a grant live: dead only when all of them are. A renewal was a sign of life. */
+/**
+ * Whether the processes that hold a grant are alive. They count as dead only if all are dead. A renewal also proves
+ * life.
+ */
 export function livenessOf(grant: Grant): Liveness {
   return probeHolder(grant.evidence, Date.parse(grant.acquired))
 }
 
 /**
- * LOCK_CONTENTION with a grant whose lock file stands. Where the clocks cannot be compared, the judgement of the lease is
- * recorded, because a lease ends at the latest one full lease after it.
+ * LOCK_CONTENTION with a grant whose lock file exists. If the clocks cannot be compared, the judgement of the lease
+ * is recorded: the lease then ends at most one full lease later.
  */
 export async function contentionWith(core: Core, grant: Grant, actor: Actor): Promise<LockstepError> {
   const { name, token } = grant
@@ -40,7 +46,7 @@ export async function contentionWith(core: Core, grant: Grant, actor: Actor): Pr
   if (refusal.isChange) {
     const command = { type: 'lock.report_file' as const, name, report: { fact: 'judged' as const, token } }
     await submit(core, command, { actor }).catch((error: unknown) => {
-      // The grant has ended meanwhile, so there is nothing to judge.
+      // The grant has ended meanwhile, so no judgement is needed.
       if (!(error instanceof LockstepError) || error.code !== 'LOCK_NOT_HELD') throw error
     })
   }

@@ -1,7 +1,7 @@
 import type { Entry } from '../core/entry.ts'
 import type { LockEventData } from '../core/lock/events.ts'
 
-/** What an acquire answers: the grant as it was recorded, and how it stands. */
+/** The answer to an acquire: the recorded grant and its present state. */
 export interface GrantFacts {
   acquired: string
   /** False only on a replay whose grant has ended since. */
@@ -18,7 +18,7 @@ export interface GrantFacts {
   replayed: boolean
   run_id?: string
   target_name?: string
-  /** The fencing token: the seq of the grant, strictly increasing for every name. */
+  /** The fencing token: the seq of the grant. It strictly increases for every name. */
   token: number
   warning?: string
 }
@@ -31,22 +31,22 @@ interface LeaseActions {
 }
 
 /**
- * A granted lock in its holder's hands. Its facts are plain members; `signal` aborts at the holder's own safe
- * deadline, which counts from before the request was sent, so the holder stops no later than the ledger lets go.
+ * A granted lock in its holder's hands. `signal` aborts when the lease ends. The lease is counted from before the
+ * request was sent, so the holder stops no later than the ledger frees the lock.
  */
 export interface Lease extends GrantFacts, AsyncDisposable {
   readonly signal: AbortSignal
-  /** Sets the lease anew. Errors: LEASE_EXPIRED, LEASE_LOST, STALE_TOKEN. */
+  /** Restarts the lease. Errors: LEASE_EXPIRED, LEASE_LOST, STALE_TOKEN. */
   renew(): Promise<Renewal>
   /** Errors: LOCK_NOT_HELD, LEASE_LOST. */
   release(outcome?: 'failure' | 'success'): Promise<void>
 }
 
-/** What a holder measures its lease by. */
+/** The clocks by which a holder measures its lease. */
 export interface HolderClock {
   /** `performance.now()` before the request was sent. */
   requestedAt: number
-  /** The lease clock: time since boot, suspend counted. */
+  /** The lease clock: milliseconds since boot, including suspend. */
   bootMillis: () => number
 }
 
@@ -54,7 +54,7 @@ export function leaseOf(facts: GrantFacts, clock: HolderClock, actions: LeaseAct
   return new HeldLease(facts, clock, actions) as unknown as Lease
 }
 
-/** A suspended machine stops its timers, so that the clocks are looked at this often. */
+/** Timers stop while the machine is suspended, so the clocks are checked at least this often. */
 const lookMillisMax = 5_000
 
 class HeldLease {
@@ -73,7 +73,7 @@ class HeldLease {
     this.#deadline = requestedAt + (facts.lease_duration_s ?? Number.POSITIVE_INFINITY) * 1000
   }
 
-  /** Made when first asked for: most holders never do, and a timer for each would cost more than its grant. */
+  /** Created on first use: most holders never use it, and a timer per grant would cost more than the grant. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
@@ -93,7 +93,7 @@ class HeldLease {
 
   async release(outcome: 'failure' | 'success' = 'success'): Promise<void> {
     await this.#actions.release(outcome)
-    // Only then: a release that is refused leaves the lease to run out, and its holder is to hear of that.
+    // Only now: after a refused release the lease goes on, and the holder must still be told when it ends.
     clearTimeout(this.#timer)
   }
 
@@ -105,7 +105,8 @@ class HeldLease {
     clearTimeout(this.#timer)
     if (!Number.isFinite(this.#deadline)) return
     const bootDeadline = this.#bootMillis() + this.#deadline - performance.now()
-    // The one clock stands still while the machine is suspended, the other has no more than hundredths of a second.
+    // `performance.now()` stops during suspend; the boot clock has a resolution of only hundredths of a second. The
+    // earlier end counts.
     const left = () => Math.min(this.#deadline - performance.now(), bootDeadline - this.#bootMillis())
     const wait = () => {
       this.#timer = setTimeout(look, Math.max(0, Math.min(left(), lookMillisMax))).unref()
@@ -118,7 +119,7 @@ class HeldLease {
   }
 }
 
-/** The answer to an acquire, rendered from its entry: the first time and every time again. */
+/** Renders the answer to an acquire from its entry, for a first answer and for replays. */
 export function grantFacts(
   entry: Entry,
   lockId: string,

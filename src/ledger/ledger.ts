@@ -41,8 +41,8 @@ import { WorkspaceFiles } from './workspace-files.ts'
 import { Workspaces } from './workspaces.ts'
 
 /**
- * An open ledger. Opening → open → closing → closed; every call after `close` began is LEDGER_CLOSED. One process
- * has a ledger open at a time.
+ * An open ledger. Its states are opening, open, closing and closed. Once `close` was called, every other call fails
+ * with LEDGER_CLOSED. Only one process has a ledger open at a time.
  */
 export class Ledger implements AsyncDisposable {
   readonly locks: Locks
@@ -98,7 +98,10 @@ export class Ledger implements AsyncDisposable {
     this.#reactions = parts.reactions(this)
   }
 
-  /** Finishes what the last process left: claims under way, and files that follow the log. Called once, by open. */
+  /**
+   * Finishes the steps that the last process left: interrupted claims and exports, and files that follow the log.
+   * Called once, at open.
+   */
   async recover(): Promise<void> {
     await this.#core.stored.collect()
     await finishClaims(this.#core, this.#parts.actor)
@@ -114,7 +117,7 @@ export class Ledger implements AsyncDisposable {
     return this.#parts.config
   }
 
-  /** Exact counts of batches, entries and puts since open. */
+  /** Exact numbers of batches, entries and puts since open. */
   get counts(): { batches: number; entries: number; puts: number } {
     return { ...this.#parts.log.counts }
   }
@@ -126,7 +129,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * The tree head as a C2SP checkpoint, a signed note, and the key line that verifies it.
+   * The tree head as a C2SP checkpoint (a signed note), with the key line that verifies it.
    * Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT.
    */
   signedHead(size?: number): SignedHead {
@@ -135,15 +138,15 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Proof that an entry stands in the tree of a size, by default all of it: what `lockstep/verify` checks offline.
-   * Errors: NOT_FOUND past the end, INVALID_INPUT.
+   * A proof that an entry is in the tree of a size. Default: the whole tree. `lockstep/verify` checks such proofs
+   * offline. Errors: NOT_FOUND past the end, INVALID_INPUT.
    */
   prove(seq: number, size?: number): EntryProof {
     this.#assertOpen()
     return proofOf(this.#parts, seq, size)
   }
 
-  /** Proof that the tree of `to` entries begins with that of `from`. Errors: INVALID_INPUT, NOT_FOUND. */
+  /** A proof that the tree of `to` entries begins with the tree of `from` entries. Errors: INVALID_INPUT, NOT_FOUND. */
   consistency(from: number, to?: number): ConsistencyProof {
     this.#assertOpen()
     return consistencyOf(this.#parts, from, to)
@@ -157,22 +160,26 @@ export class Ledger implements AsyncDisposable {
     return entry
   }
 
-  /** Published entries from `from` up to but not including `to`, as at the call. Errors: INVALID_INPUT. */
+  /**
+   * Entries from `from` up to but excluding `to`, among those published at the time of the call. Errors:
+   * INVALID_INPUT.
+   */
   read(request: ReadRequest = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
     return read(this.#parts.log, request)
   }
 
   /**
-   * Entries from a seq on, by default the next one, without end, at the reader's pace: never skips, never repeats. Ends
-   * on abort, and on close once all is read. Errors: INVALID_INPUT, LEDGER_CLOSED (closed before all was read).
+   * An endless stream of entries from a seq on, at the reader's pace. Default: from the next entry. It never skips or
+   * repeats an entry. It ends on abort, and on close after all entries were read. Errors: INVALID_INPUT,
+   * LEDGER_CLOSED (closed before all entries were read).
    */
   subscribe(request: SubscribeRequest = {}): AsyncGenerator<Entry> {
     this.#assertOpen()
     return subscribe(this.#parts.log, this.#publication, request)
   }
 
-  /** Re-reads and re-derives everything. Resolves with what was checked; errors: VERIFY_FAILED, first bad seq. */
+  /** Reads and derives everything again, and compares. Errors: VERIFY_FAILED with the first bad seq. */
   async verify(onProgress?: (progress: Progress) => void): Promise<Verified> {
     this.#assertOpen()
     const { config, layout, log } = this.#parts
@@ -181,15 +188,16 @@ export class Ledger implements AsyncDisposable {
     return verifyLog(log, layout, config, { onProgress })
   }
 
-  /** Asks a question that changes nothing, for a bounded time: for a process that holds the ledger for a moment. */
+  /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
   askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<Asked<T>> {
     this.#assertOpen()
     return askFor(this.#core.index, millis, () => question(this))
   }
 
   /**
-   * The ledger as it is now, to be read while others use it, and to be closed (ADR 0032). It takes no commands. Errors:
-   * DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: a hard link a table of the database.
+   * The ledger as it is now, for reading while others use the ledger (ADR 0032). It takes no commands, and the caller
+   * must close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table of
+   * the database.
    */
   async snapshot(): Promise<Ledger> {
     this.#assertOpen()
@@ -199,7 +207,7 @@ export class Ledger implements AsyncDisposable {
     return new Ledger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
   }
 
-  /** Answers what is under way, makes head and files durable and lets go of the ledger. Idempotent. */
+  /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed

@@ -13,23 +13,26 @@ import type { Core } from './core.ts'
 import { deathOfHolder } from './holders.ts'
 import { lockStateOf } from './lock-rows.ts'
 
-/** What stands in a lock file's place, judged against the ledger. */
+/** The judgement of a folder's lock file against the ledger. */
 export type Verdict =
   | { kind: 'free' }
-  /** The caller's own grant, and it is current. */
+  /** The caller's own current grant. */
   | { kind: 'own'; grant: Grant; seen: Seen | undefined }
-  /** Somebody else's, and it is current. */
+  /** A current grant of another holder. */
   | { kind: 'held'; grant: Grant; seen: Seen | undefined }
-  /** The name is bound to another folder. */
+  /** The lock's name is bound to another folder. */
   | { kind: 'elsewhere'; refusal: Refusal }
-  /** Another tool's file that is no orphan, one of a version not known here, or another name's. Never touched. */
+  /**
+   * A file that must not be touched: another tool's file that is not an orphan, an unknown schema version, or the
+   * file of another lock.
+   */
   | { kind: 'foreign'; refusal: Refusal; seen: Seen }
-  /** Cut, incomplete, or not JSON: only `recover` moves it. */
+  /** A truncated or incomplete file, or one that is not JSON. Only `recover` moves it. */
   | { kind: 'unreadable'; refusal: Refusal; seen: Seen }
-  /** A file to set aside; `orphan` where no grant explains it. */
+  /** A file that can be set aside. `orphan` is set if no grant explains the file. */
   | { kind: 'orphan'; seen: Seen; orphan: FileOrphan | undefined }
 
-/** Judges a folder's lock file; changes nothing. `own` is the acquisition that asks. */
+/** Judges a folder's lock file without changing anything. `own` identifies the calling acquisition. */
 export async function judge(
   core: Core,
   place: DeliverableFolder,
@@ -53,10 +56,10 @@ export async function judge(
 }
 
 /**
- * The current grant of another name whose file this is: its folder was renamed while it was held, or its execution root
- * got another prefix, or it is mounted here as well, so its holder works in here. A copy is none: the grant's folder
- * has another file of its own. Cost: one pass over the rows of deliverables, where a file of ours is not of its name's
- * grant, as after a crash.
+ * Finds the current grant of another name that this file belongs to. This happens when the folder was renamed while
+ * locked, its execution root got another prefix, or it is mounted twice. The holder then works in this folder. A
+ * copied file does not count: the grant's folder still has its own file. Cost: one pass over the rows of
+ * deliverables, but only if a file of this ledger does not belong to its name's grant, for example after a crash.
  */
 export async function movedGrant(
   core: Core,
@@ -81,7 +84,10 @@ function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: Deliver
   return { ...refusal, message, details: { ...refusal.details, path: lock } }
 }
 
-/** A file that no grant explains: debris of ours, an orphan or a holder of another tool, or unreadable. */
+/**
+ * Judges a file that no grant explains: left by a crash of this ledger, an orphan or a held lock of another tool, or
+ * unreadable.
+ */
 function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Verdict {
   const { content } = seen
   const now = core.now()
@@ -89,7 +95,7 @@ function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Ver
   if (content === undefined) {
     const version = unknownVersionOf(seen.text)
     if (version === undefined) return { kind: 'unreadable', refusal, seen }
-    const message = `${refusal.message}, of schema version ${version}, which is not known here and never touched`
+    const message = `${refusal.message}; its schema version ${version} is unknown, so the file is never touched`
     return { kind: 'foreign', refusal: { ...refusal, message }, seen }
   }
   const isOurs = content.ledger === core.log.meta.origin
@@ -103,7 +109,7 @@ function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Ver
   return { kind: 'orphan', seen, orphan }
 }
 
-/** What a contention report says of a file: another tool's, one that cannot be read, or one that has gone again. */
+/** What a contention report says about a file: another tool's, unreadable, or gone meanwhile. */
 export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | undefined): FileFinding {
   const { deliverable_id, lock: path, name } = place
   const where = { name, deliverable_id, path }
@@ -124,7 +130,7 @@ export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | und
   }
 }
 
-/** Whether the holder that a file names still lives: by its evidence, or where it has none by its bare pid. */
+/** Whether the holder that a file names is alive, by its evidence or, without evidence, by its bare pid. */
 function livenessIn({ acquired, evidence = [], pid }: LockFile): Liveness {
   return evidence.length === 0 ? probeFilePid(pid) : probeHolder(evidence, Date.parse(acquired))
 }
@@ -133,7 +139,7 @@ function isOrphan(core: Core, grant: Grant): boolean {
   return orphanReason(grant, deathOfHolder(core, grant.name).death?.reason, core.now()) !== undefined
 }
 
-/** The schema version of a file whose major version is not ours: it is held, and never touched. */
+/** The schema version of a file if its major version is unknown. Such a file counts as held and is never touched. */
 function unknownVersionOf(text: string): string | undefined {
   try {
     const { schema_version } = JSON.parse(text) as { schema_version?: unknown }

@@ -12,12 +12,12 @@ import { livenessOf } from './holders.ts'
 import { findingOf, type Verdict } from './lock-file-verdict.ts'
 import { parse } from './parse.ts'
 
-/** How a lock stands at the moment of asking: computed, not recorded. */
+/** The present state of a lock. It is computed on request, not recorded. */
 export interface LockStatus {
   name: string
   kind: LockKind
   state: 'free' | 'held' | 'orphan'
-  /** Why it is an orphan. */
+  /** Why the lock is an orphan. */
   orphan_reason?: string
   holder?: string
   token?: number
@@ -31,13 +31,13 @@ export interface LockStatus {
   target_name?: string
   renewals?: number
   waiting: number
-  /** Null where the ledger has no entry of it: only a file stands in its place. */
+  /** Null if the ledger has no entry of this lock and only its file exists. */
   last_seq: number | null
 }
 
 export type LockListing = LockStatus
 
-/** Errors: NOT_FOUND where the ledger never heard of the lock. */
+/** Errors: NOT_FOUND if the ledger has no entry of this lock. */
 export function statusOf(core: Core, name: string): LockStatus {
   const row = core.rows.get(streamOf(name))
   if (row === undefined) throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
@@ -45,8 +45,8 @@ export function statusOf(core: Core, name: string): LockStatus {
 }
 
 /**
- * Held locks in order of their names. `orphans` keeps only those whose holder is gone, or whose project file and ledger
- * differ; `under` only those whose folder lies in a folder below the root. Cost: one pass over the rows of locks.
+ * Lists held locks by name. `orphans` keeps only locks whose holder is gone, or whose project file differs from the
+ * ledger. `under` keeps only locks in a folder below the root. Cost: one pass over the rows of locks.
  */
 export async function listLocks(
   core: Core,
@@ -73,17 +73,20 @@ const listSchema = z.strictObject({
   under: lineOf(limits.pathBytes).optional(),
 })
 
-/** Errors: INVALID_INPUT for a folder of which nothing is governed, since "none" would be believed. */
+/** Errors: INVALID_INPUT for a folder outside the root. An empty list would suggest that the folder has no locks. */
 function prefixOf(root: string, folder: string): string {
   const real = realPath(resolve(folder))
   const prefix = relative(root, real).split(sep).join('/')
   if (prefix === '..' || prefix.startsWith('../')) {
-    throw new LockstepError('INVALID_INPUT', `${real} does not lie in ${root}, which this ledger governs`)
+    throw new LockstepError('INVALID_INPUT', `${real} is outside ${root}, the root of this ledger`)
   }
   return prefix
 }
 
-/** The path as the ledger's root is written, links resolved; a folder that vanished may still have locks. */
+/**
+ * Resolves links, as the ledger's root is resolved. A folder that was deleted may still have locks, so it is
+ * accepted.
+ */
 function realPath(path: string): string {
   try {
     return realpathSync(path)
@@ -97,7 +100,7 @@ function isUnder({ folder }: Grant, prefix: string): boolean {
   return folder !== undefined && (prefix === '' || folder === prefix || folder.startsWith(`${prefix}/`))
 }
 
-/** Whether a verdict is on a file that no grant explains. */
+/** Whether a verdict concerns a file that no grant explains. */
 export function isOfFile(verdict: Verdict): verdict is FileVerdict {
   if (verdict.kind === 'orphan') return verdict.orphan !== undefined
   return verdict.kind === 'foreign' || verdict.kind === 'unreadable'
@@ -105,7 +108,7 @@ export function isOfFile(verdict: Verdict): verdict is FileVerdict {
 
 type FileVerdict = Extract<Verdict, { kind: 'foreign' | 'orphan' | 'unreadable' }>
 
-/** How a lock stands by a file that no grant explains. */
+/** The status of a lock whose file no grant explains. */
 export function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVerdict): LockStatus {
   const { acquired, holder, holder_alive, lease_remaining_s, pid } = findingOf(core, place, verdict.seen)
   const reason = verdict.kind === 'unreadable' ? verdict.kind : undefined

@@ -28,7 +28,10 @@ export interface Released {
   token: number
 }
 
-/** `ledger.locks`: who may work on what. Every call takes an optional `actor` and rejects with a LockstepError. */
+/**
+ * `ledger.locks`: exclusive locks on resources, deliverables and projects. Every call takes an optional `actor` and
+ * rejects with a LockstepError.
+ */
 export class Locks {
   readonly #core: Core
   readonly #deliverables: Deliverables
@@ -48,9 +51,9 @@ export class Locks {
   }
 
   /**
-   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. The same
-   * `lock_id` again gives the same grant. Errors: LOCK_CONTENTION, TIMED_OUT, ABORTED, PID_NOT_FOUND,
-   * LOCK_PLACEMENT, LINK_UNSUPPORTED, WRITE_SCOPE_DENIED, IDEMPOTENCY_MISMATCH. Cost: one append.
+   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. Repeating a
+   * `lock_id` returns the same grant. Errors: LOCK_CONTENTION, TIMED_OUT, ABORTED, PID_NOT_FOUND, LOCK_PLACEMENT,
+   * LINK_UNSUPPORTED, WRITE_SCOPE_DENIED, IDEMPOTENCY_MISMATCH. Cost: one append.
    */
   async acquire(request: input.AcquireResource | input.AcquireDeliverable | input.AcquireProject): Promise<Lease> {
     const requestedAt = performance.now()
@@ -59,7 +62,7 @@ export class Locks {
     return this.#acquiring.resource(request, requestedAt)
   }
 
-  /** Several resources, sorted, all or nothing, in one append. Errors as `acquire`. */
+  /** Acquires several resources in sorted order and one append: either all or none. Errors: see `acquire`. */
   async acquireAll(request: z.input<typeof input.acquireAllSchema>): Promise<Lease[]> {
     return this.#acquiring.all(request, performance.now())
   }
@@ -82,8 +85,8 @@ export class Locks {
   }
 
   /**
-   * Releases a lock by its `lock_id`, or a project's by `run_id` for the release authority. One's own release again
-   * is answered by the first. Errors: LOCK_NOT_HELD, LEASE_LOST, RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+   * Releases a lock by its `lock_id`. The release authority releases a project by its `run_id`. Repeating a release
+   * returns the first answer. Errors: LOCK_NOT_HELD, LEASE_LOST, RELEASE_DENIED, RELEASE_CONDITION_UNMET.
    */
   async release(
     request: z.input<typeof input.releaseSchema> | z.input<typeof input.releaseProjectSchema>,
@@ -105,13 +108,13 @@ export class Locks {
     return releasedFacts(released)
   }
 
-  /** Ends an orphan by hand, or with `dry_run` only shows evidence and verdict. Errors: LOCK_NOT_ORPHAN. */
+  /** Ends an orphan. With `dry_run` it only shows evidence and verdict. Errors: LOCK_NOT_ORPHAN. */
   recover(request: z.input<typeof input.recoverSchema>): Promise<Recovered> {
     const parsed = parse(input.recoverSchema, request, 'recovery')
     return this.#care.recover(parsed, parsed.actor ?? this.#core.actor)
   }
 
-  /** Ends a valid grant, for the release authority or an operator. Errors: RELEASE_DENIED, LOCK_NOT_HELD. */
+  /** Ends a valid grant. Only the release authority or an operator may. Errors: RELEASE_DENIED, LOCK_NOT_HELD. */
   break(request: z.input<typeof input.breakSchema>): Promise<Recovered> {
     const parsed = parse(input.breakSchema, request, 'break')
     return this.#care.break(parsed, parsed.actor ?? this.#core.actor)
@@ -123,17 +126,17 @@ export class Locks {
     return this.#care.retire(parsed, parsed.actor ?? this.#core.actor)
   }
 
-  /** How a lock stands now. Errors: NOT_FOUND where it was never held. */
+  /** The present state of a lock. Errors: NOT_FOUND if it was never held. */
   status(name: string): LockStatus {
     return statusOf(this.#core, parse(lockNameSchema, name, 'name'))
   }
 
-  /** Locks that are held, orphans among them marked; `under` names a folder below the root. */
+  /** Lists held locks and marks orphans. `under` names a folder below the root. */
   list(options: { orphans?: boolean; under?: string } = {}): Promise<LockListing[]> {
     return listLocks(this.#core, options, (grant) => this.#projects.orphanFinding(grant))
   }
 
-  /** Who held a lock, when, and why it ended: its entries, newest first. Errors: NOT_FOUND. */
+  /** A lock's entries, newest first: who held it, when, and why each grant ended. Errors: NOT_FOUND. */
   async history(name: string, options: { limit?: number } = {}): Promise<Entry[]> {
     const full = parse(lockNameSchema, name, 'name')
     const { limit } = parse(input.historySchema, options, 'history')
@@ -143,12 +146,12 @@ export class Locks {
     return entries
   }
 
-  /** Whether a run holds its target's lock: the preflight of every role. Errors: LOCK_CHECK_FAILED. */
+  /** Checks that a run holds its target's lock; every role checks this before it acts. Errors: LOCK_CHECK_FAILED. */
   check(request: z.input<typeof input.checkSchema>): { run_id: string; target_name: string; token: number } {
     return this.#projects.check(parse(input.checkSchema, request, 'check'))
   }
 
-  /** Takes over an existing RUN_LOCK.json, or with `set_aside` moves one that blocks. */
+  /** Imports an existing RUN_LOCK.json. With `set_aside`, moves a blocking file out of the way. */
   async importFile(
     request: z.input<typeof input.importSchema>,
   ): Promise<{ seq: number; type: string; replayed: boolean }> {
@@ -159,22 +162,25 @@ export class Locks {
     return { seq: last?.seq ?? 0, type: last?.type ?? '', replayed }
   }
 
-  /** For the reactor: removes the file of the grant that an entry ended. Errors: FILE_FAILED where it cannot now. */
+  /**
+   * Removes the file of the grant that an entry ended. The reactor calls this. Errors: FILE_FAILED if it cannot be
+   * removed now.
+   */
   async removeEndedFile(entry: Entry): Promise<void> {
     const token = entry.data.token ?? entry.data.previous_token
     const granted = typeof token === 'number' ? this.#core.log.entry(token) : undefined
     if (granted?.type !== 'lock.acquired') return
     if ((await this.#deliverables.removeFileOf(granted.data as LockEventData<'lock.acquired'>)) === 'current') return
-    throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} could not be removed yet`)
+    throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} cannot be removed now`)
   }
 
-  /** LOCKED files below the root that the ledger does not know. */
+  /** LOCKED files below the root that are unknown to the ledger. */
   unknownFiles(): string[] {
     return this.#projects.unknownFiles()
   }
 }
 
-/** Which request it is; whatever else a caller brings is left to its schema. */
+/** Chooses the kind of a request by one member; its schema checks the rest. */
 function has<Request, Member extends string>(
   request: Request,
   member: Member,

@@ -6,8 +6,9 @@ import { type Core, lockRefOf } from './core.ts'
 import { lockGrantOf } from './lock-rows.ts'
 
 /**
- * Rethrows an error of an acquire. Where the grant stands all the same, or may stand, the error carries its lock_id and
- * token, so that the holder can release it or ask again. Other errors are thrown as they are.
+ * Rethrows an error of an acquire. If the lock was granted nevertheless, or may have been, the error carries the
+ * lock_id and the token. With these the holder can release the lock or ask again. Other errors are rethrown
+ * unchanged.
  */
 export function namingGrants(core: Core, wanted: readonly Wanted[]): (error: unknown) => never {
   return (error) => {
@@ -15,7 +16,7 @@ export function namingGrants(core: Core, wanted: readonly Wanted[]): (error: unk
   }
 }
 
-/** The lock that was asked for, and the id to ask for it again. */
+/** A requested lock, and the id that repeats the request. */
 interface Wanted {
   lock_id: string
   name: string
@@ -43,7 +44,7 @@ function withGrants(core: Core, error: unknown, wanted: readonly Wanted[]): unkn
   })
 }
 
-/** Undefined too where the ledger cannot be read, for what is told then is why. */
+/** Also undefined if the ledger cannot be read; the error being rethrown already says so. */
 function currentGrantOf(core: Core, name: string): Grant | undefined {
   try {
     return lockGrantOf(core, name) ?? undefined

@@ -15,7 +15,7 @@ import { lockGrantOf, lockStateOf } from './lock-rows.ts'
 import { fileStatus, isOfFile, type LockStatus, statusOf } from './lock-status.ts'
 import { errorOf } from './refusals.ts'
 
-/** What a recovery or a break ended; with `dry_run`, what it would look at. */
+/** What a recovery or a break ended. With `dry_run`: what a recovery would end. */
 export interface Recovered {
   name: string
   previous_holder: string | null
@@ -27,7 +27,7 @@ export interface Recovered {
   files?: 'current' | 'pending'
 }
 
-/** What people do about locks that their holders do not release: recover orphans, break grants, retire folders. */
+/** Ends locks that their holders do not release: recovers orphans, breaks grants, retires folders. */
 export class OrphanCare {
   readonly #core: Core
   readonly #deliverables: Deliverables
@@ -70,7 +70,10 @@ export class OrphanCare {
     }
   }
 
-  /** Evidence and verdict, and nothing changed. Errors: NOT_FOUND where neither ledger nor folder knows of a lock. */
+  /**
+   * Shows evidence and verdict without changing anything. Errors: NOT_FOUND if neither the ledger nor the folder has
+   * a lock.
+   */
   async #preview(name: string, place: DeliverableFolder | undefined): Promise<Recovered> {
     const verdict = place === undefined ? undefined : await judge(this.#core, place)
     if (verdict?.kind === 'elsewhere') throw errorOf(verdict.refusal)
@@ -136,20 +139,20 @@ export class OrphanCare {
     return grant.kind === 'deliverable' ? this.#deliverables.removeFileOf(grant) : this.#core.filesDrained()
   }
 
-  /** Where a deliverable's file is: the folder its name is bound to, or the one the caller names. */
+  /** A deliverable's folder: the folder named by the caller, or else the one its name is bound to. */
   #placeOf(name: string, state: LockState | undefined, folder: string | undefined): DeliverableFolder | undefined {
     if (!name.startsWith('deliverable:')) return undefined
     const path = folder ?? (state?.folder ? join(this.#core.layout.root, state.folder) : undefined)
     if (path === undefined) {
-      throw new LockstepError('NOT_FOUND', `the ledger knows no folder of ${name}`, {
-        hint: 'Name it: lock recover <name> --folder DIR.',
+      throw new LockstepError('NOT_FOUND', `the ledger has no folder for ${name}`, {
+        hint: 'Name the folder: lock recover <name> --folder DIR.',
       })
     }
     let place: DeliverableFolder
     try {
       place = this.#deliverables.folderOf(path)
     } catch (error) {
-      // A folder that vanished under an orphan leaves nothing but the grant to end.
+      // The folder of an orphan is gone, so there is no file, only the grant to end.
       if (error instanceof LockstepError && error.code === 'NOT_FOUND' && state !== undefined) return undefined
       throw error
     }

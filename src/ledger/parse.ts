@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { LockstepError } from '../errors.ts'
 
-/** Parses what a caller hands in, once. Errors: INVALID_INPUT, naming the first member that is wrong. */
+/** Parses a caller's input. Errors: INVALID_INPUT, naming the first invalid member. */
 export function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, what: string): z.output<Schema> {
   const parsed = schema.safeParse(input)
   if (parsed.success) return parsed.data

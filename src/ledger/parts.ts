@@ -10,17 +10,17 @@ import type { Locks } from './locks.ts'
 import type { Staging } from './staging.ts'
 import type { WorkspaceFiles } from './workspace-files.ts'
 
-/** What the reactors offer the ledger: they take word of new entries, and say how far they are. */
+/** The reactors as the ledger uses them: they are told of new entries and report their cursors. */
 export interface Reactions {
   published(entries: readonly Entry[]): void
   cursors(): Cursors
   drained(): Promise<'current' | 'pending'>
 }
 
-/** What a ledger is put together from. */
+/** The parts from which a ledger is built. */
 export interface LedgerParts {
   actor: Actor
-  /** Of a snapshot alone: what is to be done once its log is closed. */
+  /** Only for a snapshot: called after its log is closed. */
   closed?: () => Promise<void>
   config: Config
   layout: Layout
@@ -32,7 +32,7 @@ export interface LedgerParts {
   workspaceFiles: WorkspaceFiles
 }
 
-/** A snapshot writes no files. */
+/** The reactors of a snapshot: it writes no files. */
 export const noReactions = (): Reactions => ({
   published: () => {},
   cursors: () => ({}),
@@ -41,5 +41,5 @@ export const noReactions = (): Reactions => ({
 
 /** Errors: INVALID_INPUT. */
 export function refuseOnSnapshot(): Promise<never> {
-  return Promise.reject(new LockstepError('INVALID_INPUT', 'a snapshot of the ledger takes no commands'))
+  return Promise.reject(new LockstepError('INVALID_INPUT', 'a snapshot of the ledger is read-only'))
 }

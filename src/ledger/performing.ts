@@ -18,7 +18,7 @@ import { caseIdSchema, line, runIdSchema, sha256Schema } from '../core/vocabular
 import { LockstepError, messageOf } from '../errors.ts'
 import { parse } from './parse.ts'
 
-/** What was decided of an action. `decision_id` names an allow when what came of it is recorded. */
+/** The decision on an action. Its `decision_id` is passed on when the outcome of an allowed action is recorded. */
 export interface Decided {
   decision: 'allow' | 'deny'
   decision_id: string
@@ -29,7 +29,7 @@ export interface Decided {
   rule_ids: string[]
 }
 
-/** The calls that a performance is made of: those of `ledger.runs`. */
+/** The calls of `ledger.runs` that `perform` uses. */
 interface Runs {
   create(request: z.input<typeof createRunSchema>): Promise<RunRecord>
   start(request: z.input<typeof startRunSchema>): Promise<RunRecord>
@@ -39,7 +39,7 @@ interface Runs {
   fail(request: z.input<typeof failRunSchema>): Promise<RunRecord>
 }
 
-/** The scope's `run_id` is filled in: it is that of the run made for the action. */
+/** The scope's `run_id` is filled in with the id of the new run. */
 const performSchema = z.strictObject({
   action: actionSchema,
   actor: actorSchema.optional(),
@@ -53,7 +53,7 @@ const performSchema = z.strictObject({
 })
 export type PerformRequest = z.input<typeof performSchema>
 
-/** What the work may say of itself beside its result. */
+/** Optional members of the work's result that are recorded with it. */
 const producedSchema = z.object({
   output_artifacts: artifactRefsSchema.optional(),
   response_hash_sha256: sha256Schema.optional(),
@@ -65,13 +65,13 @@ export interface Performed<T> {
   run: RunRecord
 }
 
-/** A run that is allowed to do its one action, not yet recorded. */
+/** A run whose one action is allowed but not yet recorded. */
 export interface Begun {
   decision: Decided
   run: RunRecord
 }
 
-/** Creates, starts and authorizes the run of one action. Errors: RUN_DENIED, and those of the three. */
+/** Creates, starts and authorizes the run of one action. Errors: RUN_DENIED, and the errors of these three calls. */
 export async function begin(runs: Runs, request: PerformRequest): Promise<Begun> {
   const { action, actor, lease_duration_s, request_hash_sha256, ...asked } = parse(performSchema, request, 'action')
   const by = actor === undefined ? {} : { actor }
@@ -87,7 +87,7 @@ export async function begin(runs: Runs, request: PerformRequest): Promise<Begun>
   throw deniedError({ ...decision, run_id })
 }
 
-/** RUN_DENIED, with the rules that denied it. */
+/** RUN_DENIED, with the rules that denied the run. */
 export function deniedError(
   denied: Pick<RunEventData<'run.denied'>, 'missing' | 'reason' | 'rule_ids' | 'run_id'>,
 ): LockstepError {
@@ -99,8 +99,8 @@ export function deniedError(
 }
 
 /**
- * Does the work as the one action of a run of its own. What the work rejects with fails the run and is passed on.
- * Errors: INVALID_INPUT, those of `begin`, and the work's own.
+ * Runs a function as the one action of a new run. If the function throws, the run fails and the error is passed on.
+ * Errors: INVALID_INPUT, the errors of `begin`, and the function's own.
  */
 export async function perform<T>(
   runs: Runs,
@@ -141,7 +141,7 @@ interface Failure {
 
 type OfAction = Omit<Parameters<Runs['record']>[0], 'outcome'>
 
-/** Records that the work failed, and fails its run: with no more than a code where the lane takes no free text. */
+/** Records the failure of the work and fails its run. If the lane denies free text, only the error code is recorded. */
 export async function failWith(runs: Pick<Runs, 'fail' | 'record'>, of: OfAction, error: unknown): Promise<void> {
   const failure = { error_code: codeOf(error), message: textOf(error), retryable: isRetryable(error) }
   await recordFailure(runs, of, failure).catch((refused: unknown) => {
@@ -167,7 +167,7 @@ function isRetryable(error: unknown): boolean {
   return error instanceof LockstepError && error.retryable
 }
 
-/** A message of someone else's making, as an entry may hold it. */
+/** Makes a foreign error message fit for an entry. */
 function textOf(error: unknown): string {
   const text = wellFormed(messageOf(error).slice(0, 2_000))
     .replace(/[^\P{Cc}\n\r\t]/gu, ' ')

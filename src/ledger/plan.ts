@@ -9,30 +9,30 @@ import type { Recorded } from '../log/log.ts'
 import type { ViewWrite } from '../log/view-write.ts'
 import { sha256Hex } from './core.ts'
 
-/** What every entry of a batch has in common. */
+/** The facts that all entries of a batch share. */
 export interface BatchFacts {
   firstSeq: number
   ledgerId: string
   time: string
-  /** What the wall clock says, where that is not `time`. */
+  /** The wall-clock time, if it differs from `time`. */
   wallTime: string | undefined
 }
 
-/** What one command adds to each of its entries. */
+/** The facts that a command adds to each of its entries. */
 export interface CommandFacts {
   actor: Actor
   correlationId?: string | undefined
   request?: { key: string; sha256: string } | undefined
 }
 
-/** What goes with the events of a command. */
+/** What is written together with a command's events. */
 interface With {
   changes?: StateChanges | undefined
   notes?: readonly number[] | undefined
   objects?: Objects | undefined
 }
 
-/** What a batch is decided over: what is published, and the batch before where that is not durable yet. */
+/** What a batch is decided on: the published state, plus the previous batch if that is not durable yet. */
 export interface Ground {
   row(stream: string): Row | undefined
   state(key: string): unknown
@@ -41,13 +41,13 @@ export interface Ground {
 }
 
 /**
- * One batch while it is decided: its entries so far, the rows they changed and the requests they answer. Nothing
- * here is published; a plan that is thrown away leaves no trace.
+ * A batch while it is decided: its entries so far, the rows they changed, and the requests they answer. A plan
+ * publishes nothing, so it can be thrown away without effect.
  */
 export class Plan {
   readonly recorded: Recorded[] = []
   readonly rows = new Map<string, Row>()
-  /** What the batch changes in sovereign state; undefined deletes a row. */
+  /** The batch's changes to sovereign state; undefined deletes a row. */
   readonly state = new Map<string, unknown>()
   readonly objects = new Map<string, string>()
   /** Notes of stored objects that this batch's entries name. */
@@ -81,7 +81,7 @@ export class Plan {
     return this.rows.get(stream) ?? this.#ground.row(stream)
   }
 
-  /** All that a decision may read. */
+  /** The state that a decision may read. */
   readonly reader: SovereignRows = {
     get: (stream) => this.row(stream),
     state: (key) => (this.state.has(key) ? this.state.get(key) : this.#ground.state(key)),
@@ -93,7 +93,7 @@ export class Plan {
     return this.recorded.length >= limits.batchEntriesMax || this.#bytes >= limits.batchBytesMax
   }
 
-  /** An entry of this batch or from before it. */
+  /** An entry of this batch or an earlier one. */
   entry(seq: number): Entry | undefined {
     return this.ownEntry(seq) ?? this.#ground.entry(seq)
   }
@@ -102,7 +102,7 @@ export class Plan {
     return this.recorded[seq - this.#facts.firstSeq]?.entry
   }
 
-  /** Lets a second request under the same key, in this batch, have the first one's answer. */
+  /** Lets a later request of this batch with the same key get the same answer. */
   remember({ actor, request }: CommandFacts, entries: readonly Entry[]): void {
     if (request !== undefined) this.#requests.set(`${actor.actor_id}\n${request.key}`, entries)
   }
@@ -111,11 +111,11 @@ export class Plan {
     return this.#requests.get(`${actorId}\n${key}`)
   }
 
-  /** Adds one command's events, all or, where one is too large, none. Errors: LIMIT_EXCEEDED. */
+  /** Adds all events of one command, or none if one is too large. Errors: LIMIT_EXCEEDED. */
   add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
     const recorded: Recorded[] = []
     const changed = new Map<string, Row>()
-    // From the reset on, `time` is what the wall clock says.
+    // From the reset on, `time` is the wall-clock time.
     if (events[0]?.type === 'clock.reset') this.#followWallClock()
     for (const event of events) {
       const before = changed.get(event.stream) ?? this.row(event.stream)
@@ -133,7 +133,8 @@ export class Plan {
   }
 
   /**
-   * Adds what goes with a command's events: rows of sovereign state, objects that they name, notes that are done with.
+   * Adds the data that goes with a command's events: rows of sovereign state, the objects that the events name, and
+   * the notes to remove.
    */
   addWith({ changes, notes, objects }: With): void {
     if (changes !== undefined) {
@@ -148,7 +149,7 @@ export class Plan {
     }
   }
 
-  /** All that is derived from the batch's entries, and what goes with them, as it is written. */
+  /** Everything that is derived from the batch's entries or goes with them, as writes. */
   writes(): ViewWrite[] {
     const writes: ViewWrite[] = []
     for (const [key, value] of this.rows) writes.push({ view: 'row', key, value })
@@ -180,17 +181,17 @@ export class Plan {
   }
 }
 
-/** About what a row of sovereign state takes. */
+/** The approximate size of a row of sovereign state, in bytes. */
 const stateRowBytes = 400
 
-/** A code unit is at most three bytes of UTF-8, so most entries are bounded without counting their bytes. */
+/** A UTF-16 code unit takes at most three bytes in UTF-8. So most entries pass without counting their bytes. */
 function assertBounded(text: string, type: string): void {
   if (text.length * 3 <= limits.entryBytes) return
   const bytes = Buffer.byteLength(text)
   if (bytes <= limits.entryBytes) return
   throw new LockstepError(
     'LIMIT_EXCEEDED',
-    `the ${type} entry would be ${bytes} bytes; ${limits.entryBytes} is the bound`,
+    `the ${type} entry would be ${bytes} bytes; the limit is ${limits.entryBytes}`,
     {
       details: { bytes, bytes_max: limits.entryBytes },
     },

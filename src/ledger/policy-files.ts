@@ -10,15 +10,15 @@ import type { Layout } from '../fs/layout.ts'
 import { type PolicyFile, readPolicy } from '../fs/policy-file.ts'
 import { keepPolicyText, placeShippedPolicy, policyBytes, policyFolder } from '../fs/policy-folder.ts'
 
-/** Both files as they are on disk. Errors: POLICY_INVALID, FILE_DENIED. */
+/** Both policy files as they are on disk. Errors: POLICY_INVALID, FILE_DENIED. */
 export function policyFiles(layout: Layout): { lanes: PolicyFile; roles: PolicyFile } {
   const { lanes, roles } = policyFolder(layout)
   return { lanes: policyBytes(layout, lanes), roles: policyBytes(layout, roles) }
 }
 
 /**
- * Reads the files, the shipped ones where there are none, and makes of them the command that puts them in force. Texts
- * too long for an entry are durable before this resolves, so whatever is in force can be read.
+ * Reads the policy files, or the shipped ones if there are none, and builds the command that puts them in force.
+ * Texts too long for an entry are written durably first, so the policy in force can always be read.
  * Errors: POLICY_INVALID with file and line, FILE_DENIED, DISK_FULL.
  */
 export async function policyToLoad(
@@ -43,7 +43,7 @@ export async function policyToLoad(
   return { command: { type: 'policy.load', lanes: await loaded('lanes'), roles: await loaded('roles') }, policy }
 }
 
-/** The text that is kept of a file and compared. */
+/** The text of a file as it is stored and compared. */
 export function textOf({ bytes }: PolicyFile): string {
   const content = contentOf(bytes)
   return content.ok ? content.text : ''

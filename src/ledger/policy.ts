@@ -29,17 +29,17 @@ const explainSchema = z.union([
   }),
 ])
 
-/** A policy file in force: its pin, and whether the file still says the same. */
+/** A policy file in force: its pin, and whether the file on disk is still the same. */
 export interface ShownFile {
   file: string
   pin: string
   source: string
   sha256: string
-  /** `changed` means that `policy reload` would put something else in force. */
+  /** `changed` means that `policy reload` would load a different text. */
   on_disk: 'changed' | 'missing' | 'same'
 }
 
-/** What is in force, since when, and what it grants. */
+/** The policy in force, since when, and what it grants. */
 export interface ShownPolicy {
   lanes: ShownFile
   roles: ShownFile
@@ -48,7 +48,7 @@ export interface ShownPolicy {
   grants: { lane_id: string; purpose: string; roles: string[] }[]
 }
 
-/** `ledger.policy`: which lanes and roles govern runs, and since when. */
+/** `ledger.policy`: the lanes and roles that govern runs. */
 export class PolicyApi {
   readonly #core: Core
   readonly #read = new Map<string, Policy>()
@@ -57,19 +57,19 @@ export class PolicyApi {
     this.#core = core
   }
 
-  /** The policies read so far, that in force among them if it can be read at all: what decisions look it up in. */
+  /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
   known(): Policies {
     const state = this.#state()
     if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
     return this.#read
   }
 
-  /** A lane as it is in force, if there is one of that name. */
+  /** A lane of the policy in force; undefined if there is none of that name. */
   lane(laneId: string): Lane | undefined {
     return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
   }
 
-  /** What is in force. Errors: NOT_FOUND where no policy was loaded. */
+  /** The policy in force. Errors: NOT_FOUND if no policy was loaded. */
   show(): ShownPolicy {
     const state = this.#state()
     const entry = state && this.#core.log.entry(state.seq)
@@ -90,7 +90,7 @@ export class PolicyApi {
     }
   }
 
-  /** Lints the files on disk: what is wrong, so that they could not be loaded, and what is odd. Records nothing. */
+  /** Checks the files on disk. `problems` prevent loading; `findings` are only suspicious. Records nothing. */
   check(): { loadable: boolean; problems: PolicyProblem[]; findings: PolicyProblem[] } {
     const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
     if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
@@ -98,8 +98,8 @@ export class PolicyApi {
   }
 
   /**
-   * What would be said of an action by the policy in force and the configuration, in a run that is there or in one that
-   * is only thought of. Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
+   * The verdict on an action by the policy in force and the configuration, for an existing run or a hypothetical one.
+   * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
    */
   explain(request: z.input<typeof explainSchema>): Verdict {
     const asked = parse(explainSchema, request, 'question')
@@ -119,8 +119,8 @@ export class PolicyApi {
   }
 
   /**
-   * Reads the files and puts them in force, an audited event with the pins before and after; what is in force already
-   * is answered by its entry. Errors: POLICY_INVALID with file and line, POLICY_DENIED, FILE_DENIED.
+   * Reads the policy files and puts them in force. The event records the pins before and after. If this policy is
+   * already in force, its entry is returned. Errors: POLICY_INVALID with file and line, POLICY_DENIED, FILE_DENIED.
    */
   async reload(request: z.input<typeof reloadSchema> = {}): Promise<ShownPolicy & { replayed: boolean }> {
     const { actor } = parse(reloadSchema, request, 'reload')
@@ -134,7 +134,7 @@ export class PolicyApi {
     return (this.#core.rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
   }
 
-  /** A policy whose text is gone or is not what its hash says is not there: runs are denied. */
+  /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
   #readLoaded(state: PolicyState): void {
     const entry = this.#core.log.entry(state.seq)
     if (entry === undefined) return
@@ -160,7 +160,7 @@ export class PolicyApi {
   }
 }
 
-/** A run that is only thought of: running, in the action's lane, pinned to what is in force. */
+/** A hypothetical run: running, in the action's lane, pinned to the policy in force. */
 function imagined(
   asked: Pick<RunFacts, 'actor_type' | 'run_kind'> & { case_id?: string | undefined; role_id: string },
   { lane_id, scope }: Action,

@@ -5,7 +5,7 @@ import { streamOf } from '../core/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { type Core, lockRefOf } from './core.ts'
 
-/** The command that asks for a project's lock, for a run that says so or a file that did. */
+/** The command that acquires a project lock, for a caller or for an imported file. */
 export function projectCommand(
   name: string,
   input: { run_id: string; target_name: string; reason: string; release_conditions: string[] },
@@ -22,7 +22,7 @@ export function projectCommand(
   }
 }
 
-/** Errors: INVALID_INPUT where no condition of a list can be evaluated, so that nothing would ever release it. */
+/** Errors: INVALID_INPUT if no release condition can be evaluated, because such a lock could never be released. */
 export function demandEvaluable(release_conditions: readonly string[]): void {
   if (release_conditions.some(isEvaluable)) return
   throw new LockstepError('INVALID_INPUT', 'none of the release conditions can be evaluated', {
@@ -31,7 +31,7 @@ export function demandEvaluable(release_conditions: readonly string[]): void {
   })
 }
 
-/** Whether a project was ever granted to that run. Cost: one read an entry of its history. */
+/** Whether a run was ever granted this project lock. Cost: one read per entry of its history. */
 export function knowsRun(core: Core, name: string, runId: string): boolean {
   let seq = core.rows.get(streamOf(name))?.last_seq ?? null
   for (let step = 0; step < limits.historyPageMax && seq !== null; step += 1) {

@@ -18,25 +18,25 @@ import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './pr
 import type { Outcome } from './submission.ts'
 
 /**
- * Takes over a RUN_LOCK.json that the ledger does not know, or one that was set to RELEASED; with `set_aside` moves
- * one out of the way that blocks. Errors: NOT_FOUND, INVALID_INPUT (no such file, or not where a run's file
- * belongs), LOCK_OWNER_MISMATCH, RUN_LOCK_RELEASED, LOCK_CONTENTION, RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+ * Imports a RUN_LOCK.json that the ledger does not know, or a release that was written into one. With `set_aside`,
+ * moves a blocking file out of the way. Errors: NOT_FOUND, INVALID_INPUT (not a RUN_LOCK.json, or not at the path of
+ * a run's file), LOCK_OWNER_MISMATCH, RUN_LOCK_RELEASED, LOCK_CONTENTION, RELEASE_DENIED, RELEASE_CONDITION_UNMET.
  */
 export async function importFile(core: Core, input: z.output<typeof importSchema>, actor: Actor): Promise<Outcome> {
   const path = pathOf(core, input.file)
   const found = readRunLock(path)
-  if (found === undefined) throw new LockstepError('NOT_FOUND', `there is no file ${path}`)
+  if (found === undefined) throw new LockstepError('NOT_FOUND', `${path} does not exist`)
   if (input.set_aside) return setAside(core, found, input.reason, actor)
   const { content, run_id } = found
   if (content === undefined) throw notImportable(path, 'is not a RUN_LOCK.json')
   if (content.run_id !== run_id)
-    throw notImportable(path, `is of the run ${content.run_id}, in the folder of ${run_id}`)
+    throw notImportable(path, `belongs to the run ${content.run_id} but is in the folder of ${run_id}`)
   return content.status === 'LOCKED'
     ? takeOver(core, path, content, actor)
     : release(core, path, content, { actor, reason: input.reason })
 }
 
-/** LOCKED files below the root that the ledger does not know. */
+/** LOCKED files below the root that are unknown to the ledger. */
 export function unknownFiles(core: Core): string[] {
   return findRunLocks(core.layout.root, core.config)
     .filter(({ content }) => {
@@ -47,7 +47,7 @@ export function unknownFiles(core: Core): string[] {
     .map(({ path }) => path)
 }
 
-/** Becomes the grant that the file says. The form of a legacy run_id is not judged; nobody writes it again. */
+/** Records the grant that a file states. The form of an old run_id is not checked. */
 async function takeOver(core: Core, path: string, content: RunLock, actor: Actor): Promise<Outcome> {
   const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
   if (lock_owner !== run_id) {
@@ -70,7 +70,10 @@ async function takeOver(core: Core, path: string, content: RunLock, actor: Actor
   return submit(core, { ...command, project } as Acquire, { actor })
 }
 
-/** A file that somebody set to RELEASED counts once the authority says so; anyone else's try is recorded. */
+/**
+ * Releases the lock of a file that was set to RELEASED. The release authority must confirm it; an attempt by anyone
+ * else is recorded.
+ */
 function release(
   core: Core,
   path: string,
@@ -104,11 +107,11 @@ async function setAside(
       details: { path, release_authority: config.release_authority },
     })
   }
-  if (reason === undefined) throw new LockstepError('INVALID_INPUT', 'setting a file aside needs a reason')
+  if (reason === undefined) throw new LockstepError('INVALID_INPUT', 'a reason is required to set a file aside')
   const target = content === undefined ? undefined : parseTarget(content.target_name, config.target_prefix)
   const name = target === undefined || typeof target === 'string' ? undefined : projectNameOf(target)
   if (name !== undefined && content?.status === 'LOCKED' && lockGrantOf(core, name)?.run_id === content.run_id) {
-    throw new LockstepError('LOCK_IS_HELD', `${path} is the file of the lock that ${content.run_id} holds`, {
+    throw new LockstepError('LOCK_IS_HELD', `${path} is the lock file of ${content.run_id}, which holds the lock`, {
       details: { name, run_id: content.run_id },
       hint: 'Release it: lockstep lock release --run-id R --final-status S.',
     })
@@ -123,13 +126,13 @@ async function setAside(
     reason,
   }
   return submit(core, { type: 'lock.report_file', name: name ?? 'unknown', report }, { actor }).catch((error) => {
-    // Not recorded, so not done either.
+    // The move was not recorded, so it is undone.
     if (!isOutcomeUnknown(error)) move(aside, path)
     throw error
   })
 }
 
-/** How much of a file that is set aside goes into the record of it, in UTF-16 code units. */
+/** How much of a file's text the record of its move keeps, in UTF-16 code units. */
 const contentChars = 4_000
 
 function move(from: string, to: string): void {
@@ -140,13 +143,15 @@ function move(from: string, to: string): void {
   }
 }
 
-/** The file that is meant, if it is where a run's file belongs: no other is read or moved. Errors: INVALID_INPUT. */
+/**
+ * The path of the file, if it is a valid path of a run's file; no other file is read or moved. Errors: INVALID_INPUT.
+ */
 function pathOf({ config, layout: { root } }: Core, file: string): string {
   const asked = resolve(file)
   const real = join(realFolder(dirname(asked)), basename(asked))
   const path = [asked, real].find((candidate) => isRunLockPath(candidate, root, config))
   if (path !== undefined) return path
-  throw new LockstepError('INVALID_INPUT', `${asked} is not where a run's file belongs`, {
+  throw new LockstepError('INVALID_INPUT', `${asked} is not a valid path of a RUN_LOCK.json`, {
     details: { file: asked },
     hint: `Below ${root}: ${config.runs_dir}/<run_id>/RUN_LOCK.json, or projects/<client>/<type>/<slug>/runtime/runs/<run_id>/RUN_LOCK.json.`,
   })
@@ -154,7 +159,7 @@ function pathOf({ config, layout: { root } }: Core, file: string): string {
 
 function nameOf({ config }: Core, path: string, targetName: string): string {
   const target = parseTarget(targetName, config.target_prefix)
-  if (typeof target === 'string') throw notImportable(path, `has a target that is none: ${target}`)
+  if (typeof target === 'string') throw notImportable(path, `has an invalid target: ${target}`)
   return projectNameOf(target)
 }
 

@@ -16,7 +16,7 @@ import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './pr
 import { importFile, unknownFiles } from './project-import.ts'
 import type { Outcome } from './submission.ts'
 
-/** Project run locks: who works on a project, across runs. The ledger decides; RUN_LOCK.json follows. */
+/** Project locks: which run works on a project. The ledger decides; RUN_LOCK.json follows. */
 export class Projects {
   readonly #core: Core
 
@@ -44,7 +44,7 @@ export class Projects {
     demandEvaluable(input.release_conditions)
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
-    // The run that has the lock already is answered as before, whatever files say by now.
+    // A run that already holds the lock gets the same answer again, whatever the files say now.
     if (lockGrantOf(this.#core, name)?.run_id !== run_id) this.#refuseBlocked(name, target, run_id)
     const command = projectCommand(name, input)
     const request = {
@@ -62,17 +62,17 @@ export class Projects {
     return submit(this.#core, { type: 'lock.release_project', name, run_id, final_status, override, reason }, { actor })
   }
 
-  /** The preflight before a role acts: this run holds this target's lock. Errors: LOCK_CHECK_FAILED. */
+  /** Checks that this run holds this target's lock; a role checks it before it acts. Errors: LOCK_CHECK_FAILED. */
   check({ run_id, target_name }: z.output<typeof checkSchema>): { run_id: string; target_name: string; token: number } {
     const name = projectNameOf(this.#target(target_name))
     const grant = lockGrantOf(this.#core, name)
     const problem =
       grant === null
-        ? `nobody holds the lock of ${name}`
+        ? `${name} is not locked`
         : grant.run_id !== run_id
           ? `the lock of ${name} is held by ${grant.run_id}`
           : grant.target_name !== target_name
-            ? `the run ${run_id} locked the target "${grant.target_name}"`
+            ? `the run ${run_id} locked the target "${grant.target_name}", not "${target_name}"`
             : undefined
     if (problem === undefined && grant !== null) return { run_id, target_name, token: grant.token }
     throw new LockstepError('LOCK_CHECK_FAILED', problem ?? '', {
@@ -84,12 +84,12 @@ export class Projects {
     return importFile(this.#core, input, actor)
   }
 
-  /** Files that `import --all` would take over: LOCKED ones the ledger does not know. */
+  /** The files that `import --all` would import: LOCKED files that are unknown to the ledger. */
   unknownFiles(): string[] {
     return unknownFiles(this.#core)
   }
 
-  /** LOCKED though its run has ended or its folder is gone, or file and ledger say different things. */
+  /** Why a project lock counts as an orphan: its run has ended, its file is gone, or the file and the ledger differ. */
   orphanFinding(grant: Grant): string | undefined {
     const { config, layout, rows } = this.#core
     const status = statusOfRun(rows, grant.run_id ?? '')
@@ -105,7 +105,7 @@ export class Projects {
     return isOwn ? undefined : 'its RUN_LOCK.json was edited by hand'
   }
 
-  /** One run works on one project. Errors: IDEMPOTENCY_MISMATCH. */
+  /** A run works on only one project. Errors: IDEMPOTENCY_MISMATCH. */
   async #refuseOtherProject(name: string, { run_id, target_name }: { run_id: string; target_name: string }) {
     const other = await this.#nameOfRun(run_id)
     if (other === null || other === name) return
@@ -115,8 +115,8 @@ export class Projects {
   }
 
   /**
-   * A run whose lock has ended gets it no more. A file of the same project that the ledger does not know blocks;
-   * so does one that cannot be read, since it may be of any project.
+   * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know. A file
+   * that cannot be read blocks every project, since it may belong to any of them.
    */
   #refuseBlocked(name: string, target: Target, runId: string): void {
     const { config, layout } = this.#core
@@ -138,21 +138,15 @@ export class Projects {
       const isSameProject =
         typeof other === 'string' ? content.target_name.includes(target.slug) : projectNameOf(other) === name
       if (!isSameProject || knowsRun(this.#core, name, content.run_id)) continue
-      throw blocked(
-        this.#core,
-        name,
-        path,
-        `${inRun} says LOCKED by ${content.run_id}, which the ledger does not know`,
-        {
-          holder: content.lock_owner,
-          blocking_run_id: content.run_id,
-          acquired: content.lock_time,
-        },
-      )
+      throw blocked(this.#core, name, path, `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`, {
+        holder: content.lock_owner,
+        blocking_run_id: content.run_id,
+        acquired: content.lock_time,
+      })
     }
   }
 
-  /** Projects are few, so their rows are looked through. Null where no project was locked by that run lately. */
+  /** The project that a run locked; null if there is none. It searches the rows of all projects, which are few. */
   async #nameOfRun(runId: string): Promise<string | null> {
     for await (const [, row] of this.#core.log.rows(streamOf('project:'))) {
       const { ended, grant, name } = row.state as LockState
@@ -184,6 +178,6 @@ function blocked(core: Core, name: string, path: string, message: string, detail
       retry_after_s: 60,
       ...details,
     },
-    hint: `P0_INVENTORY must stop. Take it over with "lockstep lock import ${path}", or let the release authority set it aside.`,
+    hint: `P0_INVENTORY must stop. Import the file with "lockstep lock import ${path}", or let the release authority set it aside.`,
   })
 }

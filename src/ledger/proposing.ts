@@ -3,18 +3,21 @@ import type { StageTurn, stageSchema } from '../core/turn/commands.ts'
 import { type Measure, Proposal } from '../core/turn/proposal.ts'
 import { type Core, sha256Hex } from './core.ts'
 
-/** A proposal as it goes to the sequencer, and the objects that are stored before. */
+/** A proposal for the sequencer, and the objects to store before it. */
 export interface ToStage {
   proposal: StageTurn['proposal']
   objects?: ReadonlyMap<string, string>
-  /** Keeps what validation and promotion read, once it is staged. */
+  /** Caches what validation and promotion will read. Called once the proposal is staged. */
   keep: () => void
 }
 
-/** How long a proposal is read before others get their turn. */
+/** The longest time to read a proposal, in milliseconds, before other callers may run. */
 const readMillisMax = 8
 
-/** Reads what a caller proposes, in turns with whatever else there is to do. What is wrong with it is its answer. */
+/**
+ * Reads a caller's proposal in short steps, so that other callers can run in between. Problems in the proposal are
+ * returned in it as issues.
+ */
 export async function readProposal(core: Core, asked: z.output<typeof stageSchema>): Promise<ToStage> {
   const { delete_stem, issues, tombstones, triplets, turn_id } = asked
   const proposal = new Proposal(turn_id, { bounds: core.config.turn_limits, issues, measure })

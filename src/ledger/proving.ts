@@ -23,7 +23,7 @@ export interface SignedHead {
   root: string
 }
 
-/** That an entry stands in the tree of a size. Hashes are hex. */
+/** A proof that an entry is in the tree of a size. Hashes are hex. */
 export interface EntryProof extends SignedHead {
   seq: number
   leaf_hash: string
@@ -31,7 +31,7 @@ export interface EntryProof extends SignedHead {
   entry: Entry
 }
 
-/** That one tree begins with another. Hashes are hex. */
+/** A proof that one tree begins with another. Hashes are hex. */
 export interface ConsistencyProof {
   from: number
   from_root: string
@@ -52,7 +52,7 @@ export function signedHeadOf({ layout, log }: Ground, size?: number): SignedHead
   return { checkpoint: checkpointOf(log, signer, at), vkey: signer.vkey, size: at, root: toHex(log.rootAt(at)) }
 }
 
-/** Errors: NOT_FOUND past the end, and those of `signedHeadOf`. */
+/** Errors: NOT_FOUND past the end, and the errors of `signedHeadOf`. */
 export function proofOf(ground: Ground, seq: number, size?: number): EntryProof {
   const { log } = ground
   const { checkpoint, root, size: at, vkey } = signedHeadOf(ground, size)
@@ -66,7 +66,7 @@ export function proofOf(ground: Ground, seq: number, size?: number): EntryProof 
 export function consistencyOf({ log }: Ground, from: number, to?: number): ConsistencyProof {
   const at = sizeUpTo(log, to)
   if (!isSeq(from) || from > at)
-    throw new LockstepError('INVALID_INPUT', `from must be a size of 0 … ${at}, not ${from}`)
+    throw new LockstepError('INVALID_INPUT', `from must be a size of 0 to ${at}, not ${from}`)
   const proof = log.consistencyProof(from, at).map(toHex)
   return { from, from_root: toHex(log.rootAt(from)), to: at, to_root: toHex(log.rootAt(at)), proof }
 }
@@ -75,5 +75,5 @@ function sizeUpTo(log: Log, size: number | undefined): number {
   const published = log.head().size
   if (size === undefined) return published
   if (isSeq(size) && size <= published) return size
-  throw new LockstepError('INVALID_INPUT', `size must be 0 … ${published}, not ${size}`)
+  throw new LockstepError('INVALID_INPUT', `size must be 0 to ${published}, not ${size}`)
 }

@@ -1,8 +1,8 @@
 import { limits } from '../core/limits.ts'
 
 /**
- * The lock that each actor's lock_ref was lately granted on by this process, so that its release need not read the
- * grant's entry: a grant never changes its name. Two generations, as `Rows` has them.
+ * Remembers the name of each lock that this process granted lately, by actor and lock_ref. So a release need not read
+ * the grant's entry; the name of a grant never changes. It keeps two generations, as `Rows` does.
  */
 export class RecentGrants {
   #young = new Map<string, string>()
@@ -22,7 +22,7 @@ export class RecentGrants {
   }
 }
 
-/** A lock_ref is 16 hex digits, so it ends where the actor begins. */
+/** A lock_ref always has 16 hex digits, so the key is unambiguous without a separator. */
 function keyOf(actorId: string, lockRef: string): string {
   return lockRef + actorId
 }

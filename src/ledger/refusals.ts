@@ -11,15 +11,16 @@ import type { Plan } from './plan.ts'
 import type { Item } from './submission.ts'
 
 /**
- * Keeps recorded refusals from flooding the log: one for an actor, stream, code and wanted move in 10 s. The log itself
- * is asked, so the bound holds across processes; how many were left out is counted here and said by the next.
+ * Keeps recorded refusals from flooding the log: only one per actor, stream, code and requested move in 10 s. It
+ * looks for earlier refusals in the log, so the limit also holds across processes. Omitted refusals are counted here,
+ * and the next recorded one states the count.
  */
 export class RefusalMemory {
   readonly #leftOut = new Map<string, number>()
-  /** The counts that the batch under way has changed, as they were before. */
+  /** The previous values of the counts that the current batch changed. */
   #before = new Map<string, number>()
 
-  /** The event to record, or undefined where its twin was recorded just before. */
+  /** The event to record, or undefined if the same refusal was recorded shortly before. */
   toRecord(record: EventDraft, actor: Actor, plan: Plan, now: Now): EventDraft | undefined {
     const key = JSON.stringify([actor.actor_id, record.stream, ...refusedIn(record)])
     const leftOut = this.#leftOut.get(key) ?? 0
@@ -32,7 +33,7 @@ export class RefusalMemory {
     return { ...record, data: sorted({ ...record.data, repeats: leftOut } as never) }
   }
 
-  /** Ends a batch: what sets the counts back to what they were before it, should it be void. */
+  /** Ends a batch. The returned function restores the counts, in case the batch is discarded. */
   endBatch(): () => void {
     const before = this.#before
     this.#before = new Map()
@@ -50,8 +51,9 @@ export class RefusalMemory {
 }
 
 /**
- * Walks the stream back over the last 10 s of the wall clock, a bounded number of steps. After a jump of that clock
- * an entry's time may stand still, so its `wall_time` counts where it has one; a jump back ends the walk too.
+ * Walks the stream back over the last 10 s of the wall clock, in a limited number of steps. After a jump of that
+ * clock the `time` of entries may stand still, so `wall_time` counts where an entry has it. A jump backwards also
+ * ends the walk.
  */
 function hasTwin(record: EventDraft, actor: Actor, plan: Plan, now: Now): boolean {
   let seq = plan.row(record.stream)?.last_seq ?? null
@@ -67,22 +69,23 @@ function hasTwin(record: EventDraft, actor: Actor, plan: Plan, now: Now): boolea
   return false
 }
 
-/** What was refused: by its code, and of a run's moves by the one that was wanted, for each of them is a fact. */
+/** The code of a refusal, and for runs the requested move, because a refusal of each move is recorded by itself. */
 function refusedIn({ data }: Pick<EventDraft, 'data'>): readonly unknown[] {
   return [data.code, data.move]
 }
 
 /**
- * What a decision threw, as the refusal of its command: it changed nothing, since the plan takes a command's entries
- * all at once. A database that cannot be read is no defect; that error is thrown on and stops the writer.
+ * Turns an error thrown by a decision into a refusal of its command. The command has changed nothing, because the
+ * plan takes all its entries at once. An unreadable database is not a defect: that error is thrown on and stops the
+ * writer.
  */
 export function defectIn({ command }: Item, error: unknown): Refusal {
   if (error instanceof LockstepError && error.code !== 'INVARIANT_VIOLATED') throw error
-  const message = `a defect in the decision on ${command.type}: ${messageOf(error)}`
+  const message = `the decision on ${command.type} failed because of a defect: ${messageOf(error)}`
   return { kind: 'refuse', code: 'INVARIANT_VIOLATED', message, details: { outcome: 'not_applied' }, cause: error }
 }
 
-/** A refusal as the one class of error that callers catch. */
+/** Converts a refusal to a LockstepError. */
 export function errorOf({ cause, code, message, details }: Refusal): LockstepError {
   return new LockstepError(code, message, { cause, details })
 }

@@ -5,8 +5,8 @@ import type { Plan } from './plan.ts'
 import type { Outcome, Submission } from './submission.ts'
 
 /**
- * What the same request, in the scope of actor and key, was answered before: earlier in this batch or in the log.
- * Other content under the key is IDEMPOTENCY_MISMATCH. Undefined where the request is new.
+ * The earlier answer to the same request of this actor, from this batch or from the log. If the key was used with
+ * different content, returns IDEMPOTENCY_MISMATCH. Undefined if the request is new.
  */
 export function earlierAnswer(submission: Submission, plan: Plan, receipts: Receipts): Outcome | Refusal | undefined {
   const { request, actor } = submission
@@ -16,13 +16,17 @@ export function earlierAnswer(submission: Submission, plan: Plan, receipts: Rece
   const first = entries?.[0]
   if (entries === undefined || first === undefined) return undefined
   if (first.request?.sha256 === request.sha256) return { entries, replayed: true }
-  return refuse('IDEMPOTENCY_MISMATCH', `the request key was used before, at seq ${first.seq}, for other content`, {
-    seq: first.seq,
-    event_id: first.event_id,
-  })
+  return refuse(
+    'IDEMPOTENCY_MISMATCH',
+    `the request key was already used at seq ${first.seq}, with different content`,
+    {
+      seq: first.seq,
+      event_id: first.event_id,
+    },
+  )
 }
 
-/** All entries of an earlier request; every entry of it says its index and their count. */
+/** All entries of an earlier request. Each entry states its index and their count. */
 function recordedEntries(actorId: string, key: string, plan: Plan, receipts: Receipts): Entry[] | undefined {
   for (const seq of receipts.candidates(actorId, key)) {
     const entry = plan.entry(seq)

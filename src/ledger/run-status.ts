@@ -18,7 +18,7 @@ import type { Core } from './core.ts'
 import { lockStateOf } from './lock-rows.ts'
 import { isWithin, rangesOf, type Times } from './time-range.ts'
 
-/** A page of runs. `lease_expired` names those whose lease is over, which the next command on them fails. */
+/** A page of runs. `lease_expired` lists the runs whose lease is over; the next command on such a run fails it. */
 export interface RunListing {
   runs: RunRecord[]
   lease_expired: string[]
@@ -31,18 +31,18 @@ export interface RunTree {
   children: RunTree[]
 }
 
-/** How a run stands at the moment of asking: computed, not recorded. */
+/** The present state of a run. It is computed on request, not recorded. */
 export interface Why {
   run_id: string
   status: RunStatus
-  /** Where it is with its turns (seed 4, State Machine). */
+  /** The run's phase in its turns (turn promotion contract, state machine). */
   phase: Phase
   last_event: { seq: number; type: string; time: string; code: string | null }
-  /** Events that the run owes before it may complete, or to have ended at all. */
+  /** Events that are missing before the run can complete, or before a terminal run is fully recorded. */
   missing_events: string[]
   denied: { decision_id: string | null; missing: string[]; reason: string | null; rule_ids: string[] } | null
   lock: { name: string; token: number; current: boolean } | null
-  /** Whole seconds; null where the run has no lease or does not run. */
+  /** Whole seconds; null if the run has no lease or is not running. */
   lease_remaining_s: number | null
   lease_expired: boolean
   moves: readonly RunStatus[]
@@ -56,8 +56,8 @@ export function stateOfRun(core: Core, runId: string): RunState {
 }
 
 /**
- * In the order of their creation. Errors: NOT_FOUND (the cursor's run). Cost: that of `runsOf`, and one read for each
- * run that it gives.
+ * Lists runs in order of creation. Errors: NOT_FOUND (the cursor's run). Cost: the cost of `runsOf`, plus one read
+ * per returned run.
  */
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
   const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
@@ -72,7 +72,7 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
   for await (const page of runsOf(core.log.index, words, bounds)) {
     for (const runId of page) {
       const run = stateOfRun(core, runId)
-      // It may have moved since the index was asked.
+      // The run may have moved since the index was read.
       if (status !== undefined && run.status !== status) continue
       if (!wasCreatedWithin(core, runId, { since, until })) continue
       if (listing.runs.length === limit) {
@@ -86,7 +86,7 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
   return listing
 }
 
-/** Whether a run was created at a time that is asked for. Cost: two reads, where a time is asked for. */
+/** Whether a run was created within the requested times. Cost: two reads if a time is requested. */
 function wasCreatedWithin(core: Core, runId: string, times: Times): boolean {
   if (times.since === undefined && times.until === undefined) return true
   const seq = creationOf(core.log.index, runId)
@@ -94,12 +94,12 @@ function wasCreatedWithin(core: Core, runId: string, times: Times): boolean {
   return entry !== undefined && isWithin(entry, times)
 }
 
-/** Errors: NOT_FOUND. Cost: one read for each run of the whole tree that the run is in. */
+/** Errors: NOT_FOUND. Cost: one read per run of the whole tree that the run belongs to. */
 export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   const top = stateOfRun(core, runId)
   const { size } = core.log.head()
   await core.index.reached(size)
-  // A run is created after the one above it, so each finds its parent.
+  // A run is created after its parent, so its parent is already in the map.
   const trees = new Map<string, RunTree>([[runId, { run: recordOf(top), children: [] }]])
   for await (const page of runsOf(core.log.index, { root_run_id: top.root_run_id }, { from: 0, to: size })) {
     for (const id of page) {
@@ -114,7 +114,7 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   return trees.get(runId) as RunTree
 }
 
-/** Errors: NOT_FOUND. Cost: one read; of a denied run one an entry since it was denied. */
+/** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
 export function whyOf(core: Core, runId: string): Why {
   const run = stateOfRun(core, runId)
   const [last] = lastEntriesOf(core, runId)
@@ -144,7 +144,7 @@ export function whyOf(core: Core, runId: string): Why {
   }
 }
 
-/** The newest entries of a run, the newest first. */
+/** The entries of a run, newest first. */
 function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
   let seq = core.rows.get(streamOf(runId))?.last_seq ?? null
   while (seq !== null) {
@@ -156,8 +156,8 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
 }
 
 /**
- * Behind the denial stand refusals, however many; before it its decision, with the action events that were owed
- * between.
+ * Finds the denial and its decision. Any number of refusals may follow the denial. The decision comes before it, with
+ * action events in between.
  */
 function deniedBy(history: Iterable<Entry>): Why['denied'] {
   let denied: RunEventData<'run.denied'> | undefined

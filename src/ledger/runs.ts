@@ -25,9 +25,9 @@ import type { Outcome } from './submission.ts'
 type Asked<Schema extends z.ZodType> = z.input<Schema>
 
 /**
- * `ledger.runs`: what a run is allowed to do, and what it did. Every call takes an optional `actor` and
- * `idempotency_key`, and rejects with a LockstepError: NOT_FOUND, NOT_RUN_ACTOR, RUN_LEASE_EXPIRED, INVALID_INPUT
- * and IDEMPOTENCY_MISMATCH wherever they can be. A call that changes a run costs one append.
+ * `ledger.runs`: authorizes and records the work of runs. Every call takes an optional `actor` and `idempotency_key`,
+ * and rejects with a LockstepError. Any call may reject with NOT_FOUND, NOT_RUN_ACTOR, RUN_LEASE_EXPIRED,
+ * INVALID_INPUT or IDEMPOTENCY_MISMATCH. A call that changes a run costs one append.
  */
 export class Runs {
   readonly #core: Core
@@ -39,28 +39,33 @@ export class Runs {
   }
 
   /**
-   * Creates a run, below `parent_run_id` if there is one. Errors: INVALID_STATE_TRANSITION (the run_id is taken),
-   * RUN_NOT_ACTIVE (the parent has ended), RUN_DENIED (it brings other versions than it inherits).
+   * Creates a run, below `parent_run_id` if given. Errors: INVALID_STATE_TRANSITION (the run_id is already used),
+   * RUN_NOT_ACTIVE (the parent has ended), RUN_DENIED (its policy versions differ from the inherited ones).
    */
   async create(request: Asked<typeof input.createRunSchema>): Promise<RunRecord> {
     const { actor = this.#core.actor, idempotency_key, ...asked } = parse(input.createRunSchema, request, 'run')
     const { run_actor = actor, run_id = this.#core.newRunId() } = asked
     const command = { ...asked, type: 'run.create' as const, run_actor, run_id }
-    // The id is minted anew at each try, so it is no part of what was asked.
+    // The request's content excludes a generated run_id, because each retry generates a new one.
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
   }
 
-  /** Pins the run and moves it to running. Errors: INVALID_STATE_TRANSITION, LOCK_NOT_HELD, RUN_DENIED. */
+  /**
+   * Pins the run's policy and moves the run to running. Errors: INVALID_STATE_TRANSITION, LOCK_NOT_HELD, RUN_DENIED.
+   */
   async start(request: Asked<typeof input.startRunSchema>): Promise<RunRecord> {
     return this.#ask('run.start', input.startRunSchema, request)
   }
 
-  /** Starts the run's lease anew. Errors: RUN_NOT_ACTIVE. */
+  /** Restarts the run's lease. Errors: RUN_NOT_ACTIVE. */
   async heartbeat(request: Asked<typeof input.heartbeatSchema>): Promise<RunRecord> {
     return this.#ask('run.heartbeat', input.heartbeatSchema, request)
   }
 
-  /** Decides before an action. A deny is an answer, and moves the run to denied. Errors: RUN_NOT_ACTIVE. */
+  /**
+   * Decides whether an action is allowed. A deny is returned, not thrown, and moves the run to denied. Errors:
+   * RUN_NOT_ACTIVE.
+   */
   async authorize(request: Asked<typeof input.authorizeSchema>): Promise<Decided> {
     const outcome = await this.#submitAsked('run.authorize', input.authorizeSchema, request)
     refuseUnlessDone(outcome, 'run.authorize')
@@ -68,7 +73,7 @@ export class Runs {
   }
 
   /**
-   * Records what came of an allowed action, once. Errors: RUN_NOT_ACTIVE, DECISION_NOT_OPEN, OUTPUTS_DENIED,
+   * Records the outcome of an allowed action, once. Errors: RUN_NOT_ACTIVE, DECISION_NOT_OPEN, OUTPUTS_DENIED,
    * FREE_TEXT_DENIED, STALE_TOKEN and LEASE_EXPIRED (the run's lock).
    */
   async record(request: Asked<typeof input.recordActionSchema>): Promise<RunRecord> {
@@ -76,16 +81,17 @@ export class Runs {
   }
 
   /**
-   * A whole run around one action: create, start, authorize, the work, record and complete; or fail, where the work
-   * rejects. Errors: RUN_DENIED (the work was not begun), and whatever the work rejects with.
+   * A complete run around one action: creates, starts and authorizes it, calls `work`, records the outcome and
+   * completes the run. If `work` rejects, the run fails. Errors: RUN_DENIED (`work` was not called), and the errors
+   * of `work`.
    */
   perform<T>(request: PerformRequest, work: (decided: Decided) => Promise<T> | T): Promise<Performed<T>> {
     return perform(this, request, work)
   }
 
   /**
-   * The first half of `perform`, for work that another process does: create, start and authorize. What came of it is
-   * for the caller to record. Errors: RUN_DENIED.
+   * The first half of `perform`, for work in another process: creates, starts and authorizes the run. The caller
+   * records the outcome. Errors: RUN_DENIED.
    */
   begin(request: PerformRequest): Promise<Begun> {
     return begin(this, request)
@@ -113,7 +119,10 @@ export class Runs {
     return this.#ask('run.cancel', input.cancelRunSchema, request)
   }
 
-  /** A new run in the place of a failed one; its record. Errors: RUN_NOT_RETRYABLE, INVALID_STATE_TRANSITION. */
+  /**
+   * Creates a new run that retries a failed one, and returns its record. Errors: RUN_NOT_RETRYABLE,
+   * INVALID_STATE_TRANSITION.
+   */
   async retry(request: Asked<typeof input.retryRunSchema>): Promise<RunRecord> {
     const { actor, idempotency_key, ...asked } = parse(input.retryRunSchema, request, 'retry')
     const command = { ...asked, type: 'run.retry' as const, new_run_id: asked.new_run_id ?? this.#core.newRunId() }
@@ -125,17 +134,20 @@ export class Runs {
     return recordOf(stateOfRun(this.#core, runId))
   }
 
-  /** Runs in the order of their creation, a page at a time. Errors: NOT_FOUND (cursor). Cost: those of the page. */
+  /** Lists runs in order of creation, one page at a time. Errors: NOT_FOUND (cursor). Cost: see `listRuns`. */
   list(request: Asked<typeof input.listRunsSchema> = {}): Promise<RunListing> {
     return listRuns(this.#core, parse(input.listRunsSchema, request, 'list'))
   }
 
-  /** A run and all below it. Errors: NOT_FOUND. Cost: one read for each run of the whole tree. */
+  /** A run and its descendants. Errors: NOT_FOUND. Cost: one read per run of the whole tree. */
   tree(runId: string): Promise<RunTree> {
     return treeOf(this.#core, runId)
   }
 
-  /** How a run stands and why: its last event, what is owed, which rule denied it, what may come. Errors: NOT_FOUND. */
+  /**
+   * The present state of a run and its reasons: the last event, missing events, the rule that denied it, possible
+   * moves. Errors: NOT_FOUND.
+   */
   why(runId: string): Why {
     return whyOf(this.#core, runId)
   }
@@ -146,7 +158,7 @@ export class Runs {
 
   #submitAsked(type: AskedType, schema: z.ZodType<AskedOf>, request: unknown): Promise<Outcome> {
     const { actor, idempotency_key, ...asked } = parse(schema, request, 'run')
-    // What each schema gives is what its command takes; the two stand side by side in core/run/commands.ts.
+    // Each schema's output is its command's input; both are defined side by side in core/run/commands.ts.
     const command = { ...asked, type } as unknown as Command
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
@@ -164,7 +176,7 @@ export class Runs {
     return submit(this.#core, { ...command, policies: this.#policy.known() } as input.RunCommand, { actor, request })
   }
 
-  /** The record of the run that the entries are of. */
+  /** The record of the run that the entries belong to. */
   #answer(outcome: Outcome, type: input.RunCommand['type']): RunRecord {
     const entry = refuseUnlessDone(outcome, type)
     return this.get(entry.run_id ?? '')
@@ -181,8 +193,8 @@ type Command = {
 }[input.RunCommand['type']]
 
 /**
- * The last entry of an answer. What the ledger appended instead of what was asked is an error, the first time and
- * at every repeat. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
+ * The last entry of an answer. If the ledger appended another event than requested, that is an error, both at first
+ * and on every repeat. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
  */
 function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']): Entry {
   const entry = entries.at(-1) as Entry
@@ -192,13 +204,16 @@ function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']):
   return entry
 }
 
-/** What the ledger appended in the place of what was asked: the end of a run whose lease is over. */
+/**
+ * Throws RUN_LEASE_EXPIRED if the ledger failed the run, because its lease was over, instead of appending the
+ * requested event.
+ */
 export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
   const { data, run_id, type } = entries.at(-1) as Entry
   if (type !== 'run.failed' || data.by !== 'ledger') return
-  throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} ran out, so it has failed`, {
+  throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} expired, so the run has failed`, {
     details: { run_id },
-    hint: `It can be retried: lockstep run retry ${run_id} --reason TEXT`,
+    hint: `To retry it, run: lockstep run retry ${run_id} --reason TEXT`,
   })
 }
 

@@ -5,7 +5,9 @@ export function isSeq(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0
 }
 
-/** NOT_FOUND, of a seq past the end. */
+/** NOT_FOUND for a seq past the end. */
 export function notFound(seq: number, size: number): LockstepError {
-  return new LockstepError('NOT_FOUND', `there is no entry ${seq}; the ledger has ${size}`, { details: { seq, size } })
+  return new LockstepError('NOT_FOUND', `there is no entry ${seq}; the ledger has ${size} entries`, {
+    details: { seq, size },
+  })
 }

@@ -24,32 +24,30 @@ export interface SequencerParts {
   receipts: Receipts
   config: Config
   now: () => Now
-  /** How far the reactors are, to ride in the next batch. */
+  /** The cursors of the reactors, to be saved with the next batch. */
   cursors: () => Cursors
   published: (entries: readonly Entry[]) => void
 }
 
 /**
- * The single writer. Its states and what holds in each:
- *
+ * The single writer. Its states:
  * - **idle**: the queue is empty; published rows, log and disk agree.
- * - **writing**: batches are decided and synced, each over the one before; callers only enqueue. While one is being
- *   synced the next is decided over it, and made ready (ADR 0013); more than one is never ahead.
- * - **closing**: as writing, but nothing more is enqueued.
- * - **failed**: a write or a read of the database failed, so what is on disk is unknown. Everyone is refused;
- *   reopening decides. A defect in one decision does not lead here: it refuses that command.
- * - **closed**: nothing is unknown, and everyone is refused.
+ * - **writing**: batches are decided and synced in order; callers only enqueue. While one batch is synced, the next
+ *   is decided on top of it and prepared (ADR 0013). There is never more than one batch ahead.
+ * - **closing**: as writing, but new commands are refused.
+ * - **failed**: a database write or read failed, so the state of the disk is unknown. All commands are refused until
+ *   the ledger is reopened. A defect in a decision does not lead here: only its command is refused.
+ * - **closed**: everything is written, and all commands are refused.
  *
- * idle → writing when something is enqueued; writing → idle when the queue is drained; writing or closing → failed
- * when the store rejects or an invariant breaks; by `close`, idle → closed, and writing → closing → closed once the
- * queue is drained.
+ * A command moves idle to writing; an empty queue moves writing to idle; a store error or a violated invariant moves
+ * writing or closing to failed. `close` moves idle to closed, or writing to closing and then closed.
  */
 export class Sequencer {
   readonly waiters: Waiters
   readonly #parts: SequencerParts
   readonly #refusals = new RefusalMemory()
   #queue: Turn[] = []
-  /** Oldest first: the batch that is being synced, and for a moment the one decided over it. */
+  /** Oldest first: the batch that is being synced and, briefly, the batch decided on top of it. */
   readonly #decided: Decided[] = []
   #state: 'idle' | 'writing' | 'closing' | 'failed' | 'closed' = 'idle'
   #failure: LockstepError | undefined
@@ -68,7 +66,7 @@ export class Sequencer {
 
   /**
    * Enqueues a command and resolves when its entries are durable and published. Rejects with the refusal's code,
-   * QUEUE_FULL, LEDGER_CLOSED, or LEDGER_UNAVAILABLE whose `outcome` is unknown or not_applied.
+   * QUEUE_FULL, LEDGER_CLOSED, or LEDGER_UNAVAILABLE with the `outcome` unknown or not_applied.
    */
   submit(submission: Submission): Promise<Outcome> {
     return new Promise((resolve, reject) => {
@@ -80,17 +78,17 @@ export class Sequencer {
     })
   }
 
-  /** Looks again whether the first waiter of a lock can have it. */
+  /** Checks again whether the first waiter of a lock can get it. */
   poke(stream: string): void {
     this.#enqueue({ poke: stream })
   }
 
-  /** Resolves when nothing is queued or being written. */
+  /** Resolves when no command is queued or being written. */
   settled(): Promise<void> {
     return this.#idle
   }
 
-  /** Takes no more, answers what is under way; who still waits in line is refused. */
+  /** Refuses new commands, answers the pending ones, and refuses callers that still wait in line. */
   async close(): Promise<void> {
     if (this.#state === 'idle') this.#state = 'closed'
     else if (this.#state === 'writing') this.#state = 'closing'
@@ -110,7 +108,7 @@ export class Sequencer {
     this.#idle = this.#drain()
   }
 
-  /** Batch after batch until the queue is empty. Callers just answered get their next command into the next one. */
+  /** Writes batches until the queue is empty. Callers just answered get their next command into the next batch. */
   async #drain(): Promise<void> {
     try {
       while (this.#queue.length > 0 || this.#decided.length > 0) {
@@ -125,29 +123,29 @@ export class Sequencer {
     this.#state = this.#state === 'closing' ? 'closed' : 'idle'
   }
 
-  /** Decides a batch and hands it to the log, which writes it when the one before it is durable. */
+  /** Decides a batch and passes it to the log, which writes it once the previous batch is durable. */
   async #decideNext(): Promise<void> {
     try {
       const { plan, turns, answers } = this.#decideBatch()
       const appended = plan.recorded.length === 0 ? undefined : this.#append(plan)
-      // It is awaited when the batch is finished; where the one before failed it never is.
+      // It is awaited when the batch is finished, but never if the previous batch failed.
       appended?.catch(() => {})
       const [lines, undoCounts] = [this.waiters.endBatch(), this.#refusals.endBatch()]
       this.#decided.push({ plan, turns, answers, lines, undoCounts, appended })
     } catch (cause) {
-      // A defect. What was decided before it is being written and will be answered.
+      // A defect in the decision. The batches decided before are still written and answered.
       while (this.#decided.length > 0) await this.#finishOldest()
       throw cause
     }
   }
 
-  /** Waits, publishes, answers: in this order, so that nobody learns of anything before it is durable. */
+  /** Waits, publishes and answers, in this order, so that no caller learns of an entry before it is durable. */
   async #finishOldest(): Promise<void> {
     if (this.#decided[0] === undefined) return
     const { answers, appended, lines, plan } = this.#decided[0]
     if (appended === undefined) this.#parts.log.custody?.assertBefore()
     if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
-    // Durable from here on; a crash now loses answers, never entries.
+    // The entries are durable from here on. A crash can only lose answers.
     this.#decided.shift()
     const { rows, now, sovereign } = this.#parts
     rows.publish(plan.rows)
@@ -158,7 +156,7 @@ export class Sequencer {
     this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now)
   }
 
-  /** Another writer came first: the same turns are decided again, over what is there now. Nobody was told. */
+  /** Another writer appended first: decides the same turns again on the new state. No caller was answered before. */
   async #decideAgain(firstSeq: number): Promise<void> {
     const { log, receipts, rows, sovereign } = this.#parts
     for (const { lines, undoCounts } of this.#decided.toReversed()) {
@@ -182,7 +180,7 @@ export class Sequencer {
     return log.append({ size: plan.firstSeq }, plan.recorded, [...receipts.take(entries), ...plan.writes()], cursors())
   }
 
-  /** Decides turns in order; what the batch did not reach stays in front. */
+  /** Decides turns in order. Turns that the batch did not reach stay at the front of the queue. */
   #decideBatch(): { plan: Plan; turns: Turn[]; answers: Answer[] } {
     const { config, receipts } = this.#parts
     const now = this.#parts.now()
@@ -194,7 +192,9 @@ export class Sequencer {
     return { plan, turns, answers: batch.answers }
   }
 
-  /** How many turns the next batch takes: with nothing being written half of many, so that the disk soon has work. */
+  /**
+   * The number of turns for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
+   */
   #batchMax(): number {
     const { length } = this.#queue
     const isHalved = this.#decided.length === 0 && length >= limits.batchHalvedFrom
@@ -215,7 +215,7 @@ export class Sequencer {
     )
   }
 
-  /** What a batch is decided over: what the batch being written will come to, then what is published. */
+  /** What a batch is decided on: the batch that is being written, then the published state. */
   readonly #ground: Ground = {
     row: (stream) => this.#decided.at(-1)?.plan.rows.get(stream) ?? this.#parts.rows.get(stream),
     state: (key) => {
@@ -231,7 +231,7 @@ export class Sequencer {
     this.#failure = unavailable(cause, 'not_applied')
     const queued = this.#queue
     this.#queue = []
-    // Decided over a batch whose outcome is unknown, so what they were to be told is unknown as well.
+    // These were decided on a batch with an unknown outcome, so their own outcome is unknown too.
     for (const { answers, lines } of this.#decided.splice(0)) {
       this.waiters.keep(lines)
       for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))

@@ -5,7 +5,7 @@ import { sha256 } from '../log/sha256.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
 import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
 
-/** The ledger's key, ready to sign, and the line that verifies it. */
+/** The ledger's signing key, and the key line that verifies its signatures. */
 export interface Signer {
   name: string
   keyId: Uint8Array

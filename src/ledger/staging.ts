@@ -26,23 +26,23 @@ export class Staging {
     this.#core = core
   }
 
-  /** The folder for a turn's files that Lockstep owns, and removes as configured. Errors: INVALID_INPUT. */
+  /** The folder for a turn's files. Lockstep owns it and removes it as configured. Errors: INVALID_INPUT. */
   folder(request: OfTurn): string {
     const { run_id, turn_id } = parse(ofTurnSchema, request, 'turn')
     return stagingFolder(this.#core.layout, run_id, turn_id)
   }
 
   /**
-   * Reads a directory into what `turns.stage` takes, with all that is wrong with it as a directory. Nothing outside it
-   * is read. Errors: FILE_DENIED, FILE_FAILED. Cost: memory for all of its files.
+   * Reads a directory into the input of `turns.stage`, with all problems of the directory itself. It reads no file
+   * outside the directory. Errors: FILE_DENIED, FILE_FAILED. Cost: memory for all files.
    */
   read(directory: string, options: Pick<StagingRead, 'isWorkspace' | 'onProgress'> = {}): Promise<StagingProposal> {
     return readStaging(directory, { ...options, bounds: this.#core.config.turn_limits })
   }
 
   /**
-   * Removes from a directory the files that are what the turn holds as staged, or promoted, and no others; recorded
-   * before. Errors: NOT_FOUND (the turn), FILE_DENIED, FILE_READ_ONLY.
+   * Removes from a directory only the files whose content the turn has staged or promoted. The removal is recorded
+   * first. Errors: NOT_FOUND (the turn), FILE_DENIED, FILE_READ_ONLY.
    */
   async consume(request: z.input<typeof consumeSchema>): Promise<StagingSize> {
     const { directory, run_id, turn_id } = parse(consumeSchema, request, 'turn')
@@ -57,15 +57,15 @@ export class Staging {
     return size
   }
 
-  /** Records a cleanup once, however often it is begun; by the ledger itself. */
+  /** Records a cleanup in the name of the ledger, once however often it is started. */
   async recordCleaned(data: StagingCleaned, key: string): Promise<void> {
     const { reason, run_id, turn_id } = data
-    // What is left of it may be less when it is begun again, so how much is no part of what was asked.
+    // A repeated cleanup may find fewer files, so the size is not part of the request's content.
     const request = { key, content: { command: 'staging.clean', reason, run_id, turn_id } }
     await submit(this.#core, { type: 'staging.clean', data }, { actor: itself, request })
   }
 
-  /** The digests of what a turn holds, by part and stem; tombstones by their text. */
+  /** The digests of a turn's contents, by part and stem. Tombstones are hashed as text. */
   #staged(turn: OfTurn): Map<string, string> {
     const { manifest_digest } = turnOf(this.#core, turn)
     const staged = new Map<string, string>()

@@ -7,20 +7,23 @@ import { unavailable } from './unavailable.ts'
 export interface Stored {
   digests: readonly string[]
   notes: readonly number[]
-  /** No entry before it names one of them. */
+  /** Entries before this size do not name any of these objects. */
   size: number
 }
 
-/** What is known of a digest whose object is being stored, or dropped, by a command under way in this process. */
+/**
+ * A digest that commands of this process are storing or dropping: how many commands, and the size at which they
+ * began.
+ */
 interface Held {
   by: number
   size: number
 }
 
 /**
- * Objects on their way into the ledger: stored before the entry that names them, dropped again where none comes to
- * name them, now or after a crash. An object that is there and that nobody is storing is named by an entry already,
- * for whatever else there is has a note. Queries and decisions read them elsewhere.
+ * Objects are stored before the entry that names them, together with a note. If no entry names them, they are
+ * dropped, either at once or after a crash. So an existing object without a note, which no command is storing, is
+ * named by an entry. Queries and decisions read objects elsewhere.
  */
 export class StoredObjects {
   readonly #log: Log
@@ -31,7 +34,7 @@ export class StoredObjects {
   }
 
   /**
-   * Stores the objects that are not there, in synced writes between which others get theirs. Errors:
+   * Stores missing objects in several synced writes, so that other commands can write in between. Errors:
    * LEDGER_UNAVAILABLE.
    */
   async store(objects: ReadonlyMap<string, string>): Promise<Stored> {
@@ -44,7 +47,7 @@ export class StoredObjects {
       const held = this.#held.get(digest)
       if (held === undefined && this.#log.objects.has(digest)) continue
       missing.set(digest, text)
-      // What others are storing may be named by an entry since they began.
+      // An entry may have named an object since other commands began to store it.
       size = Math.min(size, held?.size ?? size)
       this.#held.set(digest, { by: (held?.by ?? 0) + 1, size: held?.size ?? size })
     }
@@ -52,30 +55,30 @@ export class StoredObjects {
     try {
       return { digests, notes: await this.#log.objects.put(missing, size), size }
     } catch (cause) {
-      // No write after it is tried, so the writer stops at the next; the next open collects what is left.
+      // The failed write stops the writer at its next write. The next open collects these objects.
       throw unavailable(cause, 'not_applied')
     }
   }
 
-  /** The command was accepted: its entry names them, and its batch took the notes away. */
+  /** Called when the command was accepted: its entry names the objects, and its batch removed the notes. */
   release({ digests }: Stored): void {
     for (const digest of digests) this.#let(digest)
   }
 
-  /** The command was refused: what nobody else stores and no entry names goes. */
+  /** Called when the command was refused: drops objects that no entry names and no other command stores. */
   async drop(stored: Stored): Promise<void> {
     if (stored.notes.length === 0) return
     const named = await this.#namedSince(stored.size)
     const orphans = stored.digests.filter((digest) => this.#held.get(digest)?.by === 1 && !named.has(digest))
-    // Let go at once, so that of two who are refused the later one knows that it is the last.
+    // Released at once, so that if two commands are refused, the later one drops the shared objects.
     const isOrphan = new Set(orphans)
     for (const digest of stored.digests) if (!isOrphan.has(digest)) this.#let(digest)
-    // Held until they are gone, so that who stores one of them meanwhile writes it again, behind this.
+    // Held until they are dropped, so that a command that stores one of them meanwhile writes it again afterwards.
     await this.#log.objects.drop(orphans, stored.notes)
     for (const digest of orphans) this.#let(digest)
   }
 
-  /** What a crash left: called once, at open, before anything is stored. */
+  /** Drops the objects that a crash left. Called once at open, before any object is stored. */
   async collect(): Promise<void> {
     const notes = await this.#log.objects.notes()
     if (notes.length === 0) return
@@ -94,7 +97,7 @@ export class StoredObjects {
     else this.#held.set(digest, { ...held, by: held.by - 1 })
   }
 
-  /** What the entries from a seq on name; there are few, or a crash was long ago. */
+  /** The objects named by entries from a seq on. There are few such entries unless a crash was long ago. */
   async #namedSince(seq: number): Promise<Set<string>> {
     const named = new Set<string>()
     for await (const page of this.#log.entries(seq)) {
@@ -107,7 +110,7 @@ export class StoredObjects {
 
 const looksAtOnce = 256
 
-/** The objects that an entry names, itself or by its manifest object. */
+/** The objects that an entry names, directly or through its manifest object. */
 export function* namedBy({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
   if (type === 'run.acted' && data.record_digest !== undefined) yield String(data.record_digest)
   if (!type.startsWith('turn.')) return

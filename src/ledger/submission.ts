@@ -4,14 +4,14 @@ import type { Entry } from '../core/entry.ts'
 import type { Actor } from '../core/ids.ts'
 import type { LockstepError } from '../errors.ts'
 
-/** One command on its way: who asks, under which request key, and whether it waits. */
+/** A submitted command with its actor, its request key, and whether it waits for a lock. */
 export interface Submission {
   command: LedgerCommand
   actor: Actor
   correlationId?: string | undefined
   expectedSize?: number | undefined
   request?: { key: string; sha256: string } | undefined
-  /** Notes of objects that were stored for this command, to go with its entries. */
+  /** Notes of objects that were stored for this command. They are removed with its entries. */
   notes?: readonly number[] | undefined
   /** Wait in this line for the lock instead of being refused. */
   line?: Line | undefined
@@ -19,7 +19,7 @@ export interface Submission {
   calledFrom?: Line | undefined
 }
 
-/** The entries that answer a command: its own, or with `replayed` those of the same request earlier. */
+/** The entries that answer a command. With `replayed`, they are those of an earlier identical request. */
 export interface Outcome {
   entries: readonly Entry[]
   replayed: boolean
@@ -30,19 +30,19 @@ export interface Item extends Submission {
   reject: (error: LockstepError) => void
 }
 
-/** What is decided in order: a command, a waiter that leaves, or a look whether a stream became free. */
+/** A step that is decided in order: a command, a waiter that leaves, or a check whether a stream's lock became free. */
 export type Turn = { item: Item } | { leave: Waiter; error: LockstepError | undefined } | { poke: string }
 
-/** Who is told what once the batch is durable. */
+/** The answer that a caller gets once the batch is durable. */
 export interface Answer {
   item: Item
   tell: () => void
 }
 
 /**
- * A caller's place in the line for one lock. With `grant` the lock is given in the batch that frees it; with
- * `turn` the caller is called in, still holding its place, and claims for itself (deliverables, whose file claim
- * precedes the append).
+ * A caller's place in the line for a lock. With `grant`, the lock is granted in the batch that frees it. With `turn`,
+ * the caller is called in, keeps its place, and claims the lock itself. Deliverables need that, because their file is
+ * claimed before the append.
  */
 export interface Line {
   mode: 'grant' | 'turn'
@@ -54,7 +54,7 @@ export interface Waiter {
   item: Item
   stream: string
   refusal: Refusal
-  /** Called in, and not done yet: nobody is served meanwhile. */
+  /** The caller was called in and is not done yet. No other waiter is served meanwhile. */
   isServed: boolean
   timer: NodeJS.Timeout
   stopListening: () => void

@@ -8,8 +8,8 @@ import { parse } from './parse.ts'
 
 const seq = z.int().min(0)
 
-// What callers of `ledger.read` and `ledger.subscribe` hand in. A place that is no number would be neither before nor
-// behind the last entry, and a subscription would look for it without ever letting go of the event loop.
+// The requests of `ledger.read` and `ledger.subscribe`. NaN must be rejected: it compares neither below nor above the
+// end, so a subscription would spin forever without yielding to the event loop.
 
 const readSchema = z.strictObject({ from: seq.default(0), to: seq.default(Number.MAX_SAFE_INTEGER) })
 export type ReadRequest = z.input<typeof readSchema>
@@ -21,8 +21,8 @@ const subscribeSchema = z.strictObject({
 export type SubscribeRequest = z.input<typeof subscribeSchema>
 
 /**
- * Wakes readers when entries are published. It carries no entries: a reader takes them from the log at its own
- * pace, so a slow one holds nobody up, and none is skipped or repeated.
+ * Wakes readers when entries are published. It carries no entries: each reader reads the log at its own pace. So a
+ * slow reader delays no other, and no entry is skipped or repeated.
  */
 export class Publication {
   #wake: () => void = () => {}
@@ -39,7 +39,7 @@ export class Publication {
     wake()
   }
 
-  /** No more will come: readers end once they have read what there is. */
+  /** Called when no more entries will come: readers end once they have read the rest. */
   end(): void {
     this.#isEnded = true
     this.announce()
@@ -61,7 +61,7 @@ export class Publication {
   }
 }
 
-/** Entries of a range, one by one, as they are at the call. Errors: INVALID_INPUT. Cost: one read a page. */
+/** Yields the entries of a range as it is at the time of the call. Errors: INVALID_INPUT. Cost: one read per page. */
 export function read(log: Log, request: ReadRequest): AsyncGenerator<Entry> {
   const { from, to } = parse(readSchema, request, 'read')
   return between(log, from, to)
@@ -73,8 +73,8 @@ async function* between(log: Log, from: number, to: number): AsyncGenerator<Entr
 }
 
 /**
- * Entries from a seq on, by default from the head's, without end: each exactly once, in order, only once it is durable.
- * Errors: INVALID_INPUT.
+ * Yields entries from a seq on, without end. Default: from the next entry. Each entry comes exactly once, in order,
+ * and only once it is durable. Errors: INVALID_INPUT.
  */
 export function subscribe(log: Log, publication: Publication, request: SubscribeRequest): AsyncGenerator<Entry> {
   const { from = log.head().size, signal } = parse(subscribeSchema, request, 'subscribe')
@@ -104,8 +104,8 @@ async function* follow(
 }
 
 /**
- * Resolves with a promise, or when a signal aborts. What is waited for time and again must not be raced with a promise
- * that stays, for that would hold on to every race; nor is a listener left.
+ * Resolves with a promise, or when a signal aborts. Promise.race with a long-lived promise would keep every race in
+ * memory, so this removes its listener each time.
  */
 function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return promise

@@ -2,33 +2,36 @@ import type { Entry } from '../core/entry.ts'
 import { clockStream, wallTimeOf } from '../core/entry-time.ts'
 import type { Core } from './core.ts'
 
-/** From when up to when entries are asked for, by the wall clock that they were recorded under. */
+/** A time filter, by the wall clock at recording. `since` is inclusive, `until` is exclusive. */
 export interface Times {
   since?: string | undefined
   until?: string | undefined
 }
 
-/** Seqs from the first up to but not including the second. */
+/** A range of seqs; `to` is exclusive. */
 export type SeqRange = readonly [from: number, to: number]
 
-/** Whether an entry was recorded at a time that is asked for. */
+/** Whether an entry was recorded within the requested times. */
 export function isWithin(entry: Entry, { since, until }: Times): boolean {
   if (since === undefined && until === undefined) return true
   const millis = Date.parse(wallTimeOf(entry))
   return !(since !== undefined && millis < Date.parse(since)) && !(until !== undefined && millis >= Date.parse(until))
 }
 
-/** Where entries of some times are, and the seq behind which none can come any more, or the end of the ledger. */
+/**
+ * The ranges that contain all matching entries, and the seq from which on no entry can match any more. That is the
+ * end of the ledger if later entries may still match.
+ */
 export interface TimeRanges {
   ranges: readonly SeqRange[]
   end: number
 }
 
 /**
- * Where to look for the entries of some times: each range in order, and in it what `isWithin` says. Between two resets of
- * the clock `time` never goes back, so that its bounds are found by halving. Behind a wall clock that was ahead, `time`
- * stands still and the wall clock does not: a range goes on over that stretch, until the wall clock has come to its end.
- * Cost: about 20 reads a bound, for each reset.
+ * The ranges in which to look for entries of some times; `isWithin` then decides for each entry. Between two clock
+ * resets `time` never decreases, so its bounds are found by binary search. After the wall clock was ahead, `time`
+ * stands still while the wall clock goes on. A range includes such a stretch until the wall clock passes its end.
+ * Cost: about 20 reads per bound and reset.
  */
 export function rangesOf(core: Core, { since, until }: Times, size: number): TimeRanges {
   if (since === undefined && until === undefined) return { ranges: [[0, size]], end: size }
@@ -43,7 +46,7 @@ export function rangesOf(core: Core, { since, until }: Times, size: number): Tim
   return { ranges, end: behind }
 }
 
-/** Where the clock was reset, oldest first. */
+/** The seqs of clock resets, oldest first. */
 function resetsOf(core: Core, size: number): number[] {
   const resets: number[] = []
   let seq = core.rows.get(clockStream)?.last_seq ?? null
@@ -56,7 +59,7 @@ function resetsOf(core: Core, size: number): number[] {
   return resets
 }
 
-/** Behind the last entry that may be of a time before `untilMillis`. */
+/** The seq after the last entry that may have been recorded before `untilMillis`. */
 function endOf(core: Core, [from, to]: SeqRange, untilMillis: number): number {
   let end = firstFrom(core, [from, to], untilMillis)
   while (end < to) {
@@ -68,7 +71,7 @@ function endOf(core: Core, [from, to]: SeqRange, untilMillis: number): number {
   return end
 }
 
-/** The first seq of a range whose time is a time or later. */
+/** The first seq of a range whose `time` is at or after `millis`. */
 function firstFrom(core: Core, [from, to]: SeqRange, millis: number): number {
   let [low, high] = [from, to]
   while (low < high) {

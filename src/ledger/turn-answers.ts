@@ -14,7 +14,7 @@ import type { Core } from './core.ts'
 import { stateOfRun } from './run-status.ts'
 import type { Outcome } from './submission.ts'
 
-/** Which turn an answer is of, and the entry that says so. */
+/** The turn that an answer is about, and its entry. */
 interface OfTurn {
   run_id: string
   turn_id: string
@@ -24,7 +24,7 @@ interface OfTurn {
   issues: Issue[]
 }
 
-/** What is held as a proposal. `manifest_digest` names the object that names all of it. */
+/** A staged proposal. `manifest_digest` names the object that lists its contents. */
 export interface Staged extends OfTurn {
   outcome: 'PASS'
   bytes: number
@@ -32,13 +32,13 @@ export interface Staged extends OfTurn {
   manifest_digest: string
 }
 
-/** What validation says of a proposal. */
+/** The result of validating a proposal. */
 export interface Verdict extends OfTurn {
   outcome: 'PASS' | 'FAIL'
   manifest_digest: string | null
 }
 
-/** What a promotion made true: `promotion_result` of Contract v1, and where it stands. */
+/** The result of a promotion: the `promotion_result` of Contract v1, with its place in the ledger. */
 export interface Promoted extends OfTurn {
   outcome: 'PASS'
   deleted_stems: string[]
@@ -46,7 +46,7 @@ export interface Promoted extends OfTurn {
   promoted_stems: string[]
 }
 
-/** How a turn stands: `none` where nothing is under way on it but a promotion may come. */
+/** The present state of a turn. `none` means that no step is in progress but the turn may still be promoted. */
 export interface TurnStatus {
   run_id: string
   turn_id: string
@@ -56,7 +56,7 @@ export interface TurnStatus {
   time: string
   manifest_digest: string | null
   issues: Issue[]
-  /** Of a promoted turn. */
+  /** Only for a promoted turn. */
   promotion?: Pick<Promoted, 'deleted_stems' | 'delta_digest' | 'outcome' | 'promoted_stems'>
 }
 
@@ -65,7 +65,7 @@ export interface TurnListing {
   workspace: string
   phase: Phase
   last_promoted_turn_id: string
-  /** The cursor for the turns before these; null where there are none. */
+  /** The cursor for earlier turns; null if there are none. */
   next: number | null
   turns: Pick<TurnStatus, 'event_id' | 'seq' | 'status' | 'time' | 'turn_id'>[]
 }
@@ -86,7 +86,7 @@ export function promotedOf(core: Core, outcome: Outcome): Promoted {
   return { ...of, ...resultOf(core, entry) }
 }
 
-/** The result of a promotion from its entry and the manifest object that it names. */
+/** The result of a promotion, from its entry and its manifest object. */
 function resultOf(core: Core, { data }: Entry<'turn.promoted', TurnEventData<'turn.promoted'>>) {
   const { delta_digest, manifest_digest, outcome } = data
   const set = manifest_digest === null ? undefined : (core.sovereign.object(manifest_digest) as StagedSet)
@@ -114,7 +114,7 @@ function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.rejected
   return { data, entry, of }
 }
 
-/** All issues of an event, from the object that lists them where the entry does not. */
+/** All issues of an event. They are read from an object if the entry does not list them all. */
 function issuesOf(core: Core, { digest, listed }: IssueList): Issue[] {
   return digest === null ? listed : (core.sovereign.object(digest) as Issue[])
 }
@@ -123,7 +123,7 @@ function issuesOf(core: Core, { digest, listed }: IssueList): Issue[] {
 export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_id: string }): TurnStatus {
   const number = turnNumberOf(turn_id)
   if (number === undefined)
-    throw new LockstepError('INVALID_INPUT', `${turn_id} is no turn_id`, { details: { turn_id } })
+    throw new LockstepError('INVALID_INPUT', `${turn_id} is not a valid turn_id`, { details: { turn_id } })
   const run = stateOfRun(core, run_id)
   const chain = run.turns ?? noTurns
   if (chain.open?.number === number) return openStatus(core, run, chain.open)
@@ -133,10 +133,10 @@ export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_i
     if (turn === number) return promotedStatus(core, entry)
     at = entry.data.previous
   }
-  throw new LockstepError('NOT_FOUND', `nothing happened to ${turn_id} of ${run_id}`, { details: { run_id, turn_id } })
+  throw new LockstepError('NOT_FOUND', `the run ${run_id} has no turn ${turn_id}`, { details: { run_id, turn_id } })
 }
 
-/** Errors: NOT_FOUND, INVALID_INPUT (a cursor that was not an answer). */
+/** Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). */
 export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof listTurnsSchema>): TurnListing {
   const run = stateOfRun(core, run_id)
   const chain = run.turns ?? noTurns
@@ -149,7 +149,9 @@ export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof l
   while (at !== null && turns.length < limit) {
     const { data, event_id, seq, time, type } = promotedAt(core, at)
     if (type !== 'turn.promoted' || data.run_id !== run_id)
-      throw new LockstepError('INVALID_INPUT', `entry ${at} is no promotion of ${run_id}`, { details: { cursor: at } })
+      throw new LockstepError('INVALID_INPUT', `entry ${at} is not a promotion of ${run_id}`, {
+        details: { cursor: at },
+      })
     turns.push({ event_id, seq, status: 'promoted', time, turn_id: data.turn_id })
     at = data.previous
   }

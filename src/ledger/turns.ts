@@ -29,11 +29,12 @@ import { warm } from './warming.ts'
 type Asked<Schema extends z.ZodType> = z.input<Schema>
 
 /**
- * `ledger.turns`: what became true, and in which order. Turns happen in a run that is running; each is staged,
- * validated and promoted, strictly one after the other. Every call takes an optional `actor`, `guard` and
- * `idempotency_key` and rejects with a LockstepError: INVALID_INPUT, NOT_FOUND, NOT_RUN_ACTOR, RUN_LEASE_EXPIRED,
- * RUN_NOT_ACTIVE, STALE_TOKEN, LEASE_EXPIRED, E_PROMOTION_FAILED (malformed turn_id), E_PROMOTION_ALREADY_APPLIED,
- * E_PROMOTION_OUT_OF_ORDER and IDEMPOTENCY_MISMATCH wherever they can be. Refused work carries its `issues` in details.
+ * `ledger.turns`: atomic, ordered publishing of JSON state. A turn belongs to a running run. Each turn is staged,
+ * validated and promoted, and turns are promoted strictly in order. Every call takes an optional `actor`, `guard` and
+ * `idempotency_key` and rejects with a LockstepError. Any call may reject with INVALID_INPUT, NOT_FOUND,
+ * NOT_RUN_ACTOR, RUN_LEASE_EXPIRED, RUN_NOT_ACTIVE, STALE_TOKEN, LEASE_EXPIRED, E_PROMOTION_FAILED (malformed
+ * turn_id), E_PROMOTION_ALREADY_APPLIED, E_PROMOTION_OUT_OF_ORDER or IDEMPOTENCY_MISMATCH. A refusal carries its
+ * `issues` in the details.
  */
 export class Turns {
   readonly #core: Core
@@ -45,9 +46,9 @@ export class Turns {
   }
 
   /**
-   * Holds a proposal, in the place of an earlier one; sovereign state stays as it is. Errors: E_STEM_INVALID,
+   * Stages a proposal and replaces an earlier one. Sovereign state does not change. Errors: E_STEM_INVALID,
    * E_STEM_COLLISION, E_JSON_INVALID, E_TRIPLET_INCOMPLETE, E_DTO_LINKS_WRONG_CONTAINER_SHAPE, E_TOMBSTONE_INVALID,
-   * LIMIT_EXCEEDED. Cost: the writes of its objects, 256 KiB each, and one append.
+   * LIMIT_EXCEEDED. Cost: writes of 256 KiB for its objects, and one append.
    */
   async stage(request: Asked<typeof input.stageSchema>): Promise<Staged> {
     const asked = parse(input.stageSchema, request, 'turn')
@@ -55,8 +56,8 @@ export class Turns {
   }
 
   /**
-   * A verdict on what is staged, recorded. Errors: E_PROMOTION_STAGE_MISSING, E_PROMOTION_NOT_VALIDATED. Cost: one
-   * append.
+   * Validates the staged proposal and records the verdict. Errors: E_PROMOTION_STAGE_MISSING,
+   * E_PROMOTION_NOT_VALIDATED. Cost: one append.
    */
   async validate(request: Asked<typeof input.validateSchema>): Promise<Verdict> {
     const asked = parse(input.validateSchema, request, 'turn')
@@ -64,10 +65,10 @@ export class Turns {
   }
 
   /**
-   * Makes what is staged and validated sovereign state, whole or not at all. Errors, in the order of the checks:
-   * GUARD_REQUIRED, E_PROMOTION_NOT_VALIDATED, E_PROMOTION_STAGE_MISSING, E_TOMBSTONE_INVALID,
-   * E_DELETE_MISSING_TOMBSTONE, E_PROMOTION_CONFLICT, E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY, E_LSI_ORPHAN_TARGET;
-   * all recorded. Cost: one append, a row or two for each stem and ref of the turn.
+   * Makes the validated proposal sovereign state, atomically. Errors, in the order of the checks: GUARD_REQUIRED,
+   * E_PROMOTION_NOT_VALIDATED, E_PROMOTION_STAGE_MISSING, E_TOMBSTONE_INVALID, E_DELETE_MISSING_TOMBSTONE,
+   * E_PROMOTION_CONFLICT, E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY, E_LSI_ORPHAN_TARGET. Each of these refusals is
+   * recorded. Cost: one append, with one or two rows per stem and ref of the turn.
    */
   async promote(request: Asked<typeof input.promoteSchema>): Promise<Promoted> {
     const asked = parse(input.promoteSchema, request, 'turn')
@@ -76,8 +77,8 @@ export class Turns {
   }
 
   /**
-   * Stage, validate and promote, each under the guard. Errors: of all three; a verdict of FAIL is the first code of its
-   * issues.
+   * Stages, validates and promotes, each step under the guard. Errors: those of all three steps. If validation fails,
+   * the error is the first code of its issues.
    */
   async apply(request: Asked<typeof input.applySchema>): Promise<Promoted> {
     const { require_staged, ...asked } = parse(input.applySchema, request, 'turn')
@@ -93,7 +94,9 @@ export class Turns {
     return this.promote({ ...ofTurn, require_staged, idempotency_key: keyOf('promote') })
   }
 
-  /** Gives up what is staged; the turn may be staged again. Errors: E_PROMOTION_STAGE_MISSING. Cost: one append. */
+  /**
+   * Discards the staged proposal; the turn may be staged again. Errors: E_PROMOTION_STAGE_MISSING. Cost: one append.
+   */
   async reject(request: Asked<typeof input.rejectSchema>): Promise<TurnStatus> {
     const asked = parse(input.rejectSchema, request, 'turn')
     await this.#ask({ ...asked, type: 'turn.reject' })
@@ -101,23 +104,25 @@ export class Turns {
   }
 
   /**
-   * How a turn stands. Errors: NOT_FOUND (nothing happened to it), INVALID_INPUT. Cost: a read a promoted turn after
-   * it.
+   * The present state of a turn. Errors: NOT_FOUND (the turn has no events), INVALID_INPUT. Cost: one read per later
+   * promoted turn.
    */
   get(request: Asked<typeof input.ofTurnSchema>): TurnStatus {
     return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
   }
 
   /**
-   * A run's turns, in order, the one under way last: the last `limit` of them, 10,000 at most; where there are more,
-   * `next` is the cursor for those before. Errors: NOT_FOUND, INVALID_INPUT (a cursor of none). Cost: a read a turn.
+   * The last `limit` turns of a run (10,000 at most), in order, with the turn in progress at the end. `next` is the
+   * cursor for earlier turns. Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). Cost: one
+   * read per turn.
    */
   list(request: Asked<typeof input.listTurnsSchema>): TurnListing {
     return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
   }
 
   /**
-   * A turn that failed is refused as a whole, and refusals are decided anew: only a verdict of PASS is answered again.
+   * Only a PASS verdict may be replayed. After a FAIL the validation runs again, because refusals are always decided
+   * anew.
    */
   async #verdict(
     ofTurn: Asked<typeof input.validateSchema>,
@@ -136,7 +141,7 @@ export class Turns {
     try {
       outcome = await this.#submit(asked, { proposal, type: 'turn.stage' }, stored)
     } finally {
-      // A repeat was answered by earlier entries, which name what they need.
+      // A replay was answered by earlier entries, which already name their objects.
       const isNew = outcome?.replayed === false && outcome.entries.at(-1)?.type === 'turn.staged'
       if (isNew) this.#core.stored.release(stored)
       else await this.#core.stored.drop(stored).catch(leftToTheNextOpen)
@@ -173,14 +178,14 @@ interface AskedOfTurn {
   turn_id: string
 }
 
-/** What a command says beside the turn it is on. */
+/** The members of a command besides its turn. */
 type Rest =
   | Pick<input.StageTurn, 'proposal' | 'type'>
   | Pick<input.ValidateTurn, 'manifest_digest' | 'type'>
   | Pick<input.PromoteTurn, 'manifest_digest' | 'require_staged' | 'type'>
   | Pick<input.RejectTurn, 'reason' | 'type'>
 
-/** The writer has stopped: what is left has its notes. */
+/** The writer has stopped. The notes of the remaining objects stay, and the next open drops the objects. */
 function leftToTheNextOpen(): void {}
 
 function failed(turn_id: string, issues: readonly Issue[]): LockstepError {

@@ -17,10 +17,11 @@ interface Options {
 }
 
 /**
- * Verifies a ledger while others use it: the ledger is held for a moment, and a snapshot of its files is read (ADR
- * 0032). A ledger whose files were changed is verified in place: everybody else would have to read every byte of it
- * before they could use it. For a process that may die of the database.
- * Errors: those of `verifyLog` and `openLog`. What fails makes the next open read every byte.
+ * Verifies a ledger while others use it: the ledger is held only for a moment, to take a snapshot of its files (ADR
+ * 0032). If the ledger's files were changed since it was closed, it is verified in place, because other processes
+ * could not use it before reading every byte. Run this in a child process, because LevelDB may abort it. If the
+ * verification fails, the next open reads every byte.
+ * Errors: those of `verifyLog` and `openLog`.
  */
 export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
   const { onProgress, openWaitSeconds, rebuild } = options
@@ -84,7 +85,7 @@ async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: 
   return verified
 }
 
-/** Derives the index to the end, and says from time to time how far it is: a child that says nothing counts as hung. */
+/** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */
 async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<void> {
   const index = new SearchIndex(log)
   index.waitMillisMax = progressMillis

@@ -1,4 +1,7 @@
-/** A verification in a process of its own: `<root> <open wait in seconds> [rebuild]`. LevelDB aborts on some damage. */
+/**
+ * The child process of a verification: `<root> <open wait in seconds> [rebuild]`. LevelDB aborts its process on some
+ * damage.
+ */
 import { layoutOf } from '../fs/layout.ts'
 import { answer } from '../log/child-answer.ts'
 import { verifyBeside } from './verify-beside.ts'

@@ -4,13 +4,14 @@ import { differs } from '../log/corrupt.ts'
 import type { Meta } from '../log/meta-row.ts'
 
 /**
- * What every entry must say of itself and of the one before it: its id, a time that never goes back but at a
- * reset of the clock, the place in its request; and entry 0 who the ledger is. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`).
+ * Checks each entry against itself and its predecessor: its id, its time (which decreases only at a clock reset) and
+ * its place in its request. Checks that entry 0 names this ledger. Errors: VERIFY_FAILED (`event_id`, `origin`,
+ * `requests`, `time`).
  */
 export class EntryVerification {
   readonly #meta: Meta
   #time = ''
-  /** The request whose entries are under way: it goes on with the next entry. */
+  /** The request that the next entry continues. */
   #request: { key: string; sha256: string; actor_id: string; next: number; count: number } | undefined
 
   constructor(meta: Meta) {
@@ -22,12 +23,12 @@ export class EntryVerification {
     if (seq === 0) this.#compareOrigin(entry)
     const id = eventIdOf(this.#meta.ledger_id, seq)
     if (event_id !== id) throw differs('event_id', `entry ${seq} has the id ${event_id}, not ${id}`, { seq })
-    // Entries of one batch share their time, so the form is looked at once a batch.
+    // Entries of a batch share their time, so the time is checked once per batch.
     if (time !== this.#time) this.#compareTime(entry)
     if (entry.request !== undefined || this.#request !== undefined) this.#compareRequest(entry)
   }
 
-  /** After the last entry: no request is left half. */
+  /** Called after the last entry: checks that no request is incomplete. */
   end(size: number): void {
     if (this.#request === undefined) return
     const { count, next } = this.#request
@@ -38,11 +39,11 @@ export class EntryVerification {
     const { format, ledger_id, origin } = this.#meta
     if (type !== 'ledger.created') throw differs('origin', `entry 0 is ${type}, not ledger.created`, { seq })
     if (data.ledger_id === ledger_id && data.origin === origin && data.format === format) return
-    throw differs('origin', `entry 0 is of ${data.origin}, the meta row of ${origin}`, { seq })
+    throw differs('origin', `entry 0 names the ledger ${data.origin}, the meta row names ${origin}`, { seq })
   }
 
   #compareTime({ seq, time, type }: Entry): void {
-    if (!timePattern.test(time)) throw differs('time', `the time of entry ${seq} is not one: ${time}`, { seq })
+    if (!timePattern.test(time)) throw differs('time', `entry ${seq} has an invalid time: ${time}`, { seq })
     if (time < this.#time && type !== 'clock.reset') {
       throw differs('time', `the time of entry ${seq} goes back from ${this.#time} to ${time}`, { seq })
     }
@@ -63,11 +64,11 @@ export class EntryVerification {
           actor_id === expected.actor_id
     if (!isNext || index >= count) {
       const due = expected === undefined ? 'a new request' : `entry ${expected.next} of ${expected.count} of a request`
-      throw differs('requests', `entry ${seq} is ${index} of ${count} of its request where ${due} is due`, { seq })
+      throw differs('requests', `entry ${seq} is ${index} of ${count} of its request, but ${due} was expected`, { seq })
     }
     this.#request = index + 1 < count ? { key, sha256, actor_id, next: index + 1, count } : undefined
   }
 }
 
-/** Of one length and in UTC, so that their order as text is their order in time. */
+/** A fixed-length UTC time, so that times compare as text. */
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/

@@ -8,11 +8,11 @@ import type { Progress, Verified } from './verify.ts'
 const program = programBeside(import.meta.url, '../ledger/verify-child')
 
 /**
- * Verifies a ledger in a process of its own: damage that makes LevelDB abort ends that one, and is LEDGER_CORRUPT
- * here. It has the ledger open meanwhile, so it waits for who has it, and others wait for it; a ledger that a service
- * has open is verified by `ledger.verify()` there. What fails makes the next open read every byte. With `rebuild` the
- * rows and receipts are derived anew from the entries before.
- * Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (busy for too long, naming the owner).
+ * Verifies a ledger in a child process. Some damage makes LevelDB abort its process; here that becomes
+ * LEDGER_CORRUPT. The child opens the ledger, so it waits for the present owner, and other processes wait for it. If
+ * a service has the ledger open, use its `ledger.verify()` instead. If the verification fails, the next open reads
+ * every byte. With `rebuild`, rows and receipts are first derived again from the entries.
+ * Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (still busy after the wait; names the owner).
  */
 export async function verifyInChild(
   layout: Layout,

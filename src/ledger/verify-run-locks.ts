@@ -6,29 +6,29 @@ import type { LockEventData } from '../core/lock/events.ts'
 import { endedFile, lockedFile, type RunLock } from '../core/lock/run-lock-file.ts'
 import { type FoundRunLock, findRunLocks } from '../fs/run-lock-files.ts'
 
-/** What the file of one run must say. */
+/** The expected file of a run. */
 interface Expected {
   content: RunLock
-  /** The stream of the lock that the run still holds, as far as the entries go. */
+  /** The stream of the lock that the run still holds, according to the entries. */
   holds: string | undefined
-  /** The file was there before the ledger knew of it, so only its status and run are ours to expect. */
+  /** The file existed before the ledger knew of it, so only its status and run are checked. */
   isForeign: boolean
 }
 
-/** The seqs of the newest entries of some streams, as they are by now. */
+/** Returns the seqs of the newest entries of some streams, as of now. */
 export type LastSeqs = (streams: readonly string[]) => Promise<ReadonlyMap<string, number | undefined>>
 
 const warningsMax = 100
 
 /**
- * Compares every RUN_LOCK.json with what the ledger says of its run (locks.md, Project run locks). A difference is a
- * warning: the file follows the ledger, and a hand edit is reported and never overwritten.
+ * Compares every RUN_LOCK.json with the ledger (lock-protocol.md, project run locks). A difference is only a warning:
+ * the file follows the ledger, and a file edited by hand is never overwritten.
  */
 export class RunLockComparison {
   readonly #root: string
   readonly #config: Config
   readonly #expected = new Map<string, Expected>()
-  /** The grant of each project, to know what ended. */
+  /** The current grant of each project, to find the grant that an entry ends. */
   readonly #grants = new Map<string, LockEventData<'lock.acquired'>>()
   readonly #lastSeqs = new Map<string, number>()
 
@@ -55,7 +55,10 @@ export class RunLockComparison {
     }
   }
 
-  /** What differs, file by file. `lastSeqsNow` gives the newest entries of streams: what changed since is left out. */
+  /**
+   * A warning per differing file. `lastSeqsNow` returns the newest seqs of streams, so that locks that changed
+   * meanwhile are skipped.
+   */
   async warnings(lastSeqsNow: LastSeqs): Promise<string[]> {
     const found = this.#found()
     const held = new Set(found.flatMap(({ holds = [] }) => holds))
@@ -83,18 +86,18 @@ export class RunLockComparison {
   }
 }
 
-/** The file of an ended run may have been archived with its folder; that of a held lock may not be missing. */
+/** The file of an ended run may have been archived with its folder. The file of a held lock must exist. */
 function judge(runId: string, expected: Expected, file: FoundRunLock | undefined, root: string): string | undefined {
   if (file === undefined) {
-    return expected.holds === undefined ? undefined : `RUN_LOCK.json of ${runId} is missing, and its lock is held`
+    return expected.holds === undefined ? undefined : `RUN_LOCK.json of ${runId} is missing, but its lock is held`
   }
   const path = relative(root, file.path)
   const { content } = file
-  if (content === undefined) return `${path} cannot be read as a RUN_LOCK.json`
+  if (content === undefined) return `${path} is not a valid RUN_LOCK.json`
   const { status } = expected.content
   if (content.status !== status) return `${path} says ${content.status}, the ledger says ${status}`
   const isAsExpected = expected.isForeign
     ? content.run_id === runId
     : canonicalText(content as Json) === canonicalText(expected.content as Json)
-  return isAsExpected ? undefined : `${path} was edited: it is not what the ledger says of its lock`
+  return isAsExpected ? undefined : `${path} was edited: it differs from the ledger’s record of its lock`
 }

@@ -8,7 +8,7 @@ import type { RunStatus } from '../core/vocabulary.ts'
 import type { LockstepError } from '../errors.ts'
 import { differs } from '../log/corrupt.ts'
 
-/** What is kept of a run while its entries go by; of one that has ended, its last entry and how it ended. */
+/** The state of a run while its entries are read. For an ended run: its last entry and its final status. */
 interface Followed {
   identity: string
   last: number
@@ -20,16 +20,16 @@ interface Followed {
   status: RunStatus
 }
 
-/** What the very next entry has to be: one of these types, of that run. */
+/** The next entry must be of this run and have one of these types. */
 interface Due {
   runId: string
   types: readonly string[]
 }
 
 /**
- * Holds every run to the minimum of its events (seed 3, section 6; runs.md): a decision and then the move at its
- * start, one action event for every allow, one end with its reason and nothing after it but refusals; and every entry
- * of a run to its run's names, pins and history. Errors: VERIFY_FAILED (`runs`).
+ * Checks that every run has its required events (Run Lifecycle, Contract v1, §6): at its start a decision and then
+ * the move; one action event per allow; one end with a reason, followed only by refusals. Checks each entry of a run
+ * against the run's identity, pins and history. Errors: VERIFY_FAILED (`runs`).
  */
 export class RunVerification {
   readonly #runs = new Map<string, Followed>()
@@ -39,40 +39,43 @@ export class RunVerification {
     const due = this.#due
     this.#due = undefined
     if (due !== undefined && (entry.run_id !== due.runId || !due.types.includes(entry.type))) {
-      throw wrong(entry, `is ${entry.type} where ${due.types.join(' or ')} of ${due.runId} is due`)
+      throw wrong(entry, `is ${entry.type}, but ${due.types.join(' or ')} of ${due.runId} was expected`)
     }
     const { run_id } = entry
     if (run_id === undefined) {
-      if (entry.stream.startsWith('run/')) throw wrong(entry, 'is of a run and does not say which')
+      if (entry.stream.startsWith('run/')) throw wrong(entry, 'is in the stream of a run but has no run_id')
       if (entry.type === 'run.retried') this.#takeRetry(entry as Entry<'run.retried', RunEventData<'run.retried'>>)
       return
     }
     const run = this.#follow(run_id, entry, due)
     run.last = entry.seq
     if (entry.stream === streamOf(run_id)) this.#take(run, entry, due)
-    else if (run.status !== 'running') throw wrong(entry, `is of ${run_id}, which is ${run.status}`)
+    else if (run.status !== 'running') throw wrong(entry, `belongs to ${run_id}, which is ${run.status}`)
   }
 
-  /** After the last entry: nothing is due any more. */
+  /** Called after the last entry: checks that no entry is missing. */
   end(size: number): void {
     if (this.#due === undefined) return
     const { runId, types } = this.#due
-    throw failed(`${types.join(' or ')} of ${runId} is due after the last entry`, { run_id: runId, seq: size - 1 })
+    throw failed(`${types.join(' or ')} of ${runId} is missing after the last entry`, { run_id: runId, seq: size - 1 })
   }
 
-  /** The run of an entry, which says of it what the run's first entry said, and follows its last. */
+  /**
+   * Finds the run of an entry. Checks that the entry has the same identity as the run's first entry, and names the
+   * run's last entry as the one before it.
+   */
   #follow(runId: string, entry: Entry, due: Due | undefined): Followed {
     const { case_id, lane_id, parent_run_id, prev, root_run_id, type } = entry
     const identity = JSON.stringify([case_id, lane_id, parent_run_id, root_run_id])
     const run = this.#runs.get(runId)
     if ((prev.run ?? null) !== (run?.last ?? null)) {
-      throw wrong(entry, `names ${prev.run ?? null} as the one before it in ${runId}, not ${run?.last ?? null}`)
+      throw wrong(entry, `names ${prev.run ?? null} as the previous entry of ${runId}, not ${run?.last ?? null}`)
     }
     if (run === undefined) {
       if (type !== 'run.created') throw wrong(entry, `is ${type} of ${runId}, which was not created`)
       const { metadata } = entry.data as RunEventData<'run.created'>
       if (metadata?.retry_of && due === undefined)
-        throw wrong(entry, `retries ${metadata.retry_of}, which nothing says`)
+        throw wrong(entry, `retries ${metadata.retry_of} without a run.retried entry`)
       const created: Followed = {
         identity,
         last: entry.seq,
@@ -86,8 +89,9 @@ export class RunVerification {
       return created
     }
     if (type === 'run.created') throw wrong(entry, `creates ${runId} a second time`)
-    if (identity !== run.identity) throw wrong(entry, `does not say of ${runId} what its first entry says`)
-    if (run.pins !== undefined && run.pins !== pinsIn(entry)) throw wrong(entry, `is not pinned as ${runId} is`)
+    if (identity !== run.identity)
+      throw wrong(entry, `names another case, lane or parent than the first entry of ${runId}`)
+    if (run.pins !== undefined && run.pins !== pinsIn(entry)) throw wrong(entry, `has other policy pins than ${runId}`)
     return run
   }
 
@@ -106,14 +110,14 @@ export class RunVerification {
         return
       case 'run.acted': {
         const { decision_id } = entry.data as RunEventData<'run.acted'>
-        if (!run.open.delete(decision_id)) throw wrong(entry, `records ${decision_id}, which is no open allow`)
-        // Between a deny and its move stand the action events that are still owed.
+        if (!run.open.delete(decision_id)) throw wrong(entry, `records ${decision_id}, which is not an open allow`)
+        // Missing action events may still come between a deny and its move.
         this.#due = due
         return
       }
       case 'run.denied':
         if (due === undefined && entry.data.reason !== null)
-          throw wrong(entry, 'denies a run without a decision before')
+          throw wrong(entry, 'denies a run without a previous decision')
         end(run, entry)
         return
       case 'turn.promotion_rejected':
@@ -127,14 +131,14 @@ export class RunVerification {
       case 'turn.staged':
       case 'turn.staging_rejected':
       case 'turn.validated':
-        if (run.status !== 'running') throw wrong(entry, `is of a run that is ${run.status}`)
+        if (run.status !== 'running') throw wrong(entry, `belongs to a run that is ${run.status}`)
         return
       default:
         end(run, entry)
     }
   }
 
-  /** Only what failed is retried, once, in the run whose first event comes next. */
+  /** Only a failed run may be retried, and only once. The next entry must create the new run. */
   #takeRetry(entry: Entry<'run.retried', RunEventData<'run.retried'>>): void {
     const { new_run_id, run_id } = entry.data
     const { status } = this.#runs.get(run_id) ?? {}
@@ -156,21 +160,21 @@ export class RunVerification {
   }
 }
 
-/** The chain of a run's turns has no gap and no repeat, and each names the one before it (seed 4, Law 2). */
+/** The turns of a run have no gaps and no repeats, and each names the previous one (turn promotion contract, law 2). */
 function takePromotion(run: Followed, entry: Entry): void {
   if (run.status !== 'running') throw wrong(entry, `promotes a turn of a run that is ${run.status}`)
   const { previous, turn_id } = entry.data as TurnEventData<'turn.promoted'>
   const due = turnIdOf(run.turn + 1)
-  if (turn_id !== due) throw wrong(entry, `promotes ${turn_id} where ${due} is due`)
-  if (previous !== run.turnSeq) throw wrong(entry, `names ${previous} as the promotion before it, not ${run.turnSeq}`)
+  if (turn_id !== due) throw wrong(entry, `promotes ${turn_id}, but ${due} was expected`)
+  if (previous !== run.turnSeq) throw wrong(entry, `names ${previous} as the previous promotion, not ${run.turnSeq}`)
   run.turn += 1
   run.turnSeq = entry.seq
 }
 
-/** The end of a run: a move that is allowed, for a reason that is said, and no allow left without its event. */
+/** Checks the end of a run: the move is allowed, it has a reason, and every allow has its action event. */
 function end(run: Followed, entry: Entry): void {
   const to = statusAfter[entry.type]
-  if (to === undefined || !isTerminal(to)) throw wrong(entry, `is of a type that no run has: ${entry.type}`)
+  if (to === undefined || !isTerminal(to)) throw wrong(entry, `has a type that is invalid for a run: ${entry.type}`)
   if (!mayMove(run.status, to)) throw wrong(entry, `moves a run that is ${run.status} to ${to}`)
   const { outcome_reason } = entry.data as RunEventData<'run.cancelled'>
   if (outcome_reason.trim() === '') throw wrong(entry, 'ends a run without a reason')

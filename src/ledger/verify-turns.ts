@@ -6,16 +6,17 @@ import { DerivedState, type ObjectText } from '../views/derived-state.ts'
 import { namedBy } from './stored-objects.ts'
 
 /**
- * Holds sovereign state to what the promoted turns come to, row by row, and the stored objects to what entries name:
- * none is missing or other than its digest says, none is there that no entry names, but those that are on their way.
- * Errors: VERIFY_FAILED (`state`, `objects`), LEDGER_CORRUPT. Memory: the state of all workspaces.
+ * Compares every row of sovereign state with the state derived from promoted turns. Also compares stored objects with
+ * the entries: each named object must exist and match its digest. An object that no entry names needs a note, which
+ * shows that it is still being stored. Errors: VERIFY_FAILED (`state`, `objects`), LEDGER_CORRUPT. Memory: the state
+ * of all workspaces.
  */
 export class TurnVerification {
   readonly #object: ObjectText
   readonly #state: DerivedState
   readonly #named = new Set<string>()
   readonly #noted = new Set<string>()
-  /** Stored objects that no entry names; a note may come that does. */
+  /** Stored objects that no entry names; a note for them may still follow. */
   readonly #unnamed = new Set<string>()
   #found = 0
 
@@ -29,16 +30,18 @@ export class TurnVerification {
     if (entry.type.startsWith('turn.')) this.#state.next(entry)
   }
 
-  /** A row of sovereign state that is stored, after the last entry. */
+  /** Compares a stored row of sovereign state. Called after the last entry. */
   state(key: string, stored: unknown): void {
     const derived = this.#state.rows.get(key)
     if (derived === undefined || !isDeepStrictEqual(derived, stored)) {
-      throw differs('state', `the row ${JSON.stringify(key)} of sovereign state is not what its turns give`, { key })
+      throw differs('state', `the row ${JSON.stringify(key)} of sovereign state differs from its promoted turns`, {
+        key,
+      })
     }
     this.#state.rows.delete(key)
   }
 
-  /** A piece of an object that is stored; its content is looked at once. */
+  /** Takes a piece of a stored object. The content is checked once, at its first piece. */
   object(digest: string, piece: number): void {
     if (piece > 0) return
     this.#object(digest)
@@ -50,7 +53,7 @@ export class TurnVerification {
     for (const digest of digests) this.#noted.add(digest)
   }
 
-  /** After all that is stored. */
+  /** Called after all stored rows, objects and notes. */
   end(): void {
     const [key] = this.#state.rows.keys()
     if (key !== undefined) {

@@ -17,38 +17,38 @@ import { type LastSeqs, RunLockComparison } from './verify-run-locks.ts'
 import { RunVerification } from './verify-runs.ts'
 import { TurnVerification } from './verify-turns.ts'
 
-/** How far a verification has come, in entries; `total` grows where a further pass over them is needed. */
+/** The progress of a verification, in entries. `total` grows if another pass is needed. */
 export interface Progress {
   done: number
   total: number
 }
 
-/** What was verified. `warnings` are for a person to judge: files that somebody edited, not the ledger itself. */
+/** The result of a verification. `warnings` concern edited files, not the ledger itself; a person must judge them. */
 export interface Verified {
   entries: number
-  /** As of which size: what others appended meanwhile is not part of it. */
+  /** The size that was verified; entries appended meanwhile are not included. */
   size: number
   root: string
   rows: number
-  /** How many entries the index was derived from so far; it goes on when somebody asks. */
+  /** The number of entries that the index covers. The index is extended when it is next used. */
   indexed: number
   warnings: string[]
 }
 
 export interface VerifyOptions {
   onProgress?: ((progress: Progress) => void) | undefined
-  /** Rows in memory at a time; further ones take further passes. */
+  /** The maximum number of rows in memory. Further rows need further passes. */
   rowsMax?: number
-  /** Asks the ledger itself, where `log` is a copy of it. */
+  /** Asks the live ledger, if `log` is a copy of it. */
   lastSeqsNow?: LastSeqs
 }
 
 /**
- * Reads every byte again and derives everything anew, from a snapshot, so that others may go on appending: what
- * `verifyStored` says, then every entry's id, time, request and place in its stream, every run's events, every row,
- * every receipt and, as far as it was derived, the index.
- * Errors: VERIFY_FAILED or LEDGER_CORRUPT, whose details name the `check` that failed and the first bad `seq` where
- * there is one. Cost: one pass over the store, two reads a stream; memory for `limits.verifyRowsMax` open streams.
+ * Reads every byte and derives everything again, from a snapshot, so that others may go on appending. It checks
+ * everything that `verifyStored` checks, then each entry's id, time, request and place in its stream, every run's
+ * events, all rows, all receipts, and the index as far as it was derived.
+ * Errors: VERIFY_FAILED or LEDGER_CORRUPT. The details name the failed `check` and, if there is one, the first bad
+ * `seq`. Cost: one pass over the store, two reads per stream, and memory for `limits.verifyRowsMax` open streams.
  */
 export async function verifyLog(
   log: Log,
@@ -56,7 +56,7 @@ export async function verifyLog(
   config: Config,
   { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
 ): Promise<Verified> {
-  // Read before the snapshot is taken, so that it is never ahead of it.
+  // Read before the snapshot is taken, so that the head file is never ahead of the snapshot.
   const headFile = readHeadFile(layout.head)
   const snapshot = log.snapshot()
   try {
@@ -102,7 +102,7 @@ export async function verifyLog(
     }
     const warnings = await runLocks.warnings(lastSeqsNow)
     if (stored.left > 0)
-      warnings.push(`${stored.left} rows of a rebuild that did not end are left; the next clears them`)
+      warnings.push(`${stored.left} rows of an unfinished rebuild remain; the next rebuild deletes them`)
     onProgress?.({ done: head.size, total: head.size })
     const { root, size } = head
     return { entries: size, size, root: toHex(root), rows: stored.rows, indexed: index.cursor, warnings }
@@ -111,14 +111,14 @@ export async function verifyLog(
   }
 }
 
-/** The newest entries of streams by the rows of a log. */
+/** The newest seqs of streams, from the rows of a log. */
 export function lastSeqsIn(log: Log): LastSeqs {
   return async (streams) => new Map(streams.map((stream) => [stream, log.row(stream)?.last_seq]))
 }
 
 const progressMillis = 100
 
-/** At most ten reports a second, whatever is read in between. */
+/** Limits progress reports to ten per second. */
 function throttled(size: number, onProgress: VerifyOptions['onProgress']): (done: number, passes?: number) => void {
   let due = 0
   return (done, passes = 0) => {

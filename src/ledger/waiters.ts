@@ -12,7 +12,7 @@ interface Hooks {
   poke: (stream: string) => void
 }
 
-/** What a batch changed: its lines as they were before, and who joined, left or was called in. */
+/** A batch's changes to the lines: the previous lines, and the waiters that joined, left or were called in. */
 export interface LineChanges {
   before: Map<string, readonly Waiter[]>
   joined: Waiter[]
@@ -23,13 +23,13 @@ export interface LineChanges {
 const noChanges = (): LineChanges => ({ before: new Map(), joined: [], left: [], calledIn: [] })
 
 /**
- * Who waits for which lock, in order. It lives in memory: a restart refuses everyone, and each comes back with
- * the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer, so they are
- * decided in order too; what a batch changed in the lines is kept once it is durable, or undone.
+ * The lines of waiting callers, one per lock. They are kept only in memory: a restart refuses all waiters, and each
+ * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer,
+ * so they are decided in order. A batch's changes are kept once it is durable, or else undone.
  */
 export class Waiters {
   readonly #lines = new Map<string, readonly Waiter[]>()
-  /** What the batch under way has changed. */
+  /** The changes of the current batch. */
   #changes = noChanges()
   readonly #expiries = new Map<string, NodeJS.Timeout>()
   readonly #hooks: Hooks
@@ -39,7 +39,7 @@ export class Waiters {
     this.#hooks = hooks
   }
 
-  /** Puts a refused acquire at the end of its lock's line; false where there are too many waiters already. */
+  /** Puts a refused acquire at the end of its lock's line. Returns false if there are too many waiters. */
   add(item: Item, refusal: Refusal): boolean {
     const { command, line } = item
     if (command.type !== 'lock.acquire' || line === undefined) return false
@@ -57,24 +57,24 @@ export class Waiters {
     return true
   }
 
-  /** Nobody waits for any lock. */
+  /** Whether no caller waits for any lock. */
   get isEmpty(): boolean {
     return this.#lines.size === 0
   }
 
-  /** The one to be served next; none while somebody was called in. */
+  /** The waiter to serve next; undefined while a waiter is called in. */
   first(stream: string): Waiter | undefined {
     const first = this.#lines.get(stream)?.[0]
     return first?.isServed ? undefined : first
   }
 
-  /** Calls a waiter in, who claims the lock for itself and keeps its place until `endTurn`. */
+  /** Calls a waiter in. The waiter claims the lock itself and keeps its place until `endTurn`. */
   callIn(waiter: Waiter): void {
     waiter.isServed = true
     this.#changes.calledIn.push(waiter)
   }
 
-  /** Other waiters of the same acquisition: its caller came again before the first answer. */
+  /** Other waiters of the same acquisition: its caller repeated the request before the first answer. */
   twinsOf(stream: string, { actor, command }: Item): Waiter[] {
     const ref = command.type === 'lock.acquire' ? command.lock_ref : undefined
     return this.#line(stream).filter(({ isServed, item }) => {
@@ -83,7 +83,7 @@ export class Waiters {
     })
   }
 
-  /** How many stand before a newcomer, or before the caller whose place this is. */
+  /** The number of waiters in front of this place in line, or in front of a new caller. */
   inFrontOf(stream: string, line: Line | undefined): number {
     const waiters = this.#lines.get(stream)
     if (waiters === undefined) return 0
@@ -91,7 +91,7 @@ export class Waiters {
     return own === -1 ? waiters.length : own
   }
 
-  /** Takes a waiter out of its line; false if it is in none any more. */
+  /** Removes a waiter from its line. Returns false if it is no longer in line. */
   remove(waiter: Waiter): boolean {
     const line = this.#line(waiter.stream)
     const others = line.filter((other) => other !== waiter)
@@ -101,38 +101,38 @@ export class Waiters {
     return true
   }
 
-  /** Ends the turn of a caller who was called in, whatever became of it; the next one is served then. */
+  /** Ends the turn of a called-in waiter, successful or not. Then the next waiter is served. */
   endTurn(stream: string, line: Line): void {
     const waiter = this.#line(stream).find(({ item }) => item.line === line)
     if (waiter !== undefined) this.#hooks.leave(waiter, undefined)
   }
 
-  /** Ends a batch: what it changed, to be kept or undone later. */
+  /** Ends a batch. Returns its changes, to be kept or undone later. */
   endBatch(): LineChanges {
     const changes = this.#changes
     this.#changes = noChanges()
     return changes
   }
 
-  /** The batch is durable: who left a line is let go of. */
+  /** The batch is durable: stops the timers of waiters that left, and of lines that are empty now. */
   keep({ before, left }: LineChanges): void {
     for (const waiter of left) letGo(waiter)
     for (const stream of before.keys()) if (!this.#lines.has(stream)) this.#disarm(stream)
   }
 
-  /** The batch is void and will be decided again, as all after it: the lines are as they were before it. */
+  /** The batch is void, and so are all later ones: restores the lines as they were before it. */
   undo({ before, joined, calledIn }: LineChanges): void {
     for (const [stream, line] of before) this.#set(stream, line)
     for (const waiter of joined) letGo(waiter)
     for (const waiter of calledIn) waiter.isServed = false
   }
 
-  /** For every line: a timer for the moment at which the lease it waits behind runs out. */
+  /** Sets a timer for each line, for the end of the lease that it waits for. */
   armExpiry(grantOf: (stream: string) => Grant | null, nowIs: () => Now): void {
     if (this.#lines.size === 0) return
     const now = nowIs()
     for (const stream of this.#lines.keys()) {
-      // While somebody is called in, nobody is served; when that turn ends, the line is looked at anyway.
+      // While a waiter is called in, no other is served. The line is checked again when that turn ends.
       const grant = this.first(stream) === undefined ? null : grantOf(stream)
       const remaining = grant === null ? null : leaseRemainingMillis(grant, now)
       this.#disarm(stream)
@@ -181,10 +181,10 @@ function letGo({ stopListening, timer }: Waiter): void {
   stopListening()
 }
 
-/** While a machine is suspended its timers stand still and leases run on, so a line is looked at this often. */
+/** Timers stop while the machine is suspended, but leases go on. So each line is checked at least this often. */
 const timerMillisMax = 10_000
 
-/** The end of a wait that came to nothing, with the report of what it waited behind. */
+/** The error after an unsuccessful wait, with the contention report of the lock. */
 export function gaveUp(
   code: 'ABORTED' | 'TIMED_OUT',
   { details, message }: Pick<Refusal, 'details' | 'message'>,
@@ -192,12 +192,10 @@ export function gaveUp(
 ): LockstepError {
   const seconds = Math.round(waitMillis / 1000)
   const why = code === 'TIMED_OUT' ? `it did not become free within ${seconds} s` : 'the caller gave up waiting'
-  return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Come back with the same lock_id.' })
+  return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Retry with the same lock_id.' })
 }
 
-/**
- * Where contention is recorded, so is the end of a wait that came to nothing, under the code that it is answered with.
- */
+/** If the contention was to be recorded, its timeout is recorded too, under the code of the answer. */
 export function recordOfWaiting(
   { refusal: { record } }: Waiter,
   { code, message }: LockstepError,

@@ -6,13 +6,13 @@ import type { StagedSet } from '../core/turn/triplet.ts'
 import { carriedBy, Workspace } from '../core/turn/workspace.ts'
 import type { Core } from './core.ts'
 
-/** A turn with fewer stems is decided over whatever the sequencer has to read itself. */
+/** A turn with fewer stems is not warmed; the sequencer reads its rows itself. */
 const stemsMin = 64
 const stemsAtOnce = 128
 
 /**
- * Reads what the decision on a large turn will ask for into memory, some stems at a time, so that the sequencer itself
- * need not read and others get their turn meanwhile. The decision is made over what is there by then.
+ * Loads the rows that the decision on a large turn will read into memory, in steps. So the sequencer itself need not
+ * read them, and other callers can run in between. The decision still uses the state at its own time.
  */
 export async function warm(core: Core, runId: string): Promise<void> {
   const run = core.rows.get(streamOf(runId))?.state as RunState | undefined

@@ -11,7 +11,7 @@ import { bytesInTree } from '../fs/workspace-tree.ts'
 import { tripletsIn } from '../views/derived-state.ts'
 import type { SovereignView } from '../views/sovereign-view.ts'
 
-/** What happened to a workspace since its files were written: its promotions, in order. */
+/** A promotion of a workspace that is not yet written to its files. */
 export interface PromotedTurn {
   manifest_digest: string | null
   run_id: string
@@ -21,7 +21,7 @@ export interface PromotedTurn {
 
 const sliceMillis = 5
 
-/** All files of a workspace. Cost: all of its rows and objects. */
+/** All files of a workspace. Cost: reads all of its rows and objects. */
 export async function* allFiles(view: SovereignView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {
   for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace))
     yield* filesOf(view, triplet.stem, triplet)
@@ -32,9 +32,9 @@ export async function* allFiles(view: SovereignView, workspace: string, disk: Di
 }
 
 /**
- * The files that some promotions have changed. What a stem pointed to before is in the files that are current: what
- * was materialised is what was promoted then. Undefined where those cannot be read; then all is to be written anew.
- * Cost: as of the turns, however large the workspace.
+ * The files that some promotions changed. The previous links of a stem are read from the current files, because these
+ * hold the last materialised state. Undefined if the current files cannot be read; then all files must be written
+ * again. Cost: depends on the turns, not on the size of the workspace.
  */
 export async function changedFiles(
   view: SovereignView,
@@ -62,7 +62,7 @@ async function* changes(
   { disk, promoted }: { disk: Disk; promoted: readonly PromotedTurn[] },
 ): AsyncGenerator<TreeChange> {
   const there: Triplet[] = []
-  // What is gone goes first: where case is ignored it may have the name of a twin that is there now.
+  // Deletions come first: on a disk that ignores case, a deleted file may have the name of a new one.
   for (const stem of touched.stems) {
     const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
     if (triplet === undefined) yield* filesOf(view, stem, undefined)
@@ -71,7 +71,7 @@ async function* changes(
   for (const triplet of there) yield* filesOf(view, triplet.stem, triplet)
   for (const target of touched.targets) {
     const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
-    // A record whose sources are all gone stays; one of a target that nothing ever pointed to is not there.
+    // A target without remaining sources keeps its record. A target that was never referenced has no record.
     if (row === undefined || row.sources === null) yield { path: refPath(target, disk), content: null }
     else yield await refFile(view, workspace, row, disk)
   }
@@ -79,7 +79,7 @@ async function* changes(
   for (const [runId, turnId] of last) yield runFile(runId, turnId)
 }
 
-/** The stems of some turns, and what their links point to or pointed to in between. */
+/** The stems of some turns, and the targets of their links before and after. */
 class Touched {
   readonly #view: SovereignView
   readonly stems = new Set<string>()
@@ -94,7 +94,7 @@ class Touched {
     return this.#targets.values()
   }
 
-  /** Others are served in between. */
+  /** Lets other callers run in between. */
   async pause(): Promise<void> {
     if (performance.now() < this.#sliceEnds) return
     await new Promise(setImmediate)
@@ -119,7 +119,7 @@ class Touched {
   }
 }
 
-/** The links of a stem as they are on disk; undefined where it has none. */
+/** The links of a stem on disk; undefined if there are none. */
 async function linksIn(current: string, stem: string): Promise<ReadObject | undefined> {
   try {
     const bytes = await bytesInTree(current, partPath(stem, 'links'))
@@ -131,8 +131,8 @@ async function linksIn(current: string, stem: string): Promise<ReadObject | unde
 }
 
 /**
- * The files of a stem as they are to be. Those of a triplet have its objects' own bytes, so that their SHA-256 is the
- * digest.
+ * The files of a stem as they should be. A triplet's files have the exact bytes of its objects, so their SHA-256 is
+ * the digest.
  */
 function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): Generator<TreeChange> {
   for (const part of tripletParts) {
@@ -144,7 +144,7 @@ function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefine
     yield { path: named, content: triplet === undefined ? null : fileOf({ stem, version: 'v1' }) }
 }
 
-/** Written source by source: many may point to one target, and others are served between the pages. */
+/** Reads the sources page by page, because a target may have many; other callers can run in between. */
 async function refFile(
   view: SovereignView,
   workspace: string,

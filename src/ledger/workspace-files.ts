@@ -11,7 +11,7 @@ import type { Log } from '../log/log.ts'
 import { SovereignView } from '../views/sovereign-view.ts'
 import { allFiles, changedFiles, type PromotedTurn } from './workspace-changes.ts'
 
-/** Where a workspace is on disk, and how many files it has there. */
+/** The folder of a workspace on disk, and its number of files. */
 export interface CheckedFiles {
   folder: string
   files: number
@@ -20,17 +20,17 @@ export interface CheckedFiles {
 type Promoted = TurnEventData<'turn.promoted'>
 
 /**
- * Promoted state as files: `workspace/run/<run_id>/current` or `workspace/workflow/<workflow_id>/current` (turns.md,
- * Files). All promotions of a workspace that are there by now become one tree. One build at a time.
+ * Writes promoted state as files: `workspace/run/<run_id>/current` or `workspace/workflow/<workflow_id>/current`
+ * (turns.md). All pending promotions of a workspace are written as one tree. Only one build runs at a time.
  */
 export class WorkspaceFiles {
   readonly #root: string
   readonly #config: Config
   readonly #log: Log
-  /** Promotions that were seen and are not on disk yet, by workspace; what was seen goes up to `#seen`. */
+  /** Promotions that were read but are not on disk yet, by workspace. Entries were read up to `#seen`. */
   readonly #pending = new Map<string, PromotedTurn[]>()
   #seen: number | undefined
-  /** Folders that were freed of what a crash left. */
+  /** Folders from which the files left by a crash were removed. */
   readonly #cleared = new Set<string>()
   #work: Promise<unknown> = Promise.resolve()
 
@@ -40,17 +40,17 @@ export class WorkspaceFiles {
     this.#log = log
   }
 
-  /** Where a workspace, `run/run_x1` or `workflow/w1`, is on disk. */
+  /** The folder of a workspace (`run/run_x1` or `workflow/w1`) on disk. */
   folder(workspace: string): string {
     return join(this.#root, this.#config.workspace_dir, ...workspace.split('/').map(fileName))
   }
 
-  /** Makes the files agree with a promotion, and with those after it. Errors: FILE_DENIED, DISK_FULL, FILE_FAILED. */
+  /** Writes a promotion and all later ones to the files. Errors: FILE_DENIED, DISK_FULL, FILE_FAILED. */
   follow(entry: Entry): Promise<void> {
     return this.#inTurn(() => this.#follow(entry))
   }
 
-  /** Writes all files of a workspace anew, from the ledger alone. Errors as of `follow`. */
+  /** Writes all files of a workspace again, from the ledger alone. Errors: see `follow`. */
   rebuild(workspace: string): Promise<void> {
     return this.#inTurn(async () => {
       const view = new SovereignView(this.#log)
@@ -77,7 +77,7 @@ export class WorkspaceFiles {
     })
   }
 
-  /** Looked at for each tree: a ledger that is opened writes none most of the time. */
+  /** Checked for each tree, because most processes that open a ledger never write one. */
   get #disk(): Disk {
     return { ignoresCase: ignoresCase(this.#root) }
   }
@@ -95,8 +95,8 @@ export class WorkspaceFiles {
     const view = new SovereignView(this.#log)
     try {
       await this.#see(view, entry.seq)
-      // Others that wait are built along with it, for they share the syncs of the disk. What keeps one of them from
-      // being built is met again by its own entry.
+      // Builds other pending workspaces at the same time, so that they share disk syncs. An error of another
+      // workspace is ignored here: it occurs again when that workspace's own entry is handled.
       const others = [...this.#pending.keys()].filter((other) => other !== workspace).slice(0, buildsMax - 1)
       const builds = [this.#build(view, workspace, entry.seq), ...others.map((other) => this.#build(view, other))]
       const [own] = await Promise.allSettled(builds)
@@ -106,7 +106,7 @@ export class WorkspaceFiles {
     }
   }
 
-  /** Builds the next tree of a workspace, of all that is pending; of one without a tree, of all there is. */
+  /** Builds the next tree of a workspace from its pending promotions, or from all its state if it has no tree. */
   async #build(view: SovereignView, workspace: string, seqAtLeast = 0): Promise<void> {
     const folder = this.folder(workspace)
     const tree = await this.#treeOf(workspace)
@@ -126,7 +126,7 @@ export class WorkspaceFiles {
     this.#pending.delete(workspace)
   }
 
-  /** The current tree, once what a crash left beside it is gone. */
+  /** The current tree, after removing files that a crash left beside it. */
   async #treeOf(workspace: string): Promise<Tree | undefined> {
     const folder = this.folder(workspace)
     if (!this.#cleared.has(folder)) await dropLeftovers(folder)
@@ -134,7 +134,7 @@ export class WorkspaceFiles {
     return currentTree(folder)
   }
 
-  /** Looks at every entry that the view has once, from the first one that has to be handled. */
+  /** Reads each entry of the view once, from the first entry that must be handled. */
   async #see(view: SovereignView, from: number): Promise<void> {
     let sliceEnds = performance.now() + sliceMillis
     for (let seq = this.#seen ?? from; seq < view.size; seq += 1) {
@@ -142,7 +142,7 @@ export class WorkspaceFiles {
       if (type === 'turn.promoted') this.#keep(seq, data as Promoted)
       this.#seen = seq + 1
       if (performance.now() < sliceEnds) continue
-      // Others are served in between; what is seen is as of the view all the same.
+      // Other callers run in between; the entries read are still those of the view.
       await new Promise(setImmediate)
       sliceEnds = performance.now() + sliceMillis
     }
@@ -159,7 +159,8 @@ const sliceMillis = 5
 const buildsMax = 8
 
 /**
- * Whether a tree is what the first of these promotions of each run came to: not an older copy that somebody put back.
+ * Whether a tree is the state just before the first of these promotions of each run. It is not if somebody put an
+ * older copy back.
  */
 async function follows(tree: Tree, promoted: readonly { run_id: string; turn_id: string }[]): Promise<boolean> {
   const firsts = new Map<string, string>()

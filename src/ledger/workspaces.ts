@@ -15,7 +15,7 @@ import { parse } from './parse.ts'
 import { stateOfRun } from './run-status.ts'
 import type { CheckedFiles } from './workspace-files.ts'
 
-/** Whose state: a run's, which is its workflow's where it has one, or a workflow's. */
+/** Names a workspace, by a workflow or by a run. A run of a workflow uses the workflow's workspace. */
 export type AskedWorkspace = z.input<typeof workspaceSchema>
 
 const digestSchema = workspaceSchema.extend({ at: z.int().min(0).optional() })
@@ -25,12 +25,12 @@ const checkSchema = workspaceSchema.extend({ rebuild: z.boolean().default(false)
 /** An object that entries name. */
 export interface StoredObject {
   digest: string
-  /** Its RFC 8785 form, which is what the digest is of. */
+  /** The RFC 8785 form, whose hash is the digest. */
   text: string
   value: { [key: string]: JsonValue }
 }
 
-/** A promoted stem with what it says, and the links that point to the identity it carries. */
+/** A promoted stem with its contents, and the links that point to its identity. */
 export interface StemShown {
   triplet: Triplet
   body: StoredObject['value']
@@ -40,8 +40,8 @@ export interface StemShown {
 }
 
 /**
- * `ledger.workspaces`: sovereign state, as the promoted turns made it. What is read is one moment's, however long it
- * takes.
+ * `ledger.workspaces`: sovereign state, as promoted turns made it. Each read sees the state of one moment, however
+ * long it takes.
  */
 export class Workspaces {
   readonly #core: Core
@@ -50,15 +50,15 @@ export class Workspaces {
     this.#core = core
   }
 
-  /** Every promoted stem, in the order of stems. Errors: INVALID_INPUT, NOT_FOUND (run). */
+  /** All promoted stems, in order. Errors: INVALID_INPUT, NOT_FOUND (run). */
   triplets(asked: AskedWorkspace): AsyncGenerator<Triplet> {
     const workspace = this.#nameOf(asked)
     return this.#reading((scan) => tripletsIn(scan, workspace))
   }
 
   /**
-   * Who points to what, a record a target, in the order of type and id; a target that nothing points to any more has no
-   * sources. Errors as of `triplets`.
+   * All link targets with their sources, in the order of type and id. A target that is no longer referenced has no
+   * sources. Errors: see `triplets`.
    */
   refs(asked: AskedWorkspace): AsyncGenerator<RefRecord> {
     const workspace = this.#nameOf(asked)
@@ -66,10 +66,12 @@ export class Workspaces {
   }
 
   /**
-   * An object by its digest: a body, links, a manifest, or what is staged on a turn. Errors: NOT_FOUND, INVALID_INPUT.
+   * An object by its digest: a body, links, a manifest, or the staged contents of a turn. Errors: NOT_FOUND,
+   * INVALID_INPUT.
    */
   object(digest: string): StoredObject {
-    if (!/^[0-9a-f]{64}$/.test(digest)) throw new LockstepError('INVALID_INPUT', 'a digest is 64 hex digits')
+    if (!/^[0-9a-f]{64}$/.test(digest))
+      throw new LockstepError('INVALID_INPUT', 'a digest must be 64 lower-case hex digits')
     const { objects } = this.#core.log
     if (!objects.has(digest))
       throw new LockstepError('NOT_FOUND', `there is no object ${digest}`, { details: { digest } })
@@ -78,8 +80,8 @@ export class Workspaces {
   }
 
   /**
-   * The digest of the whole state, now or after the first `at` entries. Errors as of `triplets`. Cost: one pass over
-   * the workspace; with `at` over the entries, and the state in memory.
+   * The digest of the whole state, now or after the first `at` entries. Errors: see `triplets`. Cost: one pass over
+   * the workspace; with `at`, one pass over the entries, with the state in memory.
    */
   async digest(
     request: z.input<typeof digestSchema>,
@@ -89,7 +91,7 @@ export class Workspaces {
     const { log } = this.#core
     const { size } = log.head()
     if (at !== undefined) {
-      if (at > size) throw new LockstepError('INVALID_INPUT', `at must be a size of 0 … ${size}, not ${at}`)
+      if (at > size) throw new LockstepError('INVALID_INPUT', `at must be a size of 0 to ${size}, not ${at}`)
       return { workspace, state_digest: await this.#digestAt(at, workspace), size: at }
     }
     const snapshot = log.snapshot()
@@ -126,7 +128,7 @@ export class Workspaces {
     }
   }
 
-  /** One promoted stem, its objects, and who points to what it carries. Errors: NOT_FOUND, and as of `triplets`. */
+  /** A promoted stem, its objects, and the links to its identity. Errors: NOT_FOUND, and those of `triplets`. */
   async stem(request: z.input<typeof stemSchema>): Promise<StemShown> {
     const { stem, ...asked } = parse(stemSchema, request, 'stem')
     const workspace = this.#nameOf(asked)
@@ -134,7 +136,9 @@ export class Workspaces {
     try {
       const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
       if (triplet === undefined) {
-        throw new LockstepError('NOT_FOUND', `there is no such stem in ${workspace}`, { details: { stem, workspace } })
+        throw new LockstepError('NOT_FOUND', `the workspace ${workspace} has no such stem`, {
+          details: { stem, workspace },
+        })
       }
       const identity = carriedBy(triplet)
       const referenced_by: Source[] = []
@@ -149,13 +153,15 @@ export class Workspaces {
     }
   }
 
-  /** Resolves when the files on disk agree with what is published, or could not be made to for now. */
+  /**
+   * Resolves when the files on disk match the published state (`current`), or cannot be written for now (`pending`).
+   */
   files(): Promise<'current' | 'pending'> {
     return this.#core.filesDrained()
   }
 
   /**
-   * Compares the files on disk with the ledger, after writing them anew if asked to. Errors: VERIFY_FAILED,
+   * Compares the files on disk with the ledger. With `rebuild`, writes them again first. Errors: VERIFY_FAILED,
    * FILE_DENIED.
    */
   async check(request: z.input<typeof checkSchema>): Promise<CheckedFiles> {
@@ -170,11 +176,11 @@ export class Workspaces {
     const { run_id, workflow_id } = parse(workspaceSchema, asked, 'workspace')
     if (run_id !== undefined) return workspaceOf(stateOfRun(this.#core, run_id).manifest)
     if (workflow_id !== undefined && isWorkspaceName(workflow_id)) return `workflow/${workflow_id}`
-    throw new LockstepError('INVALID_INPUT', 'a workflow_id is letters, digits and . _ -, without ..')
+    throw new LockstepError('INVALID_INPUT', 'a workflow_id may contain only letters, digits and . _ -, and no ..')
   }
 }
 
-/** Where the first is that is not before what is wanted. */
+/** The index of the first row at or after the wanted key. */
 function firstAt(inOrder: readonly { bytes: Uint8Array }[], wanted: Uint8Array): number {
   let [from, to] = [0, inOrder.length]
   while (from < to) {

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../errors.ts'
 import { failureOf, isOfTheMachine } from './failure.ts'
 
-/** Runs the work of a child process and prints its outcome as the one line that `runChild` takes. */
+/** Does the work of a child process and prints the outcome as the single line that `runChild` reads. */
 export async function answer(work: () => Promise<unknown>): Promise<void> {
   const outcome = await work().then(
     (value) => ({ value }),

@@ -6,23 +6,30 @@ import { fileURLToPath } from 'node:url'
 import { type Code, type Details, LockstepError } from '../errors.ts'
 import { failureOf } from './failure.ts'
 
-/** What a child came to: the value of its work, or the error it ended with. */
+/** The result of a child process: the value it produced, or the error it ended with. */
 export interface ChildAnswer {
   problem?: { code: Code; message: string; details: Details; hint?: string }
   value?: unknown
 }
 
-/** A child that says nothing for so long hangs; what works says how far it is ten times a second. */
+/**
+ * A child that prints nothing for this long counts as hung. A working child reports its progress ten times a second.
+ */
 const silenceSecondsMax = 120
 const stderrCharsMax = 2_000
 
-/** Signals by which a process ends that touched what it must not: LevelDB does, on some damage. */
-const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
+/**
+/**
+ * Signals that end a process after invalid memory access or an abort. Some kinds of damage make LevelDB crash this way.
+ * SIGBUS is not among them: LevelDB maps its tables into memory, and the kernel sends SIGBUS if the disk cannot read a
+ * page.
+ */
+const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGTRAP'])
 
 /**
- * The file of a program of ours, named as from the module's own folder, without its extension. Built, it is one bundle
- * that opens a file at a time; modules are loaded many at once, for which there may be too few descriptors. Names begin
- * in the folder above, so that they hold in the bundled command too, which is in a folder beside.
+ * The path of one of our programs. `name` is relative to the calling module and has no extension. In the build, each
+ * program is a single bundle, because loading many modules at once may need more file descriptors than are available.
+ * Names start with `../` so that they also resolve from the bundled command, which is in a sibling folder.
  */
 export function programBeside(moduleUrl: string, name: string): string {
   const [bundle, module] = ['.cjs', moduleUrl.slice(-3)].map((extension) =>
@@ -31,13 +38,13 @@ export function programBeside(moduleUrl: string, name: string): string {
   return existsSync(bundle) ? bundle : module
 }
 
-/** A child without the pipes that there were no descriptors for. */
+/** A child process whose pipes may be missing because no file descriptors were left. */
 type Spawned = Omit<ChildProcess, 'stdout' | 'stderr'> & { stdout?: Readable | null; stderr?: Readable | null }
 
 /**
- * Runs a program of ours in a process of its own and takes the JSON line it ends with (`child-answer.ts`). A child
- * that crashes is LEDGER_CORRUPT, for LevelDB aborts on some damage; one that hangs, or that somebody ended, is
- * LEDGER_UNAVAILABLE, and so is one out of memory or one that cannot be started.
+ * Runs one of our programs in its own process and parses the JSON line that it prints last (`child-answer.ts`). A crash
+ * of the child gives LEDGER_CORRUPT, because LevelDB aborts on some kinds of damage. LEDGER_UNAVAILABLE means that the
+ * child hung, was killed, ran out of memory or could not be started.
  */
 export function runChild(
   program: string,
@@ -54,7 +61,7 @@ export function runChild(
       failed(error)
       return
     }
-    // Without descriptors for its pipes there are none, and the error comes in a moment.
+    // Without file descriptors for the pipes, both streams are missing. The error event follows shortly.
     const { stderr: errors, stdout } = child
     if (!stdout || !errors) {
       child.on('error', failed)
@@ -63,13 +70,20 @@ export function runChild(
     let text = ''
     let stderr = ''
     let hangs = false
-    // Counted in seconds that this process ran, so that a machine that slept does not count as a child that hangs.
+    // Counts only seconds in which this process ran. A machine that was asleep must not make the child look hung.
     let silentSeconds = 0
     const silence = setInterval(() => {
       silentSeconds += 1
       hangs = silentSeconds > silenceSecondsMax + waitSeconds
       if (hangs) child.kill('SIGKILL')
     }, 1_000)
+    let unread: Error | undefined
+    for (const pipe of [errors, stdout]) {
+      pipe.on('error', (error: Error) => {
+        unread = error
+        child.kill('SIGKILL')
+      })
+    }
     errors.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-stderrCharsMax)
     })
@@ -90,12 +104,13 @@ export function runChild(
     child.on('close', (status, signal) => {
       clearInterval(silence)
       if (text.startsWith('answer ')) return resolve(JSON.parse(text.slice('answer '.length)) as ChildAnswer)
+      if (unread !== undefined) return failed(unread)
       resolve({ problem: problemOf({ hangs, signal, status, stderr }) })
     })
   })
 }
 
-/** What a child ended with, as the error it was there. */
+/** Turns the problem that a child reported back into the error that the child threw. */
 export function problemError({ code, details, hint, message }: NonNullable<ChildAnswer['problem']>): LockstepError {
   return new LockstepError(code, message, { details, ...(hint === undefined ? {} : { hint }) })
 }
@@ -111,19 +126,19 @@ function problemOf({ hangs, signal, status, stderr }: Death): NonNullable<ChildA
   const details = { signal, exit_code: status, stderr: stderr.trim() }
   const how = hangs ? `no progress in ${silenceSecondsMax} s` : (signal ?? `exit ${status}`)
   if (crashes.has(signal) && !/out of memory/i.test(stderr)) {
-    const message = `reading the database ended the process that read it (${how})`
+    const message = `the process that read the database crashed (${how})`
     return { code: 'LEDGER_CORRUPT', message, details: { check: 'bytes', ...details } }
   }
   return {
     code: 'LEDGER_UNAVAILABLE',
-    message: `the process that read the database did not end its work (${how})`,
+    message: `the process that read the database did not finish (${how})`,
     details: { outcome: 'not_applied', ...details },
   }
 }
 
 /**
- * From source the child needs what reads TypeScript; compiled it needs nothing. Nothing else of our own arguments is
- * for it: with `node -e`, the child would run that program instead, and again, and again.
+ * When running from source, the child needs the TypeScript loader; a build needs nothing. No other argument of this
+ * process is passed on. With `node -e`, for example, the child would run that program instead of ours, endlessly.
  */
 function loaderArguments(program: string): string[] {
   if (!program.endsWith('.ts')) return []

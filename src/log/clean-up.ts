@@ -2,7 +2,7 @@ import type { Layout } from '../fs/layout.ts'
 import { dropProcessFolders } from '../fs/process-folder.ts'
 import { dropEvidence, dropStaleEvidence } from './files.ts'
 
-/** Removes what this and earlier processes kept. The ledger is open by now, so a failure is left to the next open. */
+/** Removes what this and earlier opens kept. The ledger is open by now, so the next open retries what fails here. */
 export function cleanUp({ evidence: folder, snapshots }: Layout, evidence: string): void {
   for (const drop of [
     () => dropEvidence(evidence),
@@ -12,7 +12,7 @@ export function cleanUp({ evidence: folder, snapshots }: Layout, evidence: strin
     try {
       drop()
     } catch {
-      // What is left over costs space, and nothing else.
+      // Left-over files cost space and nothing else.
     }
   }
 }

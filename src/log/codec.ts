@@ -5,7 +5,7 @@ import type { LockstepError } from '../errors.ts'
 import { corrupt } from './corrupt.ts'
 import { entryKey, seqOfEntryKey } from './keys.ts'
 
-// Plain maps only: shared record structures would tie the meaning of durable bytes to other bytes.
+// Plain maps only. With shared record structures, durable bytes could not be decoded without other bytes.
 const packr = new Packr({
   useRecords: false,
   structuredClone: false,
@@ -13,23 +13,24 @@ const packr = new Packr({
   variableMapSize: true,
 })
 
-/** The version of everything below `.lockstep/ledger`; kept in the meta row. */
+/** The format version of everything in `.lockstep/ledger`. It is stored in the meta row. */
 export const formatVersion = 1
 
 const crcBytes = 4
 
-// Where msgpackr writes; what is sealed is copied out of it at once. On its own it takes 8 KiB for every few values.
+// The buffer that msgpackr writes to. `seal` copies the result out immediately. Without it, msgpackr allocates 8 KiB
+// for every few values.
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
 
-/** MessagePack of the value, then CRC-32(key ‖ value), big-endian. */
+/** Encodes a value as MessagePack, followed by CRC-32(key ‖ value), big-endian. */
 export function encode(key: Uint8Array, value: unknown): Buffer {
   packr.useBuffer(scratch)
   return seal(key, packr.pack(value))
 }
 
 /**
- * An entry's canonical text in UTF-8 and the same checksum, as it is stored; and the leaf it is hashed as, 0x00 and
- * that text. They share their bytes: what is stored is what was hashed (ADR 0012).
+ * Encodes an entry twice. `value` is stored: the canonical text in UTF-8, followed by the same checksum. `leaf` is
+ * hashed: 0x00 followed by that text. Both share one buffer, so the stored bytes are the hashed bytes (ADR 0012).
  */
 export function encodeEntry(key: Uint8Array, text: string): { value: Uint8Array; leaf: Uint8Array } {
   const length = Buffer.byteLength(text)
@@ -39,7 +40,7 @@ export function encodeEntry(key: Uint8Array, text: string): { value: Uint8Array;
   return { value: close(key, bytes.subarray(1)), leaf: bytes.subarray(0, 1 + length) }
 }
 
-/** Raw bytes, then the same checksum. */
+/** Appends the same checksum to raw bytes. */
 export function seal(key: Uint8Array, bytes: Uint8Array): Buffer {
   const sealed = allocate(bytes.length + crcBytes)
   sealed.set(bytes, 0)
@@ -56,7 +57,10 @@ const chunkBytes = 256 * 1024
 let chunk = Buffer.allocUnsafeSlow(chunkBytes)
 let used = 0
 
-/** Bytes that are nobody else's. A batch's values come from a few large chunks: `allocUnsafe` takes 8 KiB ones. */
+/**
+ * Allocates bytes that nothing else uses. The values of a batch come from a few large chunks; `allocUnsafe` uses chunks
+ * of 8 KiB.
+ */
 function allocate(bytes: number): Buffer {
   if (bytes > chunkBytes / 8) return Buffer.allocUnsafeSlow(bytes)
   if (used + bytes > chunkBytes) {
@@ -67,7 +71,7 @@ function allocate(bytes: number): Buffer {
   return chunk.subarray(used - bytes, used)
 }
 
-/** The value under a key. Bytes that are not what was written are LEDGER_CORRUPT, whoever reads them. */
+/** Decodes the value under a key. Errors: LEDGER_CORRUPT if the bytes are not the ones that were written. */
 export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
   const bytes = unseal(key, sealed)
   try {
@@ -77,35 +81,35 @@ export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
   }
 }
 
-/** The entry under a key. Errors as `decode`. */
+/** Decodes the entry under a key. Errors: as for `decode`. */
 export function decodeEntry(key: Uint8Array, sealed: Uint8Array): Entry {
   return entryOfText(key, textOf(key, sealed))
 }
 
-/** The text under an entry's key, as it was hashed. Errors as `decode`. */
+/** The text of the entry under a key, exactly as it was hashed. Errors: as for `decode`. */
 export function textOf(key: Uint8Array, sealed: Uint8Array): string {
   return unseal(key, sealed).toString()
 }
 
-/** The entry that the text under a key is. Errors: LEDGER_CORRUPT. */
+/** Parses the text under a key as an entry. Errors: LEDGER_CORRUPT. */
 export function entryOfText(key: Uint8Array, text: string): Entry {
   try {
     return JSON.parse(text) as Entry
   } catch (cause) {
-    throw damaged(key, 'is no JSON', cause)
+    throw damaged(key, 'is not JSON', cause)
   }
 }
 
 export function unseal(key: Uint8Array, sealed: Uint8Array): Buffer {
   const buffer = sealed instanceof Buffer ? sealed : Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
   const length = buffer.length - crcBytes
-  if (length < 0) throw damaged(key, 'is cut short')
+  if (length < 0) throw damaged(key, 'is too short')
   const bytes = buffer.subarray(0, length)
   if (crc32(bytes, crc32(key)) !== buffer.readUInt32BE(length)) throw damaged(key, 'fails its checksum')
   return bytes
 }
 
-/** The same of what a read gave, which may be nothing. */
+/** Like `unseal`, but returns undefined if the read found nothing. */
 export function unsealIfThere(key: Uint8Array, sealed: Uint8Array | undefined): Buffer | undefined {
   return sealed === undefined ? undefined : unseal(key, sealed)
 }

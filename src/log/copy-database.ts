@@ -5,8 +5,9 @@ import { hasNoLinks } from '../fs/links.ts'
 import { databaseFiles } from './files.ts'
 
 /**
- * Copies a database that its own process has open, between two of its writes, into an empty folder. `tablesNow` names
- * the tables of its present version. Errors: those of the file system, DISK_FULL.
+ * Copies a database into an empty folder. The process that has the database open calls this between two writes.
+ * `tablesNow` lists the tables of the current version.
+ * Errors: those of the file system, DISK_FULL.
  */
 export function copyDatabase(ledger: string, folder: string, tablesNow: readonly string[]): void {
   const isTable = (name: string) => /\.(?:ldb|sst)$/.test(name)
@@ -26,13 +27,13 @@ export function copyDatabase(ledger: string, folder: string, tablesNow: readonly
   }
 }
 
-/** A copy must leave as much room as it takes: a full disk stops the ledger. Errors: DISK_FULL. */
+/** Requires twice the size of the copy as free space, because a full disk would stop the ledger. Errors: DISK_FULL. */
 function assertRoomFor(ledger: string, tables: readonly string[], folder: string): void {
   const bytes = tables.reduce((sum, name) => sum + statSync(join(ledger, name)).size, 0)
   const { bavail, bsize } = statfsSync(folder)
   if (bytes * 2 <= bavail * bsize) return
   throw new LockstepError('DISK_FULL', `a copy of the database needs ${bytes * 2} free bytes`, {
     details: { bytes_needed: bytes * 2, bytes_free: bavail * bsize },
-    hint: 'The file system has no hard links, so the tables are copied. Free some space, or move the ledger.',
+    hint: 'The file system does not support hard links, so the tables must be copied. Free some space, or move the ledger.',
   })
 }

@@ -1,23 +1,23 @@
 import { type Details, LockstepError } from '../errors.ts'
 
-const keepACopy = 'Keep a copy of .lockstep before anything else, then run "lockstep verify".'
+const keepACopy = 'First make a copy of .lockstep, then run "lockstep verify".'
 
-/** LEDGER_CORRUPT at an entry, with its seq for the report. */
+/** LEDGER_CORRUPT at an entry. The details contain its seq. */
 export function corruptAt(seq: number, what: string): LockstepError {
   return new LockstepError('LEDGER_CORRUPT', what, { details: { check: 'entries', seq }, hint: keepACopy })
 }
 
-/** LEDGER_CORRUPT for an entry that should be there. */
+/** LEDGER_CORRUPT for a missing entry. */
 export function missing(seq: number): LockstepError {
   return corruptAt(seq, `entry ${seq} is missing`)
 }
 
-/** LEDGER_CORRUPT elsewhere than at an entry. */
+/** LEDGER_CORRUPT for anything other than an entry. */
 export function corrupt(what: string, details: Details = {}, cause?: unknown): LockstepError {
   return new LockstepError('LEDGER_CORRUPT', what, { details, hint: keepACopy, cause })
 }
 
-/** What a verification compares, by the name its report gives. */
+/** The checks of a verification, by the names that reports use. */
 export type Check =
   | 'bytes'
   | 'chain'
@@ -41,11 +41,12 @@ export type Check =
   | 'time'
 
 const derived: ReadonlySet<Check> = new Set(['index', 'receipts', 'rows', 'state'])
-const differenceHint =
-  'Keep a copy of .lockstep before anything else; what was found is a difference, and nothing was changed.'
-const derivedHint = `${differenceHint} These are derived from the entries: "lockstep verify --rebuild" derives them anew.`
+const differenceHint = 'First make a copy of .lockstep. The verification found a difference and changed nothing.'
+const derivedHint = `${differenceHint} This data is derived from the entries. To derive it again, run "lockstep verify --rebuild".`
 
-/** VERIFY_FAILED: something can be read, and is not what it must be. Details: `check`, and `seq` where there is one. */
+/**
+ * VERIFY_FAILED: the data is readable but has the wrong content. The details contain `check` and, where known, `seq`.
+ */
 export function differs(check: Check, what: string, details: Details = {}): LockstepError {
   return new LockstepError('VERIFY_FAILED', what, {
     details: { check, ...details },

@@ -1,6 +1,6 @@
 /**
- * CRC-32C (Castagnoli, RFC 3720 §12.1), which LevelDB's files use and Node does not have. Four bytes at a time. With the
- * checksum of the bytes before, it goes on from there.
+ * CRC-32C (Castagnoli, RFC 3720 §12.1). LevelDB's files use it, and Node does not provide it. It processes four bytes
+ * at a time. To continue a checksum, pass the checksum of the preceding bytes as `before`.
  */
 export function crc32c(bytes: Uint8Array, before = 0): number {
   let crc = ~before
@@ -20,7 +20,10 @@ export function crc32c(bytes: Uint8Array, before = 0): number {
 
 const maskDelta = 0xa282ead8
 
-/** The checksum that stands at a place of a file of LevelDB, which masks it: a checksum of checksums would be weak. */
+/**
+ * The checksum stored at a position in a LevelDB file. LevelDB masks stored checksums, because a CRC of data that
+ * contains CRCs is weak.
+ */
 export function unmaskedCrc(bytes: Buffer, at: number): number {
   const masked = (bytes.readUInt32LE(at) - maskDelta) >>> 0
   return ((masked >>> 17) | (masked << 15)) >>> 0
@@ -32,13 +35,13 @@ function byteAt(bytes: Uint8Array, at: number): number {
 
 const polynomial = 0x82f63b78
 
-/** The checksum of each byte, as its bits are carried on. */
+/** The CRC table: the checksum of each byte value. */
 export const plain: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte
   for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1
   return crc
 })
-/** The same for a byte with one, two or three behind it. */
+/** The same table for a byte that is followed by one, two or three more bytes. */
 const first = shifted(plain)
 const second = shifted(first)
 const third = shifted(second)

@@ -11,7 +11,7 @@ import { corrupt } from './corrupt.ts'
 import { isGrown, isSame, isYoung, LogLost, newestLog, numberOf, problemOf } from './seen-files.ts'
 import type { FileStore } from './store.ts'
 
-/** The files by which LevelDB finds everything else. */
+/** The files from which LevelDB finds all others. */
 interface Files {
   current: string
   manifest: Stats
@@ -19,7 +19,7 @@ interface Files {
   log: Stats
 }
 
-/** As two looks find it when nothing happened in between. */
+/** The state that one look records. Two looks with the same state mean that nothing happened in between. */
 interface Seen {
   home: Stats
   ledger: Stats
@@ -27,30 +27,31 @@ interface Seen {
   log: Stats
 }
 
-/** Where one batch soon follows another, the look after the first will do for the second. */
+/** If the next batch follows within this time, the previous look is recent enough. */
 const freshMillis = 1
 
 export interface CustodyParts {
   layout: Layout
-  /** Released with the custody. */
+  /** Released together with the custody. */
   guard: Guard
-  /** The nonce that this process wrote into the owner file. */
+  /** The nonce that this process wrote to the owner file. */
   nonce: string
-  /** Whether it could write that file; where it could not, it must stay as it is. */
+  /** Whether this process could write the owner file. If not, the file must not change. */
   isNamed: boolean
   store: Pick<FileStore, 'saveMemory' | 'tables'>
 }
 
 /**
- * What a process holds of the ledger that it has open: the guard that keeps others out, and the means to tell whether
- * the ledger in its place is still the one that was opened. That is asked before each write, so that nothing goes into
- * a ledger that took its place, and again before anyone is told that the write is durable. States: in place; moved,
- * which is final for this handle, whatever is put back; released.
+ * Guards the ledger that this process has open. It holds the guard that keeps other processes out, and can tell whether
+ * the ledger at the path is still the opened one. Each write checks this twice: before the write, so that nothing is
+ * written to a replacement, and before the write is reported as durable.
  *
- * A look is four calls of stat: the home folder, the folder of the database, the owner file and LevelDB's newest log.
- * Only where they changed are the files listed: CURRENT, the MANIFEST it names, the newest log and every table in use
- * must be the same or must have grown, and the owner file must carry our nonce. LevelDB does not sync the folder when it
- * begins a new log, so that is done here, before the first write to that log is acknowledged (ADR 0027).
+ * States: in place; moved; released. Moved is final for this handle, even if the ledger is put back.
+ *
+ * A look costs four calls of stat: the home folder, the database folder, the owner file and LevelDB's newest log. Only
+ * if one of them changed, the files are listed. Then CURRENT, its MANIFEST, the newest log and every table in use must
+ * be unchanged or have grown. The owner file must contain our nonce. LevelDB does not sync the folder when it starts a
+ * new log. Custody does so before the first write to that log is acknowledged (ADR 0027).
  */
 export class Custody {
   readonly #parts: CustodyParts
@@ -61,54 +62,59 @@ export class Custody {
   #problem: unknown
   #lookedAt = Number.NEGATIVE_INFINITY
 
-  /** Errors: LEDGER_MOVED where the ledger was moved while it was opened. Cost: a sync of the folder. */
+  /** Errors: LEDGER_MOVED if the ledger was moved while it was being opened. Cost: a sync of the folder. */
   constructor(parts: CustodyParts) {
     this.#parts = parts
     this.#layout = parts.layout
     try {
-      if (!parts.guard.isInPlace()) throw new Error('its folder was replaced while it was opened')
+      if (!parts.guard.isInPlace()) throw new Error('its folder was replaced while it was being opened')
       this.#files = this.#filesNow()
       this.#seen = this.#look()
       this.#examineOwner(this.#seen.owner)
       syncFolder(this.#layout.ledger)
     } catch (error) {
-      // What Node does not let us do says nothing of where the ledger is.
+      // Access denied by Node's permission model does not mean that the ledger was moved.
       if (error instanceof LockstepError && error.code === 'FILE_DENIED') throw error
       this.#problem = error
       throw this.#moved('not_applied')
     }
   }
 
-  /** Before a write or an answer without one. Errors: LEDGER_MOVED. */
+  /** Call before a write, or before an answer that needs no write. Errors: LEDGER_MOVED. */
   assertBefore(): void {
     const isFresh = performance.now() - this.#lookedAt < freshMillis && this.#problem === undefined
     if (!isFresh && !this.isInPlace()) throw this.#moved('not_applied')
   }
 
-  /** After a write, before anyone is told of it. Errors: LEDGER_MOVED; what was written is unknown. */
+  /** Call after a write, before its result is reported. Errors: LEDGER_MOVED; the outcome of the write is unknown. */
   assertAfter(): void {
     if (!this.isInPlace()) throw this.#moved('unknown')
   }
 
-  /** Throws where an earlier look found that the ledger was moved. Cost: none. */
+  /** Throws if an earlier look found that the ledger was moved. It does not look again. Errors: LEDGER_MOVED. */
   assertNotMoved(): void {
     if (this.#problem !== undefined) throw this.#moved('not_applied')
   }
 
-  /** Whether the ledger in its place is the one that was opened, so that files beside the database may be written. */
+  /** Called before an error is passed on that a move may have caused. Errors: LEDGER_MOVED. */
+  assertInPlace(): void {
+    if (!this.isInPlace()) throw this.#moved('not_applied')
+  }
+
+  /** Whether the ledger at the path is the one that was opened. If so, files beside the database may be written. */
   isOurs(): boolean {
     return this.isInPlace() || this.isLogLost
   }
 
   /**
-   * Whether nothing is wrong but that LevelDB's log was deleted: the ledger in its place is still this one, and LevelDB
-   * still has in memory what the log had.
+   * Whether LevelDB's log was deleted, replaced or truncated, and nothing else is wrong. The owner file has our nonce, so
+   * the ledger at the path is still this one, and LevelDB still holds the content of the log in memory.
    */
   get isLogLost(): boolean {
     return this.#problem instanceof LogLost
   }
 
-  /** Whether it is still in its place. Cost: four calls of stat, and a listing where something changed. */
+  /** Whether the ledger is still in its place. Cost: four calls of stat, and a listing if something changed. */
   isInPlace(): boolean {
     if (this.#problem !== undefined) return false
     this.#lookedAt = performance.now()
@@ -122,7 +128,7 @@ export class Custody {
     }
   }
 
-  /** LevelDB may have begun a log, or removed one, between two calls: what is wrong twice is wrong. */
+  /** LevelDB may have started or removed a log between two calls. Only a problem that appears twice counts. */
   #isInPlaceAfterAll(): boolean {
     try {
       this.#examine()
@@ -133,12 +139,12 @@ export class Custody {
     }
   }
 
-  /** Saves what LevelDB has in memory only, for its log was deleted. */
+  /** Saves the data that only LevelDB's memory still holds because its log was lost. */
   saveMemory(): Promise<void> {
     return this.#parts.store.saveMemory()
   }
 
-  /** Lets others have the ledger. */
+  /** Lets other processes open the ledger. */
   release(): void {
     this.#parts.guard.release()
   }
@@ -165,12 +171,12 @@ export class Custody {
     )
   }
 
-  /** Looks at everything, and keeps what it found for the next time. Throws what is wrong. */
+  /** Checks everything and remembers the state for the next look. Throws if something is wrong. */
   #examine(): void {
     const { home, ledger, owner } = this.#layout
     const now = { home: lstatSync(home), ledger: statSync(ledger), owner: lstatSync(owner, { throwIfNoEntry: false }) }
-    if (!isSame(now.home, this.#seen.home)) throw new Error(`${home} is another folder now`)
-    if (!isSame(now.ledger, this.#seen.ledger)) throw new Error(`${ledger} is another folder now`)
+    if (!isSame(now.home, this.#seen.home)) throw new Error(`${home} is now a different folder`)
+    if (!isSame(now.ledger, this.#seen.ledger)) throw new Error(`${ledger} is now a different folder`)
     this.#examineOwner(now.owner)
     const files = this.#filesNow()
     this.#compare(files)
@@ -190,13 +196,15 @@ export class Custody {
       ? owner?.state === 'open' && owner.nonce === nonce
       : now?.ino === before?.ino && now?.ctimeMs === before?.ctimeMs
     if (isOurs) return
-    throw new Error(now === undefined ? `${path} is gone` : `${path} was replaced: another process may have opened it`)
+    throw new Error(
+      now === undefined ? `${path} no longer exists` : `${path} was replaced: another process may have opened it`,
+    )
   }
 
   #filesNow(): Files {
     const { ledger } = this.#layout
     const current = readTextFile(join(ledger, 'CURRENT'), limits.currentFileBytes, (is) => corrupt(`CURRENT ${is}`))
-    if (current === undefined) throw new Error('CURRENT is gone')
+    if (current === undefined) throw new Error('CURRENT no longer exists')
     const manifest = lstatSync(join(ledger, current.trim()))
     const logName = newestLog(readdirSync(ledger))
     return { current, logName, log: lstatSync(join(ledger, logName)), manifest }
@@ -205,11 +213,11 @@ export class Custody {
   #compare(now: Files): void {
     const { current, log, logName, manifest } = this.#files
     if (now.current !== current) throw new Error('CURRENT was replaced')
-    if (!isGrown(now.manifest, manifest)) throw new Error(`${current.trim()} was replaced or cut`)
+    if (!isGrown(now.manifest, manifest)) throw new Error(`${current.trim()} was replaced or truncated`)
     const newest = now.logName === logName ? this.#seen.log : log
     const isOlder = numberOf(now.logName) < numberOf(logName)
-    if (isOlder) throw new LogLost(`${logName} is gone`)
-    if (now.logName === logName && !isGrown(now.log, newest)) throw new Error(`${logName} was replaced or cut`)
+    if (isOlder) throw new LogLost(`${logName} no longer exists`)
+    if (now.logName === logName && !isGrown(now.log, newest)) throw new LogLost(`${logName} was replaced or truncated`)
   }
 
   #examineTables(): void {
@@ -217,17 +225,17 @@ export class Custody {
       lstatSync(join(this.#layout.ledger, name), { throwIfNoEntry: false }) === undefined
     const missing = this.#parts.store.tables().filter(isMissing)
     if (missing.length === 0) return
-    // A table that was compacted meanwhile is not used any more.
+    // A table that a compaction replaced in the meantime is no longer in use.
     const used = new Set(this.#parts.store.tables())
     const lost = missing.find((name) => used.has(name))
-    if (lost !== undefined) throw new Error(`${lost} is gone`)
+    if (lost !== undefined) throw new Error(`${lost} no longer exists`)
   }
 
   #moved(outcome: 'not_applied' | 'unknown'): LockstepError {
     const what = `the ledger in ${this.#layout.home} is not the one that was opened`
     return new LockstepError('LEDGER_MOVED', `${what}: ${problemOf(this.#problem)}`, {
       details: { outcome },
-      hint: 'Close this handle and open the ledger again: that decides what was written. Close a ledger before it is moved, deleted or restored.',
+      hint: 'Close this handle and open the ledger again to find out what was written. Always close a ledger before you move, delete or restore it.',
     })
   }
 }

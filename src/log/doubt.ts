@@ -1,13 +1,15 @@
 import type { Owner } from '../fs/owner.ts'
 import { thisMachine } from '../fs/process.ts'
 
-/** How closely a database is looked at before it is opened: not, its newest entries, or every byte of it. */
+/** How much of a database is checked before it is opened: nothing, its newest entries, or every byte. */
 export type Doubt = 'none' | 'crashed' | 'changed'
 
 /**
- * How far the files can be trusted not to make LevelDB abort. As they were left at close: entirely. Left open: a process
- * died, for we have the guard. Two died in a row, or one while it looked, or the files were changed, copied, put back or
- * found damaged before: not at all, so every byte is read. `folder` is the inode of the folder of the database.
+ * Decides how thoroughly to check the files, since LevelDB may abort on damaged ones. Files unchanged since they were
+ * closed are trusted. If the owner file says "open", a process died, because this process has the guard; then the
+ * newest entries are checked. Every byte is checked if two processes died in a row, or one died during its check. The
+ * same applies if the files were changed, copied, put back or found damaged. `folder` is the inode of the database
+ * folder.
  */
 export function doubtOf(owner: Owner | undefined, met: Record<string, string>, folder: string): Doubt {
   if (owner === undefined) return 'changed'
@@ -20,8 +22,8 @@ export function doubtOf(owner: Owner | undefined, met: Record<string, string>, f
 }
 
 /**
- * Whether the files were last written in this boot of this machine, so that no power failure came since. Who only checked
- * them has written nothing yet: they may be as a power failure left them.
+ * Whether the files were last written since this machine booted, so that no power failure can have damaged them. A
+ * process that was only checking the files wrote nothing, so they may still be as a power failure left them.
  */
 export function isOfThisBoot(owner: Owner | undefined): boolean {
   const { boot_id } = thisMachine()

@@ -4,7 +4,7 @@ import { missing } from './corrupt.ts'
 import * as keys from './keys.ts'
 import type { StoreReader } from './store.ts'
 
-/** Entries of a range in pages: dense, or LEDGER_CORRUPT naming the first that is missing. */
+/** The entries of a range, in pages. Errors: LEDGER_CORRUPT with the first missing seq. */
 export async function* entriesOf(reader: StoreReader, from: number, to: number): AsyncGenerator<Entry[]> {
   let seq = from
   for await (const page of reader.scan(keys.ranges.entries(from, to))) {

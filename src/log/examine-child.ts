@@ -1,6 +1,6 @@
 /**
- * Opens and verifies a database without touching it, in a process of its own: `<database> <scratch> <size>…`. Answers with
- * its tree head, and its root at each of the sizes that it reaches.
+ * Opens and verifies a copy of a database in its own process: `<database> <scratch> <size>…`. It does not modify the
+ * original. It answers with the tree head and with the root at each given size that the database reaches.
  */
 import { copyFileSync, linkSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ void answer(async (): Promise<Examined> => {
   }
 })
 
-/** A table in use is never written to, so that it may be shared. */
+/** Tables in use are never written to, so a hard link is safe. */
 function take(name: string): void {
   const [from, to] = [join(database, name), join(scratch, name)]
   try {

@@ -3,7 +3,7 @@ import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
 import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { corrupt } from './corrupt.ts'
 
-/** What LevelDB prints for an error of the system, which it passes on as text alone (strerror of glibc and musl). */
+/** System errors as LevelDB reports them. LevelDB passes on only the text (strerror of glibc and musl). */
 const texts: [code: string, text: RegExp][] = [
   ['EMFILE', /Too many open files(?! in system)|No file descriptors available/],
   ['ENFILE', /Too many open files in system/],
@@ -22,21 +22,26 @@ const texts: [code: string, text: RegExp][] = [
   ['EIO', /Input\/output error|I\/O error/],
 ]
 
-/** A file that is missing, is no file, or ends before what is read of it (EINVAL, from LevelDB alone). */
+/**
+ * Codes that mean a file is missing, is not a regular file, or ends too early. LevelDB alone reports the last case, as
+ * EINVAL.
+ */
 const seenToBeWrong = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EINVAL']
 
 const hints: Record<string, string> = {
   EMFILE: 'Let the process open more files ("ulimit -n 256") and try again.',
-  ENFILE: 'The machine has too many files open: raise the sysctl fs.file-max, or end what holds them.',
+  ENFILE:
+    'The machine has too many files open: raise the sysctl fs.file-max, or end the processes that hold them open.',
   ENOSPC: 'Free space and try again.',
   EDQUOT: 'Free space, or raise the quota, and try again.',
   EACCES: 'Run as the user who owns .lockstep, or give that user access to all files in it.',
   EROFS: 'Mount the file system for writing.',
-  ENOLCK: 'The file system gives no locks now: see whether its server runs, or keep the ledger on a local disk.',
+  ENOLCK:
+    'The file system cannot provide locks now. Check that its server is running, or keep the ledger on a local disk.',
 }
-const hintOfOthers = 'Nothing is known to be damaged. Try again; if it stays, look at the disk and at the system log.'
+const hintOfOthers = 'No damage was found. Try again; if the error persists, check the disk and the system log.'
 
-/** The system's code of an error of the system or of LevelDB; undefined where neither names one. */
+/** The system error code of an error from the system or LevelDB; undefined if the error names none. */
 export function systemCodeIn(thrown: unknown): string | undefined {
   const code = systemCodeOf(thrown)
   if (code !== undefined && !/^(?:LEVEL|ERR)_/.test(code)) return code
@@ -45,8 +50,8 @@ export function systemCodeIn(thrown: unknown): string | undefined {
 }
 
 /**
- * What an error says that LevelDB or the system threw while the database was used: LEDGER_CORRUPT where bytes were seen
- * to be wrong or a file of it to be missing, LEDGER_UNAVAILABLE in every other case, for then nobody has seen damage.
+ * Converts an error that LevelDB or the system threw while the database was in use. LEDGER_CORRUPT means that wrong
+ * bytes or a missing file were seen. Every other error is LEDGER_UNAVAILABLE, because no damage was seen.
  */
 export function failureOf(doing: string, cause: unknown): LockstepError {
   if (cause instanceof LockstepError) return cause
@@ -62,12 +67,12 @@ export function failureOf(doing: string, cause: unknown): LockstepError {
   })
 }
 
-/** Whether something was thrown by LevelDB or the system, and not by a defect of ours. */
+/** Whether LevelDB or the system threw this error. Otherwise it is a defect in Lockstep. */
 export function isOfTheMachine(thrown: unknown): boolean {
   return /^LEVEL_/.test(systemCodeOf(thrown) ?? '') || systemCodeIn(thrown) !== undefined
 }
 
-/** An open folder's path instead of the name that LevelDB knows it by. */
+/** Replaces the `/proc/self/fd` names that LevelDB uses with the real folder paths. */
 function withPaths(text: string): string {
   return text.replace(/\/proc\/self\/fd\/\d+/g, (name) => {
     try {

@@ -14,14 +14,17 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../errors.ts'
-import { fileError, isAbsence } from '../fs/durable.ts'
+import { fileError, isAbsence, makeFolderBelow } from '../fs/durable.ts'
 import { adopt } from '../fs/ownership.ts'
 import { failureOf } from './failure.ts'
 
-/** A process that merely opens and closes this file loses LevelDB's lock on it, so nobody here ever does. */
+/**
+ * LevelDB's lock on a file is lost when its process merely opens and closes that file. Lockstep never touches these
+ * files.
+ */
 const neverTouched = new Set(['LOCK', 'LOG', 'LOG.old'])
 
-/** Size, mtime and inode of each file of the database, as left at close and met at open. */
+/** Size, mtime and inode of each database file. An open compares them with those recorded at the last close. */
 export function fingerprint(ledger: string): Record<string, string> {
   const files: Record<string, string> = {}
   for (const name of databaseFiles(ledger)) {
@@ -31,18 +34,17 @@ export function fingerprint(ledger: string): Record<string, string> {
   return files
 }
 
-/** Bytes of LevelDB's write-ahead logs: what was written since the database was last opened. */
+/** The size in bytes of LevelDB's write-ahead logs, which hold everything written since the last open. */
 export function logBytes(ledger: string): number {
   const logs = databaseFiles(ledger).filter((name) => name.endsWith('.log'))
   return logs.reduce((sum, name) => sum + (statSync(join(ledger, name), { throwIfNoEntry: false })?.size ?? 0), 0)
 }
 
 /**
- * Links the database's files aside before anything opens them: LevelDB deletes a damaged log while it recovers,
- * and with it the evidence. Where the files are suspect the newest are copied, as far as that is soon done: with an
- * older MANIFEST put back, LevelDB counts its files from there, and writes over those that have these numbers in
- * place, and so over their links. Returns the folder. Errors: LEDGER_UNAVAILABLE where something could not be kept that
- * LevelDB may delete when it opens.
+ * Keeps hard links to the database files before LevelDB opens them, because LevelDB deletes a damaged log during
+ * recovery. If the files are suspect, the newest ones are copied, up to a size limit. With an older MANIFEST restored,
+ * LevelDB reuses file numbers and overwrites existing files in place, including their hard links. Returns the folder.
+ * Errors: LEDGER_UNAVAILABLE if a file that LevelDB may delete could not be kept.
  */
 export function keepEvidence(
   ledger: string,
@@ -51,9 +53,9 @@ export function keepEvidence(
 ): string {
   const folder = join(evidence, `open-${nonce}`)
   try {
-    mkdirSync(evidence, { recursive: true, mode: 0o700 })
+    makeFolderBelow(dirname(ledger), evidence, 0o700)
     mkdirSync(folder, { mode: 0o700 })
-    for (const made of [evidence, folder]) adopt(made)
+    adopt(folder)
   } catch (error) {
     throw fileError(error, `opening the ledger in ${dirname(ledger)}`)
   }
@@ -64,10 +66,10 @@ export function keepEvidence(
       bytes -= statSync(from).size
       if (bytes < 0 || !isCopied(from, to)) linkOrCopy(from, to)
     } catch (error) {
-      // The process that has it open compacts meanwhile; the open that follows will find it busy.
+      // The process that has the database open may be compacting it. The open that follows will find it busy.
       if (isAbsence(error) || isTable(name)) continue
       dropEvidence(folder)
-      throw failureOf(`keeping ${name} while the ledger is opened`, error)
+      throw failureOf(`keeping a copy of ${name} before opening the ledger`, error)
     }
   }
   return folder
@@ -75,7 +77,7 @@ export function keepEvidence(
 
 const copiedBytesMax = 64 * 1024 * 1024
 
-/** Tables go when they are compacted; where there are no links, so many bytes cannot be copied at each open. */
+/** Compaction deletes tables. Without hard links, a copy of all tables at each open would be too large. */
 const isTable = (name: string) => /\.(?:ldb|sst)$/.test(name)
 
 function linkOrCopy(from: string, to: string): void {
@@ -87,7 +89,7 @@ function linkOrCopy(from: string, to: string): void {
   }
 }
 
-/** LevelDB needs room of its own to recover, so copies take a part of it only. */
+/** LevelDB needs free space for its recovery, so copies may use only part of it. */
 function freeBytes(folder: string): number {
   const { bavail, bsize } = statfsSync(folder)
   return bavail * bsize
@@ -97,7 +99,7 @@ function numberOf(name: string): number {
   return Number(/\d+/.exec(name)?.[0] ?? Number.MAX_SAFE_INTEGER)
 }
 
-/** False where there is no space for a copy; a link is better than nothing. */
+/** Returns false if there is no space for a copy. The caller then makes a hard link instead. */
 function isCopied(from: string, to: string): boolean {
   try {
     copyFileSync(from, to, constants.COPYFILE_FICLONE)
@@ -114,8 +116,8 @@ export function dropEvidence(folder: string): void {
 }
 
 /**
- * Removes what processes left that died while they opened. Only the process that has the ledger open does so, so no
- * other one is opening it. What was kept as evidence of damage stays.
+ * Removes evidence left by processes that died while opening the ledger. Only the process that has the ledger open may
+ * call this, because then no other process is opening it. Evidence of damage is kept.
  */
 export function dropStaleEvidence(evidence: string): void {
   let names: string[]
@@ -127,10 +129,13 @@ export function dropStaleEvidence(evidence: string): void {
   for (const name of names) if (/^(?:\d+|open)-/.test(name)) dropEvidence(join(evidence, name))
 }
 
-/** The first copies say most; a caller that tries again and again would fill the disk with the others. */
+/** The first copies are the most useful. Without a limit, a caller that keeps retrying would fill the disk. */
 const sealedMax = 4
 
-/** Gives evidence of damage a name that nothing removes, unless there is enough of it; returns the first there is. */
+/**
+ * Renames evidence of damage so that nothing removes it, and returns its path. If enough evidence is already kept,
+ * drops this folder and returns the oldest.
+ */
 export function sealEvidence(folder: string, evidence: string): string {
   const sealed = readdirSync(evidence).filter((name) => name.startsWith('damaged-'))
   if (sealed.length >= sealedMax) {
@@ -157,14 +162,14 @@ export function syncFile(path: string): void {
   }
 }
 
-/** The names of the files that are the database: what LevelDB prints and locks is not. */
+/** The names of the files that make up the database. LevelDB's lock file and its info logs are excluded. */
 export function databaseFiles(ledger: string): string[] {
   const isData = (name: string) =>
     !neverTouched.has(name) && /^(?:CURRENT|MANIFEST-\d+|\d+\.(?:log|ldb|sst))$/.test(name)
   return namesIn(ledger).filter(isData).sort()
 }
 
-/** A folder that is gone has no files; opening it says so. */
+/** A missing folder counts as empty; the open that follows reports the error. */
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder)

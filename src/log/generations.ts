@@ -4,25 +4,27 @@ import * as keys from './keys.ts'
 import type { Store, StoreBatch } from './store.ts'
 import { type ViewWrite, viewBatch } from './view-write.ts'
 
-/** Whoever fills a generation claims it by this row, which the switch to it deletes. */
+/** The row that claims a generation for one rebuild. The switch to that generation deletes it. */
 const claimName = ' rebuild'
 
-/** What the generations stand on: the one in force, and a write in turn with the appends. */
+/**
+ * What the generations need: the number of the generation in force, and a write that takes its turn with the appends.
+ */
 export interface GenerationsGround {
   inForce: () => number
   write: (batch: StoreBatch) => Promise<void>
 }
 
 interface ClearOptions {
-  /** The generation whose claim stays. */
+  /** The generation whose claim is kept. */
   claimed?: number
   from?: Uint8Array | undefined
   until?: number
 }
 
 /**
- * The views of generations that are not in force: rows, receipts, sovereign state and index. A rebuild fills one and
- * switches to it (`Log.switchTo`). One rebuild at a time fills a generation: the last that claimed it.
+ * Views of generations that are not in force: rows, receipts, sovereign state and index. A rebuild fills one and then
+ * switches to it (`Log.switchTo`). Only the rebuild with the latest claim fills a generation.
  */
 export class Generations {
   readonly #store: Store
@@ -33,27 +35,27 @@ export class Generations {
     this.#ground = ground
   }
 
-  /** Writes rows of a generation. */
+  /** Writes rows to a generation. */
   async fill(generation: number, views: readonly ViewWrite[]): Promise<void> {
     this.#assertNotInForce(generation)
     await this.#ground.write(viewBatch(views, generation))
   }
 
-  /** The pairs of a generation as they are stored, in pages. */
+  /** All stored pairs of a generation, in pages. */
   async *pairs(generation: number): AsyncGenerator<[Uint8Array, Uint8Array][]> {
     for (const range of keys.ranges.generation(generation)) yield* this.#store.scan(range)
   }
 
-  /** Writes pairs that `pairs` gave of the same generation of another log. */
+  /** Writes pairs that `pairs` returned for the same generation of another log. */
   async copy(generation: number, pairs: readonly [Uint8Array, Uint8Array][]): Promise<void> {
     this.#assertNotInForce(generation)
     await this.#ground.write({ puts: pairs.map(([key, value]) => ({ key, value })), deletes: [] })
   }
 
   /**
-   * Deletes every row of some generations but the claim of one, or as much as it can until a moment of
-   * `performance.now()`: at least one batch. Resolves with where to go on, for a scan over what was just deleted is
-   * slow; undefined at the end.
+   * Deletes all rows of the given generations, except one claim. It stops after the batch in which a deadline of
+   * `performance.now()` passes, so it always deletes at least one batch. It resolves with the key to continue from,
+   * because scanning deleted keys is slow. At the end it resolves with undefined.
    */
   async clear(
     generations: readonly number[],
@@ -77,21 +79,21 @@ export class Generations {
     return undefined
   }
 
-  /** Who fills a generation; undefined where nobody claimed it. */
+  /** The nonce of the process that claimed a generation; undefined if it is not claimed. */
   claimOf(generation: number): string | undefined {
     const key = keys.stateKey(generation, claimName)
     const value = this.#store.get(key)
     return value === undefined ? undefined : decode<string>(key, value)
   }
 
-  /** Claims a generation, whoever claimed it before. */
+  /** Claims a generation, and replaces any earlier claim. */
   async claim(generation: number, nonce: string): Promise<void> {
     this.#assertNotInForce(generation)
     const key = keys.stateKey(generation, claimName)
     await this.#ground.write({ puts: [{ key, value: encode(key, nonce) }], deletes: [] })
   }
 
-  /** What the switch to a generation deletes: its claim, if there is one. */
+  /** The claim keys that the switch to a generation deletes. */
   claimKeys(generation: number): Uint8Array[] {
     return this.claimOf(generation) === undefined ? [] : [keys.stateKey(generation, claimName)]
   }

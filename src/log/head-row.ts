@@ -3,10 +3,10 @@ import { corrupt } from './corrupt.ts'
 import { headKey } from './keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
 
-/** How far each reactor has come, by its name. */
+/** The next seq for each reactor, by reactor name. */
 export type Cursors = Record<string, number>
 
-/** Number of entries, their root, which generation of the views is in force, and the reactors' cursors. */
+/** The number of entries, their root, the generation of the views in force, and the reactors' cursors. */
 export interface Head {
   cursors: Cursors
   generation: number
@@ -14,12 +14,12 @@ export interface Head {
   size: number
 }
 
-/** Adds the head row to a batch, which every batch does. */
+/** Adds the head row to a batch. Every append does this. */
 export function putHead(batch: StoreBatch, head: Head): void {
   batch.puts.push({ key: headKey, value: encode(headKey, head) })
 }
 
-/** The head row; that its root is that of the entries, the open check and `verify` find out. Errors: LEDGER_CORRUPT. */
+/** Reads the head row. The open check and `verify` compare its root with the entries. Errors: LEDGER_CORRUPT. */
 export function readHead(reader: StoreReader): Head {
   const value = reader.get(headKey)
   if (value === undefined) throw corrupt('the head row is missing', { check: 'head' })

@@ -4,9 +4,7 @@ import * as keys from './keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
 import { type IndexWrite, viewBatch } from './view-write.ts'
 
-/**
- * What the rows of an index stand on: the log's reads, the generation in force, and a write in turn with the appends.
- */
+/** What the index needs: the log's reads, the generation in force, and a write that takes its turn with the appends. */
 export interface IndexGround {
   generation: () => number
   read: (key: Uint8Array) => Uint8Array | undefined
@@ -15,12 +13,13 @@ export interface IndexGround {
 }
 
 /**
- * The rows of the index of the generation in force, by the tails of their keys: what `views/` derives from entries
- * and writes when there is time, never with an append. Errors: LEDGER_CORRUPT for a row that is not what was written.
+ * The index rows of the generation in force, by the tails of their keys. `views/` derives them from entries and writes
+ * them later, never together with an append.
+ * Errors: LEDGER_CORRUPT if a row is not as it was written.
  */
 export class IndexRows {
   readonly #ground: IndexGround
-  /** Exact counts of what was written, apart from those of the log. */
+  /** Exact counts of index writes. The log counts its own writes separately. */
   readonly counts = { batches: 0, rows: 0 }
 
   constructor(ground: IndexGround) {
@@ -33,7 +32,7 @@ export class IndexRows {
     return read(keys.indexKey(generation(), tail))
   }
 
-  /** Tails and values from one tail up to another, in order of their bytes, in pages. */
+  /** Pages of tails and values between two tails, in byte order. */
   async *pages(from: Uint8Array, to: Uint8Array, limit = -1): AsyncGenerator<[tail: Buffer, value: Buffer][]> {
     const { generation, scan } = this.#ground
     for await (const page of scan({ ...keys.ranges.index(generation(), from, to), limit })) {
@@ -42,14 +41,15 @@ export class IndexRows {
   }
 
   /**
-   * Applies all of the changes or none, synced. Where it fails nothing is written any more, as with an append.
+   * Writes all of the changes or none, and syncs them. After a failed write no further writes are accepted, as with an
+   * append.
    * Errors: LEDGER_UNAVAILABLE.
    */
   async write(writes: readonly IndexWrite[]): Promise<void> {
     const batch = viewBatch(writes, this.#ground.generation())
     await this.#ground.write(batch).catch((cause: unknown) => {
       throw new LockstepError('LEDGER_UNAVAILABLE', `the index could not be written: ${messageOf(cause)}`, {
-        hint: 'Nothing that was recorded is touched. Open the ledger again once it can be written.',
+        hint: 'No recorded data was changed. Make sure that the ledger is writable, then open it again.',
         cause,
       })
     })

@@ -3,9 +3,10 @@ import type { Custody } from './custody.ts'
 import type { Store, StoreReader } from './store.ts'
 
 /**
- * A store that stops when its ledger is moved: nothing is written then, and what was written is not called durable.
- * What cannot be read may have been removed just now, so that is asked before anything is called damaged.
- * Errors: LEDGER_MOVED, beside those of the store.
+ * A store that stops working when its ledger is moved. It then refuses writes and does not report earlier ones as
+ * durable. A file that cannot be read may just have been removed, so the store checks for a move before it reports
+ * damage.
+ * Errors: LEDGER_MOVED, and those of the store.
  */
 export function keptStore(store: Store, custody: () => Custody | undefined): Store {
   return {
@@ -61,6 +62,5 @@ function keptReader(reader: StoreReader, custody: () => Custody | undefined): St
 
 function stopIfMoved(custody: Custody | undefined, error: unknown): void {
   if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') return
-  custody?.isInPlace()
-  custody?.assertNotMoved()
+  custody?.assertInPlace()
 }

@@ -1,6 +1,6 @@
 /**
- * Where things stand in the store: a prefix byte, then a fixed-width big-endian number or a UTF-8 name. View
- * keys carry a generation byte, so that a rebuild fills a new generation and one batch switches to it.
+ * The layout of keys in the store: a prefix byte, then a fixed-width big-endian number or a UTF-8 name. View keys
+ * contain a generation byte. A rebuild can therefore fill a new generation, and a single batch switches to it.
  */
 const prefix = {
   entry: 0x65,
@@ -26,12 +26,12 @@ export function tileKey(level: number, index: number): Buffer {
   return numbered(prefix.tile, level, index)
 }
 
-/** A block of 256 receipts. */
+/** The key of a block of 256 receipts. */
 export function receiptsKey(generation: number, block: number): Buffer {
   return numbered(prefix.receipts, generation, block)
 }
 
-/** The row of one stream. */
+/** The key of a stream's row. */
 export function rowKey(generation: number, stream: string): Buffer {
   const key = Buffer.allocUnsafe(2 + Buffer.byteLength(stream))
   key[0] = prefix.row
@@ -40,12 +40,12 @@ export function rowKey(generation: number, stream: string): Buffer {
   return key
 }
 
-/** The stream of a row, or the name of a row of sovereign state. */
+/** The stream of a row's key, or the name of a sovereign-state row's key. */
 export function nameOfRowKey(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 2)
 }
 
-/** A row of the index; what its tail means is for `views/` to say. */
+/** The key of an index row. `views/` defines the meaning of the tail. */
 export function indexKey(generation: number, tail: Uint8Array): Buffer {
   return Buffer.concat([Buffer.of(prefix.index, generation), tail])
 }
@@ -54,14 +54,14 @@ export function tailOfIndexKey(key: Uint8Array): Buffer {
   return Buffer.from(key.buffer, key.byteOffset + 2, key.byteLength - 2)
 }
 
-/** A row of sovereign state. */
+/** The key of a sovereign-state row. */
 export function stateKey(generation: number, key: string): Buffer {
   const bytes = rowKey(generation, key)
   bytes[0] = prefix.state
   return bytes
 }
 
-/** A piece of an object: all but the last are of one length. */
+/** The key of one piece of an object. All pieces except the last have the same length. */
 export function objectKey(digest: string, piece: number): Buffer {
   const key = Buffer.allocUnsafe(objectKeyBytes)
   key[0] = prefix.object
@@ -76,7 +76,7 @@ export function digestOfObjectKey(key: Uint8Array): { digest: string; piece: num
   return { digest: bytes.toString('hex', 1, objectKeyBytes - 2), piece: bytes.readUInt16BE(objectKeyBytes - 2) }
 }
 
-/** A note of objects that are being stored and that no entry names yet. */
+/** The key of a note about objects that are being stored and that no entry names yet. */
 export function noteKey(note: number): Buffer {
   return numbered(prefix.note, undefined, note)
 }
@@ -85,7 +85,7 @@ export function numberOfNoteKey(key: Uint8Array): number {
   return seqOfEntryKey(key)
 }
 
-/** What stands under a key, or undefined where it is none of ours. */
+/** The kind of data that a key holds; undefined if Lockstep does not use such a key. */
 export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
   switch (key[0]) {
     case prefix.entry:
@@ -113,7 +113,7 @@ export function kindOf(key: Uint8Array): keyof typeof prefix | undefined {
   }
 }
 
-/** Numbers are below 2^48, so the two bytes above them are always zero. */
+/** Numbers are below 2^48, so the two highest bytes are always zero. */
 function isNumbered(key: Uint8Array, length: number): boolean {
   return key.length === length && key[length - 8] === 0 && key[length - 7] === 0
 }
@@ -122,7 +122,7 @@ export function seqOfEntryKey(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(3, 6)
 }
 
-/** Half-open ranges of keys, for scans. */
+/** Half-open key ranges for scans. */
 export const ranges = {
   all: { gte: Buffer.of(0), lt: Buffer.alloc(64, 0xff) },
   entries: (from: number, to: number) => ({ gte: entryKey(from), lt: entryKey(to) }),

@@ -1,11 +1,12 @@
 import { crc32c, unmaskedCrc } from './crc32c.ts'
 import { isOneByteOff } from './one-byte-off.ts'
 
-// LevelDB's log format, as doc/log_format.md of its sources describes it: blocks of 32 KiB, in them fragments with a
-// checksum each, which together are records. Its write-ahead logs and its MANIFEST are such files.
+// LevelDB's log format, described in its source file doc/log_format.md. A file consists of 32 KiB blocks. Blocks
+// contain fragments, each with a checksum, and one or more fragments form a record. Write-ahead logs and the MANIFEST
+// use this format.
 
 const blockBytes = 32 * 1024
-/** A masked CRC-32C of type and payload, the payload's length, the type. */
+/** A masked CRC-32C of type and payload, the payload's length, and the type. */
 const headerBytes = 7
 const typeAt = 6
 
@@ -14,23 +15,23 @@ const first = 2
 const middle = 3
 const last = 4
 
-/** One record, put together from its fragments. */
+/** A record, assembled from its fragments. */
 export interface LogRecord {
   at: number
   payload: Buffer
 }
 
-/** Where a log file cannot be read on, and what a crash may have to do with it. */
+/** The place where a log file becomes unreadable, and whether a crash may be the cause. */
 export interface BadPlace {
   at: number
   problem: string
-  /** The bytes there are the beginning of a record that goes on where the file ends. */
+  /** The bytes are the start of a record that continues past the end of the file. */
   isCut: boolean
-  /** A change of one byte makes it whole, which no interrupted write leaves. */
+  /** Changing a single byte makes the record valid. An interrupted write does not leave such bytes. */
   isOneByteOff: boolean
 }
 
-/** The records before the first place that cannot be read, and that place, if there is one. */
+/** The records before the first unreadable place, and that place if there is one. */
 export interface LogContent {
   records: LogRecord[]
   bad: BadPlace | undefined
@@ -49,9 +50,10 @@ export function readLogBlocks(bytes: Buffer): LogContent {
 }
 
 /**
- * The first whole record that begins behind a place and that `isPlausible` takes, found whatever lies between: the
- * length that says where the next record begins may be what is damaged. A later fragment of a record whose beginning
- * is lost is no record. Cost: a look at each byte, and a checksum where one may begin.
+ * Finds the first complete record after `behind` for which `isPlausible` returns true. It tries every position, because
+ * the damaged bytes may include the length that leads to the next record. Continuation fragments without their first
+ * fragment do not count as a record.
+ * Cost: a look at each byte, and a checksum at each possible start.
  */
 export function recordBehind(
   bytes: Buffer,
@@ -73,16 +75,16 @@ interface Read {
   end: number
 }
 
-/** The record that begins at a place: one fragment, or a first one, those in the middle, and a last one. */
+/** Reads the record at a position: either one full fragment, or a first, any middle and a last fragment. */
 function recordAt(bytes: Buffer, start: number): Read | BadPlace {
   const payloads: Buffer[] = []
   for (let at = start; ; ) {
-    if (at >= bytes.length) return bad(start, 'the file ends', { isCut: true })
+    if (at >= bytes.length) return bad(start, 'the file ends inside a record', { isCut: true })
     const read = fragmentAt(bytes, at)
     if ('problem' in read) return read
     const begins = read.type === full || read.type === first
     if (begins !== (at === start)) {
-      const problem = begins ? 'it does not end before another one begins' : 'it has no beginning'
+      const problem = begins ? 'the record does not end before the next one begins' : 'the record has no beginning'
       return bad(start, problem, { isOneByteOff: true })
     }
     payloads.push(read.payload)
@@ -94,7 +96,7 @@ function recordAt(bytes: Buffer, start: number): Read | BadPlace {
 
 function fragmentAt(bytes: Buffer, at: number): (Read & { type: number }) | BadPlace {
   if (at + headerBytes > bytes.length) {
-    return bad(at, 'the file ends in a header', { isCut: true })
+    return bad(at, 'the file ends inside a header', { isCut: true })
   }
   const type = bytes[at + typeAt] as number
   const length = bytes.readUInt16LE(at + 4)
@@ -102,22 +104,22 @@ function fragmentAt(bytes: Buffer, at: number): (Read & { type: number }) | BadP
   const blockEnd = at - (at % blockBytes) + blockBytes
   const fillsBlock = type === first || type === middle
   if (type < full || type > last || (fillsBlock ? end !== blockEnd : end > blockEnd)) {
-    return bad(at, 'its header is not one', { isOneByteOff: isOneByteOff(bytes, at, blockEnd) })
+    return bad(at, 'the header is invalid', { isOneByteOff: isOneByteOff(bytes, at, blockEnd) })
   }
   const expected = unmaskedCrc(bytes, at)
   if (end > bytes.length) {
     const isWhole = hasPrefixOfCrc(bytes.subarray(at + typeAt), expected)
     return isWhole
-      ? bad(at, 'its length is not that of its checksum', { isOneByteOff: true })
-      : bad(at, 'the file ends', { isCut: true })
+      ? bad(at, 'the length does not match the checksum', { isOneByteOff: true })
+      : bad(at, 'the file ends inside a record', { isCut: true })
   }
   if (crc32c(bytes.subarray(at + typeAt, end)) !== expected) {
-    return bad(at, 'its checksum differs', { isOneByteOff: isOneByteOff(bytes, at, blockEnd) })
+    return bad(at, 'the checksum does not match', { isOneByteOff: isOneByteOff(bytes, at, blockEnd) })
   }
   return { type, payload: bytes.subarray(at + headerBytes, end), end }
 }
 
-/** A block's last bytes are left over where they are too few for a header. */
+/** Skips the end of a block if it is too short to hold a header. */
 function skipTrailer(at: number): number {
   const left = blockBytes - (at % blockBytes)
   return left < headerBytes ? at + left : at
@@ -131,7 +133,10 @@ function bad(
   return { at, problem, isCut, isOneByteOff }
 }
 
-/** Whether the beginning of some bytes, however long, has a checksum: then the record is whole and its length is not. */
+/**
+ * Whether any prefix of the bytes has the expected checksum. If so, the record is complete and only its length is
+ * wrong.
+ */
 function hasPrefixOfCrc(bytes: Buffer, expected: number): boolean {
   let crc = 0
   for (let length = 1; length <= bytes.length; length += 1) {

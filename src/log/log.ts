@@ -23,39 +23,39 @@ import { LogTree } from './tree.ts'
 import { putView, type ViewWrite } from './view-write.ts'
 import { WriteQueue } from './write-queue.ts'
 
-/** An entry with its canonical text, which the sequencer made to bound it and the log hashes. */
+/** An entry with its canonical text. The sequencer made the text to check its size, and the log hashes it. */
 export interface Recorded {
   entry: Entry
   text: string
 }
 
-/** `moved` means that another writer appended first: catch up and decide again. */
+/** `moved` means that another writer appended first. The caller must catch up and decide again. */
 export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
 
 /**
- * The append-only log over a store: entries, their Merkle tiles, the head row, and the rows derived from them, all
- * of one append in one synced batch. In memory it keeps the head and the last, partial tile; nothing else. While one
- * append is written the next can be made ready, to be written after it (ADR 0013); what is read is what is durable.
+ * The append-only log over a store. It holds entries, their Merkle tiles, the head row and the rows derived from the
+ * entries. One append is one synced batch. Only the head and the last, partial tile are kept in memory. The next append
+ * can be prepared while one is being written, and is written after it (ADR 0013). Reads return only durable data.
  */
 export class Log {
   readonly meta: Meta
   readonly objects: Objects
-  /** What is derived off the hot path, in writes of its own that take turns with the appends. */
+  /** Data derived off the hot path. Its writes are separate and take turns with the appends. */
   readonly index: IndexRows
-  /** Views that are not in force: a rebuild fills one. */
+  /** Views that are not in force. A rebuild fills one generation. */
   readonly generations: Generations
   /** Exact counts of what was written, for tests and benches. */
   readonly counts: WriteQueue['counts']
-  /** Of a log that `openLog` opened. */
+  /** Set for a log that `openLog` opened. */
   custody: Custody | undefined
   readonly #store: Store
   readonly #writes: WriteQueue
   readonly #selfCheck: boolean
   readonly #tree: LogTree
-  /** The head as it is durable, and as the appends on their way will leave it. */
+  /** The durable head, and the head after the pending appends. */
   #head: Head
   #tail: Head
-  /** Whether bytes were met that are not what was written, or may be: the next open is not to believe any. */
+  /** Whether bytes were seen that are or may be damaged. The next open must then check every byte. */
   isDamaged = false
 
   private constructor(store: Store, meta: Meta, selfCheck: boolean) {
@@ -80,7 +80,7 @@ export class Log {
     })
   }
 
-  /** Starts a log in an empty store: meta and head rows, synced. */
+  /** Starts a log in an empty store by writing the meta and head rows, synced. */
   static async create(store: Store, meta: Omit<Meta, 'format'>, selfCheck = false): Promise<Log> {
     const whole = { format: formatVersion, ...meta }
     const batch: StoreBatch = { puts: [], deletes: [] }
@@ -90,7 +90,7 @@ export class Log {
     return new Log(store, whole, selfCheck)
   }
 
-  /** Errors: LEDGER_CORRUPT where meta or head row is missing or damaged, LEDGER_FORMAT for another format. */
+  /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; LEDGER_FORMAT for a different format. */
   static open(store: Store, selfCheck = false): Log {
     return new Log(store, readMeta(store), selfCheck)
   }
@@ -99,7 +99,7 @@ export class Log {
     return this.#head
   }
 
-  /** The root after the first `size` entries, from the tiles. */
+  /** The root of the first `size` entries, computed from the tiles. */
   rootAt(size: number): Uint8Array {
     return rootAt(size, this.tiles, sha256)
   }
@@ -121,7 +121,7 @@ export class Log {
     })
   }
 
-  /** Entries of a range in pages: dense, or LEDGER_CORRUPT. */
+  /** The entries of a range, in pages. Errors: LEDGER_CORRUPT if one is missing. */
   entries(from: number, to = this.#head.size): AsyncGenerator<Entry[]> {
     return entriesOf(this.#store, from, to)
   }
@@ -133,7 +133,7 @@ export class Log {
     )
   }
 
-  /** Rows whose stream begins with the prefix, in order of its UTF-8 bytes. */
+  /** Rows of streams with this prefix, in the order of the streams' UTF-8 bytes. */
   async *rows(prefix: string, generation = this.#head.generation): AsyncGenerator<[string, Row]> {
     for await (const page of this.#store.scan(keys.ranges.rows(generation, prefix))) {
       for (const [key, value] of page) {
@@ -153,15 +153,15 @@ export class Log {
     return this.#read(keys.receiptsKey(this.#head.generation, block), unsealIfThere)
   }
 
-  /** The seq a reactor goes on from. */
+  /** The seq from which a reactor continues. */
   cursor(reactor: string): number {
     return this.#head.cursors[reactor] ?? 0
   }
 
   /**
-   * Appends entries, their tiles, the head and the views' changes as one synced batch. A rejection leaves the
-   * outcome unknown: the log must not be used again before it was reopened.
-   * Cost: one put an entry, one a view change, one for the head, and about two in 256 entries for tiles.
+   * Appends entries, their tiles, the head and the views' changes in one synced batch. After a rejection the outcome is
+   * unknown, and the log must be reopened before further use.
+   * Cost: one put for each entry, one for each view change, one for the head, and about two per 256 entries for tiles.
    */
   async append(
     expected: { size: number },
@@ -197,7 +197,7 @@ export class Log {
     return { outcome: 'done' }
   }
 
-  /** Puts a filled generation in force, in one batch; the one before can then be cleared. */
+  /** Puts a filled generation in force with one batch. The previous generation can then be cleared. */
   async switchTo(generation: number): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: this.generations.claimKeys(generation) }
     this.#tail = { ...this.#head, generation }
@@ -206,17 +206,20 @@ export class Log {
     this.#head = this.#tail
   }
 
-  /** The raw pairs as they are now, for a verification that trusts none of the above. To be closed. */
+  /** All current pairs as stored, for a verification that trusts no derived data. The caller must close it. */
   snapshot(): StoreSnapshot {
     return this.#store.snapshot()
   }
 
-  /** Copies the database as it is between two writes into an empty folder (`snapshot-files.ts`). */
+  /** Copies the database into an empty folder, between two writes (`snapshot-files.ts`). */
   copyTo(folder: string): Promise<void> {
     return this.#writes.between(() => this.#store.copyTo(folder))
   }
 
-  /** Waits until few files are left to compact, so that thousands of short opens do not leave thousands. */
+  /**
+   * Waits until only a few files remain to be compacted. Otherwise thousands of short opens would leave thousands of
+   * files.
+   */
   settle(): Promise<void> {
     return this.#store.settle(limits.settleMillisMax)
   }

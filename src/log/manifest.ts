@@ -1,18 +1,20 @@
 import { EndsTooSoon, Numbers } from './numbers.ts'
 
-/** What LevelDB's MANIFEST says of the database's files. */
+/** The facts in LevelDB's MANIFEST about the database files. */
 export interface Manifest {
-  /** Logs with this number or a higher one hold what no table has yet. Zero in a database that was never opened. */
+  /**
+   * Logs with this number or a higher one hold data that is in no table yet. Zero in a database that was never opened.
+   */
   logNumber: number
-  /** One older log that does as well, or zero; no LevelDB of these days leaves one. */
+  /** One older log that also holds such data, or zero. Current versions of LevelDB never leave one. */
   previousLogNumber: number
-  /** No file has this number or a higher one, but those that were made since. */
+  /** Every file with this number or a higher one was created after the MANIFEST was written. */
   nextFile: number
   /** The numbers of the tables in use. */
   tables: Set<number>
 }
 
-// The tags of a version edit, as db/version_edit.cc of LevelDB's sources numbers them.
+// The tags of a version edit, as numbered in LevelDB's source file db/version_edit.cc.
 const comparator = 1
 const logNumber = 2
 const nextFile = 3
@@ -22,7 +24,7 @@ const deletedFile = 6
 const newFile = 7
 const previousLogNumber = 9
 
-/** Follows the edits of a MANIFEST to where they lead, or says what is wrong with one. */
+/** Applies the edits of a MANIFEST and returns the resulting state, or the problem with an edit. */
 export function manifestOf(edits: readonly Buffer[]): Manifest | { problem: string } {
   const manifest: Manifest = { logNumber: 0, previousLogNumber: 0, nextFile: 0, tables: new Set() }
   try {
@@ -31,7 +33,7 @@ export function manifestOf(edits: readonly Buffer[]): Manifest | { problem: stri
       if (problem !== undefined) return { problem }
     }
   } catch (error) {
-    if (error instanceof EndsTooSoon) return { problem: 'an edit of it ends too soon' }
+    if (error instanceof EndsTooSoon) return { problem: 'one of its edits ends too early' }
     throw error
   }
   return manifest
@@ -73,7 +75,7 @@ function apply(manifest: Manifest, edit: Numbers): string | undefined {
         break
       }
       default:
-        return `an edit of it has the unknown tag ${tag}`
+        return `one of its edits has the unknown tag ${tag}`
     }
   }
   return undefined

@@ -4,19 +4,19 @@ import { corrupt } from './corrupt.ts'
 import { metaKey } from './keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
 
-/** What a ledger is, for ever: entry 0 says the same. */
+/** The permanent identity of a ledger. Entry 0 contains the same facts. */
 export interface Meta {
   format: number
   ledger_id: string
   origin: string
 }
 
-/** Adds the meta row to the first batch of all. */
+/** Adds the meta row to a ledger's first batch. */
 export function putMeta(batch: StoreBatch, meta: Meta): void {
   batch.puts.push({ key: metaKey, value: encode(metaKey, meta) })
 }
 
-/** Errors: LEDGER_CORRUPT where the row is missing or damaged, LEDGER_FORMAT for another format. */
+/** Errors: LEDGER_CORRUPT if the row is missing or damaged; LEDGER_FORMAT for a different format. */
 export function readMeta(reader: StoreReader): Meta {
   const value = reader.get(metaKey)
   if (value === undefined) throw corrupt('the meta row is missing', { check: 'origin' })

@@ -1,7 +1,7 @@
-/** Thrown where bytes end before what they should hold; what reads them says what that means. */
+/** Thrown if the bytes end before a value is complete. The reader of the file decides what that means. */
 export class EndsTooSoon extends Error {}
 
-/** The bytes of one of LevelDB's files, read from the front. Errors: EndsTooSoon. */
+/** Reads the bytes of a LevelDB file from front to back. Errors: EndsTooSoon. */
 export class Numbers {
   readonly #bytes: Buffer
   #at = 0
@@ -15,14 +15,14 @@ export class Numbers {
   }
 
   take(length: number): Buffer {
-    if (this.#at + length > this.#bytes.length) throw new EndsTooSoon('it ends too soon')
+    if (this.#at + length > this.#bytes.length) throw new EndsTooSoon('it ends too early')
     this.#at += length
     return this.#bytes.subarray(this.#at - length, this.#at)
   }
 
   byte(): number {
     const byte = this.#bytes[this.#at]
-    if (byte === undefined) throw new EndsTooSoon('it ends too soon')
+    if (byte === undefined) throw new EndsTooSoon('it ends too early')
     this.#at += 1
     return byte
   }
@@ -31,7 +31,7 @@ export class Numbers {
     return this.take(length).readUIntLE(0, length)
   }
 
-  /** Seven bits a byte, the lowest first; the high bit says that more follow. */
+  /** A variable-length number: seven bits per byte, lowest first. The high bit means that another byte follows. */
   next(): number {
     let value = 0
     for (let scale = 1; ; scale *= 128) {
@@ -41,7 +41,7 @@ export class Numbers {
     }
   }
 
-  /** Bytes behind their length. */
+  /** A byte string preceded by its length. */
   slice(): Buffer {
     return this.take(this.next())
   }

@@ -4,20 +4,21 @@ import { corrupt } from './corrupt.ts'
 import * as keys from './keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
 
-/** Longer objects are stored in pieces, so that none of the writes is long. */
+/** Longer objects are stored in pieces, to keep each write short. */
 const pieceBytes = 192 * 1024
-/** Objects are stored in writes of about so many bytes, between which others get theirs. */
+/** The approximate size of one write of objects. Other writes can run in between. */
 const writeBytes = 256 * 1024
 
-/** A note of objects that are being stored: no entry before `size` names one of them. */
+/** A note about objects that are being stored. No entry before `size` names any of them. */
 export interface Note {
   digests: readonly string[]
   size: number
 }
 
 /**
- * Texts under their SHA-256. They are written before the entry that names them, each write with a note of what it
- * holds, which goes with that entry; what a crash leaves of them is found by the notes.
+ * Texts stored under their SHA-256. Objects are written before the entry that names them, and each write includes a
+ * note of its content. The append of that entry deletes the notes. After a crash, the remaining notes show which
+ * objects have no entry.
  */
 export class Objects {
   readonly #reader: StoreReader
@@ -33,12 +34,18 @@ export class Objects {
     return this.#reader.get(keys.objectKey(digest, 0)) !== undefined
   }
 
-  /** Errors: LEDGER_CORRUPT where it is missing or is not what its digest says. Cost: a read for each 192 KiB. */
+  /**
+   * The text of an object.
+   * Errors: LEDGER_CORRUPT if it is missing or does not match its digest.
+   * Cost: one read per 192 KiB.
+   */
   text(digest: string): string {
     return objectIn(this.#reader, digest)
   }
 
-  /** Stores objects; the notes of them. Each write is synced, and others may come in between. */
+  /**
+   * Stores objects and returns the numbers of their notes. Each write is synced, and other writes can run in between.
+   */
   async put(objects: Iterable<readonly [string, string]>, size: number): Promise<number[]> {
     const notes: number[] = []
     let batch: StoreBatch = { puts: [], deletes: [] }
@@ -68,7 +75,7 @@ export class Objects {
     return notes
   }
 
-  /** Every note there is, oldest first. */
+  /** All notes, oldest first. */
   async notes(): Promise<{ number: number; note: Note }[]> {
     const found: { number: number; note: Note }[] = []
     for await (const page of this.#reader.scan(keys.ranges.notes)) {
@@ -97,14 +104,14 @@ export function putObject(batch: StoreBatch, digest: string, text: string): void
 
 function* piecesOf(digest: string, text: string): Generator<{ key: Uint8Array; value: Uint8Array }> {
   const bytes = Buffer.from(text)
-  // The last piece is shorter than the others, so that it is known to be the last.
+  // The last piece is always shorter than the others, which marks it as the last.
   for (let piece = 0, from = 0; from <= bytes.length; piece += 1, from += pieceBytes) {
     const key = keys.objectKey(digest, piece)
     yield { key, value: seal(key, bytes.subarray(from, from + pieceBytes)) }
   }
 }
 
-/** The text under a digest, each byte of it checked. Errors: LEDGER_CORRUPT. */
+/** Reads the text with a digest and checks every byte of it. Errors: LEDGER_CORRUPT. */
 export function objectIn(reader: StoreReader, digest: string): string {
   const pieces: Uint8Array[] = []
   for (let piece = 0; ; piece += 1) {
@@ -117,7 +124,7 @@ export function objectIn(reader: StoreReader, digest: string): string {
   }
   const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces)
   if (hash('sha256', bytes, 'hex') !== digest) {
-    throw corrupt(`the object ${digest} is not what its digest says`, { check: 'objects', digest })
+    throw corrupt(`the object ${digest} does not match its digest`, { check: 'objects', digest })
   }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
 }

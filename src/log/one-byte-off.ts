@@ -6,8 +6,9 @@ const typeAt = 6
 const types = [1, 2, 3, 4]
 
 /**
- * Whether a change of one byte makes a fragment of LevelDB's log whole whose checksum differs: then a byte was changed
- * after it was written, and it is not a write that was interrupted. The fragment begins at `at` and ends in its block.
+ * Whether changing a single byte would make a LevelDB log fragment with a wrong checksum valid. If so, a byte was
+ * changed after it was written; an interrupted write is not the cause. The fragment begins at `at` and ends within its
+ * block.
  * Cost: a few passes over the block.
  */
 export function isOneByteOff(bytes: Buffer, at: number, blockEnd: number): boolean {
@@ -22,7 +23,7 @@ export function isOneByteOff(bytes: Buffer, at: number, blockEnd: number): boole
   return isExplainedByOneByte(fragment, (actual ^ stored) >>> 0)
 }
 
-/** Whether the checksum that stands there differs from the right one in one byte. */
+/** Whether the stored checksum differs from the correct one in a single byte. */
 function isOneByte(bytes: Buffer, at: number, actual: number): boolean {
   const copy = Buffer.from(bytes.subarray(at, at + lengthAt))
   for (let index = 0; index < lengthAt; index += 1) {
@@ -36,7 +37,10 @@ function isOneByte(bytes: Buffer, at: number, actual: number): boolean {
   return false
 }
 
-/** Whether another byte of the length gives a fragment with the checksum, of the type that stands there. */
+/**
+ * Whether changing one byte of the length gives a fragment that matches the stored checksum. The stored type must be
+ * valid.
+ */
 function isOfOtherLength(bytes: Buffer, at: number, { end, stored }: { end: number; stored: number }): boolean {
   if (!types.includes(bytes[at + typeAt] as number)) return false
   const wanted = bytes.readUInt16LE(at + lengthAt)
@@ -51,8 +55,9 @@ function isOfOtherLength(bytes: Buffer, at: number, { end, stored }: { end: numb
 }
 
 /**
- * Whether the change of one byte of a text makes this difference to its checksum. A checksum is linear: the difference
- * is that of the changed byte, carried through as many zeros as there are bytes behind it, so it is carried back.
+ * Whether changing one byte of a text explains this difference between checksums. CRCs are linear: the difference
+ * equals that of the changed byte, carried through one zero for each byte after it. So this function carries the
+ * difference back, byte by byte.
  */
 function isExplainedByOneByte({ length }: Buffer, difference: number): boolean {
   let carried = difference
@@ -64,6 +69,6 @@ function isExplainedByOneByte({ length }: Buffer, difference: number): boolean {
   return false
 }
 
-/** The byte whose entry in the table has these first eight bits; each has others. */
+/** Maps the top eight bits of a CRC table entry to its index. The top bits of each entry are unique. */
 const byteOfTop = new Uint8Array(256)
 for (const [byte, crc] of plain.entries()) byteOfTop[crc >>> 24] = byte

@@ -1,7 +1,7 @@
 /**
- * The open check in a process of its own: `<root> <log bytes> all|newest`. LevelDB aborts on some damage, and
- * then this process is the one that dies. `all` reads every byte, since whoever changed the files may have changed
- * any of them; then a line a tenth of a second says how far it is.
+ * Runs the open check in its own process: `<root> <log bytes> all|newest`. LevelDB aborts on some kinds of damage, and
+ * then only this process dies. `all` reads every byte, because a change to the files may have damaged any of them. It
+ * then prints a line with its progress ten times a second.
  */
 import { LockstepError } from '../errors.ts'
 import { readHeadFile } from '../fs/head-file.ts'
@@ -36,7 +36,7 @@ function print(): (done: number, total: number) => void {
   }
 }
 
-/** A difference that a verification reports is a reason not to open. */
+/** A difference found by a verification is a reason not to open the ledger. */
 function asCorrupt(error: unknown): never {
   if (!(error instanceof LockstepError) || error.code !== 'VERIFY_FAILED') throw error
   const { cause, details, hint, message } = error

@@ -12,11 +12,13 @@ import type { Log } from './log.ts'
 import type { Store } from './store.ts'
 
 /**
- * What every open checks before anything is believed: the newest entries, at least as many bytes of them as
- * LevelDB's logs held, are there, dense and hash to their tiles; the tiles give the head row's root; and at the
- * size of the head file, and of the last head row that was seen in the logs, they give its root. LevelDB itself opens a
- * damaged log without a word.
- * Errors: LEDGER_CORRUPT naming the first bad seq. Cost: one read an entry looked at.
+ * The checks that every open makes before it trusts the database, because LevelDB opens a damaged log without an error.
+ * - The newest entries, at least as many bytes as LevelDB's logs held, are present without gaps and match the leaf
+ *   hashes in their tiles.
+ * - The tiles give the root in the head row.
+ * - The tiles give the root of the head file at its size, and that of the last head row seen in the logs.
+ * Errors: LEDGER_CORRUPT with the first bad seq.
+ * Cost: one read per entry checked.
  */
 export function checkOpened(
   log: Log,
@@ -36,11 +38,11 @@ export function checkOpened(
     bytes += value?.length ?? 0
     if (!isWhole(leaves, seq, value)) firstBad = seq
   }
-  if (firstBad !== undefined) throw corruptAt(firstBad, `entry ${firstBad} is missing or not what was hashed`)
+  if (firstBad !== undefined) throw corruptAt(firstBad, `entry ${firstBad} is missing or does not match its hash`)
 
   const computed = rootFromTiles(log, size)
   if (!sameBytes(computed, root)) {
-    throw corrupt(`the tiles give the root ${toHex(computed)} at size ${size}, the head row says ${toHex(root)}`)
+    throw corrupt(`the tiles give the root ${toHex(computed)} at size ${size}, but the head row says ${toHex(root)}`)
   }
   const { origin } = log.meta
   const seen = logHead === undefined ? [] : [{ origin, root: toHex(logHead.root), size: logHead.size }]
@@ -68,7 +70,7 @@ function isWhole(leaves: LeafReader, seq: number, value: Uint8Array | undefined)
   }
 }
 
-/** Leaf hashes out of the tiles; neighbours are in one tile, which is read once. */
+/** Reads leaf hashes from the tiles. Adjacent leaves share a tile, which is read once. */
 class LeafReader {
   readonly #tiles: TileReader
   #index = -1
@@ -78,7 +80,7 @@ class LeafReader {
     this.#tiles = tiles
   }
 
-  /** Empty where the tile is missing or short. */
+  /** Returns empty bytes if the tile is missing or too short. */
   leaf(seq: number): Uint8Array {
     const index = Math.floor(seq / tileWidth)
     if (index !== this.#index) {

@@ -1,10 +1,9 @@
 import { randomInt } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
+import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
 import { problemError, programBeside, runChild } from './child.ts'
 import { cleanUp } from './clean-up.ts'
 import { Custody } from './custody.ts'
@@ -15,32 +14,34 @@ import { Log } from './log.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
+import { isInPlaceForSure, isStill, readWalTwice } from './still.ts'
 import { openStore, type Store } from './store.ts'
-import { readWal, type Wal } from './wal.ts'
+import type { Wal } from './wal.ts'
 
 export interface OpenOptions {
   layout: Layout
-  /** How long to wait while another process has the ledger open, in seconds. */
+  /** How long to wait, in seconds, while another process has the ledger open. */
   openWaitSeconds: number
-  /** Said of this process in the owner file. */
+  /** The command to record for this process in the owner file. */
   command: string
   nonce: () => string
   selfCheck?: boolean
-  /** This process may die of the database: nothing is checked in a child first. */
+  /** This process may crash because of the database, so no child process checks it first. */
   isExpendable?: boolean
-  /** A test's store that fails when told to. */
+  /** For tests: wraps the store, for example to make it fail. */
   wrapStore?: (store: Store) => Store
 }
 
 const retryMillisMin = 5
 const retryMillisMax = 25
-/** While the owner file says that the ledger is open, its guard is asked only so often: the file costs less. */
+/** While the owner file says "open", the guard is tried only this often. Reading the file is cheaper. */
 const askMillis = 250
 
 /**
- * Opens an existing log: the guard taken, evidence kept, the database opened, the open check passed, the owner named.
- * Errors: LEDGER_UNAVAILABLE (busy for too long, naming the owner; or the system gave an error and nobody saw damage),
- * LEDGER_CORRUPT (evidence kept, named in the hint), LEDGER_FORMAT. What was refused left the database as it was met.
+ * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
+ * file. A refused open leaves the database as it was found.
+ * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
+ * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -61,8 +62,9 @@ export async function openLog(options: OpenOptions): Promise<Log> {
 }
 
 /**
- * Leaves the log so that the next open can tell that nothing happened to its files since. They are looked at once the
- * database is closed, for until then LevelDB compacts. In a ledger that took the place of this one nothing is written.
+ * Closes the log so that the next open can tell whether its files have changed since. The files are examined after the
+ * database is closed, because LevelDB compacts until then. If another ledger has taken this one's place, nothing is
+ * written.
  */
 export async function closeLog(log: Log, layout: Layout): Promise<void> {
   const { custody } = log
@@ -82,7 +84,7 @@ export async function closeLog(log: Log, layout: Layout): Promise<void> {
   }
 }
 
-/** Undefined where they cannot be looked at: all was durable before, so that is for the next open to say. */
+/** Undefined if the files cannot be examined. All data was durable before, so the next open reports the problem. */
 function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
   try {
     return fingerprint(ledger)
@@ -91,10 +93,7 @@ function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
   }
 }
 
-/**
- * Makes the next open read every byte before it believes any: something is known to be wrong with the database. Where
- * another process has it open already, its owner file is left alone.
- */
+/** Makes the next open read every byte, after a problem was found. Does nothing if the ledger is open elsewhere. */
 export async function distrust(layout: Layout): Promise<void> {
   const guard = await Guard.take(layout).catch((error: unknown) => {
     throw openFailure(layout, error)
@@ -104,7 +103,9 @@ export async function distrust(layout: Layout): Promise<void> {
   guard.release()
 }
 
-/** One attempt; undefined where another process has it open. */
+/**
+ * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved, so that the caller tries again.
+ */
 async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   const guard = await Guard.take(options.layout)
   if (guard === undefined) return undefined
@@ -112,18 +113,21 @@ async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   try {
     log = await openGuarded(options, guard)
     return log
+  } catch (error) {
+    if (!guard.isInPlace()) return undefined
+    throw error
   } finally {
     if (log === undefined) guard.release()
   }
 }
 
-/** Undefined where another process has the database open all the same: no part of the guard reached it. */
+/** Returns undefined if another process has the database open after all, because no part of the guard reached it. */
 async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
   const { layout } = options
   const owner = readOwner(layout.owner)
   const met = fingerprint(layout.ledger)
   const suspicion = doubtOf(owner, met, guard.here.folder)
-  // Who opens it changes the files before it can say so.
+  // A process that opens the database changes files before it can write the owner file.
   if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
   const own = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
   const evidence = keepEvidence(layout.ledger, layout.evidence, {
@@ -135,13 +139,14 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
   let wal: Wal | undefined
   let isTouched = false
   try {
-    wal = readWal(layout.ledger, { isSameBoot: isOfThisBoot(owner) })
+    wal = await readWalTwice(layout, { met, options: { isSameBoot: isOfThisBoot(owner) }, owner })
     const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
-      // Where this process dies while it checks, the next one reads every byte.
-      writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      // If this process dies during the check, the next open reads every byte. An owner that cannot be seen may only be
+      // slow to answer, and it stops if its owner file is replaced. LevelDB's lock tells the child whether it lives.
+      if (!isUnseen(owner, guard)) writeOwner(layout.owner, { ...own, suspect: 'checking' })
       isTouched = true
       await checkInChild(layout, kept.logBytes, doubt)
     }
@@ -151,20 +156,21 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     const custody = () => log?.custody
     log = Log.open(keptStore(store, custody), options.selfCheck)
     checkOpened(log, store, kept)
-    // Nobody read every byte of it, so it is left to the next open to do so.
+    // Nothing has read every byte of this database, so the next open must do so.
     if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
-    // From here the database is ours until it is closed. Where two in a row die of it, the next looks closer.
+    // From here until close, the database belongs to this process. If two processes in a row die of it, the next open
+    // checks more.
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
     cleanUp(layout, evidence)
     return log
   } catch (error) {
-    // Who has it open changes the files, so that nothing that was wrong with them means anything.
+    // If another process has the database open, it changes the files, so the problems found here mean nothing.
     const isInPlace = isInPlaceForSure(guard)
     let isAnothers: boolean
     try {
       isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
-      // Where this process dies while the files are put back, the next one reads every byte.
+      // If this process dies while it puts the files back, the next open reads every byte.
       if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
     } finally {
       // Whatever else fails, this process does not keep the database.
@@ -179,21 +185,17 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
   }
 }
 
-/** Where the system does not let that be seen, nothing is written that belongs to the place. */
-function isInPlaceForSure(guard: Guard): boolean {
-  try {
-    return guard.isInPlace()
-  } catch {
-    return false
-  }
+/** Whether the owner file names a process that may be alive although it cannot be seen from here. */
+function isUnseen(owner: Owner | undefined, { here }: Guard): boolean {
+  return owner?.state === 'open' && !isKnownGone(owner, here)
 }
 
-/** Whether another process has the database, or another database came in its place meanwhile. */
+/** Whether another process has the database open, or another database has taken its place. */
 function isBusy(error: unknown): boolean {
   return error instanceof LockstepError && (error.details.busy === true || error.code === 'LEDGER_MOVED')
 }
 
-/** What was said before of the ledger is still all there is to say, unless another process said something since. */
+/** Restores what the owner file said before, unless another process has written to it since. */
 function restoreOwner(path: string, owner: Owner | undefined, nonce: string): void {
   const now = readOwner(path)
   if (now?.state !== 'open' || now.nonce !== nonce) return
@@ -201,19 +203,9 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   else writeOwner(path, owner)
 }
 
-const stillMillis = 50
-
-/**
- * Whether owner file and database are the same after a moment in which somebody who just opened it would have said so.
- */
-async function isStill(layout: Layout, owner: Owner | undefined, met: Record<string, string>): Promise<boolean> {
-  await pause(stillMillis)
-  return isDeepStrictEqual([readOwner(layout.owner), fingerprint(layout.ledger)], [owner, met])
-}
-
 const checkProgram = programBeside(import.meta.url, '../log/open-check-child')
 
-/** Opens and checks in a child first, so that a database that aborts its process aborts that one. */
+/** Opens and checks the database in a child process first. If LevelDB aborts, only the child dies. */
 async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {
   const answer = await runChild(checkProgram, [layout.root, String(bytes), doubt === 'changed' ? 'all' : 'newest'])
   if (answer.problem !== undefined) throw problemError(answer.problem)
@@ -223,10 +215,10 @@ function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
   const facts =
     owner?.state === 'open' ? { owner_pid: owner.pid, owner_command: owner.command, owner_since: owner.since } : {}
   const who =
-    owner?.state === 'open' ? `process ${owner.pid} (${owner.command}) since ${owner.since}` : 'another process'
+    owner?.state === 'open' ? `process ${owner.pid} (${owner.command}, since ${owner.since})` : 'another process'
   return new LockstepError(
     'LEDGER_UNAVAILABLE',
-    `the ledger was open in ${who} for all of ${options.openWaitSeconds} s`,
+    `${who} kept the ledger open for all of ${options.openWaitSeconds} s`,
     {
       details: { outcome: 'not_applied', busy: true, ...facts },
       hint: 'Wait longer with --open-wait, or end that process.',

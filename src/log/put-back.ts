@@ -5,10 +5,11 @@ import { databaseFiles, syncFile } from './files.ts'
 import type { Wal } from './wal.ts'
 
 /**
- * Makes a database what it was when its files were kept and its logs were read, in an order in which a crash leaves either the one or the other:
- * CURRENT, which names the MANIFEST and so all the rest, is replaced last, by a rename. Files that are there besides go to
- * a folder, or are removed where none is named. The caller sees to it that nobody has the database open.
- * False, with nothing changed, where something was not kept. Errors: those of the file system.
+ * Restores a database to its state when its files were kept and its logs were read. The order makes a crash leave either
+ * the old or the restored database: CURRENT, which names the MANIFEST and thereby all other files, is replaced last, by
+ * a rename. Extra files are moved to `aside`, or removed if that is not given. The caller makes sure that no process
+ * has the database open. Returns false and changes nothing if a file was not kept.
+ * Errors: those of the file system.
  */
 export function putBack(ledger: string, kept: string, wal: Wal, aside?: string): boolean {
   if (!isComplete(ledger, kept, wal)) return false
@@ -32,7 +33,7 @@ export function putBack(ledger: string, kept: string, wal: Wal, aside?: string):
   return true
 }
 
-/** Whether MANIFEST, logs and tables of a database were all kept; a table may also be where it was. */
+/** Whether the MANIFEST, all logs and all tables were kept. A table may also still be in its original place. */
 function isComplete(ledger: string, kept: string, { logs, manifest }: Wal): boolean {
   const there = databaseFiles(kept)
   const numbers = new Set([...there, ...databaseFiles(ledger)].map((name) => Number.parseInt(name, 10)))
@@ -42,7 +43,7 @@ function isComplete(ledger: string, kept: string, { logs, manifest }: Wal): bool
   )
 }
 
-/** A link in place of whatever has the name, or a copy where there are no links. */
+/** Replaces the file at `to` with a link to `from`, or with a copy if the file system has no hard links. */
 function place(from: string, to: string): void {
   const beside = `${to}.back`
   rmSync(beside, { force: true })
@@ -53,7 +54,7 @@ function place(from: string, to: string): void {
     syncFile(beside)
   }
   renameSync(beside, to)
-  // The rename does nothing, and leaves both names, where they are one file already.
+  // If both names already belong to one file, the rename does nothing and leaves both names.
   rmSync(beside, { force: true })
 }
 

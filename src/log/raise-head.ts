@@ -12,10 +12,11 @@ import { syncFile } from './files.ts'
 import type { Wal } from './wal.ts'
 
 /**
- * The tree head that the database must reach once LevelDB has opened it: that of the head file or, after a crash, the
- * newer one of the write-ahead log, which goes into the file first. Should LevelDB then lose part of its log, every later
- * open knows. Errors: LEDGER_CORRUPT where the log ends before the head file does, LEDGER_UNAVAILABLE.
- * Cost: nothing after a close; else a sync of the logs and a write of the file.
+ * Returns the tree head that the database must reach after LevelDB has opened it. That is the head in the head file or,
+ * after a crash, the newer head in the write-ahead log. A newer head is first written to the head file, so that every
+ * later open notices if LevelDB loses part of its log.
+ * Errors: LEDGER_CORRUPT if the log ends before the head in the head file; LEDGER_UNAVAILABLE.
+ * Cost: nothing after a clean close; otherwise a sync of the logs and a write of the file.
  */
 export async function raiseHead(
   layout: Layout,
@@ -30,18 +31,19 @@ export async function raiseHead(
   }
   const raised = { origin, root: toHex(head.root), size: head.size, time: new Date().toISOString() }
   try {
-    // A head must not be ahead of what is durable, and the last write of the process that died may not be yet.
+    // The head file must never be ahead of the durable data, and the last write of the dead process may not be durable
+    // yet.
     for (const name of logs) syncFile(join(layout.ledger, name))
     syncFolder(layout.ledger)
-    // Whether another process has the ledger open after all, only LevelDB's lock will tell.
+    // Only LevelDB's lock shows whether another process has the ledger open despite the guard.
     await writeHeadFile(layout.head, raised, `${layout.head}.${randomBytes(8).toString('hex')}.tmp`)
   } catch (error) {
-    throw failureOf(`raising ${layout.head} to the log's end`, error)
+    throw failureOf(`updating ${layout.head} to the end of the log`, error)
   }
   return raised
 }
 
-/** The key is named for the ledger. */
+/** The public key file contains the ledger's origin as the name of the key. */
 function originOfKey({ vkey }: Layout): string | undefined {
   return /^([^+]+)\+/.exec(readHint(vkey, limits.homeFileBytes) ?? '')?.[1]
 }

@@ -6,22 +6,22 @@ import { dropEvidence, fingerprint, sealEvidence } from './files.ts'
 import { putBack } from './put-back.ts'
 import { isNeeded, type Wal } from './wal.ts'
 
-/** An attempt to open that came to nothing. */
+/** A failed attempt to open the ledger. */
 export interface Attempt {
   layout: Layout
-  /** The folder in which the files were kept, and what they were when they were met. */
+  /** The folder in which the files were kept, and their fingerprints before the attempt. */
   evidence: string
   met: Record<string, string>
-  /** By which the owner file says that nobody else had the database since. */
+  /** If the owner file still contains this nonce, no other process has opened the database since. */
   nonce: string
-  /** What was read of the logs before LevelDB read them; undefined where that failed. */
+  /** The state of the logs before LevelDB read them; undefined if they could not be read. */
   wal: Wal | undefined
 }
 
 /**
- * Undoes an attempt to open, and says what it is refused with. LevelDB may have replaced its files by others that
- * miss what it could not read, so those that were met are put back. They also stay where they were kept if there is
- * damage to look at, or if they cannot be put back.
+ * Undoes a failed attempt to open, and returns the error to report. LevelDB may have replaced files with new ones that
+ * lack the data it could not read, so the original files are put back. The kept files stay in the evidence folder if
+ * there is damage to examine, or if they could not be put back.
  */
 export function refusedOpen(error: unknown, attempt: Attempt): LockstepError {
   const { evidence, layout } = attempt
@@ -33,13 +33,13 @@ export function refusedOpen(error: unknown, attempt: Attempt): LockstepError {
   }
   const kept = sealEvidence(evidence, layout.evidence)
   const state = isBack
-    ? `The database as it was met is kept in ${kept}; "lockstep doctor --repair" puts a kept one in place where it verifies.`
-    : `LevelDB has replaced files of the database; as it was met it is kept in ${kept}, and "lockstep doctor --repair" verifies that and puts it back.`
-  const { cause, code, details, hint = 'Nothing was changed by Lockstep.', message } = failure
+    ? `The database as it was found is kept in ${kept}. "lockstep doctor --repair" restores a kept database if it verifies.`
+    : `LevelDB has replaced database files. The original database is kept in ${kept}. "lockstep doctor --repair" verifies and restores it.`
+  const { cause, code, details, hint = 'Lockstep changed nothing.', message } = failure
   return new LockstepError(code, message, { details: { ...details, evidence: kept }, hint: `${hint} ${state}`, cause })
 }
 
-/** An error of an open: each has a code, and says that nothing was applied. */
+/** Converts an error of an open. The result always has a code and says that nothing was applied. */
 export function openFailure({ home }: Layout, error: unknown): LockstepError {
   if (!(error instanceof LockstepError)) {
     if (isOfTheMachine(error)) return failureOf(`opening the ledger in ${home}`, error)
@@ -54,9 +54,9 @@ export function openFailure({ home }: Layout, error: unknown): LockstepError {
   })
 }
 
-/** Whether every file that matters is what it was when it was met. */
+/** Whether every required file is unchanged since the attempt began. */
 function isAsMet({ layout, met, wal }: Attempt): boolean {
-  // LevelDB was not let at the files.
+  // LevelDB never got access to the files.
   if (wal === undefined) return true
   try {
     const files = fingerprint(layout.ledger)
@@ -66,10 +66,13 @@ function isAsMet({ layout, met, wal }: Attempt): boolean {
   }
 }
 
-/** Whoever opened the database since has named itself in the owner file, and what it did stays. */
+/**
+ * Puts the files back, unless another process has opened the database since. That process would have written the owner
+ * file, and its changes stay.
+ */
 function isPutBack({ evidence, layout, nonce, wal }: Attempt): boolean {
   try {
-    // Where one read failed another may, and this one decides whether the next open finds all that was acknowledged.
+    // If one read fails, a second may succeed. This result decides whether the next open finds all acknowledged data.
     const owner = readOwner(layout.owner) ?? readOwner(layout.owner)
     return (
       owner?.state === 'open' && owner.nonce === nonce && wal !== undefined && putBack(layout.ledger, evidence, wal)
@@ -79,7 +82,7 @@ function isPutBack({ evidence, layout, nonce, wal }: Attempt): boolean {
   }
 }
 
-/** Whether LevelDB came to less than its logs held, each byte of which was seen to be right. */
+/** Whether LevelDB recovered less than its logs held, although every byte of the logs was read and found correct. */
 function isUnread(error: unknown, { wal }: Attempt): boolean {
   if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') return false
   const { check, head_size } = error.details
@@ -89,10 +92,10 @@ function isUnread(error: unknown, { wal }: Attempt): boolean {
 
 function unread(error: unknown, { wal }: Attempt): LockstepError {
   const { head_size = wal?.head?.size, size = 0 } = (error as LockstepError).details
-  const message = `LevelDB recovered ${size} of the ${head_size} entries, though its write-ahead log is whole: it met a read error`
+  const message = `LevelDB recovered only ${size} of ${head_size} entries, although its write-ahead log is intact: a read error occurred`
   return new LockstepError('LEDGER_UNAVAILABLE', message, {
     details: { outcome: 'not_applied', size, head_size },
-    hint: 'Try again; if it stays, look at the disk and at the system log.',
+    hint: 'Try again; if the error persists, check the disk and the system log.',
     cause: error,
   })
 }

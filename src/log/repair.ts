@@ -10,16 +10,19 @@ import { failureOf } from './failure.ts'
 import { putBack } from './put-back.ts'
 import { readWal } from './wal.ts'
 
-/** What a repair looked at and what it did; paths are absolute. */
+/** The databases that a repair examined, and the changes it made. All paths are absolute. */
 export interface Repaired {
   in_place: Found
   evidence: Found[]
-  /** What was put in place, and where the files are that stood there. Absent where nothing was changed. */
+  /**
+   * The database that was put in place, and the folder that now holds the replaced files. Both are absent if nothing
+   * was changed.
+   */
   put_back?: Found
   set_aside?: string
 }
 
-/** A database: how many entries it has if it verifies, and otherwise what is wrong with it. */
+/** A database: its number of entries if it verifies, or its problem. */
 export interface Found {
   path: string
   size?: number
@@ -27,14 +30,17 @@ export interface Found {
   problem?: string
 }
 
-/** Evidence that processes kept, one folder each; four of damage are kept at most. */
+/**
+ * How many kept databases to examine. Each process keeps one folder, and at most four folders hold evidence of damage.
+ */
 const candidatesMax = 32
 
 /**
- * Puts a kept database back in place where that verifies and the one in place does not, or is an earlier state of it. A
- * kept database that does not reach the head file, or that differs from it, is never put back, and nothing ever takes the
- * place of a database that verifies and has as many entries. The files that are replaced are kept.
- * Errors: LEDGER_UNAVAILABLE (a process has it open; the system's errors), LEDGER_CORRUPT (the head file is damaged).
+ * Puts a kept database back if it verifies and the one in place either does not verify or is an earlier state of it. A
+ * kept database must reach the head file and agree with it. A database that verifies is only replaced by one with more
+ * entries. The replaced files are kept.
+ * Errors: LEDGER_UNAVAILABLE (another process has it open, or a system error), LEDGER_CORRUPT (the head file is
+ * damaged).
  * Cost: a pass over each of the databases.
  */
 export async function repair(layout: Layout, nonce: () => string): Promise<Repaired> {
@@ -49,7 +55,7 @@ export async function repair(layout: Layout, nonce: () => string): Promise<Repai
   } catch (error) {
     throw failureOf(`repairing the ledger in ${layout.home}`, error)
   } finally {
-    // Whatever came of it, the next open reads every byte.
+    // The next open reads every byte, whatever the result of the repair.
     removeOwner(layout.owner)
     guard.release()
   }
@@ -58,7 +64,7 @@ export async function repair(layout: Layout, nonce: () => string): Promise<Repai
 async function repairOwned(layout: Layout, nonce: () => string): Promise<Repaired> {
   const headFile = readHeadFile(layout.head)
   const inPlace = await examine(layout, layout.ledger, { nonce: nonce(), sizes: sizesOf(headFile) })
-  // Only what was seen to be wrong may be replaced, and an error of the system says nothing of the bytes.
+  // Only data that was seen to be wrong may be replaced. A system error says nothing about the bytes.
   if ('problem' in inPlace && codes[inPlace.problem.code].exit !== codes.LEDGER_CORRUPT.exit) {
     throw new LockstepError(inPlace.problem.code, inPlace.problem.message, { details: { outcome: 'not_applied' } })
   }
@@ -89,7 +95,7 @@ function expectedOf(headFile: HeadFile | undefined): HeadFile[] {
   return headFile === undefined ? [] : [headFile]
 }
 
-/** Whether a database begins with the entries of a tree head. */
+/** Whether a database begins with the entries that a tree head covers. */
 function extendsHead(
   examined: Examined,
   { origin, root, size }: { origin: string; root: string; size: number },
@@ -105,11 +111,11 @@ function foundOf(path: string, examined: Examination, headFile?: HeadFile): Foun
     path,
     size,
     root,
-    ...(isBehind && { problem: `it does not reach .lockstep/head, which has ${headFile.size}` }),
+    ...(isBehind && { problem: `it does not reach the size ${headFile.size} in .lockstep/head` }),
   }
 }
 
-/** Folders with a database that was kept, the newest first. */
+/** The folders that contain a kept database, newest first. */
 function candidatesIn({ evidence }: Layout): string[] {
   const born = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
   return readdirSync(evidence)

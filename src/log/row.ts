@@ -4,12 +4,15 @@ import type { Entry } from '../core/entry.ts'
 import { decode, encode } from './codec.ts'
 import { corrupt } from './corrupt.ts'
 
-/** The row of a stream as bytes under its key. */
+/** Encodes the row of a stream under its key. */
 export function encodeRow(key: Uint8Array, stream: string, row: Row): Uint8Array {
   return encode(key, storedRow(stream, row))
 }
 
-/** The row of a stream, with what it leaves to entries read from them. Errors: LEDGER_CORRUPT. */
+/**
+ * Decodes the row of a stream. Values that the row does not store are read from the entries it names.
+ * Errors: LEDGER_CORRUPT.
+ */
 export function decodeRow(
   key: Uint8Array,
   stream: string,
@@ -18,6 +21,6 @@ export function decodeRow(
 ): Row {
   const row = rowFrom(stream, decode<Row>(key, sealed), entryAt)
   if (row === undefined)
-    throw corrupt(`the row of ${stream} names an entry that is not its own`, { check: 'rows', stream })
+    throw corrupt(`the row of ${stream} names an entry of another stream`, { check: 'rows', stream })
   return row
 }

@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
+import { fileError, makeFolderBelow } from '../fs/durable.ts'
 import type { Layout } from '../fs/layout.ts'
 import { processFolderName } from '../fs/process-folder.ts'
 import { sameBytes } from '../merkle/hash.ts'
@@ -10,20 +10,20 @@ import { Log } from './log.ts'
 import { openStore } from './store.ts'
 
 /**
- * Private copies of an open database, for reads that take long: whoever needs one holds the ledger for a moment, and
- * reads the copy while others use the ledger (ADR 0032).
+ * A private copy of an open database, for long reads. A process holds the ledger only briefly to make the copy, and
+ * reads the copy while other processes use the ledger (ADR 0032).
  *
- * What makes a copy safe:
- * - Tables (`*.ldb`) are immutable, so they are hard-linked. Only tables of LevelDB's present version are: its MANIFEST
- *   counts new files from above them, so the LevelDB that opens the copy never writes over a link.
+ * These rules make a copy safe:
+ * - Tables (`*.ldb`) are immutable, so they are hard-linked. Only the tables of LevelDB's current version are linked.
+ *   The MANIFEST numbers new files above them, so the LevelDB that opens the copy never overwrites a link.
  * - CURRENT, MANIFEST and logs are appended to or deleted, so they are copied.
- * - Nothing is written meanwhile (`Log.copyTo`). A compaction can still install other tables; then the copy does not
- *   open, or has another head, and is taken again.
+ * - Nothing is written during the copy (`Log.copyTo`). A compaction can still install other tables. The copy then fails
+ *   to open or has a different head, and is made again.
  */
 export interface LogSnapshot {
-  /** The copied log. What is written to it is lost when it is closed. */
+  /** The copied log. Anything written to it is lost when it is closed. */
   log: Log
-  /** Where it stands in the place of the ledger: database, head file and owner file are the copy's own. */
+  /** The layout of the ledger with the copy's own database, head file and owner file. */
   layout: Layout
   /** Closes the log and removes the copy. */
   close: () => Promise<void>
@@ -33,8 +33,9 @@ const triesMax = 20
 const pauseMillis = 10
 
 /**
- * Copies an open log and opens the copy. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_CORRUPT.
- * Cost: a link a table; where the file system has no links, a copy of the whole database.
+ * Copies an open log and opens the copy.
+ * Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_CORRUPT, LEDGER_UNAVAILABLE.
+ * Cost: one link per table, or a copy of the whole database if the file system has no hard links.
  */
 export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Promise<LogSnapshot> {
   const folder = join(layout.snapshots, processFolderName('', nonce))
@@ -42,7 +43,7 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
   const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
   const stopWatching = removeAtEnd(folder)
   try {
-    mkdirSync(layout.snapshots, { recursive: true, mode: 0o700 })
+    makeFolderBelow(layout.home, layout.snapshots, 0o700)
     mkdirSync(folder, { mode: 0o700 })
     for (let tries = 1; ; tries += 1) {
       const opened = await tryCopy(log, layout, own).catch((error: unknown) => {
@@ -63,14 +64,15 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
   } catch (error) {
     stopWatching()
     dropEvidence(folder)
+    log.custody?.assertInPlace()
     throw fileError(error, `copying the database of ${layout.root}`)
   }
 }
 
-/** One try; undefined where the copy is of another moment. */
+/** Makes one copy. Returns undefined if the copy does not match the current head. */
 async function tryCopy(log: Log, layout: Layout, own: Layout): Promise<Log | undefined> {
   mkdirSync(own.ledger, { mode: 0o700 })
-  // First, so that it is never ahead of the database.
+  // The head file is copied first, so that it is never ahead of the copied database.
   copyIfThere(layout.head, own.head)
   await log.copyTo(own.ledger)
   const expected = log.head()
@@ -96,12 +98,12 @@ function copyIfThere(from: string, to: string): void {
 }
 
 const endings = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
-/** The snapshots of this process: one listener to each signal serves them all. */
+/** The snapshot folders of this process. One listener per signal serves them all. */
 const folders = new Set<string>()
 
 /**
- * Removes a folder when a signal or `process.exit` ends this process first. A program that handles a signal itself
- * decides what it means, and closes the snapshot. What SIGKILL leaves is removed at the next open.
+ * Removes the folder if a signal or `process.exit` ends this process before the snapshot is closed. If the program
+ * handles the signal itself, it must close the snapshot. After SIGKILL, the next open removes the folder.
  */
 function removeAtEnd(folder: string): () => void {
   if (folders.size === 0) {

@@ -2,7 +2,7 @@ import { decode } from './codec.ts'
 import * as keys from './keys.ts'
 import type { StoreReader } from './store.ts'
 
-/** Rows of sovereign state whose name begins with the prefix, in the order of their names' UTF-8 bytes. */
+/** Rows of sovereign state whose names have this prefix, in the order of the names' UTF-8 bytes. */
 export async function* stateRows(
   reader: StoreReader,
   generation: number,

@@ -9,7 +9,7 @@ import { corrupt } from './corrupt.ts'
 import { failureOf } from './failure.ts'
 import { problemOfTable } from './table.ts'
 
-/** One atomic write: all of it or nothing. */
+/** An atomic write: either all of it is applied or nothing. */
 export interface StoreBatch {
   puts: { key: Uint8Array; value: Uint8Array }[]
   deletes: Uint8Array[]
@@ -23,44 +23,49 @@ export interface Range {
 }
 
 /**
- * Bytes under keys, to be read. Errors: LEDGER_CORRUPT where LevelDB itself finds damage, LEDGER_UNAVAILABLE where it
- * cannot read, LEDGER_CLOSED.
+ * Read access to the values under keys.
+ * Errors: LEDGER_CORRUPT if LevelDB finds damage, LEDGER_UNAVAILABLE if it cannot read, LEDGER_CLOSED.
  */
 export interface StoreReader {
-  /** The bytes under a key, read at once. */
+  /** The value under a key, read synchronously. */
   get(key: Uint8Array): Uint8Array | undefined
-  /** Pages of pairs in key order, as they are when the first page is asked for. */
+  /** Pages of pairs in key order, as of the moment when the first page is requested. */
   scan(range: Range): AsyncGenerator<[Uint8Array, Uint8Array][]>
   /**
-   * Compares the checksums of the files that it reads from, which reading them does not: what a damaged index hides is
-   * missing in silence. Errors: LEDGER_CORRUPT. Cost: a pass over their bytes.
+   * Verifies the checksums of the table files. Ordinary reads do not do this, and a damaged index hides pairs without
+   * an error.
+   * Errors: LEDGER_CORRUPT.
+   * Cost: a pass over the files.
    */
   checkFiles(): Promise<void>
 }
 
-/** What the store held at one moment, whatever is written since. */
+/** The content of the store at one moment. Later writes do not affect it. */
 export interface StoreSnapshot extends StoreReader {
   close(): Promise<void>
 }
 
-/** Bytes under keys. LevelDB behind it, or a test's store that fails before or after it persists. */
+/** A key-value store: LevelDB, or a test's store that fails before or after it persists a batch. */
 export interface Store extends StoreReader {
   /** Applies the batch and syncs it to the disk before it resolves. */
   write(batch: StoreBatch): Promise<void>
-  /** Holds on to what is there now, until it is closed. */
+  /** Keeps the current content readable until the snapshot is closed. */
   snapshot(): StoreSnapshot
-  /** Copies the database into an empty folder, by links to what never changes. Nothing may be written meanwhile. */
+  /**
+   * Copies the database into an empty folder, with hard links to immutable files. Nothing may be written during the
+   * copy.
+   */
   copyTo(folder: string): void
-  /** Waits, for a bounded time, until few files are left to be compacted. */
+  /** Waits, for a limited time, until only a few files remain to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>
 }
 
 /** A store in files. */
 export interface FileStore extends Store {
-  /** The names of the tables that it reads from now. */
+  /** The names of the tables in use. */
   tables(): string[]
-  /** Makes tables of what is in memory and in the write-ahead log only. */
+  /** Moves the data that is only in memory and in the write-ahead log into tables. */
   saveMemory(): Promise<void>
 }
 
@@ -70,16 +75,17 @@ const firstKey = Buffer.of(0)
 
 export interface StoreOptions {
   create: boolean
-  /** Another path to the folder, by which LevelDB is to find its files. */
+  /** Another path to the folder, for LevelDB to use. */
   at?: string
 }
 
 /**
- * Opens the LevelDB in a folder. Only `create` makes one: opening with a lost CURRENT would otherwise start an
- * empty database and delete the old tables. Errors: LEDGER_UNAVAILABLE (busy, or the system's), LEDGER_CORRUPT.
+ * Opens the LevelDB in a folder. A new database is made only with `create`. Otherwise, if CURRENT were lost, LevelDB
+ * would start an empty database and delete the old tables.
+ * Errors: LEDGER_UNAVAILABLE (busy, or a system error), LEDGER_CORRUPT.
  */
 export async function openStore(folder: string, { at = folder, create }: StoreOptions): Promise<FileStore> {
-  // The clock of a file system may be a few milliseconds behind.
+  // The clock of the file system may be a few milliseconds behind.
   const openedAt = Date.now() - 20
   const level = await newLevel(at, create)
   try {
@@ -110,7 +116,7 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     },
-    // LevelDB begins with its memory, whatever the range.
+    // LevelDB always starts with its memory, whatever the range.
     saveMemory: () => level.compactRange(firstKey, firstKey),
     close: async () => {
       await level.close()
@@ -119,10 +125,10 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
   }
 }
 
-/** What LevelDB makes, but for the file that it locks: to open and close that file is to lose the lock. */
+/** The files that LevelDB creates, except its lock file: opening and closing that file would release the lock. */
 const filesOfLevel = /^(?:CURRENT|LOG|MANIFEST-|\d+\.)/
 
-/** Its addon is loaded when it is needed, so that whoever may not load one is told by an error of ours. */
+/** The addon is loaded on first use. If Node's permissions forbid addons, the caller then gets a Lockstep error. */
 async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
   const { Level } = await import('level').catch((error: unknown) => {
     throw isDeniedByNode(error) ? deniedByNode(error, 'loading LevelDB') : error
@@ -135,7 +141,7 @@ async function newLevel(folder: string, create: boolean): Promise<LevelDb> {
   }) as LevelDb
 }
 
-// Level's own type leaves out what only LevelDB has.
+// Adds the methods that Level's type lacks because only LevelDB has them.
 type LevelDb = Level<Uint8Array, Uint8Array> & {
   getProperty(name: string): string
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
@@ -147,7 +153,7 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
     checkFiles: () => checkTables(level),
     get: (key) => {
       try {
-        // Without options where there is no snapshot: that is the fast way through abstract-level.
+        // Without a snapshot, no options are passed: abstract-level has a faster path for that case.
         return snapshot === undefined ? level.getSync(key) : level.getSync(key, at)
       } catch (error) {
         throw readError(level.location, error)
@@ -159,7 +165,7 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
       const iterator = reading(level, () => level.iterator(options))
       const nextPage = () => {
         const page = iterator.nextv(scanPage)
-        // Whoever stops reading never asks for it, and nobody may be left with its rejection.
+        // If the consumer stops reading, nothing awaits this page, so its rejection is handled here.
         page.catch(() => {})
         return page
       }
@@ -167,7 +173,7 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
         for (let coming = nextPage(); ; ) {
           const page = await coming
           if (page.length === 0) return
-          // LevelDB reads on while this page is worked on.
+          // LevelDB reads the next page while the caller processes this one.
           coming = nextPage()
           yield page
         }
@@ -182,10 +188,10 @@ function readerOf(level: LevelDb, snapshot?: ReturnType<LevelDb['snapshot']>): S
 
 async function checkTables(level: LevelDb): Promise<void> {
   for (const name of tablesOf(level)) {
-    // A few milliseconds each, and others are served in between.
+    // Each table takes a few milliseconds, so this yields to other work in between.
     await new Promise(setImmediate)
     const table = tableIn(level, name)
-    // One that was compacted meanwhile is none of its files any more.
+    // The table was compacted in the meantime and is no longer in use.
     if (table === undefined && !tablesOf(level).includes(name)) continue
     const problem = table === undefined ? 'it is missing' : problemOfTable(table)
     if (problem !== undefined)
@@ -202,13 +208,16 @@ function tableIn(level: LevelDb, name: string): Buffer | undefined {
   }
 }
 
-/** The names of the tables in use: a line each, of which the first number is the table's. */
+/** The names of the tables in use. Each line of the property starts with a table's number. */
 function tablesOf(level: LevelDb): string[] {
   const numbers = level.getProperty('leveldb.sstables').matchAll(/^ (\d+):\d+\[/gm)
   return [...numbers].map(([, number = '']) => `${number.padStart(6, '0')}.ldb`)
 }
 
-/** Another owner, or an error of the system: LevelDB says `lock <path>` of both, with what the system said. */
+/**
+ * The lock is held by another process, or locking failed. In both cases LevelDB reports `lock <path>` and the system's
+ * message.
+ */
 const isLocked = /: lock .*(?:Resource temporarily unavailable|Permission denied|already held by process)$/
 
 function openError(folder: string, error: unknown): LockstepError {
@@ -222,7 +231,7 @@ function openError(folder: string, error: unknown): LockstepError {
   return failureOf(`LevelDB cannot open ${folder}`, cause)
 }
 
-/** What begins a read, with the errors of one. */
+/** Starts a read and converts its errors. */
 function reading<T>(level: LevelDb, begin: () => T): T {
   try {
     return begin()
@@ -231,10 +240,10 @@ function reading<T>(level: LevelDb, begin: () => T): T {
   }
 }
 
-/** What LevelDB says of a damaged or missing table, when it says anything, comes only when it is read. */
+/** LevelDB reports a damaged or missing table only when it reads from it, and not always then. */
 function readError(folder: string, error: unknown): LockstepError {
   if (/^LEVEL_\w+_NOT_OPEN$/.test(systemCodeOf(error) ?? '')) {
-    return new LockstepError('LEDGER_CLOSED', 'the ledger was closed while it was read', { cause: error })
+    return new LockstepError('LEDGER_CLOSED', 'the ledger was closed during a read', { cause: error })
   }
   return failureOf(`LevelDB cannot read ${folder}`, error)
 }

@@ -1,24 +1,26 @@
 import { crc32c, unmaskedCrc } from './crc32c.ts'
 import { EndsTooSoon, Numbers } from './numbers.ts'
 
-// LevelDB's files of sorted pairs, as doc/table_format.md of its sources describes them: blocks of pairs, a filter,
-// an index of each, and a footer that says where the two indexes are. Behind each block stands its checksum.
+// LevelDB's files of sorted pairs, described in its source file doc/table_format.md. A table consists of blocks of
+// pairs, a filter, an index for each of these two, and a footer with the positions of both indexes. Each block is
+// followed by its checksum.
 
 const footerBytes = 48
 const magic = Buffer.from('57fb808b247547db', 'hex')
-/** Behind a block: how it is compressed, and a masked CRC-32C of the block and that byte. */
+/** The bytes after a block: its compression type, and a masked CRC-32C of the block and that type. */
 const trailerBytes = 5
 const snappy = 1
-/** Three bytes of Snappy stand for 64 at most. */
+/** Three bytes of Snappy expand to at most 64 bytes. */
 const growthMax = 22
 
 /**
- * What is wrong with a table, or undefined: the checksum of each of its blocks is compared. LevelDB does not do that
- * when it reads, and over a damaged index it finds pairs in a scan and not by their keys. Cost: a pass over its bytes.
+ * Compares the checksum of every block, and returns the problem with a table or undefined. LevelDB does not do this
+ * when it reads. With a damaged index, it finds pairs in a scan but not by key.
+ * Cost: a pass over the table.
  */
 export function problemOfTable(table: Buffer): string | undefined {
   try {
-    if (!table.subarray(-magic.length).equals(magic)) return 'it does not end as a table does'
+    if (!table.subarray(-magic.length).equals(magic)) return 'its footer is not that of a table'
     const footer = new Numbers(table.subarray(-footerBytes))
     for (const index of [handleFrom(footer), handleFrom(footer)]) {
       for (const block of handlesIn(blockAt(table, index))) blockAt(table, block)
@@ -26,14 +28,14 @@ export function problemOfTable(table: Buffer): string | undefined {
     return undefined
   } catch (error) {
     if (error instanceof TableProblem) return error.message
-    if (error instanceof EndsTooSoon) return 'an index of it ends too soon'
+    if (error instanceof EndsTooSoon) return 'one of its indexes ends too early'
     throw error
   }
 }
 
 class TableProblem extends Error {}
 
-/** Where a block stands in its table, without what stands behind it. */
+/** The position of a block in its table, without the bytes that follow it. */
 interface Handle {
   offset: number
   size: number
@@ -46,16 +48,17 @@ interface Block {
 
 function blockAt(table: Buffer, { offset, size }: Handle): Block {
   const end = offset + size
-  if (end + trailerBytes > table.length) throw new TableProblem(`a block of it would end at ${end}`)
+  if (end + trailerBytes > table.length)
+    throw new TableProblem(`one of its blocks would end at ${end}, past the end of the file`)
   if (crc32c(table.subarray(offset, end + 1)) !== unmaskedCrc(table, end + 1))
-    throw new TableProblem(`the checksum of its block at ${offset} differs`)
+    throw new TableProblem(`the checksum of its block at ${offset} does not match`)
   return { bytes: table.subarray(offset, end), compression: table[end] as number }
 }
 
-/** The blocks that an index names: its values, whatever its keys are. */
+/** The blocks that an index names. Only the values of the index matter, not its keys. */
 function* handlesIn({ bytes, compression }: Block): Generator<Handle> {
   const content = compression === snappy ? decompressed(bytes) : bytes
-  // Its last number says how many others stand before it, which are places in the block.
+  // The last number is the count of restart positions stored before it.
   const restarts = content.length < 4 ? 0 : content.readUInt32LE(content.length - 4)
   const end = content.length - 4 * (restarts + 1)
   for (const numbers = new Numbers(content.subarray(0, Math.max(0, end))); numbers.isLeft; ) {
@@ -69,11 +72,12 @@ function handleFrom(numbers: Numbers): Handle {
   return { offset: numbers.next(), size: numbers.next() }
 }
 
-/** Snappy's format_description.txt: literals, and copies of what is there already. */
+/** Decompresses Snappy (format_description.txt), which consists of literals and copies of earlier output. */
 function decompressed(bytes: Buffer): Buffer {
   const from = new Numbers(bytes)
   const length = from.next()
-  if (length > bytes.length * growthMax) throw new TableProblem('an index of it is compressed as nothing is')
+  if (length > bytes.length * growthMax)
+    throw new TableProblem('the compressed length of one of its indexes is impossible')
   const whole = Buffer.alloc(length)
   let at = 0
   while (from.isLeft) {
@@ -86,7 +90,7 @@ function decompressed(bytes: Buffer): Buffer {
     }
     const length = kind === 1 ? 4 + ((tag >>> 2) & 7) : 1 + (tag >>> 2)
     const back = kind === 1 ? ((tag >>> 5) << 8) | from.fixed(1) : from.fixed(kind === 2 ? 2 : 4)
-    // Byte by byte, for a copy may reach into itself.
+    // Copies byte by byte, because a copy may overlap its own output.
     for (const end = at + length; at < end; at += 1) whole[at] = whole[at - back] as number
   }
   return whole

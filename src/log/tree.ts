@@ -5,24 +5,27 @@ import { corrupt, missing } from './corrupt.ts'
 import { leafHashOf } from './leaf.ts'
 import { sha256 } from './sha256.ts'
 
-/** A tree as an append leaves it, and the tiles that are stored with it. */
+/** The tree after an append, and the tiles to store with it. */
 export interface Grown {
   tree: Tree
   tiles: Tile[]
 }
 
 /**
- * The log's tree twice: as it is durable, for whoever reads, and as the appends on their way will leave it, for the
- * next one to build on. They are one and the same when nothing is being written.
+ * Two states of the log's tree: the durable one, for reads, and the one after all pending appends, on which the next
+ * append builds. They are the same when no write is pending.
  */
 export class LogTree {
   readonly #stored: TileReader
   #durable: Tree
   #tail: Tree
-  /** Tiles that are on their way, which only the tail may read. */
+  /** Tiles of pending appends. Only the tail may read them. */
   #tilesToBe: readonly Tile[] = []
 
-  /** From the entries after the last full tile, hashed anew, and the stored tiles. Errors: LEDGER_CORRUPT. */
+  /**
+   * Builds the tree from the stored tiles and the newly hashed entries after the last full tile.
+   * Errors: LEDGER_CORRUPT.
+   */
   constructor(size: number, entryAt: (seq: number) => Entry | undefined, stored: TileReader) {
     this.#stored = stored
     const partial = Array.from({ length: size % tileWidth }, (_, index) => {
@@ -41,7 +44,7 @@ export class LogTree {
     }
   }
 
-  /** The durable tiles, the last one of level 0 from memory. */
+  /** The durable tiles. The last tile of level 0 comes from memory. */
   get tiles(): TileReader {
     return readerOf(this.#durable, this.#stored)
   }
@@ -54,7 +57,7 @@ export class LogTree {
     return grown
   }
 
-  /** What was grown first has become durable. */
+  /** Marks the oldest pending growth as durable. */
   keep({ tree, tiles }: Grown): void {
     this.#durable = tree
     this.#tilesToBe = this.#tilesToBe.slice(tiles.length)

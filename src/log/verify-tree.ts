@@ -5,22 +5,22 @@ import { corrupt, differs } from './corrupt.ts'
 import { sha256 } from './sha256.ts'
 
 /**
- * Grows the Merkle tree again from leaf hashes and holds every stored tile to it. Tiles of level 0 are compared when
- * they are full, those above when they are full or at the end; what was compared is counted, so that a stray tile
- * shows. In memory it keeps one tile a level.
+ * Builds the Merkle tree again from leaf hashes and compares every stored tile with it. Tiles of level 0 are compared
+ * when they are full. Higher tiles are compared when they are full or at the end. The compared tiles are counted, so
+ * that a stray tile is noticed. One tile per level is kept in memory.
  */
 export class TreeVerification {
   readonly #stored: TileReader
   #tree: Tree = emptyTree
   #compared = 0
-  /** The last tile of each level above 0, as grown here. */
+  /** The last tile of each level above 0, as built here. */
   readonly #growing = new Map<number, { index: number; hashes: Uint8Array }>()
 
   constructor(stored: TileReader) {
     this.#stored = stored
   }
 
-  /** Adds the leaves of one whole tile, or at the end of a partial one. Errors: VERIFY_FAILED (`leaves`, `tiles`). */
+  /** Adds the leaves of a full tile, or of the partial tile at the end. Errors: VERIFY_FAILED (`leaves`, `tiles`). */
   add(leafHashes: readonly Uint8Array[]): void {
     const { tree, tiles } = growTree(this.#tree, leafHashes, this.#grown, sha256)
     this.#tree = tree
@@ -30,7 +30,7 @@ export class TreeVerification {
     }
   }
 
-  /** Compares the partial tiles, and returns how many tiles the store must have. */
+  /** Compares the partial tiles, and returns the number of tiles that the store must have. */
   finish(): number {
     for (const [level, { index, hashes }] of this.#growing) {
       if (hashes.length < tileWidth * hashBytes) this.#compare(level, index, hashes)
@@ -55,8 +55,8 @@ export class TreeVerification {
     if (sameBytes(stored, hashes)) return
     const at = firstDifference(stored, hashes)
     const seq = (index * tileWidth + at) * tileWidth ** level
-    if (level === 0) throw differs('leaves', `entry ${seq} is not what was hashed when it was appended`, { seq })
-    throw differs('tiles', `${tilePath(level, index)} is not the tile over entries from ${seq} on`, {
+    if (level === 0) throw differs('leaves', `entry ${seq} does not match the hash from when it was appended`, { seq })
+    throw differs('tiles', `${tilePath(level, index)} does not match the entries from ${seq} on`, {
       level,
       index,
       seq,
@@ -67,12 +67,12 @@ export class TreeVerification {
     tile: (level, index) => {
       const tile = this.#growing.get(level)
       if (tile?.index === index) return tile.hashes
-      throw corrupt(`${tilePath(level, index)} was not grown`)
+      throw corrupt(`${tilePath(level, index)} was not built`)
     },
   }
 }
 
-/** Place of the first hash that differs. */
+/** The position of the first hash that differs. */
 function firstDifference(left: Uint8Array, right: Uint8Array): number {
   const at = right.findIndex((byte, index) => byte !== left[index])
   return Math.floor((at === -1 ? right.length : at) / hashBytes)

@@ -15,27 +15,28 @@ import type { StoreReader } from './store.ts'
 import { TreeVerification } from './verify-tree.ts'
 
 export interface StoredOptions {
-  /** The tree head kept outside, read before the snapshot was taken. */
+  /** The tree head kept outside the database. It is read before the snapshot is taken. */
   headFile: HeadFile | undefined
-  /** Hears of each entry, in order, once its bytes are known to be those that were hashed. */
+  /** Called with each entry, in order, after its bytes are known to match their hash. */
   entry?: (entry: Entry) => void
-  /**
-   * Hears of each row of sovereign state in force, of each piece of an object and of each note, after the last entry.
-   */
+  /** Called after the last entry, with each row of sovereign state in force, each piece of an object and each note. */
   state?: (name: string, value: unknown) => void
   object?: (digest: string, piece: number) => void
   note?: (note: Note) => void
-  /** Hears of each row in force, after the last entry; without it only each row's last seq is held to the entries. */
+  /**
+   * Called with each row in force, after the last entry. Without it, only the last seqs of the rows are compared with
+   * the entries.
+   */
   row?: (key: Uint8Array, value: Uint8Array) => void
-  /** Hears how many entries were read. */
+  /** Called with the number of entries read so far. */
   progress?: (done: number, total: number) => void
 }
 
-/** What was found whole. */
+/** The content of a store that verified. */
 export interface Stored {
   head: Head
   meta: Meta
-  /** Rows, blocks of receipts and rows of the index of the generation in force, and pairs that a rebuild left. */
+  /** Counts: rows, blocks of receipts and index rows of the generation in force; pairs that a rebuild left behind. */
   rows: number
   receipts: number
   index: number
@@ -43,11 +44,14 @@ export interface Stored {
 }
 
 /**
- * Reads the store's files, then every pair once, in key order, and trusts none: checksums; entries dense and as many as
- * the head row says, each hashed anew as it is stored; the whole tree grown anew, every tile and both tree heads equal
- * to it; one row a stream that knows its last entry; and nothing in the store that nobody put there. What rows and
- * receipts say is for `views/` to compare. Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` where
- * there is one.
+ * Reads the store's files, then every pair once, in key order, and trusts none of them. `views/` compares the content
+ * of rows and receipts. This function checks:
+ * - every checksum;
+ * - that the entries have no gaps, are as many as the head row says, and match their hashes;
+ * - that the tree built again from them has the stored tiles and both tree heads;
+ * - that each stream has one row, which names the last entry of the stream;
+ * - that the store contains no unknown keys.
+ * Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` if there is one.
  */
 export async function verifyStored(reader: StoreReader, options: StoredOptions): Promise<Stored> {
   return new StoredVerification(reader, options).run()
@@ -59,14 +63,14 @@ class StoredVerification {
   readonly #stored: Stored
   readonly #storedTiles: TileReader
   readonly #tree: TreeVerification
-  /** Those of the tile that is being read, and the leaf hashes of their texts. */
+  /** The entries of the tile that is being read, and the leaf hashes of their texts. */
   #entries: Entry[] = []
   #leafHashes: Uint8Array[] = []
   #isEnded = false
   #seq = 0
   #tiles = 0
   #streams = 0
-  /** Sum of the seqs of the last entries of all streams, by the entries; taken down by what the rows say. */
+  /** The sum of the last seqs of all streams. Entries add to it, and rows subtract from it. */
   #lastSeqs = 0
 
   constructor(reader: StoreReader, options: StoredOptions) {
@@ -88,7 +92,7 @@ class StoredVerification {
     this.#endEntries()
     const expectedTiles = this.#tree.finish()
     if (this.#tiles !== expectedTiles) {
-      throw differs('tiles', `the store has ${this.#tiles} tiles, ${size} entries have ${expectedTiles}`)
+      throw differs('tiles', `the store has ${this.#tiles} tiles, but ${size} entries require ${expectedTiles}`)
     }
     this.#compareRows()
     this.#compareCursors()
@@ -98,7 +102,7 @@ class StoredVerification {
 
   #pair(key: Uint8Array, value: Uint8Array): void {
     const kind = keys.kindOf(key)
-    // Entries stand before all else; the last of them are taken when anything else comes.
+    // Entries come first in key order. The first other key means that all entries were read.
     if (kind !== 'entry') this.#endEntries()
     switch (kind) {
       case 'entry':
@@ -138,7 +142,7 @@ class StoredVerification {
         this.#options.note?.(decode<Note>(key, value))
         return
       case undefined:
-        throw differs('stray', `the key ${Buffer.from(key).toString('hex')} is none of Lockstep’s`)
+        throw differs('stray', `the key ${Buffer.from(key).toString('hex')} does not belong to Lockstep`)
     }
   }
 
@@ -146,17 +150,17 @@ class StoredVerification {
     const { size } = this.#stored.head
     const seq = keys.seqOfEntryKey(key)
     if (seq !== this.#seq) throw missing(this.#seq)
-    if (seq >= size) throw differs('entries', `entry ${seq} stands beyond the ledger’s ${size} entries`, { seq })
+    if (seq >= size) throw differs('entries', `entry ${seq} is beyond the ledger’s ${size} entries`, { seq })
     const text = textOf(key, value)
     const entry = entryOfText(key, text)
-    if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} says ${entry.seq}`, { seq })
+    if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} has the seq ${entry.seq}`, { seq })
     this.#entries.push(entry)
     this.#leafHashes.push(leafHashOfText(text))
     this.#seq += 1
     if (this.#entries.length === tileWidth) this.#takeEntries()
   }
 
-  /** A whole tile of entries is compared before anybody hears of them, so that nonsense is not interpreted. */
+  /** Entries are passed on only after their whole tile was compared, so that no damaged entry is interpreted. */
   #takeEntries(): void {
     this.#tree.add(this.#leafHashes)
     if (this.#seq === this.#stored.head.size) this.#compareRoot()
@@ -176,12 +180,12 @@ class StoredVerification {
     if (this.#entries.length > 0 || this.#seq === 0) this.#takeEntries()
   }
 
-  /** Where every full tile was equal, only the entries after them are left to differ. */
+  /** If every full tile matched, only the entries after those tiles can differ. */
   #compareRoot(): void {
     const { root, size } = this.#stored.head
     const computed = this.#tree.root()
     if (sameBytes(computed, root)) return
-    const what = `the entries give the root ${toHex(computed)} at size ${size}, the head row says ${toHex(root)}`
+    const what = `the entries give the root ${toHex(computed)} at size ${size}, but the head row says ${toHex(root)}`
     throw differs('root', what, { seq: size - (size % tileWidth) })
   }
 
@@ -201,19 +205,23 @@ class StoredVerification {
     this.#lastSeqs = (this.#lastSeqs - last_seq) % sumModulus
   }
 
-  /** As many rows as streams, and in sum as new as the entries: LevelDB passes over a damaged block in silence. */
+  /**
+   * There must be one row per stream, and the rows' last seqs must add up to those of the entries. LevelDB skips a
+   * damaged block without an error.
+   */
   #compareRows(): void {
     const { rows } = this.#stored
     if (rows !== this.#streams)
-      throw differs('rows', `the entries have ${this.#streams} streams, the store ${rows} rows`)
+      throw differs('rows', `the entries have ${this.#streams} streams, but the store has ${rows} rows`)
     if (this.#options.row === undefined && this.#lastSeqs !== 0)
-      throw differs('rows', 'a row does not know the last entry of its stream')
+      throw differs('rows', 'a row does not name the last entry of its stream')
   }
 
   #compareCursors(): void {
     const { cursors, size } = this.#stored.head
     for (const [reactor, cursor] of Object.entries(cursors)) {
-      if (cursor > size) throw differs('head', `the cursor of ${reactor} is ${cursor}, beyond ${size} entries`)
+      if (cursor > size)
+        throw differs('head', `the cursor of ${reactor} is ${cursor}, but there are only ${size} entries`)
     }
   }
 
@@ -233,5 +241,5 @@ class StoredVerification {
   }
 }
 
-/** Sums stay exact below it, however long the ledger. */
+/** The modulus keeps sums exact in a ledger of any length. */
 const sumModulus = 2 ** 52

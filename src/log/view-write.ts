@@ -6,9 +6,13 @@ import { encodeRow } from './row.ts'
 import type { StoreBatch } from './store.ts'
 
 /**
- * A change to something derived from entries: in the same batch as they the row of a stream, a block of receipts or a
- * row of sovereign state (undefined deletes it), an object that an entry names, and the end of a note that objects wait
- * for an entry; in a batch of its own a row of the index.
+ * A change to data derived from entries. These changes are written in the same batch as the entries:
+ * - the row of a stream;
+ * - a block of receipts;
+ * - a row of sovereign state, which undefined deletes;
+ * - an object that an entry names;
+ * - the deletion of a note about objects that wait for an entry.
+ * An index row is written in a separate batch.
  */
 export type ViewWrite =
   | { view: 'row'; key: string; value: Row }
@@ -26,7 +30,7 @@ export interface IndexWrite {
   value: Uint8Array | undefined
 }
 
-/** Changes of views alone, as one batch. */
+/** A batch that contains only changes of views. */
 export function viewBatch(writes: readonly ViewWrite[], generation: number): StoreBatch {
   const batch: StoreBatch = { puts: [], deletes: [] }
   for (const write of writes) putView(batch, write, generation)

@@ -7,18 +7,18 @@ import type { Head } from './head-row.ts'
 import { type BadPlace, type LogContent, readLogBlocks, recordBehind } from './log-blocks.ts'
 import { type Manifest, manifestOf } from './manifest.ts'
 
-/** What LevelDB will make of its write-ahead logs, if it can read them. */
+/** The expected result when LevelDB recovers its write-ahead logs. */
 export interface Wal {
-  /** Names of the logs that it will read, in their order. */
+  /** The names of the logs that LevelDB will read, in order. */
   logs: string[]
-  /** The last head row in them; undefined where nothing was appended since the database was opened last. */
+  /** The last head row in the logs; undefined if nothing was appended since the last open. */
   head: Head | undefined
   /** Whether the first batch of all is in them, and with it everything. */
   hasBeginning: boolean
   manifest: Manifest & { name: string }
 }
 
-/** Whether a file of a database is one that its MANIFEST needs; LevelDB may write over all others. */
+/** Whether the MANIFEST needs a file of the database. LevelDB may overwrite all other files. */
 export function isNeeded({ logs, manifest }: Wal, name: string): boolean {
   const table = /^(\d+)\.(?:ldb|sst)$/.exec(name)?.[1]
   if (table !== undefined) return manifest.tables.has(Number(table))
@@ -27,23 +27,22 @@ export function isNeeded({ logs, manifest }: Wal, name: string): boolean {
 
 export interface WalOptions {
   /**
-   * Whether the files were last written in this boot of this machine. The process may have died since, but what it
-   * wrote is all there, in order: what a crash leaves at the end of a log is then the beginning of a record and
-   * nothing else.
+   * Whether the files were last written since this machine booted. If so, all writes of a dead process are there, in
+   * order. A crash can then only leave the start of a record at the end of a log.
    */
   isSameBoot: boolean
 }
 
-/** LevelDB begins another log at 4 MiB, after at most one batch more; a MANIFEST is shorter. */
+/** LevelDB starts a new log once it passes 4 MiB, so a log exceeds that by at most one batch. A MANIFEST is shorter. */
 const fileBytesMax = 64 * 1024 * 1024
 
 /**
- * Reads MANIFEST and write-ahead logs of a database before LevelDB does, which passes over what it cannot read, errors of
- * the disk too, and then deletes it. Whatever is last in a file may be torn by a crash, as nobody was answered yet;
- * anything else that is wrong is damage. Changes nothing.
- * Errors: LEDGER_CORRUPT (bytes that are not what was written; details name file, place and, where it can be told, the
- * first lost seq), LEDGER_UNAVAILABLE (a file cannot be read).
- * Cost: a pass over these files, some milliseconds at the most.
+ * Reads the MANIFEST and write-ahead logs of a database before LevelDB does. LevelDB skips anything that it cannot
+ * read, even after disk errors, and then deletes it. A crash may tear the end of a file, which nothing has acknowledged
+ * yet; any other fault is damage. It changes nothing.
+ * Errors: LEDGER_CORRUPT (wrong bytes; the details give the file, the position and, if known, the first lost seq),
+ * LEDGER_UNAVAILABLE (a file cannot be read).
+ * Cost: a pass over these files, at most a few milliseconds.
  */
 export function readWal(ledger: string, options: WalOptions): Wal {
   const manifest = readManifest(ledger, options)
@@ -55,7 +54,8 @@ export function readWal(ledger: string, options: WalOptions): Wal {
   for (const name of logs) {
     const bytes = readFileOf(ledger, name)
     const content = readLogBlocks(bytes)
-    // A log is begun when all that was written to the one before is durable, or by LevelDB when it recovers that one.
+    // A new log starts only after all data of the previous log is durable, or when LevelDB recovers the previous log.
+    // So records after a torn log mean damage.
     if (torn !== undefined && content.records.length > 0) throw lost(torn, head)
     head = lastHead(content) ?? head
     hasBeginning ||= content.records.slice(0, 1).some(({ payload }) => holdsMeta(payload))
@@ -74,8 +74,8 @@ export function readWal(ledger: string, options: WalOptions): Wal {
 const fragmentHeaderBytes = 7
 
 /**
- * What a crash may leave at the end of a file, where the one write under way was not durable yet. A power failure leaves
- * sectors of it that were never written, with zeros or with whatever stood there.
+ * Whether a crash may have left this at the end of a file, where the last write was not durable yet. A power failure
+ * can leave sectors of that write unwritten, with zeros or old content.
  */
 function isTorn(bad: BadPlace, { isSameBoot }: WalOptions): boolean {
   return bad.isCut || (!isSameBoot && !bad.isOneByteOff)
@@ -113,7 +113,9 @@ function readManifest(ledger: string, options: WalOptions): Wal['manifest'] {
   return { ...manifest, name }
 }
 
-/** The logs that LevelDB recovers. It makes a log before the MANIFEST names it, so that one is always there. */
+/**
+ * The logs that LevelDB will recover. LevelDB creates a log before the MANIFEST names it, so that log always exists.
+ */
 function logsIn(ledger: string, { logNumber, previousLogNumber }: Manifest): string[] {
   const numbers = new Map<number, string>()
   for (const name of namesOf(ledger)) {
@@ -139,14 +141,15 @@ function damaged(name: string, what: string) {
   return corrupt(`${name} is damaged: ${what}`, { check: 'bytes', file: name })
 }
 
-/** The bytes of a file of the database. Errors: LEDGER_CORRUPT (missing, no file, too long), LEDGER_UNAVAILABLE. */
+/** Reads a file of the database. Errors: LEDGER_CORRUPT (missing, not a regular file, too long), LEDGER_UNAVAILABLE. */
 function readFileOf(ledger: string, name: string): Buffer {
   let descriptor: number | undefined
   try {
     descriptor = openSync(join(ledger, name), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
     const stat = fstatSync(descriptor)
     if (!stat.isFile()) throw damaged(name, 'it is not a regular file')
-    if (stat.size > fileBytesMax) throw damaged(name, `it has ${stat.size} bytes, more than LevelDB writes`)
+    if (stat.size > fileBytesMax)
+      throw damaged(name, `it has ${stat.size} bytes, which is more than LevelDB ever writes`)
     const bytes = Buffer.allocUnsafe(stat.size)
     let length = 0
     for (let read = -1; length < bytes.length && read !== 0; length += read) {

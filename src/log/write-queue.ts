@@ -1,7 +1,10 @@
 import { LockstepError } from '../errors.ts'
 import type { Store, StoreBatch } from './store.ts'
 
-/** One write at a time, in order, for the store gives none between two. Where one fails, none after it is tried. */
+/**
+ * Runs one write at a time, in order, because the store does not order concurrent writes. After a failed write, no
+ * later write is tried.
+ */
 export class WriteQueue {
   /** Exact counts of what was written, for tests and benches. */
   readonly counts = { batches: 0, entries: 0, puts: 0 }
@@ -12,29 +15,31 @@ export class WriteQueue {
     this.#store = store
   }
 
-  /** Resolves when the batch is durable. A rejection leaves its outcome unknown, unless its details say otherwise. */
+  /**
+   * Resolves when the batch is durable. After a rejection the outcome is unknown, unless the error's details state it.
+   */
   async write(batch: StoreBatch): Promise<void> {
     await this.inTurn(batch)
     this.counts.batches += 1
     this.counts.puts += batch.puts.length
   }
 
-  /** The same of a batch that somebody else counts. */
+  /** Writes a batch that the caller counts. */
   inTurn(batch: StoreBatch): Promise<void> {
     this.#last = this.#last.then(() => this.#store.write(batch), asUnwritten)
-    // Who waits for it hears of it; that all after it fail as well is no rejection of nobody.
+    // The caller handles the rejection. Later writes fail with it too, so it must not count as unhandled here.
     this.#last.catch(() => {})
     return this.#last
   }
 
-  /** Does what must not meet a write, once those before it are done. Rejects where one of these failed. */
+  /** Does work that must not overlap a write, after all earlier writes. Rejects if one of them failed. */
   async between(work: () => void): Promise<void> {
     let failure: unknown
     this.#last = this.#last.then(() => {
       try {
         work()
       } catch (error) {
-        // It was no write, so those after it are tried.
+        // The failed work was not a write, so later writes are still tried.
         failure = error
       }
     })
@@ -44,7 +49,7 @@ export class WriteQueue {
   }
 }
 
-/** What was to be written after a write that failed was not written. */
+/** A write that was queued behind a failed write was not applied. */
 function asUnwritten(error: unknown): never {
   if (!(error instanceof LockstepError) || error.code !== 'LEDGER_MOVED') throw error
   const { cause, details, hint, message } = error

@@ -1,30 +1,30 @@
-/** Bounds of an entry from outside. A ledger's own are far smaller; these keep a hostile one from costing much. */
+/** Limits for entries from outside, so that a hostile one costs little. A ledger's own entries are far smaller. */
 const entryCharsMax = 1_000_000
 const entryDepthMax = 64
 
 const keyPattern = /^[a-z_][a-z0-9_]*$/
 
 /**
- * The RFC 8785 text of an entry as a leaf hashes it, or undefined for what no entry can be. Keys match
- * `^[a-z_][a-z0-9_]*$` and numbers are safe integers, so sorting keys and `JSON.stringify` is the whole of it.
+ * The RFC 8785 text of an entry, as hashed in its leaf; undefined if the value cannot be an entry. Keys match
+ * `^[a-z_][a-z0-9_]*$` and numbers are safe integers, so sorted keys and `JSON.stringify` are enough.
  */
 export function entryLine(entry: unknown): string | undefined {
   return isRecord(entry) ? write(entry, { chars: entryCharsMax }, 0) : undefined
 }
 
-/** Whether a text has no lone surrogate, so that two different texts are never the same in UTF-8. */
+/** Whether a text has no lone surrogate. Different texts then always differ in UTF-8. */
 export function isWellFormed(text: string): boolean {
   return !/\p{Cs}/u.test(text)
 }
 
-/** Whether a value is what `{…}` in JSON is read as. */
+/** Whether a value is what JSON reads from `{…}`. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /**
- * The text is put together here and not in a sorted copy, for a copy would lose a member named `__proto__`, and
- * what is not hashed is not proven.
+ * Writes the text directly instead of making a sorted copy. A copy would lose a member named `__proto__`, and a member
+ * that is not hashed is not proven.
  */
 function write(value: unknown, budget: { chars: number }, depth: number): string | undefined {
   budget.chars -= 1

@@ -1,15 +1,15 @@
-/** SHA-256, answered at once. It must not keep the bytes it is given: they may be a buffer that is reused. */
+/** A synchronous SHA-256. It must not keep its input, because the caller may reuse that buffer. */
 export type HashSync = (bytes: Uint8Array) => Uint8Array
 
-/** SHA-256, answered at once (Node) or later (WebCrypto in a browser). It gets bytes of its own. */
+/** A SHA-256 that is synchronous (Node) or asynchronous (WebCrypto in a browser). Its input is never reused. */
 export type Hash = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
 
-/** Length of every hash. */
+/** The length of every hash in bytes. */
 export const hashBytes = 32
 
 /**
- * Hash of a leaf, SHA-256(0x00 ‖ entry) (RFC 6962 §2.1). It runs once for every entry appended, so it hashes from a
- * buffer that is reused, unless the entry is larger than a ledger's ever is.
+ * The hash of a leaf, SHA-256(0x00 ‖ entry) (RFC 6962 §2.1). It runs once for every appended entry, so it reuses a
+ * buffer. Entries larger than any in a ledger get a new buffer.
  */
 export function leafHash(entry: Uint8Array, hash: HashSync): Uint8Array {
   if (entry.length >= leafScratch.length) return hash(concatBytes([0x00], entry))
@@ -18,8 +18,8 @@ export function leafHash(entry: Uint8Array, hash: HashSync): Uint8Array {
 }
 
 /**
- * Hash of an inner node, SHA-256(0x01 ‖ left ‖ right) (RFC 6962 §2.1), from a buffer that is reused too.
- * **Errors**: RangeError where a child is not 32 bytes, for the buffer would keep what stood there before.
+ * The hash of an inner node, SHA-256(0x01 ‖ left ‖ right) (RFC 6962 §2.1). It also reuses a buffer. **Errors**:
+ * RangeError if a child is not 32 bytes, because the buffer would otherwise keep earlier bytes.
  */
 export function nodeHash(left: Uint8Array, right: Uint8Array, hash: HashSync): Uint8Array {
   if (left.length !== hashBytes || right.length !== hashBytes) throw new RangeError('a child is not 32 bytes')
@@ -32,17 +32,17 @@ const leafScratch = new Uint8Array(1 + 32 * 1024)
 const nodeScratch = new Uint8Array(1 + 2 * hashBytes)
 nodeScratch[0] = 0x01
 
-/** Leaf hash with a hash that answers later, which therefore may not share a buffer. */
+/** The leaf hash by a possibly asynchronous hash, which must not share a buffer. */
 export function leafHashLater(entry: Uint8Array, hash: Hash): Uint8Array | Promise<Uint8Array> {
   return hash(concatBytes([0x00], entry))
 }
 
-/** Node hash with a hash that answers later. */
+/** The node hash by a possibly asynchronous hash. */
 export function nodeHashLater(left: Uint8Array, right: Uint8Array, hash: Hash): Uint8Array | Promise<Uint8Array> {
   return hash(concatBytes([0x01], left, right))
 }
 
-/** One byte string out of several. */
+/** Concatenates byte strings. */
 export function concatBytes(...parts: readonly ArrayLike<number>[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((total, part) => total + part.length, 0))
   let at = 0
@@ -53,26 +53,26 @@ export function concatBytes(...parts: readonly ArrayLike<number>[]): Uint8Array 
   return bytes
 }
 
-/** Whether a value, from wherever it came, is a hash. */
+/** Whether any value is a hash. */
 export function isHash(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array && value.length === hashBytes
 }
 
-/** Whether two byte strings are the same. Hashes are public, so the time it takes may tell where they differ. */
+/** Whether two byte strings are equal. Hashes are public, so the comparison need not take constant time. */
 export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
   if (left.length !== right.length) return false
   for (let at = 0; at < left.length; at += 1) if (left[at] !== right[at]) return false
   return true
 }
 
-/** Lower-case hex of some bytes. */
+/** Encodes bytes as lower-case hex. */
 export function toHex(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += hexOfByte[byte]
   return text
 }
 
-/** Bytes of lower-case hex, or undefined where it is anything else, so that one value has one text. */
+/** Decodes lower-case hex. Any other text gives undefined, so that each value has only one text. */
 export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) return undefined
   return Uint8Array.from({ length: text.length / 2 }, (_, at) => Number.parseInt(text.slice(2 * at, 2 * at + 2), 16))
@@ -80,7 +80,7 @@ export function fromHex(text: string): Uint8Array | undefined {
 
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
-/** Standard base64 with padding (RFC 4648 §4). */
+/** Encodes bytes as standard base64 with padding (RFC 4648 §4). */
 export function toBase64(bytes: Uint8Array): string {
   let text = ''
   for (let at = 0; at < bytes.length; at += 3) {
@@ -91,7 +91,7 @@ export function toBase64(bytes: Uint8Array): string {
   return text.slice(0, text.length - padding) + '='.repeat(padding)
 }
 
-/** Bytes of standard base64, or undefined where it is not exactly what `toBase64` writes (RFC 4648 §3.5). */
+/** Decodes standard base64. Returns undefined for any text that `toBase64` would not write (RFC 4648 §3.5). */
 export function fromBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
   const digits = text.replace(/=+$/, '')
@@ -106,7 +106,7 @@ export function fromBase64(text: string): Uint8Array | undefined {
     bitCount -= 8
     bytes[at++] = (bits >> bitCount) & 0xff
   }
-  // Padding that is too short or long, and stray bits in the last digit, show as another text.
+  // Wrong padding and stray bits in the last digit give a different text when encoded again.
   return toBase64(bytes) === text ? bytes : undefined
 }
 

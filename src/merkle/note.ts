@@ -1,31 +1,31 @@
 import { concatBytes, fromBase64, sameBytes, toBase64 } from './hash.ts'
 import { isKeyName, type Parsed, type Vkey } from './vkey.ts'
 
-/** One signature line: who signed, by name and 4-byte key id, and the signature itself. */
+/** A signature line: the signer's name and 4-byte key id, and the signature. */
 export type NoteSignature = {
   readonly name: string
   readonly keyId: Uint8Array
   readonly signature: Uint8Array
 }
 
-/** A text, which ends in a newline, and its signatures, in order. Nothing about it is verified yet. */
+/** A text that ends in a newline, and its signatures in order. The signatures are not verified yet. */
 export type SignedNote = { readonly text: string; readonly signatures: readonly NoteSignature[] }
 
-/** Ed25519 over bytes with a key that the caller keeps. */
+/** Signs bytes with Ed25519. The caller keeps the key. */
 export type NoteSigner = {
   readonly name: string
   readonly keyId: Uint8Array
   readonly sign: (bytes: Uint8Array) => Uint8Array
 }
 
-/** Whether an Ed25519 signature over a message is this key's, answered at once or later. */
+/** Verifies an Ed25519 signature over a message with a particular key, synchronously or asynchronously. */
 export type VerifySignature = (
   publicKey: Uint8Array,
   message: Uint8Array,
   signature: Uint8Array,
 ) => boolean | Promise<boolean>
 
-/** Bounds of what is read, as in Go's note package. */
+/** Limits for notes, as in Go's note package. */
 const noteBytesMax = 1_000_000
 const signaturesMax = 100
 
@@ -33,20 +33,20 @@ const keyIdBytes = 4
 const ed25519SignatureBytes = 64
 const signaturePrefix = '\u2014 '
 
-/** The signed form of a text. **Errors** as `formatSignedNote`. */
+/** The signed form of a text. **Errors**: as for `formatSignedNote`. */
 export function signNote(text: string, signer: NoteSigner): string {
   const signature = signer.sign(new TextEncoder().encode(text))
   return formatSignedNote({ text, signatures: [{ name: signer.name, keyId: signer.keyId, signature }] })
 }
 
 /**
- * Text, blank line and a line `— name base64(keyId ‖ signature)` each (C2SP signed-note).
- * **Errors**: RangeError where the note could not be read again.
+ * Formats the text, a blank line, and a line `— name base64(keyId ‖ signature)` for each signature (C2SP signed-note).
+ * **Errors**: RangeError if the note could not be parsed again.
  */
 export function formatSignedNote(note: SignedNote): string {
   const lines = note.signatures.map(({ name, keyId, signature }) => {
-    if (!isKeyName(name)) throw new RangeError(`"${name}" cannot name a key`)
-    if (keyId.length !== keyIdBytes) throw new RangeError(`a key id is ${keyIdBytes} bytes`)
+    if (!isKeyName(name)) throw new RangeError(`"${name}" is not a valid key name`)
+    if (keyId.length !== keyIdBytes) throw new RangeError(`a key id must be ${keyIdBytes} bytes`)
     return `${signaturePrefix}${name} ${toBase64(concatBytes(keyId, signature))}\n`
   })
   const formatted = `${note.text}\n${lines.join('')}`
@@ -56,13 +56,13 @@ export function formatSignedNote(note: SignedNote): string {
   return formatted
 }
 
-/** Reads a signed note as strictly as Go's note package, and base64 only in its canonical form. */
+/** Parses a signed note as strictly as Go's note package, and accepts base64 only in its canonical form. */
 export function parseSignedNote(note: string): Parsed<SignedNote> {
   if (note.length > noteBytesMax || new TextEncoder().encode(note).length > noteBytesMax) {
     return { ok: false, reason: `the note is longer than ${noteBytesMax} bytes` }
   }
   if (!isPlainText(note)) return { ok: false, reason: 'the note is not plain text' }
-  // The text may hold blank lines of its own; the last one ends it.
+  // The text may contain blank lines. The last blank line ends it.
   const split = note.lastIndexOf('\n\n')
   if (split < 0) return { ok: false, reason: 'the note has no blank line before its signatures' }
   const text = note.slice(0, split + 1)
@@ -79,22 +79,22 @@ export function parseSignedNote(note: string): Parsed<SignedNote> {
 }
 
 /**
- * The text of a note, once the key has verified it. Signatures of other keys are ignored, as are further ones of
- * the same key; where the first of this key is wrong, the note is refused (C2SP signed-note).
+ * The text of a note, after its signature was verified with the key. Signatures by other keys and further signatures by
+ * the same key are ignored. The note is rejected if the first signature by this key is wrong (C2SP signed-note).
  */
 export async function verifySignedNote(note: string, key: Vkey, verify: VerifySignature): Promise<Parsed<string>> {
   const parsed = parseSignedNote(note)
   if (!parsed.ok) return parsed
   const { text, signatures } = parsed.value
   const own = signatures.find(({ name, keyId }) => name === key.name && sameBytes(keyId, key.keyId))
-  if (own === undefined) return { ok: false, reason: `the note carries no signature of ${key.name}` }
+  if (own === undefined) return { ok: false, reason: `the note has no signature by ${key.name}` }
   const isGenuine =
     own.signature.length === ed25519SignatureBytes &&
     (await verify(key.publicKey, new TextEncoder().encode(text), own.signature))
-  return isGenuine ? { ok: true, value: text } : { ok: false, reason: `the signature of ${key.name} is wrong` }
+  return isGenuine ? { ok: true, value: text } : { ok: false, reason: `the signature by ${key.name} is wrong` }
 }
 
-/** Whether a text of lines has no control character below U+0020 but newline, and no lone surrogate. */
+/** Whether a text has no control character below U+0020 except newline, and no lone surrogate. */
 export function isPlainText(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)

@@ -1,10 +1,12 @@
 import { type Hash, type HashSync, isHash, nodeHashLater, sameBytes } from './hash.ts'
 import { rootOfRange, type TileReader } from './tiles.ts'
 
-/** Nothing proves more about a tree of 2^53 - 1 leaves; a longer proof is refused unread. */
+/**
+ * No proof about a tree of up to 2^53 - 1 leaves is longer than this. A longer proof is rejected without being read.
+ */
 export const proofHashesMax = 64
 
-/** Claim that the leaf at `seq` stands in the tree of `size` leaves with this root. */
+/** The claim that the leaf at `seq` is in the tree of `size` leaves with this root. */
 export type InclusionClaim = {
   readonly leafHash: Uint8Array
   readonly seq: number
@@ -13,7 +15,7 @@ export type InclusionClaim = {
   readonly root: Uint8Array
 }
 
-/** Claim that the tree of `to` leaves begins with the tree of `from` leaves. */
+/** The claim that the tree of `to` leaves begins with the tree of `from` leaves. */
 export type ConsistencyClaim = {
   readonly from: number
   readonly fromRoot: Uint8Array
@@ -23,8 +25,9 @@ export type ConsistencyClaim = {
 }
 
 /**
- * Whether a claim of inclusion holds (RFC 9162 §2.1.3.2). Nonsense of any kind is false, never a throw. Only root
- * and seq are bound: a proof may fit a neighbouring size too, so `size` and `root` come from one checkpoint.
+ * Whether an inclusion claim holds (RFC 9162 §2.1.3.2). Invalid input of any kind gives false and never throws. Only
+ * the root and seq are bound: a proof may also fit a neighbouring size, so take `size` and `root` from the same
+ * checkpoint.
  */
 export async function verifyInclusion(claim: InclusionClaim, hash: Hash): Promise<boolean> {
   const { leafHash, seq, size, proof, root } = claim
@@ -41,9 +44,9 @@ export async function verifyInclusion(claim: InclusionClaim, hash: Hash): Promis
 }
 
 /**
- * Whether a claim of consistency holds (RFC 9162 §2.1.4.2). Nonsense of any kind is false, never a throw.
- * Where the sizes are the same, so are the roots, and the proof is empty. Every tree begins with the empty tree,
- * whose root is SHA-256 of nothing: from 0 the proof is empty too, and says nothing about `toRoot`.
+ * Whether a consistency claim holds (RFC 9162 §2.1.4.2). Invalid input of any kind gives false and never throws. For
+ * equal sizes, the roots must be equal and the proof empty. Every tree begins with the empty tree, whose root is
+ * SHA-256 of no bytes. So the proof from 0 is empty too, and says nothing about `toRoot`.
  */
 export async function verifyConsistency(claim: ConsistencyClaim, hash: Hash): Promise<boolean> {
   const { from, fromRoot, to, toRoot, proof } = claim
@@ -53,7 +56,7 @@ export async function verifyConsistency(claim: ConsistencyClaim, hash: Hash): Pr
   if (from === to) return proof.length === 0 && sameBytes(fromRoot, toRoot)
   if (from === 0) return proof.length === 0
 
-  // Both trees share the largest subtree that ends at `from`. Where it is all of the old tree, its hash is known.
+  // Both trees share the largest subtree that ends at `from`. If that is the whole old tree, its hash is already known.
   let last = from - 1
   let lastOfTo = to - 1
   for (; last % 2 === 1; last = half(last)) lastOfTo = half(lastOfTo)
@@ -76,8 +79,8 @@ export async function verifyConsistency(claim: ConsistencyClaim, hash: Hash): Pr
 }
 
 /**
- * On which side the siblings stand on the way up from node `at` to the root, where `last` is the last node of the
- * same height. A node without a sibling rises unhashed.
+ * The sides of the siblings on the path from node `at` up to the root. `last` is the last node of the same height. A
+ * node without a sibling moves up without being hashed.
  */
 function* walk(at: number, last: number): Generator<'left' | 'right', undefined> {
   let node = at
@@ -89,16 +92,16 @@ function* walk(at: number, last: number): Generator<'left' | 'right', undefined>
 }
 
 /**
- * The hashes that prove the leaf at `seq` in the tree of `size` leaves, from below (RFC 6962 §2.1.1).
- * **Errors**: RangeError where seq is not below size, or naming the tile that is missing or short.
+ * The hashes that prove the leaf at `seq` in the tree of `size` leaves, from the bottom up (RFC 6962 §2.1.1).
+ * **Errors**: RangeError if seq is not below size, or if a tile is missing or too short; the message names the tile.
  */
 export function inclusionProof(seq: number, size: number, reader: TileReader, hash: HashSync): Uint8Array[] {
   return inclusionProofs(size, reader, hash)(seq)
 }
 
 /**
- * The same for one leaf after the other of one tree: where they ascend, what a leaf's proof shares with the one before
- * is not computed again, so that each costs a few hashes. **Errors** as of `inclusionProof`.
+ * Inclusion proofs for a series of leaves of one tree. With ascending seqs, hashes shared with the previous proof are
+ * not computed again, so each proof costs only a few hashes. **Errors**: as for `inclusionProof`.
  */
 export function inclusionProofs(size: number, reader: TileReader, hash: HashSync): (seq: number) => Uint8Array[] {
   const known: { begin: number; end: number; root: Uint8Array }[] = []
@@ -110,7 +113,7 @@ export function inclusionProofs(size: number, reader: TileReader, hash: HashSync
     return root
   }
   return (seq) => {
-    if (!isSize(seq) || !isSize(size) || seq >= size) throw new RangeError(`no leaf ${seq} in a tree of ${size}`)
+    if (!isSize(seq) || !isSize(size) || seq >= size) throw new RangeError(`a tree of size ${size} has no leaf ${seq}`)
     const fromAbove: Uint8Array[] = []
     let begin = 0
     let end = size
@@ -129,11 +132,13 @@ export function inclusionProofs(size: number, reader: TileReader, hash: HashSync
 }
 
 /**
- * The hashes that prove the tree of `to` leaves to begin with that of `from`, from below (RFC 6962 §2.1.2).
- * Empty where `from` is 0 or `to`. **Errors**: RangeError where from is above to, or naming the tile that lacks.
+ * The hashes that prove that the tree of `to` leaves begins with the tree of `from` leaves, from the bottom up (RFC
+ * 6962 §2.1.2). Empty if `from` is 0 or `to`. **Errors**: RangeError if from is above to, or if a tile is missing or
+ * too short; the message names the tile.
  */
 export function consistencyProof(from: number, to: number, reader: TileReader, hash: HashSync): Uint8Array[] {
-  if (!isSize(from) || !isSize(to) || from > to) throw new RangeError(`no tree grows from ${from} to ${to}`)
+  if (!isSize(from) || !isSize(to) || from > to)
+    throw new RangeError(`a tree cannot grow from size ${from} to size ${to}`)
   if (from === 0) return []
   const fromAbove: Uint8Array[] = []
   let begin = 0
@@ -148,19 +153,19 @@ export function consistencyProof(from: number, to: number, reader: TileReader, h
       begin = split
     }
   }
-  // Where what is left begins at 0, it is the whole old tree, whose root the verifier has.
+  // If the remaining range begins at 0, it is the whole old tree, whose root the verifier already has.
   if (begin > 0) fromAbove.push(rootOfRange(begin, end, reader, hash))
   return fromAbove.reverse()
 }
 
-/** The largest power of two below a width of at least 2: RFC 6962 splits a tree there. */
+/** The largest power of two below a width of at least 2. RFC 6962 splits a tree there. */
 function splitWidth(width: number): number {
   let split = 1
   while (split * 2 < width) split *= 2
   return split
 }
 
-/** Halves rounded down, where shifting would cut to 32 bits. */
+/** Half of a value, rounded down. A shift would truncate it to 32 bits. */
 function half(value: number): number {
   return Math.floor(value / 2)
 }
@@ -170,6 +175,6 @@ function isSize(value: unknown): value is number {
 }
 
 function isProof(value: unknown): value is readonly Uint8Array[] {
-  // Array.from fills holes, which `every` would pass over.
+  // Array.from fills holes, which `every` would skip.
   return Array.isArray(value) && value.length <= proofHashesMax && Array.from(value).every(isHash)
 }

@@ -2,32 +2,32 @@ import { appendLeaves, emptyFrontier, type Frontier, rootOf } from './frontier.t
 import { concatBytes, type HashSync, hashBytes, nodeHash } from './hash.ts'
 
 /**
- * A tile (C2SP tlog-tiles): up to 256 neighbouring node hashes, 32 bytes each, one after the other. The tile
- * `index` of `level` holds the nodes 256·index … 256·index+255 of height 8·level, so level 0 holds leaf hashes.
+ * A tile (C2SP tlog-tiles): up to 256 consecutive node hashes of 32 bytes each. The tile `index` of `level` holds the
+ * nodes 256·index … 256·index+255 of height 8·level, so level 0 holds leaf hashes.
  */
 export type Tile = { readonly level: number; readonly index: number; readonly hashes: Uint8Array }
 
-/** Where tiles are read. The last tile of a level is partial and holds exactly the hashes that exist. */
+/** Reads tiles. The last tile of a level may be partial; it then holds only the hashes that exist. */
 export type TileReader = { tile(level: number, index: number): Uint8Array | undefined }
 
-/** Hashes in a full tile. */
+/** The number of hashes in a full tile. */
 export const tileWidth = 256
 const tileHeight = 8
 
 /**
- * The tree as a log keeps it in memory: what it needs to append, and the leaf hashes of the last tile of level 0,
- * which is stored only once it is full (`partial` is size mod 256 hashes). Never changed; growing gives another.
+ * The part of the tree that a log keeps in memory: its frontier, and `partial`, the size mod 256 leaf hashes of the
+ * last tile of level 0. That tile is stored only when it is full. A tree is immutable; growing returns a new one.
  */
 export type Tree = { readonly frontier: Frontier; readonly partial: readonly Uint8Array[] }
 
-/** The tree without leaves. */
+/** The empty tree. */
 export const emptyTree: Tree = Object.freeze({ frontier: emptyFrontier, partial: Object.freeze([]) })
 
 /**
- * Appends leaves and names the tiles to store with them: those of level 0 that became full, and of each higher
- * level every tile that grew, whole (once in 256 leaves), each only in its last form. `stored` holds what earlier
- * calls gave. **Cost**: no node hash beyond those of the frontier.
- * **Errors**: RangeError where the partial tile or a stored one does not fit the size.
+ * Appends leaves and returns the tiles to store with them: the tiles of level 0 that became full, and all tiles of
+ * higher levels that grew (once in 256 leaves). Each tile is returned whole, and only in its final form. `stored` reads
+ * the tiles that earlier calls returned. **Cost**: no node hashes beyond those of the frontier. **Errors**: RangeError
+ * if the partial tile or a stored tile does not fit the size.
  */
 export function growTree(
   tree: Tree,
@@ -36,7 +36,8 @@ export function growTree(
   hash: HashSync,
 ): { tree: Tree; tiles: Tile[] } {
   const { size } = tree.frontier
-  if (tree.partial.length !== size % tileWidth) throw new RangeError(`a tree of ${size} has another partial tile`)
+  if (tree.partial.length !== size % tileWidth)
+    throw new RangeError(`the partial tile does not fit a tree of size ${size}`)
   const nodesByLevel = new Map<number, Uint8Array[]>()
   const frontier = appendLeaves(tree.frontier, leafHashes, hash, (height, node) => {
     if (height % tileHeight !== 0) return
@@ -57,7 +58,7 @@ export function growTree(
   return { tree: { frontier, partial: leaves.slice(full) }, tiles }
 }
 
-/** Cuts the hashes of a level, the first of which begins a tile, into tiles. */
+/** Splits the hashes of a level into tiles. The first hash begins a tile. */
 function tilesFrom(level: number, firstIndex: number, hashes: readonly Uint8Array[]): Tile[] {
   const tiles: Tile[] = []
   for (let at = 0; at < hashes.length; at += tileWidth) {
@@ -67,17 +68,17 @@ function tilesFrom(level: number, firstIndex: number, hashes: readonly Uint8Arra
   return tiles
 }
 
-/** The hashes of a tile about to grow. Were it of another width, what is written would be wrong for ever. */
+/** The hashes of a tile that is about to grow. A wrong width would make every later tile wrong, so it is checked. */
 function storedHashes(level: number, index: number, width: number, stored: TileReader): Uint8Array[] {
   if (width === 0) return []
   const tile = stored.tile(level, index)
   if (tile?.length !== width * hashBytes) {
-    throw new RangeError(`${tilePath(level, index)} is ${tile?.length ?? 0} bytes and not ${width} hashes`)
+    throw new RangeError(`${tilePath(level, index)} is ${tile?.length ?? 0} bytes instead of ${width} hashes`)
   }
   return Array.from({ length: width }, (_, at) => tile.subarray(at * hashBytes, (at + 1) * hashBytes))
 }
 
-/** Reads stored tiles, and the partial tile of level 0 from memory: all that a proof about this tree needs. */
+/** Reads stored tiles, and the partial tile of level 0 from memory. This is enough for every proof about this tree. */
 export function readerOf(tree: Tree, stored: TileReader): TileReader {
   const last = Math.floor(tree.frontier.size / tileWidth)
   return {
@@ -85,20 +86,23 @@ export function readerOf(tree: Tree, stored: TileReader): TileReader {
   }
 }
 
-/** The root at any size up to the tiles' own. **Errors**: RangeError naming the tile that is missing or short. */
+/**
+ * The root at any size that the tiles cover. **Errors**: RangeError that names the tile that is missing or too short.
+ */
 export function rootAt(size: number, reader: TileReader, hash: HashSync): Uint8Array {
   return rootOf(frontierAt(size, reader, hash), hash)
 }
 
-/** The frontier at any size up to the tiles' own. **Errors** as `rootAt`. */
+/** The frontier at any size that the tiles cover. **Errors**: as for `rootAt`. */
 export function frontierAt(size: number, reader: TileReader, hash: HashSync): Frontier {
-  if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`${size} is not the size of a tree`)
+  if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`${size} is not a valid tree size`)
   return frontierOfRange(0, size, reader, hash)
 }
 
 /**
- * MTH(D[begin:end]) in the words of RFC 6962. A range that its recursion names begins at a multiple of a power of
- * two not below its width, so its perfect subtrees are nodes of the whole tree. **Errors** as `rootAt`.
+ * MTH(D[begin:end]) in RFC 6962. In its recursion, `begin` is always a multiple of a power of two that is at least as
+ * large as the range. The perfect subtrees of the range are therefore nodes of the whole tree. **Errors**: as for
+ * `rootAt`.
  */
 export function rootOfRange(begin: number, end: number, reader: TileReader, hash: HashSync): Uint8Array {
   return rootOf(frontierOfRange(begin, end, reader, hash), hash)
@@ -117,8 +121,8 @@ function frontierOfRange(begin: number, end: number, reader: TileReader, hash: H
 }
 
 /**
- * Hash of the node over the leaves index·2^height … (index+1)·2^height - 1, all of which must exist.
- * **Cost**: one tile read and at most 127 node hashes. **Errors**: RangeError naming the tile that lacks it.
+ * The hash of the node over the leaves index·2^height … (index+1)·2^height - 1, all of which must exist. **Cost**: one
+ * tile read and at most 127 node hashes. **Errors**: RangeError that names the tile that lacks it.
  */
 export function nodeHashAt(height: number, index: number, reader: TileReader, hash: HashSync): Uint8Array {
   const level = Math.floor(height / tileHeight)
@@ -133,13 +137,13 @@ export function nodeHashAt(height: number, index: number, reader: TileReader, ha
 }
 
 /**
- * Root over a power of two of neighbouring hashes, one after the other as in a tile; bytes of its own, not a view.
- * **Errors**: RangeError for any other number of hashes.
+ * The root over consecutive hashes, as in a tile. Their number must be a power of two. The result is a copy, not a
+ * view. **Errors**: RangeError for any other number of hashes.
  */
 export function subtreeRoot(hashes: Uint8Array, hash: HashSync): Uint8Array {
   const count = hashes.length / hashBytes
   if (!Number.isInteger(count) || count === 0 || (count & (count - 1)) !== 0) {
-    throw new RangeError(`${hashes.length} bytes are not a power of two of hashes`)
+    throw new RangeError(`${hashes.length} bytes do not hold a power of two of hashes`)
   }
   const nodes = new Uint8Array(hashes)
   for (let width = count; width > 1; width /= 2) {
@@ -153,8 +157,7 @@ export function subtreeRoot(hashes: Uint8Array, hash: HashSync): Uint8Array {
 }
 
 /**
- * Path of a tile as C2SP tlog-tiles serves it: `tile/0/x001/067`, and `tile/0/x001/067.p/5` for a partial tile of
- * width 5.
+ * The path of a tile in C2SP tlog-tiles: `tile/0/x001/067`, and `tile/0/x001/067.p/5` for a partial tile of width 5.
  */
 export function tilePath(level: number, index: number, width = tileWidth): string {
   const groups = [String(index % 1000).padStart(3, '0')]

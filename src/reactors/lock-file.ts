@@ -5,8 +5,8 @@ import type { Reactor } from './reactor.ts'
 const ends = new Set(['lock.broken', 'lock.recovered', 'lock.released'])
 
 /**
- * Removes the lock file of a deliverable grant that ended, where whoever ended it could not, or died before it did.
- * Only the file with that grant's own lock_ref is ever touched.
+ * Removes the lock file of a deliverable grant that ended, where the process that ended the grant could not remove it
+ * or crashed first. It only touches the file with that grant's own lock_ref.
  */
 export function lockFileReactor(locks: Pick<Locks, 'removeEndedFile'>): Reactor {
   return {

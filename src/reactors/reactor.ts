@@ -1,17 +1,17 @@
 import type { Entry } from '../core/entry.ts'
 
 /**
- * Makes something outside the log agree with it. Handling an entry again must change nothing, so that a crash
- * between the effect and its cursor does no harm.
+ * Brings files outside the log in line with its entries. Handling the same entry twice must change nothing, so a
+ * crash between the effect and the cursor update does no harm.
  */
 export interface Reactor {
-  /** Names its cursor; permanent. */
+  /** Names the reactor's cursor. Never changes. */
   name: string
-  /** Whether an entry means anything to it; asked for every entry, so it is cheap. */
+  /** Whether the reactor handles this entry. It is called for every entry, so it must be cheap. */
   concerns(entry: Entry): boolean
   /**
-   * Rejects where it cannot be done now: it is tried again, and no later entry of that stream is handled before.
-   * `left` where a person's hand is in the way, which is said once and not tried again.
+   * Rejects when the effect cannot be carried out now. The entry is retried, and later entries of its stream wait.
+   * Returns `left` when a manual change is in the way; that is reported once and not retried.
    */
   handle(entry: Entry): Promise<'done' | 'left'>
 }

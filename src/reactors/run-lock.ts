@@ -9,7 +9,7 @@ import type { Reactor } from './reactor.ts'
 
 type GrantData = LockEventData<'lock.acquired'>
 
-/** Keeps RUN_LOCK.json (seed 1) in step with the ledger. A file edited by hand is never overwritten. */
+/** Keeps RUN_LOCK.json (run lock template) in step with the ledger. It never overwrites a file that was edited by hand. */
 export function runLockReactor(log: Log, root: string, config: Config): Reactor {
   const ends = new Set(['lock.broken', 'lock.released'])
   return {
@@ -28,19 +28,22 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
   }
 }
 
-/** An imported lock has its file already; that file led to the grant. */
+/** An imported lock already has a file: the grant was read from it. */
 async function writeLocked(path: string, grant: GrantData): Promise<'done' | 'left'> {
   if (grant.source === 'import') return 'done'
   const found = readable(path)
   if (found !== undefined) {
-    // Handled before, and maybe released since.
+    // This entry was handled before; the lock may have been released since.
     return found.content !== undefined && isOf(found.content, grant) ? 'done' : 'left'
   }
   await writeRunLock(path, lockedFile(grant))
   return 'done'
 }
 
-/** A file that somebody set to RELEASED led to this end, or waits for the authority; it is not ours to write. */
+/**
+ * Writes the released file. A file that a person set to RELEASED is left alone: either the release was read from it,
+ * or it waits for the authority.
+ */
 async function writeReleased(
   path: string,
   grant: GrantData,
@@ -62,14 +65,14 @@ async function writeReleased(
   return 'done'
 }
 
-/** What is there. A folder or a file without bytes to read is in the way, but nobody's words: it is waited out. */
+/** The run lock at this path. A folder, or a file that cannot be read, rejects so that the entry is retried later. */
 function readable(path: string): FoundRunLock | undefined {
   const found = readRunLock(path)
   if (found === undefined || found.text !== '') return found
-  throw new LockstepError('FILE_FAILED', `what stands at ${path} cannot be read`)
+  throw new LockstepError('FILE_FAILED', `cannot read ${path}`)
 }
 
-/** Whether a file is the grant's own, LOCKED or RELEASED: its members besides the status are the grant's. */
+/** Whether the file belongs to this grant, LOCKED or RELEASED: every member except the status matches the grant. */
 function isOf(content: RunLock, grant: GrantData): boolean {
   const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
   const members = { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name }

@@ -2,23 +2,22 @@ import type { Entry } from '../core/entry.ts'
 import type { Cursors } from '../log/head-row.ts'
 import type { Reactor } from './reactor.ts'
 
-/** What is read of the log. */
+/** The part of the log that reactors read. */
 export interface FollowedLog {
   head(): { size: number }
   entry(seq: number): Entry | undefined
   cursor(reactor: string): number
 }
 
-/** What failed is tried again when somebody asks, and with new entries, but no more often than this. */
+/** The shortest time between two retries. A retry starts with new entries or when `drained` is called. */
 const retryMillis = 5_000
-/** Entries that wait behind a failure, in memory; beyond that the reactor stops at the next one. */
+/** The most entries that wait in memory behind a failure. At this number the reactor stops reading further entries. */
 const owedMax = 10_000
 
 /**
- * Leads one reactor through the log. It looks at every entry once, in order, up to `#reached`. What cannot be done
- * for a stream is owed: that stream's later entries queue up behind it, all others go on. The cursor is the first
- * entry that is owed, or `#reached`; it rides in whatever batch comes next, so a crash only means that a little is
- * handled again.
+ * Runs one reactor over the log. It looks at every entry once, in order, up to `#reached`. An entry whose handling
+ * fails is owed: later entries of its stream wait behind it, and other streams go on. The cursor is the first owed
+ * entry, or `#reached` if no entry is owed. It is saved with the next batch, so a crash only repeats a few entries.
  */
 class Follower {
   readonly #reactor: Reactor
@@ -26,7 +25,7 @@ class Follower {
   #reached: number
   readonly #owed = new Map<string, Entry[]>()
   #triedAt = 0
-  /** Something was left to a person, or could not be done, since that was last asked. */
+  /** Whether an entry was left to a person, or failed, since `drained` was last called. */
   #isPending = false
   #work: Promise<void> = Promise.resolve()
 
@@ -46,7 +45,10 @@ class Follower {
     return cursor
   }
 
-  /** Entries were published. Where none concerns the reactor and it is up to date, only the cursor moves. */
+  /**
+   * Called with newly published entries. If the reactor is up to date and handles none of them, only the cursor
+   * moves.
+   */
   published(entries: readonly Entry[]): void {
     const first = entries[0]
     if (first === undefined) return
@@ -57,7 +59,7 @@ class Follower {
     if (!isQuiet || isRetryDue) this.#go(isRetryDue)
   }
 
-  /** Handles all there is; true when nothing is left over or was left to a person. */
+  /** Handles all entries so far. Returns true if none is owed and none was left to a person. */
   async drained(): Promise<boolean> {
     this.#go(true)
     await this.#work
@@ -72,7 +74,8 @@ class Follower {
         if (isRetry) await this.#retry()
         await this.#follow()
       } catch {
-        // The log cannot be read, which its writer tells everybody: nothing is done until it is opened again.
+        // The log cannot be read. Its writer reports that error, so the reactor only stops until the ledger is opened
+        // again.
         this.#isPending = true
       }
     })
@@ -108,7 +111,7 @@ class Follower {
       if ((await this.#reactor.handle(entry)) === 'left') this.#isPending = true
       return true
     } catch {
-      // Kept, and tried again: the log has decided, so the effect is owed until it is done.
+      // The log has recorded the decision, so its effect stays owed and is retried until it succeeds.
       this.#triedAt = performance.now()
       return false
     }

@@ -9,8 +9,8 @@ import type { Reactor } from './reactor.ts'
 const ends = new Set(['run.completed', 'run.failed', 'run.denied', 'run.cancelled'])
 
 /**
- * Removes what was staged in `.lockstep/staging/<run_id>/<turn_id>`, when the configuration says so. That it does is
- * recorded before, once however often the entry is handled; so nothing goes of which the ledger says nothing.
+ * Removes a turn's files in `.lockstep/staging/<run_id>/<turn_id>`, when the configuration asks for that. The removal
+ * is recorded first, and only once however often the entry is handled. So no files disappear without a record.
  */
 export function stagingReactor(layout: Layout, { staging_cleanup }: Config, record: RecordCleaned): Reactor {
   return {
@@ -21,7 +21,7 @@ export function stagingReactor(layout: Layout, { staging_cleanup }: Config, reco
     handle: async (entry) => {
       const { run_id, turn_id } = entry.data as { run_id?: string; turn_id?: string }
       const runId = run_id ?? entry.run_id ?? ''
-      // Other runs have no turns, and no folder.
+      // Other runs have neither turns nor a staging folder.
       if (!isWorkspaceName(runId)) return 'done'
       const isEnd = ends.has(entry.type)
       for (const turn of isEnd ? stagedTurns(layout, runId) : [turn_id ?? '']) {
@@ -37,7 +37,7 @@ export function stagingReactor(layout: Layout, { staging_cleanup }: Config, reco
   }
 }
 
-/** Appends the event, once for each key. */
+/** Appends the event once per key. */
 export type RecordCleaned = (cleaned: StagingCleaned, key: string) => Promise<unknown>
 
 function keyOf({ seq }: Entry, turnId: string): string {

@@ -8,17 +8,17 @@ import { type IndexChange, IndexDerivation } from './index-derivation.ts'
 import { blockEntries, cursorTail, isMovable, numberAt } from './index-keys.ts'
 
 /**
- * Derives the index anew from the entries below its cursor and holds the stored rows to it: each that must be there is
- * read, and that there are no others their number shows. Memory: the runs that have not ended.
+ * Derives the index again from the entries below its cursor, and compares the stored rows. Each expected row is read;
+ * the number of rows shows that there are no others. Memory: the runs that have not ended.
  * Errors: VERIFY_FAILED (`index`).
  */
 export class IndexComparison {
   readonly #reader: StoreReader
   readonly #head: Head
-  /** How many entries it was derived from. */
+  /** The number of entries that the index was derived from. */
   readonly cursor: number
   readonly #derivation = new IndexDerivation()
-  /** Rows that a later entry may move, by tail. */
+  /** Rows that a later entry may still move, by tail. */
   readonly #movable = new Map<string, IndexChange>()
   #compared = 0
 
@@ -39,12 +39,12 @@ export class IndexComparison {
     if ((entry.seq + 1) % blockEntries === 0) this.#compare(entry.seq)
   }
 
-  /** After the last entry; `found` is how many rows the store has. */
+  /** Called after the last entry. `found` is the number of rows in the store. */
   end(found: number): void {
     this.#compare(Math.max(0, this.cursor - 1))
     for (const change of this.#movable.values()) this.#compareRow(change, this.cursor - 1)
     if (found === this.#compared) return
-    throw differs('index', `the store has ${found} rows of the index, the entries give ${this.#compared}`)
+    throw differs('index', `the store has ${found} rows of the index, but the entries give ${this.#compared}`)
   }
 
   #compare(seq: number): void {

@@ -12,19 +12,19 @@ import { decodeRow, encodeRow } from '../log/row.ts'
 import type { StoreReader } from '../log/store.ts'
 import { horizon, ReceiptBlocks } from './receipts.ts'
 
-/** The streams whose hash, under the mask, has this value. */
+/** The streams whose hash, under the mask, equals the value. */
 interface Share {
   mask: number
   value: number
 }
 
-/** Rows used lately stay unpacked: at least so many, at most twice as many. */
+/** The number of recently used rows that stay decoded: at least this many, at most twice as many. */
 const recentMax = 4_096
 
 /**
- * Derives every row anew from the entries and holds the stored ones to it. A row not used lately is kept packed, up to
- * `rowsMax` of them; past that only those are kept that the store does not already agree with, and where even these
- * are too many, half of the streams are put off to another pass over the entries, as often as it takes.
+ * Derives every row again from the entries, and compares the stored rows. Rows that were not used recently are kept
+ * encoded, up to `rowsMax`. Beyond that, only rows that differ from the store are kept. If even these are too many,
+ * half of the streams are postponed to another pass over the entries, repeatedly if needed.
  * Errors: VERIFY_FAILED (`chain`, `rows`).
  */
 export class RowComparison {
@@ -32,7 +32,7 @@ export class RowComparison {
   readonly #generation: number
   readonly #rowsMax: number
   readonly #putOff: Share[] = []
-  /** Rows used lately, in two generations as in `Rows`. */
+  /** Recently used rows, in two generations as in `Rows`. */
   #young = new Map<string, Row>()
   #old = new Map<string, Row>()
   readonly #packed = new Map<string, Uint8Array>()
@@ -52,7 +52,7 @@ export class RowComparison {
     if (!this.#isMine(stream)) return
     const row = this.#take(stream)
     if (prev.stream !== (row?.last_seq ?? null)) {
-      const what = `entry ${seq} names ${prev.stream} as the one before it in ${stream}, not ${row?.last_seq ?? null}`
+      const what = `entry ${seq} names ${prev.stream} as the previous entry of ${stream}, not ${row?.last_seq ?? null}`
       throw differs('chain', what, { seq, stream })
     }
     this.#young.set(stream, evolveRow(row, entry))
@@ -64,20 +64,20 @@ export class RowComparison {
     const stream = keys.nameOfRowKey(key)
     const recent = this.#young.get(stream) ?? this.#old.get(stream)
     const derived = recent === undefined ? this.#packed.get(stream) : encodeRow(key, stream, recent)
-    // Of another pass, or agreed with before; that there is no row too many, their number shows.
+    // The row belongs to another pass, or already matched. The number of rows shows that there are no extra ones.
     if (derived === undefined) return
     for (const rows of this.#all()) rows.delete(stream)
     if (!isSameRow(key, stored, derived)) this.#note(stream, decode<Row>(key, derived).last_seq)
   }
 
-  /** Ends a pass; true where another one has to follow. */
+  /** Ends a pass. Returns true if another pass is needed. */
   endPass(): boolean {
     for (const [stream, row] of [...this.#young, ...this.#old]) this.#note(stream, row.last_seq)
     for (const [stream, bytes] of this.#packed) {
       this.#note(stream, decode<Row>(keys.rowKey(this.#generation, stream), bytes).last_seq)
     }
     if (this.#first !== undefined) {
-      const what = `the row of ${this.#first.stream} is missing or not what its entries give`
+      const what = `the row of ${this.#first.stream} is missing or differs from its entries`
       throw differs('rows', what, { ...this.#first, rows_differing: this.#differing })
     }
     const next = this.#putOff.pop()
@@ -85,7 +85,7 @@ export class RowComparison {
     return next !== undefined
   }
 
-  /** Rows are met in the order of their keys; the one that went wrong first is named. */
+  /** Rows come in the order of their keys. The report names the row with the lowest seq. */
   #note(stream: string, seq: number): void {
     this.#differing += 1
     if (this.#first === undefined || seq < this.#first.seq) this.#first = { seq, stream }
@@ -140,7 +140,7 @@ export class RowComparison {
   }
 }
 
-/** The same bytes, or the same members in another order. */
+/** Whether two rows have the same bytes, or the same members in another order. */
 function isSameRow(key: Uint8Array, stored: Uint8Array | undefined, derived: Uint8Array): boolean {
   if (stored === undefined) return false
   if (Buffer.compare(stored, derived) === 0) return true
@@ -150,7 +150,7 @@ function isSameRow(key: Uint8Array, stored: Uint8Array | undefined, derived: Uin
   return left === right
 }
 
-/** Compares the stored receipts with those that the entries give. Errors: VERIFY_FAILED (`receipts`). */
+/** Compares the stored receipts with receipts derived from the entries. Errors: VERIFY_FAILED (`receipts`). */
 export class ReceiptComparison {
   readonly #reader: StoreReader
   readonly #head: Head
@@ -175,9 +175,9 @@ export class ReceiptComparison {
     this.#compared += 1
   }
 
-  /** `found` is how many blocks the store has. */
+  /** `found` is the number of blocks in the store. */
   end(found: number): void {
     if (found === this.#compared) return
-    throw differs('receipts', `the store has ${found} blocks of receipts, the entries give ${this.#compared}`)
+    throw differs('receipts', `the store has ${found} blocks of receipts, but the entries give ${this.#compared}`)
   }
 }

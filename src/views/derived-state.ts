@@ -7,11 +7,12 @@ import type { TurnEventData } from '../core/turn/events.ts'
 import type { RefRecord, Source, StagedSet, Triplet } from '../core/turn/triplet.ts'
 import { type IdentityRow, identityRows, sourceRows, tripletRows } from '../core/turn/workspace.ts'
 
-/** What sovereign state is derived from beside entries. */
+/** Returns the text of an object. Sovereign state is derived from entries and objects. */
 export type ObjectText = (digest: string) => string
 
 /**
- * What an entry changes in sovereign state, over the state before it. Errors: LEDGER_CORRUPT (an object is missing).
+ * The changes that an entry makes to sovereign state, given the state before it. Errors: LEDGER_CORRUPT (an object is
+ * missing).
  */
 export function changesOf(
   entry: Entry,
@@ -33,7 +34,7 @@ export function changesOf(
 
 const nothing: ReadonlyMap<string, unknown> = new Map()
 
-/** Sovereign state in memory, as entries give it one after the other. */
+/** Sovereign state in memory, derived from one entry after another. */
 export class DerivedState {
   readonly rows = new Map<string, unknown>()
   readonly #object: ObjectText
@@ -50,7 +51,7 @@ export class DerivedState {
   }
 }
 
-/** Rows whose key begins with a prefix, in the order of their keys. */
+/** Yields the rows whose key begins with a prefix, in the order of their keys. */
 export type ScanState = (prefix: string) => AsyncIterable<readonly [string, unknown]>
 
 /** The triplets of a workspace, in the order of their stems. */
@@ -58,7 +59,7 @@ export async function* tripletsIn(scan: ScanState, workspace: string): AsyncGene
   for await (const [, row] of scan(tripletRows(workspace))) yield row as Triplet
 }
 
-/** The refs/by_id records of a workspace, in the order of type and id; also those whose sources are all gone. */
+/** The refs/by_id records of a workspace, in the order of type and id, including those without remaining sources. */
 export async function* refsIn(scan: ScanState, workspace: string): AsyncGenerator<RefRecord> {
   for await (const [, row] of scan(identityRows(workspace))) {
     const { id, sources: count, type } = row as IdentityRow
@@ -71,9 +72,9 @@ export async function* refsIn(scan: ScanState, workspace: string): AsyncGenerato
 }
 
 /**
- * The state_digest of a workspace: SHA-256 over the canonical texts of its triplets, in the order of their stems, then
- * of its refs records that have sources, in the order of type and id, each followed by a newline. Two machines that
- * promoted the same have the same.
+ * The state_digest of a workspace: a SHA-256 over lines of canonical JSON. First come its triplets in the order of
+ * their stems, then its refs records that have sources, in the order of type and id. Each line ends with a newline.
+ * Two machines with the same promoted state get the same digest.
  */
 export async function stateDigest(scan: ScanState, workspace: string): Promise<string> {
   const hash = createHash('sha256')

@@ -21,19 +21,19 @@ export interface IndexChange {
   value: Buffer | undefined
 }
 
-/** A run lists as it stands, without a value. */
+/** The value of a run's row: everything is in its key. */
 const nothing = Buffer.alloc(0)
 const words = Object.keys(entryLetters) as EntryWord[]
 
 /**
- * What entries put into the index, one after the other from the start of a block: a function of the entries and of
- * where runs that were created before were created.
+ * Derives index rows from entries, starting at the beginning of a block. The result depends only on the entries and
+ * on the creation seqs of earlier runs.
  */
 export class IndexDerivation {
   readonly #creationOf: (runId: string) => number | undefined
-  /** Of runs that were created here and have not ended. */
+  /** The creation seqs of runs that were created here and have not ended. */
   readonly #creations = new Map<string, number>()
-  /** The last change to a row is the one that counts; by the tail, a character a byte. */
+  /** The last change of each row. The key is the tail as latin1 text. */
   #changes = new Map<string, IndexChange>()
   #bits = new Map<string, { word: EntryWord; value: string; bits: Buffer }>()
 
@@ -41,14 +41,14 @@ export class IndexDerivation {
     this.#creationOf = creationOf
   }
 
-  /** Takes an entry; one that is `known` only completes the block that it stands in. */
+  /** Takes the next entry. An entry that is already indexed (`isKnown`) only completes the bits of its block. */
   next(entry: Entry, { isKnown = false }: { isKnown?: boolean } = {}): void {
     this.#takeWords(entry)
     if ((entry.seq + 1) % blockEntries === 0) this.#endBlock((entry.seq + 1) / blockEntries - 1)
     if (!isKnown) this.#takeMove(entry)
   }
 
-  /** The changes since they were last taken. */
+  /** Returns and clears the changes so far. */
   take(): IndexChange[] {
     const changes = [...this.#changes.values()]
     this.#changes = new Map()
@@ -87,10 +87,10 @@ export class IndexDerivation {
       return
     }
     const created = this.#creations.get(run_id) ?? this.#creationOf(run_id)
-    if (created === undefined) throw corrupt(`the index does not know ${run_id}`, { check: 'index', seq })
+    if (created === undefined) throw corrupt(`the index has no creation of ${run_id}`, { check: 'index', seq })
     if (to !== 'running') this.#creations.delete(run_id)
     const place = placeOf(created, run_id)
-    // What ends without ever having run has no duration.
+    // A run that ended without having run has no duration.
     const from: RunStatus = to === 'running' || data.duration_ms === null ? 'created' : 'running'
     this.#change(runTail('status', from, place), undefined)
     this.#put(runTail('status', to, place), nothing)

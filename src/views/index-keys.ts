@@ -1,19 +1,19 @@
 /**
- * How the index is laid out, by the tails of its keys:
+ * The layout of the index, by the tails of its keys:
  *
- * - `c`: how many entries it was derived from;
- * - `p`, a letter, a word, 0, a block: which of the block's 256 entries have that word, a bit each;
- * - `r`, a letter, a word, 0, the seq of its creation, the run_id: a run of that word, in the order of creation;
- * - `n`, the run_id: the seq of its creation.
+ * - `c`: the number of entries it was derived from;
+ * - `p`, a letter, a word, 0, a block: a bitmap of the block's 256 entries that have this word;
+ * - `r`, a letter, a word, 0, the creation seq, the run_id: a run with this word, in the order of creation;
+ * - `n`, the run_id: the run's creation seq.
  *
- * Words hold no control characters, so that the 0 ends them.
+ * Words contain no control characters, so the 0 ends them unambiguously.
  */
 
-/** What entries are found by. */
+/** The members by which entries are found. */
 export const entryLetters = { action_type: 'k', actor_id: 'a', case_id: 'c', outcome: 'o', type: 't' } as const
 export type EntryWord = keyof typeof entryLetters
 
-/** What runs are found by; `any` is a word that all have. */
+/** The members by which runs are found. `any` is a word that all runs have. */
 const runLetters = {
   actor_id: 'a',
   any: '*',
@@ -42,7 +42,7 @@ export function blockOfPosting(tail: Buffer): number {
   return numberAt(tail, tail.length - numberBytes)
 }
 
-/** A run's place in every list: the seq of its creation and its id. */
+/** The tail of a run's row under a word. The place is the seq of the run's creation and its id. */
 export function runTail(word: RunWord, value: string, place: Buffer): Buffer {
   return Buffer.concat([runStem(word, value), place])
 }
@@ -55,7 +55,7 @@ export function placeOf(seq: number, runId: string): Buffer {
   return Buffer.concat([numbered(seq), Buffer.from(runId)])
 }
 
-/** The place that ends the tail of a run under a word. */
+/** The place at the end of a run's tail under a word. */
 export function placeIn(tail: Buffer, word: RunWord, value: string): Buffer {
   return tail.subarray(runStem(word, value).length)
 }
@@ -64,7 +64,7 @@ export function runIdOfPlace(place: Buffer): string {
   return place.toString('utf8', numberBytes)
 }
 
-/** Whether a row may still go: that of a run in a state that it can leave. */
+/** Whether a row may still be deleted: rows of runs that are created or running. */
 export function isMovable(tail: Buffer): boolean {
   return [createdStem, runningStem].some((stem) => tail.subarray(0, stem.length).equals(stem))
 }
@@ -72,7 +72,7 @@ export function isMovable(tail: Buffer): boolean {
 const createdStem = runStem('status', 'created')
 const runningStem = runStem('status', 'running')
 
-/** Where a run's seq is kept. */
+/** The tail of the row that holds a run's creation seq. */
 export function creationTail(runId: string): Buffer {
   return Buffer.from(`n${runId}`)
 }
@@ -87,7 +87,9 @@ export function numberAt(bytes: Buffer, at = 0): number {
   return bytes.readUIntBE(at, numberBytes)
 }
 
-/** Half-open: the postings of a word in some blocks, the runs of a word from one place up to the creations of a seq. */
+/**
+ * Half-open ranges: the postings of a word in some blocks, and the runs of a word from a place up to a creation seq.
+ */
 export function postingRange(word: EntryWord, value: string, from: number, to: number): [Buffer, Buffer] {
   return [postingTail(word, value, from), postingTail(word, value, to)]
 }

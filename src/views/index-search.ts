@@ -18,9 +18,9 @@ import {
 type Words<Word extends string> = Partial<Record<Word, string | undefined>>
 
 /**
- * The seqs from `from` up to `to` of entries that have all the words, in order, in pages; of the block that is not
- * full yet all seqs, for whoever asks looks at the entries anyway. Cost: a scan of one row in 256 entries a word, in
- * steps that grow, so that a page of what is frequent is cheap.
+ * Pages of seqs in [from, to) whose entries have all the words, in order. For the last, incomplete block all seqs are
+ * returned, because callers check each entry anyway. Cost: a scan of one row per 256 entries and word, in growing
+ * steps, so that a page of frequent words is cheap.
  */
 export async function* seqsOf(
   index: IndexRows,
@@ -76,7 +76,7 @@ function seqsIn(block: number, bits: Buffer): number[] {
   return seqs
 }
 
-/** Which runs: behind a run, created at a seq or later, before a seq. */
+/** Limits a search for runs: listed after a given run, created in [from, to). */
 export interface RunBounds {
   after?: string | undefined
   from: number
@@ -90,9 +90,8 @@ export function creationOf(index: IndexRows, runId: string): number | undefined 
 }
 
 /**
- * The ids of runs that have all the words, in the order of their creation, in pages. The word that fewest runs have
- * is gone through, the others are asked for each of them. Cost: one row for each run of that word, one read for each
- * further word of it.
+ * Pages of ids of runs that have all the words, in the order of creation. It scans the runs of the rarest word and
+ * looks up the other words for each. Cost: one row per run of that word, and one read per further word.
  */
 export async function* runsOf(
   index: IndexRows,
@@ -112,7 +111,7 @@ export async function* runsOf(
 
 type Asked = [RunWord, string]
 
-/** The word of fewest runs, and the others: all are counted side by side, further and further, until one ends. */
+/** Finds the rarest word. All words are counted in parallel, in growing steps, until one ends. */
 async function narrowest(
   index: IndexRows,
   asked: readonly Asked[],

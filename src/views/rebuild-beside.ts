@@ -8,7 +8,7 @@ import { blockEntries, horizon, ReceiptBlocks } from './receipts.ts'
 export interface BesideOptions {
   /** Opens the ledger for a moment, and closes it again. */
   hold: <T>(work: (log: Log) => Promise<T>) => Promise<T>
-  /** Names this rebuild among others. */
+  /** Identifies this rebuild. */
   nonce: string
   /** Called after each slice. */
   onSlice?: () => void
@@ -17,13 +17,13 @@ export interface BesideOptions {
 }
 
 /**
- * Puts views that were rebuilt in a copy of a ledger in force in the ledger itself, while others use it. The ledger is
- * held in slices: what is left of other rebuilds is deleted, the pairs of the new generation are written, the entries
- * that others appended meanwhile are taken in, and one batch switches to it. Then the old generation is deleted.
+ * Installs views that were rebuilt in a copy of a ledger, while others use the ledger. The ledger is held in slices:
+ * remains of other rebuilds are deleted, the pairs of the new generation are written, entries appended meanwhile are
+ * added, and one batch switches to the new generation. Then the old generation is deleted.
  *
- * - A crash leaves the old generation in force, or the new one whole; the next rebuild deletes the other.
- * - Of two rebuilds at once the later one wins, and the earlier ends with LEDGER_UNAVAILABLE: each slice looks for the
- *   claim of its own rebuild.
+ * - After a crash either the old or the complete new generation is in force; the next rebuild deletes the other.
+ * - If two rebuilds run at once, the later one wins and the earlier one fails with LEDGER_UNAVAILABLE. Each slice
+ *   checks the claim of its own rebuild.
  */
 export async function rebuildBeside(copy: Log, options: BesideOptions): Promise<void> {
   await new BesideRebuild(copy, options).run()
@@ -33,7 +33,7 @@ class BesideRebuild {
   readonly #copy: Log
   readonly #options: BesideOptions
   readonly #generation: number
-  /** How many entries the new generation stands on. */
+  /** The number of entries that the new generation covers. */
   #reached: number
   #pagesMin = 0
 
@@ -54,7 +54,7 @@ class BesideRebuild {
     await this.#clear([before])
   }
 
-  /** Claims the generation to be, and with it all that is not in force. The generation in force. */
+  /** Claims the new generation, and with it every generation not in force. Returns the generation in force. */
   async #claim(log: Log): Promise<number> {
     const { generation: before } = log.head()
     if (before === this.#generation) throw overtaken()
@@ -62,7 +62,7 @@ class BesideRebuild {
     return before
   }
 
-  /** Deletes generations that are not in force, and stay so as long as no other rebuild comes. */
+  /** Deletes generations that are not in force. Fails if another rebuild has started. */
   async #clear(others: readonly number[]): Promise<void> {
     let from: Uint8Array | undefined
     await this.#untilDone(async (log, until) => {
@@ -92,8 +92,8 @@ class BesideRebuild {
   }
 
   /**
-   * Takes in what was appended, some pages at a time, and switches once there is no more: true then. Each slice takes
-   * one page more than the one before in any case, so that it catches up however fast others append.
+   * Adds entries appended meanwhile, some pages at a time. Switches and returns true once none is left. Each slice
+   * takes at least one page more than the previous one, so it catches up however fast others append.
    */
   async #catchUp(log: Log, until: number): Promise<true | undefined> {
     this.#assertClaimed(log)
@@ -111,7 +111,7 @@ class BesideRebuild {
     const generation = this.#generation
     const [rows, state, blocks] = [new RowsToBe(log, generation), new StateToBe(log, generation), new ReceiptBlocks()]
     const writes: ViewWrite[] = []
-    // A block of receipts is made whole, from its first entry on.
+    // A block of receipts is derived from its first entry on.
     for await (const page of log.entries(this.#reached - (this.#reached % blockEntries), to)) {
       for (const entry of page) {
         const block = blocks.next(entry)
@@ -134,7 +134,7 @@ class BesideRebuild {
     if (log.generations.claimOf(this.#generation) !== this.#options.nonce) throw overtaken()
   }
 
-  /** Holds the ledger for a slice at a time, with pauses in which others have it, until the work gives something. */
+  /** Holds the ledger for one slice at a time, with pauses for other processes, until the work returns a result. */
   async #untilDone<T>(work: (log: Log, until: number) => Promise<T | undefined>): Promise<T> {
     const { hold, onSlice, pauseMillis = limits.slicePauseMillis, sliceMillis = limits.sliceMillis } = this.#options
     for (;;) {
@@ -147,8 +147,8 @@ class BesideRebuild {
 }
 
 function overtaken(): LockstepError {
-  return new LockstepError('LEDGER_UNAVAILABLE', 'another rebuild of the views began after this one', {
+  return new LockstepError('LEDGER_UNAVAILABLE', 'another rebuild of the views was started after this one', {
     details: { outcome: 'not_applied' },
-    hint: 'Wait for it, then run "lockstep verify".',
+    hint: 'Wait until it has finished, then run "lockstep verify".',
   })
 }

@@ -9,12 +9,12 @@ import type { ViewWrite } from '../log/view-write.ts'
 import { changesOf } from './derived-state.ts'
 import { horizon, ReceiptBlocks } from './receipts.ts'
 
-/** A generation is a byte, and the byte after it bounds its range. */
+/** A generation is one byte of a key, and the next byte value bounds its range. */
 const generationMax = 250
 export const generations: readonly number[] = Array.from({ length: generationMax }, (_, index) => index + 1)
 const rowsPerBatch = 4_096
 
-/** What a rebuild made. */
+/** The result of a rebuild. */
 export interface Rebuilt {
   entries: number
   generation: number
@@ -22,10 +22,10 @@ export interface Rebuilt {
 }
 
 /**
- * Derives all rows and receipts anew from the entries alone, into a generation of their own that one batch puts in
- * force. Nothing may be appended meanwhile. A crash leaves the old generation in force, or the new one whole; what is
- * left of the other the next rebuild clears. The index of the new generation is empty: it is derived when it is asked
- * for (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the rest waits in the store.
+ * Derives all rows and receipts again from the entries, into a new generation that one batch puts in force. No
+ * entries may be appended meanwhile. After a crash either the old or the complete new generation is in force, and the
+ * next rebuild deletes the other. The index of the new generation is empty and is derived when it is used
+ * (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the other rows are in the store.
  */
 export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
@@ -51,22 +51,22 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
   await rows.writeAll()
   await state.writeAll()
 
-  invariant(log.head().size === size, 'nothing is appended while the views are rebuilt')
+  invariant(log.head().size === size, 'no entries are appended while the views are rebuilt')
   await log.switchTo(generation)
   await log.generations.clear([before])
   return { entries: size, generation, rows: rows.count }
 }
 
 /**
- * The rows of a generation to be: those used lately in memory, in two generations as in `Rows`; what was not used
- * for the longest time is written to the store, and read back when its stream goes on.
+ * The rows of a new generation. Recently used rows are in memory, in two generations as in `Rows`. The others are
+ * written to the store, and read back when their stream continues.
  */
 export class RowsToBe {
   readonly #log: Log
   readonly #generation: number
   #young = new Map<string, Row>()
   #old = new Map<string, Row>()
-  /** Rows there are, in memory and in the store. */
+  /** The number of rows, in memory and in the store. */
   count = 0
 
   constructor(log: Log, generation: number) {
@@ -90,12 +90,12 @@ export class RowsToBe {
     await this.#write(this.#young)
   }
 
-  /** The first entry of a stream says so, and then a new stream costs no read. */
+  /** `prev` marks the first entry of a stream, so a new stream costs no read. */
   #before({ prev, seq, stream }: Entry): Row | undefined {
     const inMemory = this.#young.get(stream) ?? this.#old.get(stream)
     const row = inMemory ?? (prev.stream === null ? undefined : this.#log.row(stream, this.#generation))
     if ((row?.last_seq ?? null) !== prev.stream) {
-      throw corruptAt(seq, `entry ${seq} does not follow the one before it in ${stream}`)
+      throw corruptAt(seq, `entry ${seq} does not follow the previous entry of ${stream}`)
     }
     if (row === undefined) this.count += 1
     this.#old.delete(stream)
@@ -107,7 +107,7 @@ export class RowsToBe {
   }
 }
 
-/** Sovereign state of a generation to be: what promoted turns changed since it was last written is in memory. */
+/** The sovereign state of a new generation. Changes since the last write are in memory. */
 export class StateToBe {
   readonly #log: Log
   readonly #generation: number
@@ -136,7 +136,7 @@ export class StateToBe {
   }
 }
 
-/** Writes all rows of a kind to a generation to be, some at a time. */
+/** Writes all rows of a kind to a new generation, in batches. */
 async function fillAll<V>(
   log: Log,
   generation: number,

@@ -1,6 +1,6 @@
 /**
- * Seqs by 64-bit fingerprint: an open-addressed table of at most half its slots used. Two requests may share a
- * fingerprint, so a lookup gives candidates, and whoever asks compares the entries. Memory: 16 bytes a slot.
+ * Maps 64-bit fingerprints to seqs: an open-addressed table, at most half full. Different requests may share a
+ * fingerprint, so a lookup returns candidates, and the caller compares the entries. Memory: 16 bytes per slot.
  */
 export class ReceiptTable {
   #fingerprints = new BigUint64Array(1024)
@@ -23,7 +23,7 @@ export class ReceiptTable {
     return found.sort((left, right) => left - right)
   }
 
-  /** Forgets all before a seq, when enough of it has gathered to be worth a pass over the table. */
+  /** Forgets seqs before `from`, once there are enough of them to justify a pass over the table. */
   forgetBefore(from: number, live: number): void {
     if (this.#used > 2 * live + 1024) this.#rehash(this.#seqs.length, from)
   }

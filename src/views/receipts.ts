@@ -7,23 +7,23 @@ import type { Log } from '../log/log.ts'
 import type { ReceiptsWrite } from '../log/view-write.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
-/** Receipts are stored a block of entries at a time: 8 bytes an entry, zeros where an entry is no receipt. */
+/** Receipts are stored in blocks of entries: 8 bytes per entry, or zeros if the entry has no receipt. */
 export const blockEntries = 256
 const fingerprintBytes = 8
-/** So many lookups go through the stored blocks themselves: each takes about a hundredth of what the table takes. */
+/** This many lookups search the stored blocks directly. Each costs about a hundredth of building the table. */
 const scansMax = 32
 
 /**
- * Which request, and which lock acquisition, each of the last 2^20 entries belongs to, those about to be appended too:
- * so a repeated request finds its first answer, and a lock_id its lock. One row in 256 entries, so that the hot path
- * pays no put for it; the block not yet full is read from the entries themselves (ADR 0003).
+ * Maps requests and lock acquisitions to their entries, for the last 2^20 entries including those about to be
+ * appended. So a repeated request finds its first answer, and a lock_id its lock. One row is stored per 256 entries,
+ * so the hot path seldom pays for a put. The last, incomplete block is read from the entries (ADR 0003).
  */
 export class Receipts {
   readonly #log: Log
   #table = new ReceiptTable()
   /**
-   * The stored blocks as they are, from the first on, as long as few looked for something in them: a process that asks
-   * once would work for longer on a table of them than it lives otherwise.
+   * The stored blocks, until there were enough lookups. A process with a single lookup would spend more time on
+   * building the table than on everything else.
    */
   #stored: { bytes: Buffer; first: number } | undefined
   #lookups = 0
@@ -45,7 +45,10 @@ export class Receipts {
     return [...this.#scan(wanted, from), ...this.#table.find(wanted, from)]
   }
 
-  /** Takes entries that are about to be appended; gives the rows that they complete, and those that they pass. */
+  /**
+   * Takes entries that are about to be appended. Returns the rows that they complete, and deletions of the rows that
+   * they make too old.
+   */
   take(entries: readonly Entry[]): ReceiptsWrite[] {
     this.#load()
     const writes: ReceiptsWrite[] = []
@@ -63,7 +66,7 @@ export class Receipts {
     return writes
   }
 
-  /** Forgets everything, also entries that were taken and never appended; what is asked next reads the log again. */
+  /** Forgets everything, including entries that were taken but never appended. The next lookup reads the log again. */
   clear(): void {
     this.#table = new ReceiptTable()
     this.#stored = undefined
@@ -72,7 +75,7 @@ export class Receipts {
     this.#isLoaded = false
   }
 
-  /** The seqs of a receipt in the stored blocks, as long as these are no part of the table. */
+  /** The seqs of a receipt in the stored blocks. Empty once the blocks are in the table. */
   #scan(receipt: bigint, from: number): number[] {
     if (this.#stored === undefined) return []
     const { bytes, first } = this.#stored
@@ -96,7 +99,7 @@ export class Receipts {
     }
   }
 
-  /** The block that this one completes, if any. */
+  /** Returns the block that this receipt completes, if any. */
   #take(receipt: bigint): BigUint64Array | undefined {
     if (receipt !== 0n) this.#table.add(receipt, this.#size)
     const block = this.#openBlock
@@ -107,10 +110,10 @@ export class Receipts {
     return block
   }
 
-  /** Reads the blocks when they are first asked for; a ledger that is only looked at never pays for them. */
+  /** Reads the blocks on first use, so a ledger that is only read never pays for them. */
   #load(): void {
     if (this.#isLoaded) return
-    // What a try that failed has read is not read twice.
+    // Discards the blocks that a failed attempt has read.
     this.clear()
     const { size } = this.#log.head()
     const first = horizon(size)
@@ -129,22 +132,22 @@ export class Receipts {
   }
 }
 
-/** Without them a repeated request would be done twice, so nothing is appended. */
+/** Without receipts a repeated request would be executed twice, so appending stops. */
 function missing(seq: number): LockstepError {
-  const what = `the receipts of the entries from ${seq} on are missing; "lockstep verify --rebuild" derives them anew`
+  const what = `the receipts of the entries from ${seq} on are missing; "lockstep verify --rebuild" restores them`
   return corrupt(what, { check: 'receipts', seq })
 }
 
-/** Receipts before this seq are gone: whole blocks, so that a rebuild gives the same set. */
+/** Receipts before this seq are deleted. The seq is a multiple of the block size, so a rebuild gives the same rows. */
 export function horizon(size: number): number {
   return Math.max(0, Math.floor((size - limits.receiptEntries) / blockEntries)) * blockEntries
 }
 
-/** The receipt rows of a log, made anew from its entries: for a rebuild and for its comparison. */
+/** Derives the receipt rows of a log from its entries, for a rebuild and for comparison. */
 export class ReceiptBlocks {
   #block = new BigUint64Array(blockEntries)
 
-  /** The row that this entry completes, if any. Entries come in order, from the start of a block. */
+  /** The row that this entry completes, if any. Entries must come in order, from the start of a block. */
   next(entry: Entry): { block: number; value: Uint8Array } | undefined {
     this.#block[entry.seq % blockEntries] = fingerprintOf(entry)
     if ((entry.seq + 1) % blockEntries !== 0) return undefined
@@ -154,7 +157,7 @@ export class ReceiptBlocks {
   }
 }
 
-/** A grant is found by its lock_ref, another request by the key of its first entry. */
+/** The fingerprint of a grant uses its lock_ref; that of another request uses the key of its first entry. */
 function fingerprintOf(entry: Entry): bigint {
   if (entry.type === 'lock.acquired') return fingerprint(entry.actor.actor_id, String(entry.data.lock_ref))
   if (entry.request?.index === 0) return fingerprint(entry.actor.actor_id, entry.request.key)
@@ -162,7 +165,7 @@ function fingerprintOf(entry: Entry): bigint {
 }
 
 function fingerprint(actorId: string, key: string): bigint {
-  // A digest as hex is half the cost of one as a Buffer.
+  // A hex digest costs half as much as a Buffer digest.
   return BigInt(`0x${hash('sha256', `${actorId}\n${key}`, 'hex').slice(0, 16)}`) || 1n
 }
 

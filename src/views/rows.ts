@@ -3,8 +3,8 @@ import { limits } from '../core/limits.ts'
 import type { Log } from '../log/log.ts'
 
 /**
- * The published row of every stream: what a decision and a query read. Rows used lately stay in memory, in two
- * generations: a full young one becomes the old one, and what is still in use moves back to the young.
+ * The published row of every stream, for decisions and queries. Recently used rows stay in memory, in two
+ * generations: when the young one is full it becomes the old one, and rows still in use move back to the young one.
  */
 export class Rows {
   readonly #log: Log
@@ -15,7 +15,7 @@ export class Rows {
     this.#log = log
   }
 
-  /** Cost: nothing if it was used lately, else one read. */
+  /** Cost: none if the row was used recently, otherwise one read. */
   get(stream: string): Row | undefined {
     const young = this.#young.get(stream)
     if (young !== undefined || this.#young.has(stream)) return young
@@ -24,12 +24,12 @@ export class Rows {
     return row
   }
 
-  /** Takes over the rows of a batch that is durable. */
+  /** Takes over the rows of a durable batch. */
   publish(changed: ReadonlyMap<string, Row>): void {
     for (const [stream, row] of changed) this.#keep(stream, row)
   }
 
-  /** Forgets everything; the next read asks the store. */
+  /** Forgets all rows; the next read uses the store. */
   clear(): void {
     this.#young.clear()
     this.#old.clear()

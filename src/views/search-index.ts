@@ -5,7 +5,7 @@ import type { IndexWrite } from '../log/view-write.ts'
 import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 
-/** A question would wait longer for the index than it may: `cursor` of `size` entries are indexed by now. */
+/** A query would have to wait too long for the index. So far `cursor` of `size` entries are indexed. */
 export class IndexBehind extends LockstepError {
   readonly cursor: number
   readonly size: number
@@ -18,14 +18,14 @@ export class IndexBehind extends LockstepError {
 }
 
 /**
- * Keeps the index up with the log, off the hot path: entries are read from the log once they are durable, and what
- * they give is written in batches of the index alone, each with the cursor that it reaches. A crash loses at most one
- * such batch, which is derived again (ADR 0018).
+ * Keeps the index up to date with the log, outside the hot path. It reads durable entries from the log and writes
+ * index rows in batches of their own, each with the cursor it reaches. A crash loses at most one such batch, which is
+ * derived again (ADR 0018).
  *
- * - **resting**: nobody asks. A process that lives long enough catches up from time to time, in small steps and with
- *   pauses while others append; a process that only does one thing never pays for it.
- * - **reaching**: somebody waits for a size, so it goes on without pauses.
- * - **closed**: what was not written will be derived by the next who asks.
+ * - **resting**: no query waits. A long-lived process catches up from time to time, in small steps, with pauses while
+ *   other callers append. A short-lived process never pays for the index.
+ * - **reaching**: a query waits for a size, so the index goes on without pauses.
+ * - **closed**: rows not yet written are derived at the next query.
  */
 export class SearchIndex {
   readonly #log: Log
@@ -36,14 +36,14 @@ export class SearchIndex {
   #hasAppended = false
   #isClosed = false
   #endPause = () => {}
-  /** How long a question may wait for it. */
+  /** The longest time that a query may wait for the index, in milliseconds. */
   waitMillisMax = Number.POSITIVE_INFINITY
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  /** How many entries it was derived from. Cost: one read, once. Errors: LEDGER_CORRUPT. */
+  /** The number of entries that the index was derived from. Cost: one read at first use. Errors: LEDGER_CORRUPT. */
   get cursor(): number {
     if (this.#cursor === undefined) {
       const stored = this.#log.index.get(cursorTail)
@@ -52,15 +52,16 @@ export class SearchIndex {
     return this.#cursor
   }
 
-  /** Whether somebody waits for it. */
+  /** Whether a query waits for the index. */
   get isAwaited(): boolean {
     return this.#waiting > 0
   }
 
   /**
-   * Resolves when it holds everything below a published size. Errors: LEDGER_CLOSED, LEDGER_CORRUPT, and whatever a
-   * write fails with; IndexBehind where that takes longer than `waitMillisMax`, after one more write in any case.
-   * Cost: nothing if the index is up to date; otherwise a read for each entry behind, and a synced write for 2,048.
+   * Resolves when the index covers all entries below a published size. Errors: LEDGER_CLOSED, LEDGER_CORRUPT, the
+   * errors of a write, and IndexBehind if it takes longer than `waitMillisMax`; one more write is always made first.
+   * Cost: none if the index is up to date; otherwise one read per missing entry and one synced write per 2,048
+   * entries.
    */
   async reached(size: number): Promise<void> {
     this.#waiting += 1
@@ -77,7 +78,10 @@ export class SearchIndex {
     }
   }
 
-  /** Entries were published: a process that is still there in a second looks how far behind it is. */
+  /**
+   * Called when entries were published. If the process still runs one second later, it checks how far the index is
+   * behind.
+   */
   published(): void {
     this.#hasAppended = true
     if (this.#timer !== undefined || this.#isClosed) return
@@ -97,12 +101,12 @@ export class SearchIndex {
     try {
       while (!this.#isClosed && this.#log.head().size - this.cursor >= limits.indexLagEntries) await this.#advance()
     } catch {
-      // Whoever asks next meets the same and is told.
+      // The next query gets the same error.
     }
     this.#timer = undefined
   }
 
-  /** One write further; who comes while one is under way waits for it. */
+  /** Makes one write. A concurrent call waits for the write in progress. */
   #advance(): Promise<void> {
     this.#work ??= this.#derive().finally(() => {
       this.#work = undefined
@@ -114,7 +118,7 @@ export class SearchIndex {
     const { cursor } = this
     const to = Math.min(this.#log.head().size, cursor + limits.indexWriteEntries)
     const derivation = new IndexDerivation((runId) => this.#creationOf(runId))
-    // The block under way is begun anew, so that nothing has to be remembered between two writes.
+    // The incomplete block is always derived from its start, so no state is kept between two writes.
     for (let from = cursor - (cursor % blockEntries); from < to; ) {
       const end = Math.min(to, from + limits.indexStepEntries)
       for await (const page of this.#log.entries(from, end)) {
@@ -125,7 +129,7 @@ export class SearchIndex {
       if (this.#isClosed) return
     }
     const writes = derivation.take().map(({ tail, value }): IndexWrite => ({ view: 'index', key: tail, value }))
-    // The cursor in the same batch: a crash leaves both as they were, or both as they are now.
+    // The cursor is written in the same batch, so that a crash never separates it from the rows.
     await this.#log.index.write([...writes, { view: 'index', key: cursorTail, value: numbered(to) }])
     this.#cursor = to
   }
@@ -136,8 +140,8 @@ export class SearchIndex {
   }
 
   /**
-   * Lets others go first. Where nobody waits and others append, for a while; where they are many, until they have done
-   * much.
+   * Lets other callers go first. If no query waits and others append, it pauses for a while. If the process is busy,
+   * it pauses until much has been appended.
    */
   async #pause(): Promise<void> {
     const { size } = this.#log.head()

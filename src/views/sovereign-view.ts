@@ -12,8 +12,9 @@ import { stateRows } from '../log/state-rows.ts'
 import type { StoreSnapshot } from '../log/store.ts'
 
 /**
- * The ledger as it was at one moment: its entries, and the sovereign state that follows from exactly these. What it
- * has may be ahead of what is published, for it is durable a moment before. To be closed. Errors: LEDGER_CORRUPT.
+ * The ledger at one moment: its entries, and the sovereign state that follows from exactly these. It may be slightly
+ * ahead of the published state, because entries are durable before they are published. Must be closed. Errors:
+ * LEDGER_CORRUPT.
  */
 export class SovereignView {
   readonly size: number
@@ -42,7 +43,7 @@ export class SovereignView {
     return value === undefined ? undefined : decode(key, value)
   }
 
-  /** The rows whose names begin so, in the order of their names. */
+  /** The rows whose names begin with a prefix, in order. */
   scan(prefix: string): AsyncGenerator<[name: string, state: unknown]> {
     return stateRows(this.#snapshot, this.#generation, prefix)
   }
@@ -53,8 +54,8 @@ export class SovereignView {
   }
 
   /**
-   * The runs that have promoted into a workspace, and the number of the last promoted turn of each. Cost: one read
-   * where it is a run's own, otherwise a pass over the rows of all runs.
+   * The runs that have promoted into a workspace, with the number of their last promoted turn. Cost: one read for a
+   * run's own workspace, otherwise a pass over the rows of all runs.
    */
   async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
     const isOwn = workspace.startsWith('run/')

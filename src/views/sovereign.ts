@@ -2,8 +2,8 @@ import { limits } from '../core/limits.ts'
 import type { Log } from '../log/log.ts'
 
 /**
- * Sovereign state as it is published, and the objects that entries name: what decisions on turns read, and what
- * queries do. What was used lately stays in memory, in two generations as rows have them.
+ * The published sovereign state and the objects that entries name, for decisions on turns and for queries. Recently
+ * used values stay in memory, in two generations as in `Rows`.
  */
 export class Sovereign {
   readonly #log: Log
@@ -14,7 +14,7 @@ export class Sovereign {
     this.#log = log
   }
 
-  /** A row by its key. Cost: nothing if it was used lately, else one read. */
+  /** A row by its key. Cost: none if it was used recently, otherwise one read. */
   state(key: string): unknown {
     if (this.#rows.has(key)) return this.#rows.get(key)
     const row = this.#log.state(key)
@@ -22,7 +22,7 @@ export class Sovereign {
     return row
   }
 
-  /** The value of an object, which is the same for ever. Errors: LEDGER_CORRUPT. Cost as of `state`. */
+  /** The value of an object, which never changes. Errors: LEDGER_CORRUPT. Cost: see `state`. */
   object(digest: string): unknown {
     if (this.#objects.has(digest)) return this.#objects.get(digest)
     const text = this.#log.objects.text(digest)
@@ -31,23 +31,26 @@ export class Sovereign {
     return value
   }
 
-  /** Takes over a value that was just made, so that it need not be read again. */
+  /** Takes over a new value, so that it need not be read again. */
   keep(digest: string, value: unknown, chars: number): void {
     this.#objects.set(digest, value, chars)
   }
 
-  /** Takes over what a durable batch changed. */
+  /** Takes over the changes of a durable batch. */
   publish(changes: ReadonlyMap<string, unknown>): void {
     for (const [key, row] of changes) this.#rows.set(key, row)
   }
 
-  /** Forgets the rows; the next read asks the store. */
+  /** Forgets the rows; the next read uses the store. */
   clear(): void {
     this.#rows.clear()
   }
 }
 
-/** Values used lately, in two generations: a full young one becomes the old one, and what is in use moves back. */
+/**
+ * Recently used values, in two generations: when the young one is full it becomes the old one, and values still in
+ * use move back.
+ */
 class Recent<V> {
   #young = new Map<string, V>()
   #old = new Map<string, V>()
@@ -63,7 +66,7 @@ class Recent<V> {
   has(key: string): boolean {
     if (this.#young.has(key)) return true
     if (!this.#old.has(key)) return false
-    // Its weight was counted in the generation before; there are no more than two of them.
+    // Its weight was counted in the previous generation, and there are at most two generations.
     this.set(key, this.#old.get(key) as V)
     return true
   }

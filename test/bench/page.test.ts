@@ -54,7 +54,7 @@ page('replaces the figures between its marks and leaves the rest alone, however 
 })
 
 page('has its place in the docs', () => {
-  const docs = readFileSync(join(root, 'docs/benchmarks.md'), 'utf8')
+  const docs = readFileSync(join(root, 'docs/reference/benchmarks.md'), 'utf8')
   for (const mark of marks) is(docs.split(mark).length, 2, mark)
 })
 

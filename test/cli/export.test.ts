@@ -29,8 +29,8 @@ function of(title: string, work: (call: Call, root: string) => Promise<void>): v
   })
 }
 
-/** The shell lines of docs/export.md, in order. */
-const page = readFileSync(join(projectRoot, 'docs/export.md'), 'utf8')
+/** The shell lines of docs/how-to/export-and-verify.md, in order. */
+const page = readFileSync(join(projectRoot, 'docs/how-to/export-and-verify.md'), 'utf8')
 const scripts = [...page.matchAll(/<!-- run by test\/cli\/export\.test\.ts -->\n```sh\n([\s\S]*?)```/g)].map(
   ([, script = '']) => script,
 )

@@ -85,7 +85,7 @@ atWork(
   { command: stubborn, options: ['--timeout', '2', '--grace', '1'] },
   async ({ ran, root }) => {
     is(await ran.exit, 8)
-    match(ran.err(), /took too long/)
+    match(ran.err(), /reached its time limit/)
     equal(await endOf(root), ['failed', 'TIMED_OUT', 'failure'])
   },
 )
@@ -157,7 +157,7 @@ atWork(
   'leaves a process behind, which is named and waited for; the run ends as the command did',
   { command: 'setsid sleep 100 & echo far $!; echo ready $$; exit 7', options: [] },
   async ({ pids: [, left = 0], ran, root }) => {
-    await until('the name of it', () => ran.err().includes(`left processes at work`) && ran.err().includes(`${left} (`))
+    await until('the name of it', () => ran.err().includes(`left processes running`) && ran.err().includes(`${left} (`))
     is(await isAlive(left), true)
     process.kill(left)
     is(await ran.exit, 7)

@@ -24,7 +24,7 @@ const supervise = suite('superviseUnderLock, the lease')
 
 supervise('renews for as long as the command runs', () =>
   withRoot(async (dir) => {
-    const ran = run(dir, tellsSignals, { lease_duration_s: 4 })
+    const ran = run(dir, tellsSignals, { lease_duration_s: 8 })
     const child = await pidAfter(ran, 'ready')
     // Four renewals at a third of the lease are more than the lease.
     await untilRenewed(dir, 4)
@@ -39,7 +39,7 @@ supervise('tries a renewal again while the ledger is busy', () =>
   withRoot(async (dir) => {
     const ran = run(dir, tellsSignals, { lease_duration_s: 6, open_wait_s: 0 })
     const child = await pidAfter(ran, 'ready')
-    await withOpen(dir, () => until('a renewal that failed', () => ran.err().includes('is tried again')))
+    await withOpen(dir, () => until('a renewal that failed', () => ran.err().includes('retrying for')))
     await untilRenewed(dir, 1)
     process.kill(child, 'SIGUSR2')
     is(await ran.exit, 0)
@@ -54,7 +54,7 @@ supervise('ends the command at the safe deadline when the ledger cannot be had',
     await withOpen(dir, () => isGone(child))
     is(await ran.exit, 76)
     match(ran.out(), /^SIGTERM$/m)
-    match(ran.err(), /ran out before it could be renewed/)
+    match(ran.err(), /expired before it could be renewed/)
     const released = (await historyOf(dir)).at(-1)
     equal([released?.type, released?.data.outcome, released?.data.late], ['lock.released', 'failure', true])
   }),
@@ -75,7 +75,7 @@ supervise('ends the child and all it started when the lock is broken, long befor
     is(await ran.exit, 76)
     for (const pid of pids) is(await isAlive(pid), false)
     is(ran.out().includes('next'), false)
-    match(ran.err(), /grant of resource:reports .*; the command and all it started are ended$/m)
+    match(ran.err(), /grant of resource:reports .*; ending the command and all processes it started$/m)
     equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.broken'])
   }),
 )

@@ -190,7 +190,9 @@ supervise('that was broken before it lets its command go never runs it, and says
     await withOpen(dir, (ledger) => ledger.locks.acquire(request))
     await breakIt()
     const next = run(dir, ['echo', 'ran'])
-    await until('that it waits', () => next.err().includes(`are waited for: ${stays.pid}`))
+    await until('that it waits', () =>
+      next.err().includes(`waiting for the processes of the former holder: ${stays.pid}`),
+    )
     await breakIt()
     is(await next.exit, 76)
     is(next.out(), '')

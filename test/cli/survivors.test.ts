@@ -38,7 +38,7 @@ function leaving(
 }
 
 const untilNamed = (ran: Run, left: number) =>
-  until('the name of it', () => ran.err().includes(`left processes at work`) && ran.err().includes(`${left} (sleep)`))
+  until('the name of it', () => ran.err().includes(`left processes running`) && ran.err().includes(`${left} (sleep)`))
 
 leaving('are named and waited for, with the lock held', { script: leaves }, async ({ dir, left, ran }) => {
   await untilNamed(ran, left)
@@ -89,7 +89,7 @@ leaving('are ended when the lock is broken, which is a loss', { script: leaves }
   await untilNamed(ran, left)
   await withOpen(dir, (ledger) => ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }))
   is(await ran.exit, 76)
-  match(ran.err(), /has ended; they are ended/)
+  match(ran.err(), /has ended; ending them/)
 })
 
 leaving(

@@ -23,7 +23,7 @@ test('are those of the code, in its order', () => {
 })
 
 test('stand in the docs with their meaning, retryable, exit code and HTTP status', () => {
-  const page = readFileSync('docs/errors.md', 'utf8')
+  const page = readFileSync('docs/reference/errors.md', 'utf8')
   const rows = [...page.matchAll(/^\| `(\w+)` \| (.+) \| (yes|no) \| (\d+) \| (\d+) \|$/gm)].map(
     ([, ...cells]) => cells,
   )

@@ -5,10 +5,10 @@ import { equal } from 'uvu/assert'
 import { configSchema } from '../../src/core/config.ts'
 import { root } from '../runner.ts'
 
-const configuration = suite('docs/configuration.md')
+const configuration = suite('docs/reference/configuration.md')
 
 configuration('has a row for every key that the configuration may have, and no other', () => {
-  const text = readFileSync(join(root, 'docs/configuration.md'), 'utf8')
+  const text = readFileSync(join(root, 'docs/reference/configuration.md'), 'utf8')
   const keys = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key)
   equal(keys.sort(), Object.keys(configSchema.shape).sort())
 })

@@ -7,14 +7,14 @@ import * as assert from 'uvu/assert'
 import { root as project } from '../runner.ts'
 
 const documents = suite('the documents')
-const pages = ['README.md', 'CHANGELOG.md', ...['docs', 'docs/adr', 'docs/reference'].flatMap(markdownIn)]
+const pages = [...markdownIn('.'), ...markdownIn('docs', { recursive: true })]
 
-function markdownIn(folder: string): string[] {
-  const names = readdirSync(join(project, folder))
+function markdownIn(folder: string, { recursive = false } = {}): string[] {
+  const names = readdirSync(join(project, folder), { recursive, encoding: 'utf8' })
   return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name))
 }
 
-documents("the README's library example runs as it stands there", () => {
+documents("the README's library example runs as it stands there, and a second time", () => {
   const readme = readFileSync(join(project, 'README.md'), 'utf8')
   const [, example = ''] = /<!-- run by test\/docs\/documents\.test\.ts -->\n```ts\n([\s\S]*?)```/.exec(readme) ?? []
   assert.match(example, /openLedger/)
@@ -26,26 +26,53 @@ documents("the README's library example runs as it stands there", () => {
     example.replace("'lockstep'", index).replace('const ledger', `const dir = ${JSON.stringify(dir)}\nconst ledger`),
   )
   const tsx = join(project, 'node_modules/tsx/dist/loader.mjs')
-  const run = spawnSync(process.execPath, ['--import', tsx, file], { encoding: 'utf8' })
+  const typesOfRun = () => {
+    const run = spawnSync(process.execPath, ['--import', tsx, file], { encoding: 'utf8' })
+    assert.is(run.stderr, '')
+    const lines = run.stdout.trim().split('\n')
+    return lines.map((line) => line.split(' ')[1])
+  }
+  const [created, appended] = [
+    ['ledger.created', 'policy.loaded'],
+    ['lock.acquired', 'audit.recorded', 'lock.released'],
+  ]
+  assert.equal(typesOfRun(), [...created, ...appended])
+  assert.equal(typesOfRun(), [...created, ...appended, ...appended])
   rmSync(dir, { recursive: true })
-  assert.is(run.stderr, '')
-  const types = run.stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.split(' ')[1])
-  assert.equal(types, ['ledger.created', 'policy.loaded', 'lock.acquired', 'audit.recorded', 'lock.released'])
 })
 
 documents('link only to files that are there', () => {
   const broken = pages.flatMap((page) => {
-    const text = readFileSync(join(project, page), 'utf8')
-    const targets = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
+    const targets = [...textOf(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
     return targets
       .filter((target) => target !== '' && !existsSync(join(project, dirname(page), target)))
       .map((target) => `${page}: ${target}`)
   })
   assert.equal(broken, [])
 })
+
+documents('link only to headings that exist', () => {
+  const missing = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)]
+      .map(([, path = '', anchor = '']) => ({ anchor, target: path === '' ? page : join(dirname(page), path) }))
+      .filter(({ anchor, target }) => !anchorsOf(target).includes(anchor))
+      .map(({ anchor, target }) => `${page}: ${target}#${anchor}`),
+  )
+  assert.equal(missing, [])
+  assert.ok(anchorsOf('docs/how-to/runbook.md').includes('lease_lost-exit-76'))
+})
+
+const textOf = (page: string) => readFileSync(join(project, page), 'utf8')
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return [...textOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
 
 documents('every decision is numbered, one page, and says context, decision and consequences', () => {
   const decisions = markdownIn('docs/adr').sort()

@@ -1,10 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { Guard } from '../../src/fs/guard.ts'
+import { GuardName } from '../../src/fs/guard-name.ts'
 import { type Layout, layoutOf } from '../../src/fs/layout.ts'
+import { holderOfName } from '../../src/fs/name-holder.ts'
 import { thisOwner, writeOwner } from '../../src/fs/owner.ts'
 import { buildingPrefix, dropProcessFolders, processFolderName } from '../../src/fs/process-folder.ts'
 import { openLedger } from '../../src/open.ts'
@@ -42,27 +45,66 @@ guards('needs no file that a program which copies the tree could trip over', asy
   guard.release()
 })
 
-for (const [how, answer] of [
-  ['answers wrongly', (server: Server) => server.on('connection', (socket) => socket.end(Buffer.alloc(64)))],
-  ['says nothing', (server: Server) => server.on('connection', (socket) => socket.on('error', () => {}))],
+const isRoot = process.getuid?.() === 0
+const nobody = 65_534
+if (hasNames && !isRoot) console.log('not root: no process of another user can take a socket name')
+
+/** A process that listens on the socket name and answers each connection with these bytes, or keeps silent. */
+async function listener(name: string, answer: string, uid?: number): Promise<() => void> {
+  const program = `
+    const server = require('node:net').createServer((socket) => {
+      socket.on('error', () => {})
+      ${answer === '' ? '' : `socket.end(${JSON.stringify(answer)})`}
+    })
+    server.listen(${JSON.stringify(`\0${name}`)}, () => process.stdout.write('listening'))
+    process.stdin.on('end', () => process.exit()).resume()`
+  const child = spawn(process.execPath, ['-e', program], {
+    ...(uid === undefined ? {} : { cwd: '/', gid: uid, uid }),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  await once(child.stdout, 'data')
+  return () => child.stdin.end()
+}
+
+for (const [how, answer, isOfAnother] of [
+  ['answers wrongly', 'x'.repeat(64), false],
+  ['says nothing', '', true],
 ] as const) {
   guards(`is not obeyed where a stranger has its name and ${how}, and the doctor reports that`, async () => {
-    if (!hasNames) return
+    if (!hasNames || (isOfAnother && !isRoot)) return
     const layout = await newLayout()
-    const name = await nameOf(layout)
-    const server = createServer()
-    const sockets = new Set<{ destroy(): void }>()
-    server.on('connection', (socket) => sockets.add(socket))
-    answer(server)
-    await new Promise<void>((resolve) => server.listen(`\0${name}`, resolve))
-    const { json, status, stdout } = await lockstep(['--dir', layout.root, 'doctor'])
-    is(status, 0, stdout)
-    const found = (json.findings as { check: string; outcome: string }[]).find(({ check }) => check === 'exclusion')
-    is(found?.outcome, 'warn', stdout)
-    await endsWithVerify(layout.root)
-    for (const socket of sockets) socket.destroy()
-    server.close()
+    const end = await listener(await nameOf(layout), answer, isOfAnother ? nobody : undefined)
+    try {
+      const { json, status, stdout } = await lockstep(['--dir', layout.root, 'doctor'])
+      is(status, 0, stdout)
+      const found = (json.findings as { check: string; outcome: string }[]).find(({ check }) => check === 'exclusion')
+      is(found?.outcome, 'warn', stdout)
+      await endsWithVerify(layout.root)
+    } finally {
+      end()
+    }
   })
+}
+
+guards('obeys an owner of its user that does not answer, as one that is stopped or busy', async () => {
+  if (!hasNames) return
+  const layout = await newLayout()
+  const name = await nameOf(layout)
+  const end = await listener(name, '')
+  try {
+    is(holderOfName(name, new Set([process.getuid?.() ?? 0])), 'known user')
+    is(holderOfName(name, new Set([nobody + 1])), 'unseen')
+    is(await Guard.take(layout), undefined)
+  } finally {
+    end()
+  }
+  await until(() => holderOfName(name, new Set([0])) === 'nobody')
+  await endsWithVerify(layout.root)
+})
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 1_000 && !isSo(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 10))
+  ok(isSo())
 }
 
 /** The socket name that a guard of the ledger has, as anyone can read it. */
@@ -105,6 +147,42 @@ guards('asks nobody where the owner is known to be gone', async () => {
   }
   clearInterval(answering)
   await endsWithVerify(layout.root)
+})
+
+guards('is left to the next try if the holder of its name let it go when it was asked', async () => {
+  if (!hasNames) return
+  const layout = await newLayout()
+  const found = statSync(layout.ledger)
+  const name = GuardName.of(layout.key, `${found.dev}:${found.ino}`, () => queueMicrotask(() => name?.release()))
+  is(await name?.take(), 'taken')
+  is(await Guard.take(layout), undefined)
+  const guard = await Guard.take(layout)
+  is(guard?.exclusion, 'name')
+  guard?.release()
+  await endsWithVerify(layout.root)
+})
+
+guards('answers a process that asks by a file, however soon the guard is released', async () => {
+  const layout = await newLayout()
+  const guard = await Guard.take(layout)
+  writeFileSync(layout.asked, '')
+  guard?.release()
+  is(existsSync(layout.asked), false)
+})
+
+guards('is not had if another owner took its place while an owner was asked', async () => {
+  const layout = await newLayout()
+  const own = thisOwner({ command: 'of a container', folder: '', holdsName: true, nonce: 'n' })
+  const unseen = { ...own, evidence: { ...own.evidence, pid_ns: 'pid:[1]' }, folder: null, net_ns: 'net:[1]' }
+  writeOwner(layout.owner, unseen)
+  const taking = Guard.take(layout)
+  const asked = setInterval(() => {
+    if (existsSync(layout.asked)) writeOwner(layout.owner, { ...unseen, nonce: 'another' })
+  }, 10)
+  const guard = await taking
+  clearInterval(asked)
+  guard?.release()
+  is(guard, undefined)
 })
 
 guards.run()

@@ -31,7 +31,7 @@ for (const [name, is_] of [
   ['link', 'is a symbolic link'],
   ['zero', 'is a symbolic link'],
   ['pipe', 'is a named pipe'],
-  ['large', 'has 5368709120 bytes, of at most 100'],
+  ['large', 'has 5368709120 bytes, but at most 100 are allowed'],
 ] as const) {
   reading(`says of a ${name} what stands there, in the caller’s own words, and is no hint`, () => {
     const error = new LockstepError('INVALID_INPUT', 'x')

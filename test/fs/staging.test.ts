@@ -292,7 +292,7 @@ for (const byDescriptor of [true, false]) {
     const proposal = await read(directory, { byDescriptor, onProgress })
     is(swaps, 1)
     not.match(JSON.stringify(proposal), 'outside')
-    if (!byDescriptor) ok(proposal.issues.some(({ details }) => details.kind === 'was moved while it was read'))
+    if (!byDescriptor) ok(proposal.issues.some(({ details }) => details.kind === 'was moved during the read'))
   })
 }
 
@@ -316,7 +316,7 @@ staging('whose files go, or give way to others, while it is read tells each', as
       .filter(({ code }) => code === 'E_STAGING_FILE_INVALID')
       .map(({ location, message }) => `${location} ${message}`),
     [
-      'x996.body.json it was removed while it was read',
+      'x996.body.json it was removed during the read',
       'x997.body.json it is a symbolic link',
       'x998.body.json it is a named pipe',
       'x999.body.json it is a folder',

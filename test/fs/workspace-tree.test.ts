@@ -131,7 +131,7 @@ trees('are not put in the place of a folder or a file that somebody set there', 
   writeFileSync(join(folder, 'current/mine.txt'), 'mine')
   const refusal = await build(folder, 1, { 'a.json': '1' }).catch((error: LockstepError) => error)
   is(refusal?.code, 'FILE_FAILED')
-  match(refusal?.message ?? '', 'no symbolic link')
+  match(refusal?.message ?? '', 'not a symbolic link')
   is(readFileSync(join(folder, 'current/mine.txt'), 'utf8'), 'mine')
 })
 
@@ -144,7 +144,7 @@ trees('are not written, nor dropped, where a link leads that somebody set in the
     symlinkSync(target, join(folder, '.trees'))
     for (const work of [build(folder, 3, { 'a.json': '3' }), dropLeftovers(folder)]) {
       const refusal = await work.catch((error: LockstepError) => error)
-      match(refusal?.message ?? '', '.trees is no folder')
+      match(refusal?.message ?? '', '.trees is not a folder')
     }
     rmSync(join(folder, '.trees'))
   }

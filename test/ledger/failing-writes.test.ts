@@ -48,7 +48,7 @@ for (const fault of ['before', 'after'] as const) {
           assert.is(error.details.outcome, 'unknown')
           assert.is(error.retryable, true)
           assert.match(error.message, 'injected by the test')
-          assert.match(error.hint ?? '', 'under the same key')
+          assert.match(error.hint ?? '', 'with the same key')
         }
         for (const error of await Promise.all([...queued, waiter])) assert.is(error.details.outcome, 'not_applied')
         const later = await refusal(ledger.audit.append(event), 'LEDGER_UNAVAILABLE')

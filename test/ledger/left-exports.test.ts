@@ -113,7 +113,7 @@ left('never wrote over a file that came while it was written', async () => {
     const { folder, notes, root, run_id } = await leave(async ({ exports }, begun) => {
       writeFileSync(join(begun.files.file, '..', taken), 'of somebody')
       const error = await exports.write(begun).catch((error: unknown) => exports.fail(begun, error).catch(String))
-      ok(String(error).includes('is there already'), String(error))
+      ok(String(error).includes('already exists'), String(error))
     })
     is(await statusAfterOpen(root, run_id), 'failed')
     equal([readdirSync(folder), readdirSync(notes)], [[taken], []])

@@ -49,7 +49,7 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
       pages.flat(),
       turns.map(({ turn_id }) => turn_id),
     )
-    assert.throws(() => ledger.turns.list({ run_id, cursor: 0 }), /entry 0 is no promotion of run_one_1/)
+    assert.throws(() => ledger.turns.list({ run_id, cursor: 0 }), /entry 0 is not a promotion of run_one_1/)
     assert.is(ledger.turns.get(first).status, 'promoted')
     assert.is(await ledger.workspaces.files(), 'current')
     await ledger.workspaces.check({ run_id })

@@ -70,15 +70,15 @@ test('a history that lacks any one event but a heartbeat, a refusal or the last 
 test('a decision that no move follows is not, at the end of the log either', () => {
   const entries = history()
   const denied = entries.findIndex(({ type }) => type === 'run.denied')
-  assert.match(problemOf(entries.slice(0, denied)), 'is due after the last entry')
+  assert.match(problemOf(entries.slice(0, denied)), 'is missing after the last entry')
 })
 
 for (const [title, change, message] of [
-  ['another case', { case_id: 'CASE-18' }, 'does not say'],
-  ['another root', { root_run_id: 'run_top_9' }, 'does not say'],
-  ['other pins', { policy_versions: { lanes: '2'.repeat(40), roles: '2'.repeat(40) } }, 'is not pinned'],
-  ['another entry before it', { prev: { run: 1, stream: 1 } }, 'names 1 as the one before it'],
-  ['no run', { run_id: undefined }, 'does not say which'],
+  ['another case', { case_id: 'CASE-18' }, 'names another case, lane or parent'],
+  ['another root', { root_run_id: 'run_top_9' }, 'names another case, lane or parent'],
+  ['other pins', { policy_versions: { lanes: '2'.repeat(40), roles: '2'.repeat(40) } }, 'has other policy pins'],
+  ['another entry before it', { prev: { run: 1, stream: 1 } }, 'names 1 as the previous entry'],
+  ['no run', { run_id: undefined }, 'has no run_id'],
 ] as const) {
   test(`an entry of a run with ${title} is not`, () => {
     const entries = history()
@@ -103,12 +103,12 @@ test('an end without a reason, a second end, an event after it and an action rec
     prev: { run: entries.findLast(({ run_id: id }) => id === run_id)?.seq ?? 0, stream: 0 },
   }
   assert.match(problemOf([...entries, again]), 'moves a run that is denied to denied')
-  assert.match(problemOf([...entries, { ...again, type: 'audit.recorded' }]), 'is of a run that is denied')
+  assert.match(problemOf([...entries, { ...again, type: 'audit.recorded' }]), 'belongs to a run that is denied')
   const acted = entries.find(({ type }) => type === 'run.acted') as Entry
   const [before, after] = [entries.slice(0, acted.seq + 1), acted.seq]
   assert.match(
     problemOf([...before, { ...acted, seq: after + 1, prev: { run: after, stream: after } }]),
-    'no open allow',
+    'not an open allow',
   )
 })
 

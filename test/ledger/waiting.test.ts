@@ -87,7 +87,7 @@ test('a wait ends with TIMED_OUT, the report of the holder and what to do', asyn
     const { size } = ledger.head()
     const error = await refusal(ledger.locks.acquire({ name: 'a', holder: '1', wait_s: 1 }), 'TIMED_OUT')
     assert.equal([error.details.holder, error.details.token, error.details.pid], ['0', held.token, process.pid])
-    assert.equal([error.retryable, error.hint], [true, 'Come back with the same lock_id.'])
+    assert.equal([error.retryable, error.hint], [true, 'Retry with the same lock_id.'])
     assert.match(error.message, 'within 1 s')
     assert.is(ledger.locks.status('a').waiting, 0)
     assert.is(ledger.head().size, size, 'it is not recorded')

@@ -191,7 +191,7 @@ wal('is not a folder, and not too long', () => {
   is(sizeIn(read(folder, true)), 'LEDGER_CORRUPT')
   const long = withLog(bytes)
   truncateSync(join(long, log), 5 * 1024 ** 3)
-  match((read(long, true) as LockstepError).message, 'more than LevelDB writes')
+  match((read(long, true) as LockstepError).message, 'more than LevelDB ever writes')
 })
 
 wal('is found by CURRENT and MANIFEST, in which any flipped bit is refused', () => {

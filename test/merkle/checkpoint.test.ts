@@ -76,7 +76,7 @@ test('a checkpoint of one log does not pass under the key of another, even if th
   const note = signNote(formatCheckpoint({ origin: 'log', size: 7, root }), signer)
   assert.equal(await verifySignedCheckpoint(note, key, verifier), {
     ok: false,
-    reason: 'the checkpoint is of log, not of witness',
+    reason: 'the checkpoint belongs to log, not to witness',
   })
   assert.throws(() => signCheckpoint({ origin: 'log', size: 7, root }, signer), /is not the checkpoint's origin/)
 })
@@ -84,7 +84,7 @@ test('a checkpoint of one log does not pass under the key of another, even if th
 test('a signed note that is no checkpoint is refused', async () => {
   const { key, signer, verifier } = logNamed('log')
   const verified = await verifySignedCheckpoint(signNote('log\n7\n', signer), key, verifier)
-  assert.equal(verified, { ok: false, reason: 'the checkpoint is not three lines or more' })
+  assert.equal(verified, { ok: false, reason: 'the checkpoint has fewer than three lines' })
   assert.not((await verifySignedCheckpoint('log\n7\n', key, verifier)).ok)
 })
 

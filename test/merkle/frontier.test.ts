@@ -144,11 +144,12 @@ test('a frontier from stored parts needs as many hashes as its size has one-bits
   ]
   for (const [size, count] of accepted) {
     assert.is(frontierFrom(size, hashes.slice(0, count)).size, size)
-    assert.throws(() => frontierFrom(size, leavesTo(count + 1)), /is \d hashes of 32 bytes/)
+    assert.throws(() => frontierFrom(size, leavesTo(count + 1)), /must have \d hashes of 32 bytes/)
     if (count > 0) assert.throws(() => frontierFrom(size, hashes.slice(1, count)), /hashes of 32 bytes/)
   }
   assert.throws(() => frontierFrom(1, [new Uint8Array(31)]), /hashes of 32 bytes/)
-  for (const size of [-1, 0.5, 2 ** 53, Number.NaN]) assert.throws(() => frontierFrom(size, []), /not the size/)
+  for (const size of [-1, 0.5, 2 ** 53, Number.NaN])
+    assert.throws(() => frontierFrom(size, []), /not a valid tree size/)
 })
 
 test.run()

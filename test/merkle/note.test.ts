@@ -82,7 +82,7 @@ test('a note verifies only as it was signed: every changed bit of text and signa
     const note = formatSignedNote({ text, signatures: [{ ...own, signature }] })
     assert.equal(await verifySignedNote(note, key, verifyByNode), {
       ok: false,
-      reason: 'the signature of PeterNeumann is wrong',
+      reason: 'the signature by PeterNeumann is wrong',
     })
   }
   for (const changed of [text.toUpperCase(), `${text}\n`, `\n${text}`, text.slice(1), 'x\n']) {
@@ -111,7 +111,7 @@ test('a signature counts only under both the name and the id of the key', async 
     { ...own, keyId: bytesOf('c74f20a4') },
   ]) {
     const note = formatSignedNote({ text, signatures: [other] })
-    const reason = 'the note carries no signature of PeterNeumann'
+    const reason = 'the note has no signature by PeterNeumann'
     assert.equal(await verifySignedNote(note, key, () => true), { ok: false, reason })
     assert.ok((await verifySignedNote(formatSignedNote({ text, signatures: [other, own] }), key, verifyByNode)).ok)
   }
@@ -153,9 +153,12 @@ test('a note that could not be read again is not written', () => {
   assert.throws(() => formatSignedNote({ text: inner, signatures: [good] }), /does not end in a newline/)
   assert.throws(() => formatSignedNote({ text: 'a\tb\n', signatures: [good] }), /not plain text/)
   assert.throws(() => formatSignedNote({ text, signatures: [] }), /does not end in a signature/)
-  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, name: 'a b' }] }), /cannot name a key/)
-  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, name: 'a AAAAAAAA\n— b' }] }), /cannot name/)
-  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, keyId: bytesOf('00') }] }), /is 4 bytes/)
+  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, name: 'a b' }] }), /is not a valid key name/)
+  assert.throws(
+    () => formatSignedNote({ text, signatures: [{ ...good, name: 'a AAAAAAAA\n— b' }] }),
+    /is not a valid key name/,
+  )
+  assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, keyId: bytesOf('00') }] }), /must be 4 bytes/)
   assert.throws(() => formatSignedNote({ text, signatures: [{ ...good, signature: bytesOf('') }] }), /malformed/)
 })
 

@@ -144,7 +144,7 @@ rebuild('clears every other generation first, whoever left it', async () => {
   }
   equal(generationsIn(store), [1, 2, 3, 99, 250])
   const { warnings } = await verified(log)
-  equal(warnings, ['12 rows of a rebuild that did not end are left; the next clears them'])
+  equal(warnings, ['12 rows of an unfinished rebuild remain; the next rebuild deletes them'])
   const before = await viewsOf(log)
   await rebuildViews(log)
   equal(generationsIn(store), [2])

@@ -7,7 +7,7 @@ import { finalStatuses, type RecoveryReason } from './events.ts'
 import type { Evidence } from './liveness.ts'
 import { lockNameSchema, resourceNameSchema } from './names.ts'
 
-// What callers hand in: parsed once, at the boundary of the API.
+// The input of commands, parsed once at the boundary of the API.
 
 const actor = actorSchema.optional()
 const pid = z
@@ -28,7 +28,7 @@ export const acquireResourceSchema = z.strictObject({
   lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
   lock_id: lockIdSchema.optional(),
   name: resourceNameSchema,
-  /** The processes that hold it; by default the caller's own, `[]` for none, when only the lease decides. */
+  /** The processes that hold the lock, by default the caller's own. With `[]` only the lease decides. */
   pids: z.array(pid).max(limits.evidenceMax).optional(),
   ...waiting,
 })
@@ -37,7 +37,7 @@ export const acquireDeliverableSchema = z.strictObject({
   actor,
   folder,
   holder: holderSchema,
-  /** By default 1,800, or what the configuration allows that is nearest to it. */
+  /** By default 1,800, or the nearest value that the configuration allows. */
   lease_duration_s: leaseSeconds.optional(),
   lock_id: lockIdSchema.optional(),
   pids: z.array(pid).min(1).max(limits.evidenceMax).optional(),
@@ -68,11 +68,11 @@ export const acquireAllSchema = z
   })
   .refine(({ lock_ids, names }) => lock_ids === undefined || lock_ids.length === names.length, {
     path: ['lock_ids'],
-    message: 'must be as many as names',
+    message: 'must have one lock_id for each name',
   })
   .refine(({ lock_ids = [] }) => new Set(lock_ids).size === lock_ids.length, {
     path: ['lock_ids'],
-    message: 'must differ: each acquisition has a lock_id of its own',
+    message: 'must all differ: each acquisition needs its own lock_id',
   })
 
 export const renewSchema = z.strictObject({ actor, lock_id: lockIdSchema })
@@ -112,22 +112,22 @@ export type AcquireResource = z.input<typeof acquireResourceSchema>
 export type AcquireDeliverable = z.input<typeof acquireDeliverableSchema>
 export type AcquireProject = z.input<typeof acquireProjectSchema>
 
-// What reaches the decision: the intent plus the facts gathered before the queue.
+// The input of decisions: the intent, and the facts that were gathered before the command was queued.
 
-/** The current grant's holder was probed dead. Counts only while that grant is the current one. */
+/** A probe found the holder of the current grant dead. Ignored once another grant is current. */
 export interface Death {
   token: number
   reason: RecoveryReason
 }
 
-/** A lock file that no current grant explains and that was set aside as an orphan. */
+/** A lock file without a current grant, which was set aside as an orphan. */
 export interface FileOrphan {
   previous_acquired: string | null
   previous_holder: string
   recovery_reason: RecoveryReason
 }
 
-/** The lock file this acquisition has linked into place; the lease counts from what the file says. */
+/** The lock file that this acquisition has put into place. The lease begins at the time in the file. */
 export interface Claim {
   acquired: string
   deliverable_id: string
@@ -165,16 +165,16 @@ export interface AcquireAll extends Command {
 
 export interface Renew extends Command {
   type: 'lock.renew'
-  /** The lock that the lock_id was granted on to this actor; null where the ledger knows of no such grant. */
+  /** The lock that this actor was granted under the lock_id; null if the ledger has no such grant. */
   name: string | null
   lock_ref: string
-  /** For a deliverable: what its rewritten file says. */
+  /** For a deliverable: the content of its rewritten file. */
   claim?: Pick<Claim, 'acquired' | 'lease_clock'> | undefined
 }
 
 export interface Release extends Command {
   type: 'lock.release'
-  /** Null where the lock_id belongs to no grant that the ledger knows. */
+  /** Null if the ledger has no grant under this lock_id. */
   name: string | null
   lock_ref: string
   outcome: 'failure' | 'success'
@@ -187,7 +187,7 @@ export interface ReleaseProject extends Command {
   final_status: (typeof finalStatuses)[number]
   override: boolean
   reason?: string | undefined
-  /** The authority takes over a file that was edited to say RELEASED. */
+  /** The release authority takes over a file that somebody edited to say RELEASED. */
   from_file?: boolean
 }
 
@@ -215,7 +215,7 @@ export interface Retire extends Command {
   death?: Death | undefined
 }
 
-/** What the file steps found out and the log must know. */
+/** Findings from steps on files that must be recorded in the log. */
 export interface ReportFile extends Command {
   type: 'lock.report_file'
   name: string

@@ -3,9 +3,9 @@ import * as z from 'zod'
 const time = z.iso.datetime({ offset: true })
 
 /**
- * The problem document of LOCK_CONTENTION: the report of REQ-LOCK-007 (seed 2) with the facts that locks.md adds.
- * Who waits in front stands as `holder: "waiters"`, a file that cannot be read as `holder: "unreadable"`. Ledgers
- * write every member that applies; what the seed does not ask for is optional to readers.
+ * The problem document of LOCK_CONTENTION: the report of REQ-LOCK-007 (Deliverable Lock Specification) with further
+ * facts. `holder` is `"waiters"` if earlier waiters block the lock, and `"unreadable"` if the lock file cannot be read.
+ * Ledgers write every member that applies. Members beyond REQ-LOCK-007 are optional for readers.
  */
 export const lockContentionSchema = z
   .strictObject({

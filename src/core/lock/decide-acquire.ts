@@ -7,10 +7,10 @@ import { boundElsewhere, contention, contentionWithWaiters } from './report.ts'
 import { deathOf, isOwn, type LockState, orphanReason } from './state.ts'
 
 /**
- * Refusals, in order: IDEMPOTENCY_MISMATCH (this lock_id was granted for other content), RUN_LOCK_RELEASED (a
- * project's run whose lock has ended), LOCK_ENDED (this lock_id's grant has), LOCK_PLACEMENT (the name is bound to
- * another folder), LOCK_CONTENTION with the holder, LOCK_CONTENTION with waiters.
- * Over an orphan: `lock.recovered` and `lock.acquired`, in one append.
+ * Refusals, in order: IDEMPOTENCY_MISMATCH (this lock_id was used with different content), RUN_LOCK_RELEASED (the lock
+ * of this project run has ended), LOCK_ENDED (the grant of this lock_id has ended), LOCK_PLACEMENT (the name is bound
+ * to another folder), LOCK_CONTENTION with the holder, LOCK_CONTENTION with waiters. If the current grant is an orphan,
+ * `lock.recovered` and `lock.acquired` are appended together.
  */
 export function decideAcquire(command: Acquire, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const earlier = state && earlierAnswer(command, context, state)
@@ -35,7 +35,7 @@ export function decideAcquire(command: Acquire, context: Context, state: LockSta
   return { kind: 'append', events }
 }
 
-/** What became of this very acquisition before, as far as the row remembers. */
+/** The earlier result of this same acquisition, if the row still has it. */
 function earlierAnswer(
   command: Acquire,
   context: Context,
@@ -48,12 +48,12 @@ function earlierAnswer(
       grant.lease_duration_s === command.lease_duration_s &&
       grant.target_name === project?.target_name
     if (isSame) return { kind: 'repeat', seq: grant.token }
-    return mismatch(`the lock_id was granted ${name} before, at seq ${grant.token}, for other content`, {
+    return mismatch(`this lock_id was used for ${name} at seq ${grant.token}, with different content`, {
       name,
       seq: grant.token,
     })
   }
-  // A claim that was lost was answered with contention, so nobody has had its grant.
+  // A lost claim was answered with LOCK_CONTENTION, so no caller ever received its grant.
   if (ended?.lock_ref !== lock_ref || ended.type === 'lock.lost') return undefined
   if (project !== undefined) {
     return refuse('RUN_LOCK_RELEASED', `the lock of ${project.run_id} has ended; a new run needs a new run_id`, {
@@ -61,13 +61,17 @@ function earlierAnswer(
     })
   }
   if (ended.actor_id !== context.actor.actor_id) return undefined
-  return refuse('LOCK_ENDED', `${name} was granted under this lock_id, as token ${ended.token}, and has ended since`, {
-    name,
-    token: ended.token,
-  })
+  return refuse(
+    'LOCK_ENDED',
+    `${name} was granted under this lock_id with token ${ended.token}, and that grant has ended`,
+    {
+      name,
+      token: ended.token,
+    },
+  )
 }
 
-/** All or nothing: the first name that cannot be had refuses them all. */
+/** All or nothing: if one name cannot be acquired, the whole command is refused. */
 export function decideAcquireAll(
   command: AcquireAll,
   context: Context,
@@ -88,17 +92,22 @@ export function decideAcquireAll(
   const [first] = granted
   if (first === undefined) return { kind: 'append', events }
   if (notGranted === undefined) return first
-  return mismatch(`of these lock_ids, ${granted.length} were granted before, but not with ${notGranted}`, {
-    name: notGranted,
-    seq: first.seq,
-  })
+  return mismatch(
+    `${granted.length} of these lock_ids were granted before, but ${notGranted} was not granted with them`,
+    {
+      name: notGranted,
+      seq: first.seq,
+    },
+  )
 }
 
 function mismatch(message: string, details: { name: string; seq: number }): Refusal {
   return refuse('IDEMPOTENCY_MISMATCH', message, details)
 }
 
-/** Contention is counted, not recorded, unless the configuration asks for it. A judgement is always recorded. */
+/**
+ * Contention is only counted, unless the configuration asks to record it. A judgement of a lease is always recorded.
+ */
 function contended(refusal: Refusal, command: Acquire, context: Context): Refusal {
   if (!context.config.record_contention || refusal.isChange) return refusal
   const facts = {

@@ -9,13 +9,15 @@ import { judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from '.
 import { boundElsewhere, contention } from './report.ts'
 import { deathOf, type LockState, orphanReason } from './state.ts'
 
-/** Refusals: LOCK_NOT_ORPHAN, of a free lock or of one whose grant is valid; then with the contention report. */
+/**
+ * Refusals: LOCK_NOT_ORPHAN, if the lock is free or its grant is valid. For a valid grant it has the contention report.
+ */
 export function decideRecover(command: Recover, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const grant = state?.grant ?? null
   const facts = { by: context.actor.actor_id, mode: 'manual' as const, reason: command.reason }
   if (grant === null) {
     if (command.file_orphan === undefined) {
-      return refuse('LOCK_NOT_ORPHAN', `${command.name} is held by nobody; there is nothing to recover`, {
+      return refuse('LOCK_NOT_ORPHAN', `${command.name} is free; there is nothing to recover`, {
         name: command.name,
       })
     }
@@ -24,14 +26,17 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
   const reason = orphanReason(grant, deathOf(command.death, grant), context.now)
   if (reason === undefined) {
     const report = contention(grant, context.now, command.holder_alive ?? 'unknown')
-    return { ...report, code: 'LOCK_NOT_ORPHAN', message: `${report.message}; recovery is for orphans only` }
+    return { ...report, code: 'LOCK_NOT_ORPHAN', message: `${report.message}; only orphans can be recovered` }
   }
   const events = [recoveredEvent(grant, { ...facts, recovery_reason: reason })]
   if (command.file_orphan !== undefined) events.push(recoveredFileEvent(command.name, command.file_orphan, facts))
   return { kind: 'append', events }
 }
 
-/** Refusals, in order: RELEASE_DENIED (neither authority nor operator), LOCK_NOT_HELD (nobody holds it); recorded. */
+/**
+ * Refusals, in order: RELEASE_DENIED (neither release authority nor operator), LOCK_NOT_HELD (the lock is free); both
+ * are recorded.
+ */
 export function decideBreak(command: Break, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const { actor, config } = context
   if (!isOperator(config, actor.actor_id)) {
@@ -41,7 +46,7 @@ export function decideBreak(command: Break, context: Context, state: LockState |
   }
   const grant = state?.grant ?? null
   if (grant === null) {
-    const message = `${command.name} is held by nobody`
+    const message = `${command.name} is free`
     const record = refusedEvent(command.name, { code: 'LOCK_NOT_HELD', command: command.type, message })
     return refuse('LOCK_NOT_HELD', message, { name: command.name }, record)
   }
@@ -65,8 +70,8 @@ export function decideBreak(command: Break, context: Context, state: LockState |
 }
 
 /**
- * Refusals, in order: LOCK_PLACEMENT (the name is bound to another folder), LOCK_IS_HELD. An orphan is recovered on
- * the way; retired again, the first answer stands.
+ * Refusals, in order: LOCK_PLACEMENT (the name is bound to another folder), LOCK_IS_HELD. An orphan is recovered first.
+ * A repeated retirement gets the first answer.
  */
 export function decideRetire(command: Retire, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const grant = state?.grant ?? null
@@ -93,8 +98,8 @@ export function decideRetire(command: Retire, context: Context, state: LockState
 }
 
 /**
- * Facts that the file steps found: recorded if they still concern the grant they were found under. What was read
- * from files is cut to a length, maybe in the middle of a character, so it is made well-formed here.
+ * Records findings from steps on files, if the grant that they are about is still current. Text from files was cut to a
+ * fixed length, perhaps within a character, so it is made well-formed here.
  */
 export function decideReportFile(
   command: ReportFile,
@@ -140,5 +145,5 @@ export function decideReportFile(
 }
 
 function staleReport(name: string) {
-  return refuse('LOCK_NOT_HELD', `the grant of ${name} that this concerned has ended`, { name })
+  return refuse('LOCK_NOT_HELD', `the grant of ${name} that this is about has ended`, { name })
 }

@@ -9,20 +9,21 @@ import type { LockState } from './state.ts'
 const stateCondition = /^state\s*==\s*COMPLETE$/
 const overrideCondition = /^manual override by (.+)$/
 
-/** Whether a release condition is met by the run's own state. */
+/** Whether the state of the run alone can meet a release condition. */
 export function isStateCondition(condition: string): boolean {
   return stateCondition.test(condition)
 }
 
-/** Whether a release condition is one that can be evaluated; a list without any is refused at acquire. */
+/** Whether a release condition can be evaluated. An acquire is refused if none of its conditions can. */
 export function isEvaluable(condition: string): boolean {
   return stateCondition.test(condition) || overrideCondition.test(condition)
 }
 
 /**
- * Releasing a project lock (seed 1, Release Protocol; one met condition suffices). Released again, the first answer
- * stands. Where the ledger tracks the run, the condition speaks of its state there, not of what is attested. Refusals,
- * in order: RELEASE_DENIED (not the authority), LOCK_NOT_HELD, RELEASE_CONDITION_UNMET; the first two are recorded.
+ * Releases a project lock (RUN_LOCK.json Template, Release Protocol): one met condition is enough. A repeated release
+ * gets the first answer. If the ledger tracks the run, the condition is checked against the recorded state of the run
+ * and not against the caller's statement. Refusals, in order: RELEASE_DENIED (not the release authority),
+ * LOCK_NOT_HELD, RELEASE_CONDITION_UNMET; the first two are recorded.
  */
 export function decideReleaseProject(
   command: ReleaseProject,
@@ -71,7 +72,7 @@ export function decideReleaseProject(
 
 type Met = { condition: string; evidence: 'attested' | 'override' | 'run_file' | 'run_state' }
 
-/** The condition that is met and on what evidence, or the sentence that says why none is. */
+/** The met condition and its evidence, or a sentence that says why no condition is met. */
 function metCondition(
   command: ReleaseProject,
   conditions: readonly string[],
@@ -83,12 +84,12 @@ function metCondition(
       return `no release condition of ${command.run_id} allows a manual override by ${authority}`
     if (command.reason === undefined) return 'a manual override needs a reason'
     if (command.final_status === 'COMPLETE' && runStatus !== 'completed')
-      return 'a manual override cannot make a run COMPLETE; name the status it really has'
+      return 'a manual override cannot make a run COMPLETE; name the actual status of the run'
     return { condition, evidence: command.from_file ? 'run_file' : 'override' }
   }
   const condition = conditions.find((text) => stateCondition.test(text))
   if (condition === undefined)
-    return `no release condition of ${command.run_id} speaks of its state; use a manual override`
+    return `no release condition of ${command.run_id} depends on its state; use a manual override`
   if (command.final_status !== 'COMPLETE') {
     return `"${condition}" is not met by final status ${command.final_status}; a manual override with a reason would release it`
   }

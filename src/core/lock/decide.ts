@@ -12,7 +12,7 @@ import { isOwn, type LockState, orphanReason } from './state.ts'
 
 export type LockDecision = Decision<LockEvent>
 
-/** The streams a lock command is decided over: the locks it names. */
+/** The streams that a lock command reads: the locks that it names. */
 export function reads(command: LockCommand): readonly string[] {
   if (command.type === 'lock.acquire_all') return command.locks.map((lock) => streamOf(lock.name))
   return command.name === null ? [] : [streamOf(command.name)]
@@ -42,8 +42,8 @@ export function decide(command: LockCommand, context: Context, rows: Rows): Lock
 }
 
 /**
- * Whether a guard holds: its token is the seq of the current grant of that name.
- * Refusals, in order: STALE_TOKEN (never granted, ended or superseded), LEASE_EXPIRED. Both are recorded.
+ * Checks a guard: its token must be the seq of the current grant of that name. Refusals, in order: STALE_TOKEN (never
+ * granted, ended or superseded), LEASE_EXPIRED. Both are recorded.
  */
 export function judgeGuard(
   guard: { name: string; token: number },
@@ -54,7 +54,7 @@ export function judgeGuard(
   const grant = state?.grant ?? null
   const facts = { name: guard.name, token: guard.token, current_token: grant?.token ?? null }
   if (grant === null || grant.token !== guard.token) {
-    const message = `token ${guard.token} of ${guard.name} is not current; ${grant === null ? 'nobody holds it' : `the current one is ${grant.token}`}`
+    const message = `token ${guard.token} of ${guard.name} is not current; ${grant === null ? 'the lock is free' : `the current token is ${grant.token}`}`
     return refuse(
       'STALE_TOKEN',
       message,
@@ -72,7 +72,9 @@ export function judgeGuard(
   )
 }
 
-/** Refusals, in order: LOCK_NOT_HELD, STALE_TOKEN, LEASE_EXPIRED; recorded. A renewal is never a resurrection. */
+/**
+ * Refusals, in order: LOCK_NOT_HELD, STALE_TOKEN, LEASE_EXPIRED; all are recorded. An expired grant cannot be renewed.
+ */
 function decideRenew(command: Renew, context: Context, state: LockState | undefined): LockDecision {
   if (command.name === null) return notHeld(null, command.lock_ref, 'lock.renew')
   const grant = state?.grant ?? null
@@ -117,8 +119,8 @@ function decideRenew(command: Renew, context: Context, state: LockState | undefi
 }
 
 /**
- * Refusals: LOCK_NOT_HELD. An expired grant that nobody replaced is released late; one's own release again is
- * answered by the first.
+ * Refusals: LOCK_NOT_HELD. An expired grant can still be released, late, until it is replaced. If the holder repeats
+ * the release, the first answer is given again.
  */
 function decideRelease(command: Release, context: Context, state: LockState | undefined): LockDecision {
   const grant = state?.grant ?? null

@@ -14,7 +14,7 @@ export const recoveryReasons = ['lease_expired', 'pid_dead', 'host_rebooted', 'u
 export type RecoveryReason = (typeof recoveryReasons)[number]
 export const finalStatuses = ['COMPLETE', 'PARTIAL', 'HALTED', 'FAILED', 'ABORTED', 'ROLLED_BACK'] as const
 
-/** A grant; its seq is the fencing token. Members stand in canonical order here and wherever data is built. */
+/** A grant; its seq is the fencing token. Members are in canonical order here and wherever data is built. */
 const acquired = z.strictObject({
   acquired: time,
   deliverable_id: z.string().optional(),
@@ -36,7 +36,7 @@ const acquired = z.strictObject({
   target_name: z.string().optional(),
 })
 
-/** `host_id` where the lease clock is now another host's than before. */
+/** `host_id` is present if the lease clock now belongs to another host. */
 const renewed = z.strictObject({
   acquired: time,
   expires_at: time,
@@ -49,8 +49,9 @@ const renewed = z.strictObject({
 })
 
 /**
- * Somebody who wants the lock looked at a lease that the clocks there cannot place, as one granted under a wall clock
- * years ahead. From here it lasts one full lease at most; `expires_at` is the end of that by the wall clock there.
+ * A process that wants the lock found a lease that its own clocks cannot place, such as a lease granted while a wall
+ * clock was years ahead. From this entry on the lease lasts at most its full length; `expires_at` is that end by the
+ * wall clock of that process.
  */
 const judged = z.strictObject({
   expires_at: time,
@@ -76,7 +77,10 @@ const released = z.strictObject({
   token,
 })
 
-/** The end of an orphan, the same fields however it came about. `previous_token` is null for a file nobody recorded. */
+/**
+ * The end of an orphan. The fields do not depend on its cause. `previous_token` is null for a file without a recorded
+ * grant.
+ */
 const recovered = z.strictObject({
   by: z.string(),
   mode: z.enum(['automatic', 'manual']),
@@ -97,10 +101,10 @@ const broken = z.strictObject({
   reason: reasonSchema,
 })
 
-/** The lock file stopped being the holder's own: someone who does not share this ledger took it. */
+/** The lock file no longer belongs to the holder: a process that does not share this ledger took it. */
 const lost = z.strictObject({ found: z.string(), holder, lock_ref: lockRefSchema, name, token })
 
-/** Two files claimed one place. Both contents are kept, the one set aside as a file too. */
+/** Two files claimed one place. The entry keeps both contents, and the file that was set aside stays on disk. */
 const conflict = z.strictObject({
   aside: z.string(),
   aside_content: z.string(),
@@ -119,7 +123,7 @@ const fileSetAside = z.strictObject({
   reason: reasonSchema,
 })
 
-/** A refusal that is itself a fact: who tried what, and why not. */
+/** A recorded refusal: the actor, the command, and the reason. */
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),

@@ -1,9 +1,8 @@
 import * as z from 'zod'
 
 /**
- * What was seen of a holder's process when its lock was granted. `pid_ns` is the namespace the number counts
- * in, `time_ns` the one its start time counts in; null and missing members could not be seen. Source: locks.md,
- * liveness evidence.
+ * The facts about a holder's process when its lock was granted. `pid_ns` is the namespace of its pid, and `time_ns` the
+ * namespace of its start time. Facts that could not be read are null or missing.
  */
 export const evidenceSchema = z.strictObject({
   boot_id: z.string().max(64).nullable(),
@@ -19,19 +18,19 @@ export const evidenceSchema = z.strictObject({
 })
 export type Evidence = z.infer<typeof evidenceSchema>
 
-/** What the judging machine sees now of that pid. */
+/** The facts about that pid now, on the machine that judges. */
 export interface Probe {
   host_id: string
-  /** False where the host id was made from a mere host name, which two machines may share. */
+  /** False if the host id was derived only from a host name, which two machines may share. */
   is_host_known: boolean
   boot_id: string | null
-  /** When this boot began, by the wall clock of now. */
+  /** When this boot began, by the current wall clock. */
   booted_ms: number
   pid_ns: string | null
   time_ns: string | null
-  /** Outcome of kill(pid, 0): no such process, or it is there (EPERM counts as there). */
+  /** Outcome of kill(pid, 0): the process exists or not. EPERM means that it exists. */
   exists: boolean
-  /** The process's state letter and start time, null where they cannot be read. */
+  /** The state letter and start time of the process; null if they cannot be read. */
   state: string | null
   start_time: string | null
 }
@@ -39,9 +38,9 @@ export interface Probe {
 export type Liveness = { alive: 'yes' | 'unknown' } | { alive: 'no'; reason: 'pid_dead' | 'host_rebooted' }
 
 /**
- * The verdict on one process. Only death is certain enough to act on: anything that cannot be told apart from
- * a process elsewhere is unknown, and what cannot be read is alive. `seenMillis` is the wall time at which the process
- * was last known to live.
+ * The verdict on one process. Callers act only on `dead`. The verdict is `unknown` if the process could be on another
+ * machine or in another namespace, and `alive` if its facts cannot be read. `seenMillis` is the wall time at which the
+ * process was last known to be alive.
  */
 export function judgeLiveness(evidence: Evidence, probe: Probe, seenMillis: number): Liveness {
   if (evidence.host_id !== probe.host_id) return { alive: 'unknown' }
@@ -56,9 +55,9 @@ export function judgeLiveness(evidence: Evidence, probe: Probe, seenMillis: numb
 }
 
 /**
- * Whether another boot id means that the machine was rebooted. Containers and virtual machines may have a boot id of
- * their own over one machine id, so both sides must stand in the initial namespaces, this boot must have begun after
- * the holder was last seen, and the very process must not be there.
+ * Whether another boot id means that the machine was rebooted. Containers and virtual machines may share a machine id
+ * and still have their own boot ids. So both sides must be in the initial namespaces, this boot must have begun after
+ * the holder was last seen, and the process must not exist.
  */
 function isRebooted(evidence: Evidence, probe: Probe, seenMillis: number): boolean {
   if (!probe.is_host_known || !(seenMillis < probe.booted_ms)) return false
@@ -66,10 +65,10 @@ function isRebooted(evidence: Evidence, probe: Probe, seenMillis: number): boole
   return !(probe.exists && evidence.start_time !== null && evidence.start_time === probe.start_time)
 }
 
-/** A name of a namespace on a system that has none of its kind. */
+/** The name used for a namespace on systems without that kind of namespace. */
 export const noNamespace = 'none'
 
-/** Inode numbers that Linux reserves for them. */
+/** Inode numbers that Linux reserves for the initial namespaces. */
 const initialPidNamespace = 'pid:[4026531836]'
 const initialTimeNamespace = 'time:[4026531834]'
 
@@ -77,17 +76,17 @@ function isInitial({ pid_ns, time_ns }: { pid_ns: string | null; time_ns?: strin
   return isInitialPidNamespace(pid_ns) && isInitialTimeNamespace(time_ns ?? null)
 }
 
-/** Whether clocks of a namespace count from the start of the machine. */
+/** Whether the clocks of a time namespace count from the start of the machine. */
 export function isInitialTimeNamespace(name: string | null): boolean {
   return name === initialTimeNamespace || name === noNamespace
 }
 
-/** Whether pids of a namespace are those of the whole machine. */
+/** Whether a pid namespace is that of the whole machine. */
 export function isInitialPidNamespace(name: string | null): boolean {
   return name === initialPidNamespace || name === noNamespace
 }
 
-/** Start times count in the reader's time namespace, so that those of different ones say nothing. */
+/** Start times depend on the reader's time namespace, so values from different namespaces cannot be compared. */
 function startsDiffer(evidence: Evidence, probe: Probe): boolean {
   if (evidence.start_time === null || probe.start_time === null) return false
   if (evidence.time_ns === undefined || evidence.time_ns !== probe.time_ns) return false

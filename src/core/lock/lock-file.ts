@@ -4,22 +4,24 @@ import { limits } from '../limits.ts'
 import { type Evidence, evidenceSchema, type Liveness } from './liveness.ts'
 import type { Grant } from './state.ts'
 
-/** The lock file's name, everywhere (REQ-LOCK-001a). */
+/** The name of every lock file (REQ-LOCK-001a). */
 export const lockFileName = '.lock'
 
-/** What goes from a file into entries: bounded, and well-formed however the JSON escapes it. */
+/** Text that is copied from a file into entries: limited in length, and well-formed even if the JSON has escapes. */
 const text = z
   .string()
   .min(1)
   .max(limits.reasonChars)
   .refine((value) => isWellFormed(value))
 
-/** Lock files are padded with spaces, so that a renewal rewrites one in place in a single write of equal length. */
+/**
+ * Lock files are padded with spaces, so that a renewal can rewrite the file in place with one write of the same length.
+ */
 const lockFileBytes = 1_024
 
 /**
- * What a lock file says (REQ-LOCK-002), read tolerantly: other tools leave out `schema_version` and ours' extras,
- * and may add more.
+ * The content of a lock file (REQ-LOCK-002), read tolerantly: other tools omit `schema_version` and the extra members
+ * of Lockstep, and may add their own.
  */
 export const lockFileSchema = z.looseObject({
   schema_version: z
@@ -37,7 +39,7 @@ export const lockFileSchema = z.looseObject({
 })
 export type LockFile = z.infer<typeof lockFileSchema>
 
-/** The members a lock file is made of, all known before its grant is appended. */
+/** The members of a lock file. All are known before the grant is appended. */
 export interface LockFileFacts {
   acquired: string
   deliverable_id: string
@@ -66,7 +68,7 @@ export function lockFileText(facts: LockFileFacts): string {
   return `${json}${' '.repeat(Math.ceil(bytes / lockFileBytes) * lockFileBytes - bytes)}\n`
 }
 
-/** What the lock file of a current grant says. */
+/** The content of the lock file of a current grant. */
 export function lockFileOfGrant(grant: Grant, ledger: string): string {
   const { acquired, deliverable_id = '', evidence, holder, lease_duration_s, lock_ref } = grant
   return lockFileText({
@@ -80,7 +82,7 @@ export function lockFileOfGrant(grant: Grant, ledger: string): string {
   })
 }
 
-/** The content of a lock file, or undefined where it is unreadable, incomplete or of an unknown major version. */
+/** The content of a lock file, or undefined if it is unreadable, incomplete or has an unknown major version. */
 export function parseLockFile(content: string): LockFile | undefined {
   let value: unknown
   try {
@@ -92,8 +94,8 @@ export function parseLockFile(content: string): LockFile | undefined {
 }
 
 /**
- * Why a file of another tool is an orphan by the seed's two criteria (REQ-LOCK-006), or undefined if it is none: its
- * lease on the wall clock, and the death of its process.
+ * Why a file of another tool is an orphan by the two criteria of REQ-LOCK-006: its lease has expired by the wall clock,
+ * or its process is dead. Undefined if it is not an orphan.
  */
 export function fileOrphanReason(
   file: LockFile,

@@ -11,8 +11,8 @@ const resourceRest = lineOf(limits.nameBytes)
 const deliverableName = /^(?:[A-Za-z0-9._-]{1,60}\/)?(?:DEL-\d{2,3}-\d{2}|KTY-[A-Za-z0-9]{2}-[A-Za-z0-9]{2})$/
 
 /**
- * A lock's full name, `<kind>:<rest>`. A bare name means `resource:`; the three kinds' own prefixes are taken
- * as such, so `deliverable:x` is never a resource.
+ * A lock's full name, `<kind>:<rest>`. A name without a prefix means `resource:`. The three kinds are reserved as
+ * prefixes, so `deliverable:x` is never a resource.
  */
 export const lockNameSchema = lineOf(limits.lockNameBytes).transform((text, context) => {
   const kind = lockKinds.find((candidate) => text.startsWith(`${candidate}:`))
@@ -28,7 +28,7 @@ export const lockNameSchema = lineOf(limits.lockNameBytes).transform((text, cont
   return z.NEVER
 })
 
-/** Only resources are acquired by name; the other kinds come from a folder or a target. */
+/** Only resources are acquired by name. The names of other locks follow from a folder or a target. */
 export const resourceNameSchema = lockNameSchema.refine((name) => name.startsWith('resource:'), {
   message: 'is a deliverable or project lock: acquire those with --folder, or --target and --run-id',
 })
@@ -39,7 +39,7 @@ export function kindOf(name: string): LockKind {
 
 /** The stream of a lock's events. */
 export function streamOf(name: string): string {
-  // One command asks for it several times in a row, and each new string would be hashed anew when it is looked up.
+  // One command needs the same name several times in a row, and looking up a new string would hash it again.
   if (name !== lastName) {
     lastStream = `lock/${name}`
     lastName = name
@@ -50,7 +50,7 @@ export function streamOf(name: string): string {
 let lastName = ''
 let lastStream = 'lock/'
 
-/** The deliverable id a folder's name begins with (text before the first `_`), or undefined. */
+/** The deliverable id at the start of a folder's name (the text before the first `_`), or undefined. */
 export function deliverableIdOf(folderName: string): string | undefined {
   const [id = ''] = folderName.split('_', 1)
   return deliverablePattern.test(id) ? id : undefined
@@ -61,7 +61,7 @@ export function deliverableIdIn(name: string): string | undefined {
   return kindOf(name) === 'deliverable' ? name.slice(name.search(/[^:/]*$/)) : undefined
 }
 
-/** What a target_name says: the project, and the codename that changes from run to run. */
+/** A parsed target_name: the project, and the codename, which differs between runs. */
 export interface Target {
   client: string
   type: string
@@ -70,8 +70,8 @@ export interface Target {
 }
 
 /**
- * `IAMBECCA | <CLIENT_ID> | <PROJECT_TYPE> | <PROJECT_SLUG> | <MATRIX_CODENAME>` (seed 1), or the reason why a
- * text is none. The first word is configurable.
+ * `IAMBECCA | <CLIENT_ID> | <PROJECT_TYPE> | <PROJECT_SLUG> | <MATRIX_CODENAME>` (RUN_LOCK.json Template), or the
+ * reason why a text is not a target_name. The first word is configurable.
  */
 export function parseTarget(targetName: string, prefix: string): Target | string {
   const words = targetName.split('|').map((word) => word.trim())
@@ -80,11 +80,11 @@ export function parseTarget(targetName: string, prefix: string): Target | string
     return `target_name must be "${prefix} | CLIENT_ID | PROJECT_TYPE | PROJECT_SLUG | MATRIX_CODENAME"`
   if (first !== prefix) return `target_name must begin with "${prefix}"`
   const bad = [client, type, slug, codename].find((word) => !projectWord.test(word))
-  if (bad !== undefined) return `target_name has a word that is not of the form A-Z a-z 0-9 . _ -: "${bad}"`
+  if (bad !== undefined) return `target_name has a word with other characters than A-Z a-z 0-9 . _ -: "${bad}"`
   return { client, type, slug, codename }
 }
 
-/** Project identity: the codename is left out, so that it cannot get round the lock. */
+/** The identity of a project. It omits the codename, so that another codename cannot bypass the lock. */
 export function projectNameOf(target: Target): string {
   return `project:${target.client}/${target.type}/${target.slug}`
 }
@@ -92,8 +92,8 @@ export function projectNameOf(target: Target): string {
 const runIdPattern = /^run_([A-Za-z0-9][A-Za-z0-9._-]*)_(\d{4}-\d{2}-\d{2})_\d{3,}$/
 
 /**
- * What is wrong with a run_id for this target, and what is only odd. Both client and slug may hold a `_`, so the
- * target says where one ends and the other begins. Source: seed 1, Field Definitions.
+ * Problems and warnings about a run_id for this target. Both client and slug may contain `_`, so the target decides
+ * where the client ends and the slug begins. Source: RUN_LOCK.json Template, Field Definitions.
  */
 export function judgeRunId(runId: string, target: Target): { problem?: string; warning?: string } {
   const [, clientAndSlug, date] = runIdPattern.exec(runId) ?? []
@@ -101,7 +101,7 @@ export function judgeRunId(runId: string, target: Target): { problem?: string; w
     return { problem: 'run_id must be run_<CLIENT>_<slug>_<YYYY-MM-DD>_<seq>, seq of at least three digits' }
   const parsed = new Date(`${date}T00:00:00Z`)
   if (Number.isNaN(parsed.getTime()) || parsed.toISOString().slice(0, 10) !== date)
-    return { problem: `run_id has no real date: ${date}` }
+    return { problem: `run_id has an invalid date: ${date}` }
   if (!clientAndSlug.endsWith(`_${target.slug}`))
     return { problem: `run_id's "${clientAndSlug}" does not end in the target's PROJECT_SLUG "${target.slug}"` }
   const client = clientAndSlug.slice(0, -target.slug.length - 1)

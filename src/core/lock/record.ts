@@ -4,7 +4,7 @@ import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
 import { streamOf } from './names.ts'
 import type { Grant } from './state.ts'
 
-/** A grant as an event. For a deliverable the lease counts from what its file already says. */
+/** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
 export function acquiredEvent(command: Acquire, now: Now): LockEvent {
   const { claim, project } = command
   const given = claim?.acquired ?? project?.lock_time
@@ -31,7 +31,7 @@ export function acquiredEvent(command: Acquire, now: Now): LockEvent {
   return { type: 'lock.acquired', stream: streamOf(command.name), data }
 }
 
-/** How and why a grant was released; the project's members only for project locks. */
+/** How and why a grant was released. Only project locks have the members about the project. */
 export interface ReleaseFacts
   extends Pick<LockEventData<'lock.released'>, 'outcome'>,
     Partial<
@@ -43,7 +43,7 @@ export interface ReleaseFacts
   late: boolean
 }
 
-/** `held_ms` by the lease clock, renewals counted in; where clocks cannot be compared by the wall clock. */
+/** `held_ms` by the lease clock, including renewals; by the wall clock if the lease clocks cannot be compared. */
 export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEvent {
   const { acquired, lease_clock } = grant.first ?? grant
   const { late, outcome, condition_met, evidence, final_status, reason, released_by, run_id } = how
@@ -65,7 +65,7 @@ export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEv
   return { type: 'lock.released', stream: streamOf(grant.name), data }
 }
 
-/** That somebody judged a lease now which the clocks here cannot place. */
+/** The event that records a judgement of a lease that the clocks here cannot place. */
 export function judgedEvent({ lease_duration_s, name, token }: Grant, now: Now): LockEvent {
   const data: LockEventData<'lock.judged'> = { ...judgementOf(lease_duration_s ?? 0, now), name, token }
   return { type: 'lock.judged', stream: streamOf(name), data }
@@ -111,7 +111,7 @@ export function recoveredFileEvent(name: string, orphan: FileOrphan, facts: Reco
 
 type RefusedFacts = LockEventData<'lock.refused'>
 
-/** The event that keeps a refusal, members in canonical order. */
+/** The event that records a refusal, with its members in canonical order. */
 export function refusedEvent(name: string | null, facts: RefusedFacts): LockEvent {
   const { code, command, current_token, lock_ref, message, token } = facts
   return {

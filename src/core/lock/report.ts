@@ -5,9 +5,9 @@ import { judgedEvent } from './record.ts'
 import { type Grant, leaseRemainingSeconds } from './state.ts'
 
 /**
- * The LOCK_CONTENTION report (seed 2, REQ-LOCK-007; locks.md). `lease_remaining_s` is whole seconds rounded
- * up, null for a lock without a lease; `retry_after_s` is advice for the next try. A lease that the clocks here cannot
- * place is recorded as judged, so that it ends.
+ * The LOCK_CONTENTION report (Deliverable Lock Specification, REQ-LOCK-007). `lease_remaining_s` is in whole seconds,
+ * rounded up; null for a lock without a lease. `retry_after_s` advises when to try again. If the clocks here cannot
+ * place a lease, the judgement is recorded, so that the lease has an end.
  */
 export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | 'unknown'): Refusal {
   const remaining = leaseRemainingSeconds(grant, now)
@@ -28,10 +28,10 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
   return needsJudgement(grant, now) ? { ...refusal, record: judgedEvent(grant, now), isChange: true } : refusal
 }
 
-/** Contention with waiters who came first, while nobody holds the lock in this very moment. */
+/** Contention with earlier waiters while the lock is free. */
 export function contentionWithWaiters(name: string, waiting: number, now: Now): Refusal {
   const deliverable_id = deliverableIdIn(name)
-  return refuse('LOCK_CONTENTION', `${name} is waited for by ${waiting} others, who come first`, {
+  return refuse('LOCK_CONTENTION', `${waiting} earlier callers wait for ${name}`, {
     name,
     ...(deliverable_id === undefined ? {} : { deliverable_id }),
     holder: 'waiters',
@@ -47,7 +47,9 @@ export function contentionWithWaiters(name: string, waiting: number, now: Now): 
   })
 }
 
-/** LOCK_PLACEMENT: a deliverable's name belongs to the folder it was first locked in, until that is retired. */
+/**
+ * LOCK_PLACEMENT: a deliverable's name is bound to the folder where it was first locked, until that folder is retired.
+ */
 export function boundElsewhere(name: string, { bound, asked }: { bound: string; asked: string }): Refusal {
   return refuse('LOCK_PLACEMENT', `${name} is bound to the folder ${bound}, so ${asked} cannot have the same id`, {
     name,
@@ -56,7 +58,7 @@ export function boundElsewhere(name: string, { bound, asked }: { bound: string; 
   })
 }
 
-/** What a lock file says where no grant of the ledger explains it. */
+/** The content of a lock file without a grant in the ledger. */
 export interface FileFinding {
   name: string
   deliverable_id: string
@@ -68,9 +70,9 @@ export interface FileFinding {
   path: string
 }
 
-/** Contention with a lock file of another tool, or one that cannot be read (`holder: "unreadable"`). */
+/** Contention with a lock file of another tool, or with an unreadable file (`holder: "unreadable"`). */
 export function contentionWithFile(file: FileFinding, now: Now): Refusal {
-  return refuse('LOCK_CONTENTION', `${file.name} is held by ${file.holder}, by the file ${file.path}`, {
+  return refuse('LOCK_CONTENTION', `${file.name} is held by ${file.holder}, according to the file ${file.path}`, {
     ...file,
     contention_time: isoTime(now.wall_ms),
     host: null,
@@ -84,5 +86,5 @@ function retryAfterSeconds(remaining: number | null): number {
 }
 
 function leaseText(remaining: number | null): string {
-  return remaining === null ? '' : `, ${remaining} s of its lease left`
+  return remaining === null ? '' : `, with ${remaining} s left on the lease`
 }

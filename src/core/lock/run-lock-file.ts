@@ -14,7 +14,7 @@ const text = z
   .max(limits.reasonChars)
   .refine((value) => isWellFormed(value))
 
-/** The members besides `status` that never change. */
+/** The members that never change. `status` is not one of them. */
 const unchanging = {
   target_name: text,
   run_id: text,
@@ -24,7 +24,7 @@ const unchanging = {
   release_conditions: z.array(text).max(100),
 }
 
-/** RUN_LOCK.json (seed 1): seven members while LOCKED, the same seven and three more when RELEASED. */
+/** The content of RUN_LOCK.json: seven members while LOCKED, and three more when RELEASED. */
 export const runLockSchema = z.discriminatedUnion('status', [
   z.strictObject({ status: z.literal('LOCKED'), ...unchanging }),
   z.strictObject({
@@ -37,7 +37,7 @@ export const runLockSchema = z.discriminatedUnion('status', [
 ])
 export type RunLock = z.infer<typeof runLockSchema>
 
-/** What the file of a granted project lock says. */
+/** The content of the file of a granted project lock. */
 export function lockedFile(grant: LockEventData<'lock.acquired'>): RunLock {
   return {
     status: 'LOCKED',
@@ -50,7 +50,7 @@ export function lockedFile(grant: LockEventData<'lock.acquired'>): RunLock {
   }
 }
 
-/** What it says once the lock was released: the same seven members unchanged, and how it ended. */
+/** The content once the lock was released: the same seven members, and how the lock ended. */
 export function releasedFile(
   grant: LockEventData<'lock.acquired'>,
   end: { time: string; released_by: string; final_status: (typeof finalStatuses)[number] },
@@ -60,7 +60,10 @@ export function releasedFile(
   return { status: 'RELEASED', ...seven, released_at: isoSeconds(time), released_by, final_status }
 }
 
-/** What it says once an entry ended the grant; breaking it is the authority's override and leaves the run aborted. */
+/**
+ * The content once an entry ended the grant. A broken grant counts as an override by the authority, and its run as
+ * aborted.
+ */
 export function endedFile(grant: LockEventData<'lock.acquired'>, end: Entry, authority: string): RunLock {
   const { final_status = 'ABORTED', released_by = `${authority} (manual override)` } = end.data as Partial<
     LockEventData<'lock.released'>

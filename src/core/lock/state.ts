@@ -4,18 +4,18 @@ import type { Actor } from '../ids.ts'
 import type { LockEventData, RecoveryReason } from './events.ts'
 import { kindOf, type LockKind } from './names.ts'
 
-/** A grant as it stands: the facts of `lock.acquired`, its token, and what renewals changed since. */
+/** The current state of a grant: the facts of `lock.acquired`, its token, and changes by renewals. */
 export interface Grant extends LockEventData<'lock.acquired'> {
   actor_id: string
-  /** When the lease began, where renewals have set it anew since. */
+  /** When the lease began, if a renewal has restarted it. */
   first?: { acquired: string; lease_clock: LeaseClock }
-  /** By whom the lease was judged whose clocks could not place it, since it last began. */
+  /** The judgement of this lease since it last began, by a process whose clocks could not place it. */
   judged?: Judgement
   renewals: number
   token: number
 }
 
-/** How the last grant ended, enough to answer its holder's repeated release or late retry. */
+/** How the last grant ended: enough to answer a repeated release or a late retry by its holder. */
 export interface EndedGrant {
   actor_id: string
   lock_ref: string
@@ -26,8 +26,8 @@ export interface EndedGrant {
 }
 
 /**
- * The row of a lock. `folder` is the place a deliverable's name is bound to, until it is retired; `retired` says
- * when and where it was, until it is granted again.
+ * The row of a lock. `folder` is the place that a deliverable's name is bound to until it is retired. `retired` is the
+ * time and place of the retirement, until the lock is granted again.
  */
 export interface LockState {
   ended: EndedGrant | null
@@ -38,7 +38,7 @@ export interface LockState {
   retired: { folder: string; seq: number } | null
 }
 
-/** The next state; applies and never judges. */
+/** Returns the next state. It applies the event without checking it. */
 export function evolve(state: LockState | undefined, entry: Entry): LockState {
   const name = entry.stream.slice('lock/'.length)
   const before = state ?? { ended: null, folder: null, grant: null, kind: kindOf(name), name, retired: null }
@@ -61,7 +61,7 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
       return { ...before, folder: null, retired: { folder, seq: entry.seq } }
     }
     case 'lock.recovered':
-      // A file that no grant explains was recovered; a grant, if there is one, goes on.
+      // A file without a grant was recovered. A current grant, if any, stays valid.
       if ((entry.data as LockEventData<'lock.recovered'>).previous_token === null) return before
       return withoutGrant(before, entry)
     case 'lock.released':
@@ -73,18 +73,18 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
   }
 }
 
-/** A grant as its entry says it. */
+/** The grant in an entry. */
 export function grantOf({ actor, data, seq }: Entry<'lock.acquired', LockEventData<'lock.acquired'>>): Grant {
-  // The copied members come last: V8 gives `{ ...data, more }` a hidden class of its own for every object.
+  // The copied members come last, because V8 creates a new hidden class for every object built as `{ ...data, more }`.
   return { actor_id: actor.actor_id, renewals: 0, token: seq, ...data }
 }
 
-/** What a renewal changes. */
+/** The members that a renewal changes. */
 export interface Renewal extends Pick<Grant, 'acquired' | 'expires_at' | 'lease_clock' | 'renewals'> {
   host_id?: string | undefined
 }
 
-/** A grant after a renewal: the lease begins anew, so what was judged of it counts no more. */
+/** A grant after a renewal: the lease starts anew, so an earlier judgement no longer applies. */
 export function renewed(grant: Grant, by: Renewal): Grant {
   const { acquired, expires_at, host_id = grant.host_id, lease_clock, renewals } = by
   const { judged: _, ...others } = grant
@@ -104,12 +104,12 @@ function withoutGrant(before: LockState, { seq, type }: Entry): LockState {
   return { ended: { actor_id, lock_ref, run_id, seq, token, type }, folder, grant: null, kind, name, retired }
 }
 
-/** Whether a grant is the caller's: holder names repeat, so it takes the lock_id and the same actor. */
+/** Whether a grant belongs to the caller. Holder names can repeat, so both the lock_id and the actor must match. */
 export function isOwn(grant: Grant, lockRef: string, actor: Actor): boolean {
   return grant.lock_ref === lockRef && grant.actor_id === actor.actor_id
 }
 
-/** Whether and why a grant is an orphan: its lease is over, or its holder was probed dead. */
+/** Whether and why a grant is an orphan: its lease has expired, or a probe found its holder dead. */
 export function orphanReason(
   grant: Grant,
   deathReason: RecoveryReason | undefined,
@@ -120,13 +120,15 @@ export function orphanReason(
   return grant.kind === 'project' ? undefined : deathReason
 }
 
-/** Whole seconds left on a grant, rounded up: at least 1 while it is valid, 0 when over, null without a lease. */
+/**
+ * Whole seconds left on a grant, rounded up: at least 1 while it is valid, 0 once it has expired, null without a lease.
+ */
 export function leaseRemainingSeconds(grant: Grant, now: Now): number | null {
   const remaining = leaseRemainingMillis(grant, now)
   return remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000))
 }
 
-/** Why the grant's holder is dead, if the probe was of this very grant. */
+/** Why the holder of the grant is dead, if the probe was about this grant. */
 export function deathOf(
   death: { token: number; reason: RecoveryReason } | undefined,
   grant: Grant,

@@ -4,7 +4,7 @@ import type { LockEventData } from './events.ts'
 import { kindOf } from './names.ts'
 import { grantOf, judgedBy, type LockState, type Renewal, renewed } from './state.ts'
 
-/** A lock's row as it is stored. What the entry of its grant says is not said again. */
+/** The stored form of a lock's row. It omits facts that are in the entry of the grant. */
 export interface StoredLock extends Pick<LockState, 'ended' | 'folder' | 'retired'> {
   grant: { judged?: Judgement; renewed: Renewal | null; token: number } | null
 }
@@ -17,7 +17,7 @@ export function toStored({ ended, folder, grant, retired }: LockState): StoredLo
   return { ended, folder, grant: judged === undefined ? stored : { ...stored, judged }, retired }
 }
 
-/** The same state again; undefined where the entry of its grant is not there. */
+/** Restores the state; undefined if the entry of its grant is missing. */
 export function fromStored(
   { ended, folder, grant, retired }: StoredLock,
   stream: string,

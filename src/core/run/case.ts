@@ -11,7 +11,7 @@ import type { RunStatus } from '../vocabulary.ts'
 import type { RunEventData, RunEventType } from './events.ts'
 import { type RunState, streamOf, versionsOf } from './state.ts'
 
-/** What a decision on one run has at hand. */
+/** Everything that a decision on one run can use. */
 export interface RunCase {
   context: Context
   inForce: PolicyInForce
@@ -20,20 +20,20 @@ export interface RunCase {
   run: RunState
 }
 
-/** An event before it is the run's: an event of its own stream, or one of its lock's. */
+/** An event before the facts of the run are added: from the run's own stream, or from the stream of its lock. */
 export type RunDraft = { [Type in RunEventType]: { type: Type; data: RunEventData<Type> } }[RunEventType] | EventDraft
 
 export function rowOf(rows: Rows, runId: string): Row<RunState> | undefined {
   return rows.get(streamOf(runId)) as Row<RunState> | undefined
 }
 
-/** What every entry of a run says of it; `versions` where it is pinned to others by these very events. */
+/** The members that every entry of a run has. `versions` is given if these events pin the run to other versions. */
 function envelopeOf(run: RunState, versions = versionsOf(run.pins)): Omit<RunOfEvent, 'previous'> {
   const { case_id, correlation_id, lane_id, parent_run_id, root_run_id, run_id } = run
   return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, root_run_id, run_id }
 }
 
-/** Events of one run as one append, each the one after the other in its history. */
+/** Events of one run as one append. Each follows the one before it in the history of the run. */
 export function eventsOf(
   of: Omit<RunOfEvent, 'previous'>,
   lastSeq: number | null,
@@ -47,7 +47,7 @@ export function eventsOf(
   }))
 }
 
-/** Events of the run of a case, as it is pinned. */
+/** Events of the run of a case, with its current pins. */
 export function eventsOfRun(
   { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
   drafts: readonly RunDraft[],
@@ -67,11 +67,11 @@ interface Refused {
   code: Code
   command: string
   message: string
-  /** The move that was wanted. */
+  /** The move that was requested. */
   to?: RunStatus
 }
 
-/** A refusal that is recorded on the run, which it leaves as it is. */
+/** A refusal that is recorded on the run and does not change it. */
 export function refused(
   { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
   { code, command, message, to }: Refused,
@@ -89,7 +89,7 @@ export function refusedMove(of: RunCase, command: string, to: RunStatus, why = `
   return refused(of, { code: 'INVALID_STATE_TRANSITION', command, message, to })
 }
 
-/** The runs above a run, the nearest first. */
+/** The runs above a run, nearest first. */
 export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
   let next = run.parent_run_id
   for (let depth = 0; next !== null && depth < limits.runDepthMax; depth += 1) {
@@ -100,14 +100,16 @@ export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
   }
 }
 
-/** Whether an actor may act on a run: its own, that of a run above it, an operator or the authority. */
+/**
+ * Whether an actor may act on a run: the actor of the run or of a run above it, an operator, or the release authority.
+ */
 function mayActOn(run: RunState, { actor, config }: Context, rows: Rows): boolean {
   if (run.manifest.actor.actor_id === actor.actor_id || isOperator(config, actor.actor_id)) return true
   for (const { manifest } of ancestorsOf(run, rows)) if (manifest.actor.actor_id === actor.actor_id) return true
   return false
 }
 
-/** Why an actor may not act on a run, if it may not. */
+/** The refusal if an actor may not act on a run. */
 export function notRunActor(of: RunCase, command: string): Refusal | undefined {
   const { context, rows, run } = of
   if (mayActOn(run, context, rows)) return undefined
@@ -115,15 +117,15 @@ export function notRunActor(of: RunCase, command: string): Refusal | undefined {
   return refused(of, { code: 'NOT_RUN_ACTOR', command, message })
 }
 
-/** Whether a running run's lease is over. */
+/** Whether the lease of a running run has expired. */
 export function isExpired({ lease, status }: RunState, now: Now): boolean {
   if (status !== 'running' || lease === null) return false
   return (leaseRemainingMillis(lease, now) ?? 1) <= 0
 }
 
-/** The end that the ledger itself gives a run whose lease is over; retryable. */
+/** The end that the ledger gives a run with an expired lease. The run can be retried. */
 export function expiredEvents(of: Pick<RunCase, 'context' | 'run'>): RunDraft[] {
-  const message = `the lease of ${of.run.run_id} ran out`
+  const message = `the lease of ${of.run.run_id} has expired`
   return [
     ...unrecordedEvents(of.run),
     {
@@ -139,7 +141,7 @@ export function expiredEvents(of: Pick<RunCase, 'context' | 'run'>): RunDraft[] 
   ]
 }
 
-/** The action events that allows still owe when their run ends otherwise than by completing. */
+/** The missing action events of allowed actions, if a run ends in another way than by completing. */
 export function unrecordedEvents({ open, run_id }: RunState): RunDraft[] {
   return open.map((action) => ({
     type: 'run.acted',
@@ -147,7 +149,7 @@ export function unrecordedEvents({ open, run_id }: RunState): RunDraft[] {
   }))
 }
 
-/** How long a run has been running, by the lease clock; where clocks cannot be compared by the wall clock. */
+/** How long a run has been running: by the lease clock, or by the wall clock if the lease clocks cannot be compared. */
 export function durationMillis({
   context: { now },
   run: { started },
@@ -160,22 +162,22 @@ export function laneOf({ inForce, run }: Pick<RunCase, 'inForce' | 'run'>): Lane
   return inForce.policy?.lanes.get(run.lane_id ?? '')
 }
 
-/** Where raw case text is prohibited, free text is too: a reason is one word of a closed alphabet there. */
+/** A lane that prohibits raw case text also prohibits free text: a reason must be one word of a closed alphabet. */
 export function freeTextIn(lane: Lane | undefined, texts: readonly (string | null | undefined)[]): string | undefined {
   if (!lane?.scope.prohibits.includes('raw_case_text')) return undefined
   return texts.find((text) => typeof text === 'string' && !/^[A-Za-z0-9_.:-]{1,80}$/.test(text)) ?? undefined
 }
 
-/** The free text that stands in references to artifacts. */
+/** The free text in references to artifacts. */
 export function notesIn(refs: readonly ArtifactRef[] = []): (string | null | undefined)[] {
   return refs.map(({ confidentiality }) => confidentiality?.notes)
 }
 
-/** FREE_TEXT_DENIED, naming no text. */
+/** FREE_TEXT_DENIED. The refusal does not repeat the text. */
 export function refuseFreeText(laneId: string | null): Refusal {
   return refuse(
     'FREE_TEXT_DENIED',
-    `the lane ${laneId} prohibits raw_case_text: a reason is one word, notes are none`,
+    `the lane ${laneId} prohibits raw_case_text: a reason must be one word, and notes are not allowed`,
     {
       lane_id: laneId,
     },

@@ -20,13 +20,13 @@ import {
 import { manifestSchema } from './events.ts'
 import { runErrorSchema } from './run-record.ts'
 
-// What callers hand in: parsed once, at the boundary of the API.
+// The input of commands, parsed once at the boundary of the API.
 
 const asked = { actor: actorSchema.optional(), idempotency_key: requestKeySchema.optional() }
 const ofRun = { ...asked, run_id: runIdSchema }
 const outcomeReason = reasonSchema.max(200)
 
-/** `write_broker` is another name of db_write, on input only. */
+/** `write_broker` is accepted as another name for db_write, only on input. */
 const runKindSchema = z.union([z.enum(runKinds), z.literal('write_broker').transform(() => 'db_write' as const)])
 
 export const createRunSchema = manifestSchema.extend({
@@ -37,20 +37,20 @@ export const createRunSchema = manifestSchema.extend({
   parent_run_id: runIdSchema.optional(),
   role_id: line.optional(),
   root_run_id: runIdSchema.optional(),
-  /** Who is to act in the run, where that is another than who creates it. */
+  /** Who will act in the run, if it is not the actor who creates it. */
   run_actor: actorSchema.optional(),
   run_id: runIdSchema.optional(),
   run_kind: runKindSchema,
 })
 
-/** Versions that a caller brings are not trusted: a malformed pin denies the run, so it gets that far. */
+/** Versions from a caller are not trusted. A malformed pin is accepted here, so that the decision can deny the run. */
 const brought = z.string().max(200).nullish()
 
 export const startRunSchema = z.strictObject({
   ...ofRun,
   contract_version: brought,
   lease_duration_s: z.int().min(1).max(limits.resourceLeaseSecondsMax).optional(),
-  /** A lock that the run's actor, or its project the run itself, holds: the run acts while that grant is current. */
+  /** A lock that the run's actor holds, or the project lock of the run. The run can act while that grant is current. */
   lock: lockNameSchema.optional(),
   policy_versions: z.strictObject({ lanes: brought, roles: brought }).optional(),
   taxonomy_versions: taxonomyVersionsSchema.optional(),
@@ -61,7 +61,7 @@ export const authorizeSchema = z.strictObject({ ...ofRun, action: actionSchema }
 
 export const recordActionSchema = z.strictObject({
   ...ofRun,
-  /** What was done, where the caller says it: it must be what was allowed. */
+  /** What was done, if the caller states it. It must match what was allowed. */
   action_type: z.enum(privilegedActions).optional(),
   decision_id: line,
   error: runErrorSchema.omit({ stack_ref: true }).optional(),
@@ -77,7 +77,7 @@ const ending = { ...ofRun, outcome_reason: outcomeReason }
 
 export const completeRunSchema = z.strictObject({
   ...ending,
-  /** Reject the turn that is staged or validated, instead of being refused for it. */
+  /** Reject a staged or validated turn, instead of refusing to complete the run. */
   discard_turn: z.boolean().optional(),
   output_artifacts: artifactRefsSchema.optional(),
   release_lock: z.boolean().default(false),
@@ -107,7 +107,7 @@ export const listRunsSchema = z.strictObject({
   until: utcSchema.optional(),
 })
 
-// What reaches the decision: the intent, the ids minted for it, and the policies that this process has read.
+// The input of decisions: the intent, the new ids for it, and the policies that this process has read.
 
 type Parsed<Schema extends z.ZodType> = Omit<z.output<Schema>, 'actor' | 'idempotency_key'>
 type Of<Type extends string, Schema extends z.ZodType> = Command & Parsed<Schema> & { type: Type; policies: Policies }
@@ -116,7 +116,7 @@ export type CreateRun = Of<'run.create', typeof createRunSchema> & { run_id: str
 export type StartRun = Of<'run.start', typeof startRunSchema>
 export type Heartbeat = Of<'run.heartbeat', typeof heartbeatSchema>
 export type AuthorizeAction = Of<'run.authorize', typeof authorizeSchema>
-/** With the record of a bundle, if that is what the action put out: an object that the entry names. */
+/** Has the record of a bundle if the action exported one. The record is an object that the entry names. */
 export type RecordAction = Of<'run.record', typeof recordActionSchema> & {
   bundle_record?: { digest: string; text: string } | undefined
 }

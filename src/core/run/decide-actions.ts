@@ -22,15 +22,15 @@ import { verdictOn } from './facts.ts'
 import type { OpenAction } from './state.ts'
 
 /**
- * Allow: the decision. Deny: the decision and the run's move to denied, in one append. Refusals, in order:
- * RUN_NOT_ACTIVE (recorded as a deny, no move), LIMIT_EXCEEDED (too many allows wait for their record),
+ * An allow appends the decision. A deny appends the decision and the run's move to denied together. Refusals, in order:
+ * RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet),
  * FREE_TEXT_DENIED.
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
   const { context, inForce, run } = of
   if (run.status !== 'running') return notActive(of, command.type)
   if (run.open.length >= limits.runOpenActionsMax) {
-    const message = `${run.open.length} allowed actions of ${run.run_id} wait for their record`
+    const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
   if (freeTextIn(laneOf(of), textsOf(command.action)) !== undefined) return refuseFreeText(run.lane_id)
@@ -41,15 +41,15 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
 }
 
-/** What an action says in words, all of which its decision would keep. What is blank says nothing, and is missing. */
+/** The free text of an action. All of it would be recorded with the decision. Blank text counts as missing. */
 function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
   const stated = Object.values(scope).filter((value) => typeof value === 'string')
   return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts)]
 }
 
 /**
- * The one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and LEASE_EXPIRED (the
- * run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
+ * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
+ * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { context, rows, run } = of
@@ -58,16 +58,20 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   if (lost !== undefined) return lost
   const allowed = run.open.find(({ decision_id }) => decision_id === command.decision_id)
   if (allowed === undefined || !isSameAction(allowed, command)) {
-    const message = `${command.decision_id} is no open decision of ${run.run_id} on this action`
+    const message = `${run.run_id} has no open decision ${command.decision_id} for this action`
     return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
   }
   const { error, outcome, outcome_reason, output_artifacts = [] } = command
   const lane = laneOf(of)
   if (outcome === 'failure' && output_artifacts.length > 0 && !lane?.allowed_actions.partial_outputs) {
-    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} allows no outputs of what failed`, { run_id: run.run_id })
+    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
+      run_id: run.run_id,
+    })
   }
   if (run.outputs.length + output_artifacts.length > limits.runOutputsMax) {
-    return refuse('LIMIT_EXCEEDED', `a run puts out at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
+    return refuse('LIMIT_EXCEEDED', `a run can output at most ${limits.runOutputsMax} artifacts`, {
+      run_id: run.run_id,
+    })
   }
   if (freeTextIn(lane, [outcome_reason, error?.message, ...notesIn(output_artifacts)]) !== undefined)
     return refuseFreeText(run.lane_id)
@@ -77,7 +81,7 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   return { ...append(of, [{ type: 'run.acted', data }]), objects: new Map([[record.digest, record.text]]) }
 }
 
-/** Where the caller says what was done, it is what was allowed. */
+/** Checks that the action stated by the caller, if any, is the allowed action. */
 function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction): boolean {
   if (action_type !== undefined && action_type !== allowed.action_type) return false
   if (target === undefined) return true
@@ -114,23 +118,23 @@ const targetTypes = {
   export: 'export_bundle',
 } as const
 
-/** What an action is on, as audit events have it. A longer name is no lane's, so it is cut. */
+/** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
 function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): Decided['target'] {
   const name = cut(target.name, nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
 
-/** At three bytes a code unit within the bound of an audit event's target. */
+/** A code unit takes at most three bytes, so the text fits into the target of an audit event. */
 const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
 
-/** The authz_decision: what was asked for and what the policy says. */
+/** The authz_decision event: the request and the verdict of the policy. */
 export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict): RunDraft {
   const { decision, missing, reason, rule_ids } = verdict
   const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
   return { type: 'run.decided', data }
 }
 
-/** The move to denied that a deny brings with it. */
+/** The move to denied that follows a deny. */
 export function deniedEvent(
   run_id: string,
   duration_ms: number | null,

@@ -32,19 +32,19 @@ interface Ground {
 }
 
 /**
- * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (no such parent),
- * NOT_RUN_ACTOR (of the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep), FREE_TEXT_DENIED.
- * A child that brings other versions of what it inherits is created, decided upon and denied, in one append.
+ * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
+ * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
+ * FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseOf(command.run_id, ground)
   if (taken !== undefined) {
-    return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'that run is there already')
+    return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
   const { parent_run_id = null } = command
   const parent = parent_run_id === null ? undefined : caseOf(parent_run_id, ground)
   if (parent_run_id !== null && parent === undefined) {
-    return refuse('NOT_FOUND', `there is no run ${parent_run_id} to be the parent`, { run_id: parent_run_id })
+    return refuse('NOT_FOUND', `the parent run ${parent_run_id} does not exist`, { run_id: parent_run_id })
   }
   if (parent !== undefined) {
     const denied = notRunActor(parent, command.type)
@@ -69,13 +69,13 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
   return created(of, createdData(command, parent?.run), broughtOthers(command, parent?.run, of))
 }
 
-/** All free text that a run is created with. */
+/** All free text in the input for a new run. */
 function textsOf({ data_classification, inputs, nondeterminism, notes }: CreateRun): (string | null | undefined)[] {
   const reasons = nondeterminism?.reasons ?? []
   return [notes, data_classification?.notes, ...reasons, ...notesIn(inputs?.artifact_refs)]
 }
 
-/** A run ends no more once it has, and nothing is added below it; nor deeper than the bound. */
+/** A run that has ended gets no more children, and the depth of a tree is limited. */
 function refuseUnder(parent: RunCase, command: string): Refusal | undefined {
   const { rows, run } = parent
   if (isTerminal(run.status)) {
@@ -95,7 +95,7 @@ function createdData(command: CreateRun, parent: RunState | undefined): CreatedD
   return { ...rest, actor, pins: parent?.pins ?? null }
 }
 
-/** What a child brings that is not its parent's; the root of a run without a parent is itself. */
+/** The versions of a child that differ from its parent's. A run without a parent is its own root. */
 function broughtOthers(
   command: CreateRun,
   parent: RunState | undefined,
@@ -123,8 +123,8 @@ function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: re
 }
 
 /**
- * A new run in the place of one that failed and may be retried; the old one stays as it is. Its parent is the first
- * attempt, so it inherits what that was pinned to. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
+ * Creates a new run in place of a failed, retryable run, which does not change. The parent of the new run is the first
+ * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
  * INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
  */
 export function decideRetry(command: RetryRun, of: RunCase): Decision {
@@ -143,7 +143,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   }
   const taken = caseOf(command.new_run_id, of)
   if (taken !== undefined) {
-    return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'that run is there already')
+    return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
   if (freeTextIn(of.inForce.policy?.lanes.get(run.lane_id ?? ''), [command.retry_reason]) !== undefined) {
     return refuseFreeText(run.lane_id)

@@ -49,7 +49,7 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   if (lost !== undefined) return lost
   if (run.open.length > 0) {
     const decision_ids = run.open.map(({ decision_id }) => decision_id)
-    const message = `${run.open.length} allowed actions of ${run.run_id} were not recorded`
+    const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
     return refuse('RUN_HAS_OPEN_ACTION', message, { run_id: run.run_id, decision_ids })
   }
   const turn_id = openTurnId(run.turns)
@@ -81,7 +81,9 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   const wrong = refuseEnd(command, of, 'failed', [error.message, ...notesIn(output_artifacts)])
   if (wrong !== undefined) return wrong
   if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
-    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} allows no outputs of what failed`, { run_id: run.run_id })
+    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
+      run_id: run.run_id,
+    })
   }
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
@@ -102,7 +104,7 @@ export function decideDeny(command: DenyRun, of: RunCase): Decision {
   return append(of, [...unrecordedEvents(of.run), { type: 'run.denied', data }])
 }
 
-/** Refusals as of a deny. */
+/** The refusals are those of a deny. */
 export function decideCancel(command: CancelRun, of: RunCase): Decision {
   const wrong = refuseEnd(command, of, 'cancelled')
   if (wrong !== undefined) return wrong
@@ -111,7 +113,7 @@ export function decideCancel(command: CancelRun, of: RunCase): Decision {
   return append(of, [...unrecordedEvents(of.run), { type: 'run.cancelled', data }])
 }
 
-/** What is wrong with a move to an end, or with the words that come with it. */
+/** The refusal if a run cannot move to this end, or if its free text is not allowed. */
 function refuseEnd(
   { outcome_reason, type }: { outcome_reason: string; type: string },
   of: RunCase,
@@ -124,5 +126,5 @@ function refuseEnd(
 
 function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {
   if (run.outputs.length + more <= limits.runOutputsMax) return undefined
-  return refuse('LIMIT_EXCEEDED', `a run puts out at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
+  return refuse('LIMIT_EXCEEDED', `a run can output at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
 }

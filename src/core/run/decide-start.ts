@@ -11,8 +11,9 @@ import type { Pins } from './events.ts'
 import { type FoundPins, factsOf, unboundRole, withMore } from './facts.ts'
 
 /**
- * The decision on the start and the move to running or to denied, in one append. Refusals, in order:
- * INVALID_STATE_TRANSITION (not created, or below a run that is not running), LOCK_NOT_HELD; both recorded.
+ * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
+ * INVALID_STATE_TRANSITION (the run is not in the state created, or the run above it is not running), LOCK_NOT_HELD;
+ * both are recorded.
  */
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
@@ -44,7 +45,7 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
   return append(of, [decided, startedEvent(command, of, { lock, pins })], verdict.pins)
 }
 
-/** The pins of a run without any to inherit: those in force, or what the caller says they are. */
+/** The pins of a run that inherits none: those in force, or those that the caller states. */
 function pinsOf({ policy_versions }: StartRun, { context, inForce }: RunCase): FoundPins {
   const of = (name: 'lanes' | 'roles') => {
     const loaded = inForce.loaded?.[name]
@@ -61,7 +62,7 @@ function pinsOf({ policy_versions }: StartRun, { context, inForce }: RunCase): F
   return { lanes: of('lanes'), roles: of('roles') }
 }
 
-/** What a child brings that its parent is not pinned to. */
+/** The versions of a child that differ from its parent's pins. */
 function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | null): string[] {
   if (inherited === null) return []
   return (['lanes', 'roles'] as const)

@@ -8,20 +8,21 @@ import { decideCancel, decideComplete, decideDeny, decideFail, decideHeartbeat }
 import { decideStart } from './decide-start.ts'
 import { streamOf } from './state.ts'
 
-/** The run itself; the runs above it, its lock and the policy in force are asked for once it is seen. */
+/** The stream of the run. The runs above it, its lock and the policy in force are requested once the run is loaded. */
 export function reads(command: RunCommand): readonly string[] {
   return [streamOf(command.run_id)]
 }
 
 /**
- * Refusals of every command on a run that is there, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded, the run untouched);
- * then a run whose lease is over is failed by the ledger, and nothing else of the command happens; then its own.
+ * Refusals of every command on an existing run, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
+ * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
+ * own refusals come last.
  */
 export function decide(command: RunCommand, context: Context, rows: Rows): Decision {
   const inForce = policyInForce(rows, command.policies)
   if (command.type === 'run.create') return decideCreate(command, { context, inForce, rows })
   const row = rowOf(rows, command.run_id)
-  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${command.run_id}`, { run_id: command.run_id })
+  if (row === undefined) return refuse('NOT_FOUND', `run ${command.run_id} does not exist`, { run_id: command.run_id })
   const of: RunCase = { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
   const denied = notRunActor(of, command.type)
   if (denied !== undefined) return denied

@@ -22,21 +22,21 @@ const rules = z.array(z.string().max(400)).max(1_000)
 const outcomeReason = reasonSchema.max(200)
 const { shape } = runRecordSchema
 
-/** What the target of an action or a start is in audit events. */
+/** The type of the target of an action or a start in audit events. */
 const target = z.strictObject({
   name: auditTargetSchema.shape.name,
   operation: shortLine,
   target_type: auditTargetSchema.shape.target_type,
 })
 
-/** A pin, where it comes from and the SHA-256 of the content it stands for. */
+/** A pin, its source, and the SHA-256 of the content that it stands for. */
 const pin = pinEvidenceSchema.extend({ pin: z.string().max(64) })
 const pins = z.strictObject({ lanes: pin, roles: pin })
 export type Pins = z.infer<typeof pins>
 
 const leaseSchema = z.strictObject({ expires_at: time, lease_duration_s: z.int().min(1) })
 
-/** What the caller says of a run when it is created. What every entry of a run says is not said again. */
+/** The caller's facts about a new run, without those that every entry of the run has. */
 export const manifestSchema = z.strictObject({
   client_session_id: shape.client_session_id,
   data_classification: shape.data_classification,
@@ -94,7 +94,7 @@ const renewed = z.strictObject({
   run_id: runIdSchema,
 })
 
-/** What came of an allowed action: the one action event of its decision. */
+/** The outcome of an allowed action. Each decision has one such event. */
 const acted = z.strictObject({
   action_type: z.enum(privilegedActions),
   decision_id: line,
@@ -102,7 +102,7 @@ const acted = z.strictObject({
   outcome: z.enum(['failure', 'success']),
   outcome_reason: outcomeReason.optional(),
   output_artifacts: artifactRefsSchema.optional(),
-  /** The record of the bundle that the action put out: an object of the ledger. */
+  /** The record of the bundle that the action exported, as an object of the ledger. */
   record_digest: sha256Schema.optional(),
   request_hash_sha256: sha256Schema.optional(),
   response_hash_sha256: sha256Schema.optional(),
@@ -110,7 +110,7 @@ const acted = z.strictObject({
   target,
 })
 
-/** An end: how long the run was running, null where it never was, and why it ended. */
+/** An end: why the run ended, and how long it was running; null if it never was. */
 const duration = z.int().min(0)
 const ended = {
   duration_ms: duration.nullable(),
@@ -126,7 +126,10 @@ const completed = z.strictObject({
   run_id: ended.run_id,
 })
 const failed = z.strictObject({
-  /** The ledger failed the run itself, when its lease was over; the entry's actor only came by. */
+  /**
+   * True if the ledger failed the run because its lease had expired. The entry's actor only made the call that found
+   * this.
+   */
   by: z.literal('ledger').optional(),
   duration_ms: duration,
   error: runErrorSchema,
@@ -144,18 +147,18 @@ const denied = z.strictObject({
 })
 const cancelled = z.strictObject(ended)
 
-/** A refusal that is itself a fact. `move` is the one that was wanted and is not allowed. */
+/** A recorded refusal. `move` is the move that was requested and is not allowed. */
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
   message: z.string(),
   move: z.strictObject({ from: z.enum(runStatuses), to: z.enum(runStatuses) }).optional(),
-  /** The run_id; `repeats`, where it is added, must stay the last member. */
+  /** The run_id. If `repeats` is added, it must stay the last member. */
   name: runIdSchema,
   repeats: z.int().min(1).optional(),
 })
 
-/** The attempt `run_id` failed and is done again, once, in `new_run_id`. It is no event of either run. */
+/** The attempt `run_id` failed and is retried, once, as `new_run_id`. This event belongs to neither run. */
 const retried = z.strictObject({
   new_run_id: runIdSchema,
   retry_count: z.int().min(1),

@@ -7,13 +7,13 @@ import type { Policy } from '../policies.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
 
-/** The pins that a run would start with, null in the place of one that is missing or malformed. */
+/** The pins that a run would start with. A missing or malformed pin is null. */
 export interface FoundPins {
   lanes: Pins['lanes'] | null
   roles: Pins['roles'] | null
 }
 
-/** The facts of a run that the checks are made on. */
+/** The facts about a run that the checks use. */
 export function factsOf(
   run: RunState,
   actor_type: RunFacts['actor_type'],
@@ -37,7 +37,7 @@ export function factsOf(
   }
 }
 
-/** What is said of an action in a run that is asked for by a caller: by the policy, and by the configuration. */
+/** The verdict of the policy and of the configuration about an action that a caller requests in a run. */
 export function verdictOn(
   action: Action,
   { caller, config, policy, run }: { caller: Actor; config: Config; policy: Policy | undefined; run: RunState },
@@ -48,14 +48,14 @@ export function verdictOn(
   return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved(action, config)])
 }
 
-/** Rules of the configuration that an export lacks an approval by. */
+/** The rules of the configuration whose approval an export lacks. */
 export function unapproved(action: Action, config: Config): string[] {
   return missingApprovals(action, config).map((type) => `config:exports/approvals_required/${type}`)
 }
 
 /**
- * The role of a run that its actor may not claim, by the configuration, or who else acts in the run: who made it for
- * another has no more rights in it than his own.
+ * The rule that fails if, by the configuration, the run's actor or the calling actor may not have the role of the run.
+ * Creating a run for another actor gives no extra roles.
  */
 export function unboundRole({ manifest: { actor } }: RunState, config: Config, callerId = actor.actor_id): string[] {
   const { actor_id, role_id } = actor
@@ -63,7 +63,7 @@ export function unboundRole({ manifest: { actor } }: RunState, config: Config, c
   return [`role:${role_id}/actors`]
 }
 
-/** A verdict with further rules that failed: not_permitted, where nothing failed before. */
+/** A verdict with further failed rules. The reason is not_permitted if nothing failed before. */
 export function withMore(verdict: Verdict, rules: readonly string[]): Verdict {
   if (rules.length === 0) return verdict
   const { decision, reason, rule_ids } = verdict

@@ -4,9 +4,7 @@ import type { Pins } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { type RunState, versionsOf } from './state.ts'
 
-/**
- * A run as Contract v1 has it. It depends on the run's row alone, so what does not change the row does not change it.
- */
+/** The record of a run in Contract v1. It depends only on the row of the run. */
 export function recordOf(state: RunState): RunRecord {
   const { actor, metadata, pins, run_id, run_kind, ...manifest } = state.manifest
   const { ended, lease, started } = state
@@ -26,7 +24,7 @@ export function recordOf(state: RunState): RunRecord {
     ...(metadata ? { metadata } : {}),
     ...(state.parent_run_id === null ? {} : { parent_run_id: state.parent_run_id }),
     ...(state.pins === null ? {} : { pin_evidence: evidenceOf(state.pins) }),
-    // What the caller called the phase stands; otherwise it is where the run is with its turns.
+    // A phase that the caller named is kept. Otherwise the phase follows from the turns of the run.
     ...(manifest.phase || state.turns === undefined ? {} : { phase: phaseOf(state) }),
     policy_versions: versionsOf(state.pins),
     root_run_id: state.root_run_id,
@@ -56,7 +54,7 @@ function evidenceOf({ lanes, roles }: Pins): RunRecord['pin_evidence'] {
   return { lanes: of(lanes), roles: of(roles) }
 }
 
-/** Members in canonical order, so that two records of one row are the same bytes. */
+/** Members are in canonical order, so that two records of one row have the same bytes. */
 function structuredOf(record: RunRecord): RunRecord {
   return sorted(record as never) as RunRecord
 }

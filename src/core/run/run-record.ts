@@ -42,7 +42,7 @@ const nondeterminism = z.strictObject({
   replay_strategy: z.enum(['record_and_replay', 'best_effort', 'not_replayable']).nullish(),
 })
 
-/** Where a pin came from, and the SHA-256 of the file's content, byte order mark off, LF. */
+/** The source of a pin, and the SHA-256 of the file's content without byte order mark and with LF line endings. */
 export const pinEvidenceSchema = z.strictObject({
   sha256: sha256Schema,
   source: z.enum(['git-commit', 'git-blob', 'caller']),
@@ -54,7 +54,9 @@ const metadata = z.strictObject({
   retry_reason: reasonSchema.nullish(),
 })
 
-/** A run's manifest: what it is pinned to, what went in and came out, how it ended (seed 3, section 1.2). */
+/**
+ * The manifest of a run: its pins, its inputs and outputs, and how it ended (Run Lifecycle, Contract v1, section 1.2).
+ */
 export const runRecordSchema = z.strictObject({
   actor: actor.nullish(),
   audit: z.strictObject({ audit_event_ids: eventIdsSchema }).nullish(),

@@ -6,10 +6,10 @@ import { type RunStatus, unpinned } from '../vocabulary.ts'
 import type { Pins, RunEventData, RunEventType } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 
-/** An allow that waits for its one action event. */
+/** An allow whose action event is not recorded yet. */
 export type OpenAction = Pick<RunEventData<'run.acted'>, 'action_type' | 'decision_id' | 'target'>
 
-/** The row of a run: what it was created with, and what became of it. */
+/** The row of a run: its input at creation, and its current state. */
 export interface RunState {
   case_id: string | null
   correlation_id: string | null
@@ -34,12 +34,12 @@ export interface RunState {
 
 type RunEntry<Type extends RunEventType> = Entry<Type, RunEventData<Type>>
 
-/** The stream of a run's events: every event of it, and of no other. */
+/** The stream with all events of one run, and of no other run. */
 export function streamOf(runId: string): string {
   return `run/${runId}`
 }
 
-/** The next state; applies and never judges. */
+/** Returns the next state. It applies the event without checking it. */
 export function evolve(state: RunState | undefined, entry: Entry): RunState {
   if (state === undefined) return createdState(entry as RunEntry<'run.created'>)
   switch (entry.type) {
@@ -121,7 +121,7 @@ function startedState(state: RunState, { data, time }: RunEntry<'run.started'>):
   }
 }
 
-/** The state that each end of a run leads to, by the type of its event. */
+/** The terminal state of a run, by the type of the event that ended it. */
 export const statusAfter: Readonly<Record<string, RunStatus>> = {
   'run.completed': 'completed',
   'run.failed': 'failed',
@@ -139,7 +139,7 @@ function endedState(state: RunState, { data, time, type }: RunEntry<'run.failed'
   }
 }
 
-/** The pins of a run as entries and records have them, `UNPINNED` in the place of one that is not there. */
+/** The pins of a run for entries and records. A missing pin is `UNPINNED`. */
 export function versionsOf(pins: Pins | null): { lanes: string; roles: string } {
   return { lanes: pins?.lanes.pin ?? unpinned, roles: pins?.roles.pin ?? unpinned }
 }

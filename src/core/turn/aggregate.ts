@@ -1,9 +1,9 @@
 import { invariant } from '../../errors.ts'
 import { decide, reads } from './decide.ts'
 
-/** Its events stand in the stream of their run, whose row evolves by them: no stream is a turn's own. */
+/** Events of turns are in the stream of their run and change the row of the run. Turns have no stream of their own. */
 export const turnAggregate = {
   reads,
   decide,
-  evolve: (): void => invariant(false, 'no stream is of turns'),
+  evolve: (): void => invariant(false, 'turns have no stream of their own'),
 }

@@ -10,11 +10,11 @@ import type { OpenTurn } from './state.ts'
 import type { StagedSet } from './triplet.ts'
 import { turnIdOf, turnNumberOf } from './turn-id.ts'
 
-/** What a decision on one turn has at hand. */
+/** Everything that a decision on one turn can use. */
 export interface TurnCase<C extends TurnCommand = TurnCommand> {
   command: C
   context: Context
-  /** The number asked for; undefined where the turn_id is malformed. */
+  /** The number in the turn_id; undefined if the turn_id is malformed. */
   number: number | undefined
   rows: SovereignRows
   run: RunOfTurn
@@ -30,7 +30,7 @@ export function caseOf<C extends TurnCommand>(
   return 'kind' in run ? run : { command, context, number: turnNumberOf(command.turn_id), rows, run }
 }
 
-/** One event of the turn, with what goes with it. */
+/** One event of the turn, with the objects and rows that belong to it. */
 export function append(
   { run }: TurnCase,
   draft: TurnDraft,
@@ -39,7 +39,7 @@ export function append(
   return { ...run.append([draft]), ...more }
 }
 
-/** A refusal before it is one: which code, and the facts that go with it. */
+/** The code and the facts from which a refusal is built. */
 export interface Wrong {
   code: Code
   facts?: Details
@@ -54,7 +54,7 @@ export function wrongTurn({ command, number, run }: TurnCase): Wrong | undefined
   if (number === undefined) {
     return {
       code: 'E_PROMOTION_FAILED',
-      message: 'the turn_id is not turn- and a number from 0001 on',
+      message: 'the turn_id must be turn- and a number from 0001 on',
       facts: { requested: turn_id },
     }
   }
@@ -63,24 +63,24 @@ export function wrongTurn({ command, number, run }: TurnCase): Wrong | undefined
   return { code: 'E_PROMOTION_ALREADY_APPLIED', message, facts: { requested: turn_id, last } }
 }
 
-/** E_PROMOTION_OUT_OF_ORDER, where it is not the turn after the last promoted one (seed 4, Law 2). */
+/** E_PROMOTION_OUT_OF_ORDER, if this is not the turn after the last promoted one (Run Lifecycle Contract, Law 2). */
 export function outOfOrder({ command, number, run }: TurnCase): Wrong | undefined {
   const expected = run.chain.last + 1
   if (number === expected) return undefined
   const facts = { expected: turnIdOf(expected), last: turnIdOf(run.chain.last), requested: command.turn_id }
   return {
     code: 'E_PROMOTION_OUT_OF_ORDER',
-    message: `${command.turn_id} is asked for where ${facts.expected} is due`,
+    message: `${command.turn_id} is out of order: the next turn is ${facts.expected}`,
     facts,
   }
 }
 
-/** E_PROMOTION_NOT_VALIDATED, where what is staged is not what the caller means. */
+/** E_PROMOTION_NOT_VALIDATED, if another proposal is staged than the caller named. */
 export function otherStaged({ command, run }: TurnCase<PromoteTurn | ValidateTurn>): Wrong | undefined {
   const { manifest_digest } = command
   const staged = run.chain.open?.staged?.manifest_digest ?? null
   if (manifest_digest === undefined || manifest_digest === staged) return undefined
-  const message = `what is staged on ${command.turn_id} is not what was meant`
+  const message = `another proposal is staged on ${command.turn_id} than the command names`
   return {
     code: 'E_PROMOTION_NOT_VALIDATED',
     message,
@@ -88,12 +88,12 @@ export function otherStaged({ command, run }: TurnCase<PromoteTurn | ValidateTur
   }
 }
 
-/** What is said of a guard that does not hold, or of the run's own lock where no guard is given. */
+/** The problem with a failed guard, or with the run's own lock if the command has no guard. */
 export function lostGuard({ command, context, run }: TurnCase): Refusal | undefined {
   return command.guard === undefined ? run.lostLock(command.type) : context.guard
 }
 
-/** A refusal of a turn; `record` names the event that keeps it. */
+/** A refusal of a turn; `record` names the event that records it. */
 export function refusal(
   { command, rows, run }: TurnCase,
   { code, facts = {}, issues = [], message }: Wrong,
@@ -111,7 +111,7 @@ export function refusal(
 
 type TurnFacts = Extract<TurnDraft, { type: 'turn.promotion_rejected' }>['data']['facts']
 
-/** The refusal for what is wrong with a turn's content, with the code that comes first. */
+/** The refusal for errors in the content of a turn. It has the code that comes first in the order of codes. */
 export function wrongContent(issues: readonly Issue[], what: string): Wrong | undefined {
   const code = firstCode(issues)
   if (code === undefined) return undefined
@@ -119,7 +119,7 @@ export function wrongContent(issues: readonly Issue[], what: string): Wrong | un
   return { code, issues, message: `${what}: ${first?.message ?? code}` }
 }
 
-/** What was staged last on the turn; undefined where nothing was, or what was staged was refused. */
+/** The proposal that was staged last; undefined if nothing was staged or the stage was refused. */
 export function stagedSet({ rows }: TurnCase, open: OpenTurn | null): StagedSet | undefined {
   if (open === null || open.staged === null) return undefined
   return rows.object(open.staged.manifest_digest) as StagedSet

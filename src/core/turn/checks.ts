@@ -6,9 +6,9 @@ import { isEmptySet, type StagedTriplet } from './triplet.ts'
 import { carriedBy, identityKey, Workspace } from './workspace.ts'
 
 /**
- * What a turn is held to over its workspace, in three groups: its deletes, the bodies it is based on, and the
- * integrity of its links and identities. Each group tells all that is wrong with the turn.
- * Cost: a few rows for each stem and ref of the turn.
+ * The checks of a turn against its workspace, in three groups: its deletes, the bodies that it is based on, and the
+ * integrity of its links and identities. Each group reports every problem. Cost: a few rows for each stem and ref of
+ * the turn.
  */
 export class TurnChecks {
   readonly #promotion: Promotion
@@ -24,7 +24,7 @@ export class TurnChecks {
     this.#deleted = new Set(tombstones.map(({ stem }) => stem))
   }
 
-  /** Everything, for a verdict. */
+  /** All checks, for a verdict. */
   all(): Issue[] {
     const empty = isEmptySet(this.#promotion.set) ? [notice('I_STAGING_EMPTY', 'stage', {})] : []
     return [...empty, ...this.deletes(), ...this.bases(), ...this.integrity()]
@@ -39,12 +39,12 @@ export class TurnChecks {
       const identity = promoted && carriedBy(promoted)
       if (identity === undefined || (identity.type === dto_type && identity.id === id)) continue
       const details = { dto_type, id, promoted_dto_type: identity.type, promoted_id: identity.id, stem }
-      const message = 'the tombstone names another identity than the promoted one'
+      const message = 'the identity in the tombstone differs from the promoted identity'
       issues.push(errorIssue('E_TOMBSTONE_INVALID', { details, location: '/id', message, stage: 'tombstones' }))
     }
     for (const stem of delete_stem) {
       if (this.#deleted.has(stem)) continue
-      const message = 'delete_stem asks for a delete that no tombstone says'
+      const message = 'delete_stem names a stem without a tombstone'
       const facts = { details: { stem }, location: '/delete_stem', message, stage: 'tombstones' as const }
       issues.push(errorIssue('E_DELETE_MISSING_TOMBSTONE', facts))
     }
@@ -60,7 +60,7 @@ export class TurnChecks {
       const current_digest = this.#workspace.triplet(stem)?.body_digest ?? null
       if (current_digest === base_digest) continue
       const details = { base_digest, current_digest, stem }
-      const message = 'the promoted body is not the one that the turn is based on'
+      const message = 'the promoted body differs from the body that the turn is based on'
       issues.push(errorIssue('E_PROMOTION_CONFLICT', { details, location: '/base_digest', message, stage: 'base' }))
     }
     return issues
@@ -79,14 +79,18 @@ export class TurnChecks {
       }
       for (const { id, location, type } of this.#workspace.refs(links_digest, stem)) {
         if (carriers.has(this.#keyOf({ id, type })) || this.#carrierLeft({ id, type }) !== undefined) continue
-        const facts = { details: { id, stem, type }, location: `${location}/id`, message: 'the target is not visible' }
+        const facts = {
+          details: { id, stem, type },
+          location: `${location}/id`,
+          message: 'the target does not exist after this turn',
+        }
         issues.push(errorIssue('E_LSI_ORPHAN_TARGET', { ...facts, stage: 'lsi' }))
       }
     }
     return issues
   }
 
-  /** The identities that the turn's own stems carry, each by one. */
+  /** The identities that the staged stems carry. Each has one carrier. */
   #carriers(issues: Issue[]): ReadonlySet<string> {
     const carriers = new Map<string, string>()
     for (const triplet of this.#staged.values()) {
@@ -105,7 +109,7 @@ export class TurnChecks {
     return new Set(carriers.keys())
   }
 
-  /** Who carries an identity in the workspace and is neither staged nor deleted by the turn. */
+  /** The stem in the workspace that carries an identity, if the turn neither stages nor deletes it. */
   #carrierLeft(identity: Identity): string | undefined {
     const carrier = this.#workspace.identity(identity)?.carrier ?? undefined
     if (carrier === undefined || this.#staged.has(carrier) || this.#deleted.has(carrier)) return undefined

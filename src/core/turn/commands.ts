@@ -8,12 +8,12 @@ import { printable } from '../printable.ts'
 import { line, runIdSchema, sha256Schema } from '../vocabulary.ts'
 import { type Issue, issueSchema } from './issue.ts'
 
-// What callers hand in: parsed once, at the boundary of the API. What a triplet holds is looked at in proposal.ts.
+// The input of commands, parsed once at the boundary of the API. The content of triplets is checked in proposal.ts.
 
 const guardSchema = z.strictObject({ name: lockNameSchema, token: z.int().min(0) })
 /**
- * Whether a turn_id is well formed is decided, for a malformed one is a promotion that failed. What cannot stand in an
- * entry as it is, is quoted and cut, and no less malformed.
+ * A malformed turn_id is accepted here, because the decision answers it with E_PROMOTION_FAILED. A text that an entry
+ * cannot hold is quoted and cut, and stays malformed.
  */
 const askedTurnId = z
   .string()
@@ -26,12 +26,12 @@ const ofTurn = {
   turn_id: askedTurnId,
 }
 
-/** The body that must be there at promotion, by its digest; null where none may be. */
+/** The digest of the promoted body that must exist at promotion; null if the stem must not exist. */
 const baseDigest = sha256Schema.nullable().optional()
 
 /**
- * One triplet of a proposal. Each part is a plain value or a `JsonObject` that a reader of files made; links and
- * manifest are `{}` unless given.
+ * One triplet of a proposal. Each part is a plain value or a `JsonObject` that was read from a file. Links and manifest
+ * default to `{}`.
  */
 const proposedTriplet = z.strictObject({
   base_digest: baseDigest,
@@ -45,13 +45,18 @@ export type ProposedTriplet = z.output<typeof proposedTriplet>
 export const stageSchema = z.strictObject({
   ...ofTurn,
   delete_stem: z.array(z.unknown()).default([]),
-  /** What a reader of files found wrong already; with an error among them the stage is refused, and recorded. */
+  /**
+   * Issues found while files were read. If one of them is an error, the stage is refused and the refusal is recorded.
+   */
   issues: z.array(issueSchema).max(limits.turnIssuesMax).default([]),
-  /** Tombstones of five members, each with a `base_digest` beside them if wanted. */
+  /** Tombstones of five members. Each may also have a `base_digest`. */
   tombstones: z.array(z.unknown()).default([]),
   triplets: z.array(proposedTriplet).default([]),
 })
-/** What is staged, by the digest that `stage` answered: another proposal in its place is E_PROMOTION_NOT_VALIDATED. */
+/**
+ * The digest that `stage` returned. If another proposal is staged now, the command is refused with
+ * E_PROMOTION_NOT_VALIDATED.
+ */
 const expected = { manifest_digest: sha256Schema.optional() }
 
 export const validateSchema = z.strictObject({ ...ofTurn, ...expected })
@@ -60,18 +65,18 @@ export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max
 export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
 export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
 export const listTurnsSchema = z.strictObject({
-  /** The `next` of an answer: goes on with the turns before it. */
+  /** The `next` of an answer, to continue with earlier turns. */
   cursor: z.int().min(0).optional(),
   limit: z.int().min(1).max(limits.turnListMax).default(limits.turnListMax),
   run_id: runIdSchema,
 })
 
-/** Whose sovereign state: that of a workflow, or of a run without one. */
+/** The workspace: that of a workflow, or that of a run without a workflow. */
 export const workspaceSchema = z
   .strictObject({ run_id: runIdSchema.optional(), workflow_id: line.optional() })
   .refine((asked) => (asked.run_id === undefined) !== (asked.workflow_id === undefined), 'name a run or a workflow')
 
-// What reaches the decision.
+// The input of decisions.
 
 interface OfTurn extends Command {
   run_id: string
@@ -79,7 +84,7 @@ interface OfTurn extends Command {
   policies: Policies
 }
 
-/** What was staged: the objects are stored; or what is wrong, and nothing is. */
+/** A proposal whose objects are stored, or the issues of a proposal of which nothing is stored. */
 export interface StageTurn extends OfTurn {
   type: 'turn.stage'
   proposal: StoredProposal | { issues: readonly Issue[] }

@@ -21,10 +21,10 @@ import { isEmptySet, type StagedSet, type Triplet } from './triplet.ts'
 import { turnIdOf } from './turn-id.ts'
 
 /**
- * Promotes a turn: the effect of what is staged becomes sovereign state, in one append (seed 4, Law 2 and Law 6).
- * Refusals, in order, each recorded as `turn.promotion_rejected`: E_PROMOTION_FAILED (malformed turn_id),
- * E_PROMOTION_ALREADY_APPLIED, RUN_NOT_ACTIVE, GUARD_REQUIRED, STALE_TOKEN and LEASE_EXPIRED,
- * E_PROMOTION_OUT_OF_ORDER, E_PROMOTION_FAILED (what was staged last was refused), E_PROMOTION_NOT_VALIDATED,
+ * Promotes a turn: the effect of the staged proposal becomes sovereign state, in one append (Run Lifecycle Contract,
+ * Law 2 and Law 6). Refusals, in order, each recorded as `turn.promotion_rejected`: E_PROMOTION_FAILED (malformed
+ * turn_id), E_PROMOTION_ALREADY_APPLIED, RUN_NOT_ACTIVE, GUARD_REQUIRED, STALE_TOKEN and LEASE_EXPIRED,
+ * E_PROMOTION_OUT_OF_ORDER, E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_NOT_VALIDATED,
  * E_PROMOTION_STAGE_MISSING, E_TOMBSTONE_INVALID and E_DELETE_MISSING_TOMBSTONE, E_PROMOTION_CONFLICT,
  * E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY and E_LSI_ORPHAN_TARGET.
  */
@@ -32,7 +32,7 @@ export function decidePromote(of: TurnCase<PromoteTurn>): Decision {
   const early = wrongTurn(of)
   if (early !== undefined) return rejected(of, early)
   const lost = lostGuard(of)
-  // Where the lease of the run is over as well nothing may be appended under a guard that does not hold.
+  // Nothing may be appended under a failed guard, even if the lease of the run has expired as well.
   const expired = lost === undefined ? of.run.expired() : undefined
   if (expired !== undefined) return expired
   const inactive = of.run.inactive()
@@ -52,17 +52,17 @@ function rejected(of: TurnCase<PromoteTurn>, wrong: Wrong): Decision {
   return refusal(of, wrong, { type: 'turn.promotion_rejected', isChange })
 }
 
-/** A run that was started with a lock names that lock's grant with every promotion. */
+/** If a run was started with a lock, every promotion must have the grant of that lock as its guard. */
 function guardRequired({ command, run }: TurnCase<PromoteTurn>): Wrong | undefined {
   if (run.lock === null || command.guard?.name === run.lock) return undefined
   return {
     code: 'GUARD_REQUIRED',
-    message: `${run.runId} was started with the lock ${run.lock}: its guard is missing`,
+    message: `${run.runId} was started with the lock ${run.lock}, so a guard on that lock is required`,
     facts: { name: run.lock },
   }
 }
 
-/** What stands between the turn as it is and its promotion, by its last event. */
+/** The problem that keeps the turn from being promoted, by its last event. */
 function notPromotable(of: TurnCase<PromoteTurn>): Wrong | undefined {
   const { command, run, rows } = of
   const { open } = run.chain
@@ -70,7 +70,7 @@ function notPromotable(of: TurnCase<PromoteTurn>): Wrong | undefined {
   if (open?.status === 'refused') {
     return {
       code: 'E_PROMOTION_FAILED',
-      message: `what was staged last on ${turn_id} was refused`,
+      message: `the last stage of ${turn_id} was refused`,
       facts: { seq: open.seq },
     }
   }
@@ -83,7 +83,7 @@ function notPromotable(of: TurnCase<PromoteTurn>): Wrong | undefined {
     const why = {
       failed: 'failed its validation',
       rejected: 'was rejected',
-      staged: 'was not validated since it was staged',
+      staged: 'was not validated after it was staged',
     }
     return {
       code: 'E_PROMOTION_NOT_VALIDATED',
@@ -103,7 +103,10 @@ function promotionOf(of: TurnCase<PromoteTurn>): Promotion {
   return { run_id: command.run_id, set, turn_id: command.turn_id, workspace: run.workspace }
 }
 
-/** The groups of checks over the workspace as it is now; the first that fails decides, with all that it found. */
+/**
+ * Runs the groups of checks against the current workspace. The first group that fails decides, with all issues that it
+ * found.
+ */
 function failedChecks({ command, rows }: TurnCase<PromoteTurn>, promotion: Promotion): Wrong | undefined {
   const checks = new TurnChecks(promotion, rows)
   for (const group of [() => checks.deletes(), () => checks.bases(), () => checks.integrity()]) {
@@ -116,7 +119,8 @@ function failedChecks({ command, rows }: TurnCase<PromoteTurn>, promotion: Promo
 function promoted(of: TurnCase<PromoteTurn>, promotion: Promotion): Decision {
   const { rows, run } = of
   const { changes, deleted, issues, promoted, records } = effectOf(promotion, rows)
-  // Tombstones of unknown stems come first, and each is needed: by them it is known what was deleted.
+  // Notices about tombstones of unknown stems come first, and none may be cut: they show which stems were really
+  // deleted.
   const { list, objects } = listed(issues, rows.digest, limits.turnStemsMaxMax)
   const data = {
     deleted_count: deleted.length,
@@ -133,8 +137,11 @@ function promoted(of: TurnCase<PromoteTurn>, promotion: Promotion): Decision {
   return append(of, { type: 'turn.promoted', data }, { changes, objects })
 }
 
-/** What a promotion did, as one text: the records it wrote and the stems it deleted, in the order of stems. */
+/**
+ * The result of a promotion as one text: the records that it wrote and the stems that it deleted, in the order of
+ * stems.
+ */
 function deltaText({ deleted, records }: { deleted: readonly string[]; records: readonly Triplet[] }): string {
-  // The members of a record stand in canonical order as they are made.
+  // Records are built with their members in canonical order.
   return JSON.stringify({ deleted_stems: deleted, records })
 }

@@ -21,12 +21,18 @@ import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
 import { turnIdOf } from './turn-id.ts'
 
-/** The run; its lock, the runs above it and the rows of its workspace are asked for once it is seen. */
+/**
+ * The stream of the run. Its lock, the runs above it and the rows of its workspace are requested once the run is
+ * loaded.
+ */
 export function reads({ run_id }: TurnCommand): readonly string[] {
   return [streamOf(run_id)]
 }
 
-/** Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded); then its own. */
+/**
+ * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
+ * after them.
+ */
 export function decide(command: TurnCommand, context: Context, rows: SovereignRows): Decision {
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
@@ -43,9 +49,9 @@ export function decide(command: TurnCommand, context: Context, rows: SovereignRo
 }
 
 /**
- * What holds for any work on a turn, before the turn is looked at. Refusals, in order: E_PROMOTION_FAILED (malformed
- * turn_id), E_PROMOTION_ALREADY_APPLIED; then a run whose lease is over is failed by the ledger; RUN_NOT_ACTIVE or
- * INVALID_INPUT (a run that has no turns), STALE_TOKEN and LEASE_EXPIRED (recorded on the lock),
+ * The checks for any command on a turn, before the turn itself is checked. Refusals, in order: E_PROMOTION_FAILED
+ * (malformed turn_id), E_PROMOTION_ALREADY_APPLIED; then the ledger fails a run whose lease has expired; RUN_NOT_ACTIVE
+ * or INVALID_INPUT (runs of this kind have no turns), STALE_TOKEN and LEASE_EXPIRED (recorded on the lock),
  * E_PROMOTION_OUT_OF_ORDER.
  */
 function early(of: TurnCase): Decision | undefined {
@@ -59,15 +65,15 @@ function early(of: TurnCase): Decision | undefined {
   return early && refusal(of, early, record(of))
 }
 
-/** Only a stage is recorded when it is refused: it is one of the turn's events. */
+/** Of these refusals only that of a stage is recorded, because it is an event of the turn. */
 function record(of: TurnCase): { type: 'turn.staging_rejected'; isChange: boolean } | undefined {
   if (of.command.type !== 'turn.stage') return undefined
   return { type: 'turn.staging_rejected', isChange: of.number === of.run.chain.last + 1 }
 }
 
 /**
- * Holds a proposal until it is promoted or replaced; sovereign state stays as it is. Refusals: those of `early`, then
- * what is wrong with the proposal, recorded as `turn.staging_rejected`, which is the turn's last event from then on.
+ * Holds a proposal until it is promoted or replaced. Sovereign state does not change. Refusals: those of `early`, then
+ * the errors of the proposal, recorded as `turn.staging_rejected`, which becomes the last event of the turn.
  */
 function decideStage(of: TurnCase<StageTurn>): Decision {
   const wrong = early(of)
@@ -75,8 +81,8 @@ function decideStage(of: TurnCase<StageTurn>): Decision {
   const { command, rows, run } = of
   const { proposal } = command
   if ('issues' in proposal) {
-    const refused = wrongContent(proposal.issues, `${command.turn_id} is refused`)
-    return refusal(of, refused ?? { code: 'INVALID_INPUT', message: 'nothing was proposed' }, record(of))
+    const refused = wrongContent(proposal.issues, `the stage of ${command.turn_id} is refused`)
+    return refusal(of, refused ?? { code: 'INVALID_INPUT', message: 'the proposal is missing' }, record(of))
   }
   const { delete_stem, tombstones, triplets } = proposal.counts
   const isEmpty = delete_stem + tombstones + triplets === 0
@@ -93,9 +99,9 @@ function decideStage(of: TurnCase<StageTurn>): Decision {
 }
 
 /**
- * A verdict on what is staged, over the workspace as it is: recorded, and given anew whenever it is asked for.
- * Refusals: those of `early`, then E_PROMOTION_FAILED (what was staged last was refused), E_PROMOTION_STAGE_MISSING,
- * E_PROMOTION_NOT_VALIDATED (what is staged is not what was meant).
+ * Records a verdict on the staged proposal against the current workspace. Every call gives a new verdict. Refusals:
+ * those of `early`, then E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_STAGE_MISSING,
+ * E_PROMOTION_NOT_VALIDATED (another proposal is staged than the command names).
  */
 function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   const wrong = early(of) ?? nothingStaged(of)
@@ -123,7 +129,7 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
 }
 
 /**
- * Gives up what is staged; the turn may be staged again. Refusals: those of `early`, then E_PROMOTION_FAILED,
+ * Gives up the staged proposal. The turn may be staged again. Refusals: those of `early`, then E_PROMOTION_FAILED,
  * E_PROMOTION_STAGE_MISSING, FREE_TEXT_DENIED.
  */
 function decideReject(of: TurnCase<RejectTurn>): Decision {
@@ -143,7 +149,7 @@ function nothingStaged(of: TurnCase): Refusal | undefined {
   if (open?.status === 'refused') {
     return refusal(of, {
       code: 'E_PROMOTION_FAILED',
-      message: 'what was staged last was refused',
+      message: 'the last stage was refused',
       facts: { seq: open.seq },
     })
   }

@@ -5,7 +5,7 @@ import { foldOf } from './stem.ts'
 import { isEmptySet, type StagedSet, type StagedTriplet, type Triplet } from './triplet.ts'
 import { carriedBy, foldKey, type IdentityRow, identityKey, sourceKey, tripletKey, Workspace } from './workspace.ts'
 
-/** One turn as it is promoted: what is staged, by whom, into which workspace. */
+/** One turn to be promoted: the staged proposal, the run, and the workspace. */
 export interface Promotion {
   run_id: string
   set: StagedSet
@@ -13,20 +13,21 @@ export interface Promotion {
   workspace: string
 }
 
-/** What a promotion comes to: every row it changes, and what it has to tell. */
+/** The effect of a promotion: every row that it changes, and its notices. */
 export interface Effect {
   changes: StateChanges
   deleted: string[]
   issues: Issue[]
   promoted: string[]
-  /** The records it wrote, in the order of their stems. */
+  /** The records that the promotion wrote, in the order of their stems. */
   records: Triplet[]
 }
 
 /**
- * The effect of a promotion on sovereign state (seed 4, Pruning Rule). Removals come before insertions, so that an
- * identity may change its carrier and a stem may be deleted and made anew in one turn. Deciding, replaying and
- * verifying all come here. Cost: a few rows for each stem and ref of the turn, however large the workspace.
+ * The effect of a promotion on sovereign state (Run Lifecycle Contract, Pruning Rule). Removals come before insertions,
+ * so that an identity can move to another stem, and a stem can be deleted and created again, in one turn. Decisions,
+ * replay and verification all use this function. Cost: a few rows for each stem and ref of the turn, however large the
+ * workspace.
  */
 export function effectOf(promotion: Promotion, rows: SovereignRows): Effect {
   return new Effecting(promotion, rows).run()
@@ -43,7 +44,7 @@ class Effecting {
     promoted: [] as string[],
     records: [] as Triplet[],
   }
-  /** Identities whose sources change, and those that lose their carrier, by key. */
+  /** The identities whose sources change or that lose their carrier, by key. */
   readonly #targets = new Set<string>()
   readonly #orphaned = new Map<string, string>()
 
@@ -63,7 +64,7 @@ class Effecting {
     return { ...this.#effect, changes: this.#changes }
   }
 
-  /** Stems with a tombstone; one that is staged as well is made anew. */
+  /** Stems with a tombstone. A stem that is also staged is created again. */
   #delete(restaged: ReadonlySet<string>): void {
     const { set, workspace } = this.#promotion
     for (const { stem } of set.tombstones) {
@@ -78,7 +79,7 @@ class Effecting {
     }
   }
 
-  /** Takes what a stem had out of the index: its identity, and its sources unless its links stay what they are. */
+  /** Removes a stem from the index: its identity, and its sources unless its links do not change. */
   #remove(old: Triplet | undefined, next?: StagedTriplet): void {
     if (old === undefined) return
     const identity = carriedBy(old)
@@ -114,7 +115,7 @@ class Effecting {
     }
   }
 
-  /** An identity's row, to be changed. */
+  /** The row of an identity, ready to be changed. */
   #identity({ id, type }: Identity): IdentityRow {
     const key = identityKey(this.#before.name, { id, type })
     let row = this.#identities.get(key)
@@ -132,7 +133,7 @@ class Effecting {
     this.#targets.add(identityKey(this.#before.name, target))
   }
 
-  /** Rows that are as they were are not written; one that nobody carries and nothing ever pointed to goes. */
+  /** Unchanged rows are not written. The row of an identity without a carrier that was never a target is deleted. */
   #keepIdentities(): void {
     for (const [key, { before, now }] of this.#identities) {
       const { carrier, id, sources, type } = now

@@ -5,8 +5,8 @@ import { issueSchema } from './issue.ts'
 import { turnIdSchema } from './turn-id.ts'
 
 /**
- * The issues of a turn as its entry has them: how many, as many as fit, and the digest of the object that lists all of
- * them where they do not.
+ * The issues of a turn in its entry: their number, as many of them as fit, and, if not all fit, the digest of the
+ * object that lists all of them.
  */
 export const issuesSchema = z.strictObject({
   count: z.int().min(0),
@@ -21,12 +21,12 @@ const countsSchema = z.strictObject({
   triplets: z.int().min(0),
 })
 
-/** Whose sovereign state a turn is of: `workflow/<workflow_id>`, or `run/<run_id>` of a run without one. */
+/** The workspace of a turn: `workflow/<workflow_id>`, or `run/<run_id>` for a run without a workflow. */
 const workspaceName = z.string().regex(/^(?:run|workflow)\/[A-Za-z0-9][A-Za-z0-9._-]*$/)
 
 const ofTurn = { issues: issuesSchema, run_id: runIdSchema, turn_id: turnIdSchema }
 
-/** What was staged: the manifest object names all stems and digests. */
+/** A staged proposal. The manifest object names all stems and digests. */
 const staged = z.strictObject({
   ...ofTurn,
   bytes: z.int().min(0),
@@ -37,7 +37,7 @@ const staged = z.strictObject({
 
 const validated = z.strictObject({ ...ofTurn, manifest_digest: sha256Schema })
 
-/** A turn that will not be promoted as it is: by its validation, by a caller, or by the end of its run. */
+/** A rejected turn: by its validation, by a caller, or by the end of its run. */
 const rejected = z.strictObject({
   ...ofTurn,
   by: z.enum(['caller', 'completion', 'validation']),
@@ -46,7 +46,7 @@ const rejected = z.strictObject({
   reason: reasonSchema.max(200),
 })
 
-/** What became true. `previous` is the seq of the run's promoted turn before; what changed follows from the objects. */
+/** A promotion. `previous` is the seq of the previous promotion in the run. The changes follow from the objects. */
 const promoted = z.strictObject({
   ...ofTurn,
   deleted_count: z.int().min(0),
@@ -58,7 +58,7 @@ const promoted = z.strictObject({
   workspace: workspaceName,
 })
 
-/** What a refusal is about, as far as it says. */
+/** The facts of a refusal, if it has any. */
 export const factsSchema = z.strictObject({
   current_token: z.int().min(0).nullable().optional(),
   expected: turnIdSchema.optional(),
@@ -75,7 +75,7 @@ export const factsSchema = z.strictObject({
   workflow_id: line.nullable().optional(),
 })
 
-/** A refusal that is itself a fact. The turn_id is as it was asked for. */
+/** A recorded refusal, with the turn_id from the request. */
 const refused = {
   code: z.string().max(80),
   facts: factsSchema,
@@ -86,7 +86,7 @@ const refused = {
   turn_id: line,
 }
 
-/** Every event of a turn, by type. They stand in the stream of their run. */
+/** Every event of a turn, by type. They are in the stream of their run. */
 export const turnEventSchemas = {
   'turn.staged': staged,
   'turn.staging_rejected': z.strictObject(refused),
@@ -100,5 +100,5 @@ export type TurnEventType = keyof typeof turnEventSchemas
 export type TurnEventData<Type extends TurnEventType> = z.infer<(typeof turnEventSchemas)[Type]>
 export type TurnDraft = { [Type in TurnEventType]: { type: Type; data: TurnEventData<Type> } }[TurnEventType]
 
-/** No issues at all. */
+/** An empty list of issues. */
 export const noIssues: IssueList = { count: 0, digest: null, listed: [] }

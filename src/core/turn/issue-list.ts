@@ -4,7 +4,7 @@ import { limits } from '../limits.ts'
 import { type IssueList, noIssues } from './events.ts'
 import { type ErrorIssueCode, errorCodes, type Issue, isError, sortedIssues } from './issue.ts'
 
-/** The issues of a turn for its entry, and the object that holds them all where the entry cannot. */
+/** The issues of a turn for its entry, and the object that holds all of them if they do not fit into the entry. */
 export interface Listed {
   issues: Issue[]
   list: IssueList
@@ -12,14 +12,15 @@ export interface Listed {
 }
 
 /**
- * Puts issues into their order and into the entry as far as they fit; an entry has its bound, a turn's issues hardly.
+ * Sorts the issues and puts as many of them into the entry as fit. Entries are limited in size; lists of issues are
+ * not.
  */
 export function listed(found: readonly Issue[], digestOf: (text: string) => string, max?: number): Listed {
   if (found.length === 0) return { issues: [], list: noIssues, objects: nothing }
   const issues = sortedIssues(found, max)
   const count = issues.length
   const text = canonicalText(issues as unknown as Json)
-  // A code unit is at most three bytes.
+  // A code unit takes at most three bytes.
   if (text.length * 3 <= limits.turnIssueBytes) {
     return { issues, list: { count, digest: null, listed: issues }, objects: nothing }
   }
@@ -36,9 +37,7 @@ export function listed(found: readonly Issue[], digestOf: (text: string) => stri
 
 const nothing: Objects = new Map()
 
-/**
- * The code that a turn with these issues is refused with: of those that occur the first in the order of `errorCodes`.
- */
+/** The code for refusing a turn with these issues: the first of their codes in the order of `errorCodes`. */
 export function firstCode(issues: readonly Issue[]): ErrorIssueCode | undefined {
   const found = new Set<string>(issues.filter(isError).map(({ code }) => code))
   return errorCodes.find((code) => found.has(code))

@@ -4,20 +4,20 @@ import { limits } from '../limits.ts'
 import { sha256Schema } from '../vocabulary.ts'
 import { byBytes } from './stem.ts'
 
-/** Where in a turn's life an issue is found, in the order in which the places are looked at. */
+/** The stage of a turn at which an issue is found, in the order of the checks. */
 const issueStages = ['stage', 'tombstones', 'base', 'lsi', 'promotion'] as const
 export type IssueStage = (typeof issueStages)[number]
 
-/** What is told and stops nothing. */
+/** The notices, which do not stop a turn, and their texts. */
 export const noticeCodes = {
   I_STAGING_EMPTY: 'Nothing is staged: no triplet, no tombstone, no delete.',
-  I_NOOP_PROMOTION: 'The turn changes nothing; the chain goes on all the same.',
-  I_TOMBSTONE_UNKNOWN_STEM: 'The tombstone is of a stem that the workspace does not have.',
-  I_LSI_DANGLING_SOURCE: 'Links that stay point to a target that this turn takes away.',
+  I_NOOP_PROMOTION: 'The turn changes nothing; it is promoted all the same.',
+  I_TOMBSTONE_UNKNOWN_STEM: 'The tombstone names a stem that is not in the workspace.',
+  I_LSI_DANGLING_SOURCE: 'Remaining links point to a target that this turn removes.',
   I_REF_MULTISOURCE: 'More than one link points to a target that this turn touches.',
 } as const
 
-/** What is wrong with a turn. */
+/** The error codes of a turn. */
 export const errorCodes = [
   'E_STEM_INVALID',
   'E_STEM_COLLISION',
@@ -38,16 +38,16 @@ type NoticeCode = keyof typeof noticeCodes
 
 const issueCodes = [...errorCodes, ...Object.keys(noticeCodes)] as (ErrorIssueCode | NoticeCode)[]
 
-/** The facts of an issue, as far as it has any: what it is about, and what stands in its way. */
+/** The facts of an issue, if it has any: its subject, and what conflicts with it. */
 const detailsSchema = z.strictObject({
   base_digest: sha256Schema.nullable().optional(),
   bytes_max: z.int().min(0).optional(),
   current_digest: sha256Schema.nullable().optional(),
   dto_type: z.string().optional(),
   id: z.string().optional(),
-  /** What stands in a staging directory where a regular file should. */
+  /** The kind of object that a staging directory has in place of a regular file. */
   kind: z.string().optional(),
-  /** The stem that has what this one wants. */
+  /** The other stem that conflicts with this stem. */
   other: z.string().optional(),
   pointer: z.string().optional(),
   problem: z.string().optional(),
@@ -60,8 +60,8 @@ const detailsSchema = z.strictObject({
 })
 
 /**
- * One thing that is wrong with a turn (level `error`) or worth knowing of it (`info`). `location` is a path in a
- * staging directory or an RFC 6901 pointer.
+ * One error of a turn (level `error`), or a notice about it (`info`). `location` is a path in a staging directory or an
+ * RFC 6901 pointer.
  */
 export const issueSchema = z.strictObject({
   code: z.enum(issueCodes),
@@ -80,7 +80,7 @@ export function errorIssue(code: ErrorIssueCode, { details = {}, location, messa
   return recordable({ code, details, level: 'error', location, message, stage })
 }
 
-/** The issue with its texts as an entry can hold them: bounded, and lone surrogates as U+FFFD. */
+/** The issue with texts that an entry can hold: limited in length, and with lone surrogates replaced by U+FFFD. */
 export function recordable({ code, details, level, location, message, stage }: Issue): Issue {
   const facts = Object.entries(details).map(([key, fact]) => [key, typeof fact === 'string' ? wellFormed(fact) : fact])
   return {
@@ -93,7 +93,7 @@ export function recordable({ code, details, level, location, message, stage }: I
   }
 }
 
-/** An issue that is only told. */
+/** A notice. */
 export function notice(code: NoticeCode, stage: IssueStage, details: Issue['details'], location = ''): Issue {
   return { code, details, level: 'info', location, message: noticeCodes[code], stage }
 }
@@ -103,8 +103,8 @@ export function isError({ level }: Issue): boolean {
 }
 
 /**
- * Issues in their one order: stage, location, code, then details and message, so that the same turn always gives the
- * same list; at most `max` of them.
+ * Sorts issues by stage, location, code, details and message, so that the same turn always gives the same list. Returns
+ * at most `max` of them.
  */
 export function sortedIssues(issues: readonly Issue[], max: number = limits.turnIssuesMax): Issue[] {
   const places = new Map(issueStages.map((stage, index) => [stage, index]))
@@ -120,7 +120,9 @@ export function sortedIssues(issues: readonly Issue[], max: number = limits.turn
     .slice(0, max)
 }
 
-/** A key of a JSON object as one step of an RFC 6901 pointer; a lone surrogate in it as U+FFFD, for it is recorded. */
+/**
+ * A key of a JSON object as one step of an RFC 6901 pointer. Pointers are recorded, so a lone surrogate becomes U+FFFD.
+ */
 export function pointerStep(key: string | number): string {
   return `/${wellFormed(String(key)).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

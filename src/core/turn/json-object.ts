@@ -15,8 +15,8 @@ import {
 export type { JsonProblem, JsonValue } from './json-value.ts'
 
 /**
- * A JSON object as the ledger keeps it: canonical by RFC 8785, integers only, within ±(2^53-1), no member twice, well
- * formed. `text` is what is hashed, without a newline at its end.
+ * A JSON object in the form that the ledger keeps: canonical by RFC 8785, only integers within ±(2^53-1), no duplicate
+ * members, well-formed text. `text` is hashed, without a newline at its end.
  */
 export class JsonObject {
   readonly text: string
@@ -28,10 +28,10 @@ export class JsonObject {
   }
 }
 
-/** The object, or everything that keeps it from being one. */
+/** The object, or all problems that make it invalid. */
 export type ReadObject = { object: JsonObject } | { problems: readonly JsonProblem[] }
 
-/** The object that bytes in UTF-8 are. */
+/** Reads an object from UTF-8 bytes. */
 export function objectFromBytes(bytes: Uint8Array): ReadObject {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return problem('byte_order_mark')
   try {
@@ -43,7 +43,7 @@ export function objectFromBytes(bytes: Uint8Array): ReadObject {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The object that a text is. */
+/** Reads an object from a text. */
 export function objectFromText(text: string): ReadObject {
   if (text.startsWith('\ufeff')) return problem('byte_order_mark')
   const reader = new JsonReader(text)
@@ -55,7 +55,7 @@ export function objectFromText(text: string): ReadObject {
   }
 }
 
-/** The object that a value handed in by a program is: by the same rules, as far as a value can break them. */
+/** Makes an object from a value of a program. The same rules apply, where a value can break them. */
 export function objectFromValue(value: unknown): ReadObject {
   if (value instanceof JsonObject) return { object: value }
   const problems: JsonProblem[] = []
@@ -67,7 +67,7 @@ export function objectFromValue(value: unknown): ReadObject {
   }
 }
 
-/** What keeps an object from being one, as issues at a location: a path or pointer, and the pointer into it. */
+/** The problems of an object as issues. The location is a path or pointer, followed by the pointer into the object. */
 export function jsonIssues(
   problems: readonly JsonProblem[],
   { code = 'E_JSON_INVALID', location, stage = 'stage' }: JsonIssuePlace,
@@ -98,7 +98,7 @@ function problem(kind: JsonProblemKind): ReadObject {
   return { problems: [{ pointer: '', problem: kind }] }
 }
 
-/** The value as it is now, whatever its owner does to it later. Members that are undefined are left out. */
+/** A copy of the value, so that later changes by its owner have no effect. Undefined members are left out. */
 function copied(value: unknown, pointer: string, problems: JsonProblem[], depth = 0): JsonValue {
   const note = (kind: JsonProblemKind, where = pointer): void => {
     if (problems.length < limits.jsonProblemsMax) problems.push({ pointer: where, problem: kind })

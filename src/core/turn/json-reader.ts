@@ -15,9 +15,9 @@ const words = [
 ] as const
 
 /**
- * Reads JSON text as it stands there, for `JSON.parse` forgets what counts here: a member that is there twice, and a
- * number that was written `1.0` or `1e3`. What can be read in spite of a problem goes on; all problems are noted.
- * Throws Unreadable where it cannot.
+ * Reads JSON text exactly as written. `JSON.parse` does not report duplicate members, or numbers written as `1.0` or
+ * `1e3`. The reader continues after a problem where it can, and notes all problems. Throws Unreadable if it cannot
+ * continue.
  */
 export class JsonReader {
   readonly problems: JsonProblem[] = []
@@ -80,7 +80,7 @@ export class JsonReader {
     const from = this.#at
     if (this.#text[from] !== '"') this.#stop(pointer, 'syntax')
     this.#at += 1
-    // Run by run: one pattern for a whole string runs out of stack on a long one.
+    // The string is read in pieces, because one pattern for the whole string overflows the stack on long strings.
     let isEscaped = false
     for (this.#token(plainRun); this.#text[this.#at] !== '"'; this.#token(plainRun)) {
       if (this.#token(escapeToken) === undefined) this.#stop(pointer, 'syntax')
@@ -107,7 +107,7 @@ export class JsonReader {
     return number
   }
 
-  /** What a pattern matches here, taken; undefined where it does not. */
+  /** Takes the text that a pattern matches at this position; undefined if it does not match. */
   #token(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.#at
     const token = pattern.exec(this.#text)?.[0]
@@ -116,7 +116,7 @@ export class JsonReader {
   }
 
   #skip(): void {
-    // Nearly always there is nothing to skip.
+    // In most cases there is nothing to skip.
     if (this.#text.charCodeAt(this.#at) <= 0x20) this.#token(whiteSpace)
   }
 

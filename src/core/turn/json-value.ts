@@ -1,36 +1,36 @@
-/** A JSON value of a triplet: its keys are the caller's, its numbers safe integers. */
+/** A JSON value of a triplet. The caller chooses its keys, and its numbers are safe integers. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue }
 
-/** What keeps something from being a triplet's object, at an RFC 6901 pointer into it. */
+/** A problem that makes an object invalid for a triplet, at an RFC 6901 pointer into it. */
 export interface JsonProblem {
   pointer: string
   problem: JsonProblemKind
 }
 
-/** Every kind of problem, and what it says. */
+/** Every kind of problem, and its message. */
 export const jsonProblems = {
   not_utf8: 'it is not valid UTF-8',
   byte_order_mark: 'it begins with a byte order mark',
   syntax: 'it is not JSON',
-  not_json: 'it has no form in JSON',
+  not_json: 'it cannot be represented in JSON',
   not_an_object: 'it is not a JSON object',
-  duplicate_key: 'a member stands there twice',
+  duplicate_key: 'a member occurs twice',
   not_integer: 'a number is not written as an integer',
   unsafe_integer: 'a number is beyond ±(2^53-1)',
-  lone_surrogate: 'a text has a lone surrogate',
-  too_deep: 'it nests too deep',
+  lone_surrogate: 'a string has a lone surrogate',
+  too_deep: 'it is nested too deeply',
 } as const
 export type JsonProblemKind = keyof typeof jsonProblems
 
-/** Thrown to end a reading that cannot go on. */
+/** Thrown if the reader cannot continue. */
 export class Unreadable extends Error {}
 
-/** An object whose members are no one else's: a member named `__proto__` stays a member. */
+/** An object without a prototype, so that a member named `__proto__` stays a member. */
 export function emptyObject(): { [key: string]: JsonValue } {
   return Object.create(null)
 }
 
-/** The RFC 8785 text of a value whose numbers are safe integers and whose texts are well formed. */
+/** The RFC 8785 text of a value whose numbers are safe integers and whose strings are well formed. */
 export function canonicalJson(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (value === null || typeof value !== 'object') return JSON.stringify(value)

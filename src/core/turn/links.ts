@@ -2,13 +2,16 @@ import { limits } from '../limits.ts'
 import { errorIssue, type Issue, pointerStep } from './issue.ts'
 import type { JsonValue } from './json-value.ts'
 
-/** A pair that names a thing, whoever carries it. Compare pairs, never a joined text. */
+/**
+ * The type and id that identify a thing, regardless of the stem that carries it. Compare the pairs, never a joined
+ * text.
+ */
 export interface Identity {
   type: string
   id: string
 }
 
-/** A reference out of `links`; `location` is the RFC 6901 pointer to it, from the triplet on. */
+/** A reference in `links`. `location` is the RFC 6901 pointer to it within the triplet. */
 export interface Ref extends Identity {
   location: string
   relationship: string | null
@@ -16,7 +19,10 @@ export interface Ref extends Identity {
 
 type JsonMembers = { readonly [key: string]: JsonValue }
 
-/** The refs of a links object, in the order of their locations in the canonical text; and what is no ref. */
+/**
+ * The refs of a links object, in the order of their locations in the canonical text, and issues for values that are not
+ * refs.
+ */
 export function refsOf(links: JsonMembers, stem: string): { issues: Issue[]; refs: Ref[] } {
   const found: { issues: Issue[]; refs: Ref[] } = { issues: [], refs: [] }
   for (const key of Object.keys(links).sort()) {
@@ -29,13 +35,13 @@ export function refsOf(links: JsonMembers, stem: string): { issues: Issue[]; ref
   return found
 }
 
-/** The identity that a body carries; undefined where it has none. */
+/** The identity that a body carries; undefined if it has none. */
 export function identityOf({ dto_type, id }: JsonMembers): Identity | undefined {
   if (typeof dto_type !== 'string' || typeof id !== 'string' || dto_type === '' || id === '') return undefined
   return { type: dto_type, id }
 }
 
-/** What is wrong with the length of an identity: it has to fit into a key. */
+/** The problem if an identity is too long for a key. */
 export function wrongWithIdentity(identity: Identity | undefined, stem: string): Issue[] {
   if (identity === undefined || !(isTooLong(identity.type) || isTooLong(identity.id))) return []
   return [tooLong('/body/id', stem)]
@@ -66,7 +72,7 @@ function wrongShape(location: string, stem: string): Issue {
   return errorIssue('E_DTO_LINKS_WRONG_CONTAINER_SHAPE', {
     details: { stem },
     location,
-    message: 'a value of links is one ref, {type, id, relationship?} of texts, or an array of refs',
+    message: 'a value of links must be a ref, {type, id, relationship?} with strings, or an array of refs',
     stage: 'stage',
   })
 }
@@ -75,12 +81,12 @@ function tooLong(location: string, stem: string): Issue {
   return errorIssue('LIMIT_EXCEEDED', {
     details: { bytes_max: limits.identityBytes, stem },
     location,
-    message: `a type, an id, a relationship and a key of links are at most ${limits.identityBytes} bytes`,
+    message: `a type, an id, a relationship and a key of links can have at most ${limits.identityBytes} bytes`,
     stage: 'stage',
   })
 }
 
-/** A code unit is at most three bytes, so most are bounded without counting. */
+/** A code unit takes at most three bytes, so short texts need no count. */
 function isTooLong(text: string): boolean {
   return text.length * 3 > limits.identityBytes && encoder.encode(text).length > limits.identityBytes
 }

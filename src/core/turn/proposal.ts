@@ -14,10 +14,10 @@ import {
   tombstoneSchema,
 } from './triplet.ts'
 
-/** What a text is stored and named by: its SHA-256 in hex, and its bytes in UTF-8. */
+/** The SHA-256 of a text in hex, and its UTF-8 bytes. */
 export type Measure = (text: string) => { bytes: number; digest: string }
 
-/** All that is to be stored of a turn, or all that is wrong with it. */
+/** Everything to store for a turn, or all of its issues. */
 export type ReadProposal =
   | { issues: Issue[] }
   | {
@@ -29,8 +29,8 @@ export type ReadProposal =
     }
 
 /**
- * Reads what a caller proposes as a turn, triplet by triplet, so that others get their turn in between: names,
- * shapes, numbers, bounds. What the workspace has to say of it is asked at validation. All issues are collected.
+ * Reads the proposal of a caller, one triplet at a time, so that other work can run in between. Checks names, shapes,
+ * numbers and limits, and collects all issues. The workspace is checked later, at validation.
  */
 export class Proposal {
   readonly #turnId: string
@@ -38,12 +38,12 @@ export class Proposal {
   readonly #measure: Measure
   readonly #issues: Issue[]
   readonly #objects = new Map<string, string>()
-  /** Links that hold something, for they are read again at validation and promotion. */
+  /** Links that are not empty. They are read again at validation and promotion. */
   readonly #links = new Map<string, JsonObject>()
   readonly #triplets: StagedTriplet[] = []
   readonly #stems = new Map<string, string>()
   #bytes = 0
-  /** Each is a row to be read at validation and written at promotion, however few bytes it has. */
+  /** Each ref is a row that is read at validation and written at promotion, however small it is. */
   #refs = 0
 
   constructor(
@@ -56,14 +56,14 @@ export class Proposal {
     this.#measure = measure
   }
 
-  /** Whether so many stems may be in one turn at all; if not, none is looked at. */
+  /** Whether one turn may have this many stems. If not, no stem is checked. */
   takes(stems: number): boolean {
     if (stems <= this.#bounds.stems) return true
-    this.#wrong('LIMIT_EXCEEDED', '', `a turn has at most ${this.#bounds.stems} stems, not ${stems}`, { stems })
+    this.#wrong('LIMIT_EXCEEDED', '', `a turn can have at most ${this.#bounds.stems} stems, not ${stems}`, { stems })
     return false
   }
 
-  /** One triplet, at its place in the request. */
+  /** Adds one triplet, at its position in the request. */
   add({ base_digest, body, links = {}, manifest = {}, stem }: ProposedTriplet, index: number): void {
     const where = `/triplets/${index}`
     if (!this.#isStem(stem, `${where}/stem`) || !this.#isNew(stem, `${where}/stem`)) return
@@ -83,7 +83,7 @@ export class Proposal {
     const { issues, refs } = refsOf(linksPart.object.value, stem)
     this.#refs += refs.length
     this.#issues.push(...wrongWithIdentity(identity, stem))
-    // One by one: an object of 1 MiB may hold more of them than a call takes arguments.
+    // Added one at a time: an object of 1 MiB can have more refs than a call can take arguments.
     for (const issue of issues) this.#issues.push(issue)
     this.#triplets.push({
       ...(base_digest === undefined ? {} : { base_digest }),
@@ -96,7 +96,7 @@ export class Proposal {
     })
   }
 
-  /** The whole, once every triplet was added. */
+  /** The result, once all triplets were added. */
   read(tombstones: readonly unknown[], deleteStem: readonly unknown[]): ReadProposal {
     const read = this.#tombstonesOf(tombstones)
     const deletes = new Set<string>()
@@ -104,9 +104,10 @@ export class Proposal {
       if (this.#isStem(stem, `/delete_stem/${index}`)) deletes.add(stem)
     })
     const { refs, turn_bytes } = this.#bounds
-    if (this.#refs > refs) this.#wrong('LIMIT_EXCEEDED', '', `a turn has at most ${refs} refs, not ${this.#refs}`, {})
+    if (this.#refs > refs)
+      this.#wrong('LIMIT_EXCEEDED', '', `a turn can have at most ${refs} refs, not ${this.#refs}`, {})
     if (this.#bytes > turn_bytes) {
-      this.#wrong('LIMIT_EXCEEDED', '', `a turn has at most ${turn_bytes} bytes, not ${this.#bytes}`, {
+      this.#wrong('LIMIT_EXCEEDED', '', `a turn can have at most ${turn_bytes} bytes, not ${this.#bytes}`, {
         bytes_max: turn_bytes,
       })
     }
@@ -165,11 +166,11 @@ export class Proposal {
 
   #wrongTombstone(turnId: string, isRepeated: boolean, isText: boolean): string | undefined {
     if (turnId !== this.#turnId) return `deleted_by_turn_id is not ${this.#turnId}`
-    if (isRepeated) return 'the stem has a tombstone already'
+    if (isRepeated) return 'the stem already has a tombstone'
     return isText ? undefined : 'dto_type or id has a lone surrogate'
   }
 
-  /** One part of a triplet, measured and kept; undefined where something is wrong with it. */
+  /** Measures and keeps one part of a triplet; undefined if it has a problem. */
   #part(
     name: 'body' | 'links' | 'manifest',
     value: unknown,
@@ -186,7 +187,9 @@ export class Proposal {
     this.#bytes += bytes
     const { object_bytes } = this.#bounds
     if (bytes > object_bytes) {
-      this.#wrong('LIMIT_EXCEEDED', `/${name}`, `an object has at most ${object_bytes} bytes, not ${bytes}`, { stem })
+      this.#wrong('LIMIT_EXCEEDED', `/${name}`, `an object can have at most ${object_bytes} bytes, not ${bytes}`, {
+        stem,
+      })
       return undefined
     }
     this.#objects.set(digest, read.object.text)
@@ -200,7 +203,7 @@ export class Proposal {
     return false
   }
 
-  /** No other stem of the turn is the same, in whatever case. */
+  /** Checks that no other stem of the turn is the same when case is ignored. */
   #isNew(stem: string, location: string): boolean {
     const twin = this.#stems.get(foldOf(stem))
     this.#stems.set(foldOf(stem), stem)
@@ -208,7 +211,7 @@ export class Proposal {
     this.#wrong(
       'E_STEM_COLLISION',
       location,
-      twin === stem ? 'the stem is there twice' : `${twin} differs only in case`,
+      twin === stem ? 'the stem occurs twice' : `${twin} differs only in case`,
       {
         other: twin,
         stem,

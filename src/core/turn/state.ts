@@ -2,12 +2,12 @@ import type { Entry } from '../entry.ts'
 import type { TurnEventData } from './events.ts'
 import { turnNumberOf } from './turn-id.ts'
 
-/** Where a run's turns are (seed 4, State Machine); the run's own begin and end stand around it. */
+/** The state of a run's turns (Run Lifecycle Contract, State Machine), without the start and end of the run itself. */
 export type TurnPhase = 'TURN_STAGED' | 'TURN_VALIDATED' | 'TURN_PROMOTED' | 'TURN_REJECTED' | 'PROMOTION_REJECTED'
 
 /**
- * The turn after the last promoted one, once something happened to it. `seq` is its last event; a refused promotion
- * leaves it as it is.
+ * The turn after the last promoted one, once it has an event. `seq` is its last event. A refused promotion does not
+ * change it.
  */
 export interface OpenTurn {
   number: number
@@ -16,7 +16,7 @@ export interface OpenTurn {
   status: 'refused' | 'staged' | 'validated' | 'failed' | 'rejected'
 }
 
-/** The turns of a run, as its row has them: the last promoted one, and the one under way. */
+/** The turns of a run in its row: the last promoted turn, and the open turn. */
 export interface TurnChain {
   last: number
   /** The seq of the last `turn.promoted`. */
@@ -25,12 +25,12 @@ export interface TurnChain {
   phase: TurnPhase | null
 }
 
-/** What a run starts with: `turn-0000` promoted, nothing under way. */
+/** The initial state: `turn-0000` promoted, and no open turn. */
 export const noTurns: TurnChain = { last: 0, last_seq: null, open: null, phase: null }
 
 type TurnEntry<Type extends 'turn.staged' | 'turn.rejected' | 'turn.promoted'> = Entry<Type, TurnEventData<Type>>
 
-/** The next state; applies and never judges. */
+/** Returns the next state. It applies the event without checking it. */
 export function evolveTurns(chain: TurnChain, entry: Entry): TurnChain {
   switch (entry.type) {
     case 'turn.staged': {
@@ -55,7 +55,9 @@ export function evolveTurns(chain: TurnChain, entry: Entry): TurnChain {
   }
 }
 
-/** A refused stage of the turn that is due; that of any other turn is none of this one's events. */
+/**
+ * A refused stage counts only if it is for the next turn. Refused stages of other turns are not events of this turn.
+ */
 function refusedStage(chain: TurnChain, { data, seq }: Entry): TurnChain {
   const number = chain.last + 1
   if (turnNumberOf(String(data.turn_id)) !== number) return chain
@@ -70,7 +72,7 @@ function withStatus(chain: TurnChain, seq: number, status: OpenTurn['status']): 
   return chain.open === null ? chain : { ...chain, open: { ...chain.open, seq, status } }
 }
 
-/** The turn that its run owes an end: staged or validated, neither promoted nor rejected. */
+/** The turn that keeps its run from completing: staged or validated, but neither promoted nor rejected. */
 export function openTurnOf({ open }: TurnChain): OpenTurn | undefined {
   return open?.status === 'staged' || open?.status === 'validated' ? open : undefined
 }

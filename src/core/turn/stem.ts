@@ -1,7 +1,7 @@
 import { isWellFormed } from '../canonical.ts'
 import { limits } from '../limits.ts'
 
-/** How the files of a triplet, and of a tombstone, end; what stands before is the stem. */
+/** The suffixes of the files of a triplet and of a tombstone. The stem is the part before the suffix. */
 export const partSuffixes = {
   body: '.body.json',
   links: '.links.json',
@@ -13,11 +13,11 @@ const encoder = new TextEncoder()
 const controlCharacter = /\p{Cc}/u
 
 /**
- * What is wrong with a stem, the name of one unit of state; undefined where it is one. It is taken as it is: nothing
- * is trimmed, joined or cut off, so `v1.0` and `v1.1` are two.
+ * The problem with a stem, the name of one unit of state; undefined if it is valid. A stem is used exactly as given:
+ * nothing is trimmed, joined or cut off, so `v1.0` and `v1.1` are two stems.
  */
 export function wrongWithStem(stem: unknown): string | undefined {
-  if (typeof stem !== 'string') return 'is no text'
+  if (typeof stem !== 'string') return 'is not a string'
   if (stem === '') return 'is empty'
   if (!isWellFormed(stem)) return 'has a lone surrogate'
   if (encoder.encode(stem).length > limits.stemBytes) return `is longer than ${limits.stemBytes} bytes`
@@ -37,21 +37,21 @@ export function wrongWithStem(stem: unknown): string | undefined {
 }
 
 /**
- * The same for all stems that differ only in case, as Unicode folds it in full: `Σ`, `σ` and `ς` are one, `ß` is `ss`.
- * The fold of a fold is itself. Only `ı` has the capital of another letter, `i`, and stays what it is.
+ * Full Unicode case folding: stems that differ only in case have the same fold. `Σ`, `σ` and `ς` fold alike, and `ß`
+ * folds to `ss`. Folding twice gives the same result. `ı` is left unchanged, although its capital is that of `i`.
  */
 export function foldOf(stem: string): string {
   const fold = (text: string) => text.toLowerCase().toUpperCase().toLowerCase()
   return stem.includes('ı') ? stem.split('ı').map(fold).join('ı') : fold(stem)
 }
 
-/** Order by UTF-8 bytes, which is that of code points. */
+/** Compares by UTF-8 bytes, which is the order of code points. */
 export function byBytes(one: string, other: string): number {
   const length = Math.min(one.length, other.length)
   for (let at = 0; at < length; at += 1) {
     const [left, right] = [one.charCodeAt(at), other.charCodeAt(at)]
     if (left === right) continue
-    // A surrogate is half of a character beyond those that come after the surrogates in UTF-16.
+    // Characters beyond U+FFFF are surrogate pairs in UTF-16. They must sort after the code units above the surrogates.
     const [isLeftHigh, isRightHigh] = [isSurrogate(left), isSurrogate(right)]
     return isLeftHigh === isRightHigh ? left - right : isLeftHigh ? 1 : -1
   }

@@ -7,10 +7,10 @@ import { turnIdSchema } from './turn-id.ts'
 export const stemSchema = z
   .string()
   .min(1)
-  .refine((stem) => wrongWithStem(stem) === undefined, 'must be a stem')
+  .refine((stem) => wrongWithStem(stem) === undefined, 'must be a valid stem')
 const text = z.string().min(1)
 
-/** What the workspace knows of a promoted stem. */
+/** The facts about a promoted stem in its workspace. */
 export const tripletSchema = z.strictObject({
   body_digest: sha256Schema,
   dto_type: text.nullable(),
@@ -23,7 +23,10 @@ export const tripletSchema = z.strictObject({
 })
 export type Triplet = z.infer<typeof tripletSchema>
 
-/** The one signal that deletes a stem (seed 4, Law 6): five members, none empty, nothing else. */
+/**
+ * A tombstone is the only way to delete a stem (Run Lifecycle Contract, Law 6). It has exactly five members, none of
+ * them empty.
+ */
 export const tombstoneSchema = z.strictObject({
   deleted_by_turn_id: text,
   dto_type: text,
@@ -33,7 +36,7 @@ export const tombstoneSchema = z.strictObject({
 })
 export type Tombstone = z.infer<typeof tombstoneSchema>
 
-/** What a promotion made true: the stems it wrote and those it deleted, and what was worth telling. */
+/** The result of a promotion: the stems that it wrote, the stems that it deleted, and its notices. */
 export const promotionResultSchema = z.strictObject({
   delta_digest: sha256Schema,
   deleted_stems: z.array(stemSchema),
@@ -43,7 +46,7 @@ export const promotionResultSchema = z.strictObject({
 })
 export type PromotionResult = z.infer<typeof promotionResultSchema>
 
-/** One place that points to a target: the ref in the links of a stem, whose digest is the links object's. */
+/** One ref that points to a target, in the links of a stem. The digest is that of the links object. */
 export interface Source {
   artifact_digest: string
   location: string
@@ -51,14 +54,14 @@ export interface Source {
   stem: string
 }
 
-/** Who points to a target. It does not say that the target exists. */
+/** The refs that point to a target. The target need not exist. */
 export interface RefRecord {
   id: string
   sources: Source[]
   type: string
 }
 
-/** A triplet as it is staged: what it is by digest, and the body it was based on, if that was said. */
+/** A staged triplet: the digests of its objects, and of the body that it is based on, if stated. */
 export interface StagedTriplet {
   base_digest?: string | null
   body_digest: string
@@ -69,12 +72,12 @@ export interface StagedTriplet {
   stem: string
 }
 
-/** A tombstone as it is staged. */
+/** A staged tombstone. */
 export interface StagedTombstone extends Tombstone {
   base_digest?: string | null
 }
 
-/** All that is staged on a turn, by stem: what the manifest object of `turn.staged` says. */
+/** Everything that is staged on a turn, by stem. This is the manifest object of `turn.staged`. */
 export interface StagedSet {
   delete_stem: readonly string[]
   tombstones: readonly StagedTombstone[]
@@ -82,10 +85,10 @@ export interface StagedSet {
   version: 'v1'
 }
 
-/** Whether a turn would change nothing at all. */
+/** Whether a turn is empty. */
 export function isEmptySet({ delete_stem, tombstones, triplets }: StagedSet): boolean {
   return delete_stem.length + tombstones.length + triplets.length === 0
 }
 
-/** SHA-256 of `{}`: an object that says nothing and that nobody need read. */
+/** SHA-256 of `{}`. Empty objects need not be read. */
 export const emptyObjectDigest = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'

@@ -5,19 +5,19 @@ import { refsOf } from './links.ts'
 import { foldOf } from './stem.ts'
 import { emptyObjectDigest, type Source, type Triplet } from './triplet.ts'
 
-// The rows of sovereign state, keyed by workspace, and what they are asked. Every row derives from the entries of
-// promoted turns and the objects that they name; nothing else changes one.
+// The rows of sovereign state, keyed by workspace, and the queries on them. Every row derives only from the entries of
+// promoted turns and the objects that these entries name.
 
 /**
- * One identity of a workspace: the stem that carries it, and how many links point to it, null where none ever did. Its
- * sources are rows of their own, so that a target that many point to costs no more than another.
+ * One identity of a workspace: the stem that carries it, and the number of links that point to it; null if there never
+ * was one. Sources are separate rows, so that a target with many links costs no more than any other.
  */
 export interface IdentityRow extends Identity {
   carrier: string | null
   sources: number | null
 }
 
-/** What every row of a workspace begins with. */
+/** The prefix of every row key of a workspace. */
 function rowsOf(workspace: string): string {
   return `${workspace}${end}`
 }
@@ -26,7 +26,7 @@ export function tripletKey(workspace: string, stem: string): string {
   return `${tripletRows(workspace)}${stem}`
 }
 
-/** Only for a stem that has capitals: from its fold to itself. */
+/** Maps the fold of a stem to the stem. Only stems with capitals have this row. */
 export function foldKey(workspace: string, fold: string): string {
   return `${rowsOf(workspace)}c${fold}`
 }
@@ -43,7 +43,7 @@ export function sourceKey(
   return `${sourceRows(workspace, target)}${stem}${end}${escaped(location)}`
 }
 
-/** Rows of one kind, in the order of stems, of pairs, and of (stem, location). */
+/** Rows of one kind: in the order of stems, of pairs, and of (stem, location). */
 export function tripletRows(workspace: string): string {
   return `${rowsOf(workspace)}t`
 }
@@ -54,16 +54,16 @@ export function sourceRows(workspace: string, { id, type }: Identity): string {
   return `${rowsOf(workspace)}s${escaped(type)}${end}${escaped(id)}${end}`
 }
 
-/** Ends a part of a key: below every character, so that keys stand in the order of their parts. */
+/** Ends a part of a key. It sorts below every character, so that keys sort by their parts. */
 const end = '\u0000'
 
-/** A caller's text as a part of a key: it may hold what ends one. */
+/** Escapes a caller's text for use in a key, because it may contain the end mark. */
 function escaped(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these two are what is escaped.
   return /[\u0000\u0001]/.test(text) ? text.replaceAll('\u0001', '\u0001\u0002').replaceAll(end, '\u0001\u0001') : text
 }
 
-/** Sovereign state of one workspace, as a decision reads it. */
+/** The sovereign state of one workspace, for decisions. */
 export class Workspace {
   readonly name: string
   readonly #rows: SovereignRows
@@ -81,7 +81,7 @@ export class Workspace {
     return this.#rows.state(identityKey(this.name, identity)) as IdentityRow | undefined
   }
 
-  /** The promoted stem, another than this one, that differs from it only in case. */
+  /** The other promoted stem that differs from this stem only in case. */
   twinOf(stem: string): string | undefined {
     const fold = foldOf(stem)
     const twin = this.#rows.state(foldKey(this.name, fold)) as string | undefined
@@ -89,7 +89,7 @@ export class Workspace {
     return fold !== stem && this.triplet(fold) !== undefined ? fold : undefined
   }
 
-  /** The refs in a links object that is stored. */
+  /** The refs in a stored links object. */
   refs(linksDigest: string, stem: string): readonly Ref[] {
     if (linksDigest === emptyObjectDigest) return []
     return refsOf(this.#rows.object(linksDigest) as { readonly [key: string]: JsonValue }, stem).refs

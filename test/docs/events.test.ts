@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import { equal } from 'uvu/assert'
+import { policyEventSchemas } from '../../src/core/policy/events.ts'
+import { runEventSchemas } from '../../src/core/run/events.ts'
+import { stagingEventSchemas } from '../../src/core/staging/events.ts'
+import { turnEventSchemas } from '../../src/core/turn/events.ts'
+import { root as project } from '../runner.ts'
+
+const page = suite('docs/reference/events.md')
+const text = readFileSync(join(project, 'docs/reference/events.md'), 'utf8')
+
+for (const [noun, schemas] of [
+  ['Runs', runEventSchemas],
+  ['Policy', policyEventSchemas],
+  ['Turns', { ...turnEventSchemas, ...stagingEventSchemas }],
+] as const) {
+  page(`has a row for every type of event: ${noun}`, () => {
+    const [, below = ''] = text.split(`\n## ${noun}\n`)
+    const [part = ''] = below.split('\n## ')
+    const types = [...part.matchAll(/^\| `([a-z]+\.[a-z_]+)` \|/gm)].map(([, type]) => type)
+    equal(types, Object.keys(schemas))
+  })
+}
+
+page.run()
