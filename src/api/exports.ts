@@ -7,7 +7,7 @@ export interface ExportsApi {
   approve(input: shapes.ApproveExport, options?: CallOptions): Promise<shapes.ApprovedExport>
   /**
    * Writes a bundle as the one action of a run of its own. The same selection, size and statements give the same bytes.
-   * No file is left where it fails. Cost: three appends; two reads and one proof for each entry.
+   * If it fails, it leaves no file. Cost: three appends; two reads and one proof for each entry.
    */
   create(input: shapes.CreateExport, options?: CallOptions): Promise<shapes.CreatedExport>
   /** The record of a bundle: of its newest export, or of the export that a run made. */

@@ -2,11 +2,11 @@ import { anyGrant, type CallOptions, type Operations } from './operation.ts'
 import { type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/locks.ts'
 
-/** Locks: who may work on what. An `actor` in the input is who calls; otherwise the connection says. */
+/** Locks: who may work on what. The caller is the `actor` in the input, or else the actor of the connection. */
 export interface LocksApi {
   /**
-   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. The same
-   * `lock_id` again is answered with the same grant. Cost: one append.
+   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. A repeated
+   * call with the same `lock_id` gets the same grant. Cost: one append.
    */
   acquire(
     input: shapes.AcquireResource | shapes.AcquireDeliverable | shapes.AcquireProject,

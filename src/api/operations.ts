@@ -12,7 +12,10 @@ import { staging } from './staging.ts'
 import { turns } from './turns.ts'
 import { workspaces } from './workspaces.ts'
 
-/** The tables of all nouns. Loading them loads every schema; whoever serves one noun loads that noun's file. */
+/**
+ * The tables of all nouns. Loading them loads every schema. A module that needs one noun loads only the file of that
+ * noun.
+ */
 export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> } = {
   audit,
   exports,

@@ -3,8 +3,8 @@ import { anyGrant, type CallOptions, type Operations, type TokenGrant } from './
 import * as shapes from './shapes/runs.ts'
 
 /**
- * Runs: what an agent is allowed to do, and what it did. Commands take an `idempotency_key`: the same key and content
- * again is answered as before, and costs no append. Every other command costs one append.
+ * Runs: what an agent is allowed to do, and what it did. Commands take an `idempotency_key`: a repeated call with the
+ * same key and content gets the earlier answer and costs no append. Every other command costs one append.
  */
 export interface RunsApi {
   /** Creates a run, below `parent_run_id` if that is given. */

@@ -6,11 +6,11 @@ export interface Hint {
   flag?: string
   /** A path on the machine of the ledger: absolute, or relative to the ledger's root. */
   path?: true
-  /** Whoever knows it can act for its holder, so that it is never logged. */
+  /** Anyone who knows it can act for its holder, so it is never logged. */
   secret?: true
 }
 
-/** What each member means, wherever it stands. Where an operation uses a word otherwise, a hint of its own says so. */
+/** The meaning of each member in all operations. If an operation uses a word differently, it has its own hint. */
 export const words: { readonly [member: string]: Hint } = {
   // Who calls, and how
   actor: { about: 'Who calls. By default the actor of the connection.', flag: 'by-actor' },
@@ -19,7 +19,7 @@ export const words: { readonly [member: string]: Hint } = {
   on_behalf_of: { about: 'For whom the actor says it acts.' },
   role_id: { about: 'The role of the actor.', flag: 'role' },
   guard: { about: 'The call takes effect only while this grant is current: `name` of a lock and `token`.' },
-  idempotency_key: { about: 'The same key with the same content is answered as the first time.', flag: 'key' },
+  idempotency_key: { about: 'A repeated request with the same key and content gets the first answer.', flag: 'key' },
   correlation_id: { about: 'An id of the caller that ties entries together.', flag: 'correlation' },
   reason: { about: 'Why: recorded for people who read the ledger.' },
   cursor: { about: 'Where to continue: `next` of the page before.' },

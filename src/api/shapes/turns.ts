@@ -70,7 +70,7 @@ export const status = z.strictObject({
   time: z.string(),
   turn_id: z.string(),
 })
-/** The state of a turn. `promotion` is there once the turn is promoted. */
+/** The state of a turn. `promotion` is present once the turn is promoted. */
 export interface TurnState extends z.output<typeof status> {}
 
 export const listed = z.strictObject({
