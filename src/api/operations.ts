@@ -65,7 +65,7 @@ export function formsOf({ input }: Pick<AnyFacts, 'input'>): Map<string, z.ZodTy
   return isSchema(input) ? new Map([['', input]]) : new Map(Object.entries<z.ZodType>(input))
 }
 
-/** The schema that an input is to be parsed with; undefined where no member of it chooses a form. */
+/** The schema that an input is to be parsed with; undefined if no member of it chooses a form. */
 export function formOf(facts: Pick<AnyFacts, 'input'>, input: unknown): z.ZodType | undefined {
   const forms = formsOf(facts)
   const chosen = [...forms.keys()].find((member) => member === '' || Object.hasOwn(Object(input), member))

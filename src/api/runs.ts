@@ -23,7 +23,7 @@ export interface RunsApi {
   fail(input: shapes.FailRun, options?: CallOptions): Promise<RunRecord>
   /** Ends a run that must not go on. */
   deny(input: shapes.DenyRun, options?: CallOptions): Promise<RunRecord>
-  /** Ends a run that nobody needs any more. */
+  /** Ends a run that is no longer needed. */
   cancel(input: shapes.CancelRun, options?: CallOptions): Promise<RunRecord>
   /** Creates a new run in the place of a failed one, and answers with the new run. */
   retry(input: shapes.RetryRun, options?: CallOptions): Promise<RunRecord>
@@ -112,7 +112,7 @@ export const runs: Operations<RunsApi> = {
     errors: [...endingErrors, 'OUTPUTS_DENIED'],
   },
   deny: { ...ending, summary: 'Ends a run that must not go on.', input: shapes.deny, errors: endingErrors },
-  cancel: { ...ending, summary: 'Ends a run that nobody needs any more.', input: shapes.cancel, errors: endingErrors },
+  cancel: { ...ending, summary: 'Ends a run that is no longer needed.', input: shapes.cancel, errors: endingErrors },
   retry: {
     kind: 'command',
     summary: 'Creates a new run in the place of a failed one.',

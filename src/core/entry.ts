@@ -14,7 +14,7 @@ export const requestSchema = z.strictObject({
 })
 
 /**
- * One recorded event at its place in the log (docs/explanation/design.md). Members are in canonical order, so that
+ * One recorded event at its place in the log. Members are in canonical order, so that
  * plain `JSON.stringify` of an entry gives its RFC 8785 text, which the leaf hash is made over.
  */
 export const entrySchema = z.strictObject({

@@ -93,7 +93,7 @@ export const limits = {
   /** The number of earlier entries that are searched for the same recorded refusal. */
   refusalLookBack: 32,
 
-  /** How long a close waits for compaction. */
+  /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
   /**

@@ -36,7 +36,7 @@ export function renderedEvent(entry: Entry): AuditEvent {
   })
 }
 
-/** The action type of an entry's audit event, without the rest of the rendering. */
+/** The action type and outcome of an entry's audit event, without the rest of the rendering. */
 export function readAs({ data, type }: Pick<Entry, 'data' | 'type'>): { action_type: string; outcome: string } {
   const row = renderingOf(type)
   return { action_type: sourced(row.action_type, data), outcome: sourced(row.outcome, data) }

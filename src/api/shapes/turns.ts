@@ -88,6 +88,6 @@ hints.add(list, {
 })
 hints.add(reject, { reason: { about: 'Why the proposal is given up.' } })
 hints.add(status, { status: { about: 'The state of the turn.' } })
-hints.add(listed, { next: { about: 'The cursor for the turns before these; null where there are none.' } })
+hints.add(listed, { next: { about: 'The cursor for the turns before these; null if there are none.' } })
 for (const shape of [staged, verdict, promoted])
   hints.add(shape, { outcome: { about: 'PASS, or FAIL with the reasons in `issues`.' } })
