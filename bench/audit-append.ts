@@ -48,7 +48,7 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
   const workload = {
     what,
     entries,
-    // The batch is as large as the events of all callers in flight.
+    // A batch has the events of all callers in flight.
     inBatch: callers * events,
     write: async (millis: number[]) => {
       await Promise.all(Array.from({ length: callers }, (_, index) => caller(index, millis)))

@@ -148,7 +148,7 @@ function lockstep(root: string, ...words: string[]): string {
   return stdout
 }
 
-/** Starts the command beside others and resolves with its exit code, output and time. */
+/** Starts the command while others run, and resolves with its exit code, output and time. */
 function started(root: string, ...words: string[]): Promise<{ code: number | null; ms: number; stdout: string }> {
   return new Promise((resolve, reject) => {
     const from = performance.now()

@@ -26,7 +26,7 @@ export interface LogApi {
   prove(input: shapes.ProveEntry, options?: CallOptions): Promise<shapes.EntryProof>
   /** A proof that the tree of `to` entries begins with the tree of `from` entries. */
   consistency(input: shapes.CompareSizes, options?: CallOptions): Promise<shapes.ConsistencyProof>
-  /** Reads everything again and derives everything anew. Cost: one pass over the store. */
+  /** Reads all entries again and compares everything that derives from them. Cost: one pass over the store. */
   verify(input?: Nothing, options?: CallOptions): Promise<shapes.VerifiedLedger>
 }
 
@@ -95,7 +95,7 @@ export const log: Operations<LogApi> = {
   },
   verify: {
     kind: 'query',
-    summary: 'Reads everything again and derives everything anew.',
+    summary: 'Reads all entries again and compares everything that derives from them.',
     input: nothing,
     output: shapes.verified,
     errors: ['VERIFY_FAILED'],

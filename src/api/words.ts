@@ -1,4 +1,4 @@
-/** What a caller should know about a member, and what its schema cannot say. */
+/** The facts about a member that a caller needs and its schema does not express. */
 export interface Hint {
   about: string
   unit?: 'bytes' | 'ms' | 's'
@@ -16,12 +16,12 @@ export const words: { readonly [member: string]: Hint } = {
   actor: { about: 'Who calls. By default the actor of the connection.', flag: 'by-actor' },
   actor_id: { about: 'The id of the actor.', flag: 'by-actor' },
   actor_type: { about: 'Whether the actor is an agent, a human or a system.' },
-  on_behalf_of: { about: 'For whom the actor says it acts.' },
+  on_behalf_of: { about: 'The party that the actor claims to act for.' },
   role_id: { about: 'The role of the actor.', flag: 'role' },
   guard: { about: 'The call takes effect only while this grant is current: `name` of a lock and `token`.' },
   idempotency_key: { about: 'A repeated request with the same key and content gets the first answer.', flag: 'key' },
   correlation_id: { about: 'An id of the caller that ties entries together.', flag: 'correlation' },
-  reason: { about: 'Why: recorded for people who read the ledger.' },
+  reason: { about: 'The reason, which is recorded for people who read the ledger.' },
   cursor: { about: 'Where to continue: `next` of the page before.' },
   limit: { about: 'The most items that the answer holds.' },
   since: { about: 'Only items at this time or later.' },
@@ -169,7 +169,7 @@ export const words: { readonly [member: string]: Hint } = {
   stem: { about: 'The name of one unit of state.' },
   digest: { about: 'The digest of the object, 64 hex digits.' },
   at: { about: 'The state after this many entries. By default the state now.' },
-  rebuild: { about: 'Write all files anew before they are compared.' },
+  rebuild: { about: 'Rewrite all files before they are compared.' },
   text: { about: 'The object in its RFC 8785 form.' },
   value: { about: 'The object.' },
   state_digest: { about: 'The digest of the whole state.' },
