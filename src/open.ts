@@ -1,8 +1,12 @@
+import { resolve } from 'node:path'
 import { nanoid } from 'nanoid'
 import type { Now } from './core/clock.ts'
 import { type Actor, actorSchema } from './core/ids.ts'
 import { limits } from './core/limits.ts'
+import { LockstepError } from './errors.ts'
 import { readConfig } from './fs/config-file.ts'
+import { makeFolder } from './fs/durable.ts'
+import { findRoot } from './fs/layout.ts'
 import { governingLayout } from './fs/permissions.ts'
 import { now as systemNow, userName } from './fs/process.ts'
 import { Audit } from './ledger/audit.ts'
@@ -33,8 +37,11 @@ export interface OpenLedgerOptions {
   dir?: string
   /** The default actor of every call. Default: the user of the operating system, as a human. */
   actor?: Actor
-  /** Create the ledger in `dir` first. Errors: LEDGER_EXISTS. */
-  create?: boolean
+  /**
+   * True: create the folder `dir`, if it is missing, and the ledger in it; errors: LEDGER_EXISTS. `if-missing`: do so only
+   * if no ledger governs `dir`; otherwise open that ledger.
+   */
+  create?: boolean | 'if-missing'
   nested?: boolean
   /**
    * With `create`: create the ledger even on a disk without file modes, and record the choice. Without this option
@@ -73,13 +80,10 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
 }
 
 async function open(options: OpenLedgerOptions): Promise<Ledger> {
-  const { dir = process.cwd(), create = false, now = systemNow, policy = true } = options
+  const { dir = process.cwd(), create = false, now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
-  if (create) {
-    const { accept_permissions: acceptPermissions, nested, origin } = options
-    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
-  }
+  if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
   const config = readConfig(layout.config)
   const log = await openLog({
@@ -115,6 +119,19 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
     throw error
   }
   return ledger
+}
+
+async function createIn(dir: string, actor: Actor, options: OpenLedgerOptions): Promise<void> {
+  const { accept_permissions: acceptPermissions, create, nested, origin, policy = true } = options
+  makeFolder(resolve(dir))
+  if (create === 'if-missing' && findRoot(dir) !== undefined) return
+  try {
+    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
+  } catch (error) {
+    const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
+    // Another process created the ledger at the same moment.
+    if (create !== 'if-missing' || !isThere || findRoot(dir) === undefined) throw error
+  }
 }
 
 /** The operating system's user, as the actor for commands typed by hand. */

@@ -36,6 +36,28 @@ opening('that is made over a policy that cannot be used leaves no folder and no 
   equal(readdirSync(dir), ['contract'])
 })
 
+opening('with create makes the folder too, and refuses a second time', async () => {
+  const dir = join(temporaryRoot(), 'a/b')
+  await (await openLedger({ dir, create: true, policy: false, actor: testActor })).close()
+  const again = openLedger({ dir, create: true, policy: false, actor: testActor })
+  is((await refusalOf(again)).code, 'LEDGER_EXISTS')
+  await endsWithVerify(dir)
+})
+
+opening('with create: if-missing creates once, however many callers there are, and opens what governs', async () => {
+  const dir = join(temporaryRoot(), 'new')
+  const make = async (at: string) => {
+    const ledger = await openLedger({ dir: at, create: 'if-missing', policy: false, actor: testActor })
+    const { origin, size } = ledger.head()
+    await ledger.close()
+    return [ledger.dir, origin, size]
+  }
+  const made = await Promise.all([make(dir), make(dir), make(dir)])
+  equal(new Set(made.map(String)).size, 1)
+  equal(await make(join(dir, 'below')), made[0])
+  await endsWithVerify(dir)
+})
+
 opening.run()
 
 const closed = suite('a closed ledger')

@@ -23,7 +23,7 @@ const survivorsPollMillis = 500
 export function follow({ descendants, guard, lease }: Work): void {
   guard.arm(lease.ending())
   lease.onRenewal = (step) => {
-    if (step === 'asking') void descendants.look()
+    if (step === 'asking') void descendants.look().then((found) => guard.know(found))
     else guard.arm(lease.ending())
   }
 }
@@ -57,6 +57,8 @@ export async function settle(
   if (survivors === 'ignore') return undefined
   if (await descendants.areGoneWithin(survivors === 'kill' ? 0 : quietMillis)) return undefined
   const left = await descendants.look()
+  guard.know(left)
+  guard.arm(lease.ending())
   if (waitMillis === undefined) lease.stopRenewing()
   const isWaiting = survivors === 'wait'
   const seconds = Math.ceil((waitMillis ?? lease.ending().termMillis) / 1000)

@@ -3,17 +3,14 @@ import type { Evidence } from '../core/lock/liveness.ts'
 import { probeHolder } from '../fs/process.ts'
 import { lineage } from './process-list.ts'
 
-/**
- * How long a holder whose lock was broken is waited for: it notices within seconds, and takes the longest grace that
- * there is without a lock.
- */
+/** How long to wait for a holder whose lock was broken. It notices within seconds; its grace period is 10 s at most. */
 const formerMillisMax = 30_000
 const formerPollMillis = 50
 
 /**
- * Waits for the work of a holder whose lock was broken, who notices within moments and ends it: two would be at work
- * otherwise. A process that stays, as a session that had the lock by its pid, is not waited for longer than that, one
- * that cannot be seen from here, as in another container, just so long, and one that we come from not at all.
+ * Waits until a holder whose lock was broken has ended its work, so that two holders never work at once. The wait is
+ * bounded: a process may stay, such as a session that held the lock by its pid, and a process in another container
+ * cannot be seen. Ancestors of this process are not waited for.
  */
 export async function formerAreGone(
   former: readonly Evidence[],
@@ -29,10 +26,10 @@ export async function formerAreGone(
   // Only a process that is certainly dead has ended its work.
   const left = () => others.filter((evidence) => verdictOn(evidence) !== 'no').map(({ pid }) => pid)
   if (left().length === 0) return
-  say(`processes of the former holder, whose lock was broken, are waited for: ${left().join(', ')}`)
+  say(`waiting for the processes of the former holder: ${left().join(', ')}`)
   const until = performance.now() + millisMax
   while (left().length > 0 && !isOver()) {
-    if (performance.now() > until) return say('they are not known to have ended, and are not waited for any longer')
+    if (performance.now() > until) return say('the former holder may still be working; going on without waiting for it')
     await pause(formerPollMillis)
   }
 }

@@ -3,17 +3,26 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import type { Writable } from 'node:stream'
+import type { ListedProcess } from './process-list.ts'
 import { startTimer } from './timer.ts'
 
 const dismissMillisMax = 1_000
 /** How long the guard keeps sending KILL to processes that do not end, in tenths of a second. */
 const killRoundsMax = 50
+/** The grace period after the wrapper was killed: if the lock is broken too, the next holder waits only so long. */
+const aloneGraceMillisMax = 10_000
+/** The guard is told at most so many processes; the mark finds the others. */
+const knownMax = 1_000
 
 /**
  * The script reads one order per line. "over N": from now on the command is N, a pid or, if negative, a group.
  * "term A B": send TERM in A seconds, and KILL B seconds later. "kill B": send KILL in B seconds. "grace T": if the
- * wrapper is killed, wait T tenths of a second between TERM and KILL. "done": stop guarding. The end of the input means
- * that the wrapper is dead.
+ * wrapper is killed, wait T tenths of a second between TERM and KILL. "kin P:S …": pids and start times of the
+ * processes that the wrapper knows to belong to the command. "done": stop guarding. The end of the input means that the
+ * wrapper is dead.
+ *
+ * Before it sends a signal, the guard looks for processes that come from the command by parent, group or session, and
+ * remembers them. A process that cleared its environment has no mark, and it loses its parent when that is ended first.
  *
  * The guard ignores all signals except USR1, with which it cancels an alarm together with its sleep. It stops killing
  * when two checks in a row find no process, because a process may start another one during a check. A zombie counts as
@@ -22,12 +31,47 @@ const killRoundsMax = 50
 const script = `
 unset script
 trap '' HUP INT QUIT TERM USR2 TSTP TTIN TTOU
-mark=$1 command= alarm= grace=0
+mark=$1 command= alarm= grace=0 kin=
 marked() { grep -ls -- "$mark" /proc/[0-9]*/environ 2>/dev/null; }
 parts=; sleep 0.001 2>/dev/null && parts=yes
 seconds() { if [ -n "$parts" ]; then echo "$1"; else echo $((\${1%.*} + 1)); fi; }
 pause() { sleep "$(seconds "$1")"; }
+stat() {
+  pid=\${1#/proc/} pid=\${pid%/stat}
+  { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
+  set -f; set -- \${line##*) }; set +f
+  [ $# -ge 20 ] || return 1
+  parent=$2 group=$3 session=$4 start=\${20}
+  case $1 in [ZXx]*) return 1 ;; esac
+}
+gather() {
+  all= known=$kin kin=
+  for file in /proc/[0-9]*/stat; do
+    stat "$file" || continue
+    case " $known " in *" $pid:$start "*) kin="$kin $pid:$start" ;; esac
+    all="$all $pid:$start/$parent:/$group:/$session:/"
+  done
+  before=none
+  while [ "$before" != "$kin" ]; do
+    before=$kin
+    for one in $all; do
+      self=\${one%%/*} of=\${one#*/}
+      group=\${of#*/}
+      session=\${group#*/}
+      case " $kin " in *" $self "*) continue ;; esac
+      case " \${command#-}: $kin " in
+        *" \${of%%/*}"*|*" \${group%%/*}"*|*" \${session%%/*}"*) [ "\${self%%:*}" = $$ ] || kin="$kin $self" ;;
+      esac
+    done
+  done
+}
+relatives() {
+  for one in $kin; do stat "\${one%%:*}" && [ "$start" = "\${one#*:}" ] && return; done
+  return 1
+}
 send() {
+  gather
+  for one in $kin; do kill -s "$1" -- "\${one%%:*}" 2>/dev/null; done
   for file in $(marked); do file=\${file%/environ}; kill -s "$1" -- "\${file#/proc/}" 2>/dev/null; done
   [ -z "$command" ] || kill -s "$1" -- "$command" 2>/dev/null
 }
@@ -37,7 +81,7 @@ runs() {
   { read -r line </proc/\${command#-}/stat; } 2>/dev/null || return 1
   case \${line##*) } in [ZXx]*) return 1 ;; esac
 }
-lives() { [ -n "$(marked)" ] || runs; }
+lives() { [ -n "$(marked)" ] || runs || relatives; }
 finish() {
   send KILL
   rounds=0 empty=0
@@ -59,6 +103,7 @@ while read -r order first second; do
   case $order in
     over) command=$first ;;
     grace) grace=$first ;;
+    kin) kin="$first $second" ;;
     term) arm "$first" "$second" ;;
     kill) arm "$first" '' ;;
     done) disarm; exit 0 ;;
@@ -126,10 +171,19 @@ export class Guard {
     this.#tell('over')
   }
 
-  /** Sets when to send TERM and KILL, until the next order. If the wrapper is killed, the same grace period applies. */
+  /** Tells the guard which processes of the command were seen. */
+  know(processes: readonly ListedProcess[]): void {
+    const known = processes.filter(({ start }) => /^\d+$/.test(start)).slice(-knownMax)
+    this.#tell(`kin ${known.map(({ pid, start }) => `${pid}:${start}`).join(' ')}`)
+  }
+
+  /**
+   * Sets when to send TERM and KILL, until the next order. If the wrapper is killed, the same grace period applies, up
+   * to 10 s.
+   */
   arm({ termMillis, killMillis }: { termMillis: number; killMillis: number }): void {
     const graceMillis = killMillis - termMillis
-    this.#tell(`grace ${Math.ceil(graceMillis / 100)}`)
+    this.#tell(`grace ${Math.ceil(Math.min(graceMillis, aloneGraceMillisMax) / 100)}`)
     // The guard sends TERM a little after the wrapper would, because many programs exit at once on a second TERM.
     const lateMillis = Math.min(termLateMillis, graceMillis / 2)
     this.#tell(`term ${inSeconds(termMillis + lateMillis)} ${inSeconds(graceMillis - lateMillis)}`)

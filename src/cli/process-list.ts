@@ -49,6 +49,15 @@ export function listProc(): ListedProcess[] {
   return listed
 }
 
+/** The letter of a process's state; undefined without /proc. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    return /\) (\S)(?!.*\) \S)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
 /** Reads `ps`, for systems without /proc. On macOS its sessions are not pids, so only groups and parents are used. */
 export async function listPs(): Promise<ListedProcess[]> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,pgid=,state=,lstart=,ucomm='], {

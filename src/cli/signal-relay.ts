@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
+import { stateOf } from './process-list.ts'
 import { hasTerminal, isInForeground, leadsSession } from './terminal.ts'
 
 const endSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
@@ -85,12 +86,18 @@ export class SignalRelay {
     } else if (!isOfTerminal) {
       this.#send(name, false)
     }
+    // A command that stands still takes no signal before it goes on, and would hold the lock for ever.
+    if (includes(endSignals, name) && this.#isStopped()) this.#send('SIGCONT', !this.#sharesGroup)
   }
 
   /** A closing terminal sends HUP to the whole group. Its keys send INT and QUIT to the foreground group. */
   #isSentByTerminal(name: NodeJS.Signals): boolean {
     if (name === 'SIGHUP') return !hasTerminal() && !leadsSession()
     return (name === 'SIGINT' || name === 'SIGQUIT') && isInForeground()
+  }
+
+  #isStopped(): boolean {
+    return this.#child !== undefined && /^[Tt]/.test(stateOf(this.#child.pid) ?? '')
   }
 
   #send(name: NodeJS.Signals, toGroup: boolean): void {

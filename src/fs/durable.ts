@@ -102,8 +102,9 @@ export function makeFolder(path: string, mode = 0o755): void {
 }
 
 /**
- * Makes the folders that lead from one that is there already to another below it, and their names durable. Where the
- * first is gone, a ledger that was moved away for one, nothing is made in its place. Errors: NOT_FOUND and others.
+ * Makes the missing folders from `base`, which must exist, down to `path`, and makes their names durable. If `base` no
+ * longer exists, for example because the ledger was moved away, nothing is made.
+ * Errors: NOT_FOUND and others.
  */
 export function makeFolderBelow(base: string, path: string, mode: number): void {
   const missing: string[] = []
@@ -119,7 +120,7 @@ export function makeFolderBelow(base: string, path: string, mode: number): void 
   }
 }
 
-/** False where it was there. */
+/** Makes a folder. Returns false if it already existed. */
 function isMade(folder: string, mode: number): boolean {
   try {
     mkdirSync(folder, { mode })

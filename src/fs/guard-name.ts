@@ -69,10 +69,10 @@ export class GuardName {
   }
 
   /**
-   * Who holds the name: an owner of this ledger, nobody any more, a process that does not know the key, or a process that
-   * does not answer. An owner that is stopped or busy does not answer either. A silent process therefore counts as an owner
-   * if it belongs to this user, to root, or to `owner`, the user who owns the ledger. Only the silence of other users is
-   * ignored.
+   * The holder of the name: an owner of this ledger, nobody any more, a process that does not know the key, or a
+   * process that does not answer. An owner that is stopped or busy does not answer either. A silent process therefore
+   * counts as an owner if it belongs to this user, to root, or to `owner`, the user who owns the ledger. Only the
+   * silence of other users' processes is ignored.
    */
   async holder(owner: number): Promise<'no answer' | 'nobody' | 'owner' | 'stranger'> {
     const challenge = randomBytes(proofBytes)

@@ -94,7 +94,7 @@ export class Guard {
     try {
       if (this.#folder !== undefined) closeSync(this.#folder)
     } catch {
-      // Nothing was written to it, and it is closed also where the system says that closing it failed.
+      // Nothing was written to the file, and it is closed even if the system reports an error.
     }
   }
 }
@@ -128,7 +128,7 @@ async function takeKernel(layout: Layout, place: Place, asked: () => void): Prom
   if (taken === 'taken') return { kind: 'name', isSilent: false, release: () => name.release() }
   if (taken === 'impossible') return { kind: 'none', ...nothing }
   const holder = await name.holder(place.owner)
-  // Whoever let go of the name in the meantime leaves it for the next try.
+  // If the holder has just released the name, the next attempt can take it.
   if (holder === 'owner' || holder === 'nobody') return undefined
   return { kind: 'stranger', ...nothing, isSilent: holder === 'no answer' }
 }
@@ -141,7 +141,7 @@ async function isHeldElsewhere(layout: Layout, place: Place, kernel: Kernel): Pr
   if (kernel.isSilent && isOpen && isKnownAlive(owner)) return true
   const isInDoubt = kernel.isSilent || (isOpen && !isKnownGone(owner, hereOf(place, kernel)))
   if (!isInDoubt) return false
-  // An owner that came meanwhile was not there to answer; the next try asks it.
+  // A new owner that appeared in the meantime could not answer. The next attempt asks it.
   return (await isAnswered(layout.asked)) || !isDeepStrictEqual(readOwner(layout.owner), owner)
 }
 

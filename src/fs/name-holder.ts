@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 
-/** A machine has more sockets than this only where something is wrong, and then the answer is "unseen". */
+/** A machine has a larger socket table only if something is wrong. The answer is then "unseen". */
 const tableBytesMax = 16 * 1024 * 1024
 
 /**
- * Who listens on a socket name without a file, as far as /proc shows it: nobody any more, a process of `users`, or a
- * process that belongs to someone else or cannot be seen from here. Cost: a look at the open files of every process that
- * can be seen. Source: proc(5), /proc/net/unix.
+ * The holder of an abstract socket name, as far as /proc shows it. `nobody`: the name is free again. `known user`: a
+ * process of one of `users` holds it. `unseen`: another user's process holds it, or one that is not visible from here.
+ * Cost: a look at the open files of every visible process.
+ * Source: proc(5), /proc/net/unix.
  */
 export function holderOfName(name: string, users: ReadonlySet<number>): 'known user' | 'nobody' | 'unseen' {
   const inodes = socketsNamed(`@${name}`)
@@ -16,13 +17,13 @@ export function holderOfName(name: string, users: ReadonlySet<number>): 'known u
   return processIds().some(isHolder) ? 'known user' : 'unseen'
 }
 
-/** The inodes of the sockets with a name; undefined where they cannot be listed. */
+/** The inodes of the sockets with this name; undefined if the sockets cannot be listed. */
 function socketsNamed(shown: string): Set<string> | undefined {
   try {
     const table = readFileSync('/proc/net/unix', 'utf8')
     if (table.length > tableBytesMax) return undefined
     const fields = table.split('\n').map((line) => line.trim().split(/\s+/))
-    // The name may be filled up with NULs, and each NUL is shown as another @.
+    // The name may be padded with NULs, each of which is shown as an @.
     const isNamed = (path = '') => path.replace(/@+$/, '') === shown
     return new Set(fields.flatMap(([, , , , , , inode = '', path]) => (isNamed(path) ? [`socket:[${inode}]`] : [])))
   } catch {
@@ -42,7 +43,7 @@ function uidOf(pid: string): number {
   return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? -1
 }
 
-/** False also where the process has ended, or its open files may not be listed. */
+/** Also false if the process has ended or its open files cannot be listed. */
 function hasSocket(pid: string, inodes: ReadonlySet<string>): boolean {
   try {
     const folder = `/proc/${pid}/fd`

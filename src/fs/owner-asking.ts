@@ -30,8 +30,8 @@ export async function isAnswered(path: string): Promise<boolean> {
 }
 
 /**
- * Answers such questions until it is stopped, and once more when it is stopped, because an owner may hold the ledger for
- * a moment only. It does not keep the process alive. `isOwner` is called before each answer.
+ * Answers such questions until it is stopped, and once more when it is stopped, because an owner may hold the ledger
+ * only for a moment. It does not keep the process alive. `isOwner` is called before each answer.
  */
 export function answerAsked(path: string, isOwner: () => boolean): () => void {
   const answer = () => {

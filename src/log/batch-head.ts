@@ -1,6 +1,6 @@
 import { decode } from './codec.ts'
 import type { Head } from './head-row.ts'
-import { headKey, kindOf, seqOfEntryKey } from './keys.ts'
+import { headKey, kindOf, metaKey, seqOfEntryKey } from './keys.ts'
 import { EndsTooSoon, Numbers } from './numbers.ts'
 
 // Each record in LevelDB's write-ahead log is a batch of writes. LevelDB's source file db/write_batch.cc describes its
@@ -34,6 +34,12 @@ export function headIn(batch: Buffer): Head | undefined {
   let head: Head | undefined
   for (const { key, value } of putsIn(batch)) if (key.equals(headKey)) head = decode<Head>(headKey, value)
   return head
+}
+
+/** Whether a batch puts the meta row, which only the first batch of a ledger does. */
+export function holdsMeta(batch: Buffer): boolean {
+  for (const { key } of putsIn(batch)) if (key.equals(metaKey)) return true
+  return false
 }
 
 /** The lowest entry seq in a batch. If the batch is damaged, only its readable part counts. */

@@ -107,8 +107,8 @@ export class Custody {
   }
 
   /**
-   * Whether LevelDB's log was deleted and nothing else is wrong. The ledger at the path is then still this one, and
-   * LevelDB still holds the content of the log in memory.
+   * Whether LevelDB's log was deleted, replaced or truncated, and nothing else is wrong. The owner file has our nonce, so
+   * the ledger at the path is still this one, and LevelDB still holds the content of the log in memory.
    */
   get isLogLost(): boolean {
     return this.#problem instanceof LogLost
@@ -139,7 +139,7 @@ export class Custody {
     }
   }
 
-  /** Saves the data that only LevelDB's memory still holds because its log was deleted. */
+  /** Saves the data that only LevelDB's memory still holds because its log was lost. */
   saveMemory(): Promise<void> {
     return this.#parts.store.saveMemory()
   }
@@ -217,7 +217,7 @@ export class Custody {
     const newest = now.logName === logName ? this.#seen.log : log
     const isOlder = numberOf(now.logName) < numberOf(logName)
     if (isOlder) throw new LogLost(`${logName} no longer exists`)
-    if (now.logName === logName && !isGrown(now.log, newest)) throw new Error(`${logName} was replaced or truncated`)
+    if (now.logName === logName && !isGrown(now.log, newest)) throw new LogLost(`${logName} was replaced or truncated`)
   }
 
   #examineTables(): void {

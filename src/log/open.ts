@@ -3,7 +3,7 @@ import { LockstepError } from '../errors.ts'
 import { Guard } from '../fs/guard.ts'
 import { readHeadFile } from '../fs/head-file.ts'
 import type { Layout } from '../fs/layout.ts'
-import { type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
+import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../fs/owner.ts'
 import { dropProcessFolders } from '../fs/process-folder.ts'
 import { problemError, programBeside, runChild } from './child.ts'
 import { Custody } from './custody.ts'
@@ -34,19 +34,14 @@ export interface OpenOptions {
 
 const retryMillisMin = 5
 const retryMillisMax = 25
-/**
- * While the owner file says that the ledger is open, the guard is tried only at this interval. Reading the file is
- * cheaper.
- */
+/** While the owner file says "open", the guard is tried only this often. Reading the file is cheaper. */
 const askMillis = 250
 
 /**
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found.
- * Errors:
- * - LEDGER_UNAVAILABLE: busy for too long (the error names the owner), or a system error without visible damage.
- * - LEDGER_CORRUPT: the hint names the folder of the kept evidence.
- * - LEDGER_FORMAT.
+ * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
+ * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<Log> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -98,10 +93,7 @@ function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
   }
 }
 
-/**
- * Makes the next open read every byte before it trusts the database, because the database is known to have a problem.
- * If another process already has it open, its owner file is not changed.
- */
+/** Makes the next open read every byte, after a problem was found. Does nothing if the ledger is open elsewhere. */
 export async function distrust(layout: Layout): Promise<void> {
   const guard = await Guard.take(layout).catch((error: unknown) => {
     throw openFailure(layout, error)
@@ -112,8 +104,7 @@ export async function distrust(layout: Layout): Promise<void> {
 }
 
 /**
- * Makes one attempt. Returns undefined if another process has the ledger open, or if the ledger was moved in the meantime;
- * then the next attempt finds out.
+ * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved, so that the caller tries again.
  */
 async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   const guard = await Guard.take(options.layout)
@@ -130,10 +121,7 @@ async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
   }
 }
 
-/**
- * Returns undefined if another process has the database open despite the guard. This happens when no part of the guard
- * reaches that process.
- */
+/** Returns undefined if another process has the database open after all, because no part of the guard reached it. */
 async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
   const { layout } = options
   const owner = readOwner(layout.owner)
@@ -156,8 +144,9 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
     const doubt = options.isExpendable ? 'none' : suspicion
     if (doubt !== 'none') {
-      // If this process dies during the check, the next open reads every byte.
-      writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      // If this process dies during the check, the next open reads every byte. An owner that cannot be seen may only be
+      // slow to answer, and it stops if its owner file is replaced. LevelDB's lock tells the child whether it lives.
+      if (!isUnseen(owner, guard)) writeOwner(layout.owner, { ...own, suspect: 'checking' })
       isTouched = true
       await checkInChild(layout, kept.logBytes, doubt)
     }
@@ -173,9 +162,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     // checks more.
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
-    dropEvidence(evidence)
-    dropStaleEvidence(layout.evidence)
-    dropProcessFolders(layout.snapshots, '')
+    cleanUp(layout, evidence)
     return log
   } catch (error) {
     // If another process has the database open, it changes the files, so the problems found here mean nothing.
@@ -196,6 +183,26 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
     throw refusal
   }
+}
+
+/** Removes what this and earlier opens kept. The ledger is open by now, so the next open retries what fails here. */
+function cleanUp({ evidence: folder, snapshots }: Layout, evidence: string): void {
+  for (const drop of [
+    () => dropEvidence(evidence),
+    () => dropStaleEvidence(folder),
+    () => dropProcessFolders(snapshots, ''),
+  ]) {
+    try {
+      drop()
+    } catch {
+      // Left-over files cost space and nothing else.
+    }
+  }
+}
+
+/** Whether the owner file names a process that may be alive although it cannot be seen from here. */
+function isUnseen(owner: Owner | undefined, { here }: Guard): boolean {
+  return owner?.state === 'open' && !isKnownGone(owner, here)
 }
 
 /** Whether another process has the database open, or another database has taken its place. */

@@ -26,14 +26,14 @@ export interface Attempt {
 export function refusedOpen(error: unknown, attempt: Attempt): LockstepError {
   const { evidence, layout } = attempt
   const isBack = isAsMet(attempt) || isPutBack(attempt)
-  const failure = isUnread(error, attempt) ? unread(error) : openFailure(layout, error)
+  const failure = isUnread(error, attempt) ? unread(error, attempt) : openFailure(layout, error)
   if (failure.code !== 'LEDGER_CORRUPT' && isBack) {
     dropEvidence(evidence)
     return failure
   }
   const kept = sealEvidence(evidence, layout.evidence)
   const state = isBack
-    ? `The database is kept as it was found in ${kept}. "lockstep doctor --repair" restores a kept database if it verifies.`
+    ? `The database as it was found is kept in ${kept}. "lockstep doctor --repair" restores a kept database if it verifies.`
     : `LevelDB has replaced database files. The original database is kept in ${kept}. "lockstep doctor --repair" verifies and restores it.`
   const { cause, code, details, hint = 'Lockstep changed nothing.', message } = failure
   return new LockstepError(code, message, { details: { ...details, evidence: kept }, hint: `${hint} ${state}`, cause })
@@ -86,11 +86,12 @@ function isPutBack({ evidence, layout, nonce, wal }: Attempt): boolean {
 function isUnread(error: unknown, { wal }: Attempt): boolean {
   if (!(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') return false
   const { check, head_size } = error.details
+  if (check === 'origin') return wal?.hasBeginning === true
   return check === 'head_file' && wal?.head !== undefined && head_size === wal.head.size
 }
 
-function unread(error: unknown): LockstepError {
-  const { head_size, size } = (error as LockstepError).details
+function unread(error: unknown, { wal }: Attempt): LockstepError {
+  const { head_size = wal?.head?.size, size = 0 } = (error as LockstepError).details
   const message = `LevelDB recovered only ${size} of ${head_size} entries, although its write-ahead log is intact: a read error occurred`
   return new LockstepError('LEDGER_UNAVAILABLE', message, {
     details: { outcome: 'not_applied', size, head_size },

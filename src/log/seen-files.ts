@@ -8,7 +8,7 @@ import { messageOf, systemCodeOf } from '../errors.ts'
 const racyMillis = 20
 const racyMillisOfSeconds = 2_100
 
-/** LevelDB's log was deleted, and nothing else is wrong. */
+/** LevelDB's log was deleted, replaced or cut, and nothing else is wrong. */
 export class LogLost extends Error {}
 
 /** Describes a problem. For a missing file it names the path instead of giving the system's message. */

@@ -23,10 +23,7 @@ interface Met {
   owner: Owner | undefined
 }
 
-/**
- * Reads the logs, and reads them again before anything is called damaged: the ledger may have been moved away for a moment.
- * Errors: those of `readWal`.
- */
+/** Like `readWal`, but reads again before it reports damage: the ledger may have been moved away and back. */
 export async function readWalTwice(layout: Layout, { met, options, owner }: Met): Promise<Wal> {
   try {
     return readWal(layout.ledger, options)
@@ -37,7 +34,7 @@ export async function readWalTwice(layout: Layout, { met, options, owner }: Met)
   }
 }
 
-/** Whether the guarded ledger is in its place. False if that cannot be seen: then nothing is written at that place. */
+/** Whether the guarded ledger is in its place. Also false if that cannot be checked, so that nothing is written there. */
 export function isInPlaceForSure(guard: Guard): boolean {
   try {
     return guard.isInPlace()

@@ -36,10 +36,7 @@ export interface StoredOptions {
 export interface Stored {
   head: Head
   meta: Meta
-  /**
-   * Counts of rows, blocks of receipts and index rows of the generation in force, and of pairs that a rebuild left
-   * behind.
-   */
+  /** Counts: rows, blocks of receipts and index rows of the generation in force; pairs that a rebuild left behind. */
   rows: number
   receipts: number
   index: number
@@ -47,13 +44,12 @@ export interface Stored {
 }
 
 /**
- * Reads the store's files, then every pair once, in key order, and trusts none of them. What rows and receipts say is
- * compared by `views/`.
- * It checks:
+ * Reads the store's files, then every pair once, in key order, and trusts none of them. `views/` compares the content
+ * of rows and receipts. This function checks:
  * - every checksum;
  * - that the entries have no gaps, are as many as the head row says, and match their hashes;
  * - that the tree built again from them has the stored tiles and both tree heads;
- * - that each stream has one row, which knows the last entry of the stream;
+ * - that each stream has one row, which names the last entry of the stream;
  * - that the store contains no unknown keys.
  * Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` if there is one.
  */

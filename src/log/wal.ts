@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
-import { firstSeqIn, headIn, mayFollow, operationOf } from './batch-head.ts'
+import { firstSeqIn, headIn, holdsMeta, mayFollow, operationOf } from './batch-head.ts'
 import { corrupt } from './corrupt.ts'
 import { failureOf } from './failure.ts'
 import type { Head } from './head-row.ts'
@@ -13,6 +13,8 @@ export interface Wal {
   logs: string[]
   /** The last head row in the logs; undefined if nothing was appended since the last open. */
   head: Head | undefined
+  /** Whether the first batch of all is in them, and with it everything. */
+  hasBeginning: boolean
   manifest: Manifest & { name: string }
 }
 
@@ -46,6 +48,7 @@ export function readWal(ledger: string, options: WalOptions): Wal {
   const manifest = readManifest(ledger, options)
   const logs = logsIn(ledger, manifest)
   let head: Head | undefined
+  let hasBeginning = false
   let operation = 0
   let torn: { name: string; bad: BadPlace } | undefined
   for (const name of logs) {
@@ -55,6 +58,7 @@ export function readWal(ledger: string, options: WalOptions): Wal {
     // So records after a torn log mean damage.
     if (torn !== undefined && content.records.length > 0) throw lost(torn, head)
     head = lastHead(content) ?? head
+    hasBeginning ||= content.records.slice(0, 1).some(({ payload }) => holdsMeta(payload))
     operation = Math.max(operation, operationOf(content.records.at(-1)?.payload ?? Buffer.alloc(0)))
     if (content.bad === undefined) continue
     torn ??= { name, bad: content.bad }
@@ -64,7 +68,7 @@ export function readWal(ledger: string, options: WalOptions): Wal {
       throw lost({ name, bad: content.bad }, head, seq)
     }
   }
-  return { logs, head, manifest }
+  return { logs, head, hasBeginning, manifest }
 }
 
 const fragmentHeaderBytes = 7

@@ -65,7 +65,7 @@ waits('is refused after --open-wait, naming who has it, however many others wait
     is(json.code, 'LEDGER_UNAVAILABLE', stdout)
     is(json.owner_pid, process.pid, stdout)
     is(json.owner_command, 'the night shift', stdout)
-    match(String(json.message), new RegExp(`process ${process.pid} \\(the night shift\\)`))
+    match(String(json.message), new RegExp(`process ${process.pid} \\(the night shift, since `))
     is(json.outcome, 'not_applied', stdout)
     is(json.retryable, true, stdout)
     match(String(json.hint), /--open-wait/)

@@ -66,7 +66,7 @@ page('names the command that indeed gives a code first', () =>
 page('has an example that runs as it stands there, and prints what it says', () => {
   const text = readFileSync(join(project, 'docs/how-to/publish-turns.md'), 'utf8')
   const [, example = '', said = ''] =
-    /<!-- run by test\/docs\/turns\.test\.ts -->\n```ts\n([\s\S]*?)```\n\nIt prints (.*)\n/.exec(text) ?? []
+    /<!-- run by test\/docs\/turns\.test\.ts -->\n```ts\n([\s\S]*?)```\n\nIt prints ([\s\S]*?)\n\n/.exec(text) ?? []
   const dir = mkdtempSync(join(tmpdir(), 'lockstep turns '))
   const file = join(dir, 'example.mts')
   const index = JSON.stringify(join(project, 'src/index.ts'))

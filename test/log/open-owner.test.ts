@@ -1,4 +1,6 @@
-import { existsSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { Layout } from '../../src/fs/layout.ts'
@@ -7,6 +9,7 @@ import { fingerprint } from '../../src/log/files.ts'
 import { asked } from '../support/asked.ts'
 import { built } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
+import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
@@ -90,5 +93,33 @@ opening('after a process died with it open looks closer, and says so while it ha
     is(readOwner(layout.owner)?.state, 'closed')
   }
 })
+
+opening(
+  'an owner that cannot be seen and does not answer keeps its owner file while LevelDB’s lock says that it lives',
+  async () => {
+    const layout = await closedLedger()
+    const program = `const { Level } = await import(process.argv[2]); const level = new Level(process.argv[1])
+    await level.open(); console.log('open'); process.stdin.on('end', () => process.exit()).resume()`
+    const words = ['--input-type=module', '-e', program, layout.ledger, import.meta.resolve('level')]
+    const owner = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] })
+    await once(owner.stdout, 'data')
+    const own = thisOwner({
+      command: 'the far',
+      folder: String(statSync(layout.ledger).ino),
+      holdsName: false,
+      nonce: 'far',
+    })
+    writeOwner(layout.owner, { ...own, evidence: { ...own.evidence, pid_ns: 'pid:[1]' } })
+    const before = statSync(layout.owner, { bigint: true })
+    const { code, details } = await refusalAt(layout)
+    equal([code, details.busy, details.owner_command], ['LEDGER_UNAVAILABLE', true, 'the far'])
+    const after = statSync(layout.owner, { bigint: true })
+    equal([after.ino, after.mtimeNs], [before.ino, before.mtimeNs])
+    owner.stdin.end()
+    await once(owner, 'exit')
+    is(await openOnce(layout), size)
+    await endsWithVerify(layout.root)
+  },
+)
 
 opening.run()

@@ -101,7 +101,7 @@ repair('puts nothing back that does not verify or is behind the head file', asyn
   const before = contentsOf(layout.ledger)
   const first = await run(layout)
   equal([first.status, first.json.code], [6, 'LEDGER_CORRUPT'])
-  match(String(first.json.message), 'nothing was put back')
+  match(String(first.json.message), 'nothing was restored')
   equal(contentsOf(layout.ledger), before)
   copyFiles(whole.ledger, join(layout.evidence, 'damaged-1-x'))
   const head = readFileSync(layout.head, 'utf8')

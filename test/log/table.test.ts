@@ -72,7 +72,7 @@ tables('that is damaged while the database is open is named by a look at the fil
   writeFileSync(join(folder, name), table)
   const { code, details, message } = await refusalOf(store.checkFiles())
   equal([code, details], ['LEDGER_CORRUPT', { check: 'tables', file: name }])
-  match(message, /the table \d+\.ldb is damaged: the checksum of its block at 0 differs/)
+  match(message, /the table \d+\.ldb is damaged: the checksum of its block at 0 does not match/)
   await store.close()
 })
 
