@@ -59,8 +59,8 @@ async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: str
   const figures = await againstYardstick(yardstick, workload, { runs, ratioAtLeast })
 
   const counts = difference(ledger.counts, before)
-  strictEqual(counts.entries, entries * (runs + 1), 'one entry an acquire and one a release')
-  // An entry changes its lock's row, which no other entry of its batch does.
+  strictEqual(counts.entries, entries * (runs + 1), 'one entry for each acquire and each release')
+  // Each entry changes the row of its lock, and no two entries of a batch change the same row.
   const puts = putsFigure(counts, { rows: counts.entries, size: ledger.head().size, what: 'puts an entry' })
   await ledger.verify()
   await ledger.close()
@@ -68,7 +68,10 @@ async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: str
   return [...figures, puts]
 }
 
-/** What people use today: neither durable nor recorded. A pair of its is a pair of ours, thus two of our entries. */
+/**
+ * proper-lockfile, for comparison: neither durable nor recorded. One lock and unlock of it corresponds to two entries
+ * of Lockstep.
+ */
 async function lockfileFigure(folder: string, smoke: boolean): Promise<Figure> {
   const file = join(folder, 'guarded')
   writeFileSync(file, '')
@@ -97,6 +100,6 @@ async function lockfileFigure(folder: string, smoke: boolean): Promise<Figure> {
 
 await runAsProgram({
   name: 'acquire-release',
-  asks: 'what does it cost to take a lock and give it back, durably and on the record, beside the least a disk allows?',
+  asks: 'how much does a durable, recorded acquire and release cost, compared with the minimum of the disk?',
   run,
 })

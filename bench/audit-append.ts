@@ -48,7 +48,7 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
   const workload = {
     what,
     entries,
-    // As large as what is under way at a time: all callers' events.
+    // A batch has the events of all callers in flight.
     inBatch: callers * events,
     write: async (millis: number[]) => {
       await Promise.all(Array.from({ length: callers }, (_, index) => caller(index, millis)))
@@ -57,8 +57,8 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
   const figures = await againstYardstick(yardstick, workload, { runs, ...bar })
 
   const counts = difference(ledger.counts, before)
-  strictEqual(counts.entries, entries * (runs + 1), 'one entry an event')
-  // Events outside runs share one row, written once a batch.
+  strictEqual(counts.entries, entries * (runs + 1), 'one entry for each event')
+  // Events outside runs share one row, which is written once for each batch.
   const puts = putsFigure(counts, { rows: counts.batches, size: ledger.head().size, what: `${what}: puts an entry` })
   await ledger.verify()
   await ledger.close()
@@ -77,6 +77,6 @@ function eventOf(caller: number, event: number) {
 
 await runAsProgram({
   name: 'audit-append',
-  asks: 'what does a recorded event cost, alone and by the hundred, beside the least a disk allows?',
+  asks: 'how much does a recorded event cost, alone and in calls of 100, compared with the minimum of the disk?',
   run,
 })

@@ -11,14 +11,14 @@ const entriesSmoke = 1_000
 const callers = 1_024
 const holders = 2
 const leaseSeconds = 5
-/** A smoke run measures nothing, and may have a busy machine. */
+/** A smoke run measures nothing, and its machine may be busy. */
 const leaseSecondsSmoke = 600
-/** So many commands at least run beside each read, however short it is. */
+/** The least number of commands that run beside each read, however short the read is. */
 const commandsMin = 3
 
 /**
- * Long reads, each beside two `lock run` with short leases and a stream of commands. What is measured is the longest
- * of these commands; that no lease is lost is asserted.
+ * Long reads, each beside two `lock run` with short leases and a stream of commands. The bench measures the longest of
+ * these commands and asserts that no lease is lost.
  */
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const root = join(folder, 'root')
@@ -48,7 +48,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   return figures
 }
 
-/** As many entries, half of them locks that were acquired and the others their releases. */
+/** Writes this many entries: one half acquires locks, and the other half releases them. */
 async function build(root: string, entries: number): Promise<void> {
   const ledger = await newLedger(root, { policy: true })
   let next = 0
@@ -63,7 +63,7 @@ async function build(root: string, entries: number): Promise<void> {
   await ledger.close()
 }
 
-/** A `lock run` that holds a lock until it is told to end. */
+/** A `lock run` that holds a lock until it is stopped. */
 function hold(root: string, name: string, leaseSeconds: number) {
   const program = 'process.stdout.write("held"); setInterval(() => {}, 60_000)'
   const command = [process.execPath, '--eval', program]
@@ -76,7 +76,7 @@ const exportWords = (file: string, entries: number) => [
   ...['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--scope', 'case_id=CASE-1'],
 ]
 
-/** Acquires and releases, one command after the other, as long as something else runs. */
+/** Runs acquire and release commands, one after another, while other work runs. */
 async function besideFigure(root: string, what: string, read: () => Promise<void>): Promise<Figure> {
   const millis: number[] = []
   const timed = async (words: string[]) => {
@@ -128,6 +128,6 @@ const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resol
 
 await runAsProgram({
   name: 'beside',
-  asks: 'does anybody wait, or lose a lease, while two million entries are verified, searched, exported and rebuilt?',
+  asks: 'do commands wait, or leases get lost, while two million entries are verified, searched, exported and rebuilt?',
   run,
 })

@@ -1,15 +1,15 @@
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The built package's folder. */
+/** The folder of the built package. */
 export const built = new URL('../dist/', import.meta.url)
 
-/** The program that `lockstep` is. */
+/** The path of the `lockstep` program. */
 export const commandPath = fileURLToPath(new URL('cli/main.js', built))
 
 /**
- * The library as its users get it, from `dist`: the transform that lets Node 20 run our sources adds calls of its own
- * to the hot path, and a program that loads it is larger.
+ * The built library in `dist`, as users get it. The transform that runs the sources on Node 20 adds calls to the hot
+ * path and needs memory.
  */
 export const { openLedger } = (await import(new URL('index.js', built).href)) as typeof import('../src/index.ts')
 

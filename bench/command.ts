@@ -8,7 +8,10 @@ import { type Figure, latencies, median } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
 const actor = { actor_id: 'bench', actor_type: 'system' } as const
-/** What the command loads, in this order in one process, each with what the ones before it left over. */
+/**
+ * The modules that the command loads, in this order in one process. Each figure leaves out modules that were already
+ * loaded.
+ */
 const modules = ['zod', 'msgpackr', 'nanoid', 'level', 'picocolors', 'commander']
 const ownModules = ['index.js', 'cli/program.js']
 
@@ -28,7 +31,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   return figures
 }
 
-/** Whole processes, one after the other, from the spawn to the exit. */
+/** Whole processes, one after another, from spawn to exit. */
 function aloneFigures(root: string, times: number): Figure[] {
   const millis = (work: (index: number) => void) =>
     Array.from({ length: times }, (_, index) => {
@@ -56,7 +59,7 @@ function aloneFigures(root: string, times: number): Figure[] {
   ]
 }
 
-/** What the command does beside loading and deciding, in a process that is warm. */
+/** The work of the command besides loading and deciding, in a warm process. */
 async function openCloseFigure(root: string, smoke: boolean): Promise<Figure> {
   const bench = new Bench({
     throws: true,
@@ -108,7 +111,7 @@ function loadFigures(times: number): Figure[] {
   })
 }
 
-/** Many processes at once, each of which acquires and releases by the command, without a service. */
+/** Many processes at once. Each acquires and releases with the command, without a service. */
 async function togetherFigures(root: string, processes: number): Promise<Figure[]> {
   const results = await Promise.all(
     Array.from({ length: processes }, async (_, index) => {
@@ -135,7 +138,7 @@ async function togetherFigures(root: string, processes: number): Promise<Figure[
   ]
 }
 
-/** Runs the command to its end and gives what it printed. */
+/** Runs the command to its end and returns its output. */
 function lockstep(root: string, ...words: string[]): string {
   const { status, stderr, stdout } = spawnSync(process.execPath, [commandPath, ...words], {
     cwd: root,
@@ -145,7 +148,7 @@ function lockstep(root: string, ...words: string[]): string {
   return stdout
 }
 
-/** Starts the command beside others and resolves with its exit code, output and time. */
+/** Starts the command while others run, and resolves with its exit code, output and time. */
 function started(root: string, ...words: string[]): Promise<{ code: number | null; ms: number; stdout: string }> {
   return new Promise((resolve, reject) => {
     const from = performance.now()
@@ -161,6 +164,6 @@ function started(root: string, ...words: string[]): Promise<{ code: number | nul
 
 await runAsProgram({
   name: 'command',
-  asks: 'how long does a lock take by the command, alone and beside 39 others, and what is that time spent on?',
+  asks: 'how long does the command take to lock, alone and beside 39 other processes, and what takes the time?',
   run,
 })

@@ -1,11 +1,11 @@
-/** What a figure is held to. A ratio is checked by `--check`; an absolute bar depends on the machine and is shown. */
+/** The bar of a figure. `--check` checks ratios. Absolute bars depend on the machine and are only shown. */
 export interface Bar {
   kind: 'absolute' | 'ratio'
   at_least?: number
   at_most?: number
 }
 
-/** One number of a bench, and what it was made from. Latencies in milliseconds. */
+/** One number of a bench, and the data that it was computed from. Latencies are in milliseconds. */
 export interface Figure {
   what: string
   value: number
@@ -40,7 +40,7 @@ export function latencies(
   }
 }
 
-/** Whether a figure meets its bar; one without a bar does. */
+/** Whether a figure meets its bar. A figure without a bar always does. */
 export function meets({ bar, value }: Figure): boolean {
   if (bar === undefined) return true
   return value >= (bar.at_least ?? Number.NEGATIVE_INFINITY) && value <= (bar.at_most ?? Number.POSITIVE_INFINITY)
@@ -60,7 +60,7 @@ export function lineOf(figure: Figure): string {
   return `  ${what.padEnd(46)} ${rounded(figure.value).padStart(10)} ${unit.padEnd(10)} ${remarks}`.trimEnd()
 }
 
-/** A number with three significant digits or more, and thousands apart. */
+/** A number with at least three significant digits and with separators between thousands. */
 export function rounded(value: number): string {
   const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 10 ? 2 : 3
   return digits === 0 ? Math.round(value).toLocaleString('en-US') : value.toFixed(digits)

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type Figure, latencies, median } from './figures.ts'
 
-/** Takes one step upon a built ledger, in a process that has just started. */
+/** Runs one step on a built ledger in a new process. */
 export const freshProgram = fileURLToPath(new URL('million-fresh.mjs', import.meta.url))
 
-/** What a step says of itself. */
+/** The report of a step. */
 export type Said = Partial<Record<string, number>>
 
 export function inFreshProcess<Answer = Said>(step: string, root: string, ...words: string[]): Answer {

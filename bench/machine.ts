@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { percentile } from './figures.ts'
 
-/** Where a bench ran: without this its absolute figures say nothing. */
+/** The machine of a bench. Absolute figures mean nothing without it. */
 export interface Machine {
   cpu: string
   cores: number
@@ -22,7 +22,7 @@ const projectRoot = fileURLToPath(new URL('..', import.meta.url))
 const syncSamples = 200
 const syncBytes = 450
 
-/** The types of `statfs` that a ledger is likely to meet; from Linux's magic.h. */
+/** The `statfs` types of common file systems, from Linux's magic.h. */
 const fileSystems: Record<number, string> = {
   61267: 'ext4',
   1481003842: 'xfs',
@@ -57,8 +57,9 @@ export function machineLines(machine: Machine): string {
 }
 
 /**
- * A new folder for a bench's ledgers, removed when the process ends: below LOCKSTEP_BENCH_DIR, the temporary folder
- * of the system, or, where that is in memory, the project's `node_modules/.cache`. A sync in memory measures nothing.
+ * A new folder for a bench's ledgers, removed when the process ends: below LOCKSTEP_BENCH_DIR, or else in the temporary
+ * folder of the system. If that folder is in memory, where a sync measures nothing, the project's `node_modules/.cache`
+ * is used.
  */
 export function benchFolder(): string {
   const folder = mkdtempSync(join(parentFolder(), 'lockstep-bench-'))

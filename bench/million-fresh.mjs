@@ -1,6 +1,6 @@
 /**
- * One step upon a built ledger in a process of its own, so that open times and memory are those of a program that has
- * just started. Plain JavaScript, because the loader for TypeScript would count as memory. Prints one line of JSON.
+ * Runs one step on a built ledger in a separate process, so that open times and memory are those of a new process. It
+ * is plain JavaScript, because a TypeScript loader would use memory. Prints one line of JSON.
  *
  *   node bench/million-fresh.mjs STEP FOLDER [COUNT]
  */
@@ -16,14 +16,14 @@ const [step = '', dir = '', count = ''] = process.argv.slice(2)
 const actor = { actor_id: 'bench', actor_type: 'system' }
 const tenTimes = Array.from({ length: 10 })
 
-/** Runs some work and says how long it took, with what it says of itself. */
+/** Runs some work and adds its duration to its report. */
 async function timed(work) {
   const started = performance.now()
   const said = await work()
   return { ms: performance.now() - started, ...said }
 }
 
-/** Does some work for each of the items, and says how long each took and how much it listed in all. */
+/** Does some work for each item. Reports the duration of each and the total number of listed items. */
 async function timesOf(items, work) {
   const millis = []
   let listed = 0
@@ -48,7 +48,9 @@ async function withLedger(work) {
 }
 
 const steps = {
-  /** Opens, takes and releases one lock; the time is that of opening, the memory that of all. */
+  /**
+   * Opens the ledger, then acquires and releases one lock. The time is that of opening; the memory includes everything.
+   */
   async open() {
     const atStart = residentMegabytes()
     const started = performance.now()
@@ -74,7 +76,7 @@ const steps = {
   verify: () => withLedger(async (ledger) => ({ entries: (await ledger.verify()).entries })),
   list: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.list()).length })),
   history: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.history('busy-0')).length })),
-  /** Records of runs all over the ledger, each read for the first time. */
+  /** Reads records of runs all over the ledger, each for the first time. */
   runShow: () =>
     withLedger((ledger) => {
       const ids = Array.from({ length: 1_000 }, (_, index) => Math.floor((index * Number(count)) / 1_000))
@@ -87,7 +89,7 @@ const steps = {
     withLedger((ledger) =>
       timesOf(tenTimes, async () => (await ledger.runs.list({ limit: 1_000, status: 'running' })).runs.length),
     ),
-  /** The first page of the events of runs all over the ledger. */
+  /** Reads the first page of events of runs all over the ledger. */
   auditRun: () =>
     withLedger((ledger) => {
       const ids = Array.from({ length: 1_000 }, (_, index) => Math.floor((index * Number(count)) / 1_000))

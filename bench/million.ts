@@ -9,9 +9,9 @@ import { type BenchOptions, runAsProgram } from './program.ts'
 const entriesFull = 1_000_000
 const entriesSmoke = 4_000
 const callers = 1_024
-/** Names that are locked again and again, each by a caller of its own; all others are locked once. */
+/** Names that are locked repeatedly, each by its own caller. All other names are locked once. */
 const busyNames = 10
-/** One of so many names stays held. */
+/** One in this many names stays held. */
 const heldEvery = 50
 const leaseSeconds = 86_400
 const parts = 10
@@ -33,7 +33,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   return [...writeFigures(plan, marks), ...freshFigures(plan, root, smoke ? 1 : opens)]
 }
 
-/** Builds the ledger and resolves with the moment at which each tenth of its entries was written. */
+/** Builds the ledger. Resolves with the time at which each tenth of its entries was written. */
 async function build(root: string, { busyPairs, entries, held, names }: Plan): Promise<number[]> {
   const ledger = await newLedger(root)
   const marks = [performance.now()]
@@ -136,6 +136,6 @@ function rateFigure(what: string, { entries = 0, ms = Number.NaN }: Said): Figur
 
 await runAsProgram({
   name: 'million',
-  asks: 'does a ledger of a million entries still open, write, list and verify as a small one does?',
+  asks: 'does a ledger of a million entries open, write, list and verify like a small ledger?',
   run,
 })

@@ -2,13 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { type Figure, meets, rounded } from './figures.ts'
 import type { Machine } from './machine.ts'
 
-/** The figures of each bench when it last ran, and where that was. */
+/** The latest figures of each bench, and the machine that it ran on. */
 export type Results = Record<string, { command: string; figures: Figure[]; machine: Machine; time: string }>
 
 const begin = '<!-- figures: written by npm run bench -- --docs -->'
 const end = '<!-- end of figures -->'
 
-/** Puts the figures between the two marks of a page, and leaves the rest of it alone. */
+/** Puts the figures between the two marks of a page. The rest of the page does not change. */
 export function writeFigures(page: string, results: Results): void {
   const text = readFileSync(page, 'utf8')
   const [before, rest] = text.split(begin)

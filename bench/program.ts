@@ -1,7 +1,7 @@
 import { type Figure, lineOf } from './figures.ts'
 import { benchFolder } from './machine.ts'
 
-/** One question and how it is answered. A bench throws where an outcome is not what it must be. */
+/** One question, and the function that answers it. A bench throws if an outcome is wrong. */
 export interface Bench {
   name: string
   asks: string
@@ -9,13 +9,13 @@ export interface Bench {
 }
 
 export interface BenchOptions {
-  /** As little work as shows that the bench works; its figures say nothing and have no bars. */
+  /** A run with the least work that shows that the bench works. Its figures mean nothing and have no bars. */
   smoke: boolean
   /** An empty folder on a real disk, removed afterwards. */
   folder: string
 }
 
-/** Runs a bench as a program of its own: prints its figures, and hands them to the process that started it. */
+/** Runs a bench as a separate program: prints its figures, and sends them to the parent process. */
 export async function runAsProgram(bench: Bench): Promise<void> {
   const smoke = process.argv.includes('--smoke')
   const measured = await bench.run({ smoke, folder: benchFolder() })

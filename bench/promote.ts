@@ -10,7 +10,7 @@ import { Yardstick } from './yardstick.ts'
 
 const callers = 64
 const stemsOfTurn = 4
-/** Of a promotion: its stems, each with an identity, one source, and the row of its run. */
+/** The rows of a promotion: its stems, each with an identity, one source, and the row of its run. */
 const rowsOfPromotion = 2 * stemsOfTurn + 1 + 1
 
 /** A run and the number of the turn that it promotes next. */
@@ -30,7 +30,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   return figures
 }
 
-/** 64 runs promote at once, each a turn of four stems that was staged and validated before. */
+/** 64 runs promote at once. Each promotes a turn of four stems that was staged and validated before. */
 async function parallel(ledger: Ledger, yardstick: Yardstick, smoke: boolean): Promise<Figure[]> {
   const runsOfCaller = smoke ? 1 : 20
   const chains: Chain[][] = []
@@ -53,7 +53,7 @@ async function parallel(ledger: Ledger, yardstick: Yardstick, smoke: boolean): P
         millis.push(performance.now() - started)
       })
       const counts = difference(ledger.counts, before)
-      strictEqual(counts.entries, promotions, 'an entry a promotion')
+      strictEqual(counts.entries, promotions, 'one entry for each promotion')
       const { size } = ledger.head()
       puts = putsFigure(counts, { rows: promotions * rowsOfPromotion, size, what: 'puts a promotion' })
     },
@@ -66,7 +66,7 @@ async function parallel(ledger: Ledger, yardstick: Yardstick, smoke: boolean): P
   return puts === undefined ? [...figures, behind] : [...figures, puts, behind]
 }
 
-/** What a promotion costs beside many stems and few, and at a target that many point to and few. */
+/** The cost of a promotion in workspaces with many and few stems, and to targets with many and few links. */
 async function sizes(ledger: Ledger, smoke: boolean): Promise<Figure[]> {
   const [many, few] = smoke ? [40, 10] : [100_000, 1_000]
   const rounds = smoke ? 1 : 150
@@ -96,7 +96,7 @@ async function sizes(ledger: Ledger, smoke: boolean): Promise<Figure[]> {
   ]
 }
 
-/** A workspace with so many stems, all but a few of which point to one target. */
+/** Fills a workspace with this many stems. All but a few point to one target. */
 async function filled(ledger: Ledger, name: string, stems: number): Promise<Chain> {
   const chain = await startRun(ledger, `run_${name}_workspace`)
   const targets = ['popular', 'lone'].map((id) => ({ stem: id, body: { dto_type: 'target', id } }))
@@ -111,7 +111,7 @@ async function filled(ledger: Ledger, name: string, stems: number): Promise<Chai
     await prepare(ledger, chain, triplets)
     await promote(ledger, chain)
   }
-  // What is measured is a promotion, not the files of those before it.
+  // Waits, so that only a promotion is measured and not the files of earlier promotions.
   await ledger.workspaces.files()
   return chain
 }
@@ -122,7 +122,7 @@ async function startRun(ledger: Ledger, run_id: string): Promise<Chain> {
   return { run_id, next: 1 }
 }
 
-/** Four stems that are new to the workspace, one of which points to another. */
+/** Four new stems. One of them points to another. */
 function fourStems({ next }: Chain): object[] {
   return Array.from({ length: stemsOfTurn }, (_, index) => ({
     stem: `turn/${next}/stem-${index}`,
@@ -142,7 +142,7 @@ function linked({ next }: Chain, id: string): object {
 async function prepare(ledger: Ledger, chain: Chain, triplets: object[]): Promise<void> {
   const of = { run_id: chain.run_id, turn_id: turnId(chain) }
   await ledger.turns.stage({ ...of, triplets: triplets as { stem: string }[] })
-  strictEqual((await ledger.turns.validate(of)).outcome, 'PASS', 'what is staged is valid')
+  strictEqual((await ledger.turns.validate(of)).outcome, 'PASS', 'the staged proposal is valid')
 }
 
 async function promote(ledger: Ledger, chain: Chain): Promise<void> {
@@ -154,7 +154,7 @@ function turnId({ next }: Chain): string {
   return `turn-${String(next).padStart(4, '0')}`
 }
 
-/** Each caller goes through its own runs, one after the other, all callers at once. */
+/** All callers work at once. Each works through its own runs, one after another. */
 async function byCaller(chains: readonly Chain[][], work: (chain: Chain) => Promise<void>): Promise<void> {
   await Promise.all(
     chains.map(async (own) => {
@@ -165,6 +165,6 @@ async function byCaller(chains: readonly Chain[][], work: (chain: Chain) => Prom
 
 await runAsProgram({
   name: 'promote',
-  asks: 'what does the promotion of a turn cost, beside the least a disk allows, and does it depend on how much there is?',
+  asks: 'how much does the promotion of a turn cost, compared with the minimum of the disk, and does it depend on the size of the workspace?',
   run,
 })

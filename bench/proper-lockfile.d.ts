@@ -1,4 +1,4 @@
 declare module 'proper-lockfile' {
-  /** Locks a file by making a folder beside it; resolves with what unlocks it. */
+  /** Locks a file by making a folder beside it; resolves with a function that unlocks it. */
   export function lock(file: string, options?: { realpath?: boolean; update?: number }): Promise<() => Promise<void>>
 }

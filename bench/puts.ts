@@ -3,7 +3,7 @@ import type { Figure } from './figures.ts'
 
 const tileEntries = 256
 
-/** What a ledger wrote, as it counts it. */
+/** The number of writes, as counted by a ledger. */
 interface Counts {
   batches: number
   entries: number
@@ -19,9 +19,9 @@ export function difference(after: Counts, before: Counts): Counts {
 }
 
 /**
- * Asserts what was written beside the entries: so many rows, and one head row a batch. Beyond that only tiles and
- * receipts: for 256 entries one leaf tile and one block of receipts, and the tile above the leaves once for each batch
- * that fills one. `size` is that of the ledger afterwards.
+ * Asserts the number of writes besides the entries: the given number of rows, and one head row for each batch. The only
+ * other writes are tiles and receipts: one leaf tile and one block of receipts for 256 entries, and the tile above the
+ * leaves once for each batch that fills a leaf tile. `size` is the size of the ledger afterwards.
  */
 export function putsFigure(counts: Counts, { rows, size, what }: { rows: number; size: number; what: string }): Figure {
   const { batches, entries, puts } = counts

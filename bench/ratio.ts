@@ -1,21 +1,21 @@
 import { type Figure, latencies, median } from './figures.ts'
 import type { Yardstick } from './yardstick.ts'
 
-/** A workload to hold against the yardstick. */
+/** A workload to compare with the yardstick. */
 export interface Workload {
   what: string
-  /** Entries it writes in one run, and as how many puts a batch the yardstick writes the same number. */
+  /** The entries of one run, and the batch size with which the yardstick writes the same number of puts. */
   entries: number
   inBatch: number
-  /** What has to be there before, which is not timed. */
+  /** Preparation, which is not timed. */
   prepare?(): Promise<void>
-  /** Writes them once; latencies of its calls are added to `millis`. */
+  /** Writes the entries once. The latencies of its calls are added to `millis`. */
   write(millis: number[]): Promise<void>
 }
 
 /**
- * Runs a workload and the yardstick in turn, in this process and on this disk, after a warm-up of both. The figures
- * are medians; the ratio is the median of the runs' own ratios, so that a slow moment of the machine hits both sides.
+ * Runs a workload and the yardstick in turn, in this process and on this disk, after a warm-up of both. The figures are
+ * medians; the ratio is the median of the runs' own ratios, so that a slow moment of the machine affects both sides.
  */
 export async function againstYardstick(
   yardstick: Yardstick,
@@ -31,7 +31,7 @@ export async function againstYardstick(
   const yards: number[] = []
   for (let run = 0; run < runs; run += 1) {
     await prepare?.()
-    // Turn about who comes first, for whoever comes second meets what the first left to compact.
+    // The order alternates, because the second has to compact data of the first.
     if (run % 2 === 1) yards.push(await yardstick.write(entries, inBatch))
     const started = performance.now()
     await write(millis)

@@ -1,11 +1,11 @@
 /**
- * The entry of `npm run bench`: runs every bench, or those whose name contains one of the words, each in a process of
- * its own, and keeps the figures in bench/results/latest.json.
+ * The entry of `npm run bench`: runs every bench, or those whose name contains one of the words, each in a separate
+ * process, and keeps the figures in bench/results/latest.json.
  *
  *   node --import tsx bench/run.ts [--check] [--docs] [--smoke] [--results FILE] [word…]
  *
- * --check exits with 1 if a ratio is below its bar. --docs writes the figures into docs/reference/benchmarks.md. --smoke
- * runs each bench as small as possible and without bars.
+ * --check exits with 1 if a ratio is below its bar. --docs writes the figures into docs/reference/benchmarks.md.
+ * --smoke runs each bench as small as possible and without bars.
  */
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,7 +29,7 @@ const names = [
   'staging',
 ]
 const here = dirname(fileURLToPath(import.meta.url))
-/** Of a source, or of what the tests made of it. */
+/** The extension of the sources, or of their compiled form in tests. */
 const extension = extname(import.meta.url)
 
 const { values, positionals } = parseArgs({
@@ -43,14 +43,15 @@ const { values, positionals } = parseArgs({
 })
 const chosen = names.filter((name) => positionals.length === 0 || positionals.some((word) => name.includes(word)))
 if (chosen.length === 0) fail(2, `no bench has one of these words in its name: ${positionals.join(', ')}`)
-// A smoke run takes what is built, as the tests around it do.
+// A smoke run uses the existing build, like the tests.
 if (!values.smoke) build()
 
 const machine = thisMachine(benchFolder())
 console.log(machineLines(machine))
 const path = values.results ?? (values.smoke ? undefined : join(here, 'results', 'latest.json'))
 const results: Results = path === undefined ? {} : readResults(path)
-// One after the other, so that none disturbs the next; smoke runs measure nothing and go side by side.
+// Benches run one after another, so that they do not disturb each other. Smoke runs measure nothing and run in
+// parallel.
 if (values.smoke) await Promise.all(chosen.map(run))
 else for (const name of chosen) await run(name)
 if (values.docs) writeFigures(join(here, '..', 'docs', 'reference', 'benchmarks.md'), results)
@@ -59,7 +60,7 @@ const missed = chosen.flatMap((name) => results[name]?.figures ?? []).filter((fi
 if (missed.length > 0) console.log(`\nbelow their bars:\n${missed.map(lineOf).join('\n')}`)
 if (values.check && missed.some(({ bar }) => bar?.kind === 'ratio')) process.exitCode = 1
 
-/** Runs one bench in a process of its own, so that none warms or crowds the next. */
+/** Runs one bench in a separate process, so that benches do not affect each other. */
 async function run(name: string): Promise<void> {
   const words = values.smoke ? ['--smoke'] : []
   const child = fork(join(here, `${name}${extension}`), words, {
@@ -76,7 +77,7 @@ async function run(name: string): Promise<void> {
   if (path !== undefined) keep(path)
 }
 
-/** After each bench, so that one that fails later does not take the others' figures with it. */
+/** Results are written after each bench, so that a later failure does not lose them. */
 function keep(file: string): void {
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)

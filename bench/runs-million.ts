@@ -9,12 +9,15 @@ import { type BenchOptions, runAsProgram } from './program.ts'
 const runsFull = 50_000
 const runsSmoke = 40
 const callers = 1_024
-/** Created; decided and started; a decision and an action event for each call; the end, or a heartbeat. */
+/**
+ * The entries of a run: creation; decision and start; a decision and an action event for each call; the end, or a
+ * heartbeat.
+ */
 const callsOfRun = 8
 const entriesOfRun = 3 + 2 * callsOfRun + 1
-/** One of so many runs is left running. */
+/** One in this many runs is left running. */
 const runningEvery = 100
-/** So many runs stand below one orchestrator, in a case of its own: a tree of 10,000 entries, and three. */
+/** The number of runs below one orchestrator with its own case: a tree of 10,003 entries. */
 const runsOfTree = 500
 const leaseSeconds = 86_400
 const times = 5
@@ -161,6 +164,6 @@ function freshFigures(root: string, runs: number, openings: number): Figure[] {
 
 await runAsProgram({
   name: 'runs-million',
-  asks: 'does a ledger of a million entries over 50,000 runs still open, show a run, list those that run and export a tree?',
+  asks: 'does a ledger with a million entries and 50,000 runs still open, show a run, list running runs and export a tree?',
   run,
 })

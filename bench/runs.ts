@@ -9,9 +9,9 @@ import { againstYardstick } from './ratio.ts'
 import { Yardstick } from './yardstick.ts'
 
 const callers = 64
-/** Created; decided and started; decided; acted; completed. */
+/** The entries of a run: created; decided and started; decided; acted; completed. */
 const entriesOfRun = 6
-/** Its calls, each of them an append of its own, and thus a batch that no other call of the same run is in. */
+/** The calls of a run. Each is a separate append, so two calls of one run are never in the same batch. */
 const appendsOfRun = 5
 
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
@@ -44,8 +44,8 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const figures = await againstYardstick(yardstick, workload, { runs, ratioAtLeast: 0.2 })
 
   const counts = difference(ledger.counts, before)
-  strictEqual(counts.entries, entries * (runs + 1), 'six entries a run')
-  // Every call puts the row of its run once, and no other: two entries of a start change the same.
+  strictEqual(counts.entries, entries * (runs + 1), 'six entries for each run')
+  // Every call writes only the row of its run, once. The two entries of a start change the same row.
   const rows = (counts.entries / entriesOfRun) * appendsOfRun
   const puts = putsFigure(counts, { rows, size: ledger.head().size, what: 'puts an entry' })
   const running = await ledger.runs.list({ status: 'running' })
@@ -60,6 +60,6 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
 
 await runAsProgram({
   name: 'runs',
-  asks: 'what does a governed run of one tool call cost, from its creation to its end, beside the least a disk allows?',
+  asks: 'how much does a governed run of one tool call cost, from creation to end, compared with the minimum of the disk?',
   run,
 })

@@ -10,7 +10,7 @@ const stemsFull = 10_000
 const stemsSmoke = 20
 const changes = 10
 const run_id = 'run_staging_bench'
-/** Of a directory that is staged: how long it may take, and how long others may wait meanwhile. */
+/** The bars for staging a directory: its duration, and the wait of other callers meanwhile. */
 const secondsAtMost = 5
 const waitMillisAtMost = 100
 
@@ -29,7 +29,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   return [...staged, ...files]
 }
 
-/** Reads and stages a directory, while somebody else appends one event after the other. */
+/** Reads and stages a directory while another caller appends events, one after another. */
 async function staging(ledger: Ledger, directory: string, stems: number): Promise<Figure[]> {
   const waits: number[] = []
   let isDone = false
@@ -38,7 +38,7 @@ async function staging(ledger: Ledger, directory: string, stems: number): Promis
       const started = performance.now()
       await ledger.audit.append([{ action_type: 'system', outcome: 'success' }])
       waits.push(performance.now() - started)
-      // About as often as a busy fleet, so that the writer is not kept from the turn by appends alone.
+      // Appends come about as often as in a busy fleet, so that appends alone do not keep the writer from the turn.
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }
@@ -74,7 +74,10 @@ async function staging(ledger: Ledger, directory: string, stems: number): Promis
   ]
 }
 
-/** The files of that turn, all new; then those of turns that change one stem, with a tree before and without. */
+/**
+ * Writes the files of that turn, all new. Then writes those of turns that change one stem, with and without a spare
+ * tree.
+ */
 async function materialising(ledger: Ledger, folder: string, stems: number): Promise<Figure[]> {
   const started = performance.now()
   strictEqual(await ledger.workspaces.files(), 'current')
@@ -128,6 +131,6 @@ function stemOf(stem: number): string {
 
 await runAsProgram({
   name: 'staging',
-  asks: 'how long does a directory of 10,000 stems take to stage, who waits meanwhile, and what do its files cost?',
+  asks: 'how long does it take to stage a directory of 10,000 stems, how long do other callers wait, and how much do its files cost?',
   run,
 })

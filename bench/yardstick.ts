@@ -4,8 +4,8 @@ const valueBytes = 400
 const keyBytes = 9
 
 /**
- * What every ratio is measured against (design.md, section 10): raw LevelDB, one 400-byte put an entry, in chained
- * batches as large as the callers are many, each synced. Nobody keeps a record on this disk with less.
+ * The yardstick of every ratio: raw LevelDB with one 400-byte put for each entry, in chained batches with one put for
+ * each caller. Each batch is synced. This is the least work that records entries durably on this disk.
  */
 export class Yardstick {
   readonly #level: Level<Uint8Array, Uint8Array>
@@ -22,7 +22,7 @@ export class Yardstick {
     return new Yardstick(level)
   }
 
-  /** Writes that many entries, `inBatch` at a time, and resolves with entries per second. */
+  /** Writes this many entries, `inBatch` at a time, and resolves with entries per second. */
   async write(entries: number, inBatch: number): Promise<number> {
     const started = performance.now()
     for (let done = 0; done < entries; done += inBatch) {

@@ -42,7 +42,7 @@ ${table(['operation', 'kind', 'grants', 'what it does'], rows)}
 
 ## Errors of every operation
 
-${wrapped(`Beside the errors that its page lists, a query or a stream can reject with ${codesText(sharedErrors.query)}. A command can also reject with ${codesText(sharedErrors.command.filter((code) => !sharedErrors.query.includes(code)))}.`)}
+${wrapped(`Besides the errors that its page lists, a query or a stream can reject with ${codesText(sharedErrors.query)}. A command can also reject with ${codesText(sharedErrors.command.filter((code) => !sharedErrors.query.includes(code)))}.`)}
 [errors.md](errors.md) says what each code means.
 
 ## Paths

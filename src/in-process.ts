@@ -11,8 +11,9 @@ import { parse } from './ledger/parse.ts'
 
 /**
  * The operations of a ledger that is open in this process. The tables are walked: each input is checked against the
- * schema of its operation, and the method of the same name is called. Where a method of `Ledger` has another shape than
- * its operation, a bridge stands between them; each bridge goes away when that method takes the shape of its operation.
+ * schema of its operation, and the method of the same name is called. If a method of `Ledger` has another shape than
+ * its operation, a bridge translates between them. A bridge can be removed once the method has the shape of its
+ * operation.
  */
 export function inProcess(ledger: Ledger): Api {
   const nouns = Object.entries(operations).map(([noun, table]) => {
@@ -33,7 +34,7 @@ interface Named {
 
 type Call = (ledger: Ledger, input: object, options: CallOptions) => unknown
 
-/** A method of the interface: nothing is thrown before its promise, or before its stream is read. */
+/** A method of the interface. Errors reject its promise or its stream; it never throws synchronously. */
 function methodOf(ledger: Ledger, named: Named): (input?: object, options?: CallOptions) => unknown {
   const { facts, noun, verb } = named
   const bridge = (bridges as Record<string, Record<string, Call>>)[noun]?.[verb]
@@ -48,7 +49,7 @@ function methodOf(ledger: Ledger, named: Named): (input?: object, options?: Call
   return async (input = {}, options = {}) => {
     const asked = checked(ledger, named, input)
     if (options.signal?.aborted) throw aborted(named)
-    // Not every method asks by itself whether the ledger is still open: this one does.
+    // Not every method checks that the ledger is still open; `head` does.
     ledger.head()
     return call(ledger, asked, options)
   }
@@ -57,8 +58,8 @@ function methodOf(ledger: Ledger, named: Named): (input?: object, options?: Call
 type Methods = Record<string, (input: object) => unknown>
 
 /**
- * The input as its method takes it: checked, without members that are undefined, and with its paths absolute, since a
- * relative path means the ledger's root and not the working directory. Errors: INVALID_INPUT.
+ * The input for the method: checked, without undefined members, and with absolute paths. A relative path means the
+ * ledger's root, not the working directory. Errors: INVALID_INPUT.
  */
 function checked(ledger: Ledger, { facts, noun, verb }: Named, input: object): object {
   const what = `${noun}.${verb}`
@@ -80,7 +81,7 @@ function aborted({ noun, verb }: Pick<Named, 'noun' | 'verb'>): LockstepError {
   return new LockstepError('ABORTED', `${noun}.${verb}: the caller's signal has aborted`)
 }
 
-/** A call of today's ledger with the input and the answer of the operation. */
+/** Calls a method of `Ledger` with the input and the answer of the operation. */
 type Bridge<Method> =
   Method extends Follow<infer Input, infer Item>
     ? (ledger: Ledger, input: NonNullable<Input>, options: CallOptions) => AsyncIterable<Item>
@@ -102,7 +103,7 @@ const bridges = {
     acquire: async (ledger, input, { signal }) => {
       if ('target_name' in input) return plain(await ledger.locks.acquire(input))
       if ('folder' in input) return plain(await ledger.locks.acquire({ ...input, signal }))
-      // Only the caller knows which processes hold the lock, so that none are meant where none are named.
+      // Only the caller knows which processes hold the lock, so no processes are assumed if none are named.
       const { pids = [] } = input
       return plain(await ledger.locks.acquire({ ...input, pids, signal }))
     },
@@ -160,7 +161,9 @@ type Direct = {
   }
 }
 
-/** The methods without a bridge have the shape of their operations, apart from being asynchronous: the types say so. */
+/**
+ * The methods without a bridge have the shape of their operations, apart from being asynchronous. The types check this.
+ */
 function direct(ledger: Ledger): Direct {
   return ledger
 }
@@ -174,7 +177,7 @@ function defined<T extends object>(input: T): { [Member in keyof T]: Exclude<T[M
   return input as { [Member in keyof T]: Exclude<T[Member], undefined> }
 }
 
-/** A stream with an end of its own is never cut short without an error. */
+/** A stream that has an end is never cut short without an error. */
 async function* untilAborted<T>(items: AsyncIterable<T>, verb: string, { signal }: CallOptions): AsyncGenerator<T> {
   for await (const item of items) {
     if (signal?.aborted) throw aborted({ noun: 'stream', verb })

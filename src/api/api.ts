@@ -9,8 +9,8 @@ import type { TurnsApi } from './turns.ts'
 import type { WorkspacesApi } from './workspaces.ts'
 
 /**
- * All operations of a ledger, by noun. Every call is asynchronous and takes and gives plain data, so that a ledger in
- * this process, in another process and in memory are all called alike.
+ * All operations of a ledger, by noun. Every call is asynchronous, and its input and answer are plain data. So a ledger
+ * in this process, in another process or in memory is called in the same way.
  */
 export interface Api {
   readonly audit: AuditApi

@@ -3,11 +3,11 @@ import * as shapes from './shapes/exports.ts'
 
 /** Exports: entries with their proofs, for readers without the ledger. */
 export interface ExportsApi {
-  /** Records that a human approves an export of a selection. Somebody else makes the export. Cost: one append. */
+  /** Records that a human approves an export of a selection. Another actor makes the export. Cost: one append. */
   approve(input: shapes.ApproveExport, options?: CallOptions): Promise<shapes.ApprovedExport>
   /**
-   * Writes a bundle as the one action of a run of its own. The same selection, size and statements give the same bytes.
-   * No file is left where it fails. Cost: three appends; two reads and one proof for each entry.
+   * Writes a bundle as the only action of a separate run. The same selection, size and statements give the same bytes.
+   * If it fails, it leaves no file. Cost: three appends; two reads and one proof for each entry.
    */
   create(input: shapes.CreateExport, options?: CallOptions): Promise<shapes.CreatedExport>
   /** The record of a bundle: of its newest export, or of the export that a run made. */

@@ -15,12 +15,12 @@ export function hintOf(object: z.ZodType, member: string): Hint | undefined {
   return own === undefined && general === undefined ? undefined : { about: '', ...general, ...own }
 }
 
-/** The members of an object schema with the schemas that stand under them; none for any other schema. */
+/** The members of an object schema with their schemas; empty for any other schema. */
 export function membersOf(schema: z.ZodType): [name: string, member: z.ZodType][] {
   return schema instanceof z.ZodObject ? Object.entries<z.ZodType>(schema.shape) : []
 }
 
-/** The schema inside all wrappers: what is parsed on input, or what is left of it on output. */
+/** The schema inside all wrappers: the schema that is parsed on input, or its result on output. */
 export function unwrapped(schema: z.ZodType, io: 'input' | 'output'): z.ZodType {
   let inner = schema
   for (let next: z.ZodType | undefined = schema; next !== undefined; next = insideOf(inner, io)) inner = next
@@ -28,7 +28,7 @@ export function unwrapped(schema: z.ZodType, io: 'input' | 'output'): z.ZodType 
 }
 
 function insideOf(schema: z.ZodType, io: 'input' | 'output'): z.ZodType | undefined {
-  // The first half of `z.preprocess` is a transform, which says nothing about the input.
+  // The first half of `z.preprocess` is a transform, which does not describe the input.
   if (schema instanceof z.ZodPipe)
     return (io === 'input' && !(schema.in instanceof z.ZodTransform) ? schema.in : schema.out) as z.ZodType
   return 'innerType' in schema.def ? (schema.def.innerType as z.ZodType) : undefined

@@ -15,7 +15,7 @@ import { tree } from './shapes/runs.ts'
 
 export type JsonSchema = { [keyword: string]: unknown }
 
-/** Documents of Contract v1: what their members mean stands in `contract/v1/schemas`, and is not said again. */
+/** Documents of Contract v1. Their members are described in `contract/v1/schemas` and not here. */
 export const documents: Readonly<Record<string, z.ZodType>> = {
   artifact_ref: artifactRefSchema,
   audit_event: auditEventSchema,
@@ -25,7 +25,7 @@ export const documents: Readonly<Record<string, z.ZodType>> = {
   run_record: runRecordSchema,
   triplet: tripletSchema,
 }
-/** Shapes of inputs that stand under `$defs` by a name of their own, once, wherever they are used. */
+/** Shapes of inputs that are written once, under their own name in `$defs`. */
 export const inputShapes: Readonly<Record<string, z.ZodType>> = {
   action: actionSchema,
   actor: actorSchema,
@@ -62,7 +62,7 @@ function describe(walk: Walk, schema: z.ZodType, json: JsonSchema | undefined): 
   if (inner instanceof z.ZodUnion) {
     for (const [index, option] of inner.options.entries()) describe(walk, option as z.ZodType, branches?.[index])
   } else if (branches !== undefined) {
-    // What may be null stands as an alternative to null.
+    // A nullable value is an alternative of its type and null.
     describe(walk, inner, branches[0])
   } else if (inner instanceof z.ZodArray) {
     describe(walk, inner.element as z.ZodType, place.items as JsonSchema | undefined)
@@ -77,7 +77,7 @@ function describe(walk: Walk, schema: z.ZodType, json: JsonSchema | undefined): 
   }
 }
 
-/** Where a schema's keywords stand: there, or at what it refers to. */
+/** The object with a schema's keywords: the schema itself, or the schema that it refers to. */
 function placeOf({ defs }: Walk, json: JsonSchema): JsonSchema | undefined {
   const { $ref } = json
   return typeof $ref === 'string' ? defs[$ref.slice('#/$defs/'.length)] : json

@@ -1,7 +1,7 @@
 import type { Api } from './api.ts'
 import type { Kind } from './operation.ts'
 
-/** Whether a method gives a promise or a stream; only the table knows commands from queries. */
+/** Whether a method returns a promise or a stream. Only the table distinguishes commands from queries. */
 type KindOf<Method> = Method extends (...words: never[]) => Promise<unknown> ? Exclude<Kind, 'stream'> : 'stream'
 
 /** The kinds of all operations, by noun and verb. */
@@ -11,7 +11,7 @@ export type Kinds = {
 
 /**
  * The kind of every operation: all that a client or a short-lived command needs to make a call. This module imports
- * nothing at run time, so that it costs no start-up; the schemas stand in the tables.
+ * nothing at run time, so it does not slow down start-up. The schemas are in the tables.
  */
 export const kinds: Kinds = {
   audit: { append: 'command', entries: 'query', list: 'query' },

@@ -2,11 +2,14 @@ import { anyGrant, type CallOptions, type Operations } from './operation.ts'
 import { type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/locks.ts'
 
-/** Locks: who may work on what. An `actor` in the input is who calls; otherwise the connection says. */
+/**
+ * Locks on resources, deliverable folders and projects. The caller is the `actor` in the input, or else the actor of
+ * the connection.
+ */
 export interface LocksApi {
   /**
-   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. The same
-   * `lock_id` again is answered with the same grant. Cost: one append.
+   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. A repeated
+   * call with the same `lock_id` gets the same grant. Cost: one append.
    */
   acquire(
     input: shapes.AcquireResource | shapes.AcquireDeliverable | shapes.AcquireProject,
@@ -14,13 +17,13 @@ export interface LocksApi {
   ): Promise<shapes.Grant>
   /** Acquires several resources in the order of their names, all or none. Cost: one append. */
   acquireAll(input: shapes.AcquireAll, options?: CallOptions): Promise<shapes.GrantList>
-  /** Starts the lease of a current grant anew. Cost: one append. */
+  /** Renews the lease of a current grant. Cost: one append. */
   renew(input: shapes.RenewLock, options?: CallOptions): Promise<shapes.Renewal>
   /** Releases a lock by its `lock_id`; the release authority releases a project's by its `run_id`. Cost: one append. */
   release(input: shapes.ReleaseLock | shapes.ReleaseProject, options?: CallOptions): Promise<shapes.ReleasedLock>
   /** Ends an orphan. With `dry_run` it shows evidence and verdict, and changes nothing. */
   recover(input: shapes.RecoverLock, options?: CallOptions): Promise<shapes.EndedLock>
-  /** Ends a valid grant against the will of its holder. */
+  /** Ends a valid grant without its holder's consent. */
   break(input: shapes.BreakLock, options?: CallOptions): Promise<shapes.EndedLock>
   /** Ends the lock of a deliverable before its folder is moved or deleted. */
   retire(input: shapes.RetireFolder, options?: CallOptions): Promise<shapes.RetiredFolder>
@@ -30,7 +33,7 @@ export interface LocksApi {
   list(input?: shapes.ListLocks, options?: CallOptions): Promise<shapes.LockList>
   /** The entries of a lock, newest first: who held it, when, and why each grant ended. */
   history(input: shapes.LockHistory, options?: CallOptions): Promise<shapes.EntryList>
-  /** Answers if a run holds the lock of its target, and rejects otherwise: the preflight of every role. */
+  /** Checks that a run holds the lock of its target, and rejects if not. Every role does this before its work. */
   check(input: shapes.CheckLock, options?: CallOptions): Promise<shapes.CheckedLock>
   /** Takes over an existing RUN_LOCK.json. With `set_aside` it moves a file that blocks a project. */
   importFile(input: shapes.ImportFile, options?: CallOptions): Promise<shapes.ImportedFile>
@@ -74,7 +77,7 @@ export const locks: Operations<LocksApi> = {
   },
   renew: {
     kind: 'command',
-    summary: 'Starts the lease of a current grant anew.',
+    summary: 'Renews the lease of a current grant.',
     input: shapes.renew,
     output: shapes.renewal,
     errors: ['LOCK_NOT_HELD', 'STALE_TOKEN', 'LEASE_EXPIRED', 'LEASE_LOST', ...fileErrors],
@@ -98,7 +101,7 @@ export const locks: Operations<LocksApi> = {
   },
   break: {
     kind: 'command',
-    summary: 'Ends a valid grant against the will of its holder.',
+    summary: 'Ends a valid grant without its holder’s consent.',
     input: shapes.breakLock,
     output: shapes.ended,
     errors: ['RELEASE_DENIED', 'LOCK_NOT_HELD', ...fileErrors],

@@ -22,11 +22,11 @@ export interface LogApi {
    * repeats an entry. Ends without an error when the signal aborts.
    */
   subscribe(input?: shapes.FollowEntries, options?: CallOptions): AsyncIterable<Entry>
-  /** A proof that an entry stands in the tree of a size, by default the whole tree. */
+  /** A proof that an entry is in the tree of a size, by default the whole tree. */
   prove(input: shapes.ProveEntry, options?: CallOptions): Promise<shapes.EntryProof>
   /** A proof that the tree of `to` entries begins with the tree of `from` entries. */
   consistency(input: shapes.CompareSizes, options?: CallOptions): Promise<shapes.ConsistencyProof>
-  /** Reads everything again and derives everything anew. Cost: one pass over the store. */
+  /** Reads all entries again and compares everything that derives from them. Cost: one pass over the store. */
   verify(input?: Nothing, options?: CallOptions): Promise<shapes.VerifiedLedger>
 }
 
@@ -79,7 +79,7 @@ export const log: Operations<LogApi> = {
   },
   prove: {
     kind: 'query',
-    summary: 'Proves that an entry stands in the ledger.',
+    summary: 'Proves that an entry is in the ledger.',
     input: shapes.prove,
     output: shapes.proof,
     errors: keyErrors,
@@ -95,7 +95,7 @@ export const log: Operations<LogApi> = {
   },
   verify: {
     kind: 'query',
-    summary: 'Reads everything again and derives everything anew.',
+    summary: 'Reads all entries again and compares everything that derives from them.',
     input: nothing,
     output: shapes.verified,
     errors: ['VERIFY_FAILED'],

@@ -1,9 +1,9 @@
 import type * as z from 'zod'
 import type { Code } from '../errors.ts'
 
-/** What a caller may say about a call beside its input. */
+/** The options of a call besides its input. */
 export interface CallOptions {
-  /** Ends a call that waits, and a stream. A call whose signal has aborted already is not made. Errors: ABORTED. */
+  /** Aborts a waiting call or a stream. A call is not made if its signal has already aborted. Errors: ABORTED. */
   signal?: AbortSignal | undefined
 }
 
@@ -28,7 +28,7 @@ export const anyGrant: readonly TokenGrant[] = ['agent', 'authority', 'operator'
 /** Different forms of one input, each with its schema. The member that is present chooses the form. */
 export type Forms<Input> = { readonly [member: string]: z.ZodType<unknown, Input> }
 
-/** All facts about an operation that do not depend on who serves it. */
+/** All facts about an operation that do not depend on the server. */
 export interface Facts<K extends Kind, Input, Answer> {
   kind: K
   /** One sentence, for help texts and the reference. */
@@ -36,7 +36,7 @@ export interface Facts<K extends Kind, Input, Answer> {
   input: z.ZodType<unknown, Input> | Forms<Input>
   /** Of a stream: one item. */
   output: z.ZodType<Answer>
-  /** Codes that this operation can reject with, beside those that every operation of its kind can (`errorsOf`). */
+  /** Codes that this operation can reject with, besides those of every operation of its kind (`errorsOf`). */
   errors: readonly Code[]
   /** Any one of these grants is enough. Where forms differ, the grants of each form. */
   grants: readonly TokenGrant[] | { readonly [member: string]: readonly TokenGrant[] }

@@ -12,7 +12,10 @@ import { staging } from './staging.ts'
 import { turns } from './turns.ts'
 import { workspaces } from './workspaces.ts'
 
-/** The tables of all nouns. Loading them loads every schema; whoever serves one noun loads that noun's file. */
+/**
+ * The tables of all nouns. Loading them loads every schema. A module that needs one noun loads only the file of that
+ * noun.
+ */
 export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> } = {
   audit,
   exports,
@@ -62,7 +65,7 @@ export function formsOf({ input }: Pick<AnyFacts, 'input'>): Map<string, z.ZodTy
   return isSchema(input) ? new Map([['', input]]) : new Map(Object.entries<z.ZodType>(input))
 }
 
-/** The schema that an input is to be parsed with; undefined where no member of it chooses a form. */
+/** The schema that an input is to be parsed with; undefined if no member of it chooses a form. */
 export function formOf(facts: Pick<AnyFacts, 'input'>, input: unknown): z.ZodType | undefined {
   const forms = formsOf(facts)
   const chosen = [...forms.keys()].find((member) => member === '' || Object.hasOwn(Object(input), member))

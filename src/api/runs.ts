@@ -3,29 +3,30 @@ import { anyGrant, type CallOptions, type Operations, type TokenGrant } from './
 import * as shapes from './shapes/runs.ts'
 
 /**
- * Runs: what an agent is allowed to do, and what it did. Commands take an `idempotency_key`: the same key and content
- * again is answered as before, and costs no append. Every other command costs one append.
+ * Runs: the actions that an agent may take, and the actions that it took. Commands take an `idempotency_key`: a
+ * repeated call with the same key and content gets the earlier answer and costs no append. Every other command costs
+ * one append.
  */
 export interface RunsApi {
   /** Creates a run, below `parent_run_id` if that is given. */
   create(input: shapes.CreateRun, options?: CallOptions): Promise<RunRecord>
   /** Pins a run to the policy in force and moves it to running. */
   start(input: shapes.StartRun, options?: CallOptions): Promise<RunRecord>
-  /** Starts the lease of a run anew. */
+  /** Renews the lease of a run. */
   heartbeat(input: shapes.Heartbeat, options?: CallOptions): Promise<RunRecord>
   /** Decides about an action before it is done. A deny is an answer, not an error; it moves the run to denied. */
   authorize(input: shapes.AuthorizeAction, options?: CallOptions): Promise<shapes.DecidedAction>
   /** Records the outcome of an allowed action, once. */
   record(input: shapes.RecordAction, options?: CallOptions): Promise<RunRecord>
-  /** Ends a run that did what it was for. With `release_lock` its lock is released in the same append. */
+  /** Completes a run that succeeded. With `release_lock` its lock is released in the same append. */
   complete(input: shapes.CompleteRun, options?: CallOptions): Promise<RunRecord>
   /** Ends a run that failed. */
   fail(input: shapes.FailRun, options?: CallOptions): Promise<RunRecord>
-  /** Ends a run that must not go on. */
+  /** Ends a run that must not continue. */
   deny(input: shapes.DenyRun, options?: CallOptions): Promise<RunRecord>
-  /** Ends a run that nobody needs any more. */
+  /** Ends a run that is no longer needed. */
   cancel(input: shapes.CancelRun, options?: CallOptions): Promise<RunRecord>
-  /** Creates a new run in the place of a failed one, and answers with the new run. */
+  /** Creates a new run in place of a failed run, and returns the new run. */
   retry(input: shapes.RetryRun, options?: CallOptions): Promise<RunRecord>
   /** The record of a run. */
   get(input: shapes.OfRun, options?: CallOptions): Promise<RunRecord>
@@ -68,7 +69,7 @@ export const runs: Operations<RunsApi> = {
   },
   heartbeat: {
     kind: 'command',
-    summary: 'Starts the lease of a run anew.',
+    summary: 'Renews the lease of a run.',
     input: shapes.heartbeat,
     output: shapes.run,
     errors: [...onRun, 'RUN_NOT_ACTIVE'],
@@ -92,7 +93,7 @@ export const runs: Operations<RunsApi> = {
   },
   complete: {
     kind: 'command',
-    summary: 'Ends a run that did what it was for.',
+    summary: 'Completes a run that succeeded.',
     input: shapes.complete,
     output: shapes.run,
     errors: [
@@ -111,11 +112,11 @@ export const runs: Operations<RunsApi> = {
     input: shapes.fail,
     errors: [...endingErrors, 'OUTPUTS_DENIED'],
   },
-  deny: { ...ending, summary: 'Ends a run that must not go on.', input: shapes.deny, errors: endingErrors },
-  cancel: { ...ending, summary: 'Ends a run that nobody needs any more.', input: shapes.cancel, errors: endingErrors },
+  deny: { ...ending, summary: 'Ends a run that must not continue.', input: shapes.deny, errors: endingErrors },
+  cancel: { ...ending, summary: 'Ends a run that is no longer needed.', input: shapes.cancel, errors: endingErrors },
   retry: {
     kind: 'command',
-    summary: 'Creates a new run in the place of a failed one.',
+    summary: 'Creates a new run in place of a failed run.',
     input: shapes.retry,
     output: shapes.run,
     errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_RETRYABLE', 'RUN_ALREADY_RETRIED', 'FREE_TEXT_DENIED'],

@@ -15,7 +15,7 @@ export interface TurnsApi {
   promote(input: shapes.PromoteTurn, options?: CallOptions): Promise<shapes.PromotedTurn>
   /** Stages, validates and promotes, each under the guard. A verdict of FAIL is an error. Cost: three appends. */
   apply(input: shapes.ApplyTurn, options?: CallOptions): Promise<shapes.PromotedTurn>
-  /** Gives up the staged proposal; the turn can be staged again. Cost: one append. */
+  /** Discards the staged proposal; the turn can be staged again. Cost: one append. */
   reject(input: shapes.RejectTurn, options?: CallOptions): Promise<shapes.TurnState>
   /** The state of a turn. Cost: one read for each turn that was promoted after it. */
   get(input: shapes.OfTurn, options?: CallOptions): Promise<shapes.TurnState>
@@ -84,7 +84,7 @@ export const turns: Operations<TurnsApi> = {
   },
   reject: {
     kind: 'command',
-    summary: 'Gives up the staged proposal.',
+    summary: 'Discards the staged proposal.',
     input: shapes.reject,
     output: shapes.status,
     errors: [...onTurn, 'E_PROMOTION_STAGE_MISSING', 'FREE_TEXT_DENIED'],

@@ -1,4 +1,4 @@
-/** What a caller should know about a member, and what its schema cannot say. */
+/** The facts about a member that a caller needs and its schema does not express. */
 export interface Hint {
   about: string
   unit?: 'bytes' | 'ms' | 's'
@@ -6,22 +6,22 @@ export interface Hint {
   flag?: string
   /** A path on the machine of the ledger: absolute, or relative to the ledger's root. */
   path?: true
-  /** Whoever knows it can act for its holder, so that it is never logged. */
+  /** Anyone who knows it can act for its holder, so it is never logged. */
   secret?: true
 }
 
-/** What each member means, wherever it stands. Where an operation uses a word otherwise, a hint of its own says so. */
+/** The meaning of each member in all operations. If an operation uses a word differently, it has its own hint. */
 export const words: { readonly [member: string]: Hint } = {
   // Who calls, and how
   actor: { about: 'Who calls. By default the actor of the connection.', flag: 'by-actor' },
   actor_id: { about: 'The id of the actor.', flag: 'by-actor' },
   actor_type: { about: 'Whether the actor is an agent, a human or a system.' },
-  on_behalf_of: { about: 'For whom the actor says it acts.' },
+  on_behalf_of: { about: 'The party that the actor claims to act for.' },
   role_id: { about: 'The role of the actor.', flag: 'role' },
   guard: { about: 'The call takes effect only while this grant is current: `name` of a lock and `token`.' },
-  idempotency_key: { about: 'The same key with the same content is answered as the first time.', flag: 'key' },
+  idempotency_key: { about: 'A repeated request with the same key and content gets the first answer.', flag: 'key' },
   correlation_id: { about: 'An id of the caller that ties entries together.', flag: 'correlation' },
-  reason: { about: 'Why: recorded for people who read the ledger.' },
+  reason: { about: 'The reason, which is recorded for people who read the ledger.' },
   cursor: { about: 'Where to continue: `next` of the page before.' },
   limit: { about: 'The most items that the answer holds.' },
   since: { about: 'Only items at this time or later.' },
@@ -65,7 +65,7 @@ export const words: { readonly [member: string]: Hint } = {
     about: 'The first 16 hex digits of the SHA-256 of the lock_id. Entries, files and reports show it instead.',
   },
   acquired: { about: 'When the lease began.' },
-  expires_at: { about: 'When the lease ends by the wall clock; null where it never does.' },
+  expires_at: { about: 'When the lease ends by the wall clock; null if it never does.' },
   current: { about: 'Whether the grant still holds. False only where an earlier answer is repeated.' },
   replayed: { about: 'Whether this is the answer to an earlier request with the same key.' },
   files: { about: 'Whether the files on disk agree with the ledger yet.' },
@@ -79,12 +79,12 @@ export const words: { readonly [member: string]: Hint } = {
   kind: { about: 'Resource, deliverable or project.' },
   holder_alive: { about: 'Whether the processes of the holder are seen.' },
   host: { about: 'The machine of the holder.' },
-  lease_remaining_s: { about: 'What is left of the lease; null where it never ends.', unit: 's' },
+  lease_remaining_s: { about: 'What is left of the lease; null if it never ends.', unit: 's' },
   orphan_reason: { about: 'Why the lock is an orphan.' },
-  last_seq: { about: 'The last entry of the lock; null where only a file is known.' },
+  last_seq: { about: 'The last entry of the lock; null if only a file is known.' },
   waiting: { about: 'How many callers wait for the lock.' },
   previous_holder: { about: 'Who held the lock before.' },
-  previous_token: { about: 'The token of the grant that ended; null where no entry recorded it.' },
+  previous_token: { about: 'The token of the grant that ended; null if no entry recorded it.' },
   recovery_reason: { about: 'Why the lock counted as an orphan.' },
   recovered: { about: 'Whether an orphan had to be recovered first.' },
   grants: { about: 'The grants, in the order of their names.' },
@@ -146,13 +146,13 @@ export const words: { readonly [member: string]: Hint } = {
   lease_expired: { about: 'Runs whose lease is over. The next command on such a run fails it.' },
   next: { about: 'Where the next page begins; null after the last page.' },
   last_event: { about: 'The last event of the run.' },
-  denied: { about: 'Why the run was denied; null where it was not.' },
+  denied: { about: 'Why the run was denied; null if it was not.' },
 
   // Turns and workspaces
   turn_id: { about: 'The turn: `turn-0001` and on.', flag: 'turn' },
   triplets: { about: 'The stems to write: body, links and manifest of each.' },
   tombstones: { about: 'The stems to delete, each by a tombstone of five members.' },
-  delete_stem: { about: 'Stems whose deletion is asked for; each also needs its tombstone.' },
+  delete_stem: { about: 'Stems to delete; each also needs its tombstone.' },
   issues: { about: 'Problems of the turn, and notices.' },
   manifest_digest: { about: 'The digest of the staged proposal.' },
   require_staged: { about: 'Refuse a turn on which nothing is staged.' },
@@ -169,7 +169,7 @@ export const words: { readonly [member: string]: Hint } = {
   stem: { about: 'The name of one unit of state.' },
   digest: { about: 'The digest of the object, 64 hex digits.' },
   at: { about: 'The state after this many entries. By default the state now.' },
-  rebuild: { about: 'Write all files anew before they are compared.' },
+  rebuild: { about: 'Rewrite all files before they are compared.' },
   text: { about: 'The object in its RFC 8785 form.' },
   value: { about: 'The object.' },
   state_digest: { about: 'The digest of the whole state.' },
@@ -186,7 +186,7 @@ export const words: { readonly [member: string]: Hint } = {
   expected_size: { about: 'The size that the ledger must have. Any other size is an error.' },
   stream: { about: 'The stream of the entries.' },
   type: { about: 'The type of the entry.' },
-  complete: { about: 'Whether the page reaches the end of the ledger, or of the time asked for.' },
+  complete: { about: 'Whether the page reaches the end of the ledger, or of the requested time.' },
   event_id: { about: 'The id of the event.' },
   entries: { about: 'The entries.' },
   lanes: { about: 'The file of the lanes.' },

@@ -20,7 +20,7 @@ export interface WorkspacesApi {
   stem(input: shapes.StemOfRun | shapes.StemOfWorkflow, options?: CallOptions): Promise<shapes.ShownStem>
   /** Answers when the files on disk agree with the ledger, or cannot be written for now. */
   files(input?: Nothing, options?: CallOptions): Promise<shapes.FilesState>
-  /** Compares the files of a workspace with the ledger. With `rebuild` it writes all of them anew first. */
+  /** Compares the files of a workspace with the ledger. With `rebuild` it first rewrites all of them. */
   check(input: shapes.CheckOfRun | shapes.CheckOfWorkflow, options?: CallOptions): Promise<shapes.ComparedFiles>
 }
 
@@ -79,7 +79,7 @@ export const workspaces: Operations<WorkspacesApi> = {
   },
   check: {
     kind: 'command',
-    summary: 'Compares the files of a workspace with the ledger, or writes them anew.',
+    summary: 'Compares the files of a workspace with the ledger, or rewrites them.',
     input: { run_id: shapes.checkOfRun, workflow_id: shapes.checkOfWorkflow },
     output: shapes.checkedFiles,
     errors: ['NOT_FOUND', 'VERIFY_FAILED', 'FILE_DENIED', 'FILE_FAILED', 'FILE_READ_ONLY'],

@@ -26,7 +26,7 @@ export type LedgerCommand =
   | StagingCommand
   | TurnCommand
 
-/** Every kind of thing the ledger knows, by the first word of its commands, events and streams. */
+/** Every aggregate of the ledger, by the first word of its commands, events and streams. */
 const aggregates: Record<string, Aggregate> = {
   audit: auditAggregate as unknown as Aggregate,
   clock: clockAggregate as unknown as Aggregate,
@@ -39,14 +39,17 @@ const aggregates: Record<string, Aggregate> = {
   turn: turnAggregate as unknown as Aggregate,
 }
 
-/** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` are the lock's. */
+/** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` belong to locks. */
 export function aggregateOf(commandOrStream: string): Aggregate {
   const aggregate = aggregates[firstWordOf(commandOrStream)]
   invariant(aggregate !== undefined, `"${commandOrStream}" belongs to an aggregate`)
   return aggregate
 }
 
-/** Up to the first `.` or `/`, or all; without a regular expression, for it is asked several times an entry. */
+/**
+ * The text up to the first `.` or `/`, or all of it. It uses no regular expression, because it runs several times for
+ * each entry.
+ */
 function firstWordOf(text: string): string {
   let end = 0
   while (end < text.length && text.charCodeAt(end) !== dot && text.charCodeAt(end) !== slash) end += 1
@@ -56,13 +59,13 @@ function firstWordOf(text: string): string {
 const dot = 0x2e
 const slash = 0x2f
 
-/** A row as it is stored. */
+/** The stored form of a row. */
 export function storedRow(stream: string, { last_seq, state }: Row): Row {
   const { toStored } = aggregateOf(stream)
   return { last_seq, state: toStored === undefined ? state : toStored(state) }
 }
 
-/** A stored row again as it was; undefined where an entry it names is not there. */
+/** Restores a stored row; undefined if an entry that it names is missing. */
 export function rowFrom(stream: string, stored: Row, entryAt: (seq: number) => Entry | undefined): Row | undefined {
   const { fromStored } = aggregateOf(stream)
   if (fromStored === undefined) return stored
@@ -70,7 +73,7 @@ export function rowFrom(stream: string, stored: Row, entryAt: (seq: number) => E
   return state === undefined ? undefined : { last_seq: stored.last_seq, state }
 }
 
-/** The row of a stream after one more entry of it. */
+/** The row of a stream after its next entry. */
 export function evolveRow(row: Row | undefined, entry: Entry): Row {
   return { last_seq: entry.seq, state: aggregateOf(entry.stream).evolve(row?.state, entry) }
 }

@@ -11,7 +11,7 @@ import {
   utcSchema,
 } from './vocabulary.ts'
 
-/** What a word looks like in any mixture of cases, without a flag, so that JSON Schema can say it too. */
+/** A pattern for a word in any mixture of cases. It needs no flag, so JSON Schema can use it too. */
 function anyCase(word: string): string {
   return word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)
 }
@@ -30,8 +30,8 @@ const secretWords = [
 const secretNames = ['sig', 'key', 'auth', 'pass', 'pwd']
 
 /**
- * A locator that carries content or a secret: a `data:` URI, a user before the host (a token may stand there
- * alone), or a parameter whose name says that it is a secret.
+ * A locator with content or a secret in it: a `data:` URI, a user before the host (which may be just a token), or a
+ * parameter with the name of a secret.
  */
 export const unsafeLocator = new RegExp(
   [
@@ -42,20 +42,22 @@ export const unsafeLocator = new RegExp(
   ].join('|'),
 )
 
-/** Where something is kept: a path or URI without content and without credentials. */
+/** The location of an artifact: a path or URI without content and credentials. */
 export const locatorSchema = lineOf(600).refine(
   (locator) => !unsafeLocator.test(locator),
-  'must be no data: URI and hold no credentials',
+  'must not be a data: URI or contain credentials',
 )
 
-/** What an artifact was made from, by what, in which run. */
+/** The origin of an artifact: its inputs, the tool, and the run. */
 const lineage = z.strictObject({
   derived_from: z.array(line.min(3)).max(100),
   run_id: runIdSchema.nullish(),
   transformation: longLine.nullish(),
 })
 
-/** A reference to an artifact: what it is and the hash of it, never its content (seed 3, sections 1.3 and 8). */
+/**
+ * A reference to an artifact: its kind and hash, never its content (Run Lifecycle, Contract v1, sections 1.3 and 8).
+ */
 export const artifactRefSchema = z
   .strictObject({
     artifact_id: line.min(3),
@@ -77,5 +79,5 @@ export const artifactRefSchema = z
   })
 export type ArtifactRef = z.infer<typeof artifactRefSchema>
 
-/** As many artifacts as a record names. */
+/** A list of artifacts, limited to the number that one record can name. */
 export const artifactRefsSchema = z.array(artifactRefSchema).max(100)

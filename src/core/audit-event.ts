@@ -28,7 +28,7 @@ const actor = z.strictObject({
   user_display: longLine.nullish(),
 })
 
-/** What was acted upon. */
+/** The target of an event. */
 export const auditTargetSchema = z.strictObject({
   artifact_ref: artifactRefSchema.nullish(),
   name: lineOf(limits.lockNameBytes),
@@ -44,10 +44,10 @@ const authz = z.strictObject({
 
 const error = z.strictObject({ error_code: shortLine, message: reasonSchema, retryable: z.boolean() })
 
-/** The action types of which no event stands outside a run. */
+/** The action types whose events always belong to a run. */
 export const actionsOfRuns = [...privilegedActions, 'authz_decision'] as const
 
-/** One fact of the audit ledger as Contract v1 reads it: every entry renders as one (seed 3, section 6). */
+/** An audit event of Contract v1. Every entry can be rendered as one (Run Lifecycle, Contract v1, section 6). */
 export const auditEventSchema = z
   .strictObject({
     action_type: z.enum(actionTypes),

@@ -20,8 +20,8 @@ export { mediators } from './policy/checks.ts'
 export type { DenyReason, RunFacts }
 
 /**
- * What is decided of a run or an action. A deny has the reason of the first check that failed, the rules of all
- * that failed, in the order of the checks, and what was missing. An allow has the rule that grants the action.
+ * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
+ * order, and the missing facts. An allow has the rule that grants the action.
  */
 export interface Verdict {
   decision: 'allow' | 'deny'
@@ -32,8 +32,9 @@ export interface Verdict {
 }
 
 /**
- * Whether a running run may do an action, by the policy in force (undefined where none could be loaded). Seven
- * checks in the order of seed 3, section 5.1. It never throws: an error inside is a deny of its own.
+ * Whether a running run may do an action, by the policy in force (undefined if no policy could be loaded). It makes
+ * seven checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a
+ * deny.
  */
 export function authorize(question: { action: Action; policy: Policy | undefined; run: RunFacts }): Verdict {
   return decide(question.run, () => {
@@ -43,7 +44,7 @@ export function authorize(question: { action: Action; policy: Policy | undefined
   })
 }
 
-/** What needs no policy, or no lane, is checked without. */
+/** Checks that need no policy, or no lane, run even if it is missing. */
 function* checksOf(run: RunFacts, action: Action, policy: Policy | undefined): Generator<Failed> {
   yield* checkRun(run, policy, 'running')
   if (policy !== undefined) {
@@ -59,8 +60,8 @@ function* checksOf(run: RunFacts, action: Action, policy: Policy | undefined): G
 }
 
 /**
- * Whether a created run may start: checks 1 to 3, and that a run has a case where its lane requires one. An
- * orchestrator needs no lane, and no role unless it names one. It never throws either.
+ * Whether a created run may start: checks 1 to 3, and whether the run has a case if its lane requires one. An
+ * orchestrator needs no lane, and its role is checked only if it names one. It never throws either.
  */
 export function authorizeStart({ policy, run }: { policy: Policy | undefined; run: RunFacts }): Verdict {
   return decide(run, () => ({ failed: [...checksOfStart(run, policy)], granted: [] }))
@@ -78,7 +79,7 @@ function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Fa
   }
 }
 
-/** The verdict that checks come to, or a deny where judging itself goes wrong. */
+/** The verdict of the checks, or a deny if a check throws. */
 function decide(run: RunFacts, judge: () => { failed: Failed[]; granted: string[] }): Verdict {
   let pins = { lanes: unpinned, roles: unpinned }
   try {
@@ -95,7 +96,7 @@ function decide(run: RunFacts, judge: () => { failed: Failed[]; granted: string[
   }
 }
 
-/** A pin as it is recorded: `UNPINNED` in the place of one that is missing or malformed. */
+/** The recorded form of a pin. A missing or malformed pin is `UNPINNED`. */
 function pinOf(pin: string | null): string {
   return isPin(pin) ? pin.toLowerCase() : unpinned
 }

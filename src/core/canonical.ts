@@ -1,13 +1,13 @@
 import { invariant } from '../errors.ts'
 
-/** A JSON value as the ledger keeps it: integers only, no lone surrogates, keys from a closed alphabet. */
+/** A JSON value that the ledger can keep: only integers, no lone surrogates, and keys from a closed alphabet. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined }
 
 const keyPattern = /^[a-z_][a-z0-9_]*$/
 
 /**
- * RFC 8785 text of a value whose keys all match `^[a-z_][a-z0-9_]*$` and whose numbers are safe integers.
- * Such keys never look like array indices, so sorting them and `JSON.stringify` is the whole of it.
+ * RFC 8785 text of a value whose keys all match `^[a-z_][a-z0-9_]*$` and whose numbers are safe integers. Such keys
+ * never look like array indices, so it is enough to sort them and call `JSON.stringify`.
  */
 export function canonicalText(value: Json): string {
   return JSON.stringify(sorted(value))
@@ -19,7 +19,7 @@ export function sorted(value: Json): Json {
   if (Array.isArray(value)) return value.map((item) => sorted(item))
   if (value === null || typeof value !== 'object') return value
   if (isInOrder(value)) return value
-  // Without a prototype, so that a member named __proto__ stays a member.
+  // The object has no prototype, so that a member named __proto__ stays a member.
   const ordered: Record<string, Json> = Object.create(null)
   for (const key of Object.keys(value).sort()) {
     const member = (value as { [key: string]: Json | undefined })[key]
@@ -28,7 +28,7 @@ export function sorted(value: Json): Json {
   return ordered
 }
 
-/** Whether an object can stay as it is: its keys in order, none undefined, and nothing nested to look into. */
+/** Whether an object needs no copy: its keys are in order, and no member is undefined or nested. */
 function isInOrder(value: object): boolean {
   let previous = ''
   for (const key of Object.keys(value)) {
@@ -40,8 +40,8 @@ function isInOrder(value: object): boolean {
 }
 
 /**
- * Checks that plain `JSON.stringify(value)` is RFC 8785: keys sorted and from the alphabet, integers safe,
- * strings well formed. The hot path relies on it without checking; tests and the debug switch check it.
+ * Checks that plain `JSON.stringify(value)` gives RFC 8785: sorted keys from the alphabet, safe integers, well-formed
+ * strings. The hot path relies on this without a check; tests and the debug switch make the check.
  */
 export function assertCanonical(value: unknown, where = '$'): void {
   if (value === null || typeof value === 'boolean') return
@@ -56,7 +56,7 @@ export function assertCanonical(value: unknown, where = '$'): void {
     let previous = ''
     for (const [key, member] of Object.entries(value)) {
       invariant(keyPattern.test(key), `${where}.${key} is a permitted key`)
-      invariant(previous < key, `${where}.${key} stands in canonical order`)
+      invariant(previous < key, `${where}.${key} is in canonical order`)
       assertCanonical(member, `${where}.${key}`)
       previous = key
     }
@@ -70,12 +70,12 @@ export function isWellFormed(text: string): boolean {
 
 const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 
-/** Text with lone surrogates replaced by U+FFFD, for what the system gives us (file names, messages). */
+/** Text with lone surrogates replaced by U+FFFD, for text from the system such as file names and messages. */
 export function wellFormed(text: string): string {
   return text.replace(new RegExp(loneSurrogate, 'g'), '\ufffd')
 }
 
-/** Text cut to a number of UTF-16 code units, never through a character, so that it stays well formed. */
+/** Text cut to a number of UTF-16 code units. A character is never split, so the text stays well formed. */
 export function cut(text: string, charsMax: number): string {
   return text.length <= charsMax ? text : text.slice(0, charsMax).replace(/[\ud800-\udbff]$/, '')
 }

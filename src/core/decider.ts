@@ -4,18 +4,18 @@ import type { Config } from './config.ts'
 import type { Entry, EventDraft } from './entry.ts'
 import type { Actor } from './ids.ts'
 
-/** What was derived from one stream: the seq of its last entry and the aggregate's own state. */
+/** The state derived from one stream: the seq of its last entry, and the state of its aggregate. */
 export interface Row<State = unknown> {
   last_seq: number
   state: State
 }
 
-/** The rows a command declared, loaded. */
+/** The loaded rows that a command declared. */
 export interface Rows {
   get(stream: string): Row | undefined
 }
 
-/** Beside rows of streams, those of sovereign state and the objects that entries name: what turns are decided over. */
+/** Rows of streams, and also rows of sovereign state and objects that entries name. Decisions on turns need them. */
 export interface SovereignRows extends Rows {
   /** A row of sovereign state by its key. */
   state(key: string): unknown
@@ -25,49 +25,49 @@ export interface SovereignRows extends Rows {
   digest(text: string): string
 }
 
-/** What an append changes in sovereign state, by key; undefined deletes a row. It follows from the entries. */
+/** The changes of an append to sovereign state, by key; undefined deletes a row. They follow from the entries. */
 export type StateChanges = ReadonlyMap<string, unknown>
 
-/** Objects that an entry names and that are stored with it: their texts by digest. */
+/** The objects that are stored with an entry that names them: their texts by digest. */
 export type Objects = ReadonlyMap<string, string>
 
-/** All that a decision may know beside rows and command; nothing else is read. */
+/** All facts that a decision may use besides rows and command. */
 export interface Context {
   actor: Actor
   config: Config
   now: Now
-  /** The time that the next entry has: not before that of the last one, whatever the wall clock says. */
+  /** The time of the next entry. It is never earlier than that of the last entry, whatever the wall clock shows. */
   time: string
-  /** What is wrong with the command's guard, judged against the same rows in the same decision. */
+  /** The problem with the command's guard, checked against the same rows in the same decision. */
   guard: Refusal | undefined
-  /** How many live waiters stand in front of this command on a stream. */
+  /** The number of live waiters ahead of this command on a stream. */
   waiting: (stream: string) => number
 }
 
-/** An expected "no", as data. With `record`, the refusal is itself an entry. */
+/** A refusal as data. With `record`, the refusal is recorded as an entry. */
 export interface Refusal {
   kind: 'refuse'
   code: Code
   message: string
   details: Details
   record?: EventDraft
-  /** The record changes the row it is of, so that it is kept however often it comes. */
+  /** True if the record changes its row. It is then recorded every time, even if it repeats. */
   isChange?: boolean
   objects?: Objects
-  /** What was thrown, where the refusal stands for a defect. */
+  /** The thrown error, if the refusal is caused by a defect. */
   cause?: unknown
 }
 
 /**
- * What a decision comes to: events to append, an earlier entry that already answers, or a refusal. A refusal
- * decides that nothing of the command happens; an append happens whole.
+ * The result of a decision: events to append, an earlier entry that is the answer, or a refusal. After a refusal
+ * nothing of the command happens. An append happens completely or not at all.
  */
 export type Decision<Event extends EventDraft = EventDraft> =
   | { kind: 'append'; events: readonly Event[]; refusal?: Refusal; changes?: StateChanges; objects?: Objects }
   | { kind: 'repeat'; seq: number }
   | Refusal
 
-/** A parsed intent. `guard` asks that a lock's grant be current in the same decision. */
+/** A parsed intent. `guard` requires that the grant of a lock is current in the same decision. */
 export interface Command {
   type: string
   guard?: Guard | undefined
@@ -79,21 +79,21 @@ export interface Guard {
 }
 
 /**
- * One aggregate: the same four parts in each. Deciding is pure and may be repeated; evolving applies and never
- * judges, so that replay needs no decision.
+ * One aggregate. Each has the same four parts. `decide` is pure and may be repeated. `evolve` applies events without
+ * checking them, so that replay needs no decision.
  */
 export interface Aggregate<C extends Command = Command, State = unknown, Stored = unknown> {
-  /** The streams whose rows the command is decided over. */
+  /** The streams whose rows the decision on the command reads. */
   reads(command: C): readonly string[]
   decide(command: C, context: Context, rows: Rows): Decision
   evolve(state: State | undefined, entry: Entry): State
-  /** The state as its row is stored, where that is shorter: what an entry says need not be said again. */
+  /** The stored form of the state, if it can be shorter: it may omit facts that are in an entry. */
   toStored?(state: State): Stored
-  /** The state of a stored row; undefined where an entry it names is not there. */
+  /** The state of a stored row; undefined if an entry that it names is missing. */
   fromStored?(stored: Stored, stream: string, entryAt: (seq: number) => Entry | undefined): State | undefined
 }
 
-/** A refusal; `record` is the event that keeps it, where the refusal is one that the ledger records. */
+/** A refusal; `record` is the event that records it, if the ledger records this refusal. */
 export function refuse(code: Code, message: string, details: Details = {}, record?: EventDraft): Refusal {
   return { kind: 'refuse', code, message, details, ...(record === undefined ? {} : { record }) }
 }

@@ -2,22 +2,21 @@ import { LockstepError } from '../errors.ts'
 import { isWellFormed } from './canonical.ts'
 import { limits } from './limits.ts'
 
-/** A hash of some bytes as lower-case hex. It is passed in: the core has none of its own. */
+/** A hash of some bytes as lower-case hex. It is passed in, because the core has no hash function. */
 export type HexDigest = (bytes: Uint8Array) => string
 
 /**
- * What is recorded of a tool's request or response instead of its content: SHA-256 of its RFC 8785 form, so that
- * neither the order of members nor the spelling of numbers matters (seed 3, section 8.1).
- * **Errors** as `requestText`.
+ * The hash that is recorded in place of a tool's request or response: the SHA-256 of its RFC 8785 form. The order of
+ * members and the notation of numbers do not change it (Run Lifecycle, Contract v1, section 8.1). **Errors** as
+ * `requestText`.
  */
 export function hashRequest(request: unknown, sha256: HexDigest): string {
   return sha256(new TextEncoder().encode(requestText(request)))
 }
 
 /**
- * The RFC 8785 text of any JSON value: unlike an entry's, its keys and numbers are the caller's. Members that are
- * undefined are left out, as JSON leaves them out.
- * **Errors**: INVALID_INPUT for what is no JSON, LIMIT_EXCEEDED for what is too deep or too long.
+ * The RFC 8785 text of any JSON value. Unlike in entries, any keys and numbers are allowed. Undefined members are left
+ * out, as in JSON. **Errors**: INVALID_INPUT if the value is not JSON, LIMIT_EXCEEDED if it is too deep or too long.
  */
 export function requestText(request: unknown): string {
   const text = write(request, '$', 0)
@@ -40,10 +39,13 @@ function write(value: unknown, where: string, depth: number): string {
       .map((key) => `${write(key, where, depth)}:${write(value[key], `${where}.${key}`, depth + 1)}`)
     return `{${members.join(',')}}`
   }
-  throw new LockstepError('INVALID_INPUT', `the request is no JSON at ${where.slice(0, 200)}`)
+  throw new LockstepError('INVALID_INPUT', `the request is not JSON at ${where.slice(0, 200)}`)
 }
 
-/** Whether a value is what `{…}` in JSON is read as; a date, a map or another class has no form of its own here. */
+/**
+ * Whether a value is a plain object, as `JSON.parse` creates for `{…}`. Dates, maps and other classes are not plain
+ * objects.
+ */
 function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)

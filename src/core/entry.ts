@@ -14,8 +14,8 @@ export const requestSchema = z.strictObject({
 })
 
 /**
- * One recorded event at its place in the log (design.md §5). Members stand in canonical order, so that plain
- * `JSON.stringify` of an entry is its RFC 8785 text and the bytes under its leaf hash.
+ * One recorded event at its place in the log. Members are in canonical order, so that
+ * plain `JSON.stringify` of an entry gives its RFC 8785 text, which the leaf hash is made over.
  */
 export const entrySchema = z.strictObject({
   actor: actorSchema,
@@ -62,34 +62,37 @@ export interface Entry<Type extends string = string, Data = EntryData> {
   wall_time?: string
 }
 
-/** What a decision says happened: the entry less all that its place in the log adds. Data keys in canonical order. */
+/**
+ * An event from a decision: an entry without the members that depend on its place in the log. Data keys are in
+ * canonical order.
+ */
 export interface EventDraft<Type extends string = string, Data = EntryData> {
   type: Type
   stream: string
   data: Data
-  /** The run that it is an event of. */
+  /** The run that the event belongs to. */
   run?: RunOfEvent
 }
 
-/** What every entry of a run says of it (design.md §5). */
+/** The members about the run that every entry of a run has. */
 export interface RunOfEvent {
   case_id: string | null
   correlation_id: string | null
   lane_id: string | null
   parent_run_id: string | null
   policy_versions: { lanes: string; roles: string }
-  /** The seq of the run's entry before, or that it is the event in front of this one in the same append. */
+  /** The seq of the run's previous entry, or a mark that this is the event before it in the same append. */
   previous: number | null | 'event before'
   root_run_id: string
   run_id: string
 }
 
-/** What the sequencer knows of an entry's place when it builds it. */
+/** The facts about an entry's place that the sequencer adds. */
 export interface Placement {
   actor: Actor
   correlationId: string | undefined
   eventId: string
-  /** The pins in force, for an event outside any run. */
+  /** The pins in force, for events outside any run. */
   pins?: { lanes: string; roles: string } | undefined
   previous: number | null
   request: z.infer<typeof requestSchema> | undefined
@@ -98,10 +101,11 @@ export interface Placement {
   wallTime: string | undefined
 }
 
-/** An event at its place in the log, members in canonical order. */
+/** Builds the entry of an event at its place in the log, with members in canonical order. */
 export function entryOf(draft: EventDraft, place: Placement): Entry {
   if (draft.run !== undefined) return entryOfRun(draft, draft.run, place)
-  // Set one by one and not spread: this runs once for every entry, and objects made so share their shapes.
+  // Members are set one at a time instead of spread. This code runs for every entry, and objects built this way share
+  // their hidden class.
   const entry: Partial<Entry> = { actor: place.actor, contract_version: 'v1' }
   if (place.correlationId !== undefined) entry.correlation_id = place.correlationId
   entry.data = draft.data
@@ -117,7 +121,7 @@ export function entryOf(draft: EventDraft, place: Placement): Entry {
   return entry as Entry
 }
 
-/** The same for an event of a run. A correlation_id of the run's stands before the caller's. */
+/** The same for an event of a run. The correlation_id of the run takes precedence over the caller's. */
 function entryOfRun(draft: EventDraft, run: RunOfEvent, place: Placement): Entry {
   const correlationId = run.correlation_id ?? place.correlationId
   return {
@@ -142,5 +146,5 @@ function entryOfRun(draft: EventDraft, run: RunOfEvent, place: Placement): Entry
   }
 }
 
-/** The pins of an entry outside any run, where no policy is loaded. */
+/** The pins of an entry outside any run if no policy is loaded. */
 const unpinned = { lanes: 'UNPINNED', roles: 'UNPINNED' }

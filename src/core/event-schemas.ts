@@ -9,7 +9,7 @@ import { runEventSchemas } from './run/events.ts'
 import { stagingEventSchemas } from './staging/events.ts'
 import { turnEventSchemas } from './turn/events.ts'
 
-/** The data of every event type that the ledger knows. */
+/** The schemas of the data of every event type. */
 export const eventSchemas = {
   ...originEventSchemas,
   ...clockEventSchemas,
@@ -28,14 +28,14 @@ type EntryOf<Type extends EventType> = Omit<Entry, 'data' | 'type'> & {
   data: z.infer<(typeof eventSchemas)[Type]>
 }
 
-/** An entry of a known type with that type's data. */
+/** An entry of a known type with the data of that type. */
 export type RecordedEntry = { [Type in EventType]: EntryOf<Type> }[EventType]
 
 const [first, ...others] = Object.entries(eventSchemas).map(([type, data]) =>
   entrySchema.extend({ data, type: z.literal(type) }),
 )
 
-/** An entry with what its type says of its data: an unknown type is refused. Published as `entry` in Contract v1. */
+/** An entry whose data matches its type. An unknown type is refused. Published as `entry` in Contract v1. */
 export const recordedEntrySchema = z.discriminatedUnion('type', [
   first as NonNullable<typeof first>,
   ...others,

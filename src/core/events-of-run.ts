@@ -21,17 +21,17 @@ import { streamOf } from './run/state.ts'
 
 export { streamOf } from './run/state.ts'
 
-// What audit events take of runs: aggregates do not know each other, so it stands between them.
+// The parts of runs that audit events use. Aggregates do not import each other, so this module connects them.
 
-/** An event that a program hands in of a run: what happened, or what came of an action that was allowed. */
+/** An event of a run from a program: a fact, or the outcome of an allowed action. */
 export type EventOfRun =
   | { kind: 'recorded'; data: object; texts: readonly (string | undefined)[] }
   | { kind: 'acted'; record: Omit<RecordAction, 'policies' | 'run_id' | 'type'> }
 
 /**
- * Events of one run, all or none. Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded); then a run whose lease is
- * over is failed by the ledger, and nothing else happens; RUN_NOT_ACTIVE (recorded), STALE_TOKEN and LEASE_EXPIRED (the
- * run's lock); for each event FREE_TEXT_DENIED, or those of the record of an action.
+ * Appends events of one run, all or none. Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). If the lease of the
+ * run has expired, the ledger then fails the run and ignores the events. Then RUN_NOT_ACTIVE (recorded), STALE_TOKEN
+ * and LEASE_EXPIRED (the run's lock); for each event FREE_TEXT_DENIED, or the refusals of recording an action.
  */
 export function decideEventsOfRun(
   {
@@ -67,7 +67,7 @@ export function decideEventsOfRun(
     const decision = decideRecord({ ...record, policies, run_id, type: 'run.record' }, { ...of, run })
     if (decision.kind !== 'append') return decision
     drafts.push(...decision.events)
-    // The next event is decided over what this one leaves: each allow is used once.
+    // The next event is decided against the state after this event, so that each allow is used only once.
     const outputs = [...run.outputs, ...(record.output_artifacts ?? [])]
     run = { ...run, open: run.open.filter(({ decision_id }) => decision_id !== record.decision_id), outputs }
   }

@@ -11,7 +11,7 @@ type Approval = NonNullable<ExportBundle['approvals']>[number]
 
 const operationPrefix = 'approve:'
 
-/** What is exported, as its approvals name it. */
+/** The exported selection, in the form that approvals name. */
 export function subjectOf(selection: Selection): string {
   if ('run_id' in selection) return `run:${selection.run_id}`
   if ('case_id' in selection) return `case:${selection.case_id}`
@@ -19,7 +19,7 @@ export function subjectOf(selection: Selection): string {
   return `range:${selection.from}..${selection.to}`
 }
 
-/** An approval is an audit event of who gives it: of what, and of which type. */
+/** An approval is an audit event of the approver, with the selection and the type. */
 export function approvalEvent(selection: Selection, approval_type: ApprovalType, notes?: string): AuditInput {
   return {
     action_type: 'system',
@@ -34,7 +34,7 @@ export function approvalEvent(selection: Selection, approval_type: ApprovalType,
   }
 }
 
-/** What an entry approves of, if it is an approval of this selection by a human who is not the one who exports. */
+/** The type of approval in an entry, if a human other than the exporting actor approves this selection. */
 export function approvalIn(entry: Entry | undefined, selection: Selection, exporterId: string): Approval | undefined {
   if (entry?.type !== 'audit.recorded' || entry.actor.actor_type !== 'human') return undefined
   const { notes, outcome, target } = entry.data as AuditRecorded
@@ -49,12 +49,12 @@ export function approvalIn(entry: Entry | undefined, selection: Selection, expor
   }
 }
 
-/** The member of an export's scope that names the event of an approval. */
+/** The member of an export's scope that names the approval event. */
 export function approvalKey(type: ApprovalType): string {
   return `approval_${type}`
 }
 
-/** The approvals that the configuration demands of an export and its scope does not name. */
+/** The approvals that the configuration requires and the scope of the export does not name. */
 export function missingApprovals({ action_type, scope }: Action, { exports }: Config): ApprovalType[] {
   if (action_type !== 'export') return []
   return exports.approvals_required.filter((type) => String(scope[approvalKey(type)] ?? '').trim() === '')

@@ -55,7 +55,7 @@ const redaction = z.strictObject({
   redaction_profile_id: line.nullish(),
 })
 
-/** What left the ledger, for whom, with which hashes (seed 3, section 10.2). */
+/** The record of an export: its content, its purpose, and its hashes (Run Lifecycle, Contract v1, section 10.2). */
 export const exportBundleSchema = z.strictObject({
   approvals: z.array(approval).max(20).nullish(),
   audit: z
@@ -91,12 +91,12 @@ export const exportBundleSchema = z.strictObject({
 })
 export type ExportBundle = z.infer<typeof exportBundleSchema>
 
-/** The record of a bundle as it is hashed, kept and written beside the archive. Errors: a ZodError. */
+/** The text of a bundle's record, which is hashed, stored, and written beside the archive. Errors: a ZodError. */
 export function recordTextOf(bundle: ExportBundle): string {
   return `${JSON.stringify(exportBundleSchema.parse(bundle), null, 2)}\n`
 }
 
-/** What only who exports can say of a bundle: what it is called and for, and what was taken out before. */
+/** The caller's statements about a bundle: its name, its purpose, and what was redacted. */
 export const statedSchema = exportBundleSchema.pick({
   bundle_description: true,
   bundle_name: true,
@@ -105,6 +105,6 @@ export const statedSchema = exportBundleSchema.pick({
 })
 export type Stated = z.infer<typeof statedSchema>
 
-/** What stands in the bundle itself: the record without the hashes that are made over it. */
+/** The record inside the bundle, without the hashes that are made over the bundle. */
 export const exportManifestSchema = exportBundleSchema.omit({ integrity: true })
 export type ExportManifest = z.infer<typeof exportManifestSchema>

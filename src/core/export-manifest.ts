@@ -3,7 +3,7 @@ import type { HexDigest } from './digest.ts'
 import { type ExportManifest, type Stated, statedSchema } from './export-bundle.ts'
 import { type SelectedFacts, type Selection, selectionSchema } from './export-selection.ts'
 
-/** The files of a bundle, in the order of their bytes: that in which they stand in the archive. */
+/** The files of a bundle, in the order of the archive, which is the byte order of their names. */
 export const bundleFiles = [
   'README.txt',
   'checkpoint',
@@ -15,15 +15,15 @@ export const bundleFiles = [
 ] as const
 export type BundleFile = (typeof bundleFiles)[number]
 
-/** A file as the manifest and the statement name it. */
+/** A file in the manifest and the statement. */
 export interface FileFacts {
   bytes: number
   sha256: string
 }
 
 /**
- * All that a manifest is made of: what was selected of which tree, the time and pins of the tree's last entry, and what
- * the caller stated.
+ * The input of a manifest: the selection, the tree, the time and pins of the tree's last entry, and the caller's
+ * statements.
  */
 export interface ManifestFacts {
   bundle_kind: ExportManifest['bundle_kind']
@@ -41,8 +41,8 @@ export interface ManifestFacts {
 }
 
 /**
- * The manifest of a bundle: a function of selection, tree, kind and what the caller stated, so that two exports of one
- * size are the same bytes, and who has the entries can write it again and compare.
+ * The manifest of a bundle. It depends only on the selection, the tree, the kind and the caller's statements. So two
+ * exports at one size have the same bytes, and anyone with the entries can rebuild the manifest and compare.
  */
 export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManifest {
   const { bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size, stated } = facts
@@ -101,13 +101,13 @@ export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManif
   return sorted(manifest as never) as ExportManifest
 }
 
-/** What the caller stated of the bundle of a manifest. */
+/** The caller's statements in a manifest. */
 export function statedIn(manifest: ExportManifest): Stated {
   const members = Object.keys(statedSchema.shape) as (keyof Stated)[]
   return Object.fromEntries(members.flatMap((name) => (name in manifest ? [[name, manifest[name]]] : []))) as Stated
 }
 
-/** What a manifest says was selected, of how large a tree. Undefined where it says neither. */
+/** The selection and the tree size in a manifest; undefined if they are missing. */
 export function selectionIn({ contents }: ExportManifest): { selection: Selection; size: number } | undefined {
   const stated = new Map((contents.filters ?? []).map(({ key, value }) => [key, value]))
   const [run_id, case_id, lock] = [stated.get('run_id'), stated.get('case_id'), stated.get('lock')]
@@ -121,7 +121,7 @@ function selectedText({ entries, first_seq, last_seq, open_runs }: SelectedFacts
   return { entries, first_seq, last_seq, open_runs }
 }
 
-/** Why the entries stop where they do. */
+/** The reason why the selection ends with its last entry. */
 function endOf(selection: Selection, { open_runs }: SelectedFacts, size: number): string {
   if ('from' in selection) return 'the range ends there'
   if ('lock' in selection) return `the lock has no later entry below size ${size}`
@@ -129,7 +129,7 @@ function endOf(selection: Selection, { open_runs }: SelectedFacts, size: number)
   return `${open_runs === 1 ? 'one run' : `${open_runs} runs`} had not ended at size ${size}`
 }
 
-/** A record names so many runs; where there are more, the entries do. */
+/** The number of runs that a record can name. Further runs are only in the entries. */
 const runIdsMax = 1_000
 
 /** The in-toto Statement over the files of a bundle, in canonical form. It is signed as a DSSE envelope. */
@@ -147,13 +147,13 @@ export function statementOf(
 
 export const statementType = 'application/vnd.in-toto+json'
 
-/** What a DSSE signature is made over (DSSE v1, pre-authentication encoding). The payload is bytes in UTF-8. */
+/** The bytes that a DSSE signature is made over (DSSE v1, pre-authentication encoding). The payload is in UTF-8. */
 export function signedBytes(payload: string): Uint8Array {
   const bytes = new TextEncoder().encode(payload).length
   return new TextEncoder().encode(`DSSEv1 ${statementType.length} ${statementType} ${bytes} ${payload}`)
 }
 
-/** For who opens the archive without Lockstep. */
+/** The README in the archive, for readers without Lockstep. */
 export function readmeOf(bundleId: string): string {
   return `Lockstep export bundle ${bundleId}
 

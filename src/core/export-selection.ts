@@ -6,7 +6,9 @@ import { caseIdSchema, runIdSchema } from './vocabulary.ts'
 
 const seq = z.int().min(0)
 
-/** What a bundle holds: a run with all runs below it, a case, a lock, or the entries of a range, both ends included. */
+/**
+ * The selection of a bundle: a run with all runs below it, a case, a lock, or a range of entries including both ends.
+ */
 export const selectionSchema = z.union([
   z.strictObject({ run_id: runIdSchema }),
   z.strictObject({ case_id: caseIdSchema }),
@@ -15,21 +17,21 @@ export const selectionSchema = z.union([
 ])
 export type Selection = z.output<typeof selectionSchema>
 
-/** What the selected entries come to. */
+/** A summary of the selected entries. */
 export interface SelectedFacts {
-  /** The case of all of them, if they are of one. */
+  /** The case of the entries, if all have the same case. */
   case_id: string | null
   entries: number
   first_seq: number
   last_seq: number
-  /** Runs among them that have no end there. */
+  /** The number of runs that do not end within the selection. */
   open_runs: number
   run_ids: readonly string[]
 }
 
 /**
- * Follows the entries that are selected, in order. Used to choose them and to check those that were chosen: each must
- * name the one before it in its history, so that one that was left out shows as a `prev` that dangles.
+ * Follows the selected entries, in order. It is used to select entries and to check selected entries. Each must name
+ * the entry before it in its history, so an omitted entry shows as a dangling `prev`.
  */
 export class Selected {
   readonly #selection: Selection
@@ -44,7 +46,7 @@ export class Selected {
     this.#selection = selection
   }
 
-  /** Whether an entry is selected. Of a tree, the entries before it must have been taken. */
+  /** Whether an entry is selected. For a tree of runs, all earlier entries must have been taken before. */
   has({ case_id, parent_run_id, run_id, seq, stream, type }: Entry): boolean {
     const selection = this.#selection
     if ('lock' in selection) return stream === streamOf(selection.lock)
@@ -55,11 +57,11 @@ export class Selected {
     return run_id === selection.run_id || this.#lastOfRun.has(run_id) || isBelow
   }
 
-  /** Takes the next one. Says what is wrong where it does not follow those before it. */
+  /** Takes the next entry. Returns the problem if it does not follow the entries before it. */
   take(entry: Entry): string | undefined {
     const { case_id = null, prev, run_id, seq } = entry
     if (!this.has(entry)) return 'is not selected'
-    if (this.#last !== null && seq <= this.#last) return `stands behind entry ${this.#last}`
+    if (this.#last !== null && seq <= this.#last) return `comes after entry ${this.#last}`
     const wrong = this.#wrongBefore(entry)
     if (wrong !== undefined) return wrong
     if (this.#last === null) this.#first = seq
@@ -73,7 +75,7 @@ export class Selected {
     return undefined
   }
 
-  /** What they come to; undefined where there is none. */
+  /** The summary; undefined if no entry is selected. */
   facts(): SelectedFacts | undefined {
     if (this.#last === null) return undefined
     const [case_id = null] = this.#cases.size === 1 ? this.#cases : []
@@ -93,10 +95,10 @@ export class Selected {
     const last = this.#last
     if ('from' in selection) {
       const due = last === null ? selection.from : last + 1
-      return seq === due ? undefined : `stands where entry ${due} is due`
+      return seq === due ? undefined : `is in the place of entry ${due}`
     }
     const [named, due] =
       'lock' in selection ? [prev.stream, last] : [prev.run ?? null, this.#lastOfRun.get(run_id ?? '') ?? null]
-    return named === due ? undefined : `names ${named} as the one before it, where ${due} stands`
+    return named === due ? undefined : `names ${named} as the entry before it, but that is ${due}`
   }
 }

@@ -4,7 +4,10 @@ import { limits } from './limits.ts'
 
 const encoder = new TextEncoder()
 
-/** Text on one line: not blank at its ends, no control characters, well formed, at most `bytesMax` in UTF-8. */
+/**
+ * One line of well-formed text without control characters or white space at its ends, at most `bytesMax` bytes in
+ * UTF-8.
+ */
 export function lineOf(bytesMax: number) {
   return z
     .string()
@@ -15,7 +18,7 @@ export function lineOf(bytesMax: number) {
     .refine((text) => text.trim() === text, 'must not begin or end with white space')
 }
 
-/** Free text: several lines allowed, no other control characters, not blank. */
+/** Free text: not blank, without control characters except line breaks and tabs. */
 export const reasonSchema = z
   .string()
   .max(limits.reasonChars)
@@ -24,9 +27,9 @@ export const reasonSchema = z
   .refine((text) => !/[^\P{Cc}\n\r\t]/u.test(text), 'must not contain control characters')
 
 /**
- * An object whose keys the caller chooses. A key __proto__ is refused, because zod's own records drop it without a
- * word, and the decision would be made about something else than was asked for. The check stands before the record and
- * not in a schema of its own, so that JSON Schema can still describe the record.
+ * An object whose keys the caller chooses. A key __proto__ is refused, because zod's records drop it silently, and the
+ * decision would then be about other input than the caller sent. The check precedes the record instead of being a
+ * separate schema, so that JSON Schema can still describe the record.
  */
 export function recordWith<Key extends z.ZodType<string, string>, Value extends z.ZodType>(key: Key, value: Value) {
   const record = z.record(key, value)
@@ -37,7 +40,7 @@ export function recordWith<Key extends z.ZodType<string, string>, Value extends 
   return checked as unknown as z.ZodType<z.output<typeof record>, z.input<typeof record>>
 }
 
-/** The member of a record under a name that a caller chose; never one of Object's own, such as `constructor`. */
+/** The member of a record under a caller's name. It never returns members of Object, such as `constructor`. */
 export function ownMember<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined
 }
@@ -48,7 +51,7 @@ function utf8Bytes(text: string): number {
   return text.length > limits.nameBytes ? encoder.encode(text).length : shortUtf8Bytes(text)
 }
 
-// Names are short and nearly always ASCII, where the length in code units is the length in bytes.
+// Names are short and nearly always ASCII, so their length in bytes equals that in code units.
 function shortUtf8Bytes(text: string): number {
   for (let index = 0; index < text.length; index += 1) {
     if (text.charCodeAt(index) > 127) return encoder.encode(text).length
@@ -58,7 +61,7 @@ function shortUtf8Bytes(text: string): number {
 
 export const holderSchema = lineOf(limits.nameBytes)
 
-/** Who does something. `role_id` and `on_behalf_of` are claims unless the configuration binds them. */
+/** The actor of a command. `role_id` and `on_behalf_of` are unverified claims unless the configuration binds them. */
 export const actorSchema = z.strictObject({
   actor_id: lineOf(120),
   actor_type: z.enum(['agent', 'human', 'system']),
@@ -67,17 +70,19 @@ export const actorSchema = z.strictObject({
 })
 export type Actor = z.infer<typeof actorSchema>
 
-/** Minted by the caller for each acquisition, before its first try: the holder's secret. */
+/** The holder's secret. The caller creates one for each acquisition, before the first try. */
 export const lockIdSchema = z
   .string()
   .regex(/^lck_[A-Za-z0-9_-]{16,64}$/, 'must be lck_ and 16 to 64 characters of A-Z a-z 0-9 _ -')
 
-/** First 16 hex digits of the SHA-256 of a lock_id: what entries, files and reports show instead of it. */
+/** First 16 hex digits of the SHA-256 of a lock_id: entries, files and reports show it instead of the lock_id. */
 export const lockRefSchema = z.string().regex(/^[0-9a-f]{16}$/)
 
 export const requestKeySchema = lineOf(limits.requestKeyBytes)
 
-/** `lockstep.local/<ledger_id>` unless configured: the name of the ledger's key, so no space and no plus. */
+/**
+ * `lockstep.local/<ledger_id>` unless configured. It names the ledger's key, so it cannot have spaces or plus signs.
+ */
 export const originSchema = z
   .string()
   .min(1)
@@ -86,7 +91,7 @@ export const originSchema = z
 
 export const ledgerIdSchema = z.string().regex(/^[a-z0-9]{12,32}$/)
 
-/** Derived, so that no index is needed: whoever has the id knows the ledger and the seq. */
+/** Derived from the ledger id and the seq, so that an event is found by its id without an index. */
 export function eventIdOf(ledgerId: string, seq: number): string {
   return `evt_${ledgerId}_${seq}`
 }

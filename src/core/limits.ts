@@ -1,10 +1,10 @@
-/** Every bound of Lockstep in one place. Units stand last in each name; each is checked where the data enters. */
+/** Every limit of Lockstep in one place. Each name ends in its unit. Each limit is checked where data enters. */
 export const limits = {
   /** An entry in canonical form. */
   entryBytes: 32 * 1024,
   /** Names of resources, holders and actors, in UTF-8 bytes. */
   nameBytes: 200,
-  /** A lock's full name with its kind: `project:` and three words of 80 are the longest. */
+  /** A lock's full name with its kind. The longest has `project:` and three words of 80. */
   lockNameBytes: 250,
   /** Free text: reasons and notes, in UTF-16 code units. */
   reasonChars: 2_000,
@@ -12,17 +12,17 @@ export const limits = {
   requestKeyBytes: 200,
   /** A JSON document that the command reads from an argument, a file or one line of stdin. */
   documentBytes: 256 * 1024,
-  /** A policy file, and how many lanes, roles or names stand in one list of it. */
+  /** The size of a policy file, and the number of lanes, roles or names in one of its lists. */
   policyFileBytes: 256 * 1024,
   policyListMax: 500,
-  /** How deep a policy file nests: lists, maps and flow collections, each counted. */
+  /** The nesting depth of a policy file: every list, map and flow collection counts. */
   policyDepthMax: 32,
-  /** Both texts of a policy in JSON, up to which an entry holds them itself. */
+  /** The size of both policy texts in JSON, up to which the entry contains them. */
   policyInlineBytes: 24 * 1024,
-  /** A tool's request whose hash is recorded: its RFC 8785 text in UTF-16 code units, and how deep it nests. */
+  /** A tool's request whose hash is recorded: its RFC 8785 text in UTF-16 code units, and its nesting depth. */
   requestChars: 16 * 1024 * 1024,
   requestDepthMax: 64,
-  /** A lock file or RUN_LOCK.json of someone else's making. */
+  /** A lock file or RUN_LOCK.json that another tool wrote. */
   lockFileBytes: 64 * 1024,
 
   leaseSecondsDefault: 1_800,
@@ -35,13 +35,16 @@ export const limits = {
   releaseConditionsMax: 16,
   locksPerRequestMax: 256,
   auditEventsPerRequestMax: 1_000,
-  /** Runs above a run, allows of a run that wait for their record, artifacts that one run puts out. */
+  /** The runs above a run, the unrecorded allowed actions of a run, and the output artifacts of a run. */
   runDepthMax: 64,
   runOpenActionsMax: 100,
   runOutputsMax: 100,
   runListMax: 1_000,
 
-  /** A turn: one of its objects, all of them, its stems, their refs; the configuration may say otherwise. */
+  /**
+   * A turn: one of its objects, all of its objects, its stems, and their refs. The configuration can change some of
+   * them.
+   */
   turnObjectBytes: 1024 * 1024,
   turnBytes: 64 * 1024 * 1024,
   turnStemsMax: 10_000,
@@ -50,46 +53,52 @@ export const limits = {
   turnStemsMaxMax: 100_000,
   turnRefsMaxMax: 1_000_000,
   stemBytes: 512,
-  /** Type, id and relationship of an identity or a ref, and a key of links. */
+  /** The type, id and relationship of an identity or ref, and a key of links. */
   identityBytes: 512,
   jsonDepthMax: 64,
-  /** Problems that are named of one object, and issues of one turn. */
+  /** The reported problems of one object, and the issues of one turn. */
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
   turnListMax: 10_000,
-  /** Issues that an entry lists itself; more of them are an object that it names. */
+  /** The issues that an entry lists. A longer list is stored as an object that the entry names. */
   turnIssueBytes: 12 * 1024,
 
   batchEntriesMax: 4_096,
   batchBytesMax: 4 * 1024 * 1024,
   batchMillisMax: 50,
-  /** So many commands at once are decided in two batches, so that the disk works on one while the other is decided. */
+  /**
+   * From this number on, waiting commands are decided in two batches, so that one is written while the other is
+   * decided.
+   */
   batchHalvedFrom: 32,
   queueMax: 65_536,
   waitersMax: 10_000,
   rowCacheMax: 65_536,
-  /** Rows of sovereign state, and objects with so many characters, that stay in memory. */
+  /** The cached rows of sovereign state, and the characters of cached objects. */
   stateCacheMax: 262_144,
   objectCacheMax: 65_536,
   objectCacheChars: 32 * 1024 * 1024,
   recentGrantsMax: 65_536,
-  /** Rows in memory while views are rebuilt (the others wait in the store), or compared (in further passes). */
+  /**
+   * The rows in memory while views are rebuilt or compared. A rebuild keeps other rows in the store; a comparison makes
+   * further passes.
+   */
   rebuildRowsMax: 131_072,
   verifyRowsMax: 524_288,
 
   /** Receipts of requests older than this many entries are dropped, a whole block of 256 at a time. */
   receiptEntries: 2 ** 20,
-  /** The same refusal of one actor on one stream is recorded once in this time. */
+  /** Within this time, the same refusal for one actor on one stream is recorded only once. */
   refusalRepeatMillis: 10_000,
-  /** How many entries a recorded refusal looks back over for its twin. */
+  /** The number of earlier entries that are searched for the same recorded refusal. */
   refusalLookBack: 32,
 
-  /** How long a close waits for few files to be left to compact. */
+  /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
   /**
-   * Work that takes long holds the ledger for so long at a time, writes so many pairs at once, and lets others have it
-   * in between: longer than they pause between two tries.
+   * Long work holds the ledger for this long at a time, writes this many pairs at once, and then releases the ledger.
+   * The release is longer than the pause between two tries of other processes.
    */
   sliceMillis: 100,
   slicePairs: 2_048,
@@ -99,29 +108,29 @@ export const limits = {
   /** How long reading one small file may take, and the bytes of the small files in `.lockstep`. */
   fileReadMillisMax: 2_000,
   homeFileBytes: 1024 * 1024,
-  /** CURRENT of the database, and any other of its files: a table has 2 MiB, a log 4 MiB and one batch. */
+  /** The file CURRENT of the database, and its other files: a table has 2 MiB, a log has 4 MiB and one batch. */
   currentFileBytes: 1024,
   databaseFileBytes: 1024 ** 3,
   /** `spare.json` of a workspace lists up to 50,000 paths. */
   spareFileBytes: 64 * 1024 * 1024,
   readPageEntries: 512,
   historyPageMax: 10_000,
-  /** The index: entries in one write of it, and how many it may be behind before a resident process catches up. */
+  /** The index: the entries in one write, and how many entries it may lag before a resident process catches up. */
   indexWriteEntries: 2_048,
   indexLagEntries: 2_048,
   /**
-   * Entries that it reads without a pause, and the pause as long as others append. Where this thread is busier than so,
-   * it takes one step in so many entries that are appended.
+   * The entries that the index reads without a pause, and the length of the pause while others append. If this thread
+   * is too busy for that, the index takes one step for every such number of appended entries.
    */
   indexStepEntries: 256,
   indexPauseMillis: 100,
   indexBusyFrom: 0.5,
   indexBusyEntries: 8_192,
-  /** Blocks of 256 entries that one step of a search in it looks through. */
+  /** The blocks of 256 entries that one step of a search in the index reads. */
   indexBlocksPerStep: 1_024,
-  /** A bundle: entries in it, and the bytes of each of its small files. */
+  /** A bundle: its entries, and the bytes of each of its small files. */
   exportEntriesMax: 4_000_000,
   exportSmallFileBytes: 1024 * 1024,
-  /** A line of proofs: 64 hashes in hex at most, and what stands around them. */
+  /** A line of proofs: at most 64 hashes in hex, and the text around them. */
   exportProofBytes: 8 * 1024,
 } as const

@@ -9,17 +9,17 @@ import { type Grant, type LockState, orphanReason } from './lock/state.ts'
 
 export { lockNameSchema } from './lock/names.ts'
 
-// What decisions on runs take of locks: aggregates do not know each other, so it stands between them.
+// The parts of locks that decisions on runs use. Aggregates do not import each other, so this module connects them.
 
-/** A lock that a run holds from its start on, by the token of the grant. */
+/** The lock that a run holds from its start, with the token of the grant. */
 export interface LockOfRun {
   name: string
   token: number
 }
 
 /**
- * The current grant of a name as a run's lock: its project's, granted to that run, or one that the run's actor holds.
- * Refusals: LOCK_NOT_HELD.
+ * The current grant of a name as the lock of a run: the project lock granted to that run, or a lock that the run's
+ * actor holds. Refusals: LOCK_NOT_HELD.
  */
 export function lockForRun(
   rows: Rows,
@@ -33,14 +33,14 @@ export function lockForRun(
   return refuse('LOCK_NOT_HELD', `${name} is not held for ${run_id}`, { name, run_id, token: grant?.token ?? null })
 }
 
-/** What is wrong with a run's lock. Refusals: STALE_TOKEN, LEASE_EXPIRED, as of a guard. */
+/** The problem with a run's lock. Refusals: STALE_TOKEN, LEASE_EXPIRED, as for a guard. */
 export function judgeLockOfRun(rows: Rows, lock: LockOfRun, command: string, { now }: Context): Refusal | undefined {
   return judgeGuard(lock, rows.get(streamOf(lock.name))?.state as LockState | undefined, command, now)
 }
 
 /**
- * The release of a completed run's lock. A project's is the authority's to release, on the condition that speaks of
- * the run's state. The lock is current. Refusals, in order: RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+ * Releases the current lock of a completed run. Only the release authority can release a project lock, by the condition
+ * on the run's state. Refusals, in order: RELEASE_DENIED, RELEASE_CONDITION_UNMET.
  */
 export function releaseLockOfRun(
   rows: Rows,
@@ -57,7 +57,7 @@ export function releaseLockOfRun(
   }
   const condition_met = grant.release_conditions?.find(isStateCondition)
   if (condition_met === undefined) {
-    const message = `no release condition of ${grant.run_id} speaks of its state; use a manual override`
+    const message = `no release condition of ${grant.run_id} depends on its state; use a manual override`
     return refuse('RELEASE_CONDITION_UNMET', message, { name, release_conditions: grant.release_conditions })
   }
   return releasedEvent(grant, now, {

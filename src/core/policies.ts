@@ -9,14 +9,14 @@ export { policyStream } from './policy/decide.ts'
 export type { Lane, Policy } from './policy/policy.ts'
 export type { PolicyState } from './policy/state.ts'
 
-/** Policies that were read, by what they say: whoever has the content of one has it under the same key. */
+/** The policies that were read, keyed by the hashes of their content. */
 export type Policies = ReadonlyMap<string, Policy>
 
 export function policyKey({ lanes, roles }: Policy['sha256']): string {
   return `${lanes} ${roles}`
 }
 
-/** The policy in force at a decision: its pins, and itself where it could be read. */
+/** The policy in force at a decision: its pins, and the policy itself if it could be read. */
 export interface PolicyInForce {
   loaded: PolicyState | undefined
   policy: Policy | undefined
@@ -30,7 +30,7 @@ export function policyInForce(rows: Rows, policies: Policies): PolicyInForce {
 
 export type Pins = Entry['policy_versions']
 
-/** The pins that an entry outside any run carries; undefined where no policy is loaded. */
+/** The pins of an entry outside any run; undefined if no policy is loaded. */
 export function pinsInForce(row: Row | undefined): Pins | undefined {
   const loaded = (row?.state ?? undefined) as PolicyState | undefined
   return loaded && { lanes: loaded.lanes.pin, roles: loaded.roles.pin }

@@ -7,8 +7,8 @@ import { type Rendering, renderingOf, type Source } from './rendering.ts'
 import { statusAfter } from './run/state.ts'
 
 /**
- * An entry as the Contract v1 audit event that it is, members in canonical order: the one rendering, by the table of
- * `contract/v1/rendering.yaml`. An entry of a type without a row is a defect.
+ * Renders an entry as a Contract v1 audit event, with members in canonical order, by the table in
+ * `contract/v1/rendering.yaml`. An entry whose type has no row is a defect.
  */
 export function renderedEvent(entry: Entry): AuditEvent {
   const { actor, case_id, correlation_id, data, lane_id, parent_run_id, root_run_id, run_id } = entry
@@ -36,7 +36,7 @@ export function renderedEvent(entry: Entry): AuditEvent {
   })
 }
 
-/** What kind of event an entry reads as, without the rest of its rendering. */
+/** The action type and outcome of an entry's audit event, without the rest of the rendering. */
 export function readAs({ data, type }: Pick<Entry, 'data' | 'type'>): { action_type: string; outcome: string } {
   const row = renderingOf(type)
   return { action_type: sourced(row.action_type, data), outcome: sourced(row.outcome, data) }
@@ -45,7 +45,7 @@ export function readAs({ data, type }: Pick<Entry, 'data' | 'type'>): { action_t
 type Data = Entry['data']
 type Members = { [Member in keyof AuditEvent]?: unknown }
 
-/** What a source of the table comes to. */
+/** The value of a source in the table. */
 function sourced(source: Source<string>, data: Data): string {
   if (typeof source === 'string') return source
   const value = data[source.from]
@@ -66,12 +66,14 @@ function reasonOf({ outcome_reason }: Rendering, data: Data): Members {
   return reason.trim() === '' ? {} : { outcome_reason: reason }
 }
 
-/** The contract's ids have three characters at least; a shorter one stands behind its type. */
+/** Ids in the contract have at least three characters. A shorter id is prefixed with its type. */
 function actorOf({ actor_id, actor_type, on_behalf_of }: Entry['actor']): unknown {
   return { actor_id: actor_id.length < 3 ? `${actor_type}:${actor_id}` : actor_id, actor_type, on_behalf_of }
 }
 
-/** What only some types say: members that an audit event has by the same name, and what a run's events tell of it. */
+/**
+ * Members that only some types have: those that audit events have under the same name, and the facts in events of runs.
+ */
 function factsOf({ data, event_id, policy_versions, type }: Entry): Members {
   switch (type) {
     case 'audit.recorded': {
@@ -101,7 +103,7 @@ function factsOf({ data, event_id, policy_versions, type }: Entry): Members {
     case 'run.failed':
     case 'run.denied':
     case 'run.cancelled': {
-      // A run that never ran has no duration.
+      // A run that never started has no duration.
       const transition = { from: data.duration_ms === null ? 'created' : 'running', to: statusAfter[type] }
       return { error: errorOf(data.error), output_artifacts: data.output_artifacts, transition }
     }
@@ -114,7 +116,7 @@ function refsIn(inputs: unknown): unknown {
   return (inputs as { artifact_refs?: unknown } | null | undefined)?.artifact_refs
 }
 
-/** Where the stack is kept is for the run's record only. */
+/** The location of the stack trace is only in the record of the run. */
 function errorOf(error: unknown): unknown {
   if (error === null || typeof error !== 'object') return undefined
   const { stack_ref: _, ...rest } = error as Record<string, unknown>
@@ -122,15 +124,15 @@ function errorOf(error: unknown): unknown {
 }
 
 const reasonCharsMax = 200
-/** At three bytes a code unit within the bound of a line. */
+/** A code unit takes at most three bytes, so the text fits into a line. */
 const ruleCharsMax = Math.floor(limits.nameBytes / 3)
 
-/** Text as it is, or cut to a number of code units and then without white space at its end. */
+/** Text cut to a number of code units. Cut text has no white space at its end. */
 function shortened(text: string, charsMax: number): string {
   return text.length <= charsMax ? text : cut(text, charsMax).trimEnd()
 }
 
-/** In canonical order, without what is absent or null. What the members hold was parsed before it became an entry. */
+/** Sorts members and leaves out absent and null ones. The values were parsed before they were recorded. */
 function canonical(members: Members): AuditEvent {
   const present = Object.entries(members).filter(([, value]) => value !== undefined && value !== null)
   return sorted(Object.fromEntries(present) as never) as AuditEvent

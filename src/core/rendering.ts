@@ -16,8 +16,8 @@ type Severity = 'critical' | 'error' | 'info' | 'warn'
 type TargetType = 'artifact' | 'export_bundle' | 'lock' | 'policy' | 'run' | 'system' | 'table' | 'tool' | 'turn'
 
 /**
- * A value: fixed for the type, or read from a member of the entry's data. What `cases` names is replaced;
- * `otherwise` stands where the member is absent, and with `cases` for every value that is not named.
+ * A value: fixed for the type, or read from a member of the entry's data. Values named in `cases` are replaced.
+ * `otherwise` is used if the member is absent, and, with `cases`, for every other value.
  */
 export type Source<Value extends string> =
   | Value
@@ -28,9 +28,9 @@ export interface Rendering {
   action_type: Source<ActionType>
   outcome: Source<Outcome>
   severity: Source<Severity>
-  /** What was acted upon and by which command, or the member that says it itself, if it does. */
+  /** The target and the command, or the member of the data that has them. */
   target: { target_type: TargetType; name: Source<string>; operation: Source<string> } | { from: string }
-  /** Members of the data; the first that is there is the reason, cut to its bound. */
+  /** Members of the data. The first member that is present is the reason, cut to its limit. */
   outcome_reason: readonly string[]
 }
 
@@ -67,13 +67,13 @@ function turnRow(
   return { action_type: 'system', outcome, severity, target, outcome_reason }
 }
 
-/** Codes by which permission was lacking. */
+/** The codes of refusals for lack of permission. */
 const denials = { NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
 
 /**
- * A row for every event type; `contract/v1/rendering.yaml` is generated from it. An end of a lock renders as that
- * of a run does: the work's own failure is a failure. A refusal is a deny where permission was lacking, a failure
- * where the state did not allow it.
+ * A row for every event type; `contract/v1/rendering.yaml` is generated from it. The end of a lock is rendered like the
+ * end of a run: failed work is a failure. A refusal is a deny if permission was lacking, and a failure if the state did
+ * not allow the command.
  */
 export const renderings: Readonly<Record<EventType, Rendering>> = {
   'ledger.created': {
@@ -185,7 +185,7 @@ export const renderings: Readonly<Record<EventType, Rendering>> = {
   'turn.promotion_rejected': turnRow('turn.promote', 'failure', 'warn', 'code'),
 }
 
-/** The row of an event type. An entry whose type has none is a defect: every type has one before it is written. */
+/** The row of an event type. Every type has a row before it is written, so a missing row is a defect. */
 export function renderingOf(type: string): Rendering {
   invariant(Object.hasOwn(renderings, type), `the event type ${type} has a rendering`)
   return renderings[type as EventType]

@@ -19,28 +19,31 @@ import { streamOf } from './run/state.ts'
 import { noTurns } from './turn/state.ts'
 import { mayHaveTurns, type TurnChain } from './turns-of-run.ts'
 
-// What decisions on turns take of runs: aggregates do not know each other, so it stands between them.
+// The parts of runs that decisions on turns use. Aggregates do not import each other, so this module connects them.
 
-/** The stream that a run's turns stand in: the run's own. */
+/** The stream of a run's turns, which is that of the run. */
 export { streamOf } from './run/state.ts'
 
-/** The run that a turn is of, as a decision on the turn sees it. */
+/** The run of a turn, for decisions on the turn. */
 export interface RunOfTurn {
   chain: TurnChain
   runId: string
   /** The name of the lock that the run was started with. */
   lock: string | null
-  /** Whose sovereign state its turns change. */
+  /** The workspace whose sovereign state the turns change. */
   workspace: string
-  /** Events of the run, in the order in which they happened, as one append. */
+  /** Builds one append with events of the run, in order. */
   append(drafts: readonly { type: string; data: object }[]): { kind: 'append'; events: readonly EventDraft[] }
-  /** What keeps the run from having turns now, in order: its kind and names, then RUN_NOT_ACTIVE or its lease. */
+  /**
+   * The refusal if the run cannot have turns now. The checks are, in order: its kind and names, then RUN_NOT_ACTIVE or
+   * its lease.
+   */
   inactive(): Refusal | undefined
-  /** The end of a run whose lease is over, by the ledger, in the place of what was asked; undefined where it is not. */
+  /** Ends a run with an expired lease, in place of the requested command; undefined if the lease has not expired. */
   expired(): Decision | undefined
-  /** What is wrong with the lock that the run was started with, as of a guard. */
+  /** The problem with the lock that the run was started with, as for a guard. */
   lostLock(command: string): Refusal | undefined
-  /** FREE_TEXT_DENIED where the lane has no room for more than a word. */
+  /** FREE_TEXT_DENIED, if the lane allows only single words. */
   freeText(text: string): Refusal | undefined
 }
 
@@ -97,11 +100,11 @@ function refuseInactive({ run }: RunCase): Refusal | undefined {
     return refuse('INVALID_INPUT', `a run of kind ${run_kind} has no turns`, { run_id, run_kind })
   }
   if (isWorkspaceName(run_id) && (!workflow_id || isWorkspaceName(workflow_id))) return undefined
-  const message = 'run_id and workflow_id of a run with turns are letters, digits and . _ -, without ..'
+  const message = 'run_id and workflow_id of a run with turns must consist of letters, digits and . _ -, without ..'
   return refuse('INVALID_INPUT', message, { run_id, workflow_id: workflow_id ?? null })
 }
 
-/** What can be the name of a folder wherever the workspace is written to. */
+/** Whether a text can be a folder name on every system that workspaces are written to. */
 export function isWorkspaceName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) && !name.includes('..')
 }

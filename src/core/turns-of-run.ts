@@ -6,10 +6,10 @@ import type { RunStatus } from './vocabulary.ts'
 
 export type { TurnChain } from './turn/state.ts'
 
-// What decisions on runs take of turns: aggregates do not know each other, so it stands between them. The turns of a
-// run stand in its row, for whether a run may end depends on them, and they on whether it is running.
+// The parts of turns that decisions on runs use. Aggregates do not import each other, so this module connects them. The
+// turns of a run are in its row, because a run can end only if its turns allow it, and turns need a running run.
 
-/** The turns of a run after one more entry of it; undefined as long as it has none. */
+/** The turns of a run after its next entry; undefined while it has none. */
 export function turnsAfter<Entry extends Parameters<typeof evolveTurns>[1]>(
   turns: TurnChain | undefined,
   entry: Entry,
@@ -17,7 +17,7 @@ export function turnsAfter<Entry extends Parameters<typeof evolveTurns>[1]>(
   return evolveTurns(turns ?? noTurns, entry)
 }
 
-/** `last_promoted_turn_id` of a run (seed 4, Law 2). */
+/** `last_promoted_turn_id` of a run (Run Lifecycle Contract, Law 2). */
 export function lastPromotedTurnId(turns: TurnChain | undefined): string {
   return turnIdOf(turns?.last ?? 0)
 }
@@ -28,7 +28,7 @@ export function openTurnId(turns: TurnChain | undefined): string | undefined {
   return open && turnIdOf(open.number)
 }
 
-/** The rejection of the turn under way that a completion brings with it, when told to discard it. */
+/** The rejection of the open turn, if the run is completed with `discard_turn`. */
 export function discardedTurn(
   turns: TurnChain | undefined,
   { run_id, stream }: { run_id: string; stream: string },
@@ -47,17 +47,17 @@ export function discardedTurn(
   return [{ type: 'turn.rejected', stream, data }]
 }
 
-/** A phase of the seed's state machine, which is that of a run and its turns together. */
+/** A phase of the state machine of a run and its turns together. */
 export type Phase = 'RUN_CREATED' | 'RUN_COMPLETED' | 'RUN_FAILED' | TurnPhase
 
-/** Where a run is in the seed's state machine (seed 4, State Machine): derived, never set. */
+/** The phase of a run (Run Lifecycle Contract, State Machine). It is derived, never set. */
 export function phaseOf({ status, turns }: { status: RunStatus; turns?: TurnChain | undefined }): Phase {
   if (status === 'completed') return 'RUN_COMPLETED'
   if (status === 'failed' || status === 'denied' || status === 'cancelled') return 'RUN_FAILED'
   return turns?.phase ?? 'RUN_CREATED'
 }
 
-/** The kinds of run that turns happen in: the ledger itself mediates this write (ADR 0020). */
+/** The kinds of run that can have turns. The ledger itself makes their writes (ADR 0020). */
 export function mayHaveTurns(kind: string): boolean {
   return kind === 'orchestrator' || kind === 'agent' || kind === 'db_write'
 }

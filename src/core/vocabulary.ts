@@ -3,26 +3,29 @@ import { lineOf, reasonSchema } from './ids.ts'
 
 // The words and small shapes that run records, audit events, artifacts and export bundles of Contract v1 share.
 
-/** The seven kinds of run (seed 3, section 2). */
+/** The seven kinds of run (Run Lifecycle, Contract v1, section 2). */
 export const runKinds = ['orchestrator', 'agent', 'tool_gateway', 'db_write', 'db_read', 'promotion', 'export'] as const
 export type RunKind = (typeof runKinds)[number]
 
-/** The six states of a run (seed 3, section 3). */
+/** The six states of a run (Run Lifecycle, Contract v1, section 3). */
 export const runStatuses = ['created', 'running', 'completed', 'failed', 'denied', 'cancelled'] as const
 export type RunStatus = (typeof runStatuses)[number]
 
-/** What takes a decision before it and one audit event after it (seed 3, sections 5.1 and 6). */
+/**
+ * The actions that need a decision before and one audit event after them (Run Lifecycle, Contract v1, sections 5.1 and
+ * 6).
+ */
 export const privilegedActions = ['tool_call', 'db_write', 'db_read', 'promotion', 'export'] as const
 export type PrivilegedAction = (typeof privilegedActions)[number]
 
 export const actionTypes = [...privilegedActions, 'policy_change', 'override', 'authz_decision', 'system'] as const
 export const actorTypes = ['agent', 'human', 'system'] as const
 
-/** Who approves of an export, where that is demanded (seed 3, section 10.2). */
+/** The kinds of approval that an export may require (Run Lifecycle, Contract v1, section 10.2). */
 export const approvalTypes = ['attorney_admin', 'delegated_admin', 'compliance', 'court_order'] as const
 export type ApprovalType = (typeof approvalTypes)[number]
 
-/** Stands where the pin of a policy file would, if there is none. */
+/** The value of a missing pin of a policy file. */
 export const unpinned = 'UNPINNED'
 
 export const shortLine = lineOf(80)
@@ -36,7 +39,7 @@ export const noteSchema = reasonSchema.max(1_000)
 /** A time in UTC. */
 export const utcSchema = z.iso.datetime()
 
-/** Taken in either case, kept in small letters. */
+/** Accepted in either case; stored in lower case. */
 export const sha256Schema = z
   .string()
   .regex(/^[0-9a-fA-F]{64}$/)
@@ -55,10 +58,10 @@ export const taxonomyVersionsSchema = z.strictObject({
   tags: line.nullish(),
 })
 
-/** A map whose keys the caller chooses: as a list, since an object's keys come from a closed alphabet. */
+/** A map whose keys the caller chooses, as a list, because keys of objects come from a closed alphabet. */
 export const pairsSchema = z.array(z.strictObject({ key: line, value: longLine })).max(100)
 
-/** What is known of an artifact's or a run's content; a member that is absent or null says nothing. */
+/** The known facts about the content of an artifact or a run. Absent and null members mean unknown. */
 export const classificationSchema = z.strictObject({
   contains_phi: z.boolean().nullish(),
   contains_pii: z.boolean().nullish(),
@@ -66,5 +69,5 @@ export const classificationSchema = z.strictObject({
   notes: reasonSchema.max(300).nullish(),
 })
 
-/** Events that a record was made from, or that belong to it. */
+/** The events that a record was made from, or that belong to it. */
 export const eventIdsSchema = z.array(eventIdSchema).max(1_000)

@@ -6,7 +6,7 @@ import { limits } from '../../core/limits.ts'
 // Shapes that the answers of several nouns share.
 
 export const nothing = z.strictObject({})
-/** The input of an operation that needs none. */
+/** The input of an operation without input. */
 export interface Nothing extends z.input<typeof nothing> {}
 
 export const seq = z.int().min(0)

@@ -49,7 +49,7 @@ export const created = z.strictObject({
   record_file: z.string(),
   run_id: z.string(),
 })
-/** A bundle that was written: its record, its files, and the run that put it out. */
+/** A bundle that was written: its record, its files, and the run that wrote it. */
 export interface CreatedExport extends z.output<typeof created> {}
 
 export const record = z.strictObject({ bundle: exportBundleSchema, event_id: z.string(), run_id: z.string() })
@@ -62,6 +62,6 @@ hints.add(create, {
 })
 hints.add(created, {
   file: { about: 'The archive.' },
-  run_id: { about: 'The run that put the bundle out.' },
+  run_id: { about: 'The run that wrote the bundle.' },
 })
 hints.add(approve, { select: { about: 'What may be exported.' } })

@@ -7,7 +7,7 @@ import { entry, files, fullName, path, seq, time } from './basics.ts'
 export const acquireResource = commands.acquireResourceSchema.omit({ signal: true })
 export interface AcquireResource extends z.input<typeof acquireResource> {}
 
-/** The seed demands a process as evidence here, and only the caller knows its own pid. */
+/** The Deliverable Lock Specification requires a process as evidence here, and only the caller knows its own pid. */
 export const acquireDeliverable = commands.acquireDeliverableSchema.omit({ signal: true }).required({ pids: true })
 export interface AcquireDeliverable extends z.input<typeof acquireDeliverable> {}
 

@@ -110,7 +110,7 @@ hints.add(start, {
 hints.add(authorize, { action: { about: 'The action that the run wants to do.' } })
 hints.add(record, { action_type: { about: 'The action that was done. Must be the action that was allowed.' } })
 hints.add(decided, {
-  decision_id: { about: 'The event_id of the decision. An allow is named by it when it is recorded.' },
+  decision_id: { about: 'The event_id of the decision. It is needed to record the outcome of an allow.' },
 })
 hints.add(why, {
   lease_expired: { about: 'Whether the lease of the run is over.' },

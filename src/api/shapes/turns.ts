@@ -70,7 +70,7 @@ export const status = z.strictObject({
   time: z.string(),
   turn_id: z.string(),
 })
-/** The state of a turn. `promotion` is there once the turn is promoted. */
+/** The state of a turn. `promotion` is present once the turn is promoted. */
 export interface TurnState extends z.output<typeof status> {}
 
 export const listed = z.strictObject({
@@ -86,8 +86,8 @@ export interface TurnList extends z.output<typeof listed> {}
 hints.add(list, {
   cursor: { about: 'Where to continue: `next` of the page before. Pages go back from the last turn.' },
 })
-hints.add(reject, { reason: { about: 'Why the proposal is given up.' } })
+hints.add(reject, { reason: { about: 'Why the proposal is discarded.' } })
 hints.add(status, { status: { about: 'The state of the turn.' } })
-hints.add(listed, { next: { about: 'The cursor for the turns before these; null where there are none.' } })
+hints.add(listed, { next: { about: 'The cursor for the turns before these; null if there are no earlier turns.' } })
 for (const shape of [staged, verdict, promoted])
   hints.add(shape, { outcome: { about: 'PASS, or FAIL with the reasons in `issues`.' } })

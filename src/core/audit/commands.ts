@@ -10,8 +10,8 @@ import { auditRecordedSchema } from './events.ts'
 const error = z.strictObject({ error_code: shortLine, message: noteSchema.max(2_000), retryable: z.boolean() })
 
 /**
- * What callers hand in. With a `run_id` it is of that run; the action types that take a decision first need one, and
- * the `decision_id` of the allow.
+ * An event from a caller. With a `run_id` it belongs to that run. Action types that need a decision first require a
+ * `run_id` and the `decision_id` of the allow.
  */
 const auditInputSchema = auditRecordedSchema
   .extend({
@@ -28,7 +28,7 @@ const auditInputSchema = auditRecordedSchema
       if (action_type === 'override' && event.outcome_reason === undefined)
         issue('outcome_reason', 'is required for override')
       for (const path of ['decision_id', 'error', 'output_artifacts'] as const) {
-        if (event[path] !== undefined) issue(path, 'is for actions under a decision only')
+        if (event[path] !== undefined) issue(path, 'is only for actions with a decision')
       }
       return
     }
@@ -36,23 +36,26 @@ const auditInputSchema = auditRecordedSchema
       if (event[path] === undefined) issue(path, `is required for ${action_type}`)
     }
     for (const path of ['corrects', 'notes', 'severity'] as const) {
-      if (event[path] !== undefined) issue(path, 'is for system and override events only')
+      if (event[path] !== undefined) issue(path, 'is only for system and override events')
     }
-    if (outcome !== 'failure' && outcome !== 'success') issue('outcome', 'of an action is success or failure')
+    if (outcome !== 'failure' && outcome !== 'success') issue('outcome', 'of an action must be success or failure')
   })
 export type AuditInput = z.input<typeof auditInputSchema>
 
-/** One event or many, appended whole or not at all: all of one run, or none of any. */
+/** One or more events, appended all or none. Either all belong to one run, or none belongs to a run. */
 export const appendSchema = z
   .array(auditInputSchema)
   .min(1)
   .max(limits.auditEventsPerRequestMax)
-  .refine((events) => new Set(events.map(({ run_id }) => run_id)).size === 1, 'must all be of one run, or of none')
+  .refine(
+    (events) => new Set(events.map(({ run_id }) => run_id)).size === 1,
+    'must all belong to one run, or none to a run',
+  )
 
 export const appendOptionsSchema = z.strictObject({
   actor: actorSchema.optional(),
   correlation_id: lineOf(120).optional(),
-  /** The ledger's size that the caller decided upon; another one is SIZE_MISMATCH. */
+  /** The ledger size that the caller's decision was based on. Any other size is SIZE_MISMATCH. */
   expected_size: z.int().min(0).optional(),
   guard: z.strictObject({ name: lineOf(limits.lockNameBytes), token: z.int().min(0) }).optional(),
   idempotency_key: requestKeySchema.optional(),
@@ -62,7 +65,7 @@ export type AuditAppendOptions = z.input<typeof appendOptionsSchema>
 interface AppendAudit extends Command {
   type: 'audit.append'
   events: readonly z.output<typeof auditInputSchema>[]
-  /** What the run of the events is decided under; events outside runs need none. */
+  /** The facts for the decision on the run of the events. Events outside runs need none. */
   policies?: Policies | undefined
 }
 export type AuditCommand = AppendAudit

@@ -4,7 +4,7 @@ import type { EventDraft } from '../entry.ts'
 import { decideEventsOfRun, type EventOfRun, streamOf } from '../events-of-run.ts'
 import type { AuditCommand } from './commands.ts'
 
-/** Every event outside runs goes into one stream, those of a run into the run's. */
+/** Events outside runs share one stream. Events of a run go into the stream of the run. */
 const auditStream = 'audit'
 
 export function reads({ events }: AuditCommand): readonly string[] {

@@ -7,9 +7,9 @@ const target = z.strictObject({
   target_type: z.enum(['artifact', 'export_bundle', 'lock', 'policy', 'run', 'system', 'table', 'tool', 'turn']),
 })
 
-/** What a caller records of something that happened, in a run or outside any. Members stand in canonical order. */
+/** An event that a caller records, in a run or outside any run. Members are in canonical order. */
 export const auditRecordedSchema = z.strictObject({
-  /** `override`: a rule was set aside, and why. */
+  /** An `override` records that a rule was set aside, and why. */
   action_type: z.enum(['override', 'system']),
   corrects: lineOf(120).optional(),
   notes: reasonSchema.max(1_000).optional(),

@@ -1,6 +1,6 @@
 import type { Entry } from '../entry.ts'
 
-/** The audit stream keeps nothing but its place in the log; `count` makes a rebuilt row comparable. */
+/** The audit stream has no state besides its place in the log. `count` makes it possible to compare a rebuilt row. */
 export interface AuditState {
   count: number
 }

@@ -5,16 +5,16 @@ import { clockStream, isAhead } from '../entry-time.ts'
 import { actorSchema, reasonSchema } from '../ids.ts'
 import type { ClockEvent } from './events.ts'
 
-/** What callers hand in. */
+/** The input of the command. */
 export const resetClockSchema = z.strictObject({ actor: actorSchema.optional(), reason: reasonSchema })
 
-/** Lets `time` follow the wall clock again. */
+/** Makes `time` follow the wall clock again. */
 export interface ResetClock extends Command {
   type: 'clock.reset'
   reason: string
 }
 
-/** The ledger's own clock: nothing but its resets. `seq` is that of the last one. */
+/** The state of the ledger's clock. It has only resets; `seq` is that of the last one. */
 export const clockAggregate: Aggregate<ResetClock, { seq: number | null }> = {
   reads: () => [clockStream],
   decide,
@@ -22,8 +22,8 @@ export const clockAggregate: Aggregate<ResetClock, { seq: number | null }> = {
 }
 
 /**
- * Refusals, in order: CLOCK_RESET_DENIED (neither authority nor operator), recorded; CLOCK_NOT_AHEAD (`time` follows the
- * wall clock, as right after a reset).
+ * Refusals, in order: CLOCK_RESET_DENIED (neither release authority nor operator), recorded; CLOCK_NOT_AHEAD (`time`
+ * already follows the wall clock, as it does right after a reset).
  */
 function decide({ reason, type }: ResetClock, { actor, config, now, time }: Context): Decision<ClockEvent> {
   if (!isOperator(config, actor.actor_id)) {
@@ -32,7 +32,9 @@ function decide({ reason, type }: ResetClock, { actor, config, now, time }: Cont
     return refuse('CLOCK_RESET_DENIED', message, {}, { type: 'clock.refused', stream: clockStream, data })
   }
   if (!isAhead(time, now.wall_ms)) {
-    return refuse('CLOCK_NOT_AHEAD', `the time of entries follows the wall clock, which says ${time}`, { time })
+    return refuse('CLOCK_NOT_AHEAD', `the time of entries already follows the wall clock, which shows ${time}`, {
+      time,
+    })
   }
   const data = { by: actor.actor_id, previous_time: time, reason }
   return { kind: 'append', events: [{ type: 'clock.reset', stream: clockStream, data }] }

@@ -4,8 +4,8 @@ import { reasonSchema } from '../ids.ts'
 const time = z.iso.datetime({ precision: 3 })
 
 /**
- * From this entry on `time` follows the wall clock again, after a wall clock that was ahead: the only entry whose time
- * may be earlier than that of the entry before, which is `previous_time`.
+ * From this entry on `time` follows the wall clock again, after a wall clock had been ahead. Only this entry may have
+ * an earlier time than the entry before it, whose time is `previous_time`.
  */
 const reset = z.strictObject({
   by: z.string(),

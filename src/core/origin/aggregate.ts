@@ -8,12 +8,12 @@ export interface CreateLedger extends Command {
   data: CreatedEvent['data']
 }
 
-/** The ledger's own stream. It is created once; nothing else happens to it yet. */
+/** The stream of the ledger itself. It has only the creation of the ledger. */
 export const originAggregate: Aggregate<CreateLedger, { created: true }> = {
   reads: () => [originStream],
   decide: (command, _context, rows) =>
     rows.get(originStream) === undefined
       ? { kind: 'append', events: [{ type: 'ledger.created', stream: originStream, data: command.data }] }
-      : refuse('LEDGER_EXISTS', 'the ledger was created already'),
+      : refuse('LEDGER_EXISTS', 'the ledger already exists'),
   evolve: () => ({ created: true }),
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { ledgerIdSchema, originSchema } from '../ids.ts'
 
-/** Entry 0: what this ledger is called, and the key that speaks for it. */
+/** Entry 0: the name of this ledger, and its public key. */
 export const originEventSchemas = {
   'ledger.created': z.strictObject({
     format: z.int(),

@@ -4,7 +4,7 @@ import type { PrivilegedAction, RunKind, RunStatus } from '../vocabulary.ts'
 import { isPin } from './content.ts'
 import { isPromotionLane, type Lane, type Policy } from './policy.ts'
 
-/** Why something is denied, in one word. */
+/** The reason of a deny, as one word. */
 export type DenyReason =
   | 'not_permitted'
   | 'forbidden'
@@ -14,14 +14,14 @@ export type DenyReason =
   | 'drift'
   | 'error'
 
-/** A check that failed: the rule it is, and what was missing, if that is what it was. */
+/** A failed check: its rule, and the missing fact, if one was missing. */
 export interface Failed {
   reason: DenyReason
   rule: string
   missing?: string
 }
 
-/** What the checks know of a run: facts of its row, and the type of the actor who asks. */
+/** The facts about a run for the checks: from its row, and the type of the calling actor. */
 export interface RunFacts {
   run_id: string
   run_kind: RunKind
@@ -32,11 +32,11 @@ export interface RunFacts {
   case_id: string | null
   contract_version: string | null
   policy_versions: { lanes: string | null; roles: string | null }
-  /** SHA-256 of the content that the pins stand for; null for a run that inherits none and has not started. */
+  /** The SHA-256 of the pinned content; null for a run that inherits none and has not started. */
   policy_sha256: { lanes: string; roles: string } | null
 }
 
-/** The one kind of run in which each action is mediated (seed 3, section 5.2). */
+/** The only kind of run that may do each action (Run Lifecycle, Contract v1, section 5.2). */
 export const mediators: Readonly<Record<PrivilegedAction, RunKind>> = {
   tool_call: 'tool_gateway',
   db_write: 'db_write',
@@ -45,7 +45,7 @@ export const mediators: Readonly<Record<PrivilegedAction, RunKind>> = {
   export: 'export',
 }
 
-/** Check 1: the run is in the state that this takes, the policy is there, the run is pinned, and to this policy. */
+/** Check 1: the run is in the required state, a policy is in force, and the run is pinned to this policy. */
 export function* checkRun(run: RunFacts, policy: Policy | undefined, wanted: 'created' | 'running'): Generator<Failed> {
   if (run.status !== wanted) yield { reason: 'not_permitted', rule: `run/${wanted}` }
   if (policy === undefined) yield { reason: 'error', rule: 'policy_unreadable' }
@@ -61,7 +61,7 @@ function missingPin(name: string): Failed {
   return { reason: 'missing_pin', rule: `pin_missing:${name}`, missing: name }
 }
 
-/** Check 2: the role is there, and one of class human is a human's. */
+/** Check 2: the role exists, and only a human acts in a role of class human. */
 export function* checkRole(run: RunFacts, policy: Policy): Generator<Failed> {
   if (run.role_id === null) {
     yield { reason: 'not_permitted', rule: 'run/role', missing: 'role_id' }
@@ -74,7 +74,7 @@ export function* checkRole(run: RunFacts, policy: Policy): Generator<Failed> {
   }
 }
 
-/** Check 3: the lane is there and the run's own; lane and role grant each other, each in its own file. */
+/** Check 3: the lane exists and is the lane of the run; lane and role name each other, each in its own file. */
 export function* checkLane(run: RunFacts, laneId: string | null, policy: Policy): Generator<Failed> {
   if (laneId === null) {
     yield { reason: 'not_permitted', rule: 'run/lane', missing: 'lane_id' }
@@ -92,7 +92,7 @@ export function* checkLane(run: RunFacts, laneId: string | null, policy: Policy)
   }
 }
 
-/** Check 4: the action is one of this kind of run. */
+/** Check 4: this kind of run may do the action. */
 export function* checkMediation(run: RunFacts, { action_type }: Action): Generator<Failed> {
   if (mediators[action_type] !== run.run_kind) yield { reason: 'unmediated', rule: `mediation/${action_type}` }
 }
@@ -108,7 +108,7 @@ export function* checkAction(lane: Lane, action: Action): Generator<Failed> {
   if (!isListed(lane, action)) yield { reason: 'not_permitted', rule: grantOf(lane, action) }
 }
 
-/** The rule that allows an action, or does not: the list of the lane that would have to name its target. */
+/** The rule that decides on an action: the list of the lane that must name its target. */
 export function grantOf({ lane_id }: Lane, { action_type }: Action): string {
   const lists = { tool_call: 'tools', export: 'tools', db_write: 'writes', promotion: 'writes', db_read: 'reads' }
   return `lane:${lane_id}/${lists[action_type]}`
@@ -129,7 +129,7 @@ function isListed({ allowed_actions }: Lane, { action_type, target }: Action): b
   }
 }
 
-/** Check 6: all that the lane requires is stated, and what names the run and its case names these. */
+/** Check 6: all facts that the lane requires are stated, and the stated run and case are those of the run. */
 export function* checkScope(run: RunFacts, lane: Lane, action: Action): Generator<Failed> {
   const { scope } = action
   const required = new Set(lane.scope.requires)
@@ -148,7 +148,7 @@ export function* checkScope(run: RunFacts, lane: Lane, action: Action): Generato
   }
 }
 
-/** Whether a member is there and not blank; a signoff is one only where it is literally true. */
+/** Whether a member is present and not blank. A signoff counts only if it is exactly true. */
 function isStated(scope: Action['scope'], key: string): boolean {
   const value = ownMember(scope, key)
   if (key === 'attorney_signoff') return value === true

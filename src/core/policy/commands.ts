@@ -1,7 +1,7 @@
 import type { Command } from '../decider.ts'
 import type { LoadedFile } from './events.ts'
 
-/** Puts two files in force that were read, found good and kept. */
+/** Puts two policy files in force that were read, checked and stored. */
 export interface LoadPolicy extends Command {
   type: 'policy.load'
   lanes: LoadedFile

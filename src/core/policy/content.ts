@@ -1,16 +1,19 @@
 import type { HexDigest } from '../digest.ts'
 import { limits } from '../limits.ts'
 
-/** The text of a policy file as it is read, kept and compared: without byte order mark, lines ending in LF. */
+/**
+ * The text of a policy file in the form that is read, stored and compared: without byte order mark, with LF line
+ * endings.
+ */
 export type PolicyContent = { ok: true; text: string } | { ok: false; message: string }
 
-/** The content in a file's bytes. A file in another encoding, as some shells write it, is refused. */
+/** Decodes the content of a file. Files in other encodings, which some shells write, are refused. */
 export function contentOf(bytes: Uint8Array): PolicyContent {
   if (bytes.length > limits.policyFileBytes) {
     return { ok: false, message: `the file is larger than ${limits.policyFileBytes} bytes` }
   }
   try {
-    // The decoder takes the byte order mark off.
+    // The decoder removes the byte order mark.
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     return { ok: true, text: text.replaceAll('\r\n', '\n') }
   } catch {
@@ -18,12 +21,12 @@ export function contentOf(bytes: Uint8Array): PolicyContent {
   }
 }
 
-/** SHA-256 of a content: two files that differ in byte order mark or line endings alone have the same. */
+/** The SHA-256 of a content. Files that differ only in byte order mark or line endings have the same hash. */
 export function contentSha256(text: string, sha256: HexDigest): string {
   return sha256(new TextEncoder().encode(text))
 }
 
-/** The id that Git gives a blob of these bytes: SHA-1 of `blob <length>`, a zero byte and the bytes. */
+/** The Git id of a blob with these bytes: SHA-1 of `blob <length>`, a zero byte and the bytes. */
 export function gitBlobId(bytes: Uint8Array, sha1: HexDigest): string {
   const head = new TextEncoder().encode(`blob ${bytes.length}\0`)
   const blob = new Uint8Array(head.length + bytes.length)

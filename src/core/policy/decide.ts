@@ -4,7 +4,7 @@ import type { PolicyCommand } from './commands.ts'
 import type { LoadedFile, PolicyEvent } from './events.ts'
 import type { LoadedPin, PolicyState } from './state.ts'
 
-/** One policy governs a ledger, so there is one stream. */
+/** A ledger has one policy, so there is one stream. */
 export const policyStream = 'policy'
 
 export function reads(): readonly string[] {
@@ -12,8 +12,8 @@ export function reads(): readonly string[] {
 }
 
 /**
- * Refusals: POLICY_DENIED (neither authority nor operator, where a policy is in force), recorded. What is in force
- * already is answered by the entry that loaded it.
+ * Refusals: POLICY_DENIED (a policy is in force and the actor is neither release authority nor operator), recorded. If
+ * the same policy is already in force, the answer is the entry that loaded it.
  */
 export function decide(command: PolicyCommand, context: Context, rows: Rows): Decision<PolicyEvent> {
   const { actor, config } = context

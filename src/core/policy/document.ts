@@ -1,16 +1,16 @@
-/** A step into a document, by key or by place in a list. */
+/** A step into a document: a key, or an index in a list. */
 export type DocumentPath = readonly PropertyKey[]
 
-/** A policy file that could be read: its value, the SHA-256 of its content, and the line a part begins on. */
+/** A policy file that was read: its value, the SHA-256 of its content, and the line of each part. */
 export interface PolicyDocument {
   file: string
   sha256: string
   value: unknown
-  /** Counts from 1; of a part that is not there, the line of what it would stand in. */
+  /** Counts from 1. For a missing part it is the line of the part that should contain it. */
   lineOf(path: DocumentPath): number
 }
 
-/** What is wrong with a policy file, and where. */
+/** A problem in a policy file, and its place. */
 export interface PolicyProblem {
   file: string
   line: number
@@ -27,7 +27,7 @@ export function problemAt(document: PolicyDocument, path: DocumentPath, message:
   }
 }
 
-/** `FILE:LINE: what is wrong`, as compilers write it. */
+/** `FILE:LINE: what is wrong`, the format of compilers. */
 export function problemText({ file, line, message }: PolicyProblem): string {
   return `${file}:${line}: ${message}`
 }

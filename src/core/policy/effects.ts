@@ -2,7 +2,7 @@ import type { Action } from '../action.ts'
 import type { Failed, RunFacts } from './checks.ts'
 import { deniedByDefault, isPromotionLane, isSharedTable, type Lane } from './policy.ts'
 
-/** Check 7: nothing that the action brings with it, declared or derived, is prohibited. */
+/** Check 7: no side effect of the action, declared or derived, is prohibited. */
 export function* checkEffects(run: RunFacts, lane: Lane, action: Action): Generator<Failed> {
   for (const effect of [...new Set([...(action.effects ?? []), ...derivedEffects(run, action)])].sort()) {
     const isProhibited = lane.scope.prohibits.includes(effect)
@@ -11,7 +11,9 @@ export function* checkEffects(run: RunFacts, lane: Lane, action: Action): Genera
   }
 }
 
-/** Whether no lane may do it unless it says so; shared knowledge is moreover only for a promotion lane. */
+/**
+ * Whether an effect is denied unless the lane allows it by name. Writing shared knowledge also needs a promotion lane.
+ */
 function isDeniedByDefault(effect: string, lane: Lane): boolean {
   const known = deniedByDefault.find((candidate) => candidate === effect)
   if (known === undefined) return false
@@ -19,13 +21,16 @@ function isDeniedByDefault(effect: string, lane: Lane): boolean {
   return !(lane.scope.allows ?? []).includes(known)
 }
 
-/** A destination outside: a URI with a host, with any scheme or none, or an address for mail. */
+/** An external destination: a URI with a host, with or without a scheme, or an email address. */
 const externalUri = /^(?:mailto:|[\\/]{2}|(?!file:)[a-z][a-z0-9+.-]*:\/\/)/i
 
-/** Where an artifact is kept is no destination, but for what can only be elsewhere: the stores of a case are not. */
+/**
+ * The location of an artifact is not a destination, unless it can only be external. The stores of a case are not
+ * external.
+ */
 const externalLocator = /^(?:https?|ftps?|sftp|mailto):/i
 
-/** What an action brings with it by what it says, whether or not the caller declares it. */
+/** The side effects that follow from the action itself, whether or not the caller declares them. */
 function* derivedEffects(run: RunFacts, { action_type, artifacts = [], scope, target }: Action): Generator<string> {
   const cases = [scope.case_id, ...artifacts.map(({ case_id }) => case_id)]
   if (cases.some((id) => typeof id === 'string' && id.trim() !== '' && id !== run.case_id)) yield 'cross_case_lookup'

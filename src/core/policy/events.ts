@@ -5,8 +5,8 @@ const hex = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
 /**
- * One policy file as it was loaded. Its pin is the last commit that changed it, or the id of its content. Its text
- * stands here where both are short, else under its SHA-256 in a file.
+ * One loaded policy file. Its pin is the last commit that changed it, or the id of its content. Its text is here if
+ * both texts are short, and otherwise in a file named by its SHA-256.
  */
 const loadedFileSchema = z.strictObject({
   file: z.string().min(1).max(limits.pathBytes),

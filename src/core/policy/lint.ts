@@ -2,8 +2,8 @@ import { type PolicyDocument, type PolicyProblem, problemAt } from './document.t
 import { isPromotionLane, isSharedTable, type Lane, type Policy } from './policy.ts'
 
 /**
- * What is odd about a policy that can be used: it grants less than it says. A grant on one side only grants
- * nothing, nor does one to a role or of a lane that is not there; the evaluator denies in each case.
+ * Findings about a valid policy that grants less than it states. A grant has no effect if only one file has it, or if
+ * its role or lane does not exist. The evaluator denies in each case.
  */
 export function lintPolicy(policy: Policy, files: { lanes: PolicyDocument; roles: PolicyDocument }): PolicyProblem[] {
   const lanes = [...policy.lanes.values()].flatMap((lane, index) => [
@@ -39,14 +39,14 @@ function grantsOf(
   })
 }
 
-/** Shared knowledge is written only in a promotion lane that allows it, and what is prohibited is never allowed. */
+/** Shared knowledge can be written only in a promotion lane that allows it. A prohibition overrides an allowance. */
 function sharedKnowledge(lane: Lane, path: Path, file: PolicyDocument): PolicyProblem[] {
   const { allows = [], prohibits } = lane.scope
   const mayWriteShared = allows.includes('shared_knowledge_write') && isPromotionLane(lane)
   const writes = (lane.allowed_actions.writes ?? []).flatMap(({ table }, at) =>
     mayWriteShared || !isSharedTable(table)
       ? []
-      : [problemAt(file, [...path, 'allowed_actions', 'writes', at], `${table} is never written from this lane`)],
+      : [problemAt(file, [...path, 'allowed_actions', 'writes', at], `${table} cannot be written from this lane`)],
   )
   const allowed = allows.flatMap((effect, at) => {
     const place = [...path, 'scope', 'allows', at]

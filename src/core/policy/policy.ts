@@ -8,10 +8,12 @@ const id = z
   .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,119}$/, 'must begin with a letter and have at most 120 of A-Z a-z 0-9 _ . -')
 const word = z
   .string()
-  .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a small letter and have at most 80 of a-z 0-9 _')
+  .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a lower-case letter and have at most 80 of a-z 0-9 _')
 const listOf = <Item extends z.ZodType>(item: Item) => z.array(item).max(limits.policyListMax)
 
-/** What is denied in every lane that does not allow it by name (seed 3, section 11). */
+/**
+ * The effects that are denied in every lane that does not allow them by name (Run Lifecycle, Contract v1, section 11).
+ */
 export const deniedByDefault = ['cross_case_lookup', 'shared_knowledge_write'] as const
 
 const laneSchema = z.strictObject({
@@ -45,29 +47,31 @@ const contract_version = z.literal('v1').optional()
 const lanesFileSchema = z.strictObject({ contract_version, lanes: listOf(laneSchema).min(1) })
 const rolesFileSchema = z.strictObject({ contract_version, roles: listOf(roleSchema).min(1) })
 
-/** Both files as the evaluator reads them, and the SHA-256 of each one's content: that is what drift compares. */
+/** Both parsed policy files, and the SHA-256 of the content of each. The check for drift compares these hashes. */
 export interface Policy {
   lanes: ReadonlyMap<string, Lane>
   roles: ReadonlyMap<string, Role>
   sha256: { lanes: string; roles: string }
 }
 
-/** Roles that a promotion lane may be open to (seed 3, section 10.1), unless other names are configured. */
+/**
+ * The roles that a promotion lane may admit (Run Lifecycle, Contract v1, section 10.1), unless others are configured.
+ */
 export const promotionRolesDefault: readonly string[] = ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN']
 
-/** Whether a lane is one for knowledge promotion: whoever uses it needs a promotion ticket. */
+/** Whether a lane is for knowledge promotion: its actions require a promotion ticket. */
 export function isPromotionLane(lane: Lane): boolean {
   return lane.scope.requires.includes('promotion_ticket_id')
 }
 
-/** Whether a table holds what all cases share. */
+/** Whether a table holds knowledge shared by all cases. */
 export function isSharedTable(table: string): boolean {
   return /^shared_/i.test(table)
 }
 
 /**
- * The policy that two files state, or all that is wrong with them: no part of a wrong policy is ever in force.
- * A promotion lane that is open to any other role than `promotionRoles` is wrong.
+ * The policy in two files, or all of their problems. An invalid policy is never in force, not even in part. A promotion
+ * lane that admits other roles than `promotionRoles` is invalid.
  */
 export function policyOf(
   files: { lanes: PolicyDocument; roles: PolicyDocument },
@@ -92,16 +96,19 @@ export function policyOf(
   return { policy }
 }
 
-/** What a schema has against a file. An unknown key is named itself, and not the object it stands in. */
+/**
+ * The problems that a schema finds in a file. An unknown key is reported at the key, not at the object that contains
+ * it.
+ */
 function problemsOf(document: PolicyDocument, error: z.ZodError | undefined): PolicyProblem[] {
   return (error?.issues ?? []).flatMap((issue) =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => problemAt(document, [...issue.path, key], 'is not a key that is known here'))
+      ? issue.keys.map((key) => problemAt(document, [...issue.path, key], 'is not a known key here'))
       : [problemAt(document, issue.path, issue.message)],
   )
 }
 
-/** Ids that stand twice in one file. */
+/** Ids that occur twice in one file. */
 function repeated<Key extends string>(
   document: PolicyDocument,
   list: string,
@@ -110,11 +117,11 @@ function repeated<Key extends string>(
 ): PolicyProblem[] {
   const ids = items.map((item) => item[key])
   return ids.flatMap((id, index) =>
-    ids.indexOf(id) === index ? [] : [problemAt(document, [list, index, key], `"${id}" stands here a second time`)],
+    ids.indexOf(id) === index ? [] : [problemAt(document, [list, index, key], `"${id}" occurs here a second time`)],
   )
 }
 
-/** Roles that a promotion lane is open to and should not be. */
+/** Roles that a promotion lane admits but must not admit. */
 function openPromotions(document: PolicyDocument, lanes: Lane[], promotionRoles: readonly string[]): PolicyProblem[] {
   return lanes.flatMap((lane, index) =>
     lane.allowed_callers.roles.flatMap((role, at) => {

@@ -1,7 +1,7 @@
 import type { Entry } from '../entry.ts'
 import type { LoadedFile, PolicyEventData } from './events.ts'
 
-/** All that a pin is: the SHA, where it comes from, and the SHA-256 of the content that it stands for. */
+/** The facts of a pin: the SHA, its source, and the SHA-256 of the content that it stands for. */
 export type LoadedPin = Pick<LoadedFile, 'pin' | 'sha256' | 'source'>
 
 /** The policy in force: its pins, and the entry that loaded it. */
@@ -11,7 +11,7 @@ export interface PolicyState {
   seq: number
 }
 
-/** The next state; applies and never judges. */
+/** Returns the next state. It applies the event without checking it. */
 export function evolve(state: PolicyState | undefined, entry: Entry): PolicyState | null {
   if (entry.type !== 'policy.loaded') return state ?? null
   const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>

@@ -22,7 +22,7 @@ export function decide(command: RunCommand, context: Context, rows: Rows): Decis
   const inForce = policyInForce(rows, command.policies)
   if (command.type === 'run.create') return decideCreate(command, { context, inForce, rows })
   const row = rowOf(rows, command.run_id)
-  if (row === undefined) return refuse('NOT_FOUND', `run ${command.run_id} does not exist`, { run_id: command.run_id })
+  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${command.run_id}`, { run_id: command.run_id })
   const of: RunCase = { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
   const denied = notRunActor(of, command.type)
   if (denied !== undefined) return denied

@@ -7,8 +7,8 @@ export interface StagingCommand extends Command {
 }
 
 /**
- * Cleanups of staged files, a stream for each run. They are facts about files and change nothing that is promoted; and
- * they come after the run's end as well, when nothing stands in the run's own stream any more.
+ * Cleanups of staged files, with one stream for each run. They are facts about files and do not change promoted state.
+ * They can follow the end of the run, when nothing more can be appended to the stream of the run.
  */
 export const stagingAggregate: Aggregate<StagingCommand, { count: number }> = {
   reads: ({ data }) => [streamOf(data.run_id)],

@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { line, runIdSchema } from '../vocabulary.ts'
 
 /**
- * Files of a turn were removed, or are about to be: those in the staging folder that Lockstep owns, as its policy has
- * it, or those in a caller's directory, because the caller asked for it and they are staged.
+ * Files of a turn were or will be removed: from the staging folder that Lockstep owns, as configured, or from a
+ * caller's directory, if the caller requested it and the files are staged.
  */
 export const stagingEventSchemas = {
   'turn.staging_cleaned': z.strictObject({

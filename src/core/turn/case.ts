@@ -70,7 +70,7 @@ export function outOfOrder({ command, number, run }: TurnCase): Wrong | undefine
   const facts = { expected: turnIdOf(expected), last: turnIdOf(run.chain.last), requested: command.turn_id }
   return {
     code: 'E_PROMOTION_OUT_OF_ORDER',
-    message: `${command.turn_id} is out of order: the next turn is ${facts.expected}`,
+    message: `the next turn is ${facts.expected}, not ${command.turn_id}`,
     facts,
   }
 }
