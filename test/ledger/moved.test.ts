@@ -236,7 +236,7 @@ test('refusals that were counted in the void batch are counted once', () => {
 test('a refusal that the other writer recorded is not recorded again', () => {
   const clock = new StageClock()
   return withBareSequencer(async ({ log, submit }) => {
-    const message = 'token 7 of resource:a is not current; nobody holds it'
+    const message = 'token 7 of resource:a is not current; the lock is free'
     const facts = { code: 'STALE_TOKEN', command: 'audit.append', current_token: null, message, token: 7 }
     const draft = refusedEvent('resource:a', { ...facts, name: 'resource:a' })
     moveOnce(log, { drafts: [draft], time: isoTime(clock.wall) })
