@@ -13,7 +13,7 @@ export const commandPath = fileURLToPath(new URL('cli/main.js', built))
  */
 export const { openLedger } = (await import(new URL('index.js', built).href)) as typeof import('../src/index.ts')
 
-/** A new ledger in a folder that is made for it; without a policy in force unless one is asked for. */
+/** A new ledger in a new folder. No policy is in force unless requested. */
 export function newLedger(root: string, { policy = false } = {}) {
   mkdirSync(root, { recursive: true })
   return openLedger({ dir: root, create: true, policy, actor: { actor_id: 'bench', actor_type: 'system' } })

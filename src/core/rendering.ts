@@ -23,7 +23,7 @@ export type Source<Value extends string> =
   | Value
   | { from: string; cases?: Readonly<Record<string, Value>>; otherwise?: Value }
 
-/** How entries of one type read as Contract v1 audit events. */
+/** How entries of one type are rendered as Contract v1 audit events. */
 export interface Rendering {
   action_type: Source<ActionType>
   outcome: Source<Outcome>
