@@ -80,7 +80,7 @@ export function parseTarget(targetName: string, prefix: string): Target | string
     return `target_name must be "${prefix} | CLIENT_ID | PROJECT_TYPE | PROJECT_SLUG | MATRIX_CODENAME"`
   if (first !== prefix) return `target_name must begin with "${prefix}"`
   const bad = [client, type, slug, codename].find((word) => !projectWord.test(word))
-  if (bad !== undefined) return `target_name has a word with other characters than A-Z a-z 0-9 . _ -: "${bad}"`
+  if (bad !== undefined) return `target_name has an invalid word: "${bad}"; words are made of A-Z a-z 0-9 . _ -`
   return { client, type, slug, codename }
 }
 
