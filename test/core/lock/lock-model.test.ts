@@ -9,15 +9,16 @@ const test = suite('lock model')
 const seed = printedSeed('lock model')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 15) * 100
 
+const property = fc.property(histories, (ops) => {
+  const simulation = new Simulation()
+  for (const step of ops) simulation.play(step)
+  simulation.end()
+})
+
 // In each history the ledger's process moves between hosts, pid namespaces and environments: without /proc, with the
 // boot id masked or of its own, with an uptime of its own, in a time namespace. No lease ends early but where a wall
 // clock that went ahead is all there is to go by, no live holder is recovered, and no orphan is immortal.
 test('the deciders say what the model says, in every history of commands, deaths, reboots and clocks that jump', () => {
-  const property = fc.property(histories, (ops) => {
-    const simulation = new Simulation()
-    for (const step of ops) simulation.play(step)
-    simulation.end()
-  })
   const { counterexample, errorInstance, failed, numRuns, numShrinks } = fc.check(property, {
     seed,
     numRuns: rounds,
@@ -31,9 +32,14 @@ test('the deciders say what the model says, in every history of commands, deaths
 })
 
 test('these histories come to every verdict and to every end of a grant', () => {
-  const missing = verdicts.filter((verdict) => !Simulation.reached.has(verdict))
-  if (rounds >= 1_000) assert.equal(missing, [])
+  const missing = () => verdicts.filter((verdict) => !Simulation.reached.has(verdict))
+  // Random histories can miss a rare verdict. The histories of this seed reach all of them.
+  if (missing().length > 0) fc.assert(property, { seed: completeSeed, numRuns: completeRounds })
+  assert.equal(missing(), [])
 })
+
+const completeSeed = 1
+const completeRounds = 3_000
 
 const verdicts = [
   'audit.append append',

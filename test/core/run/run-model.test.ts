@@ -189,12 +189,13 @@ function answerOf(decision: Decision, entries: readonly Entry[], what: string): 
   return last?.type === 'run.denied' && what !== 'deny' ? 'denied' : 'append'
 }
 
+const property = fc.property(fc.array(op, { minLength: 1, maxLength: 120, size: 'max' }), (ops) => {
+  const pair = new Pair()
+  for (const step of ops) pair.play(step)
+  pair.end()
+})
+
 test('the deciders say what the model says, in every history of runs, actors, leases and policies', () => {
-  const property = fc.property(fc.array(op, { minLength: 1, maxLength: 120, size: 'max' }), (ops) => {
-    const pair = new Pair()
-    for (const step of ops) pair.play(step)
-    pair.end()
-  })
   const { counterexample, errorInstance, failed, numRuns } = fc.check(property, { seed, numRuns: rounds })
   if (failed) {
     const steps = counterexample?.[0].map((step) => JSON.stringify(step)).join('\n')
@@ -204,12 +205,14 @@ test('the deciders say what the model says, in every history of runs, actors, le
 })
 
 test('these histories come to every verdict', () => {
-  if (rounds >= 1_000)
-    assert.equal(
-      verdicts.filter((verdict) => !reached.has(verdict)),
-      [],
-    )
+  const missing = () => verdicts.filter((verdict) => !reached.has(verdict))
+  // Random histories can miss a rare verdict. The histories of this seed reach all of them.
+  if (missing().length > 0) fc.assert(property, { seed: completeSeed, numRuns: completeRounds })
+  assert.equal(missing(), [])
 })
+
+const completeSeed = 1
+const completeRounds = 3_000
 
 const verdicts = [
   'create append',
