@@ -9,9 +9,9 @@ import { adoptOpened } from './ownership.ts'
 import { openFlags, otherKind } from './regular-file.ts'
 
 /**
- * The file operations of a deliverable lock (locks.md). They are safe among processes of one ledger: only the process
- * that has it open performs them, one at a time per folder. A tool that does not share the ledger is detected, not
- * excluded. No file protocol is safe against a tool that recovers locks by unlinking.
+ * The file operations of a deliverable lock (docs/explanation/lock-protocol.md). They are safe among processes of one
+ * ledger: only the process that has it open performs them, one at a time per folder. A tool that does not share the
+ * ledger is detected, not excluded. No file protocol is safe against a tool that recovers locks by unlinking.
  */
 
 /** The file at a path, with everything that later steps compare. `content` is undefined if it is unreadable. */

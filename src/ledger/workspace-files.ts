@@ -21,7 +21,7 @@ type Promoted = TurnEventData<'turn.promoted'>
 
 /**
  * Writes promoted state as files: `workspace/run/<run_id>/current` or `workspace/workflow/<workflow_id>/current`
- * (turns.md). All pending promotions of a workspace are written as one tree. Only one build runs at a time.
+ * (docs/explanation/turns.md). All pending promotions of a workspace are written as one tree. Only one build runs at a time.
  */
 export class WorkspaceFiles {
   readonly #root: string
