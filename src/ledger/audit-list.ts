@@ -1,35 +1,14 @@
-import * as z from 'zod'
+import type * as z from 'zod'
 import type { AuditEvent } from '../core/audit-event.ts'
+import type { listAuditSchema } from '../core/audit-filters.ts'
 import type { Entry } from '../core/entry.ts'
-import { lineOf } from '../core/ids.ts'
-import { limits } from '../core/limits.ts'
-import { lockNameSchema, streamOf as lockStreamOf } from '../core/lock/names.ts'
+import { streamOf as lockStreamOf } from '../core/lock/names.ts'
 import { renderedEvent } from '../core/rendered-event.ts'
-import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../core/vocabulary.ts'
 import { seqsOf } from '../views/index-search.ts'
 import { type Chain, chainOfLock, chainOfRun, chainOfStream, walked } from './chains.ts'
 import type { Core } from './core.ts'
 import { isWithin, rangesOf, type SeqRange, type TimeRanges } from './time-range.ts'
 
-/**
- * The filters of a list; an entry must match all of them. Times are the wall-clock times of entries: `since` is
- * inclusive and `until` is exclusive.
- */
-export const listAuditSchema = z.strictObject({
-  action_type: z.enum(actionTypes).optional(),
-  actor_id: line.optional(),
-  case_id: caseIdSchema.optional(),
-  /** The first seq to look at: 0, or `next` of the previous page. */
-  cursor: z.int().min(0).default(0),
-  limit: z.int().min(1).max(limits.historyPageMax).default(100),
-  lock: lockNameSchema.optional(),
-  outcome: z.enum(['allow', 'deny', 'failure', 'success']).optional(),
-  run_id: runIdSchema.optional(),
-  since: utcSchema.optional(),
-  stream: lineOf(300).optional(),
-  type: line.optional(),
-  until: utcSchema.optional(),
-})
 type Asked = z.output<typeof listAuditSchema>
 
 /**

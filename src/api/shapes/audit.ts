@@ -1,30 +1,14 @@
 import * as z from 'zod'
 import { appendOptionsSchema, appendSchema } from '../../core/audit/commands.ts'
 import { auditEventSchema } from '../../core/audit-event.ts'
-import { lineOf } from '../../core/ids.ts'
-import { limits } from '../../core/limits.ts'
-import { lockNameSchema } from '../../core/lock/names.ts'
-import { actionTypes, caseIdSchema, line, runIdSchema, utcSchema } from '../../core/vocabulary.ts'
+import { listAuditSchema } from '../../core/audit-filters.ts'
 import { hints } from '../hints.ts'
 import { entry, seq, time } from './basics.ts'
 
 export const append = appendOptionsSchema.extend({ events: appendSchema })
 export interface AppendEvents extends z.input<typeof append> {}
 
-export const list = z.strictObject({
-  action_type: z.enum(actionTypes).optional(),
-  actor_id: line.optional(),
-  case_id: caseIdSchema.optional(),
-  cursor: z.int().min(0).default(0),
-  limit: z.int().min(1).max(limits.historyPageMax).default(100),
-  lock: lockNameSchema.optional(),
-  outcome: z.enum(['allow', 'deny', 'failure', 'success']).optional(),
-  run_id: runIdSchema.optional(),
-  since: utcSchema.optional(),
-  stream: lineOf(300).optional(),
-  type: line.optional(),
-  until: utcSchema.optional(),
-})
+export const list = listAuditSchema
 export interface ListEvents extends z.input<typeof list> {}
 
 export const appended = z.strictObject({
