@@ -57,12 +57,13 @@ export function judgeLiveness(evidence: Evidence, probe: Probe, seenMillis: numb
 /**
  * Whether another boot id means that the machine was rebooted. Containers and virtual machines may share a machine id
  * and still have their own boot ids. So both sides must be in the initial namespaces, this boot must have begun after
- * the holder was last seen, and the process must not exist.
+ * the holder was last seen, and the pid must be free or belong to a process with another start time. A wall clock that
+ * was set forward makes this boot look younger than it is, so a process of unknown start time may be the holder.
  */
 function isRebooted(evidence: Evidence, probe: Probe, seenMillis: number): boolean {
   if (!probe.is_host_known || !(seenMillis < probe.booted_ms)) return false
   if (!isInitial(evidence) || !isInitial(probe)) return false
-  return !(probe.exists && evidence.start_time !== null && evidence.start_time === probe.start_time)
+  return !probe.exists || startsDiffer(evidence, probe)
 }
 
 /** The name used for a namespace on systems without that kind of namespace. */

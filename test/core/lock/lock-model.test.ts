@@ -22,7 +22,6 @@ test('the deciders say what the model says, in every history of commands, deaths
   const { counterexample, errorInstance, failed, numRuns, numShrinks } = fc.check(property, {
     seed,
     numRuns: rounds,
-    endOnFailure: true,
   })
   if (failed) {
     const steps = counterexample?.[0].map((step) => JSON.stringify(step)).join('\n')

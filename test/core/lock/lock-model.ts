@@ -99,10 +99,10 @@ export class LockModel {
     if (process.host !== ledger.host || evidence.boot === undefined || now.boot === undefined) return false
     const isTimed = evidence.timeNs === now.timeNs
     const occupant = this.#machines.occupant(process.host, process.ns, process.pid)
-    const isItself = isTimed && process.isReadable && occupant?.isReadable === true && occupant.start === process.start
+    const isOther = isTimed && process.isReadable && occupant?.isReadable === true && occupant.start !== process.start
     if (evidence.boot !== now.boot) {
       const isOuter = process.ns === 0 && ledger.ns === 0 && isTimed && now.timeNs === 'time:[4026531834]'
-      return isOuter && !isItself && began.wall < now.wall - Math.max(now.awake, now.uptime)
+      return isOuter && (occupant === undefined || isOther) && began.wall < now.wall - Math.max(now.awake, now.uptime)
     }
     if (process.ns !== ledger.ns) return false
     if (occupant === undefined) return true
