@@ -6,10 +6,10 @@
  */
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { governingLayout } from '../dist/fs/permissions.js'
+import { governingLayout } from '../dist/disk/permissions.js'
 import { openLedger } from '../dist/index.js'
-import { verifyExport } from '../dist/ledger/export-verify.js'
-import { closeLog, openLog } from '../dist/log/open.js'
+import { closeLog, openLog } from '../dist/log/level/open/open.js'
+import { verifyExport } from '../dist/nouns/exports/export-verify.js'
 import { rebuildViews } from '../dist/views/rebuild.js'
 
 const [step = '', dir = '', count = ''] = process.argv.slice(2)

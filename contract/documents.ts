@@ -1,6 +1,6 @@
 import { stringify } from 'yaml'
-import { renderings } from '../src/core/rendering.ts'
-import { noticeCodes } from '../src/core/turn/issue.ts'
+import { renderings } from '../src/domain/rendering.ts'
+import { noticeCodes } from '../src/domain/turn/issue.ts'
 import { codes } from '../src/errors.ts'
 import { conformancePage } from './conformance.ts'
 import { generatedPage } from './pages.ts'

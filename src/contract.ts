@@ -1,15 +1,15 @@
 // Published as `lockstep/contract`: the schemas of `contract/v1` as zod schemas and types, and its two tables as data.
-export { type ArtifactRef, artifactRefSchema } from './core/artifact-ref.ts'
-export { type AuditEvent, auditEventSchema } from './core/audit-event.ts'
-export { type RecordedEntry as Entry, recordedEntrySchema as entrySchema } from './core/event-schemas.ts'
-export { type ExportBundle, exportBundleSchema } from './core/export-bundle.ts'
-export { type LockContention, lockContentionSchema } from './core/lock/contention-schema.ts'
-export { type LockFile, lockFileSchema } from './core/lock/lock-file.ts'
-export { type RunLock, runLockSchema } from './core/lock/run-lock-file.ts'
-export { renderedEvent } from './core/rendered-event.ts'
-export { type Rendering, renderingOf, renderings } from './core/rendering.ts'
-export { type RunRecord, runRecordSchema } from './core/run/run-record.ts'
-export { type Issue, issueSchema, noticeCodes } from './core/turn/issue.ts'
+
+export { type AuditEvent, auditEventSchema } from './domain/audit/audit-event.ts'
+export { type RecordedEntry as Entry, recordedEntrySchema as entrySchema } from './domain/event-schemas.ts'
+export { type ExportBundle, exportBundleSchema } from './domain/export/bundle.ts'
+export { type LockContention, lockContentionSchema } from './domain/lock/contention-schema.ts'
+export { type LockFile, lockFileSchema } from './domain/lock/lock-file.ts'
+export { type RunLock, runLockSchema } from './domain/lock/run-lock-file.ts'
+export { renderedEvent } from './domain/rendered-event.ts'
+export { type Rendering, renderingOf, renderings } from './domain/rendering.ts'
+export { type RunRecord, runRecordSchema } from './domain/run/run-record.ts'
+export { type Issue, issueSchema, noticeCodes } from './domain/turn/issue.ts'
 export {
   type PromotionResult,
   promotionResultSchema,
@@ -17,5 +17,6 @@ export {
   type Triplet,
   tombstoneSchema,
   tripletSchema,
-} from './core/turn/triplet.ts'
+} from './domain/turn/triplet.ts'
 export { type Code, codes } from './errors.ts'
+export { type ArtifactRef, artifactRefSchema } from './kernel/artifact-ref.ts'

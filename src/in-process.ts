@@ -5,9 +5,9 @@ import type { AnyFacts, Ask, CallOptions, Follow } from './api/operation.ts'
 import { formOf, formsOf, operations } from './api/operations.ts'
 import type { Grant } from './api/shapes/locks.ts'
 import { LockstepError } from './errors.ts'
-import type { GrantFacts } from './ledger/lease.ts'
-import type { Ledger } from './ledger/ledger.ts'
-import { parse } from './ledger/parse.ts'
+import type { Ledger } from './nouns/ledger.ts'
+import type { GrantFacts } from './nouns/locks/lease.ts'
+import { parse } from './writer/parse.ts'
 
 /**
  * The operations of a ledger that is open in this process. The tables are walked: each input is checked against the

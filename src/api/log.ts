@@ -1,4 +1,4 @@
-import type { Entry } from '../core/entry.ts'
+import type { Entry } from '../kernel/entry.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
 import { entry, type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/log.ts'

@@ -1,4 +1,4 @@
-import type { RunRecord } from '../core/run/run-record.ts'
+import type { RunRecord } from '../domain/run/run-record.ts'
 import { anyGrant, type CallOptions, type Operations, type TokenGrant } from './operation.ts'
 import * as shapes from './shapes/runs.ts'
 

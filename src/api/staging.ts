@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { ofTurnSchema } from '../core/turn/commands.ts'
+import { ofTurnSchema } from '../domain/turn/commands.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
 import { path } from './shapes/basics.ts'
 

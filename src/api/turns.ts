@@ -1,4 +1,4 @@
-import { errorCodes } from '../core/turn/issue.ts'
+import { errorCodes } from '../domain/turn/issue.ts'
 import { anyGrant, type CallOptions, type Operations, type TokenGrant } from './operation.ts'
 import * as shapes from './shapes/turns.ts'
 

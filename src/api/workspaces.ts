@@ -1,4 +1,4 @@
-import type { Triplet } from '../core/turn/triplet.ts'
+import type { Triplet } from '../domain/turn/triplet.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
 import { type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/workspaces.ts'

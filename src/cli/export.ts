@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
-import type { ApproveExport, CreateExport } from '../ledger/export-requests.ts'
-import type { Exported } from '../ledger/exports.ts'
+import type { ApproveExport, CreateExport } from '../nouns/exports/export-requests.ts'
+import type { Exported } from '../nouns/exports/exports.ts'
 import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { collect } from './lock-acquire.ts'
@@ -214,7 +214,7 @@ function verifyCommand(): Command {
     .option('--key <vkey>', 'the key line of the ledger, from another source than the bundle')
     .action(async (path: string, { key }: { key?: string }, self: Command) => {
       const globals = globalsOf(self)
-      const { verifyExport } = await import('../ledger/export-verify.ts')
+      const { verifyExport } = await import('../nouns/exports/export-verify.ts')
       const verified = await verifyExport(path, { vkey: key })
       if (verified.authenticity === 'unchecked') {
         say(

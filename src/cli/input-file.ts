@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { fileError } from '../disk/durable.ts'
+import { otherKind } from '../disk/regular-file.ts'
 import { LockstepError } from '../errors.ts'
-import { fileError } from '../fs/durable.ts'
-import { otherKind } from '../fs/regular-file.ts'
 
 const chunkBytes = 64 * 1024
 

@@ -1,12 +1,12 @@
 import { Command } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
-import type { GrantFacts, Lease } from '../ledger/lease.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../nouns/ledger.ts'
+import type { GrantFacts, Lease } from '../nouns/locks/lease.ts'
+import { untilFree } from '../supervise/poll.ts'
 import { examples, globalsOf, refuseOptions, seconds, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
-import { untilFree } from './poll.ts'
 
 interface AcquireFlags {
   folder?: string

@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
+import { type Survivors, survivorChoices } from '../supervise/survivors.ts'
 import { actorOf, aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
 import { say } from './output.ts'
-import { type Survivors, survivorChoices } from './survivors.ts'
 
 interface RunFlags {
   folder?: string
@@ -56,7 +56,7 @@ export function runCommand(): Command {
         throw new LockstepError('INVALID_INPUT', 'specify either a resource or --folder DIR', { hint: usageHint })
       if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
       const [{ superviseUnderLock }, { userActor }] = await Promise.all([
-        import('./supervise.ts'),
+        import('../supervise/supervise.ts'),
         import('../open.ts'),
       ])
       process.exitCode = await superviseUnderLock({

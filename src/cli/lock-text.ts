@@ -1,4 +1,4 @@
-import type { LockStatus } from '../ledger/lock-status.ts'
+import type { LockStatus } from '../nouns/locks/lock-status.ts'
 import { durationText, relativeTime } from './output.ts'
 
 /** The status of a lock, for people. */

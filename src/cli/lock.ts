@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
-import type { Released } from '../ledger/locks.ts'
+import type { Released } from '../nouns/locks/locks.ts'
 import { entryLine } from './audit-list.ts'
 import { askLedger, examples, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
 import { acquireCommand } from './lock-acquire.ts'

@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import picocolors from 'picocolors'
+import { fileError, isOfSystem } from '../disk/durable.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
-import { fileError, isOfSystem } from '../fs/durable.ts'
 import type { Globals } from './globals.ts'
 
 /**

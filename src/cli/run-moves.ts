@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import type { RunRecord } from '../core/run/run-record.ts'
-import type { Runs } from '../ledger/runs.ts'
+import type { RunRecord } from '../domain/run/run-record.ts'
+import type { Runs } from '../nouns/runs/runs.ts'
 import { examples, globalsOf, seconds, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print } from './output.ts'

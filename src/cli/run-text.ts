@@ -1,5 +1,5 @@
-import type { RunRecord } from '../core/run/run-record.ts'
-import type { Why } from '../ledger/run-status.ts'
+import type { RunRecord } from '../domain/run/run-record.ts'
+import type { Why } from '../nouns/runs/run-status.ts'
 import { durationText, relativeTime } from './output.ts'
 
 /** The record of a run, for people. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import type { RunTree } from '../ledger/run-status.ts'
-import type { Runs } from '../ledger/runs.ts'
+import type { RunTree } from '../nouns/runs/run-status.ts'
+import type { Runs } from '../nouns/runs/runs.ts'
 import { actorFrom, askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print, relativeTime, table } from './output.ts'

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { limits } from '../core/limits.ts'
-import { turnNumberOf } from '../core/turn/turn-id.ts'
+import { readConfig } from '../disk/config-file.ts'
+import { governingLayout } from '../disk/permissions.ts'
+import { turnNumberOf } from '../domain/turn/turn-id.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import { readConfig } from '../fs/config-file.ts'
-import { governingLayout } from '../fs/permissions.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Ledger } from '../nouns/ledger.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { readInput } from './input-file.ts'
@@ -101,13 +101,13 @@ async function proposalFrom(globals: Globals, flags: StageFlags): Promise<Propos
   if (from !== undefined) return readDirectory(globals, resolve(from))
   // An invalid turn_id has no staging folder. The ledger refuses it with the right error.
   if (turnNumberOf(turn) === undefined) return {}
-  const { stagingFolder } = await import('../fs/staging-folder.ts')
+  const { stagingFolder } = await import('../files/staging/staging-folder.ts')
   return readDirectory(globals, stagingFolder(governingLayout(folderOf(globals)), run, turn))
 }
 
 /** Reads a directory, and shows a progress bar on a terminal. */
 export async function readDirectory(globals: Globals, directory: string, isWorkspace = false): Promise<Proposal> {
-  const { readStaging } = await import('../fs/staging.ts')
+  const { readStaging } = await import('../files/staging/staging.ts')
   const bounds = readConfig(governingLayout(folderOf(globals)).config).turn_limits
   const bar = await progressBar(globals, 'read')
   try {
@@ -120,7 +120,7 @@ export async function readDirectory(globals: Globals, directory: string, isWorks
 
 /** Reads a proposal from one document, by the same rules as a directory. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
 async function documentIn(file: string): Promise<Proposal> {
-  const { jsonIssues, objectFromBytes } = await import('../core/turn/json-object.ts')
+  const { jsonIssues, objectFromBytes } = await import('../domain/turn/json-object.ts')
   const read = objectFromBytes(readInput(file, limits.turnBytesMax))
   if ('problems' in read) return { issues: jsonIssues(read.problems, { location: '' }) }
   const { delete_stem, issues: _, tombstones, triplets, ...others } = read.object.value

@@ -1,7 +1,7 @@
-import { printable } from '../core/printable.ts'
-import type { Issue } from '../core/turn/issue.ts'
+import type { Issue } from '../domain/turn/issue.ts'
 import { LockstepError } from '../errors.ts'
-import type { Promoted, Staged, TurnStatus, Verdict } from '../ledger/turn-answers.ts'
+import { printable } from '../kernel/printable.ts'
+import type { Promoted, Staged, TurnStatus, Verdict } from '../nouns/turns/turn-answers.ts'
 import type { Globals } from './globals.ts'
 import { relativeTime, say, table } from './output.ts'
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { governingLayout } from '../fs/permissions.ts'
+import { governingLayout } from '../disk/permissions.ts'
 import { examples, folderOf, globalsOf } from './context.ts'
 import { print, say } from './output.ts'
 import { progressBar } from './progress.ts'
@@ -10,7 +10,7 @@ export function verifyCommand(): Command {
     .option('--rebuild', 'first rebuild rows and receipts from the entries')
     .action(async ({ rebuild = false }: { rebuild?: boolean }, self: Command) => {
       const globals = globalsOf(self)
-      const { verifyInChild } = await import('../ledger/verify-in-child.ts')
+      const { verifyInChild } = await import('../verify/verify-in-child.ts')
       const bar = await progressBar(globals, 'verify')
       try {
         const verified = await verifyInChild(governingLayout(folderOf(globals)), {

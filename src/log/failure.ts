@@ -1,6 +1,6 @@
 import { readlinkSync } from 'node:fs'
+import { deniedByNode, isDeniedByNode } from '../disk/node-permissions.ts'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
-import { deniedByNode, isDeniedByNode } from '../fs/node-permissions.ts'
 import { corrupt } from './corrupt.ts'
 
 /** System errors as LevelDB reports them. LevelDB passes on only the text (strerror of glibc and musl). */

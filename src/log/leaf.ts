@@ -1,7 +1,7 @@
-import { assertCanonical } from '../core/canonical.ts'
-import type { Entry } from '../core/entry.ts'
 import { invariant } from '../errors.ts'
-import { decodeEntry } from './codec.ts'
+import { assertCanonical } from '../kernel/canonical.ts'
+import type { Entry } from '../kernel/entry.ts'
+import { decodeEntry } from './level/rows/codec.ts'
 import { sha256 } from './sha256.ts'
 
 /** The leaf hash of an entry: SHA-256(0x00 ‖ RFC 8785 text). */

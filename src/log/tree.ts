@@ -1,5 +1,5 @@
-import type { Entry } from '../core/entry.ts'
 import { LockstepError } from '../errors.ts'
+import type { Entry } from '../kernel/entry.ts'
 import { frontierAt, growTree, readerOf, type Tile, type TileReader, type Tree, tileWidth } from '../merkle/tiles.ts'
 import { corrupt, missing } from './corrupt.ts'
 import { leafHashOf } from './leaf.ts'

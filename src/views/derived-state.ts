@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { canonicalText, type Json } from '../core/canonical.ts'
-import type { SovereignRows } from '../core/decider.ts'
-import type { Entry } from '../core/entry.ts'
-import { effectOf } from '../core/turn/effect.ts'
-import type { TurnEventData } from '../core/turn/events.ts'
-import type { RefRecord, Source, StagedSet, Triplet } from '../core/turn/triplet.ts'
-import { type IdentityRow, identityRows, sourceRows, tripletRows } from '../core/turn/workspace.ts'
+import { effectOf } from '../domain/turn/effect.ts'
+import type { TurnEventData } from '../domain/turn/events.ts'
+import type { RefRecord, Source, StagedSet, Triplet } from '../domain/turn/triplet.ts'
+import { type IdentityRow, identityRows, sourceRows, tripletRows } from '../domain/turn/workspace.ts'
+import { canonicalText, type Json } from '../kernel/canonical.ts'
+import type { SovereignRows } from '../kernel/decider.ts'
+import type { Entry } from '../kernel/entry.ts'
 
 /** Returns the text of an object. Sovereign state is derived from entries and objects. */
 export type ObjectText = (digest: string) => string

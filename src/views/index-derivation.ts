@@ -1,7 +1,7 @@
-import type { Entry } from '../core/entry.ts'
-import { readAs } from '../core/rendered-event.ts'
-import { statusAfter } from '../core/run/state.ts'
-import type { RunStatus } from '../core/vocabulary.ts'
+import { readAs } from '../domain/rendered-event.ts'
+import { statusAfter } from '../domain/run/state.ts'
+import type { Entry } from '../kernel/entry.ts'
+import type { RunStatus } from '../kernel/vocabulary.ts'
 import { corrupt } from '../log/corrupt.ts'
 import {
   blockEntries,

@@ -1,5 +1,5 @@
-import { limits } from '../core/limits.ts'
-import type { IndexRows } from '../log/index-rows.ts'
+import { limits } from '../kernel/limits.ts'
+import type { IndexRows } from '../log/level/index-rows.ts'
 import {
   blockEntries,
   blockOfPosting,

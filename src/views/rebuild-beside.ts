@@ -1,7 +1,7 @@
-import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import type { Log } from '../log/log.ts'
-import type { ViewWrite } from '../log/view-write.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Log } from '../log/level/log.ts'
+import type { ViewWrite } from '../log/level/view-write.ts'
 import { generations, RowsToBe, StateToBe } from './rebuild.ts'
 import { blockEntries, horizon, ReceiptBlocks } from './receipts.ts'
 

@@ -1,7 +1,7 @@
-import { limits } from '../core/limits.ts'
 import { LockstepError } from '../errors.ts'
-import type { Log } from '../log/log.ts'
-import type { IndexWrite } from '../log/view-write.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Log } from '../log/level/log.ts'
+import type { IndexWrite } from '../log/level/view-write.ts'
 import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { membersOf } from '../../src/cli/descendants.ts'
-import { type ListedProcess, listProc, listPs } from '../../src/cli/process-list.ts'
+import { membersOf } from '../../src/supervise/descendants.ts'
+import { type ListedProcess, listProc, listPs } from '../../src/supervise/process-list.ts'
 
 const members = suite('membersOf')
 

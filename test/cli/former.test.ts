@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { formerAreGone } from '../../src/cli/former.ts'
-import { bootMillis, KeptLease } from '../../src/cli/kept-lease.ts'
+import { evidenceOf } from '../../src/disk/process.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { evidenceOf } from '../../src/fs/process.ts'
+import { formerAreGone } from '../../src/supervise/former.ts'
+import { bootMillis, KeptLease } from '../../src/supervise/kept-lease.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { until } from './supervise.ts'
 

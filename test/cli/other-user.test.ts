@@ -2,7 +2,7 @@ import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, w
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { bundleFiles } from '../../src/core/export-manifest.ts'
+import { bundleFiles } from '../../src/domain/export/manifest.ts'
 import { lockstep } from '../support/command.ts'
 import { contentOf, deadHolder, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, reachableRoot } from '../support/ledger.ts'

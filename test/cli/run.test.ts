@@ -1,7 +1,7 @@
 // limit: 240
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { runRecordSchema } from '../../src/core/run/run-record.ts'
+import { runRecordSchema } from '../../src/domain/run/run-record.ts'
 import { openLedger } from '../../src/open.ts'
 import { lockstep, lockstepTogether } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'

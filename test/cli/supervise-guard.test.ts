@@ -1,7 +1,7 @@
 // limit: 240
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import { stateOf } from '../../src/cli/process-list.ts'
+import { stateOf } from '../../src/supervise/process-list.ts'
 import { historyOf, isAlive, isGone, pidAfter, run, typesIn, until, untilRenewed, withRoot } from './supervise.ts'
 
 const supervise = suite('superviseUnderLock, what is hard to reach')

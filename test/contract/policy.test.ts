@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readPolicy } from '../../src/fs/policy-file.ts'
+import { readPolicy } from '../../src/files/policy/policy-file.ts'
 import { laneTable, roleTable, shippedFiles, shippedPolicy } from '../support/policy-tables.ts'
 
 const test = suite('the policy of Contract v1')

@@ -17,9 +17,9 @@ import {
   tombstoneSchema,
   tripletSchema,
 } from '../../src/contract.ts'
-import { contentionWithWaiters } from '../../src/core/lock/report.ts'
+import { contentionWithWaiters } from '../../src/domain/lock/report.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
 
 const test = suite('what a ledger produces, under Contract v1')

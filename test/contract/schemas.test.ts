@@ -22,7 +22,7 @@ import {
   tombstoneSchema,
   tripletSchema,
 } from '../../src/contract.ts'
-import { actorSchema, reasonSchema } from '../../src/core/ids.ts'
+import { actorSchema, reasonSchema } from '../../src/kernel/ids.ts'
 
 const test = suite('the schemas of Contract v1')
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { actionSchema } from '../../src/core/action.ts'
-import { limits } from '../../src/core/limits.ts'
+import { actionSchema } from '../../src/domain/policy/action.ts'
+import { limits } from '../../src/kernel/limits.ts'
 
 const test = suite('actions')
 const action = { action_type: 'tool_call', lane_id: 'A', scope: {}, target: { name: 'dictation.start' } }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { artifactRefSchema, locatorSchema } from '../../src/core/artifact-ref.ts'
-import { policyVersionsSchema } from '../../src/core/vocabulary.ts'
+import { artifactRefSchema, locatorSchema } from '../../src/kernel/artifact-ref.ts'
+import { policyVersionsSchema } from '../../src/kernel/vocabulary.ts'
 
 const test = suite('artifact references')
 const ref = { artifact_id: 'art', artifact_kind: 'transcript', hash_sha256: 'AB'.repeat(32) }

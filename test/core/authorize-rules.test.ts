@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { authorize, authorizeStart } from '../../src/core/authorize.ts'
-import type { Policy } from '../../src/core/policy/policy.ts'
+import { authorize, authorizeStart } from '../../src/domain/policy/authorize.ts'
+import type { Policy } from '../../src/domain/policy/policy.ts'
 import { laneTable, policyOfTexts, type roleTable, shippedFiles } from '../support/policy-tables.ts'
 import { actionsOf, type Question, questionOf, withAction, withRun, withScope } from './questions.ts'
 

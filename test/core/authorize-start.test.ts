@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { authorizeStart, type RunFacts } from '../../src/core/authorize.ts'
-import { runKinds, runStatuses } from '../../src/core/vocabulary.ts'
+import { authorizeStart, type RunFacts } from '../../src/domain/policy/authorize.ts'
+import { runKinds, runStatuses } from '../../src/kernel/vocabulary.ts'
 import { laneTable, roleTable } from '../support/policy-tables.ts'
 import { type Expected, grantsOf, policy, verdictOf } from './questions.ts'
 

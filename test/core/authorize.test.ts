@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Action, actionSchema } from '../../src/core/action.ts'
-import type { ArtifactRef } from '../../src/core/artifact-ref.ts'
-import { authorize } from '../../src/core/authorize.ts'
-import { privilegedActions, runKinds, runStatuses } from '../../src/core/vocabulary.ts'
+import { type Action, actionSchema } from '../../src/domain/policy/action.ts'
+import { authorize } from '../../src/domain/policy/authorize.ts'
+import type { ArtifactRef } from '../../src/kernel/artifact-ref.ts'
+import { privilegedActions, runKinds, runStatuses } from '../../src/kernel/vocabulary.ts'
 import { type LaneRow, laneTable, roleTable } from '../support/policy-tables.ts'
 import {
   actionsOf,

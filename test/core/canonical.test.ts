@@ -9,7 +9,7 @@ import {
   type Json,
   sorted,
   wellFormed,
-} from '../../src/core/canonical.ts'
+} from '../../src/kernel/canonical.ts'
 import { fixture } from '../merkle/model.ts'
 import { printedSeed } from '../support/seed.ts'
 

@@ -10,7 +10,7 @@ import {
   leaseRemainingMillis,
   type Now,
   needsJudgement,
-} from '../../src/core/clock.ts'
+} from '../../src/kernel/clock.ts'
 
 import { fixture } from '../merkle/model.ts'
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { configSchema, defaultConfig, isAuthority, isOperator } from '../../src/core/config.ts'
+import { configSchema, defaultConfig, isAuthority, isOperator } from '../../src/kernel/config.ts'
 
 const test = suite('config')
 

@@ -3,9 +3,9 @@ import canonicalize from 'canonicalize'
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { hashRequest, requestText } from '../../src/core/digest.ts'
-import { limits } from '../../src/core/limits.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { hashRequest, requestText } from '../../src/kernel/digest.ts'
+import { limits } from '../../src/kernel/limits.ts'
 import { printedSeed } from '../support/seed.ts'
 
 const test = suite('the hash of a request')

@@ -1,8 +1,8 @@
 import canonicalize from 'canonicalize'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { assertCanonical } from '../../src/core/canonical.ts'
-import { entryOf, entrySchema, type Placement } from '../../src/core/entry.ts'
+import { assertCanonical } from '../../src/kernel/canonical.ts'
+import { entryOf, entrySchema, type Placement } from '../../src/kernel/entry.ts'
 
 const test = suite('entry')
 const draft = { type: 'audit.recorded', stream: 'audit', data: { action_type: 'system', outcome: 'success' } }

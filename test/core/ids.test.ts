@@ -1,8 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { z } from 'zod'
-import { appendOptionsSchema, appendSchema } from '../../src/core/audit/commands.ts'
-import { entrySchema } from '../../src/core/entry.ts'
+import { appendOptionsSchema, appendSchema } from '../../src/domain/audit/commands.ts'
+import * as input from '../../src/domain/lock/commands.ts'
+import { entrySchema } from '../../src/kernel/entry.ts'
 import {
   actorSchema,
   eventIdOf,
@@ -14,9 +15,8 @@ import {
   originSchema,
   reasonSchema,
   requestKeySchema,
-} from '../../src/core/ids.ts'
-import { limits } from '../../src/core/limits.ts'
-import * as input from '../../src/core/lock/commands.ts'
+} from '../../src/kernel/ids.ts'
+import { limits } from '../../src/kernel/limits.ts'
 
 const test = suite('ids and limits')
 

@@ -1,7 +1,7 @@
-import type { Action } from '../../src/core/action.ts'
-import type { RunFacts } from '../../src/core/authorize.ts'
-import type { Policy } from '../../src/core/policy/policy.ts'
-import type { RunKind } from '../../src/core/vocabulary.ts'
+import type { Action } from '../../src/domain/policy/action.ts'
+import type { RunFacts } from '../../src/domain/policy/authorize.ts'
+import type { Policy } from '../../src/domain/policy/policy.ts'
+import type { RunKind } from '../../src/kernel/vocabulary.ts'
 import { type LaneRow, roleTable, shippedPolicy } from '../support/policy-tables.ts'
 
 export const policy = shippedPolicy()

@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { auditEventSchema } from '../../src/core/audit-event.ts'
-import { assertCanonical } from '../../src/core/canonical.ts'
-import type { Entry } from '../../src/core/entry.ts'
-import { renderedEvent } from '../../src/core/rendered-event.ts'
+import { auditEventSchema } from '../../src/domain/audit/audit-event.ts'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
+import { assertCanonical } from '../../src/kernel/canonical.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 
 const rendered = suite('an entry as an audit event')
 

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { type Answer, type Ask, caller, put } from '../../fixtures/crash/asks.ts'
-import type { Entry } from '../../src/core/entry.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import { lockRefOf } from '../../src/ledger/core.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 import type { OpenLedgerOptions } from '../../src/open.ts'
+import { lockRefOf } from '../../src/writer/core.ts'
 import { type Asked, type CurrentGrant, grantsIn, missingFrom } from './lines.ts'
 import { fileless, unexplainedIn } from './unexplained.ts'
 

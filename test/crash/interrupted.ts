@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { below } from '../../fixtures/random.ts'
-import type { Entry } from '../../src/core/entry.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { compiled } from '../support/compiled.ts'

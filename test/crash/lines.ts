@@ -1,6 +1,6 @@
 import type { Answer, Ask, Line } from '../../fixtures/crash/asks.ts'
-import type { Entry } from '../../src/core/entry.ts'
-import { lockRefOf } from '../../src/ledger/core.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
+import { lockRefOf } from '../../src/writer/core.ts'
 
 /** A question that was put, and what came of it as far as anybody was told. */
 export interface Asked {

@@ -2,9 +2,9 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSyn
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import { dropTemporaries, writeDurably } from '../../src/fs/durable.ts'
-import { HeadKeeper } from '../../src/fs/head-keeper.ts'
-import { readOwner, writeOwner } from '../../src/fs/owner.ts'
+import { dropTemporaries, writeDurably } from '../../src/disk/durable.ts'
+import { HeadKeeper } from '../../src/log/level/open/head-keeper.ts'
+import { readOwner, writeOwner } from '../../src/log/level/owner/owner.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 

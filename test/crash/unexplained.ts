@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Entry } from '../../src/core/entry.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 import { grantsIn } from './lines.ts'
 
 const home = ['claims', 'config.json', 'evidence', 'head', 'key', 'key.pub', 'ledger', 'owner']

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
-import { configSchema } from '../../src/core/config.ts'
+import { configSchema } from '../../src/kernel/config.ts'
 import { root } from '../runner.ts'
 
 const configuration = suite('docs/reference/configuration.md')

@@ -2,8 +2,8 @@ import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { configSchema, defaultConfig } from '../../src/core/config.ts'
-import { deliverableFolder, vanishedFolder } from '../../src/fs/deliverable-folder.ts'
+import { deliverableFolder, vanishedFolder } from '../../src/files/deliverable/deliverable-folder.ts'
+import { configSchema, defaultConfig } from '../../src/kernel/config.ts'
 import { refusalOf } from '../support/deliverable.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 

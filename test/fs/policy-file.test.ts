@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { brokenLanes, brokenRoles, changed, lanes, odd, roles } from '../../fixtures/policy/files.ts'
-import { problemText } from '../../src/core/policy/document.ts'
-import { readPolicy } from '../../src/fs/policy-file.ts'
+import { problemText } from '../../src/domain/policy/document.ts'
+import { readPolicy } from '../../src/files/policy/policy-file.ts'
 
 const test = suite('policy files')
 

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import type { Evidence } from '../../src/core/lock/liveness.ts'
-import { evidenceOf, isRunning, leaseClock, now, probeHolder, thisMachine } from '../../src/fs/process.ts'
+import { evidenceOf, isRunning, leaseClock, now, probeHolder, thisMachine } from '../../src/disk/process.ts'
+import type { Evidence } from '../../src/domain/lock/liveness.ts'
 import { deadPid, refusalOf, startHolder } from '../support/deliverable.ts'
 
 const processes = suite('processes')

@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, openSync, symlinkSync, truncateSync, writeFileSyn
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
+import { bytesOfDescriptor, readHint, readRegularFile, readTextFile } from '../../src/disk/regular-file.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { bytesOfDescriptor, readHint, readRegularFile, readTextFile } from '../../src/fs/regular-file.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 
 const reading = suite('reading a small file')

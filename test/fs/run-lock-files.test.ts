@@ -3,9 +3,15 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import { defaultConfig } from '../../src/core/config.ts'
-import type { RunLock } from '../../src/core/lock/run-lock-file.ts'
-import { findRunLocks, isRunLockPath, readRunLock, runLockPath, writeRunLock } from '../../src/fs/run-lock-files.ts'
+import type { RunLock } from '../../src/domain/lock/run-lock-file.ts'
+import {
+  findRunLocks,
+  isRunLockPath,
+  readRunLock,
+  runLockPath,
+  writeRunLock,
+} from '../../src/files/run-lock/run-lock-files.ts'
+import { defaultConfig } from '../../src/kernel/config.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 
 const seven: RunLock = {

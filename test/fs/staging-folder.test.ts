@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
-import { layoutOf } from '../../src/fs/layout.ts'
-import { stagedTurns, stagingFolder } from '../../src/fs/staging-folder.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import { stagedTurns, stagingFolder } from '../../src/files/staging/staging-folder.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 
 const folders = suite('staging folders')

@@ -2,8 +2,16 @@ import { hash } from 'node:crypto'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { randomFrom } from '../../fixtures/random.ts'
-import { foldOf } from '../../src/core/turn/stem.ts'
-import { fileName, hashedStemPath, partPath, refPath, runPath, stemAt, stemPath } from '../../src/fs/workspace-names.ts'
+import { foldOf } from '../../src/domain/turn/stem.ts'
+import {
+  fileName,
+  hashedStemPath,
+  partPath,
+  refPath,
+  runPath,
+  stemAt,
+  stemPath,
+} from '../../src/files/workspace/names.ts'
 import { printedSeed } from '../support/seed.ts'
 
 const seed = printedSeed('workspace names')

@@ -15,8 +15,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { LockstepError } from '../../src/errors.ts'
-import type { TreeChange } from '../../src/fs/workspace-build.ts'
-import { currentTree, dropLeftovers, switchTree } from '../../src/fs/workspace-tree.ts'
+import type { TreeChange } from '../../src/files/workspace/build.ts'
+import { currentTree, dropLeftovers, switchTree } from '../../src/files/workspace/tree.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 
 const trees = suite('the trees of a workspace')

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import { onAbort } from '../../src/ledger/abort.ts'
+import { onAbort } from '../../src/writer/abort.ts'
 import { withLedger } from '../support/ledger.ts'
 import { until } from './stage.ts'
 

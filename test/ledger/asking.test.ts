@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { layoutOf } from '../../src/fs/layout.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 import { testActor, withLedger } from '../support/ledger.ts'
 
 const asking = suite('a question that may not take long')

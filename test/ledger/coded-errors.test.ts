@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import { equal, is, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import { codedError, codeErrorsOf } from '../../src/ledger/coded-errors.ts'
+import { codedError, codeErrorsOf } from '../../src/writer/coded-errors.ts'
 
 const coded = suite('what the API rejects with')
 const system = (code: string) => Object.assign(new Error(`${code}: it failed`), { code, syscall: 'open' })

@@ -2,10 +2,10 @@
 import { suite } from 'uvu'
 import { equal, is, match, not, ok } from 'uvu/assert'
 import { below, randomFrom } from '../../fixtures/random.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import { layoutOf } from '../../src/fs/layout.ts'
-import { writeOwner } from '../../src/fs/owner.ts'
-import { fingerprint } from '../../src/log/files.ts'
+import { fingerprint } from '../../src/log/level/files.ts'
+import { writeOwner } from '../../src/log/level/owner/owner.ts'
 import { lockstep } from '../support/command.ts'
 import {
   built,
@@ -32,7 +32,7 @@ const isLong = rounds > 1
 const chosenMax = 4
 const random = randomFrom(seed)
 
-const { verifyInChild } = await built<typeof import('../../src/ledger/verify-in-child.ts')>('ledger/verify-in-child.js')
+const { verifyInChild } = await built<typeof import('../../src/verify/verify-in-child.ts')>('ledger/verify-in-child.js')
 const whole = await damageable()
 const files = filesIn(layoutOf(whole.root).ledger)
 

@@ -12,9 +12,9 @@ import {
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
-import { isInitialPidNamespace } from '../../src/core/lock/liveness.ts'
-import { thisMachine } from '../../src/fs/process.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
+import { thisMachine } from '../../src/disk/process.ts'
+import { isInitialPidNamespace } from '../../src/domain/lock/liveness.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 import {
   contentionFields,
   contentOf,

@@ -1,8 +1,8 @@
 import { mock } from 'node:test'
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
-import { limits } from '../../src/core/limits.ts'
-import { FolderQueue } from '../../src/ledger/folder-queue.ts'
+import { FolderQueue } from '../../src/files/deliverable/folder-queue.ts'
+import { limits } from '../../src/kernel/limits.ts'
 import { refusal, turns } from './stage.ts'
 
 const queue = suite('steps on lock files')

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
-import { wallTimeOf } from '../../src/core/entry-time.ts'
+import { wallTimeOf } from '../../src/kernel/entry-time.ts'
 import { refusalOf } from '../support/deliverable.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { put, type Scene, scene } from '../support/scene.ts'

@@ -1,9 +1,9 @@
 import { getEventListeners } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Entry } from '../../src/core/entry.ts'
-import { limits } from '../../src/core/limits.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
+import { limits } from '../../src/kernel/limits.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 import { FaultyStore, refusal, turns, until, watch, withStage } from './stage.ts'
 
 const test = suite('subscription')

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Entry } from '../../src/core/entry.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { RunVerification } from '../../src/ledger/verify-runs.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
+import { RunVerification } from '../../src/verify/verify-runs.ts'
 import { dictation, RunWorld } from '../core/run/world.ts'
 
 const test = suite('verify: the events of runs')

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
-import { type ChildAnswer, runChild } from '../../src/log/child.ts'
+import { type ChildAnswer, runChild } from '../../src/log/level/open/child.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { refusalOf } from '../support/opening.ts'
 

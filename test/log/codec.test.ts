@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import { equal, instance, is, not, throws } from 'uvu/assert'
-import { type Entry, entryOf } from '../../src/core/entry.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { decode, encode, seal, unseal } from '../../src/log/codec.ts'
-import { entryKey, rowKey, tileKey } from '../../src/log/keys.ts'
+import { type Entry, entryOf } from '../../src/kernel/entry.ts'
+import { decode, encode, seal, unseal } from '../../src/log/level/rows/codec.ts'
+import { entryKey, rowKey, tileKey } from '../../src/log/level/rows/keys.ts'
 import { testActor } from '../support/ledger.ts'
 import { randomBelow } from '../support/seed.ts'
 

@@ -2,7 +2,7 @@ import fs, { readdirSync, statSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { suite } from 'uvu'
 import { is, ok } from 'uvu/assert'
-import { layoutOf } from '../../src/fs/layout.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 

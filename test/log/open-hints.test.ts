@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import type { Layout } from '../../src/fs/layout.ts'
+import type { Layout } from '../../src/disk/layout.ts'
 import { lockstep } from '../support/command.ts'
 import { copyOfCrashed, crashedLedger } from '../support/crashed.ts'
 import { closedLedger, openOnce, size } from '../support/opening.ts'
@@ -65,7 +65,11 @@ few('where they are too few are said, and nothing is lost', async () => {
 })
 
 few('are all that the check child needs, which is built as one file', () => {
-  for (const name of ['log/open-check-child.cjs', 'log/examine-child.cjs', 'ledger/verify-child.cjs']) {
+  for (const name of [
+    'log/level/open/open-check-child.cjs',
+    'log/level/repair/examine-child.cjs',
+    'verify/verify-child.cjs',
+  ]) {
     ok(existsSync(join(process.env.LOCKSTEP_TEST_DIST ?? 'dist', name)), name)
   }
 })

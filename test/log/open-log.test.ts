@@ -3,19 +3,19 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
+import type { Layout } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import type { Layout } from '../../src/fs/layout.ts'
-import { writeOwner } from '../../src/fs/owner.ts'
-import { fingerprint, keepEvidence } from '../../src/log/files.ts'
-import * as keys from '../../src/log/keys.ts'
-import type { Store } from '../../src/log/store.ts'
+import { fingerprint, keepEvidence } from '../../src/log/level/files.ts'
+import { writeOwner } from '../../src/log/level/owner/owner.ts'
+import * as keys from '../../src/log/level/rows/keys.ts'
+import type { Store } from '../../src/log/level/store.ts'
 import { built, contentsOf, filesIn } from '../support/damage.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
-const { openStore } = await built<typeof import('../../src/log/store.ts')>('log/store.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { openStore } = await built<typeof import('../../src/log/level/store.ts')>('log/store.js')
 
 const opening = suite('opening a log')
 

@@ -3,15 +3,15 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import { ExportFiles } from '../../src/fs/export-files.ts'
-import { keepPolicyText } from '../../src/fs/policy-folder.ts'
-import { evidenceOf } from '../../src/fs/process.ts'
-import { takeSnapshot } from '../../src/log/snapshot-files.ts'
+import { evidenceOf } from '../../src/disk/process.ts'
+import { ExportFiles } from '../../src/files/bundle/export-files.ts'
+import { keepPolicyText } from '../../src/files/policy/policy-folder.ts'
+import { takeSnapshot } from '../../src/log/level/open/snapshot-files.ts'
 import { built } from '../support/damage.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
-const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
 const moving = suite('a ledger that is moved while it is opened or used')
 
 moving('is not there for an open that found it before, and nothing is made in its place', async () => {

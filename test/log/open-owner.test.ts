@@ -3,16 +3,16 @@ import { once } from 'node:events'
 import { existsSync, rmSync, statSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import type { Layout } from '../../src/fs/layout.ts'
-import { type Owner, readOwner, thisOwner, writeOwner } from '../../src/fs/owner.ts'
-import { fingerprint } from '../../src/log/files.ts'
+import type { Layout } from '../../src/disk/layout.ts'
+import { fingerprint } from '../../src/log/level/files.ts'
+import { type Owner, readOwner, thisOwner, writeOwner } from '../../src/log/level/owner/owner.ts'
 import { asked } from '../support/asked.ts'
 import { built } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
-const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
 const opening = suite('who has a ledger open')
 
 const ownerOf = (layout: Layout) => readOwner(layout.owner) as Extract<Owner, { state: 'open' }>

@@ -3,7 +3,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import { type Layout, layoutOf } from '../../src/fs/layout.ts'
+import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { lockstep } from '../support/command.ts'
 import { built, contentsOf, copyFiles } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
@@ -11,7 +11,7 @@ import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
 const repair = suite('doctor --repair')
 const whole = await closedLedger()
 

@@ -4,7 +4,7 @@ import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import type { Entry } from '../../src/core/entry.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
 import {

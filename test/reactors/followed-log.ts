@@ -1,5 +1,5 @@
-import type { Entry } from '../../src/core/entry.ts'
-import type { FollowedLog } from '../../src/reactors/runner.ts'
+import type { FollowedLog } from '../../src/files/runner.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 
 /** An entry of which only its place, stream and type matter. */
 function entryAt(seq: number, stream: string, type = 'lock.acquired'): Entry {

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import type { Entry } from '../../src/core/entry.ts'
-import type { Reactor } from '../../src/reactors/reactor.ts'
-import { Reactors } from '../../src/reactors/runner.ts'
+import type { Reactor } from '../../src/files/reactor.ts'
+import { Reactors } from '../../src/files/runner.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 import { ListedLog } from './followed-log.ts'
 
 const runner = suite('reactors')

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { Layout } from '../../src/fs/layout.ts'
+import type { Layout } from '../../src/disk/layout.ts'
 
 const waitMillisMax = 60_000
 

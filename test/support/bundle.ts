@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { bundleFiles, signedBytes, statementType } from '../../src/core/export-manifest.ts'
-import { writeArchive } from '../../src/fs/bundle-file.ts'
-import { readKey } from '../../src/fs/key-file.ts'
-import { layoutOf } from '../../src/fs/layout.ts'
-import { tarBlock } from '../../src/fs/tar.ts'
+import { readKey } from '../../src/disk/key-file.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import { bundleFiles, signedBytes, statementType } from '../../src/domain/export/manifest.ts'
+import { writeArchive } from '../../src/files/bundle/bundle-file.ts'
+import { tarBlock } from '../../src/files/bundle/tar.ts'
 
 /** The files of a bundle, to be changed. */
 export type Bundle = Map<string, Buffer>

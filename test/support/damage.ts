@@ -3,9 +3,9 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Level } from 'level'
-import { layoutOf } from '../../src/fs/layout.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
-import type { Log } from '../../src/log/log.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import type { Log } from '../../src/log/level/log.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 import { root as project } from '../runner.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 
@@ -17,7 +17,7 @@ export async function built<Module>(path: string): Promise<Module> {
 }
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { openLog, closeLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
+const { openLog, closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
 
 /** Who opens LevelDB's own lock file takes the lock from the process that has it; what it tells nobody needs. */
 const neverCopied = /^(?:LOCK|LOG|LOG\.old)$/

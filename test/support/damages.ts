@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { below } from '../../fixtures/random.ts'
-import { layoutOf } from '../../src/fs/layout.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
 import { copyFiles, type Damageable, filesIn } from './damage.ts'
 
 /** What is done to one file of a database, or to all. */

@@ -2,9 +2,9 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isInitialPidNamespace } from '../../src/core/lock/liveness.ts'
+import { evidenceOf, thisMachine } from '../../src/disk/process.ts'
+import { isInitialPidNamespace } from '../../src/domain/lock/liveness.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { evidenceOf, thisMachine } from '../../src/fs/process.ts'
 
 /** A deliverable folder below a root: its path and where its lock file is. */
 export interface Deliverable {

@@ -1,5 +1,5 @@
-import type { Entry } from '../../src/core/entry.ts'
-import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
+import type { Ledger } from '../../src/nouns/ledger.ts'
 
 /** The entries of a ledger from a seq on. */
 export async function entriesOf(ledger: Ledger, from = 0): Promise<Entry[]> {

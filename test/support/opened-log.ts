@@ -1,6 +1,6 @@
-import { layoutOf } from '../../src/fs/layout.ts'
-import type { Log } from '../../src/log/log.ts'
-import { closeLog, openLog } from '../../src/log/open.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import type { Log } from '../../src/log/level/log.ts'
+import { closeLog, openLog } from '../../src/log/level/open/open.ts'
 
 /** The log of a ledger that nobody has open, for the time of the work: what is below the ledger’s surface. */
 export async function withLog<T>(root: string, work: (log: Log) => Promise<T>): Promise<T> {

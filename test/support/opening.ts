@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs'
+import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import { type Layout, layoutOf } from '../../src/fs/layout.ts'
-import type { Log } from '../../src/log/log.ts'
-import type { OpenOptions } from '../../src/log/open.ts'
+import type { Log } from '../../src/log/level/log.ts'
+import type { OpenOptions } from '../../src/log/level/open/open.ts'
 import { built } from './damage.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog, openLog } = await built<typeof import('../../src/log/open.ts')>('log/open.js')
+const { closeLog, openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
 
 /** How many entries a closed ledger has. */
 export const size = 301

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import type { Policy } from '../../src/core/policy/policy.ts'
-import { readPolicy } from '../../src/fs/policy-file.ts'
+import type { Policy } from '../../src/domain/policy/policy.ts'
+import { readPolicy } from '../../src/files/policy/policy-file.ts'
 
 /** A lane as the rulings’ table has it: a row of runs.md, written down a second time on purpose. */
 export interface LaneRow {

@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { appendOptionsSchema, appendSchema } from '../../core/audit/commands.ts'
-import { auditEventSchema } from '../../core/audit-event.ts'
-import { listAuditSchema } from '../../core/audit-filters.ts'
+import { auditEventSchema } from '../../domain/audit/audit-event.ts'
+import { listAuditSchema } from '../../domain/audit/audit-filters.ts'
+import { appendOptionsSchema, appendSchema } from '../../domain/audit/commands.ts'
 import { hints } from '../hints.ts'
 import { entry, seq, time } from './basics.ts'
 

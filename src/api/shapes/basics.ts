@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { type Entry, entrySchema } from '../../core/entry.ts'
-import { lineOf } from '../../core/ids.ts'
-import { limits } from '../../core/limits.ts'
+import { type Entry, entrySchema } from '../../kernel/entry.ts'
+import { lineOf } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
 
 // Shapes that the answers of several nouns share.
 

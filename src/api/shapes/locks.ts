@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import * as commands from '../../core/lock/commands.ts'
-import { lockKinds, lockNameSchema } from '../../core/lock/names.ts'
+import * as commands from '../../domain/lock/commands.ts'
+import { lockKinds, lockNameSchema } from '../../domain/lock/names.ts'
 import { hints } from '../hints.ts'
 import { entry, files, fullName, path, seq, time } from './basics.ts'
 

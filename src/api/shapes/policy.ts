@@ -1,8 +1,8 @@
 import * as z from 'zod'
-import { actionSchema } from '../../core/action.ts'
-import { actorSchema } from '../../core/ids.ts'
-import { runEventSchemas } from '../../core/run/events.ts'
-import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../core/vocabulary.ts'
+import { actionSchema } from '../../domain/policy/action.ts'
+import { runEventSchemas } from '../../domain/run/events.ts'
+import { actorSchema } from '../../kernel/ids.ts'
+import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
 import { hash, seq } from './basics.ts'
 

@@ -1,8 +1,8 @@
 import * as z from 'zod'
-import * as commands from '../../core/run/commands.ts'
-import { runEventSchemas } from '../../core/run/events.ts'
-import { type RunRecord, runRecordSchema } from '../../core/run/run-record.ts'
-import { runIdSchema, runStatuses } from '../../core/vocabulary.ts'
+import * as commands from '../../domain/run/commands.ts'
+import { runEventSchemas } from '../../domain/run/events.ts'
+import { type RunRecord, runRecordSchema } from '../../domain/run/run-record.ts'
+import { runIdSchema, runStatuses } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
 import { seq } from './basics.ts'
 

@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import * as commands from '../../core/turn/commands.ts'
-import { issueSchema } from '../../core/turn/issue.ts'
-import { promotionResultSchema } from '../../core/turn/triplet.ts'
+import * as commands from '../../domain/turn/commands.ts'
+import { issueSchema } from '../../domain/turn/issue.ts'
+import { promotionResultSchema } from '../../domain/turn/triplet.ts'
 import { hints } from '../hints.ts'
 import { hash, seq } from './basics.ts'
 

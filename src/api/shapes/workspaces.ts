@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { tripletSchema } from '../../core/turn/triplet.ts'
-import { line, runIdSchema } from '../../core/vocabulary.ts'
+import { tripletSchema } from '../../domain/turn/triplet.ts'
+import { line, runIdSchema } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
 import { files, hash, size } from './basics.ts'
 

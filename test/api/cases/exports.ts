@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { equal, is, ok } from 'uvu/assert'
-import { verifyExport } from '../../../src/ledger/export-verify.ts'
+import { verifyExport } from '../../../src/nouns/exports/export-verify.ts'
 import { type Cases, newName, refused, type Stage } from '../stage.ts'
 
 const lawyer = { actor_id: 'lawyer-1', actor_type: 'human' } as const

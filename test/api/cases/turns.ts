@@ -1,5 +1,5 @@
 import { equal, is } from 'uvu/assert'
-import type { ErrorIssueCode } from '../../../src/core/turn/issue.ts'
+import type { ErrorIssueCode } from '../../../src/domain/turn/issue.ts'
 import type { Code } from '../../../src/errors.ts'
 import { type Cases, newName, refused, type Stage, stranger } from '../stage.ts'
 

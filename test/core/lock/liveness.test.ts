@@ -6,7 +6,7 @@ import {
   judgeLiveness,
   type Liveness,
   type Probe,
-} from '../../../src/core/lock/liveness.ts'
+} from '../../../src/domain/lock/liveness.ts'
 import { fixture } from '../../merkle/model.ts'
 
 interface Row {

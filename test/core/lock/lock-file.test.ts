@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Liveness } from '../../../src/core/lock/liveness.ts'
+import type { Liveness } from '../../../src/domain/lock/liveness.ts'
 import {
   fileOrphanReason,
   type LockFileFacts,
@@ -10,7 +10,7 @@ import {
   lockFileOfGrant,
   lockFileText,
   parseLockFile,
-} from '../../../src/core/lock/lock-file.ts'
+} from '../../../src/domain/lock/lock-file.ts'
 import { fixture } from '../../merkle/model.ts'
 import { root } from '../../runner.ts'
 import { acquireDeliverable, evidenceOf, renewDeliverable } from './steps.ts'

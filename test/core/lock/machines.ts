@@ -1,5 +1,5 @@
-import type { Now } from '../../../src/core/clock.ts'
-import type { Evidence, Probe } from '../../../src/core/lock/liveness.ts'
+import type { Evidence, Probe } from '../../../src/domain/lock/liveness.ts'
+import type { Now } from '../../../src/kernel/clock.ts'
 
 /** A process as it truly is. Nobody in the simulation may read `isAlive` but the model that judges afterwards. */
 export interface Process {

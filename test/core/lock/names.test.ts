@@ -11,7 +11,7 @@ import {
   resourceNameSchema,
   streamOf,
   type Target,
-} from '../../../src/core/lock/names.ts'
+} from '../../../src/domain/lock/names.ts'
 import { fixture } from '../../merkle/model.ts'
 
 type Names = {

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { contentionWithFile } from '../../../src/core/lock/report.ts'
-import { evolve } from '../../../src/core/lock/state.ts'
+import { contentionWithFile } from '../../../src/domain/lock/report.ts'
+import { evolve } from '../../../src/domain/lock/state.ts'
 import { acquireDeliverable } from './steps.ts'
 import { World, worker } from './world.ts'
 

@@ -1,13 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { LockEventData } from '../../../src/core/lock/events.ts'
+import type { LockEventData } from '../../../src/domain/lock/events.ts'
 import {
   lockedFile,
   releasedFile,
   runLockFileName,
   runLockSchema,
   runLockText,
-} from '../../../src/core/lock/run-lock-file.ts'
+} from '../../../src/domain/lock/run-lock-file.ts'
 import { acquireProject, runOf } from './steps.ts'
 import { World, worker } from './world.ts'
 

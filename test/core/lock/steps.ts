@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { LedgerCommand } from '../../../src/core/aggregates.ts'
-import type { AuditRecorded } from '../../../src/core/audit/events.ts'
-import type { Guard } from '../../../src/core/decider.ts'
-import type { Actor } from '../../../src/core/ids.ts'
+import type { LedgerCommand } from '../../../src/domain/aggregates.ts'
+import type { AuditRecorded } from '../../../src/domain/audit/events.ts'
 import type {
   Acquire,
   Claim,
@@ -11,9 +9,11 @@ import type {
   Release,
   ReleaseProject,
   ReportFile,
-} from '../../../src/core/lock/commands.ts'
-import type { RecoveryReason } from '../../../src/core/lock/events.ts'
-import type { Evidence } from '../../../src/core/lock/liveness.ts'
+} from '../../../src/domain/lock/commands.ts'
+import type { RecoveryReason } from '../../../src/domain/lock/events.ts'
+import type { Evidence } from '../../../src/domain/lock/liveness.ts'
+import type { Guard } from '../../../src/kernel/decider.ts'
+import type { Actor } from '../../../src/kernel/ids.ts'
 import { becca, type World, worker } from './world.ts'
 
 /** A command as a row of a table says it; what it needs of the world (its clock) is filled in when it is done. */

@@ -1,8 +1,8 @@
 import type { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Config } from '../../../src/core/config.ts'
-import type { Decision } from '../../../src/core/decider.ts'
 import type { Code } from '../../../src/errors.ts'
+import type { Config } from '../../../src/kernel/config.ts'
+import type { Decision } from '../../../src/kernel/decider.ts'
 import type { Step } from './steps.ts'
 import { clockAt, replayed, World } from './world.ts'
 

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { limits } from '../../../src/core/limits.ts'
-import { contentOf, contentSha256, gitBlobId, isPin } from '../../../src/core/policy/content.ts'
+import { contentOf, contentSha256, gitBlobId, isPin } from '../../../src/domain/policy/content.ts'
+import { limits } from '../../../src/kernel/limits.ts'
 
 const test = suite('the content of a policy file')
 const bytesOf = (text: string) => new TextEncoder().encode(text)

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isTerminal, mayMove, moves } from '../../../src/core/run/moves.ts'
-import { runStatuses } from '../../../src/core/vocabulary.ts'
+import { isTerminal, mayMove, moves } from '../../../src/domain/run/moves.ts'
+import { runStatuses } from '../../../src/kernel/vocabulary.ts'
 
 const test = suite('the moves of a run')
 

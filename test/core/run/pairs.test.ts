@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { mayMove } from '../../../src/core/run/moves.ts'
-import type { RunStatus } from '../../../src/core/vocabulary.ts'
-import { runStatuses } from '../../../src/core/vocabulary.ts'
+import { mayMove } from '../../../src/domain/run/moves.ts'
+import type { RunStatus } from '../../../src/kernel/vocabulary.ts'
+import { runStatuses } from '../../../src/kernel/vocabulary.ts'
 import { RunWorld } from './world.ts'
 
 const test = suite('every state of a run and every state it is wanted in')

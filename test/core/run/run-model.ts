@@ -1,5 +1,5 @@
-import { isTerminal } from '../../../src/core/run/moves.ts'
-import type { RunStatus } from '../../../src/core/vocabulary.ts'
+import { isTerminal } from '../../../src/domain/run/moves.ts'
+import type { RunStatus } from '../../../src/kernel/vocabulary.ts'
 
 /** A run as the model keeps it. */
 export interface ModelRun {

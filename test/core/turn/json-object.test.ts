@@ -9,7 +9,7 @@ import {
   objectFromText,
   objectFromValue,
   type ReadObject,
-} from '../../../src/core/turn/json-object.ts'
+} from '../../../src/domain/turn/json-object.ts'
 
 const test = suite('JSON objects of turns')
 

@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { errorIssue, notice, sortedIssues } from '../../../src/core/turn/issue.ts'
-import { byBytes, foldOf, wrongWithStem } from '../../../src/core/turn/stem.ts'
-import { turnIdOf, turnNumberOf } from '../../../src/core/turn/turn-id.ts'
-import { identityKey, sourceKey } from '../../../src/core/turn/workspace.ts'
+import { errorIssue, notice, sortedIssues } from '../../../src/domain/turn/issue.ts'
+import { byBytes, foldOf, wrongWithStem } from '../../../src/domain/turn/stem.ts'
+import { turnIdOf, turnNumberOf } from '../../../src/domain/turn/turn-id.ts'
+import { identityKey, sourceKey } from '../../../src/domain/turn/workspace.ts'
 
 const test = suite('names of turns and stems')
 

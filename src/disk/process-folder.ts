@@ -1,0 +1,56 @@
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { isInitialTimeNamespace } from '../domain/lock/liveness.ts'
+import { fileError, isAbsence } from './durable.ts'
+import { homeName } from './layout.ts'
+import { evidenceOf, probeHolder, thisMachine } from './process.ts'
+
+/** The name prefix of folders in which ledgers are built before they are put in place. */
+export const buildingPrefix = `${homeName}-init-`
+/**
+ * Longer than any init or long read takes. After this time, a folder is removed even if its process is not visible from
+ * here.
+ */
+const keptMillisMax = 24 * 60 * 60 * 1000
+
+/**
+ * The name of a folder that only this process uses. It contains the pid and start time, and the boot and namespaces in
+ * which these are valid. From them, a later process can tell whether this one is gone.
+ */
+export function processFolderName(prefix: string, nonce: string): string {
+  const { start_time } = evidenceOf(process.pid)
+  return `${prefix}${[process.pid, start_time?.replace(/\W/g, '_') ?? '', here(), nonce].join('-')}`
+}
+
+/** Removes folders with this prefix that dead processes left behind. Errors: those of the file system. */
+export function dropProcessFolders(folder: string, prefix: string): void {
+  try {
+    for (const name of readdirSync(folder)) {
+      if (name.startsWith(prefix) && isLeftBehind(join(folder, name), name.slice(prefix.length))) {
+        rmSync(join(folder, name), { recursive: true, force: true })
+      }
+    }
+  } catch (error) {
+    if (!isAbsence(error)) throw fileError(error, `cleaning ${folder}`)
+  }
+}
+
+function isLeftBehind(path: string, name: string): boolean {
+  const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+  if (Date.now() - mtimeMs > keptMillisMax) return true
+  const [pid = '', started = '', where] = name.split('-')
+  if (!/^\d+$/.test(pid) || where !== here()) return false
+  const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
+  const start_time = process.platform === 'linux' && started !== '' ? started : null
+  const evidence = { boot_id, host, host_id, pid: Number(pid), pid_ns, start_time, ...(time_ns && { time_ns }) }
+  return probeHolder([evidence], mtimeMs).alive === 'no'
+}
+
+/**
+ * The boot and the pid namespace of this process as one word. The time namespace follows if it is not the initial one.
+ */
+function here(): string {
+  const { boot_id, pid_ns, time_ns } = thisMachine()
+  const where = `${boot_id?.slice(0, 8) ?? 'unknown'}_${/\d+/.exec(pid_ns ?? '')?.[0] ?? 'unknown'}`
+  return isInitialTimeNamespace(time_ns) ? where : `${where}_${time_ns?.replace(/\D+/g, '_') ?? 'unknown'}`
+}

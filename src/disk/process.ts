@@ -1,0 +1,175 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { uptime, userInfo } from 'node:os'
+import {
+  type Evidence,
+  isInitialPidNamespace,
+  judgeHolder,
+  judgeLiveness,
+  type Liveness,
+  type Probe,
+} from '../domain/lock/liveness.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { type LeaseClock, type Now, unknownBoot } from '../kernel/clock.ts'
+import { type Machine, readMachine } from './machine.ts'
+
+let machine: Machine | undefined
+
+/** A pid is a positive 32-bit integer. */
+const pidMax = 2 ** 31 - 1
+
+/** The machine and boot of this process. They are read once, because neither changes while a process runs. */
+export function thisMachine(): Machine {
+  machine ??= readMachine()
+  return machine
+}
+
+/**
+ * The name of the user that this process runs as, or the number if the machine has no name for it, as in many
+ * containers.
+ */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid-${process.getuid?.()}`
+  }
+}
+
+/**
+ * The lease clock of this process. Node reads the uptime from /proc/uptime, and a container may have its own version of
+ * that file. The monotonic clock always comes from the kernel.
+ */
+export function leaseClock(): LeaseClock {
+  const { boot_id, time_ns } = thisMachine()
+  return {
+    boot_id: boot_id ?? unknownBoot,
+    boot_ms: Math.max(0, Math.floor(bootMillis(Date.now()))),
+    monotonic_ms: Math.floor(monotonicMillis()),
+    ...(time_ns === null ? {} : { time_ns }),
+  }
+}
+
+/** `performance.now()` counts from the start of the process, on the same clock as `hrtime`. */
+const monotonicAtStart = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+
+function monotonicMillis(): number {
+  return monotonicAtStart + performance.now()
+}
+
+export function now(): Now {
+  return { wall_ms: Date.now(), lease_clock: leaseClock(), host_id: thisMachine().host_id }
+}
+
+const bootReadMillis = 1_000
+const clocksApartMillisMax = 50
+let bootRead = { boot: 0, steady: Number.NEGATIVE_INFINITY, wall: 0 }
+
+/**
+ * The uptime. On Linux it is read from a file, so it is read once a second and extended with the monotonic clock. That
+ * clock stops while the machine is suspended and the wall clock does not, so a difference between them shows a suspend.
+ */
+function bootMillis(wall: number): number {
+  const steady = performance.now()
+  const passed = steady - bootRead.steady
+  const isApart = Math.abs(wall - bootRead.wall - passed) > clocksApartMillisMax
+  if (passed > bootReadMillis || isApart) bootRead = { boot: uptime() * 1000, steady, wall }
+  return bootRead.boot + steady - bootRead.steady
+}
+
+/**
+ * Evidence of a running process. `pid_ns` is the namespace in which the pid is valid. It is this process's own
+ * namespace, from which the pid was seen (ADR 0005).
+ * Errors: PID_NOT_FOUND.
+ */
+export function evidenceOf(pid: number): Evidence {
+  const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
+  const seen = inspect(pid)
+  if (!seen.exists || /^[ZXx]/.test(seen.state ?? '')) {
+    throw new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
+      details: { pid },
+      hint: 'Name a process that runs as long as the work: use --pid $PPID for the calling shell, or "lockstep lock run".',
+    })
+  }
+  const evidence = { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }
+  return time_ns === null ? evidence : { ...evidence, time_ns }
+}
+
+/**
+ * Whether the recorded processes of a holder are still running, as far as this machine can tell. The holder is dead
+ * only if all of them are. `seenMillis` is the wall time at which the holder was last known to be alive.
+ */
+export function probeHolder(evidence: readonly Evidence[], seenMillis: number): Liveness {
+  return judgeHolder(evidence.map((process) => probeLiveness(process, seenMillis)))
+}
+
+function probeLiveness(evidence: Evidence, seenMillis: number): Liveness {
+  const { boot_id, host_id, is_host_known, pid_ns, time_ns } = thisMachine()
+  const isSamePlace = evidence.host_id === host_id && evidence.pid_ns === pid_ns
+  const seen = isSamePlace ? inspect(evidence.pid) : { exists: true, state: null, start_time: null }
+  const wallMillis = Date.now()
+  const booted_ms = wallMillis - Math.max(bootMillis(wallMillis), monotonicMillis())
+  const probe: Probe = { boot_id, booted_ms, host_id, is_host_known, pid_ns, time_ns, ...seen }
+  return judgeLiveness(evidence, probe, seenMillis)
+}
+
+/**
+ * Whether the bare pid in another tool's file is running. The file names no namespace, so the pid is checked only if
+ * this process sees the pids of the whole machine.
+ */
+export function probeFilePid(pid: number): Liveness {
+  if (pid <= pidMax && !isInitialPidNamespace(thisMachine().pid_ns)) return { alive: 'unknown' }
+  return isRunning(pid) ? { alive: 'yes' } : { alive: 'no', reason: 'pid_dead' }
+}
+
+/**
+ * Whether kill(pid, 0) finds a process; EPERM also means that it exists. A pid outside the valid range counts as not
+ * running.
+ */
+export function isRunning(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid < 1 || pid > pidMax) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return systemCodeOf(error) !== 'ESRCH'
+  }
+}
+
+function inspect(pid: number): Pick<Probe, 'exists' | 'start_time' | 'state'> {
+  if (!isRunning(pid)) return { exists: false, state: null, start_time: null }
+  return { exists: true, ...(process.platform === 'linux' ? inspectProc(pid) : inspectPs(pid)) }
+}
+
+/**
+ * The state and the start time in ticks since boot: fields 3 and 22 of /proc/<pid>/stat, after the command in brackets.
+ * In a new pid namespace that kept another namespace's /proc, the numbers there are not ours, so nothing can be read.
+ */
+function inspectProc(pid: number): { state: string | null; start_time: string | null } {
+  try {
+    isOwnProc ??= readlinkSync('/proc/self') === String(process.pid)
+    if (!isOwnProc) return { state: null, start_time: null }
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? null, start_time: fields[19] ?? null }
+  } catch {
+    return { state: null, start_time: null }
+  }
+}
+
+let isOwnProc: boolean | undefined
+
+function inspectPs(pid: number): { state: string | null; start_time: string | null } {
+  try {
+    const environment = { ...process.env, LC_ALL: 'C', TZ: 'UTC' }
+    const line = execFileSync('ps', ['-o', 'state=,lstart=', '-p', String(pid)], {
+      env: environment,
+      encoding: 'utf8',
+      timeout: 2_000,
+    })
+    const [state = null, ...start] = line.trim().split(/\s+/)
+    return { state, start_time: start.length === 0 ? null : start.join(' ') }
+  } catch {
+    return { state: null, start_time: null }
+  }
+}

@@ -1,0 +1,33 @@
+import * as z from 'zod'
+import { lineOf, reasonSchema } from '../../kernel/ids.ts'
+
+const target = z.strictObject({
+  name: lineOf(200),
+  operation: lineOf(80).optional(),
+  target_type: z.enum(['artifact', 'export_bundle', 'lock', 'policy', 'run', 'system', 'table', 'tool', 'turn']),
+})
+
+/** An event that a caller records, in a run or outside any run. Members are in canonical order. */
+export const auditRecordedSchema = z.strictObject({
+  /** An `override` records that a rule was set aside, and why. */
+  action_type: z.enum(['override', 'system']),
+  corrects: lineOf(120).optional(),
+  notes: reasonSchema.max(1_000).optional(),
+  outcome: z.enum(['allow', 'deny', 'failure', 'success']),
+  outcome_reason: reasonSchema.max(200).optional(),
+  request_hash_sha256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/)
+    .toLowerCase()
+    .optional(),
+  response_hash_sha256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/)
+    .toLowerCase()
+    .optional(),
+  severity: z.enum(['critical', 'error', 'info', 'warn']).optional(),
+  target: target.optional(),
+})
+
+export const auditEventSchemas = { 'audit.recorded': auditRecordedSchema } as const
+export type AuditRecorded = z.infer<typeof auditRecordedSchema>

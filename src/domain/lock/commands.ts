@@ -1,0 +1,239 @@
+import * as z from 'zod'
+import type { LeaseClock } from '../../kernel/clock.ts'
+import type { Command } from '../../kernel/decider.ts'
+import { actorSchema, holderSchema, lineOf, lockIdSchema, reasonSchema } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
+import { finalStatuses, type RecoveryReason } from './events.ts'
+import type { Evidence } from './liveness.ts'
+import { lockNameSchema, resourceNameSchema } from './names.ts'
+
+// The input of commands, parsed once at the boundary of the API.
+
+const actor = actorSchema.optional()
+const pid = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
+const folder = lineOf(limits.pathBytes)
+const runId = lineOf(120)
+const leaseSeconds = z.int().min(1).max(limits.resourceLeaseSecondsMax)
+const waiting = {
+  signal: z.instanceof(AbortSignal).optional(),
+  wait_s: z.int().min(0).max(limits.waitSecondsMax).optional(),
+}
+
+export const acquireResourceSchema = z.strictObject({
+  actor,
+  holder: holderSchema,
+  lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
+  lock_id: lockIdSchema.optional(),
+  name: resourceNameSchema,
+  /** The processes that hold the lock, by default the caller's own. With `[]` only the lease decides. */
+  pids: z.array(pid).max(limits.evidenceMax).optional(),
+  ...waiting,
+})
+
+export const acquireDeliverableSchema = z.strictObject({
+  actor,
+  folder,
+  holder: holderSchema,
+  /** By default 1,800, or the nearest value that the configuration allows. */
+  lease_duration_s: leaseSeconds.optional(),
+  lock_id: lockIdSchema.optional(),
+  pids: z.array(pid).min(1).max(limits.evidenceMax).optional(),
+  ...waiting,
+})
+
+export const acquireProjectSchema = z.strictObject({
+  actor,
+  lock_owner: lineOf(120).optional(),
+  reason: reasonSchema.default('P0_INVENTORY initialization'),
+  release_conditions: z
+    .array(lineOf(limits.nameBytes))
+    .min(1)
+    .max(limits.releaseConditionsMax)
+    .default(['state == COMPLETE', 'manual override by BECCA']),
+  run_id: runId,
+  target_name: lineOf(500),
+})
+
+export const acquireAllSchema = z
+  .strictObject({
+    actor,
+    holder: holderSchema,
+    lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
+    lock_ids: z.array(lockIdSchema).optional(),
+    names: z.array(resourceNameSchema).min(1).max(limits.locksPerRequestMax),
+    pids: z.array(pid).max(limits.evidenceMax).optional(),
+  })
+  .refine(({ lock_ids, names }) => lock_ids === undefined || lock_ids.length === names.length, {
+    path: ['lock_ids'],
+    message: 'must have one lock_id for each name',
+  })
+  .refine(({ lock_ids = [] }) => new Set(lock_ids).size === lock_ids.length, {
+    path: ['lock_ids'],
+    message: 'must all differ: each acquisition needs its own lock_id',
+  })
+
+export const renewSchema = z.strictObject({ actor, lock_id: lockIdSchema })
+export const releaseSchema = z.strictObject({
+  actor,
+  lock_id: lockIdSchema,
+  outcome: z.enum(['failure', 'success']).default('success'),
+})
+export const releaseProjectSchema = z.strictObject({
+  actor,
+  final_status: z.enum(finalStatuses),
+  override: z.boolean().default(false),
+  reason: reasonSchema.optional(),
+  run_id: runId,
+})
+export const recoverSchema = z.strictObject({
+  actor,
+  dry_run: z.boolean().default(false),
+  folder: folder.optional(),
+  name: lockNameSchema,
+  reason: reasonSchema,
+})
+export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason: reasonSchema })
+export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
+export const historySchema = z.strictObject({
+  limit: z.int().min(1).max(limits.historyPageMax).default(limits.historyPageMax),
+})
+export const checkSchema = z.strictObject({ run_id: runId, target_name: lineOf(500) })
+export const importSchema = z.strictObject({
+  actor,
+  file: lineOf(limits.pathBytes),
+  reason: reasonSchema.optional(),
+  set_aside: z.boolean().default(false),
+})
+
+export type AcquireResource = z.input<typeof acquireResourceSchema>
+export type AcquireDeliverable = z.input<typeof acquireDeliverableSchema>
+export type AcquireProject = z.input<typeof acquireProjectSchema>
+
+// The input of decisions: the intent, and the facts that were gathered before the command was queued.
+
+/** A probe found the holder of the current grant dead. Ignored once another grant is current. */
+export interface Death {
+  token: number
+  reason: RecoveryReason
+}
+
+/** A lock file without a current grant, which was set aside as an orphan. */
+export interface FileOrphan {
+  previous_acquired: string | null
+  previous_holder: string
+  recovery_reason: RecoveryReason
+}
+
+/** The lock file that this acquisition has put into place. The lease begins at the time in the file. */
+export interface Claim {
+  acquired: string
+  deliverable_id: string
+  folder: string
+  lease_clock: LeaseClock
+}
+
+export interface ProjectFacts {
+  lock_reason: string
+  release_conditions: string[]
+  run_id: string
+  target_name: string
+  source?: 'import'
+  lock_time?: string
+}
+
+export interface Acquire extends Command {
+  type: 'lock.acquire'
+  name: string
+  holder: string
+  lock_ref: string
+  lease_duration_s: number | null
+  evidence: readonly Evidence[]
+  holder_alive?: 'yes' | 'unknown'
+  death?: Death | undefined
+  claim?: Claim | undefined
+  file_orphan?: FileOrphan | undefined
+  project?: ProjectFacts | undefined
+}
+
+export interface AcquireAll extends Command {
+  type: 'lock.acquire_all'
+  locks: readonly Acquire[]
+}
+
+export interface Renew extends Command {
+  type: 'lock.renew'
+  /** The lock that this actor was granted under the lock_id; null if the ledger has no such grant. */
+  name: string | null
+  lock_ref: string
+  /** For a deliverable: the content of its rewritten file. */
+  claim?: Pick<Claim, 'acquired' | 'lease_clock'> | undefined
+}
+
+export interface Release extends Command {
+  type: 'lock.release'
+  /** Null if the ledger has no grant under this lock_id. */
+  name: string | null
+  lock_ref: string
+  outcome: 'failure' | 'success'
+}
+
+export interface ReleaseProject extends Command {
+  type: 'lock.release_project'
+  name: string | null
+  run_id: string
+  final_status: (typeof finalStatuses)[number]
+  override: boolean
+  reason?: string | undefined
+  /** The release authority takes over a file that somebody edited to say RELEASED. */
+  from_file?: boolean
+}
+
+export interface Recover extends Command {
+  type: 'lock.recover'
+  name: string
+  reason: string
+  holder_alive?: 'yes' | 'unknown'
+  death?: Death | undefined
+  file_orphan?: FileOrphan | undefined
+}
+
+export interface Break extends Command {
+  type: 'lock.break'
+  name: string
+  reason: string
+}
+
+export interface Retire extends Command {
+  type: 'lock.retire'
+  name: string
+  folder: string
+  reason: string | null
+  holder_alive?: 'yes' | 'unknown'
+  death?: Death | undefined
+}
+
+/** Findings from steps on files that must be recorded in the log. */
+export interface ReportFile extends Command {
+  type: 'lock.report_file'
+  name: string
+  report:
+    | { fact: 'lost'; lock_ref: string; found: string }
+    | { fact: 'restored'; lock_ref: string; token: number; folder: string }
+    | { fact: 'judged'; token: number }
+    | { fact: 'conflict'; aside: string; aside_content: string; found_content: string }
+    | { fact: 'set_aside'; aside: string; content: string; path: string; reason: string }
+}
+
+export type LockCommand =
+  | Acquire
+  | AcquireAll
+  | Renew
+  | Release
+  | ReleaseProject
+  | Recover
+  | Break
+  | Retire
+  | ReportFile

@@ -1,0 +1,120 @@
+import { type Context, type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
+import type { Acquire, AcquireAll } from './commands.ts'
+import type { LockEvent } from './events.ts'
+import { streamOf } from './names.ts'
+import { acquiredEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
+import { boundElsewhere, contention, contentionWithWaiters } from './report.ts'
+import { deathOf, isOwn, type LockState, orphanReason } from './state.ts'
+
+/**
+ * Refusals, in order: IDEMPOTENCY_MISMATCH (this lock_id was used with different content), RUN_LOCK_RELEASED (the lock
+ * of this project run has ended), LOCK_ENDED (the grant of this lock_id has ended), LOCK_PLACEMENT (the name is bound
+ * to another folder), LOCK_CONTENTION with the holder, LOCK_CONTENTION with waiters. If the current grant is an orphan,
+ * `lock.recovered` and `lock.acquired` are appended together.
+ */
+export function decideAcquire(command: Acquire, context: Context, state: LockState | undefined): Decision<LockEvent> {
+  const earlier = state && earlierAnswer(command, context, state)
+  if (earlier !== undefined) return earlier
+  const grant = state?.grant ?? null
+  if (command.claim !== undefined && state?.folder && state.folder !== command.claim.folder) {
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder })
+  }
+  const orphaned = grant === null ? undefined : orphanReason(grant, deathOf(command.death, grant), context.now)
+  if (grant !== null && orphaned === undefined)
+    return contended(contention(grant, context.now, command.holder_alive ?? 'unknown'), command, context)
+  const waiting = context.waiting(streamOf(command.name))
+  if (waiting > 0) return contended(contentionWithWaiters(command.name, waiting, context.now), command, context)
+
+  const facts = { by: context.actor.actor_id, mode: 'automatic' as const, reason: null }
+  const events: LockEvent[] = []
+  if (grant !== null && orphaned !== undefined) {
+    events.push(recoveredEvent(grant, { ...facts, recovery_reason: orphaned }))
+  }
+  if (command.file_orphan !== undefined) events.push(recoveredFileEvent(command.name, command.file_orphan, facts))
+  events.push(acquiredEvent(command, context.now))
+  return { kind: 'append', events }
+}
+
+/** The earlier result of this same acquisition, if the row still has it. */
+function earlierAnswer(
+  command: Acquire,
+  context: Context,
+  { ended, grant }: LockState,
+): Decision<LockEvent> | undefined {
+  const { lock_ref, name, project } = command
+  if (grant !== null && isOwn(grant, lock_ref, context.actor)) {
+    const isSame =
+      grant.holder === command.holder &&
+      grant.lease_duration_s === command.lease_duration_s &&
+      grant.target_name === project?.target_name
+    if (isSame) return { kind: 'repeat', seq: grant.token }
+    return mismatch(`this lock_id was used for ${name} at seq ${grant.token}, with different content`, {
+      name,
+      seq: grant.token,
+    })
+  }
+  // A lost claim was answered with LOCK_CONTENTION, so no caller ever received its grant.
+  if (ended?.lock_ref !== lock_ref || ended.type === 'lock.lost') return undefined
+  if (project !== undefined) {
+    return refuse('RUN_LOCK_RELEASED', `the lock of ${project.run_id} has ended; a new run needs a new run_id`, {
+      run_id: project.run_id,
+    })
+  }
+  if (ended.actor_id !== context.actor.actor_id) return undefined
+  return refuse(
+    'LOCK_ENDED',
+    `${name} was granted under this lock_id with token ${ended.token}, and that grant has ended`,
+    {
+      name,
+      token: ended.token,
+    },
+  )
+}
+
+/** All or nothing: if one name cannot be acquired, the whole command is refused. */
+export function decideAcquireAll(
+  command: AcquireAll,
+  context: Context,
+  stateOf: (name: string) => LockState | undefined,
+): Decision<LockEvent> {
+  const events: LockEvent[] = []
+  const granted: Extract<Decision<LockEvent>, { kind: 'repeat' }>[] = []
+  let notGranted: string | undefined
+  for (const lock of command.locks) {
+    const decision = decideAcquire(lock, context, stateOf(lock.name))
+    if (decision.kind === 'refuse') return decision
+    if (decision.kind === 'repeat') granted.push(decision)
+    else {
+      events.push(...decision.events)
+      notGranted ??= lock.name
+    }
+  }
+  const [first] = granted
+  if (first === undefined) return { kind: 'append', events }
+  if (notGranted === undefined) return first
+  return mismatch(
+    `${granted.length} of these lock_ids were granted before, but ${notGranted} was not granted with them`,
+    {
+      name: notGranted,
+      seq: first.seq,
+    },
+  )
+}
+
+function mismatch(message: string, details: { name: string; seq: number }): Refusal {
+  return refuse('IDEMPOTENCY_MISMATCH', message, details)
+}
+
+/**
+ * Contention is only counted, unless the configuration asks to record it. A judgement of a lease is always recorded.
+ */
+function contended(refusal: Refusal, command: Acquire, context: Context): Refusal {
+  if (!context.config.record_contention || refusal.isChange) return refusal
+  const facts = {
+    code: refusal.code,
+    command: command.type,
+    message: refusal.message,
+    lock_ref: command.lock_ref,
+  }
+  return { ...refusal, record: refusedEvent(command.name, facts) }
+}

@@ -1,0 +1,130 @@
+import { elapsedMillis, isoTime, judgementOf, type Now } from '../../kernel/clock.ts'
+import type { Acquire, FileOrphan } from './commands.ts'
+import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
+import { streamOf } from './names.ts'
+import type { Grant } from './state.ts'
+
+/** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
+export function acquiredEvent(command: Acquire, now: Now): LockEvent {
+  const { claim, project } = command
+  const given = claim?.acquired ?? project?.lock_time
+  const acquiredMillis = given === undefined ? now.wall_ms : Date.parse(given)
+  const acquired = given ?? isoTime(now.wall_ms)
+  const data: LockEventData<'lock.acquired'> = {
+    acquired,
+    ...(claim === undefined ? {} : { deliverable_id: claim.deliverable_id }),
+    evidence: [...command.evidence],
+    expires_at: command.lease_duration_s === null ? null : isoTime(acquiredMillis + command.lease_duration_s * 1000),
+    ...(claim === undefined ? {} : { folder: claim.folder }),
+    holder: command.holder,
+    host_id: now.host_id,
+    kind: project !== undefined ? 'project' : claim !== undefined ? 'deliverable' : 'resource',
+    lease_clock: claim?.lease_clock ?? now.lease_clock,
+    lease_duration_s: command.lease_duration_s,
+    ...(project === undefined ? {} : { lock_reason: project.lock_reason }),
+    lock_ref: command.lock_ref,
+    name: command.name,
+    ...(project === undefined ? {} : { release_conditions: project.release_conditions, run_id: project.run_id }),
+    ...(project?.source === undefined ? {} : { source: project.source }),
+    ...(project === undefined ? {} : { target_name: project.target_name }),
+  }
+  return { type: 'lock.acquired', stream: streamOf(command.name), data }
+}
+
+/** How and why a grant was released. Only project locks have the members about the project. */
+export interface ReleaseFacts
+  extends Pick<LockEventData<'lock.released'>, 'outcome'>,
+    Partial<
+      Pick<
+        LockEventData<'lock.released'>,
+        'condition_met' | 'evidence' | 'final_status' | 'reason' | 'released_by' | 'run_id'
+      >
+    > {
+  late: boolean
+}
+
+/** `held_ms` by the lease clock, including renewals; by the wall clock if the lease clocks cannot be compared. */
+export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEvent {
+  const { acquired, lease_clock } = grant.first ?? grant
+  const { late, outcome, condition_met, evidence, final_status, reason, released_by, run_id } = how
+  const data: LockEventData<'lock.released'> = {
+    ...(condition_met === undefined ? {} : { condition_met }),
+    ...(evidence === undefined ? {} : { evidence }),
+    ...(final_status === undefined ? {} : { final_status }),
+    held_ms: elapsedMillis({ time: acquired, lease_clock, host_id: grant.host_id }, now),
+    holder: grant.holder,
+    ...(late ? { late: true as const } : {}),
+    lock_ref: grant.lock_ref,
+    name: grant.name,
+    outcome,
+    ...(reason === undefined ? {} : { reason }),
+    ...(released_by === undefined ? {} : { released_by }),
+    ...(run_id === undefined ? {} : { run_id }),
+    token: grant.token,
+  }
+  return { type: 'lock.released', stream: streamOf(grant.name), data }
+}
+
+/** The event that records a judgement of a lease that the clocks here cannot place. */
+export function judgedEvent({ lease_duration_s, name, token }: Grant, now: Now): LockEvent {
+  const data: LockEventData<'lock.judged'> = { ...judgementOf(lease_duration_s ?? 0, now), name, token }
+  return { type: 'lock.judged', stream: streamOf(name), data }
+}
+
+type RecoveryFacts = { by: string; mode: 'automatic' | 'manual'; reason: string | null }
+
+/** The end of an orphaned grant. */
+export function recoveredEvent(grant: Grant, facts: RecoveryFacts & { recovery_reason: RecoveryReason }): LockEvent {
+  return {
+    type: 'lock.recovered',
+    stream: streamOf(grant.name),
+    data: {
+      by: facts.by,
+      mode: facts.mode,
+      name: grant.name,
+      previous_acquired: grant.acquired,
+      previous_holder: grant.holder,
+      previous_token: grant.token,
+      reason: facts.reason,
+      recovery_reason: facts.recovery_reason,
+    },
+  }
+}
+
+/** The same event for a lock file that no grant explains. */
+export function recoveredFileEvent(name: string, orphan: FileOrphan, facts: RecoveryFacts): LockEvent {
+  return {
+    type: 'lock.recovered',
+    stream: streamOf(name),
+    data: {
+      by: facts.by,
+      mode: facts.mode,
+      name,
+      previous_acquired: orphan.previous_acquired,
+      previous_holder: orphan.previous_holder,
+      previous_token: null,
+      reason: facts.reason,
+      recovery_reason: orphan.recovery_reason,
+    },
+  }
+}
+
+type RefusedFacts = LockEventData<'lock.refused'>
+
+/** The event that records a refusal, with its members in canonical order. */
+export function refusedEvent(name: string | null, facts: RefusedFacts): LockEvent {
+  const { code, command, current_token, lock_ref, message, token } = facts
+  return {
+    type: 'lock.refused',
+    stream: streamOf(name ?? 'unknown'),
+    data: {
+      code,
+      command,
+      ...(current_token === undefined ? {} : { current_token }),
+      ...(lock_ref === undefined ? {} : { lock_ref }),
+      message,
+      ...(name === null ? {} : { name }),
+      ...(token === undefined ? {} : { token }),
+    },
+  }
+}

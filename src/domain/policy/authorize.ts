@@ -1,0 +1,102 @@
+import { unpinned } from '../../kernel/vocabulary.ts'
+import type { Action } from './action.ts'
+import {
+  checkAction,
+  checkLane,
+  checkMediation,
+  checkRole,
+  checkRun,
+  checkScope,
+  type DenyReason,
+  type Failed,
+  grantOf,
+  type RunFacts,
+} from './checks.ts'
+import { isPin } from './content.ts'
+import { checkEffects } from './effects.ts'
+import type { Policy } from './policy.ts'
+
+export { mediators } from './checks.ts'
+export type { DenyReason, RunFacts }
+
+/**
+ * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
+ * order, and the missing facts. An allow has the rule that grants the action.
+ */
+export interface Verdict {
+  decision: 'allow' | 'deny'
+  reason: DenyReason | null
+  rule_ids: readonly string[]
+  missing: readonly string[]
+  pins: { lanes: string; roles: string }
+}
+
+/**
+ * Whether a running run may do an action, by the policy in force (undefined if no policy could be loaded). It makes
+ * seven checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a
+ * deny.
+ */
+export function authorize(question: { action: Action; policy: Policy | undefined; run: RunFacts }): Verdict {
+  return decide(question.run, () => {
+    const { action, policy, run } = question
+    const lane = policy?.lanes.get(action.lane_id)
+    return { failed: [...checksOf(run, action, policy)], granted: lane === undefined ? [] : [grantOf(lane, action)] }
+  })
+}
+
+/** Checks that need no policy, or no lane, run even if it is missing. */
+function* checksOf(run: RunFacts, action: Action, policy: Policy | undefined): Generator<Failed> {
+  yield* checkRun(run, policy, 'running')
+  if (policy !== undefined) {
+    yield* checkRole(run, policy)
+    yield* checkLane(run, action.lane_id, policy)
+  }
+  yield* checkMediation(run, action)
+  const lane = policy?.lanes.get(action.lane_id)
+  if (lane === undefined) return
+  yield* checkAction(lane, action)
+  yield* checkScope(run, lane, action)
+  yield* checkEffects(run, lane, action)
+}
+
+/**
+ * Whether a created run may start: checks 1 to 3, and whether the run has a case if its lane requires one. An
+ * orchestrator needs no lane, and its role is checked only if it names one. It never throws either.
+ */
+export function authorizeStart({ policy, run }: { policy: Policy | undefined; run: RunFacts }): Verdict {
+  return decide(run, () => ({ failed: [...checksOfStart(run, policy)], granted: [] }))
+}
+
+function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Failed> {
+  yield* checkRun(run, policy, 'created')
+  const isOrchestrator = run.run_kind === 'orchestrator'
+  if (policy !== undefined && !(isOrchestrator && run.role_id === null)) yield* checkRole(run, policy)
+  if (policy === undefined || isOrchestrator) return
+  yield* checkLane(run, run.lane_id, policy)
+  const lane = policy.lanes.get(run.lane_id ?? '')
+  if (lane?.scope.requires.includes('case_id') && run.case_id === null) {
+    yield { reason: 'missing_scope', rule: `lane:${lane.lane_id}/requires/case_id`, missing: 'case_id' }
+  }
+}
+
+/** The verdict of the checks, or a deny if a check throws. */
+function decide(run: RunFacts, judge: () => { failed: Failed[]; granted: string[] }): Verdict {
+  let pins = { lanes: unpinned, roles: unpinned }
+  try {
+    const { lanes, roles } = run.policy_versions
+    pins = { lanes: pinOf(lanes), roles: pinOf(roles) }
+    const { failed, granted } = judge()
+    const [first] = failed
+    if (first === undefined) return { decision: 'allow', reason: null, rule_ids: granted, missing: [], pins }
+    const rule_ids = failed.map(({ rule }) => rule)
+    const missing = [...new Set(failed.flatMap((check) => check.missing ?? []))]
+    return { decision: 'deny', reason: first.reason, rule_ids, missing, pins }
+  } catch {
+    return { decision: 'deny', reason: 'error', rule_ids: ['evaluator_failed'], missing: [], pins }
+  }
+}
+
+/** The recorded form of a pin. A missing or malformed pin is `UNPINNED`. */
+function pinOf(pin: string | null): string {
+  return isPin(pin) ? pin.toLowerCase() : unpinned
+}

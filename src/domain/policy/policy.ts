@@ -1,0 +1,134 @@
+import * as z from 'zod'
+import { reasonSchema } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
+import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
+
+const id = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,119}$/, 'must begin with a letter and have at most 120 of A-Z a-z 0-9 _ . -')
+const word = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a lower-case letter and have at most 80 of a-z 0-9 _')
+const listOf = <Item extends z.ZodType>(item: Item) => z.array(item).max(limits.policyListMax)
+
+/**
+ * The effects that are denied in every lane that does not allow them by name (Run Lifecycle, Contract v1, section 11).
+ */
+export const deniedByDefault = ['cross_case_lookup', 'shared_knowledge_write'] as const
+
+const laneSchema = z.strictObject({
+  lane_id: id,
+  purpose: reasonSchema,
+  allowed_callers: z.strictObject({ roles: listOf(id) }),
+  allowed_actions: z.strictObject({
+    partial_outputs: z.boolean().optional(),
+    reads: listOf(id).optional(),
+    tools: listOf(id).optional(),
+    writes: listOf(z.strictObject({ table: id, mode: word })).optional(),
+  }),
+  scope: z.strictObject({
+    requires: listOf(word),
+    prohibits: listOf(word),
+    allows: listOf(z.enum(deniedByDefault)).optional(),
+  }),
+  audit: z.strictObject({ required: z.boolean(), level: word }),
+})
+export type Lane = z.infer<typeof laneSchema>
+
+const roleSchema = z.strictObject({
+  role_id: id,
+  description: reasonSchema,
+  class: z.enum(['system', 'agent', 'human']),
+  privileges: z.strictObject({ lanes: listOf(id) }),
+})
+export type Role = z.infer<typeof roleSchema>
+
+const contract_version = z.literal('v1').optional()
+const lanesFileSchema = z.strictObject({ contract_version, lanes: listOf(laneSchema).min(1) })
+const rolesFileSchema = z.strictObject({ contract_version, roles: listOf(roleSchema).min(1) })
+
+/** Both parsed policy files, and the SHA-256 of the content of each. The check for drift compares these hashes. */
+export interface Policy {
+  lanes: ReadonlyMap<string, Lane>
+  roles: ReadonlyMap<string, Role>
+  sha256: { lanes: string; roles: string }
+}
+
+/**
+ * The roles that a promotion lane may admit (Run Lifecycle, Contract v1, section 10.1), unless others are configured.
+ */
+export const promotionRolesDefault: readonly string[] = ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN']
+
+/** Whether a lane is for knowledge promotion: its actions require a promotion ticket. */
+export function isPromotionLane(lane: Lane): boolean {
+  return lane.scope.requires.includes('promotion_ticket_id')
+}
+
+/** Whether a table holds knowledge shared by all cases. */
+export function isSharedTable(table: string): boolean {
+  return /^shared_/i.test(table)
+}
+
+/**
+ * The policy in two files, or all of their problems. An invalid policy is never in force, not even in part. A promotion
+ * lane that admits other roles than `promotionRoles` is invalid.
+ */
+export function policyOf(
+  files: { lanes: PolicyDocument; roles: PolicyDocument },
+  promotionRoles: readonly string[] = promotionRolesDefault,
+): { policy: Policy } | { problems: PolicyProblem[] } {
+  const lanes = lanesFileSchema.safeParse(files.lanes.value)
+  const roles = rolesFileSchema.safeParse(files.roles.value)
+  if (!lanes.success || !roles.success) {
+    return { problems: [...problemsOf(files.lanes, lanes.error), ...problemsOf(files.roles, roles.error)] }
+  }
+  const problems = [
+    ...repeated(files.lanes, 'lanes', 'lane_id', lanes.data.lanes),
+    ...repeated(files.roles, 'roles', 'role_id', roles.data.roles),
+    ...openPromotions(files.lanes, lanes.data.lanes, promotionRoles),
+  ]
+  if (problems.length > 0) return { problems }
+  const policy = {
+    lanes: new Map(lanes.data.lanes.map((lane) => [lane.lane_id, lane])),
+    roles: new Map(roles.data.roles.map((role) => [role.role_id, role])),
+    sha256: { lanes: files.lanes.sha256, roles: files.roles.sha256 },
+  }
+  return { policy }
+}
+
+/**
+ * The problems that a schema finds in a file. An unknown key is reported at the key, not at the object that contains
+ * it.
+ */
+function problemsOf(document: PolicyDocument, error: z.ZodError | undefined): PolicyProblem[] {
+  return (error?.issues ?? []).flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => problemAt(document, [...issue.path, key], 'is not a known key here'))
+      : [problemAt(document, issue.path, issue.message)],
+  )
+}
+
+/** Ids that occur twice in one file. */
+function repeated<Key extends string>(
+  document: PolicyDocument,
+  list: string,
+  key: Key,
+  items: readonly Record<Key, string>[],
+): PolicyProblem[] {
+  const ids = items.map((item) => item[key])
+  return ids.flatMap((id, index) =>
+    ids.indexOf(id) === index ? [] : [problemAt(document, [list, index, key], `"${id}" occurs here a second time`)],
+  )
+}
+
+/** Roles that a promotion lane admits but must not admit. */
+function openPromotions(document: PolicyDocument, lanes: Lane[], promotionRoles: readonly string[]): PolicyProblem[] {
+  return lanes.flatMap((lane, index) =>
+    lane.allowed_callers.roles.flatMap((role, at) => {
+      if (!isPromotionLane(lane) || promotionRoles.includes(role)) return []
+      const path = ['lanes', index, 'allowed_callers', 'roles', at]
+      const message = `${role} may not promote: a promotion lane is only for ${promotionRoles.join(' and ')}`
+      return [problemAt(document, path, message)]
+    }),
+  )
+}

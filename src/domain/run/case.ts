@@ -1,0 +1,185 @@
+import type { Code } from '../../errors.ts'
+import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
+import { sorted } from '../../kernel/canonical.ts'
+import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
+import { isOperator } from '../../kernel/config.ts'
+import { type Context, type Decision, type Refusal, type Row, type Rows, refuse } from '../../kernel/decider.ts'
+import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
+import { limits } from '../../kernel/limits.ts'
+import type { RunStatus } from '../../kernel/vocabulary.ts'
+import type { Lane, PolicyInForce } from '../policy/policies.ts'
+import type { RunEventData, RunEventType } from './events.ts'
+import { type RunState, streamOf, versionsOf } from './state.ts'
+
+/** Everything that a decision on one run can use. */
+export interface RunCase {
+  context: Context
+  inForce: PolicyInForce
+  lastSeq: number
+  rows: Rows
+  run: RunState
+}
+
+/** An event before the facts of the run are added: from the run's own stream, or from the stream of its lock. */
+export type RunDraft = { [Type in RunEventType]: { type: Type; data: RunEventData<Type> } }[RunEventType] | EventDraft
+
+export function rowOf(rows: Rows, runId: string): Row<RunState> | undefined {
+  return rows.get(streamOf(runId)) as Row<RunState> | undefined
+}
+
+/** The members that every entry of a run has. `versions` is given if these events pin the run to other versions. */
+function envelopeOf(run: RunState, versions = versionsOf(run.pins)): Omit<RunOfEvent, 'previous'> {
+  const { case_id, correlation_id, lane_id, parent_run_id, root_run_id, run_id } = run
+  return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, root_run_id, run_id }
+}
+
+/** Events of one run as one append. Each follows the one before it in the history of the run. */
+export function eventsOf(
+  of: Omit<RunOfEvent, 'previous'>,
+  lastSeq: number | null,
+  drafts: readonly RunDraft[],
+): EventDraft[] {
+  return drafts.map((draft, index) => ({
+    type: draft.type,
+    stream: 'stream' in draft ? draft.stream : streamOf(of.run_id),
+    data: sorted(draft.data),
+    run: { ...of, previous: index === 0 ? lastSeq : 'event before' },
+  }))
+}
+
+/** Events of the run of a case, with its current pins. */
+export function eventsOfRun(
+  { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
+  drafts: readonly RunDraft[],
+): EventDraft[] {
+  return eventsOf(envelopeOf(run), lastSeq, drafts)
+}
+
+export function append(
+  { lastSeq, run }: RunCase,
+  drafts: readonly RunDraft[],
+  versions?: RunOfEvent['policy_versions'],
+): Extract<Decision, { kind: 'append' }> {
+  return { kind: 'append', events: eventsOf(envelopeOf(run, versions), lastSeq, drafts) }
+}
+
+interface Refused {
+  code: Code
+  command: string
+  message: string
+  /** The move that was requested. */
+  to?: RunStatus
+}
+
+/** A refusal that is recorded on the run and does not change it. */
+export function refused(
+  { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
+  { code, command, message, to }: Refused,
+): Refusal {
+  const { run_id, status } = run
+  const move = to === undefined ? {} : { move: { from: status, to } }
+  const data = { code, command, message, ...move, name: run_id }
+  const [record] = eventsOf(envelopeOf(run), lastSeq, [{ type: 'run.refused', data }])
+  return refuse(code, message, { run_id, status, ...(to === undefined ? {} : { wanted: to }) }, record)
+}
+
+/** INVALID_STATE_TRANSITION, recorded. */
+export function refusedMove(of: RunCase, command: string, to: RunStatus, why = `it is ${of.run.status}`): Refusal {
+  const message = `${of.run.run_id} may not become ${to}: ${why}`
+  return refused(of, { code: 'INVALID_STATE_TRANSITION', command, message, to })
+}
+
+/** The runs above a run, nearest first. */
+export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
+  let next = run.parent_run_id
+  for (let depth = 0; next !== null && depth < limits.runDepthMax; depth += 1) {
+    const ancestor = rowOf(rows, next)?.state
+    if (ancestor === undefined) return
+    yield ancestor
+    next = ancestor.parent_run_id
+  }
+}
+
+/**
+ * Whether an actor may act on a run: the actor of the run or of a run above it, an operator, or the release authority.
+ */
+function mayActOn(run: RunState, { actor, config }: Context, rows: Rows): boolean {
+  if (run.manifest.actor.actor_id === actor.actor_id || isOperator(config, actor.actor_id)) return true
+  for (const { manifest } of ancestorsOf(run, rows)) if (manifest.actor.actor_id === actor.actor_id) return true
+  return false
+}
+
+/** The refusal if an actor may not act on a run. */
+export function notRunActor(of: RunCase, command: string): Refusal | undefined {
+  const { context, rows, run } = of
+  if (mayActOn(run, context, rows)) return undefined
+  const message = `${context.actor.actor_id} is neither the actor of ${run.run_id} nor of a run above it, nor an operator`
+  return refused(of, { code: 'NOT_RUN_ACTOR', command, message })
+}
+
+/** Whether the lease of a running run has expired. */
+export function isExpired({ lease, status }: RunState, now: Now): boolean {
+  if (status !== 'running' || lease === null) return false
+  return (leaseRemainingMillis(lease, now) ?? 1) <= 0
+}
+
+/** The end that the ledger gives a run with an expired lease. The run can be retried. */
+export function expiredEvents(of: Pick<RunCase, 'context' | 'run'>): RunDraft[] {
+  const message = `the lease of ${of.run.run_id} has expired`
+  return [
+    ...unrecordedEvents(of.run),
+    {
+      type: 'run.failed',
+      data: {
+        by: 'ledger',
+        duration_ms: durationMillis(of) ?? 0,
+        error: { error_code: 'RUN_LEASE_EXPIRED', message, retryable: true },
+        outcome_reason: 'RUN_LEASE_EXPIRED',
+        run_id: of.run.run_id,
+      },
+    },
+  ]
+}
+
+/** The missing action events of allowed actions, if a run ends in another way than by completing. */
+export function unrecordedEvents({ open, run_id }: RunState): RunDraft[] {
+  return open.map((action) => ({
+    type: 'run.acted',
+    data: { ...action, outcome: 'failure', outcome_reason: 'unrecorded', run_id },
+  }))
+}
+
+/** How long a run has been running: by the lease clock, or by the wall clock if the lease clocks cannot be compared. */
+export function durationMillis({
+  context: { now },
+  run: { started },
+}: Pick<RunCase, 'context' | 'run'>): number | null {
+  return started === null ? null : elapsedMillis({ ...started, time: started.at }, now)
+}
+
+/** The lane of a run in the policy in force. */
+export function laneOf({ inForce, run }: Pick<RunCase, 'inForce' | 'run'>): Lane | undefined {
+  return inForce.policy?.lanes.get(run.lane_id ?? '')
+}
+
+/** A lane that prohibits raw case text also prohibits free text: a reason must be one word of a closed alphabet. */
+export function freeTextIn(lane: Lane | undefined, texts: readonly (string | null | undefined)[]): string | undefined {
+  if (!lane?.scope.prohibits.includes('raw_case_text')) return undefined
+  return texts.find((text) => typeof text === 'string' && !/^[A-Za-z0-9_.:-]{1,80}$/.test(text)) ?? undefined
+}
+
+/** The free text in references to artifacts. */
+export function notesIn(refs: readonly ArtifactRef[] = []): (string | null | undefined)[] {
+  return refs.map(({ confidentiality }) => confidentiality?.notes)
+}
+
+/** FREE_TEXT_DENIED. The refusal does not repeat the text. */
+export function refuseFreeText(laneId: string | null): Refusal {
+  return refuse(
+    'FREE_TEXT_DENIED',
+    `the lane ${laneId} prohibits raw_case_text: a reason must be one word, and notes are not allowed`,
+    {
+      lane_id: laneId,
+    },
+  )
+}

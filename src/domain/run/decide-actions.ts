@@ -1,0 +1,146 @@
+import { cut } from '../../kernel/canonical.ts'
+import { type Decision, refuse } from '../../kernel/decider.ts'
+import { limits } from '../../kernel/limits.ts'
+import type { Action } from '../policy/action.ts'
+import type { Verdict } from '../policy/authorize.ts'
+import {
+  append,
+  durationMillis,
+  freeTextIn,
+  laneOf,
+  notesIn,
+  type RunCase,
+  type RunDraft,
+  refused,
+  refuseFreeText,
+  unrecordedEvents,
+} from './case.ts'
+import type { AuthorizeAction, RecordAction } from './commands.ts'
+import type { RunEventData } from './events.ts'
+import { verdictOn } from './facts.ts'
+import { judgeLockOfRun } from './lock-of-run.ts'
+import type { OpenAction } from './state.ts'
+
+/**
+ * An allow appends the decision. A deny appends the decision and the run's move to denied together. Refusals, in order:
+ * RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet),
+ * FREE_TEXT_DENIED.
+ */
+export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
+  const { context, inForce, run } = of
+  if (run.status !== 'running') return notActive(of, command.type)
+  if (run.open.length >= limits.runOpenActionsMax) {
+    const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
+    return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
+  }
+  if (freeTextIn(laneOf(of), textsOf(command.action)) !== undefined) return refuseFreeText(run.lane_id)
+  const { actor: caller, config } = context
+  const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, run })
+  const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
+  if (verdict.decision === 'allow') return append(of, [decided])
+  return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
+}
+
+/** The free text of an action. All of it would be recorded with the decision. Blank text counts as missing. */
+function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
+  const stated = Object.values(scope).filter((value) => typeof value === 'string')
+  return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts)]
+}
+
+/**
+ * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
+ * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
+ */
+export function decideRecord(command: RecordAction, of: RunCase): Decision {
+  const { context, rows, run } = of
+  if (run.status !== 'running') return notActive(of, command.type)
+  const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
+  if (lost !== undefined) return lost
+  const allowed = run.open.find(({ decision_id }) => decision_id === command.decision_id)
+  if (allowed === undefined || !isSameAction(allowed, command)) {
+    const message = `${run.run_id} has no open decision ${command.decision_id} for this action`
+    return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
+  }
+  const { error, outcome, outcome_reason, output_artifacts = [] } = command
+  const lane = laneOf(of)
+  if (outcome === 'failure' && output_artifacts.length > 0 && !lane?.allowed_actions.partial_outputs) {
+    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
+      run_id: run.run_id,
+    })
+  }
+  if (run.outputs.length + output_artifacts.length > limits.runOutputsMax) {
+    return refuse('LIMIT_EXCEEDED', `a run can output at most ${limits.runOutputsMax} artifacts`, {
+      run_id: run.run_id,
+    })
+  }
+  if (freeTextIn(lane, [outcome_reason, error?.message, ...notesIn(output_artifacts)]) !== undefined)
+    return refuseFreeText(run.lane_id)
+  const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
+  if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+  const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
+  return { ...append(of, [{ type: 'run.acted', data }]), objects: new Map([[record.digest, record.text]]) }
+}
+
+/** Checks that the action stated by the caller, if any, is the allowed action. */
+function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction): boolean {
+  if (action_type !== undefined && action_type !== allowed.action_type) return false
+  if (target === undefined) return true
+  const { name, operation } = targetOf({ action_type: allowed.action_type, target })
+  return name === allowed.target.name && operation === allowed.target.operation
+}
+
+function notActive(of: RunCase, command: string): Decision {
+  const message = `${of.run.run_id} is ${of.run.status}, not running`
+  return refused(of, { code: 'RUN_NOT_ACTIVE', command, message })
+}
+
+type Decided = RunEventData<'run.decided'>
+type AskedFor = Pick<Decided, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
+
+function askedFor(action: Action): AskedFor {
+  const { action_type, artifacts, effects, scope } = action
+  return {
+    ...(artifacts === undefined ? {} : { artifacts }),
+    ...(effects === undefined ? {} : { effects }),
+    on: action_type,
+    scope: Object.keys(scope)
+      .sort()
+      .map((key) => ({ key, value: String(scope[key]) })),
+    target: targetOf(action),
+  }
+}
+
+const targetTypes = {
+  tool_call: 'tool',
+  db_write: 'table',
+  db_read: 'table',
+  promotion: 'table',
+  export: 'export_bundle',
+} as const
+
+/** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
+function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): Decided['target'] {
+  const name = cut(target.name, nameCharsMax).trim()
+  return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
+}
+
+/** A code unit takes at most three bytes, so the text fits into the target of an audit event. */
+const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
+
+/** The authz_decision event: the request and the verdict of the policy. */
+export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict): RunDraft {
+  const { decision, missing, reason, rule_ids } = verdict
+  const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
+  return { type: 'run.decided', data }
+}
+
+/** The move to denied that follows a deny. */
+export function deniedEvent(
+  run_id: string,
+  duration_ms: number | null,
+  { missing, reason, rule_ids }: Verdict,
+): RunDraft {
+  const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
+  const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }
+  return { type: 'run.denied', data: { duration_ms, ...facts, run_id } }
+}

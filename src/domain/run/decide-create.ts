@@ -1,0 +1,174 @@
+import { type Context, type Decision, type Refusal, type Rows, refuse } from '../../kernel/decider.ts'
+import type { RunOfEvent } from '../../kernel/entry.ts'
+import { limits } from '../../kernel/limits.ts'
+import type { PolicyInForce } from '../policy/policies.ts'
+import {
+  ancestorsOf,
+  append,
+  eventsOf,
+  expiredEvents,
+  freeTextIn,
+  isExpired,
+  notesIn,
+  notRunActor,
+  type RunCase,
+  type RunDraft,
+  refused,
+  refusedMove,
+  refuseFreeText,
+  rowOf,
+} from './case.ts'
+import type { CreateRun, RetryRun } from './commands.ts'
+import { decidedEvent, deniedEvent } from './decide-actions.ts'
+import type { RunEventData } from './events.ts'
+import { isTerminal } from './moves.ts'
+import { retriedEvent, retriedIn } from './retries.ts'
+import { type RunState, versionsOf } from './state.ts'
+
+interface Ground {
+  context: Context
+  inForce: PolicyInForce
+  rows: Rows
+}
+
+/**
+ * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
+ * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
+ * FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
+ */
+export function decideCreate(command: CreateRun, ground: Ground): Decision {
+  const taken = caseOf(command.run_id, ground)
+  if (taken !== undefined) {
+    return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
+  }
+  const { parent_run_id = null } = command
+  const parent = parent_run_id === null ? undefined : caseOf(parent_run_id, ground)
+  if (parent_run_id !== null && parent === undefined) {
+    return refuse('NOT_FOUND', `the parent run ${parent_run_id} does not exist`, { run_id: parent_run_id })
+  }
+  if (parent !== undefined) {
+    const denied = notRunActor(parent, command.type)
+    if (denied !== undefined) return denied
+    if (isExpired(parent.run, ground.context.now)) return append(parent, expiredEvents(parent))
+    const ended = refuseUnder(parent, command.type)
+    if (ended !== undefined) return ended
+  }
+  const lane = ground.inForce.policy?.lanes.get(command.lane_id ?? '')
+  if (freeTextIn(lane, textsOf(command)) !== undefined) {
+    return refuseFreeText(command.lane_id ?? null)
+  }
+  const of = {
+    case_id: command.case_id ?? parent?.run.case_id ?? null,
+    correlation_id: command.correlation_id ?? parent?.run.correlation_id ?? null,
+    lane_id: command.lane_id ?? null,
+    parent_run_id,
+    policy_versions: versionsOf(parent?.run.pins ?? null),
+    root_run_id: parent?.run.root_run_id ?? command.run_id,
+    run_id: command.run_id,
+  }
+  return created(of, createdData(command, parent?.run), broughtOthers(command, parent?.run, of))
+}
+
+/** All free text in the input for a new run. */
+function textsOf({ data_classification, inputs, nondeterminism, notes }: CreateRun): (string | null | undefined)[] {
+  const reasons = nondeterminism?.reasons ?? []
+  return [notes, data_classification?.notes, ...reasons, ...notesIn(inputs?.artifact_refs)]
+}
+
+/** A run that has ended gets no more children, and the depth of a tree is limited. */
+function refuseUnder(parent: RunCase, command: string): Refusal | undefined {
+  const { rows, run } = parent
+  if (isTerminal(run.status)) {
+    const message = `${run.run_id} is ${run.status}, so no run can be created below it`
+    return refused(parent, { code: 'RUN_NOT_ACTIVE', command, message })
+  }
+  if ([...ancestorsOf(run, rows)].length + 2 <= limits.runDepthMax) return undefined
+  return refuse('LIMIT_EXCEEDED', `a tree of runs is at most ${limits.runDepthMax} deep`, { run_id: run.run_id })
+}
+
+type CreatedData = RunEventData<'run.created'>
+
+function createdData(command: CreateRun, parent: RunState | undefined): CreatedData {
+  const { policies, type, run_actor, role_id, case_id, correlation_id, lane_id, parent_run_id, root_run_id, ...rest } =
+    command
+  const actor = role_id === undefined ? run_actor : { ...run_actor, role_id }
+  return { ...rest, actor, pins: parent?.pins ?? null }
+}
+
+/** The versions of a child that differ from its parent's. A run without a parent is its own root. */
+function broughtOthers(
+  command: CreateRun,
+  parent: RunState | undefined,
+  of: Omit<RunOfEvent, 'previous'>,
+): readonly string[] {
+  const { case_id, correlation_id, root_run_id } = command
+  const others: string[] = []
+  if (case_id !== undefined && parent?.case_id && case_id !== parent.case_id) others.push('inherited/case_id')
+  if (correlation_id !== undefined && parent?.correlation_id && correlation_id !== parent.correlation_id) {
+    others.push('inherited/correlation_id')
+  }
+  if (root_run_id !== undefined && root_run_id !== of.root_run_id) others.push('inherited/root_run_id')
+  return others
+}
+
+function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: readonly string[]): Decision {
+  const drafts: RunDraft[] = [{ type: 'run.created', data }]
+  if (others.length > 0) {
+    const { policy_versions: pins, run_id } = of
+    const verdict = { decision: 'deny', missing: [], pins, reason: 'not_permitted', rule_ids: others } as const
+    const target = { name: run_id, operation: 'run.create', target_type: 'run' as const }
+    drafts.push(decidedEvent(run_id, { on: 'start', target }, verdict), deniedEvent(run_id, null, verdict))
+  }
+  return { kind: 'append', events: eventsOf(of, null, drafts) }
+}
+
+/**
+ * Creates a new run in place of a failed, retryable run, which does not change. The parent of the new run is the first
+ * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
+ * INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
+ */
+export function decideRetry(command: RetryRun, of: RunCase): Decision {
+  const { run } = of
+  if (run.status !== 'failed' || run.ended?.error?.retryable !== true) {
+    return refuse('RUN_NOT_RETRYABLE', `${run.run_id} is ${run.status} and cannot be retried`, {
+      run_id: run.run_id,
+      status: run.status,
+      retryable: run.ended?.error?.retryable ?? false,
+    })
+  }
+  const retried_in = retriedIn(of.rows, run.run_id)
+  if (retried_in !== undefined) {
+    const message = `${run.run_id} was retried in ${retried_in}`
+    return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
+  }
+  const taken = caseOf(command.new_run_id, of)
+  if (taken !== undefined) {
+    return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
+  }
+  if (freeTextIn(of.inForce.policy?.lanes.get(run.lane_id ?? ''), [command.retry_reason]) !== undefined) {
+    return refuseFreeText(run.lane_id)
+  }
+  const { retry_count } = run.manifest.metadata ?? {}
+  const first = retry_count ? run.parent_run_id : run.run_id
+  const count = (retry_count ?? 0) + 1
+  const metadata = { retry_count: count, retry_of: run.run_id, retry_reason: command.retry_reason }
+  const data = { ...run.manifest, metadata, pins: run.pins, run_id: command.new_run_id }
+  const { case_id, correlation_id, lane_id, root_run_id } = run
+  const envelope = {
+    case_id,
+    correlation_id,
+    lane_id,
+    parent_run_id: first,
+    policy_versions: versionsOf(run.pins),
+    root_run_id,
+    run_id: command.new_run_id,
+  }
+  const retried = retriedEvent({ new_run_id: command.new_run_id, retry_count: count, run_id: run.run_id })
+  const events = eventsOf(envelope, null, [{ type: 'run.created', data }])
+  return { kind: 'append', events: [retried, ...events] }
+}
+
+function caseOf(runId: string, { context, inForce, rows }: Ground): RunCase | undefined {
+  const row = rowOf(rows, runId)
+  return row && { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
+}

@@ -1,0 +1,130 @@
+import { isoTime } from '../../kernel/clock.ts'
+import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
+import { limits } from '../../kernel/limits.ts'
+import type { RunStatus } from '../../kernel/vocabulary.ts'
+import {
+  append,
+  durationMillis,
+  freeTextIn,
+  laneOf,
+  notesIn,
+  type RunCase,
+  type RunDraft,
+  refused,
+  refusedMove,
+  refuseFreeText,
+  unrecordedEvents,
+} from './case.ts'
+import type { CancelRun, CompleteRun, DenyRun, FailRun, Heartbeat } from './commands.ts'
+import { judgeLockOfRun, releaseLockOfRun } from './lock-of-run.ts'
+import { mayMove } from './moves.ts'
+import { streamOf } from './state.ts'
+import { discardedTurn, openTurnId } from './turns-of-run.ts'
+
+/** Refusals, in order: RUN_NOT_ACTIVE (recorded), INVALID_INPUT (the run has no lease). */
+export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
+  const { context, run } = of
+  if (run.status !== 'running') {
+    const message = `${run.run_id} is ${run.status}, not running`
+    return refused(of, { code: 'RUN_NOT_ACTIVE', command: command.type, message })
+  }
+  if (run.lease === null) {
+    return refuse('INVALID_INPUT', `${run.run_id} was started without a lease`, { run_id: run.run_id })
+  }
+  const { host_id, lease_clock, wall_ms } = context.now
+  const expires_at = isoTime(wall_ms + (run.lease.lease_duration_s ?? 0) * 1000)
+  return append(of, [{ type: 'run.renewed', data: { expires_at, host_id, lease_clock, run_id: run.run_id } }])
+}
+
+/**
+ * Refusals, in order: INVALID_STATE_TRANSITION (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
+ * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release),
+ * RELEASE_DENIED, RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
+ */
+export function decideComplete(command: CompleteRun, of: RunCase): Decision {
+  const { context, rows, run } = of
+  const wrong = refuseEnd(command, of, 'completed', notesIn(command.output_artifacts))
+  if (wrong !== undefined) return wrong
+  const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
+  if (lost !== undefined) return lost
+  if (run.open.length > 0) {
+    const decision_ids = run.open.map(({ decision_id }) => decision_id)
+    const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
+    return refuse('RUN_HAS_OPEN_ACTION', message, { run_id: run.run_id, decision_ids })
+  }
+  const turn_id = openTurnId(run.turns)
+  if (turn_id !== undefined && !command.discard_turn) {
+    const message = `${turn_id} of ${run.run_id} is neither promoted nor rejected`
+    return refuse('RUN_HAS_OPEN_TURN', message, { run_id: run.run_id, turn_id })
+  }
+  const { outcome_reason, output_artifacts, release_lock } = command
+  const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
+  if (tooMany !== undefined) return tooMany
+  const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOf(run.run_id) })
+  if (release_lock) {
+    if (run.lock === null) {
+      return refuse('INVALID_INPUT', `${run.run_id} holds no lock that could be released`, { run_id: run.run_id })
+    }
+    const released = releaseLockOfRun(rows, run.lock, context)
+    if (released !== undefined && 'kind' in released) return released
+    if (released !== undefined) drafts.push(released)
+  }
+  const data = { duration_ms: durationMillis(of) ?? 0, outcome_reason, run_id: run.run_id }
+  drafts.push({ type: 'run.completed', data: output_artifacts === undefined ? data : { ...data, output_artifacts } })
+  return append(of, drafts)
+}
+
+/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. */
+export function decideFail(command: FailRun, of: RunCase): Decision {
+  const { error, outcome_reason, output_artifacts } = command
+  const { run } = of
+  const wrong = refuseEnd(command, of, 'failed', [error.message, ...notesIn(output_artifacts)])
+  if (wrong !== undefined) return wrong
+  if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
+    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
+      run_id: run.run_id,
+    })
+  }
+  const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
+  if (tooMany !== undefined) return tooMany
+  const data = { duration_ms: durationMillis(of) ?? 0, error, outcome_reason, run_id: run.run_id }
+  const failed = {
+    type: 'run.failed' as const,
+    data: output_artifacts === undefined ? data : { ...data, output_artifacts },
+  }
+  return append(of, [...unrecordedEvents(run), failed])
+}
+
+/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED. */
+export function decideDeny(command: DenyRun, of: RunCase): Decision {
+  const wrong = refuseEnd(command, of, 'denied')
+  if (wrong !== undefined) return wrong
+  const { outcome_reason, run_id } = command
+  const data = { duration_ms: durationMillis(of), missing: [], outcome_reason, reason: null, rule_ids: [], run_id }
+  return append(of, [...unrecordedEvents(of.run), { type: 'run.denied', data }])
+}
+
+/** The refusals are those of a deny. */
+export function decideCancel(command: CancelRun, of: RunCase): Decision {
+  const wrong = refuseEnd(command, of, 'cancelled')
+  if (wrong !== undefined) return wrong
+  const outcome_reason = `cancelled: ${command.outcome_reason}`
+  const data = { duration_ms: durationMillis(of), outcome_reason, run_id: command.run_id }
+  return append(of, [...unrecordedEvents(of.run), { type: 'run.cancelled', data }])
+}
+
+/** The refusal if a run cannot move to this end, or if its free text is not allowed. */
+function refuseEnd(
+  { outcome_reason, type }: { outcome_reason: string; type: string },
+  of: RunCase,
+  to: RunStatus,
+  texts: readonly (string | null | undefined)[] = [],
+): Refusal | undefined {
+  if (!mayMove(of.run.status, to)) return refusedMove(of, type, to)
+  return freeTextIn(laneOf(of), [outcome_reason, ...texts]) === undefined ? undefined : refuseFreeText(of.run.lane_id)
+}
+
+function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {
+  if (run.outputs.length + more <= limits.runOutputsMax) return undefined
+  return refuse('LIMIT_EXCEEDED', `a run can output at most ${limits.runOutputsMax} artifacts`, { run_id: run.run_id })
+}

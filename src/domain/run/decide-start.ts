@@ -1,0 +1,90 @@
+import { invariant } from '../../errors.ts'
+import { isoTime } from '../../kernel/clock.ts'
+import type { Decision } from '../../kernel/decider.ts'
+import { authorizeStart } from '../policy/authorize.ts'
+import { isPin } from '../policy/policies.ts'
+import { append, expiredEvents, isExpired, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
+import type { StartRun } from './commands.ts'
+import { decidedEvent, deniedEvent } from './decide-actions.ts'
+import type { Pins } from './events.ts'
+import { type FoundPins, factsOf, unboundRole, withMore } from './facts.ts'
+import { type LockOfRun, lockForRun } from './lock-of-run.ts'
+
+/**
+ * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
+ * INVALID_STATE_TRANSITION (the run is not in the state created, or the run above it is not running), LOCK_NOT_HELD;
+ * both are recorded.
+ */
+export function decideStart(command: StartRun, of: RunCase): Decision {
+  const { context, rows, run } = of
+  if (run.status !== 'created') return refusedMove(of, command.type, 'running')
+  const above = rowOf(rows, run.parent_run_id ?? '')
+  const parent = above?.state
+  if (above !== undefined && isExpired(above.state, context.now)) {
+    const ofParent = { ...of, lastSeq: above.last_seq, run: above.state }
+    return append(ofParent, expiredEvents(ofParent))
+  }
+  if (parent !== undefined && parent.status !== 'running' && !run.manifest.metadata?.retry_of) {
+    return refusedMove(of, command.type, 'running', `the run above it, ${parent.run_id}, is ${parent.status}`)
+  }
+  const who = { actor_id: run.manifest.actor.actor_id, run_id: run.run_id }
+  const lock = command.lock === undefined ? null : lockForRun(rows, command.lock, who, context)
+  if (lock !== null && 'kind' in lock) {
+    return refused(of, { code: lock.code, command: command.type, message: lock.message })
+  }
+  const inherited = run.pins ?? parent?.pins ?? null
+  const pins = inherited ?? pinsOf(command, of)
+  const facts = factsOf(run, context.actor.actor_type, { pins, inherited, contractVersion: command.contract_version })
+  const verdict = withMore(authorizeStart({ policy: of.inForce.policy, run: facts }), [
+    ...broughtOthers(command, inherited),
+    ...unboundRole(run, context.config),
+  ])
+  const target = { name: run.run_id, operation: 'run.start', target_type: 'run' as const }
+  const decided = decidedEvent(run.run_id, { on: 'start', target }, verdict)
+  if (verdict.decision === 'deny') return append(of, [decided, deniedEvent(run.run_id, null, verdict)], verdict.pins)
+  return append(of, [decided, startedEvent(command, of, { lock, pins })], verdict.pins)
+}
+
+/** The pins of a run that inherits none: those in force, or those that the caller states. */
+function pinsOf({ policy_versions }: StartRun, { context, inForce }: RunCase): FoundPins {
+  const of = (name: 'lanes' | 'roles') => {
+    const loaded = inForce.loaded?.[name]
+    if (loaded === undefined) return null
+    const said = policy_versions?.[name]
+    const pin =
+      said === undefined
+        ? loaded
+        : isPin(said)
+          ? { ...loaded, pin: said.toLowerCase(), source: 'caller' as const }
+          : null
+    return context.config.pins === 'commit' && pin?.source !== 'git-commit' ? null : pin
+  }
+  return { lanes: of('lanes'), roles: of('roles') }
+}
+
+/** The versions of a child that differ from its parent's pins. */
+function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | null): string[] {
+  if (inherited === null) return []
+  return (['lanes', 'roles'] as const)
+    .filter((name) => {
+      const said = policy_versions[name]
+      return said !== undefined && said?.toLowerCase() !== inherited[name].pin
+    })
+    .map((name) => `inherited/policy_versions/${name}`)
+}
+
+function startedEvent(
+  { lease_duration_s, taxonomy_versions }: StartRun,
+  { context: { now }, run }: RunCase,
+  { lock, pins }: { lock: LockOfRun | null; pins: FoundPins },
+): RunDraft {
+  const lease =
+    lease_duration_s === undefined
+      ? null
+      : { expires_at: isoTime(now.wall_ms + lease_duration_s * 1000), lease_duration_s }
+  const { host_id, lease_clock } = now
+  const { lanes, roles } = pins
+  invariant(lanes !== null && roles !== null, 'a run that starts is pinned')
+  const data = { host_id, lease, lease_clock, lock, pins: { lanes, roles }, run_id: run.run_id }
+  return { type: 'run.started', data: taxonomy_versions === undefined ? data : { ...data, taxonomy_versions } }
+}

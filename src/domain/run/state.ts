@@ -1,0 +1,145 @@
+import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
+import type { LeaseClock, LeaseFacts } from '../../kernel/clock.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import { type RunStatus, unpinned } from '../../kernel/vocabulary.ts'
+import type { Pins, RunEventData, RunEventType } from './events.ts'
+import type { RunRecord } from './run-record.ts'
+import { type TurnChain, turnsAfter } from './turns-of-run.ts'
+
+/** An allow whose action event is not recorded yet. */
+export type OpenAction = Pick<RunEventData<'run.acted'>, 'action_type' | 'decision_id' | 'target'>
+
+/** The row of a run: its input at creation, and its current state. */
+export interface RunState {
+  case_id: string | null
+  correlation_id: string | null
+  created_at: string
+  ended: { at: string; duration_ms: number | null; error: RunRecord['error'] | null; outcome: string } | null
+  lane_id: string | null
+  lease: LeaseFacts | null
+  lock: { name: string; token: number } | null
+  manifest: RunEventData<'run.created'>
+  open: readonly OpenAction[]
+  outputs: readonly ArtifactRef[]
+  parent_run_id: string | null
+  pins: Pins | null
+  root_run_id: string
+  run_id: string
+  started: { at: string; host_id: string; lease_clock: LeaseClock } | null
+  status: RunStatus
+  taxonomy_versions: RunRecord['taxonomy_versions'] | null
+  /** Its turns, once it has any. */
+  turns?: TurnChain
+}
+
+type RunEntry<Type extends RunEventType> = Entry<Type, RunEventData<Type>>
+
+/** The stream with all events of one run, and of no other run. */
+export function streamOf(runId: string): string {
+  return `run/${runId}`
+}
+
+/** Returns the next state. It applies the event without checking it. */
+export function evolve(state: RunState | undefined, entry: Entry): RunState {
+  if (state === undefined) return createdState(entry as RunEntry<'run.created'>)
+  switch (entry.type) {
+    case 'run.decided':
+      return withDecision(state, entry as RunEntry<'run.decided'>)
+    case 'run.started':
+      return startedState(state, entry as RunEntry<'run.started'>)
+    case 'run.renewed': {
+      const { expires_at, host_id, lease_clock } = entry.data as RunEventData<'run.renewed'>
+      return state.lease === null ? state : { ...state, lease: { ...state.lease, expires_at, host_id, lease_clock } }
+    }
+    case 'run.acted': {
+      const { decision_id, output_artifacts = [] } = entry.data as RunEventData<'run.acted'>
+      const open = state.open.filter((action) => action.decision_id !== decision_id)
+      return { ...state, open, outputs: [...state.outputs, ...output_artifacts] }
+    }
+    case 'run.completed':
+    case 'run.failed':
+    case 'run.denied':
+    case 'run.cancelled':
+      return endedState(state, entry as RunEntry<'run.failed'>)
+    case 'turn.staged':
+    case 'turn.staging_rejected':
+    case 'turn.validated':
+    case 'turn.rejected':
+    case 'turn.promoted':
+    case 'turn.promotion_rejected':
+      return { ...state, turns: turnsAfter(state.turns, entry) }
+    default:
+      return state
+  }
+}
+
+function createdState({
+  case_id,
+  correlation_id,
+  data,
+  lane_id,
+  parent_run_id,
+  root_run_id,
+  time,
+}: RunEntry<'run.created'>): RunState {
+  return {
+    case_id: case_id ?? null,
+    correlation_id: correlation_id ?? null,
+    created_at: time,
+    ended: null,
+    lane_id: lane_id ?? null,
+    lease: null,
+    lock: null,
+    manifest: data,
+    open: [],
+    outputs: [],
+    parent_run_id: parent_run_id ?? null,
+    pins: data.pins,
+    root_run_id: root_run_id ?? data.run_id,
+    run_id: data.run_id,
+    started: null,
+    status: 'created',
+    taxonomy_versions: null,
+  }
+}
+
+function withDecision(state: RunState, { data, event_id }: RunEntry<'run.decided'>): RunState {
+  if (data.decision === 'deny' || data.on === 'start') return state
+  return { ...state, open: [...state.open, { action_type: data.on, decision_id: event_id, target: data.target }] }
+}
+
+function startedState(state: RunState, { data, time }: RunEntry<'run.started'>): RunState {
+  const { host_id, lease, lease_clock, lock, pins, taxonomy_versions = null } = data
+  return {
+    ...state,
+    lease: lease && { ...lease, host_id, lease_clock },
+    lock,
+    pins,
+    started: { at: time, host_id, lease_clock },
+    status: 'running',
+    taxonomy_versions,
+  }
+}
+
+/** The terminal state of a run, by the type of the event that ended it. */
+export const statusAfter: Readonly<Record<string, RunStatus>> = {
+  'run.completed': 'completed',
+  'run.failed': 'failed',
+  'run.denied': 'denied',
+  'run.cancelled': 'cancelled',
+}
+
+function endedState(state: RunState, { data, time, type }: RunEntry<'run.failed'>): RunState {
+  const { duration_ms, error = null, outcome_reason, output_artifacts = [] } = data
+  return {
+    ...state,
+    ended: { at: time, duration_ms, error, outcome: outcome_reason },
+    outputs: [...state.outputs, ...output_artifacts],
+    status: statusAfter[type] ?? state.status,
+  }
+}
+
+/** The pins of a run for entries and records. A missing pin is `UNPINNED`. */
+export function versionsOf(pins: Pins | null): { lanes: string; roles: string } {
+  return { lanes: pins?.lanes.pin ?? unpinned, roles: pins?.roles.pin ?? unpinned }
+}

@@ -1,0 +1,122 @@
+import type { SovereignRows } from '../../kernel/decider.ts'
+import type { Promotion } from './effect.ts'
+import { errorIssue, type Issue, notice } from './issue.ts'
+import type { Identity } from './links.ts'
+import { isEmptySet, type StagedTriplet } from './triplet.ts'
+import { carriedBy, identityKey, Workspace } from './workspace.ts'
+
+/**
+ * The checks of a turn against its workspace, in three groups: its deletes, the bodies that it is based on, and the
+ * integrity of its links and identities. Each group reports every problem. Cost: a few rows for each stem and ref of
+ * the turn.
+ */
+export class TurnChecks {
+  readonly #promotion: Promotion
+  readonly #workspace: Workspace
+  readonly #staged: ReadonlyMap<string, StagedTriplet>
+  readonly #deleted: ReadonlySet<string>
+
+  constructor(promotion: Promotion, rows: SovereignRows) {
+    const { triplets, tombstones } = promotion.set
+    this.#promotion = promotion
+    this.#workspace = new Workspace(promotion.workspace, rows)
+    this.#staged = new Map(triplets.map((triplet) => [triplet.stem, triplet]))
+    this.#deleted = new Set(tombstones.map(({ stem }) => stem))
+  }
+
+  /** All checks, for a verdict. */
+  all(): Issue[] {
+    const empty = isEmptySet(this.#promotion.set) ? [notice('I_STAGING_EMPTY', 'stage', {})] : []
+    return [...empty, ...this.deletes(), ...this.bases(), ...this.integrity()]
+  }
+
+  /** E_TOMBSTONE_INVALID, E_DELETE_MISSING_TOMBSTONE. */
+  deletes(): Issue[] {
+    const { delete_stem, tombstones } = this.#promotion.set
+    const issues: Issue[] = []
+    for (const { dto_type, id, stem } of tombstones) {
+      const promoted = this.#workspace.triplet(stem)
+      const identity = promoted && carriedBy(promoted)
+      if (identity === undefined || (identity.type === dto_type && identity.id === id)) continue
+      const details = { dto_type, id, promoted_dto_type: identity.type, promoted_id: identity.id, stem }
+      const message = 'the identity in the tombstone differs from the promoted identity'
+      issues.push(errorIssue('E_TOMBSTONE_INVALID', { details, location: '/id', message, stage: 'tombstones' }))
+    }
+    for (const stem of delete_stem) {
+      if (this.#deleted.has(stem)) continue
+      const message = 'delete_stem names a stem without a tombstone'
+      const facts = { details: { stem }, location: '/delete_stem', message, stage: 'tombstones' as const }
+      issues.push(errorIssue('E_DELETE_MISSING_TOMBSTONE', facts))
+    }
+    return issues
+  }
+
+  /** E_PROMOTION_CONFLICT. */
+  bases(): Issue[] {
+    const { tombstones, triplets } = this.#promotion.set
+    const issues: Issue[] = []
+    for (const { base_digest, stem } of [...triplets, ...tombstones]) {
+      if (base_digest === undefined) continue
+      const current_digest = this.#workspace.triplet(stem)?.body_digest ?? null
+      if (current_digest === base_digest) continue
+      const details = { base_digest, current_digest, stem }
+      const message = 'the promoted body differs from the body that the turn is based on'
+      issues.push(errorIssue('E_PROMOTION_CONFLICT', { details, location: '/base_digest', message, stage: 'base' }))
+    }
+    return issues
+  }
+
+  /** E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY, E_LSI_ORPHAN_TARGET. */
+  integrity(): Issue[] {
+    const issues: Issue[] = []
+    const carriers = this.#carriers(issues)
+    for (const { links_digest, stem } of this.#staged.values()) {
+      const twin = this.#workspace.twinOf(stem)
+      if (twin !== undefined && !this.#deleted.has(twin)) {
+        const message = `${twin} differs only in case`
+        const details = { other: twin, stem }
+        issues.push(errorIssue('E_STEM_COLLISION', { details, location: '/stem', message, stage: 'lsi' }))
+      }
+      for (const { id, location, type } of this.#workspace.refs(links_digest, stem)) {
+        if (carriers.has(this.#keyOf({ id, type })) || this.#carrierLeft({ id, type }) !== undefined) continue
+        const facts = {
+          details: { id, stem, type },
+          location: `${location}/id`,
+          message: 'the target does not exist after this turn',
+        }
+        issues.push(errorIssue('E_LSI_ORPHAN_TARGET', { ...facts, stage: 'lsi' }))
+      }
+    }
+    return issues
+  }
+
+  /** The identities that the staged stems carry. Each has one carrier. */
+  #carriers(issues: Issue[]): ReadonlySet<string> {
+    const carriers = new Map<string, string>()
+    for (const triplet of this.#staged.values()) {
+      const identity = carriedBy(triplet)
+      if (identity === undefined) continue
+      const key = this.#keyOf(identity)
+      const other = carriers.get(key) ?? this.#carrierLeft(identity)
+      if (other === undefined) {
+        carriers.set(key, triplet.stem)
+        continue
+      }
+      const details = { id: identity.id, other, stem: triplet.stem, type: identity.type }
+      const message = `${other} carries this identity`
+      issues.push(errorIssue('E_LSI_DUPLICATE_IDENTITY', { details, location: '/body/id', message, stage: 'lsi' }))
+    }
+    return new Set(carriers.keys())
+  }
+
+  /** The stem in the workspace that carries an identity, if the turn neither stages nor deletes it. */
+  #carrierLeft(identity: Identity): string | undefined {
+    const carrier = this.#workspace.identity(identity)?.carrier ?? undefined
+    if (carrier === undefined || this.#staged.has(carrier) || this.#deleted.has(carrier)) return undefined
+    return carrier
+  }
+
+  #keyOf(identity: Identity): string {
+    return identityKey(this.#workspace.name, identity)
+  }
+}

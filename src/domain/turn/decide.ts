@@ -1,0 +1,161 @@
+import type { Context, Decision, Refusal, SovereignRows } from '../../kernel/decider.ts'
+import {
+  append,
+  caseOf,
+  lostGuard,
+  otherStaged,
+  outOfOrder,
+  refusal,
+  stagedSet,
+  type TurnCase,
+  type Wrong,
+  wrongContent,
+  wrongTurn,
+} from './case.ts'
+import { TurnChecks } from './checks.ts'
+import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './commands.ts'
+import { decidePromote } from './decide-promote.ts'
+import { noIssues } from './events.ts'
+import { notice } from './issue.ts'
+import { firstCode, listed } from './issue-list.ts'
+import { streamOf } from './run-of-turn.ts'
+import { turnIdOf } from './turn-id.ts'
+
+/**
+ * The stream of the run. Its lock, the runs above it and the rows of its workspace are requested once the run is
+ * loaded.
+ */
+export function reads({ run_id }: TurnCommand): readonly string[] {
+  return [streamOf(run_id)]
+}
+
+/**
+ * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
+ * after them.
+ */
+export function decide(command: TurnCommand, context: Context, rows: SovereignRows): Decision {
+  const of = caseOf(command, context, rows)
+  if ('kind' in of) return of
+  switch (command.type) {
+    case 'turn.stage':
+      return decideStage({ ...of, command })
+    case 'turn.validate':
+      return decideValidate({ ...of, command })
+    case 'turn.promote':
+      return decidePromote({ ...of, command })
+    case 'turn.reject':
+      return decideReject({ ...of, command })
+  }
+}
+
+/**
+ * The checks for any command on a turn, before the turn itself is checked. Refusals, in order: E_PROMOTION_FAILED
+ * (malformed turn_id), E_PROMOTION_ALREADY_APPLIED; then the ledger fails a run whose lease has expired; RUN_NOT_ACTIVE
+ * or INVALID_INPUT (runs of this kind have no turns), STALE_TOKEN and LEASE_EXPIRED (recorded on the lock),
+ * E_PROMOTION_OUT_OF_ORDER.
+ */
+function early(of: TurnCase): Decision | undefined {
+  const wrong = wrongTurn(of)
+  if (wrong !== undefined) return refusal(of, wrong)
+  const lost = lostGuard(of)
+  if (lost !== undefined) return of.run.inactive() ?? lost
+  const expired = of.run.expired() ?? of.run.inactive()
+  if (expired !== undefined) return expired
+  const early = outOfOrder(of)
+  return early && refusal(of, early, record(of))
+}
+
+/** Of these refusals only that of a stage is recorded, because it is an event of the turn. */
+function record(of: TurnCase): { type: 'turn.staging_rejected'; isChange: boolean } | undefined {
+  if (of.command.type !== 'turn.stage') return undefined
+  return { type: 'turn.staging_rejected', isChange: of.number === of.run.chain.last + 1 }
+}
+
+/**
+ * Holds a proposal until it is promoted or replaced. Sovereign state does not change. Refusals: those of `early`, then
+ * the errors of the proposal, recorded as `turn.staging_rejected`, which becomes the last event of the turn.
+ */
+function decideStage(of: TurnCase<StageTurn>): Decision {
+  const wrong = early(of)
+  if (wrong !== undefined) return wrong
+  const { command, rows, run } = of
+  const { proposal } = command
+  if ('issues' in proposal) {
+    const refused = wrongContent(proposal.issues, `the stage of ${command.turn_id} is refused`)
+    return refusal(of, refused ?? { code: 'INVALID_INPUT', message: 'the proposal is missing' }, record(of))
+  }
+  const { delete_stem, tombstones, triplets } = proposal.counts
+  const isEmpty = delete_stem + tombstones + triplets === 0
+  const data = {
+    bytes: proposal.bytes,
+    counts: { delete_stem, tombstones, triplets },
+    issues: listed(isEmpty ? [notice('I_STAGING_EMPTY', 'stage', {})] : [], rows.digest).list,
+    manifest_digest: proposal.manifest_digest,
+    run_id: command.run_id,
+    turn_id: command.turn_id,
+    workspace: run.workspace,
+  }
+  return append(of, { type: 'turn.staged', data })
+}
+
+/**
+ * Records a verdict on the staged proposal against the current workspace. Every call gives a new verdict. Refusals:
+ * those of `early`, then E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_STAGE_MISSING,
+ * E_PROMOTION_NOT_VALIDATED (another proposal is staged than the command names).
+ */
+function decideValidate(of: TurnCase<ValidateTurn>): Decision {
+  const wrong = early(of) ?? nothingStaged(of)
+  if (wrong !== undefined) return wrong
+  const other = otherStaged(of)
+  if (other !== undefined) return refusal(of, other)
+  const { command, rows, run } = of
+  const { run_id, turn_id } = command
+  const { open } = run.chain
+  const set = stagedSet(of, open)
+  const manifest_digest = open?.staged?.manifest_digest
+  if (set === undefined || manifest_digest === undefined) return refusal(of, stageMissing(of))
+  const found = new TurnChecks({ run_id, set, turn_id, workspace: run.workspace }, rows).all()
+  const { issues, list, objects } = listed(found, rows.digest)
+  const data = { issues: list, manifest_digest, run_id, turn_id }
+  const failed = firstCode(issues)
+  if (failed === undefined) return append(of, { type: 'turn.validated', data }, { objects })
+  const verdict = {
+    ...data,
+    by: 'validation' as const,
+    code: failed,
+    reason: `${failed} and nothing of it is promoted`,
+  }
+  return append(of, { type: 'turn.rejected', data: verdict }, { objects })
+}
+
+/**
+ * Gives up the staged proposal. The turn may be staged again. Refusals: those of `early`, then E_PROMOTION_FAILED,
+ * E_PROMOTION_STAGE_MISSING, FREE_TEXT_DENIED.
+ */
+function decideReject(of: TurnCase<RejectTurn>): Decision {
+  const { command, run } = of
+  const wrong = early(of) ?? nothingStaged(of) ?? run.freeText(command.reason)
+  if (wrong !== undefined) return wrong
+  const { reason, run_id, turn_id } = command
+  const manifest_digest = run.chain.open?.staged?.manifest_digest ?? null
+  return append(of, {
+    type: 'turn.rejected',
+    data: { by: 'caller', code: null, issues: noIssues, manifest_digest, reason, run_id, turn_id },
+  })
+}
+
+function nothingStaged(of: TurnCase): Refusal | undefined {
+  const { open } = of.run.chain
+  if (open?.status === 'refused') {
+    return refusal(of, {
+      code: 'E_PROMOTION_FAILED',
+      message: 'the last stage was refused',
+      facts: { seq: open.seq },
+    })
+  }
+  return open === null || open.staged === null || open.status === 'rejected' ? refusal(of, stageMissing(of)) : undefined
+}
+
+function stageMissing({ run }: TurnCase): Wrong {
+  return { code: 'E_PROMOTION_STAGE_MISSING', message: `nothing is staged on ${turnIdOf(run.chain.last + 1)}` }
+}

@@ -1,0 +1,151 @@
+import { join } from 'node:path'
+import { probeFilePid, probeHolder } from '../../disk/process.ts'
+import type { FileOrphan } from '../../domain/lock/commands.ts'
+import type { Liveness } from '../../domain/lock/liveness.ts'
+import { fileOrphanReason, type LockFile, lockFileName } from '../../domain/lock/lock-file.ts'
+import { streamOf } from '../../domain/lock/names.ts'
+import { boundElsewhere, contention, contentionWithFile, type FileFinding } from '../../domain/lock/report.ts'
+import { type Grant, type LockState, orphanReason } from '../../domain/lock/state.ts'
+import type { Refusal } from '../../kernel/decider.ts'
+import { deathOfHolder } from '../../nouns/locks/holders.ts'
+import { lockStateOf } from '../../nouns/locks/lock-rows.ts'
+import type { Core } from '../../writer/core.ts'
+import type { DeliverableFolder } from './deliverable-folder.ts'
+import { inspect, type Seen } from './lock-file.ts'
+
+/** The judgement of a folder's lock file against the ledger. */
+export type Verdict =
+  | { kind: 'free' }
+  /** The caller's own current grant. */
+  | { kind: 'own'; grant: Grant; seen: Seen | undefined }
+  /** A current grant of another holder. */
+  | { kind: 'held'; grant: Grant; seen: Seen | undefined }
+  /** The lock's name is bound to another folder. */
+  | { kind: 'elsewhere'; refusal: Refusal }
+  /**
+   * A file that must not be touched: another tool's file that is not an orphan, an unknown schema version, or the
+   * file of another lock.
+   */
+  | { kind: 'foreign'; refusal: Refusal; seen: Seen }
+  /** A truncated or incomplete file, or one that is not JSON. Only `recover` moves it. */
+  | { kind: 'unreadable'; refusal: Refusal; seen: Seen }
+  /** A file that can be set aside. `orphan` is set if no grant explains the file. */
+  | { kind: 'orphan'; seen: Seen; orphan: FileOrphan | undefined }
+
+/** Judges a folder's lock file without changing anything. `own` identifies the calling acquisition. */
+export async function judge(
+  core: Core,
+  place: DeliverableFolder,
+  own?: { lock_ref: string; actor_id: string },
+): Promise<Verdict> {
+  const state = lockStateOf(core, place.name)
+  if (state?.folder && state.folder !== place.folder) {
+    return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
+  }
+  const seen = await inspect(place.lock)
+  const grant = state?.grant ?? null
+  if (grant !== null && !isOrphan(core, grant)) {
+    const isOwn = grant.lock_ref === own?.lock_ref && grant.actor_id === own.actor_id
+    return { kind: isOwn ? 'own' : 'held', grant, seen }
+  }
+  if (seen === undefined) return { kind: 'free' }
+  if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen, orphan: undefined }
+  const moved = await movedGrant(core, place, seen)
+  if (moved !== undefined) return { kind: 'foreign', refusal: contentionWithMoved(core, moved, place), seen }
+  return judgeUnexplained(core, place, seen)
+}
+
+/**
+ * Finds the current grant of another name that this file belongs to. This happens when the folder was renamed while
+ * locked, its execution root got another prefix, or it is mounted twice. The holder then works in this folder. A
+ * copied file does not count: the grant's folder still has its own file. Cost: one pass over the rows of
+ * deliverables, but only if a file of this ledger does not belong to its name's grant, for example after a crash.
+ */
+export async function movedGrant(
+  core: Core,
+  place: DeliverableFolder,
+  { content, ino }: Seen,
+): Promise<Grant | undefined> {
+  if (content?.lock_ref === undefined || content.ledger !== core.log.meta.origin) return undefined
+  for await (const [, row] of core.log.rows(streamOf('deliverable:'))) {
+    const { grant } = row.state as LockState
+    if (grant?.lock_ref !== content.lock_ref || grant.name === place.name || isOrphan(core, grant)) continue
+    if (grant.folder === place.folder) return grant
+    const own = await inspect(join(core.layout.root, grant.folder ?? '', lockFileName)).catch(() => undefined)
+    return own?.content?.lock_ref === grant.lock_ref && own.ino !== ino ? undefined : grant
+  }
+  return undefined
+}
+
+function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: DeliverableFolder): Refusal {
+  const { holder_alive = 'unknown' } = deathOfHolder(core, grant.name)
+  const refusal = contention(grant, core.now(), holder_alive)
+  const message = `${refusal.message}; its file is in ${folder}`
+  return { ...refusal, message, details: { ...refusal.details, path: lock } }
+}
+
+/**
+ * Judges a file that no grant explains: left by a crash of this ledger, an orphan or a held lock of another tool, or
+ * unreadable.
+ */
+function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Verdict {
+  const { content } = seen
+  const now = core.now()
+  const refusal = contentionWithFile(findingOf(core, place, seen), now)
+  if (content === undefined) {
+    const version = unknownVersionOf(seen.text)
+    if (version === undefined) return { kind: 'unreadable', refusal, seen }
+    const message = `${refusal.message}; its schema version ${version} is unknown, so the file is never touched`
+    return { kind: 'foreign', refusal: { ...refusal, message }, seen }
+  }
+  const isOurs = content.ledger === core.log.meta.origin
+  const reason = isOurs ? ('unrecorded' as const) : fileOrphanReason(content, now.wall_ms, livenessIn(content))
+  if (reason === undefined) return { kind: 'foreign', refusal, seen }
+  const orphan: FileOrphan = {
+    previous_acquired: content.acquired,
+    previous_holder: content.holder,
+    recovery_reason: reason,
+  }
+  return { kind: 'orphan', seen, orphan }
+}
+
+/** What a contention report says about a file: another tool's, unreadable, or gone meanwhile. */
+export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | undefined): FileFinding {
+  const { deliverable_id, lock: path, name } = place
+  const where = { name, deliverable_id, path }
+  const content: LockFile | undefined = seen?.content
+  if (content === undefined) {
+    const holder = seen === undefined ? 'missing' : 'unreadable'
+    return { ...where, holder, acquired: null, lease_remaining_s: 0, pid: null, holder_alive: 'unknown' }
+  }
+  const { acquired, holder, lease_duration_s, pid } = content
+  const remainingMillis = Date.parse(acquired) + lease_duration_s * 1000 - core.now().wall_ms
+  return {
+    ...where,
+    holder,
+    acquired,
+    lease_remaining_s: Math.max(0, Math.ceil(remainingMillis / 1000)),
+    pid,
+    holder_alive: livenessIn(content).alive,
+  }
+}
+
+/** Whether the holder that a file names is alive, by its evidence or, without evidence, by its bare pid. */
+function livenessIn({ acquired, evidence = [], pid }: LockFile): Liveness {
+  return evidence.length === 0 ? probeFilePid(pid) : probeHolder(evidence, Date.parse(acquired))
+}
+
+function isOrphan(core: Core, grant: Grant): boolean {
+  return orphanReason(grant, deathOfHolder(core, grant.name).death?.reason, core.now()) !== undefined
+}
+
+/** The schema version of a file if its major version is unknown. Such a file counts as held and is never touched. */
+function unknownVersionOf(text: string): string | undefined {
+  try {
+    const { schema_version } = JSON.parse(text) as { schema_version?: unknown }
+    const isUnknown = typeof schema_version === 'string' && /^\d{1,9}(?:\.|$)/.test(schema_version)
+    return isUnknown && !/^0*1(?:\.|$)/.test(schema_version) ? schema_version.slice(0, 20) : undefined
+  } catch {
+    return undefined
+  }
+}

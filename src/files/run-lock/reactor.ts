@@ -1,0 +1,80 @@
+import type { LockEventData } from '../../domain/lock/events.ts'
+import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-file.ts'
+import { LockstepError } from '../../errors.ts'
+import type { Config } from '../../kernel/config.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import type { Log } from '../../log/level/log.ts'
+import type { Reactor } from '../reactor.ts'
+import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLock } from './run-lock-files.ts'
+
+type GrantData = LockEventData<'lock.acquired'>
+
+/** Keeps RUN_LOCK.json (run lock template) in step with the ledger. It never overwrites a file that was edited by hand. */
+export function runLockReactor(log: Log, root: string, config: Config): Reactor {
+  const ends = new Set(['lock.broken', 'lock.released'])
+  return {
+    name: 'run_lock',
+    concerns: (entry) =>
+      entry.stream.startsWith('lock/project:') && (entry.type === 'lock.acquired' || ends.has(entry.type)),
+    handle: async (entry) => {
+      const token = entry.type === 'lock.acquired' ? entry.seq : Number(entry.data.token ?? entry.data.previous_token)
+      const grant = log.entry(token)?.data as GrantData | undefined
+      if (grant?.run_id === undefined) return 'done'
+      const path = runLockPath(root, config, grant.run_id)
+      return entry.type === 'lock.acquired'
+        ? writeLocked(path, grant)
+        : writeReleased(path, grant, { end: entry, authority: config.release_authority })
+    },
+  }
+}
+
+/** An imported lock already has a file: the grant was read from it. */
+async function writeLocked(path: string, grant: GrantData): Promise<'done' | 'left'> {
+  if (grant.source === 'import') return 'done'
+  const found = readable(path)
+  if (found !== undefined) {
+    // This entry was handled before; the lock may have been released since.
+    return found.content !== undefined && isOf(found.content, grant) ? 'done' : 'left'
+  }
+  await writeRunLock(path, lockedFile(grant))
+  return 'done'
+}
+
+/**
+ * Writes the released file. A file that a person set to RELEASED is left alone: either the release was read from it,
+ * or it waits for the authority.
+ */
+async function writeReleased(
+  path: string,
+  grant: GrantData,
+  { end, authority }: { end: Entry; authority: string },
+): Promise<'done' | 'left'> {
+  const released = endedFile(grant, end, authority)
+  const found = readable(path)
+  if (found?.content?.status === 'RELEASED') {
+    return end.data.evidence === 'run_file' || isSameRunLock(found.content, released) ? 'done' : 'left'
+  }
+  const isAsLeft =
+    found === undefined ||
+    (found.content !== undefined &&
+      (grant.source === 'import'
+        ? found.content.run_id === grant.run_id
+        : isSameRunLock(found.content, lockedFile(grant))))
+  if (!isAsLeft) return 'left'
+  await writeRunLock(path, released)
+  return 'done'
+}
+
+/** The run lock at this path. A folder, or a file that cannot be read, rejects so that the entry is retried later. */
+function readable(path: string): FoundRunLock | undefined {
+  const found = readRunLock(path)
+  if (found === undefined || found.text !== '') return found
+  throw new LockstepError('FILE_FAILED', `cannot read ${path}`)
+}
+
+/** Whether the file belongs to this grant, LOCKED or RELEASED: every member except the status matches the grant. */
+function isOf(content: RunLock, grant: GrantData): boolean {
+  const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
+  const members = { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name }
+  return isSameRunLock({ status: 'LOCKED', ...members }, lockedFile(grant))
+}

@@ -1,0 +1,98 @@
+import * as z from 'zod'
+import { promotionRolesDefault } from '../domain/policy/policy.ts'
+import { lineOf, ownMember, recordWith } from './ids.ts'
+import { limits } from './limits.ts'
+import { approvalTypes } from './vocabulary.ts'
+
+const seconds = z.int().min(1).max(limits.deliverableLeaseSecondsMax)
+const relativePath = z
+  .string()
+  .min(1)
+  .max(500)
+  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'must be a path below the root')
+
+/** Files derived from the log must not be among the ledger's own files. */
+const outsideHome = relativePath.refine(
+  (path) => path.split('/').find((part) => part !== '' && part !== '.') !== '.lockstep',
+  'must not lie in .lockstep',
+)
+
+/** `.lockstep/config.json`. Every setting has a default, and unknown keys are refused. */
+export const configSchema = z.strictObject({
+  /** The actor who releases project locks, breaks grants and imports files. */
+  release_authority: lineOf(120).default('BECCA'),
+  /** Actors who may break a grant, besides the release authority. */
+  operators: z.array(lineOf(120)).max(100).default([]),
+  /** The first word of every target_name. */
+  target_prefix: lineOf(60).default('IAMBECCA'),
+  /** The folder of RUN_LOCK.json files, below the root. */
+  runs_dir: outsideHome.default('runtime/runs'),
+  /** The folder that promoted state is written to, below the root. */
+  workspace_dir: outsideHome.default('workspace'),
+  /** When the files in `.lockstep/staging` of a turn are removed. */
+  staging_cleanup: z.enum(['on_promotion', 'on_run_end', 'never']).default('on_promotion'),
+  deliverable_lease_s: z
+    .strictObject({
+      min: seconds.default(limits.deliverableLeaseSecondsMin),
+      max: seconds.default(limits.deliverableLeaseSecondsMax),
+    })
+    .refine(({ min, max }) => min <= max, 'the shortest lease is longer than the longest')
+    .prefault({}),
+  /** Path below the root → prefix of the deliverable ids inside it, for several execution roots with the same ids. */
+  execution_roots: recordWith(relativePath, z.string().regex(/^[A-Za-z0-9._-]{1,60}$/)).default({}),
+  /** Actor id or role id → write scope. If it is set, only `deliverable-local` may lock a deliverable. */
+  write_scopes: recordWith(lineOf(120), z.string().min(1).max(60)).optional(),
+  /** `commit` demands that the policy files are tracked by Git and unmodified when a policy is loaded. */
+  pins: z.enum(['any', 'commit']).default('any'),
+  /** The roles that a lane for knowledge promotion may be open to. */
+  promotion_roles: z
+    .array(lineOf(120))
+    .max(100)
+    .default([...promotionRolesDefault]),
+  /** Actor id → the roles it may claim. If it is set, an actor that is not listed may claim no role. */
+  actors: recordWith(lineOf(120), z.array(lineOf(120)).max(100)).optional(),
+  /** The approvals that every export needs. */
+  exports: z.strictObject({ approvals_required: z.array(z.enum(approvalTypes)).max(4).default([]) }).prefault({}),
+  /** Limits of a turn: bytes of one object, bytes of all objects, and stems. */
+  turn_limits: z
+    .strictObject({
+      object_bytes: z.int().min(1).max(limits.turnBytes).default(limits.turnObjectBytes),
+      turn_bytes: z.int().min(1).max(limits.turnBytesMax).default(limits.turnBytes),
+      stems: z.int().min(1).max(limits.turnStemsMaxMax).default(limits.turnStemsMax),
+      refs: z.int().min(1).max(limits.turnRefsMaxMax).default(limits.turnRefsMax),
+    })
+    .prefault({}),
+  /**
+   * If true, file modes are not checked, for disks without modes such as drvfs and exFAT. `init --accept-permissions`
+   * sets it.
+   */
+  accept_permissions: z.boolean().default(false),
+  /** Whether contention, and waits that end with TIMED_OUT, are recorded as entries. */
+  record_contention: z.boolean().default(false),
+})
+
+export type Config = z.infer<typeof configSchema>
+export const defaultConfig: Config = configSchema.parse({})
+
+/** Whether the actor is the release authority. */
+export function isAuthority(config: Config, actorId: string): boolean {
+  return actorId === config.release_authority
+}
+
+/** Whether the configuration allows the actor to have a role. */
+export function mayClaim(config: Config, actorId: string, roleId: string): boolean {
+  return config.actors === undefined || (ownMember(config.actors, actorId) ?? []).includes(roleId)
+}
+
+/**
+ * The write scope of an actor, or else of the actor's role; undefined if neither has one. Called only if the
+ * configuration has write scopes.
+ */
+export function writeScopeOf({ write_scopes = {} }: Config, actorId: string, roleId = ''): string | undefined {
+  return ownMember(write_scopes, actorId) ?? ownMember(write_scopes, roleId)
+}
+
+/** Whether the actor may break grants: the release authority or an operator. */
+export function isOperator(config: Config, actorId: string): boolean {
+  return isAuthority(config, actorId) || config.operators.includes(actorId)
+}

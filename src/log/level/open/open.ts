@@ -1,0 +1,231 @@
+import { randomInt } from 'node:crypto'
+import type { Layout } from '../../../disk/layout.ts'
+import { LockstepError } from '../../../errors.ts'
+import { dropEvidence, fingerprint, keepEvidence, logBytes } from '../files.ts'
+import { keptStore } from '../kept-store.ts'
+import { Log } from '../log.ts'
+import { Custody } from '../owner/custody.ts'
+import { Guard } from '../owner/guard.ts'
+import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../owner/owner.ts'
+import { openStore, type Store } from '../store.ts'
+import type { Wal } from '../wal/wal.ts'
+import { problemError, programAt, runChild } from './child.ts'
+import { cleanUp } from './clean-up.ts'
+import { type Doubt, doubtOf, isOfThisBoot } from './doubt.ts'
+import { readHeadFile } from './head-file.ts'
+import { checkOpened } from './open-check.ts'
+import { raiseHead } from './raise-head.ts'
+import { openFailure, refusedOpen } from './refused-open.ts'
+import { isInPlaceForSure, isStill, readWalTwice } from './still.ts'
+
+export interface OpenOptions {
+  layout: Layout
+  /** How long to wait, in seconds, while another process has the ledger open. */
+  openWaitSeconds: number
+  /** The command to record for this process in the owner file. */
+  command: string
+  nonce: () => string
+  selfCheck?: boolean
+  /** This process may crash because of the database, so no child process checks it first. */
+  isExpendable?: boolean
+  /** For tests: wraps the store, for example to make it fail. */
+  wrapStore?: (store: Store) => Store
+}
+
+const retryMillisMin = 5
+const retryMillisMax = 25
+/** While the owner file says "open", the guard is tried only this often. Reading the file is cheaper. */
+const askMillis = 250
+
+/**
+ * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
+ * file. A refused open leaves the database as it was found.
+ * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
+ * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_FORMAT.
+ */
+export async function openLog(options: OpenOptions): Promise<Log> {
+  const until = performance.now() + options.openWaitSeconds * 1000
+  const ownerNow = ownerReader(options.layout.owner)
+  let askAt = 0
+  for (;;) {
+    const owner = ownerNow()
+    if (owner?.state !== 'open' || performance.now() >= askAt) {
+      const log = await tryOpen(options).catch((error: unknown) => {
+        throw openFailure(options.layout, error)
+      })
+      if (log !== undefined) return log
+      askAt = performance.now() + askMillis
+    }
+    if (performance.now() >= until) throw busy(options, ownerNow())
+    await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
+  }
+}
+
+/**
+ * Closes the log so that the next open can tell whether its files have changed since. The files are examined after the
+ * database is closed, because LevelDB compacts until then. If another ledger has taken this one's place, nothing is
+ * written.
+ */
+export async function closeLog(log: Log, layout: Layout): Promise<void> {
+  const { custody } = log
+  try {
+    try {
+      if (custody?.isInPlace() !== false) await log.settle()
+      else if (custody.isLogLost) await custody.saveMemory()
+    } finally {
+      await log.close()
+    }
+    if (custody?.isOurs() === false) return
+    const files = log.isDamaged || custody?.isLogLost === true ? undefined : filesLeft(layout)
+    if (files === undefined) removeOwner(layout.owner)
+    else writeOwner(layout.owner, { state: 'closed', files })
+  } finally {
+    custody?.release()
+  }
+}
+
+/** Undefined if the files cannot be examined. All data was durable before, so the next open reports the problem. */
+function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
+  try {
+    return fingerprint(ledger)
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes the next open read every byte, after a problem was found. Does nothing if the ledger is open elsewhere. */
+export async function distrust(layout: Layout): Promise<void> {
+  const guard = await Guard.take(layout).catch((error: unknown) => {
+    throw openFailure(layout, error)
+  })
+  if (guard === undefined) return
+  removeOwner(layout.owner)
+  guard.release()
+}
+
+/**
+ * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved, so that the caller tries again.
+ */
+async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
+  const guard = await Guard.take(options.layout)
+  if (guard === undefined) return undefined
+  let log: Log | undefined
+  try {
+    log = await openGuarded(options, guard)
+    return log
+  } catch (error) {
+    if (!guard.isInPlace()) return undefined
+    throw error
+  } finally {
+    if (log === undefined) guard.release()
+  }
+}
+
+/** Returns undefined if another process has the database open after all, because no part of the guard reached it. */
+async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
+  const { layout } = options
+  const owner = readOwner(layout.owner)
+  const met = fingerprint(layout.ledger)
+  const suspicion = doubtOf(owner, met, guard.here.folder)
+  // A process that opens the database changes files before it can write the owner file.
+  if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
+  const own = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
+  const evidence = keepEvidence(layout.ledger, layout.evidence, {
+    isSuspect: suspicion === 'changed',
+    nonce: own.nonce,
+  })
+  let store: Store | undefined
+  let log: Log | undefined
+  let wal: Wal | undefined
+  let isTouched = false
+  try {
+    wal = await readWalTwice(layout, { met, options: { isSameBoot: isOfThisBoot(owner) }, owner })
+    const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
+    const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
+    const doubt = options.isExpendable ? 'none' : suspicion
+    if (doubt !== 'none') {
+      // If this process dies during the check, the next open reads every byte. An owner that cannot be seen may only be
+      // slow to answer, and it stops if its owner file is replaced. LevelDB's lock tells the child whether it lives.
+      if (!isUnseen(owner, guard)) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+      isTouched = true
+      await checkInChild(layout, kept.logBytes, doubt)
+    }
+    isTouched = true
+    const opened = await openStore(layout.ledger, { at: guard.ledger, create: false })
+    store = options.wrapStore?.(opened) ?? opened
+    const custody = () => log?.custody
+    log = Log.open(keptStore(store, custody), options.selfCheck)
+    checkOpened(log, store, kept)
+    // Nothing has read every byte of this database, so the next open must do so.
+    if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
+    // From here until close, the database belongs to this process. If two processes in a row die of it, the next open
+    // checks more.
+    const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
+    log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
+    cleanUp(layout, evidence)
+    return log
+  } catch (error) {
+    // If another process has the database open, it changes the files, so the problems found here mean nothing.
+    const isInPlace = isInPlaceForSure(guard)
+    let isAnothers: boolean
+    try {
+      isAnothers = isTouched ? isBusy(error) : !(await isStill(layout, owner, met))
+      // If this process dies while it puts the files back, the next open reads every byte.
+      if (store !== undefined && isInPlace && !isAnothers) writeOwner(layout.owner, { ...own, suspect: 'checking' })
+    } finally {
+      // Whatever else fails, this process does not keep the database.
+      await store?.close().catch(() => {})
+    }
+    const refusal = isAnothers ? undefined : refusedOpen(error, { layout, evidence, met, nonce: own.nonce, wal })
+    if (refusal === undefined) dropEvidence(evidence)
+    if (isInPlace) restoreOwner(layout.owner, owner, own.nonce)
+    if (refusal === undefined) return undefined
+    if (refusal.code === 'LEDGER_CORRUPT') removeOwner(layout.owner)
+    throw refusal
+  }
+}
+
+/** Whether the owner file names a process that may be alive although it cannot be seen from here. */
+function isUnseen(owner: Owner | undefined, { here }: Guard): boolean {
+  return owner?.state === 'open' && !isKnownGone(owner, here)
+}
+
+/** Whether another process has the database open, or another database has taken its place. */
+function isBusy(error: unknown): boolean {
+  return error instanceof LockstepError && (error.details.busy === true || error.code === 'LEDGER_MOVED')
+}
+
+/** Restores what the owner file said before, unless another process has written to it since. */
+function restoreOwner(path: string, owner: Owner | undefined, nonce: string): void {
+  const now = readOwner(path)
+  if (now?.state !== 'open' || now.nonce !== nonce) return
+  if (owner === undefined) removeOwner(path)
+  else writeOwner(path, owner)
+}
+
+const checkProgram = programAt('log/level/open/open-check-child')
+
+/** Opens and checks the database in a child process first. If LevelDB aborts, only the child dies. */
+async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {
+  const answer = await runChild(checkProgram, [layout.root, String(bytes), doubt === 'changed' ? 'all' : 'newest'])
+  if (answer.problem !== undefined) throw problemError(answer.problem)
+}
+
+function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
+  const facts =
+    owner?.state === 'open' ? { owner_pid: owner.pid, owner_command: owner.command, owner_since: owner.since } : {}
+  const who =
+    owner?.state === 'open' ? `process ${owner.pid} (${owner.command}, since ${owner.since})` : 'another process'
+  return new LockstepError(
+    'LEDGER_UNAVAILABLE',
+    `${who} kept the ledger open for all of ${options.openWaitSeconds} s`,
+    {
+      details: { outcome: 'not_applied', busy: true, ...facts },
+      hint: 'Wait longer with --open-wait, or end that process.',
+    },
+  )
+}
+
+function pause(millis: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, millis))
+}

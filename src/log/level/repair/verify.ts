@@ -1,0 +1,245 @@
+import type { Entry } from '../../../kernel/entry.ts'
+import { sameBytes, toHex } from '../../../merkle/hash.ts'
+import { readerOf, rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
+import { differs, missing } from '../../corrupt.ts'
+import { leafHashOfText } from '../../leaf.ts'
+import { sha256 } from '../../sha256.ts'
+import type { Note } from '../objects.ts'
+import { compareHeadFile } from '../open/compare-head-file.ts'
+import type { HeadFile } from '../open/head-file.ts'
+import { decode, entryOfText, textOf, unseal } from '../rows/codec.ts'
+import { type Head, readHead } from '../rows/head-row.ts'
+import * as keys from '../rows/keys.ts'
+import { type Meta, readMeta } from '../rows/meta-row.ts'
+import type { StoreReader } from '../store.ts'
+import { TreeVerification } from './verify-tree.ts'
+
+export interface StoredOptions {
+  /** The tree head kept outside the database. It is read before the snapshot is taken. */
+  headFile: HeadFile | undefined
+  /** Called with each entry, in order, after its bytes are known to match their hash. */
+  entry?: (entry: Entry) => void
+  /** Called after the last entry, with each row of sovereign state in force, each piece of an object and each note. */
+  state?: (name: string, value: unknown) => void
+  object?: (digest: string, piece: number) => void
+  note?: (note: Note) => void
+  /**
+   * Called with each row in force, after the last entry. Without it, only the last seqs of the rows are compared with
+   * the entries.
+   */
+  row?: (key: Uint8Array, value: Uint8Array) => void
+  /** Called with the number of entries read so far. */
+  progress?: (done: number, total: number) => void
+}
+
+/** The content of a store that verified. */
+export interface Stored {
+  head: Head
+  meta: Meta
+  /** Counts: rows, blocks of receipts and index rows of the generation in force; pairs that a rebuild left behind. */
+  rows: number
+  receipts: number
+  index: number
+  left: number
+}
+
+/**
+ * Reads the store's files, then every pair once, in key order, and trusts none of them. `views/` compares the content
+ * of rows and receipts. This function checks:
+ * - every checksum;
+ * - that the entries have no gaps, are as many as the head row says, and match their hashes;
+ * - that the tree built again from them has the stored tiles and both tree heads;
+ * - that each stream has one row, which names the last entry of the stream;
+ * - that the store contains no unknown keys.
+ * Errors: VERIFY_FAILED, LEDGER_CORRUPT, both with the first bad `seq` if there is one.
+ */
+export async function verifyStored(reader: StoreReader, options: StoredOptions): Promise<Stored> {
+  return new StoredVerification(reader, options).run()
+}
+
+class StoredVerification {
+  readonly #reader: StoreReader
+  readonly #options: StoredOptions
+  readonly #stored: Stored
+  readonly #storedTiles: TileReader
+  readonly #tree: TreeVerification
+  /** The entries of the tile that is being read, and the leaf hashes of their texts. */
+  #entries: Entry[] = []
+  #leafHashes: Uint8Array[] = []
+  #isEnded = false
+  #seq = 0
+  #tiles = 0
+  #streams = 0
+  /** The sum of the last seqs of all streams. Entries add to it, and rows subtract from it. */
+  #lastSeqs = 0
+
+  constructor(reader: StoreReader, options: StoredOptions) {
+    this.#reader = reader
+    this.#options = options
+    const meta = readMeta(reader)
+    this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
+    this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
+    this.#tree = new TreeVerification(this.#storedTiles)
+  }
+
+  async run(): Promise<Stored> {
+    await this.#reader.checkFiles()
+    const { size } = this.#stored.head
+    for await (const page of this.#reader.scan(keys.ranges.all)) {
+      for (const [key, value] of page) this.#pair(key, value)
+      this.#options.progress?.(this.#seq, size)
+    }
+    this.#endEntries()
+    const expectedTiles = this.#tree.finish()
+    if (this.#tiles !== expectedTiles) {
+      throw differs('tiles', `the store has ${this.#tiles} tiles, but ${size} entries require ${expectedTiles}`)
+    }
+    this.#compareRows()
+    this.#compareCursors()
+    this.#compareHeadFile()
+    return this.#stored
+  }
+
+  #pair(key: Uint8Array, value: Uint8Array): void {
+    const kind = keys.kindOf(key)
+    // Entries come first in key order. The first other key means that all entries were read.
+    if (kind !== 'entry') this.#endEntries()
+    switch (kind) {
+      case 'entry':
+        this.#entry(key, value)
+        return
+      case 'head':
+      case 'meta':
+        unseal(key, value)
+        return
+      case 'tile':
+        this.#tiles += 1
+        unseal(key, value)
+        return
+      case 'receipts':
+        unseal(key, value)
+        if (this.#isInForce(key)) this.#stored.receipts += 1
+        return
+      case 'index':
+        unseal(key, value)
+        if (this.#isInForce(key)) this.#stored.index += 1
+        return
+      case 'row':
+        if (this.#isInForce(key)) this.#row(key, value)
+        else unseal(key, value)
+        return
+      case 'state':
+        if (this.#isInForce(key)) this.#options.state?.(keys.nameOfRowKey(key), decode(key, value))
+        else unseal(key, value)
+        return
+      case 'object': {
+        const { digest, piece } = keys.digestOfObjectKey(key)
+        unseal(key, value)
+        this.#options.object?.(digest, piece)
+        return
+      }
+      case 'note':
+        this.#options.note?.(decode<Note>(key, value))
+        return
+      case undefined:
+        throw differs('stray', `the key ${Buffer.from(key).toString('hex')} does not belong to Lockstep`)
+    }
+  }
+
+  #entry(key: Uint8Array, value: Uint8Array): void {
+    const { size } = this.#stored.head
+    const seq = keys.seqOfEntryKey(key)
+    if (seq !== this.#seq) throw missing(this.#seq)
+    if (seq >= size) throw differs('entries', `entry ${seq} is beyond the ledger’s ${size} entries`, { seq })
+    const text = textOf(key, value)
+    const entry = entryOfText(key, text)
+    if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} has the seq ${entry.seq}`, { seq })
+    this.#entries.push(entry)
+    this.#leafHashes.push(leafHashOfText(text))
+    this.#seq += 1
+    if (this.#entries.length === tileWidth) this.#takeEntries()
+  }
+
+  /** Entries are passed on only after their whole tile was compared, so that no damaged entry is interpreted. */
+  #takeEntries(): void {
+    this.#tree.add(this.#leafHashes)
+    if (this.#seq === this.#stored.head.size) this.#compareRoot()
+    for (const entry of this.#entries) {
+      if (entry.prev.stream === null) this.#streams += 1
+      this.#lastSeqs = (this.#lastSeqs + entry.seq - (entry.prev.stream ?? 0)) % sumModulus
+      this.#options.entry?.(entry)
+    }
+    this.#entries = []
+    this.#leafHashes = []
+  }
+
+  #endEntries(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    if (this.#seq < this.#stored.head.size) throw missing(this.#seq)
+    if (this.#entries.length > 0 || this.#seq === 0) this.#takeEntries()
+  }
+
+  /** If every full tile matched, only the entries after those tiles can differ. */
+  #compareRoot(): void {
+    const { root, size } = this.#stored.head
+    const computed = this.#tree.root()
+    if (sameBytes(computed, root)) return
+    const what = `the entries give the root ${toHex(computed)} at size ${size}, but the head row says ${toHex(root)}`
+    throw differs('root', what, { seq: size - (size % tileWidth) })
+  }
+
+  #isInForce(key: Uint8Array): boolean {
+    const isInForce = key[1] === this.#stored.head.generation
+    if (!isInForce) this.#stored.left += 1
+    return isInForce
+  }
+
+  #row(key: Uint8Array, value: Uint8Array): void {
+    this.#stored.rows += 1
+    if (this.#options.row !== undefined) {
+      this.#options.row(key, value)
+      return
+    }
+    const { last_seq } = decode<{ last_seq: number }>(key, value)
+    this.#lastSeqs = (this.#lastSeqs - last_seq) % sumModulus
+  }
+
+  /**
+   * There must be one row per stream, and the rows' last seqs must add up to those of the entries. LevelDB skips a
+   * damaged block without an error.
+   */
+  #compareRows(): void {
+    const { rows } = this.#stored
+    if (rows !== this.#streams)
+      throw differs('rows', `the entries have ${this.#streams} streams, but the store has ${rows} rows`)
+    if (this.#options.row === undefined && this.#lastSeqs !== 0)
+      throw differs('rows', 'a row does not name the last entry of its stream')
+  }
+
+  #compareCursors(): void {
+    const { cursors, size } = this.#stored.head
+    for (const [reactor, cursor] of Object.entries(cursors)) {
+      if (cursor > size)
+        throw differs('head', `the cursor of ${reactor} is ${cursor}, but there are only ${size} entries`)
+    }
+  }
+
+  #compareHeadFile(): void {
+    const { headFile } = this.#options
+    if (headFile !== undefined) {
+      const { head, meta } = this.#stored
+      const reader = readerOf(this.#tree.tree, this.#storedTiles)
+      compareHeadFile(headFile, { origin: meta.origin, size: head.size }, (size) => rootAt(size, reader, sha256))
+    }
+  }
+
+  #tile(level: number, index: number): Uint8Array | undefined {
+    const key = keys.tileKey(level, index)
+    const value = this.#reader.get(key)
+    return value === undefined ? undefined : unseal(key, value)
+  }
+}
+
+/** The modulus keeps sums exact in a ledger of any length. */
+const sumModulus = 2 ** 52

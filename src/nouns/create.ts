@@ -1,0 +1,193 @@
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { customAlphabet } from 'nanoid'
+import { fileError, syncFolder } from '../disk/durable.ts'
+import { createKey } from '../disk/key-file.ts'
+import { findRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
+import { adoptTree } from '../disk/ownership.ts'
+import { keepsModes } from '../disk/permissions.ts'
+import { now, userName } from '../disk/process.ts'
+import { buildingPrefix, dropProcessFolders, processFolderName } from '../disk/process-folder.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { policyToLoad } from '../files/policy/policy-files.ts'
+import { defaultConfig } from '../kernel/config.ts'
+import { type Actor, originSchema } from '../kernel/ids.ts'
+import { fingerprint } from '../log/level/files.ts'
+import { Log } from '../log/level/log.ts'
+import { writeOwner } from '../log/level/owner/owner.ts'
+import { formatVersion } from '../log/level/rows/codec.ts'
+import { openStore } from '../log/level/store.ts'
+import { sha256 } from '../log/sha256.ts'
+import { formatVkey } from '../merkle/vkey.ts'
+import { Receipts } from '../views/receipts.ts'
+import { Rows } from '../views/rows.ts'
+import { Sovereign } from '../views/sovereign.ts'
+import { parse } from '../writer/parse.ts'
+import { Sequencer } from '../writer/sequencer.ts'
+
+export interface CreateOptions {
+  dir: string
+  actor: Actor
+  /** The name of the ledger's key. Default: `lockstep.local/<ledger_id>`. */
+  origin?: string | undefined
+  /**
+   * Create the ledger even on a disk without file modes, and record that. Otherwise such a disk fails with
+   * LEDGER_INSECURE.
+   */
+  acceptPermissions?: boolean | undefined
+  /** Allow a ledger inside or above another ledger. */
+  nested?: boolean | undefined
+  /** Put the root's policy in force, or the shipped policy if the root has none. Errors: POLICY_INVALID. */
+  policy?: boolean | undefined
+}
+
+const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
+const foldersLookedAtMax = 20_000
+
+/**
+ * Creates a ledger: key, configuration, database and entry 0. It is built in a temporary folder and put in place by
+ * one rename, so a crash leaves either a complete ledger or none. Errors: LEDGER_EXISTS, INVALID_INPUT, FILE_DENIED.
+ */
+export async function createLedger({
+  dir,
+  actor,
+  origin,
+  nested = false,
+  policy = false,
+  acceptPermissions = false,
+}: CreateOptions): Promise<void> {
+  const root = realFolder(dir)
+  refuseOverlap(root, nested)
+  const ledgerId = newLedgerId()
+  const name = parse(originSchema, origin ?? `lockstep.local/${ledgerId}`, 'origin')
+  const building = join(root, processFolderName(buildingPrefix, ledgerId))
+  dropProcessFolders(root, buildingPrefix)
+  try {
+    mkdirSync(building, { mode: 0o700 })
+    chmodSync(building, 0o700)
+    const withoutModes = !keepsModes(building)
+    if (withoutModes && !acceptPermissions) throw noModes(root)
+    await build(building, { actor, ledgerId, origin: name, policyRoot: policy ? root : undefined, withoutModes })
+    adoptTree(building)
+    renameSync(building, join(root, homeName))
+    syncFolder(root)
+  } catch (error) {
+    rmSync(building, { recursive: true, force: true })
+    if (['ENOTEMPTY', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw exists(root)
+    throw fileError(error, `creating a ledger in ${root}`)
+  }
+}
+
+async function build(
+  home: string,
+  {
+    actor,
+    ledgerId,
+    origin,
+    policyRoot,
+    withoutModes,
+  }: { actor: Actor; ledgerId: string; origin: string; policyRoot: string | undefined; withoutModes: boolean },
+) {
+  const key = createKey(join(home, 'key'))
+  const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
+  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
+  const accepted = withoutModes ? { accept_permissions: true } : {}
+  const config = { release_authority: defaultConfig.release_authority, operators: [userName()], ...accepted }
+  writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600, flush: true })
+  for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
+
+  const ledger = join(home, 'ledger')
+  // Created here, because LevelDB would create the folder with the modes of the umask.
+  mkdirSync(ledger, { mode: 0o700 })
+  const store = await openStore(ledger, { create: true })
+  try {
+    const log = await Log.create(store, { ledger_id: ledgerId, origin })
+    await appendFirst(log, { actor, home, policyRoot, vkey })
+    // Recorded as cleanly closed, so that the first open does not have to check the database.
+    writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
+  } finally {
+    await store.close()
+  }
+  for (const folder of [ledger, home]) syncFolder(folder)
+}
+
+/** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
+async function appendFirst(
+  log: Log,
+  { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
+): Promise<void> {
+  const sequencer = new Sequencer({
+    log,
+    rows: new Rows(log),
+    sovereign: new Sovereign(log),
+    receipts: new Receipts(log),
+    config: defaultConfig,
+    now,
+    cursors: () => ({}),
+    published: () => {},
+  })
+  const { ledger_id, origin } = log.meta
+  const data = { format: formatVersion, ledger_id, origin, vkey }
+  await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
+  if (policyRoot !== undefined) {
+    const layout = { ...layoutOf(policyRoot), policy: join(home, 'policy') }
+    const { command } = await policyToLoad(layout, defaultConfig.promotion_roles)
+    await sequencer.submit({ command, actor })
+  }
+  await sequencer.close()
+}
+
+/** Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it. */
+function refuseOverlap(root: string, nested: boolean): void {
+  const above = findRoot(root)
+  if (above === root) throw exists(root)
+  if (nested) return
+  const other = above ?? findBelow(root)
+  if (other === undefined) return
+  throw new LockstepError(
+    'LEDGER_EXISTS',
+    `${other} has a ledger, ${above === undefined ? 'below' : 'above'} ${root}`,
+    {
+      details: { dir: root, other },
+      hint: 'The innermost ledger governs a folder. To nest ledgers on purpose, use --nested.',
+    },
+  )
+}
+
+function noModes(root: string): LockstepError {
+  return new LockstepError(
+    'LEDGER_INSECURE',
+    `the disk of ${root} does not keep file modes, so other users could change the ledger`,
+    {
+      details: { dir: root },
+      hint: 'Choose a folder on another disk, or if no other user can reach this one, run "lockstep init --accept-permissions".',
+    },
+  )
+}
+
+function exists(root: string): LockstepError {
+  return new LockstepError('LEDGER_EXISTS', `${root} already has a ledger`, { details: { dir: root } })
+}
+
+/** The first ledger found below a folder, breadth first. It looks at a limited number of folders. */
+function findBelow(root: string): string | undefined {
+  const folders = [root]
+  for (let at = 0; at < folders.length && at < foldersLookedAtMax; at += 1) {
+    for (const name of subfoldersOf(folders[at] ?? '')) {
+      if (name === homeName) return folders[at]
+      if (name !== '.git' && name !== 'node_modules' && !name.startsWith(buildingPrefix)) {
+        folders.push(join(folders[at] ?? '', name))
+      }
+    }
+  }
+  return undefined
+}
+
+function subfoldersOf(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,104 @@
+import type { z } from 'zod'
+import type { Acquire, releaseSchema, renewSchema } from '../../domain/lock/commands.ts'
+import { orphanReason } from '../../domain/lock/state.ts'
+import { invariant, LockstepError } from '../../errors.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import type { Actor } from '../../kernel/ids.ts'
+import type { Core } from '../../writer/core.ts'
+import type { Outcome } from '../../writer/submission.ts'
+import { historyOf } from '../audit/history.ts'
+import { grantFacts, type Lease, leaseOf } from './lease.ts'
+import { lockGrantOf } from './lock-rows.ts'
+import { RecentGrants } from './recent-grants.ts'
+
+/** The calls behind a lease's `renew` and `release`. */
+export interface LeaseCalls {
+  renew: (request: z.input<typeof renewSchema>) => Promise<{ acquired: string; expires_at: string }>
+  release: (request: z.input<typeof releaseSchema>) => Promise<unknown>
+}
+
+/** The actor of a request, its time by `performance.now()`, and whether the answer is a replay. */
+interface Asked {
+  requestedAt: number
+  actor: Actor
+  replayed: boolean
+}
+
+/** Turns the entry of a grant into a lease, for a first answer and for replays. */
+export class Grants {
+  readonly #core: Core
+  readonly #calls: LeaseCalls
+  readonly #recent = new RecentGrants()
+
+  constructor(core: Core, calls: LeaseCalls) {
+    this.#core = core
+    this.#calls = calls
+  }
+
+  lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Lease {
+    const entry = entries.find(({ type }) => type === 'lock.acquired')
+    invariant(entry !== undefined, 'an acquire is answered with its grant')
+    return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
+  }
+
+  leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Lease {
+    const current = !replayed || this.#isCurrent(entry)
+    if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
+    const facts = grantFacts(entry, lock_id, { replayed, current })
+    const clock = { requestedAt, bootMillis: () => this.#core.now().lease_clock.boot_ms }
+    if (entry.data.kind === 'project') return leaseOf(facts, clock, projectCalls(entry, this.#core))
+    return leaseOf(facts, clock, {
+      renew: () => this.#calls.renew({ actor, lock_id }),
+      release: (outcome) => this.#calls.release({ actor, lock_id, outcome }),
+    })
+  }
+
+  /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
+  nameOf(lockRef: string, actor: Actor): string | null {
+    const recent = this.#recent.nameOf(actor.actor_id, lockRef)
+    if (recent !== undefined) return recent
+    const seqs = this.#core.receipts.candidates(actor.actor_id, lockRef)
+    for (const seq of seqs.toReversed()) {
+      const entry = this.#core.log.entry(seq)
+      if (entry?.type === 'lock.acquired' && entry.data.lock_ref === lockRef) return String(entry.data.name)
+    }
+    return null
+  }
+
+  /**
+   * The earlier grant of this same acquisition, if it has been released or its lease is over. A grant whose claim was
+   * lost does not count, because its caller was told of contention. Errors: IDEMPOTENCY_MISMATCH.
+   */
+  async ended({ holder, lease_duration_s, lock_ref, name }: Acquire, actor: Actor): Promise<Entry | undefined> {
+    const entry = this.#core.receipts
+      .candidates(actor.actor_id, lock_ref)
+      .map((seq) => this.#core.log.entry(seq))
+      .findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lock_ref)
+    if (entry === undefined || entry.actor.actor_id !== actor.actor_id) return undefined
+    const { data } = entry
+    if (data.name !== name || data.holder !== holder || data.lease_duration_s !== lease_duration_s) {
+      const message = `this lock_id was used for ${data.name} at seq ${entry.seq}, with different content`
+      throw new LockstepError('IDEMPOTENCY_MISMATCH', message, { details: { name: data.name, seq: entry.seq } })
+    }
+    if (this.#isCurrent(entry)) return undefined
+    const history = await historyOf(this.#core, name)
+    return history.some(({ type, data: end }) => type === 'lock.lost' && end.token === entry.seq) ? undefined : entry
+  }
+
+  #isCurrent(entry: Entry): boolean {
+    const grant = lockGrantOf(this.#core, String(entry.data.name))
+    return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
+  }
+}
+
+/** The lease calls of a project lock: both refuse, because it has no lease and the holder cannot release it. */
+function projectCalls({ data }: Entry, { config }: Core): Pick<Lease, 'renew' | 'release'> {
+  const refuse = (code: 'INVALID_INPUT' | 'RELEASE_DENIED', why: string) =>
+    Promise.reject(
+      new LockstepError(code, `${data.name} ${why}`, { details: { name: data.name, run_id: data.run_id } }),
+    )
+  return {
+    renew: () => refuse('INVALID_INPUT', 'has no lease to renew'),
+    release: () => refuse('RELEASE_DENIED', `is released by ${config.release_authority}, by its run_id`),
+  }
+}

@@ -1,0 +1,157 @@
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import * as z from 'zod'
+import { type LockKind, streamOf } from '../../domain/lock/names.ts'
+import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
+import { LockstepError } from '../../errors.ts'
+import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
+import { findingOf, type Verdict } from '../../files/deliverable/lock-file-verdict.ts'
+import { lineOf } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
+import type { Core } from '../../writer/core.ts'
+import { parse } from '../../writer/parse.ts'
+import { livenessOf } from './holders.ts'
+
+/** The present state of a lock. It is computed on request, not recorded. */
+export interface LockStatus {
+  name: string
+  kind: LockKind
+  state: 'free' | 'held' | 'orphan'
+  /** Why the lock is an orphan. */
+  orphan_reason?: string
+  holder?: string
+  token?: number
+  acquired?: string
+  lease_remaining_s?: number | null
+  holder_alive?: 'no' | 'unknown' | 'yes'
+  host?: string
+  pids?: number[]
+  folder?: string
+  run_id?: string
+  target_name?: string
+  renewals?: number
+  waiting: number
+  /** Null if the ledger has no entry of this lock and only its file exists. */
+  last_seq: number | null
+}
+
+export type LockListing = LockStatus
+
+/** Errors: NOT_FOUND if the ledger has no entry of this lock. */
+export function statusOf(core: Core, name: string): LockStatus {
+  const row = core.rows.get(streamOf(name))
+  if (row === undefined) throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
+  return describe(core, row.state as LockState, row.last_seq)
+}
+
+/**
+ * Lists held locks by name. `orphans` keeps only locks whose holder is gone, or whose project file differs from the
+ * ledger. `under` keeps only locks in a folder below the root. Cost: one pass over the rows of locks.
+ */
+export async function listLocks(
+  core: Core,
+  options: z.input<typeof listSchema>,
+  projectOrphan: (grant: Grant) => string | undefined,
+): Promise<LockListing[]> {
+  const { orphans, under } = parse(listSchema, options, 'list')
+  const prefix = under === undefined ? undefined : prefixOf(core.layout.root, under)
+  const listed: LockListing[] = []
+  for await (const [, row] of core.log.rows(streamOf(''))) {
+    const state = row.state as LockState
+    const { grant } = state
+    if (grant === null || (prefix !== undefined && !isUnder(grant, prefix))) continue
+    const status = describe(core, state, row.last_seq)
+    const finding = orphans && grant.kind === 'project' ? projectOrphan(grant) : undefined
+    if (finding !== undefined) Object.assign(status, { state: 'orphan', orphan_reason: finding })
+    if (!orphans || status.state === 'orphan') listed.push(status)
+  }
+  return listed
+}
+
+const listSchema = z.strictObject({
+  orphans: z.boolean().default(false),
+  under: lineOf(limits.pathBytes).optional(),
+})
+
+/** Errors: INVALID_INPUT for a folder outside the root. An empty list would suggest that the folder has no locks. */
+function prefixOf(root: string, folder: string): string {
+  const real = realPath(resolve(folder))
+  const prefix = relative(root, real).split(sep).join('/')
+  if (prefix === '..' || prefix.startsWith('../')) {
+    throw new LockstepError('INVALID_INPUT', `${real} is outside ${root}, the root of this ledger`)
+  }
+  return prefix
+}
+
+/**
+ * Resolves links, as the ledger's root is resolved. A folder that was deleted may still have locks, so it is
+ * accepted.
+ */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : join(realPath(parent), basename(path))
+  }
+}
+
+function isUnder({ folder }: Grant, prefix: string): boolean {
+  return folder !== undefined && (prefix === '' || folder === prefix || folder.startsWith(`${prefix}/`))
+}
+
+/** Whether a verdict concerns a file that no grant explains. */
+export function isOfFile(verdict: Verdict): verdict is FileVerdict {
+  if (verdict.kind === 'orphan') return verdict.orphan !== undefined
+  return verdict.kind === 'foreign' || verdict.kind === 'unreadable'
+}
+
+type FileVerdict = Extract<Verdict, { kind: 'foreign' | 'orphan' | 'unreadable' }>
+
+/** The status of a lock whose file no grant explains. */
+export function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVerdict): LockStatus {
+  const { acquired, holder, holder_alive, lease_remaining_s, pid } = findingOf(core, place, verdict.seen)
+  const reason = verdict.kind === 'unreadable' ? verdict.kind : undefined
+  const orphan_reason = verdict.kind === 'orphan' ? verdict.orphan?.recovery_reason : reason
+  return {
+    name: place.name,
+    kind: 'deliverable',
+    state: orphan_reason === undefined ? 'held' : 'orphan',
+    ...(orphan_reason === undefined ? {} : { orphan_reason }),
+    holder,
+    ...(acquired === null ? {} : { acquired }),
+    lease_remaining_s,
+    holder_alive,
+    pids: pid === null ? [] : [pid],
+    folder: place.folder,
+    waiting: core.waiters.inFrontOf(streamOf(place.name), undefined),
+    last_seq: core.rows.get(streamOf(place.name))?.last_seq ?? null,
+  }
+}
+
+function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {
+  const waiting = core.waiters.inFrontOf(streamOf(name), undefined)
+  if (grant === null) return { name, kind, state: 'free', waiting, last_seq: lastSeq }
+  const now = core.now()
+  const liveness = livenessOf(grant)
+  const reason = orphanReason(grant, liveness.alive === 'no' ? liveness.reason : undefined, now)
+  return {
+    name,
+    kind,
+    state: reason === undefined ? 'held' : 'orphan',
+    ...(reason === undefined ? {} : { orphan_reason: reason }),
+    holder: grant.holder,
+    token: grant.token,
+    acquired: grant.acquired,
+    lease_remaining_s: leaseRemainingSeconds(grant, now),
+    holder_alive: liveness.alive,
+    ...(grant.evidence[0] === undefined ? {} : { host: grant.evidence[0].host }),
+    pids: grant.evidence.map(({ pid }) => pid),
+    ...(grant.folder === undefined ? {} : { folder: grant.folder }),
+    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id }),
+    ...(grant.target_name === undefined ? {} : { target_name: grant.target_name }),
+    renewals: grant.renewals,
+    waiting,
+    last_seq: lastSeq,
+  }
+}

@@ -1,0 +1,164 @@
+import { join } from 'node:path'
+import type { z } from 'zod'
+import type { breakSchema, FileOrphan, recoverSchema } from '../../domain/lock/commands.ts'
+import type { LockEventData } from '../../domain/lock/events.ts'
+import type { Grant, LockState } from '../../domain/lock/state.ts'
+import { LockstepError } from '../../errors.ts'
+import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
+import { clearFolder, recoverFile } from '../../files/deliverable/file-recovery.ts'
+import { judge } from '../../files/deliverable/lock-file-verdict.ts'
+import type { Actor } from '../../kernel/ids.ts'
+import { type Core, submit } from '../../writer/core.ts'
+import { errorOf } from '../../writer/refusals.ts'
+import type { Deliverables } from './deliverables.ts'
+import { deathOfHolder } from './holders.ts'
+import { lockGrantOf, lockStateOf } from './lock-rows.ts'
+import { fileStatus, isOfFile, type LockStatus, statusOf } from './lock-status.ts'
+
+/** What a recovery or a break ended. With `dry_run`: what a recovery would end. */
+export interface Recovered {
+  name: string
+  previous_holder: string | null
+  previous_token: number | null
+  recovery_reason: string | null
+  seq: number | null
+  dry_run: boolean
+  status?: LockStatus
+  files?: 'current' | 'pending'
+}
+
+/** Ends locks that their holders do not release: recovers orphans, breaks grants, retires folders. */
+export class OrphanCare {
+  readonly #core: Core
+  readonly #deliverables: Deliverables
+
+  constructor(core: Core, deliverables: Deliverables) {
+    this.#core = core
+    this.#deliverables = deliverables
+  }
+
+  async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<Recovered> {
+    const state = lockStateOf(this.#core, name)
+    const place = this.#placeOf(name, state, folder)
+    if (dry_run) return this.#preview(name, place)
+    const append = (file_orphan?: FileOrphan) =>
+      submit(
+        this.#core,
+        { type: 'lock.recover', name, reason, file_orphan, ...deathOfHolder(this.#core, name) },
+        { actor },
+      )
+    const { entries } =
+      place === undefined
+        ? await append()
+        : await recoverFile(this.#core, this.#deliverables, { place, actor, record: append })
+    const entry = entries.at(-1)
+    const {
+      previous_holder = null,
+      previous_token = null,
+      recovery_reason = null,
+    } = (entry?.data ?? {}) as Partial<LockEventData<'lock.recovered'>>
+    const grant = state?.grant
+    const files = grant?.kind === 'deliverable' ? await this.#deliverables.removeFileOf(grant) : undefined
+    return {
+      name,
+      previous_holder,
+      previous_token,
+      recovery_reason,
+      seq: entry?.seq ?? null,
+      dry_run,
+      ...(files === undefined ? {} : { files }),
+    }
+  }
+
+  /**
+   * Shows evidence and verdict without changing anything. Errors: NOT_FOUND if neither the ledger nor the folder has
+   * a lock.
+   */
+  async #preview(name: string, place: DeliverableFolder | undefined): Promise<Recovered> {
+    const verdict = place === undefined ? undefined : await judge(this.#core, place)
+    if (verdict?.kind === 'elsewhere') throw errorOf(verdict.refusal)
+    const status =
+      place !== undefined && verdict !== undefined && isOfFile(verdict)
+        ? fileStatus(this.#core, place, verdict)
+        : statusOf(this.#core, name)
+    const { holder = null, orphan_reason = null, token = null } = status
+    const facts = { previous_holder: holder, previous_token: token, recovery_reason: orphan_reason }
+    return { name, ...facts, seq: null, dry_run: true, status }
+  }
+
+  async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<Recovered> {
+    const grant = lockGrantOf(this.#core, name)
+    const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
+    const files = grant === null ? undefined : await this.#filesAfter(grant)
+    const { holder = null, token = null } = grant ?? {}
+    const seq = entries[0]?.seq ?? null
+    return {
+      name,
+      previous_holder: holder,
+      previous_token: token,
+      recovery_reason: null,
+      seq,
+      dry_run: false,
+      ...(files === undefined ? {} : { files }),
+    }
+  }
+
+  async retire(
+    { folder, reason = null }: { folder: string; reason?: string | null | undefined },
+    actor: Actor,
+  ): Promise<{ name: string; folder: string; recovered: boolean }> {
+    const place = this.#deliverables.folderOfAny(folder)
+    const { name } = place
+    return this.#deliverables.inFolder(place, async (steps) => {
+      const isCleared = await clearFolder(this.#core, steps, {
+        place,
+        actor,
+        record: (file_orphan) => {
+          const recover = {
+            type: 'lock.recover' as const,
+            name,
+            reason: reason ?? 'its folder is retired',
+            file_orphan,
+          }
+          return submit(this.#core, { ...recover, ...deathOfHolder(this.#core, name) }, { actor })
+        },
+      })
+      const grant = lockGrantOf(this.#core, name)
+      const retire = { type: 'lock.retire' as const, name, folder: place.folder, reason }
+      const { entries } = await submit(this.#core, { ...retire, ...deathOfHolder(this.#core, name) }, { actor })
+      if (grant) await steps.removeFileOf(grant, place, actor)
+      return {
+        name,
+        folder: place.folder,
+        recovered: isCleared || entries.some(({ type }) => type === 'lock.recovered'),
+      }
+    })
+  }
+
+  #filesAfter(grant: Grant): Promise<'current' | 'pending'> {
+    return grant.kind === 'deliverable' ? this.#deliverables.removeFileOf(grant) : this.#core.filesDrained()
+  }
+
+  /** A deliverable's folder: the folder named by the caller, or else the one its name is bound to. */
+  #placeOf(name: string, state: LockState | undefined, folder: string | undefined): DeliverableFolder | undefined {
+    if (!name.startsWith('deliverable:')) return undefined
+    const path = folder ?? (state?.folder ? join(this.#core.layout.root, state.folder) : undefined)
+    if (path === undefined) {
+      throw new LockstepError('NOT_FOUND', `the ledger has no folder for ${name}`, {
+        hint: 'Name the folder: lock recover <name> --folder DIR.',
+      })
+    }
+    let place: DeliverableFolder
+    try {
+      place = this.#deliverables.folderOf(path)
+    } catch (error) {
+      // The folder of an orphan is gone, so there is no file, only the grant to end.
+      if (error instanceof LockstepError && error.code === 'NOT_FOUND' && state !== undefined) return undefined
+      throw error
+    }
+    if (place.name === name) return place
+    throw new LockstepError('LOCK_PLACEMENT', `${place.path} is the folder of ${place.name}, not of ${name}`, {
+      details: { name, folder: place.folder },
+    })
+  }
+}

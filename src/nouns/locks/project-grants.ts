@@ -1,0 +1,49 @@
+import type { Acquire } from '../../domain/lock/commands.ts'
+import { isEvaluable } from '../../domain/lock/decide-project.ts'
+import { streamOf } from '../../domain/lock/names.ts'
+import { LockstepError } from '../../errors.ts'
+import { limits } from '../../kernel/limits.ts'
+import { type Core, lockRefOf } from '../../writer/core.ts'
+
+/** The command that acquires a project lock, for a caller or for an imported file. */
+export function projectCommand(
+  name: string,
+  input: { run_id: string; target_name: string; reason: string; release_conditions: string[] },
+): Acquire {
+  const { reason, release_conditions, run_id, target_name } = input
+  return {
+    type: 'lock.acquire',
+    name,
+    holder: run_id,
+    lock_ref: lockRefOf(run_id),
+    lease_duration_s: null,
+    evidence: [],
+    project: { lock_reason: reason, release_conditions, run_id, target_name },
+  }
+}
+
+/** Errors: INVALID_INPUT if no release condition can be evaluated, because such a lock could never be released. */
+export function demandEvaluable(release_conditions: readonly string[]): void {
+  if (release_conditions.some(isEvaluable)) return
+  throw new LockstepError('INVALID_INPUT', 'none of the release conditions can be evaluated', {
+    details: { release_conditions },
+    hint: 'Use "state == COMPLETE" or "manual override by <AUTHORITY>".',
+  })
+}
+
+/** Whether a run was ever granted this project lock. Cost: one read per entry of its history. */
+export function knowsRun(core: Core, name: string, runId: string): boolean {
+  let seq = core.rows.get(streamOf(name))?.last_seq ?? null
+  for (let step = 0; step < limits.historyPageMax && seq !== null; step += 1) {
+    const entry = core.log.entry(seq)
+    if (entry?.type === 'lock.acquired' && entry.data.run_id === runId) return true
+    seq = entry?.prev.stream ?? null
+  }
+  return false
+}
+
+export function alreadyReleased(runId: string): LockstepError {
+  return new LockstepError('RUN_LOCK_RELEASED', `the lock of ${runId} was released; a new run needs a new run_id`, {
+    details: { run_id: runId },
+  })
+}

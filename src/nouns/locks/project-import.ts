@@ -1,0 +1,171 @@
+import { renameSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import type { z } from 'zod'
+import { fileError } from '../../disk/durable.ts'
+import { realFolder } from '../../disk/layout.ts'
+import { type Acquire, acquireProjectSchema, type importSchema } from '../../domain/lock/commands.ts'
+import { parseTarget, projectNameOf } from '../../domain/lock/names.ts'
+import type { RunLock } from '../../domain/lock/run-lock-file.ts'
+import { LockstepError } from '../../errors.ts'
+import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
+import { type FoundRunLock, findRunLocks, isRunLockPath, readRunLock } from '../../files/run-lock/run-lock-files.ts'
+import { isAuthority } from '../../kernel/config.ts'
+import { type Actor, lineOf } from '../../kernel/ids.ts'
+import { type Core, submit } from '../../writer/core.ts'
+import { parse } from '../../writer/parse.ts'
+import type { Outcome } from '../../writer/submission.ts'
+import { lockGrantOf } from './lock-rows.ts'
+import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
+
+/**
+ * Imports a RUN_LOCK.json that the ledger does not know, or a release that was written into one. With `set_aside`,
+ * moves a blocking file out of the way. Errors: NOT_FOUND, INVALID_INPUT (not a RUN_LOCK.json, or not at the path of
+ * a run's file), LOCK_OWNER_MISMATCH, RUN_LOCK_RELEASED, LOCK_CONTENTION, RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+ */
+export async function importFile(core: Core, input: z.output<typeof importSchema>, actor: Actor): Promise<Outcome> {
+  const path = pathOf(core, input.file)
+  const found = readRunLock(path)
+  if (found === undefined) throw new LockstepError('NOT_FOUND', `${path} does not exist`)
+  if (input.set_aside) return setAside(core, found, input.reason, actor)
+  const { content, run_id } = found
+  if (content === undefined) throw notImportable(path, 'is not a RUN_LOCK.json')
+  if (content.run_id !== run_id)
+    throw notImportable(path, `belongs to the run ${content.run_id} but is in the folder of ${run_id}`)
+  return content.status === 'LOCKED'
+    ? takeOver(core, path, content, actor)
+    : release(core, path, content, { actor, reason: input.reason })
+}
+
+/** LOCKED files below the root that are unknown to the ledger. */
+export function unknownFiles(core: Core): string[] {
+  return findRunLocks(core.layout.root, core.config)
+    .filter(({ content }) => {
+      if (content?.status !== 'LOCKED') return false
+      const target = parseTarget(content.target_name, core.config.target_prefix)
+      return typeof target === 'string' || !knowsRun(core, projectNameOf(target), content.run_id)
+    })
+    .map(({ path }) => path)
+}
+
+/** Records the grant that a file states. The form of an old run_id is not checked. */
+async function takeOver(core: Core, path: string, content: RunLock, actor: Actor): Promise<Outcome> {
+  const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
+  if (lock_owner !== run_id) {
+    throw new LockstepError('LOCK_OWNER_MISMATCH', `${path}: lock_owner is ${lock_owner}, run_id is ${run_id}`, {
+      details: { run_id, lock_owner },
+      hint: setAsideHint,
+    })
+  }
+  const bounded = parse(acquireProjectSchema, { run_id, target_name, reason: lock_reason, release_conditions }, path)
+  demandEvaluable(release_conditions)
+  const name = nameOf(core, path, target_name)
+  const grant = lockGrantOf(core, name)
+  if (grant?.run_id === run_id) {
+    const entry = core.log.entry(grant.token)
+    return { entries: entry === undefined ? [] : [entry], replayed: true }
+  }
+  if (knowsRun(core, name, run_id)) throw alreadyReleased(run_id)
+  const command = projectCommand(name, bounded)
+  const project = { ...command.project, source: 'import', lock_time: new Date(lock_time).toISOString() }
+  return submit(core, { ...command, project } as Acquire, { actor })
+}
+
+/**
+ * Releases the lock of a file that was set to RELEASED. The release authority must confirm it; an attempt by anyone
+ * else is recorded.
+ */
+function release(
+  core: Core,
+  path: string,
+  content: Extract<RunLock, { status: 'RELEASED' }>,
+  { actor, reason }: { actor: Actor; reason: string | undefined },
+): Promise<Outcome> {
+  const { final_status, released_by, run_id, target_name } = content
+  const by = lineOf(120).safeParse(released_by).success ? `: ${released_by}` : ''
+  const command = {
+    type: 'lock.release_project' as const,
+    name: nameOf(core, path, target_name),
+    run_id,
+    final_status,
+    override: final_status !== 'COMPLETE',
+    reason: reason ?? `imported from ${basename(path)}${by}`,
+    from_file: true,
+  }
+  return submit(core, command, { actor })
+}
+
+async function setAside(
+  core: Core,
+  { content, path, text }: FoundRunLock,
+  reason: string | undefined,
+  actor: Actor,
+): Promise<Outcome> {
+  const { config, layout } = core
+  if (!isAuthority(config, actor.actor_id)) {
+    const message = `only ${config.release_authority} may set a file aside; you are ${actor.actor_id}`
+    throw new LockstepError('RELEASE_DENIED', message, {
+      details: { path, release_authority: config.release_authority },
+    })
+  }
+  if (reason === undefined) throw new LockstepError('INVALID_INPUT', 'a reason is required to set a file aside')
+  const target = content === undefined ? undefined : parseTarget(content.target_name, config.target_prefix)
+  const name = target === undefined || typeof target === 'string' ? undefined : projectNameOf(target)
+  if (name !== undefined && content?.status === 'LOCKED' && lockGrantOf(core, name)?.run_id === content.run_id) {
+    throw new LockstepError('LOCK_IS_HELD', `${path} is the lock file of ${content.run_id}, which holds the lock`, {
+      details: { name, run_id: content.run_id },
+      hint: 'Release it: lockstep lock release --run-id R --final-status S.',
+    })
+  }
+  const aside = `${path}.aside.${core.newLockId().slice(4, 16)}`
+  move(path, aside)
+  const report = {
+    fact: 'set_aside' as const,
+    aside: relative(layout.root, aside),
+    content: text.slice(0, contentChars),
+    path: relative(layout.root, path),
+    reason,
+  }
+  return submit(core, { type: 'lock.report_file', name: name ?? 'unknown', report }, { actor }).catch((error) => {
+    // The move was not recorded, so it is undone.
+    if (!isOutcomeUnknown(error)) move(aside, path)
+    throw error
+  })
+}
+
+/** How much of a file's text the record of its move keeps, in UTF-16 code units. */
+const contentChars = 4_000
+
+function move(from: string, to: string): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    throw fileError(error, `moving ${from} to ${to}`)
+  }
+}
+
+/**
+ * The path of the file, if it is a valid path of a run's file; no other file is read or moved. Errors: INVALID_INPUT.
+ */
+function pathOf({ config, layout: { root } }: Core, file: string): string {
+  const asked = resolve(file)
+  const real = join(realFolder(dirname(asked)), basename(asked))
+  const path = [asked, real].find((candidate) => isRunLockPath(candidate, root, config))
+  if (path !== undefined) return path
+  throw new LockstepError('INVALID_INPUT', `${asked} is not a valid path of a RUN_LOCK.json`, {
+    details: { file: asked },
+    hint: `Below ${root}: ${config.runs_dir}/<run_id>/RUN_LOCK.json, or projects/<client>/<type>/<slug>/runtime/runs/<run_id>/RUN_LOCK.json.`,
+  })
+}
+
+function nameOf({ config }: Core, path: string, targetName: string): string {
+  const target = parseTarget(targetName, config.target_prefix)
+  if (typeof target === 'string') throw notImportable(path, `has an invalid target: ${target}`)
+  return projectNameOf(target)
+}
+
+const setAsideHint =
+  'If it blocks a project, the release authority can set it aside: lock import --set-aside FILE --reason TEXT.'
+
+function notImportable(path: string, why: string): LockstepError {
+  return new LockstepError('INVALID_INPUT', `${path} ${why}`, { details: { file: path }, hint: setAsideHint })
+}

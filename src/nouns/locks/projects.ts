@@ -1,0 +1,188 @@
+import { relative } from 'node:path'
+import type { z } from 'zod'
+import type {
+  acquireProjectSchema,
+  checkSchema,
+  importSchema,
+  releaseProjectSchema,
+} from '../../domain/lock/commands.ts'
+import { judgeRunId, parseTarget, projectNameOf, streamOf, type Target } from '../../domain/lock/names.ts'
+import { lockedFile } from '../../domain/lock/run-lock-file.ts'
+import type { Grant, LockState } from '../../domain/lock/state.ts'
+import { isTerminal } from '../../domain/run/moves.ts'
+import { statusOfRun } from '../../domain/run/run-status.ts'
+import { LockstepError } from '../../errors.ts'
+import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
+import { isoTime } from '../../kernel/clock.ts'
+import type { Actor } from '../../kernel/ids.ts'
+import { type Core, submit } from '../../writer/core.ts'
+import type { Outcome } from '../../writer/submission.ts'
+import { lockGrantOf } from './lock-rows.ts'
+import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
+import { importFile, unknownFiles } from './project-import.ts'
+
+/** Project locks: which run works on a project. The ledger decides; RUN_LOCK.json follows. */
+export class Projects {
+  readonly #core: Core
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /**
+   * Errors: INVALID_INPUT, LOCK_OWNER_MISMATCH, RUN_LOCK_RELEASED, LOCK_CONTENTION (a grant, or a LOCKED or
+   * unreadable file that the ledger does not know), IDEMPOTENCY_MISMATCH (the same run_id for another target).
+   */
+  async acquire(
+    input: z.output<typeof acquireProjectSchema>,
+    actor: Actor,
+  ): Promise<{ outcome: Outcome; warning?: string }> {
+    const { run_id, target_name, lock_owner = run_id } = input
+    const target = this.#target(target_name)
+    const { problem, warning } = judgeRunId(run_id, target)
+    if (problem !== undefined) throw new LockstepError('INVALID_INPUT', problem, { details: { run_id, target_name } })
+    if (lock_owner !== run_id) {
+      throw new LockstepError('LOCK_OWNER_MISMATCH', `lock_owner is ${lock_owner}, run_id is ${run_id}`, {
+        details: { run_id, lock_owner },
+      })
+    }
+    demandEvaluable(input.release_conditions)
+    const name = projectNameOf(target)
+    await this.#refuseOtherProject(name, input)
+    // A run that already holds the lock gets the same answer again, whatever the files say now.
+    if (lockGrantOf(this.#core, name)?.run_id !== run_id) this.#refuseBlocked(name, target, run_id)
+    const command = projectCommand(name, input)
+    const request = {
+      key: command.lock_ref,
+      content: { command: command.type, release_conditions: input.release_conditions, run_id, target_name },
+    }
+    const outcome = await submit(this.#core, command, { actor, request })
+    if (outcome.replayed && lockGrantOf(this.#core, name)?.run_id !== run_id) throw alreadyReleased(run_id)
+    return { outcome, ...(warning === undefined ? {} : { warning }) }
+  }
+
+  async release(input: z.output<typeof releaseProjectSchema>, actor: Actor): Promise<Outcome> {
+    const { run_id, final_status, override, reason } = input
+    const name = await this.#nameOfRun(run_id)
+    return submit(this.#core, { type: 'lock.release_project', name, run_id, final_status, override, reason }, { actor })
+  }
+
+  /** Checks that this run holds this target's lock; a role checks it before it acts. Errors: LOCK_CHECK_FAILED. */
+  check({ run_id, target_name }: z.output<typeof checkSchema>): { run_id: string; target_name: string; token: number } {
+    const name = projectNameOf(this.#target(target_name))
+    const grant = lockGrantOf(this.#core, name)
+    const problem =
+      grant === null
+        ? `${name} is not locked`
+        : grant.run_id !== run_id
+          ? `the lock of ${name} is held by ${grant.run_id}`
+          : grant.target_name !== target_name
+            ? `the run ${run_id} locked the target "${grant.target_name}", not "${target_name}"`
+            : undefined
+    if (problem === undefined && grant !== null) return { run_id, target_name, token: grant.token }
+    throw new LockstepError('LOCK_CHECK_FAILED', problem ?? '', {
+      details: { name, run_id, target_name, holder: grant?.holder ?? null },
+    })
+  }
+
+  importFile(input: z.output<typeof importSchema>, actor: Actor): Promise<Outcome> {
+    return importFile(this.#core, input, actor)
+  }
+
+  /** The files that `import --all` would import: LOCKED files that are unknown to the ledger. */
+  unknownFiles(): string[] {
+    return unknownFiles(this.#core)
+  }
+
+  /** Why a project lock counts as an orphan: its run has ended, its file is gone, or the file and the ledger differ. */
+  orphanFinding(grant: Grant): string | undefined {
+    const { config, layout, rows } = this.#core
+    const status = statusOfRun(rows, grant.run_id ?? '')
+    if (status !== undefined && isTerminal(status)) return `its run is ${status}`
+    const found = readRunLock(runLockPath(layout.root, config, grant.run_id ?? ''))
+    if (found === undefined) return 'its RUN_LOCK.json is gone'
+    if (found.content?.status !== 'LOCKED')
+      return `its RUN_LOCK.json is ${found.content?.status ?? 'unreadable'}, the ledger says LOCKED`
+    const isOwn =
+      grant.source === 'import'
+        ? found.content.run_id === grant.run_id
+        : isSameRunLock(found.content, lockedFile(grant))
+    return isOwn ? undefined : 'its RUN_LOCK.json was edited by hand'
+  }
+
+  /** A run works on only one project. Errors: IDEMPOTENCY_MISMATCH. */
+  async #refuseOtherProject(name: string, { run_id, target_name }: { run_id: string; target_name: string }) {
+    const other = await this.#nameOfRun(run_id)
+    if (other === null || other === name) return
+    throw new LockstepError('IDEMPOTENCY_MISMATCH', `the run ${run_id} has locked ${other}, not ${name}`, {
+      details: { run_id, target_name, name: other },
+    })
+  }
+
+  /**
+   * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know. A file
+   * that cannot be read blocks every project, since it may belong to any of them.
+   */
+  #refuseBlocked(name: string, target: Target, runId: string): void {
+    const { config, layout } = this.#core
+    if (knowsRun(this.#core, name, runId)) throw alreadyReleased(runId)
+    for (const { path, content, run_id } of findRunLocks(layout.root, config)) {
+      const inRun = relative(layout.root, path)
+      if (content === undefined) {
+        throw blocked(this.#core, name, path, `${inRun} cannot be read, so it may lock this project`, {
+          holder: 'unreadable',
+          lease_remaining_s: 0,
+          blocking_run_id: run_id,
+        })
+      }
+      if (content.status === 'RELEASED') {
+        if (content.run_id === runId) throw alreadyReleased(runId)
+        continue
+      }
+      const other = parseTarget(content.target_name, config.target_prefix)
+      const isSameProject =
+        typeof other === 'string' ? content.target_name.includes(target.slug) : projectNameOf(other) === name
+      if (!isSameProject || knowsRun(this.#core, name, content.run_id)) continue
+      throw blocked(this.#core, name, path, `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`, {
+        holder: content.lock_owner,
+        blocking_run_id: content.run_id,
+        acquired: content.lock_time,
+      })
+    }
+  }
+
+  /** The project that a run locked; null if there is none. It searches the rows of all projects, which are few. */
+  async #nameOfRun(runId: string): Promise<string | null> {
+    for await (const [, row] of this.#core.log.rows(streamOf('project:'))) {
+      const { ended, grant, name } = row.state as LockState
+      if (grant?.run_id === runId || ended?.run_id === runId) return name
+    }
+    return null
+  }
+
+  #target(targetName: string): Target {
+    const target = parseTarget(targetName, this.#core.config.target_prefix)
+    if (typeof target === 'string')
+      throw new LockstepError('INVALID_INPUT', target, { details: { target_name: targetName } })
+    return target
+  }
+}
+
+function blocked(core: Core, name: string, path: string, message: string, details: Record<string, unknown>) {
+  return new LockstepError('LOCK_CONTENTION', `${name} is locked: ${message}`, {
+    details: {
+      name,
+      path,
+      lease_remaining_s: null,
+      contention_time: isoTime(core.now().wall_ms),
+      acquired: null,
+      host: null,
+      pid: null,
+      holder_alive: 'unknown',
+      token: null,
+      retry_after_s: 60,
+      ...details,
+    },
+    hint: `P0_INVENTORY must stop. Import the file with "lockstep lock import ${path}", or let the release authority set it aside.`,
+  })
+}

@@ -1,0 +1,45 @@
+import type { Layout } from '../disk/layout.ts'
+import { LockstepError } from '../errors.ts'
+import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
+import type { Now } from '../kernel/clock.ts'
+import type { Config } from '../kernel/config.ts'
+import type { Entry } from '../kernel/entry.ts'
+import type { Actor } from '../kernel/ids.ts'
+import type { Log } from '../log/level/log.ts'
+import type { Cursors } from '../log/level/rows/head-row.ts'
+import type { Locks } from './locks/locks.ts'
+import type { Staging } from './turns/staging.ts'
+
+/** The reactors as the ledger uses them: they are told of new entries and report their cursors. */
+export interface Reactions {
+  published(entries: readonly Entry[]): void
+  cursors(): Cursors
+  drained(): Promise<'current' | 'pending'>
+}
+
+/** The parts from which a ledger is built. */
+export interface LedgerParts {
+  actor: Actor
+  /** Only for a snapshot: called after its log is closed. */
+  closed?: () => Promise<void>
+  config: Config
+  layout: Layout
+  log: Log
+  newLockId: () => string
+  newRunId: () => string
+  now: () => Now
+  reactions: (ledger: { locks: Locks; staging: Staging }) => Reactions
+  workspaceFiles: WorkspaceFiles
+}
+
+/** The reactors of a snapshot: it writes no files. */
+export const noReactions = (): Reactions => ({
+  published: () => {},
+  cursors: () => ({}),
+  drained: () => Promise.resolve('current'),
+})
+
+/** Errors: INVALID_INPUT. */
+export function refuseOnSnapshot(): Promise<never> {
+  return Promise.reject(new LockstepError('INVALID_INPUT', 'a snapshot of the ledger is read-only'))
+}

@@ -1,0 +1,193 @@
+import * as z from 'zod'
+import { type Action, actionSchema } from '../../domain/policy/action.ts'
+import { authorize, type RunFacts, type Verdict } from '../../domain/policy/authorize.ts'
+import { policyStream } from '../../domain/policy/decide.ts'
+import type { PolicyProblem } from '../../domain/policy/document.ts'
+import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
+import {
+  type Lane,
+  type Policies,
+  type Policy,
+  type PolicyState,
+  policyInForce,
+  policyKey,
+} from '../../domain/policy/policies.ts'
+import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
+import { LockstepError } from '../../errors.ts'
+import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
+import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
+import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { actorSchema } from '../../kernel/ids.ts'
+import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../kernel/vocabulary.ts'
+import { type Core, sha256Hex, submit } from '../../writer/core.ts'
+import { parse } from '../../writer/parse.ts'
+import { stateOfRun } from '../runs/run-status.ts'
+
+const reloadSchema = z.strictObject({ actor: actorSchema.optional() })
+const explainSchema = z.union([
+  z.strictObject({ action: actionSchema, actor: actorSchema.optional(), run_id: runIdSchema }),
+  z.strictObject({
+    action: actionSchema,
+    actor_type: z.enum(actorTypes).default('agent'),
+    case_id: caseIdSchema.optional(),
+    role_id: line,
+    run_kind: z.enum(runKinds),
+  }),
+])
+
+/** A policy file in force: its pin, and whether the file on disk is still the same. */
+export interface ShownFile {
+  file: string
+  pin: string
+  source: string
+  sha256: string
+  /** `changed` means that `policy reload` would load a different text. */
+  on_disk: 'changed' | 'missing' | 'same'
+}
+
+/** The policy in force, since when, and what it grants. */
+export interface ShownPolicy {
+  lanes: ShownFile
+  roles: ShownFile
+  seq: number
+  loaded: string
+  grants: { lane_id: string; purpose: string; roles: string[] }[]
+}
+
+/** `ledger.policy`: the lanes and roles that govern runs. */
+export class PolicyApi {
+  readonly #core: Core
+  readonly #read = new Map<string, Policy>()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
+  known(): Policies {
+    const state = this.#state()
+    if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
+    return this.#read
+  }
+
+  /** A lane of the policy in force; undefined if there is none of that name. */
+  lane(laneId: string): Lane | undefined {
+    return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
+  }
+
+  /** The policy in force. Errors: NOT_FOUND if no policy was loaded. */
+  show(): ShownPolicy {
+    const state = this.#state()
+    const entry = state && this.#core.log.entry(state.seq)
+    if (state === undefined || entry === undefined) {
+      throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
+    }
+    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+    const policy = this.known().get(keyOf(state))
+    const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
+      return { lane_id, purpose, roles: allowed_callers.roles }
+    })
+    return {
+      lanes: this.#shown('lanes', lanes),
+      roles: this.#shown('roles', roles),
+      seq: state.seq,
+      loaded: wallTimeOf(entry),
+      grants,
+    }
+  }
+
+  /** Checks the files on disk. `problems` prevent loading; `findings` are only suspicious. Records nothing. */
+  check(): { loadable: boolean; problems: PolicyProblem[]; findings: PolicyProblem[] } {
+    const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
+    if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
+    return { loadable: true, problems: [], findings: read.findings }
+  }
+
+  /**
+   * The verdict on an action by the policy in force and the configuration, for an existing run or a hypothetical one.
+   * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
+   */
+  explain(request: z.input<typeof explainSchema>): Verdict {
+    const asked = parse(explainSchema, request, 'question')
+    const state = this.#state()
+    const policy = state && this.known().get(keyOf(state))
+    const { actor: self, config } = this.#core
+    const { action } = asked
+    if ('run_id' in asked) {
+      return verdictOn(action, {
+        caller: asked.actor ?? self,
+        config,
+        policy,
+        run: stateOfRun(this.#core, asked.run_id),
+      })
+    }
+    return withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config))
+  }
+
+  /**
+   * Reads the policy files and puts them in force. The event records the pins before and after. If this policy is
+   * already in force, its entry is returned. Errors: POLICY_INVALID with file and line, POLICY_DENIED, FILE_DENIED.
+   */
+  async reload(request: z.input<typeof reloadSchema> = {}): Promise<ShownPolicy & { replayed: boolean }> {
+    const { actor } = parse(reloadSchema, request, 'reload')
+    const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
+    this.#read.set(policyKey(policy.sha256), policy)
+    const { replayed } = await submit(this.#core, command, { actor })
+    return { ...this.show(), replayed }
+  }
+
+  #state(): PolicyState | undefined {
+    return (this.#core.rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  }
+
+  /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
+  #readLoaded(state: PolicyState): void {
+    const entry = this.#core.log.entry(state.seq)
+    if (entry === undefined) return
+    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+    const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
+      return { file, bytes: Buffer.from(text ?? '') }
+    }
+    const read = readPolicy({ lanes: fileOf(lanes), roles: fileOf(roles) }, this.#core.config.promotion_roles)
+    if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
+  }
+
+  #shown(name: 'lanes' | 'roles', { file, pin, sha256, source }: LoadedFile): ShownFile {
+    return { file, pin, source, sha256, on_disk: this.#onDisk(name, sha256) }
+  }
+
+  #onDisk(name: 'lanes' | 'roles', sha256: string): ShownFile['on_disk'] {
+    try {
+      const { layout } = this.#core
+      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout)[name]))) === sha256 ? 'same' : 'changed'
+    } catch {
+      return 'missing'
+    }
+  }
+}
+
+/** A hypothetical run: running, in the action's lane, pinned to the policy in force. */
+function imagined(
+  asked: Pick<RunFacts, 'actor_type' | 'run_kind'> & { case_id?: string | undefined; role_id: string },
+  { lane_id, scope }: Action,
+  state: PolicyState | undefined,
+): RunFacts {
+  const { actor_type, case_id = null, role_id, run_kind } = asked
+  return {
+    run_id: typeof scope.run_id === 'string' ? scope.run_id : 'run_imagined',
+    run_kind,
+    status: 'running',
+    actor_type,
+    role_id,
+    lane_id,
+    case_id,
+    contract_version: 'v1',
+    policy_versions: { lanes: state?.lanes.pin ?? null, roles: state?.roles.pin ?? null },
+    policy_sha256: state === undefined ? null : { lanes: state.lanes.sha256, roles: state.roles.sha256 },
+  }
+}
+
+function keyOf({ lanes, roles }: PolicyState): string {
+  return policyKey({ lanes: lanes.sha256, roles: roles.sha256 })
+}

@@ -1,0 +1,176 @@
+import type { z } from 'zod'
+import { judgeGuard } from '../../domain/lock/decide.ts'
+import { isExpired } from '../../domain/run/case.ts'
+import type { listRunsSchema } from '../../domain/run/commands.ts'
+import type { RunEventData } from '../../domain/run/events.ts'
+import { isTerminal, moves } from '../../domain/run/moves.ts'
+import { recordOf } from '../../domain/run/record.ts'
+import type { RunRecord } from '../../domain/run/run-record.ts'
+import { type RunState, streamOf } from '../../domain/run/state.ts'
+import { openTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import { LockstepError } from '../../errors.ts'
+import { leaseRemainingMillis } from '../../kernel/clock.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import { wallTimeOf } from '../../kernel/entry-time.ts'
+import type { RunStatus } from '../../kernel/vocabulary.ts'
+import { creationOf, runsOf } from '../../views/index-search.ts'
+import type { Core } from '../../writer/core.ts'
+import { isWithin, rangesOf, type Times } from '../audit/time-range.ts'
+import { lockStateOf } from '../locks/lock-rows.ts'
+
+/** A page of runs. `lease_expired` lists the runs whose lease is over; the next command on such a run fails it. */
+export interface RunListing {
+  runs: RunRecord[]
+  lease_expired: string[]
+  /** The cursor of the next page; null after the last. */
+  next: string | null
+}
+
+export interface RunTree {
+  run: RunRecord
+  children: RunTree[]
+}
+
+/** The present state of a run. It is computed on request, not recorded. */
+export interface Why {
+  run_id: string
+  status: RunStatus
+  /** The run's phase in its turns (turn promotion contract, state machine). */
+  phase: Phase
+  last_event: { seq: number; type: string; time: string; code: string | null }
+  /** Events that are missing before the run can complete, or before a terminal run is fully recorded. */
+  missing_events: string[]
+  denied: { decision_id: string | null; missing: string[]; reason: string | null; rule_ids: string[] } | null
+  lock: { name: string; token: number; current: boolean } | null
+  /** Whole seconds; null if the run has no lease or is not running. */
+  lease_remaining_s: number | null
+  lease_expired: boolean
+  moves: readonly RunStatus[]
+}
+
+/** Errors: NOT_FOUND. */
+export function stateOfRun(core: Core, runId: string): RunState {
+  const row = core.rows.get(streamOf(runId))
+  if (row !== undefined) return row.state as RunState
+  throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
+}
+
+/**
+ * Lists runs in order of creation. Errors: NOT_FOUND (the cursor's run). Cost: the cost of `runsOf`, plus one read
+ * per returned run.
+ */
+export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
+  const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
+  const { size } = core.log.head()
+  if (cursor !== undefined) stateOfRun(core, cursor)
+  await core.index.reached(size)
+  const now = core.now()
+  const listing: RunListing = { runs: [], lease_expired: [], next: null }
+  const words = { actor_id, case_id, lane_id, run_kind, status }
+  const { ranges } = rangesOf(core, { since, until }, size)
+  const bounds = { after: cursor, from: ranges[0]?.[0] ?? size, to: ranges.at(-1)?.[1] ?? 0 }
+  for await (const page of runsOf(core.log.index, words, bounds)) {
+    for (const runId of page) {
+      const run = stateOfRun(core, runId)
+      // The run may have moved since the index was read.
+      if (status !== undefined && run.status !== status) continue
+      if (!wasCreatedWithin(core, runId, { since, until })) continue
+      if (listing.runs.length === limit) {
+        listing.next = listing.runs.at(-1)?.run_id ?? null
+        return listing
+      }
+      listing.runs.push(recordOf(run))
+      if (isExpired(run, now)) listing.lease_expired.push(run.run_id)
+    }
+  }
+  return listing
+}
+
+/** Whether a run was created within the requested times. Cost: two reads if a time is requested. */
+function wasCreatedWithin(core: Core, runId: string, times: Times): boolean {
+  if (times.since === undefined && times.until === undefined) return true
+  const seq = creationOf(core.log.index, runId)
+  const entry = seq === undefined ? undefined : core.log.entry(seq)
+  return entry !== undefined && isWithin(entry, times)
+}
+
+/** Errors: NOT_FOUND. Cost: one read per run of the whole tree that the run belongs to. */
+export async function treeOf(core: Core, runId: string): Promise<RunTree> {
+  const top = stateOfRun(core, runId)
+  const { size } = core.log.head()
+  await core.index.reached(size)
+  // A run is created after its parent, so its parent is already in the map.
+  const trees = new Map<string, RunTree>([[runId, { run: recordOf(top), children: [] }]])
+  for await (const page of runsOf(core.log.index, { root_run_id: top.root_run_id }, { from: 0, to: size })) {
+    for (const id of page) {
+      const run = stateOfRun(core, id)
+      const above = trees.get(run.parent_run_id ?? '')
+      if (above === undefined || trees.has(id)) continue
+      const tree = { run: recordOf(run), children: [] }
+      above.children.push(tree)
+      trees.set(id, tree)
+    }
+  }
+  return trees.get(runId) as RunTree
+}
+
+/** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
+export function whyOf(core: Core, runId: string): Why {
+  const run = stateOfRun(core, runId)
+  const [last] = lastEntriesOf(core, runId)
+  const openTurn = openTurnId(run.turns)
+  const now = core.now()
+  const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
+  return {
+    run_id: run.run_id,
+    status: run.status,
+    phase: phaseOf(run),
+    last_event: {
+      seq: last?.seq ?? 0,
+      type: last?.type ?? '',
+      time: last === undefined ? '' : wallTimeOf(last),
+      code: typeof last?.data.code === 'string' ? last.data.code : null,
+    },
+    missing_events: [
+      ...run.open.map(({ action_type, decision_id }) => `${action_type} of ${decision_id}`),
+      ...(isTerminal(run.status) || openTurn === undefined ? [] : [`promotion or rejection of ${openTurn}`]),
+      ...(isTerminal(run.status) ? [] : [run.status === 'created' ? 'the start' : 'the end']),
+    ],
+    denied: run.status === 'denied' ? deniedBy(lastEntriesOf(core, runId)) : null,
+    lock: run.lock && { ...run.lock, current: isCurrent(core, run.lock) },
+    lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
+    lease_expired: isExpired(run, now),
+    moves: moves[run.status],
+  }
+}
+
+/** The entries of a run, newest first. */
+function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
+  let seq = core.rows.get(streamOf(runId))?.last_seq ?? null
+  while (seq !== null) {
+    const entry = core.log.entry(seq)
+    if (entry === undefined) return
+    yield entry
+    seq = entry.prev.stream
+  }
+}
+
+/**
+ * Finds the denial and its decision. Any number of refusals may follow the denial. The decision comes before it, with
+ * action events in between.
+ */
+function deniedBy(history: Iterable<Entry>): Why['denied'] {
+  let denied: RunEventData<'run.denied'> | undefined
+  for (const { data, event_id, type } of history) {
+    if (type === 'run.denied') denied = data as RunEventData<'run.denied'>
+    if (denied === undefined) continue
+    const { missing, reason, rule_ids } = denied
+    if (reason === null) return { decision_id: null, missing, reason, rule_ids }
+    if (type === 'run.decided') return { decision_id: event_id, missing, reason, rule_ids }
+  }
+  return null
+}
+
+function isCurrent(core: Core, lock: { name: string; token: number }): boolean {
+  return judgeGuard(lock, lockStateOf(core, lock.name), 'run.why', core.now()) === undefined
+}

@@ -1,0 +1,29 @@
+import { readKey, wrongKey } from '../disk/key-file.ts'
+import type { Layout } from '../disk/layout.ts'
+import type { Log } from '../log/level/log.ts'
+import { sha256 } from '../log/sha256.ts'
+import { signCheckpoint } from '../merkle/checkpoint.ts'
+import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
+
+/** The ledger's signing key, and the key line that verifies its signatures. */
+export interface Signer {
+  name: string
+  keyId: Uint8Array
+  vkey: string
+  sign(message: Uint8Array): Uint8Array
+}
+
+/** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key). */
+export function signerOf(log: Log, layout: Layout): Signer {
+  const name = log.meta.origin
+  const key = readKey(layout)
+  const named = { name, publicKey: key.publicKey }
+  const vkey = formatVkey(named, sha256)
+  if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
+  return { name, keyId: keyIdOf(named, sha256), vkey, sign: key.sign }
+}
+
+/** The tree head at a size as a C2SP checkpoint. */
+export function checkpointOf(log: Log, signer: Signer, size: number): string {
+  return signCheckpoint({ origin: signer.name, size, root: log.rootAt(size) }, signer)
+}

@@ -1,0 +1,201 @@
+import type { z } from 'zod'
+import type { RunState } from '../../domain/run/state.ts'
+import { lastPromotedTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import type { listTurnsSchema } from '../../domain/turn/commands.ts'
+import type { IssueList, TurnEventData } from '../../domain/turn/events.ts'
+import type { Issue } from '../../domain/turn/issue.ts'
+import { workspaceOf } from '../../domain/turn/run-of-turn.ts'
+import { noTurns, type OpenTurn } from '../../domain/turn/state.ts'
+import type { StagedSet } from '../../domain/turn/triplet.ts'
+import { turnIdOf, turnNumberOf } from '../../domain/turn/turn-id.ts'
+import { LockstepError } from '../../errors.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import type { Core } from '../../writer/core.ts'
+import type { Outcome } from '../../writer/submission.ts'
+import { stateOfRun } from '../runs/run-status.ts'
+
+/** The turn that an answer is about, and its entry. */
+interface OfTurn {
+  run_id: string
+  turn_id: string
+  event_id: string
+  seq: number
+  replayed: boolean
+  issues: Issue[]
+}
+
+/** A staged proposal. `manifest_digest` names the object that lists its contents. */
+export interface Staged extends OfTurn {
+  outcome: 'PASS'
+  bytes: number
+  counts: TurnEventData<'turn.staged'>['counts']
+  manifest_digest: string
+}
+
+/** The result of validating a proposal. */
+export interface Verdict extends OfTurn {
+  outcome: 'PASS' | 'FAIL'
+  manifest_digest: string | null
+}
+
+/** The result of a promotion: the `promotion_result` of Contract v1, with its place in the ledger. */
+export interface Promoted extends OfTurn {
+  outcome: 'PASS'
+  deleted_stems: string[]
+  delta_digest: string
+  promoted_stems: string[]
+}
+
+/** The present state of a turn. `none` means that no step is in progress but the turn may still be promoted. */
+export interface TurnStatus {
+  run_id: string
+  turn_id: string
+  status: OpenTurn['status'] | 'promoted'
+  event_id: string
+  seq: number
+  time: string
+  manifest_digest: string | null
+  issues: Issue[]
+  /** Only for a promoted turn. */
+  promotion?: Pick<Promoted, 'deleted_stems' | 'delta_digest' | 'outcome' | 'promoted_stems'>
+}
+
+export interface TurnListing {
+  run_id: string
+  workspace: string
+  phase: Phase
+  last_promoted_turn_id: string
+  /** The cursor for earlier turns; null if there are none. */
+  next: number | null
+  turns: Pick<TurnStatus, 'event_id' | 'seq' | 'status' | 'time' | 'turn_id'>[]
+}
+
+export function stagedOf(core: Core, outcome: Outcome): Staged {
+  const { data, of } = answerOf<'turn.staged'>(core, outcome)
+  const { bytes, counts, manifest_digest } = data
+  return { ...of, bytes, counts, manifest_digest, outcome: 'PASS' }
+}
+
+export function verdictOf(core: Core, outcome: Outcome): Verdict {
+  const { data, entry, of } = answerOf<'turn.rejected' | 'turn.validated'>(core, outcome)
+  return { ...of, manifest_digest: data.manifest_digest, outcome: entry.type === 'turn.validated' ? 'PASS' : 'FAIL' }
+}
+
+export function promotedOf(core: Core, outcome: Outcome): Promoted {
+  const { entry, of } = answerOf<'turn.promoted'>(core, outcome)
+  return { ...of, ...resultOf(core, entry) }
+}
+
+/** The result of a promotion, from its entry and its manifest object. */
+function resultOf(core: Core, { data }: Entry<'turn.promoted', TurnEventData<'turn.promoted'>>) {
+  const { delta_digest, manifest_digest, outcome } = data
+  const set = manifest_digest === null ? undefined : (core.sovereign.object(manifest_digest) as StagedSet)
+  const promoted_stems = set?.triplets.map(({ stem }) => stem) ?? []
+  const unknown = issuesOf(core, data.issues).filter(({ code }) => code === 'I_TOMBSTONE_UNKNOWN_STEM')
+  const kept = new Set([...promoted_stems, ...unknown.map(({ details }) => String(details.stem))])
+  const deleted_stems = set?.tombstones.map(({ stem }) => stem).filter((stem) => !kept.has(stem)) ?? []
+  return { deleted_stems, delta_digest, outcome, promoted_stems }
+}
+
+function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.rejected' | 'turn.promoted'>(
+  core: Core,
+  { entries, replayed }: Outcome,
+) {
+  const entry = entries.at(-1) as Entry<Type, TurnEventData<Type>>
+  const { data, event_id, seq } = entry
+  const of = {
+    event_id,
+    issues: issuesOf(core, data.issues),
+    replayed,
+    run_id: data.run_id,
+    seq,
+    turn_id: data.turn_id,
+  }
+  return { data, entry, of }
+}
+
+/** All issues of an event. They are read from an object if the entry does not list them all. */
+function issuesOf(core: Core, { digest, listed }: IssueList): Issue[] {
+  return digest === null ? listed : (core.sovereign.object(digest) as Issue[])
+}
+
+/** Errors: NOT_FOUND, INVALID_INPUT. */
+export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_id: string }): TurnStatus {
+  const number = turnNumberOf(turn_id)
+  if (number === undefined)
+    throw new LockstepError('INVALID_INPUT', `${turn_id} is not a valid turn_id`, { details: { turn_id } })
+  const run = stateOfRun(core, run_id)
+  const chain = run.turns ?? noTurns
+  if (chain.open?.number === number) return openStatus(core, run, chain.open)
+  let at = number > chain.last ? null : chain.last_seq
+  for (let turn = chain.last; at !== null; turn -= 1) {
+    const entry = promotedAt(core, at)
+    if (turn === number) return promotedStatus(core, entry)
+    at = entry.data.previous
+  }
+  throw new LockstepError('NOT_FOUND', `the run ${run_id} has no turn ${turn_id}`, { details: { run_id, turn_id } })
+}
+
+/** Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). */
+export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof listTurnsSchema>): TurnListing {
+  const run = stateOfRun(core, run_id)
+  const chain = run.turns ?? noTurns
+  const turns: TurnListing['turns'] = []
+  if (chain.open !== null && cursor === undefined) {
+    const { event_id, seq, status, time, turn_id } = openStatus(core, run, chain.open)
+    turns.push({ event_id, seq, status, time, turn_id })
+  }
+  let at = cursor ?? chain.last_seq
+  while (at !== null && turns.length < limit) {
+    const { data, event_id, seq, time, type } = promotedAt(core, at)
+    if (type !== 'turn.promoted' || data.run_id !== run_id)
+      throw new LockstepError('INVALID_INPUT', `entry ${at} is not a promotion of ${run_id}`, {
+        details: { cursor: at },
+      })
+    turns.push({ event_id, seq, status: 'promoted', time, turn_id: data.turn_id })
+    at = data.previous
+  }
+  return {
+    run_id,
+    workspace: workspaceOf({ run_id, workflow_id: run.manifest.workflow_id }),
+    phase: phaseOf(run),
+    last_promoted_turn_id: lastPromotedTurnId(run.turns),
+    next: at,
+    turns: turns.reverse(),
+  }
+}
+
+function openStatus(core: Core, { run_id }: RunState, { number, seq, staged, status }: OpenTurn): TurnStatus {
+  const entry = entryAt(core, seq)
+  const issues = issuesOf(core, entry.data.issues as unknown as IssueList)
+  const manifest_digest = staged?.manifest_digest ?? null
+  const { event_id, time } = entry
+  return { event_id, issues, manifest_digest, run_id, seq, status, time, turn_id: turnIdOf(number) }
+}
+
+function promotedStatus(core: Core, entry: ReturnType<typeof promotedAt>): TurnStatus {
+  const { data, event_id, seq, time } = entry
+  const { manifest_digest, run_id, turn_id } = data
+  const issues = issuesOf(core, data.issues)
+  return {
+    event_id,
+    issues,
+    manifest_digest,
+    promotion: resultOf(core, entry),
+    run_id,
+    seq,
+    status: 'promoted',
+    time,
+    turn_id,
+  }
+}
+
+function promotedAt(core: Core, seq: number): Entry<'turn.promoted', TurnEventData<'turn.promoted'>> {
+  return entryAt(core, seq) as Entry<'turn.promoted', TurnEventData<'turn.promoted'>>
+}
+
+function entryAt(core: Core, seq: number): Entry {
+  const entry = core.log.entry(seq)
+  if (entry !== undefined) return entry
+  throw new LockstepError('NOT_FOUND', `there is no entry ${seq}`, { details: { seq } })
+}

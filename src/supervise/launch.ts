@@ -1,0 +1,89 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { inheritedDescriptors } from '../cli/descriptors.ts'
+import { messageOf } from '../errors.ts'
+import { Guard } from './guard.ts'
+import { markVariable } from './process-list.ts'
+import { exitOf } from './signal-relay.ts'
+import { hasTerminal, isHangupIgnored } from './terminal.ts'
+
+const markBytes = 8
+/** The environment keeps at most this many marks of outer commands. The outermost is dropped first. */
+const marksMax = 64
+
+/** The surroundings of a command: what it shares with its wrapper, and the mark that identifies its processes. */
+export interface Place {
+  /** The descriptors above stderr that are passed on. */
+  descriptors: number[]
+  env: NodeJS.ProcessEnv
+  /** Whether HUP was ignored when this process started, as by nohup. */
+  isHangupIgnored: boolean
+  mark: string
+  /**
+   * Whether the command stays in our process group. It does so if there is a terminal, because only the foreground
+   * group may read from it, and because Ctrl-C and hangups go to that whole group.
+   */
+  sharesGroup: boolean
+}
+
+/** Finds the surroundings of a command. Must be called before any file is opened. */
+export function placeOfCommand(): Place {
+  const mark = randomBytes(markBytes).toString('hex')
+  const above = (process.env[markVariable] ?? '').split(':').filter((one) => one !== '')
+  return {
+    descriptors: inheritedDescriptors(),
+    env: { ...process.env, [markVariable]: [...above.slice(-marksMax), mark].join(':') },
+    isHangupIgnored: isHangupIgnored(),
+    mark,
+    sharesGroup: hasTerminal(),
+  }
+}
+
+/** The options to spawn a process there. `pipe` is an additional descriptor that becomes a pipe. */
+function spawnOptions({ descriptors, env, sharesGroup }: Place, pipe: number | undefined): SpawnOptions {
+  const highest = Math.max(2, pipe ?? 0, ...descriptors)
+  const others = Array.from({ length: highest - 2 }, (_, index) => {
+    const number = index + 3
+    if (number === pipe) return 'pipe'
+    return descriptors.includes(number) ? number : 'ignore'
+  })
+  return { detached: !sharesGroup, env, stdio: ['inherit', 'inherit', 'inherit', ...others] }
+}
+
+/** A command, or the shell that becomes the command, with its guard. */
+export interface Launched {
+  process: ChildProcess
+  pid: number
+  guard: Guard
+  mark: string
+}
+
+/** Starts a guard, then the program. If that fails, prints and returns the error. */
+export async function launch(
+  { program, words, place, pipe }: { program: string; words: readonly string[]; place: Place; pipe?: number },
+  { name, say }: { name: string; say: (text: string) => void },
+): Promise<{ launched: Launched } | { error: unknown }> {
+  let guard: Guard | undefined
+  try {
+    guard = await Guard.start(place.mark, place.descriptors)
+    const child = spawn(program, words, spawnOptions(place, pipe))
+    await once(child, 'spawn')
+    // A child that changed its user cannot be signalled. That error must not end the wrapper.
+    child.on('error', () => {})
+    const pid = child.pid ?? 0
+    guard.over(place.sharesGroup ? pid : -pid)
+    return { launched: { process: child, pid, guard, mark: place.mark } }
+  } catch (error) {
+    await guard?.dismiss()
+    say(`${name} could not be started: ${messageOf(error)}`)
+    return { error }
+  }
+}
+
+/** Resolves with the exit code of a process: its own, or 128+n if a signal ended it. */
+export function exitOfChild(process: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    process.once('exit', (code, signal) => resolve(code ?? exitOf(signal ?? 'SIGKILL')))
+  })
+}

@@ -1,0 +1,109 @@
+import { nanoid } from 'nanoid'
+import { readConfig } from '../disk/config-file.ts'
+import type { Layout } from '../disk/layout.ts'
+import { codes, LockstepError } from '../errors.ts'
+import type { Log } from '../log/level/log.ts'
+import { closeLog, openLog } from '../log/level/open/open.ts'
+import { takeSnapshot } from '../log/level/open/snapshot-files.ts'
+import { rebuildViews } from '../views/rebuild.ts'
+import { rebuildBeside } from '../views/rebuild-beside.ts'
+import { IndexBehind, SearchIndex } from '../views/search-index.ts'
+import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts'
+
+interface Options {
+  onProgress: (progress: Progress) => void
+  openWaitSeconds: number
+  rebuild: boolean
+}
+
+/**
+ * Verifies a ledger while others use it: the ledger is held only for a moment, to take a snapshot of its files (ADR
+ * 0032). If the ledger's files were changed since it was closed, it is verified in place, because other processes
+ * could not use it before reading every byte. Run this in a child process, because LevelDB may abort it. If the
+ * verification fails, the next open reads every byte.
+ * Errors: those of `verifyLog` and `openLog`.
+ */
+export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
+  const { onProgress, openWaitSeconds, rebuild } = options
+  const holding = async <T>(work: (log: Log) => Promise<T>): Promise<T> => {
+    const isExpendable = true
+    const log = await openLog({
+      layout,
+      openWaitSeconds,
+      command: 'lockstep verify',
+      nonce: () => nanoid(12),
+      isExpendable,
+    })
+    try {
+      return await work(log)
+    } finally {
+      await closeLog(log, layout)
+    }
+  }
+  const copied = async (log: Log) => (log.isDamaged ? undefined : takeSnapshot(log, layout, nanoid(12)))
+  const inPlace = (log: Log) => verifyInPlace(log, layout, options)
+
+  const first = await holding(async (log) => (await copied(log)) ?? inPlace(log))
+  if ('entries' in first) return first
+  let snapshot = first
+  if (rebuild) {
+    try {
+      const { log } = snapshot
+      await rebuildViews(log, (done, total) => onProgress({ done, total }))
+      await indexAll(log, onProgress)
+      const { size } = log.head()
+      await rebuildBeside(log, {
+        hold: holding,
+        nonce: nanoid(12),
+        onSlice: () => onProgress({ done: size, total: size }),
+      })
+    } finally {
+      await snapshot.close()
+    }
+    const second = await holding(async (log) => (await copied(log)) ?? inPlace(log))
+    if ('entries' in second) return second
+    snapshot = second
+  }
+  try {
+    const lastSeqsNow = (streams: readonly string[]) => holding((log) => lastSeqsIn(log)(streams))
+    return await verifyLog(snapshot.log, snapshot.layout, readConfig(layout.config), { lastSeqsNow, onProgress })
+  } catch (error) {
+    if (isOfIntegrity(error)) await holding(distrusted).catch(() => {})
+    throw error
+  } finally {
+    await snapshot.close()
+  }
+}
+
+async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
+  if (rebuild) {
+    await rebuildViews(log, (done, total) => onProgress({ done, total }))
+    await indexAll(log, onProgress)
+  }
+  const verified = await verifyLog(log, layout, readConfig(layout.config), { onProgress })
+  log.isDamaged = false
+  return verified
+}
+
+/** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */
+async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<void> {
+  const index = new SearchIndex(log)
+  index.waitMillisMax = progressMillis
+  const { size } = log.head()
+  while (index.cursor < size) {
+    await index.reached(size).catch((error: unknown) => {
+      if (!(error instanceof IndexBehind)) throw error
+      onProgress({ done: error.cursor, total: size })
+    })
+  }
+}
+
+const progressMillis = 500
+
+async function distrusted(log: Log): Promise<void> {
+  log.isDamaged = true
+}
+
+function isOfIntegrity(error: unknown): boolean {
+  return error instanceof LockstepError && codes[error.code].exit === codes.VERIFY_FAILED.exit
+}

@@ -1,0 +1,36 @@
+import type { Layout } from '../disk/layout.ts'
+import { codes } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
+import { problemError, programAt, runChild } from '../log/level/open/child.ts'
+import { distrust } from '../log/level/open/open.ts'
+import type { Progress, Verified } from './verify.ts'
+
+const program = programAt('verify/verify-child')
+
+/**
+ * Verifies a ledger in a child process. Some damage makes LevelDB abort its process; here that becomes
+ * LEDGER_CORRUPT. The child opens the ledger, so it waits for the present owner, and other processes wait for it. If
+ * a service has the ledger open, use its `ledger.verify()` instead. If the verification fails, the next open reads
+ * every byte. With `rebuild`, rows and receipts are first derived again from the entries.
+ * Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (still busy after the wait; names the owner).
+ */
+export async function verifyInChild(
+  layout: Layout,
+  {
+    onProgress,
+    openWaitSeconds = limits.openWaitSecondsDefault,
+    rebuild = false,
+  }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number; rebuild?: boolean } = {},
+): Promise<Verified> {
+  const words = [layout.root, String(openWaitSeconds), ...(rebuild ? ['rebuild'] : [])]
+  const { problem, value } = await runChild(program, words, {
+    waitSeconds: openWaitSeconds,
+    onLine: (line) => {
+      const [done = 0, total = 0] = line.split(' ').map(Number)
+      onProgress?.({ done, total })
+    },
+  })
+  if (problem === undefined) return value as Verified
+  if (codes[problem.code].exit === codes.VERIFY_FAILED.exit) await distrust(layout)
+  throw problemError(problem)
+}

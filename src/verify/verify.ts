@@ -1,0 +1,129 @@
+import type { Layout } from '../disk/layout.ts'
+import { type LastSeqs, RunLockComparison } from '../files/run-lock/check.ts'
+import type { Config } from '../kernel/config.ts'
+import { limits } from '../kernel/limits.ts'
+import { entriesOf } from '../log/level/entries.ts'
+import type { Log } from '../log/level/log.ts'
+import { objectIn } from '../log/level/objects.ts'
+import { readHeadFile } from '../log/level/open/head-file.ts'
+import { verifyStored } from '../log/level/repair/verify.ts'
+import { readHead } from '../log/level/rows/head-row.ts'
+import { ranges } from '../log/level/rows/keys.ts'
+import { readMeta } from '../log/level/rows/meta-row.ts'
+import { toHex } from '../merkle/hash.ts'
+import { ReceiptComparison, RowComparison } from '../views/compare.ts'
+import { IndexComparison } from '../views/compare-index.ts'
+import { EntryVerification } from './verify-entries.ts'
+import { RunVerification } from './verify-runs.ts'
+import { TurnVerification } from './verify-turns.ts'
+
+/** The progress of a verification, in entries. `total` grows if another pass is needed. */
+export interface Progress {
+  done: number
+  total: number
+}
+
+/** The result of a verification. `warnings` concern edited files, not the ledger itself; a person must judge them. */
+export interface Verified {
+  entries: number
+  /** The size that was verified; entries appended meanwhile are not included. */
+  size: number
+  root: string
+  rows: number
+  /** The number of entries that the index covers. The index is extended when it is next used. */
+  indexed: number
+  warnings: string[]
+}
+
+export interface VerifyOptions {
+  onProgress?: ((progress: Progress) => void) | undefined
+  /** The maximum number of rows in memory. Further rows need further passes. */
+  rowsMax?: number
+  /** Asks the live ledger, if `log` is a copy of it. */
+  lastSeqsNow?: LastSeqs
+}
+
+/**
+ * Reads every byte and derives everything again, from a snapshot, so that others may go on appending. It checks
+ * everything that `verifyStored` checks, then each entry's id, time, request and place in its stream, every run's
+ * events, all rows, all receipts, and the index as far as it was derived.
+ * Errors: VERIFY_FAILED or LEDGER_CORRUPT. The details name the failed `check` and, if there is one, the first bad
+ * `seq`. Cost: one pass over the store, two reads per stream, and memory for `limits.verifyRowsMax` open streams.
+ */
+export async function verifyLog(
+  log: Log,
+  layout: Layout,
+  config: Config,
+  { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
+): Promise<Verified> {
+  // Read before the snapshot is taken, so that the head file is never ahead of the snapshot.
+  const headFile = readHeadFile(layout.head)
+  const snapshot = log.snapshot()
+  try {
+    const head = readHead(snapshot)
+    const entries = new EntryVerification(readMeta(snapshot))
+    const rows = new RowComparison(snapshot, head, rowsMax)
+    const receipts = new ReceiptComparison(snapshot, head)
+    const index = new IndexComparison(snapshot, head)
+    const runs = new RunVerification()
+    const turns = new TurnVerification((digest) => objectIn(snapshot, digest))
+    const runLocks = new RunLockComparison(layout.root, config)
+    const progress = throttled(head.size, onProgress)
+    const stored = await verifyStored(snapshot, {
+      headFile,
+      progress: (done) => progress(done),
+      entry: (entry) => {
+        entries.next(entry)
+        rows.next(entry)
+        receipts.next(entry)
+        index.next(entry)
+        runs.next(entry)
+        turns.next(entry)
+        runLocks.next(entry)
+      },
+      row: (key, value) => rows.row(key, value),
+      state: (name, value) => turns.state(name, value),
+      object: (digest, piece) => turns.object(digest, piece),
+      note: (note) => turns.note(note),
+    })
+    entries.end(head.size)
+    runs.end(head.size)
+    turns.end()
+    receipts.end(stored.receipts)
+    index.end(stored.index)
+    for (let passes = 1; rows.endPass(); passes += 1) {
+      for await (const page of entriesOf(snapshot, 0, head.size)) {
+        for (const entry of page) rows.next(entry)
+        progress(page.at(-1)?.seq ?? 0, passes)
+      }
+      for await (const page of snapshot.scan(ranges.rows(head.generation, ''))) {
+        for (const [key, value] of page) rows.row(key, value)
+      }
+    }
+    const warnings = await runLocks.warnings(lastSeqsNow)
+    if (stored.left > 0)
+      warnings.push(`${stored.left} rows of an unfinished rebuild remain; the next rebuild deletes them`)
+    onProgress?.({ done: head.size, total: head.size })
+    const { root, size } = head
+    return { entries: size, size, root: toHex(root), rows: stored.rows, indexed: index.cursor, warnings }
+  } finally {
+    await snapshot.close()
+  }
+}
+
+/** The newest seqs of streams, from the rows of a log. */
+export function lastSeqsIn(log: Log): LastSeqs {
+  return async (streams) => new Map(streams.map((stream) => [stream, log.row(stream)?.last_seq]))
+}
+
+const progressMillis = 100
+
+/** Limits progress reports to ten per second. */
+function throttled(size: number, onProgress: VerifyOptions['onProgress']): (done: number, passes?: number) => void {
+  let due = 0
+  return (done, passes = 0) => {
+    if (onProgress === undefined || performance.now() < due) return
+    due = performance.now() + progressMillis
+    onProgress({ done: passes * size + done, total: (passes + 1) * size })
+  }
+}

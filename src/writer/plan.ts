@@ -1,0 +1,199 @@
+import { evolveRow } from '../domain/aggregates.ts'
+import { type Pins, pinsInForce, policyStream } from '../domain/policy/policies.ts'
+import { LockstepError } from '../errors.ts'
+import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decider.ts'
+import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
+import { type Actor, eventIdOf } from '../kernel/ids.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Recorded } from '../log/level/log.ts'
+import type { ViewWrite } from '../log/level/view-write.ts'
+import { sha256Hex } from './core.ts'
+
+/** The facts that all entries of a batch share. */
+export interface BatchFacts {
+  firstSeq: number
+  ledgerId: string
+  time: string
+  /** The wall-clock time, if it differs from `time`. */
+  wallTime: string | undefined
+}
+
+/** The facts that a command adds to each of its entries. */
+export interface CommandFacts {
+  actor: Actor
+  correlationId?: string | undefined
+  request?: { key: string; sha256: string } | undefined
+}
+
+/** What is written together with a command's events. */
+interface With {
+  changes?: StateChanges | undefined
+  notes?: readonly number[] | undefined
+  objects?: Objects | undefined
+}
+
+/** What a batch is decided on: the published state, plus the previous batch if that is not durable yet. */
+export interface Ground {
+  row(stream: string): Row | undefined
+  state(key: string): unknown
+  object(digest: string): unknown
+  entry(seq: number): Entry | undefined
+}
+
+/**
+ * A batch while it is decided: its entries so far, the rows they changed, and the requests they answer. A plan
+ * publishes nothing, so it can be thrown away without effect.
+ */
+export class Plan {
+  readonly recorded: Recorded[] = []
+  readonly rows = new Map<string, Row>()
+  /** The batch's changes to sovereign state; undefined deletes a row. */
+  readonly state = new Map<string, unknown>()
+  readonly objects = new Map<string, string>()
+  /** Notes of stored objects that this batch's entries name. */
+  readonly notes: number[] = []
+  readonly #requests = new Map<string, readonly Entry[]>()
+  #bytes = 0
+  #pins: Pins | undefined
+  #facts: BatchFacts
+  readonly #ground: Ground
+
+  constructor(facts: BatchFacts, ground: Ground) {
+    this.#facts = facts
+    this.#ground = ground
+    this.#pins = pinsInForce(ground.row(policyStream))
+  }
+
+  get size(): number {
+    return this.#facts.firstSeq + this.recorded.length
+  }
+
+  /** The time of the next entry. */
+  get time(): string {
+    return this.#facts.time
+  }
+
+  get firstSeq(): number {
+    return this.#facts.firstSeq
+  }
+
+  row(stream: string): Row | undefined {
+    return this.rows.get(stream) ?? this.#ground.row(stream)
+  }
+
+  /** The state that a decision may read. */
+  readonly reader: SovereignRows = {
+    get: (stream) => this.row(stream),
+    state: (key) => (this.state.has(key) ? this.state.get(key) : this.#ground.state(key)),
+    object: (digest) => this.#ground.object(digest),
+    digest: sha256Hex,
+  }
+
+  get isFull(): boolean {
+    return this.recorded.length >= limits.batchEntriesMax || this.#bytes >= limits.batchBytesMax
+  }
+
+  /** An entry of this batch or an earlier one. */
+  entry(seq: number): Entry | undefined {
+    return this.ownEntry(seq) ?? this.#ground.entry(seq)
+  }
+
+  ownEntry(seq: number): Entry | undefined {
+    return this.recorded[seq - this.#facts.firstSeq]?.entry
+  }
+
+  /** Lets a later request of this batch with the same key get the same answer. */
+  remember({ actor, request }: CommandFacts, entries: readonly Entry[]): void {
+    if (request !== undefined) this.#requests.set(`${actor.actor_id}\n${request.key}`, entries)
+  }
+
+  remembered(actorId: string, key: string): readonly Entry[] | undefined {
+    return this.#requests.get(`${actorId}\n${key}`)
+  }
+
+  /** Adds all events of one command, or none if one is too large. Errors: LIMIT_EXCEEDED. */
+  add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
+    const recorded: Recorded[] = []
+    const changed = new Map<string, Row>()
+    // From the reset on, `time` is the wall-clock time.
+    if (events[0]?.type === 'clock.reset') this.#followWallClock()
+    for (const event of events) {
+      const before = changed.get(event.stream) ?? this.row(event.stream)
+      const entry = entryOf(event, this.#placement(recorded.length, events.length, before, facts))
+      const text = JSON.stringify(entry)
+      assertBounded(text, event.type)
+      recorded.push({ entry, text })
+      changed.set(event.stream, evolveRow(before, entry))
+    }
+    for (const { text } of recorded) this.#bytes += text.length
+    this.recorded.push(...recorded)
+    for (const [stream, row] of changed) this.rows.set(stream, row)
+    if (changed.has(policyStream)) this.#pins = pinsInForce(changed.get(policyStream))
+    return recorded.map(({ entry }) => entry)
+  }
+
+  /**
+   * Adds the data that goes with a command's events: rows of sovereign state, the objects that the events name, and
+   * the notes to remove.
+   */
+  addWith({ changes, notes, objects }: With): void {
+    if (changes !== undefined) {
+      for (const [key, row] of changes) this.state.set(key, row)
+      this.#bytes += changes.size * stateRowBytes
+    }
+    if (notes !== undefined) this.notes.push(...notes)
+    if (objects === undefined) return
+    for (const [digest, text] of objects) {
+      this.objects.set(digest, text)
+      this.#bytes += text.length
+    }
+  }
+
+  /** Everything that is derived from the batch's entries or goes with them, as writes. */
+  writes(): ViewWrite[] {
+    const writes: ViewWrite[] = []
+    for (const [key, value] of this.rows) writes.push({ view: 'row', key, value })
+    for (const [key, value] of this.state) writes.push({ view: 'state', key, value })
+    for (const [key, value] of this.objects) writes.push({ view: 'object', key, value })
+    for (const key of this.notes) writes.push({ view: 'note', key })
+    return writes
+  }
+
+  #followWallClock(): void {
+    const { time, wallTime = time } = this.#facts
+    this.#facts = { ...this.#facts, time: wallTime, wallTime: undefined }
+  }
+
+  #placement(index: number, count: number, before: Row | undefined, facts: CommandFacts): Placement {
+    const seq = this.size + index
+    const { request } = facts
+    return {
+      actor: facts.actor,
+      correlationId: facts.correlationId,
+      eventId: eventIdOf(this.#facts.ledgerId, seq),
+      pins: this.#pins,
+      previous: before?.last_seq ?? null,
+      request: request && { count, index, key: request.key, sha256: request.sha256 },
+      seq,
+      time: this.#facts.time,
+      wallTime: this.#facts.wallTime,
+    }
+  }
+}
+
+/** The approximate size of a row of sovereign state, in bytes. */
+const stateRowBytes = 400
+
+/** A UTF-16 code unit takes at most three bytes in UTF-8. So most entries pass without counting their bytes. */
+function assertBounded(text: string, type: string): void {
+  if (text.length * 3 <= limits.entryBytes) return
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= limits.entryBytes) return
+  throw new LockstepError(
+    'LIMIT_EXCEEDED',
+    `the ${type} entry would be ${bytes} bytes; the limit is ${limits.entryBytes}`,
+    {
+      details: { bytes, bytes_max: limits.entryBytes },
+    },
+  )
+}

@@ -1,0 +1,205 @@
+import { streamOf } from '../domain/lock/names.ts'
+import type { Grant } from '../domain/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
+import type { Refusal } from '../kernel/decider.ts'
+import { limits } from '../kernel/limits.ts'
+import { onAbort } from './abort.ts'
+import type { Item, Line, Waiter } from './submission.ts'
+
+interface Hooks {
+  leave: (waiter: Waiter, error: LockstepError | undefined) => void
+  poke: (stream: string) => void
+}
+
+/** A batch's changes to the lines: the previous lines, and the waiters that joined, left or were called in. */
+export interface LineChanges {
+  before: Map<string, readonly Waiter[]>
+  joined: Waiter[]
+  left: Waiter[]
+  calledIn: Waiter[]
+}
+
+const noChanges = (): LineChanges => ({ before: new Map(), joined: [], left: [], calledIn: [] })
+
+/**
+ * The lines of waiting callers, one per lock. They are kept only in memory: a restart refuses all waiters, and each
+ * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer,
+ * so they are decided in order. A batch's changes are kept once it is durable, or else undone.
+ */
+export class Waiters {
+  readonly #lines = new Map<string, readonly Waiter[]>()
+  /** The changes of the current batch. */
+  #changes = noChanges()
+  readonly #expiries = new Map<string, NodeJS.Timeout>()
+  readonly #hooks: Hooks
+  #count = 0
+
+  constructor(hooks: Hooks) {
+    this.#hooks = hooks
+  }
+
+  /** Puts a refused acquire at the end of its lock's line. Returns false if there are too many waiters. */
+  add(item: Item, refusal: Refusal): boolean {
+    const { command, line } = item
+    if (command.type !== 'lock.acquire' || line === undefined) return false
+    const stream = streamOf(command.name)
+    if (this.#count >= limits.waitersMax) return false
+    const leave = (code: 'ABORTED' | 'TIMED_OUT') =>
+      this.#hooks.leave(waiter, gaveUp(code, waiter.refusal, line.waitMillis))
+    const abort = () => leave('ABORTED')
+    const timer = setTimeout(() => leave('TIMED_OUT'), line.waitMillis)
+    const stopListening = line.signal === undefined ? () => {} : onAbort(line.signal, abort)
+    const waiter: Waiter = { item, stream, refusal, isServed: false, timer, stopListening }
+    this.#change(stream, [...this.#line(stream), waiter])
+    this.#changes.joined.push(waiter)
+    if (line.signal?.aborted) abort()
+    return true
+  }
+
+  /** Whether no caller waits for any lock. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0
+  }
+
+  /** The waiter to serve next; undefined while a waiter is called in. */
+  first(stream: string): Waiter | undefined {
+    const first = this.#lines.get(stream)?.[0]
+    return first?.isServed ? undefined : first
+  }
+
+  /** Calls a waiter in. The waiter claims the lock itself and keeps its place until `endTurn`. */
+  callIn(waiter: Waiter): void {
+    waiter.isServed = true
+    this.#changes.calledIn.push(waiter)
+  }
+
+  /** Other waiters of the same acquisition: its caller repeated the request before the first answer. */
+  twinsOf(stream: string, { actor, command }: Item): Waiter[] {
+    const ref = command.type === 'lock.acquire' ? command.lock_ref : undefined
+    return this.#line(stream).filter(({ isServed, item }) => {
+      const isTwin = item.command.type === 'lock.acquire' && item.command.lock_ref === ref
+      return isTwin && !isServed && item.actor.actor_id === actor.actor_id
+    })
+  }
+
+  /** The number of waiters in front of this place in line, or in front of a new caller. */
+  inFrontOf(stream: string, line: Line | undefined): number {
+    const waiters = this.#lines.get(stream)
+    if (waiters === undefined) return 0
+    const own = line === undefined ? -1 : waiters.findIndex((waiter) => waiter.item.line === line)
+    return own === -1 ? waiters.length : own
+  }
+
+  /** Removes a waiter from its line. Returns false if it is no longer in line. */
+  remove(waiter: Waiter): boolean {
+    const line = this.#line(waiter.stream)
+    const others = line.filter((other) => other !== waiter)
+    if (others.length === line.length) return false
+    this.#change(waiter.stream, others)
+    this.#changes.left.push(waiter)
+    return true
+  }
+
+  /** Ends the turn of a called-in waiter, successful or not. Then the next waiter is served. */
+  endTurn(stream: string, line: Line): void {
+    const waiter = this.#line(stream).find(({ item }) => item.line === line)
+    if (waiter !== undefined) this.#hooks.leave(waiter, undefined)
+  }
+
+  /** Ends a batch. Returns its changes, to be kept or undone later. */
+  endBatch(): LineChanges {
+    const changes = this.#changes
+    this.#changes = noChanges()
+    return changes
+  }
+
+  /** The batch is durable: stops the timers of waiters that left, and of lines that are empty now. */
+  keep({ before, left }: LineChanges): void {
+    for (const waiter of left) letGo(waiter)
+    for (const stream of before.keys()) if (!this.#lines.has(stream)) this.#disarm(stream)
+  }
+
+  /** The batch is void, and so are all later ones: restores the lines as they were before it. */
+  undo({ before, joined, calledIn }: LineChanges): void {
+    for (const [stream, line] of before) this.#set(stream, line)
+    for (const waiter of joined) letGo(waiter)
+    for (const waiter of calledIn) waiter.isServed = false
+  }
+
+  /** Sets a timer for each line, for the end of the lease that it waits for. */
+  armExpiry(grantOf: (stream: string) => Grant | null, nowIs: () => Now): void {
+    if (this.#lines.size === 0) return
+    const now = nowIs()
+    for (const stream of this.#lines.keys()) {
+      // While a waiter is called in, no other is served. The line is checked again when that turn ends.
+      const grant = this.first(stream) === undefined ? null : grantOf(stream)
+      const remaining = grant === null ? null : leaseRemainingMillis(grant, now)
+      this.#disarm(stream)
+      if (remaining !== null) {
+        const millis = Math.min(Math.max(remaining, 1), timerMillisMax)
+        this.#expiries.set(
+          stream,
+          setTimeout(() => this.#hooks.poke(stream), millis),
+        )
+      }
+    }
+  }
+
+  refuseAll(error: LockstepError): void {
+    for (const waiter of [...this.#lines.values()].flat()) {
+      this.remove(waiter)
+      waiter.item.reject(error)
+    }
+    this.keep(this.endBatch())
+  }
+
+  #line(stream: string): readonly Waiter[] {
+    return this.#lines.get(stream) ?? []
+  }
+
+  #change(stream: string, line: readonly Waiter[]): void {
+    const { before } = this.#changes
+    if (!before.has(stream)) before.set(stream, this.#line(stream))
+    this.#set(stream, line)
+  }
+
+  #set(stream: string, line: readonly Waiter[]): void {
+    this.#count += line.length - this.#line(stream).length
+    if (line.length > 0) this.#lines.set(stream, line)
+    else this.#lines.delete(stream)
+  }
+
+  #disarm(stream: string): void {
+    clearTimeout(this.#expiries.get(stream))
+    this.#expiries.delete(stream)
+  }
+}
+
+function letGo({ stopListening, timer }: Waiter): void {
+  clearTimeout(timer)
+  stopListening()
+}
+
+/** Timers stop while the machine is suspended, but leases go on. So each line is checked at least this often. */
+const timerMillisMax = 10_000
+
+/** The error after an unsuccessful wait, with the contention report of the lock. */
+export function gaveUp(
+  code: 'ABORTED' | 'TIMED_OUT',
+  { details, message }: Pick<Refusal, 'details' | 'message'>,
+  waitMillis: number,
+): LockstepError {
+  const seconds = Math.round(waitMillis / 1000)
+  const why = code === 'TIMED_OUT' ? `it did not become free within ${seconds} s` : 'the caller gave up waiting'
+  return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Retry with the same lock_id.' })
+}
+
+/** If the contention was to be recorded, its timeout is recorded too, under the code of the answer. */
+export function recordOfWaiting(
+  { refusal: { record } }: Waiter,
+  { code, message }: LockstepError,
+): Pick<Refusal, 'record'> {
+  if (record === undefined || code !== 'TIMED_OUT') return {}
+  return { record: { ...record, data: { ...record.data, code, message } } }
+}
