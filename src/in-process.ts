@@ -5,7 +5,7 @@ import type { AnyFacts, Ask, CallOptions, Follow } from './api/operation.ts'
 import { formOf, formsOf, operations } from './api/operations.ts'
 import type { Grant } from './api/shapes/locks.ts'
 import { LockstepError } from './errors.ts'
-import type { Ledger } from './nouns/ledger.ts'
+import type { Ledger } from './ledger.ts'
 import type { GrantFacts } from './nouns/locks/lease.ts'
 import { parse } from './writer/parse.ts'
 

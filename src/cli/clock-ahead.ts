@@ -1,4 +1,4 @@
-import type { Ledger } from '../nouns/ledger.ts'
+import type { Ledger } from '../ledger.ts'
 import type { Globals } from './globals.ts'
 import { durationText, say } from './output.ts'
 

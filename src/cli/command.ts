@@ -1,5 +1,5 @@
 // This import comes first, to see the descriptors as they were when the program started.
-import './descriptors.ts'
+import '../supervise/descriptors.ts'
 import { CommanderError } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { Globals } from './globals.ts'

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Ledger } from '../nouns/ledger.ts'
+import type { Ledger } from '../ledger.ts'
 import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
 import { say } from './output.ts'
@@ -96,9 +96,6 @@ export async function withSnapshot<T>(
   const snapshot = await withLedger(globals, command, (ledger) => ledger.snapshot())
   return work(snapshot).finally(() => snapshot.close())
 }
-
-/** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
-export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
 /** The options of a command, merged with the options of the program. */
 export function globalsOf(command: Command): Globals {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
-import type { Ledger } from '../nouns/ledger.ts'
+import type { Ledger } from '../ledger.ts'
 import type { GrantFacts, Lease } from '../nouns/locks/lease.ts'
 import { untilFree } from '../supervise/poll.ts'
 import { examples, globalsOf, refuseOptions, seconds, wholeNumber, withLedger } from './context.ts'

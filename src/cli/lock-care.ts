@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { type Code, codes, LockstepError } from '../errors.ts'
-import type { Ledger } from '../nouns/ledger.ts'
+import type { Ledger } from '../ledger.ts'
 import { examples, globalsOf, withLedger } from './context.ts'
 import { statusLines } from './lock-text.ts'
 import { print } from './output.ts'

@@ -1,8 +1,12 @@
 import * as z from 'zod'
-import { promotionRolesDefault } from '../domain/policy/policy.ts'
 import { lineOf, ownMember, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
 import { approvalTypes } from './vocabulary.ts'
+
+/**
+ * The roles that a promotion lane may admit (Run Lifecycle, Contract v1, section 10.1), unless others are configured.
+ */
+export const promotionRolesDefault: readonly string[] = ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN']
 
 const seconds = z.int().min(1).max(limits.deliverableLeaseSecondsMax)
 const relativePath = z

@@ -1,10 +1,12 @@
 import { randomInt } from 'node:crypto'
-import type { WithLedger } from '../cli/context.ts'
 import { leaseClock } from '../disk/process.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { Ledger } from '../nouns/ledger.ts'
+import type { Ledger } from '../ledger.ts'
 import { HeadWatch } from './head-watch.ts'
 import type { LockFileWatch } from './lock-file-watch.ts'
+
+/** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
+export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
 
 /** A lease to keep, and the functions that renew and check it. */
 export interface KeptOptions {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { type ListedProcess, listProc, listPs } from '../../src/supervise/process-list.ts'
 import type { Survivors } from '../../src/supervise/survivors.ts'

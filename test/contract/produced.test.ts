@@ -19,7 +19,7 @@ import {
 } from '../../src/contract.ts'
 import { contentionWithWaiters } from '../../src/domain/lock/report.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
 
 const test = suite('what a ledger produces, under Contract v1')

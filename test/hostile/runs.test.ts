@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Code, LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 

@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { testActor, withLedger } from '../support/ledger.ts'
 
 const asking = suite('a question that may not take long')

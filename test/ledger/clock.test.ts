@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { Now } from '../../src/kernel/clock.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { refusalOf } from '../support/deliverable.ts'
 import { testActor, testClock, withLedger } from '../support/ledger.ts'
 

@@ -14,7 +14,7 @@ import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
 import { thisMachine } from '../../src/disk/process.ts'
 import { isInitialPidNamespace } from '../../src/domain/lock/liveness.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import {
   contentionFields,
   contentOf,

@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { makeDeliverable } from '../support/deliverable.ts'
 import { typesAppended } from '../support/entries.ts'
 import { refusal, StageClock, withStage } from './stage.ts'

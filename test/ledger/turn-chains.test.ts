@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 import { page, startRun, tombstone, turnId } from '../support/pages.ts'

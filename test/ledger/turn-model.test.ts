@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { digestOf, type Pair, type Proposed } from '../core/turn/proposed.ts'
 import { TurnModel } from '../core/turn/turn-model.ts'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Code } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { testClock } from '../support/ledger.ts'
 import { startRuns } from '../support/turns.ts'
 import { refusal, withStage } from './stage.ts'

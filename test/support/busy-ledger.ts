@@ -1,5 +1,5 @@
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import type { Random } from './seed.ts'
 
 const cases = ['CASE-17', 'CASE-18', undefined]

@@ -1,5 +1,5 @@
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 
 /** The entries of a ledger from a seq on. */
 export async function entriesOf(ledger: Ledger, from = 0): Promise<Entry[]> {

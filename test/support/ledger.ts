@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Now } from '../../src/kernel/clock.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import type { Verified } from '../../src/verify/verify.ts'
 

@@ -1,4 +1,4 @@
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 
 /** A triplet of the API: an identity, and refs by the keys of its links. */
 export function triplet(stem: string, body: object = {}, links: object = {}) {

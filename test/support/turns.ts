@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import type { Rule, Step } from '../../fixtures/turn/rules.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/nouns/ledger.ts'
+import type { Ledger } from '../../src/ledger.ts'
 
 /** A ledger's policy in force, and runs that are running: of one workflow where it is named. */
 export async function startRuns(ledger: Ledger, run_ids: readonly string[], workflow_id?: string): Promise<void> {

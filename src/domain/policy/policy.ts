@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { promotionRolesDefault } from '../../kernel/config.ts'
 import { reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
@@ -53,11 +54,6 @@ export interface Policy {
   roles: ReadonlyMap<string, Role>
   sha256: { lanes: string; roles: string }
 }
-
-/**
- * The roles that a promotion lane may admit (Run Lifecycle, Contract v1, section 10.1), unless others are configured.
- */
-export const promotionRolesDefault: readonly string[] = ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN']
 
 /** Whether a lane is for knowledge promotion: its actions require a promotion ticket. */
 export function isPromotionLane(lane: Lane): boolean {

@@ -17,9 +17,9 @@ import { isoTime } from '../../kernel/clock.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { type Core, submit } from '../../writer/core.ts'
+import { contentionWith, deathOfHolder } from '../../writer/holders.ts'
 import { errorOf } from '../../writer/refusals.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
-import { contentionWith, deathOfHolder } from './holders.ts'
 
 /** How often a claim is retried while other tools create and remove files in its place. */
 const claimTriesMax = 5

@@ -5,10 +5,10 @@ import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import type { Core } from '../../writer/core.ts'
+import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { historyOf } from '../audit/history.ts'
 import { grantFacts, type Lease, leaseOf } from './lease.ts'
-import { lockGrantOf } from './lock-rows.ts'
 import { RecentGrants } from './recent-grants.ts'
 
 /** The calls behind a lease's `renew` and `release`. */

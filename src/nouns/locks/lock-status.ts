@@ -9,8 +9,8 @@ import { findingOf, type Verdict } from '../../files/deliverable/lock-file-verdi
 import { lineOf } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Core } from '../../writer/core.ts'
+import { livenessOf } from '../../writer/holders.ts'
 import { parse } from '../../writer/parse.ts'
-import { livenessOf } from './holders.ts'
 
 /** The present state of a lock. It is computed on request, not recorded. */
 export interface LockStatus {

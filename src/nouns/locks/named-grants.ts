@@ -3,7 +3,7 @@ import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import { codedError } from '../../writer/coded-errors.ts'
 import { type Core, lockRefOf } from '../../writer/core.ts'
-import { lockGrantOf } from './lock-rows.ts'
+import { lockGrantOf } from '../../writer/lock-rows.ts'
 
 /**
  * Rethrows an error of an acquire. If the lock was granted nevertheless, or may have been, the error carries the

@@ -12,9 +12,9 @@ import { type FoundRunLock, findRunLocks, isRunLockPath, readRunLock } from '../
 import { isAuthority } from '../../kernel/config.ts'
 import { type Actor, lineOf } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
+import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import { lockGrantOf } from './lock-rows.ts'
 import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
 
 /**

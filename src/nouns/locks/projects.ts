@@ -16,8 +16,8 @@ import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../fil
 import { isoTime } from '../../kernel/clock.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
+import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import { lockGrantOf } from './lock-rows.ts'
 import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
 import { importFile, unknownFiles } from './project-import.ts'
 

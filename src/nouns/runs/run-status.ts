@@ -15,8 +15,8 @@ import { wallTimeOf } from '../../kernel/entry-time.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
+import { lockStateOf } from '../../writer/lock-rows.ts'
 import { isWithin, rangesOf, type Times } from '../audit/time-range.ts'
-import { lockStateOf } from '../locks/lock-rows.ts'
 
 /** A page of runs. `lease_expired` lists the runs whose lease is over; the next command on such a run fails it. */
 export interface RunListing {

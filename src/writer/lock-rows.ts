@@ -1,6 +1,6 @@
-import { streamOf } from '../../domain/lock/names.ts'
-import type { Grant, LockState } from '../../domain/lock/state.ts'
-import type { Core } from '../../writer/core.ts'
+import { streamOf } from '../domain/lock/names.ts'
+import type { Grant, LockState } from '../domain/lock/state.ts'
+import type { Core } from './core.ts'
 
 /** The published state of a lock; undefined if the ledger has no entry of it. */
 export function lockStateOf({ rows }: Pick<Core, 'rows'>, name: string): LockState | undefined {

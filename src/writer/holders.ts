@@ -1,13 +1,13 @@
-import { evidenceOf, probeHolder } from '../../disk/process.ts'
-import type { Acquire } from '../../domain/lock/commands.ts'
-import type { Evidence, Liveness } from '../../domain/lock/liveness.ts'
-import { contention } from '../../domain/lock/report.ts'
-import { type Grant, orphanReason } from '../../domain/lock/state.ts'
-import { LockstepError } from '../../errors.ts'
-import type { Actor } from '../../kernel/ids.ts'
-import { type Core, submit } from '../../writer/core.ts'
-import { errorOf } from '../../writer/refusals.ts'
+import { evidenceOf, probeHolder } from '../disk/process.ts'
+import type { Acquire } from '../domain/lock/commands.ts'
+import type { Evidence, Liveness } from '../domain/lock/liveness.ts'
+import { contention } from '../domain/lock/report.ts'
+import { type Grant, orphanReason } from '../domain/lock/state.ts'
+import { LockstepError } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
+import { type Core, submit } from './core.ts'
 import { lockGrantOf } from './lock-rows.ts'
+import { errorOf } from './refusals.ts'
 
 /**
  * What the machine knows about a lock's present holder when a command is decided: that it died, or whether it is

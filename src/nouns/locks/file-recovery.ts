@@ -1,15 +1,15 @@
 import type { FileOrphan } from '../../domain/lock/commands.ts'
 import { LockstepError } from '../../errors.ts'
+import { isOutcomeUnknown, underNote } from '../../files/deliverable/claims.ts'
+import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
+import type * as files from '../../files/deliverable/lock-file.ts'
+import { dropAside, putBack } from '../../files/deliverable/lock-file-aside.ts'
+import type { LockFileSteps } from '../../files/deliverable/lock-file-steps.ts'
+import { judge } from '../../files/deliverable/lock-file-verdict.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import type { Deliverables } from '../../nouns/locks/deliverables.ts'
 import type { Core } from '../../writer/core.ts'
 import { errorOf } from '../../writer/refusals.ts'
-import { isOutcomeUnknown, underNote } from './claims.ts'
-import type { DeliverableFolder } from './deliverable-folder.ts'
-import type * as files from './lock-file.ts'
-import { dropAside, putBack } from './lock-file-aside.ts'
-import type { LockFileSteps } from './lock-file-steps.ts'
-import { judge } from './lock-file-verdict.ts'
+import type { Deliverables } from './deliverables.ts'
 
 /** A recovery in progress: the folder, the actor, and the function that records it. */
 interface FileRecovery<T> {

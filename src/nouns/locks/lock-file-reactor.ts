@@ -1,6 +1,6 @@
+import type { Reactor } from '../../files/reactor.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Locks } from '../../nouns/locks/locks.ts'
-import type { Reactor } from '../reactor.ts'
+import type { Locks } from './locks.ts'
 
 const ends = new Set(['lock.broken', 'lock.recovered', 'lock.released'])
 
