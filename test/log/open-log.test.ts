@@ -14,7 +14,7 @@ import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const { openStore } = await built<typeof import('../../src/log/level/store.ts')>('log/store.js')
 
 const opening = suite('opening a log')

@@ -11,7 +11,7 @@ import { built } from '../support/damage.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const moving = suite('a ledger that is moved while it is opened or used')
 
 moving('is not there for an open that found it before, and nothing is made in its place', async () => {

@@ -12,7 +12,7 @@ import { deadPid } from '../support/deliverable.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const opening = suite('who has a ledger open')
 
 const ownerOf = (layout: Layout) => readOwner(layout.owner) as Extract<Owner, { state: 'open' }>

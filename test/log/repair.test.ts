@@ -11,7 +11,7 @@ import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const repair = suite('doctor --repair')
 const whole = await closedLedger()
 

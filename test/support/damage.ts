@@ -17,7 +17,7 @@ export async function built<Module>(path: string): Promise<Module> {
 }
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { openLog, closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { openLog, closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 
 /** Who opens LevelDB's own lock file takes the lock from the process that has it; what it tells nobody needs. */
 const neverCopied = /^(?:LOCK|LOG|LOG\.old)$/

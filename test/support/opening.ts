@@ -7,7 +7,7 @@ import { built } from './damage.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog, openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/open.js')
+const { closeLog, openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 
 /** How many entries a closed ledger has. */
 export const size = 301

@@ -41,7 +41,7 @@ test('its name is written once in the code (REQ-LOCK-001a)', () => {
   const naming = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
     (path) => path.endsWith('.ts') && /(['"`])\.lock\1/.test(readFileSync(join(src, path), 'utf8')),
   )
-  assert.equal(naming, ['core/lock/lock-file.ts'])
+  assert.equal(naming, ['domain/lock/lock-file.ts'])
 })
 
 test('it says the six fields of REQ-LOCK-002 first, then what only we read', () => {

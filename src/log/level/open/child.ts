@@ -31,12 +31,8 @@ const crashes = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGFPE', 'SIGILL', '
  * each program is a single bundle, because loading many modules at once may need more file descriptors than there are.
  */
 export function programAt(path: string): string {
-  const found = ['.cjs', '.js', '.ts']
-    .map((extension) => `${inCode(path)}${extension}`)
-    .find((file) => existsSync(file))
-  if (found === undefined)
-    throw new LockstepError('FILE_FAILED', `the program ${path} is missing from the installation`)
-  return found
+  const bundle = `${inCode(path)}.cjs`
+  return existsSync(bundle) ? bundle : `${inCode(path)}${import.meta.url.slice(-3)}`
 }
 
 /** A child process whose pipes may be missing because no file descriptors were left. */
