@@ -32,7 +32,7 @@ const isLong = rounds > 1
 const chosenMax = 4
 const random = randomFrom(seed)
 
-const { verifyInChild } = await built<typeof import('../../src/verify/verify-in-child.ts')>('ledger/verify-in-child.js')
+const { verifyInChild } = await built<typeof import('../../src/verify/verify-in-child.ts')>('verify/verify-in-child.js')
 const whole = await damageable()
 const files = filesIn(layoutOf(whole.root).ledger)
 

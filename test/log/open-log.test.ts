@@ -15,7 +15,7 @@ import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } 
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
-const { openStore } = await built<typeof import('../../src/log/level/store.ts')>('log/store.js')
+const { openStore } = await built<typeof import('../../src/log/level/store.ts')>('log/level/store.js')
 
 const opening = suite('opening a log')
 
