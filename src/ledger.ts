@@ -1,59 +1,75 @@
 import { nanoid } from 'nanoid'
+import type { Api } from './api/api.ts'
+import type { AuditApi } from './api/audit.ts'
+import type { ClockApi } from './api/clock.ts'
+import type { ExportsApi } from './api/exports.ts'
+import type { LocksApi } from './api/locks.ts'
+import type { HeadApi, LogApi } from './api/log.ts'
+import type { PolicyApi } from './api/policy.ts'
+import type { RunsApi } from './api/runs.ts'
+import type { VerifiedLedger } from './api/shapes/log.ts'
+import type { StagingApi } from './api/staging.ts'
+import type { TurnsApi } from './api/turns.ts'
+import type { WorkspacesApi } from './api/workspaces.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
+import { aheadSeconds } from './kernel/entry-time.ts'
 import { HeadKeeper } from './log/level/open/head-keeper.ts'
 import { closeLog } from './log/level/open/open.ts'
 import { takeSnapshot } from './log/level/open/snapshot-files.ts'
-import { toHex } from './merkle/hash.ts'
 import { type Asked, askFor } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
+import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
+import { Entries, HeadOfLog, treeHeadOf } from './nouns/log.ts'
 import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
-import { PolicyApi } from './nouns/policy/policy.ts'
-import {
-  type ConsistencyProof,
-  consistencyOf,
-  type EntryProof,
-  proofOf,
-  type SignedHead,
-  signedHeadOf,
-  type TreeHead,
-} from './nouns/proving.ts'
+import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
-import { isSeq, notFound } from './nouns/seq.ts'
+import { served } from './nouns/served.ts'
 import { Staging } from './nouns/turns/staging.ts'
 import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
-import { type Progress, type Verified, verifyLog } from './verify/verify.ts'
+import { verifyLog } from './verify/verify.ts'
 import { Receipts } from './views/receipts.ts'
 import { Rows } from './views/rows.ts'
 import { SearchIndex } from './views/search-index.ts'
 import { Sovereign } from './views/sovereign.ts'
+import { codedError } from './writer/coded-errors.ts'
 import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
-import { Publication, type ReadRequest, read, type SubscribeRequest, subscribe } from './writer/subscription.ts'
+import { Publication } from './writer/subscription.ts'
+
+/** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
+export interface Ledger extends Api, AsyncDisposable {
+  /** Answers pending commands, makes everything durable, and ends. Idempotent. */
+  close(): Promise<void>
+}
 
 /**
- * An open ledger. Its states are opening, open, closing and closed. Once `close` was called, every other call fails
- * with LEDGER_CLOSED. Only one process has a ledger open at a time.
+ * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
+ * ledger open at a time. Besides the operations it has the members that only this process can use.
  */
-export class Ledger implements AsyncDisposable {
-  readonly locks: Locks
-  readonly audit: Audit
-  readonly clock: LedgerClock
+export class LocalLedger implements Ledger {
+  readonly audit: AuditApi
+  readonly clock: ClockApi
+  readonly exports: ExportsApi
+  readonly head: HeadApi
+  readonly locks: LocksApi
+  readonly log: LogApi
   readonly policy: PolicyApi
-  readonly runs: Runs
-  readonly exports: Exports
-  readonly staging: Staging
-  readonly turns: Turns
-  readonly workspaces: Workspaces
+  readonly runs: RunsApi
+  readonly staging: StagingApi
+  readonly turns: TurnsApi
+  readonly workspaces: WorkspacesApi
+  /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
+  readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #heads: HeadKeeper
@@ -65,7 +81,7 @@ export class Ledger implements AsyncDisposable {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(layout.head, () => this.#treeHead(), log.custody)
+    this.#heads = new HeadKeeper(layout.head, () => treeHeadOf(log), log.custody)
     const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
       ...views,
@@ -86,16 +102,23 @@ export class Ledger implements AsyncDisposable {
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
     }
-    this.locks = new Locks(this.#core)
-    this.clock = new LedgerClock(this.#core)
-    this.policy = new PolicyApi(this.#core)
-    this.audit = new Audit(this.#core, this.policy)
-    this.runs = new Runs(this.#core, this.policy)
-    this.exports = new Exports(this.#core, { audit: this.audit, policy: this.policy, runs: this.runs })
-    this.turns = new Turns(this.#core, this.policy)
-    this.workspaces = new Workspaces(this.#core)
-    this.staging = new Staging(this.#core)
-    this.#reactions = parts.reactions(this)
+    const deliverables = new Deliverables(this.#core)
+    const policy = new PolicyOfLedger(this.#core)
+    const ground = { root: layout.root, assertOpen: () => this.#assertOpen() }
+    this.audit = served('audit', new Audit(this.#core, policy), ground)
+    this.clock = served('clock', new LedgerClock(this.#core), ground)
+    this.head = served('head', new HeadOfLog(parts), ground)
+    this.locks = served('locks', new Locks(this.#core, deliverables), ground)
+    this.log = served('log', new Entries(parts, this.#publication, () => this.#verify()), ground)
+    this.policy = served('policy', policy, ground)
+    this.runs = served('runs', new Runs(this.#core, policy), ground)
+    this.staging = served('staging', new Staging(this.#core), ground)
+    this.turns = served('turns', new Turns(this.#core, policy), ground)
+    this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
+    const exports = new Exports(this.#core, policy, this)
+    this.exporting = exports
+    this.exports = served('exports', exports, ground)
+    this.#reactions = parts.reactions(this.#core, deliverables)
   }
 
   /**
@@ -109,10 +132,12 @@ export class Ledger implements AsyncDisposable {
     await this.#reactions.drained()
   }
 
+  /** The root: the folder that the ledger governs. */
   get dir(): string {
     return this.#parts.layout.root
   }
 
+  /** The configuration that was read at open. */
   get config(): Config {
     return this.#parts.config
   }
@@ -122,74 +147,18 @@ export class Ledger implements AsyncDisposable {
     return { ...this.#parts.log.counts }
   }
 
-  /** The published tree head. */
-  head(): TreeHead {
-    this.#assertOpen()
-    return this.#treeHead()
-  }
-
   /**
-   * The tree head as a C2SP checkpoint (a signed note), with the key line that verifies it.
-   * Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT.
+   * Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. This happens when a
+   * command ran under a wrong clock; the ledger time stands still since then. Otherwise undefined. Cost: one read.
    */
-  signedHead(size?: number): SignedHead {
-    this.#assertOpen()
-    return signedHeadOf(this.#parts, size)
-  }
-
-  /**
-   * A proof that an entry is in the tree of a size. Default: the whole tree. `lockstep/verify` checks such proofs
-   * offline. Errors: NOT_FOUND past the end, INVALID_INPUT.
-   */
-  prove(seq: number, size?: number): EntryProof {
-    this.#assertOpen()
-    return proofOf(this.#parts, seq, size)
-  }
-
-  /** A proof that the tree of `to` entries begins with the tree of `from` entries. Errors: INVALID_INPUT, NOT_FOUND. */
-  consistency(from: number, to?: number): ConsistencyProof {
-    this.#assertOpen()
-    return consistencyOf(this.#parts, from, to)
-  }
-
-  /** The entry at a seq. Errors: NOT_FOUND. */
-  entry(seq: number): Entry {
-    const { size } = this.head()
-    const entry = isSeq(seq) ? this.#parts.log.entry(seq) : undefined
-    if (entry === undefined) throw notFound(seq, size)
-    return entry
-  }
-
-  /**
-   * Entries from `from` up to but excluding `to`, among those published at the time of the call. Errors:
-   * INVALID_INPUT.
-   */
-  read(request: ReadRequest = {}): AsyncGenerator<Entry> {
-    this.#assertOpen()
-    return read(this.#parts.log, request)
-  }
-
-  /**
-   * An endless stream of entries from a seq on, at the reader's pace. Default: from the next entry. It never skips or
-   * repeats an entry. It ends on abort, and on close after all entries were read. Errors: INVALID_INPUT,
-   * LEDGER_CLOSED (closed before all entries were read).
-   */
-  subscribe(request: SubscribeRequest = {}): AsyncGenerator<Entry> {
-    this.#assertOpen()
-    return subscribe(this.#parts.log, this.#publication, request)
-  }
-
-  /** Reads and derives everything again, and compares. Errors: VERIFY_FAILED with the first bad seq. */
-  async verify(onProgress?: (progress: Progress) => void): Promise<Verified> {
-    this.#assertOpen()
-    const { config, layout, log } = this.#parts
-    await this.#sequencer.settled()
-    await this.#reactions.drained()
-    return verifyLog(log, layout, config, { onProgress })
+  get clockAheadSeconds(): number | undefined {
+    const { log, now } = this.#parts
+    const last = log.entry(log.head().size - 1)
+    return last && aheadSeconds(last.time, now().wall_ms)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
-  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<Asked<T>> {
+  async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<Asked<T>> {
     this.#assertOpen()
     return askFor(this.#core.index, millis, () => question(this))
   }
@@ -199,17 +168,19 @@ export class Ledger implements AsyncDisposable {
    * must close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table of
    * the database.
    */
-  async snapshot(): Promise<Ledger> {
+  async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
     const { config, layout } = this.#parts
     const { close, layout: own, log } = await takeSnapshot(this.#parts.log, layout, nanoid(12))
     const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
-    return new Ledger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
+    return new LocalLedger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
   }
 
   /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */
   close(): Promise<void> {
-    this.#closed ??= this.#close()
+    this.#closed ??= this.#close().catch((error: unknown) => {
+      throw codedError(error, 'closing the ledger')
+    })
     return this.#closed
   }
 
@@ -231,9 +202,11 @@ export class Ledger implements AsyncDisposable {
     }
   }
 
-  #treeHead(): TreeHead {
-    const { log } = this.#parts
-    return { origin: log.meta.origin, size: log.head().size, root: toHex(log.head().root) }
+  async #verify(): Promise<VerifiedLedger> {
+    const { config, layout, log } = this.#parts
+    await this.#sequencer.settled()
+    await this.#reactions.drained()
+    return verifyLog(log, layout, config)
   }
 
   #published(entries: readonly Entry[]): void {

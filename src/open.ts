@@ -14,23 +14,14 @@ import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
 import { type Actor, actorSchema } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
-import { Ledger } from './ledger.ts'
+import { LocalLedger } from './ledger.ts'
 import { openLog } from './log/level/open/open.ts'
 import type { Store } from './log/level/store.ts'
-import { Audit } from './nouns/audit/audit.ts'
 import { createLedger } from './nouns/create.ts'
-import { Exports } from './nouns/exports/exports.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
-import { Locks } from './nouns/locks/locks.ts'
-import { PolicyApi } from './nouns/policy/policy.ts'
-import { Runs } from './nouns/runs/runs.ts'
-import { Staging } from './nouns/turns/staging.ts'
-import { Turns } from './nouns/turns/turns.ts'
-import { Workspaces } from './nouns/turns/workspaces.ts'
-import { codedError, codeErrorsOf } from './writer/coded-errors.ts'
+import { recordCleaned } from './nouns/turns/staging.ts'
+import { codedError } from './writer/coded-errors.ts'
 import { parse } from './writer/parse.ts'
-
-codeErrorsOf(Ledger, Locks, Audit, PolicyApi, Runs, Exports, Staging, Turns, Workspaces)
 
 export interface OpenLedgerOptions {
   /** A folder at or below the root. The innermost ledger governs it. Default: the working directory. */
@@ -73,13 +64,13 @@ export interface OpenLedgerOptions {
  * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
  * (configuration).
  */
-export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
+export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger> {
   return open(options).catch((error: unknown) => {
     throw codedError(error, `opening the ledger of ${options.dir ?? process.cwd()}`)
   })
 }
 
-async function open(options: OpenLedgerOptions): Promise<Ledger> {
+async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   const { dir = process.cwd(), create = false, now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
@@ -96,7 +87,7 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
   })
   const { root } = layout
   const workspaceFiles = new WorkspaceFiles(root, config, log)
-  const ledger = new Ledger({
+  const ledger = new LocalLedger({
     actor,
     config,
     layout,
@@ -104,9 +95,10 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
     newLockId,
     newRunId,
     now,
-    reactions: ({ locks, staging }) => {
-      const files = [runLockReactor(log, root, config), lockFileReactor(locks), materialiseReactor(workspaceFiles)]
-      const cleanup = stagingReactor(layout, config, (cleaned, key) => staging.recordCleaned(cleaned, key))
+    reactions: (core, deliverables) => {
+      const lockFiles = lockFileReactor(deliverables, log)
+      const files = [runLockReactor(log, root, config), lockFiles, materialiseReactor(workspaceFiles)]
+      const cleanup = stagingReactor(layout, config, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)
     },
     workspaceFiles,

@@ -1,4 +1,5 @@
 import type { AuditApi } from './audit.ts'
+import type { ClockApi } from './clock.ts'
 import type { ExportsApi } from './exports.ts'
 import type { LocksApi } from './locks.ts'
 import type { HeadApi, LogApi } from './log.ts'
@@ -14,6 +15,7 @@ import type { WorkspacesApi } from './workspaces.ts'
  */
 export interface Api {
   readonly audit: AuditApi
+  readonly clock: ClockApi
   readonly exports: ExportsApi
   readonly head: HeadApi
   readonly locks: LocksApi

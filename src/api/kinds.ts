@@ -15,6 +15,7 @@ export type Kinds = {
  */
 export const kinds: Kinds = {
   audit: { append: 'command', entries: 'query', list: 'query' },
+  clock: { reset: 'command' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
   locks: {

@@ -2,6 +2,7 @@ import type * as z from 'zod'
 import type { Code } from '../errors.ts'
 import type { Api } from './api.ts'
 import { audit } from './audit.ts'
+import { clock } from './clock.ts'
 import { exports } from './exports.ts'
 import { locks } from './locks.ts'
 import { head, log } from './log.ts'
@@ -18,6 +19,7 @@ import { workspaces } from './workspaces.ts'
  */
 export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> } = {
   audit,
+  clock,
   exports,
   head,
   locks,
@@ -52,7 +54,15 @@ export const sharedErrors: Readonly<Record<Kind, readonly Code[]>> = {
 }
 
 function onLedger(): Code[] {
-  return ['INVALID_INPUT', 'ABORTED', 'LEDGER_CLOSED', 'LEDGER_UNAVAILABLE', 'LEDGER_CORRUPT', 'INVARIANT_VIOLATED']
+  return [
+    'INVALID_INPUT',
+    'ABORTED',
+    'LEDGER_CLOSED',
+    'LEDGER_MOVED',
+    'LEDGER_UNAVAILABLE',
+    'LEDGER_CORRUPT',
+    'INVARIANT_VIOLATED',
+  ]
 }
 
 /** Every code that an operation can reject with. */
@@ -68,8 +78,12 @@ export function formsOf({ input }: Pick<AnyFacts, 'input'>): Map<string, z.ZodTy
 /** The schema that an input is to be parsed with; undefined if no member of it chooses a form. */
 export function formOf(facts: Pick<AnyFacts, 'input'>, input: unknown): z.ZodType | undefined {
   const forms = formsOf(facts)
-  const chosen = [...forms.keys()].find((member) => member === '' || Object.hasOwn(Object(input), member))
+  const chosen = [...forms.keys()].find((member) => member === '' || isGiven(input, member))
   return chosen === undefined ? undefined : forms.get(chosen)
+}
+
+function isGiven(input: unknown, member: string): boolean {
+  return Object.hasOwn(Object(input), member) && (input as Record<string, unknown>)[member] !== undefined
 }
 
 /** The grants that one form of an operation asks for. */

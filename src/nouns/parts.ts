@@ -7,8 +7,8 @@ import type { Entry } from '../kernel/entry.ts'
 import type { Actor } from '../kernel/ids.ts'
 import type { Log } from '../log/level/log.ts'
 import type { Cursors } from '../log/level/rows/head-row.ts'
-import type { Locks } from './locks/locks.ts'
-import type { Staging } from './turns/staging.ts'
+import type { Core } from '../writer/core.ts'
+import type { Deliverables } from './locks/deliverables.ts'
 
 /** The reactors as the ledger uses them: they are told of new entries and report their cursors. */
 export interface Reactions {
@@ -28,7 +28,7 @@ export interface LedgerParts {
   newLockId: () => string
   newRunId: () => string
   now: () => Now
-  reactions: (ledger: { locks: Locks; staging: Staging }) => Reactions
+  reactions: (core: Core, deliverables: Deliverables) => Reactions
   workspaceFiles: WorkspaceFiles
 }
 

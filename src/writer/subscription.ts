@@ -1,24 +1,8 @@
-import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Log } from '../log/level/log.ts'
 import { onAbort } from './abort.ts'
-import { parse } from './parse.ts'
-
-const seq = z.int().min(0)
-
-// The requests of `ledger.read` and `ledger.subscribe`. NaN must be rejected: it compares neither below nor above the
-// end, so a subscription would spin forever without yielding to the event loop.
-
-const readSchema = z.strictObject({ from: seq.default(0), to: seq.default(Number.MAX_SAFE_INTEGER) })
-export type ReadRequest = z.input<typeof readSchema>
-
-const subscribeSchema = z.strictObject({
-  from: seq.optional(),
-  signal: z.instanceof(AbortSignal).optional(),
-})
-export type SubscribeRequest = z.input<typeof subscribeSchema>
 
 /**
  * Wakes readers when entries are published. It carries no entries: each reader reads the log at its own pace. So a
@@ -61,30 +45,20 @@ export class Publication {
   }
 }
 
-/** Yields the entries of a range as it is at the time of the call. Errors: INVALID_INPUT. Cost: one read per page. */
-export function read(log: Log, request: ReadRequest): AsyncGenerator<Entry> {
-  const { from, to } = parse(readSchema, request, 'read')
-  return between(log, from, to)
-}
-
-async function* between(log: Log, from: number, to: number): AsyncGenerator<Entry> {
+/** Yields the entries of a range, among those that are published when the first is read. Cost: one read per page. */
+export async function* read(log: Log, { from, to }: { from: number; to: number }): AsyncGenerator<Entry> {
   const end = Math.min(to, log.head().size)
   if (from < end) for await (const page of log.entries(from, end)) yield* page
 }
 
 /**
- * Yields entries from a seq on, without end. Default: from the next entry. Each entry comes exactly once, in order,
- * and only once it is durable. Errors: INVALID_INPUT.
+ * Yields entries from a seq on, without end. Each entry comes exactly once, in order, and only once it is durable. It
+ * ends when the signal aborts. Errors: LEDGER_CLOSED (closed before all entries were read).
  */
-export function subscribe(log: Log, publication: Publication, request: SubscribeRequest): AsyncGenerator<Entry> {
-  const { from = log.head().size, signal } = parse(subscribeSchema, request, 'subscribe')
-  return follow(log, publication, { from, signal })
-}
-
-async function* follow(
+export async function* subscribe(
   log: Log,
   publication: Publication,
-  { from, signal }: { from: number; signal?: AbortSignal | undefined },
+  { from, signal }: { from: number; signal: AbortSignal | undefined },
 ): AsyncGenerator<Entry> {
   let seq = from
   while (!signal?.aborted) {

@@ -4,16 +4,13 @@ import { lockKinds, lockNameSchema } from '../../domain/lock/names.ts'
 import { hints } from '../hints.ts'
 import { entry, files, fullName, path, seq, time } from './basics.ts'
 
-export const acquireResource = commands.acquireResourceSchema.omit({ signal: true })
+export const acquireResource = commands.acquireResourceSchema
 export interface AcquireResource extends z.input<typeof acquireResource> {}
 
-/** The Deliverable Lock Specification requires a process as evidence here, and only the caller knows its own pid. */
-export const acquireDeliverable = commands.acquireDeliverableSchema.omit({ signal: true }).required({ pids: true })
+export const acquireDeliverable = commands.acquireDeliverableSchema
 export interface AcquireDeliverable extends z.input<typeof acquireDeliverable> {}
 
-export const acquireProject = commands.acquireProjectSchema.extend({
-  release_conditions: commands.acquireProjectSchema.shape.release_conditions.unwrap().optional(),
-})
+export const acquireProject = commands.acquireProjectSchema
 export interface AcquireProject extends z.input<typeof acquireProject> {}
 
 export const acquireAll = commands.acquireAllSchema
@@ -43,7 +40,7 @@ export interface OfLock extends z.input<typeof ofLock> {}
 export const list = z.strictObject({ orphans: z.boolean().default(false), under: path.optional() })
 export interface ListLocks extends z.input<typeof list> {}
 
-export const history = commands.historySchema.extend({ name: lockNameSchema })
+export const history = commands.historySchema
 export interface LockHistory extends z.input<typeof history> {}
 
 export const check = commands.checkSchema

@@ -5,6 +5,7 @@ import { actorSchema, lineOf, requestKeySchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, noteSchema, privilegedActions, runIdSchema, shortLine } from '../../kernel/vocabulary.ts'
 import type { Policies } from '../policy/policies.ts'
+import { lockNameSchema } from '../lock/names.ts'
 import { auditRecordedSchema } from './events.ts'
 
 const error = z.strictObject({ error_code: shortLine, message: noteSchema.max(2_000), retryable: z.boolean() })
@@ -57,10 +58,9 @@ export const appendOptionsSchema = z.strictObject({
   correlation_id: lineOf(120).optional(),
   /** The ledger size that the caller's decision was based on. Any other size is SIZE_MISMATCH. */
   expected_size: z.int().min(0).optional(),
-  guard: z.strictObject({ name: lineOf(limits.lockNameBytes), token: z.int().min(0) }).optional(),
+  guard: z.strictObject({ name: lockNameSchema, token: z.int().min(0) }).optional(),
   idempotency_key: requestKeySchema.optional(),
 })
-export type AuditAppendOptions = z.input<typeof appendOptionsSchema>
 
 interface AppendAudit extends Command {
   type: 'audit.append'

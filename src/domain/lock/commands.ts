@@ -17,10 +17,7 @@ const pid = z
 const folder = lineOf(limits.pathBytes)
 const runId = lineOf(120)
 const leaseSeconds = z.int().min(1).max(limits.resourceLeaseSecondsMax)
-const waiting = {
-  signal: z.instanceof(AbortSignal).optional(),
-  wait_s: z.int().min(0).max(limits.waitSecondsMax).optional(),
-}
+const wait_s = z.int().min(0).max(limits.waitSecondsMax).default(0)
 
 export const acquireResourceSchema = z.strictObject({
   actor,
@@ -28,9 +25,9 @@ export const acquireResourceSchema = z.strictObject({
   lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
   lock_id: lockIdSchema.optional(),
   name: resourceNameSchema,
-  /** The processes that hold the lock, by default the caller's own. With `[]` only the lease decides. */
-  pids: z.array(pid).max(limits.evidenceMax).optional(),
-  ...waiting,
+  /** The processes that hold the lock. Without any, only the lease decides. */
+  pids: z.array(pid).max(limits.evidenceMax).default([]),
+  wait_s,
 })
 
 export const acquireDeliverableSchema = z.strictObject({
@@ -40,19 +37,17 @@ export const acquireDeliverableSchema = z.strictObject({
   /** By default 1,800, or the nearest value that the configuration allows. */
   lease_duration_s: leaseSeconds.optional(),
   lock_id: lockIdSchema.optional(),
-  pids: z.array(pid).min(1).max(limits.evidenceMax).optional(),
-  ...waiting,
+  /** The Deliverable Lock Specification requires a process as evidence, and only the caller knows its own pid. */
+  pids: z.array(pid).min(1).max(limits.evidenceMax),
+  wait_s,
 })
 
 export const acquireProjectSchema = z.strictObject({
   actor,
   lock_owner: lineOf(120).optional(),
   reason: reasonSchema.default('P0_INVENTORY initialization'),
-  release_conditions: z
-    .array(lineOf(limits.nameBytes))
-    .min(1)
-    .max(limits.releaseConditionsMax)
-    .default(['state == COMPLETE', 'manual override by BECCA']),
+  /** By default the two conditions of the run lock template, the second with the configured release authority. */
+  release_conditions: z.array(lineOf(limits.nameBytes)).min(1).max(limits.releaseConditionsMax).optional(),
   run_id: runId,
   target_name: lineOf(500),
 })
@@ -64,7 +59,7 @@ export const acquireAllSchema = z
     lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
     lock_ids: z.array(lockIdSchema).optional(),
     names: z.array(resourceNameSchema).min(1).max(limits.locksPerRequestMax),
-    pids: z.array(pid).max(limits.evidenceMax).optional(),
+    pids: z.array(pid).max(limits.evidenceMax).default([]),
   })
   .refine(({ lock_ids, names }) => lock_ids === undefined || lock_ids.length === names.length, {
     path: ['lock_ids'],
@@ -98,6 +93,7 @@ export const recoverSchema = z.strictObject({
 export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason: reasonSchema })
 export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
 export const historySchema = z.strictObject({
+  name: lockNameSchema,
   limit: z.int().min(1).max(limits.historyPageMax).default(limits.historyPageMax),
 })
 export const checkSchema = z.strictObject({ run_id: runId, target_name: lineOf(500) })
@@ -107,10 +103,6 @@ export const importSchema = z.strictObject({
   reason: reasonSchema.optional(),
   set_aside: z.boolean().default(false),
 })
-
-export type AcquireResource = z.input<typeof acquireResourceSchema>
-export type AcquireDeliverable = z.input<typeof acquireDeliverableSchema>
-export type AcquireProject = z.input<typeof acquireProjectSchema>
 
 // The input of decisions: the intent, and the facts that were gathered before the command was queued.
 

@@ -71,11 +71,6 @@ export const listTurnsSchema = z.strictObject({
   run_id: runIdSchema,
 })
 
-/** The workspace: that of a workflow, or that of a run without a workflow. */
-export const workspaceSchema = z
-  .strictObject({ run_id: runIdSchema.optional(), workflow_id: line.optional() })
-  .refine((asked) => (asked.run_id === undefined) !== (asked.workflow_id === undefined), 'name a run or a workflow')
-
 // The input of decisions.
 
 interface OfTurn extends Command {

@@ -11,13 +11,9 @@ import { isWithin, rangesOf, type SeqRange, type TimeRanges } from './time-range
 
 type Asked = z.output<typeof listAuditSchema>
 
-/**
- * One page, oldest entries first. Entries never change, so a list may continue at `next` at any later time without
- * gaps or repeats. `complete` is true if the page reaches the end of the ledger, or the end of the requested time
- * range.
- */
-export interface AuditPage<Item> {
-  events: Item[]
+/** One page. `complete` is true if it reaches the end of the ledger, or the end of the requested time range. */
+interface Page {
+  events: Found[]
   next: number
   complete: boolean
 }
@@ -32,7 +28,7 @@ interface Found {
  * entry. With a run, lock or stream, every entry of its chain is read from the end back to the cursor. Otherwise only
  * matching entries are read, which the index lists once it has reached the end of the ledger.
  */
-export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
+export async function listEntries(core: Core, asked: Asked): Promise<Page> {
   const { size } = core.log.head()
   const all = rangesOf(core, asked, size)
   const end = Math.max(asked.cursor, all.end)
@@ -41,7 +37,7 @@ export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<F
   return chain === undefined ? searched(core, asked, { ranges, end }) : chained(core, asked, { chain, ranges, end })
 }
 
-async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): Promise<AuditPage<Found>> {
+async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): Promise<Page> {
   const events: Found[] = []
   for (const range of ranges) {
     if (range[0] >= range[1]) continue
@@ -95,7 +91,7 @@ async function chained(
   core: Core,
   asked: Asked,
   { chain, end, ranges }: TimeRanges & { chain: Chain },
-): Promise<AuditPage<Found>> {
+): Promise<Page> {
   const found: Found[] = []
   const [first] = ranges
   if (first === undefined) return { events: [], next: end, complete: true }

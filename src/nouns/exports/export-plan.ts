@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { z } from 'zod'
+import type { create } from '../../api/shapes/exports.ts'
 import { realFolder } from '../../disk/layout.ts'
 import { approvalIn, approvalKey, subjectOf } from '../../domain/export/approvals.ts'
 import { type ExportBundle, type Stated, statedSchema } from '../../domain/export/bundle.ts'
@@ -15,17 +16,18 @@ import { approvalTypes } from '../../kernel/vocabulary.ts'
 import type { Core } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import { errorOf } from '../../writer/refusals.ts'
-import type { Audit } from '../audit/audit.ts'
-import type { PolicyApi } from '../policy/policy.ts'
-import { type CreateExport, createExportSchema } from './export-requests.ts'
+import { entryOfEvent } from '../audit/audit.ts'
+import type { PolicyOfLedger } from '../policy/policy.ts'
 
 type Approval = NonNullable<ExportBundle['approvals']>[number]
 
-/** A checked request for an export. */
+type Asked = z.output<typeof create>
+
+/** A request for an export that can be begun. */
 interface PlannedExport {
   actor: Actor | undefined
   approvals: Approval[]
-  asked: z.output<typeof createExportSchema>
+  asked: Asked
   file: string
   scope: Action['scope']
   select: Selection
@@ -47,24 +49,16 @@ export interface WrittenExport {
   bundle: ExportBundle
 }
 
-interface Ground {
-  audit: Audit
-  core: Core
-  policy: PolicyApi
-}
-
 /**
  * Checks a request as far as possible before the export changes anything. Errors: INVALID_INPUT, FREE_TEXT_DENIED,
  * NOT_FOUND (the folder).
  */
-export function planExport({ audit, core, policy }: Ground, request: CreateExport): PlannedExport {
-  const asked = parse(createExportSchema, request, 'export')
-  const { actor, lane_id, select } = asked
+export function planExport(core: Core, policy: PolicyOfLedger, asked: Asked): PlannedExport {
+  const { actor, file, lane_id, select } = asked
   const stated = statedSchema.strip().parse(asked)
   if (freeTextIn(policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
     throw errorOf(refuseFreeText(lane_id))
-  const approvals = approvalsOf(asked, audit, actor ?? core.actor)
-  const file = resolve(asked.file)
+  const approvals = approvalsOf(asked, core, actor ?? core.actor)
   parse(locatorSchema, basename(file), 'file')
   realFolder(dirname(file))
   for (const path of [file, `${file}.json`]) if (existsSync(path)) throw isThere(path)
@@ -72,15 +66,13 @@ export function planExport({ audit, core, policy }: Ground, request: CreateExpor
   return { actor, approvals, asked, file, scope, select, size: sizeUpTo(core, asked.size), stated }
 }
 
-type Asked = z.output<typeof createExportSchema>
-
 /**
  * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
  * selection.
  */
-function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Approval[] {
+function approvalsOf({ approvals, select }: Asked, core: Core, actor: Actor): Approval[] {
   return approvals.map((event_id) => {
-    const approval = approvalIn(audit.entryOf(event_id), select, actor.actor_id)
+    const approval = approvalIn(entryOfEvent(core, event_id), select, actor.actor_id)
     if (approval !== undefined) return approval
     throw new LockstepError(
       'INVALID_INPUT',

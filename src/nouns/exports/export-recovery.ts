@@ -1,4 +1,5 @@
 import { nanoid } from 'nanoid'
+import type { RunsApi } from '../../api/runs.ts'
 import { evidenceOf, probeHolder } from '../../disk/process.ts'
 import { isExpired } from '../../domain/run/case.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
@@ -6,7 +7,6 @@ import { type RunState, streamOf } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { ExportFiles } from '../../files/bundle/export-files.ts'
 import type { Core } from '../../writer/core.ts'
-import type { Runs } from '../runs/runs.ts'
 
 /** Writes the note of an export that this process is about to begin. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
 export function noteExport(core: Core, { file, run_id }: { file: string; run_id: string }): Promise<ExportFiles> {
@@ -18,7 +18,7 @@ export function noteExport(core: Core, { file, run_id }: { file: string; run_id:
  * export was recorded. If it is unknown whether a process is alive, it counts as alive until its run has ended or the
  * run's lease is over.
  */
-export async function endLeftExports(core: Core, runs: Runs): Promise<void> {
+export async function endLeftExports(core: Core, runs: RunsApi): Promise<void> {
   for (const files of ExportFiles.noted(core.layout.exports)) {
     try {
       const run = core.rows.get(streamOf(files.run_id))?.state as RunState | undefined
@@ -35,7 +35,7 @@ function isOver({ evidence, notedMillis }: ExportFiles, run: RunState | undefine
   return run !== undefined && (isTerminal(run.status) || isExpired(run, core.now()))
 }
 
-async function end(files: ExportFiles, run: RunState | undefined, runs: Runs): Promise<void> {
+async function end(files: ExportFiles, run: RunState | undefined, runs: RunsApi): Promise<void> {
   const isRecorded = run !== undefined && run.outputs.length > 0
   if (!isRecorded) files.withdraw()
   if (run !== undefined && !isTerminal(run.status)) await endRun(run, isRecorded, runs).catch(ignoreExpiry)
@@ -43,7 +43,7 @@ async function end(files: ExportFiles, run: RunState | undefined, runs: Runs): P
 }
 
 /** Ends the run and records what is still missing. Reasons are codes, because some lanes deny free text. */
-async function endRun({ manifest, run_id, status }: RunState, isRecorded: boolean, runs: Runs): Promise<void> {
+async function endRun({ manifest, run_id, status }: RunState, isRecorded: boolean, runs: RunsApi): Promise<void> {
   const { actor_id, actor_type } = manifest.actor
   const of = { actor: { actor_id, actor_type }, run_id }
   if (status === 'created') await runs.cancel({ ...of, outcome_reason: abandoned })

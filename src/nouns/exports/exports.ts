@@ -1,9 +1,12 @@
 import { basename } from 'node:path'
 import type { z } from 'zod'
+import type { Api } from '../../api/api.ts'
+import type { ExportsApi } from '../../api/exports.ts'
+import type * as shapes from '../../api/shapes/exports.ts'
+import type { RecordAction } from '../../api/shapes/runs.ts'
 import { fileError, writeDurably } from '../../disk/durable.ts'
 import { approvalEvent } from '../../domain/export/approvals.ts'
 import { type ExportBundle, exportBundleSchema, recordTextOf } from '../../domain/export/bundle.ts'
-import { recordActionSchema } from '../../domain/run/commands.ts'
 import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
@@ -11,77 +14,40 @@ import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
 import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
-import type { Audit } from '../audit/audit.ts'
-import type { PolicyApi } from '../policy/policy.ts'
-import { failWith } from '../runs/performing.ts'
-import { type Runs, refuseExpired } from '../runs/runs.ts'
+import type { PolicyOfLedger } from '../policy/policy.ts'
+import { begin, failWith } from '../runs/performing.ts'
+import { refuseExpired } from '../runs/runs.ts'
+import type { Handlers } from '../served.ts'
 import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
-import {
-  type ApproveExport,
-  approveSchema,
-  type CreateExport,
-  type GetExport,
-  getExportSchema,
-} from './export-requests.ts'
 import { writeBundle } from './export-write.ts'
 
-/** A written bundle: its record, its files, and the run that produced it. */
-export interface Exported {
-  bundle: ExportBundle
-  decision_id: string
-  file: string
-  record_file: string
-  run_id: string
-}
+type Given<Schema extends z.ZodType> = z.output<Schema>
 
-/** A bundle's record in the ledger. The event and the run of its export name the record. */
-export interface ExportRecord {
-  bundle: ExportBundle
-  event_id: string
-  run_id: string
-}
-
-/** `ledger.exports`: entries with proofs, for readers without the ledger. */
-export class Exports {
+/** Entries with proofs, for readers without the ledger. */
+export class Exports implements Handlers<ExportsApi> {
+  readonly #api: Pick<Api, 'audit' | 'runs'>
   readonly #core: Core
-  readonly #audit: Audit
-  readonly #policy: PolicyApi
-  readonly #runs: Runs
+  readonly #policy: PolicyOfLedger
 
-  constructor(core: Core, { audit, policy, runs }: { audit: Audit; policy: PolicyApi; runs: Runs }) {
+  /** Exports append through the operations of audit and runs, as any caller does. */
+  constructor(core: Core, policy: PolicyOfLedger, api: Pick<Api, 'audit' | 'runs'>) {
+    this.#api = api
     this.#core = core
-    this.#audit = audit
     this.#policy = policy
-    this.#runs = runs
   }
 
-  /**
-   * Records that the actor, a human, approves the export of a selection. The exporting actor must be a different one,
-   * and passes the returned event_id to `create`. Errors: INVALID_INPUT. Cost: one append.
-   */
-  async approve(request: ApproveExport): Promise<{ event_id: string; seq: number }> {
-    const { actor = this.#core.actor, approval_type, notes, select } = parse(approveSchema, request, 'approval')
+  async approve(input: Given<typeof shapes.approve>): Promise<shapes.ApprovedExport> {
+    const { actor = this.#core.actor, approval_type, notes, select } = input
     if (actor.actor_type !== 'human') {
       throw new LockstepError('INVALID_INPUT', `${actor.actor_id} is not a human and cannot approve an export`)
     }
-    const { events } = await this.#audit.append(approvalEvent(select, approval_type, notes), { actor })
+    const { events } = await this.#api.audit.append({ actor, events: [approvalEvent(select, approval_type, notes)] })
     const { event_id, seq } = events[0] as (typeof events)[number]
     return { event_id, seq }
   }
 
-  /**
-   * Writes a bundle as the one action of an export run. The run records the authorization, the action and the end;
-   * the bundle is its output artifact. The record with the hashes is written to `<file>.json` and to the ledger. Two
-   * exports with the same selection, size, kind and statements have the same bytes.
-   * Errors: RUN_DENIED (also for entries of another case, or if a required approval is missing), INVALID_INPUT (size,
-   * approvals, or an existing file), FREE_TEXT_DENIED, NOT_FOUND (no entry is selected), LIMIT_EXCEEDED,
-   * LEDGER_CORRUPT (key), DISK_FULL, FILE_DENIED; RUN_NOT_ACTIVE if the run was ended meanwhile. If it rejects, no
-   * file remains.
-   * Cost: three appends; two reads and one proof per selected entry; memory for one page, the seqs and the names of
-   * runs.
-   */
-  async create(request: CreateExport): Promise<Exported> {
+  async create(request: Given<typeof shapes.create>): Promise<shapes.CreatedExport> {
     const begun = await this.begin(request)
     const written = await this.write(begun).catch((error: unknown) => this.fail(begun, error))
     return this.finish(begun, written)
@@ -91,8 +57,8 @@ export class Exports {
    * Resolves when the index has reached the size that the export needs. Errors: INVALID_INPUT and NOT_FOUND, as in
    * `create`.
    */
-  async ready(request: CreateExport): Promise<void> {
-    const { select, size } = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
+  async ready(request: Given<typeof shapes.create>): Promise<void> {
+    const { select, size } = planExport(this.#core, this.#policy, request)
     if ('run_id' in select || 'case_id' in select) await this.#core.index.reached(size)
   }
 
@@ -101,8 +67,8 @@ export class Exports {
    * open end the run and remove the files. The caller must then write and finish the export, or fail it. Errors: see
    * `create`.
    */
-  async begin(request: CreateExport): Promise<BegunExport> {
-    const planned = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
+  async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
+    const planned = planExport(this.#core, this.#policy, request)
     const { actor, asked, file, select, size, stated } = planned
     const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
     const case_id = parse(caseIdSchema.optional(), planned.scope.case_id, 'scope.case_id')
@@ -115,7 +81,7 @@ export class Exports {
     const lease_duration_s = limits.resourceLeaseSecondsMax
     try {
       const of = { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
-      const { decision } = await this.#runs.begin(of)
+      const { decision } = await begin(this.#api, of)
       const { decision_id } = decision
       return { ...planned, case_id, decision_id, files, request_hash_sha256, run_id }
     } catch (error) {
@@ -151,9 +117,9 @@ export class Exports {
   }
 
   /** The last part of `create`, on success: records the bundle and completes the run. */
-  async finish(begun: BegunExport, { bundle }: WrittenExport): Promise<Exported> {
+  async finish(begun: BegunExport, { bundle }: WrittenExport): Promise<shapes.CreatedExport> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
-    const of = { ...(actor === undefined ? {} : { actor }), run_id }
+    const of = { actor, run_id }
     const text = recordTextOf(bundle)
     const response_hash_sha256 = bundle.integrity.manifest_hash_sha256
     const output_artifacts = artifactsOf(bundle, text)
@@ -166,7 +132,7 @@ export class Exports {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
     }
-    await this.#runs.complete({ ...of, outcome_reason: 'performed' })
+    await this.#api.runs.complete({ ...of, outcome_reason: 'performed' })
     files.end()
     return { bundle, decision_id, file: files.file, record_file: files.recordFile, run_id }
   }
@@ -175,24 +141,17 @@ export class Exports {
   async fail(begun: BegunExport, error: unknown): Promise<never> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
     files.withdraw()
-    const by = actor === undefined ? {} : { actor }
     // If this fails, the note stays, and the next open ends the run.
-    await failWith(this.#runs, { ...by, decision_id, request_hash_sha256, run_id }, error)
+    await failWith(this.#api, { actor, decision_id, request_hash_sha256, run_id }, error)
     files.end()
     throw error
   }
 
-  /**
-   * The record of an exported bundle as the ledger keeps it: the newest export of a bundle, or the export of a run.
-   * Errors: NOT_FOUND. Cost: for a run, one read per entry; for a bundle, the reads of the index and one read per
-   * export.
-   */
-  async get(request: GetExport): Promise<ExportRecord> {
-    const asked = parse(getExportSchema, request, 'export')
+  async get(asked: Given<typeof shapes.ofBundle> | Given<typeof shapes.ofRun>): Promise<shapes.RecordedExport> {
     const of = 'run_id' in asked ? { run_id: asked.run_id } : {}
-    let found: ExportRecord | undefined
+    let found: shapes.RecordedExport | undefined
     for (let cursor = 0, complete = false; !complete; ) {
-      const page = await this.#audit.entries({ ...of, action_type: 'export', cursor, limit: limits.readPageEntries })
+      const page = await this.#api.audit.entries({ ...of, action_type: 'export', cursor, limit: limits.readPageEntries })
       for (const { data, event_id, run_id = '' } of page.events) {
         if (typeof data.record_digest !== 'string') continue
         const bundle = exportBundleSchema.parse(JSON.parse(this.#core.log.objects.text(data.record_digest)))
@@ -206,8 +165,7 @@ export class Exports {
   }
 
   /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */
-  async #record(acted: z.input<typeof recordActionSchema>, text: string): Promise<void> {
-    const { actor, idempotency_key: _, ...asked } = parse(recordActionSchema, acted, 'action')
+  async #record({ actor, ...asked }: RecordAction, text: string): Promise<void> {
     const bundle_record = { digest: sha256Hex(text), text }
     const command = { ...asked, bundle_record, policies: this.#policy.known(), type: 'run.record' as const }
     refuseExpired(await submit(this.#core, command, { actor }))

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import * as input from '../../domain/lock/commands.ts'
+import type * as shapes from '../../api/shapes/locks.ts'
+import type { Acquire } from '../../domain/lock/commands.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
 import { writeScopeOf } from '../../kernel/config.ts'
@@ -7,12 +8,10 @@ import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
-import { parse } from '../../writer/parse.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
 import { gaveUp } from '../../writer/waiters.ts'
 import type { Deliverables } from './deliverables.ts'
-import { Grants, type LeaseCalls } from './grants.ts'
-import type { Lease } from './lease.ts'
+import { Grants } from './grants.ts'
 import { namingGrants } from './named-grants.ts'
 import type { Projects } from './projects.ts'
 
@@ -20,52 +19,37 @@ import type { Projects } from './projects.ts'
 const probeMillis = 1_000
 const pollMillis = 250
 
-/**
- * The three ways to acquire a lock. Each turns the caller's input into a command, and the resulting entry into a
- * lease.
- */
+type Given<Schema extends z.ZodType> = z.output<Schema>
+type Signal = AbortSignal | undefined
+
+/** The ways to acquire a lock. Each turns the caller's input into a command, and the resulting entry into a grant. */
 export class Acquiring {
   readonly #core: Core
   readonly #deliverables: Deliverables
   readonly #projects: Projects
   readonly grants: Grants
 
-  constructor(core: Core, deliverables: Deliverables, projects: Projects, calls: LeaseCalls) {
+  constructor(core: Core, deliverables: Deliverables, projects: Projects) {
     this.#core = core
     this.#deliverables = deliverables
     this.#projects = projects
-    this.grants = new Grants(core, calls)
+    this.grants = new Grants(core)
   }
 
-  async resource(request: input.AcquireResource, requestedAt: number): Promise<Lease> {
-    const {
-      actor = this.#core.actor,
-      holder,
-      lease_duration_s,
-      lock_id = this.#core.newLockId(),
-      name,
-      pids,
-      signal,
-      wait_s,
-    } = parse(input.acquireResourceSchema, request, 'lock')
+  async resource(input: Given<typeof shapes.acquireResource>, signal: Signal): Promise<shapes.Grant> {
+    const { actor = this.#core.actor, holder, lease_duration_s, name, pids, wait_s } = input
+    const { lock_id = this.#core.newLockId() } = input
     const command = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
     const content = { command: command.type, holder, lease_duration_s, name }
-    const line: Line | undefined = wait_s ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
+    const line: Line | undefined = wait_s > 0 ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
     const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
     const answer = line === undefined ? submitted : this.#watched(command, submitted)
     const outcome = await answer.catch(namingGrants(this.#core, [{ lock_id, name: command.name }]))
-    return this.grants.lease(outcome, lock_id, requestedAt, actor)
+    return this.grants.answer(outcome, lock_id, actor)
   }
 
-  async all(request: z.input<typeof input.acquireAllSchema>, requestedAt: number): Promise<Lease[]> {
-    const {
-      actor = this.#core.actor,
-      holder,
-      lease_duration_s,
-      lock_ids,
-      names,
-      pids,
-    } = parse(input.acquireAllSchema, request, 'locks')
+  async all(input: Given<typeof shapes.acquireAll>): Promise<shapes.GrantList> {
+    const { actor = this.#core.actor, holder, lease_duration_s, lock_ids, names, pids } = input
     const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
     const sorted = wanted.map(({ name }) => name)
     const ids = wanted.map(({ lock_id }) => lock_id)
@@ -79,23 +63,14 @@ export class Acquiring {
       { type: 'lock.acquire_all', locks },
       { actor, request: { key, content } },
     ).catch(namingGrants(this.#core, wanted))
-    const grants = entries.filter((entry) => entry.type === 'lock.acquired')
-    return grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
+    const granted = entries.filter((entry) => entry.type === 'lock.acquired')
+    return { grants: granted.map((entry, at) => this.grants.answerOf(entry, ids[at] ?? '', { actor, replayed })) }
   }
 
-  async deliverable(request: input.AcquireDeliverable, requestedAt: number): Promise<Lease> {
-    const parsed = parse(input.acquireDeliverableSchema, request, 'lock')
+  async deliverable(input: Given<typeof shapes.acquireDeliverable>, signal: Signal): Promise<shapes.Grant> {
     const { min, max } = this.#core.config.deliverable_lease_s
-    const {
-      actor = this.#core.actor,
-      folder,
-      holder,
-      lease_duration_s = Math.max(min, Math.min(max, limits.leaseSecondsDefault)),
-      lock_id = this.#core.newLockId(),
-      pids = [process.pid],
-      signal,
-      wait_s = 0,
-    } = parsed
+    const { actor = this.#core.actor, folder, holder, lock_id = this.#core.newLockId(), pids, wait_s } = input
+    const { lease_duration_s = Math.max(min, Math.min(max, limits.leaseSecondsDefault)) } = input
     this.#demandScope(actor)
     if (lease_duration_s < min || lease_duration_s > max) {
       throw new LockstepError(
@@ -105,7 +80,7 @@ export class Acquiring {
     }
     const place = this.#deliverables.folderOf(folder)
     const lock_ref = lockRefOf(lock_id)
-    const command: input.Acquire = {
+    const command: Acquire = {
       type: 'lock.acquire',
       name: place.name,
       holder,
@@ -114,7 +89,7 @@ export class Acquiring {
       evidence: evidenceFor(pids),
     }
     const ended = await this.grants.ended(command, actor)
-    if (ended !== undefined) return this.grants.leaseOf(ended, lock_id, { requestedAt, actor, replayed: true })
+    if (ended !== undefined) return this.grants.answerOf(ended, lock_id, { actor, replayed: true })
     const waited = this.#deliverables.acquire(command, place, actor).catch((error: unknown) => {
       if (wait_s === 0 || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
       return this.#waitForTurn({ command, actor, waitMillis: wait_s * 1000, signal }, (line) =>
@@ -122,18 +97,15 @@ export class Acquiring {
       )
     })
     const outcome = await waited.catch(namingGrants(this.#core, [{ lock_id, name: place.name }]))
-    return this.grants.lease(outcome, lock_id, requestedAt, actor)
+    return this.grants.answer(outcome, lock_id, actor)
   }
 
-  async project(request: input.AcquireProject, requestedAt: number): Promise<Lease> {
-    // The two release conditions of the run lock template. The second names the configured release authority.
-    const release_conditions = ['state == COMPLETE', `manual override by ${this.#core.config.release_authority}`]
-    const parsed = parse(input.acquireProjectSchema, { release_conditions, ...request }, 'project lock')
-    const { actor = this.#core.actor, run_id } = parsed
-    const { outcome, warning } = await this.#projects.acquire(parsed, actor)
+  async project(input: Given<typeof shapes.acquireProject>): Promise<shapes.Grant> {
+    const { actor = this.#core.actor, run_id } = input
+    const { outcome, warning } = await this.#projects.acquire(input, actor)
     const files = await this.#core.filesDrained()
-    const lease = this.grants.lease(outcome, run_id, requestedAt, actor)
-    return Object.assign(lease, { files }, warning === undefined ? {} : { warning })
+    const grant = this.grants.answer(outcome, run_id, actor)
+    return { ...grant, files, ...(warning === undefined ? {} : { warning }) }
   }
 
   /**
@@ -146,7 +118,7 @@ export class Acquiring {
       actor,
       waitMillis,
       signal,
-    }: { command: input.Acquire; actor: Actor; waitMillis: number; signal: AbortSignal | undefined },
+    }: { command: Acquire; actor: Actor; waitMillis: number; signal: AbortSignal | undefined },
     claim: (line: Line) => Promise<Outcome>,
   ): Promise<Outcome> {
     const until = performance.now() + waitMillis
@@ -169,7 +141,7 @@ export class Acquiring {
   }
 
   /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
-  async #watched(command: input.Acquire, answer: Promise<Outcome>): Promise<Outcome> {
+  async #watched(command: Acquire, answer: Promise<Outcome>): Promise<Outcome> {
     const timer = setInterval(() => {
       const { death } = deathOfHolder(this.#core, command.name)
       if (death === undefined) return
@@ -184,9 +156,9 @@ export class Acquiring {
     lease_duration_s: number
     lock_id: string
     name: string
-    pids: number[] | undefined
-  }): input.Acquire {
-    const { holder, lease_duration_s, lock_id, name, pids = [process.pid] } = facts
+    pids: number[]
+  }): Acquire {
+    const { holder, lease_duration_s, lock_id, name, pids } = facts
     const evidence = evidenceFor(pids)
     return {
       type: 'lock.acquire',

@@ -1,5 +1,6 @@
-import type { z } from 'zod'
-import type { Acquire, releaseSchema, renewSchema } from '../../domain/lock/commands.ts'
+import type { Grant as GrantAnswer } from '../../api/shapes/locks.ts'
+import type { Acquire } from '../../domain/lock/commands.ts'
+import type { LockEventData } from '../../domain/lock/events.ts'
 import { orphanReason } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
@@ -8,49 +9,43 @@ import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { historyOf } from '../audit/history.ts'
-import { grantFacts, type Lease, leaseOf } from './lease.ts'
 import { RecentGrants } from './recent-grants.ts'
 
-/** The calls behind a lease's `renew` and `release`. */
-export interface LeaseCalls {
-  renew: (request: z.input<typeof renewSchema>) => Promise<{ acquired: string; expires_at: string }>
-  release: (request: z.input<typeof releaseSchema>) => Promise<unknown>
-}
-
-/** The actor of a request, its time by `performance.now()`, and whether the answer is a replay. */
-interface Asked {
-  requestedAt: number
-  actor: Actor
-  replayed: boolean
-}
-
-/** Turns the entry of a grant into a lease, for a first answer and for replays. */
+/** Renders the answer to an acquire from its entry, for a first answer and for replays. */
 export class Grants {
   readonly #core: Core
-  readonly #calls: LeaseCalls
   readonly #recent = new RecentGrants()
 
-  constructor(core: Core, calls: LeaseCalls) {
+  constructor(core: Core) {
     this.#core = core
-    this.#calls = calls
   }
 
-  lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Lease {
+  answer({ entries, replayed }: Outcome, lockId: string, actor: Actor): GrantAnswer {
     const entry = entries.find(({ type }) => type === 'lock.acquired')
     invariant(entry !== undefined, 'an acquire is answered with its grant')
-    return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
+    return this.answerOf(entry, lockId, { actor, replayed })
   }
 
-  leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Lease {
+  answerOf(entry: Entry, lock_id: string, { actor, replayed }: { actor: Actor; replayed: boolean }): GrantAnswer {
     const current = !replayed || this.#isCurrent(entry)
-    if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
-    const facts = grantFacts(entry, lock_id, { replayed, current })
-    const clock = { requestedAt, bootMillis: () => this.#core.now().lease_clock.boot_ms }
-    if (entry.data.kind === 'project') return leaseOf(facts, clock, projectCalls(entry, this.#core))
-    return leaseOf(facts, clock, {
-      renew: () => this.#calls.renew({ actor, lock_id }),
-      release: (outcome) => this.#calls.release({ actor, lock_id, outcome }),
-    })
+    const data = entry.data as LockEventData<'lock.acquired'>
+    if (current) this.#recent.add(actor.actor_id, data.lock_ref, data.name)
+    return {
+      name: data.name,
+      token: entry.seq,
+      lock_id,
+      lock_ref: data.lock_ref,
+      holder: data.holder,
+      acquired: data.acquired,
+      lease_duration_s: data.lease_duration_s,
+      expires_at: data.expires_at,
+      ...(data.deliverable_id === undefined ? {} : { deliverable_id: data.deliverable_id }),
+      ...(data.folder === undefined ? {} : { folder: data.folder }),
+      ...(data.run_id === undefined ? {} : { run_id: data.run_id }),
+      ...(data.target_name === undefined ? {} : { target_name: data.target_name }),
+      replayed,
+      current,
+    }
   }
 
   /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
@@ -88,17 +83,5 @@ export class Grants {
   #isCurrent(entry: Entry): boolean {
     const grant = lockGrantOf(this.#core, String(entry.data.name))
     return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
-  }
-}
-
-/** The lease calls of a project lock: both refuse, because it has no lease and the holder cannot release it. */
-function projectCalls({ data }: Entry, { config }: Core): Pick<Lease, 'renew' | 'release'> {
-  const refuse = (code: 'INVALID_INPUT' | 'RELEASE_DENIED', why: string) =>
-    Promise.reject(
-      new LockstepError(code, `${data.name} ${why}`, { details: { name: data.name, run_id: data.run_id } }),
-    )
-  return {
-    renew: () => refuse('INVALID_INPUT', 'has no lease to renew'),
-    release: () => refuse('RELEASE_DENIED', `is released by ${config.release_authority}, by its run_id`),
   }
 }

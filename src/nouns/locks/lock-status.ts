@@ -1,41 +1,14 @@
 import { realpathSync } from 'node:fs'
-import { basename, dirname, join, relative, resolve, sep } from 'node:path'
-import * as z from 'zod'
-import { type LockKind, streamOf } from '../../domain/lock/names.ts'
+import { basename, dirname, join, relative, sep } from 'node:path'
+import type { z } from 'zod'
+import type { LockState as LockStatus, list } from '../../api/shapes/locks.ts'
+import { streamOf } from '../../domain/lock/names.ts'
 import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
 import { findingOf, type Verdict } from '../../files/deliverable/lock-file-verdict.ts'
-import { lineOf } from '../../kernel/ids.ts'
-import { limits } from '../../kernel/limits.ts'
 import type { Core } from '../../writer/core.ts'
 import { livenessOf } from '../../writer/holders.ts'
-import { parse } from '../../writer/parse.ts'
-
-/** The present state of a lock. It is computed on request, not recorded. */
-export interface LockStatus {
-  name: string
-  kind: LockKind
-  state: 'free' | 'held' | 'orphan'
-  /** Why the lock is an orphan. */
-  orphan_reason?: string
-  holder?: string
-  token?: number
-  acquired?: string
-  lease_remaining_s?: number | null
-  holder_alive?: 'no' | 'unknown' | 'yes'
-  host?: string
-  pids?: number[]
-  folder?: string
-  run_id?: string
-  target_name?: string
-  renewals?: number
-  waiting: number
-  /** Null if the ledger has no entry of this lock and only its file exists. */
-  last_seq: number | null
-}
-
-export type LockListing = LockStatus
 
 /** Errors: NOT_FOUND if the ledger has no entry of this lock. */
 export function statusOf(core: Core, name: string): LockStatus {
@@ -50,12 +23,11 @@ export function statusOf(core: Core, name: string): LockStatus {
  */
 export async function listLocks(
   core: Core,
-  options: z.input<typeof listSchema>,
+  { orphans, under }: z.output<typeof list>,
   projectOrphan: (grant: Grant) => string | undefined,
-): Promise<LockListing[]> {
-  const { orphans, under } = parse(listSchema, options, 'list')
+): Promise<LockStatus[]> {
   const prefix = under === undefined ? undefined : prefixOf(core.layout.root, under)
-  const listed: LockListing[] = []
+  const listed: LockStatus[] = []
   for await (const [, row] of core.log.rows(streamOf(''))) {
     const state = row.state as LockState
     const { grant } = state
@@ -68,14 +40,9 @@ export async function listLocks(
   return listed
 }
 
-const listSchema = z.strictObject({
-  orphans: z.boolean().default(false),
-  under: lineOf(limits.pathBytes).optional(),
-})
-
 /** Errors: INVALID_INPUT for a folder outside the root. An empty list would suggest that the folder has no locks. */
 function prefixOf(root: string, folder: string): string {
-  const real = realPath(resolve(folder))
+  const real = realPath(folder)
   const prefix = relative(root, real).split(sep).join('/')
   if (prefix === '..' || prefix.startsWith('../')) {
     throw new LockstepError('INVALID_INPUT', `${real} is outside ${root}, the root of this ledger`)

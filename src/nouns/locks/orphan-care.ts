@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
-import type { breakSchema, FileOrphan, recoverSchema } from '../../domain/lock/commands.ts'
+import type { EndedLock, RetiredFolder } from '../../api/shapes/locks.ts'
+import type { breakSchema, FileOrphan, recoverSchema, retireSchema } from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
@@ -13,19 +14,7 @@ import { lockGrantOf, lockStateOf } from '../../writer/lock-rows.ts'
 import { errorOf } from '../../writer/refusals.ts'
 import type { Deliverables } from './deliverables.ts'
 import { clearFolder, recoverFile } from './file-recovery.ts'
-import { fileStatus, isOfFile, type LockStatus, statusOf } from './lock-status.ts'
-
-/** What a recovery or a break ended. With `dry_run`: what a recovery would end. */
-export interface Recovered {
-  name: string
-  previous_holder: string | null
-  previous_token: number | null
-  recovery_reason: string | null
-  seq: number | null
-  dry_run: boolean
-  status?: LockStatus
-  files?: 'current' | 'pending'
-}
+import { fileStatus, isOfFile, statusOf } from './lock-status.ts'
 
 /** Ends locks that their holders do not release: recovers orphans, breaks grants, retires folders. */
 export class OrphanCare {
@@ -37,7 +26,7 @@ export class OrphanCare {
     this.#deliverables = deliverables
   }
 
-  async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<Recovered> {
+  async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<EndedLock> {
     const state = lockStateOf(this.#core, name)
     const place = this.#placeOf(name, state, folder)
     if (dry_run) return this.#preview(name, place)
@@ -74,7 +63,7 @@ export class OrphanCare {
    * Shows evidence and verdict without changing anything. Errors: NOT_FOUND if neither the ledger nor the folder has
    * a lock.
    */
-  async #preview(name: string, place: DeliverableFolder | undefined): Promise<Recovered> {
+  async #preview(name: string, place: DeliverableFolder | undefined): Promise<EndedLock> {
     const verdict = place === undefined ? undefined : await judge(this.#core, place)
     if (verdict?.kind === 'elsewhere') throw errorOf(verdict.refusal)
     const status =
@@ -86,7 +75,7 @@ export class OrphanCare {
     return { name, ...facts, seq: null, dry_run: true, status }
   }
 
-  async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<Recovered> {
+  async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<EndedLock> {
     const grant = lockGrantOf(this.#core, name)
     const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
     const files = grant === null ? undefined : await this.#filesAfter(grant)
@@ -104,9 +93,9 @@ export class OrphanCare {
   }
 
   async retire(
-    { folder, reason = null }: { folder: string; reason?: string | null | undefined },
+    { folder, reason }: z.output<typeof retireSchema>,
     actor: Actor,
-  ): Promise<{ name: string; folder: string; recovered: boolean }> {
+  ): Promise<RetiredFolder> {
     const place = this.#deliverables.folderOfAny(folder)
     const { name } = place
     return this.#deliverables.inFolder(place, async (steps) => {
@@ -124,7 +113,7 @@ export class OrphanCare {
         },
       })
       const grant = lockGrantOf(this.#core, name)
-      const retire = { type: 'lock.retire' as const, name, folder: place.folder, reason }
+      const retire = { type: 'lock.retire' as const, name, folder: place.folder, reason: reason ?? null }
       const { entries } = await submit(this.#core, { ...retire, ...deathOfHolder(this.#core, name) }, { actor })
       if (grant) await steps.removeFileOf(grant, place, actor)
       return {

@@ -1,5 +1,5 @@
 import { renameSync } from 'node:fs'
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import type { z } from 'zod'
 import { fileError } from '../../disk/durable.ts'
 import { realFolder } from '../../disk/layout.ts'
@@ -65,7 +65,7 @@ async function takeOver(core: Core, path: string, content: RunLock, actor: Actor
     return { entries: entry === undefined ? [] : [entry], replayed: true }
   }
   if (knowsRun(core, name, run_id)) throw alreadyReleased(run_id)
-  const command = projectCommand(name, bounded)
+  const command = projectCommand(name, { ...bounded, release_conditions })
   const project = { ...command.project, source: 'import', lock_time: new Date(lock_time).toISOString() }
   return submit(core, { ...command, project } as Acquire, { actor })
 }
@@ -147,12 +147,11 @@ function move(from: string, to: string): void {
  * The path of the file, if it is a valid path of a run's file; no other file is read or moved. Errors: INVALID_INPUT.
  */
 function pathOf({ config, layout: { root } }: Core, file: string): string {
-  const asked = resolve(file)
-  const real = join(realFolder(dirname(asked)), basename(asked))
-  const path = [asked, real].find((candidate) => isRunLockPath(candidate, root, config))
+  const real = join(realFolder(dirname(file)), basename(file))
+  const path = [file, real].find((candidate) => isRunLockPath(candidate, root, config))
   if (path !== undefined) return path
-  throw new LockstepError('INVALID_INPUT', `${asked} is not a valid path of a RUN_LOCK.json`, {
-    details: { file: asked },
+  throw new LockstepError('INVALID_INPUT', `${file} is not a valid path of a RUN_LOCK.json`, {
+    details: { file },
     hint: `Below ${root}: ${config.runs_dir}/<run_id>/RUN_LOCK.json, or projects/<client>/<type>/<slug>/runtime/runs/<run_id>/RUN_LOCK.json.`,
   })
 }

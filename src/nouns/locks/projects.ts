@@ -46,19 +46,25 @@ export class Projects {
         details: { run_id, lock_owner },
       })
     }
-    demandEvaluable(input.release_conditions)
+    const { release_conditions = this.#templateConditions() } = input
+    demandEvaluable(release_conditions)
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
     // A run that already holds the lock gets the same answer again, whatever the files say now.
     if (lockGrantOf(this.#core, name)?.run_id !== run_id) this.#refuseBlocked(name, target, run_id)
-    const command = projectCommand(name, input)
+    const command = projectCommand(name, { ...input, release_conditions })
     const request = {
       key: command.lock_ref,
-      content: { command: command.type, release_conditions: input.release_conditions, run_id, target_name },
+      content: { command: command.type, release_conditions, run_id, target_name },
     }
     const outcome = await submit(this.#core, command, { actor, request })
     if (outcome.replayed && lockGrantOf(this.#core, name)?.run_id !== run_id) throw alreadyReleased(run_id)
     return { outcome, ...(warning === undefined ? {} : { warning }) }
+  }
+
+  /** The two release conditions of the run lock template. The second names the configured release authority. */
+  #templateConditions(): string[] {
+    return ['state == COMPLETE', `manual override by ${this.#core.config.release_authority}`]
   }
 
   async release(input: z.output<typeof releaseProjectSchema>, actor: Actor): Promise<Outcome> {

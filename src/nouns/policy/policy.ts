@@ -1,8 +1,9 @@
-import * as z from 'zod'
-import { type Action, actionSchema } from '../../domain/policy/action.ts'
+import type { z } from 'zod'
+import type { PolicyApi } from '../../api/policy.ts'
+import type * as shapes from '../../api/shapes/policy.ts'
+import type { Action } from '../../domain/policy/action.ts'
 import { authorize, type RunFacts, type Verdict } from '../../domain/policy/authorize.ts'
 import { policyStream } from '../../domain/policy/decide.ts'
-import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import {
   type Lane,
@@ -18,45 +19,14 @@ import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
-import { actorSchema } from '../../kernel/ids.ts'
-import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../kernel/vocabulary.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
-import { parse } from '../../writer/parse.ts'
 import { stateOfRun } from '../runs/run-status.ts'
+import type { Handlers } from '../served.ts'
 
-const reloadSchema = z.strictObject({ actor: actorSchema.optional() })
-const explainSchema = z.union([
-  z.strictObject({ action: actionSchema, actor: actorSchema.optional(), run_id: runIdSchema }),
-  z.strictObject({
-    action: actionSchema,
-    actor_type: z.enum(actorTypes).default('agent'),
-    case_id: caseIdSchema.optional(),
-    role_id: line,
-    run_kind: z.enum(runKinds),
-  }),
-])
+type ShownFile = shapes.PolicyInForce['lanes']
 
-/** A policy file in force: its pin, and whether the file on disk is still the same. */
-export interface ShownFile {
-  file: string
-  pin: string
-  source: string
-  sha256: string
-  /** `changed` means that `policy reload` would load a different text. */
-  on_disk: 'changed' | 'missing' | 'same'
-}
-
-/** The policy in force, since when, and what it grants. */
-export interface ShownPolicy {
-  lanes: ShownFile
-  roles: ShownFile
-  seq: number
-  loaded: string
-  grants: { lane_id: string; purpose: string; roles: string[] }[]
-}
-
-/** `ledger.policy`: the lanes and roles that govern runs. */
-export class PolicyApi {
+/** The lanes and roles that govern runs. */
+export class PolicyOfLedger implements Handlers<PolicyApi> {
   readonly #core: Core
   readonly #read = new Map<string, Policy>()
 
@@ -76,8 +46,7 @@ export class PolicyApi {
     return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
   }
 
-  /** The policy in force. Errors: NOT_FOUND if no policy was loaded. */
-  show(): ShownPolicy {
+  async show(): Promise<shapes.PolicyInForce> {
     const state = this.#state()
     const entry = state && this.#core.log.entry(state.seq)
     if (state === undefined || entry === undefined) {
@@ -97,44 +66,33 @@ export class PolicyApi {
     }
   }
 
-  /** Checks the files on disk. `problems` prevent loading; `findings` are only suspicious. Records nothing. */
-  check(): { loadable: boolean; problems: PolicyProblem[]; findings: PolicyProblem[] } {
+  async check(): Promise<shapes.CheckedPolicy> {
     const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
     if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
     return { loadable: true, problems: [], findings: read.findings }
   }
 
-  /**
-   * The verdict on an action by the policy in force and the configuration, for an existing run or a hypothetical one.
-   * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
-   */
-  explain(request: z.input<typeof explainSchema>): Verdict {
-    const asked = parse(explainSchema, request, 'question')
+  async explain(
+    asked: z.output<typeof shapes.explainInRun> | z.output<typeof shapes.explainForRole>,
+  ): Promise<shapes.PolicyVerdict> {
     const state = this.#state()
     const policy = state && this.known().get(keyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
     if ('run_id' in asked) {
-      return verdictOn(action, {
-        caller: asked.actor ?? self,
-        config,
-        policy,
-        run: stateOfRun(this.#core, asked.run_id),
-      })
+      const caller = asked.actor ?? self
+      return copied(verdictOn(action, { caller, config, policy, run: stateOfRun(this.#core, asked.run_id) }))
     }
-    return withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config))
+    return copied(
+      withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config)),
+    )
   }
 
-  /**
-   * Reads the policy files and puts them in force. The event records the pins before and after. If this policy is
-   * already in force, its entry is returned. Errors: POLICY_INVALID with file and line, POLICY_DENIED, FILE_DENIED.
-   */
-  async reload(request: z.input<typeof reloadSchema> = {}): Promise<ShownPolicy & { replayed: boolean }> {
-    const { actor } = parse(reloadSchema, request, 'reload')
+  async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
     const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
-    return { ...this.show(), replayed }
+    return { ...(await this.show()), replayed }
   }
 
   #state(): PolicyState | undefined {
@@ -165,6 +123,11 @@ export class PolicyApi {
       return 'missing'
     }
   }
+}
+
+/** A verdict whose lists belong to the caller. */
+function copied({ missing, rule_ids, ...verdict }: Verdict): shapes.PolicyVerdict {
+  return { ...verdict, missing: [...missing], rule_ids: [...rule_ids] }
 }
 
 /** A hypothetical run: running, in the action's lane, pinned to the policy in force. */

@@ -1,14 +1,8 @@
 import * as z from 'zod'
+import type { Api } from '../../api/api.ts'
+import type { DecidedAction, RecordAction } from '../../api/shapes/runs.ts'
 import { actionSchema } from '../../domain/policy/action.ts'
 import { mediators } from '../../domain/policy/authorize.ts'
-import type {
-  authorizeSchema,
-  completeRunSchema,
-  createRunSchema,
-  failRunSchema,
-  recordActionSchema,
-  startRunSchema,
-} from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
 import { LockstepError, messageOf } from '../../errors.ts'
@@ -18,26 +12,7 @@ import { actorSchema } from '../../kernel/ids.ts'
 import { caseIdSchema, line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
 import { parse } from '../../writer/parse.ts'
 
-/** The decision on an action. Its `decision_id` is passed on when the outcome of an allowed action is recorded. */
-export interface Decided {
-  decision: 'allow' | 'deny'
-  decision_id: string
-  missing: string[]
-  pins: { lanes: string; roles: string }
-  reason: RunEventData<'run.decided'>['reason']
-  replayed: boolean
-  rule_ids: string[]
-}
-
-/** The calls of `ledger.runs` that `perform` uses. */
-interface Runs {
-  create(request: z.input<typeof createRunSchema>): Promise<RunRecord>
-  start(request: z.input<typeof startRunSchema>): Promise<RunRecord>
-  authorize(request: z.input<typeof authorizeSchema>): Promise<Decided>
-  record(request: z.input<typeof recordActionSchema>): Promise<RunRecord>
-  complete(request: z.input<typeof completeRunSchema>): Promise<RunRecord>
-  fail(request: z.input<typeof failRunSchema>): Promise<RunRecord>
-}
+type Calls = Pick<Api, 'runs'>
 
 /** The scope's `run_id` is filled in with the id of the new run. */
 const performSchema = z.strictObject({
@@ -60,29 +35,31 @@ const producedSchema = z.object({
 })
 
 export interface Performed<T> {
-  decision: Decided
+  decision: DecidedAction
   result: T
   run: RunRecord
 }
 
 /** A run whose one action is allowed but not yet recorded. */
 export interface Begun {
-  decision: Decided
+  decision: DecidedAction
   run: RunRecord
 }
 
-/** Creates, starts and authorizes the run of one action. Errors: RUN_DENIED, and the errors of these three calls. */
-export async function begin(runs: Runs, request: PerformRequest): Promise<Begun> {
+/**
+ * The first half of `perform`, for work in another process: creates, starts and authorizes the run of one action. The
+ * caller records the outcome. Errors: RUN_DENIED, and the errors of these three calls.
+ */
+export async function begin({ runs }: Calls, request: PerformRequest): Promise<Begun> {
   const { action, actor, lease_duration_s, request_hash_sha256, ...asked } = parse(performSchema, request, 'action')
-  const by = actor === undefined ? {} : { actor }
   const { run_id } = await runs.create({
-    ...by,
+    actor,
     ...asked,
     lane_id: action.lane_id,
     run_kind: mediators[action.action_type],
   })
-  const run = await runs.start({ ...by, run_id, lease_duration_s })
-  const decision = await runs.authorize({ ...by, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
+  const run = await runs.start({ actor, run_id, lease_duration_s })
+  const decision = await runs.authorize({ actor, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
   if (decision.decision === 'allow') return { decision, run }
   throw deniedError({ ...decision, run_id })
 }
@@ -103,26 +80,25 @@ export function deniedError(
  * Errors: INVALID_INPUT, the errors of `begin`, and the function's own.
  */
 export async function perform<T>(
-  runs: Runs,
+  ledger: Calls,
   request: PerformRequest,
-  work: (decided: Decided) => Promise<T> | T,
+  work: (decided: DecidedAction) => Promise<T> | T,
 ): Promise<Performed<T>> {
   if (typeof work !== 'function') throw new LockstepError('INVALID_INPUT', 'action: the work is not a function')
-  const { decision, run } = await begin(runs, request)
+  const { decision, run } = await begin(ledger, request)
   const { actor, request_hash_sha256 } = request
-  const by = actor === undefined ? {} : { actor }
   const { decision_id } = decision
-  const of = { ...by, run_id: run.run_id }
+  const of = { actor, run_id: run.run_id }
   let result: T
   try {
     result = await work(decision)
   } catch (error) {
-    await failWith(runs, { ...of, decision_id, request_hash_sha256 }, error)
+    await failWith(ledger, { ...of, decision_id, request_hash_sha256 }, error)
     throw error
   }
   const produced = producedSchema.safeParse(result)
   const { output_artifacts, response_hash_sha256 } = produced.success ? produced.data : {}
-  await runs.record({
+  await ledger.runs.record({
     ...of,
     decision_id,
     outcome: 'success',
@@ -130,7 +106,7 @@ export async function perform<T>(
     request_hash_sha256,
     response_hash_sha256,
   })
-  return { decision, result, run: await runs.complete({ ...of, outcome_reason: 'performed' }) }
+  return { decision, result, run: await ledger.runs.complete({ ...of, outcome_reason: 'performed' }) }
 }
 
 interface Failure {
@@ -139,19 +115,19 @@ interface Failure {
   retryable: boolean
 }
 
-type OfAction = Omit<Parameters<Runs['record']>[0], 'outcome'>
+type OfAction = Omit<RecordAction, 'outcome'>
 
 /** Records the failure of the work and fails its run. If the lane denies free text, only the error code is recorded. */
-export async function failWith(runs: Pick<Runs, 'fail' | 'record'>, of: OfAction, error: unknown): Promise<void> {
+export async function failWith(ledger: Calls, of: OfAction, error: unknown): Promise<void> {
   const failure = { error_code: codeOf(error), message: textOf(error), retryable: isRetryable(error) }
-  await recordFailure(runs, of, failure).catch((refused: unknown) => {
+  await recordFailure(ledger, of, failure).catch((refused: unknown) => {
     if (!(refused instanceof LockstepError) || refused.code !== 'FREE_TEXT_DENIED') throw refused
-    return recordFailure(runs, of, { ...failure, message: failure.error_code })
+    return recordFailure(ledger, of, { ...failure, message: failure.error_code })
   })
 }
 
 async function recordFailure(
-  runs: Pick<Runs, 'fail' | 'record'>,
+  { runs }: Calls,
   { decision_id, request_hash_sha256, ...of }: OfAction,
   error: Failure,
 ): Promise<void> {

@@ -1,52 +1,21 @@
 import type { z } from 'zod'
+import type { RunList, RunReasons, RunTree } from '../../api/shapes/runs.ts'
 import { judgeGuard } from '../../domain/lock/decide.ts'
 import { isExpired } from '../../domain/run/case.ts'
 import type { listRunsSchema } from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
 import { isTerminal, moves } from '../../domain/run/moves.ts'
 import { recordOf } from '../../domain/run/record.ts'
-import type { RunRecord } from '../../domain/run/run-record.ts'
 import { type RunState, streamOf } from '../../domain/run/state.ts'
-import { openTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import { openTurnId, phaseOf } from '../../domain/run/turns-of-run.ts'
 import { LockstepError } from '../../errors.ts'
 import { leaseRemainingMillis } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
-import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockStateOf } from '../../writer/lock-rows.ts'
 import { isWithin, rangesOf, type Times } from '../audit/time-range.ts'
-
-/** A page of runs. `lease_expired` lists the runs whose lease is over; the next command on such a run fails it. */
-export interface RunListing {
-  runs: RunRecord[]
-  lease_expired: string[]
-  /** The cursor of the next page; null after the last. */
-  next: string | null
-}
-
-export interface RunTree {
-  run: RunRecord
-  children: RunTree[]
-}
-
-/** The present state of a run. It is computed on request, not recorded. */
-export interface Why {
-  run_id: string
-  status: RunStatus
-  /** The run's phase in its turns (turn promotion contract, state machine). */
-  phase: Phase
-  last_event: { seq: number; type: string; time: string; code: string | null }
-  /** Events that are missing before the run can complete, or before a terminal run is fully recorded. */
-  missing_events: string[]
-  denied: { decision_id: string | null; missing: string[]; reason: string | null; rule_ids: string[] } | null
-  lock: { name: string; token: number; current: boolean } | null
-  /** Whole seconds; null if the run has no lease or is not running. */
-  lease_remaining_s: number | null
-  lease_expired: boolean
-  moves: readonly RunStatus[]
-}
 
 /** Errors: NOT_FOUND. */
 export function stateOfRun(core: Core, runId: string): RunState {
@@ -59,13 +28,13 @@ export function stateOfRun(core: Core, runId: string): RunState {
  * Lists runs in order of creation. Errors: NOT_FOUND (the cursor's run). Cost: the cost of `runsOf`, plus one read
  * per returned run.
  */
-export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
+export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunList> {
   const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
   const { size } = core.log.head()
   if (cursor !== undefined) stateOfRun(core, cursor)
   await core.index.reached(size)
   const now = core.now()
-  const listing: RunListing = { runs: [], lease_expired: [], next: null }
+  const listing: RunList = { runs: [], lease_expired: [], next: null }
   const words = { actor_id, case_id, lane_id, run_kind, status }
   const { ranges } = rangesOf(core, { since, until }, size)
   const bounds = { after: cursor, from: ranges[0]?.[0] ?? size, to: ranges.at(-1)?.[1] ?? 0 }
@@ -115,7 +84,7 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
 }
 
 /** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
-export function whyOf(core: Core, runId: string): Why {
+export function whyOf(core: Core, runId: string): RunReasons {
   const run = stateOfRun(core, runId)
   const [last] = lastEntriesOf(core, runId)
   const openTurn = openTurnId(run.turns)
@@ -140,7 +109,7 @@ export function whyOf(core: Core, runId: string): Why {
     lock: run.lock && { ...run.lock, current: isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
-    moves: moves[run.status],
+    moves: [...moves[run.status]],
   }
 }
 
@@ -159,7 +128,7 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
  * Finds the denial and its decision. Any number of refusals may follow the denial. The decision comes before it, with
  * action events in between.
  */
-function deniedBy(history: Iterable<Entry>): Why['denied'] {
+function deniedBy(history: Iterable<Entry>): RunReasons['denied'] {
   let denied: RunEventData<'run.denied'> | undefined
   for (const { data, event_id, type } of history) {
     if (type === 'run.denied') denied = data as RunEventData<'run.denied'>

@@ -1,5 +1,7 @@
 import type { z } from 'zod'
-import * as input from '../../domain/run/commands.ts'
+import type { RunsApi } from '../../api/runs.ts'
+import type * as shapes from '../../api/shapes/runs.ts'
+import type * as commands from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
 import { recordOf } from '../../domain/run/record.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
@@ -8,157 +10,95 @@ import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
-import { parse } from '../../writer/parse.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import type { PolicyApi } from '../policy/policy.ts'
-import {
-  type Begun,
-  begin,
-  type Decided,
-  deniedError,
-  type Performed,
-  type PerformRequest,
-  perform,
-} from './performing.ts'
-import { listRuns, type RunListing, type RunTree, stateOfRun, treeOf, type Why, whyOf } from './run-status.ts'
+import type { PolicyOfLedger } from '../policy/policy.ts'
+import type { Handlers } from '../served.ts'
+import { deniedError } from './performing.ts'
+import { listRuns, stateOfRun, treeOf, whyOf } from './run-status.ts'
 
-type Asked<Schema extends z.ZodType> = z.input<Schema>
+type Given<Schema extends z.ZodType> = z.output<Schema>
 
-/**
- * `ledger.runs`: authorizes and records the work of runs. Every call takes an optional `actor` and `idempotency_key`,
- * and rejects with a LockstepError. Any call may reject with NOT_FOUND, NOT_RUN_ACTOR, RUN_LEASE_EXPIRED,
- * INVALID_INPUT or IDEMPOTENCY_MISMATCH. A call that changes a run costs one append.
- */
-export class Runs {
+/** Authorizes and records the work of runs. */
+export class Runs implements Handlers<RunsApi> {
   readonly #core: Core
-  readonly #policy: PolicyApi
+  readonly #policy: PolicyOfLedger
 
-  constructor(core: Core, policy: PolicyApi) {
+  constructor(core: Core, policy: PolicyOfLedger) {
     this.#core = core
     this.#policy = policy
   }
 
-  /**
-   * Creates a run, below `parent_run_id` if given. Errors: INVALID_STATE_TRANSITION (the run_id is already used),
-   * RUN_NOT_ACTIVE (the parent has ended), RUN_DENIED (its policy versions differ from the inherited ones).
-   */
-  async create(request: Asked<typeof input.createRunSchema>): Promise<RunRecord> {
-    const { actor = this.#core.actor, idempotency_key, ...asked } = parse(input.createRunSchema, request, 'run')
+  async create(input: Given<typeof shapes.create>): Promise<RunRecord> {
+    const { actor = this.#core.actor, idempotency_key, ...asked } = input
     const { run_actor = actor, run_id = this.#core.newRunId() } = asked
     const command = { ...asked, type: 'run.create' as const, run_actor, run_id }
     // The request's content excludes a generated run_id, because each retry generates a new one.
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
   }
 
-  /**
-   * Pins the run's policy and moves the run to running. Errors: INVALID_STATE_TRANSITION, LOCK_NOT_HELD, RUN_DENIED.
-   */
-  async start(request: Asked<typeof input.startRunSchema>): Promise<RunRecord> {
-    return this.#ask('run.start', input.startRunSchema, request)
+  async start(input: Given<typeof shapes.start>): Promise<RunRecord> {
+    return this.#ask('run.start', input)
   }
 
-  /** Restarts the run's lease. Errors: RUN_NOT_ACTIVE. */
-  async heartbeat(request: Asked<typeof input.heartbeatSchema>): Promise<RunRecord> {
-    return this.#ask('run.heartbeat', input.heartbeatSchema, request)
+  async heartbeat(input: Given<typeof shapes.heartbeat>): Promise<RunRecord> {
+    return this.#ask('run.heartbeat', input)
   }
 
-  /**
-   * Decides whether an action is allowed. A deny is returned, not thrown, and moves the run to denied. Errors:
-   * RUN_NOT_ACTIVE.
-   */
-  async authorize(request: Asked<typeof input.authorizeSchema>): Promise<Decided> {
-    const outcome = await this.#submitAsked('run.authorize', input.authorizeSchema, request)
+  async authorize(input: Given<typeof shapes.authorize>): Promise<shapes.DecidedAction> {
+    const outcome = await this.#submitAsked('run.authorize', input)
     refuseUnlessDone(outcome, 'run.authorize')
     return decidedOf(outcome)
   }
 
-  /**
-   * Records the outcome of an allowed action, once. Errors: RUN_NOT_ACTIVE, DECISION_NOT_OPEN, OUTPUTS_DENIED,
-   * FREE_TEXT_DENIED, STALE_TOKEN and LEASE_EXPIRED (the run's lock).
-   */
-  async record(request: Asked<typeof input.recordActionSchema>): Promise<RunRecord> {
-    return this.#ask('run.record', input.recordActionSchema, request)
+  async record(input: Given<typeof shapes.record>): Promise<RunRecord> {
+    return this.#ask('run.record', input)
   }
 
-  /**
-   * A complete run around one action: creates, starts and authorizes it, calls `work`, records the outcome and
-   * completes the run. If `work` rejects, the run fails. Errors: RUN_DENIED (`work` was not called), and the errors
-   * of `work`.
-   */
-  perform<T>(request: PerformRequest, work: (decided: Decided) => Promise<T> | T): Promise<Performed<T>> {
-    return perform(this, request, work)
-  }
-
-  /**
-   * The first half of `perform`, for work in another process: creates, starts and authorizes the run. The caller
-   * records the outcome. Errors: RUN_DENIED.
-   */
-  begin(request: PerformRequest): Promise<Begun> {
-    return begin(this, request)
-  }
-
-  /** Errors: INVALID_STATE_TRANSITION, RUN_HAS_OPEN_ACTION, FREE_TEXT_DENIED, STALE_TOKEN, RELEASE_DENIED. */
-  async complete(request: Asked<typeof input.completeRunSchema>): Promise<RunRecord> {
-    const record = await this.#ask('run.complete', input.completeRunSchema, request)
-    if (request.release_lock) await this.#core.filesDrained()
+  async complete(input: Given<typeof shapes.complete>): Promise<RunRecord> {
+    const record = await this.#ask('run.complete', input)
+    if (input.release_lock) await this.#core.filesDrained()
     return record
   }
 
-  /** Errors: INVALID_STATE_TRANSITION, OUTPUTS_DENIED, FREE_TEXT_DENIED. */
-  async fail(request: Asked<typeof input.failRunSchema>): Promise<RunRecord> {
-    return this.#ask('run.fail', input.failRunSchema, request)
+  async fail(input: Given<typeof shapes.fail>): Promise<RunRecord> {
+    return this.#ask('run.fail', input)
   }
 
-  /** Errors: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED. */
-  async deny(request: Asked<typeof input.denyRunSchema>): Promise<RunRecord> {
-    return this.#ask('run.deny', input.denyRunSchema, request)
+  async deny(input: Given<typeof shapes.deny>): Promise<RunRecord> {
+    return this.#ask('run.deny', input)
   }
 
-  /** Errors: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED. */
-  async cancel(request: Asked<typeof input.cancelRunSchema>): Promise<RunRecord> {
-    return this.#ask('run.cancel', input.cancelRunSchema, request)
+  async cancel(input: Given<typeof shapes.cancel>): Promise<RunRecord> {
+    return this.#ask('run.cancel', input)
   }
 
-  /**
-   * Creates a new run that retries a failed one, and returns its record. Errors: RUN_NOT_RETRYABLE,
-   * INVALID_STATE_TRANSITION.
-   */
-  async retry(request: Asked<typeof input.retryRunSchema>): Promise<RunRecord> {
-    const { actor, idempotency_key, ...asked } = parse(input.retryRunSchema, request, 'retry')
+  async retry({ actor, idempotency_key, ...asked }: Given<typeof shapes.retry>): Promise<RunRecord> {
     const command = { ...asked, type: 'run.retry' as const, new_run_id: asked.new_run_id ?? this.#core.newRunId() }
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
   }
 
-  /** Errors: NOT_FOUND. */
-  get(runId: string): RunRecord {
-    return recordOf(stateOfRun(this.#core, runId))
+  async get({ run_id }: Given<typeof shapes.ofRun>): Promise<RunRecord> {
+    return recordOf(stateOfRun(this.#core, run_id))
   }
 
-  /** Lists runs in order of creation, one page at a time. Errors: NOT_FOUND (cursor). Cost: see `listRuns`. */
-  list(request: Asked<typeof input.listRunsSchema> = {}): Promise<RunListing> {
-    return listRuns(this.#core, parse(input.listRunsSchema, request, 'list'))
+  async list(filters: Given<typeof shapes.list>): Promise<shapes.RunList> {
+    return listRuns(this.#core, filters)
   }
 
-  /** A run and its descendants. Errors: NOT_FOUND. Cost: one read per run of the whole tree. */
-  tree(runId: string): Promise<RunTree> {
-    return treeOf(this.#core, runId)
+  async tree({ run_id }: Given<typeof shapes.ofRun>): Promise<shapes.RunTree> {
+    return treeOf(this.#core, run_id)
   }
 
-  /**
-   * The present state of a run and its reasons: the last event, missing events, the rule that denied it, possible
-   * moves. Errors: NOT_FOUND.
-   */
-  why(runId: string): Why {
-    return whyOf(this.#core, runId)
+  async why({ run_id }: Given<typeof shapes.ofRun>): Promise<shapes.RunReasons> {
+    return whyOf(this.#core, run_id)
   }
 
-  async #ask<Type extends AskedType>(type: Type, schema: z.ZodType<AskedOf>, request: unknown): Promise<RunRecord> {
-    return this.#answer(await this.#submitAsked(type, schema, request), type)
+  async #ask(type: AskedType, input: AskedOf): Promise<RunRecord> {
+    return this.#answer(await this.#submitAsked(type, input), type)
   }
 
-  #submitAsked(type: AskedType, schema: z.ZodType<AskedOf>, request: unknown): Promise<Outcome> {
-    const { actor, idempotency_key, ...asked } = parse(schema, request, 'run')
-    // Each schema's output is its command's input; both are defined side by side in core/run/commands.ts.
+  #submitAsked(type: AskedType, { actor, idempotency_key, ...asked }: AskedOf): Promise<Outcome> {
+    // The output of each schema is the input of its command; both are defined side by side in domain/run/commands.ts.
     const command = { ...asked, type } as unknown as Command
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
@@ -173,30 +113,30 @@ export class Runs {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return submit(this.#core, { ...command, policies: this.#policy.known() } as input.RunCommand, { actor, request })
+    return submit(this.#core, { ...command, policies: this.#policy.known() } as commands.RunCommand, { actor, request })
   }
 
   /** The record of the run that the entries belong to. */
-  #answer(outcome: Outcome, type: input.RunCommand['type']): RunRecord {
+  #answer(outcome: Outcome, type: commands.RunCommand['type']): RunRecord {
     const entry = refuseUnlessDone(outcome, type)
-    return this.get(entry.run_id ?? '')
+    return recordOf(stateOfRun(this.#core, entry.run_id ?? ''))
   }
 }
 
-type AskedType = Exclude<input.RunCommand['type'], 'run.create' | 'run.retry'>
+type AskedType = Exclude<commands.RunCommand['type'], 'run.create' | 'run.retry'>
 interface AskedOf {
   actor?: Actor | undefined
   idempotency_key?: string | undefined
 }
 type Command = {
-  [Type in input.RunCommand['type']]: Omit<Extract<input.RunCommand, { type: Type }>, 'policies'>
-}[input.RunCommand['type']]
+  [Type in commands.RunCommand['type']]: Omit<Extract<commands.RunCommand, { type: Type }>, 'policies'>
+}[commands.RunCommand['type']]
 
 /**
  * The last entry of an answer. If the ledger appended another event than requested, that is an error, both at first
  * and on every repeat. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
  */
-function refuseUnlessDone({ entries }: Outcome, type: input.RunCommand['type']): Entry {
+function refuseUnlessDone({ entries }: Outcome, type: commands.RunCommand['type']): Entry {
   const entry = entries.at(-1) as Entry
   refuseExpired({ entries })
   if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start'))
@@ -217,7 +157,7 @@ export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
   })
 }
 
-function decidedOf({ entries, replayed }: Outcome): Decided {
+function decidedOf({ entries, replayed }: Outcome): shapes.DecidedAction {
   const entry = entries.find(({ type }) => type === 'run.decided') as Entry<'run.decided', RunEventData<'run.decided'>>
   const { decision, missing, reason, rule_ids } = entry.data
   return { decision, decision_id: entry.event_id, missing, pins: entry.policy_versions, reason, replayed, rule_ids }

@@ -1,19 +1,11 @@
-import * as z from 'zod'
+import type { ConsumedStaging, StagingApi, StagingFolder } from '../../api/staging.ts'
 import type { StagingCleaned } from '../../domain/staging/events.ts'
-import { ofTurnSchema } from '../../domain/turn/commands.ts'
 import { objectFromBytes } from '../../domain/turn/json-object.ts'
 import type { StagedSet } from '../../domain/turn/triplet.ts'
-import { readStaging, type StagingProposal } from '../../files/staging/staging.ts'
-import {
-  type PartName,
-  readStagingFiles,
-  type StagingFile,
-  type StagingRead,
-} from '../../files/staging/staging-files.ts'
-import { type StagingSize, stagingFolder } from '../../files/staging/staging-folder.ts'
-import { limits } from '../../kernel/limits.ts'
+import { type PartName, readStagingFiles, type StagingFile } from '../../files/staging/staging-files.ts'
+import { stagingFolder } from '../../files/staging/staging-folder.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
-import { parse } from '../../writer/parse.ts'
+import type { Handlers } from '../served.ts'
 import { turnOf } from './turn-answers.ts'
 
 interface OfTurn {
@@ -21,36 +13,20 @@ interface OfTurn {
   turn_id: string
 }
 
-const consumeSchema = ofTurnSchema.extend({ directory: z.string().min(1).max(limits.pathBytes) })
-
-/** `ledger.staging`: the files that turns are staged from. */
-export class Staging {
+/** The files that turns are staged from. */
+export class Staging implements Handlers<StagingApi> {
   readonly #core: Core
 
   constructor(core: Core) {
     this.#core = core
   }
 
-  /** The folder for a turn's files. Lockstep owns it and removes it as configured. Errors: INVALID_INPUT. */
-  folder(request: OfTurn): string {
-    const { run_id, turn_id } = parse(ofTurnSchema, request, 'turn')
-    return stagingFolder(this.#core.layout, run_id, turn_id)
+  async folder({ run_id, turn_id }: OfTurn): Promise<StagingFolder> {
+    return { folder: stagingFolder(this.#core.layout, run_id, turn_id) }
   }
 
-  /**
-   * Reads a directory into the input of `turns.stage`, with all problems of the directory itself. It reads no file
-   * outside the directory. Errors: FILE_DENIED, FILE_FAILED. Cost: memory for all files.
-   */
-  read(directory: string, options: Pick<StagingRead, 'isWorkspace' | 'onProgress'> = {}): Promise<StagingProposal> {
-    return readStaging(directory, { ...options, bounds: this.#core.config.turn_limits })
-  }
-
-  /**
-   * Removes from a directory only the files whose content the turn has staged or promoted. The removal is recorded
-   * first. Errors: NOT_FOUND (the turn), FILE_DENIED, FILE_READ_ONLY.
-   */
-  async consume(request: z.input<typeof consumeSchema>): Promise<StagingSize> {
-    const { directory, run_id, turn_id } = parse(consumeSchema, request, 'turn')
+  /** The removal is recorded before any file is removed. */
+  async consume({ directory, run_id, turn_id }: OfTurn & { directory: string }): Promise<ConsumedStaging> {
     const staged = this.#staged({ run_id, turn_id })
     const bounds = this.#core.config.turn_limits
     const { files } = await readStagingFiles(directory, { bounds })
@@ -60,14 +36,6 @@ export class Staging {
     await submit(this.#core, { type: 'staging.clean', data: { ...size, reason: 'consumed', run_id, turn_id } })
     await readStagingFiles(directory, { bounds, take: (file) => isStaged(staged, file) })
     return size
-  }
-
-  /** Records a cleanup in the name of the ledger, once however often it is started. */
-  async recordCleaned(data: StagingCleaned, key: string): Promise<void> {
-    const { reason, run_id, turn_id } = data
-    // A repeated cleanup may find fewer files, so the size is not part of the request's content.
-    const request = { key, content: { command: 'staging.clean', reason, run_id, turn_id } }
-    await submit(this.#core, { type: 'staging.clean', data }, { actor: itself, request })
   }
 
   /** The digests of a turn's contents, by part and stem. Tombstones are hashed as text. */
@@ -86,6 +54,14 @@ export class Staging {
     }
     return staged
   }
+}
+
+/** Records a cleanup in the name of the ledger, once however often it is started. */
+export async function recordCleaned(core: Core, data: StagingCleaned, key: string): Promise<void> {
+  const { reason, run_id, turn_id } = data
+  // A repeated cleanup may find fewer files, so the size is not part of the request's content.
+  const request = { key, content: { command: 'staging.clean', reason, run_id, turn_id } }
+  await submit(core, { type: 'staging.clean', data }, { actor: itself, request })
 }
 
 const itself = { actor_id: 'lockstep', actor_type: 'system' } as const

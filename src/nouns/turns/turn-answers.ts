@@ -1,6 +1,7 @@
 import type { z } from 'zod'
+import type { PromotedTurn, StagedTurn, TurnList, TurnState, TurnVerdict } from '../../api/shapes/turns.ts'
 import type { RunState } from '../../domain/run/state.ts'
-import { lastPromotedTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import { lastPromotedTurnId, phaseOf } from '../../domain/run/turns-of-run.ts'
 import type { listTurnsSchema } from '../../domain/turn/commands.ts'
 import type { IssueList, TurnEventData } from '../../domain/turn/events.ts'
 import type { Issue } from '../../domain/turn/issue.ts'
@@ -14,74 +15,18 @@ import type { Core } from '../../writer/core.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { stateOfRun } from '../runs/run-status.ts'
 
-/** The turn that an answer is about, and its entry. */
-interface OfTurn {
-  run_id: string
-  turn_id: string
-  event_id: string
-  seq: number
-  replayed: boolean
-  issues: Issue[]
-}
-
-/** A staged proposal. `manifest_digest` names the object that lists its contents. */
-export interface Staged extends OfTurn {
-  outcome: 'PASS'
-  bytes: number
-  counts: TurnEventData<'turn.staged'>['counts']
-  manifest_digest: string
-}
-
-/** The result of validating a proposal. */
-export interface Verdict extends OfTurn {
-  outcome: 'PASS' | 'FAIL'
-  manifest_digest: string | null
-}
-
-/** The result of a promotion: the `promotion_result` of Contract v1, with its place in the ledger. */
-export interface Promoted extends OfTurn {
-  outcome: 'PASS'
-  deleted_stems: string[]
-  delta_digest: string
-  promoted_stems: string[]
-}
-
-/** The present state of a turn. `none` means that no step is in progress but the turn may still be promoted. */
-export interface TurnStatus {
-  run_id: string
-  turn_id: string
-  status: OpenTurn['status'] | 'promoted'
-  event_id: string
-  seq: number
-  time: string
-  manifest_digest: string | null
-  issues: Issue[]
-  /** Only for a promoted turn. */
-  promotion?: Pick<Promoted, 'deleted_stems' | 'delta_digest' | 'outcome' | 'promoted_stems'>
-}
-
-export interface TurnListing {
-  run_id: string
-  workspace: string
-  phase: Phase
-  last_promoted_turn_id: string
-  /** The cursor for earlier turns; null if there are none. */
-  next: number | null
-  turns: Pick<TurnStatus, 'event_id' | 'seq' | 'status' | 'time' | 'turn_id'>[]
-}
-
-export function stagedOf(core: Core, outcome: Outcome): Staged {
+export function stagedOf(core: Core, outcome: Outcome): StagedTurn {
   const { data, of } = answerOf<'turn.staged'>(core, outcome)
   const { bytes, counts, manifest_digest } = data
   return { ...of, bytes, counts, manifest_digest, outcome: 'PASS' }
 }
 
-export function verdictOf(core: Core, outcome: Outcome): Verdict {
+export function verdictOf(core: Core, outcome: Outcome): TurnVerdict {
   const { data, entry, of } = answerOf<'turn.rejected' | 'turn.validated'>(core, outcome)
   return { ...of, manifest_digest: data.manifest_digest, outcome: entry.type === 'turn.validated' ? 'PASS' : 'FAIL' }
 }
 
-export function promotedOf(core: Core, outcome: Outcome): Promoted {
+export function promotedOf(core: Core, outcome: Outcome): PromotedTurn {
   const { entry, of } = answerOf<'turn.promoted'>(core, outcome)
   return { ...of, ...resultOf(core, entry) }
 }
@@ -120,7 +65,7 @@ function issuesOf(core: Core, { digest, listed }: IssueList): Issue[] {
 }
 
 /** Errors: NOT_FOUND, INVALID_INPUT. */
-export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_id: string }): TurnStatus {
+export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_id: string }): TurnState {
   const number = turnNumberOf(turn_id)
   if (number === undefined)
     throw new LockstepError('INVALID_INPUT', `${turn_id} is not a valid turn_id`, { details: { turn_id } })
@@ -137,10 +82,10 @@ export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_i
 }
 
 /** Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). */
-export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof listTurnsSchema>): TurnListing {
+export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof listTurnsSchema>): TurnList {
   const run = stateOfRun(core, run_id)
   const chain = run.turns ?? noTurns
-  const turns: TurnListing['turns'] = []
+  const turns: TurnList['turns'] = []
   if (chain.open !== null && cursor === undefined) {
     const { event_id, seq, status, time, turn_id } = openStatus(core, run, chain.open)
     turns.push({ event_id, seq, status, time, turn_id })
@@ -165,7 +110,7 @@ export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof l
   }
 }
 
-function openStatus(core: Core, { run_id }: RunState, { number, seq, staged, status }: OpenTurn): TurnStatus {
+function openStatus(core: Core, { run_id }: RunState, { number, seq, staged, status }: OpenTurn): TurnState {
   const entry = entryAt(core, seq)
   const issues = issuesOf(core, entry.data.issues as unknown as IssueList)
   const manifest_digest = staged?.manifest_digest ?? null
@@ -173,7 +118,7 @@ function openStatus(core: Core, { run_id }: RunState, { number, seq, staged, sta
   return { event_id, issues, manifest_digest, run_id, seq, status, time, turn_id: turnIdOf(number) }
 }
 
-function promotedStatus(core: Core, entry: ReturnType<typeof promotedAt>): TurnStatus {
+function promotedStatus(core: Core, entry: ReturnType<typeof promotedAt>): TurnState {
   const { data, event_id, seq, time } = entry
   const { manifest_digest, run_id, turn_id } = data
   const issues = issuesOf(core, data.issues)

@@ -1,87 +1,48 @@
 import type { z } from 'zod'
-import * as input from '../../domain/turn/commands.ts'
+import type * as shapes from '../../api/shapes/turns.ts'
+import type { TurnsApi } from '../../api/turns.ts'
+import type * as commands from '../../domain/turn/commands.ts'
 import type { Issue } from '../../domain/turn/issue.ts'
 import { firstCode } from '../../domain/turn/issue-list.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
-import { parse } from '../../writer/parse.ts'
 import type { Stored } from '../../writer/stored-objects.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import type { PolicyApi } from '../policy/policy.ts'
+import type { PolicyOfLedger } from '../policy/policy.ts'
 import { refuseExpired } from '../runs/runs.ts'
+import type { Handlers } from '../served.ts'
 import { readProposal, type ToStage } from './proposing.ts'
-import {
-  type Promoted,
-  promotedOf,
-  type Staged,
-  stagedOf,
-  type TurnListing,
-  type TurnStatus,
-  turnOf,
-  turnsOf,
-  type Verdict,
-  verdictOf,
-} from './turn-answers.ts'
+import { promotedOf, stagedOf, turnOf, turnsOf, verdictOf } from './turn-answers.ts'
 import { warm } from './warming.ts'
 
-type Asked<Schema extends z.ZodType> = z.input<Schema>
+type Given<Schema extends z.ZodType> = z.output<Schema>
 
-/**
- * `ledger.turns`: atomic, ordered publishing of JSON state. A turn belongs to a running run. Each turn is staged,
- * validated and promoted, and turns are promoted strictly in order. Every call takes an optional `actor`, `guard` and
- * `idempotency_key` and rejects with a LockstepError. Any call may reject with INVALID_INPUT, NOT_FOUND,
- * NOT_RUN_ACTOR, RUN_LEASE_EXPIRED, RUN_NOT_ACTIVE, STALE_TOKEN, LEASE_EXPIRED, E_PROMOTION_FAILED (malformed
- * turn_id), E_PROMOTION_ALREADY_APPLIED, E_PROMOTION_OUT_OF_ORDER or IDEMPOTENCY_MISMATCH. A refusal carries its
- * `issues` in the details.
- */
-export class Turns {
+/** Atomic, ordered publishing of JSON state. */
+export class Turns implements Handlers<TurnsApi> {
   readonly #core: Core
-  readonly #policy: PolicyApi
+  readonly #policy: PolicyOfLedger
 
-  constructor(core: Core, policy: PolicyApi) {
+  constructor(core: Core, policy: PolicyOfLedger) {
     this.#core = core
     this.#policy = policy
   }
 
-  /**
-   * Stages a proposal and replaces an earlier one. Sovereign state does not change. Errors: E_STEM_INVALID,
-   * E_STEM_COLLISION, E_JSON_INVALID, E_TRIPLET_INCOMPLETE, E_DTO_LINKS_WRONG_CONTAINER_SHAPE, E_TOMBSTONE_INVALID,
-   * LIMIT_EXCEEDED. Cost: writes of 256 KiB for its objects, and one append.
-   */
-  async stage(request: Asked<typeof input.stageSchema>): Promise<Staged> {
-    const asked = parse(input.stageSchema, request, 'turn')
+  async stage(asked: Given<typeof shapes.stage>): Promise<shapes.StagedTurn> {
     return this.#stage(asked, await readProposal(this.#core, asked))
   }
 
-  /**
-   * Validates the staged proposal and records the verdict. Errors: E_PROMOTION_STAGE_MISSING,
-   * E_PROMOTION_NOT_VALIDATED. Cost: one append.
-   */
-  async validate(request: Asked<typeof input.validateSchema>): Promise<Verdict> {
-    const asked = parse(input.validateSchema, request, 'turn')
+  async validate(asked: Given<typeof shapes.validate>): Promise<shapes.TurnVerdict> {
     return verdictOf(this.#core, await this.#ask({ ...asked, type: 'turn.validate' }))
   }
 
-  /**
-   * Makes the validated proposal sovereign state, atomically. Errors, in the order of the checks: GUARD_REQUIRED,
-   * E_PROMOTION_NOT_VALIDATED, E_PROMOTION_STAGE_MISSING, E_TOMBSTONE_INVALID, E_DELETE_MISSING_TOMBSTONE,
-   * E_PROMOTION_CONFLICT, E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY, E_LSI_ORPHAN_TARGET. Each of these refusals is
-   * recorded. Cost: one append, with one or two rows per stem and ref of the turn.
-   */
-  async promote(request: Asked<typeof input.promoteSchema>): Promise<Promoted> {
-    const asked = parse(input.promoteSchema, request, 'turn')
+  async promote(asked: Given<typeof shapes.promote>): Promise<shapes.PromotedTurn> {
     const outcome = await this.#ask({ ...asked, type: 'turn.promote' })
     return promotedOf(this.#core, outcome)
   }
 
-  /**
-   * Stages, validates and promotes, each step under the guard. Errors: those of all three steps. If validation fails,
-   * the error is the first code of its issues.
-   */
-  async apply(request: Asked<typeof input.applySchema>): Promise<Promoted> {
-    const { require_staged, ...asked } = parse(input.applySchema, request, 'turn')
+  async apply({ require_staged, ...asked }: Given<typeof shapes.apply>): Promise<shapes.PromotedTurn> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const keyOf = (step: string) => key && `${key}#${step}`
     const { manifest_digest } = await this.#stage(
@@ -94,30 +55,17 @@ export class Turns {
     return this.promote({ ...ofTurn, require_staged, idempotency_key: keyOf('promote') })
   }
 
-  /**
-   * Discards the staged proposal; the turn may be staged again. Errors: E_PROMOTION_STAGE_MISSING. Cost: one append.
-   */
-  async reject(request: Asked<typeof input.rejectSchema>): Promise<TurnStatus> {
-    const asked = parse(input.rejectSchema, request, 'turn')
+  async reject(asked: Given<typeof shapes.reject>): Promise<shapes.TurnState> {
     await this.#ask({ ...asked, type: 'turn.reject' })
     return turnOf(this.#core, asked)
   }
 
-  /**
-   * The present state of a turn. Errors: NOT_FOUND (the turn has no events), INVALID_INPUT. Cost: one read per later
-   * promoted turn.
-   */
-  get(request: Asked<typeof input.ofTurnSchema>): TurnStatus {
-    return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
+  async get(asked: Given<typeof shapes.ofTurn>): Promise<shapes.TurnState> {
+    return turnOf(this.#core, asked)
   }
 
-  /**
-   * The last `limit` turns of a run (10,000 at most), in order, with the turn in progress at the end. `next` is the
-   * cursor for earlier turns. Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). Cost: one
-   * read per turn.
-   */
-  list(request: Asked<typeof input.listTurnsSchema>): TurnListing {
-    return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
+  async list(asked: Given<typeof shapes.list>): Promise<shapes.TurnList> {
+    return turnsOf(this.#core, asked)
   }
 
   /**
@@ -125,16 +73,16 @@ export class Turns {
    * anew.
    */
   async #verdict(
-    ofTurn: Asked<typeof input.validateSchema>,
+    ofTurn: Given<typeof shapes.validate>,
     keyOf: (attempt: number) => string | undefined,
-  ): Promise<Verdict> {
+  ): Promise<shapes.TurnVerdict> {
     for (let attempt = 1; ; attempt += 1) {
       const verdict = await this.validate({ ...ofTurn, idempotency_key: keyOf(attempt) })
       if (verdict.outcome === 'PASS' || !verdict.replayed) return verdict
     }
   }
 
-  async #stage(asked: AskedOfTurn, { proposal, keep, objects }: ToStage): Promise<Staged> {
+  async #stage(asked: AskedOfTurn, { proposal, keep, objects }: ToStage): Promise<shapes.StagedTurn> {
     if (objects === undefined) return stagedOf(this.#core, await this.#submit(asked, { proposal, type: 'turn.stage' }))
     const stored = await this.#core.stored.store(objects)
     let outcome: Outcome | undefined
@@ -159,7 +107,7 @@ export class Turns {
   async #submit(asked: AskedOfTurn, rest: Rest, stored?: Stored): Promise<Outcome> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const content = { ...rest, command: rest.type, run_id, turn_id } as unknown as Json
-    const command = { ...rest, guard, policies: this.#policy.known(), run_id, turn_id } as input.TurnCommand
+    const command = { ...rest, guard, policies: this.#policy.known(), run_id, turn_id } as commands.TurnCommand
     const outcome = await submit(this.#core, command, {
       actor,
       notes: stored?.notes,
@@ -180,10 +128,10 @@ interface AskedOfTurn {
 
 /** The members of a command besides its turn. */
 type Rest =
-  | Pick<input.StageTurn, 'proposal' | 'type'>
-  | Pick<input.ValidateTurn, 'manifest_digest' | 'type'>
-  | Pick<input.PromoteTurn, 'manifest_digest' | 'require_staged' | 'type'>
-  | Pick<input.RejectTurn, 'reason' | 'type'>
+  | Pick<commands.StageTurn, 'proposal' | 'type'>
+  | Pick<commands.ValidateTurn, 'manifest_digest' | 'type'>
+  | Pick<commands.PromoteTurn, 'manifest_digest' | 'require_staged' | 'type'>
+  | Pick<commands.RejectTurn, 'reason' | 'type'>
 
 /** The writer has stopped. The notes of the remaining objects stay, and the next open drops the objects. */
 function leftToTheNextOpen(): void {}

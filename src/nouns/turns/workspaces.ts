@@ -1,77 +1,42 @@
-import * as z from 'zod'
-import { workspaceSchema } from '../../domain/turn/commands.ts'
-import type { JsonValue } from '../../domain/turn/json-object.ts'
+import type { z } from 'zod'
+import type { CallOptions } from '../../api/operation.ts'
+import type * as shapes from '../../api/shapes/workspaces.ts'
+import type { WorkspacesApi } from '../../api/workspaces.ts'
 import { isWorkspaceName, workspaceOf } from '../../domain/turn/run-of-turn.ts'
 import type { RefRecord, Source, Triplet } from '../../domain/turn/triplet.ts'
 import { carriedBy, sourceRows, tripletKey } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
-import type { CheckedFiles } from '../../files/workspace/workspace-files.ts'
 import { readHead } from '../../log/level/rows/head-row.ts'
 import { stateRows } from '../../log/level/state-rows.ts'
 import type { StoreSnapshot } from '../../log/level/store.ts'
 import { DerivedState, refsIn, type ScanState, stateDigest, tripletsIn } from '../../views/derived-state.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
 import type { Core } from '../../writer/core.ts'
-import { parse } from '../../writer/parse.ts'
 import { stateOfRun } from '../runs/run-status.ts'
+import { type Handlers, untilAborted } from '../served.ts'
 
-/** Names a workspace, by a workflow or by a run. A run of a workflow uses the workflow's workspace. */
-export type AskedWorkspace = z.input<typeof workspaceSchema>
+type Given<Schema extends z.ZodType> = z.output<Schema>
+type OfWorkspace = Given<typeof shapes.ofRun> | Given<typeof shapes.ofWorkflow>
 
-const digestSchema = workspaceSchema.extend({ at: z.int().min(0).optional() })
-const stemSchema = workspaceSchema.extend({ stem: z.string() })
-const checkSchema = workspaceSchema.extend({ rebuild: z.boolean().default(false) })
-
-/** An object that entries name. */
-export interface StoredObject {
-  digest: string
-  /** The RFC 8785 form, whose hash is the digest. */
-  text: string
-  value: { [key: string]: JsonValue }
-}
-
-/** A promoted stem with its contents, and the links that point to its identity. */
-export interface StemShown {
-  triplet: Triplet
-  body: StoredObject['value']
-  links: StoredObject['value']
-  manifest: StoredObject['value']
-  referenced_by: Source[]
-}
-
-/**
- * `ledger.workspaces`: sovereign state, as promoted turns made it. Each read sees the state of one moment, however
- * long it takes.
- */
-export class Workspaces {
+/** Sovereign state, as promoted turns made it. Each read sees the state of one moment, however long it takes. */
+export class Workspaces implements Handlers<WorkspacesApi> {
   readonly #core: Core
 
   constructor(core: Core) {
     this.#core = core
   }
 
-  /** All promoted stems, in order. Errors: INVALID_INPUT, NOT_FOUND (run). */
-  triplets(asked: AskedWorkspace): AsyncGenerator<Triplet> {
+  triplets(asked: OfWorkspace, options: CallOptions): AsyncIterable<Triplet> {
     const workspace = this.#nameOf(asked)
-    return this.#reading((scan) => tripletsIn(scan, workspace))
+    return untilAborted(this.#reading((scan) => tripletsIn(scan, workspace)), options)
   }
 
-  /**
-   * All link targets with their sources, in the order of type and id. A target that is no longer referenced has no
-   * sources. Errors: see `triplets`.
-   */
-  refs(asked: AskedWorkspace): AsyncGenerator<RefRecord> {
+  refs(asked: OfWorkspace, options: CallOptions): AsyncIterable<RefRecord> {
     const workspace = this.#nameOf(asked)
-    return this.#reading((scan) => refsIn(scan, workspace))
+    return untilAborted(this.#reading((scan) => refsIn(scan, workspace)), options)
   }
 
-  /**
-   * An object by its digest: a body, links, a manifest, or the staged contents of a turn. Errors: NOT_FOUND,
-   * INVALID_INPUT.
-   */
-  object(digest: string): StoredObject {
-    if (!/^[0-9a-f]{64}$/.test(digest))
-      throw new LockstepError('INVALID_INPUT', 'a digest must be 64 lower-case hex digits')
+  async object({ digest }: Given<typeof shapes.ofObject>): Promise<shapes.LedgerObject> {
     const { objects } = this.#core.log
     if (!objects.has(digest))
       throw new LockstepError('NOT_FOUND', `there is no object ${digest}`, { details: { digest } })
@@ -79,14 +44,10 @@ export class Workspaces {
     return { digest, text, value: JSON.parse(text) }
   }
 
-  /**
-   * The digest of the whole state, now or after the first `at` entries. Errors: see `triplets`. Cost: one pass over
-   * the workspace; with `at`, one pass over the entries, with the state in memory.
-   */
-  async digest(
-    request: z.input<typeof digestSchema>,
-  ): Promise<{ workspace: string; state_digest: string; size: number }> {
-    const { at, ...asked } = parse(digestSchema, request, 'workspace')
+  async digest({
+    at,
+    ...asked
+  }: Given<typeof shapes.digestOfRun> | Given<typeof shapes.digestOfWorkflow>): Promise<shapes.WorkspaceDigest> {
     const workspace = this.#nameOf(asked)
     const { log } = this.#core
     const { size } = log.head()
@@ -128,9 +89,10 @@ export class Workspaces {
     }
   }
 
-  /** A promoted stem, its objects, and the links to its identity. Errors: NOT_FOUND, and those of `triplets`. */
-  async stem(request: z.input<typeof stemSchema>): Promise<StemShown> {
-    const { stem, ...asked } = parse(stemSchema, request, 'stem')
+  async stem({
+    stem,
+    ...asked
+  }: Given<typeof shapes.stemOfRun> | Given<typeof shapes.stemOfWorkflow>): Promise<shapes.ShownStem> {
     const workspace = this.#nameOf(asked)
     const view = new SovereignView(this.#core.log)
     try {
@@ -145,7 +107,7 @@ export class Workspaces {
       if (identity !== undefined)
         for await (const [, source] of view.scan(sourceRows(workspace, identity))) referenced_by.push(source as Source)
       const [body, links, manifest] = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest].map(
-        (digest) => JSON.parse(view.object(digest)) as StoredObject['value'],
+        (digest) => JSON.parse(view.object(digest)) as shapes.LedgerObject['value'],
       )
       return { body: body ?? {}, links: links ?? {}, manifest: manifest ?? {}, referenced_by, triplet }
     } finally {
@@ -153,29 +115,23 @@ export class Workspaces {
     }
   }
 
-  /**
-   * Resolves when the files on disk match the published state (`current`), or cannot be written for now (`pending`).
-   */
-  files(): Promise<'current' | 'pending'> {
-    return this.#core.filesDrained()
+  async files(): Promise<shapes.FilesState> {
+    return { files: await this.#core.filesDrained() }
   }
 
-  /**
-   * Compares the files on disk with the ledger. With `rebuild`, writes them again first. Errors: VERIFY_FAILED,
-   * FILE_DENIED.
-   */
-  async check(request: z.input<typeof checkSchema>): Promise<CheckedFiles> {
-    const { rebuild, ...asked } = parse(checkSchema, request, 'workspace')
+  async check({
+    rebuild,
+    ...asked
+  }: Given<typeof shapes.checkOfRun> | Given<typeof shapes.checkOfWorkflow>): Promise<shapes.ComparedFiles> {
     const workspace = this.#nameOf(asked)
     await this.#core.filesDrained()
     if (rebuild) await this.#core.workspaceFiles.rebuild(workspace)
     return this.#core.workspaceFiles.check(workspace)
   }
 
-  #nameOf(asked: AskedWorkspace): string {
-    const { run_id, workflow_id } = parse(workspaceSchema, asked, 'workspace')
-    if (run_id !== undefined) return workspaceOf(stateOfRun(this.#core, run_id).manifest)
-    if (workflow_id !== undefined && isWorkspaceName(workflow_id)) return `workflow/${workflow_id}`
+  #nameOf(asked: OfWorkspace): string {
+    if ('run_id' in asked) return workspaceOf(stateOfRun(this.#core, asked.run_id).manifest)
+    if (isWorkspaceName(asked.workflow_id)) return `workflow/${asked.workflow_id}`
     throw new LockstepError('INVALID_INPUT', 'a workflow_id may contain only letters, digits and . _ -, and no ..')
   }
 }
