@@ -1,21 +1,123 @@
 export type { Api } from './api/api.ts'
 export type { AuditApi } from './api/audit.ts'
-export type { ClockApi, ClockReset } from './api/clock.ts'
+export type { ClockApi, ClockReset, ResetClock } from './api/clock.ts'
 export type { ExportsApi } from './api/exports.ts'
 export type { LocksApi } from './api/locks.ts'
 export type { HeadApi, LogApi } from './api/log.ts'
 export type { CallOptions } from './api/operation.ts'
 export type { PolicyApi } from './api/policy.ts'
 export type { RunsApi } from './api/runs.ts'
-export type * from './api/shapes/audit.ts'
-export type * from './api/shapes/exports.ts'
-export type * from './api/shapes/locks.ts'
-export type * from './api/shapes/log.ts'
-export type * from './api/shapes/policy.ts'
-export type * from './api/shapes/runs.ts'
-export type * from './api/shapes/turns.ts'
-export type * from './api/shapes/workspaces.ts'
-export type { StagingApi } from './api/staging.ts'
+export type { AppendEvents, AppendedEvents, EntryPage, EventPage, ListEvents } from './api/shapes/audit.ts'
+export type {
+  ApprovedExport,
+  ApproveExport,
+  CreatedExport,
+  CreateExport,
+  ExportOfRun,
+  OfBundle,
+  RecordedExport,
+} from './api/shapes/exports.ts'
+export type {
+  AcquireAll,
+  AcquireDeliverable,
+  AcquireProject,
+  AcquireResource,
+  BreakLock,
+  CheckedLock,
+  CheckLock,
+  EndedLock,
+  EntryList,
+  FileList,
+  Grant,
+  GrantList,
+  ImportedFile,
+  ImportFile,
+  ListLocks,
+  LockHistory,
+  LockList,
+  LockState,
+  OfLock,
+  RecoverLock,
+  ReleasedLock,
+  ReleaseLock,
+  ReleaseProject,
+  Renewal,
+  RenewLock,
+  RetiredFolder,
+  RetireFolder,
+} from './api/shapes/locks.ts'
+export type {
+  CompareSizes,
+  ConsistencyProof,
+  EntryProof,
+  FollowEntries,
+  OfEntry,
+  ProveEntry,
+  PublishedHead,
+  ReadEntries,
+  SignedHead,
+  SignHead,
+  VerifiedLedger,
+} from './api/shapes/log.ts'
+export type {
+  CheckedPolicy,
+  ExplainForRole,
+  ExplainInRun,
+  PolicyInForce,
+  PolicyVerdict,
+  ReloadedPolicy,
+  ReloadPolicy,
+} from './api/shapes/policy.ts'
+export type {
+  AuthorizeAction,
+  CancelRun,
+  CompleteRun,
+  CreateRun,
+  DecidedAction,
+  DenyRun,
+  FailRun,
+  Heartbeat,
+  ListRuns,
+  OfRun,
+  RecordAction,
+  RetryRun,
+  RunList,
+  RunReasons,
+  RunTree,
+  StartRun,
+} from './api/shapes/runs.ts'
+export type {
+  ApplyTurn,
+  ListTurns,
+  OfTurn,
+  PromotedTurn,
+  PromoteTurn,
+  RejectTurn,
+  StagedTurn,
+  StageTurn,
+  TurnList,
+  TurnState,
+  TurnVerdict,
+  ValidateTurn,
+} from './api/shapes/turns.ts'
+export type {
+  CheckOfRun,
+  CheckOfWorkflow,
+  ComparedFiles,
+  DigestOfRun,
+  DigestOfWorkflow,
+  FilesState,
+  LedgerObject,
+  OfObject,
+  RefSources,
+  ShownStem,
+  StemOfRun,
+  StemOfWorkflow,
+  WorkspaceDigest,
+  WorkspaceOfRun,
+  WorkspaceOfWorkflow,
+} from './api/shapes/workspaces.ts'
+export type { ConsumedStaging, ConsumeStaging, StagingApi, StagingFolder, StagingOfTurn } from './api/staging.ts'
 export type { TurnsApi } from './api/turns.ts'
 export type { WorkspacesApi } from './api/workspaces.ts'
 export type { AuditEvent } from './domain/audit/audit-event.ts'

@@ -45,7 +45,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   // Puts all rooms below together.
   'ledger.ts': { rung: 10, packages: [...shared, 'nanoid'] },
   'open.ts': { rung: 11, packages: [...shared, 'nanoid'] },
-  'in-process.ts': { rung: 11, packages: shared },
+  // What a holder does with a grant, on the caller's side: the same for every implementation.
+  'lease.ts': { rung: 4, packages: shared },
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,

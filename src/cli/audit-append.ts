@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import type { AuditAppendOptions, AuditInput } from '../domain/audit/commands.ts'
+import type { AppendEvents } from '../api/shapes/audit.ts'
+import type { AuditInput } from '../domain/audit/commands.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { examples, globalsOf, wholeNumber, withLedger } from './context.ts'
@@ -44,7 +45,7 @@ export function appendCommand(): Command {
       const globals = globalsOf(self)
       const events = flags.file === undefined ? [eventFrom(flags)] : readEvents(flags.file)
       await withLedger(globals, 'audit append', async (ledger) => {
-        const appended = await ledger.audit.append(events, optionsFrom(flags))
+        const appended = await ledger.audit.append({ ...optionsFrom(flags), events })
         print(globals, appended, () =>
           appended.events.map(({ event_id, seq }) => `${seq} ${event_id}${appended.replayed ? ' (replayed)' : ''}`),
         )
@@ -81,7 +82,7 @@ function targetFrom(text: string): { name: string; target_type: string } {
   return { name, target_type }
 }
 
-function optionsFrom({ correlation, expectedSize, guard, key }: AppendFlags): AuditAppendOptions {
+function optionsFrom({ correlation, expectedSize, guard, key }: AppendFlags): Omit<AppendEvents, 'events'> {
   return {
     ...(correlation === undefined ? {} : { correlation_id: correlation }),
     ...(expectedSize === undefined ? {} : { expected_size: expectedSize }),

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
+import type { ListEvents } from '../api/shapes/audit.ts'
 import type { AuditEvent } from '../domain/audit/audit-event.ts'
+import { renderedEvent } from '../domain/rendered-event.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { wallTimeOf } from '../kernel/entry-time.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Ledger } from '../ledger.ts'
-import type { AuditQuery } from '../nouns/audit/audit.ts'
 import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { print, relativeTime, writeOut } from './output.ts'
@@ -48,7 +48,7 @@ export function listCommand(): Command {
       const query = queryFrom(flags)
       const { complete, next, shown } = await askLedger(globals, 'audit list', async (ledger) => {
         const { events, ...page } = await ledger.audit.entries(query)
-        return { ...page, shown: events.map((entry) => shownOf(ledger, entry, flags.entries)) }
+        return { ...page, shown: events.map((entry) => shownOf(entry, flags.entries)) }
       })
       const events = shown.map(({ event }) => event)
       const document = { [flags.entries ? 'entries' : 'events']: events, next, complete }
@@ -63,15 +63,15 @@ export function listCommand(): Command {
   )
 }
 
-function queryFrom(flags: ListFlags): AuditQuery {
+function queryFrom(flags: ListFlags): ListEvents {
   return {
-    action_type: flags.actionType as AuditQuery['action_type'],
+    action_type: flags.actionType as ListEvents['action_type'],
     actor_id: flags.byActor,
     case_id: flags.case,
     cursor: flags.cursor,
     limit: flags.limit,
     lock: flags.lock,
-    outcome: flags.outcome as AuditQuery['outcome'],
+    outcome: flags.outcome as ListEvents['outcome'],
     run_id: flags.run,
     since: flags.since,
     stream: flags.stream,
@@ -107,10 +107,10 @@ async function tail(globals: Globals, { count, entries, from, jsonl }: TailFlags
   for (;;) {
     const found: Shown[] = []
     await withLedger(globals, 'audit tail', async (ledger) => {
-      next ??= ledger.head().size
-      for await (const entry of ledger.read({ from: next })) {
+      next ??= (await ledger.head.get()).size
+      for await (const entry of ledger.log.read({ from: next })) {
         if (found.length >= Math.min(left, limits.readPageEntries)) break
-        found.push(shownOf(ledger, entry, entries))
+        found.push(shownOf(entry, entries))
       }
     })
     for (const one of found) writeOut(`${jsonl || globals.json ? JSON.stringify(one.event) : lineOf(one)}\n`)
@@ -127,8 +127,8 @@ interface Shown {
   event: AuditEvent | Entry
 }
 
-function shownOf(ledger: Ledger, entry: Entry, isRaw: boolean | undefined): Shown {
-  return { entry, event: isRaw ? entry : ledger.audit.rendered(entry) }
+function shownOf(entry: Entry, isRaw: boolean | undefined): Shown {
+  return { entry, event: isRaw ? entry : renderedEvent(entry) }
 }
 
 /** An event or an entry on one line, for people. */

@@ -1,4 +1,4 @@
-import type { Ledger } from '../ledger.ts'
+import type { LocalLedger } from '../ledger.ts'
 import type { Globals } from './globals.ts'
 import { durationText, say } from './output.ts'
 
@@ -6,7 +6,7 @@ import { durationText, say } from './output.ts'
  * Warns once, after something was recorded, that the time of entries is far ahead of the wall clock. The request was
  * already answered, so a ledger that cannot be read now is not an error.
  */
-export function sayClockAhead(globals: Globals, ledger: Ledger): void {
+export function sayClockAhead(globals: Globals, ledger: LocalLedger): void {
   const aheadSeconds = secondsAhead(ledger)
   if (aheadSeconds !== undefined && globals.clockAheadSeconds === undefined) {
     say(`warning: ${clockAheadText(aheadSeconds)}`)
@@ -14,9 +14,9 @@ export function sayClockAhead(globals: Globals, ledger: Ledger): void {
   globals.clockAheadSeconds = aheadSeconds
 }
 
-function secondsAhead({ clock }: Ledger): number | undefined {
+function secondsAhead(ledger: LocalLedger): number | undefined {
   try {
-    return clock.aheadSeconds
+    return ledger.clockAheadSeconds
   } catch {
     return undefined
   }

@@ -1,8 +1,9 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Ledger } from '../ledger.ts'
+import type { LocalLedger } from '../ledger.ts'
 import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
 import { say } from './output.ts'
@@ -11,6 +12,12 @@ import { progressBar } from './progress.ts'
 /** The folder in which the command works: --dir, else LOCKSTEP_DIR, else the working directory. */
 export function folderOf({ dir }: Globals): string {
   return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
+}
+
+/** A path on the command line is relative to the working directory, whereas a ledger's is relative to its root. */
+export function fromHere(path: string): string {
+  // An empty path is probably an empty variable. It must not become the working directory; the ledger refuses it.
+  return path === '' ? path : resolve(path)
 }
 
 /** The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id. Undefined means the system's user. */
@@ -36,7 +43,7 @@ export function actorFrom(actor: string | undefined): Actor | undefined {
 export async function withLedger<T>(
   globals: Globals,
   command: string,
-  work: (ledger: Ledger) => Promise<T>,
+  work: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
   const { openLedger } = await import('../open.ts')
   const actor = actorOf(globals)
@@ -62,7 +69,7 @@ export async function withLedger<T>(
 export async function askLedger<T>(
   globals: Globals,
   command: string,
-  question: (ledger: Ledger) => Promise<T>,
+  question: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
   const bar = await progressBar(globals, 'index')
   let enough = Number.POSITIVE_INFINITY
@@ -91,7 +98,7 @@ export async function askLedger<T>(
 export async function withSnapshot<T>(
   globals: Globals,
   command: string,
-  work: (ledger: Ledger) => Promise<T>,
+  work: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
   const snapshot = await withLedger(globals, command, (ledger) => ledger.snapshot())
   return work(snapshot).finally(() => snapshot.close())

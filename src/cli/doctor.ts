@@ -8,7 +8,8 @@ import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
 import { leaseClock, thisMachine } from '../disk/process.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { Ledger } from '../ledger.ts'
+import { hold } from '../lease.ts'
+import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
 import { clockAheadText } from './clock-ahead.ts'
 import { examples, folderOf, globalsOf, withLedger } from './context.ts'
@@ -115,9 +116,10 @@ function clock(bootId: string | null, bootMillis: number): string {
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
 }
 
-function entriesIn(ledger: Ledger): string {
-  const { aheadSeconds } = ledger.clock
-  const text = `opens, with ${ledger.head().size} entries`
+async function entriesIn(ledger: LocalLedger): Promise<string> {
+  const { size } = await ledger.head.get()
+  const aheadSeconds = ledger.clockAheadSeconds
+  const text = `opens, with ${size} entries`
   if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
   return text
 }
@@ -202,15 +204,15 @@ async function selfTest(layout: Layout): Promise<string> {
       command: 'lockstep doctor',
     })
     try {
-      const lease = await ledger.locks.acquire({ folder, holder: 'doctor' })
-      const second = await ledger.locks.acquire({ folder, holder: 'second doctor' }).catch((error: unknown) => error)
+      const lease = await hold(ledger, { folder, holder: 'doctor' })
+      const second = await hold(ledger, { folder, holder: 'second doctor' }).catch((error: unknown) => error)
       if (!(second instanceof LockstepError) || second.code !== 'LOCK_CONTENTION')
         throw new Error('a second acquire was not refused')
       if (!readFileSync(lock, 'utf8').includes(lease.lock_ref))
         throw new Error('the lock file does not name the holder')
       await lease.release()
       if (statSync(lock, { throwIfNoEntry: false }) !== undefined) throw new Error('the lock file was not removed')
-      await ledger.verify()
+      await ledger.log.verify()
     } finally {
       await ledger.close()
     }

@@ -1,9 +1,7 @@
-import { resolve } from 'node:path'
 import { Command } from 'commander'
+import type { ApproveExport, CreatedExport, CreateExport } from '../api/shapes/exports.ts'
 import { LockstepError } from '../errors.ts'
-import type { ApproveExport, CreateExport } from '../nouns/exports/export-requests.ts'
-import type { Exported } from '../nouns/exports/exports.ts'
-import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, fromHere, globalsOf, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { collect } from './lock-acquire.ts'
 import { print, say } from './output.ts'
@@ -127,24 +125,26 @@ function createCommand(): Command {
 }
 
 /** Writes the bundle from a snapshot. The ledger is open only for the appends before and after that. */
-async function createBeside(globals: Globals, request: CreateExport): Promise<Exported> {
+async function createBeside(globals: Globals, asked: CreateExport): Promise<CreatedExport> {
   const name = 'export create'
-  await askLedger(globals, name, (ledger) => ledger.exports.ready(request))
+  const [{ create }, { parse }] = await Promise.all([import('../api/shapes/exports.ts'), import('../writer/parse.ts')])
+  const request = parse(create, asked, 'exports.create')
+  await askLedger(globals, name, (ledger) => ledger.exporting.ready(request))
   const { begun, snapshot } = await withLedger(globals, name, async (ledger) => {
     // The snapshot is taken first. If that fails, no run has begun that would have to be ended.
     const snapshot = await ledger.snapshot()
-    const begun = await ledger.exports
+    const begun = await ledger.exporting
       .begin(request)
       .catch((error: unknown) => snapshot.close().then(() => Promise.reject(error)))
     return { begun, snapshot }
   })
-  const outcome = await snapshot.exports.write(begun).then(
+  const outcome = await snapshot.exporting.write(begun).then(
     (written) => ({ written }),
     (error: unknown) => ({ error }),
   )
   await snapshot.close()
-  return withLedger(globals, name, ({ exports }) =>
-    'written' in outcome ? exports.finish(begun, outcome.written) : exports.fail(begun, outcome.error),
+  return withLedger(globals, name, ({ exporting }) =>
+    'written' in outcome ? exporting.finish(begun, outcome.written) : exporting.fail(begun, outcome.error),
   )
 }
 
@@ -158,7 +158,7 @@ function requestFrom(flags: CreateFlags): CreateExport {
     ...(flags.redaction === undefined ? {} : { redaction: jsonIn(flags.redaction) as CreateExport['redaction'] }),
     bundle_kind: kind as CreateExport['bundle_kind'],
     effects: flags.effect,
-    file: resolve(out),
+    file: fromHere(out),
     lane_id: lane,
     parent_run_id: parent,
     role_id: role,

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import { nanoid } from 'nanoid'
+import type { Grant } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import type { Ledger } from '../ledger.ts'
-import type { GrantFacts, Lease } from '../nouns/locks/lease.ts'
 import { untilFree } from '../supervise/poll.ts'
-import { examples, globalsOf, refuseOptions, seconds, wholeNumber, withLedger } from './context.ts'
+import { examples, fromHere, globalsOf, refuseOptions, seconds, wholeNumber, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
 
@@ -76,12 +76,12 @@ function refuseStrays(self: Command, { target }: AcquireFlags): void {
     )
 }
 
-async function acquire(globals: Globals, name: string | undefined, flags: AcquireFlags): Promise<GrantFacts> {
+async function acquire(globals: Globals, name: string | undefined, flags: AcquireFlags): Promise<Grant> {
   const ways = [name, flags.folder, flags.target].filter((way) => way !== undefined)
   if (ways.length !== 1)
     throw new LockstepError('INVALID_INPUT', 'specify one of: a resource, --folder DIR, --target with --run-id')
   if (flags.target !== undefined)
-    return withLedger(globals, 'lock acquire', async (ledger) => plain(await acquireProject(ledger, flags)))
+    return withLedger(globals, 'lock acquire', async (ledger) => acquireProject(ledger, flags))
   if (flags.holder === undefined)
     throw new LockstepError('INVALID_INPUT', '--holder is missing: name the holder of the lock')
   if (flags.folder !== undefined && flags.pid === undefined) {
@@ -99,10 +99,8 @@ async function acquire(globals: Globals, name: string | undefined, flags: Acquir
   }
   const attempt = () =>
     withLedger(globals, 'lock acquire', async (ledger) =>
-      plain(
-        await ledger.locks.acquire(
-          flags.folder === undefined ? { ...request, name: name ?? '' } : { ...request, folder: flags.folder },
-        ),
+      ledger.locks.acquire(
+        flags.folder === undefined ? { ...request, name: name ?? '' } : { ...request, folder: fromHere(flags.folder) },
       ),
     )
   try {
@@ -119,7 +117,7 @@ async function acquire(globals: Globals, name: string | undefined, flags: Acquir
   }
 }
 
-function acquireProject(ledger: Ledger, flags: AcquireFlags): Promise<Lease> {
+function acquireProject(ledger: Ledger, flags: AcquireFlags): Promise<Grant> {
   if (flags.runId === undefined)
     throw new LockstepError('INVALID_INPUT', '--run-id is missing: name the run that locks the project')
   return ledger.locks.acquire({
@@ -131,12 +129,7 @@ function acquireProject(ledger: Ledger, flags: AcquireFlags): Promise<Lease> {
   })
 }
 
-/** The facts of a lease, without its methods. */
-function plain(lease: Lease): GrantFacts {
-  return { ...lease }
-}
-
-function grantLines(granted: GrantFacts): string[] {
+function grantLines(granted: Grant): string[] {
   const lease = granted.lease_duration_s === null ? 'no lease' : `lease ${durationText(granted.lease_duration_s)}`
   return [
     `${granted.replayed ? 'already acquired' : 'acquired'} ${granted.name}, token ${granted.token}, ${lease}`,
@@ -147,7 +140,7 @@ function grantLines(granted: GrantFacts): string[] {
 }
 
 /** Prints a grant. If stdout cannot be written, the grant is still valid, so the error names it. */
-function tell(globals: Globals, granted: GrantFacts): void {
+function tell(globals: Globals, granted: Grant): void {
   try {
     print(globals, granted, () => grantLines(granted))
   } catch (error) {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { type Code, codes, LockstepError } from '../errors.ts'
 import type { Ledger } from '../ledger.ts'
-import { examples, globalsOf, withLedger } from './context.ts'
+import { examples, fromHere, globalsOf, withLedger } from './context.ts'
 import { statusLines } from './lock-text.ts'
 import { print } from './output.ts'
 
@@ -15,7 +15,7 @@ export function recoverCommand(): Command {
     .action(async (name: string, options: { reason: string; folder?: string; dryRun?: boolean }, self: Command) => {
       const globals = globalsOf(self)
       const { dryRun = false, folder, reason } = options
-      const request = { name, reason, dry_run: dryRun, ...(folder === undefined ? {} : { folder }) }
+      const request = { name, reason, dry_run: dryRun, ...(folder === undefined ? {} : { folder: fromHere(folder) }) }
       const recovered = await withLedger(globals, 'lock recover', (ledger) => ledger.locks.recover(request))
       print(globals, recovered, () => {
         if (recovered.status === undefined)
@@ -64,7 +64,7 @@ export function retireCommand(): Command {
     .option('--reason <text>', 'the reason to record')
     .action(async ({ folder, reason }: { folder: string; reason?: string }, self: Command) => {
       const globals = globalsOf(self)
-      const request = { folder, ...(reason === undefined ? {} : { reason }) }
+      const request = { folder: fromHere(folder), ...(reason === undefined ? {} : { reason }) }
       const retired = await withLedger(globals, 'lock retire', (ledger) => ledger.locks.retire(request))
       print(
         globals,
@@ -97,7 +97,7 @@ async function importOne(ledger: Ledger, request: ImportRequest & { file: string
 async function importAll(ledger: Ledger, request: ImportRequest) {
   const imported: Imported[] = []
   const refused: { file: string; code: Code; message: string }[] = []
-  for (const file of ledger.locks.unknownFiles()) {
+  for (const file of (await ledger.locks.unknownFiles()).files) {
     try {
       imported.push(await importOne(ledger, { file, ...request }))
     } catch (error) {
@@ -133,7 +133,10 @@ export function importCommand(): Command {
         const { imported, refused } = await withLedger(globals, 'lock import', async (ledger) =>
           all
             ? importAll(ledger, request)
-            : { imported: [await importOne(ledger, { file: file ?? setAside ?? '', ...request })], refused: [] },
+            : {
+                imported: [await importOne(ledger, { file: fromHere(file ?? setAside ?? ''), ...request })],
+                refused: [],
+              },
         )
         print(globals, { imported, ...(all ? { refused } : {}) }, () => [
           ...(imported.length + refused.length === 0 ? ['nothing to import'] : []),

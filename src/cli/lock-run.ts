@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
 import { type Survivors, survivorChoices } from '../supervise/survivors.ts'
-import { actorOf, aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
+import { actorOf, aroundDashes, examples, fromHere, globalsOf, seconds, withLedger } from './context.ts'
 import { say } from './output.ts'
 
 interface RunFlags {
@@ -61,7 +61,7 @@ export function runCommand(): Command {
       ])
       process.exitCode = await superviseUnderLock({
         command: behind,
-        request: folder === undefined ? { name: name ?? '' } : { folder },
+        request: folder === undefined ? { name: name ?? '' } : { folder: fromHere(folder) },
         holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
+import type { ReleasedLock } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
-import type { Released } from '../nouns/locks/locks.ts'
 import { entryLine } from './audit-list.ts'
-import { askLedger, examples, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
+import { askLedger, examples, fromHere, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
 import { acquireCommand } from './lock-acquire.ts'
 import { breakCommand, importCommand, recoverCommand, retireCommand } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
@@ -92,7 +92,7 @@ function releaseCommand(): Command {
   )
 }
 
-function releasedLines(released: Released): string[] {
+function releasedLines(released: ReleasedLock): string[] {
   const again = released.replayed ? ' (already released)' : ''
   const late = released.late ? ', after its lease had expired' : ''
   return [
@@ -109,7 +109,7 @@ function statusCommand(): Command {
     .argument('<name>', 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug')
     .action(async (name: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const status = await withLedger(globals, 'lock status', async (ledger) => ledger.locks.status(name))
+      const status = await withLedger(globals, 'lock status', async (ledger) => ledger.locks.status({ name }))
       print(globals, status, () => statusLines(status))
     })
   return examples(command, 'lockstep lock status reports', 'lockstep lock status deliverable:DEL-08-05 --json')
@@ -122,7 +122,9 @@ function listCommand(): Command {
     .option('--under <dir>', 'only deliverables below this folder (relative to the working directory)')
     .action(async (options: { orphans?: boolean; under?: string }, self: Command) => {
       const globals = globalsOf(self)
-      const locks = await askLedger(globals, 'lock list', (ledger) => ledger.locks.list(options))
+      const { orphans, under } = options
+      const asked = { orphans, under: under === undefined ? undefined : fromHere(under) }
+      const { locks } = await askLedger(globals, 'lock list', (ledger) => ledger.locks.list(asked))
       const rows = locks.map((lock) => [
         lock.name,
         lock.state,
@@ -149,7 +151,7 @@ function historyCommand(): Command {
     .option('--limit <n>', 'the maximum number of entries to print', wholeNumber, 50)
     .action(async (name: string, { limit }: { limit: number }, self: Command) => {
       const globals = globalsOf(self)
-      const entries = await askLedger(globals, 'lock history', (ledger) => ledger.locks.history(name, { limit }))
+      const { entries } = await askLedger(globals, 'lock history', (ledger) => ledger.locks.history({ limit, name }))
       print(globals, { entries }, () => entries.map(entryLine))
     })
   return examples(

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
+import type { PolicyInForce } from '../api/shapes/policy.ts'
 import { problemText } from '../domain/policy/document.ts'
 import { codes, LockstepError } from '../errors.ts'
-import type { ShownFile, ShownPolicy } from '../nouns/policy/policy.ts'
 import { examples, globalsOf, refuseOptions, withLedger } from './context.ts'
 import { print, relativeTime } from './output.ts'
 import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-actions.ts'
@@ -25,8 +25,8 @@ function showCommand(): Command {
   return examples(command, 'lockstep policy show', 'lockstep policy show --json')
 }
 
-function shownLines({ grants, lanes, loaded, roles, seq }: ShownPolicy): string[] {
-  const line = ({ file, on_disk, pin, source }: ShownFile) =>
+function shownLines({ grants, lanes, loaded, roles, seq }: PolicyInForce): string[] {
+  const line = ({ file, on_disk, pin, source }: PolicyInForce['lanes']) =>
     `${file}  ${pin} (${source})${on_disk === 'same' ? '' : `, ${on_disk} on disk`}`
   return [
     `loaded ${relativeTime(loaded)} (entry ${seq})`,

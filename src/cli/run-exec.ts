@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
 import { isTerminal } from '../domain/run/moves.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
-import type { Ledger } from '../ledger.ts'
-import type { Begun } from '../nouns/runs/performing.ts'
+import type { LocalLedger } from '../ledger.ts'
+import type { Begun, PerformRequest } from '../nouns/runs/performing.ts'
 import { type Ended, runChild } from '../supervise/exec-child.ts'
 import { bootMillis, KeptLease, type WithLedger } from '../supervise/kept-lease.ts'
 import { placeOfCommand } from '../supervise/launch.ts'
@@ -95,9 +95,10 @@ async function execute(argv: readonly string[], flags: ExecFlags, withLedger: Wi
   try {
     const { begun, lease } = await withLedger(async (ledger) => {
       const requestedAt = bootMillis()
-      const begun = await ledger.runs.begin(requestFrom(flags))
+      const { begin } = await import('../nouns/runs/performing.ts')
+      const begun = await begin(ledger, requestFrom(flags))
       const { run_id } = begun.run
-      const knownSize = ledger.head().size
+      const { size: knownSize } = await ledger.head.get()
       const kept = { ...keepingRun(run_id), name: run_id, dir: ledger.dir, knownSize, leaseMillis, requestedAt }
       return { begun, lease: new KeptLease({ ...kept, withLedger, say }, graceMillis) }
     })
@@ -122,9 +123,9 @@ async function execute(argv: readonly string[], flags: ExecFlags, withLedger: Wi
 /** How to renew and check the lease of a run, and which errors mean its loss. */
 function keepingRun(run_id: string) {
   return {
-    renew: ({ runs }: Ledger) => runs.heartbeat({ run_id }),
-    look: ({ runs }: Ledger) => {
-      const { status } = runs.get(run_id)
+    renew: ({ runs }: LocalLedger) => runs.heartbeat({ run_id }),
+    look: async ({ runs }: LocalLedger) => {
+      const { status } = await runs.get({ run_id })
       if (isTerminal(status))
         throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
     },
@@ -140,7 +141,7 @@ function isLost(error: unknown): error is LockstepError {
   )
 }
 
-function requestFrom(flags: ExecFlags): Parameters<Ledger['runs']['begin']>[0] {
+function requestFrom(flags: ExecFlags): PerformRequest {
   const of = flags.case === undefined ? {} : { case_id: flags.case }
   return {
     action: {
@@ -160,7 +161,7 @@ function requestFrom(flags: ExecFlags): Parameters<Ledger['runs']['begin']>[0] {
 
 /** Records the action and ends the run according to the result of the command. Resolves with the exit code. */
 async function finish(
-  { runs }: Ledger,
+  { runs }: LocalLedger,
   { decision, run }: Begun,
   { argv, code, failure }: Ended & { argv: readonly string[] },
 ): Promise<number> {

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
+import type { RunsApi } from '../api/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
-import type { Runs } from '../nouns/runs/runs.ts'
 import { examples, globalsOf, seconds, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
 import { print } from './output.ts'
@@ -11,7 +11,7 @@ import { runLines } from './run-text.ts'
 function verb<Flags>(
   name: string,
   description: string,
-  ask: (runs: Runs, runId: string, flags: Flags) => Promise<RunRecord>,
+  ask: (runs: RunsApi, runId: string, flags: Flags) => Promise<RunRecord>,
 ): Command {
   return new Command(name)
     .description(description)

@@ -1,5 +1,5 @@
+import type { RunReasons } from '../api/shapes/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
-import type { Why } from '../nouns/runs/run-status.ts'
 import { durationText, relativeTime } from './output.ts'
 
 /** The record of a run, for people. */
@@ -21,7 +21,7 @@ export function runLines(record: RunRecord): string[] {
 }
 
 /** The state of a run and the reasons for it, for people. */
-export function whyLines(why: Why): string[] {
+export function whyLines(why: RunReasons): string[] {
   const { denied, last_event, lease_remaining_s, lock, missing_events, moves } = why
   const code = last_event.code === null ? '' : ` ${last_event.code}`
   return [

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { RunTree } from '../nouns/runs/run-status.ts'
+import type { RunTree } from '../api/shapes/runs.ts'
 import type { Runs } from '../nouns/runs/runs.ts'
 import { actorFrom, askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
 import { collect } from './lock-acquire.ts'
@@ -108,7 +108,7 @@ function showCommand(): Command {
     .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get(runId))
+      const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get({ run_id: runId }))
       print(globals, record, () => runLines(record))
     })
   return examples(command, 'lockstep run show run_draft1', 'lockstep run show run_draft1 --json')
@@ -122,7 +122,7 @@ function whyCommand(): Command {
     .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why(runId))
+      const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why({ run_id: runId }))
       print(globals, why, () => whyLines(why))
     })
   return examples(command, 'lockstep run why run_draft1', 'lockstep run why run_draft1 --json | jq .denied')
@@ -134,7 +134,7 @@ function treeCommand(): Command {
     .argument('<run_id>', 'the id of the run')
     .action(async (runId: string, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
-      const tree = await askLedger(globals, 'run tree', (ledger) => ledger.runs.tree(runId))
+      const tree = await askLedger(globals, 'run tree', (ledger) => ledger.runs.tree({ run_id: runId }))
       print(globals, tree, () => treeLines(tree))
     })
   return examples(command, 'lockstep run tree run_draft1', 'lockstep run tree run_draft1 --json')

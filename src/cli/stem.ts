@@ -1,11 +1,11 @@
 import { realpathSync } from 'node:fs'
 import { Command } from 'commander'
+import type { ShownStem } from '../api/shapes/workspaces.ts'
 import { fileError } from '../disk/durable.ts'
 import type { Triplet } from '../domain/turn/triplet.ts'
 import { LockstepError } from '../errors.ts'
 import { printable } from '../kernel/printable.ts'
 import type { Ledger } from '../ledger.ts'
-import type { StemShown } from '../nouns/turns/workspaces.ts'
 import { askLedger, examples, globalsOf, withLedger, withSnapshot } from './context.ts'
 import { print, table, writeOut } from './output.ts'
 import { askedFrom, type TurnFlags } from './turn-options.ts'
@@ -101,7 +101,7 @@ function showCommand(): Command {
   )
 }
 
-function shownLines({ body, links, manifest, referenced_by, triplet }: StemShown): string[] {
+function shownLines({ body, links, manifest, referenced_by, triplet }: ShownStem): string[] {
   const { body_digest, dto_type, id, run_id, stem, updated_at_turn } = triplet
   const of = dto_type === null ? 'no identity' : printable(`${dto_type} ${id}`)
   const parts = Object.entries({ body, links, manifest }).map(
@@ -136,7 +136,7 @@ function importCommand(): Command {
       const promoted = await withLedger(globals, 'stem import', (ledger) =>
         withIssuesShown(globals, async () => {
           const answer = await ledger.turns.apply({ ...askedFrom(flags), ...proposal, require_staged: true })
-          return { ...answer, files: await ledger.workspaces.files() }
+          return { ...answer, ...(await ledger.workspaces.files()) }
         }),
       )
       const issues = await issueLines(promoted.issues)

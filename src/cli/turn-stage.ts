@@ -61,7 +61,7 @@ export function applyCommand(): Command {
         withIssuesShown(globals, async () => {
           const asked = { ...askedFrom(flags), ...proposal, require_staged: flags.requireStaged === true }
           const answer = await ledger.turns.apply(asked)
-          const files = await ledger.workspaces.files()
+          const { files } = await ledger.workspaces.files()
           return { ...answer, files, ...(await consumed(ledger, flags)) }
         }),
       )

@@ -1,7 +1,7 @@
+import type { PromotedTurn, StagedTurn, TurnState, TurnVerdict } from '../api/shapes/turns.ts'
 import type { Issue } from '../domain/turn/issue.ts'
 import { LockstepError } from '../errors.ts'
 import { printable } from '../kernel/printable.ts'
-import type { Promoted, Staged, TurnStatus, Verdict } from '../nouns/turns/turn-answers.ts'
 import type { Globals } from './globals.ts'
 import { relativeTime, say, table } from './output.ts'
 
@@ -30,7 +30,7 @@ export async function withIssuesShown<T>({ json }: Globals, work: () => Promise<
   }
 }
 
-export function stagedLines({ bytes, counts, manifest_digest, run_id, seq, turn_id }: Staged): string[] {
+export function stagedLines({ bytes, counts, manifest_digest, run_id, seq, turn_id }: StagedTurn): string[] {
   const { delete_stem, tombstones, triplets } = counts
   const what = [
     counted(triplets, 'stem'),
@@ -40,7 +40,7 @@ export function stagedLines({ bytes, counts, manifest_digest, run_id, seq, turn_
   return [`${turn_id} of ${run_id} is staged: ${what}, ${bytes} bytes (entry ${seq})`, `manifest ${manifest_digest}`]
 }
 
-export function verdictLines({ outcome, run_id, seq, turn_id }: Verdict): string[] {
+export function verdictLines({ outcome, run_id, seq, turn_id }: TurnVerdict): string[] {
   return [`${turn_id} of ${run_id}: ${outcome} (entry ${seq})`]
 }
 
@@ -51,12 +51,12 @@ export function promotedLines({
   run_id,
   seq,
   turn_id,
-}: Promoted): string[] {
+}: PromotedTurn): string[] {
   const what = `${counted(promoted_stems.length, 'stem')} written, ${deleted_stems.length} deleted`
   return [`${turn_id} of ${run_id} is promoted: ${what} (entry ${seq})`, `delta ${delta_digest}`]
 }
 
-export function turnLines({ manifest_digest, promotion, run_id, seq, status, time, turn_id }: TurnStatus): string[] {
+export function turnLines({ manifest_digest, promotion, run_id, seq, status, time, turn_id }: TurnState): string[] {
   return [
     `${turn_id} of ${run_id} is ${status}, since ${relativeTime(time)} (entry ${seq})`,
     ...(manifest_digest === null ? [] : [`manifest ${manifest_digest}`]),

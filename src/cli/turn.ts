@@ -63,7 +63,7 @@ function promoteCommand(): Command {
         withIssuesShown(globals, async () => {
           const asked = { ...askedFrom(flags), require_staged: flags.requireStaged === true }
           const answer = await ledger.turns.promote(asked)
-          return { ...answer, files: await ledger.workspaces.files() }
+          return { ...answer, ...(await ledger.workspaces.files()) }
         }),
       )
       const issues = await issueLines(promoted.issues)

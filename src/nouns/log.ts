@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { HeadApi, LogApi } from '../api/log.ts'
-import type * as shapes from '../api/shapes/log.ts'
 import type { CallOptions } from '../api/operation.ts'
+import type * as shapes from '../api/shapes/log.ts'
 import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'

@@ -1,9 +1,9 @@
 import { nanoid } from 'nanoid'
+import type { AcquireDeliverable, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import type { LockEventData } from '../domain/lock/events.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { Ledger } from '../ledger.ts'
-import type { Lease } from '../nouns/locks/lease.ts'
+import type { LocalLedger } from '../ledger.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
 import { LockFileWatch } from './lock-file-watch.ts'
 import { untilFree } from './poll.ts'
@@ -76,25 +76,25 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
   }
 }
 
-type AcquireRequest = Parameters<Ledger['locks']['acquire']>[0] & { pids: number[] }
+type AcquireRequest = (AcquireResource | AcquireDeliverable) & { lock_id: string; pids: number[] }
 
-async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
+async function grantFrom(ledger: LocalLedger, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
   // The gate reads one value per line.
   if (ledger.dir.includes('\n')) throw new LockstepError('INVALID_INPUT', 'the path of the root contains a line break')
   let requestedAt = bootMillis()
-  const lease = await ledger.locks.acquire(request)
-  if (lease.replayed) {
-    refuseUnlessOwn(lease, ledger, request.pids)
+  const grant = await ledger.locks.acquire(request)
+  if (grant.replayed) {
+    await refuseUnlessOwn(grant, ledger, request.pids)
     // The lock was granted to an earlier attempt whose answer was lost. The lease counts from then, so it is renewed.
     requestedAt = bootMillis()
-    await lease.renew()
+    await ledger.locks.renew({ lock_id: request.lock_id })
   }
   // The grant is durable already, so a failed look-up of former holders must not lose it.
-  const former = await formerHolders(ledger, lease).catch(() => [])
-  return new HeldLock(options, lease, {
+  const former = await formerHolders(ledger, grant).catch(() => [])
+  return new HeldLock(options, grant, {
     dir: ledger.dir,
     former,
-    lease: keptLeaseOf(options, lease, ledger, requestedAt),
+    lease: await keptLeaseOf(options, grant, ledger, requestedAt),
   })
 }
 
@@ -105,7 +105,7 @@ function asContention(error: unknown, waitSeconds: number): never {
 }
 
 /** Refuses a reused lock_id whose grant has ended or belongs to other processes. */
-function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
+async function refuseUnlessOwn(granted: Grant, ledger: LocalLedger, pids: number[]): Promise<void> {
   if (!granted.current) {
     throw new LockstepError(
       'LOCK_ENDED',
@@ -115,7 +115,7 @@ function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
       },
     )
   }
-  const recorded = ledger.locks.status(granted.name).pids ?? []
+  const { pids: recorded = [] } = await ledger.locks.status({ name: granted.name })
   if (recorded.join() === pids.join()) return
   throw new LockstepError('IDEMPOTENCY_MISMATCH', `${granted.name} is held under this lock_id by other processes`, {
     details: { name: granted.name, token: granted.token, pids: recorded },
@@ -138,7 +138,7 @@ export class HeldLock {
   readonly former: Evidence[]
   readonly #options: LockOptions
 
-  constructor(options: LockOptions, { name, lock_id, token }: Lease, { lease, dir, former }: Held) {
+  constructor(options: LockOptions, { name, lock_id, token }: Grant, { lease, dir, former }: Held) {
     this.name = name
     this.lockId = lock_id
     this.token = token
@@ -171,17 +171,22 @@ export class HeldLock {
 type Held = Pick<HeldLock, 'dir' | 'former' | 'lease'>
 
 /** The lease of a grant, as the ledger records it now. */
-function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, requestedAt: number): KeptLease {
+async function keptLeaseOf(
+  options: LockOptions,
+  granted: Grant,
+  ledger: LocalLedger,
+  requestedAt: number,
+): Promise<KeptLease> {
   const { folder, lease_duration_s, lock_id, name, token } = granted
   const kept = {
     name,
     dir: ledger.dir,
-    knownSize: ledger.head().size,
+    knownSize: (await ledger.head.get()).size,
     leaseMillis: (lease_duration_s ?? 0) * 1000,
     requestedAt,
-    renew: (open: Ledger) => open.locks.renew({ lock_id }),
-    look: (open: Ledger) => {
-      const status = open.locks.status(name)
+    renew: (open: LocalLedger) => open.locks.renew({ lock_id }),
+    look: async (open: LocalLedger) => {
+      const status = await open.locks.status({ name })
       if (status.token === token) return
       throw new LockstepError('LOCK_NOT_HELD', `the grant of ${name} with token ${token} has ended`, {
         details: { name, token },
@@ -202,9 +207,10 @@ const formerEntriesMax = 20
  * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
  * or a recovery ends the search: the holder was done, dead, or past its lease.
  */
-async function formerHolders(ledger: Ledger, { name, token }: Lease): Promise<Evidence[]> {
+async function formerHolders(ledger: LocalLedger, { name, token }: Grant): Promise<Evidence[]> {
   const former: Evidence[] = []
-  for (const { data, seq, type } of await ledger.locks.history(name, { limit: formerEntriesMax })) {
+  const { entries } = await ledger.locks.history({ limit: formerEntriesMax, name })
+  for (const { data, seq, type } of entries) {
     if (seq >= token) continue
     if (type === 'lock.released' || type === 'lock.recovered') break
     if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto'
 import { leaseClock } from '../disk/process.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { Ledger } from '../ledger.ts'
+import type { LocalLedger } from '../ledger.ts'
 import { HeadWatch } from './head-watch.ts'
 import type { LockFileWatch } from './lock-file-watch.ts'
 
 /** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
-export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
+export type WithLedger = <T>(work: (ledger: LocalLedger) => Promise<T>) => Promise<T>
 
 /** A lease to keep, and the functions that renew and check it. */
 export interface KeptOptions {
@@ -20,9 +20,9 @@ export interface KeptOptions {
   /** The size of the ledger after the grant: no entry below it ends the lease. */
   knownSize: number
   /** Renews the lease. A thrown error means a loss if `isLoss` accepts it. */
-  renew: (ledger: Ledger) => Promise<unknown>
-  /** Throws if the lease is lost. */
-  look: (ledger: Ledger) => void
+  renew: (ledger: LocalLedger) => Promise<unknown>
+  /** Rejects if the lease is lost. */
+  look: (ledger: LocalLedger) => Promise<void>
   isLoss: (error: unknown) => error is LockstepError
   /** The lock file, if there is one. If it changes, the lease is renewed at once. */
   file?: LockFileWatch | undefined
@@ -179,8 +179,8 @@ export class KeptLease {
           this.#hasFailed = false
           this.#options.file?.know()
           this.onRenewal('renewed')
-        } else this.#options.look(ledger)
-        this.#head.know(ledger.head().size)
+        } else await this.#options.look(ledger)
+        this.#head.know((await ledger.head.get()).size)
       })
     } catch (error) {
       if (this.#options.isLoss(error)) return this.#lose(error)

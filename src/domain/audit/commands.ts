@@ -4,8 +4,8 @@ import type { Command } from '../../kernel/decider.ts'
 import { actorSchema, lineOf, requestKeySchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, noteSchema, privilegedActions, runIdSchema, shortLine } from '../../kernel/vocabulary.ts'
-import type { Policies } from '../policy/policies.ts'
 import { lockNameSchema } from '../lock/names.ts'
+import type { Policies } from '../policy/policies.ts'
 import { auditRecordedSchema } from './events.ts'
 
 const error = z.strictObject({ error_code: shortLine, message: noteSchema.max(2_000), retryable: z.boolean() })

@@ -87,11 +87,7 @@ function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined
 }
 
 /** Walks the chain from its end and keeps the oldest matches, one more than the page holds. */
-async function chained(
-  core: Core,
-  asked: Asked,
-  { chain, end, ranges }: TimeRanges & { chain: Chain },
-): Promise<Page> {
+async function chained(core: Core, asked: Asked, { chain, end, ranges }: TimeRanges & { chain: Chain }): Promise<Page> {
   const found: Found[] = []
   const [first] = ranges
   if (first === undefined) return { events: [], next: end, complete: true }

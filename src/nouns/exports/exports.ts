@@ -151,7 +151,12 @@ export class Exports implements Handlers<ExportsApi> {
     const of = 'run_id' in asked ? { run_id: asked.run_id } : {}
     let found: shapes.RecordedExport | undefined
     for (let cursor = 0, complete = false; !complete; ) {
-      const page = await this.#api.audit.entries({ ...of, action_type: 'export', cursor, limit: limits.readPageEntries })
+      const page = await this.#api.audit.entries({
+        ...of,
+        action_type: 'export',
+        cursor,
+        limit: limits.readPageEntries,
+      })
       for (const { data, event_id, run_id = '' } of page.events) {
         if (typeof data.record_digest !== 'string') continue
         const bundle = exportBundleSchema.parse(JSON.parse(this.#core.log.objects.text(data.record_digest)))

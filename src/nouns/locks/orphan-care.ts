@@ -92,10 +92,7 @@ export class OrphanCare {
     }
   }
 
-  async retire(
-    { folder, reason }: z.output<typeof retireSchema>,
-    actor: Actor,
-  ): Promise<RetiredFolder> {
+  async retire({ folder, reason }: z.output<typeof retireSchema>, actor: Actor): Promise<RetiredFolder> {
     const place = this.#deliverables.folderOfAny(folder)
     const { name } = place
     return this.#deliverables.inFolder(place, async (steps) => {

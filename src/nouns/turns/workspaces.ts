@@ -28,12 +28,18 @@ export class Workspaces implements Handlers<WorkspacesApi> {
 
   triplets(asked: OfWorkspace, options: CallOptions): AsyncIterable<Triplet> {
     const workspace = this.#nameOf(asked)
-    return untilAborted(this.#reading((scan) => tripletsIn(scan, workspace)), options)
+    return untilAborted(
+      this.#reading((scan) => tripletsIn(scan, workspace)),
+      options,
+    )
   }
 
   refs(asked: OfWorkspace, options: CallOptions): AsyncIterable<RefRecord> {
     const workspace = this.#nameOf(asked)
-    return untilAborted(this.#reading((scan) => refsIn(scan, workspace)), options)
+    return untilAborted(
+      this.#reading((scan) => refsIn(scan, workspace)),
+      options,
+    )
   }
 
   async object({ digest }: Given<typeof shapes.ofObject>): Promise<shapes.LedgerObject> {
