@@ -1,3 +1,4 @@
+import { hold } from '../src/lease.ts'
 import { ok, strictEqual } from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -41,7 +42,7 @@ async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: str
   const caller = async (index: number, millis: number[]) => {
     for (let pair = 0; pair < pairs; pair += 1) {
       const started = performance.now()
-      const { lock_id } = await ledger.locks.acquire({ name: `bench-${index}`, holder: 'bench' })
+      const { lock_id } = await hold(ledger, { name: `bench-${index}`, holder: 'bench' })
       millis.push(performance.now() - started)
       await ledger.locks.release({ lock_id })
     }
@@ -61,8 +62,8 @@ async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: str
   const counts = difference(ledger.counts, before)
   strictEqual(counts.entries, entries * (runs + 1), 'one entry for each acquire and each release')
   // Each entry changes the row of its lock, and no two entries of a batch change the same row.
-  const puts = putsFigure(counts, { rows: counts.entries, size: ledger.head().size, what: 'puts an entry' })
-  await ledger.verify()
+  const puts = putsFigure(counts, { rows: counts.entries, size: (await ledger.head.get()).size, what: 'puts an entry' })
+  await ledger.log.verify()
   await ledger.close()
   await yardstick.close()
   return [...figures, puts]

@@ -41,7 +41,7 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
     const appended = Array.from({ length: events }, (_, event) => eventOf(index, event))
     for (let call = 0; call < calls; call += 1) {
       const started = performance.now()
-      await ledger.audit.append(appended)
+      await ledger.audit.append({ events: [appended] })
       millis.push(performance.now() - started)
     }
   }
@@ -59,8 +59,8 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
   const counts = difference(ledger.counts, before)
   strictEqual(counts.entries, entries * (runs + 1), 'one entry for each event')
   // Events outside runs share one row, which is written once for each batch.
-  const puts = putsFigure(counts, { rows: counts.batches, size: ledger.head().size, what: `${what}: puts an entry` })
-  await ledger.verify()
+  const puts = putsFigure(counts, { rows: counts.batches, size: (await ledger.head.get()).size, what: `${what}: puts an entry` })
+  await ledger.log.verify()
   await ledger.close()
   await yardstick.close()
   return [...figures, puts]

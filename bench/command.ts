@@ -26,7 +26,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
     ...(await togetherFigures(root, smoke ? 2 : 40)),
   ]
   const ledger = await openLedger({ dir: root, actor })
-  await ledger.verify()
+  await ledger.log.verify()
   await ledger.close()
   return figures
 }

@@ -24,7 +24,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const ledger = await newLedger(root, { policy: true })
   const yardstick = await Yardstick.open(join(folder, 'yardstick'))
   const figures = [...(await parallel(ledger, yardstick, smoke)), ...(await sizes(ledger, smoke))]
-  await ledger.verify()
+  await ledger.log.verify()
   await ledger.close()
   await yardstick.close()
   return figures
@@ -54,13 +54,13 @@ async function parallel(ledger: Ledger, yardstick: Yardstick, smoke: boolean): P
       })
       const counts = difference(ledger.counts, before)
       strictEqual(counts.entries, promotions, 'one entry for each promotion')
-      const { size } = ledger.head()
+      const { size } = await ledger.head.get()
       puts = putsFigure(counts, { rows: promotions * rowsOfPromotion, size, what: 'puts a promotion' })
     },
   }
   const figures = await againstYardstick(yardstick, workload, { runs: smoke ? 1 : 5, ratioAtLeast: 0.08 })
   const started = performance.now()
-  strictEqual(await ledger.workspaces.files(), 'current', 'every workspace is on disk')
+  strictEqual((await ledger.workspaces.files()).files, 'current', 'every workspace is on disk')
   const lag = (performance.now() - started) / 1000
   const behind = { what: 'files on disk, behind the last promotion', value: lag, unit: 's' }
   return puts === undefined ? [...figures, behind] : [...figures, puts, behind]
@@ -112,7 +112,7 @@ async function filled(ledger: Ledger, name: string, stems: number): Promise<Chai
     await promote(ledger, chain)
   }
   // Waits, so that only a promotion is measured and not the files of earlier promotions.
-  await ledger.workspaces.files()
+  (await ledger.workspaces.files()).files
   return chain
 }
 

@@ -47,10 +47,10 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   strictEqual(counts.entries, entries * (runs + 1), 'six entries for each run')
   // Every call writes only the row of its run, once. The two entries of a start change the same row.
   const rows = (counts.entries / entriesOfRun) * appendsOfRun
-  const puts = putsFigure(counts, { rows, size: ledger.head().size, what: 'puts an entry' })
+  const puts = putsFigure(counts, { rows, size: (await ledger.head.get()).size, what: 'puts an entry' })
   const running = await ledger.runs.list({ status: 'running' })
   strictEqual(running.runs.length, 1, 'all but the run above have ended')
-  await ledger.verify()
+  await ledger.log.verify()
   await ledger.close()
   await yardstick.close()
   const perSecond = (figures[0]?.value ?? Number.NaN) / entriesOfRun

@@ -1,3 +1,4 @@
+import { readStaging } from '../src/files/staging/staging.ts'
 import { ok, strictEqual } from 'node:assert/strict'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +25,7 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const staged = await staging(ledger, directory, stems)
   const files = await materialising(ledger, join(root, 'workspace/run', run_id), stems)
   await ledger.workspaces.check({ run_id })
-  await ledger.verify()
+  await ledger.log.verify()
   await ledger.close()
   return [...staged, ...files]
 }
@@ -36,7 +37,7 @@ async function staging(ledger: Ledger, directory: string, stems: number): Promis
   const other = async () => {
     while (!isDone) {
       const started = performance.now()
-      await ledger.audit.append([{ action_type: 'system', outcome: 'success' }])
+      await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
       waits.push(performance.now() - started)
       // Appends come about as often as in a busy fleet, so that appends alone do not keep the writer from the turn.
       await new Promise((resolve) => setTimeout(resolve, 1))
@@ -45,7 +46,7 @@ async function staging(ledger: Ledger, directory: string, stems: number): Promis
   const others = Array.from({ length: 4 }, other)
   const of = { run_id, turn_id: 'turn-0001' }
   const started = performance.now()
-  const proposal = await ledger.staging.read(directory)
+  const proposal = await readStaging(directory, { bounds: ledger.config.turn_limits })
   const read = performance.now()
   const { counts } = await ledger.turns.stage({ ...of, ...proposal })
   const seconds = (performance.now() - started) / 1000
@@ -80,7 +81,7 @@ async function staging(ledger: Ledger, directory: string, stems: number): Promis
  */
 async function materialising(ledger: Ledger, folder: string, stems: number): Promise<Figure[]> {
   const started = performance.now()
-  strictEqual(await ledger.workspaces.files(), 'current')
+  strictEqual((await ledger.workspaces.files()).files, 'current')
   const whole = (performance.now() - started) / 1000
   const millis = { links: [] as number[], spare: [] as number[] }
   let turn = 2
@@ -90,7 +91,7 @@ async function materialising(ledger: Ledger, folder: string, stems: number): Pro
       await promoteOne(ledger, turn)
       turn += 1
       const before = performance.now()
-      strictEqual(await ledger.workspaces.files(), 'current')
+      strictEqual((await ledger.workspaces.files()).files, 'current')
       millis[kind].push(performance.now() - before)
     }
   }

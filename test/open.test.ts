@@ -19,7 +19,7 @@ opening('that cannot finish what the last process left lets go of it', async () 
   is((await refusalOf(openLedger({ dir, actor: testActor }))).code, 'FILE_FAILED')
   rmSync(claims)
   const ledger = await openLedger({ dir, actor: testActor, open_wait_s: 0 })
-  is(ledger.head().size, 1)
+  is((await ledger.head.get()).size, 1)
   await ledger.close()
   await endsWithVerify(dir)
 })
@@ -48,7 +48,7 @@ opening('with create: if-missing creates once, however many callers there are, a
   const dir = join(temporaryRoot(), 'new')
   const make = async (at: string) => {
     const ledger = await openLedger({ dir: at, create: 'if-missing', policy: false, actor: testActor })
-    const { origin, size } = ledger.head()
+    const { origin, size } = await ledger.head.get()
     await ledger.close()
     return [ledger.dir, origin, size]
   }

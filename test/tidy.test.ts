@@ -82,7 +82,6 @@ checks('hold each folder to its rung', () => {
     ['api/locks.ts', '../nouns/locks/locks.ts', false],
     ['api/locks.ts', 'node:fs', false],
     ['nouns/locks/locks.ts', '../../api/shapes/locks.ts', true],
-    ['in-process.ts', './ledger.ts', true],
     ['disk/files.ts', 'node:fs/promises', true],
     ['disk/files.ts', '../log/level/store.ts', false],
     ['disk/files.ts', 'level', false],

@@ -11,7 +11,7 @@ import { errorsOf, everyOperation, formOf, formsOf, grantsOf, operations } from 
 import * as shapesOfExports from '../../src/api/shapes/exports.ts'
 import { codes } from '../../src/errors.ts'
 import { lineOf } from '../../src/kernel/ids.ts'
-import { Ledger } from '../../src/ledger.ts'
+import { LocalLedger } from '../../src/ledger.ts'
 import { Audit } from '../../src/nouns/audit/audit.ts'
 import { approveSchema, createExportSchema } from '../../src/nouns/exports/export-requests.ts'
 import { Exports } from '../../src/nouns/exports/exports.ts'
@@ -180,13 +180,13 @@ const local: Readonly<Record<string, string>> = {
   'Exports.finish': 'a part of exports.create, in this process',
   'Exports.ready': 'a part of exports.create, in this process',
   'Exports.write': 'a part of exports.create, in this process',
-  'Ledger.askFor': 'for a process that holds the ledger for a moment',
-  'Ledger.close': 'the life of the handle',
-  'Ledger.config': 'the configuration of the handle',
-  'Ledger.counts': 'counts of this process',
-  'Ledger.dir': 'the folder of the handle',
-  'Ledger.recover': 'called by open',
-  'Ledger.snapshot': 'a handle of its own, to be read in this process',
+  'LocalLedger.askFor': 'for a process that holds the ledger for a moment',
+  'LocalLedger.close': 'the life of the handle',
+  'LocalLedger.config': 'the configuration of the handle',
+  'LocalLedger.counts': 'counts of this process',
+  'LocalLedger.dir': 'the folder of the handle',
+  'LocalLedger.recover': 'called by open',
+  'LocalLedger.snapshot': 'a handle of its own, to be read in this process',
   'Locks.removeEndedFile': 'for a reactor',
   'PolicyApi.known': 'for decisions, in this process',
   'PolicyApi.lane': 'for decisions, in this process',
@@ -198,14 +198,14 @@ const local: Readonly<Record<string, string>> = {
 
 /** Operations whose method stands on the ledger itself, or has another name. */
 const methods: Readonly<Record<string, string>> = {
-  'head.get': 'Ledger.head',
-  'head.signed': 'Ledger.signedHead',
-  'log.consistency': 'Ledger.consistency',
-  'log.entry': 'Ledger.entry',
-  'log.prove': 'Ledger.prove',
-  'log.read': 'Ledger.read',
-  'log.subscribe': 'Ledger.subscribe',
-  'log.verify': 'Ledger.verify',
+  'head.get': 'LocalLedger.head',
+  'head.signed': 'LocalLedger.signedHead',
+  'log.consistency': 'LocalLedger.consistency',
+  'log.entry': 'LocalLedger.entry',
+  'log.prove': 'LocalLedger.prove',
+  'log.read': 'LocalLedger.read',
+  'log.subscribe': 'LocalLedger.subscribe',
+  'log.verify': 'LocalLedger.verify',
 }
 
 drift('every public method is an operation or stands in the list above, and every operation is a method', () => {
@@ -219,7 +219,7 @@ drift('every public method is an operation or stands in the list above, and ever
     turns: Turns,
     workspaces: Workspaces,
   }
-  const there = [Ledger, ...Object.values(nouns)].flatMap(({ name, prototype }) =>
+  const there = [LocalLedger, ...Object.values(nouns)].flatMap(({ name, prototype }) =>
     Object.getOwnPropertyNames(prototype)
       .filter((member) => member !== 'constructor')
       .map((member) => `${name}.${member}`),

@@ -16,7 +16,7 @@ async function newRoot(): Promise<{ root: string; run: (...words: string[]) => P
   const in2099 = () => ({ ...now(), wall_ms: Date.UTC(2099, 0, 1) })
   await (await openLedger({ dir: root, create: true, actor: testActor, policy: false })).close()
   const ledger = await openLedger({ dir: root, actor: testActor, now: in2099 })
-  await ledger.audit.append({ action_type: 'system', outcome: 'success' })
+  await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
   await ledger.close()
   return { root, run: (...words) => lockstep(['--dir', root, ...words], { cwd: '/' }) }
 }

@@ -46,7 +46,7 @@ waits('is waited for, and had as soon as it is closed', async () => {
   })
   await tried
   is(isAnswered, false)
-  is(ledger.head().size, 1)
+  is((await ledger.head.get()).size, 1)
   await ledger.close()
   const { json, status, stdout } = await answer
   is(status, 0, stdout)
@@ -70,7 +70,7 @@ waits('is refused after --open-wait, naming who has it, however many others wait
     is(json.retryable, true, stdout)
     match(String(json.hint), /--open-wait/)
   }
-  is(ledger.head().size, 1, 'nothing was appended')
+  is((await ledger.head.get()).size, 1, 'nothing was appended')
   await ledger.close()
   is((await lockstep(acquire(root, 'a'))).status, 0)
   await endsWithVerify(root)
@@ -164,7 +164,7 @@ waits('is left at once by a command that waits, on Ctrl-C, and nothing of it sta
   child.kill('SIGINT')
   const [status, signal] = await once(child, 'close')
   ok(signal === 'SIGINT' || status === 130, `${status} ${signal}`)
-  is(ledger.head().size, 1)
+  is((await ledger.head.get()).size, 1)
   await ledger.close()
   equal((await lookAt(root)).findings, [])
 })

@@ -1,4 +1,5 @@
 // limit: 240
+import { hold } from '../../src/lease.ts'
 import { spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -55,7 +56,7 @@ supervise('refuses a command that no shell would take as one, before anything is
       is(await refused.exit, 2)
       is(refusalOf(refused).code, 'INVALID_INPUT')
     }
-    is(await withOpen(dir, (ledger) => ledger.head().size), 1)
+    is(await withOpen(dir, async (ledger) => (await ledger.head.get()).size), 1)
   }),
 )
 
@@ -131,7 +132,7 @@ supervise('never starts the command under contention', () =>
 
 supervise('waits for the lock, then runs', () =>
   withRoot(async (dir) => {
-    const held = await withOpen(dir, (ledger) => ledger.locks.acquire({ name: 'reports', holder: 'first' }))
+    const held = await withOpen(dir, (ledger) => hold(ledger, { name: 'reports', holder: 'first' }))
     const waiting = run(dir, ['echo', 'ran'], { wait_s: 60 })
     await childOf(waiting)
     is(waiting.out(), '')
@@ -143,7 +144,7 @@ supervise('waits for the lock, then runs', () =>
 
 supervise('stops waiting when the time is over', () =>
   withRoot(async (dir) => {
-    const held = await withOpen(dir, (ledger) => ledger.locks.acquire({ name: 'reports', holder: 'first' }))
+    const held = await withOpen(dir, (ledger) => hold(ledger, { name: 'reports', holder: 'first' }))
     const waiting = run(dir, ['echo', 'ran'], { wait_s: 1 })
     is(await waiting.exit, 8)
     equal([refusalOf(waiting).code, refusalOf(waiting).holder, waiting.out()], ['TIMED_OUT', 'first', ''])
@@ -159,7 +160,7 @@ supervise('stops waiting when the time is over', () =>
 
 supervise('stops waiting at a signal', () =>
   withRoot(async (dir) => {
-    await withOpen(dir, (ledger) => ledger.locks.acquire({ name: 'reports', holder: 'first' }))
+    await withOpen(dir, (ledger) => hold(ledger, { name: 'reports', holder: 'first' }))
     const waiting = run(dir, ['echo', 'ran'], { wait_s: 60 })
     const child = await childOf(waiting)
     waiting.process.kill('SIGTERM')
@@ -187,7 +188,7 @@ supervise('that was broken before it lets its command go never runs it, and says
     // A process that does not end, which the next one waits for.
     const stays = spawn('sleep', ['100'])
     const request = { name: 'reports', holder: 'first', pids: [stays.pid ?? 0] }
-    await withOpen(dir, (ledger) => ledger.locks.acquire(request))
+    await withOpen(dir, (ledger) => hold(ledger, request))
     await breakIt()
     const next = run(dir, ['echo', 'ran'])
     await until('that it waits', () =>
@@ -203,7 +204,7 @@ supervise('that was broken before it lets its command go never runs it, and says
 
 supervise('leaves no child behind when the wrapper is killed while it waits', () =>
   withRoot(async (dir) => {
-    await withOpen(dir, (ledger) => ledger.locks.acquire({ name: 'reports', holder: 'first' }))
+    await withOpen(dir, (ledger) => hold(ledger, { name: 'reports', holder: 'first' }))
     const waiting = run(dir, ['echo', 'ran'], { wait_s: 60 })
     const child = await childOf(waiting)
     waiting.process.kill('SIGKILL')
@@ -229,7 +230,7 @@ supervise('does not run under the lock_id of another acquisition', () =>
   withRoot(async (dir) => {
     const lock_id = 'lck_0123456789abcdef'
     const request = { name: 'reports', holder: 'TASK', lock_id }
-    await withOpen(dir, (ledger) => ledger.locks.acquire(request))
+    await withOpen(dir, (ledger) => hold(ledger, request))
     const second = run(dir, ['echo', 'ran'], { lock_id })
     is(await second.exit, 5)
     is(refusalOf(second).code, 'IDEMPOTENCY_MISMATCH')

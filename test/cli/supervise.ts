@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { type ListedProcess, listProc, listPs } from '../../src/supervise/process-list.ts'
 import type { Survivors } from '../../src/supervise/survivors.ts'
@@ -126,7 +126,7 @@ export async function childOf({ pid }: Run): Promise<number> {
 }
 
 /** Opens a ledger for the time of the work. */
-export async function withOpen<T>(dir: string, work: (ledger: Ledger) => Promise<T> | T): Promise<T> {
+export async function withOpen<T>(dir: string, work: (ledger: LocalLedger) => Promise<T> | T): Promise<T> {
   const ledger = await openLedger({ dir, actor: testActor })
   try {
     return await work(ledger)
@@ -136,14 +136,14 @@ export async function withOpen<T>(dir: string, work: (ledger: Ledger) => Promise
 }
 
 /** How a lock stands. */
-export const statusOf = (dir: string, name = 'resource:reports') => withOpen(dir, (ledger) => ledger.locks.status(name))
+export const statusOf = (dir: string, name = 'resource:reports') => withOpen(dir, (ledger) => ledger.locks.status({ name }))
 /** Waits for renewals; seldom enough that the wrapper finds the ledger free. */
 export const untilRenewed = (dir: string, times: number) =>
   until(`${times} renewals`, async () => ((await statusOf(dir)).renewals ?? 0) >= times, seldomMillis)
 
 /** The entries of a lock, oldest first. */
 export const historyOf = (dir: string, name = 'resource:reports'): Promise<Entry[]> =>
-  withOpen(dir, async (ledger) => (await ledger.locks.history(name)).reverse())
+  withOpen(dir, async (ledger) => ((await ledger.locks.history({ name })).entries).reverse())
 /** Types of entries without the renewals, whose number is a matter of time. */
 export const typesIn = (entries: Entry[]) => entries.map(({ type }) => type).filter((type) => type !== 'lock.renewed')
 

@@ -22,8 +22,8 @@ async function newRoot(): Promise<string> {
 async function sizeOf(root: string): Promise<number> {
   const ledger = await openLedger({ dir: root, actor: testActor })
   try {
-    await ledger.verify()
-    return ledger.head().size
+    await ledger.log.verify()
+    return (await ledger.head.get()).size
   } finally {
     await ledger.close()
   }

@@ -19,8 +19,8 @@ const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), '
 async function ledgerOf(size: number): Promise<string> {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor })
-  for (let left = size - ledger.head().size; left > 0; left -= 500) {
-    await ledger.audit.append(Array.from({ length: Math.min(left, 500) }, () => event))
+  for (let left = size - (await ledger.head.get()).size; left > 0; left -= 500) {
+    await ledger.audit.append({ events: [Array.from({ length: Math.min(left, 500) }, () => event)] })
   }
   await ledger.close()
   return root

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
@@ -19,7 +20,7 @@ import {
 } from '../../src/contract.ts'
 import { contentionWithWaiters } from '../../src/domain/lock/report.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
 
 const test = suite('what a ledger produces, under Contract v1')
@@ -49,9 +50,9 @@ function conforms(name: keyof typeof zodSchemas, document: unknown): void {
 }
 
 /** Every entry conforms, and so does the audit event that it renders as; answers with the types there were. */
-async function entriesConform(ledger: Ledger): Promise<Set<string>> {
+async function entriesConform(ledger: LocalLedger): Promise<Set<string>> {
   const types = new Set<string>()
-  for await (const entry of ledger.read()) {
+  for await (const entry of ledger.log.read()) {
     conforms('entry', JSON.parse(JSON.stringify(entry)))
     conforms('audit_event', JSON.parse(JSON.stringify(renderedEvent(entry))))
     types.add(entry.type)
@@ -81,26 +82,24 @@ test('a resource: every event of its life, contention, audit events and their gu
   await withLedger(
     async (ledger) => {
       const name = 'reports'
-      const { lock_id, token } = await ledger.locks.acquire({ name, holder: 'agent-1', lease_duration_s: 60 })
-      const report = await problemOf(ledger.locks.acquire({ name, holder: 'agent-2', actor: other }), 'LOCK_CONTENTION')
+      const { lock_id, token } = await hold(ledger, { name, holder: 'agent-1', lease_duration_s: 60 })
+      const report = await problemOf(hold(ledger, { name, holder: 'agent-2', actor: other }), 'LOCK_CONTENTION')
       assert.is(report.lease_remaining_s, 60)
-      await problemOf(ledger.locks.acquire({ name, holder: 'agent-1', pids: [] }), 'LOCK_CONTENTION')
+      await problemOf(hold(ledger, { name, holder: 'agent-1', pids: [] }), 'LOCK_CONTENTION')
       await ledger.locks.renew({ lock_id })
       const hash = 'AB'.repeat(32)
       const event = { action_type: 'system', outcome: 'success', request_hash_sha256: hash } as const
-      await ledger.audit.append([event, { ...event, target: { name: 'reports', target_type: 'artifact' } }], {
-        correlation_id: 'request-1',
+      await ledger.audit.append({ events: [event, { ...event, target: { name: 'reports', target_type: 'artifact' } }], correlation_id: 'request-1',
         guard: { name, token },
-        idempotency_key: 'key-1',
-      })
+        idempotency_key: 'key-1' })
       clock.advance(60_000)
-      await problemOf(ledger.audit.append(event, { guard: { name, token } }), 'LEASE_EXPIRED')
-      const next = await ledger.locks.acquire({ name, holder: 'agent-2', actor: other, pids: [] })
-      await problemOf(ledger.audit.append(event, { guard: { name, token } }), 'STALE_TOKEN')
+      await problemOf(ledger.audit.append({ events: [event], guard: { name, token } }), 'LEASE_EXPIRED')
+      const next = await hold(ledger, { name, holder: 'agent-2', actor: other, pids: [] })
+      await problemOf(ledger.audit.append({ events: [event], guard: { name, token } }), 'STALE_TOKEN')
       await problemOf(ledger.locks.break({ name, reason: 'no' }), 'RELEASE_DENIED')
       await ledger.locks.break({ name, reason: 'wrong\nfolder', actor: becca })
       await problemOf(ledger.locks.release({ lock_id: next.lock_id, actor: other }), 'LOCK_NOT_HELD')
-      const last = await ledger.locks.acquire({ name, holder: 'agent-1' })
+      const last = await hold(ledger, { name, holder: 'agent-1' })
       await ledger.locks.release({ lock_id: last.lock_id, outcome: 'failure' })
       assert.equal(
         await entriesConform(ledger),
@@ -133,10 +132,10 @@ test('a deliverable: its file, and what other tools do to it', async () => {
     mkdirSync(folder, { recursive: true })
     const contender = { folder, holder: 'TASK', actor: other }
 
-    const first = await ledger.locks.acquire({ folder, holder: 'TASK' })
+    const first = await hold(ledger, { folder, holder: 'TASK' })
     conforms('lock_file', readJson(file))
     rmSync(file)
-    const report = await problemOf(ledger.locks.acquire(contender), 'LOCK_CONTENTION')
+    const report = await problemOf(hold(ledger, contender), 'LOCK_CONTENTION')
     assert.is(report.deliverable_id, 'DEL-08-05')
     await ledger.locks.renew({ lock_id: first.lock_id })
     conforms('lock_file', readJson(file))
@@ -144,12 +143,12 @@ test('a deliverable: its file, and what other tools do to it', async () => {
     const foreign = { deliverable_id: 'DEL-08-05', holder: 'SOMEONE', acquired: new Date().toISOString() }
     writeFileSync(file, JSON.stringify({ ...foreign, lease_duration_s: 900, pid: process.pid }))
     await problemOf(ledger.locks.renew({ lock_id: first.lock_id }), 'LEASE_LOST')
-    assert.is((await problemOf(ledger.locks.acquire(contender), 'LOCK_CONTENTION')).holder, 'SOMEONE')
+    assert.is((await problemOf(hold(ledger, contender), 'LOCK_CONTENTION')).holder, 'SOMEONE')
     writeFileSync(file, 'not JSON')
-    assert.is((await problemOf(ledger.locks.acquire(contender), 'LOCK_CONTENTION')).holder, 'unreadable')
+    assert.is((await problemOf(hold(ledger, contender), 'LOCK_CONTENTION')).holder, 'unreadable')
     await ledger.locks.recover({ name: 'deliverable:DEL-08-05', folder, reason: 'left by a crash' })
 
-    const last = await ledger.locks.acquire(contender)
+    const last = await hold(ledger, contender)
     await problemOf(ledger.locks.retire({ folder }), 'LOCK_IS_HELD')
     await ledger.locks.release({ lock_id: last.lock_id, actor: other })
     await ledger.locks.retire({ folder, reason: 'it moves' })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Answer, type Ask, caller, put } from '../../fixtures/crash/asks.ts'
 import type { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { OpenLedgerOptions } from '../../src/open.ts'
 import { lockRefOf } from '../../src/writer/core.ts'
 import { type Asked, type CurrentGrant, grantsIn, missingFrom } from './lines.ts'
@@ -12,7 +12,7 @@ export interface Scene {
   root: string
   /** Everything that was asked of this root so far. */
   asked: readonly Asked[]
-  openLedger: (options: OpenLedgerOptions) => Promise<Ledger>
+  openLedger: (options: OpenLedgerOptions) => Promise<LocalLedger>
 }
 
 /**
@@ -24,7 +24,7 @@ export async function findingsAfterCrash({ root, asked, openLedger }: Scene): Pr
   const findings: string[] = []
   const ledger = await openLedger({ dir: root, actor: caller, open_wait_s: 20, command: 'after the crash' })
   try {
-    await ledger.verify()
+    await ledger.log.verify()
     const met = await entriesOf(ledger)
     findings.push(...grantsIn(met).findings)
     for (const each of asked) findings.push(...(missingFrom(met, each) ?? []))
@@ -34,7 +34,7 @@ export async function findingsAfterCrash({ root, asked, openLedger }: Scene): Pr
         findings.push(...(await retryFindings(ledger, met, each.ask)))
     }
     findings.push(...(await takeoverFindings(ledger, root)))
-    await ledger.verify()
+    await ledger.log.verify()
   } finally {
     await ledger.close()
   }
@@ -44,14 +44,14 @@ export async function findingsAfterCrash({ root, asked, openLedger }: Scene): Pr
   return [...findings, ...unexplainedIn(root, left).map((finding) => `at the end: ${finding}`)]
 }
 
-async function entriesOf(ledger: Ledger): Promise<Entry[]> {
+async function entriesOf(ledger: LocalLedger): Promise<Entry[]> {
   const entries: Entry[] = []
-  for await (const entry of ledger.read()) entries.push(entry)
+  for await (const entry of ledger.log.read()) entries.push(entry)
   return entries
 }
 
 /** A request whose answer was lost, put twice more: it finds what it did, and the second time says the same. */
-async function retryFindings(ledger: Ledger, met: readonly Entry[], ask: Ask): Promise<string[]> {
+async function retryFindings(ledger: LocalLedger, met: readonly Entry[], ask: Ask): Promise<string[]> {
   const first = await outcomeOf(ledger, ask)
   const second = await outcomeOf(ledger, ask)
   const text = JSON.stringify({ ask, first, second })
@@ -69,7 +69,7 @@ async function retryFindings(ledger: Ledger, met: readonly Entry[], ask: Ask): P
 type Outcome = Answer | { code: string } | { broken: string }
 
 /** Only refusals that a caller can be told are answers; a defect is none. */
-async function outcomeOf(ledger: Ledger, ask: Ask): Promise<Outcome> {
+async function outcomeOf(ledger: LocalLedger, ask: Ask): Promise<Outcome> {
   try {
     return await put(ledger, ask)
   } catch (error) {
@@ -108,7 +108,7 @@ function sameFacts(first: Answer, second: Answer): boolean {
  * Everybody who held something is gone or asked to give way: a dead holder's lock is had at once; a living one's
  * is contention, with its file in place.
  */
-async function takeoverFindings(ledger: Ledger, root: string): Promise<string[]> {
+async function takeoverFindings(ledger: LocalLedger, root: string): Promise<string[]> {
   const findings: string[] = []
   const entries = await entriesOf(ledger)
   for (const grant of grantsIn(entries).grants.values()) {
@@ -125,7 +125,7 @@ async function takeoverFindings(ledger: Ledger, root: string): Promise<string[]>
 }
 
 async function heldFindings(
-  ledger: Ledger,
+  ledger: LocalLedger,
   root: string,
   { grant, outcome }: { grant: CurrentGrant; outcome: Outcome },
 ): Promise<string[]> {
@@ -138,7 +138,7 @@ async function heldFindings(
   return findings
 }
 
-function authorityOf(ledger: Ledger) {
+function authorityOf(ledger: LocalLedger) {
   return { actor_id: ledger.config.release_authority, actor_type: 'human' } as const
 }
 

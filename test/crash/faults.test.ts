@@ -1,4 +1,5 @@
 // limit: 120
+import { hold } from '../../src/lease.ts'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import { equal, is, ok } from 'uvu/assert'
 import { type Ask, put } from '../../fixtures/crash/asks.ts'
 import type { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Store } from '../../src/log/level/store.ts'
 import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
@@ -53,7 +54,7 @@ for (const when of ['before', 'after'] as const) {
     const { fail, wrapStore } = failing()
     const ledger = await openLedger({ dir: root, actor: testActor, wrapStore })
     await put(ledger, { do: 'acquire', name: 'held', lock_id: idOf('held') })
-    const waiting = refusalOf(ledger.locks.acquire({ name: 'held', holder: 'w', wait_s: 60, lock_id: idOf('waits') }))
+    const waiting = refusalOf(hold(ledger, { name: 'held', holder: 'w', wait_s: 60, lock_id: idOf('waits') }))
     fail(when)
     const asks: Ask[] = [
       { do: 'acquire', name: 'reports', lock_id: idOf('reports') },
@@ -213,9 +214,9 @@ function isOf({ data, request }: Entry, ask: Ask): boolean {
   return 'lock_id' in ask && data.holder === `holder ${ask.lock_id}`
 }
 
-async function entriesOf(ledger: Ledger): Promise<Entry[]> {
+async function entriesOf(ledger: LocalLedger): Promise<Entry[]> {
   const entries: Entry[] = []
-  for await (const entry of ledger.read()) entries.push(entry)
+  for await (const entry of ledger.log.read()) entries.push(entry)
   return entries
 }
 

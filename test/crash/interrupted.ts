@@ -45,8 +45,8 @@ export async function lookAt(root: string): Promise<{ entries: Entry[]; findings
   const ledger = await openLedger({ dir: root, actor: testActor, open_wait_s: 20 })
   const entries: Entry[] = []
   try {
-    await ledger.verify()
-    for await (const entry of ledger.read()) entries.push(entry)
+    await ledger.log.verify()
+    for await (const entry of ledger.log.read()) entries.push(entry)
   } finally {
     await ledger.close()
   }

@@ -1,4 +1,5 @@
 // limit: 180
+import { hold } from '../../src/lease.ts'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -81,12 +82,12 @@ damage.run()
 async function isAllThere(): Promise<void> {
   const ledger = await openLedger({ dir: layout.root, actor: testActor }).catch(asPlainError)
   try {
-    is(ledger.head().size, size)
-    const held = await ledger.locks.acquire({ name: 'reports', holder: 'another' }).catch((error) => error)
+    is((await ledger.head.get()).size, size)
+    const held = await hold(ledger, { name: 'reports', holder: 'another' }).catch((error) => error)
     equal([held.code, held.details?.token], ['LOCK_CONTENTION', token])
-    const next = await ledger.locks.acquire({ name: 'others', holder: 'another' })
+    const next = await hold(ledger, { name: 'others', holder: 'another' })
     ok(next.token > token)
-    await ledger.verify()
+    await ledger.log.verify()
   } finally {
     await ledger.close()
   }

@@ -1,4 +1,5 @@
 // limit: 240
+import { hold } from '../../src/lease.ts'
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -92,9 +93,9 @@ function sizeSaid({ events }: Recording, at: number): number {
 async function entriesOf(root: string, open: Open): Promise<string[]> {
   const ledger = await open({ dir: root, actor: caller })
   try {
-    await ledger.verify()
+    await ledger.log.verify()
     const entries: string[] = []
-    for await (const entry of ledger.read()) entries.push(JSON.stringify(entry))
+    for await (const entry of ledger.log.read()) entries.push(JSON.stringify(entry))
     return entries
   } finally {
     await ledger.close()
@@ -111,13 +112,13 @@ async function findingsIn(
     if (!isMade && size > 0) return ['there is no ledger']
     const ledger = await open({ dir: root, actor: caller, create: !isMade })
     try {
-      await ledger.verify()
+      await ledger.log.verify()
       const entries: string[] = []
-      for await (const entry of ledger.read()) entries.push(JSON.stringify(entry))
+      for await (const entry of ledger.log.read()) entries.push(JSON.stringify(entry))
       if (entries.length < size) return [`${size} entries were acknowledged, ${entries.length} are there`]
       const changed = entries.slice(0, size).findIndex((entry, seq) => entry !== whole[seq])
       if (changed >= 0) return [`entry ${changed} is another than it was`]
-      const { lock_id } = await ledger.locks.acquire({ name: 'afterwards', holder: 'next' })
+      const { lock_id } = await hold(ledger, { name: 'afterwards', holder: 'next' })
       await ledger.locks.release({ lock_id })
       return []
     } finally {

@@ -1,4 +1,5 @@
 // limit: 120
+import { hold } from '../../src/lease.ts'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -107,14 +108,14 @@ sync('also where nothing can be traced: nobody is answered while the write is he
     async (ledger) => {
       let answered = 0
       const asked = Array.from({ length: 20 }, (_, index) =>
-        ledger.locks.acquire({ name: `r${index}`, holder: 'h' }).then(() => {
+        hold(ledger, { name: `r${index}`, holder: 'h' }).then(() => {
           answered += 1
         }),
       )
       while (held === 0) await new Promise(setImmediate)
       for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate)
       is(answered, 0, 'answered while the write was held')
-      is(ledger.head().size, 1, 'published while the write was held')
+      is((await ledger.head.get()).size, 1, 'published while the write was held')
       is(held, 1, 'one write in flight')
       release()
       await Promise.all(asked)

@@ -53,7 +53,7 @@ async function findingsIn(
   if (onDisk < written || onDisk > promoted + 1)
     findings.push(`the disk is as after turn ${onDisk}, told was ${written}`)
   const ledger = await open({ dir: root, actor: caller, open_wait_s: 20 })
-  const { turns: chain } = ledger.turns.list({ run_id })
+  const { turns: chain } = await ledger.turns.list({ run_id })
   const count = chain.filter(({ status }) => status === 'promoted').length
   if (count < promoted || count > promoted + 1) findings.push(`${count} turns are promoted, ${promoted} were told of`)
   if (onDisk > count) findings.push(`the disk has turn ${onDisk}, the ledger ${count}`)
@@ -62,14 +62,14 @@ async function findingsIn(
   findings.push(...leftIn(root, count))
   await ledger.workspaces.check({ run_id })
   // Every object that no entry names has gone, or this fails.
-  await ledger.verify()
+  await ledger.log.verify()
   await ledger.close()
   const { code, stderr } = await run(root, [])
   if (code !== 0) findings.push(`the script cannot go on: ${stderr}`)
   if (states.indexOf(digestOf(root)) !== turns.length) findings.push('going on led elsewhere')
   const again = await open({ dir: root, actor: caller })
   await again.workspaces.check({ run_id })
-  await again.verify()
+  await again.log.verify()
   await again.close()
   return [...findings, ...leftIn(root, turns.length)]
 }
@@ -107,7 +107,7 @@ async function statesOf(prepared: string, open: typeof openLedger): Promise<stri
   const states = [digestOf(root)]
   for (const { turn_id, ...proposal } of turns) {
     await ledger.turns.apply({ ...proposal, run_id, turn_id })
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     states.push(digestOf(root))
   }
   await ledger.close()

@@ -214,7 +214,7 @@ async function openedCode(root: string, open: typeof openLedger): Promise<string
 async function verified(root: string, open: typeof openLedger): Promise<void> {
   const ledger = await open({ dir: root, actor: caller })
   try {
-    await ledger.verify()
+    await ledger.log.verify()
   } finally {
     await ledger.close()
   }

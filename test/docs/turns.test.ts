@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
 import { errorCodes, noticeCodes } from '../../src/domain/turn/issue.ts'
 import { codes, type LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { root as project } from '../runner.ts'
 import { withLedger } from '../support/ledger.ts'
 import { page as pageOf, startRun } from '../support/pages.ts'
@@ -28,7 +28,7 @@ page('says of every code which command gives it first', () => {
 const turn = { run_id: 'run_codes_1', turn_id: 'turn-0002' }
 const link = (value: unknown) => [{ stem: 'x', body: {}, links: { to: value } }]
 const issue = { details: {}, level: 'error', location: 'x', message: 'x', stage: 'stage' } as const
-type Proposal = Partial<Parameters<Ledger['turns']['stage']>[0]>
+type Proposal = Partial<Parameters<LocalLedger['turns']['stage']>[0]>
 /** What is wrong in one way; `there` is promoted. */
 const wrongs: Record<string, Proposal> = {
   E_STEM_INVALID: { delete_stem: ['/'] },

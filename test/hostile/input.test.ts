@@ -1,16 +1,17 @@
+import { hold } from '../../src/lease.ts'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Code, codes, LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const hostile = suite('hostile input')
 
-type Call = (ledger: Ledger, root: string) => unknown
+type Call = (ledger: LocalLedger, root: string) => unknown
 type Row = [what: string, code: Code, call: Call]
 
 /** Whatever comes from outside is not typed; the table says so once. */
@@ -18,19 +19,19 @@ const anything = (value: unknown) => value as never
 const resource =
   (members: Record<string, unknown>): Call =>
   (ledger) =>
-    ledger.locks.acquire(anything({ holder: 'h', name: 'n', ...members }))
+    hold(ledger, anything({ holder: 'h', name: 'n', ...members }))
 const event =
   (members: Record<string, unknown>): Call =>
   (ledger) =>
-    ledger.audit.append(anything({ action_type: 'system', outcome: 'success', ...members }))
+    ledger.audit.append({ events: [anything({ action_type: 'system', outcome: 'success', ...members })] })
 const withOptions =
   (options: Record<string, unknown>): Call =>
   (ledger) =>
-    ledger.audit.append({ action_type: 'system', outcome: 'success' }, anything(options))
+    ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }], ...anything(options) })
 const folder =
   (make: (root: string) => string): Call =>
   (ledger, root) =>
-    ledger.locks.acquire({ folder: make(root), holder: 'h' })
+    hold(ledger, { folder: make(root), holder: 'h' })
 
 function made(root: string, name: string): string {
   const path = join(root, name)
@@ -67,29 +68,29 @@ const rows: Row[] = [
   ['a member called 10', 'INVALID_INPUT', resource({ 10: 1 })],
   ['an actor without a type', 'INVALID_INPUT', resource({ actor: { actor_id: 'a' } })],
   ['an actor with a line break', 'INVALID_INPUT', resource({ actor: { actor_id: 'a\nb', actor_type: 'agent' } })],
-  ['no request at all', 'INVALID_INPUT', (ledger) => ledger.locks.acquire(anything({}))],
+  ['no request at all', 'INVALID_INPUT', (ledger) => hold(ledger, anything({}))],
   ['a lock_id of nobody', 'LOCK_NOT_HELD', (ledger) => ledger.locks.release({ lock_id: 'lck_0000000000000000' })],
   ['a renewal of nobody', 'LOCK_NOT_HELD', (ledger) => ledger.locks.renew({ lock_id: 'lck_0000000000000000' })],
   ['a recovery without a reason', 'INVALID_INPUT', (ledger) => ledger.locks.recover(anything({ name: 'n' }))],
   ['a blank reason', 'INVALID_INPUT', (ledger) => ledger.locks.break({ name: 'n', reason: ' \n' })],
-  ['the status of nothing', 'NOT_FOUND', async (ledger) => ledger.locks.status('n')],
-  ['a seq past the end', 'NOT_FOUND', async (ledger) => ledger.prove(10 ** 6)],
-  ['a seq that is a fraction', 'NOT_FOUND', async (ledger) => ledger.prove(0.5)],
-  ['a size past the end', 'INVALID_INPUT', async (ledger) => ledger.prove(0, 10 ** 6)],
-  ['a consistency from the future', 'INVALID_INPUT', async (ledger) => ledger.consistency(10 ** 6)],
+  ['the status of nothing', 'NOT_FOUND', async (ledger) => ledger.locks.status({ name: 'n' })],
+  ['a seq past the end', 'NOT_FOUND', async (ledger) => ledger.log.prove({ seq: 10 ** 6 })],
+  ['a seq that is a fraction', 'NOT_FOUND', async (ledger) => ledger.log.prove({ seq: 0.5 })],
+  ['a size past the end', 'INVALID_INPUT', async (ledger) => ledger.log.prove({ seq: 0, size: 10 ** 6 })],
+  ['a consistency from the future', 'INVALID_INPUT', async (ledger) => ledger.log.consistency({ from: 10 ** 6 })],
   ['an event without an outcome', 'INVALID_INPUT', event({ outcome: undefined })],
   ['an event of a run', 'INVALID_INPUT', event({ action_type: 'tool_call' })],
   ['an event with a member nobody knows', 'INVALID_INPUT', event({ prompt: 'all of it' })],
   ['an event with huge notes', 'INVALID_INPUT', event({ notes: 'n'.repeat(1_001) })],
   ['an event with a lone surrogate', 'INVALID_INPUT', event({ notes: 'n\udc00' })],
   ['a hash that is none', 'INVALID_INPUT', event({ request_hash_sha256: 'ff' })],
-  ['no events', 'INVALID_INPUT', (ledger) => ledger.audit.append([])],
+  ['no events', 'INVALID_INPUT', (ledger) => ledger.audit.append({ events: [] })],
   [
     'too many events',
     'INVALID_INPUT',
-    (ledger) => ledger.audit.append(anything(Array(1_001).fill({ action_type: 'system', outcome: 'success' }))),
+    (ledger) => ledger.audit.append({ events: [anything(Array(1_001).fill({ action_type: 'system', outcome: 'success' }))] }),
   ],
-  ['events that are a text', 'INVALID_INPUT', (ledger) => ledger.audit.append(anything('[]'))],
+  ['events that are a text', 'INVALID_INPUT', (ledger) => ledger.audit.append({ events: [anything('[]')] })],
   ['a guard with a token of -1', 'INVALID_INPUT', withOptions({ guard: { name: 'n', token: -1 } })],
   ['a guard that is not current', 'STALE_TOKEN', withOptions({ guard: { name: 'n', token: 0 } })],
   ['a request key with NUL', 'INVALID_INPUT', withOptions({ idempotency_key: 'a\u0000' })],
@@ -182,7 +183,7 @@ const recorded = new Set<Code>(['LOCK_NOT_HELD', 'STALE_TOKEN'])
 const exits = new Set([2, 3, 4, 5, 75])
 
 let root = ''
-let ledger: Ledger
+let ledger: LocalLedger
 
 hostile.before(async () => {
   root = temporaryRoot()
@@ -196,7 +197,7 @@ hostile.after(async () => {
 
 for (const [what, code, call] of rows) {
   hostile(`${what} is ${code}, and nothing changes`, async () => {
-    const before = ledger.head().size
+    const before = (await ledger.head.get()).size
     const refusal = await Promise.resolve()
       .then(() => call(ledger, root))
       .then(
@@ -208,8 +209,8 @@ for (const [what, code, call] of rows) {
     assert.is(error.code, code, error.message)
     assert.ok(exits.has(codes[error.code].exit))
     assert.ok(error.message.length < 2_000, 'a message never carries its payload')
-    assert.ok(ledger.head().size - before <= (recorded.has(code) ? 1 : 0))
-    assert.equal(await ledger.locks.list(), [])
+    assert.ok((await ledger.head.get()).size - before <= (recorded.has(code) ? 1 : 0))
+    assert.equal((await ledger.locks.list()).locks, [])
   })
 }
 

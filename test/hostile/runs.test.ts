@@ -1,14 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Code, LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const hostile = suite('hostile input to runs')
 
 interface Stage {
-  ledger: Ledger
+  ledger: LocalLedger
   /** The open decision of the running run `run_tool1`. */
   decision_id: string
 }
@@ -49,7 +49,7 @@ const fail =
 const event =
   (members: object): Row[2] =>
   ({ decision_id, ledger }) =>
-    ledger.audit.append(anything({ action_type: 'tool_call', outcome: 'success', run_id, decision_id, ...members }))
+    ledger.audit.append({ events: [anything({ action_type: 'tool_call', outcome: 'success', run_id, decision_id, ...members })] })
 const deep = { a: { b: { c: 'd' } } }
 
 const locators: [what: string, locator: string][] = [
@@ -138,12 +138,10 @@ const rows: Row[] = [
     'an event of two runs in one append',
     'INVALID_INPUT',
     ({ ledger }) =>
-      ledger.audit.append(
-        anything([
+      ledger.audit.append({ events: [anything([
           { action_type: 'system', outcome: 'success', run_id },
           { action_type: 'system', outcome: 'success' },
-        ]),
-      ),
+        ])] }),
   ],
   ['a list behind a run of nobody', 'NOT_FOUND', ({ ledger }) => ledger.runs.list({ cursor: 'run_nobody' })],
   ['a list of 1,001 runs', 'INVALID_INPUT', ({ ledger }) => ledger.runs.list({ limit: 1_001 })],
@@ -178,15 +176,12 @@ const rows: Row[] = [
       `"${text.slice(0, 20)}" as the notes of an event there`,
       'FREE_TEXT_DENIED',
       ({ ledger }) =>
-        ledger.audit.append(
-          { action_type: 'system', outcome: 'success', run_id: 'run_promo1', notes: text },
-          { actor: human },
-        ),
+        ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', run_id: 'run_promo1', notes: text }], actor: human }),
     ],
   ]),
 ]
 
-const stage: Stage = { ledger: undefined as unknown as Ledger, decision_id: '' }
+const stage: Stage = { ledger: undefined as unknown as LocalLedger, decision_id: '' }
 let root = ''
 
 hostile.before(async () => {
@@ -215,7 +210,7 @@ hostile.after(async () => {
 for (const [what, code, call] of rows) {
   hostile(`${what} is ${code}, and nothing is stored`, async () => {
     const { ledger } = stage
-    const before = ledger.head()
+    const before = await ledger.head.get()
     const refusal = await Promise.resolve()
       .then(() => call(stage))
       .then(
@@ -225,7 +220,7 @@ for (const [what, code, call] of rows) {
     assert.instance(refusal, LockstepError, String(refusal))
     assert.is((refusal as LockstepError).code, code, (refusal as LockstepError).message)
     assert.ok((refusal as LockstepError).message.length < 2_000, 'a message never carries its payload')
-    assert.equal(ledger.head(), before)
+    assert.equal(await ledger.head.get(), before)
   })
 }
 

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { onAbort } from '../../src/writer/abort.ts'
@@ -14,13 +15,13 @@ aborting('is no leak, however many wait under one, and ends for all of them', as
   try {
     await withLedger(async (ledger) => {
       const { signal, stop } = controlled()
-      await ledger.locks.acquire({ name: 'a', holder: 'first' })
+      await hold(ledger, { name: 'a', holder: 'first' })
       const acquires = Array.from({ length: waiters }, (_, index) =>
-        ledger.locks.acquire({ name: 'a', holder: `h-${index}`, wait_s: 60, signal }).catch(({ code }) => code),
+        hold(ledger, { name: 'a', holder: `h-${index}`, wait_s: 60 }, { signal }).catch(({ code }) => code),
       )
-      await until('all wait', () => ledger.locks.status('a').waiting === waiters)
+      await until('all wait', async () => (await ledger.locks.status({ name: 'a' })).waiting === waiters)
       const followed = Array.from({ length: waiters }, async () => {
-        for await (const { type } of ledger.subscribe({ signal })) if (type === 'never') return 'never'
+        for await (const { type } of ledger.log.subscribe({}, { signal })) if (type === 'never') return 'never'
         return 'ended'
       })
       stop()

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -66,7 +67,7 @@ const steps: Record<string, (stage: Scene) => Promise<Step>> = {
   },
   'the acquire of a resource': async ({ ledger }) => {
     const lock_id = newId()
-    const call = () => ledger.locks.acquire({ name: 'reports', holder: 'h', lock_id })
+    const call = () => hold(ledger, { name: 'reports', holder: 'h', lock_id })
     return { name: 'reports', lock_id, call, end: () => ledger.locks.release({ lock_id }) }
   },
   'the acquire of a project': async ({ ledger }) => {
@@ -183,7 +184,7 @@ async function withFault(
 
 function statusOf({ ledger }: Scene, name: string): { state: string; token?: number | null } {
   try {
-    return ledger.locks.status(name)
+    return ledger.locks.status({ name })
   } catch {
     // It was never held.
     return { state: 'free', token: null }

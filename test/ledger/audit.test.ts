@@ -1,8 +1,9 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { auditEventSchema } from '../../src/domain/audit/audit-event.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { AuditQuery } from '../../src/nouns/audit/audit.ts'
 import { entriesOf, typesAppended } from '../support/entries.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
@@ -15,7 +16,7 @@ const event = { action_type: 'system', outcome: 'success' } as const
 const lane = { lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT', case_id: 'CASE-17' }
 
 /** A test over a ledger with a policy in force and a clock that stands still. */
-function of(title: string, work: (ledger: Ledger, clock: ReturnType<typeof testClock>) => Promise<void>): void {
+function of(title: string, work: (ledger: LocalLedger, clock: ReturnType<typeof testClock>) => Promise<void>): void {
   audit(title, async () => {
     // After the moment at which the ledger is made, by the machine's own clock: an entry's time never goes back.
     const clock = testClock(Date.UTC(2100, 0, 2))
@@ -30,9 +31,9 @@ async function codeOf(call: Promise<unknown>): Promise<string> {
 }
 
 /** Locks, a run with an allowed action, a refusal and events of programs, some seconds apart. */
-async function written(ledger: Ledger, clock: ReturnType<typeof testClock>): Promise<string> {
+async function written(ledger: LocalLedger, clock: ReturnType<typeof testClock>): Promise<string> {
   for (const name of ['reports', 'charts']) {
-    const { lock_id } = await ledger.locks.acquire({ name, holder: 'agent-1' })
+    const { lock_id } = await hold(ledger, { name, holder: 'agent-1' })
     clock.advance(1_000)
     await ledger.locks.release({ lock_id })
   }
@@ -41,12 +42,12 @@ async function written(ledger: Ledger, clock: ReturnType<typeof testClock>): Pro
   const decision_id = await allowed(ledger, run_id)
   await ledger.runs.record({ run_id, decision_id, outcome: 'success' })
   clock.advance(1_000)
-  await ledger.audit.append([event, { ...event, outcome: 'failure' }], { actor: other })
+  await ledger.audit.append({ events: [event, { ...event, outcome: 'failure' }], actor: other })
   await ledger.runs.complete({ run_id, outcome_reason: 'done' })
   return run_id
 }
 
-async function allowed(ledger: Ledger, run_id: string): Promise<string> {
+async function allowed(ledger: LocalLedger, run_id: string): Promise<string> {
   const scope = { case_id: 'CASE-17', client_session_id: 's-1', run_id }
   const target = { name: 'dictation.start' }
   const action = { action_type: 'tool_call', lane_id: lane.lane_id, scope, target } as const
@@ -56,12 +57,12 @@ async function allowed(ledger: Ledger, run_id: string): Promise<string> {
 of('lists every entry as the audit event that it is, oldest first', async (ledger, clock) => {
   await written(ledger, clock)
   const { complete, events, next } = await ledger.audit.list()
-  assert.equal([complete, next], [true, ledger.head().size])
+  assert.equal([complete, next], [true, (await ledger.head.get()).size])
   assert.equal(
     events.map(({ sequence }) => sequence),
     [...events.keys()],
   )
-  assert.is(events.length, ledger.head().size)
+  assert.is(events.length, (await ledger.head.get()).size)
   for (const one of events) assert.ok(auditEventSchema.safeParse(one).success, JSON.stringify(one))
   assert.equal((await ledger.audit.entries()).events, await entriesOf(ledger))
 })
@@ -70,12 +71,12 @@ of('an override is recorded with its reason, or not at all; in a run as outside 
   const override = { action_type: 'override', outcome: 'success', outcome_reason: 'the court asked' } as const
   const { run_id } = await ledger.runs.create({ ...lane, run_kind: 'tool_gateway' })
   await ledger.runs.start({ run_id })
-  const { size } = ledger.head()
-  assert.is(await codeOf(ledger.audit.append({ action_type: 'override', outcome: 'success' })), 'INVALID_INPUT')
-  assert.is(await codeOf(ledger.audit.append({ ...override, decision_id: 'evt_1_000' })), 'INVALID_INPUT')
-  assert.is(ledger.head().size, size)
-  await ledger.audit.append(override)
-  await ledger.audit.append({ ...override, run_id })
+  const { size } = await ledger.head.get()
+  assert.is(await codeOf(ledger.audit.append({ events: [{ action_type: 'override', outcome: 'success' }] })), 'INVALID_INPUT')
+  assert.is(await codeOf(ledger.audit.append({ events: [{ ...override, decision_id: 'evt_1_000' }] })), 'INVALID_INPUT')
+  assert.is((await ledger.head.get()).size, size)
+  await ledger.audit.append({ events: [override] })
+  await ledger.audit.append({ events: [{ ...override, run_id }] })
   const { events } = await ledger.audit.list({ action_type: 'override' })
   assert.equal(
     events.map(({ outcome_reason, run_id }) => [outcome_reason, run_id]),
@@ -139,7 +140,7 @@ of('filters give what a look at every entry gives, whole and in pages of any siz
 of('a cursor goes on where a list ended, when more was appended', async (ledger) => {
   const { next } = await ledger.audit.list()
   assert.equal((await ledger.audit.list({ cursor: next })).events, [])
-  await ledger.audit.append(event)
+  await ledger.audit.append({ events: [event] })
   assert.equal(
     (await ledger.audit.list({ cursor: next })).events.map(({ sequence }) => sequence),
     [next],
@@ -152,17 +153,17 @@ of('a cursor goes on where a list ended, when more was appended', async (ledger)
 of('an event of a run stands in the run, while it runs', async (ledger) => {
   const { run_id } = await ledger.runs.create({ ...lane, run_kind: 'tool_gateway' })
   const note = { ...event, run_id, outcome_reason: 'half of it' }
-  assert.is(await codeOf(ledger.audit.append(note)), 'RUN_NOT_ACTIVE')
+  assert.is(await codeOf(ledger.audit.append({ events: [note] })), 'RUN_NOT_ACTIVE')
   await ledger.runs.start({ run_id })
-  assert.is(await codeOf(ledger.audit.append(note, { actor: other })), 'NOT_RUN_ACTOR')
-  const { events } = await ledger.audit.append([note, { ...note, outcome: 'failure' }])
-  const [first, second] = events.map(({ seq }) => ledger.entry(seq))
+  assert.is(await codeOf(ledger.audit.append({ events: [note], actor: other })), 'NOT_RUN_ACTOR')
+  const { events } = await ledger.audit.append({ events: [note, { ...note, outcome: 'failure' }] })
+  const [first, second] = events.map(({ seq }) => ledger.log.entry({ seq }))
   assert.is(second?.prev.run, first?.seq)
   assert.equal([first?.stream, first?.case_id, first?.lane_id], [`run/${run_id}`, 'CASE-17', lane.lane_id])
   assert.is((await ledger.audit.list({ run_id })).events.at(-1)?.outcome, 'failure')
   await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-  assert.is(await codeOf(ledger.audit.append({ ...note, notes: 'late' })), 'RUN_NOT_ACTIVE')
-  assert.is(await codeOf(ledger.audit.append({ ...event, run_id: 'run_of_nobody' })), 'NOT_FOUND')
+  assert.is(await codeOf(ledger.audit.append({ events: [{ ...note, notes: 'late' }] })), 'RUN_NOT_ACTIVE')
+  assert.is(await codeOf(ledger.audit.append({ events: [{ ...event, run_id: 'run_of_nobody' }] })), 'NOT_FOUND')
 })
 
 of('an action of a run needs its decision, used once, and stands with other events in one append', async (ledger) => {
@@ -175,24 +176,24 @@ of('an action of a run needs its decision, used once, and stands with other even
     { ...action, decision_id: 'evt_1', outcome: 'allow' },
     { ...event, decision_id: 'evt_1' },
   ] as (typeof action)[]) {
-    assert.is(await codeOf(ledger.audit.append(wrong)), 'INVALID_INPUT')
+    assert.is(await codeOf(ledger.audit.append({ events: [wrong] })), 'INVALID_INPUT')
   }
-  assert.is(await codeOf(ledger.audit.append([{ ...event, run_id }, event])), 'INVALID_INPUT')
-  assert.is(await codeOf(ledger.audit.append({ ...action, decision_id: 'evt_nobody_1' })), 'DECISION_NOT_OPEN')
+  assert.is(await codeOf(ledger.audit.append({ events: [{ ...event, run_id }, event] })), 'INVALID_INPUT')
+  assert.is(await codeOf(ledger.audit.append({ events: [{ ...action, decision_id: 'evt_nobody_1' }] })), 'DECISION_NOT_OPEN')
   const decision_id = await allowed(ledger, run_id)
   const acted = { ...action, decision_id }
   const elsewhere = { ...acted, target: { name: 'dictation.stop', target_type: 'tool' } } as const
-  assert.is(await codeOf(ledger.audit.append(elsewhere)), 'DECISION_NOT_OPEN')
-  assert.is(await codeOf(ledger.audit.append([acted, acted])), 'DECISION_NOT_OPEN')
+  assert.is(await codeOf(ledger.audit.append({ events: [elsewhere] })), 'DECISION_NOT_OPEN')
+  assert.is(await codeOf(ledger.audit.append({ events: [acted, acted] })), 'DECISION_NOT_OPEN')
   const target = { name: 'dictation.start', operation: 'tool_call', target_type: 'tool' } as const
   const types = await typesAppended(ledger, () =>
-    ledger.audit.append([
+    ledger.audit.append({ events: [
       { ...event, run_id },
       { ...acted, target },
-    ]),
+    ] }),
   )
   assert.equal(types, ['audit.recorded', 'run.acted'])
-  assert.is(await codeOf(ledger.audit.append(acted)), 'DECISION_NOT_OPEN')
+  assert.is(await codeOf(ledger.audit.append({ events: [acted] })), 'DECISION_NOT_OPEN')
   await ledger.runs.complete({ run_id, outcome_reason: 'done' })
 })
 
@@ -200,9 +201,9 @@ of('a run whose lease is over is failed instead, and a repeat says so too', asyn
   const { run_id } = await ledger.runs.create({ ...lane, run_kind: 'tool_gateway' })
   await ledger.runs.start({ run_id, lease_duration_s: 60 })
   clock.advance(60_000)
-  const late = () => ledger.audit.append({ ...event, run_id }, { idempotency_key: 'late' })
+  const late = () => ledger.audit.append({ events: [{ ...event, run_id }], idempotency_key: 'late' })
   assert.is(await codeOf(late()), 'RUN_LEASE_EXPIRED')
-  assert.is(ledger.runs.get(run_id).status, 'failed')
+  assert.is((await ledger.runs.get({ run_id })).status, 'failed')
   assert.is(await codeOf(late()), 'RUN_LEASE_EXPIRED')
 })
 
@@ -210,24 +211,24 @@ of('the same events again under a key are answered as the first time', async (le
   const { run_id } = await ledger.runs.create({ ...lane, run_kind: 'tool_gateway' })
   await ledger.runs.start({ run_id })
   const append = (outcome_reason: string) =>
-    ledger.audit.append({ ...event, outcome_reason, run_id }, { idempotency_key: 'key-1' })
+    ledger.audit.append({ events: [{ ...event, outcome_reason, run_id }], idempotency_key: 'key-1' })
   const first = await append('one')
   assert.equal(await append('one'), { ...first, replayed: true })
   assert.is(await codeOf(append('two')), 'IDEMPOTENCY_MISMATCH')
 })
 
 of('a member that is undefined is none', async (ledger) => {
-  const { events } = await ledger.audit.append({ ...event, notes: undefined, run_id: undefined, target: undefined })
-  assert.equal(ledger.entry(events[0]?.seq ?? 0).data, event)
+  const { events } = await ledger.audit.append({ events: [{ ...event, notes: undefined, run_id: undefined, target: undefined }] })
+  assert.equal((await ledger.log.entry({ seq: events[0]?.seq ?? 0 })).data, event)
 })
 
 of('a correction names an event that is there', async (ledger) => {
-  const { events } = await ledger.audit.append({ ...event, outcome_reason: 'wrong file' })
+  const { events } = await ledger.audit.append({ events: [{ ...event, outcome_reason: 'wrong file' }] })
   const corrects = events[0]?.event_id ?? ''
-  await ledger.audit.append({ ...event, corrects, outcome_reason: 'right file' })
+  await ledger.audit.append({ events: [{ ...event, corrects, outcome_reason: 'right file' }] })
   assert.is((await ledger.audit.list()).events.at(-1)?.corrects, corrects)
   for (const nothing of [corrects.replace(/\d+$/, '99'), 'evt_zzzzzzzzzzzz_0', 'evt_nonsense']) {
-    assert.is(await codeOf(ledger.audit.append({ ...event, corrects: nothing })), 'NOT_FOUND')
+    assert.is(await codeOf(ledger.audit.append({ events: [{ ...event, corrects: nothing }] })), 'NOT_FOUND')
   }
 })
 

@@ -1,8 +1,10 @@
+import { hold } from '../../src/lease.ts'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { Now } from '../../src/kernel/clock.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { refusalOf } from '../support/deliverable.ts'
 import { testActor, testClock, withLedger } from '../support/ledger.ts'
 
@@ -23,12 +25,12 @@ function machine() {
 }
 
 const in2099 = Date.UTC(2099, 0, 1) - Date.UTC(2040, 5, 1, 12)
-const note = (ledger: Ledger, notes: string) =>
-  ledger.audit.append({ action_type: 'system', notes, outcome: 'success' }, { actor: testActor })
+const note = (ledger: LocalLedger, notes: string) =>
+  ledger.audit.append({ events: [{ action_type: 'system', notes, outcome: 'success' }], actor: testActor })
 const notesOf = (entries: Entry[]) => entries.map(({ data, type }) => data.notes ?? type)
 
 /** A ledger with a note before one command in 2099, that one, and one after it; a minute lies between each two. */
-async function frozen(work: (ledger: Ledger, at: ReturnType<typeof machine>) => Promise<void>): Promise<void> {
+async function frozen(work: (ledger: LocalLedger, at: ReturnType<typeof machine>) => Promise<void>): Promise<void> {
   const at = machine()
   await withLedger(
     async (ledger) => {
@@ -63,7 +65,7 @@ clocks('a ledger whose time follows the wall clock says nothing of it', async ()
 
 clocks('one command in 2099 freezes the time of all later entries, and that is told', async () => {
   await frozen(async (ledger) => {
-    const last = ledger.entry(ledger.head().size - 1)
+    const last = await ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
     equal([last.time, last.wall_time], ['2099-01-01T00:02:00.000Z', '2040-06-01T12:03:00.000Z'])
     is(ledger.clock.aheadSeconds, (in2099 - 60_000) / 1000)
   })
@@ -73,7 +75,7 @@ clocks(
   'an operator resets the clock: from that entry on, time follows the wall clock; leases are untouched',
   async () => {
     await frozen(async (ledger, at) => {
-      const lease = await ledger.locks.acquire({ name: 'reports', holder: 'TASK', lease_duration_s: 600, pids: [] })
+      const lease = await hold(ledger, { name: 'reports', holder: 'TASK', lease_duration_s: 600, pids: [] })
       at.pass(1)
       const reset = await ledger.clock.reset({ actor: becca, reason: 'the clock was in 2099 for one command' })
       equal(reset, {
@@ -81,15 +83,15 @@ clocks(
         previous_time: '2099-01-01T00:02:00.000Z',
         time: '2040-06-01T12:04:00.000Z',
       })
-      const { data, time, wall_time } = ledger.entry(reset.seq)
+      const { data, time, wall_time } = await ledger.log.entry({ seq: reset.seq })
       equal([time, wall_time], ['2040-06-01T12:04:00.000Z', undefined])
       equal(data, { by: 'BECCA', previous_time: reset.previous_time, reason: 'the clock was in 2099 for one command' })
-      is(ledger.locks.status('reports').lease_remaining_s, 540)
+      is((await ledger.locks.status({ name: 'reports' })).lease_remaining_s, 540)
       is(ledger.clock.aheadSeconds, undefined)
       at.pass(1)
       await note(ledger, 'follows')
-      equal(ledger.entry(reset.seq + 1).time, '2040-06-01T12:05:00.000Z')
-      equal(ledger.audit.rendered(ledger.entry(reset.seq)).action_type, 'override')
+      equal((await ledger.log.entry({ seq: reset.seq + 1 })).time, '2040-06-01T12:05:00.000Z')
+      equal(renderedEvent(await ledger.log.entry({ seq: reset.seq })).action_type, 'override')
     })
   },
 )
@@ -98,7 +100,7 @@ clocks('commands that are decided with a reset have the time of their place', as
   await frozen(async (ledger) => {
     const answers = [note(ledger, 'a'), ledger.clock.reset({ actor: becca, reason: 'drill' }), note(ledger, 'b')]
     await Promise.all(answers)
-    const times = [3, 2, 1].map((back) => ledger.entry(ledger.head().size - back).time)
+    const times = [3, 2, 1].map(async (back) => (await ledger.log.entry({ seq: (await ledger.head.get()).size - back })).time)
     equal(times, ['2099-01-01T00:02:00.000Z', '2040-06-01T12:03:00.000Z', '2040-06-01T12:03:00.000Z'])
   })
 })
@@ -107,7 +109,7 @@ clocks('nobody but the authority or an operator resets the clock, and that is re
   await frozen(async (ledger) => {
     const error = await refusalOf(ledger.clock.reset({ reason: 'I want to' }))
     is(error.code, 'CLOCK_RESET_DENIED')
-    const { data, stream, type } = ledger.entry(ledger.head().size - 1)
+    const { data, stream, type } = await ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
     equal([stream, type, data.code], ['clock', 'clock.refused', 'CLOCK_RESET_DENIED'])
     ok((ledger.clock.aheadSeconds ?? 0) > 3_600)
   })
@@ -116,9 +118,9 @@ clocks('nobody but the authority or an operator resets the clock, and that is re
 clocks('a clock that is not ahead is not reset: the same command again changes nothing', async () => {
   await frozen(async (ledger) => {
     await ledger.clock.reset({ actor: becca, reason: 'drill' })
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     is((await refusalOf(ledger.clock.reset({ actor: becca, reason: 'drill' }))).code, 'CLOCK_NOT_AHEAD')
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
     is((await refusalOf(ledger.clock.reset({ actor: becca, reason: ' ' }))).code, 'INVALID_INPUT')
   })
 })
@@ -170,8 +172,8 @@ clocks(
         }
         equal(paged, whole, `pages of ${limit}`)
       }
-      const { events, next } = await ledger.audit.entries({ until, cursor: ledger.head().size })
-      equal([events, next], [[], ledger.head().size])
+      const { events, next } = await ledger.audit.entries({ until, cursor: (await ledger.head.get()).size })
+      equal([events, next], [[], (await ledger.head.get()).size])
     })
   },
 )
@@ -190,7 +192,7 @@ clocks('runs are found by the wall clock they were created under', async () => {
       await create('run_after')
       equal(await listed({ until: '2050-01-01T00:00:00Z' }), ['run_first', 'run_after'])
       equal(await listed({ since: '2050-01-01T00:00:00Z' }), ['run_in_2099'])
-      match((await ledger.runs.why('run_after')).last_event.time, /^2040-/)
+      match((await ledger.runs.why({ run_id: 'run_after' })).last_event.time, /^2040-/)
       await ledger.clock.reset({ actor: becca, reason: 'drill' })
       at.pass(1)
       await create('run_follows')

@@ -1,9 +1,10 @@
+import { hold } from '../../src/lease.ts'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import type { Submission } from '../../src/writer/submission.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
@@ -43,7 +44,7 @@ async function outcomeOf(call: Promise<unknown>): Promise<string> {
 }
 
 /** Calls that carry one hostile name in each place that takes a caller's word. */
-function callsWith(name: string, ledger: Ledger): Promise<unknown>[] {
+function callsWith(name: string, ledger: LocalLedger): Promise<unknown>[] {
   const actor = { actor_id: name, actor_type: 'agent' } as const
   const anything = (value: unknown) => value as never
   const create = (members: object) => ledger.runs.create(anything({ ...run, case_id: 'CASE-1', ...members }))
@@ -61,10 +62,10 @@ function callsWith(name: string, ledger: Ledger): Promise<unknown>[] {
     authorize({ scope: JSON.parse(`{ ${JSON.stringify(name)}: "x" }`) }),
     authorize({ target: { name } }),
     authorize({ target: { name: 'dictation.start', operation: name } }),
-    ledger.locks.acquire({ actor, name: `${name}-1`, holder: name }),
-    ledger.locks.acquire({ name, holder: 'agent-1' }),
-    ledger.audit.append({ action_type: 'system', outcome: 'success', outcome_reason: name }, { actor }),
-    ledger.audit.append({ action_type: 'system', outcome: 'success' }, { idempotency_key: name }),
+    hold(ledger, { actor, name: `${name}-1`, holder: name }),
+    hold(ledger, { name, holder: 'agent-1' }),
+    ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', outcome_reason: name }], actor }),
+    ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }], idempotency_key: name }),
   ].map((call) => Promise.resolve(call))
 }
 
@@ -84,7 +85,7 @@ for (const name of names) {
       const actor = { actor_id: name, actor_type: 'agent' } as const
       const { run_id } = await ledger.runs.create({ ...run, actor, case_id: 'CASE-1' })
       assert.is(await outcomeOf(ledger.runs.start({ actor, run_id })), 'RUN_DENIED', 'the actor has no such role')
-      await ledger.audit.append({ action_type: 'system', outcome: 'success' })
+      await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
     } finally {
       await ledger.close()
     }

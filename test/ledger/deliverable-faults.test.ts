@@ -100,8 +100,8 @@ for (const [what, take] of Object.entries({
         })
         equal(types, ['lock.acquired', 'lock.lost'])
         const { data } = await lastOf(ledger, 'lock.lost')
-        equal([data.holder, data.token], ['agent-1', ledger.head().size - 2])
-        is(ledger.locks.status(name).state, 'free')
+        equal([data.holder, data.token], ['agent-1', (await ledger.head.get()).size - 2])
+        is((await ledger.locks.status({ name })).state, 'free')
         equal(locksIn(path), existsSync(lock) ? ['.lock'] : [])
       },
       { wrapStore },
@@ -190,7 +190,7 @@ conflicts(
       syncBuiltinESMExports()
     }
     equal(locksIn(path).length, 2)
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status({ name })).state, 'free')
   }),
 )
 
@@ -236,12 +236,12 @@ for (const [call, code, expected] of [
     scene(async ({ ledger, acquire, lock, path, root }) => {
       writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
       const before = contentOf(path)
-      const size = ledger.head().size
+      const size = (await ledger.head.get()).size
       await withFailing(call, { code, matching: /\.tmp$/ }, async () => {
         is((await refusalOf(acquire())).code, expected)
       })
       equal(contentOf(path), before)
-      is(ledger.head().size, size)
+      is((await ledger.head.get()).size, size)
       equal(readdirSync(join(root, '.lockstep/claims')), [])
       await acquire()
     }),
@@ -252,12 +252,12 @@ refusals(
   'a file that may not be read is neither free nor stale',
   scene(async ({ ledger, acquire, lock }) => {
     writeFileSync(lock, foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }))
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     await withFailing('open', { code: 'EACCES', matching: /\/\.lock$/ }, async () => {
       is((await refusalOf(acquire())).code, 'FILE_DENIED')
     })
     ok(readFileSync(lock, 'utf8').includes('foreign-tool'))
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -280,7 +280,7 @@ for (const [call, code] of [
       await withFailing(call, { code, matching: /\/\.lock(?:\.aside\..*)?$/ }, async () => {
         const released = await stage.ledger.locks.release({ lock_id })
         is(released.files, 'pending')
-        is(stage.ledger.locks.status(name).state, 'free')
+        is((await stage.ledger.locks.status({ name })).state, 'free')
         ok(locksIn(path).length === 1)
       })
       const ledger = await stage.reopen()
@@ -379,7 +379,7 @@ const crashed = (
     const lease = await acquire()
     const text = readFileSync(lock, 'utf8')
     const claims = join(root, '.lockstep/claims')
-    leave({ path, lock, claims, origin: stage.ledger.head().origin, current: lease.lock_ref })
+    leave({ path, lock, claims, origin: (await stage.ledger.head.get()).origin, current: lease.lock_ref })
     writeFileSync(join(claims, 'a'.repeat(16)), path)
     await stage.reopen()
     equal(locksIn(path), expected)
@@ -434,7 +434,7 @@ opening(
     const { acquire, path, lock, root } = stage
     const orphan = foreignText({ ...deadHolder(), acquired: '2026-01-02T03:04:00.000Z' })
     writeFileSync(lock, orphan)
-    const size = stage.ledger.head().size
+    const size = (await stage.ledger.head.get()).size
     const lease = await acquire()
     writeFileSync(join(path, '.lock.aside.nonce'), orphan)
     writeFileSync(join(root, '.lockstep/claims', lease.lock_ref), `${size} ${path}`)

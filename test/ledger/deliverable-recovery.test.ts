@@ -26,7 +26,7 @@ recovering(
       previous_holder: 'agent-1',
       previous_token: lease.token,
       recovery_reason: 'lease_expired',
-      seq: ledger.head().size - 1,
+      seq: (await ledger.head.get()).size - 1,
       dry_run: false,
       files: 'current',
     })
@@ -65,11 +65,11 @@ recovering(
   scene(async ({ ledger, acquire, path }) => {
     const lease = await acquire()
     const before = contentOf(path)
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const { code, details } = await refusalOf(ledger.locks.recover({ name, reason: 'x', actor: authority }))
     equal([code, details.holder, details.token], ['LOCK_NOT_ORPHAN', 'agent-1', lease.token])
     equal(contentOf(path), before)
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
     await lease.release()
     is((await refusalOf(ledger.locks.recover({ name, reason: 'x' }))).code, 'LOCK_NOT_ORPHAN')
   }),
@@ -139,7 +139,7 @@ recovering(
     clock.advance(10 * minute)
     rmSync(path, { recursive: true })
     is((await ledger.locks.recover({ name, reason: 'folder is gone' })).recovery_reason, 'lease_expired')
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status({ name })).state, 'free')
   }),
 )
 
@@ -153,11 +153,11 @@ preview(
     const lease = await acquire()
     const look = async () => {
       const before = contentOf(path)
-      const size = ledger.head().size
+      const size = (await ledger.head.get()).size
       const { status, seq, dry_run, ...facts } = await ledger.locks.recover({ name, reason: 'x', dry_run: true })
       equal([seq, dry_run], [null, true])
       equal(contentOf(path), before)
-      is(ledger.head().size, size)
+      is((await ledger.head.get()).size, size)
       return { state: status?.state, pids: status?.pids, alive: status?.holder_alive, ...facts }
     }
     const facts = { name, previous_holder: 'agent-1', previous_token: lease.token, pids: [process.pid], alive: 'yes' }
@@ -186,11 +186,11 @@ for (const [what, content, expected] of [
       const acquired = new Date(clock.now().wall_ms).toISOString()
       writeFileSync(lock, typeof content === 'string' ? content : foreignText({ acquired, ...content }))
       const before = lstatSync(lock, { bigint: true }).mtimeNs
-      const size = ledger.head().size
+      const size = (await ledger.head.get()).size
       const shown = await ledger.locks.recover({ name, folder: path, reason: 'x', dry_run: true })
       equal([shown.status?.state, shown.previous_holder, shown.recovery_reason], [...expected])
       is(lstatSync(lock, { bigint: true }).mtimeNs, before)
-      is(ledger.head().size, size)
+      is((await ledger.head.get()).size, size)
     }),
   )
 }
@@ -264,11 +264,11 @@ retiring(
   scene(async ({ ledger, acquire, path }) => {
     await acquire()
     const before = contentOf(path)
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const { code, details } = await refusalOf(ledger.locks.retire({ folder: path, reason: 'archived' }))
     equal([code, details.holder], ['LOCK_IS_HELD', 'agent-1'])
     equal(contentOf(path), before)
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -316,7 +316,7 @@ retiring(
   scene(async ({ ledger, acquire, path }) => {
     const lease = await acquire()
     renameSync(path, `${path}.gone`)
-    is(ledger.locks.status(name).state, 'held')
+    is((await ledger.locks.status({ name })).state, 'held')
     renameSync(`${path}.gone`, path)
     await lease.renew()
     await lease.release()
@@ -326,7 +326,7 @@ retiring(
 retiring(
   'recovers what another tool’s dead holder or a crash left in the folder, and is held up by what it cannot judge',
   scene(async ({ ledger, lock, path }) => {
-    const ours = { ledger: ledger.head().origin, lock_ref: 'f'.repeat(16) }
+    const ours = { ledger: (await ledger.head.get()).origin, lock_ref: 'f'.repeat(16) }
     for (const [facts, reason] of [
       [{ ...deadHolder(), acquired: '2026-01-02T03:04:00Z' }, 'pid_dead'],
       [ours, 'unrecorded'],
@@ -369,7 +369,7 @@ history(
     await acquire({ holder: 'third' })
     await ledger.locks.break({ name, reason: 'stuck', actor: authority })
     await ledger.locks.retire({ folder: path })
-    const told = (await ledger.locks.history(name)).map(
+    const told = ((await ledger.locks.history({ name })).entries).map(
       ({ type, data }) =>
         `${type} ${data.holder ?? data.previous_holder ?? ''} ${data.outcome ?? data.recovery_reason ?? ''}`,
     )
@@ -382,7 +382,7 @@ history(
       'lock.released first failure',
       'lock.acquired first ',
     ])
-    ok((await ledger.locks.history(name, { limit: 2 })).length === 2)
+    ok(((await ledger.locks.history({ name, limit: 2 })).entries).length === 2)
   }),
 )
 

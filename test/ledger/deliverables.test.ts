@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import {
   linkSync,
   lstatSync,
@@ -14,7 +15,7 @@ import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
 import { thisMachine } from '../../src/disk/process.ts'
 import { isInitialPidNamespace } from '../../src/domain/lock/liveness.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import {
   contentionFields,
   contentOf,
@@ -52,7 +53,7 @@ acquiring(
       acquired: lease.acquired,
       lease_duration_s: 600,
       pid: process.pid,
-      ledger: ledger.head().origin,
+      ledger: (await ledger.head.get()).origin,
       lock_ref: lease.lock_ref,
       evidence,
     })
@@ -79,7 +80,7 @@ acquiring(
         expires_at: '2026-01-02T03:14:05.000Z',
       },
     )
-    is(token, ledger.head().size - 1)
+    is(token, (await ledger.head.get()).size - 1)
   }),
 )
 
@@ -132,7 +133,7 @@ acquiring(
     const lease = await acquire()
     clock.advance(90_500)
     const before = stamp(lock)
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const { code, details, retryable } = await refusalOf(acquire({ holder: 'agent-2' }))
     is(code, 'LOCK_CONTENTION')
     is(retryable, true)
@@ -152,7 +153,7 @@ acquiring(
       retry_after_s: 60,
     })
     is(stamp(lock), before)
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -171,11 +172,11 @@ acquiring(
   'a lease is 60 to 3,600 s, 1,800 by default',
   scene(async ({ ledger, path }) => {
     for (const lease_duration_s of [0, 59, 3601, 86_400]) {
-      const acquired = ledger.locks.acquire({ folder: path, holder: 'agent-1', lease_duration_s })
+      const acquired = hold(ledger, { folder: path, holder: 'agent-1', lease_duration_s })
       is((await refusalOf(acquired)).code, 'INVALID_INPUT', String(lease_duration_s))
     }
     for (const lease_duration_s of [60, 3600, undefined]) {
-      const lease = await ledger.locks.acquire({
+      const lease = await hold(ledger, {
         folder: path,
         holder: 'agent-1',
         ...(lease_duration_s === undefined ? {} : { lease_duration_s }),
@@ -216,12 +217,12 @@ acquiring(
   'a process that cannot be seen is PID_NOT_FOUND, and nothing changes',
   scene(async ({ ledger, acquire, visible }) => {
     const before = visible()
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     for (const pids of [[deadPid()], [process.pid, deadPid()], [2 ** 31 - 1]]) {
       is((await refusalOf(acquire({ pids }))).code, 'PID_NOT_FOUND')
     }
     equal(visible(), before)
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -267,10 +268,10 @@ again(
   scene(async ({ ledger, acquire, lock }) => {
     const first = await acquire({ lock_id })
     const before = stamp(lock)
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const second = await acquire({ lock_id })
     equal([second.token, second.replayed, second.current], [first.token, true, true])
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
     is(stamp(lock), before)
   }),
 )
@@ -293,7 +294,7 @@ again(
     equal(visible(), held)
 
     await (await acquire({ holder: 'agent-3' })).release()
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     for (const [id, holder, token] of [
       [lock_id, 'agent-1', first.token],
       [`${lock_id}2`, 'agent-2', second.token],
@@ -301,7 +302,7 @@ again(
       const replayed = await acquire({ lock_id: id, holder })
       equal([replayed.token, replayed.replayed, replayed.current], [token, true, false], id)
     }
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -356,13 +357,13 @@ binding(
     const lease = await acquire()
     const refused = async (what: string) => {
       const before = visible()
-      const size = ledger.head().size
+      const size = (await ledger.head.get()).size
       const { code, details, message } = await refusalOf(acquire({ folder: twin.path, holder: 'agent-2' }))
       is(code, 'LOCK_PLACEMENT', what)
       equal([details.bound_folder, details.folder], ['DEL-08-05_Lock', 'archive/DEL-08-05_Copy'], what)
       ok(message.includes('DEL-08-05_Lock') && message.includes('archive/DEL-08-05_Copy'), what)
       equal(visible(), before, what)
-      is(ledger.head().size, size, what)
+      is((await ledger.head.get()).size, size, what)
     }
     await refused('held')
     clock.advance(10 * minute)
@@ -468,7 +469,7 @@ takeover(
   scene(async ({ ledger, acquire, clock, lock }) => {
     const old = await acquire()
     clock.advance(10 * minute)
-    const from = ledger.head().size
+    const from = (await ledger.head.get()).size
     const fresh = await acquire({ holder: 'agent-2', actor: otherActor })
     const [recovered, acquired, ...more] = await entriesOf(ledger, from)
     equal([recovered?.type, acquired?.type, more.length], ['lock.recovered', 'lock.acquired', 0])
@@ -485,10 +486,7 @@ takeover(
     })
     ok(fresh.token > old.token)
     ok(readFileSync(lock, 'utf8').includes(fresh.lock_ref))
-    const guarded = ledger.audit.append(
-      { action_type: 'system', outcome: 'success' },
-      { guard: { name: old.name, token: old.token } },
-    )
+    const guarded = ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }], guard: { name: old.name, token: old.token } })
     is((await refusalOf(guarded)).code, 'STALE_TOKEN')
     is((await refusalOf(old.renew())).code, 'STALE_TOKEN')
     is((await refusalOf(old.release())).code, 'LOCK_NOT_HELD')
@@ -513,7 +511,7 @@ takeover(
 takeover(
   'a file of this ledger that no grant explains is debris of a crash: removed at once, and recorded',
   scene(async ({ ledger, acquire, lock }) => {
-    const origin = ledger.head().origin
+    const origin = (await ledger.head.get()).origin
     const debris = { ledger: origin, lock_ref: 'f'.repeat(16), holder: 'crashed', acquired: '2026-01-02T03:00:00.000Z' }
     writeFileSync(lock, foreignText(debris))
     const lease = await acquire()
@@ -530,7 +528,7 @@ takeover(
   'what crashes left beside the lock goes: temporaries, asides of this ledger',
   scene(async ({ ledger, acquire, path }) => {
     writeFileSync(join(path, '.lock.0123456789abcdef.tmp'), 'cut')
-    const ours = foreignText({ ledger: ledger.head().origin, lock_ref: 'f'.repeat(16) })
+    const ours = foreignText({ ledger: (await ledger.head.get()).origin, lock_ref: 'f'.repeat(16) })
     writeFileSync(join(path, '.lock.aside.nonce'), ours)
     await acquire()
     equal(
@@ -552,7 +550,7 @@ foreign(
     const acquired = new Date(clock.now().wall_ms - 30_000).toISOString()
     writeFileSync(lock, foreignText({ acquired, lease_duration_s: 90, extra: 'x' }))
     const before = stamp(lock)
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const { code, details } = await refusalOf(acquire())
     is(code, 'LOCK_CONTENTION')
     for (const field of contentionFields) ok(field in details, field)
@@ -578,7 +576,7 @@ foreign(
     )
     is((await refusalOf(ledger.locks.retire({ folder: join(root, 'DEL-08-05_Lock') }))).code, 'LOCK_IS_HELD')
     is(stamp(lock), before)
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -636,12 +634,12 @@ for (const [what, content] of Object.entries({
     scene(async ({ ledger, acquire, lock }) => {
       writeFileSync(lock, content)
       const before = stamp(lock)
-      const size = ledger.head().size
+      const size = (await ledger.head.get()).size
       const { code, details } = await refusalOf(acquire())
       equal([code, details.holder, details.lease_remaining_s], ['LOCK_CONTENTION', 'unreadable', 0])
       for (const field of contentionFields) ok(field in details, field)
       is(stamp(lock), before)
-      is(ledger.head().size, size)
+      is((await ledger.head.get()).size, size)
     }),
   )
 }
@@ -745,7 +743,7 @@ for (const [what, { swap, found }] of Object.entries({
       })
       equal(contentOf(path), before)
       const guard = { name: lease.name, token: lease.token }
-      const guarded = ledger.audit.append({ action_type: 'system', outcome: 'success' }, { guard })
+      const guarded = ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }], guard })
       is((await refusalOf(guarded)).code, 'STALE_TOKEN')
     }),
   )
@@ -822,10 +820,10 @@ releasing(
   scene(async ({ ledger, acquire }) => {
     await acquire({ lock_id })
     const first = await ledger.locks.release({ lock_id, outcome: 'failure' })
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const second = await ledger.locks.release({ lock_id })
     equal([second.replayed, second.outcome, second.released], [true, 'failure', first.released])
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -931,7 +929,7 @@ waiting(
   scene(async ({ ledger, acquire, path }) => {
     await acquire()
     const before = contentOf(path)
-    const size = ledger.head().size
+    const size = (await ledger.head.get()).size
     const abort = new AbortController()
     const aborted = refusalOf(acquire({ holder: 'agent-2', wait_s: 20, signal: abort.signal }))
     const timedOut = refusalOf(acquire({ holder: 'agent-3', wait_s: 1 }))
@@ -942,7 +940,7 @@ waiting(
     is(code, 'TIMED_OUT')
     is(details.holder, 'agent-1')
     equal(contentOf(path), before)
-    is(ledger.head().size, size)
+    is((await ledger.head.get()).size, size)
   }),
 )
 
@@ -977,9 +975,9 @@ waiting(
   }),
 )
 
-async function waitersAre(ledger: Ledger, count: number): Promise<void> {
+async function waitersAre(ledger: LocalLedger, count: number): Promise<void> {
   const end = performance.now() + 10_000
-  while (ledger.locks.status('deliverable:DEL-08-05').waiting !== count) {
+  while ((await ledger.locks.status({ name: 'deliverable:DEL-08-05' })).waiting !== count) {
     if (performance.now() > end) throw new Error(`there are not ${count} waiters within 10 s`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
@@ -996,11 +994,11 @@ listing(
     await acquire({ folder: inside.path, holder: 'agent-1' })
     await acquire({ folder: makeDeliverable(root, 'packages/two/DEL-01-02_B').path, holder: 'agent-2' })
     await acquire({ folder: makeDeliverable(root, 'packages-old/DEL-01-03_C').path, holder: 'agent-3' })
-    await ledger.locks.acquire({ name: 'reports', holder: 'agent-4' })
+    await hold(ledger, { name: 'reports', holder: 'agent-4' })
     clock.advance(minute)
     symlinkSync('packages', join(root, 'link'))
     const under = async (folder: string) =>
-      (await ledger.locks.list({ under: join(root, folder) })).map(
+      ((await ledger.locks.list({ under: join(root, folder) })).locks).map(
         ({ name, lease_remaining_s }) => `${name} ${lease_remaining_s}`,
       )
     const both = ['deliverable:DEL-01-01 540', 'deliverable:DEL-01-02 540']
@@ -1010,7 +1008,7 @@ listing(
     equal(await under('packages/one/DEL-01-01_A'), both.slice(0, 1))
     equal(await under('nowhere'), [])
     is((await under('.')).length, 3)
-    is((await ledger.locks.list()).length, 4)
+    is(((await ledger.locks.list()).locks).length, 4)
     rmSync(inside.path, { recursive: true })
     equal(await under('packages/one/DEL-01-01_A'), both.slice(0, 1))
   }),
@@ -1020,8 +1018,8 @@ listing(
   'status says held, orphan with its reason, and free',
   scene(async ({ ledger, acquire, clock }) => {
     const lease = await acquire()
-    const status = () => {
-      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = ledger.locks.status(lease.name)
+    const status = async () => {
+      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = await ledger.locks.status({ name: lease.name })
       return { state, orphan_reason, lease_remaining_s, holder_alive, folder }
     }
     const folder = 'DEL-08-05_Lock'

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -5,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { exportBundleSchema, exportManifestSchema } from '../../src/domain/export/bundle.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { CreateExport } from '../../src/nouns/exports/export-requests.ts'
 import { verifyExport } from '../../src/nouns/exports/export-verify.ts'
 import type { Exported } from '../../src/nouns/exports/exports.ts'
@@ -30,7 +31,7 @@ const action = {
 } as const
 
 interface Stage {
-  ledger: Ledger
+  ledger: LocalLedger
   root: string
   vkey: string
   create: (select: CreateExport['select'], more?: Partial<CreateExport>) => Promise<Exported>
@@ -63,12 +64,12 @@ function of(title: string, work: (stage: Stage) => Promise<void>, config: Record
   })
 }
 
-async function fill(ledger: Ledger): Promise<void> {
+async function fill(ledger: LocalLedger): Promise<void> {
   const { runs } = ledger
   const top = { run_id: 'run_top_1' }
   await runs.create({ ...top, case_id: 'CASE-17', run_kind: 'orchestrator' })
   await runs.start(top)
-  const { lock_id } = await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
+  const { lock_id } = await hold(ledger, { name: 'reports', holder: 'agent-1' })
   const request = { action: { ...action, scope: { case_id: 'CASE-17', client_session_id: 's-1' } } }
   const of = { case_id: 'CASE-17', parent_run_id: top.run_id, role_id: 'INTERVIEW_AGENT' }
   for (let index = 0; index < 3; index += 1) await runs.perform({ ...request, ...of }, () => 'done')
@@ -100,7 +101,7 @@ of('hold a tree, a case, a lock or a range, whole, and verify here and by a seco
   const { create, ledger, vkey } = stage
   const entries = await entriesOf(ledger)
   const tree = entries.filter(({ case_id }) => case_id === 'CASE-17')
-  const size = ledger.head().size
+  const size = (await ledger.head.get()).size
   const selections: [CreateExport['select'], unknown[]][] = [
     [{ run_id: 'run_top_1' }, tree],
     [{ case_id: 'CASE-17' }, tree],
@@ -125,9 +126,9 @@ of('hold a tree, a case, a lock or a range, whole, and verify here and by a seco
 })
 
 of('of one size are the same bytes, whatever was appended since', async ({ create, ledger }) => {
-  const size = ledger.head().size
+  const size = (await ledger.head.get()).size
   const first = await create({ run_id: 'run_top_1' })
-  await ledger.locks.acquire({ name: 'charts', holder: 'agent-1' })
+  await hold(ledger, { name: 'charts', holder: 'agent-1' })
   const second = await create({ run_id: 'run_top_1' }, { size })
   assert.ok(readFileSync(first.file).equals(readFileSync(second.file)))
   const later = await create({ run_id: 'run_top_1' })
@@ -170,7 +171,7 @@ of('say what only who exports can say, as a part of what they are', async ({ cre
 
 of('have their record in the ledger, by bundle and by run, whatever becomes of the file', async (stage) => {
   const { create, ledger, root } = stage
-  const size = ledger.head().size
+  const size = (await ledger.head.get()).size
   const first = await create({ run_id: 'run_top_1' }, { size })
   const second = await create({ run_id: 'run_top_1' }, { size })
   const other = await create({ lock: 'reports' }, { size })
@@ -181,7 +182,7 @@ of('have their record in the ledger, by bundle and by run, whatever becomes of t
   assert.is(record.run_id, first.run_id)
   assert.equal((await ledger.exports.get({ bundle_id: first.bundle.bundle_id })).run_id, second.run_id)
   assert.equal((await ledger.exports.get({ bundle_id: other.bundle.bundle_id })).bundle, other.bundle)
-  const { data } = ledger.entry(Number(record.event_id.split('_').at(-1)))
+  const { data } = await ledger.log.entry({ seq: Number(record.event_id.split('_').at(-1)) })
   const digest = createHash('sha256').update(text).digest('hex')
   assert.equal(
     [data.record_digest, (data.output_artifacts as { hash_sha256: string }[])[1]?.hash_sha256],
@@ -190,7 +191,7 @@ of('have their record in the ledger, by bundle and by run, whatever becomes of t
   for (const nobody of [{ run_id: 'run_top_1' }, { run_id: 'run_nobody' }, { bundle_id: 'bnd_nothing' }]) {
     assert.is(await codeOf(ledger.exports.get(nobody)), 'NOT_FOUND')
   }
-  await ledger.verify()
+  await ledger.log.verify()
   await ledger.close()
   await withLog(root, async (log) => {
     await rebuildViews(log)
@@ -199,7 +200,7 @@ of('have their record in the ledger, by bundle and by run, whatever becomes of t
   const again = await openLedger({ dir: root, actor: testActor })
   try {
     assert.equal((await again.exports.get({ run_id: first.run_id })).bundle, record.bundle)
-    await again.verify()
+    await again.log.verify()
   } finally {
     await again.close()
   }
@@ -209,7 +210,7 @@ of('have their record in the ledger, by bundle and by run, whatever becomes of t
   const damaged = await openLedger({ dir: copy, actor: testActor })
   try {
     assert.is(await codeOf(damaged.exports.get({ run_id: first.run_id })), 'LEDGER_CORRUPT')
-    assert.is(await codeOf(damaged.verify()), 'VERIFY_FAILED')
+    assert.is(await codeOf(damaged.log.verify()), 'VERIFY_FAILED')
   } finally {
     await damaged.close()
   }
@@ -222,13 +223,13 @@ of('take no free text where the lane prohibits raw case text', async ({ create, 
     readFileSync(lanes, 'utf8').replace('[raw_external_destination,', '[raw_external_destination, raw_case_text,'),
   )
   await ledger.policy.reload({ actor: { actor_id: 'BECCA', actor_type: 'human' } })
-  const before = ledger.head()
+  const before = await ledger.head.get()
   const select = { lock: 'reports' }
   const notes = 'the client said'
   for (const more of [{ bundle_description: notes }, { redaction: { redaction_applied: true, notes } }]) {
     assert.is(await codeOf(create(select, more)), 'FREE_TEXT_DENIED')
   }
-  assert.equal(ledger.head(), before)
+  assert.equal(await ledger.head.get(), before)
   assert.equal(readdirSync(place('.')), [])
 })
 
@@ -239,7 +240,7 @@ of('are the action of an export run: its authorisation, the assembly and its end
   })
   assert.equal(types, ['run.created', 'run.decided', 'run.started', 'run.decided', 'run.acted', 'run.completed'])
   const { bundle, run_id } = exported as Exported
-  const run = ledger.runs.get(run_id)
+  const run = await ledger.runs.get({ run_id })
   assert.is(run.run_kind, 'export')
   const [output] = run.outputs?.artifact_refs ?? []
   assert.is(output?.artifact_kind, 'export_bundle')
@@ -261,7 +262,7 @@ of('leave nothing where they are denied or fail, and the run says why', async ({
     [{ effects: ['cross_case_lookup'] }, 'RUN_DENIED'],
     [{ scope: { ...scope, case_id: 'CASE-18' } }, 'RUN_DENIED'],
     [{ select: { case_id: 'CASE-18' } }, 'RUN_DENIED'],
-    [{ select: { from: 0, to: ledger.head().size - 1 } }, 'RUN_DENIED'],
+    [{ select: { from: 0, to: (await ledger.head.get()).size - 1 } }, 'RUN_DENIED'],
     [{ select: { lock: 'nothing' } }, 'NOT_FOUND'],
     [{ select: { from: 0, to: 9_999 } }, 'INVALID_INPUT'],
   ]
@@ -275,10 +276,10 @@ of('leave nothing where they are denied or fail, and the run says why', async ({
   assert.is((await lastOf(ledger, 'run.acted')).data.outcome, 'failure')
   assert.equal(readdirSync(place('.')), [])
 
-  const { size } = ledger.head()
+  const { size } = await ledger.head.get()
   const { file } = await create(select)
   writeFileSync(place('taken.tar.gz.json'), 'of somebody')
-  const before = ledger.head().size
+  const before = (await ledger.head.get()).size
   for (const more of [
     { file },
     { size: 0 },
@@ -289,7 +290,7 @@ of('leave nothing where they are denied or fail, and the run says why', async ({
     assert.is(await codeOf(create(select, more)), 'INVALID_INPUT', JSON.stringify(more))
   }
   assert.is(await codeOf(create(select, { file: place('no/such/folder.tar.gz') })), 'NOT_FOUND')
-  assert.is(ledger.head().size, before)
+  assert.is((await ledger.head.get()).size, before)
 })
 
 of(
@@ -299,12 +300,12 @@ of(
     const ana = { actor_id: 'ana', actor_type: 'human' } as const
     assert.is(await codeOf(create(select)), 'RUN_DENIED')
     const denied = (await ledger.runs.list({ run_kind: 'export', status: 'denied' })).runs[0]
-    assert.equal(ledger.runs.why(denied?.run_id ?? '').denied?.rule_ids, [
+    assert.equal((await ledger.runs.why({ run_id: denied?.run_id ?? '' })).denied?.rule_ids, [
       'config:exports/approvals_required/attorney_admin',
       'config:exports/approvals_required/compliance',
     ])
     assert.equal(readdirSync(place('.')), [])
-    const explained = ledger.policy.explain({
+    const explained = await ledger.policy.explain({
       action: {
         action_type: 'export',
         lane_id: governed.lane_id,
@@ -316,7 +317,7 @@ of(
       role_id: governed.role_id,
       run_kind: 'export',
     })
-    assert.equal(explained.rule_ids, ledger.runs.why(denied?.run_id ?? '').denied?.rule_ids)
+    assert.equal(explained.rule_ids, (await ledger.runs.why({ run_id: denied?.run_id ?? '' })).denied?.rule_ids)
 
     const approve = async (approval_type: 'attorney_admin' | 'compliance', of: object = {}) =>
       (await ledger.exports.approve({ select, approval_type, actor: ana, ...of })).event_id
@@ -330,11 +331,11 @@ of(
       ['evt_nothing_0'],
       [(await entriesOf(ledger)).find(({ type }) => type === 'run.created')?.event_id ?? ''],
     ]
-    const before = ledger.head().size
+    const before = (await ledger.head.get()).size
     for (const wrong of others) {
       assert.is(await codeOf(create(select, { approvals: [first, ...wrong] })), 'INVALID_INPUT', wrong.join())
     }
-    assert.is(ledger.head().size, before)
+    assert.is((await ledger.head.get()).size, before)
     assert.is(await codeOf(create(select, { approvals: [first] })), 'RUN_DENIED')
     const claimed = { ...scope, approval_attorney_admin: first, approval_compliance: second }
     assert.is(await codeOf(create(select, { scope: claimed })), 'RUN_DENIED')
@@ -355,7 +356,7 @@ of(
     )
     // The ledger names the record by its digest, as it does the archive.
     const digest = createHash('sha256').update(readFileSync(record_file)).digest('hex')
-    const kinds = ledger.runs.get(run_id).outputs?.artifact_refs.map((ref) => [ref.artifact_kind, ref.hash_sha256])
+    const kinds = (await ledger.runs.get({ run_id })).outputs?.artifact_refs.map((ref) => [ref.artifact_kind, ref.hash_sha256])
     assert.equal(kinds, [
       ['export_bundle', bundle.integrity.package_hash_sha256],
       ['export_bundle_record', digest],
@@ -365,7 +366,7 @@ of(
 )
 
 of('of a run that has not ended say so', async ({ create, ledger }) => {
-  const size = ledger.head().size - 1
+  const size = (await ledger.head.get()).size - 1
   const { file } = await create({ run_id: 'run_top_1' }, { size })
   const { ends, open_runs } = await verifyExport(file)
   assert.equal([open_runs, ends], [1, `one run had not ended at size ${size}`])

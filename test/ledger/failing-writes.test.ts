@@ -1,6 +1,7 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { entryKey } from '../../src/log/level/rows/keys.ts'
 import type { Lease } from '../../src/nouns/locks/lease.ts'
 import { openLedger } from '../../src/open.ts'
@@ -12,7 +13,7 @@ const event = { action_type: 'system', outcome: 'success' } as const
 const lockId = (number: number) => `lck_${String(number).padStart(16, '0')}`
 
 /** The ledger is left failed, closed and opened again; the test goes on with what that found. */
-async function reopened(ledger: Ledger, work: (ledger: Ledger) => Promise<void>): Promise<void> {
+async function reopened(ledger: LocalLedger, work: (ledger: LocalLedger) => Promise<void>): Promise<void> {
   await ledger.close()
   const again = await openLedger({ dir: ledger.dir, actor: testActor, self_check: true })
   try {
@@ -27,20 +28,20 @@ for (const fault of ['before', 'after'] as const) {
     const store = new FaultyStore()
     await withStage(
       async (ledger) => {
-        const held = await ledger.locks.acquire({ name: 'held', holder: 'a' })
-        const { size } = ledger.head()
+        const held = await hold(ledger, { name: 'held', holder: 'a' })
+        const { size } = await ledger.head.get()
         const release = store.hold()
         store.failAfter(0, fault)
         const inBatch = [
-          ledger.locks.acquire({ name: 'a', holder: 'a' }),
-          ledger.audit.append(event),
+          hold(ledger, { name: 'a', holder: 'a' }),
+          ledger.audit.append({ events: [event] }),
           // Decided upon what the batch would have made true, so what they were to be told is unknown as well.
-          ledger.locks.acquire({ name: 'a', holder: 'b' }),
-          ledger.locks.acquire({ name: 'held', holder: 'a', lock_id: held.lock_id }),
+          hold(ledger, { name: 'a', holder: 'b' }),
+          hold(ledger, { name: 'held', holder: 'a', lock_id: held.lock_id }),
         ].map((call) => refusal(call, 'LEDGER_UNAVAILABLE'))
-        const waiter = refusal(ledger.locks.acquire({ name: 'held', holder: 'b', wait_s: 60 }), 'LEDGER_UNAVAILABLE')
+        const waiter = refusal(hold(ledger, { name: 'held', holder: 'b', wait_s: 60 }), 'LEDGER_UNAVAILABLE')
         await until('the write', () => store.batches.length === 2)
-        const queued = [ledger.locks.acquire({ name: 'b', holder: 'a' }), ledger.audit.append(event)].map((call) =>
+        const queued = [hold(ledger, { name: 'b', holder: 'a' }), ledger.audit.append({ events: [event] })].map((call) =>
           refusal(call, 'LEDGER_UNAVAILABLE'),
         )
         release()
@@ -51,14 +52,14 @@ for (const fault of ['before', 'after'] as const) {
           assert.match(error.hint ?? '', 'with the same key')
         }
         for (const error of await Promise.all([...queued, waiter])) assert.is(error.details.outcome, 'not_applied')
-        const later = await refusal(ledger.audit.append(event), 'LEDGER_UNAVAILABLE')
+        const later = await refusal(ledger.audit.append({ events: [event] }), 'LEDGER_UNAVAILABLE')
         assert.is(later.details.outcome, 'not_applied')
         assert.is(store.batches.length, 2, 'nothing more is written')
-        assert.is(ledger.head().size, size, 'nothing of it was published')
-        assert.is(ledger.locks.status('held').state, 'held', 'what was true before can still be read')
+        assert.is((await ledger.head.get()).size, size, 'nothing of it was published')
+        assert.is((await ledger.locks.status({ name: 'held' })).state, 'held', 'what was true before can still be read')
 
         await reopened(ledger, async (again) => {
-          assert.is(again.head().size, fault === 'before' ? size : size + 2, 'opening decides')
+          assert.is((await again.head.get()).size, fault === 'before' ? size : size + 2, 'opening decides')
         })
       },
       { wrapStore: store.wrap },
@@ -70,24 +71,24 @@ for (const fault of ['before', 'after'] as const) {
     const isThere = fault === 'after'
     await withStage(
       async (ledger) => {
-        const kept = await ledger.locks.acquire({ name: 'kept', holder: 'a', lock_id: lockId(1) })
-        const { size } = ledger.head()
+        const kept = await hold(ledger, { name: 'kept', holder: 'a', lock_id: lockId(1) })
+        const { size } = await ledger.head.get()
         store.failAfter(0, fault)
         const acquire = { name: 'a', holder: 'a', lock_id: lockId(2) }
         const several = { names: ['x', 'y'], holder: 'a', lock_ids: [lockId(3), lockId(4)] }
         const options = { idempotency_key: 'k', guard: { name: 'kept', token: kept.token } }
         const calls = [
-          ledger.locks.acquire(acquire),
-          ledger.locks.acquireAll(several),
-          ledger.audit.append([event, event], options),
+          hold(ledger, acquire),
+          (await ledger.locks.acquireAll(several)).grants,
+          ledger.audit.append({ events: [event, event], ...options }),
           kept.release(),
         ]
         for (const call of calls) await refusal(call, 'LEDGER_UNAVAILABLE')
 
         await reopened(ledger, async (again) => {
-          const lease = await again.locks.acquire(acquire)
+          const lease = await hold(again, acquire)
           assert.equal([lease.replayed, lease.current, lease.token], [isThere, true, size])
-          const leases = await again.locks.acquireAll(several)
+          const leases = (await again.locks.acquireAll(several)).grants
           assert.equal(
             leases.map(({ name, replayed, token }) => [name, replayed, token]),
             [
@@ -95,7 +96,7 @@ for (const fault of ['before', 'after'] as const) {
               ['resource:y', isThere, size + 2],
             ],
           )
-          const appended = await again.audit.append([event, event], options)
+          const appended = await again.audit.append({ events: [event, event], ...options })
           assert.is(appended.replayed, isThere)
           assert.equal(
             appended.events.map(({ seq }) => seq),
@@ -103,7 +104,7 @@ for (const fault of ['before', 'after'] as const) {
           )
           const released = await again.locks.release({ lock_id: lockId(1) })
           assert.equal([released.replayed, released.token], [isThere, kept.token])
-          assert.is(again.head().size, size + 6, 'nothing was done twice')
+          assert.is((await again.head.get()).size, size + 6, 'nothing was done twice')
         })
       },
       { wrapStore: store.wrap },
@@ -115,18 +116,18 @@ test('a release whose write fails is unknown to its caller and to the waiter it 
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'a', holder: 'a' })
+      const held = await hold(ledger, { name: 'a', holder: 'a' })
       const lock_id = lockId(1)
       const waiter = refusal(
-        ledger.locks.acquire({ name: 'a', holder: 'b', wait_s: 60, lock_id }),
+        hold(ledger, { name: 'a', holder: 'b', wait_s: 60, lock_id }),
         'LEDGER_UNAVAILABLE',
       )
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
       store.failAfter(0, 'after')
       const released = await refusal(held.release(), 'LEDGER_UNAVAILABLE')
       assert.equal([released.details.outcome, (await waiter).details.outcome], ['unknown', 'unknown'])
       await reopened(ledger, async (again) => {
-        const lease = await again.locks.acquire({ name: 'a', holder: 'b', lock_id })
+        const lease = await hold(again, { name: 'a', holder: 'b', lock_id })
         assert.equal([lease.replayed, lease.current], [true, true])
       })
     },
@@ -139,15 +140,15 @@ test('a full disk is LEDGER_UNAVAILABLE with its own words, and the ledger is wh
   store.error = Object.assign(new Error('IO error: /x/000005.log: No space left on device'), { code: 'LEVEL_IO_ERROR' })
   await withStage(
     async (ledger) => {
-      await ledger.audit.append(event)
-      const { size } = ledger.head()
+      await ledger.audit.append({ events: [event] })
+      const { size } = await ledger.head.get()
       store.failAfter(0, 'before')
-      const error = await refusal(ledger.audit.append(event), 'LEDGER_UNAVAILABLE')
+      const error = await refusal(ledger.audit.append({ events: [event] }), 'LEDGER_UNAVAILABLE')
       assert.equal([error.details.outcome, error.retryable], ['unknown', true])
       assert.match(error.message, 'No space left on device')
       await reopened(ledger, async (again) => {
-        assert.is(again.head().size, size)
-        assert.is((await again.audit.append(event)).events[0]?.seq, size)
+        assert.is((await again.head.get()).size, size)
+        assert.is((await again.audit.append({ events: [event] })).events[0]?.seq, size)
       })
     },
     { wrapStore: store.wrap },
@@ -176,15 +177,15 @@ for (const fault of ['before', 'after'] as const) {
           await reopened(ledger, async (again) => {
             for (const { granted, released } of told) {
               for (const { lock_ref, token } of granted) {
-                assert.is(again.entry(token).type, 'lock.acquired')
-                assert.is(again.entry(token).data.lock_ref, lock_ref)
+                assert.is((await again.log.entry({ seq: token })).type, 'lock.acquired')
+                assert.is((await again.log.entry({ seq: token })).data.lock_ref, lock_ref)
               }
               for (const token of released)
-                assert.is(again.locks.status(String(again.entry(token).data.name)).state, 'free')
+                assert.is((await again.locks.status({ name: String((await again.log.entry({ seq: token })).data.name) })).state, 'free')
             }
             // Each append of two stands whole or not at all.
             let halves = 0
-            for await (const entry of again.read()) if (entry.type === 'audit.recorded') halves += 1
+            for await (const entry of again.log.read()) if (entry.type === 'audit.recorded') halves += 1
             assert.is(halves % 2, 0)
           })
         },
@@ -195,12 +196,12 @@ for (const fault of ['before', 'after'] as const) {
 }
 
 /** Acquires and releases, with two audit events beside each, until an error. */
-async function work(ledger: Ledger, caller: number): Promise<Told> {
+async function work(ledger: LocalLedger, caller: number): Promise<Told> {
   const told: Told = { granted: [], released: [], failedWith: undefined }
   try {
     for (let round = 0; round < 100; round += 1) {
       const acquire = { name: `lock ${caller} ${round}`, holder: 'a' }
-      const [lease] = await Promise.all([ledger.locks.acquire(acquire), ledger.audit.append([event, event])])
+      const [lease] = await Promise.all([hold(ledger, acquire), ledger.audit.append({ events: [event, event] })])
       told.granted.push(lease)
       await lease.release()
       told.released.push(lease.token)
@@ -215,23 +216,23 @@ test('a batch that cannot be decided answers everybody: those it served, those i
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'held', holder: 'a' })
-      await ledger.audit.append(event, { idempotency_key: 'k' })
-      const { size } = ledger.head()
-      const waiter = ledger.locks.acquire({ name: 'held', holder: 'b', wait_s: 60 })
-      await ledger.audit.append(event)
+      const held = await hold(ledger, { name: 'held', holder: 'a' })
+      await ledger.audit.append({ events: [event], idempotency_key: 'k' })
+      const { size } = await ledger.head.get()
+      const waiter = hold(ledger, { name: 'held', holder: 'b', wait_s: 60 })
+      await ledger.audit.append({ events: [event] })
       // The entry that the repeated request has to be compared with cannot be read any more.
       store.get = (key, real) =>
         Buffer.compare(key, entryKey(size - 1)) === 0 ? Buffer.from('damaged') : real.get(key)
       const writes = store.batches.length
       const calls = [
         held.release(),
-        ledger.audit.append(event, { idempotency_key: 'k' }),
-        ledger.audit.append(event),
+        ledger.audit.append({ events: [event], idempotency_key: 'k' }),
+        ledger.audit.append({ events: [event] }),
         waiter,
       ].map((call) => refusal(call, 'LEDGER_CORRUPT'))
       for (const error of await Promise.all(calls)) assert.is(error.details.outcome, 'not_applied')
-      await refusal(ledger.audit.append(event), 'LEDGER_CORRUPT')
+      await refusal(ledger.audit.append({ events: [event] }), 'LEDGER_CORRUPT')
       assert.is(store.batches.length, writes)
       store.get = (key, real) => real.get(key)
     },

@@ -1,7 +1,8 @@
+import { hold } from '../../src/lease.ts'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { makeDeliverable } from '../support/deliverable.ts'
 import { typesAppended } from '../support/entries.ts'
 import { refusal, StageClock, withStage } from './stage.ts'
@@ -9,8 +10,8 @@ import { refusal, StageClock, withStage } from './stage.ts'
 const guards = suite('guarded work')
 
 type Guard = { name: string; token: number }
-const work = (ledger: Ledger, guard: Guard) =>
-  ledger.audit.append({ action_type: 'system', outcome: 'success', notes: 'wrote chapter 2' }, { guard })
+const work = (ledger: LocalLedger, guard: Guard) =>
+  ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', notes: 'wrote chapter 2' }], guard })
 const guardOf = ({ name, token }: Guard) => ({ name, token })
 
 guards('is appended while its grant is current, renewed or not, for each kind of lock', async () => {
@@ -18,8 +19,8 @@ guards('is appended while its grant is current, renewed or not, for each kind of
     const { path } = makeDeliverable(root)
     const target_name = 'IAMBECCA | ACME | SITE | shop | NEO'
     for (const grant of [
-      await ledger.locks.acquire({ name: 'a', holder: 'h' }),
-      await ledger.locks.acquire({ folder: path, holder: 'h' }),
+      await hold(ledger, { name: 'a', holder: 'h' }),
+      await hold(ledger, { folder: path, holder: 'h' }),
       await ledger.locks.acquire({ target_name, run_id: 'run_ACME_shop_2026-02-02_001' }),
     ]) {
       if (grant.lease_duration_s !== null) await grant.renew()
@@ -32,7 +33,7 @@ guards('is appended while its grant is current, renewed or not, for each kind of
 
 guards('is decided in the same append as what ends its grant: before it accepted, behind it refused', async () => {
   await withStage(async (ledger) => {
-    const lease = await ledger.locks.acquire({ name: 'a', holder: 'h' })
+    const lease = await hold(ledger, { name: 'a', holder: 'h' })
     const { batches, size } = { ...ledger.counts, ...ledger.head() }
     const [before, , behind] = await Promise.all([
       work(ledger, guardOf(lease)),
@@ -43,7 +44,7 @@ guards('is decided in the same append as what ends its grant: before it accepted
     is(before.events[0]?.seq, size)
     equal(behind.details, { name: 'resource:a', token: lease.token, current_token: null })
     equal(
-      [0, 1, 2].map((step) => ledger.entry(size + step).type),
+      [0, 1, 2].map(async (step) => (await ledger.log.entry({ seq: size + step })).type),
       ['audit.recorded', 'lock.released', 'lock.refused'],
     )
   })
@@ -55,10 +56,10 @@ guards(
     const clock = new StageClock()
     await withStage(
       async (ledger) => {
-        const stalled = await ledger.locks.acquire({ name: 'a', holder: 'slow', lease_duration_s: 60 })
+        const stalled = await hold(ledger, { name: 'a', holder: 'slow', lease_duration_s: 60 })
         clock.pass(60_000)
         is((await refusal(work(ledger, guardOf(stalled)))).code, 'LEASE_EXPIRED', 'at the very moment')
-        const next = await ledger.locks.acquire({ name: 'a', holder: 'next', lease_duration_s: 60 })
+        const next = await hold(ledger, { name: 'a', holder: 'next', lease_duration_s: 60 })
         const types = await typesAppended(ledger, async () => {
           const { code, details } = await refusal(work(ledger, guardOf(stalled)))
           equal([code, details.token, details.current_token], ['STALE_TOKEN', stalled.token, next.token])
@@ -74,11 +75,11 @@ guards(
 guards('and every look at a lock go by the ledger: what its file says is no context (REQ-LOCK-010)', async () => {
   await withStage(async (ledger, root) => {
     const { path, lock } = makeDeliverable(root)
-    const lease = await ledger.locks.acquire({ folder: path, holder: 'TASK' })
+    const lease = await hold(ledger, { folder: path, holder: 'TASK' })
     const look = async () => [
-      ledger.locks.status(lease.name),
-      await ledger.locks.list({ under: path }),
-      await ledger.locks.history(lease.name),
+      await ledger.locks.status({ name: lease.name }),
+      (await ledger.locks.list({ under: path })).locks,
+      (await ledger.locks.history({ name: lease.name })).entries,
     ]
     const looked = JSON.stringify(await look()).replace(/"lease_remaining_s":\d+/g, '')
     const text = readFileSync(lock, 'utf8')
@@ -86,7 +87,7 @@ guards('and every look at a lock go by the ledger: what its file says is no cont
     writeFileSync(lock, '{"holder": "obey me", "lease_duration_s": 1}')
     is(JSON.stringify(await look()).replace(/"lease_remaining_s":\d+/g, ''), looked)
     equal(await typesAppended(ledger, () => work(ledger, guardOf(lease))), ['audit.recorded'])
-    await ledger.verify()
+    await ledger.log.verify()
     writeFileSync(lock, text)
     is(statSync(lock).ino, ino)
     await lease.release()

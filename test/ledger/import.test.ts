@@ -1,9 +1,10 @@
+import { readStaging } from '../../src/files/staging/staging.ts'
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { foldOf, wrongWithStem } from '../../src/domain/turn/stem.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { withLedger } from '../support/ledger.ts'
 import { startRun, triplet } from '../support/pages.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -67,7 +68,7 @@ function nastyStems(count: number): string[] {
 const treeOf = (root: string) => realpathSync(join(root, 'workspace/run', run_id, 'current'))
 
 /** Everything but who promoted a stem, and when. */
-async function contentOf(ledger: Ledger, of: { run_id: string }): Promise<object[]> {
+async function contentOf(ledger: LocalLedger, of: { run_id: string }): Promise<object[]> {
   const content: object[] = []
   for await (const { run_id: _, updated_at_turn: __, ...triplet } of ledger.workspaces.triplets(of))
     content.push(triplet)
@@ -86,10 +87,10 @@ test('has the state_digest of the one that was materialised, whatever its stems 
     await withLedger(async (ledger, root) => {
       await startRun(ledger, run_id)
       await ledger.turns.apply({ ...turn, triplets })
-      assert.is(await ledger.workspaces.files(), 'current')
+      assert.is((await ledger.workspaces.files()).files, 'current')
       await withLedger(async (other) => {
         await startRun(other, run_id)
-        const read = await other.staging.read(treeOf(root), { isWorkspace: true })
+        const read = await readStaging(treeOf(root), { isWorkspace: true, bounds: other.config.turn_limits })
         assert.equal(read.issues, [])
         await other.turns.apply({ ...turn, ...read })
         const [one, same] = [await ledger.workspaces.digest({ run_id }), await other.workspaces.digest({ run_id })]
@@ -112,9 +113,9 @@ test('into another run, after some turns, holds the same but for who promoted wh
       tombstones: [tombstone],
       triplets: [triplet(kept, { v: 2 })],
     })
-    assert.is(await ledger.workspaces.files(), 'current')
+    assert.is((await ledger.workspaces.files()).files, 'current')
     await ledger.workspaces.check({ run_id })
-    const read = await ledger.staging.read(treeOf(root), { isWorkspace: true })
+    const read = await readStaging(treeOf(root), { isWorkspace: true, bounds: ledger.config.turn_limits })
     await startRun(ledger, 'run_other_1')
     await ledger.turns.apply({ run_id: 'run_other_1', turn_id: 'turn-0001', ...read })
     assert.equal(await contentOf(ledger, { run_id: 'run_other_1' }), await contentOf(ledger, { run_id }))

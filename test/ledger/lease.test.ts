@@ -1,4 +1,5 @@
 // limit: 180
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { FaultyStore, refusal, StageClock, until, withStage } from './stage.ts'
@@ -23,7 +24,7 @@ async function withPassingTime(work: (pass: (millis: number) => void) => Promise
 
 leases('ends its signal by itself when its time is over', async () => {
   await withStage(async (ledger) => {
-    const lease = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s })
+    const lease = await hold(ledger, { name: 'a', holder: 'h', lease_duration_s })
     is(lease.signal.aborted, false)
     await until('the end of the signal', () => lease.signal.aborted)
     ok(String(lease.signal.reason).includes('resource:a'))
@@ -32,7 +33,7 @@ leases('ends its signal by itself when its time is over', async () => {
 
 leases('ends its signal where it could not be released, and not where it was', async () => {
   await withStage(async (ledger) => {
-    const [released, kept] = await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s })
+    const [released, kept] = (await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s })).grants
     if (released === undefined || kept === undefined) throw new Error('two were granted')
     const signals = [released.signal, kept.signal]
     await released.release()
@@ -54,16 +55,16 @@ leases('counts from before the request was sent, so its holder stops no later th
       async (ledger) => {
         const writes = store.batches.length
         const goOn = store.hold()
-        const asked = ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s: 60 })
+        const asked = hold(ledger, { name: 'a', holder: 'h', lease_duration_s: 60 })
         await until('the write', () => store.batches.length > writes)
         pass(60_000)
         goOn()
         const lease = await asked
         await until('the end of the signal', () => lease.signal.aborted)
-        is(ledger.locks.status('a').state, 'held', 'the ledger, whose lease began later, still keeps others away')
-        is((await refusal(ledger.locks.acquire({ name: 'a', holder: 'x' }))).code, 'LOCK_CONTENTION')
+        is((await ledger.locks.status({ name: 'a' })).state, 'held', 'the ledger, whose lease began later, still keeps others away')
+        is((await refusal(hold(ledger, { name: 'a', holder: 'x' }))).code, 'LOCK_CONTENTION')
         clock.pass(60_000)
-        is(ledger.locks.status('a').state, 'orphan')
+        is((await ledger.locks.status({ name: 'a' })).state, 'orphan')
       },
       { now: clock.now, wrapStore: store.wrap },
     ),
@@ -74,10 +75,10 @@ leases('ends its signal soon after a machine goes on that was suspended for long
   const clock = new StageClock()
   await withStage(
     async (ledger) => {
-      const { signal } = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s: 3_600 })
+      const { signal } = await hold(ledger, { name: 'a', holder: 'h', lease_duration_s: 3_600 })
       clock.pass(3_600_000)
       await until('the end of the signal', () => signal.aborted)
-      is(ledger.locks.status('a').state, 'orphan')
+      is((await ledger.locks.status({ name: 'a' })).state, 'orphan')
     },
     { now: clock.now },
   )
@@ -88,8 +89,8 @@ leases('that was renewed goes on, and one that was not is over', async () => {
   await withPassingTime((pass) =>
     withStage(
       async (ledger) => {
-        const renewed = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s: 60 })
-        const left = await ledger.locks.acquire({ name: 'b', holder: 'h', lease_duration_s: 60 })
+        const renewed = await hold(ledger, { name: 'a', holder: 'h', lease_duration_s: 60 })
+        const left = await hold(ledger, { name: 'b', holder: 'h', lease_duration_s: 60 })
         const { expires_at } = renewed
         pass(59_000)
         clock.pass(59_000)
@@ -111,7 +112,7 @@ leases('of several names are granted sorted, each name once, all or nothing, in 
   await withStage(async (ledger) => {
     const { batches } = ledger.counts
     const names = ['ü', 'resource:a', 'z', 'a', 'A']
-    const granted = await ledger.locks.acquireAll({ names, holder: 'h' })
+    const granted = (await ledger.locks.acquireAll({ names, holder: 'h' })).grants
     equal(
       granted.map(({ name, token }) => [name, token]),
       [
@@ -122,18 +123,18 @@ leases('of several names are granted sorted, each name once, all or nothing, in 
       ],
     )
     is(ledger.counts.batches, batches + 1)
-    const { size } = ledger.head()
-    const refused = await refusal(ledger.locks.acquireAll({ names: ['b', 'z'], holder: 'x' }), 'LOCK_CONTENTION')
-    equal([refused.details.name, ledger.head().size], ['resource:z', size])
+    const { size } = await ledger.head.get()
+    const refused = await refusal((await ledger.locks.acquireAll({ names: ['b', 'z'], holder: 'x' })).grants, 'LOCK_CONTENTION')
+    equal([refused.details.name, (await ledger.head.get()).size], ['resource:z', size])
   })
 })
 
 leases('of a resource names this process unless told otherwise, and is released by its scope', async () => {
   await withStage(async (ledger) => {
-    const lease = await ledger.locks.acquire({ name: 'a', holder: 'h' })
-    equal(ledger.locks.status('a').pids, [process.pid])
+    const lease = await hold(ledger, { name: 'a', holder: 'h' })
+    equal((await ledger.locks.status({ name: 'a' })).pids, [process.pid])
     await lease[Symbol.asyncDispose]()
-    is(ledger.locks.status('a').state, 'free')
+    is((await ledger.locks.status({ name: 'a' })).state, 'free')
     is((await refusal(lease.renew())).code, 'STALE_TOKEN')
   })
 })

@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { BegunExport } from '../../src/nouns/exports/export-plan.ts'
 import { verifyExport } from '../../src/nouns/exports/export-verify.ts'
 import { openLedger } from '../../src/open.ts'
@@ -15,11 +15,11 @@ import { asPlainError } from '../support/scene.ts'
 const left = suite('an export whose process died')
 
 /** A folder for a bundle, and an export into it as far as a test takes it before its process "dies". */
-async function leave(steps: (ledger: Ledger, begun: BegunExport) => Promise<void>) {
+async function leave(steps: (ledger: LocalLedger, begun: BegunExport) => Promise<void>) {
   const [root, folder] = [temporaryRoot(), temporaryRoot()]
   const file = join(folder, 'bundle.tar.gz')
   const ledger = await openLedger({ dir: root, create: true, actor: testActor })
-  await ledger.audit.append(Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const))
+  await ledger.audit.append({ events: [Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const)] })
   const begun = await ledger.exports.begin({
     actor: { actor_id: 'lawyer-1', actor_type: 'human' },
     file,
@@ -43,13 +43,13 @@ function blame(notes: string, evidence: Record<string, unknown>): void {
 
 async function statusAfterOpen(root: string, run_id: string): Promise<string> {
   const ledger = await openLedger({ dir: root, actor: testActor })
-  const { status } = ledger.runs.get(run_id)
+  const { status } = await ledger.runs.get({ run_id })
   await ledger.close()
   await endsWithVerify(root)
   return status
 }
 
-const cuts: [string, (ledger: Ledger, begun: BegunExport) => Promise<void>][] = [
+const cuts: [string, (ledger: LocalLedger, begun: BegunExport) => Promise<void>][] = [
   ['before anything was written', async () => {}],
   ['while it was written', async (_, { files }) => files.makeSpool()],
   ['once it had its names', async ({ exports }, begun) => void (await exports.write(begun))],

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { verifyExport } from '../../src/nouns/exports/export-verify.ts'
 import { changed, pack, resealed, spread, unpack } from '../support/bundle.ts'
 import { temporaryRoot, withLedger } from '../support/ledger.ts'
@@ -25,7 +25,7 @@ const governed = {
 } as const
 
 /** Runs below one another, with events by their programs; entries of others in between. */
-async function grow({ audit, runs }: Ledger): Promise<void> {
+async function grow({ audit, runs }: LocalLedger): Promise<void> {
   let parent: string | undefined
   let entries = 0
   for (let index = 1; entries < treeEntries; index += 1) {
@@ -60,7 +60,7 @@ long('is the same bytes twice, whole, and found out wherever it is changed', asy
   await withLedger(
     async (ledger, root) => {
       await grow(ledger).catch(asPlainError)
-      const { size } = ledger.head()
+      const { size } = await ledger.head.get()
       const first = await ledger.exports.create({ ...governed, file: place('first.tar.gz') })
       const second = await ledger.exports.create({ ...governed, file: place('second.tar.gz'), size })
       const bytes = readFileSync(first.file)

@@ -1,8 +1,9 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, testActor } from '../support/ledger.ts'
 import { FaultyStore, refusal, turns, until, watch, withStage } from './stage.ts'
@@ -14,8 +15,8 @@ const event = { action_type: 'system', outcome: 'success' } as const
 const half = limits.batchHalvedFrom
 
 /** So many commands at once that they are decided in two halves: `first` and others, then `second` and others. */
-function inHalves(ledger: Ledger, first: () => Promise<unknown>, second: () => Promise<unknown>) {
-  const fill = () => ledger.audit.append(event)
+function inHalves(ledger: LocalLedger, first: () => Promise<unknown>, second: () => Promise<unknown>) {
+  const fill = () => ledger.audit.append({ events: [event] })
   const others = Array.from({ length: half - 1 }, () => fill)
   return [first, ...others, second, ...others].map((call) => call())
 }
@@ -27,9 +28,9 @@ async function firstHalfIsWritten(store: FaultyStore): Promise<void> {
   is(store.batches.length, 2, 'one write is in flight at a time')
 }
 
-async function entriesOf(ledger: Ledger): Promise<Entry[]> {
+async function entriesOf(ledger: LocalLedger): Promise<Entry[]> {
   const entries: Entry[] = []
-  for await (const entry of ledger.read({ from: 0 })) entries.push(entry)
+  for await (const entry of ledger.log.read({ from: 0 })) entries.push(entry)
   return entries
 }
 
@@ -37,16 +38,16 @@ overlap('the second half is decided over the first, and nobody hears of either b
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      await ledger.audit.append(event)
+      await ledger.audit.append({ events: [event] })
       const release = store.hold()
       const lock_id = 'lck_0123456789abcdef'
-      const acquire = () => ledger.locks.acquire({ name: 'a', holder: 'first', lock_id })
-      const calls = inHalves(ledger, acquire, () => ledger.locks.acquire({ name: 'a', holder: 'second' }))
+      const acquire = () => hold(ledger, { name: 'a', holder: 'first', lock_id })
+      const calls = inHalves(ledger, acquire, () => hold(ledger, { name: 'a', holder: 'second' }))
       const again = acquire()
       const states = watch([...calls, again])
       await firstHalfIsWritten(store)
       equal(new Set(states), new Set(['open']))
-      equal([ledger.head().size, (await entriesOf(ledger)).length], [2, 2])
+      equal([(await ledger.head.get()).size, (await entriesOf(ledger)).length], [2, 2])
       release()
       const [granted, ...others] = await Promise.allSettled(calls)
       ok(granted?.status === 'fulfilled')
@@ -65,13 +66,13 @@ overlap('a lock that the first half frees goes to who waited, before anybody of 
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'a', holder: 'before' })
-      const waiting = ledger.locks.acquire({ name: 'a', holder: 'waiting', wait_s: 60 })
+      const held = await hold(ledger, { name: 'a', holder: 'before' })
+      const waiting = hold(ledger, { name: 'a', holder: 'waiting', wait_s: 60 })
       await turns()
       const calls = inHalves(
         ledger,
         () => held.release(),
-        () => ledger.locks.acquire({ name: 'a', holder: 'late' }),
+        () => hold(ledger, { name: 'a', holder: 'late' }),
       )
       await refusal(calls[half] as Promise<unknown>, 'LOCK_CONTENTION')
       is((await waiting).holder, 'waiting')
@@ -86,21 +87,21 @@ for (const fault of ['before', 'after'] as const) {
     const store = new FaultyStore()
     await withStage(
       async (ledger) => {
-        await ledger.audit.append(event)
-        const { size } = ledger.head()
+        await ledger.audit.append({ events: [event] })
+        const { size } = await ledger.head.get()
         store.failAfter(0, fault)
         const calls = inHalves(
           ledger,
-          () => ledger.locks.acquire({ name: 'first', holder: 'a' }),
-          () => ledger.locks.acquire({ name: 'second', holder: 'a' }),
+          () => hold(ledger, { name: 'first', holder: 'a' }),
+          () => hold(ledger, { name: 'second', holder: 'a' }),
         ).map((call) => refusal(call, 'LEDGER_UNAVAILABLE'))
         for (const error of await Promise.all(calls)) is(error.details.outcome, 'unknown')
         is(store.batches.length, 2)
-        is(ledger.head().size, size)
+        is((await ledger.head.get()).size, size)
         await ledger.close()
         const again = await openLedger({ dir: ledger.dir, actor: testActor })
-        is(again.head().size, size + (fault === 'after' ? half : 0))
-        const names = (await again.locks.list()).map(({ name }) => name)
+        is((await again.head.get()).size, size + (fault === 'after' ? half : 0))
+        const names = ((await again.locks.list()).locks).map(({ name }) => name)
         equal(names, fault === 'after' ? ['resource:first'] : [])
         await again.close()
       },
@@ -113,13 +114,13 @@ overlap('a second half whose write fails leaves the first answered', async () =>
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      await ledger.audit.append(event)
+      await ledger.audit.append({ events: [event] })
       store.failAfter(1, 'before')
       const ended = await Promise.allSettled(
         inHalves(
           ledger,
-          () => ledger.locks.acquire({ name: 'first', holder: 'a' }),
-          () => ledger.locks.acquire({ name: 'second', holder: 'a' }),
+          () => hold(ledger, { name: 'first', holder: 'a' }),
+          () => hold(ledger, { name: 'second', holder: 'a' }),
         ),
       )
       equal(
@@ -136,9 +137,9 @@ overlap('a second half whose write fails leaves the first answered', async () =>
 overlap('tiles that both halves grow are whole', async () => {
   await withStage(async (ledger) => {
     for (let round = 0; round < 3; round += 1) {
-      await Promise.all(Array.from({ length: 40 }, () => ledger.audit.append(Array.from({ length: 100 }, () => event))))
-      const { size } = ledger.head()
-      for (const seq of [0, 255, 256, size - 1]) ok((await ledger.prove(seq)).proof.length > 0)
+      await Promise.all(Array.from({ length: 40 }, () => ledger.audit.append({ events: [Array.from({ length: 100 }, () => event)] })))
+      const { size } = await ledger.head.get()
+      for (const seq of [0, 255, 256, size - 1]) ok((await ledger.log.prove({ seq })).proof.length > 0)
     }
   })
 })
@@ -147,12 +148,12 @@ overlap('closing answers both halves', async () => {
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      await ledger.audit.append(event)
+      await ledger.audit.append({ events: [event] })
       const release = store.hold()
       const calls = inHalves(
         ledger,
-        () => ledger.audit.append(event),
-        () => ledger.audit.append(event),
+        () => ledger.audit.append({ events: [event] }),
+        () => ledger.audit.append({ events: [event] }),
       )
       await firstHalfIsWritten(store)
       const closed = ledger.close()

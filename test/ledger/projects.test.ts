@@ -33,7 +33,7 @@ const lock = ({ ledger }: Pick<Scene, 'ledger'>, request = {}) =>
 const release = ({ ledger }: Pick<Scene, 'ledger'>, request = {}) =>
   ledger.locks.release({ run_id, final_status: 'COMPLETE', actor: becca, ...request })
 const read = (root: string, run = run_id) => JSON.parse(readFileSync(join(root, fileOf(run)), 'utf8'))
-const warningsOf = async ({ ledger }: Pick<Scene, 'ledger'>) => (await ledger.verify()).warnings
+const warningsOf = async ({ ledger }: Pick<Scene, 'ledger'>) => (await ledger.log.verify()).warnings
 
 const naming = suite('targets and runs')
 
@@ -67,10 +67,10 @@ for (const bad of [
   naming(
     `the target ${JSON.stringify(bad).slice(0, 60)} is INVALID_INPUT`,
     scene(async (stage) => {
-      const size = stage.ledger.head().size
+      const size = (await stage.ledger.head.get()).size
       is((await refusalOf(lock(stage, { target_name: bad }))).code, 'INVALID_INPUT')
       is((await refusalOf(() => stage.ledger.locks.check({ run_id, target_name: bad }))).code, 'INVALID_INPUT')
-      is(stage.ledger.head().size, size)
+      is((await stage.ledger.head.get()).size, size)
       not(existsSync(join(stage.root, 'runtime')))
     }),
   )
@@ -103,9 +103,9 @@ for (const bad of [
   naming(
     `the run_id ${bad.slice(0, 60)} is INVALID_INPUT`,
     scene(async (stage) => {
-      const size = stage.ledger.head().size
+      const size = (await stage.ledger.head.get()).size
       is((await refusalOf(lock(stage, { run_id: bad }))).code, 'INVALID_INPUT')
-      is(stage.ledger.head().size, size)
+      is((await stage.ledger.head.get()).size, size)
     }),
   )
 }
@@ -224,7 +224,7 @@ excluding(
   scene(async (stage) => {
     const lease = await lock(stage)
     is((await refusalOf(lease.release())).code, 'RELEASE_DENIED')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status({ name })).state, 'held')
   }),
 )
 
@@ -248,14 +248,14 @@ for (const [what, where, content] of [
     scene(async (stage) => {
       const path = put(stage.root, where, JSON.stringify(content))
       const before = stage.visible()
-      const size = stage.ledger.head().size
+      const size = (await stage.ledger.head.get()).size
       const { code, details, hint } = await refusalOf(lock(stage))
       is(code, 'LOCK_CONTENTION')
       equal([details.path, details.blocking_run_id, details.holder], [path, content.run_id, content.lock_owner])
       equal([details.lease_remaining_s, details.acquired, details.token], [null, content.lock_time, null])
       ok(hint?.includes('P0_INVENTORY must stop'))
       equal(stage.visible(), before)
-      is(stage.ledger.head().size, size)
+      is((await stage.ledger.head.get()).size, size)
     }),
   )
 }
@@ -409,7 +409,7 @@ for (const [what, edit] of Object.entries(edits)) {
       edit(root)
       const edited = readFileSync(join(root, fileOf(run_id)), 'utf8')
       is((await warningsOf(stage)).length, 1)
-      is((await ledger.locks.list({ orphans: true })).length, 1)
+      is(((await ledger.locks.list({ orphans: true })).locks).length, 1)
       is((await release(stage, { final_status: 'HALTED', override: true, reason: 'x' })).files, 'pending')
       is(readFileSync(join(root, fileOf(run_id)), 'utf8'), edited)
       is((await warningsOf(stage)).length, 1)
@@ -443,7 +443,7 @@ files(
     // A file where the run's folder has to be.
     put(root, `runtime/runs/${run_id}`, 'in the way')
     is((await lock(stage)).files, 'pending')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status({ name })).state, 'held')
     const shop = { target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id: 'run_ACME_shop_2026-02-02_001' }
     is((await lock(stage, shop)).files, 'pending')
     is(read(root, shop.run_id).status, 'LOCKED')
@@ -500,7 +500,7 @@ releasing(
     await lock(stage)
     const request = { override: true, reason: 'looks done' }
     is((await refusalOf(release(stage, request))).code, 'RELEASE_CONDITION_UNMET')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status({ name })).state, 'held')
     is(read(stage.root).status, 'LOCKED')
   }),
 )
@@ -615,12 +615,12 @@ for (const [what, orphan] of Object.entries({
     `${what}: listed with --orphans, and still LOCKED`,
     scene(async (stage) => {
       await lock(stage)
-      equal(await stage.ledger.locks.list({ orphans: true }), [])
+      equal((await stage.ledger.locks.list({ orphans: true })).locks, [])
       orphan(stage)
-      const [found, ...more] = await stage.ledger.locks.list({ orphans: true })
+      const [found, ...more] = (await stage.ledger.locks.list({ orphans: true })).locks
       equal([found?.name, found?.state, more.length], [name, 'orphan', 0])
       ok(found?.orphan_reason?.includes('RUN_LOCK.json'))
-      is(stage.ledger.locks.status(name).state, 'held')
+      is((await stage.ledger.locks.status({ name })).state, 'held')
       is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     }),
   )
@@ -634,7 +634,7 @@ checking(
   'passes for the run that holds the target, by its whole name',
   scene(async (stage) => {
     const { token } = await lock(stage)
-    equal(stage.ledger.locks.check({ run_id, target_name }), { run_id, target_name, token })
+    equal(await stage.ledger.locks.check({ run_id, target_name }), { run_id, target_name, token })
   }),
 )
 
@@ -669,7 +669,7 @@ importing(
       ['import', '2026-02-02T12:00:00.000Z', run_id, run_id],
     )
     is(readFileSync(path, 'utf8'), JSON.stringify(seven))
-    is(ledger.locks.check({ run_id, target_name }).run_id, run_id)
+    is((await ledger.locks.check({ run_id, target_name })).run_id, run_id)
     is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     equal(await warningsOf(stage), [])
     await release(stage)
@@ -684,7 +684,7 @@ importing(
     const legacy = { ...seven, run_id: 'RUN-17', lock_owner: 'RUN-17' }
     const path = put(stage.root, fileOf('RUN-17'), JSON.stringify(legacy))
     await stage.ledger.locks.importFile({ file: path })
-    is(stage.ledger.locks.status(name).run_id, 'RUN-17')
+    is((await stage.ledger.locks.status({ name })).run_id, 'RUN-17')
     await release(stage, { run_id: 'RUN-17' })
     is(read(stage.root, 'RUN-17').status, 'RELEASED')
   }),
@@ -698,12 +698,12 @@ importing(
     const shop = { ...seven, target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id: 'run_s', lock_owner: 'run_s' }
     const path = put(root, `projects/ACME/SITE/shop/${fileOf('run_s')}`, JSON.stringify(shop))
     put(root, fileOf('run_r'), JSON.stringify({ ...seven, ...three, run_id: 'run_r', status: 'RELEASED' }))
-    equal(ledger.locks.unknownFiles(), [path])
+    equal((await ledger.locks.unknownFiles()).files, [path])
     await ledger.locks.importFile({ file: path })
-    equal(ledger.locks.unknownFiles(), [])
+    equal((await ledger.locks.unknownFiles()).files, [])
     await release(stage)
     writeFileSync(join(root, fileOf(run_id)), JSON.stringify({ ...seven, lock_time: '2026-01-02T03:04:05Z' }))
-    equal(ledger.locks.unknownFiles(), [], 'LOCKED again by hand is known')
+    equal((await ledger.locks.unknownFiles()).files, [], 'LOCKED again by hand is known')
   }),
 )
 
@@ -717,7 +717,7 @@ importing(
     await release(stage)
     put(root, fileOf(run_id), JSON.stringify(seven))
     is((await refusalOf(ledger.locks.importFile({ file }))).code, 'RUN_LOCK_RELEASED')
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status({ name })).state, 'free')
   }),
 )
 
@@ -781,10 +781,10 @@ for (const [what, where, content, code] of [
     scene(async (stage) => {
       const file = put(stage.root, where, JSON.stringify({ ...seven, ...content }))
       const before = stage.visible()
-      const size = stage.ledger.head().size
+      const size = (await stage.ledger.head.get()).size
       is((await refusalOf(stage.ledger.locks.importFile({ file }))).code, code)
       equal(stage.visible(), before)
-      is(stage.ledger.head().size, size)
+      is((await stage.ledger.head.get()).size, size)
     }),
   )
 }

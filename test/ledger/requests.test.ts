@@ -1,8 +1,9 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Log } from '../../src/log/level/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { ReceiptTable } from '../../src/views/receipt-table.ts'
@@ -17,7 +18,7 @@ const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
 const lockId = (number: number) => `lck_${String(number).padStart(16, '0')}`
 
 /** Does the work in the ledger as it is, and in the one that is opened after it. */
-async function nowAndReopened(ledger: Ledger, work: (ledger: Ledger) => Promise<void>): Promise<void> {
+async function nowAndReopened(ledger: LocalLedger, work: (ledger: LocalLedger) => Promise<void>): Promise<void> {
   await work(ledger)
   await ledger.close()
   const again = await openLedger({ dir: ledger.dir, actor: testActor, self_check: true })
@@ -31,12 +32,12 @@ async function nowAndReopened(ledger: Ledger, work: (ledger: Ledger) => Promise<
 test('the same request again gives no new events and the first answer, also after a restart', async () => {
   await withStage(async (ledger) => {
     const options = { idempotency_key: 'key' }
-    const first = await ledger.audit.append([event, failure], options)
+    const first = await ledger.audit.append({ events: [event, failure], ...options })
     assert.is(first.replayed, false)
     await nowAndReopened(ledger, async (opened) => {
-      const { size } = opened.head()
-      assert.equal(await opened.audit.append([event, failure], options), { ...first, replayed: true })
-      assert.is(opened.head().size, size)
+      const { size } = await opened.head.get()
+      assert.equal(await opened.audit.append({ events: [event, failure], ...options }), { ...first, replayed: true })
+      assert.is((await opened.head.get()).size, size)
     })
   })
 })
@@ -44,27 +45,27 @@ test('the same request again gives no new events and the first answer, also afte
 test('the same key with other content is a mismatch that names the first, also after a restart', async () => {
   await withStage(async (ledger) => {
     const options = { idempotency_key: 'key' }
-    const [first] = (await ledger.audit.append(event, options)).events
+    const [first] = (await ledger.audit.append({ events: [event], ...options })).events
     await nowAndReopened(ledger, async (opened) => {
-      const { size } = opened.head()
+      const { size } = await opened.head.get()
       for (const events of [[failure], [event, event], [{ ...event, notes: 'x' }]]) {
-        const error = await refusal(opened.audit.append(events, options), 'IDEMPOTENCY_MISMATCH')
+        const error = await refusal(opened.audit.append({ events, ...options }), 'IDEMPOTENCY_MISMATCH')
         assert.equal(error.details, { seq: first?.seq, event_id: first?.event_id })
         assert.is(error.retryable, false)
       }
-      assert.is(opened.head().size, size)
+      assert.is((await opened.head.get()).size, size)
     })
   })
 })
 
 test('a key belongs to its actor', async () => {
   await withStage(async (ledger) => {
-    await ledger.audit.append(event, { idempotency_key: 'key' })
-    const theirs = await ledger.audit.append(failure, { idempotency_key: 'key', actor: other })
+    await ledger.audit.append({ events: [event], idempotency_key: 'key' })
+    const theirs = await ledger.audit.append({ events: [failure], idempotency_key: 'key', actor: other })
     assert.is(theirs.replayed, false)
-    const mine = await ledger.audit.append(event, { idempotency_key: 'key' })
+    const mine = await ledger.audit.append({ events: [event], idempotency_key: 'key' })
     assert.is(mine.replayed, true)
-    assert.is((await ledger.audit.append(failure, { idempotency_key: 'key', actor: other })).replayed, true)
+    assert.is((await ledger.audit.append({ events: [failure], idempotency_key: 'key', actor: other })).replayed, true)
   })
 })
 
@@ -72,19 +73,19 @@ test('the content is what counts, not how it was written', async () => {
   await withStage(async (ledger) => {
     const options = { idempotency_key: 'key' }
     const digest = 'ab'.repeat(32)
-    await ledger.audit.append({ action_type: 'system', outcome: 'success', request_hash_sha256: digest }, options)
+    await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', request_hash_sha256: digest }], ...options })
     const again = { request_hash_sha256: digest.toUpperCase(), outcome: 'success', action_type: 'system' } as const
-    assert.is((await ledger.audit.append(again, options)).replayed, true)
+    assert.is((await ledger.audit.append({ events: [again], ...options })).replayed, true)
   })
 })
 
 test('the same acquisition again gives the same grant, and says whether it is current', async () => {
   await withStage(async (ledger) => {
     const request = { name: 'a', holder: 'a', lease_duration_s: 60, lock_id: lockId(1) }
-    const first = await ledger.locks.acquire(request)
+    const first = await hold(ledger, request)
     assert.equal([first.replayed, first.current], [false, true])
     await nowAndReopened(ledger, async (opened) => {
-      const again = await opened.locks.acquire(request)
+      const again = await hold(opened, request)
       assert.equal(
         [again.token, again.acquired, again.replayed, again.current],
         [first.token, first.acquired, true, true],
@@ -92,13 +93,13 @@ test('the same acquisition again gives the same grant, and says whether it is cu
     })
     const opened = await openLedger({ dir: ledger.dir, actor: testActor })
     await opened.locks.release({ lock_id: lockId(1) })
-    const { size } = opened.head()
-    const late = await opened.locks.acquire(request)
+    const { size } = await opened.head.get()
+    const late = await hold(opened, request)
     assert.equal([late.token, late.replayed, late.current], [first.token, true, false])
-    const theirs = await opened.locks.acquire({ ...request, lock_id: lockId(2) })
-    const later = await opened.locks.acquire(request)
+    const theirs = await hold(opened, { ...request, lock_id: lockId(2) })
+    const later = await hold(opened, request)
     assert.equal([later.token, later.replayed, later.current], [first.token, true, false])
-    assert.is(opened.head().size, size + 1)
+    assert.is((await opened.head.get()).size, size + 1)
     assert.is(theirs.token, size)
     await opened.close()
   })
@@ -107,14 +108,14 @@ test('the same acquisition again gives the same grant, and says whether it is cu
 test('a lock_id that was used is not taken for another lock, holder or lease', async () => {
   await withStage(async (ledger) => {
     const request = { name: 'a', holder: 'a', lease_duration_s: 60, lock_id: lockId(1) }
-    const { token } = await ledger.locks.acquire(request)
+    const { token } = await hold(ledger, request)
     await nowAndReopened(ledger, async (opened) => {
       for (const change of [{ name: 'b' }, { holder: 'b' }, { lease_duration_s: 61 }]) {
-        const error = await refusal(opened.locks.acquire({ ...request, ...change }), 'IDEMPOTENCY_MISMATCH')
+        const error = await refusal(hold(opened, { ...request, ...change }), 'IDEMPOTENCY_MISMATCH')
         assert.is(error.details.seq, token)
       }
       await refusal(
-        opened.locks.acquireAll({ names: ['a', 'b'], holder: 'a', lock_ids: [lockId(1), lockId(2)] }),
+        (await opened.locks.acquireAll({ names: ['a', 'b'], holder: 'a', lock_ids: [lockId(1), lockId(2)] })).grants,
         'IDEMPOTENCY_MISMATCH',
       )
     })
@@ -123,11 +124,11 @@ test('a lock_id that was used is not taken for another lock, holder or lease', a
 
 test('several locks asked for again are the same grants', async () => {
   await withStage(async (ledger) => {
-    await ledger.locks.acquire({ name: 'b', holder: 'x', lock_id: lockId(9), lease_duration_s: 1 })
+    await hold(ledger, { name: 'b', holder: 'x', lock_id: lockId(9), lease_duration_s: 1 })
     const request = { names: ['a', 'c'], holder: 'a', lock_ids: [lockId(1), lockId(2)] }
-    const first = await ledger.locks.acquireAll(request)
+    const first = (await ledger.locks.acquireAll(request)).grants
     await nowAndReopened(ledger, async (opened) => {
-      const again = await opened.locks.acquireAll(request)
+      const again = (await opened.locks.acquireAll(request)).grants
       assert.equal(
         again.map(({ name, token, lock_id, replayed, current }) => [name, token, lock_id, replayed, current]),
         first.map(({ name, token, lock_id }) => [name, token, lock_id, true, true]),
@@ -140,13 +141,13 @@ test('a grant over an orphan is found again by its lock_id, with what it recover
   const clock = new StageClock()
   await withStage(
     async (ledger) => {
-      await ledger.locks.acquire({ name: 'a', holder: 'a', lease_duration_s: 60 })
+      await hold(ledger, { name: 'a', holder: 'a', lease_duration_s: 60 })
       clock.pass(60_000)
       const request = { name: 'a', holder: 'b', lock_id: lockId(1) }
-      const first = await ledger.locks.acquire(request)
-      const again = await ledger.locks.acquire(request)
+      const first = await hold(ledger, request)
+      const again = await hold(ledger, request)
       assert.equal([again.token, again.replayed], [first.token, true])
-      assert.is(ledger.entry(first.token - 1).type, 'lock.recovered')
+      assert.is((await ledger.log.entry({ seq: first.token - 1 })).type, 'lock.recovered')
       await ledger.locks.release({ lock_id: lockId(1) })
     },
     { now: clock.now },
@@ -155,51 +156,51 @@ test('a grant over an orphan is found again by its lock_id, with what it recover
 
 test('a refusal is not remembered: the same request later is decided anew', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: 'a' })
+    const held = await hold(ledger, { name: 'a', holder: 'a' })
     const request = { name: 'a', holder: 'b', lock_id: lockId(1) }
-    await refusal(ledger.locks.acquire(request), 'LOCK_CONTENTION')
+    await refusal(hold(ledger, request), 'LOCK_CONTENTION')
     const guarded = { idempotency_key: 'key', guard: { name: 'a', token: held.token + 1 } }
-    await refusal(ledger.audit.append(event, guarded), 'STALE_TOKEN')
+    await refusal(ledger.audit.append({ events: [event], ...guarded }), 'STALE_TOKEN')
     await held.release()
-    const lease = await ledger.locks.acquire(request)
+    const lease = await hold(ledger, request)
     assert.is(lease.replayed, false)
     const now = { idempotency_key: 'key', guard: { name: 'a', token: lease.token } }
-    assert.is((await ledger.audit.append(event, now)).replayed, false)
+    assert.is((await ledger.audit.append({ events: [event], ...now })).replayed, false)
   })
 })
 
 test('a repeat is answered though its guard would not hold any more', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: 'a' })
+    const held = await hold(ledger, { name: 'a', holder: 'a' })
     const options = {
       idempotency_key: 'key',
       guard: { name: 'a', token: held.token },
-      expected_size: ledger.head().size,
+      expected_size: (await ledger.head.get()).size,
     }
-    const first = await ledger.audit.append(event, options)
+    const first = await ledger.audit.append({ events: [event], ...options })
     await held.release()
-    assert.equal(await ledger.audit.append(event, options), { ...first, replayed: true })
+    assert.equal(await ledger.audit.append({ events: [event], ...options }), { ...first, replayed: true })
   })
 })
 
 test('the same request twice at one time is done once: both get its answer', async () => {
   await withStage(async (ledger) => {
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     const options = { idempotency_key: 'key' }
     const acquire = { name: 'a', holder: 'a', lock_id: lockId(1) }
     const [one, two, different, lease, same] = await Promise.allSettled([
-      ledger.audit.append(event, options),
-      ledger.audit.append(event, options),
-      ledger.audit.append(failure, options),
-      ledger.locks.acquire(acquire),
-      ledger.locks.acquire(acquire),
+      ledger.audit.append({ events: [event], ...options }),
+      ledger.audit.append({ events: [event], ...options }),
+      ledger.audit.append({ events: [failure], ...options }),
+      hold(ledger, acquire),
+      hold(ledger, acquire),
     ])
     assert.equal(value(two), { ...value(one), replayed: true })
     assert.is(value(one).replayed, false)
     await refusalOf(different, 'IDEMPOTENCY_MISMATCH')
     assert.equal([value(lease).replayed, value(same).replayed], [false, true])
     assert.is(value(lease).token, value(same).token)
-    assert.is(ledger.head().size, size + 2)
+    assert.is((await ledger.head.get()).size, size + 2)
   })
 })
 
@@ -209,9 +210,9 @@ test('the same request while the first is being written is answered with it', as
     async (ledger) => {
       const release = store.hold()
       const options = { idempotency_key: 'key' }
-      const first = ledger.audit.append(event, options)
+      const first = ledger.audit.append({ events: [event], ...options })
       await until('the write', () => store.batches.length === 1)
-      const second = ledger.audit.append(event, options)
+      const second = ledger.audit.append({ events: [event], ...options })
       release()
       assert.equal(await second, { ...(await first), replayed: true })
       assert.is(store.batches.length, 1)
@@ -222,11 +223,11 @@ test('the same request while the first is being written is answered with it', as
 
 test('an expected size is compared at the request’s place in its batch', async () => {
   await withStage(async (ledger) => {
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     const [first, late, next] = await Promise.allSettled([
-      ledger.audit.append([event, event], { expected_size: size }),
-      ledger.audit.append(event, { expected_size: size }),
-      ledger.audit.append(event, { expected_size: size + 2 }),
+      ledger.audit.append({ events: [event, event], expected_size: size }),
+      ledger.audit.append({ events: [event], expected_size: size }),
+      ledger.audit.append({ events: [event], expected_size: size + 2 }),
     ])
     assert.equal([first.status, late.status, next.status], ['fulfilled', 'rejected', 'fulfilled'])
     const error = await refusalOf(late, 'SIZE_MISMATCH')
@@ -237,14 +238,14 @@ test('an expected size is compared at the request’s place in its batch', async
 test('receipts are found in full blocks, across the end of a block, and after a restart', async () => {
   await withStage(async (ledger) => {
     const key = (index: number) => ({ idempotency_key: `key ${index}` })
-    await Promise.all(Array.from({ length: 600 }, (_, index) => ledger.audit.append(event, key(index))))
+    await Promise.all(Array.from({ length: 600 }, (_, index) => ledger.audit.append({ events: [event], ...key(index) })))
     await nowAndReopened(ledger, async (opened) => {
-      const { size } = opened.head()
+      const { size } = await opened.head.get()
       for (const index of [0, 1, 253, 254, 255, 256, 510, 511, 512, 599]) {
-        const { events, replayed } = await opened.audit.append(event, key(index))
+        const { events, replayed } = await opened.audit.append({ events: [event], ...key(index) })
         assert.equal([replayed, events[0]?.seq], [true, index + 1], `request ${index}`)
       }
-      assert.is(opened.head().size, size)
+      assert.is((await opened.head.get()).size, size)
     })
   })
 })

@@ -1,9 +1,10 @@
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { dictation } from '../core/run/world.ts'
 import { entriesOf, typesAppended } from '../support/entries.ts'
 import { withLedger } from '../support/ledger.ts'
@@ -16,7 +17,7 @@ const artifact = { artifact_id: 'art-1', artifact_kind: 'transcript', hash_sha25
 const error = { error_code: 'E1', message: 'it broke', retryable: true }
 
 /** A ledger with the shipped policy in force, and a running tool run below an orchestrator. */
-function governed(title: string, work: (ledger: Ledger, root: string) => Promise<void>): void {
+function governed(title: string, work: (ledger: LocalLedger, root: string) => Promise<void>): void {
   test(title, () =>
     withLedger(
       async (ledger, root) => {
@@ -28,7 +29,7 @@ function governed(title: string, work: (ledger: Ledger, root: string) => Promise
   )
 }
 
-async function begin({ runs }: Ledger, top = 'run_top_1', tool = run_id): Promise<void> {
+async function begin({ runs }: LocalLedger, top = 'run_top_1', tool = run_id): Promise<void> {
   await runs.create({ case_id: of.case_id, correlation_id: 'request-1', run_id: top, run_kind: 'orchestrator' })
   await runs.start({ run_id: top })
   await runs.create({ ...of, parent_run_id: top, run_id: tool, run_kind: 'tool_gateway' })
@@ -49,7 +50,7 @@ const ends: [
   status: string,
   outcome: string,
   reason: RegExp,
-  end: (runs: Ledger['runs'], facts: object) => Promise<unknown>,
+  end: (runs: LocalLedger['runs'], facts: object) => Promise<unknown>,
 ][] = [
   ['completed', 'success', /^over$/, (runs, facts) => runs.complete({ run_id, outcome_reason: 'over', ...facts })],
   ['failed', 'failure', /^over$/, (runs, facts) => runs.fail({ run_id, outcome_reason: 'over', error, ...facts })],
@@ -95,27 +96,27 @@ for (const [status, outcome, reason, end] of ends) {
       acts.map((act) => [act.decision_id, act.outcome, act.outcome_reason]),
       [[decision_id, isOwed ? 'failure' : 'success', isOwed ? 'unrecorded' : undefined]],
     )
-    assert.not('audit' in runs.get(run_id))
+    assert.not('audit' in await runs.get({ run_id }))
   })
 
   governed(`no run is ${status} without a reason`, async (ledger) => {
-    const before = ledger.head()
+    const before = await ledger.head.get()
     for (const outcome_reason of [undefined, null, '', ' \n\t', 'r'.repeat(201), 7]) {
       assert.is(await codeOf(end(ledger.runs, { outcome_reason })), 'INVALID_INPUT', JSON.stringify(outcome_reason))
     }
-    assert.equal(ledger.head(), before)
+    assert.equal(await ledger.head.get(), before)
   })
 }
 
 governed('every event of a run carries the correlation of the request, and its audit event too', async (ledger) => {
   await ledger.runs.authorize({ run_id, action: dictation })
   await ledger.runs.cancel({ run_id, outcome_reason: 'over' })
-  await ledger.audit.append({ action_type: 'system', outcome: 'success', run_id: 'run_top_1' })
+  await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', run_id: 'run_top_1' }] })
   const entries = (await entriesOf(ledger)).filter((entry) => entry.run_id !== undefined)
   assert.ok(entries.length >= 9)
   for (const entry of entries) {
     assert.is(entry.correlation_id, 'request-1', entry.type)
-    assert.is(ledger.audit.rendered(entry).correlation_id, 'request-1', entry.type)
+    assert.is(renderedEvent(entry).correlation_id, 'request-1', entry.type)
   }
 })
 
@@ -130,7 +131,7 @@ governed(
     assert.equal((await runs.start({ run_id: 'run_tax_1', taxonomy_versions })).taxonomy_versions, taxonomy_versions)
     const [event] = (await ledger.audit.list({ run_id: 'run_tax_1', type: 'run.started' })).events
     assert.equal(event?.taxonomy_versions, taxonomy_versions)
-    assert.not('taxonomy_versions' in runs.get('run_top_1'))
+    assert.not('taxonomy_versions' in await runs.get({ run_id: 'run_top_1' }))
   },
 )
 
@@ -142,7 +143,7 @@ governed(
         const id = `run_contract_${index}_${parent_run_id ?? 'none'}`
         await runs.create({ parent_run_id, run_id: id, run_kind: 'orchestrator' })
         assert.is(await codeOf(runs.start({ run_id: id, contract_version })), 'RUN_DENIED', id)
-        const { missing, reason, rule_ids } = runs.why(id).denied ?? {}
+        const { missing, reason, rule_ids } = (await runs.why({ run_id: id })).denied ?? {}
         assert.equal(
           [reason, rule_ids, missing],
           ['missing_pin', ['pin_missing:contract_version'], ['contract_version']],
@@ -178,7 +179,7 @@ governed('hashes are taken in either case, and stored in small letters', async (
   const { runs } = ledger
   const { decision_id } = await runs.authorize({ run_id, action: { ...dictation, artifacts: output_artifacts } })
   await runs.record({ run_id, decision_id, outcome: 'success', output_artifacts, ...hashes })
-  await ledger.audit.append({ action_type: 'system', outcome: 'success', ...hashes })
+  await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', ...hashes }] })
   const inputs = { artifact_refs: output_artifacts, parameters_hash_sha256: upper }
   await runs.create({ run_id: 'run_hash_1', run_kind: 'orchestrator', inputs })
   for (const entry of await entriesOf(ledger)) assert.not(JSON.stringify(entry).includes('ABAB'), entry.type)
@@ -189,13 +190,13 @@ governed('what is asked in a run that is not running is a deny on record, and no
   await runs.create({ ...of, run_id: 'run_tool2', run_kind: 'tool_gateway' })
   await runs.complete({ run_id, outcome_reason: 'done' })
   for (const id of ['run_tool2', run_id]) {
-    const before = JSON.stringify(runs.get(id))
+    const before = JSON.stringify(await runs.get({ run_id: id }))
     const action = { ...dictation, scope: { ...dictation.scope, run_id: id } }
     assert.is(await codeOf(runs.authorize({ run_id: id, action })), 'RUN_NOT_ACTIVE')
     const last = (await ledger.audit.list({ run_id: id })).events.at(-1)
     assert.equal([last?.action_type, last?.outcome, last?.outcome_reason], ['authz_decision', 'deny', 'RUN_NOT_ACTIVE'])
     assert.is(last?.transition, undefined)
-    assert.is(JSON.stringify(runs.get(id)), before)
+    assert.is(JSON.stringify(await runs.get({ run_id: id })), before)
   }
 })
 
@@ -205,7 +206,7 @@ governed('an override takes a human of its lane, a ticket and a reason, and noth
   const lane = { lane_id: 'SYSTEM_OVERRIDE', role_id: 'ATTORNEY_ADMIN', run_kind: 'tool_gateway' } as const
   await runs.create({ ...lane, run_id: 'run_over_0' })
   assert.is(await codeOf(runs.start({ run_id: 'run_over_0' })), 'RUN_DENIED')
-  assert.equal(runs.why('run_over_0').denied?.rule_ids, ['role:ATTORNEY_ADMIN/class'])
+  assert.equal((await runs.why({ run_id: 'run_over_0' })).denied?.rule_ids, ['role:ATTORNEY_ADMIN/class'])
   const stated = { override_ticket_id: 'OT-1', override_reason: 'the court said so' }
   const { override_ticket_id: _, ...noTicket } = stated
   const { override_reason: __, ...noReason } = stated
@@ -224,14 +225,14 @@ governed('an override takes a human of its lane, a ticket and a reason, and noth
     const action = { action_type: 'tool_call' as const, effects, lane_id: lane.lane_id, target }
     const request = { action: { ...action, scope: { ...scope, run_id: id } }, actor: ana, run_id: id }
     const { decision, decision_id, rule_ids } = await runs.authorize(request)
-    assert.equal([decision, runs.get(id).status], rule === null ? ['allow', 'running'] : ['deny', 'denied'])
+    assert.equal([decision, (await runs.get({ run_id: id })).status], rule === null ? ['allow', 'running'] : ['deny', 'denied'])
     if (rule !== null) {
       assert.is(rule_ids[0], rule)
       continue
     }
     await runs.record({ actor: ana, decision_id, outcome: 'success', run_id: id })
     const event = { action_type: 'override', outcome: 'allow', outcome_reason: 'OT-1', run_id: id } as const
-    await ledger.audit.append(event, { actor: ana })
+    await ledger.audit.append({ events: [event], actor: ana })
     const [override] = (await ledger.audit.list({ action_type: 'override' })).events
     assert.equal([override?.run_id, override?.lane_id, override?.outcome_reason], [id, lane.lane_id, 'OT-1'])
   }

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,17 +25,17 @@ secrets('a lock_id is in no entry, file, report or refusal; they hold its lock_r
     { folder: path, holder: 'TASK', lock_id: ids.deliverable },
   ]
   for (const request of requests) {
-    const lease = await ledger.locks.acquire(request)
+    const lease = await hold(ledger, request)
     is(lease.lock_ref, refOf(request.lock_id))
     await lease.renew()
-    shown.push(await refusal(ledger.locks.acquire({ ...request, lock_id: ids.guessed }), 'LOCK_CONTENTION'))
+    shown.push(await refusal(hold(ledger, { ...request, lock_id: ids.guessed }), 'LOCK_CONTENTION'))
     shown.push(await refusal(ledger.locks.release({ lock_id: request.lock_id, actor: other }), 'LOCK_NOT_HELD'))
     shown.push(await refusal(ledger.locks.renew({ lock_id: request.lock_id, actor: other }), 'LOCK_NOT_HELD'))
-    shown.push(ledger.locks.status(lease.name), await ledger.locks.history(lease.name))
+    shown.push(await ledger.locks.status({ name: lease.name }), (await ledger.locks.history({ name: lease.name })).entries)
     shown.push(await ledger.locks.recover({ name: lease.name, reason: 'x', dry_run: true }))
   }
   shown.push(await refusal(ledger.locks.release({ lock_id: ids.guessed }), 'LOCK_NOT_HELD'))
-  shown.push(readFileSync(lock, 'utf8'), await ledger.locks.list(), await entriesOf(ledger), ledger.prove(1))
+  shown.push(readFileSync(lock, 'utf8'), (await ledger.locks.list()).locks, await entriesOf(ledger), await ledger.log.prove({ seq: 1 }))
   for (const lock_id of [ids.resource, ids.deliverable]) await ledger.locks.release({ lock_id })
   shown.push(await entriesOf(ledger))
   await ledger.close()
@@ -56,7 +57,7 @@ secrets('a resource has no file: nothing below the root changes but the ledger',
   makeDeliverable(root)
   const ledger = await openLedger({ dir: root, actor: testActor, create: true, policy: false })
   const before = visible(root)
-  const lease = await ledger.locks.acquire({ name: 'a', holder: 'h' })
+  const lease = await hold(ledger, { name: 'a', holder: 'h' })
   is(lease.name, 'resource:a')
   equal(visible(root), before)
   await lease.release('failure')

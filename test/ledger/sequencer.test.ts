@@ -1,8 +1,9 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { Plan } from '../../src/writer/plan.ts'
 import { testActor } from '../support/ledger.ts'
@@ -13,45 +14,45 @@ const event = { action_type: 'system', outcome: 'success' } as const
 const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
 const entryPrefix = 0x65
 
-const newest = (ledger: Ledger): Entry => ledger.entry(ledger.head().size - 1)
+const newest = async (ledger: LocalLedger): Entry => ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
 
 test('nothing is answered, published or readable before its write is synced', async () => {
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'held', holder: 'a' })
-      const { size } = ledger.head()
+      const held = await hold(ledger, { name: 'held', holder: 'a' })
+      const { size } = await ledger.head.get()
       const release = store.hold()
       const subscribed: Entry[] = []
       const stop = new AbortController()
       const reader = (async () => {
-        for await (const entry of ledger.subscribe({ from: size, signal: stop.signal })) subscribed.push(entry)
+        for await (const entry of ledger.log.subscribe({ from: size }, { signal: stop.signal })) subscribed.push(entry)
       })()
       const states = watch([
-        ledger.locks.acquire({ name: 'free', holder: 'a' }),
-        ledger.audit.append(event),
+        hold(ledger, { name: 'free', holder: 'a' }),
+        ledger.audit.append({ events: [event] }),
         // Refusals and repeats that are decided in a batch with entries wait for it too.
-        ledger.locks.acquire({ name: 'held', holder: 'b' }),
-        ledger.locks.acquire({ name: 'held', holder: 'a', lock_id: held.lock_id }),
-        ledger.audit.append(event, { expected_size: 10_000 }),
+        hold(ledger, { name: 'held', holder: 'b' }),
+        hold(ledger, { name: 'held', holder: 'a', lock_id: held.lock_id }),
+        ledger.audit.append({ events: [event], expected_size: 10_000 }),
       ])
       await until('the write', () => store.batches.length === 2)
       await turns()
       assert.equal(states, ['open', 'open', 'open', 'open', 'open'])
-      assert.is(ledger.head().size, size)
+      assert.is((await ledger.head.get()).size, size)
       assert.is(subscribed.length, 0)
       await refusal(
-        Promise.resolve().then(() => ledger.entry(size)),
+        Promise.resolve().then(() => ledger.log.entry({ seq: size })),
         'NOT_FOUND',
       )
       assert.throws(
-        () => ledger.locks.status('free'),
+        () => ledger.locks.status({ name: 'free' }),
         (error: { code?: string }) => error.code === 'NOT_FOUND',
       )
       release()
       await until('all answers', () => !states.includes('open'))
       assert.equal(states, ['answered', 'answered', 'LOCK_CONTENTION', 'answered', 'SIZE_MISMATCH'])
-      assert.is(ledger.head().size, size + 2)
+      assert.is((await ledger.head.get()).size, size + 2)
       await until('the subscriber', () => subscribed.length === 2)
       stop.abort()
       await reader
@@ -64,11 +65,11 @@ test('a batch without entries is answered at once and writes nothing', async () 
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'held', holder: 'a' })
+      const held = await hold(ledger, { name: 'held', holder: 'a' })
       const before = ledger.counts
       const release = store.hold()
-      await refusal(ledger.locks.acquire({ name: 'held', holder: 'b' }), 'LOCK_CONTENTION')
-      assert.is((await ledger.locks.acquire({ name: 'held', holder: 'a', lock_id: held.lock_id })).replayed, true)
+      await refusal(hold(ledger, { name: 'held', holder: 'b' }), 'LOCK_CONTENTION')
+      assert.is((await hold(ledger, { name: 'held', holder: 'a', lock_id: held.lock_id })).replayed, true)
       release()
       assert.equal(ledger.counts, before)
     },
@@ -82,7 +83,7 @@ test('callers at one time share one write, and those just answered share the nex
     await Promise.all(
       Array.from({ length: 64 }, async (_, caller) => {
         for (let round = 0; round < 5; round += 1) {
-          const lease = await ledger.locks.acquire({ name: `lock ${caller}`, holder: 'a' })
+          const lease = await hold(ledger, { name: `lock ${caller}`, holder: 'a' })
           await lease.release()
         }
       }),
@@ -99,15 +100,15 @@ test('what comes while a write is under way goes into the next one, all of it or
   await withStage(
     async (ledger) => {
       const release = store.hold()
-      const first = ledger.audit.append(event)
+      const first = ledger.audit.append({ events: [event] })
       await until('the first write', () => store.batches.length === 1)
-      const others = Array.from({ length: limits.batchHalvedFrom - 1 }, () => ledger.audit.append(event))
+      const others = Array.from({ length: limits.batchHalvedFrom - 1 }, () => ledger.audit.append({ events: [event] }))
       await turns()
       assert.is(store.batches.length, 1, 'one write is in flight at a time')
       release()
       const answers = await Promise.all([first, ...others])
       assert.is(store.batches.length, 2)
-      const many = Array.from({ length: limits.batchHalvedFrom + 1 }, () => ledger.audit.append(event))
+      const many = Array.from({ length: limits.batchHalvedFrom + 1 }, () => ledger.audit.append({ events: [event] }))
       answers.push(...(await Promise.all(many)))
       assert.is(store.batches.length, 4)
       const seqs = answers.map(({ events }) => events[0]?.seq ?? -1)
@@ -124,9 +125,9 @@ test('what comes while a write is under way goes into the next one, all of it or
 test('a batch of one command puts its entries, their rows and the head', async () => {
   await withStage(async (ledger) => {
     const before = ledger.counts
-    const lease = await ledger.locks.acquire({ name: 'a', holder: 'a' })
+    const lease = await hold(ledger, { name: 'a', holder: 'a' })
     await lease.release()
-    await ledger.audit.append([event, event])
+    await ledger.audit.append({ events: [event, event] })
     const { batches, entries, puts } = ledger.counts
     assert.equal([batches - before.batches, entries - before.entries, puts - before.puts], [3, 4, 3 + 3 + 4])
   })
@@ -138,10 +139,10 @@ test('a batch is bounded in entries; what it does not reach stays in order', asy
     async (ledger) => {
       const release = store.hold()
       const calls = 9
-      const first = ledger.audit.append(event)
+      const first = ledger.audit.append({ events: [event] })
       await until('the first write', () => store.batches.length === 1)
       const thousands = Array.from({ length: calls }, () =>
-        ledger.audit.append(Array.from({ length: 1_000 }, () => event)),
+        ledger.audit.append({ events: [Array.from({ length: 1_000 }, () => event)] }),
       )
       release()
       const answers = await Promise.all([first, ...thousands])
@@ -222,14 +223,14 @@ test('the queue is bounded: one caller too many is refused, retryably, and the o
   await withStage(
     async (ledger) => {
       const release = store.hold()
-      const first = ledger.audit.append(event)
+      const first = ledger.audit.append({ events: [event] })
       await until('the write', () => store.batches.length === 1)
       // They are refused when their turn comes, so that the test writes little; in the queue they count all the same.
       const queued = Array.from({ length: limits.queueMax }, () =>
-        ledger.audit.append(event, { expected_size: 10_000 }),
+        ledger.audit.append({ events: [event], expected_size: 10_000 }),
       )
       const answers = Promise.allSettled(queued)
-      const error = await refusal(ledger.audit.append(event), 'QUEUE_FULL')
+      const error = await refusal(ledger.audit.append({ events: [event] }), 'QUEUE_FULL')
       assert.is(error.retryable, true)
       release()
       await first
@@ -237,7 +238,7 @@ test('the queue is bounded: one caller too many is refused, retryably, and the o
         (answer) => answer.status === 'rejected' && answer.reason.code === 'SIZE_MISMATCH',
       )
       assert.is(refused.length, limits.queueMax)
-      assert.is((await ledger.audit.append(event)).replayed, false)
+      assert.is((await ledger.audit.append({ events: [event] })).replayed, false)
     },
     { wrapStore: store.wrap },
   )
@@ -250,7 +251,7 @@ test('time never goes back, and wall_time says so where the wall clock differs b
       const start = clock.wall
       const appendAt = async (wall: number) => {
         clock.wall = wall
-        await ledger.audit.append(event)
+        await ledger.audit.append({ events: [event] })
         const { time, wall_time } = newest(ledger)
         return [Date.parse(time) - start, wall_time === undefined ? undefined : Date.parse(wall_time) - start]
       }
@@ -272,12 +273,12 @@ test('time does not go back across a restart either', async () => {
   const clock = new StageClock()
   await withStage(
     async (ledger, dir) => {
-      await ledger.audit.append(event)
+      await ledger.audit.append({ events: [event] })
       const before = newest(ledger)
       await ledger.close()
       clock.wall -= 3_600_000
       const reopened = await openLedger({ dir, now: clock.now })
-      await reopened.audit.append(event)
+      await reopened.audit.append({ events: [event] })
       const after = newest(reopened)
       await reopened.close()
       assert.is(after.time, before.time)
@@ -293,9 +294,9 @@ test('a refusal is recorded once in 10 s for an actor, stream and code, and the 
     async (ledger) => {
       const guard = (name: string) => ({ guard: { name, token: 1 } })
       const stale = async (name = 'a', actor: { actor_id: string; actor_type: 'agent' } = testActor) => {
-        const { size } = ledger.head()
-        await refusal(ledger.audit.append(event, { ...guard(name), actor }), 'STALE_TOKEN')
-        return ledger.head().size - size
+        const { size } = await ledger.head.get()
+        await refusal(ledger.audit.append({ events: [event], ...guard(name), actor }), 'STALE_TOKEN')
+        return (await ledger.head.get()).size - size
       }
       assert.is(await stale(), 1)
       assert.not('repeats' in newest(ledger).data)
@@ -322,10 +323,10 @@ test('a refusal is recorded once in 10 s for an actor, stream and code, and the 
 
 test('refusals in one batch are recorded once too', async () => {
   await withStage(async (ledger) => {
-    const { size } = ledger.head()
-    const refused = Array.from({ length: 10 }, () => ledger.audit.append(event, { guard: { name: 'a', token: 1 } }))
+    const { size } = await ledger.head.get()
+    const refused = Array.from({ length: 10 }, () => ledger.audit.append({ events: [event], guard: { name: 'a', token: 1 } }))
     for (const { status } of await Promise.allSettled(refused)) assert.is(status, 'rejected')
-    assert.is(ledger.head().size, size + 1)
+    assert.is((await ledger.head.get()).size, size + 1)
   })
 })
 
@@ -334,9 +335,9 @@ test('a wall clock that jumped back does not silence refusals for longer than 10
   await withStage(
     async (ledger) => {
       const stale = async () => {
-        const { size } = ledger.head()
-        await refusal(ledger.audit.append(event, { guard: { name: 'a', token: 1 } }), 'STALE_TOKEN')
-        return ledger.head().size - size
+        const { size } = await ledger.head.get()
+        await refusal(ledger.audit.append({ events: [event], guard: { name: 'a', token: 1 } }), 'STALE_TOKEN')
+        return (await ledger.head.get()).size - size
       }
       assert.is(await stale(), 1)
       clock.pass(1_000, -86_400_000)
@@ -354,13 +355,13 @@ test('a wall clock that jumped back does not silence refusals for longer than 10
 
 test('contention, timeouts and input errors are not recorded', async () => {
   await withStage(async (ledger) => {
-    await ledger.locks.acquire({ name: 'a', holder: 'a' })
-    const { size } = ledger.head()
-    await refusal(ledger.locks.acquire({ name: 'a', holder: 'b' }), 'LOCK_CONTENTION')
-    await refusal(ledger.locks.acquire({ name: '', holder: 'b' }), 'INVALID_INPUT')
-    await refusal(ledger.audit.append(event, { expected_size: 0 }), 'SIZE_MISMATCH')
+    await hold(ledger, { name: 'a', holder: 'a' })
+    const { size } = await ledger.head.get()
+    await refusal(hold(ledger, { name: 'a', holder: 'b' }), 'LOCK_CONTENTION')
+    await refusal(hold(ledger, { name: '', holder: 'b' }), 'INVALID_INPUT')
+    await refusal(ledger.audit.append({ events: [event], expected_size: 0 }), 'SIZE_MISMATCH')
     await refusal(ledger.locks.recover({ name: 'a', reason: 'x' }), 'LOCK_NOT_ORPHAN')
-    assert.is(ledger.head().size, size)
+    assert.is((await ledger.head.get()).size, size)
   })
 })
 
@@ -369,17 +370,17 @@ test('when close has begun, calls are refused and what was under way is answered
   await withStage(
     async (ledger) => {
       const release = store.hold()
-      const writing = ledger.audit.append(event)
+      const writing = ledger.audit.append({ events: [event] })
       await until('the write', () => store.batches.length === 1)
-      const queued = ledger.audit.append(event)
+      const queued = ledger.audit.append({ events: [event] })
       const closed = ledger.close()
-      const late = await refusal(ledger.audit.append(event), 'LEDGER_CLOSED')
+      const late = await refusal(ledger.audit.append({ events: [event] }), 'LEDGER_CLOSED')
       assert.is(late.details.outcome, 'not_applied')
       release()
       assert.is((await writing).replayed, false)
       assert.is((await queued).replayed, false)
       await closed
-      await refusal(ledger.audit.append(event), 'LEDGER_CLOSED')
+      await refusal(ledger.audit.append({ events: [event] }), 'LEDGER_CLOSED')
       await ledger.close()
     },
     { wrapStore: store.wrap },
@@ -391,7 +392,7 @@ test('callers who go on and on do not keep a ledger from closing', async () => {
     let rounds = 0
     const callers = Array.from({ length: 4 }, async (_, caller) => {
       for (;;) {
-        await (await ledger.locks.acquire({ name: `lock ${caller}`, holder: 'a' })).release()
+        await (await hold(ledger, { name: `lock ${caller}`, holder: 'a' })).release()
         rounds += 1
       }
     })

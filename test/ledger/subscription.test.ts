@@ -1,9 +1,10 @@
+import { hold } from '../../src/lease.ts'
 import { getEventListeners } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { FaultyStore, refusal, turns, until, watch, withStage } from './stage.ts'
 
 const test = suite('subscription')
@@ -11,11 +12,11 @@ const event = { action_type: 'system', outcome: 'success' } as const
 
 /** Reads until there are so many entries; `pace` is awaited after each. */
 async function take(
-  ledger: Ledger,
+  ledger: LocalLedger,
   { from, count, pace = async () => {} }: { from: number; count: number; pace?: (seen: number) => Promise<void> },
 ): Promise<number[]> {
   const seqs: number[] = []
-  for await (const { seq } of ledger.subscribe({ from })) {
+  for await (const { seq } of ledger.log.subscribe({ from })) {
     seqs.push(seq)
     if (seqs.length === count) break
     await pace(seqs.length)
@@ -27,7 +28,7 @@ const range = (from: number, count: number) => Array.from({ length: count }, (_,
 
 test('under load every reader gets every entry once and in order, the slow one as well', async () => {
   await withStage(async (ledger) => {
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     const callers = 16
     const rounds = 40
     const count = callers * rounds * 2
@@ -42,7 +43,7 @@ test('under load every reader gets every entry once and in order, the slow one a
     await Promise.all(
       Array.from({ length: callers }, async (_, caller) => {
         for (let round = 0; round < rounds; round += 1) {
-          const lease = await ledger.locks.acquire({ name: `lock ${caller}`, holder: 'a' })
+          const lease = await hold(ledger, { name: `lock ${caller}`, holder: 'a' })
           await lease.release()
         }
       }),
@@ -61,10 +62,10 @@ test('a reader sees an entry only once it is durable', async () => {
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
-      const { size } = ledger.head()
+      const { size } = await ledger.head.get()
       const seen = take(ledger, { from: size, count: 1 })
       const release = store.hold()
-      const appended = ledger.audit.append(event)
+      const appended = ledger.audit.append({ events: [event] })
       const states = watch([seen])
       await until('the write', () => store.batches.length === 1)
       await turns()
@@ -79,30 +80,30 @@ test('a reader sees an entry only once it is durable', async () => {
 
 test('without a place to begin it begins with what is appended next', async () => {
   await withStage(async (ledger) => {
-    await ledger.audit.append(event)
-    const { size } = ledger.head()
-    const next = ledger.subscribe()[Symbol.asyncIterator]().next()
-    await ledger.audit.append(event)
+    await ledger.audit.append({ events: [event] })
+    const { size } = await ledger.head.get()
+    const next = ledger.log.subscribe()[Symbol.asyncIterator]().next()
+    await ledger.audit.append({ events: [event] })
     assert.is((await next).value?.seq, size)
   })
 })
 
 test('a place that lies ahead is waited for, and nothing before it is given', async () => {
   await withStage(async (ledger) => {
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     const seen = take(ledger, { from: size + 3, count: 2 })
-    for (let count = 0; count < 5; count += 1) await ledger.audit.append(event)
+    for (let count = 0; count < 5; count += 1) await ledger.audit.append({ events: [event] })
     assert.equal(await seen, [size + 3, size + 4])
   })
 })
 
 test('an abort ends it: while it waits, between two entries, and before it began', async () => {
   await withStage(async (ledger) => {
-    await ledger.audit.append([event, event, event])
+    await ledger.audit.append({ events: [event, event, event] })
     const seen: Entry[] = []
     const waits = new AbortController()
     const reader = (async () => {
-      for await (const entry of ledger.subscribe({ from: 0, signal: waits.signal })) seen.push(entry)
+      for await (const entry of ledger.log.subscribe({ from: 0 }, { signal: waits.signal })) seen.push(entry)
     })()
     await until('all entries', () => seen.length === 4)
     await turns()
@@ -112,12 +113,12 @@ test('an abort ends it: while it waits, between two entries, and before it began
 
     const between = new AbortController()
     const some: number[] = []
-    for await (const { seq } of ledger.subscribe({ from: 0, signal: between.signal })) {
+    for await (const { seq } of ledger.log.subscribe({ from: 0 }, { signal: between.signal })) {
       some.push(seq)
       if (seq === 1) between.abort()
     }
     assert.equal(some, [0, 1])
-    for await (const _ of ledger.subscribe({ from: 0, signal: AbortSignal.abort() })) assert.unreachable()
+    for await (const _ of ledger.log.subscribe({ from: 0 }, { signal: AbortSignal.abort() })) assert.unreachable()
   })
 })
 
@@ -125,9 +126,9 @@ test('close ends a reader that has read all there is', async () => {
   await withStage(async (ledger) => {
     const seen: Entry[] = []
     const reader = (async () => {
-      for await (const entry of ledger.subscribe({ from: 0 })) seen.push(entry)
+      for await (const entry of ledger.log.subscribe({ from: 0 })) seen.push(entry)
     })()
-    await ledger.audit.append([event, event])
+    await ledger.audit.append({ events: [event, event] })
     await until('all entries', () => seen.length === 3)
     await ledger.close()
     await reader
@@ -137,8 +138,8 @@ test('close ends a reader that has read all there is', async () => {
 
 test('close tells a reader that was behind, so that it does not take what it has for all', async () => {
   await withStage(async (ledger) => {
-    await ledger.audit.append(Array.from({ length: 10 }, () => event))
-    const entries = ledger.subscribe({ from: 0 })
+    await ledger.audit.append({ events: [Array.from({ length: 10 }, () => event)] })
+    const entries = ledger.log.subscribe({ from: 0 })
     assert.is((await entries.next()).value?.seq, 0)
     await ledger.close()
     await refusal(entries.next(), 'LEDGER_CLOSED')
@@ -149,7 +150,7 @@ test('a closed ledger has no subscription', async () => {
   await withStage(async (ledger) => {
     await ledger.close()
     await refusal(
-      Promise.resolve().then(() => ledger.subscribe({ from: 0 })),
+      Promise.resolve().then(() => ledger.log.subscribe({ from: 0 })),
       'LEDGER_CLOSED',
     )
   })
@@ -158,11 +159,11 @@ test('a closed ledger has no subscription', async () => {
 test('a reader that ends leaves no listener at its signal, however often it waited', async () => {
   await withStage(async (ledger) => {
     const { signal } = new AbortController()
-    const entries = ledger.subscribe({ from: ledger.head().size, signal })
+    const entries = ledger.log.subscribe({ from: (await ledger.head.get()).size }, { signal })
     for (let round = 0; round < 5; round += 1) {
       const next = entries.next()
       await turns(2)
-      await ledger.audit.append(event)
+      await ledger.audit.append({ events: [event] })
       await next
     }
     await entries.return(undefined)
@@ -174,31 +175,31 @@ test('from what is no seq nothing is read; beyond the end there is nothing yet',
   await withStage(async (ledger) => {
     for (const from of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '0' as never]) {
       await refusal(
-        Promise.resolve().then(() => ledger.read({ from })),
+        Promise.resolve().then(() => ledger.log.read({ from })),
         'INVALID_INPUT',
       )
       await refusal(
-        Promise.resolve().then(() => ledger.read({ to: from })),
+        Promise.resolve().then(() => ledger.log.read({ to: from })),
         'INVALID_INPUT',
       )
       await refusal(
-        Promise.resolve().then(() => ledger.subscribe({ from })),
+        Promise.resolve().then(() => ledger.log.subscribe({ from })),
         'INVALID_INPUT',
       )
     }
-    assert.is((await ledger.read({ from: 2 ** 52 }).next()).done, true)
-    assert.is((await ledger.read({ from: 5, to: 2 }).next()).done, true)
+    assert.is((await ledger.log.read({ from: 2 ** 52 }).next()).done, true)
+    assert.is((await ledger.log.read({ from: 5, to: 2 }).next()).done, true)
   })
 })
 
 test('a reader that stops leaves the others and the writer alone', async () => {
   await withStage(async (ledger) => {
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     const stopped = take(ledger, { from: size, count: 1 })
     const going = take(ledger, { from: size, count: limits.readPageEntries + 3 })
-    await ledger.audit.append(event)
+    await ledger.audit.append({ events: [event] })
     assert.equal(await stopped, [size])
-    await ledger.audit.append(Array.from({ length: limits.readPageEntries + 2 }, () => event))
+    await ledger.audit.append({ events: [Array.from({ length: limits.readPageEntries + 2 }, () => event)] })
     assert.equal(await going, range(size, limits.readPageEntries + 3))
   })
 })

@@ -1,7 +1,8 @@
+import { hold } from '../../src/lease.ts'
 import { cpSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Log } from '../../src/log/level/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { rebuildViews } from '../../src/views/rebuild.ts'
@@ -14,13 +15,13 @@ const test = suite('turns, case by case')
 const run_id = 'run_one_1'
 const turn = (turn_id: string) => ({ run_id, turn_id })
 const stems = (...names: string[]) => names.map((stem) => ({ stem, body: { dto_type: 'note', id: stem } }))
-const started = async (ledger: Ledger) => startRuns(ledger, [run_id])
-const typesOf = async (ledger: Ledger, from = 0) => {
+const started = async (ledger: LocalLedger) => startRuns(ledger, [run_id])
+const typesOf = async (ledger: LocalLedger, from = 0) => {
   const types: string[] = []
-  for await (const { type } of ledger.read({ from })) types.push(type)
+  for await (const { type } of ledger.log.read({ from })) types.push(type)
   return types
 }
-const stemsOf = async (ledger: Ledger) => {
+const stemsOf = async (ledger: LocalLedger) => {
   const found: string[] = []
   for await (const { stem } of ledger.workspaces.triplets({ run_id })) found.push(stem)
   return found
@@ -32,14 +33,14 @@ test('a holder that stalled past its lease promotes with its old token: STALE_TO
     async (ledger) => {
       await startRuns(ledger, [run_id, 'run_two_1'], 'flow-1')
       const lock = { name: 'state', holder: 'agent-1', lease_duration_s: 60 }
-      const a = await ledger.locks.acquire(lock)
+      const a = await hold(ledger, lock)
       const guardOfA = { name: 'state', token: a.token }
       await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one'), guard: guardOfA })
       await ledger.turns.validate({ ...turn('turn-0001'), guard: guardOfA })
       clock.advance(61_000)
       await refusal(ledger.turns.promote({ ...turn('turn-0001'), guard: guardOfA }), 'LEASE_EXPIRED')
 
-      const b = await ledger.locks.acquire({
+      const b = await hold(ledger, {
         ...lock,
         holder: 'agent-2',
         actor: { actor_id: 'agent-2', actor_type: 'agent' },
@@ -48,19 +49,19 @@ test('a holder that stalled past its lease promotes with its old token: STALE_TO
       await ledger.turns.apply({ ...ofB, triplets: stems('two') })
 
       const before = await ledger.workspaces.digest({ run_id })
-      const { size } = ledger.head()
+      const { size } = await ledger.head.get()
       const error = await refusal(ledger.turns.promote({ ...turn('turn-0001'), guard: guardOfA }), 'STALE_TOKEN')
       assert.is(error.details.token, a.token)
       assert.is(error.details.current_token, b.token)
-      const entry = ledger.entry(size)
+      const entry = await ledger.log.entry({ seq: size })
       assert.is(entry.type, 'turn.promotion_rejected')
       assert.is(entry.data.code, 'STALE_TOKEN')
       assert.is((await ledger.workspaces.digest({ run_id })).state_digest, before.state_digest)
-      assert.is(ledger.runs.get(run_id).last_promoted_turn_id, 'turn-0000')
+      assert.is((await ledger.runs.get({ run_id })).last_promoted_turn_id, 'turn-0000')
       await refusal(ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('x'), guard: guardOfA }), 'STALE_TOKEN')
       await refusal(ledger.turns.validate({ ...turn('turn-0001'), guard: guardOfA }), 'STALE_TOKEN')
       await refusal(ledger.turns.reject({ ...turn('turn-0001'), reason: 'x', guard: guardOfA }), 'STALE_TOKEN')
-      assert.is(ledger.turns.get(turn('turn-0001')).status, 'validated', 'what was staged stays')
+      assert.is((await ledger.turns.get(turn('turn-0001'))).status, 'validated', 'what was staged stays')
     },
     { now: clock.now },
   )
@@ -69,8 +70,8 @@ test('a holder that stalled past its lease promotes with its old token: STALE_TO
 test('a run that was started with a lock names its grant with every promotion: GUARD_REQUIRED', () =>
   withStage(async (ledger) => {
     await ledger.policy.reload()
-    const { token } = await ledger.locks.acquire({ name: 'state', holder: 'agent-1' })
-    await ledger.locks.acquire({ name: 'other', holder: 'agent-1' })
+    const { token } = await hold(ledger, { name: 'state', holder: 'agent-1' })
+    await hold(ledger, { name: 'other', holder: 'agent-1' })
     await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
     await ledger.runs.start({ run_id, lock: 'state' })
     await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one') })
@@ -161,7 +162,7 @@ test('only a running run of three kinds has turns, for its actor, under names th
 test('the phase is where a run is with its turns', () =>
   withStage(async (ledger) => {
     await started(ledger)
-    const phase = () => ledger.turns.list({ run_id }).phase
+    const phase = async () => (await ledger.turns.list({ run_id })).phase
     assert.is(phase(), 'RUN_CREATED')
     await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one') })
     assert.is(phase(), 'TURN_STAGED')
@@ -173,7 +174,7 @@ test('the phase is where a run is with its turns', () =>
     assert.is(phase(), 'TURN_REJECTED')
     await ledger.turns.apply({ ...turn('turn-0001'), triplets: stems('one') })
     assert.is(phase(), 'TURN_PROMOTED')
-    assert.is(ledger.runs.get(run_id).phase, 'TURN_PROMOTED')
+    assert.is((await ledger.runs.get({ run_id })).phase, 'TURN_PROMOTED')
     await ledger.runs.complete({ run_id, outcome_reason: 'done' })
     assert.is(phase(), 'RUN_COMPLETED')
     assert.equal(
@@ -270,15 +271,15 @@ test('more issues than an entry holds are an object that it names, and all are a
     const { event_id: _, issues, outcome, seq } = await ledger.turns.validate(turn('turn-0001'))
     assert.is(outcome, 'FAIL')
     assert.is(issues.length, 200)
-    const { count, digest, listed } = ledger.entry(seq).data.issues as {
+    const { count, digest, listed } = (await ledger.log.entry({ seq })).data.issues as {
       count: number
       digest: string
       listed: object[]
     }
     assert.is(count, 200)
     assert.ok(listed.length > 0 && listed.length < 200)
-    assert.equal(JSON.parse(ledger.workspaces.object(digest).text), issues)
-    assert.equal(ledger.turns.get(turn('turn-0001')).issues, issues)
+    assert.equal(JSON.parse((await ledger.workspaces.object({ digest })).text), issues)
+    assert.equal((await ledger.turns.get(turn('turn-0001'))).issues, issues)
     const bad = triplets.map(({ stem }) => ({ stem: `../${stem}`, body: {} }))
     const error = await refusal(ledger.turns.stage({ ...turn('turn-0001'), triplets: bad }), 'E_STEM_INVALID')
     assert.is((error.details.issues as object[]).length, 200)
@@ -287,7 +288,7 @@ test('more issues than an entry holds are an object that it names, and all are a
 test('what is refused over a guard leaves no objects, what others stored meanwhile stays', () =>
   withStage(async (ledger, root) => {
     await started(ledger)
-    const { token } = await ledger.locks.acquire({ name: 'state', holder: 'agent-1' })
+    const { token } = await hold(ledger, { name: 'state', holder: 'agent-1' })
     const good = { ...turn('turn-0001'), triplets: stems('one', 'two') }
     const bad = { ...good, triplets: stems('one', 'three'), guard: { name: 'state', token: token + 1 } }
     await Promise.all([
@@ -296,8 +297,8 @@ test('what is refused over a guard leaves no objects, what others stored meanwhi
       refusal(ledger.turns.stage(bad), 'STALE_TOKEN'),
     ])
     await refusal(ledger.turns.stage(bad), 'STALE_TOKEN')
-    assert.is(ledger.workspaces.object(await bodyDigest(ledger)).text, '{"dto_type":"note","id":"one"}')
-    await ledger.verify()
+    assert.is((await ledger.workspaces.object({ digest: await bodyDigest(ledger) })).text, '{"dto_type":"note","id":"one"}')
+    await ledger.log.verify()
     await ledger.close()
     // Two bodies, the empty object, and what names them.
     assert.is(await objectsIn(root), 4)
@@ -315,8 +316,8 @@ for (const fault of ['before', 'after'] as const) {
       await ledger.close()
       const again = await openLedger({ dir: root, actor: testActor })
       const isThere = writes === 1 && fault === 'after'
-      assert.is(again.turns.list({ run_id }).turns.length, isThere ? 1 : 0)
-      await again.verify()
+      assert.is((await again.turns.list({ run_id })).turns.length, isThere ? 1 : 0)
+      await again.log.verify()
       await again.close()
       assert.is(await objectsIn(root), isThere ? 3 : 0)
     })
@@ -339,7 +340,7 @@ for (const fault of ['before', 'after'] as const) {
     assert.equal(await stemsOf(again), fault === 'before' ? [] : ['one', 'two'])
     assert.is((await again.turns.promote(keyed)).replayed, fault === 'after')
     assert.equal(await stemsOf(again), ['one', 'two'])
-    await again.verify()
+    await again.log.verify()
     await again.close()
   })
 }
@@ -359,7 +360,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
   await withLog(root, (log) => rebuildViews(log))
   const again = await openLedger({ dir: root, actor: testActor })
   assert.is((await again.workspaces.digest({ run_id })).state_digest, state_digest)
-  await again.verify()
+  await again.log.verify()
   await again.close()
   const damages: [check: string, damage: (log: Log) => Promise<unknown>][] = [
     ['objects', (log) => log.objects.drop([body], [])],
@@ -399,17 +400,17 @@ async function refusedAfter(root: string, check: string, damage: (log: Log) => P
   cpSync(root, copy, { recursive: true })
   await withLog(copy, damage)
   const ledger = await openLedger({ dir: copy, actor: testActor })
-  const error = await refusal(ledger.verify())
+  const error = await refusal(ledger.log.verify())
   assert.is(error.details.check, check)
   await ledger.close()
 }
 
-async function bodyDigest(ledger: Ledger): Promise<string> {
-  const { manifest_digest } = ledger.turns.get({
+async function bodyDigest(ledger: LocalLedger): Promise<string> {
+  const { manifest_digest } = await ledger.turns.get({
     run_id,
-    turn_id: ledger.turns.list({ run_id }).turns[0]?.turn_id ?? '',
+    turn_id: (await ledger.turns.list({ run_id })).turns[0]?.turn_id ?? '',
   })
-  const { triplets } = ledger.workspaces.object(manifest_digest ?? '').value as unknown as {
+  const { triplets } = (await ledger.workspaces.object({ digest: manifest_digest ?? '' })).value as unknown as {
     triplets: { body_digest: string }[]
   }
   return triplets[0]?.body_digest ?? ''

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { digestOf, type Pair, type Proposed } from '../core/turn/proposed.ts'
 import { TurnModel } from '../core/turn/turn-model.ts'
@@ -56,7 +56,7 @@ async function outcomeOf(call: Promise<{ outcome?: string }>): Promise<string> {
 }
 
 function stage(
-  ledger: Ledger,
+  ledger: LocalLedger,
   of: { run_id: string; turn_id: string },
   { delete_stem, tombstones, triplets }: Proposed,
 ) {
@@ -72,7 +72,7 @@ function stage(
   })
 }
 
-async function step(ledger: Ledger, model: TurnModel): Promise<string> {
+async function step(ledger: LocalLedger, model: TurnModel): Promise<string> {
   const run_id = oneOf(runs)
   const due = (model.chains.get(run_id)?.last ?? 0) + 1
   const number = below(15) === 0 ? Math.max(1, due + below(3) - 1) : due
@@ -118,7 +118,7 @@ async function step(ledger: Ledger, model: TurnModel): Promise<string> {
 }
 
 /** One carrier an identity, and the index as the triplets give it. */
-async function compareIndex(ledger: Ledger, model: TurnModel): Promise<void> {
+async function compareIndex(ledger: LocalLedger, model: TurnModel): Promise<void> {
   const carried: string[] = []
   for await (const { dto_type, id } of ledger.workspaces.triplets({ workflow_id: 'flow-1' })) {
     if (id !== null) carried.push(JSON.stringify([dto_type, id]))
@@ -130,8 +130,8 @@ async function compareIndex(ledger: Ledger, model: TurnModel): Promise<void> {
 }
 
 /** The files on disk, turn by turn made from those before, are what the ledger would write anew. */
-async function compareFiles(ledger: Ledger): Promise<void> {
-  assert.is(await ledger.workspaces.files(), 'current')
+async function compareFiles(ledger: LocalLedger): Promise<void> {
+  assert.is((await ledger.workspaces.files()).files, 'current')
   await ledger.workspaces.check({ workflow_id: 'flow-1' })
 }
 
@@ -148,7 +148,7 @@ test('state_digest, index, chains and files are the model’s after every step, 
     const { size, state_digest } = await ledger.workspaces.digest({ workflow_id: 'flow-1' })
     assert.is(state_digest, model.stateDigest(), `after step ${round}`)
     for (const [run_id, { last }] of model.chains)
-      assert.is(ledger.runs.get(run_id).last_promoted_turn_id, turnIdOf(last))
+      assert.is((await ledger.runs.get({ run_id })).last_promoted_turn_id, turnIdOf(last))
     if (round % 25 === 0) await compareIndex(ledger, model)
     if (round % 200 === 0) digests.push({ at: size, state_digest })
     if (below(150) === 0) {
@@ -163,7 +163,7 @@ test('state_digest, index, chains and files are the model’s after every step, 
     assert.is((await ledger.workspaces.digest({ workflow_id: 'flow-1', at })).state_digest, state_digest, `at ${at}`)
   }
   for (const run_id of runs) {
-    const { turns } = ledger.turns.list({ run_id })
+    const { turns } = await ledger.turns.list({ run_id })
     const promoted = turns.filter(({ status }) => status === 'promoted').map(({ turn_id }) => turn_id)
     assert.equal(
       promoted,

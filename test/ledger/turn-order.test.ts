@@ -1,7 +1,8 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Code } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { testClock } from '../support/ledger.ts'
 import { startRuns } from '../support/turns.ts'
 import { refusal, withStage } from './stage.ts'
@@ -18,20 +19,20 @@ const grave = (stem: string, id: string, deleted_by_turn_id: string) => ({
   deleted_by_turn_id,
 })
 
-type Promote = Parameters<Ledger['turns']['promote']>[0]
+type Promote = Parameters<LocalLedger['turns']['promote']>[0]
 
 test('is that of the rulings: whatever else is wrong, the first that fails decides, and is recorded', async () => {
   const clock = testClock()
   await withStage(
     async (ledger) => {
       await startRuns(ledger, ['run_two_1'], 'flow-1')
-      const stale = await ledger.locks.acquire(lock)
+      const stale = await hold(ledger, lock)
       await ledger.runs.create({ run_id, run_kind: 'orchestrator', workflow_id: 'flow-1' })
       await ledger.runs.start({ run_id, lock: 'state' })
       const first = { run_id, turn_id: 'turn-0001', guard: { name: 'state', token: stale.token } }
       await ledger.turns.apply({ ...first, triplets: [note('one', '1'), note('target', 'T')] })
       await ledger.locks.release({ lock_id: stale.lock_id })
-      const { token } = await ledger.locks.acquire(lock)
+      const { token } = await hold(ledger, lock)
       const guard = { name: 'state', token }
       const second = { run_id, turn_id: 'turn-0002', guard }
       await refusal(ledger.turns.stage({ ...second, triplets: [note('../x', '1')] }), 'E_STEM_INVALID')
@@ -62,7 +63,7 @@ test('is that of the rulings: whatever else is wrong, the first that fails decid
 
       // The other run of the workflow takes away what this turn was validated over, all at once.
       let turns = 0
-      const other = (what: Omit<Parameters<Ledger['turns']['apply']>[0], 'run_id' | 'turn_id'>) => {
+      const other = (what: Omit<Parameters<LocalLedger['turns']['apply']>[0], 'run_id' | 'turn_id'>) => {
         turns += 1
         return ledger.turns.apply({ run_id: 'run_two_1', turn_id: `turn-000${turns}`, ...what })
       }
@@ -97,7 +98,7 @@ test('is that of the rulings: whatever else is wrong, the first that fails decid
       await refused('RUN_NOT_ACTIVE', { turn_id: 'turn-0009', guard: first.guard })
 
       const recorded: unknown[] = []
-      for await (const { data, type } of ledger.read()) if (type === 'turn.promotion_rejected') recorded.push(data.code)
+      for await (const { data, type } of ledger.log.read()) if (type === 'turn.promotion_rejected') recorded.push(data.code)
       assert.equal(recorded, codes)
     },
     { now: clock.now },

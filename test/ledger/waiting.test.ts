@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { spawn } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
 import { suite } from 'uvu'
@@ -5,7 +6,7 @@ import * as assert from 'uvu/assert'
 import type { Acquire } from '../../src/domain/lock/commands.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Lease } from '../../src/nouns/locks/lease.ts'
 import type { Line } from '../../src/writer/submission.ts'
 import { evidenceOf, refOf } from '../core/lock/steps.ts'
@@ -15,25 +16,25 @@ import { type Bare, refusal, StageClock, turns, until, watch, withBareSequencer,
 const test = suite('waiting')
 const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
 const lockId = (number: number) => `lck_${String(number).padStart(16, '0')}`
-const waitFor = (ledger: Ledger, holder: string, more: { lock_id?: string; signal?: AbortSignal } = {}) =>
-  ledger.locks.acquire({ name: 'a', holder, wait_s: 60, ...more })
+const waitFor = (ledger: LocalLedger, holder: string, more: { lock_id?: string; signal?: AbortSignal } = {}) =>
+  hold(ledger, { name: 'a', holder, wait_s: 60, ...more })
 
 test('who came first is served first, each in the batch that frees the lock', async () => {
   await withStage(async (ledger) => {
-    let lease: Lease = await ledger.locks.acquire({ name: 'a', holder: '0' })
+    let lease: Lease = await hold(ledger, { name: 'a', holder: '0' })
     const waiting = ['1', '2', '3'].map((holder) => waitFor(ledger, holder))
-    await until('three waiters', () => ledger.locks.status('a').waiting === 3)
+    await until('three waiters', async () => (await ledger.locks.status({ name: 'a' })).waiting === 3)
     for (const [index, next] of waiting.entries()) {
-      const { size } = ledger.head()
+      const { size } = await ledger.head.get()
       const { batches } = ledger.counts
       const states = watch(waiting)
       const [granted] = await Promise.all([next, lease.release()])
       lease = granted
       assert.equal([lease.holder, lease.token, lease.replayed], [String(index + 1), size + 1, false])
-      assert.is(ledger.entry(size).type, 'lock.released')
+      assert.is((await ledger.log.entry({ seq: size })).type, 'lock.released')
       assert.is(ledger.counts.batches, batches + 1)
       assert.is(states.filter((state) => state === 'answered').length, index + 1)
-      assert.is(ledger.locks.status('a').waiting, 2 - index)
+      assert.is((await ledger.locks.status({ name: 'a' })).waiting, 2 - index)
     }
     await lease.release()
   })
@@ -41,12 +42,12 @@ test('who came first is served first, each in the batch that frees the lock', as
 
 test('a newcomer in the batch of the release goes behind who waits, or is refused', async () => {
   await withStage(async (ledger) => {
-    const first = await ledger.locks.acquire({ name: 'a', holder: '0' })
+    const first = await hold(ledger, { name: 'a', holder: '0' })
     const second = waitFor(ledger, '1')
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
     const [, refused, third] = [
       first.release(),
-      refusal(ledger.locks.acquire({ name: 'a', holder: 'in a hurry' }), 'LOCK_CONTENTION'),
+      refusal(hold(ledger, { name: 'a', holder: 'in a hurry' }), 'LOCK_CONTENTION'),
       waitFor(ledger, '2'),
     ]
     assert.is((await second).holder, '1')
@@ -59,7 +60,7 @@ test('a newcomer in the batch of the release goes behind who waits, or is refuse
 test('a lock that is free is had at once, waiting or not', async () => {
   await withStage(async (ledger) => {
     assert.is((await waitFor(ledger, '1')).replayed, false)
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status({ name: 'a' })).waiting, 0)
   })
 })
 
@@ -67,9 +68,9 @@ test('a grant to a waiter counts from the moment it is given, and is remembered'
   const clock = new StageClock()
   await withStage(
     async (ledger) => {
-      const first = await ledger.locks.acquire({ name: 'a', holder: '0' })
+      const first = await hold(ledger, { name: 'a', holder: '0' })
       const waiting = waitFor(ledger, '1', { lock_id: lockId(1) })
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
       clock.pass(600_000)
       await first.release()
       const lease = await waiting
@@ -83,14 +84,14 @@ test('a grant to a waiter counts from the moment it is given, and is remembered'
 
 test('a wait ends with TIMED_OUT, the report of the holder and what to do', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: '0' })
-    const { size } = ledger.head()
-    const error = await refusal(ledger.locks.acquire({ name: 'a', holder: '1', wait_s: 1 }), 'TIMED_OUT')
+    const held = await hold(ledger, { name: 'a', holder: '0' })
+    const { size } = await ledger.head.get()
+    const error = await refusal(hold(ledger, { name: 'a', holder: '1', wait_s: 1 }), 'TIMED_OUT')
     assert.equal([error.details.holder, error.details.token, error.details.pid], ['0', held.token, process.pid])
     assert.equal([error.retryable, error.hint], [true, 'Retry with the same lock_id.'])
     assert.match(error.message, 'within 1 s')
-    assert.is(ledger.locks.status('a').waiting, 0)
-    assert.is(ledger.head().size, size, 'it is not recorded')
+    assert.is((await ledger.locks.status({ name: 'a' })).waiting, 0)
+    assert.is((await ledger.head.get()).size, size, 'it is not recorded')
   })
 })
 
@@ -98,16 +99,16 @@ test(
   'where contention is recorded, a wait that came to nothing is too, under its own code and once in ten seconds',
   scene(
     async ({ ledger }) => {
-      await ledger.locks.acquire({ name: 'a', holder: '0' })
-      const inVain = () => refusal(ledger.locks.acquire({ name: 'a', holder: '1', wait_s: 1 }), 'TIMED_OUT')
+      await hold(ledger, { name: 'a', holder: '0' })
+      const inVain = () => refusal(hold(ledger, { name: 'a', holder: '1', wait_s: 1 }), 'TIMED_OUT')
       const [error] = await Promise.all([inVain(), inVain()])
-      await refusal(ledger.locks.acquire({ name: 'a', holder: '1' }), 'LOCK_CONTENTION')
+      await refusal(hold(ledger, { name: 'a', holder: '1' }), 'LOCK_CONTENTION')
       const controller = new AbortController()
       const givenUp = refusal(waitFor(ledger, '1', { signal: controller.signal }), 'ABORTED')
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
       controller.abort()
       await givenUp
-      const [contention, timeout, ...before] = await ledger.locks.history('a')
+      const [contention, timeout, ...before] = (await ledger.locks.history({ name: 'a' })).entries
       assert.equal([contention?.type, contention?.data.code], ['lock.refused', 'LOCK_CONTENTION'])
       assert.equal([timeout?.data.code, timeout?.data.message], ['TIMED_OUT', error.message])
       assert.equal(
@@ -121,15 +122,15 @@ test(
 
 test('who gives up leaves the line, and those behind move up', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: '0' })
+    const held = await hold(ledger, { name: 'a', holder: '0' })
     const controller = new AbortController()
     const first = refusal(waitFor(ledger, '1', { signal: controller.signal }), 'ABORTED')
     const second = waitFor(ledger, '2')
-    await until('two waiters', () => ledger.locks.status('a').waiting === 2)
+    await until('two waiters', async () => (await ledger.locks.status({ name: 'a' })).waiting === 2)
     controller.abort()
     const error = await first
     assert.equal([error.details.holder, error.retryable], ['0', true])
-    assert.is(ledger.locks.status('a').waiting, 1)
+    assert.is((await ledger.locks.status({ name: 'a' })).waiting, 1)
     await held.release()
     assert.is((await second).holder, '2')
     assert.is(getEventListeners(controller.signal, 'abort').length, 0)
@@ -138,31 +139,31 @@ test('who gives up leaves the line, and those behind move up', async () => {
 
 test('a signal that was aborted before is obeyed', async () => {
   await withStage(async (ledger) => {
-    await ledger.locks.acquire({ name: 'a', holder: '0' })
+    await hold(ledger, { name: 'a', holder: '0' })
     await refusal(waitFor(ledger, '1', { signal: AbortSignal.abort() }), 'ABORTED')
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status({ name: 'a' })).waiting, 0)
   })
 })
 
 test('giving up after the grant takes nothing back', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: '0' })
+    const held = await hold(ledger, { name: 'a', holder: '0' })
     const controller = new AbortController()
     const { signal } = controller
     const waiting = waitFor(ledger, '1', { signal })
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
     await held.release()
     const lease = await waiting
     assert.is(getEventListeners(signal, 'abort').length, 0, 'nobody listens any more')
     controller.abort()
     await turns()
-    assert.equal([ledger.locks.status('a').state, ledger.locks.status('a').token], ['held', lease.token])
+    assert.equal([(await ledger.locks.status({ name: 'a' })).state, (await ledger.locks.status({ name: 'a' })).token], ['held', lease.token])
   })
 })
 
 test('a waiter that is served in the batch it came in leaves nothing behind', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: '0' })
+    const held = await hold(ledger, { name: 'a', holder: '0' })
     const { signal } = new AbortController()
     const [lease] = await Promise.all([waitFor(ledger, '1', { signal }), held.release()])
     assert.is(lease.holder, '1')
@@ -174,15 +175,15 @@ test('a lease that runs out hands over to the first waiter, with its recovery in
   const clock = new StageClock()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'a', holder: '0', lease_duration_s: 60 })
+      const held = await hold(ledger, { name: 'a', holder: '0', lease_duration_s: 60 })
       clock.pass(59_995)
       const waiting = waitFor(ledger, '1')
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
       await turns()
-      assert.is(ledger.locks.status('a').holder, '0', 'not a moment too soon')
+      assert.is((await ledger.locks.status({ name: 'a' })).holder, '0', 'not a moment too soon')
       clock.pass(5)
       const lease = await waiting
-      const { data, type } = ledger.entry(lease.token - 1)
+      const { data, type } = await ledger.log.entry({ seq: lease.token - 1 })
       assert.equal(
         [type, data.recovery_reason, data.previous_token, data.mode],
         ['lock.recovered', 'lease_expired', held.token, 'automatic'],
@@ -196,14 +197,14 @@ test('a renewal keeps waiters waiting', async () => {
   const clock = new StageClock()
   await withStage(
     async (ledger) => {
-      const held = await ledger.locks.acquire({ name: 'a', holder: '0', lease_duration_s: 60 })
+      const held = await hold(ledger, { name: 'a', holder: '0', lease_duration_s: 60 })
       clock.pass(59_998)
       const waiting = waitFor(ledger, '1')
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
       await held.renew()
       clock.pass(59_998)
       await new Promise((resolve) => setTimeout(resolve, 10))
-      assert.is(ledger.locks.status('a').holder, '0')
+      assert.is((await ledger.locks.status({ name: 'a' })).holder, '0')
       await held.release()
       assert.is((await waiting).holder, '1')
     },
@@ -215,22 +216,22 @@ test('a holder that dies hands over to the first waiter', async () => {
   await withStage(async (ledger) => {
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
     await once(child, 'spawn')
-    const held = await ledger.locks.acquire({ name: 'a', holder: '0', pids: [child.pid ?? 0] })
+    const held = await hold(ledger, { name: 'a', holder: '0', pids: [child.pid ?? 0] })
     const waiting = waitFor(ledger, '1')
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
     child.kill('SIGKILL')
     const lease = await waiting
-    const { data } = ledger.entry(lease.token - 1)
+    const { data } = await ledger.log.entry({ seq: lease.token - 1 })
     assert.equal([data.recovery_reason, data.previous_token], ['pid_dead', held.token])
   })
 })
 
 test('close refuses who waits, with what to do, and the same lock_id works after opening', async () => {
   await withStage(async (ledger) => {
-    await ledger.locks.acquire({ name: 'a', holder: '0' })
+    await hold(ledger, { name: 'a', holder: '0' })
     const { signal } = new AbortController()
     const waiting = refusal(waitFor(ledger, '1', { signal }), 'LEDGER_CLOSED')
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status({ name: 'a' })).waiting === 1)
     await ledger.close()
     const error = await waiting
     assert.is(error.details.outcome, 'not_applied')
@@ -241,18 +242,18 @@ test('close refuses who waits, with what to do, and the same lock_id works after
 
 test('the same acquisition twice in line is one: both get the answer when the first is served', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'a', holder: '0' })
+    const held = await hold(ledger, { name: 'a', holder: '0' })
     const first = waitFor(ledger, '1', { lock_id: lockId(1) })
     const between = waitFor(ledger, '2', { lock_id: lockId(2) })
     const again = waitFor(ledger, '1', { lock_id: lockId(1) })
     const twisted = refusal(waitFor(ledger, 'else', { lock_id: lockId(1) }), 'IDEMPOTENCY_MISMATCH')
-    const theirs = ledger.locks.acquire({ name: 'a', holder: '1', wait_s: 60, lock_id: lockId(1), actor: other })
-    await until('five waiters', () => ledger.locks.status('a').waiting === 5)
+    const theirs = hold(ledger, { name: 'a', holder: '1', wait_s: 60, lock_id: lockId(1), actor: other })
+    await until('five waiters', async () => (await ledger.locks.status({ name: 'a' })).waiting === 5)
     await held.release()
     const lease = await first
     assert.equal([(await again).token, (await again).replayed], [lease.token, true])
     await twisted
-    assert.is(ledger.locks.status('a').waiting, 2)
+    assert.is((await ledger.locks.status({ name: 'a' })).waiting, 2)
     await lease.release()
     await (await between).release()
     assert.equal([(await theirs).replayed, (await theirs).token > lease.token], [false, true])
@@ -261,10 +262,10 @@ test('the same acquisition twice in line is one: both get the answer when the fi
 
 test('several at once do not wait, and are told of the one that is held', async () => {
   await withStage(async (ledger) => {
-    const held = await ledger.locks.acquire({ name: 'b', holder: '0' })
-    const waiting = ledger.locks.acquire({ name: 'b', holder: '1', wait_s: 60 })
-    await until('a waiter', () => ledger.locks.status('b').waiting === 1)
-    const error = await refusal(ledger.locks.acquireAll({ names: ['a', 'b'], holder: '2' }), 'LOCK_CONTENTION')
+    const held = await hold(ledger, { name: 'b', holder: '0' })
+    const waiting = hold(ledger, { name: 'b', holder: '1', wait_s: 60 })
+    await until('a waiter', async () => (await ledger.locks.status({ name: 'b' })).waiting === 1)
+    const error = await refusal((await ledger.locks.acquireAll({ names: ['a', 'b'], holder: '2' })).grants, 'LOCK_CONTENTION')
     assert.equal([error.details.name, error.details.holder], ['resource:b', '0'])
     await held.release()
     await waiting

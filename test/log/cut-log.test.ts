@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import {
   copyFileSync,
   cpSync,
@@ -39,22 +40,22 @@ for (const [title, change] of Object.entries(changes)) {
     const ledger = await openLedger({ dir: layout.root, actor: testActor, create: true, policy: false })
     const older = join(layout.root, 'older')
     for (let at = 0; at < 10; at += 1) {
-      await ledger.audit.append(event)
+      await ledger.audit.append({ events: [event] })
       if (at === 4) cpSync(layout.ledger, older, { recursive: true, filter: (path) => !path.endsWith('/LOCK') })
     }
-    const held = await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
-    const { size } = ledger.head()
+    const held = await hold(ledger, { name: 'reports', holder: 'agent-1' })
+    const { size } = await ledger.head.get()
     const name = readdirSync(layout.ledger).find((file) => file.endsWith('.log')) ?? ''
     // A write that follows the last look within a millisecond does without a look of its own before it.
     for (const from = performance.now(); performance.now() < from + 5; ) await immediate()
     change(join(layout.ledger, name), join(older, name))
 
-    is((await refusalOf(ledger.audit.append(event))).code, 'LEDGER_MOVED')
+    is((await refusalOf(ledger.audit.append({ events: [event] }))).code, 'LEDGER_MOVED')
     await ledger.close()
     const next = await openLedger({ dir: layout.root, actor: testActor, policy: false })
-    ok(next.head().size >= size, `${next.head().size} entries of ${size}`)
-    equal((await next.locks.status('reports')).token, held.token)
-    ok((await next.locks.acquire({ name: 'another', holder: 'agent-1' })).token > held.token)
+    ok((await next.head.get()).size >= size, `${(await next.head.get()).size} entries of ${size}`)
+    equal((await next.locks.status({ name: 'reports' })).token, held.token)
+    ok((await hold(next, { name: 'another', holder: 'agent-1' })).token > held.token)
     await next.close()
     await endsWithVerify(layout.root)
   })

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -32,15 +33,15 @@ for (const format of formats) {
     const { facts, root } = unpacked(format)
     const { size } = facts
     const ledger = await openLedger({ dir: root, actor: testActor })
-    equal(ledger.head(), { origin: facts.origin, root: facts.root, size })
+    equal(await ledger.head.get(), { origin: facts.origin, root: facts.root, size })
     is((await ledger.workspaces.digest({ run_id: 'run_life_1' })).state_digest, facts.state_digest)
-    is((await ledger.verify()).size, size)
-    const { token } = await ledger.locks.acquire({ name: 'after', holder: 'x' })
+    is((await ledger.log.verify()).size, size)
+    const { token } = await hold(ledger, { name: 'after', holder: 'x' })
     is(token, size)
-    is(ledger.consistency(size).from_root, facts.root)
+    is((await ledger.log.consistency({ from: size })).from_root, facts.root)
     await ledger.close()
     const again = await openLedger({ dir: root, actor: testActor })
-    is((await again.verify()).size, size + 1)
+    is((await again.log.verify()).size, size + 1)
     await again.close()
   })
 

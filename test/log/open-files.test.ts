@@ -1,10 +1,11 @@
+import { hold } from '../../src/lease.ts'
 import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { Code } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { built } from '../support/damage.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { asPlainError, refusalOf } from '../support/opening.ts'
@@ -96,16 +97,16 @@ for (const [what, code, change] of refusedAtSigning) {
       change(layout)
       const ledger = await open(layout)
       try {
-        is((await refusalOf(Promise.resolve().then(() => ledger.signedHead()))).code, code)
-        const { message } = await refusalOf(Promise.resolve().then(() => ledger.prove(0)))
+        is((await refusalOf(Promise.resolve().then(() => ledger.head.signed()))).code, code)
+        const { message } = await refusalOf(Promise.resolve().then(() => ledger.log.prove({ seq: 0 })))
         ok(!message.includes('PRIVATE KEY'), message)
-        ok((await ledger.locks.acquire({ name: 'reports', holder: 'h' })).token > 0)
+        ok((await hold(ledger, { name: 'reports', holder: 'h' })).token > 0)
       } finally {
         await ledger.close()
       }
       rmSync(layout.key, { recursive: true, force: true })
       writeFileSync(layout.key, right, { mode: 0o600 })
-      await withOpen(layout, async (again) => match(again.signedHead().checkpoint, '— '))
+      await withOpen(layout, async (again) => match((await again.head.signed()).checkpoint, '— '))
     }),
   )
 }
@@ -161,7 +162,7 @@ beside.run()
 
 const open = ({ root }: Layout) => openLedger({ dir: root, actor: testActor, open_wait_s: 0 })
 
-async function withOpen<T>(layout: Layout, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+async function withOpen<T>(layout: Layout, work: (ledger: LocalLedger) => Promise<T>): Promise<T> {
   const ledger = await open(layout).catch(asPlainError)
   return work(ledger)
     .finally(() => ledger.close())
@@ -173,7 +174,7 @@ async function withClosed(work: (layout: Layout, before: unknown) => Promise<voi
   const layout = layoutOf(temporaryRoot())
   const ledger = await openLedger({ dir: layout.root, actor: testActor, create: true, policy: false })
   const event = { action_type: 'system', outcome: 'success' } as const
-  await ledger.audit.append([event, event, event])
+  await ledger.audit.append({ events: [event, event, event] })
   await ledger.close()
   await work(layout, await lookedAt(layout))
 }
@@ -181,9 +182,9 @@ async function withClosed(work: (layout: Layout, before: unknown) => Promise<voi
 /** The head of a ledger and its entries, after a verification. */
 function lookedAt(layout: Layout): Promise<unknown> {
   return withOpen(layout, async (ledger) => {
-    await ledger.verify()
+    await ledger.log.verify()
     const entries = []
-    for await (const entry of ledger.read()) entries.push(entry)
-    return { head: ledger.head(), entries }
+    for await (const entry of ledger.log.read()) entries.push(entry)
+    return { head: await ledger.head.get(), entries }
   })
 }

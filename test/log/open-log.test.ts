@@ -92,7 +92,7 @@ opening('of a database older than its head file is refused, of one newer than th
   const older = join(temporaryRoot(), 'head')
   copyFileSync(layout.head, older)
   const ledger = await openLedger({ dir: layout.root, actor: testActor })
-  await ledger.audit.append({ action_type: 'system', outcome: 'success' })
+  await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
   await ledger.close()
   const newer = readFileSync(layout.head, 'utf8')
   copyFileSync(older, layout.head)

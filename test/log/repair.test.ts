@@ -64,7 +64,7 @@ repair('puts back a later state of the database in place, and never an earlier o
   const earlier = temporaryRoot()
   copyFiles(layout.ledger, earlier)
   const ledger = await openLedger({ dir: layout.root, actor: testActor })
-  await ledger.audit.append({ action_type: 'system', outcome: 'success' })
+  await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
   await ledger.close()
   // As a process leaves it that was killed before it could put the files back.
   const kept = join(layout.evidence, `${deadPid()}-x`)

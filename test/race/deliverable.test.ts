@@ -36,7 +36,7 @@ async function newTrack(): Promise<Track> {
   const root = temporaryRoot()
   const deliverable = makeDeliverable(root)
   const ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor })
-  const { origin } = ledger.head()
+  const { origin } = await ledger.head.get()
   await ledger.close()
   configure(root, { deliverable_lease_s: { min: 1 } })
   return { root, origin, ...deliverable }

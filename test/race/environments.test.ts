@@ -176,7 +176,7 @@ async function endsInTruth(dir: string): Promise<void> {
   const ledger = await openLedger({ dir, actor: testActor })
   try {
     const seen = new Set<string>()
-    for await (const { data, type } of ledger.read()) {
+    for await (const { data, type } of ledger.log.read()) {
       if (type !== 'lock.recovered') continue
       seen.add(`${data.name}`.includes('dead') ? 'a dead holder' : `a live holder: ${data.recovery_reason}`)
       if (data.name === dead(0, 0)) equal(data.recovery_reason, 'pid_dead')

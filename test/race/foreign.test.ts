@@ -1,10 +1,11 @@
 // limit: 1200
+import { hold } from '../../src/lease.ts'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { lockstep, lockstepTogether } from '../support/command.ts'
 import { contentionFields, type Deliverable, deadHolder, foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { entriesOf } from '../support/entries.ts'
@@ -59,7 +60,7 @@ race(`in the library: whenever both believe to hold, it is recorded and our hold
     try {
       for (let round = 0; round < rounds; round += 1) {
         putOrphan(deliverable, round, dead)
-        const size = ledger.head().size
+        const size = (await ledger.head.get()).size
         const at = sharedNanos() + 5e6 + pace * 1e6
         // Alone a tool meets us most; three of them take each other's locks as well. How long they think and work
         // is measured by how long our acquire takes on this machine just now, so that they meet on a busy one too.
@@ -98,15 +99,15 @@ interface Ours {
 
 /** One of our holders: acquires, works, maybe renews, releases; and what it was told last. */
 async function playOurs(
-  ledger: Ledger,
+  ledger: LocalLedger,
   { path }: Deliverable,
   { at, hold, renews }: { at: number; hold: number; renews: boolean },
 ): Promise<Ours> {
   await until(() => sharedNanos() >= at)
-  let lease: Awaited<ReturnType<Ledger['locks']['acquire']>>
+  let lease: Awaited<ReturnType<LocalLedger['locks']['acquire']>>
   const started = performance.now()
   try {
-    lease = await ledger.locks.acquire({ folder: path, holder: 'ours', lease_duration_s: 600 })
+    lease = await hold(ledger, { folder: path, holder: 'ours', lease_duration_s: 600 })
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
     is(error.code, 'LOCK_CONTENTION', error.message)
@@ -141,7 +142,7 @@ interface Round {
 }
 
 /** The claim of the test, for one round. */
-async function judge(ledger: Ledger, { ours, theirs, since, tally, round }: Round): Promise<void> {
+async function judge(ledger: LocalLedger, { ours, theirs, since, tally, round }: Round): Promise<void> {
   const entries = (await entriesOf(ledger, since)).filter(({ stream }) => stream === `lock/${name}`)
   const losses = entries.filter(({ type }) => type === 'lock.lost')
   if (theirs.length > 0) tally.foreign += 1
@@ -168,7 +169,7 @@ async function judge(ledger: Ledger, { ours, theirs, since, tally, round }: Roun
     if (isLost) tally.lostLater += 1
     else is(entries.at(-1)?.type, 'lock.released', round)
   }
-  equal(await ledger.locks.list(), [], round)
+  equal((await ledger.locks.list()).locks, [], round)
 }
 
 race('by the command: the same, and exit 76 where the lock was lost', async () => {
@@ -245,7 +246,7 @@ race('a foreign file that is valid is contention and is never touched', () =>
     writeFileSync(lock, foreignText())
     const before = readFileSync(lock, 'utf8')
     for (let round = 0; round < 50; round += 1) {
-      const outcome = await ledger.locks.acquire({ folder: path, holder: 'ours' }).catch((error: unknown) => error)
+      const outcome = await hold(ledger, { folder: path, holder: 'ours' }).catch((error: unknown) => error)
       ok(outcome instanceof LockstepError && outcome.code === 'LOCK_CONTENTION')
     }
     is(readFileSync(lock, 'utf8'), before)
@@ -253,7 +254,7 @@ race('a foreign file that is valid is contention and is never touched', () =>
       readdirSync(path).filter((file) => file.startsWith('.lock')),
       ['.lock'],
     )
-    is(ledger.head().size, 1)
+    is((await ledger.head.get()).size, 1)
   }),
 )
 

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -53,7 +54,7 @@ async function apartFromResident(): Promise<void> {
   await withRoot(async (dir) => {
     const { first, file } = await atWork(dir)
     const granted = await withOpen(dir, async (ledger) => {
-      const lease = await ledger.locks.acquire({ name: 'reports', holder: 'second', wait_s: 60 })
+      const lease = await hold(ledger, { name: 'reports', holder: 'second', wait_s: 60 })
       const at = Date.now()
       await lease.release()
       return at

@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -5,7 +6,7 @@ import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { lockstep } from '../support/command.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
@@ -97,18 +98,18 @@ for (const { what, change, putBack, kept = 'all', takenOver } of cases) {
 
     equal(await refusalOf(append(ledger)), ['LEDGER_MOVED', 'not_applied'])
     if (takenOver) await granted(layout)
-    const wanted = ledger.locks.acquire({ name: 'reports', holder: 'first' })
+    const wanted = hold(ledger, { name: 'reports', holder: 'first' })
     equal(await refusalOf(wanted), ['LEDGER_MOVED', 'not_applied'])
-    equal(await refusalOf(Promise.resolve().then(() => ledger.head())), ['LEDGER_MOVED', 'not_applied'])
+    equal(await refusalOf(Promise.resolve().then(() => ledger.head.get())), ['LEDGER_MOVED', 'not_applied'])
     await ledger.close()
 
     putBack?.(layout)
     const again = await open(layout)
-    await again.verify()
+    await again.log.verify()
     const seqs = acknowledged.slice(0, kept === 'all' ? undefined : inCopy)
-    for (const seq of seqs) is(again.entry(seq).data.outcome_reason, 'acknowledged')
-    const { token } = await again.locks.acquire({ name: 'other', holder: 'second' })
-    is(token >= again.head().size - 1, true)
+    for (const seq of seqs) is((await again.log.entry({ seq })).data.outcome_reason, 'acknowledged')
+    const { token } = await hold(again, { name: 'other', holder: 'second' })
+    is(token >= (await again.head.get()).size - 1, true)
     await again.close()
   })
 }
@@ -123,7 +124,7 @@ moved('and is moved away and back while nothing was written, goes on', async () 
   await append(ledger)
   await ledger.close()
   const again = await open(layout)
-  is((await again.verify()).entries, 3)
+  is((await again.log.verify()).entries, 3)
   await again.close()
 })
 
@@ -134,15 +135,15 @@ function lastLookIsOld(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 5))
 }
 
-function open({ root }: Layout): Promise<Ledger> {
+function open({ root }: Layout): Promise<LocalLedger> {
   return openLedger({ dir: root, actor: testActor, open_wait_s: 0 })
 }
 
 /** Appends an entry; its seq. */
-async function append(ledger: Ledger): Promise<number> {
+async function append(ledger: LocalLedger): Promise<number> {
   const event = { action_type: 'system', outcome: 'success', outcome_reason: 'acknowledged' } as const
-  await ledger.audit.append(event)
-  return ledger.head().size - 1
+  await ledger.audit.append({ events: [event] })
+  return (await ledger.head.get()).size - 1
 }
 
 async function refusalOf(asked: Promise<unknown>): Promise<unknown> {

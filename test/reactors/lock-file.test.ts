@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +21,7 @@ async function newRoot(): Promise<{ root: string; folder: string; lock: string }
 reactor('is removed at the next open, where whoever released it could not', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
-  const { lock_id } = await ledger.locks.acquire({ folder, holder: 'TASK' })
+  const { lock_id } = await hold(ledger, { folder, holder: 'TASK' })
   const isFrozen = spawnSync('chattr', ['+i', folder]).status === 0
   try {
     if (!isFrozen) console.log('chattr is not permitted here: the file is removed at once')
@@ -37,7 +38,7 @@ reactor('is removed at the next open, where whoever released it could not', asyn
 reactor('is removed at the next open, where a copy of the root still has it', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
-  const { lock_id } = await ledger.locks.acquire({ folder, holder: 'TASK' })
+  const { lock_id } = await hold(ledger, { folder, holder: 'TASK' })
   const text = readFileSync(lock)
   await ledger.locks.release({ lock_id })
   await ledger.close()
@@ -51,9 +52,9 @@ reactor('is removed at the next open, where a copy of the root still has it', as
 reactor('is another file than that of the grant which followed it, however often its end is handled', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
-  const first = await ledger.locks.acquire({ folder, holder: 'TASK' })
+  const first = await hold(ledger, { folder, holder: 'TASK' })
   await first.release()
-  const second = await ledger.locks.acquire({ folder, holder: 'TASK' })
+  const second = await hold(ledger, { folder, holder: 'TASK' })
   await ledger.close()
   for (let opened = 0; opened < 2; opened += 1) await endsWithVerify(root)
   is((JSON.parse(readFileSync(lock, 'utf8')) as { lock_ref: string }).lock_ref, second.lock_ref)
@@ -65,8 +66,8 @@ reactor('in a folder that went away is nobody’s worry', async () => {
   const other = join(root, 'DEL-01-02_Two')
   mkdirSync(other)
   const ledger = await openLedger({ dir: root, actor: testActor })
-  const gone = await ledger.locks.acquire({ folder, holder: 'TASK' })
-  const { lock_id } = await ledger.locks.acquire({ folder: other, holder: 'TASK' })
+  const gone = await hold(ledger, { folder, holder: 'TASK' })
+  const { lock_id } = await hold(ledger, { folder: other, holder: 'TASK' })
   spawnSync('rm', ['-rf', folder])
   is((await ledger.locks.release({ lock_id: gone.lock_id })).files, 'current')
   is((await ledger.locks.release({ lock_id })).files, 'current')

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor, testClock } from '../support/ledger.ts'
 
@@ -16,13 +16,13 @@ const runOf = (slug: string) => `run_ACME_${slug}_2026-02-02_001`
 const targetOf = (slug: string) => `IAMBECCA | ACME | SITE | ${slug} | NEO`
 const fileOf = (root: string, slug: string) => join(root, 'runtime/runs', runOf(slug), 'RUN_LOCK.json')
 const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
-const acquire = (ledger: Ledger, slug: string) =>
+const acquire = (ledger: LocalLedger, slug: string) =>
   ledger.locks.acquire({ target_name: targetOf(slug), run_id: runOf(slug) })
-const release = (ledger: Ledger, slug: string) =>
+const release = (ledger: LocalLedger, slug: string) =>
   ledger.locks.release({ actor: authority, run_id: runOf(slug), final_status: 'COMPLETE' })
 
 /** A new ledger for the time of the work, closed afterwards; the root stays for what comes next. */
-async function inRoot(work: (ledger: Ledger, root: string) => Promise<void>): Promise<string> {
+async function inRoot(work: (ledger: LocalLedger, root: string) => Promise<void>): Promise<string> {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor, now, self_check: true })
   try {

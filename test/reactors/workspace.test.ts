@@ -1,3 +1,5 @@
+import { readStaging } from '../../src/files/staging/staging.ts'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -21,7 +23,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import type { LockstepError } from '../../src/errors.ts'
 import { changedFiles } from '../../src/files/workspace/changes.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { SovereignView } from '../../src/views/sovereign-view.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
@@ -33,10 +35,10 @@ import { stageStem } from '../support/staging.ts'
 const workspace = suite('a workspace on disk')
 const run_id = 'run_files_1'
 
-type Turn = Omit<Parameters<Ledger['turns']['apply']>[0], 'run_id' | 'turn_id'>
+type Turn = Omit<Parameters<LocalLedger['turns']['apply']>[0], 'run_id' | 'turn_id'>
 
 /** Promotes turns one after the other, from the number on. */
-async function promote(ledger: Ledger, turns: Turn[], { from = 1, run = run_id } = {}): Promise<void> {
+async function promote(ledger: LocalLedger, turns: Turn[], { from = 1, run = run_id } = {}): Promise<void> {
   for (const [index, turn] of turns.entries()) {
     await ledger.turns.apply({ ...turn, run_id: run, turn_id: turnId(from + index) })
   }
@@ -64,7 +66,7 @@ workspace('has three files a stem, who points to what, and how far each run is',
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [{ triplets: [page('a', 1, 'b'), page('b')] }])
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     const { body_digest, links_digest } = (await ledger.workspaces.stem({ run_id, stem: 'a' })).triplet
     equal(seen(root), {
       '_index/refs/by_id/page/b.json': {
@@ -97,7 +99,7 @@ workspace('follows tombstones, re-creations and links that go: every record as t
       {},
       { triplets: [page('c', 2)], tombstones: [tombstone('c', 'turn-0005')] },
     ])
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     const files = seen(root)
     equal(stemsIn(files), ['a', 'b', 'c'])
     equal(
@@ -118,9 +120,9 @@ workspace('loses what is gone before it gains its case twin, however many turns 
     { triplets: [page('x')], tombstones: [tombstone('X', turnId(2))] },
     { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
   ])
-  await ledger.workspaces.files()
-  const promoted = [2, 3].map((number) => {
-    const { manifest_digest, seq, turn_id } = ledger.turns.get({ run_id, turn_id: turnId(number) })
+  (await ledger.workspaces.files()).files
+  const promoted = [2, 3].map(async (number) => {
+    const { manifest_digest, seq, turn_id } = await ledger.turns.get({ run_id, turn_id: turnId(number) })
     return { manifest_digest, run_id, seq, turn_id }
   })
   await ledger.close()
@@ -143,7 +145,7 @@ workspace('of a workflow is one for all its runs', async () => {
     for (const run of ['run_one_1', 'run_two_2']) await startRun(ledger, run, 'site')
     await promote(ledger, [{ triplets: [page('a')] }], { run: 'run_one_1' })
     await promote(ledger, [{ triplets: [page('b', 1, 'a')] }, {}], { run: 'run_two_2' })
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     const files = seen(root, 'workflow/site')
     equal(stemsIn(files), ['a', 'b'])
     equal(
@@ -171,7 +173,7 @@ workspace('holds what a file system cannot name, under names that can be read ba
       triplet('CON/a:b.'),
     ]
     await promote(ledger, [{ triplets }])
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     const names = Object.keys(seen(root))
     ok(
       names.includes('v1.0.body.json') &&
@@ -191,10 +193,10 @@ workspace('is made by one tree for promotions that came together, each found don
       ledger,
       Array.from({ length: 20 }, (_, index) => ({ triplets: [page(`s${index % 7}`, index)] })),
     )
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     equal(stemsIn(seen(root)).length, 7)
     const target = readlinkSync(join(folderOf(root), 'current'))
-    is(target, `.trees/${ledger.turns.list({ run_id }).turns.at(-1)?.seq}.0`)
+    is(target, `.trees/${(await ledger.turns.list({ run_id })).turns.at(-1)?.seq}.0`)
     await ledger.workspaces.check({ run_id })
   })
 })
@@ -204,9 +206,9 @@ workspace('that could not be written is pending, and comes when it can be', asyn
     await startRun(ledger, run_id)
     writeFileSync(join(root, 'workspace'), 'a file where the folder belongs')
     await promote(ledger, [{ triplets: [page('a')] }])
-    is(await ledger.workspaces.files(), 'pending')
+    is((await ledger.workspaces.files()).files, 'pending')
     rmSync(join(root, 'workspace'))
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     equal(stemsIn(seen(root)), ['a'])
   })
 })
@@ -271,10 +273,10 @@ for (const [what, damage, isMended] of damages) {
         const folder = folderOf(root)
         await startRun(ledger, run_id)
         await promote(ledger, [{ triplets: [page('a', 1, 'b'), page('b')] }])
-        await ledger.workspaces.files()
+        (await ledger.workspaces.files()).files
         cpSync(folder, before, { recursive: true, verbatimSymlinks: true })
         await promote(ledger, [{ triplets: [page('c')] }, { triplets: [page('a', 2)] }], { from: 2 })
-        await ledger.workspaces.files()
+        (await ledger.workspaces.files()).files
         damage(folder, before)
         if (!isMended) {
           const found = await ledger.workspaces.check({ run_id }).catch((error: LockstepError) => error)
@@ -283,7 +285,7 @@ for (const [what, damage, isMended] of damages) {
           await ledger.workspaces.check({ run_id, rebuild: true })
         }
         await promote(ledger, [{ triplets: [page('d', 1, 'c')] }], { from: 4 })
-        is(await ledger.workspaces.files(), 'current')
+        is((await ledger.workspaces.files()).files, 'current')
         await ledger.workspaces.check({ run_id })
         equal(stemsIn(seen(root)), ['a', 'b', 'c', 'd'])
       })
@@ -295,16 +297,16 @@ workspace('whose `current` somebody replaced by a folder is left alone, pending,
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [{ triplets: [page('a')] }])
-    await ledger.workspaces.files()
+    (await ledger.workspaces.files()).files
     const current = join(folderOf(root), 'current')
     unlinkSync(current)
     mkdirSync(current)
     writeFileSync(join(current, 'mine.txt'), 'mine')
     await promote(ledger, [{ triplets: [page('b')] }], { from: 2 })
-    is(await ledger.workspaces.files(), 'pending')
+    is((await ledger.workspaces.files()).files, 'pending')
     is(readFileSync(join(current, 'mine.txt'), 'utf8'), 'mine')
     renameSync(current, join(root, 'mine'))
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     equal(stemsIn(seen(root)), ['a', 'b'])
   })
 })
@@ -314,7 +316,7 @@ workspace('is finished by the next open, wherever its writer left it', async () 
   const first = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(first, run_id)
   await promote(first, [{ triplets: [page('a')] }, { triplets: [page('b')] }])
-  await first.workspaces.files()
+  (await first.workspaces.files()).files
   await first.close()
   // As if the process had died before it wrote the second turn's files.
   rmSync(folderOf(root), { recursive: true })
@@ -329,14 +331,14 @@ workspace('is finished by the next open where several promotions wait, from the 
   const first = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(first, run_id)
   await promote(first, [{ triplets: [page('a', 1, 'b'), page('b')] }])
-  is(await first.workspaces.files(), 'current')
+  is((await first.workspaces.files()).files, 'current')
   // Nothing can be written from here on, as if the process were about to die.
   const current = join(folderOf(root), 'current')
   renameSync(current, `${current}.aside`)
   mkdirSync(current)
   const gone = { tombstones: [tombstone('a', 'turn-0003')], triplets: [page('d', 1, 'c')] }
   await promote(first, [{ triplets: [page('c', 1, 'a')] }, gone, { triplets: [page('c', 2)] }], { from: 2 })
-  is(await first.workspaces.files(), 'pending')
+  is((await first.workspaces.files()).files, 'pending')
   await first.close()
   rmdirSync(current)
   renameSync(`${current}.aside`, current)
@@ -355,7 +357,7 @@ workspace('stands where the configuration says', async () => {
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
   await promote(ledger, [{ triplets: [page('a')] }])
-  is(await ledger.workspaces.files(), 'current')
+  is((await ledger.workspaces.files()).files, 'current')
   ok(existsSync(join(root, 'runtime/state/run', run_id, 'current/a.body.json')))
   ok(!existsSync(join(root, 'workspace')))
   await ledger.close()
@@ -373,22 +375,22 @@ async function cleanedUnder(
   configure(root, { staging_cleanup })
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
-  const folder = ledger.staging.folder({ run_id, turn_id: 'turn-0001' })
+  const folder = (await ledger.staging.folder({ run_id, turn_id: 'turn-0001' })).folder
   stageStem(folder, 'a', { body: { dto_type: 'page', id: 'a' } })
-  await promote(ledger, [await ledger.staging.read(folder)])
-  await ledger.workspaces.files()
+  await promote(ledger, [await readStaging(folder, { bounds: ledger.config.turn_limits })])
+  (await ledger.workspaces.files()).files
   const afterPromotion = existsSync(folder)
   await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-  await ledger.workspaces.files()
+  (await ledger.workspaces.files()).files
   const afterEnd = existsSync(join(root, '.lockstep/staging', run_id))
   const events: object[] = []
-  for await (const { actor, data, type } of ledger.read())
+  for await (const { actor, data, type } of ledger.log.read())
     if (type === 'turn.staging_cleaned') events.push({ by: actor.actor_id, ...data })
   await ledger.close()
   for (let opened = 0; opened < 2; opened += 1) await endsWithVerify(root)
   const again = await openLedger({ dir: root, actor: testActor })
   let count = 0
-  for await (const { type } of again.read()) if (type === 'turn.staging_cleaned') count += 1
+  for await (const { type } of again.log.read()) if (type === 'turn.staging_cleaned') count += 1
   await again.close()
   is(count, events.length, 'what is handled again is not recorded again')
   return { afterEnd, afterPromotion, events }
@@ -417,9 +419,9 @@ cleaned('is not removed where a link stands in its path: what is there is not Lo
     mkdirSync(join(root, '.lockstep/staging'), { recursive: true })
     symlinkSync(mine, join(root, '.lockstep/staging', run_id))
     await promote(ledger, [{ triplets: [page('a')] }])
-    is(await ledger.workspaces.files(), 'current')
+    is((await ledger.workspaces.files()).files, 'current')
     equal(readdirSync(join(mine, 'turn-0001')).length, 3)
-    for await (const { type } of ledger.read()) ok(type !== 'turn.staging_cleaned')
+    for await (const { type } of ledger.log.read()) ok(type !== 'turn.staging_cleaned')
   })
 })
 
@@ -429,15 +431,15 @@ cleaned('of the caller is touched only when asked, and only what still is what w
     const directory = join(root, 'out')
     stageStem(directory, 'a', { body: { dto_type: 'page', id: 'a' } })
     stageStem(directory, 'deep/b', { body: { dto_type: 'page', id: 'b' } })
-    await promote(ledger, [await ledger.staging.read(directory)])
-    await ledger.workspaces.files()
+    await promote(ledger, [await readStaging(directory, { bounds: ledger.config.turn_limits })])
+    (await ledger.workspaces.files()).files
     equal(readdirSync(directory).length, 4)
     writeFileSync(join(directory, 'a.links.json'), '{"changed":[]}')
     writeFileSync(join(directory, 'a.body.json'), '{ "id": "a", "dto_type": "page" }')
     writeFileSync(join(directory, 'notes.txt'), 'mine')
     equal(await ledger.staging.consume({ directory, run_id, turn_id: 'turn-0001' }), { bytes: 80, files: 5 })
     equal(readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort(), ['a.links.json', 'deep', 'notes.txt'])
-    const last = ledger.entry(ledger.head().size - 1)
+    const last = await ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
     equal(
       [last.type, last.stream, last.data],
       [
@@ -446,7 +448,7 @@ cleaned('of the caller is touched only when asked, and only what still is what w
         { bytes: 80, files: 5, reason: 'consumed', run_id, turn_id: 'turn-0001' },
       ],
     )
-    match(String(ledger.audit.rendered(last).target?.operation), 'turn.clean_staging')
+    match(String(renderedEvent(last).target?.operation), 'turn.clean_staging')
   })
 })
 

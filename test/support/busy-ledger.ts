@@ -1,5 +1,5 @@
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Random } from './seed.ts'
 
 const cases = ['CASE-17', 'CASE-18', undefined]
@@ -8,7 +8,7 @@ const lanes = ['TOOL_INTERVIEW_CAPTURE', 'WRITE_INTAKE_ARTIFACTS', undefined]
 const kinds = ['orchestrator', 'agent', 'tool_gateway', 'db_write'] as const
 
 /** Does so many things with runs, locks and audit events, chosen at random; refusals are a part of it. */
-export async function keepBusy(ledger: Ledger, random: Random, steps: number): Promise<void> {
+export async function keepBusy(ledger: LocalLedger, random: Random, steps: number): Promise<void> {
   const runIds: string[] = []
   const one = <T>(items: readonly T[]): T => items[random(items.length)] as T
   const { audit, locks, runs } = ledger

@@ -1,10 +1,11 @@
+import { hold } from '../../src/lease.ts'
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Level } from 'level'
 import { layoutOf } from '../../src/disk/layout.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Log } from '../../src/log/level/log.ts'
 import { root as project } from '../runner.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
@@ -90,17 +91,17 @@ async function hasTwoLevels(copy: string): Promise<boolean> {
 }
 
 /** Ten entries: locks that come and go, some that stay, and notes that do not compress. */
-async function work(ledger: Ledger, session: number, round: number): Promise<void> {
+async function work(ledger: LocalLedger, session: number, round: number): Promise<void> {
   const key = `${session}-${round}`
-  const grant = await ledger.locks.acquire({ name: `lock-${session % 3}-${round % 5}`, holder: 'holder' })
+  const grant = await hold(ledger, { name: `lock-${session % 3}-${round % 5}`, holder: 'holder' })
   const events = Array.from({ length: 7 }, (_, index) => ({
     action_type: 'system' as const,
     outcome: 'success' as const,
     notes: noise(`${key}-${index}`),
   }))
-  await ledger.audit.append(events, { idempotency_key: key })
+  await ledger.audit.append({ events, idempotency_key: key })
   await grant.release()
-  await ledger.locks.acquire({ name: `kept-${key}`, holder: 'holder' })
+  await hold(ledger, { name: `kept-${key}`, holder: 'holder' })
 }
 
 function noise(key: string): string {

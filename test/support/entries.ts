@@ -1,22 +1,22 @@
 import type { Entry } from '../../src/kernel/entry.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 
 /** The entries of a ledger from a seq on. */
-export async function entriesOf(ledger: Ledger, from = 0): Promise<Entry[]> {
+export async function entriesOf(ledger: LocalLedger, from = 0): Promise<Entry[]> {
   const entries: Entry[] = []
-  for await (const entry of ledger.read({ from })) entries.push(entry)
+  for await (const entry of ledger.log.read({ from })) entries.push(entry)
   return entries
 }
 
 /** The types of the entries that some work appends. */
-export async function typesAppended(ledger: Ledger, work: () => Promise<unknown>): Promise<string[]> {
-  const from = ledger.head().size
+export async function typesAppended(ledger: LocalLedger, work: () => Promise<unknown>): Promise<string[]> {
+  const from = (await ledger.head.get()).size
   await work()
   return (await entriesOf(ledger, from)).map(({ type }) => type)
 }
 
 /** The newest entry of a type. */
-export async function lastOf(ledger: Ledger, type: string): Promise<Entry> {
+export async function lastOf(ledger: LocalLedger, type: string): Promise<Entry> {
   const entry = (await entriesOf(ledger)).findLast((found) => found.type === type)
   if (entry === undefined) throw new Error(`there is no ${type}`)
   return entry

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Now } from '../../src/kernel/clock.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import type { Verified } from '../../src/verify/verify.ts'
 
@@ -57,7 +57,7 @@ export const testActor = { actor_id: 'agent-1', actor_type: 'agent' } as const
  * on, so every append proves that what is stored reads back as what is hashed.
  */
 export async function withLedger<T>(
-  work: (ledger: Ledger, root: string) => Promise<T>,
+  work: (ledger: LocalLedger, root: string) => Promise<T>,
   options: Omit<OpenLedgerOptions, 'create' | 'dir'> = {},
 ): Promise<T> {
   const root = temporaryRoot()
@@ -81,7 +81,7 @@ export async function withLedger<T>(
 export async function endsWithVerify(dir: string): Promise<Verified> {
   const ledger = await openLedger({ dir, actor: testActor })
   try {
-    return await ledger.verify()
+    return await ledger.log.verify()
   } finally {
     await ledger.close()
   }

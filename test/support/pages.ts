@@ -1,4 +1,4 @@
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 
 /** A triplet of the API: an identity, and refs by the keys of its links. */
 export function triplet(stem: string, body: object = {}, links: object = {}) {
@@ -17,13 +17,13 @@ export function tombstone(stem: string, turnId: string) {
 }
 
 /** Creates a run that turns can happen in, and starts it. */
-export async function startRun(ledger: Ledger, run_id: string, workflow_id?: string): Promise<void> {
+export async function startRun(ledger: LocalLedger, run_id: string, workflow_id?: string): Promise<void> {
   if (!hasPolicy(ledger)) await ledger.policy.reload()
   await ledger.runs.create({ run_id, run_kind: 'orchestrator', workflow_id })
   await ledger.runs.start({ run_id })
 }
 
-function hasPolicy(ledger: Ledger): boolean {
+function hasPolicy(ledger: LocalLedger): boolean {
   try {
     return ledger.policy.show() !== undefined
   } catch {

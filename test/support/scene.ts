@@ -1,9 +1,10 @@
+import { hold } from '../../src/lease.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Actor } from '../../src/kernel/ids.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { fingerprint } from '../../src/log/level/files.ts'
 import { writeOwner } from '../../src/log/level/owner/owner.ts'
 import { createLedger } from '../../src/nouns/create.ts'
@@ -16,13 +17,13 @@ export interface Scene extends Deliverable {
   root: string
   clock: ReturnType<typeof testClock>
   /** The ledger; another one after `reopen`. */
-  ledger: Ledger
+  ledger: LocalLedger
   /** Acquires the folder, for agent-1 and ten minutes unless said otherwise. */
-  acquire: (request?: Record<string, unknown>) => ReturnType<Ledger['locks']['acquire']>
+  acquire: (request?: Record<string, unknown>) => ReturnType<LocalLedger['locks']['acquire']>
   /** Everything below the root but the ledger itself. */
   visible: () => Record<string, string>
   /** Closes the ledger, unless it stands for a crash, and opens it again as the next process would. */
-  reopen: (options?: OpenOptions) => Promise<Ledger>
+  reopen: (options?: OpenOptions) => Promise<LocalLedger>
   /** Called before the clock is read. */
   onNow: () => void
 }
@@ -58,7 +59,7 @@ export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptio
     const deliverable = makeDeliverable(root)
     const stage = { ...deliverable, root, clock, onNow: () => {}, visible: () => visibleIn(root) } as Scene
     stage.acquire = (request = {}) =>
-      stage.ledger.locks.acquire({ folder: deliverable.path, holder: 'agent-1', lease_duration_s: 600, ...request })
+      hold(stage.ledger, { folder: deliverable.path, holder: 'agent-1', lease_duration_s: 600, ...request })
     stage.reopen = async (more = {}) => {
       await stage.ledger.close()
       stage.ledger = await open(more)

@@ -1,10 +1,10 @@
 import * as assert from 'uvu/assert'
 import type { Rule, Step } from '../../fixtures/turn/rules.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 
 /** A ledger's policy in force, and runs that are running: of one workflow where it is named. */
-export async function startRuns(ledger: Ledger, run_ids: readonly string[], workflow_id?: string): Promise<void> {
+export async function startRuns(ledger: LocalLedger, run_ids: readonly string[], workflow_id?: string): Promise<void> {
   await ledger.policy.reload()
   for (const run_id of run_ids) {
     await ledger.runs.create({ run_id, run_kind: 'orchestrator', ...(workflow_id && { workflow_id }) })
@@ -13,14 +13,14 @@ export async function startRuns(ledger: Ledger, run_ids: readonly string[], work
 }
 
 /** Plays the steps of a rule; each comes to what it says. */
-export async function play(ledger: Ledger, { steps, then }: Rule): Promise<void> {
+export async function play(ledger: LocalLedger, { steps, then }: Rule): Promise<void> {
   for (const [index, step] of steps.entries()) {
     const { seen, notices } = await outcomeOf(ledger, step)
     assert.equal(seen, step.then ?? 'PASS', `step ${index}: ${JSON.stringify(step)}`)
     if (step.notices !== undefined) assert.equal(notices, step.notices, `step ${index}`)
   }
   const run_id = 'run_one_1'
-  if (then.last !== undefined) assert.is(ledger.runs.get(run_id).last_promoted_turn_id, then.last)
+  if (then.last !== undefined) assert.is((await ledger.runs.get({ run_id })).last_promoted_turn_id, then.last)
   if (then.stems !== undefined) {
     const stems: string[] = []
     for await (const { stem } of ledger.workspaces.triplets({ run_id })) stems.push(stem)
@@ -35,7 +35,7 @@ export async function play(ledger: Ledger, { steps, then }: Rule): Promise<void>
   }
 }
 
-async function outcomeOf(ledger: Ledger, step: Step): Promise<{ seen: unknown; notices: string[] }> {
+async function outcomeOf(ledger: LocalLedger, step: Step): Promise<{ seen: unknown; notices: string[] }> {
   try {
     const answer = (await callOf(ledger, step)) as { outcome?: string; issues?: { code: string; level: string }[] }
     const { issues = [], outcome } = answer
@@ -48,7 +48,7 @@ async function outcomeOf(ledger: Ledger, step: Step): Promise<{ seen: unknown; n
   }
 }
 
-async function callOf(ledger: Ledger, step: Step): Promise<unknown> {
+async function callOf(ledger: LocalLedger, step: Step): Promise<unknown> {
   const run_id = step.run ?? 'run_one_1'
   if ('stage' in step) return ledger.turns.stage(await staging(ledger, run_id, step.stage, step.what))
   if ('apply' in step) return ledger.turns.apply(await staging(ledger, run_id, step.apply, step.what))
@@ -67,7 +67,7 @@ async function callOf(ledger: Ledger, step: Step): Promise<unknown> {
 
 type What = Extract<Step, { stage: string }>['what']
 
-async function staging(ledger: Ledger, run_id: string, turn_id: string, what: What) {
+async function staging(ledger: LocalLedger, run_id: string, turn_id: string, what: What) {
   const { base = {}, delete_stem = [], put = {}, tombstones = {} } = what
   const digests = new Map<string, string>()
   for await (const { body_digest, stem } of ledger.workspaces.triplets({ run_id })) digests.set(stem, body_digest)

@@ -1,6 +1,7 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
 import type { StoreBatch } from '../../src/log/level/store.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
@@ -27,7 +28,7 @@ function countsOf(batches: readonly StoreBatch[]): Counts {
 /** Tiles that full ones of entries `from` … `to` - 1 make: one of level 0, and the one above it that grows. */
 const fullBlocks = (from: number, to: number) => Math.floor(to / 256) - Math.floor(from / 256)
 
-function withCounted(work: (ledger: Ledger, store: FaultyStore) => Promise<void>): Promise<void> {
+function withCounted(work: (ledger: LocalLedger, store: FaultyStore) => Promise<void>): Promise<void> {
   const store = new FaultyStore()
   return withStage((ledger) => work(ledger, store), { wrapStore: store.wrap })
 }
@@ -35,7 +36,7 @@ function withCounted(work: (ledger: Ledger, store: FaultyStore) => Promise<void>
 puts('is one put for its entry and one for its row, and one for the head of the batch', () =>
   withCounted(async (ledger, store) => {
     for (let round = 0; round < 10; round += 1) {
-      const lease = await ledger.locks.acquire({ name: `name-${round % 3}`, holder: 'h' })
+      const lease = await hold(ledger, { name: `name-${round % 3}`, holder: 'h' })
       await lease.renew()
       await lease.release()
     }
@@ -47,14 +48,14 @@ puts('is one put for its entry and one for its row, and one for the head of the 
 puts('is at most two puts an entry whatever the size of the batch, beside its head and full tiles', () =>
   withCounted(async (ledger, store) => {
     for (const callers of [2, 16, 64, 300]) {
-      const before = ledger.head().size
+      const before = (await ledger.head.get()).size
       store.batches.length = 0
       const names = Array.from({ length: callers }, (_, caller) => `name-${callers}-${caller}`)
-      const leases = await Promise.all(names.map((name) => ledger.locks.acquire({ name, holder: 'h' })))
+      const leases = await Promise.all(names.map((name) => hold(ledger, { name, holder: 'h' })))
       await Promise.all(leases.map((lease) => lease.release()))
-      const entries = ledger.head().size - before
+      const entries = (await ledger.head.get()).size - before
       is(entries, 2 * callers)
-      const blocks = fullBlocks(before, ledger.head().size)
+      const blocks = fullBlocks(before, (await ledger.head.get()).size)
       const batches = store.batches.length
       ok(batches < entries, 'callers share batches')
       const { tile = 0, receipts = 0, ...counts } = countsOf(store.batches)
@@ -68,10 +69,10 @@ puts('is at most two puts an entry whatever the size of the batch, beside its he
 
 puts('is less than two puts an entry where one row changes several times in a batch', () =>
   withCounted(async (ledger, store) => {
-    const lease = await ledger.locks.acquire({ name: 'name', holder: 'h' })
+    const lease = await hold(ledger, { name: 'name', holder: 'h' })
     store.batches.length = 0
-    const waiting = [1, 2, 3].map((at) => ledger.locks.acquire({ name: 'name', holder: `h${at}`, wait_s: 60 }))
-    while ((ledger.locks.status('name').waiting ?? 0) < 3) await new Promise(setImmediate)
+    const waiting = [1, 2, 3].map((at) => hold(ledger, { name: 'name', holder: `h${at}`, wait_s: 60 }))
+    while (((await ledger.locks.status({ name: 'name' })).waiting ?? 0) < 3) await new Promise(setImmediate)
     // The release grants to the first waiter: two entries of one stream, one row.
     await lease.release()
     equal(countsOf(store.batches), { entry: 2, row: 1, head: 1 })
@@ -82,13 +83,13 @@ puts('is less than two puts an entry where one row changes several times in a ba
 puts('is nothing at all where a lock is refused, asked about or asked for again', () =>
   withCounted(async (ledger, store) => {
     const lock_id = 'lck_asked-for-twice-over'
-    await ledger.locks.acquire({ name: 'name', holder: 'h', lock_id })
+    await hold(ledger, { name: 'name', holder: 'h', lock_id })
     store.batches.length = 0
-    is((await ledger.locks.acquire({ name: 'name', holder: 'h', lock_id })).replayed, true)
-    const refused = await ledger.locks.acquire({ name: 'name', holder: 'other' }).then(String, String)
+    is((await hold(ledger, { name: 'name', holder: 'h', lock_id })).replayed, true)
+    const refused = await hold(ledger, { name: 'name', holder: 'other' }).then(String, String)
     ok(refused.includes('is held'), refused)
-    is(ledger.locks.status('name').state, 'held')
-    for await (const _ of ledger.read());
+    is((await ledger.locks.status({ name: 'name' })).state, 'held')
+    for await (const _ of ledger.log.read());
     equal(store.batches, [])
   }),
 )
@@ -96,7 +97,7 @@ puts('is nothing at all where a lock is refused, asked about or asked for again'
 puts('is a put for each entry and one for each row where locks are acquired together', () =>
   withCounted(async (ledger, store) => {
     const names = ['a', 'b', 'c', 'd', 'e']
-    await ledger.locks.acquireAll({ names, holder: 'h' })
+    (await ledger.locks.acquireAll({ names, holder: 'h' })).grants
     equal(countsOf(store.batches), { entry: 5, row: 5, head: 1 })
   }),
 )

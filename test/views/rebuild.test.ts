@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
@@ -98,14 +99,14 @@ rebuild(
     for (let written = 0; written <= batches.length; written += 1) {
       const crashed = await after(start, batches.slice(0, written))
       const opened = Log.open(crashed)
-      is(opened.head().generation, written <= switched ? 1 : 2)
+      is((await opened.head.get()).generation, written <= switched ? 1 : 2)
       equal(await viewsOf(opened), before)
       const { warnings } = await verified(opened)
       const isClean = written === 0 || written === batches.length
       is(warnings.length, isClean ? 0 : 1, `after ${written} of ${batches.length} writes`)
       await rebuildViews(opened)
       equal(await viewsOf(opened), before)
-      equal(generationsIn(crashed), [opened.head().generation], 'the next rebuild clears what the first one left')
+      equal(generationsIn(crashed), [(await opened.head.get()).generation], 'the next rebuild clears what the first one left')
       equal((await verified(opened)).warnings, [])
     }
   },
@@ -203,7 +204,7 @@ rebuild(
     const kept = await locks.acquire({ name: 'kept', holder: 'h', lock_id: 'lck_kept-over-the-rebuild' })
     const folder = await stage.acquire()
     for (let at = 0; at < 140; at += 1) await (await locks.acquire({ name: `name-${at % 9}`, holder: 'h' })).release()
-    const before = { head: stage.ledger.head(), visible: stage.visible() }
+    const before = { head: await stage.ledger.head.get(), visible: stage.visible() }
     await stage.ledger.close()
     const layout = layoutOf(stage.root)
     const log = await openLog({ layout, openWaitSeconds: 0, command: 'rebuild', nonce: () => 'rebuild' })
@@ -213,11 +214,11 @@ rebuild(
     await closeLog(log, layout)
 
     const again = await stage.reopen()
-    equal({ head: again.head(), visible: stage.visible() }, before)
-    is((await again.verify()).warnings.length, 0)
-    const replayed = await again.locks.acquire({ name: 'kept', holder: 'h', lock_id: kept.lock_id })
+    equal({ head: await again.head.get(), visible: stage.visible() }, before)
+    is((await again.log.verify()).warnings.length, 0)
+    const replayed = await hold(again, { name: 'kept', holder: 'h', lock_id: kept.lock_id })
     equal([replayed.token, replayed.replayed], [kept.token, true])
-    is(again.locks.status('name-1').state, 'free')
+    is((await again.locks.status({ name: 'name-1' })).state, 'free')
     await again.locks.release({ lock_id: folder.lock_id })
   }),
 )

@@ -1,10 +1,11 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { Ledger } from '../../src/ledger.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { Log } from '../../src/log/level/log.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
 import type { AuditQuery } from '../../src/nouns/audit/audit.ts'
@@ -127,7 +128,7 @@ index('answers every question as reading everything does', () =>
   ),
 )
 
-async function sameAnswers(ledger: Ledger): Promise<void> {
+async function sameAnswers(ledger: LocalLedger): Promise<void> {
   const entries = await entriesOf(ledger)
   const pick = <T>(values: readonly T[]) => (random(2) === 0 ? undefined : values[random(values.length)])
   const timeOf = (entry: Entry | undefined) => entry?.time
@@ -170,11 +171,11 @@ function isAsked(entry: Entry, asked: AuditQuery): boolean {
 }
 
 async function sameRuns(
-  ledger: Ledger,
+  ledger: LocalLedger,
   entries: readonly Entry[],
   pick: <T>(values: readonly T[]) => T | undefined,
 ): Promise<void> {
-  const asked: Parameters<Ledger['runs']['list']>[0] = {
+  const asked: Parameters<LocalLedger['runs']['list']>[0] = {
     actor_id: pick(['agent-1', 'agent-2', 'nobody']),
     case_id: pick(['CASE-17', 'CASE-18']),
     lane_id: pick(['TOOL_INTERVIEW_CAPTURE', 'NO_LANE']),
@@ -183,7 +184,7 @@ async function sameRuns(
     status: pick(['created', 'running', 'completed', 'failed', 'denied', 'cancelled']),
     until: pick([entries[random(entries.length)]?.time]),
   }
-  const created = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => ledger.runs.get(run_id))
+  const created = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => ledger.runs.get({ run_id }))
   const wanted = created.filter(
     (run) =>
       (asked.actor_id ?? run.actor?.actor_id) === run.actor?.actor_id &&
@@ -219,7 +220,7 @@ index('costs nothing until somebody asks; then it is in batches of its own, whic
       is(kindsOf().at(-1), 'index')
       is(kindsOf().filter((kinds) => kinds.includes('index')).length, 1)
       await ledger.runs.list({ status: 'running' })
-      await ledger.runs.tree('run_first')
+      await ledger.runs.tree({ run_id: 'run_first' })
       is(kindsOf().filter((kinds) => kinds.includes('index')).length, 1, 'nothing was appended, nothing is written')
       await ledger.audit.list({ since: '2026-01-01T00:00:00Z' })
       await ledger.audit.list({ run_id: 'run_first' })
@@ -234,7 +235,7 @@ index('is caught up with by a process that lives on, while it has nothing else t
       async (ledger) => {
         await keepBusy(ledger, random, 60)
         const until = performance.now() + 20_000
-        const cursorOf = async () => (await ledger.verify()).indexed
+        const cursorOf = async () => (await ledger.log.verify()).indexed
         while ((await cursorOf()) < 20 && performance.now() < until) await new Promise((go) => setTimeout(go, 50))
         ok((await cursorOf()) >= 20)
       },
@@ -257,7 +258,7 @@ index('that cannot be written is no answer, and the ledger is reopened before an
         .acquire({ name: 'a', holder: 'h' })
         .catch((error: LockstepError) => error.code)
       is(appended, 'LEDGER_UNAVAILABLE')
-      is(ledger.runs.get('run_first').status, 'created')
+      is((await ledger.runs.get({ run_id: 'run_first' })).status, 'created')
     },
     { policy: true, wrapStore: store.wrap },
   )
@@ -279,8 +280,8 @@ index('that is damaged is LEDGER_CORRUPT to who asks, and no hindrance to anybod
           ({ code }: LockstepError) => code,
         )
       is(await asked(), 'LEDGER_CORRUPT')
-      is((await ledger.locks.acquire({ name: 'a', holder: 'h' })).replayed, false)
-      is(ledger.runs.get('run_first').status, 'created')
+      is((await hold(ledger, { name: 'a', holder: 'h' })).replayed, false)
+      is((await ledger.runs.get({ run_id: 'run_first' })).status, 'created')
       store.get = (key, stored) => stored.get(key)
       equal((await ledger.runs.list({ cursor: 'run_first' })).runs, [])
     },
