@@ -41,7 +41,7 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
     const appended = Array.from({ length: events }, (_, event) => eventOf(index, event))
     for (let call = 0; call < calls; call += 1) {
       const started = performance.now()
-      await ledger.audit.append({ events: [appended] })
+      await ledger.audit.append({ events: appended })
       millis.push(performance.now() - started)
     }
   }

@@ -1,3 +1,4 @@
+import { hold } from '../src/lease.ts'
 import { ok, strictEqual } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -40,7 +41,7 @@ async function build(root: string, { busyPairs, entries, held, names }: Plan): P
   const mark = () => {
     if (ledger.counts.entries >= (marks.length * entries) / parts) marks.push(performance.now())
   }
-  const acquire = (name: string) => ledger.locks.acquire({ name, holder: 'bench', lease_duration_s: leaseSeconds })
+  const acquire = (name: string) => hold(ledger, { name, holder: 'bench', lease_duration_s: leaseSeconds })
   let next = 0
   const caller = async (index: number) => {
     for (let pair = 0; index < busyNames && pair < busyPairs; pair += 1) {

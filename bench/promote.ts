@@ -112,7 +112,7 @@ async function filled(ledger: Ledger, name: string, stems: number): Promise<Chai
     await promote(ledger, chain)
   }
   // Waits, so that only a promotion is measured and not the files of earlier promotions.
-  (await ledger.workspaces.files()).files
+  await ledger.workspaces.files()
   return chain
 }
 

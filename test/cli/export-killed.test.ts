@@ -23,7 +23,7 @@ async function ledgerOf(size: number): Promise<string> {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, actor: testActor })
   const event = { action_type: 'system', outcome: 'success' } as const
-  await ledger.audit.append({ events: [Array.from({ length: size - (await ledger.head.get()).size }, () => event)] })
+  await ledger.audit.append({ events: Array.from({ length: size - (await ledger.head.get()).size }, () => event) })
   await ledger.close()
   return root
 }

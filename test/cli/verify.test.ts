@@ -20,7 +20,7 @@ async function ledgerOf(size: number): Promise<string> {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor })
   for (let left = size - (await ledger.head.get()).size; left > 0; left -= 500) {
-    await ledger.audit.append({ events: [Array.from({ length: Math.min(left, 500) }, () => event)] })
+    await ledger.audit.append({ events: Array.from({ length: Math.min(left, 500) }, () => event) })
   }
   await ledger.close()
   return root

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { auditEventSchema } from '../../src/domain/audit/audit-event.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import type { AuditQuery } from '../../src/nouns/audit/audit.ts'
+import type { ListEvents } from '../../src/api/shapes/audit.ts'
 import { entriesOf, typesAppended } from '../support/entries.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
@@ -93,7 +93,7 @@ of('filters give what a look at every entry gives, whole and in pages of any siz
   const times = [...new Set(entries.map(({ time }) => time))]
   assert.ok(times.length > 2)
   const [, second = '', third = ''] = times
-  const expected: [AuditQuery, (entry: (typeof entries)[number], rendered: { [key: string]: unknown }) => boolean][] = [
+  const expected: [ListEvents, (entry: (typeof entries)[number], rendered: { [key: string]: unknown }) => boolean][] = [
     [{ run_id }, (entry) => entry.run_id === run_id],
     [
       { run_id, action_type: 'system' },
@@ -145,7 +145,7 @@ of('a cursor goes on where a list ended, when more was appended', async (ledger)
     (await ledger.audit.list({ cursor: next })).events.map(({ sequence }) => sequence),
     [next],
   )
-  for (const query of [{ limit: 0 }, { cursor: -1 }, { since: 'yesterday' }, { outcome: 'maybe' }] as AuditQuery[]) {
+  for (const query of [{ limit: 0 }, { cursor: -1 }, { since: 'yesterday' }, { outcome: 'maybe' }] as ListEvents[]) {
     assert.is(await codeOf(ledger.audit.list(query)), 'INVALID_INPUT')
   }
 })

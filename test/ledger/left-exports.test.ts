@@ -19,7 +19,7 @@ async function leave(steps: (ledger: LocalLedger, begun: BegunExport) => Promise
   const [root, folder] = [temporaryRoot(), temporaryRoot()]
   const file = join(folder, 'bundle.tar.gz')
   const ledger = await openLedger({ dir: root, create: true, actor: testActor })
-  await ledger.audit.append({ events: [Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const)] })
+  await ledger.audit.append({ events: Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const) })
   const begun = await ledger.exports.begin({
     actor: { actor_id: 'lawyer-1', actor_type: 'human' },
     file,

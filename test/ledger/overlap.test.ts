@@ -137,7 +137,7 @@ overlap('a second half whose write fails leaves the first answered', async () =>
 overlap('tiles that both halves grow are whole', async () => {
   await withStage(async (ledger) => {
     for (let round = 0; round < 3; round += 1) {
-      await Promise.all(Array.from({ length: 40 }, () => ledger.audit.append({ events: [Array.from({ length: 100 }, () => event)] })))
+      await Promise.all(Array.from({ length: 40 }, () => ledger.audit.append({ events: Array.from({ length: 100 }, () => event) })))
       const { size } = await ledger.head.get()
       for (const seq of [0, 255, 256, size - 1]) ok((await ledger.log.prove({ seq })).proof.length > 0)
     }

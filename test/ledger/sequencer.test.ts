@@ -142,7 +142,7 @@ test('a batch is bounded in entries; what it does not reach stays in order', asy
       const first = ledger.audit.append({ events: [event] })
       await until('the first write', () => store.batches.length === 1)
       const thousands = Array.from({ length: calls }, () =>
-        ledger.audit.append({ events: [Array.from({ length: 1_000 }, () => event)] }),
+        ledger.audit.append({ events: Array.from({ length: 1_000 }, () => event) }),
       )
       release()
       const answers = await Promise.all([first, ...thousands])

@@ -138,7 +138,7 @@ test('close ends a reader that has read all there is', async () => {
 
 test('close tells a reader that was behind, so that it does not take what it has for all', async () => {
   await withStage(async (ledger) => {
-    await ledger.audit.append({ events: [Array.from({ length: 10 }, () => event)] })
+    await ledger.audit.append({ events: Array.from({ length: 10 }, () => event) })
     const entries = ledger.log.subscribe({ from: 0 })
     assert.is((await entries.next()).value?.seq, 0)
     await ledger.close()
@@ -199,7 +199,7 @@ test('a reader that stops leaves the others and the writer alone', async () => {
     const going = take(ledger, { from: size, count: limits.readPageEntries + 3 })
     await ledger.audit.append({ events: [event] })
     assert.equal(await stopped, [size])
-    await ledger.audit.append({ events: [Array.from({ length: limits.readPageEntries + 2 }, () => event)] })
+    await ledger.audit.append({ events: Array.from({ length: limits.readPageEntries + 2 }, () => event) })
     assert.equal(await going, range(size, limits.readPageEntries + 3))
   })
 })

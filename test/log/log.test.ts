@@ -1,3 +1,4 @@
+import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
@@ -119,7 +120,7 @@ log('costs a lock two puts and the head’s, and three more in 256 entries', asy
     let before = ledger.counts
     for (let seq = 1; seq <= 520; seq += 1) {
       const lock_id = `lck_${String((seq + 1) >> 1).padStart(16, '0')}`
-      if (seq % 2 === 1) await ledger.locks.acquire({ name: `lock-${seq}`, holder: 'holder', lock_id })
+      if (seq % 2 === 1) await hold(ledger, { name: `lock-${seq}`, holder: 'holder', lock_id })
       else await ledger.locks.release({ lock_id })
       const { batches, entries, puts } = ledger.counts
       const isFull = (seq + 1) % 256 === 0

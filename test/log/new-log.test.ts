@@ -31,7 +31,7 @@ logs('has its name synced before anything in it is acknowledged', async () => {
     let begun = 0
     for (let bytes = 0; bytes < bytesMin; bytes += batchEntries * notesChars) {
       const before = syncs
-      await ledger.audit.append({ events: [Array.from({ length: batchEntries }, () => event)] })
+      await ledger.audit.append({ events: Array.from({ length: batchEntries }, () => event) })
       const isNew = logsNow().some((name) => !known.has(name))
       for (const name of logsNow()) known.add(name)
       begun += isNew ? 1 : 0

@@ -22,7 +22,7 @@ async function ledgerWithTables(): Promise<Layout> {
   const layout = layoutOf(temporaryRoot())
   for (let session = 0; session < 4; session += 1) {
     const ledger = await openLedger({ dir: layout.root, create: session === 0, policy: false, actor: testActor })
-    for (let at = 0; at < 4; at += 1) await ledger.audit.append({ events: [events(100)] })
+    for (let at = 0; at < 4; at += 1) await ledger.audit.append({ events: events(100) })
     await ledger.close()
   }
   return layout
@@ -46,7 +46,7 @@ snapshots('is as of its moment, whatever is appended meanwhile, and goes when it
   })
   const [head, before] = [taken.log.head(), await entriesOf(taken.log)]
   const ledger = await openLedger({ dir: layout.root, actor: testActor })
-  await ledger.audit.append({ events: [events(700)] })
+  await ledger.audit.append({ events: events(700) })
   await ledger.close()
   equal([taken.log.head(), await entriesOf(taken.log)], [head, before])
   const [folder = '', ...others] = readdirSync(layout.snapshots)

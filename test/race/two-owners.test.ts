@@ -1,4 +1,5 @@
 // limit: 120
+import { hold } from '../../src/lease.ts'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -42,7 +43,7 @@ for (const [what, drop] of [
     drop(root)
     const refused = await lockstep(acquire(root, '0'))
     equal([refused.status, refused.json.owner_command], [7, 'the first'], refused.stdout)
-    const first = await ledger.locks.acquire({ name: 'reports', holder: 'first' })
+    const first = await hold(ledger, { name: 'reports', holder: 'first' })
     await ledger.close()
     const contended = await lockstep(acquire(root, '20'))
     equal([contended.status, contended.json.token], [75, first.token], contended.stdout)
@@ -92,7 +93,7 @@ owners('in other namespaces waits for an owner it cannot see, starts no check an
     equal([refused.status, refused.json.busy], [7, true], refused.stdout + refused.stderr)
     is(readFileSync(layoutOf(root).owner, 'utf8'), before)
   }
-  await ledger.locks.acquire({ name: 'other', holder: 'first' })
+  await hold(ledger, { name: 'other', holder: 'first' })
   await ledger.close()
   await endsWithVerify(root)
 })
@@ -129,7 +130,7 @@ owners('that wrote the owner file stops the first before its next answer', async
   const text = readFileSync(owner, 'utf8')
   // As long as before, in the same file: only its content tells.
   writeFileSync(owner, text.replace(/"nonce":"./, '"nonce":"!'))
-  const refused = await ledger.locks.acquire({ name: 'reports', holder: 'first' }).then(() => 'granted', codeOf)
+  const refused = await hold(ledger, { name: 'reports', holder: 'first' }).then(() => 'granted', codeOf)
   is(refused, 'LEDGER_MOVED')
   await ledger.close()
   match(readFileSync(owner, 'utf8'), /"nonce":"!/, 'closing leaves the owner file of another alone')

@@ -120,7 +120,7 @@ workspace('loses what is gone before it gains its case twin, however many turns 
     { triplets: [page('x')], tombstones: [tombstone('X', turnId(2))] },
     { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
   ])
-  (await ledger.workspaces.files()).files
+  await ledger.workspaces.files()
   const promoted = [2, 3].map(async (number) => {
     const { manifest_digest, seq, turn_id } = await ledger.turns.get({ run_id, turn_id: turnId(number) })
     return { manifest_digest, run_id, seq, turn_id }
@@ -273,10 +273,10 @@ for (const [what, damage, isMended] of damages) {
         const folder = folderOf(root)
         await startRun(ledger, run_id)
         await promote(ledger, [{ triplets: [page('a', 1, 'b'), page('b')] }])
-        (await ledger.workspaces.files()).files
+        await ledger.workspaces.files()
         cpSync(folder, before, { recursive: true, verbatimSymlinks: true })
         await promote(ledger, [{ triplets: [page('c')] }, { triplets: [page('a', 2)] }], { from: 2 })
-        (await ledger.workspaces.files()).files
+        await ledger.workspaces.files()
         damage(folder, before)
         if (!isMended) {
           const found = await ledger.workspaces.check({ run_id }).catch((error: LockstepError) => error)
@@ -297,7 +297,7 @@ workspace('whose `current` somebody replaced by a folder is left alone, pending,
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [{ triplets: [page('a')] }])
-    (await ledger.workspaces.files()).files
+    await ledger.workspaces.files()
     const current = join(folderOf(root), 'current')
     unlinkSync(current)
     mkdirSync(current)
@@ -316,7 +316,7 @@ workspace('is finished by the next open, wherever its writer left it', async () 
   const first = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(first, run_id)
   await promote(first, [{ triplets: [page('a')] }, { triplets: [page('b')] }])
-  (await first.workspaces.files()).files
+  await first.workspaces.files()
   await first.close()
   // As if the process had died before it wrote the second turn's files.
   rmSync(folderOf(root), { recursive: true })
@@ -378,10 +378,10 @@ async function cleanedUnder(
   const folder = (await ledger.staging.folder({ run_id, turn_id: 'turn-0001' })).folder
   stageStem(folder, 'a', { body: { dto_type: 'page', id: 'a' } })
   await promote(ledger, [await readStaging(folder, { bounds: ledger.config.turn_limits })])
-  (await ledger.workspaces.files()).files
+  await ledger.workspaces.files()
   const afterPromotion = existsSync(folder)
   await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-  (await ledger.workspaces.files()).files
+  await ledger.workspaces.files()
   const afterEnd = existsSync(join(root, '.lockstep/staging', run_id))
   const events: object[] = []
   for await (const { actor, data, type } of ledger.log.read())
@@ -432,7 +432,7 @@ cleaned('of the caller is touched only when asked, and only what still is what w
     stageStem(directory, 'a', { body: { dto_type: 'page', id: 'a' } })
     stageStem(directory, 'deep/b', { body: { dto_type: 'page', id: 'b' } })
     await promote(ledger, [await readStaging(directory, { bounds: ledger.config.turn_limits })])
-    (await ledger.workspaces.files()).files
+    await ledger.workspaces.files()
     equal(readdirSync(directory).length, 4)
     writeFileSync(join(directory, 'a.links.json'), '{"changed":[]}')
     writeFileSync(join(directory, 'a.body.json'), '{ "id": "a", "dto_type": "page" }')

@@ -17,7 +17,7 @@ export async function closedLedger(): Promise<Layout> {
   const layout = layoutOf(temporaryRoot())
   const ledger = await openLedger({ dir: layout.root, actor: testActor, create: true, policy: false })
   const event = { action_type: 'system', outcome: 'success' } as const
-  for (let at = 0; at < 3; at += 1) await ledger.audit.append({ events: [Array.from({ length: 100 }, () => event)] })
+  for (let at = 0; at < 3; at += 1) await ledger.audit.append({ events: Array.from({ length: 100 }, () => event) })
   await ledger.close()
   return layout
 }

@@ -20,7 +20,7 @@ async function work(layout: Layout, events = 70): Promise<void> {
   const ledger = await openLedger({ dir: layout.root, actor: testActor })
   keys += 1
   const event = { action_type: 'system', outcome: 'success' } as const
-  await ledger.audit.append({ events: [Array.from({ length: events }, () => event)], idempotency_key: `key-${keys}` })
+  await ledger.audit.append({ events: Array.from({ length: events }, () => event), idempotency_key: `key-${keys}` })
   const lease = await hold(ledger, { name: `lock-${keys % 3}`, holder: 'h' })
   if (keys % 2 === 0) await hold(ledger, { name: `kept-${keys}`, holder: 'h' })
   await lease.release()

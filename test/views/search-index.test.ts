@@ -8,7 +8,7 @@ import { limits } from '../../src/kernel/limits.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { Log } from '../../src/log/level/log.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
-import type { AuditQuery } from '../../src/nouns/audit/audit.ts'
+import type { ListEvents } from '../../src/api/shapes/audit.ts'
 import { IndexComparison } from '../../src/views/compare-index.ts'
 import { SearchIndex } from '../../src/views/search-index.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
@@ -133,7 +133,7 @@ async function sameAnswers(ledger: LocalLedger): Promise<void> {
   const pick = <T>(values: readonly T[]) => (random(2) === 0 ? undefined : values[random(values.length)])
   const timeOf = (entry: Entry | undefined) => entry?.time
   for (let time = 0; time < 60; time += 1) {
-    const asked: AuditQuery = {
+    const asked: ListEvents = {
       action_type: pick(['system', 'authz_decision', 'export']),
       actor_id: pick(['agent-1', 'agent-2', 'ana', 'nobody']),
       case_id: pick(['CASE-17', 'CASE-18', 'CASE-99']),
@@ -157,7 +157,7 @@ async function sameAnswers(ledger: LocalLedger): Promise<void> {
   }
 }
 
-function isAsked(entry: Entry, asked: AuditQuery): boolean {
+function isAsked(entry: Entry, asked: ListEvents): boolean {
   const event = renderedEvent(entry)
   return (
     (asked.action_type ?? event.action_type) === event.action_type &&
