@@ -59,7 +59,11 @@ async function caseFigures(each: Case, folder: string, runs: number): Promise<Fi
   const counts = difference(ledger.counts, before)
   strictEqual(counts.entries, entries * (runs + 1), 'one entry for each event')
   // Events outside runs share one row, which is written once for each batch.
-  const puts = putsFigure(counts, { rows: counts.batches, size: (await ledger.head.get()).size, what: `${what}: puts an entry` })
+  const puts = putsFigure(counts, {
+    rows: counts.batches,
+    size: (await ledger.head.get()).size,
+    what: `${what}: puts an entry`,
+  })
   await ledger.log.verify()
   await ledger.close()
   await yardstick.close()

@@ -1,4 +1,3 @@
-import { hold } from '../src/lease.ts'
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -56,7 +55,7 @@ async function build(root: string, entries: number): Promise<void> {
   const caller = async () => {
     while (ledger.counts.entries < entries) {
       next += 1
-      const { lock_id } = await hold(ledger, { name: `name-${next}`, holder: 'bench' })
+      const { lock_id } = await ledger.locks.acquire({ name: `name-${next}`, holder: 'bench', pids: [process.pid] })
       await ledger.locks.release({ lock_id })
     }
   }

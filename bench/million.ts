@@ -1,7 +1,7 @@
-import { hold } from '../src/lease.ts'
 import { ok, strictEqual } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { hold } from '../src/lease.ts'
 import { newLedger } from './built.ts'
 import { type Figure, median, percentile } from './figures.ts'
 import { freshProgram, inFreshProcess, openFigure, type Said } from './fresh.ts'

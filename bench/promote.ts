@@ -1,6 +1,6 @@
 import { strictEqual } from 'node:assert/strict'
 import { join } from 'node:path'
-import type { Ledger } from '../src/index.ts'
+import type { LocalLedger as Ledger } from '../src/index.ts'
 import { newLedger } from './built.ts'
 import { type Figure, latencies, median } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'

@@ -26,7 +26,7 @@ const walks: { what: string; at_most: number; call: (of: Ledger) => Promise<() =
     at_most: 25,
     call: async ({ locks }) => {
       number += 1
-      return () => locks.acquire({ name: `name-${number}`, holder: 'walk' })
+      return () => locks.acquire({ name: `name-${number}`, holder: 'walk', pids: [process.pid] })
     },
   },
   {
@@ -35,7 +35,7 @@ const walks: { what: string; at_most: number; call: (of: Ledger) => Promise<() =
     call:
       async ({ audit }) =>
       () =>
-        audit.append({ action_type: 'system', outcome: 'success' }),
+        audit.append({ events: [{ action_type: 'system', outcome: 'success' }] }),
   },
   {
     what: 'promote',

@@ -6,6 +6,7 @@ import { layoutOf } from '../src/disk/layout.ts'
 import { createLedger } from '../src/nouns/create.ts'
 import { openLedger } from '../src/open.ts'
 import { refusalOf } from './support/deliverable.ts'
+import { nextOf } from './support/entries.ts'
 import { endsWithVerify, temporaryRoot, testActor } from './support/ledger.ts'
 
 const opening = suite('opening a ledger')
@@ -72,13 +73,13 @@ closed('answers LEDGER_CLOSED to whatever reads its database, whichever way it d
   const reads: Record<string, () => Promise<unknown>> = {
     'audit.list': () => audit.list(),
     'exports.get': () => exports.get({ run_id }),
-    'locks.history': () => locks.history('reports'),
+    'locks.history': () => locks.history({ name: 'reports' }),
     'locks.list': () => locks.list(),
     'runs.list': () => runs.list(),
     'workspaces.check': () => workspaces.check({ run_id }),
     'workspaces.digest': () => workspaces.digest({ run_id }),
     'workspaces.stem': () => workspaces.stem({ run_id, stem: 'home' }),
-    'workspaces.triplets': () => workspaces.triplets({ run_id }).next(),
+    'workspaces.triplets': () => nextOf(workspaces.triplets({ run_id })),
   }
   for (const [name, read] of Object.entries(reads)) is((await refusalOf(read)).code, 'LEDGER_CLOSED', name)
   await endsWithVerify(dir)

@@ -150,7 +150,7 @@ function untilDone(root: string): Promise<unknown> {
   return until('the end of the wrapper', () =>
     withOpen(root, async ({ locks, runs }) => {
       const { runs: running } = await runs.list({ status: 'running' })
-      return (await locks.list()).length === 0 && running.length === 0
+      return (await locks.list()).locks.length === 0 && running.length === 0
     }),
   )
 }

@@ -1,10 +1,11 @@
 // limit: 240
-import { hold } from '../../src/lease.ts'
+
 import { spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import { userActor } from '../../src/open.ts'
 import {
   childOf,

@@ -136,14 +136,15 @@ export async function withOpen<T>(dir: string, work: (ledger: LocalLedger) => Pr
 }
 
 /** How a lock stands. */
-export const statusOf = (dir: string, name = 'resource:reports') => withOpen(dir, (ledger) => ledger.locks.status({ name }))
+export const statusOf = (dir: string, name = 'resource:reports') =>
+  withOpen(dir, (ledger) => ledger.locks.status({ name }))
 /** Waits for renewals; seldom enough that the wrapper finds the ledger free. */
 export const untilRenewed = (dir: string, times: number) =>
   until(`${times} renewals`, async () => ((await statusOf(dir)).renewals ?? 0) >= times, seldomMillis)
 
 /** The entries of a lock, oldest first. */
 export const historyOf = (dir: string, name = 'resource:reports'): Promise<Entry[]> =>
-  withOpen(dir, async (ledger) => ((await ledger.locks.history({ name })).entries).reverse())
+  withOpen(dir, async (ledger) => (await ledger.locks.history({ name })).entries.reverse())
 /** Types of entries without the renewals, whose number is a matter of time. */
 export const typesIn = (entries: Entry[]) => entries.map(({ type }) => type).filter((type) => type !== 'lock.renewed')
 

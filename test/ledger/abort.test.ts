@@ -1,6 +1,6 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import { onAbort } from '../../src/writer/abort.ts'
 import { withLedger } from '../support/ledger.ts'
 import { until } from './stage.ts'

@@ -1,9 +1,9 @@
-import { hold } from '../../src/lease.ts'
 import { readdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { testActor, withLedger } from '../support/ledger.ts'
 
@@ -12,7 +12,7 @@ const entries = 5_000
 
 async function fill({ audit }: LocalLedger): Promise<void> {
   const event = { action_type: 'system', outcome: 'success' } as const
-  for (let at = 0; at < entries; at += 1_000) await audit.append(Array.from({ length: 1_000 }, () => event))
+  for (let at = 0; at < entries; at += 1_000) await audit.append({ events: Array.from({ length: 1_000 }, () => event) })
 }
 
 const question = (ledger: LocalLedger) => ledger.audit.list({ actor_id: testActor.actor_id, limit: 10_000 })
@@ -59,7 +59,9 @@ asking('is answered from a snapshot where it takes longer, as of that moment', (
 
 asking('rejects with what the question rejects with', () =>
   withLedger(async (ledger) => {
-    const error = await ledger.askFor(1_000, async () => ledger.runs.get({ run_id: 'run_nobody' })).catch((error: unknown) => error)
+    const error = await ledger
+      .askFor(1_000, async () => ledger.runs.get({ run_id: 'run_nobody' }))
+      .catch((error: unknown) => error)
     is(error instanceof LockstepError && error.code, 'NOT_FOUND')
   }),
 )

@@ -1,10 +1,11 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { auditEventSchema } from '../../src/domain/audit/audit-event.ts'
-import { LockstepError } from '../../src/errors.ts'
-import type { LocalLedger } from '../../src/ledger.ts'
 import type { ListEvents } from '../../src/api/shapes/audit.ts'
+import { auditEventSchema } from '../../src/domain/audit/audit-event.ts'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
+import { LockstepError } from '../../src/errors.ts'
+import { hold } from '../../src/lease.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import { entriesOf, typesAppended } from '../support/entries.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
@@ -72,7 +73,10 @@ of('an override is recorded with its reason, or not at all; in a run as outside 
   const { run_id } = await ledger.runs.create({ ...lane, run_kind: 'tool_gateway' })
   await ledger.runs.start({ run_id })
   const { size } = await ledger.head.get()
-  assert.is(await codeOf(ledger.audit.append({ events: [{ action_type: 'override', outcome: 'success' }] })), 'INVALID_INPUT')
+  assert.is(
+    await codeOf(ledger.audit.append({ events: [{ action_type: 'override', outcome: 'success' }] })),
+    'INVALID_INPUT',
+  )
   assert.is(await codeOf(ledger.audit.append({ events: [{ ...override, decision_id: 'evt_1_000' }] })), 'INVALID_INPUT')
   assert.is((await ledger.head.get()).size, size)
   await ledger.audit.append({ events: [override] })
@@ -117,7 +121,7 @@ of('filters give what a look at every entry gives, whole and in pages of any siz
     [{ cursor: 99, since: second }, () => false],
   ]
   for (const [query, isWanted] of expected) {
-    const wanted = entries.filter((entry) => isWanted(entry, { ...ledger.audit.rendered(entry) }))
+    const wanted = entries.filter((entry) => isWanted(entry, renderedEvent(entry)))
     for (const limit of [1, 2, 1000]) {
       const found: number[] = []
       let cursor = query.cursor ?? 0
@@ -157,7 +161,7 @@ of('an event of a run stands in the run, while it runs', async (ledger) => {
   await ledger.runs.start({ run_id })
   assert.is(await codeOf(ledger.audit.append({ events: [note], actor: other })), 'NOT_RUN_ACTOR')
   const { events } = await ledger.audit.append({ events: [note, { ...note, outcome: 'failure' }] })
-  const [first, second] = events.map(({ seq }) => ledger.log.entry({ seq }))
+  const [first, second] = await Promise.all(events.map(({ seq }) => ledger.log.entry({ seq })))
   assert.is(second?.prev.run, first?.seq)
   assert.equal([first?.stream, first?.case_id, first?.lane_id], [`run/${run_id}`, 'CASE-17', lane.lane_id])
   assert.is((await ledger.audit.list({ run_id })).events.at(-1)?.outcome, 'failure')
@@ -179,7 +183,10 @@ of('an action of a run needs its decision, used once, and stands with other even
     assert.is(await codeOf(ledger.audit.append({ events: [wrong] })), 'INVALID_INPUT')
   }
   assert.is(await codeOf(ledger.audit.append({ events: [{ ...event, run_id }, event] })), 'INVALID_INPUT')
-  assert.is(await codeOf(ledger.audit.append({ events: [{ ...action, decision_id: 'evt_nobody_1' }] })), 'DECISION_NOT_OPEN')
+  assert.is(
+    await codeOf(ledger.audit.append({ events: [{ ...action, decision_id: 'evt_nobody_1' }] })),
+    'DECISION_NOT_OPEN',
+  )
   const decision_id = await allowed(ledger, run_id)
   const acted = { ...action, decision_id }
   const elsewhere = { ...acted, target: { name: 'dictation.stop', target_type: 'tool' } } as const
@@ -187,10 +194,12 @@ of('an action of a run needs its decision, used once, and stands with other even
   assert.is(await codeOf(ledger.audit.append({ events: [acted, acted] })), 'DECISION_NOT_OPEN')
   const target = { name: 'dictation.start', operation: 'tool_call', target_type: 'tool' } as const
   const types = await typesAppended(ledger, () =>
-    ledger.audit.append({ events: [
-      { ...event, run_id },
-      { ...acted, target },
-    ] }),
+    ledger.audit.append({
+      events: [
+        { ...event, run_id },
+        { ...acted, target },
+      ],
+    }),
   )
   assert.equal(types, ['audit.recorded', 'run.acted'])
   assert.is(await codeOf(ledger.audit.append({ events: [acted] })), 'DECISION_NOT_OPEN')
@@ -218,7 +227,9 @@ of('the same events again under a key are answered as the first time', async (le
 })
 
 of('a member that is undefined is none', async (ledger) => {
-  const { events } = await ledger.audit.append({ events: [{ ...event, notes: undefined, run_id: undefined, target: undefined }] })
+  const { events } = await ledger.audit.append({
+    events: [{ ...event, notes: undefined, run_id: undefined, target: undefined }],
+  })
   assert.equal((await ledger.log.entry({ seq: events[0]?.seq ?? 0 })).data, event)
 })
 

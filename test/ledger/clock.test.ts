@@ -1,9 +1,9 @@
-import { hold } from '../../src/lease.ts'
-import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import type { Now } from '../../src/kernel/clock.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { refusalOf } from '../support/deliverable.ts'
 import { testActor, testClock, withLedger } from '../support/ledger.ts'
@@ -100,7 +100,9 @@ clocks('commands that are decided with a reset have the time of their place', as
   await frozen(async (ledger) => {
     const answers = [note(ledger, 'a'), ledger.clock.reset({ actor: becca, reason: 'drill' }), note(ledger, 'b')]
     await Promise.all(answers)
-    const times = [3, 2, 1].map(async (back) => (await ledger.log.entry({ seq: (await ledger.head.get()).size - back })).time)
+    const times = [3, 2, 1].map(
+      async (back) => (await ledger.log.entry({ seq: (await ledger.head.get()).size - back })).time,
+    )
     equal(times, ['2099-01-01T00:02:00.000Z', '2040-06-01T12:03:00.000Z', '2040-06-01T12:03:00.000Z'])
   })
 })

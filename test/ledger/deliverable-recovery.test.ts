@@ -369,7 +369,7 @@ history(
     await acquire({ holder: 'third' })
     await ledger.locks.break({ name, reason: 'stuck', actor: authority })
     await ledger.locks.retire({ folder: path })
-    const told = ((await ledger.locks.history({ name })).entries).map(
+    const told = (await ledger.locks.history({ name })).entries.map(
       ({ type, data }) =>
         `${type} ${data.holder ?? data.previous_holder ?? ''} ${data.outcome ?? data.recovery_reason ?? ''}`,
     )
@@ -382,7 +382,7 @@ history(
       'lock.released first failure',
       'lock.acquired first ',
     ])
-    ok(((await ledger.locks.history({ name, limit: 2 })).entries).length === 2)
+    ok((await ledger.locks.history({ name, limit: 2 })).entries.length === 2)
   }),
 )
 

@@ -1,4 +1,3 @@
-import { hold } from '../../src/lease.ts'
 import {
   linkSync,
   lstatSync,
@@ -15,6 +14,7 @@ import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
 import { thisMachine } from '../../src/disk/process.ts'
 import { isInitialPidNamespace } from '../../src/domain/lock/liveness.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import {
   contentionFields,
@@ -486,7 +486,10 @@ takeover(
     })
     ok(fresh.token > old.token)
     ok(readFileSync(lock, 'utf8').includes(fresh.lock_ref))
-    const guarded = ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }], guard: { name: old.name, token: old.token } })
+    const guarded = ledger.audit.append({
+      events: [{ action_type: 'system', outcome: 'success' }],
+      guard: { name: old.name, token: old.token },
+    })
     is((await refusalOf(guarded)).code, 'STALE_TOKEN')
     is((await refusalOf(old.renew())).code, 'STALE_TOKEN')
     is((await refusalOf(old.release())).code, 'LOCK_NOT_HELD')
@@ -998,7 +1001,7 @@ listing(
     clock.advance(minute)
     symlinkSync('packages', join(root, 'link'))
     const under = async (folder: string) =>
-      ((await ledger.locks.list({ under: join(root, folder) })).locks).map(
+      (await ledger.locks.list({ under: join(root, folder) })).locks.map(
         ({ name, lease_remaining_s }) => `${name} ${lease_remaining_s}`,
       )
     const both = ['deliverable:DEL-01-01 540', 'deliverable:DEL-01-02 540']
@@ -1008,7 +1011,7 @@ listing(
     equal(await under('packages/one/DEL-01-01_A'), both.slice(0, 1))
     equal(await under('nowhere'), [])
     is((await under('.')).length, 3)
-    is(((await ledger.locks.list()).locks).length, 4)
+    is((await ledger.locks.list()).locks.length, 4)
     rmSync(inside.path, { recursive: true })
     equal(await under('packages/one/DEL-01-01_A'), both.slice(0, 1))
   }),
@@ -1019,13 +1022,21 @@ listing(
   scene(async ({ ledger, acquire, clock }) => {
     const lease = await acquire()
     const status = async () => {
-      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = await ledger.locks.status({ name: lease.name })
+      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = await ledger.locks.status({
+        name: lease.name,
+      })
       return { state, orphan_reason, lease_remaining_s, holder_alive, folder }
     }
     const folder = 'DEL-08-05_Lock'
-    equal(status(), { state: 'held', orphan_reason: undefined, lease_remaining_s: 600, holder_alive: 'yes', folder })
+    equal(await status(), {
+      state: 'held',
+      orphan_reason: undefined,
+      lease_remaining_s: 600,
+      holder_alive: 'yes',
+      folder,
+    })
     clock.advance(10 * minute)
-    equal(status(), {
+    equal(await status(), {
       state: 'orphan',
       orphan_reason: 'lease_expired',
       lease_remaining_s: 0,
@@ -1033,7 +1044,7 @@ listing(
       folder,
     })
     await lease.release()
-    is(status().state, 'free')
+    is((await status()).state, 'free')
   }),
 )
 

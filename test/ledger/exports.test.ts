@@ -1,15 +1,15 @@
-import { hold } from '../../src/lease.ts'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { CreatedExport, CreateExport } from '../../src/api/shapes/exports.ts'
 import { exportBundleSchema, exportManifestSchema } from '../../src/domain/export/bundle.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import type { CreateExport } from '../../src/api/shapes/exports.ts'
 import { verifyExport } from '../../src/nouns/exports/export-verify.ts'
-import type { Exported } from '../../src/nouns/exports/exports.ts'
+import { perform } from '../../src/nouns/runs/performing.ts'
 import { openLedger } from '../../src/open.ts'
 import { rebuildViews } from '../../src/views/rebuild.ts'
 import { type Bundle, changed, pack, relisted, resealed, spread, unpack } from '../support/bundle.ts'
@@ -34,7 +34,7 @@ interface Stage {
   ledger: LocalLedger
   root: string
   vkey: string
-  create: (select: CreateExport['select'], more?: Partial<CreateExport>) => Promise<Exported>
+  create: (select: CreateExport['select'], more?: Partial<CreateExport>) => Promise<CreatedExport>
   place: (name: string) => string
 }
 
@@ -72,7 +72,7 @@ async function fill(ledger: LocalLedger): Promise<void> {
   const { lock_id } = await hold(ledger, { name: 'reports', holder: 'agent-1' })
   const request = { action: { ...action, scope: { case_id: 'CASE-17', client_session_id: 's-1' } } }
   const of = { case_id: 'CASE-17', parent_run_id: top.run_id, role_id: 'INTERVIEW_AGENT' }
-  for (let index = 0; index < 3; index += 1) await runs.perform({ ...request, ...of }, () => 'done')
+  for (let index = 0; index < 3; index += 1) await perform(ledger, { ...request, ...of }, () => 'done')
   await ledger.locks.renew({ lock_id })
   await runs.create({ case_id: 'CASE-18', run_id: 'run_of_18', run_kind: 'orchestrator' })
   await ledger.locks.release({ lock_id })
@@ -234,12 +234,12 @@ of('take no free text where the lane prohibits raw case text', async ({ create, 
 })
 
 of('are the action of an export run: its authorisation, the assembly and its end', async ({ create, ledger }) => {
-  let exported: Exported | undefined
+  let exported: CreatedExport | undefined
   const types = await typesAppended(ledger, async () => {
     exported = await create({ lock: 'reports' })
   })
   assert.equal(types, ['run.created', 'run.decided', 'run.started', 'run.decided', 'run.acted', 'run.completed'])
-  const { bundle, run_id } = exported as Exported
+  const { bundle, run_id } = exported as CreatedExport
   const run = await ledger.runs.get({ run_id })
   assert.is(run.run_kind, 'export')
   const [output] = run.outputs?.artifact_refs ?? []
@@ -356,7 +356,10 @@ of(
     )
     // The ledger names the record by its digest, as it does the archive.
     const digest = createHash('sha256').update(readFileSync(record_file)).digest('hex')
-    const kinds = (await ledger.runs.get({ run_id })).outputs?.artifact_refs.map((ref) => [ref.artifact_kind, ref.hash_sha256])
+    const kinds = (await ledger.runs.get({ run_id })).outputs?.artifact_refs.map((ref) => [
+      ref.artifact_kind,
+      ref.hash_sha256,
+    ])
     assert.equal(kinds, [
       ['export_bundle', bundle.integrity.package_hash_sha256],
       ['export_bundle_record', digest],

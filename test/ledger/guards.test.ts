@@ -1,7 +1,7 @@
-import { hold } from '../../src/lease.ts'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { makeDeliverable } from '../support/deliverable.ts'
 import { typesAppended } from '../support/entries.ts'
@@ -23,7 +23,7 @@ guards('is appended while its grant is current, renewed or not, for each kind of
       await hold(ledger, { folder: path, holder: 'h' }),
       await ledger.locks.acquire({ target_name, run_id: 'run_ACME_shop_2026-02-02_001' }),
     ]) {
-      if (grant.lease_duration_s !== null) await grant.renew()
+      if (grant.lease_duration_s !== null) await ledger.locks.renew({ lock_id: grant.lock_id })
       const { name, token } = grant
       equal(await typesAppended(ledger, () => work(ledger, guardOf(grant))), ['audit.recorded'])
       is((await refusal(work(ledger, { name, token: token + 1 }))).code, 'STALE_TOKEN')
@@ -34,7 +34,7 @@ guards('is appended while its grant is current, renewed or not, for each kind of
 guards('is decided in the same append as what ends its grant: before it accepted, behind it refused', async () => {
   await withStage(async (ledger) => {
     const lease = await hold(ledger, { name: 'a', holder: 'h' })
-    const { batches, size } = { ...ledger.counts, ...ledger.head() }
+    const { batches, size } = { ...ledger.counts, ...(await ledger.head.get()) }
     const [before, , behind] = await Promise.all([
       work(ledger, guardOf(lease)),
       lease.release(),

@@ -1,7 +1,8 @@
 // limit: 180
-import { hold } from '../../src/lease.ts'
+
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import { FaultyStore, refusal, StageClock, until, withStage } from './stage.ts'
 
 /** In real seconds: so long that no busy machine makes it run out between two steps of a test. */
@@ -33,7 +34,8 @@ leases('ends its signal by itself when its time is over', async () => {
 
 leases('ends its signal where it could not be released, and not where it was', async () => {
   await withStage(async (ledger) => {
-    const [released, kept] = (await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s })).grants
+    const [released, kept] = (await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s }))
+      .grants
     if (released === undefined || kept === undefined) throw new Error('two were granted')
     const signals = [released.signal, kept.signal]
     await released.release()
@@ -61,7 +63,11 @@ leases('counts from before the request was sent, so its holder stops no later th
         goOn()
         const lease = await asked
         await until('the end of the signal', () => lease.signal.aborted)
-        is((await ledger.locks.status({ name: 'a' })).state, 'held', 'the ledger, whose lease began later, still keeps others away')
+        is(
+          (await ledger.locks.status({ name: 'a' })).state,
+          'held',
+          'the ledger, whose lease began later, still keeps others away',
+        )
         is((await refusal(hold(ledger, { name: 'a', holder: 'x' }))).code, 'LOCK_CONTENTION')
         clock.pass(60_000)
         is((await ledger.locks.status({ name: 'a' })).state, 'orphan')
@@ -124,7 +130,10 @@ leases('of several names are granted sorted, each name once, all or nothing, in 
     )
     is(ledger.counts.batches, batches + 1)
     const { size } = await ledger.head.get()
-    const refused = await refusal((await ledger.locks.acquireAll({ names: ['b', 'z'], holder: 'x' })).grants, 'LOCK_CONTENTION')
+    const refused = await refusal(
+      (await ledger.locks.acquireAll({ names: ['b', 'z'], holder: 'x' })).grants,
+      'LOCK_CONTENTION',
+    )
     equal([refused.details.name, (await ledger.head.get()).size], ['resource:z', size])
   })
 })

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { create as createShape } from '../../src/api/shapes/exports.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
@@ -19,15 +20,19 @@ async function leave(steps: (ledger: LocalLedger, begun: BegunExport) => Promise
   const [root, folder] = [temporaryRoot(), temporaryRoot()]
   const file = join(folder, 'bundle.tar.gz')
   const ledger = await openLedger({ dir: root, create: true, actor: testActor })
-  await ledger.audit.append({ events: Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const) })
-  const begun = await ledger.exports.begin({
-    actor: { actor_id: 'lawyer-1', actor_type: 'human' },
-    file,
-    lane_id: 'EXPORT_CASE_DATA',
-    role_id: 'ATTORNEY_ADMIN',
-    scope: { case_id: 'CASE-17', export_reason: 'asked for' },
-    select: { from: 0, to: 9 },
+  await ledger.audit.append({
+    events: Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const),
   })
+  const begun = await ledger.exporting.begin(
+    createShape.parse({
+      actor: { actor_id: 'lawyer-1', actor_type: 'human' },
+      file,
+      lane_id: 'EXPORT_CASE_DATA',
+      role_id: 'ATTORNEY_ADMIN',
+      scope: { case_id: 'CASE-17', export_reason: 'asked for' },
+      select: { from: 0, to: 9 },
+    }),
+  )
   await steps(ledger, begun)
   await ledger.close()
   return { file, folder, notes: layoutOf(root).exports, root, run_id: begun.run_id }
@@ -52,7 +57,7 @@ async function statusAfterOpen(root: string, run_id: string): Promise<string> {
 const cuts: [string, (ledger: LocalLedger, begun: BegunExport) => Promise<void>][] = [
   ['before anything was written', async () => {}],
   ['while it was written', async (_, { files }) => files.makeSpool()],
-  ['once it had its names', async ({ exports }, begun) => void (await exports.write(begun))],
+  ['once it had its names', async ({ exporting }, begun) => void (await exporting.write(begun))],
 ]
 
 for (const [when, steps] of cuts) {
@@ -66,10 +71,10 @@ for (const [when, steps] of cuts) {
 }
 
 left('once it was recorded is completed, and its files stay', async () => {
-  const { file, notes, root, run_id } = await leave(async ({ exports, runs }, begun) => {
-    const written = await exports.write(begun)
+  const { file, notes, root, run_id } = await leave(async ({ exporting, runs }, begun) => {
+    const written = await exporting.write(begun)
     runs.complete = () => Promise.reject(new LockstepError('LEDGER_UNAVAILABLE', 'died'))
-    is(await exports.finish(begun, written).then(() => 'finished', String), 'LockstepError: died')
+    is(await exporting.finish(begun, written).then(() => 'finished', String), 'LockstepError: died')
   })
   blame(notes, { pid: deadPid() })
   is(await statusAfterOpen(root, run_id), 'completed')
@@ -79,7 +84,9 @@ left('once it was recorded is completed, and its files stay', async () => {
 })
 
 left('as far as anybody can tell is not ended where that is not known, but with its run', async () => {
-  const { folder, notes, root, run_id } = await leave(async ({ exports }, begun) => void (await exports.write(begun)))
+  const { folder, notes, root, run_id } = await leave(
+    async ({ exporting }, begun) => void (await exporting.write(begun)),
+  )
   blame(notes, { host_id: 'elsewhere' })
   is(await statusAfterOpen(root, run_id), 'running')
   is(readdirSync(folder).length, 3)
@@ -92,7 +99,7 @@ left('as far as anybody can tell is not ended where that is not known, but with 
 
 left('leaves files that are not its own: under its names, in its spool, and notes that are none', async () => {
   const { file, folder, notes, root, run_id } = await leave(
-    async ({ exports }, begun) => void (await exports.write(begun)),
+    async ({ exporting }, begun) => void (await exporting.write(begun)),
   )
   rmSync(file)
   writeFileSync(file, 'of somebody')
@@ -110,9 +117,9 @@ left('leaves files that are not its own: under its names, in its spool, and note
 
 left('never wrote over a file that came while it was written', async () => {
   for (const taken of ['bundle.tar.gz', 'bundle.tar.gz.json']) {
-    const { folder, notes, root, run_id } = await leave(async ({ exports }, begun) => {
+    const { folder, notes, root, run_id } = await leave(async ({ exporting }, begun) => {
       writeFileSync(join(begun.files.file, '..', taken), 'of somebody')
-      const error = await exports.write(begun).catch((error: unknown) => exports.fail(begun, error).catch(String))
+      const error = await exporting.write(begun).catch((error: unknown) => exporting.fail(begun, error).catch(String))
       ok(String(error).includes('already exists'), String(error))
     })
     is(await statusAfterOpen(root, run_id), 'failed')

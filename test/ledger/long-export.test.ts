@@ -34,8 +34,10 @@ async function grow({ audit, runs }: LocalLedger): Promise<void> {
     await runs.start({ run_id })
     const count = Math.min(997, treeEntries - entries - 3)
     const event = { action_type: 'system', outcome: 'success', run_id } as const
-    await audit.append(Array.from({ length: count }, (_, at) => ({ ...event, outcome_reason: `step_${at}` })))
-    await audit.append({ action_type: 'system', outcome: 'success' })
+    await audit.append({
+      events: Array.from({ length: count }, (_, at) => ({ ...event, outcome_reason: `step_${at}` })),
+    })
+    await audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
     entries += count + 3
     parent = index % 3 === 0 ? 'run_top_1' : run_id
   }

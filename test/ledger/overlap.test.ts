@@ -1,8 +1,8 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, testActor } from '../support/ledger.ts'
@@ -101,7 +101,7 @@ for (const fault of ['before', 'after'] as const) {
         await ledger.close()
         const again = await openLedger({ dir: ledger.dir, actor: testActor })
         is((await again.head.get()).size, size + (fault === 'after' ? half : 0))
-        const names = ((await again.locks.list()).locks).map(({ name }) => name)
+        const names = (await again.locks.list()).locks.map(({ name }) => name)
         equal(names, fault === 'after' ? ['resource:first'] : [])
         await again.close()
       },
@@ -137,7 +137,9 @@ overlap('a second half whose write fails leaves the first answered', async () =>
 overlap('tiles that both halves grow are whole', async () => {
   await withStage(async (ledger) => {
     for (let round = 0; round < 3; round += 1) {
-      await Promise.all(Array.from({ length: 40 }, () => ledger.audit.append({ events: Array.from({ length: 100 }, () => event) })))
+      await Promise.all(
+        Array.from({ length: 40 }, () => ledger.audit.append({ events: Array.from({ length: 100 }, () => event) })),
+      )
       const { size } = await ledger.head.get()
       for (const seq of [0, 255, 256, size - 1]) ok((await ledger.log.prove({ seq })).proof.length > 0)
     }

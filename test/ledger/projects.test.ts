@@ -409,7 +409,7 @@ for (const [what, edit] of Object.entries(edits)) {
       edit(root)
       const edited = readFileSync(join(root, fileOf(run_id)), 'utf8')
       is((await warningsOf(stage)).length, 1)
-      is(((await ledger.locks.list({ orphans: true })).locks).length, 1)
+      is((await ledger.locks.list({ orphans: true })).locks.length, 1)
       is((await release(stage, { final_status: 'HALTED', override: true, reason: 'x' })).files, 'pending')
       is(readFileSync(join(root, fileOf(run_id)), 'utf8'), edited)
       is((await warningsOf(stage)).length, 1)

@@ -1,8 +1,8 @@
-import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { dictation } from '../core/run/world.ts'
@@ -96,7 +96,7 @@ for (const [status, outcome, reason, end] of ends) {
       acts.map((act) => [act.decision_id, act.outcome, act.outcome_reason]),
       [[decision_id, isOwed ? 'failure' : 'success', isOwed ? 'unrecorded' : undefined]],
     )
-    assert.not('audit' in await runs.get({ run_id }))
+    assert.not('audit' in (await runs.get({ run_id })))
   })
 
   governed(`no run is ${status} without a reason`, async (ledger) => {
@@ -131,7 +131,7 @@ governed(
     assert.equal((await runs.start({ run_id: 'run_tax_1', taxonomy_versions })).taxonomy_versions, taxonomy_versions)
     const [event] = (await ledger.audit.list({ run_id: 'run_tax_1', type: 'run.started' })).events
     assert.equal(event?.taxonomy_versions, taxonomy_versions)
-    assert.not('taxonomy_versions' in await runs.get({ run_id: 'run_top_1' }))
+    assert.not('taxonomy_versions' in (await runs.get({ run_id: 'run_top_1' })))
   },
 )
 
@@ -225,7 +225,10 @@ governed('an override takes a human of its lane, a ticket and a reason, and noth
     const action = { action_type: 'tool_call' as const, effects, lane_id: lane.lane_id, target }
     const request = { action: { ...action, scope: { ...scope, run_id: id } }, actor: ana, run_id: id }
     const { decision, decision_id, rule_ids } = await runs.authorize(request)
-    assert.equal([decision, (await runs.get({ run_id: id })).status], rule === null ? ['allow', 'running'] : ['deny', 'denied'])
+    assert.equal(
+      [decision, (await runs.get({ run_id: id })).status],
+      rule === null ? ['allow', 'running'] : ['deny', 'denied'],
+    )
     if (rule !== null) {
       assert.is(rule_ids[0], rule)
       continue

@@ -1,9 +1,10 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runRecordSchema } from '../../src/domain/run/run-record.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
+import { perform } from '../../src/nouns/runs/performing.ts'
 import { dictation } from '../core/run/world.ts'
 import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
 import { testActor, testClock, withLedger } from '../support/ledger.ts'
@@ -37,7 +38,10 @@ function governed(
 }
 
 /** A running tool run below the orchestrator. */
-async function startTool(ledger: LocalLedger, facts: { lease_duration_s?: number; lock?: string } = {}): Promise<string> {
+async function startTool(
+  ledger: LocalLedger,
+  facts: { lease_duration_s?: number; lock?: string } = {},
+): Promise<string> {
   const run_id = 'run_tool1'
   await ledger.runs.create({ ...of, run_id, parent_run_id: 'run_top_1', run_kind: 'tool_gateway' })
   await ledger.runs.start({ run_id, ...facts })
@@ -162,7 +166,12 @@ governed(
     assert.equal(missing, ['case_id', 'client_session_id', 'run_id'])
     assert.equal([after.last_event.code, after.lease_remaining_s, after.moves, owed()], ['NOT_RUN_ACTOR', null, [], []])
     await runs.deny({ run_id: 'run_top_1', outcome_reason: 'by hand' })
-    assert.equal((await runs.why({ run_id: 'run_top_1' })).denied, { decision_id: null, missing: [], reason: null, rule_ids: [] })
+    assert.equal((await runs.why({ run_id: 'run_top_1' })).denied, {
+      decision_id: null,
+      missing: [],
+      reason: null,
+      rule_ids: [],
+    })
   },
 )
 
@@ -287,19 +296,24 @@ governed('perform is a whole run around its work, also where the work fails or i
     case_id: of.case_id,
     action: { ...dictation, scope },
   }
-  const { result, run } = await runs.perform(request, ({ decision }) => ({ decision, output_artifacts: [artifact] }))
+  const { result, run } = await perform(ledger, request, ({ decision }) => ({ decision, output_artifacts: [artifact] }))
   assert.equal([result.decision, run.status, run.outputs?.artifact_refs], ['allow', 'completed', [artifact]])
-  const failing = runs.perform({ ...request, run_id: 'run_fails1' }, () => Promise.reject(new Error('no \u0007 sound')))
+  const failing = perform(ledger, { ...request, run_id: 'run_fails1' }, () =>
+    Promise.reject(new Error('no \u0007 sound')),
+  )
   assert.is(await failing.catch((error: Error) => error.message), 'no \u0007 sound')
-  assert.equal([(await runs.get({ run_id: 'run_fails1' })).status, (await runs.get({ run_id: 'run_fails1' })).error?.message], ['failed', 'no   sound'])
+  assert.equal(
+    [(await runs.get({ run_id: 'run_fails1' })).status, (await runs.get({ run_id: 'run_fails1' })).error?.message],
+    ['failed', 'no   sound'],
+  )
   let isCalled = false
-  const denied = runs.perform({ ...request, action: { ...dictation, scope: {} } }, () => {
+  const denied = perform(ledger, { ...request, action: { ...dictation, scope: {} } }, () => {
     isCalled = true
   })
   assert.is(await codeOf(denied), 'RUN_DENIED')
   assert.not(isCalled)
   const { size } = await ledger.head.get()
-  assert.is(await codeOf(runs.perform(request, undefined as never)), 'INVALID_INPUT')
+  assert.is(await codeOf(perform(ledger, request, undefined as never)), 'INVALID_INPUT')
   assert.is((await ledger.head.get()).size, size)
 })
 
@@ -311,7 +325,11 @@ governed(
     assert.is(await codeOf(runs.start({ run_id: 'run_locked', lock: 'reports' })), 'LOCK_NOT_HELD')
     const lease = await hold(ledger, { name: 'reports', holder: 'agent-1' })
     await runs.start({ run_id: 'run_locked', lock: 'reports' })
-    assert.equal((await runs.why({ run_id: 'run_locked' })).lock, { name: 'resource:reports', token: lease.token, current: true })
+    assert.equal((await runs.why({ run_id: 'run_locked' })).lock, {
+      name: 'resource:reports',
+      token: lease.token,
+      current: true,
+    })
     await ledger.locks.break({ name: 'reports', reason: 'test', actor: becca })
     assert.is(await codeOf(runs.complete({ run_id: 'run_locked', outcome_reason: 'done' })), 'STALE_TOKEN')
     await runs.cancel({ run_id: 'run_locked', outcome_reason: 'lost its lock' })

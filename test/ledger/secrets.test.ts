@@ -1,9 +1,9 @@
-import { hold } from '../../src/lease.ts'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import { openLedger } from '../../src/open.ts'
 import { contentOf, makeDeliverable } from '../support/deliverable.ts'
 import { entriesOf } from '../support/entries.ts'
@@ -31,11 +31,19 @@ secrets('a lock_id is in no entry, file, report or refusal; they hold its lock_r
     shown.push(await refusal(hold(ledger, { ...request, lock_id: ids.guessed }), 'LOCK_CONTENTION'))
     shown.push(await refusal(ledger.locks.release({ lock_id: request.lock_id, actor: other }), 'LOCK_NOT_HELD'))
     shown.push(await refusal(ledger.locks.renew({ lock_id: request.lock_id, actor: other }), 'LOCK_NOT_HELD'))
-    shown.push(await ledger.locks.status({ name: lease.name }), (await ledger.locks.history({ name: lease.name })).entries)
+    shown.push(
+      await ledger.locks.status({ name: lease.name }),
+      (await ledger.locks.history({ name: lease.name })).entries,
+    )
     shown.push(await ledger.locks.recover({ name: lease.name, reason: 'x', dry_run: true }))
   }
   shown.push(await refusal(ledger.locks.release({ lock_id: ids.guessed }), 'LOCK_NOT_HELD'))
-  shown.push(readFileSync(lock, 'utf8'), (await ledger.locks.list()).locks, await entriesOf(ledger), await ledger.log.prove({ seq: 1 }))
+  shown.push(
+    readFileSync(lock, 'utf8'),
+    (await ledger.locks.list()).locks,
+    await entriesOf(ledger),
+    await ledger.log.prove({ seq: 1 }),
+  )
   for (const lock_id of [ids.resource, ids.deliverable]) await ledger.locks.release({ lock_id })
   shown.push(await entriesOf(ledger))
   await ledger.close()

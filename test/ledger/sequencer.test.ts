@@ -1,8 +1,8 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { Plan } from '../../src/writer/plan.ts'
@@ -14,7 +14,8 @@ const event = { action_type: 'system', outcome: 'success' } as const
 const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
 const entryPrefix = 0x65
 
-const newest = async (ledger: LocalLedger): Entry => ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
+const newest = async (ledger: LocalLedger): Promise<Entry> =>
+  ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
 
 test('nothing is answered, published or readable before its write is synced', async () => {
   const store = new FaultyStore()
@@ -324,7 +325,9 @@ test('a refusal is recorded once in 10 s for an actor, stream and code, and the 
 test('refusals in one batch are recorded once too', async () => {
   await withStage(async (ledger) => {
     const { size } = await ledger.head.get()
-    const refused = Array.from({ length: 10 }, () => ledger.audit.append({ events: [event], guard: { name: 'a', token: 1 } }))
+    const refused = Array.from({ length: 10 }, () =>
+      ledger.audit.append({ events: [event], guard: { name: 'a', token: 1 } }),
+    )
     for (const { status } of await Promise.allSettled(refused)) assert.is(status, 'rejected')
     assert.is((await ledger.head.get()).size, size + 1)
   })

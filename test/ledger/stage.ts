@@ -160,7 +160,11 @@ const pauseMillis = 5
  * Waits for a condition within a limit: turn by turn of the event loop at first, then in short pauses, so that a wait
  * for real time leaves the processor to other tests.
  */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, millisMax = 60_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  millisMax = 60_000,
+): Promise<void> {
   const started = now()
   for (let turn = 0; !(await condition()); turn += 1) {
     const waitedMillis = now() - started

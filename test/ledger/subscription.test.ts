@@ -1,10 +1,11 @@
-import { hold } from '../../src/lease.ts'
 import { getEventListeners } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
+import { nextOf } from '../support/entries.ts'
 import { FaultyStore, refusal, turns, until, watch, withStage } from './stage.ts'
 
 const test = suite('subscription')
@@ -139,7 +140,7 @@ test('close ends a reader that has read all there is', async () => {
 test('close tells a reader that was behind, so that it does not take what it has for all', async () => {
   await withStage(async (ledger) => {
     await ledger.audit.append({ events: Array.from({ length: 10 }, () => event) })
-    const entries = ledger.log.subscribe({ from: 0 })
+    const entries = ledger.log.subscribe({ from: 0 })[Symbol.asyncIterator]()
     assert.is((await entries.next()).value?.seq, 0)
     await ledger.close()
     await refusal(entries.next(), 'LEDGER_CLOSED')
@@ -149,24 +150,21 @@ test('close tells a reader that was behind, so that it does not take what it has
 test('a closed ledger has no subscription', async () => {
   await withStage(async (ledger) => {
     await ledger.close()
-    await refusal(
-      Promise.resolve().then(() => ledger.log.subscribe({ from: 0 })),
-      'LEDGER_CLOSED',
-    )
+    await refusal(nextOf(ledger.log.subscribe({ from: 0 })), 'LEDGER_CLOSED')
   })
 })
 
 test('a reader that ends leaves no listener at its signal, however often it waited', async () => {
   await withStage(async (ledger) => {
     const { signal } = new AbortController()
-    const entries = ledger.log.subscribe({ from: (await ledger.head.get()).size }, { signal })
+    const entries = ledger.log.subscribe({ from: (await ledger.head.get()).size }, { signal })[Symbol.asyncIterator]()
     for (let round = 0; round < 5; round += 1) {
       const next = entries.next()
       await turns(2)
       await ledger.audit.append({ events: [event] })
       await next
     }
-    await entries.return(undefined)
+    await entries.return?.()
     assert.is(getEventListeners(signal, 'abort').length, 0)
   })
 })
@@ -174,21 +172,12 @@ test('a reader that ends leaves no listener at its signal, however often it wait
 test('from what is no seq nothing is read; beyond the end there is nothing yet', async () => {
   await withStage(async (ledger) => {
     for (const from of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '0' as never]) {
-      await refusal(
-        Promise.resolve().then(() => ledger.log.read({ from })),
-        'INVALID_INPUT',
-      )
-      await refusal(
-        Promise.resolve().then(() => ledger.log.read({ to: from })),
-        'INVALID_INPUT',
-      )
-      await refusal(
-        Promise.resolve().then(() => ledger.log.subscribe({ from })),
-        'INVALID_INPUT',
-      )
+      await refusal(nextOf(ledger.log.read({ from })), 'INVALID_INPUT')
+      await refusal(nextOf(ledger.log.read({ to: from })), 'INVALID_INPUT')
+      await refusal(nextOf(ledger.log.subscribe({ from })), 'INVALID_INPUT')
     }
-    assert.is((await ledger.log.read({ from: 2 ** 52 }).next()).done, true)
-    assert.is((await ledger.log.read({ from: 5, to: 2 }).next()).done, true)
+    assert.is((await nextOf(ledger.log.read({ from: 2 ** 52 }))).done, true)
+    assert.is((await nextOf(ledger.log.read({ from: 5, to: 2 }))).done, true)
   })
 })
 

@@ -1,7 +1,7 @@
-import { hold } from '../../src/lease.ts'
 import { cpSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import type { Log } from '../../src/log/level/log.ts'
 import { openLedger } from '../../src/open.ts'
@@ -297,7 +297,10 @@ test('what is refused over a guard leaves no objects, what others stored meanwhi
       refusal(ledger.turns.stage(bad), 'STALE_TOKEN'),
     ])
     await refusal(ledger.turns.stage(bad), 'STALE_TOKEN')
-    assert.is((await ledger.workspaces.object({ digest: await bodyDigest(ledger) })).text, '{"dto_type":"note","id":"one"}')
+    assert.is(
+      (await ledger.workspaces.object({ digest: await bodyDigest(ledger) })).text,
+      '{"dto_type":"note","id":"one"}',
+    )
     await ledger.log.verify()
     await ledger.close()
     // Two bodies, the empty object, and what names them.

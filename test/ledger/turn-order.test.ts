@@ -1,7 +1,7 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Code } from '../../src/errors.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { testClock } from '../support/ledger.ts'
 import { startRuns } from '../support/turns.ts'
@@ -98,7 +98,8 @@ test('is that of the rulings: whatever else is wrong, the first that fails decid
       await refused('RUN_NOT_ACTIVE', { turn_id: 'turn-0009', guard: first.guard })
 
       const recorded: unknown[] = []
-      for await (const { data, type } of ledger.log.read()) if (type === 'turn.promotion_rejected') recorded.push(data.code)
+      for await (const { data, type } of ledger.log.read())
+        if (type === 'turn.promotion_rejected') recorded.push(data.code)
       assert.equal(recorded, codes)
     },
     { now: clock.now },

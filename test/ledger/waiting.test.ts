@@ -1,4 +1,3 @@
-import { hold } from '../../src/lease.ts'
 import { spawn } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
 import { suite } from 'uvu'
@@ -6,8 +5,9 @@ import * as assert from 'uvu/assert'
 import type { Acquire } from '../../src/domain/lock/commands.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import type { LocalLedger } from '../../src/ledger.ts'
 import type { Lease } from '../../src/lease.ts'
+import { hold } from '../../src/lease.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
 import type { Line } from '../../src/writer/submission.ts'
 import { evidenceOf, refOf } from '../core/lock/steps.ts'
 import { scene } from '../support/scene.ts'
@@ -157,7 +157,10 @@ test('giving up after the grant takes nothing back', async () => {
     assert.is(getEventListeners(signal, 'abort').length, 0, 'nobody listens any more')
     controller.abort()
     await turns()
-    assert.equal([(await ledger.locks.status({ name: 'a' })).state, (await ledger.locks.status({ name: 'a' })).token], ['held', lease.token])
+    assert.equal(
+      [(await ledger.locks.status({ name: 'a' })).state, (await ledger.locks.status({ name: 'a' })).token],
+      ['held', lease.token],
+    )
   })
 })
 
@@ -265,7 +268,7 @@ test('several at once do not wait, and are told of the one that is held', async 
     const held = await hold(ledger, { name: 'b', holder: '0' })
     const waiting = hold(ledger, { name: 'b', holder: '1', wait_s: 60 })
     await until('a waiter', async () => (await ledger.locks.status({ name: 'b' })).waiting === 1)
-    const error = await refusal((await ledger.locks.acquireAll({ names: ['a', 'b'], holder: '2' })).grants, 'LOCK_CONTENTION')
+    const error = await refusal(ledger.locks.acquireAll({ names: ['a', 'b'], holder: '2' }), 'LOCK_CONTENTION')
     assert.equal([error.details.name, error.details.holder], ['resource:b', '0'])
     await held.release()
     await waiting

@@ -1,4 +1,3 @@
-import { hold } from '../../src/lease.ts'
 import {
   copyFileSync,
   cpSync,
@@ -14,6 +13,7 @@ import { setImmediate as immediate } from 'node:timers/promises'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
+import { hold } from '../../src/lease.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { refusalOf } from '../support/opening.ts'

@@ -1,10 +1,11 @@
 // limit: 1200
-import { hold } from '../../src/lease.ts'
+
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
+import { hold, type Lease } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { lockstep, lockstepTogether } from '../support/command.ts'
 import { contentionFields, type Deliverable, deadHolder, foreignText, makeDeliverable } from '../support/deliverable.ts'
@@ -101,10 +102,10 @@ interface Ours {
 async function playOurs(
   ledger: LocalLedger,
   { path }: Deliverable,
-  { at, hold, renews }: { at: number; hold: number; renews: boolean },
+  { at, hold: held, renews }: { at: number; hold: number; renews: boolean },
 ): Promise<Ours> {
   await until(() => sharedNanos() >= at)
-  let lease: Awaited<ReturnType<LocalLedger['locks']['acquire']>>
+  let lease: Lease
   const started = performance.now()
   try {
     lease = await hold(ledger, { folder: path, holder: 'ours', lease_duration_s: 600 })
@@ -119,7 +120,7 @@ async function playOurs(
   const belief = { from, to: from }
   try {
     for (const isLast of renews ? [false, true] : [true]) {
-      const end = sharedNanos() + (hold / (renews ? 2 : 1)) * 1e6
+      const end = sharedNanos() + (held / (renews ? 2 : 1)) * 1e6
       await until(() => sharedNanos() >= end)
       belief.to = sharedNanos()
       if (isLast) await lease.release()

@@ -1,5 +1,5 @@
 // limit: 120
-import { hold } from '../../src/lease.ts'
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
+import { hold } from '../../src/lease.ts'
 import { readOwner } from '../../src/log/level/owner/owner.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'

@@ -1,5 +1,3 @@
-import { readStaging } from '../../src/files/staging/staging.ts'
-import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -21,7 +19,9 @@ import {
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import type { LockstepError } from '../../src/errors.ts'
+import { readStaging } from '../../src/files/staging/staging.ts'
 import { changedFiles } from '../../src/files/workspace/changes.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
@@ -121,10 +121,11 @@ workspace('loses what is gone before it gains its case twin, however many turns 
     { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
   ])
   await ledger.workspaces.files()
-  const promoted = [2, 3].map(async (number) => {
+  const turns = [2, 3].map(async (number) => {
     const { manifest_digest, seq, turn_id } = await ledger.turns.get({ run_id, turn_id: turnId(number) })
     return { manifest_digest, run_id, seq, turn_id }
   })
+  const promoted = await Promise.all(turns)
   await ledger.close()
   await withLog(root, async (log) => {
     const view = new SovereignView(log)

@@ -30,8 +30,12 @@ export async function keepBusy(ledger: LocalLedger, random: Random, steps: numbe
     () => runs.fail({ run_id: one(runIds), outcome_reason: 'broke', error }),
     () => runs.deny({ run_id: one(runIds), outcome_reason: 'by hand' }),
     () => runs.cancel({ run_id: one(runIds), outcome_reason: 'enough', actor: one(actors) }),
-    () => locks.acquire({ name: `lock-${random(5)}`, holder: one(actors).actor_id }),
-    () => audit.append({ action_type: 'system', outcome: one(['success', 'failure']) }, { actor: one(actors) }),
+    () => locks.acquire({ name: `lock-${random(5)}`, holder: one(actors).actor_id, pids: [process.pid] }),
+    () =>
+      audit.append({
+        events: [{ action_type: 'system', outcome: one(['success', 'failure']) }],
+        actor: one(actors),
+      }),
   ]
   await runs.create({ run_id: 'run_first', run_kind: 'orchestrator' })
   runIds.push('run_first')

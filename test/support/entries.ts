@@ -21,3 +21,8 @@ export async function lastOf(ledger: LocalLedger, type: string): Promise<Entry> 
   if (entry === undefined) throw new Error(`there is no ${type}`)
   return entry
 }
+
+/** Reads the first item of a stream. */
+export function nextOf<T>(stream: AsyncIterable<T>): Promise<IteratorResult<T>> {
+  return stream[Symbol.asyncIterator]().next()
+}

@@ -1,9 +1,9 @@
-import { hold } from '../../src/lease.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Actor } from '../../src/kernel/ids.ts'
+import { hold, type Lease } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { fingerprint } from '../../src/log/level/files.ts'
 import { writeOwner } from '../../src/log/level/owner/owner.ts'
@@ -19,7 +19,7 @@ export interface Scene extends Deliverable {
   /** The ledger; another one after `reopen`. */
   ledger: LocalLedger
   /** Acquires the folder, for agent-1 and ten minutes unless said otherwise. */
-  acquire: (request?: Record<string, unknown>) => ReturnType<LocalLedger['locks']['acquire']>
+  acquire: (request?: Record<string, unknown>) => Promise<Lease>
   /** Everything below the root but the ledger itself. */
   visible: () => Record<string, string>
   /** Closes the ledger, unless it stands for a crash, and opens it again as the next process would. */

@@ -1,6 +1,6 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
 import type { StoreBatch } from '../../src/log/level/store.ts'

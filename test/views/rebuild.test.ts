@@ -1,9 +1,9 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
 import { limits } from '../../src/kernel/limits.ts'
+import { hold } from '../../src/lease.ts'
 import { Log } from '../../src/log/level/log.ts'
 import { closeLog, openLog } from '../../src/log/level/open/open.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
@@ -99,14 +99,14 @@ rebuild(
     for (let written = 0; written <= batches.length; written += 1) {
       const crashed = await after(start, batches.slice(0, written))
       const opened = Log.open(crashed)
-      is((await opened.head.get()).generation, written <= switched ? 1 : 2)
+      is(opened.head().generation, written <= switched ? 1 : 2)
       equal(await viewsOf(opened), before)
       const { warnings } = await verified(opened)
       const isClean = written === 0 || written === batches.length
       is(warnings.length, isClean ? 0 : 1, `after ${written} of ${batches.length} writes`)
       await rebuildViews(opened)
       equal(await viewsOf(opened), before)
-      equal(generationsIn(crashed), [(await opened.head.get()).generation], 'the next rebuild clears what the first one left')
+      equal(generationsIn(crashed), [opened.head().generation], 'the next rebuild clears what the first one left')
       equal((await verified(opened)).warnings, [])
     }
   },
@@ -200,10 +200,9 @@ rebuild(
 rebuild(
   'over LevelDB verifies, and locks, files and answers go on as before',
   scene(async (stage) => {
-    const { locks } = stage.ledger
-    const kept = await locks.acquire({ name: 'kept', holder: 'h', lock_id: 'lck_kept-over-the-rebuild' })
+    const kept = await hold(stage.ledger, { name: 'kept', holder: 'h', lock_id: 'lck_kept-over-the-rebuild' })
     const folder = await stage.acquire()
-    for (let at = 0; at < 140; at += 1) await (await locks.acquire({ name: `name-${at % 9}`, holder: 'h' })).release()
+    for (let at = 0; at < 140; at += 1) await (await hold(ledger, { name: `name-${at % 9}`, holder: 'h' })).release()
     const before = { head: await stage.ledger.head.get(), visible: stage.visible() }
     await stage.ledger.close()
     const layout = layoutOf(stage.root)

@@ -1,14 +1,14 @@
-import { hold } from '../../src/lease.ts'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import type { ListEvents } from '../../src/api/shapes/audit.ts'
 import { renderedEvent } from '../../src/domain/rendered-event.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { Log } from '../../src/log/level/log.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
-import type { ListEvents } from '../../src/api/shapes/audit.ts'
 import { IndexComparison } from '../../src/views/compare-index.ts'
 import { SearchIndex } from '../../src/views/search-index.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
@@ -184,7 +184,8 @@ async function sameRuns(
     status: pick(['created', 'running', 'completed', 'failed', 'denied', 'cancelled']),
     until: pick([entries[random(entries.length)]?.time]),
   }
-  const created = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => ledger.runs.get({ run_id }))
+  const ids = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => run_id)
+  const created = await Promise.all(ids.map((run_id) => ledger.runs.get({ run_id })))
   const wanted = created.filter(
     (run) =>
       (asked.actor_id ?? run.actor?.actor_id) === run.actor?.actor_id &&
