@@ -5,6 +5,7 @@ import type { CallOptions } from '../../src/api/operation.ts'
 import { everyOperation, type Operation } from '../../src/api/operations.ts'
 import { LockstepError } from '../../src/errors.ts'
 import { audit } from './cases/audit.ts'
+import { clock } from './cases/clock.ts'
 import { exports } from './cases/exports.ts'
 import { locks } from './cases/locks.ts'
 import { head, log } from './cases/log.ts'
@@ -20,6 +21,7 @@ import { unreached } from './unreached.ts'
 
 const cases: { readonly [Noun in keyof Api]: Cases<Noun> } = {
   audit,
+  clock,
   exports,
   head,
   locks,

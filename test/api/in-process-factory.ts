@@ -1,5 +1,4 @@
 import { layoutOf } from '../../src/disk/layout.ts'
-import { inProcess } from '../../src/in-process.ts'
 import { fingerprint } from '../../src/log/level/files.ts'
 import { writeOwner } from '../../src/log/level/owner/owner.ts'
 import { createLedger } from '../../src/nouns/create.ts'
@@ -15,5 +14,5 @@ export const inProcessFactory: ApiFactory = async ({ actor, config, dir, now }) 
   writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
   configure(dir, config)
   const ledger = await openLedger({ actor, dir, now, self_check: true })
-  return { ledger: inProcess(ledger), close: () => ledger.close() }
+  return { ledger, close: () => ledger.close() }
 }

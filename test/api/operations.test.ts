@@ -8,19 +8,8 @@ import { hintOf, hints, membersOf, unwrapped } from '../../src/api/hints.ts'
 import { answerShapes, documents, inputShapes, type JsonSchema, jsonSchemaOf } from '../../src/api/json-schema.ts'
 import { kinds } from '../../src/api/kinds.ts'
 import { errorsOf, everyOperation, formOf, formsOf, grantsOf, operations } from '../../src/api/operations.ts'
-import * as shapesOfExports from '../../src/api/shapes/exports.ts'
 import { codes } from '../../src/errors.ts'
 import { lineOf } from '../../src/kernel/ids.ts'
-import { LocalLedger } from '../../src/ledger.ts'
-import { Audit } from '../../src/nouns/audit/audit.ts'
-import { approveSchema, createExportSchema } from '../../src/nouns/exports/export-requests.ts'
-import { Exports } from '../../src/nouns/exports/exports.ts'
-import { Locks } from '../../src/nouns/locks/locks.ts'
-import { PolicyApi } from '../../src/nouns/policy/policy.ts'
-import { Runs } from '../../src/nouns/runs/runs.ts'
-import { Staging } from '../../src/nouns/turns/staging.ts'
-import { Turns } from '../../src/nouns/turns/turns.ts'
-import { Workspaces } from '../../src/nouns/turns/workspaces.ts'
 import { root } from '../runner.ts'
 import { importsIn, withoutComments } from '../tidy.ts'
 
@@ -168,74 +157,3 @@ hinting('of one schema come before those of the word', () => {
   is(hintOf(own, 'wait_s')?.unit, 's')
 })
 hinting.run()
-
-const drift = suite('the ledger of today and the tables')
-
-/** Methods that are no operations, and why. */
-const local: Readonly<Record<string, string>> = {
-  'Audit.entryOf': 'for approvals of exports, in this process',
-  'Audit.rendered': 'a function of an entry that the caller has',
-  'Exports.begin': 'a part of exports.create, in this process',
-  'Exports.fail': 'a part of exports.create, in this process',
-  'Exports.finish': 'a part of exports.create, in this process',
-  'Exports.ready': 'a part of exports.create, in this process',
-  'Exports.write': 'a part of exports.create, in this process',
-  'LocalLedger.askFor': 'for a process that holds the ledger for a moment',
-  'LocalLedger.close': 'the life of the handle',
-  'LocalLedger.config': 'the configuration of the handle',
-  'LocalLedger.counts': 'counts of this process',
-  'LocalLedger.dir': 'the folder of the handle',
-  'LocalLedger.recover': 'called by open',
-  'LocalLedger.snapshot': 'a handle of its own, to be read in this process',
-  'Locks.removeEndedFile': 'for a reactor',
-  'PolicyApi.known': 'for decisions, in this process',
-  'PolicyApi.lane': 'for decisions, in this process',
-  'Runs.begin': 'three operations, called one after the other by the caller',
-  'Runs.perform': 'operations around work that only the caller can do',
-  'Staging.read': 'reads files of the caller',
-  'Staging.recordCleaned': 'for a reactor',
-}
-
-/** Operations whose method stands on the ledger itself, or has another name. */
-const methods: Readonly<Record<string, string>> = {
-  'head.get': 'LocalLedger.head',
-  'head.signed': 'LocalLedger.signedHead',
-  'log.consistency': 'LocalLedger.consistency',
-  'log.entry': 'LocalLedger.entry',
-  'log.prove': 'LocalLedger.prove',
-  'log.read': 'LocalLedger.read',
-  'log.subscribe': 'LocalLedger.subscribe',
-  'log.verify': 'LocalLedger.verify',
-}
-
-drift('every public method is an operation or stands in the list above, and every operation is a method', () => {
-  const nouns = {
-    audit: Audit,
-    exports: Exports,
-    locks: Locks,
-    policy: PolicyApi,
-    runs: Runs,
-    staging: Staging,
-    turns: Turns,
-    workspaces: Workspaces,
-  }
-  const there = [LocalLedger, ...Object.values(nouns)].flatMap(({ name, prototype }) =>
-    Object.getOwnPropertyNames(prototype)
-      .filter((member) => member !== 'constructor')
-      .map((member) => `${name}.${member}`),
-  )
-  const wanted = everyOperation().map(({ name, noun, verb }) => {
-    return methods[name] ?? `${nouns[noun as keyof typeof nouns]?.name}.${verb}`
-  })
-  equal([...there].sort(), [...wanted, ...Object.keys(local)].sort())
-})
-drift('inputs that today stand in two places are the same', () => {
-  const same: [operation: z.ZodObject, method: z.ZodObject][] = [
-    [shapesOfExports.approve, approveSchema],
-    [shapesOfExports.create.omit({ file: true }), createExportSchema.omit({ file: true })],
-  ]
-  for (const [operation, method] of same) {
-    equal(z.toJSONSchema(operation, { io: 'input' }), z.toJSONSchema(method, { io: 'input' }))
-  }
-})
-drift.run()

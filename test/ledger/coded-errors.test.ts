@@ -1,7 +1,10 @@
 import { suite } from 'uvu'
-import { equal, is, throws } from 'uvu/assert'
+import { equal, is } from 'uvu/assert'
+import type { LogApi } from '../../src/api/log.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { codedError, codeErrorsOf } from '../../src/writer/coded-errors.ts'
+import { type Handlers, served } from '../../src/nouns/served.ts'
+import { codedError } from '../../src/writer/coded-errors.ts'
+import { nextOf } from '../support/entries.ts'
 
 const coded = suite('what the API rejects with')
 const system = (code: string) => Object.assign(new Error(`${code}: it failed`), { code, syscall: 'open' })
@@ -28,32 +31,29 @@ coded('an error of ours stays the one it is', () => {
   is(codedError(error, 'x'), error)
 })
 
-coded('each method of a class, whether it answers at once or later; this and its answers stay', async () => {
-  class Things {
-    readonly #secret = 7
-    now(what: string) {
-      if (what === 'fail') throw system('EIO')
-      return this.#secret
-    }
-    async later(what: string) {
-      return this.now(what)
-    }
-    get size() {
-      return this.#secret
-    }
+coded('each operation, whether it gives an answer or a stream', async () => {
+  const failing = () => {
+    throw system('EIO')
   }
-  codeErrorsOf(Things)
-  const things = new Things()
-  equal(
-    [things.now('x'), await things.later('x'), things.size, things.now.length, things.now.name],
-    [7, 7, 7, 1, 'now'],
-  )
-  throws(
-    () => things.now('fail'),
-    (error: LockstepError) => error.code === 'FILE_FAILED' && error.message.startsWith('things.now: '),
-  )
-  const error = await things.later('fail').catch((thrown: unknown) => thrown)
-  is((error as LockstepError).code, 'FILE_FAILED')
+  const ground = { root: '/', assertOpen: failing }
+  const log = served('log', {} as Handlers<LogApi>, ground)
+  for (const call of [log.entry({ seq: 0 }), nextOf(log.read())]) {
+    const error = await call.catch((thrown: unknown) => thrown)
+    is((error as LockstepError).code, 'FILE_FAILED')
+    is((error as LockstepError).message.startsWith('log.'), true)
+  }
+})
+
+coded('each item of a stream', async () => {
+  async function* items() {
+    yield 1
+    throw system('EIO')
+  }
+  const ground = { root: '/', assertOpen: () => {} }
+  const log = served('log', { read: items } as unknown as Handlers<LogApi>, ground)
+  const stream = log.read()[Symbol.asyncIterator]()
+  is((await stream.next()).value, 1)
+  is(((await stream.next().catch((thrown: unknown) => thrown)) as LockstepError).code, 'FILE_FAILED')
 })
 
 coded.run()

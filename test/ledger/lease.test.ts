@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { hold } from '../../src/lease.ts'
+import { hold, lease } from '../../src/lease.ts'
 import { FaultyStore, refusal, StageClock, until, withStage } from './stage.ts'
 
 /** In real seconds: so long that no busy machine makes it run out between two steps of a test. */
@@ -34,8 +34,8 @@ leases('ends its signal by itself when its time is over', async () => {
 
 leases('ends its signal where it could not be released, and not where it was', async () => {
   await withStage(async (ledger) => {
-    const [released, kept] = (await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s }))
-      .grants
+    const { grants } = await ledger.locks.acquireAll({ names: ['a', 'b'], holder: 'h', lease_duration_s })
+    const [released, kept] = grants.map((grant) => lease(ledger, grant))
     if (released === undefined || kept === undefined) throw new Error('two were granted')
     const signals = [released.signal, kept.signal]
     await released.release()

@@ -162,7 +162,7 @@ excluding(
     stage.clock.advance(400 * 86_400_000)
     is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     is((await refusalOf(stage.ledger.locks.recover({ name, reason: 'old', actor: becca }))).code, 'LOCK_NOT_ORPHAN')
-    is((await refusalOf(lease.renew())).code, 'INVALID_INPUT')
+    is((await refusalOf(stage.ledger.locks.renew({ lock_id: lease.lock_id }))).code, 'INVALID_INPUT')
   }),
 )
 
@@ -222,8 +222,10 @@ excluding(
 excluding(
   'the holder of the lease does not release or renew it: that is for the authority',
   scene(async (stage) => {
-    const lease = await lock(stage)
-    is((await refusalOf(lease.release())).code, 'RELEASE_DENIED')
+    const { lock_id, run_id = '' } = await lock(stage)
+    const { locks } = stage.ledger
+    is((await refusalOf(locks.release({ run_id, final_status: 'COMPLETE' }))).code, 'RELEASE_DENIED')
+    is((await refusalOf(locks.release({ lock_id }))).code, 'INVALID_INPUT')
     is((await stage.ledger.locks.status({ name })).state, 'held')
   }),
 )

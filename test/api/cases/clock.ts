@@ -1,0 +1,24 @@
+import { is, ok } from 'uvu/assert'
+import { becca, type Cases, refused } from '../stage.ts'
+
+const dayMillis = 24 * 60 * 60 * 1_000
+
+export const clock: Cases<'clock'> = {
+  of: {
+    reset: {
+      'makes the time of entries follow the wall clock again, for the authority alone': async ({ apart }) => {
+        await apart({}, async ({ api, clock }) => {
+          const reason = 'the clock of the machine was ahead'
+          await refused(api.clock.reset({ actor: becca, reason }), 'CLOCK_NOT_AHEAD')
+          clock.advance(dayMillis)
+          await api.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
+          clock.advance(-dayMillis)
+          await refused(api.clock.reset({ reason }), 'CLOCK_RESET_DENIED')
+          const { previous_time, seq, time } = await api.clock.reset({ actor: becca, reason })
+          ok(Date.parse(previous_time) - Date.parse(time) >= dayMillis)
+          is((await api.log.entry({ seq })).type, 'clock.reset')
+        })
+      },
+    },
+  },
+}
