@@ -19,7 +19,12 @@ api('are all that it offers, besides the members that belong to this process', (
   withLedger(async (ledger) => {
     const nouns = Object.keys(ledger).filter((name) => name !== 'exporting')
     const methods = nouns.flatMap((noun) => Object.keys(Reflect.get(ledger, noun)).map((verb) => `${noun}.${verb}`))
-    equal(methods.sort(), everyOperation().map(({ name }) => name).sort())
+    equal(
+      methods.sort(),
+      everyOperation()
+        .map(({ name }) => name)
+        .sort(),
+    )
     equal([...Object.getOwnPropertyNames(LocalLedger.prototype), 'exporting'].sort(), local)
   }),
 )

@@ -1,4 +1,3 @@
-import { hold } from '../../src/lease.ts'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
@@ -20,6 +19,7 @@ import {
 } from '../../src/contract.ts'
 import { contentionWithWaiters } from '../../src/domain/lock/report.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { testClock, withLedger } from '../support/ledger.ts'
 
@@ -89,9 +89,12 @@ test('a resource: every event of its life, contention, audit events and their gu
       await ledger.locks.renew({ lock_id })
       const hash = 'AB'.repeat(32)
       const event = { action_type: 'system', outcome: 'success', request_hash_sha256: hash } as const
-      await ledger.audit.append({ events: [event, { ...event, target: { name: 'reports', target_type: 'artifact' } }], correlation_id: 'request-1',
+      await ledger.audit.append({
+        events: [event, { ...event, target: { name: 'reports', target_type: 'artifact' } }],
+        correlation_id: 'request-1',
         guard: { name, token },
-        idempotency_key: 'key-1' })
+        idempotency_key: 'key-1',
+      })
       clock.advance(60_000)
       await problemOf(ledger.audit.append({ events: [event], guard: { name, token } }), 'LEASE_EXPIRED')
       const next = await hold(ledger, { name, holder: 'agent-2', actor: other, pids: [] })

@@ -1,5 +1,5 @@
 // limit: 120
-import { hold } from '../../src/lease.ts'
+
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { equal, is, ok } from 'uvu/assert'
 import { type Ask, put } from '../../fixtures/crash/asks.ts'
 import type { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
+import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import type { Store } from '../../src/log/level/store.ts'
 import { openLedger } from '../../src/open.ts'

@@ -1,9 +1,10 @@
 // limit: 180
-import { hold } from '../../src/lease.ts'
+
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { hold } from '../../src/lease.ts'
 import { readLogBlocks } from '../../src/log/level/wal/log-blocks.ts'
 import { copyOfCrashed, crashedLedger } from '../support/crashed.ts'
 import { built, contentsOf } from '../support/damage.ts'

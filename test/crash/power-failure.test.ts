@@ -1,5 +1,5 @@
 // limit: 240
-import { hold } from '../../src/lease.ts'
+
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { caller } from '../../fixtures/crash/asks.ts'
 import { below, randomFrom } from '../../fixtures/random.ts'
+import { hold } from '../../src/lease.ts'
 import type { openLedger } from '../../src/open.ts'
 import { compiled, importCompiled } from '../support/compiled.ts'
 import { temporaryRoot } from '../support/ledger.ts'

@@ -1,11 +1,12 @@
 // limit: 120
-import { hold } from '../../src/lease.ts'
+
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Ask, Line } from '../../fixtures/crash/asks.ts'
+import { hold } from '../../src/lease.ts'
 import type { Store } from '../../src/log/level/store.ts'
 import { openLedger } from '../../src/open.ts'
 import { lockRefOf } from '../../src/writer/core.ts'

@@ -49,7 +49,9 @@ const fail =
 const event =
   (members: object): Row[2] =>
   ({ decision_id, ledger }) =>
-    ledger.audit.append({ events: [anything({ action_type: 'tool_call', outcome: 'success', run_id, decision_id, ...members })] })
+    ledger.audit.append({
+      events: [anything({ action_type: 'tool_call', outcome: 'success', run_id, decision_id, ...members })],
+    })
 const deep = { a: { b: { c: 'd' } } }
 
 const locators: [what: string, locator: string][] = [
@@ -138,10 +140,14 @@ const rows: Row[] = [
     'an event of two runs in one append',
     'INVALID_INPUT',
     ({ ledger }) =>
-      ledger.audit.append({ events: [anything([
-          { action_type: 'system', outcome: 'success', run_id },
-          { action_type: 'system', outcome: 'success' },
-        ])] }),
+      ledger.audit.append({
+        events: [
+          anything([
+            { action_type: 'system', outcome: 'success', run_id },
+            { action_type: 'system', outcome: 'success' },
+          ]),
+        ],
+      }),
   ],
   ['a list behind a run of nobody', 'NOT_FOUND', ({ ledger }) => ledger.runs.list({ cursor: 'run_nobody' })],
   ['a list of 1,001 runs', 'INVALID_INPUT', ({ ledger }) => ledger.runs.list({ limit: 1_001 })],
@@ -176,7 +182,10 @@ const rows: Row[] = [
       `"${text.slice(0, 20)}" as the notes of an event there`,
       'FREE_TEXT_DENIED',
       ({ ledger }) =>
-        ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success', run_id: 'run_promo1', notes: text }], actor: human }),
+        ledger.audit.append({
+          events: [{ action_type: 'system', outcome: 'success', run_id: 'run_promo1', notes: text }],
+          actor: human,
+        }),
     ],
   ]),
 ]

@@ -81,7 +81,8 @@ leases('ends its signal soon after a machine goes on that was suspended for long
   const clock = new StageClock()
   await withStage(
     async (ledger) => {
-      const { signal } = await hold(ledger, { name: 'a', holder: 'h', lease_duration_s: 3_600 })
+      const request = { name: 'a', holder: 'h', lease_duration_s: 3_600 }
+      const { signal } = await hold(ledger, request, { bootMillis: () => clock.boot })
       clock.pass(3_600_000)
       await until('the end of the signal', () => signal.aborted)
       is((await ledger.locks.status({ name: 'a' })).state, 'orphan')
@@ -130,10 +131,7 @@ leases('of several names are granted sorted, each name once, all or nothing, in 
     )
     is(ledger.counts.batches, batches + 1)
     const { size } = await ledger.head.get()
-    const refused = await refusal(
-      (await ledger.locks.acquireAll({ names: ['b', 'z'], holder: 'x' })).grants,
-      'LOCK_CONTENTION',
-    )
+    const refused = await refusal(ledger.locks.acquireAll({ names: ['b', 'z'], holder: 'x' }), 'LOCK_CONTENTION')
     equal([refused.details.name, (await ledger.head.get()).size], ['resource:z', size])
   })
 })

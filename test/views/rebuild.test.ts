@@ -202,7 +202,8 @@ rebuild(
   scene(async (stage) => {
     const kept = await hold(stage.ledger, { name: 'kept', holder: 'h', lock_id: 'lck_kept-over-the-rebuild' })
     const folder = await stage.acquire()
-    for (let at = 0; at < 140; at += 1) await (await hold(stage.ledger, { name: `name-${at % 9}`, holder: 'h' })).release()
+    for (let at = 0; at < 140; at += 1)
+      await (await hold(stage.ledger, { name: `name-${at % 9}`, holder: 'h' })).release()
     const before = { head: await stage.ledger.head.get(), visible: stage.visible() }
     await stage.ledger.close()
     const layout = layoutOf(stage.root)
