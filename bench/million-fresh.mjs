@@ -58,11 +58,11 @@ const steps = {
     const ms = performance.now() - started
     const atOpen = residentMegabytes()
     const first = await timed(async () => {
-      const { lock_id } = await ledger.locks.acquire({ name: 'fresh', holder: 'bench' })
+      const { lock_id } = await ledger.locks.acquire({ name: 'fresh', holder: 'bench', pids: [process.pid] })
       await ledger.locks.release({ lock_id })
     })
     const resident = residentMegabytes()
-    const { size } = ledger.head()
+    const { size } = await ledger.head.get()
     await ledger.close()
     return { ms, at_start_mb: atStart, at_open_mb: atOpen, resident_mb: resident, pair_ms: first.ms, size }
   },
@@ -73,15 +73,15 @@ const steps = {
     process.kill(process.pid, 'SIGKILL')
     await new Promise(() => {})
   },
-  verify: () => withLedger(async (ledger) => ({ entries: (await ledger.verify()).entries })),
-  list: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.list()).length })),
-  history: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.history('busy-0')).length })),
+  verify: () => withLedger(async (ledger) => ({ entries: (await ledger.log.verify()).entries })),
+  list: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.list()).locks.length })),
+  history: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.history({ name: 'busy-0' })).entries.length })),
   /** Reads records of runs all over the ledger, each for the first time. */
   runShow: () =>
     withLedger((ledger) => {
       const ids = Array.from({ length: 1_000 }, (_, index) => Math.floor((index * Number(count)) / 1_000))
       return timesOf([...new Set(ids)], async (index) => {
-        ledger.runs.get(`run_${String(index).padStart(6, '0')}`)
+        await ledger.runs.get({ run_id: `run_${String(index).padStart(6, '0')}` })
         return 1
       })
     }),
@@ -109,14 +109,14 @@ const steps = {
     withLedger((ledger) =>
       timesOf(Array.from({ length: Math.min(10, Number(count)) }).keys(), async (index) => {
         const countOf = ({ children }) => 1 + children.reduce((sum, child) => sum + countOf(child), 0)
-        return countOf(await ledger.runs.tree(`run_above_${index}`))
+        return countOf(await ledger.runs.tree({ run_id: `run_above_${index}` }))
       }),
     ),
   /** Exports one tree several times at one size, and verifies each bundle. */
   exportTree: () =>
     withLedger(async (ledger) => {
       const human = { actor_id: 'lawyer', actor_type: 'human' }
-      const { size } = ledger.head()
+      const { size } = await ledger.head.get()
       const said = { bytes: 0, entries: 0, millis: [], verifyMillis: [] }
       let bytes
       for (const time of Array.from({ length: 3 }).keys()) {
