@@ -75,7 +75,8 @@ const steps = {
   },
   verify: () => withLedger(async (ledger) => ({ entries: (await ledger.log.verify()).entries })),
   list: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.list()).locks.length })),
-  history: () => withLedger(async (ledger) => ({ listed: (await ledger.locks.history({ name: 'busy-0' })).entries.length })),
+  history: () =>
+    withLedger(async (ledger) => ({ listed: (await ledger.locks.history({ name: 'busy-0' })).entries.length })),
   /** Reads records of runs all over the ledger, each for the first time. */
   runShow: () =>
     withLedger((ledger) => {

@@ -140,7 +140,7 @@ test('what is left out of an acquire has its default', () => {
   assert.is(input.acquireResourceSchema.parse(resource).lease_duration_s, 1_800)
   const project = input.acquireProjectSchema.parse({ run_id: 'r', target_name: 't' })
   assert.is(project.reason, 'P0_INVENTORY initialization')
-  assert.equal(project.release_conditions, ['state == COMPLETE', 'manual override by BECCA'])
+  assert.is(project.release_conditions, undefined, 'the second condition names the configured authority')
   assert.is(input.releaseSchema.parse({ lock_id: `lck_${text(16)}` }).outcome, 'success')
 })
 
@@ -148,13 +148,12 @@ holds('a wait is 0 … 86,400 s', input.acquireResourceSchema, {
   takes: [
     { ...resource, wait_s: 0 },
     { ...resource, wait_s: limits.waitSecondsMax },
-    { ...resource, signal: new AbortController().signal },
   ],
   not: [
     { ...resource, wait_s: -1 },
     { ...resource, wait_s: limits.waitSecondsMax + 1 },
     { ...resource, wait_s: 0.5 },
-    { ...resource, signal: {} },
+    { ...resource, signal: new AbortController().signal },
   ],
 })
 
@@ -171,11 +170,12 @@ holds('a holder has at most four processes', input.acquireResourceSchema, {
   ],
 })
 
-const deliverable = { folder: '/work/DEL-08-05', holder: 'h' }
+const deliverable = { folder: '/work/DEL-08-05', holder: 'h', pids: [1] }
 holds('a deliverable’s holder has a process, its folder at most 4,096 bytes', input.acquireDeliverableSchema, {
-  takes: [deliverable, { ...deliverable, pids: [1] }, { ...deliverable, folder: text(limits.pathBytes) }],
+  takes: [deliverable, { ...deliverable, folder: text(limits.pathBytes) }],
   not: [
     { ...deliverable, pids: [] },
+    { ...deliverable, pids: undefined },
     { ...deliverable, folder: text(limits.pathBytes + 1) },
     { ...deliverable, folder: '' },
     { ...deliverable, folder: 'a\u0000b' },
@@ -252,7 +252,7 @@ holds('a guard names any lock that can be held', appendOptionsSchema, {
   takes: [
     { guard: { name: 'n', token: 0 } },
     { guard: { name: `resource:${text(limits.nameBytes)}`, token: 7 } },
-    { guard: { name: text(limits.lockNameBytes), token: 7 } },
+    { guard: { name: text(limits.nameBytes), token: 7 } },
     { expected_size: 0, idempotency_key: text(200), correlation_id: text(120) },
   ],
   not: [

@@ -100,9 +100,9 @@ clocks('commands that are decided with a reset have the time of their place', as
   await frozen(async (ledger) => {
     const answers = [note(ledger, 'a'), ledger.clock.reset({ actor: becca, reason: 'drill' }), note(ledger, 'b')]
     await Promise.all(answers)
-    const times = [3, 2, 1].map(
-      async (back) => (await ledger.log.entry({ seq: (await ledger.head.get()).size - back })).time,
-    )
+    const { size } = await ledger.head.get()
+    const entries = await Promise.all([3, 2, 1].map((back) => ledger.log.entry({ seq: size - back })))
+    const times = entries.map(({ time }) => time)
     equal(times, ['2099-01-01T00:02:00.000Z', '2040-06-01T12:03:00.000Z', '2040-06-01T12:03:00.000Z'])
   })
 })

@@ -934,7 +934,7 @@ waiting(
     const before = contentOf(path)
     const size = (await ledger.head.get()).size
     const abort = new AbortController()
-    const aborted = refusalOf(acquire({ holder: 'agent-2', wait_s: 20, signal: abort.signal }))
+    const aborted = refusalOf(acquire({ holder: 'agent-2', wait_s: 20 }, { signal: abort.signal }))
     const timedOut = refusalOf(acquire({ holder: 'agent-3', wait_s: 1 }))
     await waitersAre(ledger, 2)
     abort.abort()
@@ -956,7 +956,7 @@ waiting(
     const timedOut = await refusalOf(acquire({ wait_s: 1 }))
     equal([timedOut.code, timedOut.details.holder], ['TIMED_OUT', 'foreign-tool'])
     const abort = new AbortController()
-    const givenUp = refusalOf(acquire({ wait_s: 20, signal: abort.signal }))
+    const givenUp = refusalOf(acquire({ wait_s: 20 }, { signal: abort.signal }))
     await waitersAre(ledger, 1)
     abort.abort()
     const { code, details } = await givenUp

@@ -129,12 +129,12 @@ at('an entry outside any run carries the pins in force', none, async (ledger, ro
     lanes: (await ledger.policy.show()).lanes.pin,
     roles: (await ledger.policy.show()).roles.pin,
   })
-  const before = shown()
+  const before = await shown()
   assert.equal(await pinsOfAppended(), [before])
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
   await ledger.policy.reload({ actor: operator })
-  assert.not.equal(shown(), before)
-  assert.equal(await pinsOfAppended(), [shown()])
+  assert.not.equal(await shown(), before)
+  assert.equal(await pinsOfAppended(), [await shown()])
 })
 
 at('nobody but the authority or an operator changes it; that is recorded', none, async (ledger, root) => {

@@ -16,8 +16,11 @@ import { type Bare, refusal, StageClock, turns, until, watch, withBareSequencer,
 const test = suite('waiting')
 const other = { actor_id: 'agent-2', actor_type: 'agent' } as const
 const lockId = (number: number) => `lck_${String(number).padStart(16, '0')}`
-const waitFor = (ledger: LocalLedger, holder: string, more: { lock_id?: string; signal?: AbortSignal } = {}) =>
-  hold(ledger, { name: 'a', holder, wait_s: 60, ...more })
+const waitFor = (
+  ledger: LocalLedger,
+  holder: string,
+  { signal, ...more }: { lock_id?: string; signal?: AbortSignal } = {},
+) => hold(ledger, { name: 'a', holder, wait_s: 60, ...more }, { signal })
 
 test('who came first is served first, each in the batch that frees the lock', async () => {
   await withStage(async (ledger) => {

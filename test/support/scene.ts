@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CallOptions } from '../../src/api/operation.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { Actor } from '../../src/kernel/ids.ts'
@@ -19,7 +20,7 @@ export interface Scene extends Deliverable {
   /** The ledger; another one after `reopen`. */
   ledger: LocalLedger
   /** Acquires the folder, for agent-1 and ten minutes unless said otherwise. */
-  acquire: (request?: Record<string, unknown>) => Promise<Lease>
+  acquire: (request?: Record<string, unknown>, options?: CallOptions) => Promise<Lease>
   /** Everything below the root but the ledger itself. */
   visible: () => Record<string, string>
   /** Closes the ledger, unless it stands for a crash, and opens it again as the next process would. */
@@ -58,8 +59,8 @@ export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptio
     if (config !== undefined) configure(root, config)
     const deliverable = makeDeliverable(root)
     const stage = { ...deliverable, root, clock, onNow: () => {}, visible: () => visibleIn(root) } as Scene
-    stage.acquire = (request = {}) =>
-      hold(stage.ledger, { folder: deliverable.path, holder: 'agent-1', lease_duration_s: 600, ...request })
+    stage.acquire = (request = {}, options = {}) =>
+      hold(stage.ledger, { folder: deliverable.path, holder: 'agent-1', lease_duration_s: 600, ...request }, options)
     stage.reopen = async (more = {}) => {
       await stage.ledger.close()
       stage.ledger = await open(more)
