@@ -1,9 +1,8 @@
 import { ok, strictEqual } from 'node:assert/strict'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readStaging } from '../src/files/staging/staging.ts'
 import type { LocalLedger as Ledger } from '../src/index.ts'
-import { newLedger } from './built.ts'
+import { newLedger, readStaging } from './built.ts'
 import { type Figure, latencies, median } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 

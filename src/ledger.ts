@@ -217,7 +217,9 @@ export class LocalLedger implements Ledger {
   }
 
   #assertOpen(): void {
-    if (this.#closed !== undefined) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed')
+    if (this.#closed !== undefined) {
+      throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed', { details: { outcome: 'not_applied' } })
+    }
     this.#parts.log.custody?.assertNotMoved()
   }
 }
