@@ -1,5 +1,5 @@
 import type { Entry } from '../kernel/entry.ts'
-import type { Cursors } from '../log/level/rows/head-row.ts'
+import type { Cursors } from '../log/keyed/rows/head-row.ts'
 import type { Reactor } from './reactor.ts'
 
 /** The part of the log that reactors read. */

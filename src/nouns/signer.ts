@@ -1,6 +1,6 @@
 import { readKey, wrongKey } from '../disk/key-file.ts'
 import type { Layout } from '../disk/layout.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/keyed/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
 import { formatVkey, keyIdOf } from '../merkle/vkey.ts'

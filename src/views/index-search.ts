@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { IndexRows } from '../log/level/index-rows.ts'
+import type { IndexRows } from '../log/keyed/index-rows.ts'
 import {
   blockEntries,
   blockOfPosting,

@@ -3,8 +3,8 @@ import type { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corrupt } from '../log/corrupt.ts'
-import type { Log } from '../log/level/log.ts'
-import type { ReceiptsWrite } from '../log/level/view-write.ts'
+import type { Log } from '../log/keyed/log.ts'
+import type { ReceiptsWrite } from '../log/keyed/view-write.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
 /** Receipts are stored in blocks of entries: 8 bytes per entry, or zeros if the entry has no receipt. */

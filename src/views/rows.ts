@@ -1,6 +1,6 @@
 import type { Row } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/keyed/log.ts'
 
 /**
  * The published row of every stream, for decisions and queries. Recently used rows stay in memory, in two

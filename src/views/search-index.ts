@@ -1,7 +1,7 @@
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
-import type { IndexWrite } from '../log/level/view-write.ts'
+import type { Log } from '../log/keyed/log.ts'
+import type { IndexWrite } from '../log/keyed/view-write.ts'
 import { IndexDerivation } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 

@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/keyed/log.ts'
 
 /**
  * The published sovereign state and the objects that entries name, for decisions on turns and for queries. Recently

@@ -5,8 +5,8 @@ import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decide
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Recorded } from '../log/level/log.ts'
-import type { ViewWrite } from '../log/level/view-write.ts'
+import type { Recorded } from '../log/keyed/log.ts'
+import type { ViewWrite } from '../log/keyed/view-write.ts'
 import { sha256Hex } from './core.ts'
 
 /** The facts that all entries of a batch share. */

@@ -1,6 +1,6 @@
 import type { StagedSet } from '../domain/turn/triplet.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/keyed/log.ts'
 import { unavailable } from './unavailable.ts'
 
 /** Objects that were stored for a command that is not decided yet. */

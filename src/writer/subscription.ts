@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/keyed/log.ts'
 import { onAbort } from './abort.ts'
 import { parse } from './parse.ts'
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import { entryKey } from '../../src/log/level/rows/keys.ts'
+import { entryKey } from '../../src/log/keyed/rows/keys.ts'
 import type { Lease } from '../../src/nouns/locks/lease.ts'
 import { openLedger } from '../../src/open.ts'
 import { testActor } from '../support/ledger.ts'

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { Level } from 'level'
 import { layoutOf } from '../../src/disk/layout.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { Log } from '../../src/log/keyed/log.ts'
 import { root as project } from '../runner.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 

@@ -1,5 +1,5 @@
 import { layoutOf } from '../../src/disk/layout.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { Log } from '../../src/log/keyed/log.ts'
 import { closeLog, openLog } from '../../src/log/level/open/open.ts'
 
 /** The log of a ledger that nobody has open, for the time of the work: what is below the ledger’s surface. */

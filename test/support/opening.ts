@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { Log } from '../../src/log/keyed/log.ts'
 import type { OpenOptions } from '../../src/log/level/open/open.ts'
 import { built } from './damage.ts'
 import { temporaryRoot, testActor } from './ledger.ts'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { StoreBatch } from '../../src/log/level/store.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
 

@@ -3,7 +3,7 @@ import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Log } from '../../log/level/log.ts'
+import type { Log } from '../../log/keyed/log.ts'
 import type { Reactor } from '../reactor.ts'
 import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLock } from './run-lock-files.ts'
 

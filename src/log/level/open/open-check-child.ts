@@ -6,7 +6,7 @@
 
 import { layoutOf } from '../../../disk/layout.ts'
 import { LockstepError } from '../../../errors.ts'
-import { Log } from '../log.ts'
+import { Log } from '../../keyed/log.ts'
 import { verifyStored } from '../repair/verify.ts'
 import { openStore } from '../store.ts'
 import { answer } from './child-answer.ts'

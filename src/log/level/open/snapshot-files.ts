@@ -6,7 +6,7 @@ import { processFolderName } from '../../../disk/process-folder.ts'
 import { LockstepError, systemCodeOf } from '../../../errors.ts'
 import { sameBytes } from '../../../merkle/hash.ts'
 import { dropEvidence } from '../files.ts'
-import { Log } from '../log.ts'
+import { Log } from '../../keyed/log.ts'
 import { openStore } from '../store.ts'
 
 /**

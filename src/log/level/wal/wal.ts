@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from
 import { join } from 'node:path'
 import { corrupt } from '../../corrupt.ts'
 import { failureOf } from '../../failure.ts'
-import type { Head } from '../rows/head-row.ts'
+import type { Head } from '../../keyed/rows/head-row.ts'
 import { firstSeqIn, headIn, holdsMeta, mayFollow, operationOf } from './batch-head.ts'
 import { type BadPlace, type LogContent, readLogBlocks, recordBehind } from './log-blocks.ts'
 import { type Manifest, manifestOf } from './manifest.ts'

@@ -3,7 +3,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { frontierAt, growTree, readerOf, type Tile, type TileReader, type Tree, tileWidth } from '../../merkle/tiles.ts'
 import { corrupt, missing } from '../corrupt.ts'
 import { sha256 } from '../sha256.ts'
-import { leafHashOf } from './rows/leaf.ts'
+import { leafHashOf } from '../leaf.ts'
 
 /** The tree after an append, and the tiles to store with it. */
 export interface Grown {

@@ -1,9 +1,9 @@
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
-import type { ViewWrite } from '../log/level/view-write.ts'
+import type { Log } from '../log/keyed/log.ts'
+import type { ViewWrite } from '../log/keyed/view-write.ts'
 import { generations, RowsToBe, StateToBe } from './rebuild.ts'
-import { blockEntries, horizon, ReceiptBlocks } from './receipts.ts'
+import { blockEntries, horizon, ReceiptBlocks } from '../views/receipts.ts'
 
 export interface BesideOptions {
   /** Opens the ledger for a moment, and closes it again. */

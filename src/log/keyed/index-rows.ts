@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../errors.ts'
 import { unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { StoreBatch, StoreReader } from './store.ts'
+import type { StoreBatch, StoreReader } from '../level/store.ts'
 import { type IndexWrite, viewBatch } from './view-write.ts'
 
 /** What the index needs: the log's reads, the generation in force, and a write that takes its turn with the appends. */

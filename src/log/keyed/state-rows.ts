@@ -1,6 +1,6 @@
 import { decode } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { StoreReader } from './store.ts'
+import type { StoreReader } from '../level/store.ts'
 
 /** Rows of sovereign state whose names have this prefix, in the order of the names' UTF-8 bytes. */
 export async function* stateRows(

@@ -1,11 +1,11 @@
 import type { Entry } from '../kernel/entry.ts'
 import { differs } from '../log/corrupt.ts'
-import { unseal } from '../log/level/rows/codec.ts'
-import type { Head } from '../log/level/rows/head-row.ts'
-import * as keys from '../log/level/rows/keys.ts'
+import { unseal } from '../log/keyed/rows/codec.ts'
+import type { Head } from '../log/keyed/rows/head-row.ts'
+import * as keys from '../log/keyed/rows/keys.ts'
 import type { StoreReader } from '../log/level/store.ts'
-import { type IndexChange, IndexDerivation } from './index-derivation.ts'
-import { blockEntries, cursorTail, isMovable, numberAt } from './index-keys.ts'
+import { type IndexChange, IndexDerivation } from '../views/index-derivation.ts'
+import { blockEntries, cursorTail, isMovable, numberAt } from '../views/index-keys.ts'
 
 /**
  * Derives the index again from the entries below its cursor, and compares the stored rows. Each expected row is read;

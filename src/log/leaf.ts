@@ -1,8 +1,8 @@
-import { invariant } from '../../../errors.ts'
-import { assertCanonical } from '../../../kernel/canonical.ts'
-import type { Entry } from '../../../kernel/entry.ts'
-import { sha256 } from '../../sha256.ts'
-import { decodeEntry } from './codec.ts'
+import { invariant } from '../errors.ts'
+import { assertCanonical } from '../kernel/canonical.ts'
+import type { Entry } from '../kernel/entry.ts'
+import { sha256 } from './sha256.ts'
+import { decodeEntry } from './keyed/rows/codec.ts'
 
 /** The leaf hash of an entry: SHA-256(0x00 ‖ RFC 8785 text). */
 export function leafHashOf(entry: Entry): Uint8Array {

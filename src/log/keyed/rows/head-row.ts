@@ -1,5 +1,5 @@
 import { corrupt } from '../../corrupt.ts'
-import type { StoreBatch, StoreReader } from '../store.ts'
+import type { StoreBatch, StoreReader } from '../../level/store.ts'
 import { decode, encode } from './codec.ts'
 import { headKey } from './keys.ts'
 

@@ -2,7 +2,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { missing } from '../corrupt.ts'
 import { decodeEntry } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { StoreReader } from './store.ts'
+import type { StoreReader } from '../level/store.ts'
 
 /** The entries of a range, in pages. Errors: LEDGER_CORRUPT with the first missing seq. */
 export async function* entriesOf(reader: StoreReader, from: number, to: number): AsyncGenerator<Entry[]> {

@@ -3,7 +3,7 @@ import { putObject } from './objects.ts'
 import { encode, seal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
 import { encodeRow } from './rows/row.ts'
-import type { StoreBatch } from './store.ts'
+import type { StoreBatch } from '../level/store.ts'
 
 /**
  * A change to data derived from entries. These changes are written in the same batch as the entries:

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../../errors.ts'
 import { corrupt } from '../../corrupt.ts'
-import type { StoreBatch, StoreReader } from '../store.ts'
+import type { StoreBatch, StoreReader } from '../../level/store.ts'
 import { decode, encode, formatVersion } from './codec.ts'
 import { metaKey } from './keys.ts'
 

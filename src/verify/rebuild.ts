@@ -4,10 +4,10 @@ import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corruptAt } from '../log/corrupt.ts'
-import type { Log } from '../log/level/log.ts'
-import type { ViewWrite } from '../log/level/view-write.ts'
-import { changesOf } from './derived-state.ts'
-import { horizon, ReceiptBlocks } from './receipts.ts'
+import type { Log } from '../log/keyed/log.ts'
+import type { ViewWrite } from '../log/keyed/view-write.ts'
+import { changesOf } from '../views/derived-state.ts'
+import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
 /** A generation is one byte of a key, and the next byte value bounds its range. */
 const generationMax = 250

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { corrupt } from '../corrupt.ts'
 import { decode, encode, seal, unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { StoreBatch, StoreReader } from './store.ts'
+import type { StoreBatch, StoreReader } from '../level/store.ts'
 
 /** Longer objects are stored in pieces, to keep each write short. */
 const pieceBytes = 192 * 1024

@@ -5,12 +5,12 @@ import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { differs } from '../log/corrupt.ts'
-import { decode, decodeEntry, unseal } from '../log/level/rows/codec.ts'
-import type { Head } from '../log/level/rows/head-row.ts'
-import * as keys from '../log/level/rows/keys.ts'
-import { decodeRow, encodeRow } from '../log/level/rows/row.ts'
+import { decode, decodeEntry, unseal } from '../log/keyed/rows/codec.ts'
+import type { Head } from '../log/keyed/rows/head-row.ts'
+import * as keys from '../log/keyed/rows/keys.ts'
+import { decodeRow, encodeRow } from '../log/keyed/rows/row.ts'
 import type { StoreReader } from '../log/level/store.ts'
-import { horizon, ReceiptBlocks } from './receipts.ts'
+import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
 /** The streams whose hash, under the mask, equals the value. */
 interface Share {
