@@ -12,10 +12,10 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { type Actor, originSchema } from '../kernel/ids.ts'
-import { fingerprint } from '../log/level/files.ts'
-import { Log } from '../log/keyed/log.ts'
-import { writeOwner } from '../log/level/owner/owner.ts'
+import { KeyedLog } from '../log/keyed/log.ts'
 import { formatVersion } from '../log/keyed/rows/codec.ts'
+import { fingerprint } from '../log/level/files.ts'
+import { writeOwner } from '../log/level/owner/owner.ts'
 import { openStore } from '../log/level/store.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
@@ -101,7 +101,7 @@ async function build(
   mkdirSync(ledger, { mode: 0o700 })
   const store = await openStore(ledger, { create: true })
   try {
-    const log = await Log.create(store, { ledger_id: ledgerId, origin })
+    const log = await KeyedLog.create(store, { ledger_id: ledgerId, origin })
     await appendFirst(log, { actor, home, policyRoot, vkey })
     // Recorded as cleanly closed, so that the first open does not have to check the database.
     writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
@@ -113,7 +113,7 @@ async function build(
 
 /** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
 async function appendFirst(
-  log: Log,
+  log: KeyedLog,
   { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
 ): Promise<void> {
   const sequencer = new Sequencer({

@@ -6,10 +6,10 @@ import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { differs } from '../log/corrupt.ts'
 import { decode, decodeEntry, unseal } from '../log/keyed/rows/codec.ts'
-import type { Head } from '../log/keyed/rows/head-row.ts'
+import type { StoredHead } from '../log/keyed/rows/head-row.ts'
 import * as keys from '../log/keyed/rows/keys.ts'
 import { decodeRow, encodeRow } from '../log/keyed/rows/row.ts'
-import type { StoreReader } from '../log/level/store.ts'
+import type { StoreReader } from '../log/keyed/store.ts'
 import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
 /** The streams whose hash, under the mask, equals the value. */
@@ -40,7 +40,7 @@ export class RowComparison {
   #first: { seq: number; stream: string } | undefined
   #differing = 0
 
-  constructor(reader: StoreReader, { generation }: Head, rowsMax: number = limits.verifyRowsMax) {
+  constructor(reader: StoreReader, { generation }: StoredHead, rowsMax: number = limits.verifyRowsMax) {
     this.#reader = reader
     this.#generation = generation
     this.#rowsMax = rowsMax
@@ -153,11 +153,11 @@ function isSameRow(key: Uint8Array, stored: Uint8Array | undefined, derived: Uin
 /** Compares the stored receipts with receipts derived from the entries. Errors: VERIFY_FAILED (`receipts`). */
 export class ReceiptComparison {
   readonly #reader: StoreReader
-  readonly #head: Head
+  readonly #head: StoredHead
   readonly #blocks = new ReceiptBlocks()
   #compared = 0
 
-  constructor(reader: StoreReader, head: Head) {
+  constructor(reader: StoreReader, head: StoredHead) {
     this.#reader = reader
     this.#head = head
   }

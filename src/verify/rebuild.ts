@@ -4,8 +4,8 @@ import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corruptAt } from '../log/corrupt.ts'
-import type { Log } from '../log/keyed/log.ts'
-import type { ViewWrite } from '../log/keyed/view-write.ts'
+import type { KeyedLog } from '../log/keyed/log.ts'
+import { type ViewWrite } from '../log/log.ts'
 import { changesOf } from '../views/derived-state.ts'
 import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
@@ -27,7 +27,7 @@ export interface Rebuilt {
  * next rebuild deletes the other. The index of the new generation is empty and is derived when it is used
  * (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the other rows are in the store.
  */
-export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
+export async function rebuildViews(log: KeyedLog, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
   const generation = (before % generationMax) + 1
   await log.generations.clear(generations.filter((other) => other !== before))
@@ -62,14 +62,14 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
  * written to the store, and read back when their stream continues.
  */
 export class RowsToBe {
-  readonly #log: Log
+  readonly #log: KeyedLog
   readonly #generation: number
   #young = new Map<string, Row>()
   #old = new Map<string, Row>()
   /** The number of rows, in memory and in the store. */
   count = 0
 
-  constructor(log: Log, generation: number) {
+  constructor(log: KeyedLog, generation: number) {
     this.#log = log
     this.#generation = generation
   }
@@ -109,11 +109,11 @@ export class RowsToBe {
 
 /** The sovereign state of a new generation. Changes since the last write are in memory. */
 export class StateToBe {
-  readonly #log: Log
+  readonly #log: KeyedLog
   readonly #generation: number
   #changed = new Map<string, unknown>()
 
-  constructor(log: Log, generation: number) {
+  constructor(log: KeyedLog, generation: number) {
     this.#log = log
     this.#generation = generation
   }
@@ -138,7 +138,7 @@ export class StateToBe {
 
 /** Writes all rows of a kind to a new generation, in batches. */
 async function fillAll<V>(
-  log: Log,
+  log: KeyedLog,
   generation: number,
   rows: ReadonlyMap<string, V>,
   writeOf: (key: string, value: V) => ViewWrite,

@@ -2,12 +2,12 @@ import { nanoid } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
-import type { Log } from '../log/keyed/log.ts'
+import type { KeyedLog } from '../log/keyed/log.ts'
 import { closeLog, openLog } from '../log/level/open/open.ts'
 import { takeSnapshot } from '../log/level/open/snapshot-files.ts'
+import { IndexBehind, SearchIndex } from '../views/search-index.ts'
 import { rebuildViews } from './rebuild.ts'
 import { rebuildBeside } from './rebuild-beside.ts'
-import { IndexBehind, SearchIndex } from '../views/search-index.ts'
 import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts'
 
 interface Options {
@@ -25,7 +25,7 @@ interface Options {
  */
 export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
   const { onProgress, openWaitSeconds, rebuild } = options
-  const holding = async <T>(work: (log: Log) => Promise<T>): Promise<T> => {
+  const holding = async <T>(work: (log: KeyedLog) => Promise<T>): Promise<T> => {
     const isExpendable = true
     const log = await openLog({
       layout,
@@ -40,8 +40,8 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
       await closeLog(log, layout)
     }
   }
-  const copied = async (log: Log) => (log.isDamaged ? undefined : takeSnapshot(log, layout, nanoid(12)))
-  const inPlace = (log: Log) => verifyInPlace(log, layout, options)
+  const copied = async (log: KeyedLog) => (log.isDamaged ? undefined : takeSnapshot(log, layout, nanoid(12)))
+  const inPlace = (log: KeyedLog) => verifyInPlace(log, layout, options)
 
   const first = await holding(async (log) => (await copied(log)) ?? inPlace(log))
   if ('entries' in first) return first
@@ -75,7 +75,7 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
   }
 }
 
-async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
+async function verifyInPlace(log: KeyedLog, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
   if (rebuild) {
     await rebuildViews(log, (done, total) => onProgress({ done, total }))
     await indexAll(log, onProgress)
@@ -86,7 +86,7 @@ async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: 
 }
 
 /** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */
-async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<void> {
+async function indexAll(log: KeyedLog, onProgress: Options['onProgress']): Promise<void> {
   const index = new SearchIndex(log)
   index.waitMillisMax = progressMillis
   const { size } = log.head()
@@ -100,7 +100,7 @@ async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<vo
 
 const progressMillis = 500
 
-async function distrusted(log: Log): Promise<void> {
+async function distrusted(log: KeyedLog): Promise<void> {
   log.isDamaged = true
 }
 

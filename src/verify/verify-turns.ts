@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Entry } from '../kernel/entry.ts'
 import { differs } from '../log/corrupt.ts'
-import type { Note } from '../log/keyed/objects.ts'
+import { type Note } from '../log/log.ts'
 import { DerivedState, type ObjectText } from '../views/derived-state.ts'
 import { namedBy } from '../writer/stored-objects.ts'
 

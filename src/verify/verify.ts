@@ -3,16 +3,16 @@ import { type LastSeqs, RunLockComparison } from '../files/run-lock/check.ts'
 import type { Config } from '../kernel/config.ts'
 import { limits } from '../kernel/limits.ts'
 import { entriesOf } from '../log/keyed/entries.ts'
-import type { Log } from '../log/keyed/log.ts'
+import type { KeyedLog } from '../log/keyed/log.ts'
 import { objectIn } from '../log/keyed/objects.ts'
-import { readHeadFile } from '../log/level/open/head-file.ts'
-import { verifyStored } from '../log/level/repair/verify.ts'
 import { readHead } from '../log/keyed/rows/head-row.ts'
 import { ranges } from '../log/keyed/rows/keys.ts'
 import { readMeta } from '../log/keyed/rows/meta-row.ts'
+import { readHeadFile } from '../log/level/open/head-file.ts'
+import { verifyStored } from '../log/level/repair/verify.ts'
 import { toHex } from '../merkle/hash.ts'
-import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { IndexComparison } from './compare-index.ts'
+import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunVerification } from './verify-runs.ts'
 import { TurnVerification } from './verify-turns.ts'
@@ -51,7 +51,7 @@ export interface VerifyOptions {
  * `seq`. Cost: one pass over the store, two reads per stream, and memory for `limits.verifyRowsMax` open streams.
  */
 export async function verifyLog(
-  log: Log,
+  log: KeyedLog,
   layout: Layout,
   config: Config,
   { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
@@ -112,7 +112,7 @@ export async function verifyLog(
 }
 
 /** The newest seqs of streams, from the rows of a log. */
-export function lastSeqsIn(log: Log): LastSeqs {
+export function lastSeqsIn(log: KeyedLog): LastSeqs {
   return async (streams) => new Map(streams.map((stream) => [stream, log.row(stream)?.last_seq]))
 }
 

@@ -19,8 +19,8 @@ export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
  * Probes the holder of a current grant whose lease is not over. A dead process stays dead, so the holder can be
  * probed before the command is queued. The decision uses the result only for the same token.
  */
-export function deathOfHolder(core: Core, name: string): HolderFacts {
-  const grant = lockGrantOf(core, name)
+export async function deathOfHolder(core: Core, name: string): Promise<HolderFacts> {
+  const grant = await lockGrantOf(core, name)
   if (grant === null || grant.kind === 'project' || orphanReason(grant, undefined, core.now()) !== undefined) return {}
   const verdict = livenessOf(grant)
   if (verdict.alive === 'no') return { death: { token: grant.token, reason: verdict.reason } }
@@ -41,7 +41,7 @@ export function livenessOf(grant: Grant): Liveness {
  */
 export async function contentionWith(core: Core, grant: Grant, actor: Actor): Promise<LockstepError> {
   const { name, token } = grant
-  const { holder_alive = 'unknown' } = deathOfHolder(core, name)
+  const { holder_alive = 'unknown' } = await deathOfHolder(core, name)
   const refusal = contention(grant, core.now(), holder_alive)
   if (refusal.isChange) {
     const command = { type: 'lock.report_file' as const, name, report: { fact: 'judged' as const, token } }

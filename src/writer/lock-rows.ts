@@ -3,11 +3,11 @@ import type { Grant, LockState } from '../domain/lock/state.ts'
 import type { Core } from './core.ts'
 
 /** The published state of a lock; undefined if the ledger has no entry of it. */
-export function lockStateOf({ rows }: Pick<Core, 'rows'>, name: string): LockState | undefined {
-  return rows.get(streamOf(name))?.state as LockState | undefined
+export async function lockStateOf({ views }: Pick<Core, 'views'>, name: string): Promise<LockState | undefined> {
+  return (await views.row(streamOf(name)))?.state as LockState | undefined
 }
 
 /** The grant of a lock, which may be an orphan; null if the lock is free. */
-export function lockGrantOf(core: Pick<Core, 'rows'>, name: string): Grant | null {
-  return lockStateOf(core, name)?.grant ?? null
+export async function lockGrantOf(core: Pick<Core, 'views'>, name: string): Promise<Grant | null> {
+  return (await lockStateOf(core, name))?.grant ?? null
 }

@@ -1,12 +1,13 @@
-import { evolveRow } from '../domain/aggregates.ts'
+import { evolveRow, storedRow } from '../domain/aggregates.ts'
 import { type Pins, pinsInForce, policyStream } from '../domain/policy/policies.ts'
 import { LockstepError } from '../errors.ts'
 import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Recorded } from '../log/keyed/log.ts'
-import type { ViewWrite } from '../log/keyed/view-write.ts'
+import { type Recorded } from '../log/log.ts'
+import { type ViewWrite } from '../log/log.ts'
+import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 
 /** The facts that all entries of a batch share. */
@@ -32,17 +33,9 @@ interface With {
   objects?: Objects | undefined
 }
 
-/** What a batch is decided on: the published state, plus the previous batch if that is not durable yet. */
-export interface Ground {
-  row(stream: string): Row | undefined
-  state(key: string): unknown
-  object(digest: string): unknown
-  entry(seq: number): Entry | undefined
-}
-
 /**
  * A batch while it is decided: its entries so far, the rows they changed, and the requests they answer. A plan
- * publishes nothing, so it can be thrown away without effect.
+ * publishes nothing, so it can be thrown away without effect. Reads throw `notLoaded` for what is not in memory.
  */
 export class Plan {
   readonly recorded: Recorded[] = []
@@ -56,9 +49,9 @@ export class Plan {
   #bytes = 0
   #pins: Pins | undefined
   #facts: BatchFacts
-  readonly #ground: Ground
+  readonly #ground: Loaded
 
-  constructor(facts: BatchFacts, ground: Ground) {
+  constructor(facts: BatchFacts, ground: Loaded) {
     this.#facts = facts
     this.#ground = ground
     this.#pins = pinsInForce(ground.row(policyStream))
@@ -152,7 +145,7 @@ export class Plan {
   /** Everything that is derived from the batch's entries or goes with them, as writes. */
   writes(): ViewWrite[] {
     const writes: ViewWrite[] = []
-    for (const [key, value] of this.rows) writes.push({ view: 'row', key, value })
+    for (const [key, value] of this.rows) writes.push({ view: 'row', key, value: storedRow(key, value) })
     for (const [key, value] of this.state) writes.push({ view: 'state', key, value })
     for (const [key, value] of this.objects) writes.push({ view: 'object', key, value })
     for (const key of this.notes) writes.push({ view: 'note', key })

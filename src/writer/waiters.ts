@@ -91,6 +91,16 @@ export class Waiters {
     return own === -1 ? waiters.length : own
   }
 
+  /** Whether a waiter is in its line. */
+  has(waiter: Waiter): boolean {
+    return this.#line(waiter.stream).includes(waiter)
+  }
+
+  /** The locks that callers wait for, by their streams. */
+  get streams(): IterableIterator<string> {
+    return this.#lines.keys()
+  }
+
   /** Removes a waiter from its line. Returns false if it is no longer in line. */
   remove(waiter: Waiter): boolean {
     const line = this.#line(waiter.stream)

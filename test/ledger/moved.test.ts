@@ -4,7 +4,7 @@ import type { Acquire } from '../../src/domain/lock/commands.ts'
 import { acquiredEvent, refusedEvent } from '../../src/domain/lock/record.ts'
 import { isoTime } from '../../src/kernel/clock.ts'
 import type { EventDraft } from '../../src/kernel/entry.ts'
-import type { Log } from '../../src/log/keyed/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { Plan } from '../../src/writer/plan.ts'
 import { refOf } from '../core/lock/steps.ts'
 import { testActor } from '../support/ledger.ts'
@@ -42,7 +42,7 @@ interface Other {
 }
 
 /** Lets another writer append before the next append of the sequencer, which then finds that the log has moved. */
-function moveOnce(log: Log, { drafts, meanwhile, request, time = isoTime(Date.UTC(2040, 0, 3)) }: Other): void {
+function moveOnce(log: KeyedLog, { drafts, meanwhile, request, time = isoTime(Date.UTC(2040, 0, 3)) }: Other): void {
   const real = log.append.bind(log)
   log.append = async (...all) => {
     log.append = real

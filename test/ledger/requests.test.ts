@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/keyed/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { ReceiptTable } from '../../src/views/receipt-table.ts'
 import { horizon, ReceiptBlocks, Receipts } from '../../src/views/receipts.ts'
@@ -266,7 +266,7 @@ test('receipts older than 2^20 entries go, a whole block of 256 at a time', () =
 })
 
 /** A log of so many entries that was never written. Each is the first of a request of its own; 1,024 have receipts. */
-function longLog(size: number): { log: Log; append: (count: number) => Entry[] } {
+function longLog(size: number): { log: KeyedLog; append: (count: number) => Entry[] } {
   const entry = (seq: number) =>
     ({
       actor: testActor,
@@ -283,7 +283,7 @@ function longLog(size: number): { log: Log; append: (count: number) => Entry[] }
     if (row !== undefined) blocks.set(row.block, row.value)
   }
   const receipts = (block: number) => blocks.get(block) ?? Buffer.alloc(2_048)
-  const log = { head: () => ({ size: length }), receipts, entry } as unknown as Log
+  const log = { head: () => ({ size: length }), receipts, entry } as unknown as KeyedLog
   const append = (count: number) => {
     length += count
     return Array.from({ length: count }, (_, index) => entry(length - count + index))

@@ -2,7 +2,7 @@ import { cpSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/keyed/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { temporaryRoot, testActor, testClock } from '../support/ledger.ts'
@@ -361,7 +361,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
   assert.is((await again.workspaces.digest({ run_id })).state_digest, state_digest)
   await again.verify()
   await again.close()
-  const damages: [check: string, damage: (log: Log) => Promise<unknown>][] = [
+  const damages: [check: string, damage: (log: KeyedLog) => Promise<unknown>][] = [
     ['objects', (log) => log.objects.drop([body], [])],
     [
       'objects',
@@ -394,7 +394,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
 test.run()
 
 /** Does a damage to a copy of a ledger; its verification names the check. */
-async function refusedAfter(root: string, check: string, damage: (log: Log) => Promise<unknown>): Promise<void> {
+async function refusedAfter(root: string, check: string, damage: (log: KeyedLog) => Promise<unknown>): Promise<void> {
   const copy = temporaryRoot()
   cpSync(root, copy, { recursive: true })
   await withLog(copy, damage)

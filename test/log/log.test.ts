@@ -2,11 +2,11 @@ import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { Log } from '../../src/log/keyed/log.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
 import { encode } from '../../src/log/keyed/rows/codec.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
+import { type ViewWrite } from '../../src/log/log.ts'
 import { leafHashOf } from '../../src/log/leaf.ts'
-import type { ViewWrite } from '../../src/log/keyed/view-write.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { withStage } from '../ledger/stage.ts'
 import { consistencyOf, hexOf, pathOf, rangeRootOf, sha256, tilesOf } from '../merkle/model.ts'
@@ -49,7 +49,7 @@ log('gives the roots, proofs and tiles of RFC 6962, whatever the batches', async
   const entries = sampleEntries(1_400)
   const root = rangeRootOf(entries.map(leafHashOf))
   const store = new MemoryStore()
-  const grown = await Log.create(store, sampleMeta, true)
+  const grown = await KeyedLog.create(store, sampleMeta, true)
   while (grown.head().size < entries.length) {
     const { size } = grown.head()
     await grown.append({ size }, entries.slice(size, size + 1 + random(400)).map(recorded), [], {})
@@ -84,7 +84,7 @@ function tileHex(expected: Uint8Array | undefined, tile: Uint8Array | undefined)
 log('opens again as it was left, at every size', async () => {
   for (const size of sizes) {
     const { log: left, store } = await logOf(sampleEntries(size))
-    const opened = Log.open(store.copy())
+    const opened = KeyedLog.open(store.copy())
     equal(opened.head(), left.head())
     equal(opened.meta, left.meta)
     for (const at of [0, Math.floor(size / 2), size]) is(hexOf(opened.rootAt(at)), hexOf(left.rootAt(at)))
@@ -156,7 +156,7 @@ log('keeps its head where a write fails', async () => {
 
 log('with the self check appends nothing that would not read back as it was hashed', async () => {
   const store = new MemoryStore()
-  const checked = await Log.create(store, sampleMeta, true)
+  const checked = await KeyedLog.create(store, sampleMeta, true)
   const [entry] = sampleEntries(1)
   if (entry === undefined) throw new Error('there is no sample')
   const wrong: Entry[] = [
@@ -208,7 +208,7 @@ log('keeps the rows of each generation apart, and puts one in force in one batch
   is(store.batches.length, batches + 1)
   equal(await rowsOf(views), { 'audit/1': 99 })
   is(Buffer.from(views.receipts(0) ?? []).toString(), 'block')
-  equal(Log.open(store.copy()).head(), views.head())
+  equal(KeyedLog.open(store.copy()).head(), views.head())
   await views.generations.clear([1])
   is([...store.pairs.keys()].filter((key) => /^(?:72|69)01/.test(key)).length, 0)
   equal(await rowsOf(views), { 'audit/1': 99 })
@@ -220,7 +220,7 @@ log('never fills or clears the generation in force', async () => {
   is((await refusalOf(() => views.generations.clear([1]))).code, 'INVARIANT_VIOLATED')
 })
 
-async function rowsOf(views: Log): Promise<Record<string, number>> {
+async function rowsOf(views: KeyedLog): Promise<Record<string, number>> {
   const rows: Record<string, number> = {}
   for await (const [stream, row] of views.rows('')) rows[stream] = row.last_seq
   return rows
@@ -229,7 +229,7 @@ async function rowsOf(views: Log): Promise<Record<string, number>> {
 log('does not open in a format it does not know', async () => {
   const { store } = await logOf(sampleEntries(3))
   store.put(keys.metaKey, encode(keys.metaKey, { format: 2, ...sampleMeta }))
-  is((await refusalOf(() => Log.open(store))).code, 'LEDGER_FORMAT')
+  is((await refusalOf(() => KeyedLog.open(store))).code, 'LEDGER_FORMAT')
 })
 
 log('does not open where the meta or the head row is missing, damaged or does not fit itself', async () => {
@@ -250,11 +250,11 @@ log('does not open where the meta or the head row is missing, damaged or does no
     const copy = store.copy()
     change(copy)
     throws(
-      () => Log.open(copy),
+      () => KeyedLog.open(copy),
       (error: unknown) => error instanceof LockstepError && error.code === 'LEDGER_CORRUPT',
     )
   }
-  Log.open(store.copy())
+  KeyedLog.open(store.copy())
 })
 
 log.run()

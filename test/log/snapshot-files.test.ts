@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { processFolderName } from '../../src/disk/process-folder.ts'
-import type { Log } from '../../src/log/keyed/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { takeSnapshot } from '../../src/log/level/open/snapshot-files.ts'
 import { openLedger } from '../../src/open.ts'
 import { root as project } from '../runner.ts'
@@ -31,7 +31,7 @@ async function ledgerWithTables(): Promise<Layout> {
 const events = (count: number) =>
   Array.from({ length: count }, () => ({ action_type: 'system', outcome: 'success' }) as const)
 
-async function entriesOf(log: Log): Promise<string> {
+async function entriesOf(log: KeyedLog): Promise<string> {
   const texts: string[] = []
   for await (const page of log.entries(0)) texts.push(...page.map((entry) => JSON.stringify(entry)))
   return texts.join('\n')

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { Level } from 'level'
 import { layoutOf } from '../../src/disk/layout.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/keyed/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { root as project } from '../runner.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 
@@ -142,7 +142,7 @@ export function filesIn(folder: string): string[] {
 let nonces = 0
 
 /** Opens a log as the next process does, at once or not at all. */
-function openLogOf(root: string): Promise<Log> {
+function openLogOf(root: string): Promise<KeyedLog> {
   nonces += 1
   const nonce = `n${nonces}`
   return openLog({ layout: layoutOf(root), openWaitSeconds: 0, command: 'damage', nonce: () => nonce })

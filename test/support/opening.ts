@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import type { Log } from '../../src/log/keyed/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import type { OpenOptions } from '../../src/log/level/open/open.ts'
 import { built } from './damage.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
@@ -25,11 +25,11 @@ export async function closedLedger(): Promise<Layout> {
 let nonces = 0
 
 /** Opens a log, at once unless told otherwise. */
-export function open(layout: Layout, options: Partial<OpenOptions> = {}): Promise<Log> {
+export function open(layout: Layout, options: Partial<OpenOptions> = {}): Promise<KeyedLog> {
   return tryOpen(layout, options).catch(asPlainError)
 }
 
-function tryOpen(layout: Layout, options: Partial<OpenOptions>): Promise<Log> {
+function tryOpen(layout: Layout, options: Partial<OpenOptions>): Promise<KeyedLog> {
   nonces += 1
   const nonce = `n${nonces}`
   return openLog({ layout, openWaitSeconds: 0, command: 'the day shift', nonce: () => nonce, ...options })

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { storedRow } from '../../src/domain/aggregates.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { Log } from '../../src/log/keyed/log.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
 import { encode } from '../../src/log/keyed/rows/codec.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
 import { putView } from '../../src/log/keyed/view-write.ts'
@@ -17,7 +17,7 @@ const random = randomBelow('compare')
 
 /** As a verification does it: all entries and all rows, as often as there are passes. Returns how many. */
 async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const rows = new RowComparison(store, log.head(), rowsMax)
   for (let passes = 1; ; passes += 1) {
     for await (const page of log.entries(0)) for (const entry of page) rows.next(entry)
@@ -29,7 +29,7 @@ async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number
 }
 
 async function compareReceipts(store: MemoryStore): Promise<void> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const receipts = new ReceiptComparison(store, log.head())
   for await (const page of log.entries(0)) for (const entry of page) receipts.next(entry)
   receipts.end([...store.pairs.keys()].filter((key) => key.startsWith('69')).length)
@@ -49,7 +49,7 @@ async function findingOf(work: Promise<unknown>): Promise<{ check: unknown; seq:
 }
 
 /** A log of every kind of row. */
-async function sample(): Promise<{ log: Log; store: MemoryStore }> {
+async function sample(): Promise<{ log: KeyedLog; store: MemoryStore }> {
   const store = new MemoryStore()
   const { go, log, sequencer } = await writtenOver(store, random)
   await go(2_500)
@@ -84,7 +84,7 @@ compare('does so in as many passes as it takes where only few rows fit into memo
 })
 
 /** A row that is missing, one that says something else, and an older one. */
-async function findEach(log: Log, store: MemoryStore, stream: string, rowsMax?: number): Promise<void> {
+async function findEach(log: KeyedLog, store: MemoryStore, stream: string, rowsMax?: number): Promise<void> {
   const row = log.row(stream)
   const finding = { check: 'rows', seq: row?.last_seq, stream }
   const missing = store.copy()

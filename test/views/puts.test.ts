@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
-import type { StoreBatch } from '../../src/log/level/store.ts'
+import type { StoreBatch } from '../../src/log/keyed/store.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
 
 // Counted in the store itself: nothing that a batch puts is left out.

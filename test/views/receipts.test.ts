@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import { Log } from '../../src/log/keyed/log.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
 import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { ReceiptTable } from '../../src/views/receipt-table.ts'
@@ -116,7 +116,7 @@ receipts(
       await rebuildViews(log)
       equal(blocksIn(store), blocks)
       equal(await foundIn(log), found)
-      equal(await foundIn(Log.open(store.copy())), found)
+      equal(await foundIn(KeyedLog.open(store.copy())), found)
       await verified(log)
     }
   }),
@@ -192,13 +192,13 @@ function blocksIn({ pairs }: MemoryStore): number[] {
   return blocks.map((key) => Number.parseInt(key.slice(4), 16))
 }
 
-function blocksOf(log: Log): number[] {
+function blocksOf(log: KeyedLog): number[] {
   const { size } = log.head()
   const [first, end] = [horizon(size) / 256, Math.floor(size / 256)]
   return Array.from({ length: end - first }, (_, at) => first + at)
 }
 
-function entryAt(log: Log, seq: number) {
+function entryAt(log: KeyedLog, seq: number) {
   const entry = log.entry(seq)
   if (entry === undefined) throw new Error(`there is no entry ${seq}`)
   return entry

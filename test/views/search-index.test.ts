@@ -5,7 +5,7 @@ import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import { Log } from '../../src/log/keyed/log.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { AuditQuery } from '../../src/nouns/audit/audit.ts'
 import { IndexComparison } from '../../src/verify/compare-index.ts'
@@ -69,7 +69,7 @@ index('that is cut off at any of its writes goes on from there, and is whole all
     const crashed = start.copy()
     for (const batch of batches.slice(0, written)) await crashed.write(batch)
     await compared(crashed)
-    const opened = Log.open(crashed)
+    const opened = KeyedLog.open(crashed)
     const again = new SearchIndex(opened)
     is(again.cursor, Math.min(history.length, written * 60))
     await again.reached(history.length)
@@ -79,7 +79,7 @@ index('that is cut off at any of its writes goes on from there, and is whole all
 
 /** As a verification does it. */
 async function compared(store: MemoryStore): Promise<void> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const comparison = new IndexComparison(store, log.head())
   for await (const page of log.entries(0)) for (const entry of page) comparison.next(entry)
   comparison.end(Object.keys(rowsIn(store)).length)
@@ -110,7 +110,7 @@ index('of which a row is missing, another, damaged or too many is found by the c
     damaged.put(key, bytes)
     is(await checkOf(compared(damaged)), 'LEDGER_CORRUPT bytes')
     const tail = Buffer.concat([keys.tailOfIndexKey(key), Buffer.of(1)])
-    await Log.open(more).index.write([{ view: 'index', key: tail, value: Buffer.alloc(0) }])
+    await KeyedLog.open(more).index.write([{ view: 'index', key: tail, value: Buffer.alloc(0) }])
     is(await checkOf(compared(more)), 'VERIFY_FAILED index')
   }
 })

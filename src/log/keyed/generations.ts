@@ -1,8 +1,9 @@
 import { invariant } from '../../errors.ts'
 import { decode, encode } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { Store, StoreBatch } from '../level/store.ts'
-import { type ViewWrite, viewBatch } from './view-write.ts'
+import type { Store, StoreBatch } from './store.ts'
+import { viewBatch } from './view-write.ts'
+import { type ViewWrite } from '../log.ts'
 
 /** The row that claims a generation for one rebuild. The switch to that generation deletes it. */
 const claimName = ' rebuild'

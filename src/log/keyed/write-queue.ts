@@ -1,5 +1,5 @@
 import { LockstepError } from '../../errors.ts'
-import type { Store, StoreBatch } from '../level/store.ts'
+import type { Store, StoreBatch } from './store.ts'
 
 /**
  * Runs one write at a time, in order, because the store does not order concurrent writes. After a failed write, no

@@ -84,15 +84,15 @@ export class Audit {
   }
 
   /** The entry with an event_id. The id contains the seq, so no index is needed. */
-  entryOf(eventId: string): Entry | undefined {
-    const { log } = this.#core
+  async entryOf(eventId: string): Promise<Entry | undefined> {
+    const { log, views } = this.#core
     const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
-    return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? log.entry(seq) : undefined
+    return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? views.entry(seq) : undefined
   }
 
   /** Errors: NOT_FOUND. */
-  #assertThere(eventId: string): void {
-    if (this.entryOf(eventId) !== undefined) return
+  async #assertThere(eventId: string): Promise<void> {
+    if ((await this.entryOf(eventId)) !== undefined) return
     throw new LockstepError('NOT_FOUND', `there is no event ${eventId} to correct`, { details: { corrects: eventId } })
   }
 }

@@ -195,7 +195,7 @@ export class Exports {
       const page = await this.#audit.entries({ ...of, action_type: 'export', cursor, limit: limits.readPageEntries })
       for (const { data, event_id, run_id = '' } of page.events) {
         if (typeof data.record_digest !== 'string') continue
-        const bundle = exportBundleSchema.parse(JSON.parse(this.#core.log.objects.text(data.record_digest)))
+        const bundle = exportBundleSchema.parse(await this.#core.views.object(data.record_digest))
         if ('run_id' in asked || bundle.bundle_id === asked.bundle_id) found = { bundle, event_id, run_id }
       }
       complete = page.complete

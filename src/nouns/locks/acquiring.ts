@@ -170,8 +170,8 @@ export class Acquiring {
 
   /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: input.Acquire, answer: Promise<Outcome>): Promise<Outcome> {
-    const timer = setInterval(() => {
-      const { death } = deathOfHolder(this.#core, command.name)
+    const timer = setInterval(async () => {
+      const { death } = await deathOfHolder(this.#core, command.name).catch((): HolderFacts => ({}))
       if (death === undefined) return
       command.death = death
       this.#core.poke(streamOf(command.name))

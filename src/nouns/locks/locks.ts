@@ -73,8 +73,8 @@ export class Locks {
   ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
     const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
+    const name = await this.#acquiring.grants.nameOf(lock_ref, actor)
+    const grant = name === null ? null : await lockGrantOf(this.#core, name)
     const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
     const { entries } = isDeliverable
       ? await this.#deliverables.renew(grant, actor)
@@ -98,8 +98,8 @@ export class Locks {
     }
     const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
+    const name = await this.#acquiring.grants.nameOf(lock_ref, actor)
+    const grant = name === null ? null : await lockGrantOf(this.#core, name)
     if (grant?.kind === 'deliverable' && grant.lock_ref === lock_ref) {
       const released = await this.#deliverables.release(grant, outcome, actor)
       return releasedFacts(released, released.files)
@@ -127,7 +127,7 @@ export class Locks {
   }
 
   /** The present state of a lock. Errors: NOT_FOUND if it was never held. */
-  status(name: string): LockStatus {
+  async status(name: string): Promise<LockStatus> {
     return statusOf(this.#core, parse(lockNameSchema, name, 'name'))
   }
 
@@ -147,7 +147,9 @@ export class Locks {
   }
 
   /** Checks that a run holds its target's lock; every role checks this before it acts. Errors: LOCK_CHECK_FAILED. */
-  check(request: z.input<typeof input.checkSchema>): { run_id: string; target_name: string; token: number } {
+  async check(
+    request: z.input<typeof input.checkSchema>,
+  ): Promise<{ run_id: string; target_name: string; token: number }> {
     return this.#projects.check(parse(input.checkSchema, request, 'check'))
   }
 
@@ -168,14 +170,14 @@ export class Locks {
    */
   async removeEndedFile(entry: Entry): Promise<void> {
     const token = entry.data.token ?? entry.data.previous_token
-    const granted = typeof token === 'number' ? this.#core.log.entry(token) : undefined
+    const granted = typeof token === 'number' ? await this.#core.views.entry(token) : undefined
     if (granted?.type !== 'lock.acquired') return
     if ((await this.#deliverables.removeFileOf(granted.data as LockEventData<'lock.acquired'>)) === 'current') return
     throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} cannot be removed now`)
   }
 
   /** LOCKED files below the root that are unknown to the ledger. */
-  unknownFiles(): string[] {
+  unknownFiles(): Promise<string[]> {
     return this.#projects.unknownFiles()
   }
 }

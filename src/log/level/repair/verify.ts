@@ -2,16 +2,17 @@ import type { Entry } from '../../../kernel/entry.ts'
 import { sameBytes, toHex } from '../../../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
 import { differs, missing } from '../../corrupt.ts'
+import { type Note } from '../../log.ts'
+import { decode, entryOfText, textOf, unseal } from '../../keyed/rows/codec.ts'
+import { type StoredHead, readHead } from '../../keyed/rows/head-row.ts'
+import * as keys from '../../keyed/rows/keys.ts'
+import { readMeta } from '../../keyed/rows/meta-row.ts'
+import { type Meta } from '../../log.ts'
+import type { StoreReader } from '../../keyed/store.ts'
+import { leafHashOfText } from '../../leaf.ts'
 import { sha256 } from '../../sha256.ts'
-import type { Note } from '../../keyed/objects.ts'
 import { compareHeadFile } from '../open/compare-head-file.ts'
 import type { HeadFile } from '../open/head-file.ts'
-import { decode, entryOfText, textOf, unseal } from '../../keyed/rows/codec.ts'
-import { type Head, readHead } from '../../keyed/rows/head-row.ts'
-import * as keys from '../../keyed/rows/keys.ts'
-import { leafHashOfText } from '../../leaf.ts'
-import { type Meta, readMeta } from '../../keyed/rows/meta-row.ts'
-import type { StoreReader } from '../store.ts'
 import { TreeVerification } from './verify-tree.ts'
 
 export interface StoredOptions {
@@ -34,7 +35,7 @@ export interface StoredOptions {
 
 /** The content of a store that verified. */
 export interface Stored {
-  head: Head
+  head: StoredHead
   meta: Meta
   /** Counts: rows, blocks of receipts and index rows of the generation in force; pairs that a rebuild left behind. */
   rows: number

@@ -1,5 +1,5 @@
 import { decode } from '../../keyed/rows/codec.ts'
-import type { Head } from '../../keyed/rows/head-row.ts'
+import type { StoredHead } from '../../keyed/rows/head-row.ts'
 import { headKey, kindOf, metaKey, seqOfEntryKey } from '../../keyed/rows/keys.ts'
 import { EndsTooSoon, Numbers } from '../../keyed/rows/numbers.ts'
 
@@ -30,9 +30,9 @@ export function mayFollow(operation: number, batch: Buffer): boolean {
 }
 
 /** The head row that the batch writes, or undefined if it writes none. */
-export function headIn(batch: Buffer): Head | undefined {
-  let head: Head | undefined
-  for (const { key, value } of putsIn(batch)) if (key.equals(headKey)) head = decode<Head>(headKey, value)
+export function headIn(batch: Buffer): StoredHead | undefined {
+  let head: StoredHead | undefined
+  for (const { key, value } of putsIn(batch)) if (key.equals(headKey)) head = decode<StoredHead>(headKey, value)
   return head
 }
 
