@@ -21,6 +21,14 @@ export interface Head {
   size: number
 }
 
+/** A tree head that an engine keeps outside its store, to notice when the store is set back. */
+export interface TreeHeadFile {
+  origin: string
+  root: string
+  size: number
+  time: string
+}
+
 /** Names one value. Its type is given with each view. */
 export type Key =
   /** An entry; absent at or past the end. Errors: LEDGER_CORRUPT if it is missing. */

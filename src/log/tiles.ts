@@ -55,7 +55,9 @@ export function overTilesOf(log: LogReader): <T>(compute: (tiles: TileReader) =>
         if (missing.length === 0) throw error
       }
       const values = await log.load(missing.map((key): Key => ({ view: 'tile', key })))
-      missing.forEach(({ index, level }, at) => void loaded.set(`${level}/${index}`, values[at] as Uint8Array | undefined))
+      missing.forEach(
+        ({ index, level }, at) => void loaded.set(`${level}/${index}`, values[at] as Uint8Array | undefined),
+      )
     }
   }
 }

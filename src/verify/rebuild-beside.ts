@@ -1,7 +1,7 @@
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
-import { type ViewWrite } from '../log/log.ts'
+import type { ViewWrite } from '../log/log.ts'
 import { blockEntries, horizon, ReceiptBlocks } from '../views/receipts.ts'
 import { generations, RowsToBe, StateToBe } from './rebuild.ts'
 

@@ -1,11 +1,11 @@
-import { evolveRow } from '../domain/aggregates.ts'
+import { evolveRow, rowFrom, storedRow } from '../domain/aggregates.ts'
 import { invariant } from '../errors.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corruptAt } from '../log/corrupt.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
-import { type ViewWrite } from '../log/log.ts'
+import type { ViewWrite } from '../log/log.ts'
 import { changesOf } from '../views/derived-state.ts'
 import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
@@ -27,7 +27,10 @@ export interface Rebuilt {
  * next rebuild deletes the other. The index of the new generation is empty and is derived when it is used
  * (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the other rows are in the store.
  */
-export async function rebuildViews(log: KeyedLog, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
+export async function rebuildViews(
+  log: KeyedLog,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
   const generation = (before % generationMax) + 1
   await log.generations.clear(generations.filter((other) => other !== before))
@@ -93,7 +96,7 @@ export class RowsToBe {
   /** `prev` marks the first entry of a stream, so a new stream costs no read. */
   #before({ prev, seq, stream }: Entry): Row | undefined {
     const inMemory = this.#young.get(stream) ?? this.#old.get(stream)
-    const row = inMemory ?? (prev.stream === null ? undefined : this.#log.row(stream, this.#generation))
+    const row = inMemory ?? (prev.stream === null ? undefined : this.#stored(stream))
     if ((row?.last_seq ?? null) !== prev.stream) {
       throw corruptAt(seq, `entry ${seq} does not follow the previous entry of ${stream}`)
     }
@@ -102,8 +105,13 @@ export class RowsToBe {
     return row
   }
 
+  #stored(stream: string): Row | undefined {
+    const stored = this.#log.generations.get(this.#generation, { view: 'row', key: stream }) as Row | undefined
+    return stored && rowFrom(stream, stored, (seq) => this.#log.entry(seq))
+  }
+
   #write(rows: ReadonlyMap<string, Row>): Promise<void> {
-    return fillAll(this.#log, this.#generation, rows, (key, value) => ({ view: 'row', key, value }))
+    return fillAll(this.#log, this.#generation, rows, (key, row) => ({ view: 'row', key, value: storedRow(key, row) }))
   }
 }
 
@@ -120,8 +128,10 @@ export class StateToBe {
 
   next(entry: Entry): void {
     const before = (key: string) =>
-      this.#changed.has(key) ? this.#changed.get(key) : this.#log.state(key, this.#generation)
-    const changes = changesOf(entry, before, (digest) => this.#log.objects.text(digest))
+      this.#changed.has(key)
+        ? this.#changed.get(key)
+        : this.#log.generations.get(this.#generation, { view: 'state', key })
+    const changes = changesOf(entry, before, (digest) => JSON.parse(this.#log.objects.text(digest)))
     for (const [key, row] of changes) this.#changed.set(key, row)
   }
 

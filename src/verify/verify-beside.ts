@@ -3,8 +3,8 @@ import { readConfig } from '../disk/config-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
-import { closeLog, openLog } from '../log/level/open/open.ts'
-import { takeSnapshot } from '../log/level/open/snapshot-files.ts'
+import type { LevelLog } from '../log/level/level-log.ts'
+import { openLog } from '../log/level/open/open.ts'
 import { IndexBehind, SearchIndex } from '../views/search-index.ts'
 import { rebuildViews } from './rebuild.ts'
 import { rebuildBeside } from './rebuild-beside.ts'
@@ -25,7 +25,7 @@ interface Options {
  */
 export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
   const { onProgress, openWaitSeconds, rebuild } = options
-  const holding = async <T>(work: (log: KeyedLog) => Promise<T>): Promise<T> => {
+  const holding = async <T>(work: (log: LevelLog) => Promise<T>): Promise<T> => {
     const isExpendable = true
     const log = await openLog({
       layout,
@@ -37,22 +37,21 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
     try {
       return await work(log)
     } finally {
-      await closeLog(log, layout)
+      await log.close()
     }
   }
-  const copied = async (log: KeyedLog) => (log.isDamaged ? undefined : takeSnapshot(log, layout, nanoid(12)))
-  const inPlace = (log: KeyedLog) => verifyInPlace(log, layout, options)
+  const copied = async (log: LevelLog) => (log.isDamaged ? undefined : log.copy())
+  const inPlace = (log: LevelLog) => verifyInPlace(log, layout, options)
 
   const first = await holding(async (log) => (await copied(log)) ?? inPlace(log))
-  if ('entries' in first) return first
+  if ('indexed' in first) return first
   let snapshot = first
   if (rebuild) {
     try {
-      const { log } = snapshot
-      await rebuildViews(log, (done, total) => onProgress({ done, total }))
-      await indexAll(log, onProgress)
-      const { size } = log.head()
-      await rebuildBeside(log, {
+      await rebuildViews(snapshot, (done, total) => onProgress({ done, total }))
+      await indexAll(snapshot, onProgress)
+      const { size } = snapshot.head()
+      await rebuildBeside(snapshot, {
         hold: holding,
         nonce: nanoid(12),
         onSlice: () => onProgress({ done: size, total: size }),
@@ -61,12 +60,12 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
       await snapshot.close()
     }
     const second = await holding(async (log) => (await copied(log)) ?? inPlace(log))
-    if ('entries' in second) return second
+    if ('indexed' in second) return second
     snapshot = second
   }
   try {
     const lastSeqsNow = (streams: readonly string[]) => holding((log) => lastSeqsIn(log)(streams))
-    return await verifyLog(snapshot.log, snapshot.layout, readConfig(layout.config), { lastSeqsNow, onProgress })
+    return await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
   } catch (error) {
     if (isOfIntegrity(error)) await holding(distrusted).catch(() => {})
     throw error
@@ -90,7 +89,7 @@ async function indexAll(log: KeyedLog, onProgress: Options['onProgress']): Promi
   const index = new SearchIndex(log)
   index.waitMillisMax = progressMillis
   const { size } = log.head()
-  while (index.cursor < size) {
+  while ((await index.cursor()) < size) {
     await index.reached(size).catch((error: unknown) => {
       if (!(error instanceof IndexBehind)) throw error
       onProgress({ done: error.cursor, total: size })

@@ -107,7 +107,9 @@ export async function* runsOf(
   const [[word, value], others] = await narrowest(log, asked.length === 0 ? [['any', '']] : asked, [start, to])
   for await (const page of log.index.pages(...runRange(word, value, start, to))) {
     const places = page.map(([tail]) => placeIn(tail, word, value))
-    const wanted = places.flatMap((place) => others.map((other): Key => ({ view: 'index', key: runTail(...other, place) })))
+    const wanted = places.flatMap((place) =>
+      others.map((other): Key => ({ view: 'index', key: runTail(...other, place) })),
+    )
     const stored = await log.load(wanted)
     const found = places.filter((_, at) => others.every((_, other) => stored[at * others.length + other] !== undefined))
     yield found.map(runIdOfPlace)

@@ -3,8 +3,7 @@ import type { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corrupt } from '../log/corrupt.ts'
-import type { Key, Log } from '../log/log.ts'
-import { type ReceiptsWrite } from '../log/log.ts'
+import type { Key, Log, ReceiptsWrite } from '../log/log.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
 /** Receipts are stored in blocks of entries: 8 bytes per entry, or zeros if the entry has no receipt. */
@@ -118,7 +117,7 @@ export class Receipts {
     const keys = Array.from({ length: whole - first / blockEntries }, (_, at) => first / blockEntries + at)
     const blocks = await this.#log.load(keys.map((key): Key => ({ view: 'receipts', key })))
     blocks.forEach((block, at) => {
-      if (block === undefined) throw missing(((keys[at] ?? 0) * blockEntries))
+      if (block === undefined) throw missing((keys[at] ?? 0) * blockEntries)
     })
     const rest = Array.from({ length: size - whole * blockEntries }, (_, at) => whole * blockEntries + at)
     const entries = await this.#log.load(rest.map((key): Key => ({ view: 'entry', key })))

@@ -97,7 +97,8 @@ export class SearchIndex {
 
   async #catchUp(): Promise<void> {
     try {
-      while (!this.#isClosed && this.#log.head().size - (await this.cursor()) >= limits.indexLagEntries) await this.#advance()
+      while (!this.#isClosed && this.#log.head().size - (await this.cursor()) >= limits.indexLagEntries)
+        await this.#advance()
     } catch {
       // The next query gets the same error.
     }

@@ -63,7 +63,7 @@ export class Views {
   }
 
   /** Loads all values that were missed. */
-  loadMissed(): void | Promise<void> {
+  loadMissed(): Promise<void> | undefined {
     const missed = this.#missed
     this.#missed = []
     return this.load(missed)
@@ -88,11 +88,11 @@ export class Views {
   }
 
   /** Loads the values that are not in memory, with one load of the log. Without a promise, they are there now. */
-  load(keys: readonly Key[]): void | Promise<void> {
+  load(keys: readonly Key[]): Promise<void> | undefined {
     const missing = keys.filter(({ view, key }) => this.#memoryOf(view)?.get(key as never) === undefined)
-    if (missing.length === 0) return
+    if (missing.length === 0) return undefined
     const values = this.#fetch(missing)
-    if (values instanceof Promise) return values.then(() => {})
+    return values instanceof Promise ? values.then(() => {}) : undefined
   }
 
   async entry(seq: number): Promise<Entry | undefined> {
@@ -116,7 +116,11 @@ export class Views {
   async *rows(prefix: string): AsyncGenerator<[stream: string, row: Row]> {
     for await (const page of this.#log.scan('row', prefix)) {
       const keys = page.map(([key]): Key => ({ view: 'row', key }))
-      const rows = await this.#complete(keys, page.map(([, stored]) => stored), notKept)
+      const rows = await this.#complete(
+        keys,
+        page.map(([, stored]) => stored),
+        notKept,
+      )
       for (const [index, [stream]] of page.entries()) yield [stream, rows[index] as Row]
     }
   }

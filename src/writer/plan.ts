@@ -5,8 +5,7 @@ import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decide
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import { type Recorded } from '../log/log.ts'
-import { type ViewWrite } from '../log/log.ts'
+import type { Recorded, ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 

@@ -5,9 +5,7 @@ import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { isApart } from '../kernel/entry-time.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/log.ts'
-import { type Appended } from '../log/log.ts'
-import { type Cursors } from '../log/log.ts'
+import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Loaded, Views } from '../views/views.ts'
 import { Batch, type Decided, declaredBy } from './batch.ts'
@@ -223,14 +221,16 @@ export class Sequencer {
   }
 
   /** Loads what the turns say they read, with one load, and what the first batch needs. */
-  #loadDeclared(turns: readonly Turn[]): Promise<unknown> | void {
+  #loadDeclared(turns: readonly Turn[]): Promise<unknown> | undefined {
     const { log, receipts, views } = this.#parts
     const loading = views.load(declaredBy(turns))
     if (receipts.isLoaded && this.#lastTimeMillis !== undefined) return loading
     const { size } = log.head()
-    return Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)]).then(([, , last]) => {
-      this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))
-    })
+    return Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)]).then(
+      ([, , last]) => {
+        this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))
+      },
+    )
   }
 
   /**

@@ -3,7 +3,7 @@ import { assertCanonical } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
-import type { Appended, Cursors, Holding, Key, Log, Meta, Recorded, ViewWrite } from '../log.ts'
+import type { Appended, Cursors, Holding, Key, Log, Meta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
@@ -66,7 +66,11 @@ export class KeyedLog extends KeyedReader implements Log {
 
   /** Starts a log in an empty store by writing the meta and head rows, synced. */
   static async create<L extends KeyedLog>(
-    this: new (store: Store, meta: Meta, selfCheck: boolean) => L,
+    this: new (
+      store: Store,
+      meta: Meta,
+      selfCheck: boolean,
+    ) => L,
     store: Store,
     meta: Omit<Meta, 'format'>,
     selfCheck = false,
@@ -82,7 +86,11 @@ export class KeyedLog extends KeyedReader implements Log {
 
   /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; LEDGER_FORMAT for a different format. */
   static open<L extends KeyedLog>(
-    this: new (store: Store, meta: Meta, selfCheck: boolean) => L,
+    this: new (
+      store: Store,
+      meta: Meta,
+      selfCheck: boolean,
+    ) => L,
     store: Store,
     selfCheck = false,
   ): L {
@@ -166,6 +174,11 @@ export class KeyedLog extends KeyedReader implements Log {
   /** All current pairs as stored, for a verification that trusts no derived data. The caller must close it. */
   stored(): StoreSnapshot {
     return this.reader.snapshot()
+  }
+
+  /** The tree head that is kept outside the store; undefined if there is none. */
+  headFile(): TreeHeadFile | undefined {
+    return undefined
   }
 
   /** Does work on the store that must not overlap a write. Rejects if an earlier write failed. */

@@ -32,7 +32,7 @@ export class LevelLog extends KeyedLog {
   }
 
   /** The tree head kept outside the database. It is never ahead of the database. */
-  headFile(): HeadFile | undefined {
+  override headFile(): HeadFile | undefined {
     const path = this.copied?.head ?? this.#place?.layout.head
     return path === undefined ? undefined : readHeadFile(path)
   }

@@ -51,12 +51,12 @@ export class Audit {
       'options',
     )
     const checkedGuard = guard && { name: parse(lockNameSchema, guard.name, 'guard.name'), token: guard.token }
-    for (const { corrects } of parsed) if (corrects !== undefined) this.#assertThere(corrects)
+    for (const { corrects } of parsed) if (corrects !== undefined) await this.#assertThere(corrects)
     const request =
       idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events: parsed } as Json }
     const outcome = await submit(
       this.#core,
-      { type: 'audit.append', events: parsed, guard: checkedGuard, policies: this.#policy.known() },
+      { type: 'audit.append', events: parsed, guard: checkedGuard, policies: await this.#policy.known() },
       { actor, correlationId: correlation_id, expectedSize: expected_size, request },
     )
     refuseExpired(outcome)

@@ -6,7 +6,7 @@ import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
-import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
+import { deathOfHolder, evidenceFor, type HolderFacts } from '../../writer/holders.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
 import { gaveUp } from '../../writer/waiters.ts'
@@ -80,7 +80,9 @@ export class Acquiring {
       { actor, request: { key, content } },
     ).catch(namingGrants(this.#core, wanted))
     const grants = entries.filter((entry) => entry.type === 'lock.acquired')
-    return grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
+    return Promise.all(
+      grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed })),
+    )
   }
 
   async deliverable(request: input.AcquireDeliverable, requestedAt: number): Promise<Lease> {
@@ -132,7 +134,7 @@ export class Acquiring {
     const { actor = this.#core.actor, run_id } = parsed
     const { outcome, warning } = await this.#projects.acquire(parsed, actor)
     const files = await this.#core.filesDrained()
-    const lease = this.grants.lease(outcome, run_id, requestedAt, actor)
+    const lease = await this.grants.lease(outcome, run_id, requestedAt, actor)
     return Object.assign(lease, { files }, warning === undefined ? {} : { warning })
   }
 

@@ -79,8 +79,8 @@ export class OrphanCare {
     if (verdict?.kind === 'elsewhere') throw errorOf(verdict.refusal)
     const status =
       place !== undefined && verdict !== undefined && isOfFile(verdict)
-        ? fileStatus(this.#core, place, verdict)
-        : statusOf(this.#core, name)
+        ? await fileStatus(this.#core, place, verdict)
+        : await statusOf(this.#core, name)
     const { holder = null, orphan_reason = null, token = null } = status
     const facts = { previous_holder: holder, previous_token: token, recovery_reason: orphan_reason }
     return { name, ...facts, seq: null, dry_run: true, status }
@@ -113,7 +113,7 @@ export class OrphanCare {
       const isCleared = await clearFolder(this.#core, steps, {
         place,
         actor,
-        record: (file_orphan) => {
+        record: async (file_orphan) => {
           const recover = {
             type: 'lock.recover' as const,
             name,

@@ -111,7 +111,11 @@ async function setAside(
   if (reason === undefined) throw new LockstepError('INVALID_INPUT', 'a reason is required to set a file aside')
   const target = content === undefined ? undefined : parseTarget(content.target_name, config.target_prefix)
   const name = target === undefined || typeof target === 'string' ? undefined : projectNameOf(target)
-  if (name !== undefined && content?.status === 'LOCKED' && (await lockGrantOf(core, name))?.run_id === content.run_id) {
+  if (
+    name !== undefined &&
+    content?.status === 'LOCKED' &&
+    (await lockGrantOf(core, name))?.run_id === content.run_id
+  ) {
     throw new LockstepError('LOCK_IS_HELD', `${path} is the lock file of ${content.run_id}, which holds the lock`, {
       details: { name, run_id: content.run_id },
       hint: 'Release it: lockstep lock release --run-id R --final-status S.',

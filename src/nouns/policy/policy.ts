@@ -4,13 +4,7 @@ import { authorize, type RunFacts, type Verdict } from '../../domain/policy/auth
 import { policyStream } from '../../domain/policy/decide.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
-import {
-  type Lane,
-  type Policies,
-  type Policy,
-  type PolicyState,
-  policyKey,
-} from '../../domain/policy/policies.ts'
+import { type Lane, type Policies, type Policy, type PolicyState, policyKey } from '../../domain/policy/policies.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'

@@ -130,8 +130,8 @@ export class Runs {
   }
 
   /** Errors: NOT_FOUND. */
-  get(runId: string): RunRecord {
-    return recordOf(stateOfRun(this.#core, runId))
+  async get(runId: string): Promise<RunRecord> {
+    return recordOf(await stateOfRun(this.#core, runId))
   }
 
   /** Lists runs in order of creation, one page at a time. Errors: NOT_FOUND (cursor). Cost: see `listRuns`. */
@@ -148,7 +148,7 @@ export class Runs {
    * The present state of a run and its reasons: the last event, missing events, the rule that denied it, possible
    * moves. Errors: NOT_FOUND.
    */
-  why(runId: string): Why {
+  why(runId: string): Promise<Why> {
     return whyOf(this.#core, runId)
   }
 
@@ -163,7 +163,7 @@ export class Runs {
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
 
-  #submit(
+  async #submit(
     command: Command,
     {
       actor,
@@ -173,11 +173,14 @@ export class Runs {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return submit(this.#core, { ...command, policies: this.#policy.known() } as input.RunCommand, { actor, request })
+    return submit(this.#core, { ...command, policies: await this.#policy.known() } as input.RunCommand, {
+      actor,
+      request,
+    })
   }
 
   /** The record of the run that the entries belong to. */
-  #answer(outcome: Outcome, type: input.RunCommand['type']): RunRecord {
+  #answer(outcome: Outcome, type: input.RunCommand['type']): Promise<RunRecord> {
     const entry = refuseUnlessDone(outcome, type)
     return this.get(entry.run_id ?? '')
   }

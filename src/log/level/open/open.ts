@@ -1,10 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Layout } from '../../../disk/layout.ts'
 import { LockstepError } from '../../../errors.ts'
-import { LevelLog } from '../level-log.ts'
 import type { Store } from '../../keyed/store.ts'
 import { dropEvidence, fingerprint, keepEvidence, logBytes } from '../files.ts'
 import { keptStore } from '../kept-store.ts'
+import { LevelLog } from '../level-log.ts'
 import { Custody } from '../owner/custody.ts'
 import { Guard } from '../owner/guard.ts'
 import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../owner/owner.ts'
@@ -124,7 +124,10 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
     const opened = await openStore(layout.ledger, { at: guard.ledger, create: false })
     store = options.wrapStore?.(opened) ?? opened
     let custody: Custody | undefined
-    log = LevelLog.open(keptStore(store, () => custody), options.selfCheck)
+    log = LevelLog.open(
+      keptStore(store, () => custody),
+      options.selfCheck,
+    )
     checkOpened(log, store, kept)
     // Nothing has read every byte of this database, so the next open must do so.
     if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true

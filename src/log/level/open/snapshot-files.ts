@@ -5,8 +5,8 @@ import type { Layout } from '../../../disk/layout.ts'
 import { processFolderName } from '../../../disk/process-folder.ts'
 import { LockstepError, systemCodeOf } from '../../../errors.ts'
 import { sameBytes } from '../../../merkle/hash.ts'
-import { LevelLog } from '../level-log.ts'
 import { dropEvidence } from '../files.ts'
+import { LevelLog } from '../level-log.ts'
 import { openStore } from '../store.ts'
 
 const triesMax = 20
@@ -60,7 +60,11 @@ export async function takeSnapshot(log: LevelLog, layout: Layout, nonce: string)
 }
 
 /** Makes one copy. Returns undefined if the copy does not match the current head. */
-async function tryCopy(log: LevelLog, layout: Layout, own: Pick<Layout, 'head' | 'ledger'>): Promise<LevelLog | undefined> {
+async function tryCopy(
+  log: LevelLog,
+  layout: Layout,
+  own: Pick<Layout, 'head' | 'ledger'>,
+): Promise<LevelLog | undefined> {
   mkdirSync(own.ledger, { mode: 0o700 })
   // The head file is copied first, so that it is never ahead of the copied database.
   copyIfThere(layout.head, own.head)

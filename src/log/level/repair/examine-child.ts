@@ -2,12 +2,13 @@
  * Opens and verifies a copy of a database in its own process: `<database> <scratch> <size>…`. It does not modify the
  * original. It answers with the tree head and with the root at each given size that the database reaches.
  */
-import { sha256 } from '../../sha256.ts'
-import { rootAt } from '../../../merkle/tiles.ts'
+
 import { copyFileSync, linkSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toHex } from '../../../merkle/hash.ts'
+import { rootAt } from '../../../merkle/tiles.ts'
 import { KeyedLog } from '../../keyed/log.ts'
+import { sha256 } from '../../sha256.ts'
 import { databaseFiles } from '../files.ts'
 import { answer } from '../open/child-answer.ts'
 import { checkOpened } from '../open/open-check.ts'
