@@ -979,7 +979,7 @@ waiting(
 
 async function waitersAre(ledger: Ledger, count: number): Promise<void> {
   const end = performance.now() + 10_000
-  while (ledger.locks.status('deliverable:DEL-08-05').waiting !== count) {
+  while ((await ledger.locks.status('deliverable:DEL-08-05')).waiting !== count) {
     if (performance.now() > end) throw new Error(`there are not ${count} waiters within 10 s`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
@@ -1021,7 +1021,7 @@ listing(
   scene(async ({ ledger, acquire, clock }) => {
     const lease = await acquire()
     const status = () => {
-      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = ledger.locks.status(lease.name)
+      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = await ledger.locks.status(lease.name)
       return { state, orphan_reason, lease_remaining_s, holder_alive, folder }
     }
     const folder = 'DEL-08-05_Lock'

@@ -55,7 +55,7 @@ for (const fault of ['before', 'after'] as const) {
         assert.is(later.details.outcome, 'not_applied')
         assert.is(store.batches.length, 2, 'nothing more is written')
         assert.is(ledger.head().size, size, 'nothing of it was published')
-        assert.is(ledger.locks.status('held').state, 'held', 'what was true before can still be read')
+        assert.is((await ledger.locks.status('held')).state, 'held', 'what was true before can still be read')
 
         await reopened(ledger, async (again) => {
           assert.is(again.head().size, fault === 'before' ? size : size + 2, 'opening decides')
@@ -176,11 +176,11 @@ for (const fault of ['before', 'after'] as const) {
           await reopened(ledger, async (again) => {
             for (const { granted, released } of told) {
               for (const { lock_ref, token } of granted) {
-                assert.is(again.entry(token).type, 'lock.acquired')
-                assert.is(again.entry(token).data.lock_ref, lock_ref)
+                assert.is((await again.entry(token)).type, 'lock.acquired')
+                assert.is((await again.entry(token)).data.lock_ref, lock_ref)
               }
               for (const token of released)
-                assert.is(again.locks.status(String(again.entry(token).data.name)).state, 'free')
+                assert.is((await again.locks.status(String(again.entry(token).data.name))).state, 'free')
             }
             // Each append of two stands whole or not at all.
             let halves = 0

@@ -76,7 +76,7 @@ guards('and every look at a lock go by the ledger: what its file says is no cont
     const { path, lock } = makeDeliverable(root)
     const lease = await ledger.locks.acquire({ folder: path, holder: 'TASK' })
     const look = async () => [
-      ledger.locks.status(lease.name),
+      await ledger.locks.status(lease.name),
       await ledger.locks.list({ under: path }),
       await ledger.locks.history(lease.name),
     ]

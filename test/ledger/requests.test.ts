@@ -146,7 +146,7 @@ test('a grant over an orphan is found again by its lock_id, with what it recover
       const first = await ledger.locks.acquire(request)
       const again = await ledger.locks.acquire(request)
       assert.equal([again.token, again.replayed], [first.token, true])
-      assert.is(ledger.entry(first.token - 1).type, 'lock.recovered')
+      assert.is((await ledger.entry(first.token - 1)).type, 'lock.recovered')
       await ledger.locks.release({ lock_id: lockId(1) })
     },
     { now: clock.now },

@@ -66,7 +66,7 @@ governed('every answer is a run_record, and every entry says whose it is', async
   ]
   for (const record of records) assert.equal(runRecordSchema.parse(record), JSON.parse(JSON.stringify(record)))
   assert.equal(records[2]?.outputs?.artifact_refs, [artifact])
-  const { lanes, roles } = ledger.policy.show()
+  const { lanes, roles } = await ledger.policy.show()
   const entries = (await entriesOf(ledger)).filter((entry) => entry.run_id === run_id)
   let before: number | null = null
   for (const [index, entry] of entries.entries()) {
@@ -319,7 +319,7 @@ governed(
     await runs.start({ run_id: 'run_locked2', lock: 'reports' })
     const done = () => runs.complete({ run_id: 'run_locked2', outcome_reason: 'done', release_lock: true })
     assert.equal(await typesAppended(ledger, done), ['lock.released', 'run.completed'])
-    assert.is(ledger.locks.status('reports').state, 'free')
+    assert.is((await ledger.locks.status('reports')).state, 'free')
   },
 )
 
@@ -487,12 +487,12 @@ test('without a policy no run starts, and it says so', async () => {
   await withLedger(async (ledger) => {
     const { run_id } = await ledger.runs.create({ run_kind: 'orchestrator' })
     assert.is(await codeOf(ledger.runs.start({ run_id })), 'RUN_DENIED')
-    assert.equal(ledger.runs.why(run_id).denied?.rule_ids, [
+    assert.equal((await ledger.runs.why(run_id)).denied?.rule_ids, [
       'policy_unreadable',
       'pin_missing:lanes',
       'pin_missing:roles',
     ])
-    assert.equal(ledger.runs.get(run_id).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
+    assert.equal((await ledger.runs.get(run_id)).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
   })
 })
 

@@ -40,7 +40,7 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
     const pages: string[][] = []
     let cursor: number | undefined
     do {
-      const page = ledger.turns.list({ run_id, limit: 3_000, cursor })
+      const page = await ledger.turns.list({ run_id, limit: 3_000, cursor })
       pages.unshift(page.turns.map(({ turn_id }) => turn_id))
       cursor = page.next ?? undefined
     } while (cursor !== undefined)
@@ -50,7 +50,7 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
       turns.map(({ turn_id }) => turn_id),
     )
     assert.throws(() => ledger.turns.list({ run_id, cursor: 0 }), /entry 0 is not a promotion of run_one_1/)
-    assert.is(ledger.turns.get(first).status, 'promoted')
+    assert.is((await ledger.turns.get(first)).status, 'promoted')
     assert.is(await ledger.workspaces.files(), 'current')
     await ledger.workspaces.check({ run_id })
   }))
@@ -81,8 +81,8 @@ test('give up what is open when their run is told to discard it, as a rejection;
     await refusal(ledger.runs.complete({ run_id, outcome_reason: 'done' }), 'RUN_HAS_OPEN_TURN')
     await ledger.runs.complete({ run_id, outcome_reason: 'done', discard_turn: true })
     assert.is(chainOf(ledger).phase, 'RUN_COMPLETED')
-    assert.is(ledger.turns.get(first).status, 'rejected')
-    const { data, type } = ledger.entry(ledger.turns.get(first).seq)
+    assert.is((await ledger.turns.get(first)).status, 'rejected')
+    const { data, type } = await ledger.entry(ledger.turns.get(first).seq)
     assert.equal([type, data.by, data.turn_id], ['turn.rejected', 'completion', 'turn-0001'])
     await ledger.runs.fail({
       run_id: 'run_two_1',
@@ -90,7 +90,7 @@ test('give up what is open when their run is told to discard it, as a rejection;
       error: { error_code: 'X', message: 'y', retryable: false },
     })
     assert.is(chainOf(ledger, 'run_two_1').phase, 'RUN_FAILED')
-    assert.is(ledger.turns.get({ run_id: 'run_two_1', turn_id: 'turn-0001' }).status, 'staged')
+    assert.is((await ledger.turns.get({ run_id: 'run_two_1', turn_id: 'turn-0001' })).status, 'staged')
   }))
 
 test('have the phase of their last event, a refused stage and a failed validation among them', () =>
@@ -174,7 +174,7 @@ test('tell each of many tombstones whose stem is not there, and delete the other
   const tombstones = Array.from({ length: 10_500 }, (_, at) => tombstone(`s${at}`, 'turn-0002'))
   const promoted = await ledger.turns.apply({ run_id, turn_id: 'turn-0002', tombstones })
   assert.equal([promoted.deleted_stems, promoted.issues.length], [['s9'], 10_499])
-  assert.equal(ledger.turns.get({ run_id, turn_id: 'turn-0002' }).promotion?.deleted_stems, ['s9'])
+  assert.equal((await ledger.turns.get({ run_id, turn_id: 'turn-0002' })).promotion?.deleted_stems, ['s9'])
   await ledger.close()
   await endsWithVerify(root)
 })

@@ -30,10 +30,10 @@ test('who came first is served first, each in the batch that frees the lock', as
       const [granted] = await Promise.all([next, lease.release()])
       lease = granted
       assert.equal([lease.holder, lease.token, lease.replayed], [String(index + 1), size + 1, false])
-      assert.is(ledger.entry(size).type, 'lock.released')
+      assert.is((await ledger.entry(size)).type, 'lock.released')
       assert.is(ledger.counts.batches, batches + 1)
       assert.is(states.filter((state) => state === 'answered').length, index + 1)
-      assert.is(ledger.locks.status('a').waiting, 2 - index)
+      assert.is((await ledger.locks.status('a')).waiting, 2 - index)
     }
     await lease.release()
   })
@@ -59,7 +59,7 @@ test('a newcomer in the batch of the release goes behind who waits, or is refuse
 test('a lock that is free is had at once, waiting or not', async () => {
   await withStage(async (ledger) => {
     assert.is((await waitFor(ledger, '1')).replayed, false)
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status('a')).waiting, 0)
   })
 })
 
@@ -89,7 +89,7 @@ test('a wait ends with TIMED_OUT, the report of the holder and what to do', asyn
     assert.equal([error.details.holder, error.details.token, error.details.pid], ['0', held.token, process.pid])
     assert.equal([error.retryable, error.hint], [true, 'Retry with the same lock_id.'])
     assert.match(error.message, 'within 1 s')
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status('a')).waiting, 0)
     assert.is(ledger.head().size, size, 'it is not recorded')
   })
 })
@@ -129,7 +129,7 @@ test('who gives up leaves the line, and those behind move up', async () => {
     controller.abort()
     const error = await first
     assert.equal([error.details.holder, error.retryable], ['0', true])
-    assert.is(ledger.locks.status('a').waiting, 1)
+    assert.is((await ledger.locks.status('a')).waiting, 1)
     await held.release()
     assert.is((await second).holder, '2')
     assert.is(getEventListeners(controller.signal, 'abort').length, 0)
@@ -140,7 +140,7 @@ test('a signal that was aborted before is obeyed', async () => {
   await withStage(async (ledger) => {
     await ledger.locks.acquire({ name: 'a', holder: '0' })
     await refusal(waitFor(ledger, '1', { signal: AbortSignal.abort() }), 'ABORTED')
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status('a')).waiting, 0)
   })
 })
 
@@ -156,7 +156,7 @@ test('giving up after the grant takes nothing back', async () => {
     assert.is(getEventListeners(signal, 'abort').length, 0, 'nobody listens any more')
     controller.abort()
     await turns()
-    assert.equal([ledger.locks.status('a').state, ledger.locks.status('a').token], ['held', lease.token])
+    assert.equal([(await ledger.locks.status('a')).state, (await ledger.locks.status('a')).token], ['held', lease.token])
   })
 })
 
@@ -179,10 +179,10 @@ test('a lease that runs out hands over to the first waiter, with its recovery in
       const waiting = waitFor(ledger, '1')
       await until('a waiter', () => ledger.locks.status('a').waiting === 1)
       await turns()
-      assert.is(ledger.locks.status('a').holder, '0', 'not a moment too soon')
+      assert.is((await ledger.locks.status('a')).holder, '0', 'not a moment too soon')
       clock.pass(5)
       const lease = await waiting
-      const { data, type } = ledger.entry(lease.token - 1)
+      const { data, type } = await ledger.entry(lease.token - 1)
       assert.equal(
         [type, data.recovery_reason, data.previous_token, data.mode],
         ['lock.recovered', 'lease_expired', held.token, 'automatic'],
@@ -203,7 +203,7 @@ test('a renewal keeps waiters waiting', async () => {
       await held.renew()
       clock.pass(59_998)
       await new Promise((resolve) => setTimeout(resolve, 10))
-      assert.is(ledger.locks.status('a').holder, '0')
+      assert.is((await ledger.locks.status('a')).holder, '0')
       await held.release()
       assert.is((await waiting).holder, '1')
     },
@@ -220,7 +220,7 @@ test('a holder that dies hands over to the first waiter', async () => {
     await until('a waiter', () => ledger.locks.status('a').waiting === 1)
     child.kill('SIGKILL')
     const lease = await waiting
-    const { data } = ledger.entry(lease.token - 1)
+    const { data } = await ledger.entry(lease.token - 1)
     assert.equal([data.recovery_reason, data.previous_token], ['pid_dead', held.token])
   })
 })
@@ -252,7 +252,7 @@ test('the same acquisition twice in line is one: both get the answer when the fi
     const lease = await first
     assert.equal([(await again).token, (await again).replayed], [lease.token, true])
     await twisted
-    assert.is(ledger.locks.status('a').waiting, 2)
+    assert.is((await ledger.locks.status('a')).waiting, 2)
     await lease.release()
     await (await between).release()
     assert.equal([(await theirs).replayed, (await theirs).token > lease.token], [false, true])

@@ -217,7 +217,7 @@ rebuild(
     is((await again.verify()).warnings.length, 0)
     const replayed = await again.locks.acquire({ name: 'kept', holder: 'h', lock_id: kept.lock_id })
     equal([replayed.token, replayed.replayed], [kept.token, true])
-    is(again.locks.status('name-1').state, 'free')
+    is((await again.locks.status('name-1')).state, 'free')
     await again.locks.release({ lock_id: folder.lock_id })
   }),
 )

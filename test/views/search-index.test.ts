@@ -257,7 +257,7 @@ index('that cannot be written is no answer, and the ledger is reopened before an
         .acquire({ name: 'a', holder: 'h' })
         .catch((error: LockstepError) => error.code)
       is(appended, 'LEDGER_UNAVAILABLE')
-      is(ledger.runs.get('run_first').status, 'created')
+      is((await ledger.runs.get('run_first')).status, 'created')
     },
     { policy: true, wrapStore: store.wrap },
   )
@@ -280,7 +280,7 @@ index('that is damaged is LEDGER_CORRUPT to who asks, and no hindrance to anybod
         )
       is(await asked(), 'LEDGER_CORRUPT')
       is((await ledger.locks.acquire({ name: 'a', holder: 'h' })).replayed, false)
-      is(ledger.runs.get('run_first').status, 'created')
+      is((await ledger.runs.get('run_first')).status, 'created')
       store.get = (key, stored) => stored.get(key)
       equal((await ledger.runs.list({ cursor: 'run_first' })).runs, [])
     },

@@ -80,7 +80,6 @@ export class KeyedLog extends KeyedReader implements Log {
     putMeta(batch, whole)
     putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
     await store.write(batch)
-    // biome-ignore lint/complexity/noThisInStatic: `this` is the subclass.
     return new this(store, whole, selfCheck)
   }
 
@@ -94,7 +93,6 @@ export class KeyedLog extends KeyedReader implements Log {
     store: Store,
     selfCheck = false,
   ): L {
-    // biome-ignore lint/complexity/noThisInStatic: `this` is the subclass.
     return new this(store, readMeta(store), selfCheck)
   }
 
