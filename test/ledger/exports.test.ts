@@ -355,7 +355,10 @@ of(
     )
     // The ledger names the record by its digest, as it does the archive.
     const digest = createHash('sha256').update(readFileSync(record_file)).digest('hex')
-    const kinds = (await ledger.runs.get(run_id)).outputs?.artifact_refs.map((ref) => [ref.artifact_kind, ref.hash_sha256])
+    const kinds = (await ledger.runs.get(run_id)).outputs?.artifact_refs.map((ref) => [
+      ref.artifact_kind,
+      ref.hash_sha256,
+    ])
     assert.equal(kinds, [
       ['export_bundle', bundle.integrity.package_hash_sha256],
       ['export_bundle_record', digest],

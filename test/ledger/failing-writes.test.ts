@@ -121,7 +121,7 @@ test('a release whose write fails is unknown to its caller and to the waiter it 
         ledger.locks.acquire({ name: 'a', holder: 'b', wait_s: 60, lock_id }),
         'LEDGER_UNAVAILABLE',
       )
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
       store.failAfter(0, 'after')
       const released = await refusal(held.release(), 'LEDGER_UNAVAILABLE')
       assert.equal([released.details.outcome, (await waiter).details.outcome], ['unknown', 'unknown'])

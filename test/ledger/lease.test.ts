@@ -60,7 +60,11 @@ leases('counts from before the request was sent, so its holder stops no later th
         goOn()
         const lease = await asked
         await until('the end of the signal', () => lease.signal.aborted)
-        is((await ledger.locks.status('a')).state, 'held', 'the ledger, whose lease began later, still keeps others away')
+        is(
+          (await ledger.locks.status('a')).state,
+          'held',
+          'the ledger, whose lease began later, still keeps others away',
+        )
         is((await refusal(ledger.locks.acquire({ name: 'a', holder: 'x' }))).code, 'LOCK_CONTENTION')
         clock.pass(60_000)
         is((await ledger.locks.status('a')).state, 'orphan')

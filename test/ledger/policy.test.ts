@@ -114,7 +114,7 @@ at(
     await ledger.policy.reload({ actor: operator })
     assert.is((await ledger.policy.explain({ action: dictation, run_id: 'run_tool1' })).reason, 'drift')
     assert.is(await decide(), 'deny')
-    assert.equal(runs.why('run_tool1').denied?.rule_ids, ['policy_drift'])
+    assert.equal((await runs.why('run_tool1')).denied?.rule_ids, ['policy_drift'])
   },
 )
 
@@ -203,7 +203,7 @@ at('a caller’s pins are kept as a caller’s, and malformed ones deny', none, 
   assert.is(record.pin_evidence?.roles?.source, 'caller')
   const run_id = await create()
   assert.is(await codeOf(runs.start({ run_id, policy_versions: { lanes: 'HEAD' } })), 'RUN_DENIED')
-  assert.equal(runs.why(run_id).denied, {
+  assert.equal((await runs.why(run_id)).denied, {
     ...runs.why(run_id).denied,
     missing: ['lanes'],
     rule_ids: ['pin_missing:lanes'],

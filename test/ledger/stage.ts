@@ -8,8 +8,7 @@ import { KeyedLog } from '../../src/log/keyed/log.ts'
 import type { Store, StoreBatch } from '../../src/log/keyed/store.ts'
 import { openStore } from '../../src/log/level/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
-import { Rows } from '../../src/views/rows.ts'
-import { Sovereign } from '../../src/views/sovereign.ts'
+import { Views } from '../../src/views/views.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import type { Submission } from '../../src/writer/submission.ts'
 import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
@@ -116,8 +115,7 @@ async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => P
   const published: Entry[] = []
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
-    sovereign: new Sovereign(log),
+    views: new Views(log),
     receipts: new Receipts(log),
     config: defaultConfig,
     now: clock.now,
@@ -161,7 +159,11 @@ const pauseMillis = 5
  * Waits for a condition within a limit: turn by turn of the event loop at first, then in short pauses, so that a wait
  * for real time leaves the processor to other tests.
  */
-export async function until(what: string, condition: () => boolean, millisMax = 60_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  millisMax = 60_000,
+): Promise<void> {
   const started = now()
   for (let turn = 0; !condition(); turn += 1) {
     const waitedMillis = now() - started

@@ -161,7 +161,7 @@ test('only a running run of three kinds has turns, for its actor, under names th
 test('the phase is where a run is with its turns', () =>
   withStage(async (ledger) => {
     await started(ledger)
-    const phase = () => ledger.turns.list({ run_id }).phase
+    const phase = async () => (await ledger.turns.list({ run_id })).phase
     assert.is(phase(), 'RUN_CREATED')
     await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one') })
     assert.is(phase(), 'TURN_STAGED')
@@ -407,7 +407,7 @@ async function refusedAfter(root: string, check: string, damage: (log: KeyedLog)
 async function bodyDigest(ledger: Ledger): Promise<string> {
   const { manifest_digest } = await ledger.turns.get({
     run_id,
-    turn_id: ledger.turns.list({ run_id }).turns[0]?.turn_id ?? '',
+    turn_id: (await ledger.turns.list({ run_id })).turns[0]?.turn_id ?? '',
   })
   const { triplets } = (await ledger.workspaces.object(manifest_digest ?? '')).value as unknown as {
     triplets: { body_digest: string }[]

@@ -82,7 +82,7 @@ test('give up what is open when their run is told to discard it, as a rejection;
     await ledger.runs.complete({ run_id, outcome_reason: 'done', discard_turn: true })
     assert.is(chainOf(ledger).phase, 'RUN_COMPLETED')
     assert.is((await ledger.turns.get(first)).status, 'rejected')
-    const { data, type } = await ledger.entry(ledger.turns.get(first).seq)
+    const { data, type } = await ledger.entry((await ledger.turns.get(first)).seq)
     assert.equal([type, data.by, data.turn_id], ['turn.rejected', 'completion', 'turn-0001'])
     await ledger.runs.fail({
       run_id: 'run_two_1',

@@ -6,7 +6,9 @@ import { KeyedLog } from '../../src/log/keyed/log.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { HeadFile } from '../../src/log/level/open/head-file.ts'
 import { checkOpened } from '../../src/log/level/open/open-check.ts'
+import { sha256 } from '../../src/log/sha256.ts'
 import { toHex } from '../../src/merkle/hash.ts'
+import { rootAt } from '../../src/merkle/tiles.ts'
 import { logOf, sampleEntries, sampleMeta } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -34,7 +36,7 @@ function refusalOf(
 
 const headAt = (at: number, members: Partial<HeadFile> = {}): HeadFile => ({
   origin: sampleMeta.origin,
-  root: toHex(whole.rootAt(at)),
+  root: toHex(rootAt(at, whole.tiles, sha256)),
   size: at,
   time: '2026-01-02T03:04:05.678Z',
   ...members,

@@ -14,7 +14,6 @@ import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const { openStore } = await built<typeof import('../../src/log/level/store.ts')>('log/level/store.js')
 
 const opening = suite('opening a log')
@@ -115,7 +114,7 @@ opening('that met damage while it was open leaves no word of trust for the next 
   isDamaged = true
   const read = async () => log.entry(3)
   is((await refusalOf(read())).code, 'LEDGER_CORRUPT')
-  await closeLog(log, layout)
+  await log.close()
   is(existsSync(layout.owner), false)
 })
 

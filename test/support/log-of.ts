@@ -1,4 +1,4 @@
-import { evolveRow } from '../../src/domain/aggregates.ts'
+import { evolveRow, storedRow } from '../../src/domain/aggregates.ts'
 import type { Row } from '../../src/kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf } from '../../src/kernel/entry.ts'
 import { eventIdOf } from '../../src/kernel/ids.ts'
@@ -66,7 +66,7 @@ export async function logOf<S extends Store = MemoryStore>(
     }
     for (const stream of changed) {
       const value = rows.get(stream)
-      if (value !== undefined) writes.push({ view: 'row', key: stream, value })
+      if (value !== undefined) writes.push({ view: 'row', key: stream, value: storedRow(stream, value) })
     }
     await log.append({ size: at }, batch.map(recorded), writes, {})
   }

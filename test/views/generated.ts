@@ -9,8 +9,7 @@ import { formatVersion } from '../../src/log/keyed/rows/codec.ts'
 import type { Store } from '../../src/log/keyed/store.ts'
 import { type Verified, verifyLog } from '../../src/verify/verify.ts'
 import { Receipts } from '../../src/views/receipts.ts'
-import { Rows } from '../../src/views/rows.ts'
-import { Sovereign } from '../../src/views/sovereign.ts'
+import { Views } from '../../src/views/views.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
@@ -36,8 +35,7 @@ export async function writtenOver(store: Store, random: Random): Promise<Written
   const receipts = new Receipts(log)
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
-    sovereign: new Sovereign(log),
+    views: new Views(log),
     receipts,
     config: defaultConfig,
     now: clock.now,
@@ -96,17 +94,17 @@ function stepFrom(random: Random): steps.Step {
 }
 
 /** Everything that derives from the entries, as it is stored. */
-export interface Views {
+export interface Derived {
   rows: [string, Row][]
   receipts: (string | undefined)[]
 }
 
-export async function viewsOf(log: KeyedLog): Promise<Views> {
-  const views: Views = { rows: [], receipts: [] }
-  for await (const row of log.rows('')) views.rows.push(row)
+export async function viewsOf(log: KeyedLog): Promise<Derived> {
+  const views: Derived = { rows: [], receipts: [] }
+  for await (const row of new Views(log).rows('')) views.rows.push(row)
   const { size } = log.head()
   for (let block = 0; block <= size / 256; block += 1) {
-    const stored = log.receipts(block)
+    const stored = log.get({ view: 'receipts', key: block }) as Uint8Array | undefined
     views.receipts.push(stored === undefined ? undefined : Buffer.from(stored).toString('hex'))
   }
   return views

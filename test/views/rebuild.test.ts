@@ -6,7 +6,7 @@ import { limits } from '../../src/kernel/limits.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { StoreBatch } from '../../src/log/keyed/store.ts'
-import { closeLog, openLog } from '../../src/log/level/open/open.ts'
+import { openLog } from '../../src/log/level/open/open.ts'
 import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
@@ -210,7 +210,7 @@ rebuild(
     const views = await viewsOf(log)
     await rebuildViews(log)
     equal(await viewsOf(log), views)
-    await closeLog(log, layout)
+    await log.close()
 
     const again = await stage.reopen()
     equal({ head: again.head(), visible: stage.visible() }, before)
