@@ -156,7 +156,7 @@ of('an event of a run stands in the run, while it runs', async (ledger) => {
   await ledger.runs.start({ run_id })
   assert.is(await codeOf(ledger.audit.append(note, { actor: other })), 'NOT_RUN_ACTOR')
   const { events } = await ledger.audit.append([note, { ...note, outcome: 'failure' }])
-  const [first, second] = events.map(({ seq }) => ledger.entry(seq))
+  const [first, second] = await Promise.all(events.map(({ seq }) => ledger.entry(seq)))
   assert.is(second?.prev.run, first?.seq)
   assert.equal([first?.stream, first?.case_id, first?.lane_id], [`run/${run_id}`, 'CASE-17', lane.lane_id])
   assert.is((await ledger.audit.list({ run_id })).events.at(-1)?.outcome, 'failure')

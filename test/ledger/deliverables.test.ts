@@ -1020,14 +1020,20 @@ listing(
   'status says held, orphan with its reason, and free',
   scene(async ({ ledger, acquire, clock }) => {
     const lease = await acquire()
-    const status = () => {
+    const status = async () => {
       const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = await ledger.locks.status(lease.name)
       return { state, orphan_reason, lease_remaining_s, holder_alive, folder }
     }
     const folder = 'DEL-08-05_Lock'
-    equal(status(), { state: 'held', orphan_reason: undefined, lease_remaining_s: 600, holder_alive: 'yes', folder })
+    equal(await status(), {
+      state: 'held',
+      orphan_reason: undefined,
+      lease_remaining_s: 600,
+      holder_alive: 'yes',
+      folder,
+    })
     clock.advance(10 * minute)
-    equal(status(), {
+    equal(await status(), {
       state: 'orphan',
       orphan_reason: 'lease_expired',
       lease_remaining_s: 0,
@@ -1035,7 +1041,7 @@ listing(
       folder,
     })
     await lease.release()
-    is(status().state, 'free')
+    is((await status()).state, 'free')
   }),
 )
 

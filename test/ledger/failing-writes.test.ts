@@ -180,7 +180,7 @@ for (const fault of ['before', 'after'] as const) {
                 assert.is((await again.entry(token)).data.lock_ref, lock_ref)
               }
               for (const token of released)
-                assert.is((await again.locks.status(String(again.entry(token).data.name))).state, 'free')
+                assert.is((await again.locks.status(String((await again.entry(token)).data.name))).state, 'free')
             }
             // Each append of two stands whole or not at all.
             let halves = 0

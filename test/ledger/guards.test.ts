@@ -43,7 +43,7 @@ guards('is decided in the same append as what ends its grant: before it accepted
     is(before.events[0]?.seq, size)
     equal(behind.details, { name: 'resource:a', token: lease.token, current_token: null })
     equal(
-      [0, 1, 2].map((step) => ledger.entry(size + step).type),
+      (await Promise.all([0, 1, 2].map((step) => ledger.entry(size + step)))).map(({ type }) => type),
       ['audit.recorded', 'lock.released', 'lock.refused'],
     )
   })

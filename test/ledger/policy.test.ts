@@ -125,13 +125,16 @@ at('an entry outside any run carries the pins in force', none, async (ledger, ro
     for await (const { policy_versions } of ledger.read({ from: events[0]?.seq ?? 0 })) pinned.push(policy_versions)
     return pinned
   }
-  const shown = () => ({ lanes: (await ledger.policy.show()).lanes.pin, roles: (await ledger.policy.show()).roles.pin })
+  const shown = async () => {
+    const { lanes, roles } = await ledger.policy.show()
+    return { lanes: lanes.pin, roles: roles.pin }
+  }
   const before = shown()
   assert.equal(await pinsOfAppended(), [before])
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
   await ledger.policy.reload({ actor: operator })
-  assert.not.equal(shown(), before)
-  assert.equal(await pinsOfAppended(), [shown()])
+  assert.not.equal(await shown(), before)
+  assert.equal(await pinsOfAppended(), [await shown()])
 })
 
 at('nobody but the authority or an operator changes it; that is recorded', none, async (ledger, root) => {
@@ -204,7 +207,7 @@ at('a caller’s pins are kept as a caller’s, and malformed ones deny', none, 
   const run_id = await create()
   assert.is(await codeOf(runs.start({ run_id, policy_versions: { lanes: 'HEAD' } })), 'RUN_DENIED')
   assert.equal((await runs.why(run_id)).denied, {
-    ...runs.why(run_id).denied,
+    ...(await runs.why(run_id)).denied,
     missing: ['lanes'],
     rule_ids: ['pin_missing:lanes'],
   })

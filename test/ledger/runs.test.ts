@@ -139,13 +139,13 @@ governed(
     await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
     await runs.create({ ...of, run_id: 'run_tool1', parent_run_id: 'run_top_1', run_kind: 'tool_gateway' })
     const run_id = 'run_tool1'
-    const owed = () => (await runs.why(run_id)).missing_events
-    assert.equal([owed(), (await runs.why(run_id)).moves], [['the start'], ['running', 'denied', 'cancelled']])
+    const owed = async () => (await runs.why(run_id)).missing_events
+    assert.equal([await owed(), (await runs.why(run_id)).moves], [['the start'], ['running', 'denied', 'cancelled']])
     await runs.start({ run_id, lease_duration_s: 60, lock: 'reports' })
     clock.advance(20_500)
     const { decision_id } = await runs.authorize({ run_id, action: dictation })
     const { last_event, lease_expired, lease_remaining_s, lock, moves } = await runs.why(run_id)
-    assert.equal(owed(), [`tool_call of ${decision_id}`, 'the end'])
+    assert.equal(await owed(), [`tool_call of ${decision_id}`, 'the end'])
     assert.equal([last_event.type, lease_expired, lease_remaining_s, lock?.current], ['run.decided', false, 40, true])
     assert.equal(moves, ['completed', 'failed', 'denied', 'cancelled'])
     const action = { ...dictation, scope: {} }
@@ -159,7 +159,10 @@ governed(
     const after = await runs.why(run_id)
     assert.equal(after.denied, { decision_id: denied.decision_id, missing, reason: 'missing_scope', rule_ids })
     assert.equal(missing, ['case_id', 'client_session_id', 'run_id'])
-    assert.equal([after.last_event.code, after.lease_remaining_s, after.moves, owed()], ['NOT_RUN_ACTOR', null, [], []])
+    assert.equal(
+      [after.last_event.code, after.lease_remaining_s, after.moves, await owed()],
+      ['NOT_RUN_ACTOR', null, [], []],
+    )
     await runs.deny({ run_id: 'run_top_1', outcome_reason: 'by hand' })
     assert.equal((await runs.why('run_top_1')).denied, { decision_id: null, missing: [], reason: null, rule_ids: [] })
   },
@@ -290,7 +293,10 @@ governed('perform is a whole run around its work, also where the work fails or i
   assert.equal([result.decision, run.status, run.outputs?.artifact_refs], ['allow', 'completed', [artifact]])
   const failing = runs.perform({ ...request, run_id: 'run_fails1' }, () => Promise.reject(new Error('no \u0007 sound')))
   assert.is(await failing.catch((error: Error) => error.message), 'no \u0007 sound')
-  assert.equal([(await runs.get('run_fails1')).status, (await runs.get('run_fails1')).error?.message], ['failed', 'no   sound'])
+  assert.equal(
+    [(await runs.get('run_fails1')).status, (await runs.get('run_fails1')).error?.message],
+    ['failed', 'no   sound'],
+  )
   let isCalled = false
   const denied = runs.perform({ ...request, action: { ...dictation, scope: {} } }, () => {
     isCalled = true

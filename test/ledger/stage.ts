@@ -165,7 +165,7 @@ export async function until(
   millisMax = 60_000,
 ): Promise<void> {
   const started = now()
-  for (let turn = 0; !condition(); turn += 1) {
+  for (let turn = 0; !(await condition()); turn += 1) {
     const waitedMillis = now() - started
     if (waitedMillis > millisMax) throw new Error(`${what} did not come about within ${millisMax} ms`)
     await new Promise((go) => (turn < turnsAtOnce ? setImmediate(go) : setTimeout(go, pauseMillis)))

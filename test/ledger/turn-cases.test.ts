@@ -419,7 +419,7 @@ async function bodyDigest(ledger: Ledger): Promise<string> {
 async function objectsIn(root: string): Promise<number> {
   return withLog(root, async (log) => {
     let objects = 0
-    const snapshot = log.snapshot()
+    const snapshot = log.stored()
     for await (const page of snapshot.scan({ gte: Buffer.from('o'), lt: Buffer.from('p') })) objects += page.length
     await snapshot.close()
     return objects

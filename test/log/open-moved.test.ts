@@ -7,7 +7,6 @@ import { evidenceOf } from '../../src/disk/process.ts'
 import { ExportFiles } from '../../src/files/bundle/export-files.ts'
 import { keepPolicyText } from '../../src/files/policy/policy-folder.ts'
 import { takeSnapshot } from '../../src/log/level/open/snapshot-files.ts'
-import { built } from '../support/damage.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 

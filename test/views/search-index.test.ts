@@ -183,7 +183,8 @@ async function sameRuns(
     status: pick(['created', 'running', 'completed', 'failed', 'denied', 'cancelled']),
     until: pick([entries[random(entries.length)]?.time]),
   }
-  const created = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => ledger.runs.get(run_id))
+  const createdIds = entries.flatMap(({ run_id = '', type }) => (type === 'run.created' ? [run_id] : []))
+  const created = await Promise.all(createdIds.map((runId) => ledger.runs.get(runId)))
   const wanted = created.filter(
     (run) =>
       (asked.actor_id ?? run.actor?.actor_id) === run.actor?.actor_id &&
