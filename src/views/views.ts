@@ -2,6 +2,7 @@ import { rowFrom } from '../domain/aggregates.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
+import { after, type Maybe } from '../kernel/maybe.ts'
 import { corrupt } from '../log/corrupt.ts'
 import type { Key, LogReader, Values } from '../log/log.ts'
 import { Recent } from './recent.ts'
@@ -95,20 +96,16 @@ export class Views {
     return values instanceof Promise ? values.then(() => {}) : undefined
   }
 
-  async entry(seq: number): Promise<Entry | undefined> {
-    return (await this.#value({ view: 'entry', key: seq })) as Entry | undefined
+  entry(seq: number): Maybe<Entry | undefined> {
+    return this.#value({ view: 'entry', key: seq }) as Maybe<Entry | undefined>
   }
 
-  async row(stream: string): Promise<Row | undefined> {
-    return (await this.#value({ view: 'row', key: stream })) as Row | undefined
-  }
-
-  async state(key: string): Promise<unknown> {
-    return this.#value({ view: 'state', key })
+  row(stream: string): Maybe<Row | undefined> {
+    return this.#value({ view: 'row', key: stream }) as Maybe<Row | undefined>
   }
 
   /** The value of an object, which never changes. Errors: LEDGER_CORRUPT. */
-  async object(digest: string): Promise<unknown> {
+  object(digest: string): Maybe<unknown> {
     return this.#value({ view: 'object', key: digest })
   }
 
@@ -168,22 +165,19 @@ export class Views {
     return found === absent ? undefined : found
   }
 
-  async #value(key: Key): Promise<unknown> {
+  #value(key: Key): Maybe<unknown> {
     const found = this.#memoryOf(key.view)?.get(key.key as never)
     if (found !== undefined) return found === absent ? undefined : found
-    const [value] = await this.#fetch([key])
-    return value
+    return after(this.#fetch([key]), ([value]) => value)
   }
 
-  #fetch(keys: readonly Key[]): Values | Promise<Values> {
+  #fetch(keys: readonly Key[]): Maybe<Values> {
     const before = this.#published
-    const values = this.#log.load(keys)
-    if (values instanceof Promise) return values.then((loaded) => this.#complete(keys, loaded, before))
-    return this.#complete(keys, values, before)
+    return after(this.#log.load(keys), (values) => this.#complete(keys, values, before))
   }
 
   /** Some rows omit what is in an entry; the entries are loaded with one more load. */
-  #complete(keys: readonly Key[], values: Values, before: number): Values | Promise<Values> {
+  #complete(keys: readonly Key[], values: Values, before: number): Maybe<Values> {
     const entries = new Map<number, Entry | undefined>()
     const complete = () => {
       const missing: Key[] = []
@@ -196,12 +190,10 @@ export class Views {
     }
     const { completed, missing } = complete()
     if (missing.length === 0) return this.#keep(keys, { completed, values, before })
-    const loaded = this.#log.load(missing)
-    const take = (found: Values) => {
+    return after(this.#log.load(missing), (found) => {
       missing.forEach(({ key }, index) => void entries.set(key as number, found[index] as Entry | undefined))
       return this.#keep(keys, { completed: complete().completed, values, before })
-    }
-    return loaded instanceof Promise ? loaded.then(take) : take(loaded)
+    })
   }
 
   #keep(

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { storedRow } from '../../src/domain/aggregates.ts'
 import type { Acquire } from '../../src/domain/lock/commands.ts'
 import { acquiredEvent, refusedEvent } from '../../src/domain/lock/record.ts'
 import { isoTime } from '../../src/kernel/clock.ts'
@@ -59,7 +60,7 @@ function moveOnce(log: KeyedLog, { drafts, meanwhile, request, time = isoTime(Da
       entry: (seq) => log.entry(seq),
     })
     plan.add(drafts, { actor: testActor, request })
-    const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value }))
+    const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value: storedRow(key, value) }))
     await real({ size }, plan.recorded, rows, {})
     await turns()
     meanwhile?.()

@@ -129,7 +129,7 @@ at('an entry outside any run carries the pins in force', none, async (ledger, ro
     const { lanes, roles } = await ledger.policy.show()
     return { lanes: lanes.pin, roles: roles.pin }
   }
-  const before = shown()
+  const before = await shown()
   assert.equal(await pinsOfAppended(), [before])
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
   await ledger.policy.reload({ actor: operator })

@@ -162,20 +162,20 @@ test('the phase is where a run is with its turns', () =>
   withStage(async (ledger) => {
     await started(ledger)
     const phase = async () => (await ledger.turns.list({ run_id })).phase
-    assert.is(phase(), 'RUN_CREATED')
+    assert.is(await phase(), 'RUN_CREATED')
     await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one') })
-    assert.is(phase(), 'TURN_STAGED')
+    assert.is(await phase(), 'TURN_STAGED')
     await refusal(ledger.turns.promote(turn('turn-0001')), 'E_PROMOTION_NOT_VALIDATED')
-    assert.is(phase(), 'PROMOTION_REJECTED')
+    assert.is(await phase(), 'PROMOTION_REJECTED')
     await ledger.turns.validate(turn('turn-0001'))
-    assert.is(phase(), 'TURN_VALIDATED')
+    assert.is(await phase(), 'TURN_VALIDATED')
     await ledger.turns.reject({ ...turn('turn-0001'), reason: 'no' })
-    assert.is(phase(), 'TURN_REJECTED')
+    assert.is(await phase(), 'TURN_REJECTED')
     await ledger.turns.apply({ ...turn('turn-0001'), triplets: stems('one') })
-    assert.is(phase(), 'TURN_PROMOTED')
+    assert.is(await phase(), 'TURN_PROMOTED')
     assert.is((await ledger.runs.get(run_id)).phase, 'TURN_PROMOTED')
     await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-    assert.is(phase(), 'RUN_COMPLETED')
+    assert.is(await phase(), 'RUN_COMPLETED')
     assert.equal(
       (await typesOf(ledger)).filter((type) => type.startsWith('turn.')),
       [

@@ -113,6 +113,7 @@ export async function viewsOf(log: KeyedLog): Promise<Derived> {
 /** What a repeated request would find, for each request and grant of the log. */
 export async function foundIn(log: KeyedLog, receipts = new Receipts(log)): Promise<Record<string, number[]>> {
   const found: Record<string, number[]> = {}
+  await receipts.loaded()
   for await (const page of log.entries(0)) {
     for (const entry of page) {
       const key = keyOf(entry)

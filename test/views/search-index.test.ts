@@ -71,7 +71,7 @@ index('that is cut off at any of its writes goes on from there, and is whole all
     await compared(crashed)
     const opened = KeyedLog.open(crashed)
     const again = new SearchIndex(opened)
-    is(again.cursor, Math.min(history.length, written * 60))
+    is(await again.cursor(), Math.min(history.length, written * 60))
     await again.reached(history.length)
     equal(rowsIn(crashed), whole)
   }

@@ -13,6 +13,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { eventIdOf } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyApi } from '../policy/policy.ts'
@@ -54,10 +55,12 @@ export class Audit {
     for (const { corrects } of parsed) if (corrects !== undefined) await this.#assertThere(corrects)
     const request =
       idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events: parsed } as Json }
-    const outcome = await submit(
-      this.#core,
-      { type: 'audit.append', events: parsed, guard: checkedGuard, policies: await this.#policy.known() },
-      { actor, correlationId: correlation_id, expectedSize: expected_size, request },
+    const outcome = await after(this.#policy.known(), (policies) =>
+      submit(
+        this.#core,
+        { type: 'audit.append', events: parsed, guard: checkedGuard, policies },
+        { actor, correlationId: correlation_id, expectedSize: expected_size, request },
+      ),
     )
     refuseExpired(outcome)
     const { entries, replayed } = outcome

@@ -5,8 +5,9 @@ import { LockstepError } from '../../errors.ts'
 import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
-import { deathOfHolder, evidenceFor, type HolderFacts } from '../../writer/holders.ts'
+import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
 import { gaveUp } from '../../writer/waiters.ts'
@@ -48,12 +49,14 @@ export class Acquiring {
       signal,
       wait_s,
     } = parse(input.acquireResourceSchema, request, 'lock')
-    const command = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
-    const content = { command: command.type, holder, lease_duration_s, name }
     const line: Line | undefined = wait_s ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
-    const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
-    const answer = line === undefined ? submitted : this.#watched(command, submitted)
-    const outcome = await answer.catch(namingGrants(this.#core, [{ lock_id, name: command.name }]))
+    const asked = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
+    const answer = after(asked, (command) => {
+      const content = { command: command.type, holder, lease_duration_s, name }
+      const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
+      return line === undefined ? submitted : this.#watched(command, submitted)
+    })
+    const outcome = await Promise.resolve(answer).catch(namingGrants(this.#core, [{ lock_id, name }]))
     return this.grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
@@ -69,9 +72,10 @@ export class Acquiring {
     const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
     const sorted = wanted.map(({ name }) => name)
     const ids = wanted.map(({ lock_id }) => lock_id)
-    const locks = wanted.map(({ name, lock_id }) =>
-      this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }),
-    )
+    const locks: input.Acquire[] = []
+    for (const { name, lock_id } of wanted) {
+      locks.push(await this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }))
+    }
     const key = locks[0]?.lock_ref ?? ''
     const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted }
     const { entries, replayed } = await submit(
@@ -172,12 +176,14 @@ export class Acquiring {
 
   /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: input.Acquire, answer: Promise<Outcome>): Promise<Outcome> {
-    const timer = setInterval(async () => {
-      const { death } = await deathOfHolder(this.#core, command.name).catch((): HolderFacts => ({}))
+    const probe = async () => {
+      const { death } = await deathOfHolder(this.#core, command.name)
       if (death === undefined) return
       command.death = death
       this.#core.poke(streamOf(command.name))
-    }, probeMillis)
+    }
+    // A ledger that cannot be read answers the waiting caller itself.
+    const timer = setInterval(() => void probe().catch(() => {}), probeMillis)
     return answer.finally(() => clearInterval(timer))
   }
 
@@ -187,18 +193,12 @@ export class Acquiring {
     lock_id: string
     name: string
     pids: number[] | undefined
-  }): input.Acquire {
+  }): Maybe<input.Acquire> {
     const { holder, lease_duration_s, lock_id, name, pids = [process.pid] } = facts
     const evidence = evidenceFor(pids)
-    return {
-      type: 'lock.acquire',
-      name,
-      holder,
-      lock_ref: lockRefOf(lock_id),
-      lease_duration_s,
-      evidence,
-      ...deathOfHolder(this.#core, name),
-    }
+    const lock_ref = lockRefOf(lock_id)
+    const command = { type: 'lock.acquire' as const, name, holder, lock_ref, lease_duration_s, evidence }
+    return after(deathOfHolder(this.#core, name), (found) => ({ ...command, ...found }))
   }
 
   #demandScope(actor: Actor): void {

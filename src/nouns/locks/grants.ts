@@ -4,6 +4,7 @@ import { orphanReason } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import type { Key } from '../../log/log.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
@@ -55,13 +56,13 @@ export class Grants {
   }
 
   /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
-  async nameOf(lockRef: string, actor: Actor): Promise<string | null> {
+  nameOf(lockRef: string, actor: Actor): Maybe<string | null> {
     const recent = this.#recent.nameOf(actor.actor_id, lockRef)
     if (recent !== undefined) return recent
-    for (const entry of (await this.#answeredUnder(lockRef, actor)).toReversed()) {
-      if (entry?.type === 'lock.acquired' && entry.data.lock_ref === lockRef) return String(entry.data.name)
-    }
-    return null
+    return after(this.#answeredUnder(lockRef, actor), (answered) => {
+      const entry = answered.findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lockRef)
+      return entry === undefined ? null : String(entry.data.name)
+    })
   }
 
   /**

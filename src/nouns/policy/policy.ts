@@ -10,8 +10,10 @@ import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { actorSchema } from '../../kernel/ids.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../kernel/vocabulary.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
@@ -58,10 +60,14 @@ export class PolicyApi {
   }
 
   /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
-  async known(): Promise<Policies> {
-    const state = await this.#state()
-    if (state !== undefined && !this.#read.has(keyOf(state))) await this.#readLoaded(state)
-    return this.#read
+  known(): Maybe<Policies> {
+    return after(this.#state(), (state) => {
+      if (state === undefined || this.#read.has(keyOf(state))) return this.#read
+      return after(this.#core.views.entry(state.seq), (entry) => {
+        if (entry !== undefined) this.#readLoaded(entry)
+        return this.#read
+      })
+    })
   }
 
   /** A lane of the policy in force; undefined if there is none of that name. */
@@ -132,15 +138,13 @@ export class PolicyApi {
     return { ...(await this.show()), replayed }
   }
 
-  async #state(): Promise<PolicyState | undefined> {
-    return ((await this.#core.views.row(policyStream))?.state ?? undefined) as PolicyState | undefined
+  #state(): Maybe<PolicyState | undefined> {
+    return after(this.#core.views.row(policyStream), (row) => (row?.state ?? undefined) as PolicyState | undefined)
   }
 
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
-  async #readLoaded(state: PolicyState): Promise<void> {
-    const entry = await this.#core.views.entry(state.seq)
-    if (entry === undefined) return
-    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+  #readLoaded({ data }: Entry): void {
+    const { lanes, roles } = data as PolicyEventData<'policy.loaded'>
     const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
       return { file, bytes: Buffer.from(text ?? '') }
     }

@@ -7,6 +7,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -173,10 +174,9 @@ export class Runs {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return submit(this.#core, { ...command, policies: await this.#policy.known() } as input.RunCommand, {
-      actor,
-      request,
-    })
+    return after(this.#policy.known(), (policies) =>
+      submit(this.#core, { ...command, policies } as input.RunCommand, { actor, request }),
+    )
   }
 
   /** The record of the run that the entries belong to. */
