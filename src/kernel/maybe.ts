@@ -8,3 +8,8 @@ export type Maybe<T> = T | Promise<T>
 export function after<T, R>(value: Maybe<T>, use: (value: T) => Maybe<R>): Maybe<R> {
   return value instanceof Promise ? value.then(use) : use(value)
 }
+
+/** All values in order: at once if all are at hand. */
+export function all<T>(values: readonly Maybe<T>[]): Maybe<T[]> {
+  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[])
+}

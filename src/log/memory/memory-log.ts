@@ -1,7 +1,7 @@
 import { KeyedLog } from '../keyed/log.ts'
 import type { KeyedSnapshot } from '../keyed/reader.ts'
 import type { Key, Meta, Values } from '../log.ts'
-import { memoryStore } from './memory-store.ts'
+import { type MemoryStore, memoryStore } from './memory-store.ts'
 
 /** How a log in memory behaves. */
 export interface MemoryOptions {
@@ -10,6 +10,8 @@ export interface MemoryOptions {
   /** Called once the log is closed. */
   closed?: (() => void) | undefined
   selfCheck?: boolean | undefined
+  /** For tests: the store, for example one that fails. */
+  store?: MemoryStore | undefined
 }
 
 /** A log whose content is lost when it is closed: for unit tests, and to show that no caller needs reads at once. */
@@ -18,7 +20,7 @@ export class MemoryLog extends KeyedLog {
   #store = memoryStore()
 
   static async begin(meta: Omit<Meta, 'format'>, options: MemoryOptions = {}): Promise<MemoryLog> {
-    const store = memoryStore()
+    const { store = memoryStore() } = options
     const log = await MemoryLog.create(store, meta, options.selfCheck)
     log.#store = store
     log.#options = options

@@ -5,7 +5,7 @@ import { LockstepError } from '../../errors.ts'
 import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
-import { after, type Maybe } from '../../kernel/maybe.ts'
+import { after, all, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
 import { parse } from '../../writer/parse.ts'
@@ -72,17 +72,15 @@ export class Acquiring {
     const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
     const sorted = wanted.map(({ name }) => name)
     const ids = wanted.map(({ lock_id }) => lock_id)
-    const locks: input.Acquire[] = []
-    for (const { name, lock_id } of wanted) {
-      locks.push(await this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }))
-    }
-    const key = locks[0]?.lock_ref ?? ''
+    const asked = wanted.map(({ name, lock_id }) =>
+      this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }),
+    )
     const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted }
-    const { entries, replayed } = await submit(
-      this.#core,
-      { type: 'lock.acquire_all', locks },
-      { actor, request: { key, content } },
-    ).catch(namingGrants(this.#core, wanted))
+    const answer = after(all(asked), (locks) => {
+      const request = { key: locks[0]?.lock_ref ?? '', content }
+      return submit(this.#core, { type: 'lock.acquire_all', locks }, { actor, request })
+    })
+    const { entries, replayed } = await Promise.resolve(answer).catch(namingGrants(this.#core, wanted))
     const grants = entries.filter((entry) => entry.type === 'lock.acquired')
     return Promise.all(
       grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed })),
