@@ -14,6 +14,7 @@ import { stagingReactor } from './files/staging/reactor.ts'
 import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
+import type { Config } from './kernel/config.ts'
 import { type Actor, actorSchema, originSchema } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { Ledger } from './ledger.ts'
@@ -98,6 +99,8 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
+  // Read before the database is opened, so that a mistake in it leaves the database alone.
+  const config = readConfig(layout.config)
   const log = await openLog({
     layout,
     openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
@@ -106,11 +109,11 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
     selfCheck: options.self_check ?? false,
     ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),
   })
-  return openOver(log, { actor, layout, options })
+  return openOver(log, { actor, config, layout, options })
 }
 
 async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<Ledger> {
-  const { config, delay, policy = true, self_check: selfCheck } = options
+  const { delay, policy = true, self_check: selfCheck } = options
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lockstep-'))
   makeFolder(resolve(dir))
   const layout = layoutOf(realFolder(dir))
@@ -125,10 +128,10 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
   try {
     const ledger_id = newLedgerId()
     const origin = parse(originSchema, options.origin ?? `lockstep.local/${ledger_id}`, 'origin')
-    const vkey = makeHome(home, { config, origin })
+    const vkey = makeHome(home, { config: options.config, origin })
     const log = await MemoryLog.begin({ ledger_id, origin }, { closed, delay, selfCheck })
     await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
-    return await openOver(log, { actor, layout, options })
+    return await openOver(log, { actor, config: readConfig(layout.config), layout, options })
   } catch (error) {
     closed()
     throw error
@@ -138,11 +141,10 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
 /** Puts the parts of a ledger together and finishes what the last process left unfinished. */
 async function openOver(
   log: Log,
-  { actor, layout, options }: { actor: Actor; layout: Layout; options: OpenLedgerOptions },
+  { actor, config, layout, options }: { actor: Actor; config: Config; layout: Layout; options: OpenLedgerOptions },
 ): Promise<Ledger> {
   const { now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
-  const config = readConfig(layout.config)
   const { root } = layout
   const workspaceFiles = new WorkspaceFiles(root, config, log)
   const ledger = new Ledger({
