@@ -1,31 +1,21 @@
-import { aggregateOf } from '../domain/aggregates.ts'
-import { judgeGuard } from '../domain/lock/decide.ts'
 import { streamOf } from '../domain/lock/names.ts'
-import type { LockState } from '../domain/lock/state.ts'
-import { policyStream } from '../domain/policy/policies.ts'
 import { LockstepError } from '../errors.ts'
-import type { Now } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config.ts'
-import { type Context, type Decision, type Refusal, refuse } from '../kernel/decider.ts'
+import type { Decision, Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Appended, Key } from '../log/log.ts'
+import type { Appended } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import { notLoaded, type Views } from '../views/views.ts'
+import { notLoaded } from '../views/views.ts'
+import { type DecisionParts, decisionOn, isContention } from './decision.ts'
 import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
-import { type LineChanges, recordOfWaiting, type Waiters } from './waiters.ts'
+import { type LineChanges, recordOfWaiting } from './waiters.ts'
 
-interface BatchParts {
-  config: Config
-  now: Now
-  plan: Plan
+interface BatchParts extends DecisionParts {
   receipts: Receipts
   refusals: RefusalMemory
-  views: Views
-  waiters: Waiters
 }
 
 /** A batch that was decided but is not durable yet. No caller has been told its answer. */
@@ -163,38 +153,15 @@ export class Batch {
   /** Decides a command. If the decision code throws, only this command is refused; the batch goes on. */
   #decisionOn(item: Item): Decision {
     try {
-      const decision = this.#decided(item)
+      const decision = decisionOn(item, this.#parts)
       if (!isContention(decision) || !decision.isChange) return decision
       // This caller is the first to judge the lease. The judgement is recorded, and the command is decided again.
       this.#record(item, decision)
-      return this.#decided(item)
+      return decisionOn(item, this.#parts)
     } catch (error) {
       if (error === notLoaded || this.#parts.views.isMissed) throw notLoaded
       return defectIn(item, error)
     }
-  }
-
-  /** The decision, which is void if it read values that are not in memory. */
-  #decided(item: Item): Decision {
-    const { config, now, plan, waiters } = this.#parts
-    const { actor, command, expectedSize } = item
-    if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
-    const aggregate = aggregateOf(command.type)
-    const place = item.line ?? item.calledFrom
-    const waiting = (stream: string) => waiters.inFrontOf(stream, place)
-    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, time: plan.time, waiting }
-    const decision = aggregate.decide(command, context, plan.reader)
-    if (this.#parts.views.isMissed) throw notLoaded
-    if (decision.kind === 'append' && context.guard !== undefined) {
-      throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
-    }
-    return decision
-  }
-
-  #judgeGuard({ command }: Item): Refusal | undefined {
-    if (command.guard === undefined) return undefined
-    const state = this.#parts.plan.row(streamOf(command.guard.name))?.state as LockState | undefined
-    return judgeGuard(command.guard, state, command.type, this.#parts.now)
   }
 
   #accept(item: Item, { changes, events, objects, refusal }: Extract<Decision, { kind: 'append' }>): void {
@@ -267,31 +234,4 @@ export class Batch {
   #reject(item: Item, error: LockstepError): void {
     this.answers.push({ item, tell: () => item.reject(error) })
   }
-}
-
-/** The values that the commands of these turns say they read. */
-export function declaredBy(turns: readonly Turn[]): Key[] {
-  const streams = new Set([policyStream])
-  for (const turn of turns) {
-    if (!('item' in turn)) continue
-    const { command } = turn.item
-    if (command.guard !== undefined) streams.add(streamOf(command.guard.name))
-    try {
-      for (const stream of aggregateOf(command.type).reads(command)) streams.add(stream)
-    } catch {
-      // A defect. The decision meets it too, and refuses the command.
-    }
-  }
-  return [...streams].map((key) => ({ view: 'row', key }))
-}
-
-function isContention(decision: Decision): decision is Refusal {
-  return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
-}
-
-function sizeMismatch(expected: number, size: number): Refusal {
-  return refuse('SIZE_MISMATCH', `the ledger has ${size} entries, not the expected ${expected}`, {
-    expected_size: expected,
-    size,
-  })
 }

@@ -1,18 +1,17 @@
-import type { LockState } from '../domain/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
-import { isApart } from '../kernel/entry-time.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Loaded, Views } from '../views/views.ts'
-import { Batch, type Decided, declaredBy } from './batch.ts'
-import { Plan } from './plan.ts'
+import type { Views } from '../views/views.ts'
+import { Batch, type Decided } from './batch.ts'
+import { declaredBy } from './decision.ts'
+import { type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Submission, Turn } from './submission.ts'
-import { unavailable } from './unavailable.ts'
+import { ledgerClosed, unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {
@@ -147,21 +146,7 @@ export class Sequencer {
     if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
     this.waiters.keep(lines)
     for (const { tell } of answers) tell()
-    await this.#armExpiry()
-  }
-
-  async #armExpiry(): Promise<void> {
-    if (this.waiters.isEmpty) return
-    const { now, views } = this.#parts
-    views.hold()
-    try {
-      const loading = views.load([...this.waiters.streams].map((key) => ({ view: 'row', key })))
-      if (loading !== undefined) await loading
-      const grantOf = (stream: string) => (views.loaded.row(stream)?.state as LockState | undefined)?.grant ?? null
-      this.waiters.armExpiry(grantOf, now)
-    } finally {
-      views.release()
-    }
+    await this.waiters.armExpiry(this.#parts.views, this.#parts.now)
   }
 
   /** Another writer appended first: decides the same turns again on the new state. No caller was answered before. */
@@ -192,7 +177,7 @@ export class Sequencer {
    * the log answers its loads at once. What was loaded stays in memory until the batch is decided.
    */
   async #decideBatch(): Promise<{ plan: Plan; turns: Turn[]; answers: Answer[] }> {
-    const { config, receipts, views } = this.#parts
+    const { config, log, receipts, views } = this.#parts
     const turns = this.#queue.splice(0, this.#batchMax())
     let batch: Batch | undefined
     views.hold()
@@ -200,7 +185,7 @@ export class Sequencer {
       const loading = this.#loadDeclared(turns)
       if (loading !== undefined) await loading
       const now = this.#parts.now()
-      const plan = this.#newPlan(now)
+      const plan = planAfter(this.#decided.at(-1)?.plan, { lastMillis: this.#lastTimeMillis ?? 0, log, now, views })
       const { waiters } = this
       batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, views, waiters }, turns)
       while (!batch.decide()) {
@@ -242,31 +227,6 @@ export class Sequencer {
     return Math.min(isHalved ? Math.ceil(length / 2) : length, limits.batchEntriesMax)
   }
 
-  #newPlan(now: Now): Plan {
-    const { log } = this.#parts
-    const timeMillis = Math.max(now.wall_ms, this.#lastTimeMillis ?? 0)
-    return new Plan(
-      {
-        firstSeq: this.#decided.at(-1)?.plan.size ?? log.head().size,
-        ledgerId: log.meta.ledger_id,
-        time: isoTime(timeMillis),
-        wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
-      },
-      this.#ground,
-    )
-  }
-
-  /** What a batch is decided on: the batch that is being written, then the published state. */
-  readonly #ground: Loaded = {
-    row: (stream) => this.#decided.at(-1)?.plan.rows.get(stream) ?? this.#parts.views.loaded.row(stream),
-    state: (key) => {
-      const state = this.#decided.at(-1)?.plan.state
-      return state?.has(key) ? state.get(key) : this.#parts.views.loaded.state(key)
-    },
-    object: (digest) => this.#parts.views.loaded.object(digest),
-    entry: (seq) => this.#decided.at(-1)?.plan.ownEntry(seq) ?? this.#parts.views.loaded.entry(seq),
-  }
-
   #fail(cause: unknown): void {
     this.#state = 'failed'
     this.#failure = unavailable(cause, 'not_applied')
@@ -282,10 +242,6 @@ export class Sequencer {
   }
 
   #refusalOfAll(): LockstepError {
-    if (this.#failure !== undefined) return this.#failure
-    return new LockstepError('LEDGER_CLOSED', 'the ledger was closed', {
-      details: { outcome: 'not_applied' },
-      hint: 'Open it again; a waiting acquire is retried with the same lock_id.',
-    })
+    return this.#failure ?? ledgerClosed()
   }
 }
