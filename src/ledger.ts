@@ -8,7 +8,7 @@ import { HeadKeeper } from './log/level/open/head-keeper.ts'
 import { closeLog } from './log/level/open/open.ts'
 import { takeSnapshot } from './log/level/open/snapshot-files.ts'
 import { toHex } from './merkle/hash.ts'
-import { type Asked, askFor } from './nouns/asking.ts'
+import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
@@ -32,7 +32,7 @@ import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
 import { type Progress, type Verified, verifyLog } from './verify/verify.ts'
 import { Receipts } from './views/receipts.ts'
-import { Rows } from './views/rows.ts'
+import { PublishedRows } from './views/rows.ts'
 import { SearchIndex } from './views/search-index.ts'
 import { Sovereign } from './views/sovereign.ts'
 import type { Core } from './writer/core.ts'
@@ -66,7 +66,7 @@ export class Ledger implements AsyncDisposable {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
     this.#heads = new HeadKeeper(layout.head, () => this.#treeHead(), log.custody)
-    const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
+    const views = { receipts: new Receipts(log), rows: new PublishedRows(log), sovereign: new Sovereign(log) }
     this.#sequencer = new Sequencer({
       ...views,
       log,
@@ -189,7 +189,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
-  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<Asked<T>> {
+  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
     return askFor(this.#core.index, millis, () => question(this))
   }

@@ -11,12 +11,12 @@ export interface Row<State = unknown> {
 }
 
 /** The loaded rows that a command declared. */
-export interface Rows {
+export interface LoadedRows {
   get(stream: string): Row | undefined
 }
 
 /** Rows of streams, and also rows of sovereign state and objects that entries name. Decisions on turns need them. */
-export interface SovereignRows extends Rows {
+export interface LoadedState extends LoadedRows {
   /** A row of sovereign state by its key. */
   state(key: string): unknown
   /** The value of a stored object by its digest. */
@@ -85,7 +85,7 @@ export interface Guard {
 export interface Aggregate<C extends Command = Command, State = unknown, Stored = unknown> {
   /** The streams whose rows the decision on the command reads. */
   reads(command: C): readonly string[]
-  decide(command: C, context: Context, rows: Rows): Decision
+  decide(command: C, context: Context, rows: LoadedRows): Decision
   evolve(state: State | undefined, entry: Entry): State
   /** The stored form of the state, if it can be shorter: it may omit facts that are in an entry. */
   toStored?(state: State): Stored

@@ -20,7 +20,7 @@ import { openStore } from '../log/level/store.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
-import { Rows } from '../views/rows.ts'
+import { PublishedRows } from '../views/rows.ts'
 import { Sovereign } from '../views/sovereign.ts'
 import { parse } from '../writer/parse.ts'
 import { Sequencer } from '../writer/sequencer.ts'
@@ -118,7 +118,7 @@ async function appendFirst(
 ): Promise<void> {
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
+    rows: new PublishedRows(log),
     sovereign: new Sovereign(log),
     receipts: new Receipts(log),
     config: defaultConfig,

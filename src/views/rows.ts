@@ -6,7 +6,7 @@ import type { Log } from '../log/level/log.ts'
  * The published row of every stream, for decisions and queries. Recently used rows stay in memory, in two
  * generations: when the young one is full it becomes the old one, and rows still in use move back to the young one.
  */
-export class Rows {
+export class PublishedRows {
   readonly #log: Log
   #young = new Map<string, Row | undefined>()
   #old = new Map<string, Row | undefined>()

@@ -3,7 +3,7 @@ import type { Log } from '../log/level/log.ts'
 
 /**
  * The published sovereign state and the objects that entries name, for decisions on turns and for queries. Recently
- * used values stay in memory, in two generations as in `Rows`.
+ * used values stay in memory, in two generations as in `PublishedRows`.
  */
 export class Sovereign {
   readonly #log: Log

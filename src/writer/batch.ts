@@ -13,7 +13,7 @@ import type { Receipts } from '../views/receipts.ts'
 import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
-import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
+import type { Answer, Item, Outcome, Step, Waiter } from './submission.ts'
 import { unavailable } from './unavailable.ts'
 import { type LineChanges, recordOfWaiting, type Waiters } from './waiters.ts'
 
@@ -27,9 +27,9 @@ interface BatchParts {
 }
 
 /** A batch that was decided but is not durable yet. No caller has been told its answer. */
-export interface Decided {
+export interface DecidedBatch {
   plan: Plan
-  turns: Turn[]
+  steps: Step[]
   answers: Answer[]
   lines: LineChanges
   undoCounts: () => void
@@ -38,7 +38,7 @@ export interface Decided {
 }
 
 /**
- * Decides the turns of one batch in order. Each decision sees the published rows plus the changes that the batch made
+ * Decides the steps of one batch in order. Each decision sees the published rows plus the changes that the batch made
  * so far. The batch appends nothing and answers no caller: the sequencer does both, and answers once the batch is
  * durable.
  */
@@ -50,32 +50,32 @@ export class Batch {
     this.#parts = parts
   }
 
-  /** Decides turns in order until a limit of the batch is reached. Returns the number of decided turns. */
-  decideAll(turns: readonly Turn[]): number {
+  /** Decides steps in order until a limit of the batch is reached. Returns the number of decided steps. */
+  decideAll(steps: readonly Step[]): number {
     const until = performance.now() + limits.batchMillisMax
     let decided = 0
     try {
-      for (const turn of turns) {
+      for (const step of steps) {
         if (this.#parts.plan.isFull || (decided > 0 && performance.now() >= until)) break
-        this.#decide(turn)
+        this.#decide(step)
         decided += 1
       }
     } catch (cause) {
       // No entry was appended. Waiters that this batch served are no longer in line, only among the answers.
       for (const { item } of this.answers) item.reject(unavailable(cause, 'not_applied'))
-      for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
+      for (const step of steps) if ('item' in step) step.item.reject(unavailable(cause, 'not_applied'))
       throw cause
     }
     return decided
   }
 
-  #decide(turn: Turn): void {
-    if ('poke' in turn) {
-      this.#serveWaiters(turn.poke)
-    } else if ('leave' in turn) {
-      this.#decideLeave(turn.leave, turn.error)
+  #decide(step: Step): void {
+    if ('poke' in step) {
+      this.#serveWaiters(step.poke)
+    } else if ('leave' in step) {
+      this.#decideLeave(step.leave, step.error)
     } else {
-      this.#decideItem(turn.item)
+      this.#decideItem(step.item)
     }
   }
 
@@ -97,7 +97,7 @@ export class Batch {
       else this.#resolve(item, earlier)
       return
     }
-    if (item.line?.mode === 'turn') {
+    if (item.line?.mode === 'call') {
       this.#joinLine(item)
       return
     }
@@ -218,7 +218,7 @@ export class Batch {
 
   #serve(waiter: Waiter, decision: Decision): void {
     const { waiters } = this.#parts
-    if (waiter.item.line?.mode === 'turn') {
+    if (waiter.item.line?.mode === 'call') {
       // A deliverable's file must be claimed before its grant is appended, so the waiter is called in and keeps its
       // place.
       waiters.callIn(waiter)

@@ -9,7 +9,7 @@ import { hashRequest as hashOf } from '../kernel/digest.ts'
 import type { Actor } from '../kernel/ids.ts'
 import type { Log } from '../log/level/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Rows } from '../views/rows.ts'
+import type { PublishedRows } from '../views/rows.ts'
 import type { SearchIndex } from '../views/search-index.ts'
 import type { Sovereign } from '../views/sovereign.ts'
 import type { StoredObjects } from './stored-objects.ts'
@@ -26,7 +26,7 @@ export interface Core {
   log: Log
   now: () => Now
   receipts: Receipts
-  rows: Rows
+  rows: PublishedRows
   sovereign: Sovereign
   stored: StoredObjects
   workspaceFiles: WorkspaceFiles

@@ -1,7 +1,7 @@
 import { evolveRow } from '../domain/aggregates.ts'
 import { type Pins, pinsInForce, policyStream } from '../domain/policy/policies.ts'
 import { LockstepError } from '../errors.ts'
-import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decider.ts'
+import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
@@ -82,7 +82,7 @@ export class Plan {
   }
 
   /** The state that a decision may read. */
-  readonly reader: SovereignRows = {
+  readonly reader: LoadedState = {
     get: (stream) => this.row(stream),
     state: (key) => (this.state.has(key) ? this.state.get(key) : this.#ground.state(key)),
     object: (digest) => this.#ground.object(digest),

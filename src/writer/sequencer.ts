@@ -8,18 +8,18 @@ import { limits } from '../kernel/limits.ts'
 import type { Appended, Log } from '../log/level/log.ts'
 import type { Cursors } from '../log/level/rows/head-row.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Rows } from '../views/rows.ts'
+import type { PublishedRows } from '../views/rows.ts'
 import type { Sovereign } from '../views/sovereign.ts'
-import { Batch, type Decided } from './batch.ts'
+import { Batch, type DecidedBatch } from './batch.ts'
 import { type Ground, Plan } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
-import type { Answer, Outcome, Submission, Turn } from './submission.ts'
+import type { Answer, Outcome, Step, Submission } from './submission.ts'
 import { unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {
   log: Log
-  rows: Rows
+  rows: PublishedRows
   sovereign: Sovereign
   receipts: Receipts
   config: Config
@@ -46,9 +46,9 @@ export class Sequencer {
   readonly waiters: Waiters
   readonly #parts: SequencerParts
   readonly #refusals = new RefusalMemory()
-  #queue: Turn[] = []
+  #queue: Step[] = []
   /** Oldest first: the batch that is being synced and, briefly, the batch decided on top of it. */
-  readonly #decided: Decided[] = []
+  readonly #decided: DecidedBatch[] = []
   #state: 'idle' | 'writing' | 'closing' | 'failed' | 'closed' = 'idle'
   #failure: LockstepError | undefined
   #lastTimeMillis: number
@@ -100,9 +100,9 @@ export class Sequencer {
     return this.#state === 'idle' || this.#state === 'writing'
   }
 
-  #enqueue(turn: Turn): void {
+  #enqueue(step: Step): void {
     if (!this.#takesMore()) return
-    this.#queue.push(turn)
+    this.#queue.push(step)
     if (this.#state !== 'idle') return
     this.#state = 'writing'
     this.#idle = this.#drain()
@@ -126,12 +126,12 @@ export class Sequencer {
   /** Decides a batch and passes it to the log, which writes it once the previous batch is durable. */
   async #decideNext(): Promise<void> {
     try {
-      const { plan, turns, answers } = this.#decideBatch()
+      const { plan, steps, answers } = this.#decideBatch()
       const appended = plan.recorded.length === 0 ? undefined : this.#append(plan)
       // It is awaited when the batch is finished, but never if the previous batch failed.
       appended?.catch(() => {})
       const [lines, undoCounts] = [this.waiters.endBatch(), this.#refusals.endBatch()]
-      this.#decided.push({ plan, turns, answers, lines, undoCounts, appended })
+      this.#decided.push({ plan, steps, answers, lines, undoCounts, appended })
     } catch (cause) {
       // A defect in the decision. The batches decided before are still written and answered.
       while (this.#decided.length > 0) await this.#finishOldest()
@@ -156,14 +156,14 @@ export class Sequencer {
     this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now)
   }
 
-  /** Another writer appended first: decides the same turns again on the new state. No caller was answered before. */
+  /** Another writer appended first: decides the same steps again on the new state. No caller was answered before. */
   async #decideAgain(firstSeq: number): Promise<void> {
     const { log, receipts, rows, sovereign } = this.#parts
     for (const { lines, undoCounts } of this.#decided.toReversed()) {
       this.waiters.undo(lines)
       undoCounts()
     }
-    this.#queue = [...this.#decided.splice(0).flatMap(({ turns }) => turns), ...this.#queue]
+    this.#queue = [...this.#decided.splice(0).flatMap(({ steps }) => steps), ...this.#queue]
     rows.clear()
     sovereign.clear()
     receipts.clear()
@@ -180,20 +180,20 @@ export class Sequencer {
     return log.append({ size: plan.firstSeq }, plan.recorded, [...receipts.take(entries), ...plan.writes()], cursors())
   }
 
-  /** Decides turns in order. Turns that the batch did not reach stay at the front of the queue. */
-  #decideBatch(): { plan: Plan; turns: Turn[]; answers: Answer[] } {
+  /** Decides steps in order. Steps that the batch did not reach stay at the front of the queue. */
+  #decideBatch(): { plan: Plan; steps: Step[]; answers: Answer[] } {
     const { config, receipts } = this.#parts
     const now = this.#parts.now()
     const plan = this.#newPlan(now)
     const batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, waiters: this.waiters })
-    const turns = this.#queue.splice(0, this.#batchMax())
-    const unreached = turns.splice(batch.decideAll(turns))
+    const steps = this.#queue.splice(0, this.#batchMax())
+    const unreached = steps.splice(batch.decideAll(steps))
     if (unreached.length > 0) this.#queue = [...unreached, ...this.#queue]
-    return { plan, turns, answers: batch.answers }
+    return { plan, steps, answers: batch.answers }
   }
 
   /**
-   * The number of turns for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
+   * The number of steps for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
    */
   #batchMax(): number {
     const { length } = this.#queue
@@ -236,7 +236,7 @@ export class Sequencer {
       this.waiters.keep(lines)
       for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
     }
-    for (const turn of queued) if ('item' in turn) turn.item.reject(this.#failure)
+    for (const step of queued) if ('item' in step) step.item.reject(this.#failure)
     this.waiters.refuseAll(this.#failure)
   }
 

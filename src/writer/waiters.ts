@@ -24,7 +24,7 @@ const noChanges = (): LineChanges => ({ before: new Map(), joined: [], left: [],
 
 /**
  * The lines of waiting callers, one per lock. They are kept only in memory: a restart refuses all waiters, and each
- * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer,
+ * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are steps of the sequencer,
  * so they are decided in order. A batch's changes are kept once it is durable, or else undone.
  */
 export class Waiters {
@@ -101,7 +101,7 @@ export class Waiters {
     return true
   }
 
-  /** Ends the turn of a called-in waiter, successful or not. Then the next waiter is served. */
+  /** Ends the call of a called-in waiter, successful or not. Then the next waiter is served. */
   endTurn(stream: string, line: Line): void {
     const waiter = this.#line(stream).find(({ item }) => item.line === line)
     if (waiter !== undefined) this.#hooks.leave(waiter, undefined)
@@ -132,7 +132,7 @@ export class Waiters {
     if (this.#lines.size === 0) return
     const now = nowIs()
     for (const stream of this.#lines.keys()) {
-      // While a waiter is called in, no other is served. The line is checked again when that turn ends.
+      // While a waiter is called in, no other is served. The line is checked again when that call ends.
       const grant = this.first(stream) === undefined ? null : grantOf(stream)
       const remaining = grant === null ? null : leaseRemainingMillis(grant, now)
       this.#disarm(stream)

@@ -7,7 +7,7 @@ import type { Entry } from '../../src/kernel/entry.ts'
 import { Log } from '../../src/log/level/log.ts'
 import { openStore, type Store, type StoreBatch } from '../../src/log/level/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
-import { Rows } from '../../src/views/rows.ts'
+import { PublishedRows } from '../../src/views/rows.ts'
 import { Sovereign } from '../../src/views/sovereign.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import type { Submission } from '../../src/writer/submission.ts'
@@ -115,7 +115,7 @@ async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => P
   const published: Entry[] = []
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
+    rows: new PublishedRows(log),
     sovereign: new Sovereign(log),
     receipts: new Receipts(log),
     config: defaultConfig,

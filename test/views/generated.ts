@@ -9,7 +9,7 @@ import { formatVersion } from '../../src/log/level/rows/codec.ts'
 import type { Store } from '../../src/log/level/store.ts'
 import { type Verified, verifyLog } from '../../src/verify/verify.ts'
 import { Receipts } from '../../src/views/receipts.ts'
-import { Rows } from '../../src/views/rows.ts'
+import { PublishedRows } from '../../src/views/rows.ts'
 import { Sovereign } from '../../src/views/sovereign.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import * as steps from '../core/lock/steps.ts'
@@ -36,7 +36,7 @@ export async function writtenOver(store: Store, random: Random): Promise<Written
   const receipts = new Receipts(log)
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
+    rows: new PublishedRows(log),
     sovereign: new Sovereign(log),
     receipts,
     config: defaultConfig,

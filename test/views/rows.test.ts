@@ -3,7 +3,7 @@ import { equal, is, ok } from 'uvu/assert'
 import type { Row } from '../../src/kernel/decider.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import * as keys from '../../src/log/level/rows/keys.ts'
-import { Rows } from '../../src/views/rows.ts'
+import { PublishedRows } from '../../src/views/rows.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -13,7 +13,7 @@ const rows = suite('published rows')
 const random = randomBelow('rows')
 
 /** Rows over a log of some streams, and the keys of the rows that were read from its store. */
-async function readable(streams = 40): Promise<{ view: Rows; reads: string[] }> {
+async function readable(streams = 40): Promise<{ view: PublishedRows; reads: string[] }> {
   const { log, store } = await logOf(sampleEntries(200, streams), { store: new MemoryStore() })
   const reads: string[] = []
   const get = store.get.bind(store)
@@ -21,7 +21,7 @@ async function readable(streams = 40): Promise<{ view: Rows; reads: string[] }> 
     if (keys.kindOf(key) === 'row') reads.push(keys.nameOfRowKey(key))
     return get(key)
   }
-  return { view: new Rows(log), reads }
+  return { view: new PublishedRows(log), reads }
 }
 
 rows('cost one read the first time and none after it, also where there is none', async () => {

@@ -1,5 +1,5 @@
 import { sorted } from '../../kernel/canonical.ts'
-import type { Context, Decision, Rows } from '../../kernel/decider.ts'
+import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import type { AuditCommand } from './commands.ts'
 import { decideEventsOfRun, type EventOfRun, streamOf } from './events-of-run.ts'
@@ -13,7 +13,7 @@ export function reads({ events }: AuditCommand): readonly string[] {
 }
 
 /** Refusals: those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run. */
-export function decide(command: AuditCommand, context: Context, rows: Rows): Decision {
+export function decide(command: AuditCommand, context: Context, rows: LoadedRows): Decision {
   if (context.guard !== undefined) return context.guard
   const { events, policies = new Map(), type } = command
   const run_id = events[0]?.run_id

@@ -1,5 +1,5 @@
 import { sorted } from '../../kernel/canonical.ts'
-import { type Context, type Decision, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import { type Policies, policyInForce } from '../policy/policies.ts'
 import {
   append,
@@ -41,7 +41,7 @@ export function decideEventsOfRun(
     type,
   }: { events: readonly EventOfRun[]; policies: Policies; run_id: string; type: string },
   context: Context,
-  rows: Rows,
+  rows: LoadedRows,
 ): Decision {
   const row = rowOf(rows, run_id)
   if (row === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })

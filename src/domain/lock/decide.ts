@@ -1,5 +1,5 @@
 import { isoTime, type Now } from '../../kernel/clock.ts'
-import { type Context, type Decision, type Refusal, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import { statusOfRun } from '../run/run-status.ts'
 import type { LockCommand, Release, Renew } from './commands.ts'
 import { decideAcquire, decideAcquireAll } from './decide-acquire.ts'
@@ -18,7 +18,7 @@ export function reads(command: LockCommand): readonly string[] {
   return command.name === null ? [] : [streamOf(command.name)]
 }
 
-export function decide(command: LockCommand, context: Context, rows: Rows): LockDecision {
+export function decide(command: LockCommand, context: Context, rows: LoadedRows): LockDecision {
   switch (command.type) {
     case 'lock.acquire':
       return decideAcquire(command, context, stateOf(rows, command.name))
@@ -147,6 +147,6 @@ function notHeld(name: string | null, lockRef: string, command: string): Refusal
   )
 }
 
-function stateOf(rows: Rows, name: string | null): LockState | undefined {
+function stateOf(rows: LoadedRows, name: string | null): LockState | undefined {
   return name === null ? undefined : (rows.get(streamOf(name))?.state as LockState | undefined)
 }

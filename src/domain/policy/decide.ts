@@ -1,5 +1,5 @@
 import { isOperator } from '../../kernel/config.ts'
-import { type Context, type Decision, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import type { PolicyCommand } from './commands.ts'
 import type { LoadedFile, PolicyEvent } from './events.ts'
 import type { LoadedPin, PolicyState } from './state.ts'
@@ -15,7 +15,7 @@ export function reads(): readonly string[] {
  * Refusals: POLICY_DENIED (a policy is in force and the actor is neither release authority nor operator), recorded. If
  * the same policy is already in force, the answer is the entry that loaded it.
  */
-export function decide(command: PolicyCommand, context: Context, rows: Rows): Decision<PolicyEvent> {
+export function decide(command: PolicyCommand, context: Context, rows: LoadedRows): Decision<PolicyEvent> {
   const { actor, config } = context
   const before = (rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
   if (before !== undefined && isSame(before.lanes, command.lanes) && isSame(before.roles, command.roles)) {

@@ -1,4 +1,4 @@
-import type { Row, Rows } from '../../kernel/decider.ts'
+import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { policyStream } from './decide.ts'
 import type { Policy } from './policy.ts'
@@ -22,7 +22,7 @@ export interface PolicyInForce {
   policy: Policy | undefined
 }
 
-export function policyInForce(rows: Rows, policies: Policies): PolicyInForce {
+export function policyInForce(rows: LoadedRows, policies: Policies): PolicyInForce {
   const loaded = (rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
   if (loaded === undefined) return { loaded, policy: undefined }
   return { loaded, policy: policies.get(policyKey({ lanes: loaded.lanes.sha256, roles: loaded.roles.sha256 })) }

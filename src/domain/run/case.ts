@@ -3,7 +3,7 @@ import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
-import { type Context, type Decision, type Refusal, type Row, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, type Row, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
@@ -16,14 +16,14 @@ export interface RunCase {
   context: Context
   inForce: PolicyInForce
   lastSeq: number
-  rows: Rows
+  rows: LoadedRows
   run: RunState
 }
 
 /** An event before the facts of the run are added: from the run's own stream, or from the stream of its lock. */
 export type RunDraft = { [Type in RunEventType]: { type: Type; data: RunEventData<Type> } }[RunEventType] | EventDraft
 
-export function rowOf(rows: Rows, runId: string): Row<RunState> | undefined {
+export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefined {
   return rows.get(streamOf(runId)) as Row<RunState> | undefined
 }
 
@@ -90,7 +90,7 @@ export function refusedMove(of: RunCase, command: string, to: RunStatus, why = `
 }
 
 /** The runs above a run, nearest first. */
-export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
+export function* ancestorsOf(run: RunState, rows: LoadedRows): Generator<RunState> {
   let next = run.parent_run_id
   for (let depth = 0; next !== null && depth < limits.runDepthMax; depth += 1) {
     const ancestor = rowOf(rows, next)?.state
@@ -103,7 +103,7 @@ export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
 /**
  * Whether an actor may act on a run: the actor of the run or of a run above it, an operator, or the release authority.
  */
-function mayActOn(run: RunState, { actor, config }: Context, rows: Rows): boolean {
+function mayActOn(run: RunState, { actor, config }: Context, rows: LoadedRows): boolean {
   if (run.manifest.actor.actor_id === actor.actor_id || isOperator(config, actor.actor_id)) return true
   for (const { manifest } of ancestorsOf(run, rows)) if (manifest.actor.actor_id === actor.actor_id) return true
   return false

@@ -2,7 +2,7 @@ import { cut } from '../../kernel/canonical.ts'
 import { type Decision, refuse } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Action } from '../policy/action.ts'
-import type { Verdict } from '../policy/authorize.ts'
+import type { PolicyVerdict } from '../policy/authorize.ts'
 import {
   append,
   durationMillis,
@@ -94,8 +94,8 @@ function notActive(of: RunCase, command: string): Decision {
   return refused(of, { code: 'RUN_NOT_ACTIVE', command, message })
 }
 
-type Decided = RunEventData<'run.decided'>
-type AskedFor = Pick<Decided, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
+type DecidedData = RunEventData<'run.decided'>
+type AskedFor = Pick<DecidedData, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
 
 function askedFor(action: Action): AskedFor {
   const { action_type, artifacts, effects, scope } = action
@@ -119,7 +119,7 @@ const targetTypes = {
 } as const
 
 /** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
-function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): Decided['target'] {
+function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): DecidedData['target'] {
   const name = cut(target.name, nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
@@ -128,7 +128,7 @@ function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'
 const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
 
 /** The authz_decision event: the request and the verdict of the policy. */
-export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict): RunDraft {
+export function decidedEvent(run_id: string, asked: AskedFor, verdict: PolicyVerdict): RunDraft {
   const { decision, missing, reason, rule_ids } = verdict
   const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
   return { type: 'run.decided', data }
@@ -138,7 +138,7 @@ export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict):
 export function deniedEvent(
   run_id: string,
   duration_ms: number | null,
-  { missing, reason, rule_ids }: Verdict,
+  { missing, reason, rule_ids }: PolicyVerdict,
 ): RunDraft {
   const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
   const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }

@@ -1,4 +1,4 @@
-import { type Context, type Decision, type Refusal, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { PolicyInForce } from '../policy/policies.ts'
@@ -28,7 +28,7 @@ import { type RunState, versionsOf } from './state.ts'
 interface Ground {
   context: Context
   inForce: PolicyInForce
-  rows: Rows
+  rows: LoadedRows
 }
 
 /**

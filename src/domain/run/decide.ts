@@ -1,4 +1,4 @@
-import { type Context, type Decision, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import { policyInForce } from '../policy/policies.ts'
 import { append, expiredEvents, isExpired, notRunActor, type RunCase, rowOf } from './case.ts'
 import type { RunCommand } from './commands.ts'
@@ -18,7 +18,7 @@ export function reads(command: RunCommand): readonly string[] {
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
-export function decide(command: RunCommand, context: Context, rows: Rows): Decision {
+export function decide(command: RunCommand, context: Context, rows: LoadedRows): Decision {
   const inForce = policyInForce(rows, command.policies)
   if (command.type === 'run.create') return decideCreate(command, { context, inForce, rows })
   const row = rowOf(rows, command.run_id)

@@ -2,7 +2,7 @@ import { type Config, mayClaim } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { missingApprovals } from '../export/approvals.ts'
 import type { Action } from '../policy/action.ts'
-import { authorize, type RunFacts, type Verdict } from '../policy/authorize.ts'
+import { authorize, type PolicyVerdict, type RunFacts } from '../policy/authorize.ts'
 import type { Policy } from '../policy/policies.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
@@ -41,7 +41,7 @@ export function factsOf(
 export function verdictOn(
   action: Action,
   { caller, config, policy, run }: { caller: Actor; config: Config; policy: Policy | undefined; run: RunState },
-): Verdict {
+): PolicyVerdict {
   const pins = run.pins ?? { lanes: null, roles: null }
   const facts = factsOf(run, caller.actor_type, { pins, inherited: run.pins })
   const unbound = unboundRole(run, config, caller.actor_id)
@@ -64,7 +64,7 @@ export function unboundRole({ manifest: { actor } }: RunState, config: Config, c
 }
 
 /** A verdict with further failed rules. The reason is not_permitted if nothing failed before. */
-export function withMore(verdict: Verdict, rules: readonly string[]): Verdict {
+export function withMore(verdict: PolicyVerdict, rules: readonly string[]): PolicyVerdict {
   if (rules.length === 0) return verdict
   const { decision, reason, rule_ids } = verdict
   const failed = decision === 'deny' ? rule_ids : []

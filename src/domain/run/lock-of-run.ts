@@ -1,5 +1,5 @@
 import { isAuthority } from '../../kernel/config.ts'
-import { type Context, type Refusal, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import { judgeGuard } from '../lock/decide.ts'
 import { isStateCondition } from '../lock/decide-project.ts'
 import type { LockEvent } from '../lock/events.ts'
@@ -22,7 +22,7 @@ export interface LockOfRun {
  * actor holds. Refusals: LOCK_NOT_HELD.
  */
 export function lockForRun(
-  rows: Rows,
+  rows: LoadedRows,
   name: string,
   { actor_id, run_id }: { actor_id: string; run_id: string },
   { now }: Context,
@@ -34,7 +34,12 @@ export function lockForRun(
 }
 
 /** The problem with a run's lock. Refusals: STALE_TOKEN, LEASE_EXPIRED, as for a guard. */
-export function judgeLockOfRun(rows: Rows, lock: LockOfRun, command: string, { now }: Context): Refusal | undefined {
+export function judgeLockOfRun(
+  rows: LoadedRows,
+  lock: LockOfRun,
+  command: string,
+  { now }: Context,
+): Refusal | undefined {
   return judgeGuard(lock, rows.get(streamOf(lock.name))?.state as LockState | undefined, command, now)
 }
 
@@ -43,7 +48,7 @@ export function judgeLockOfRun(rows: Rows, lock: LockOfRun, command: string, { n
  * on the run's state. Refusals, in order: RELEASE_DENIED, RELEASE_CONDITION_UNMET.
  */
 export function releaseLockOfRun(
-  rows: Rows,
+  rows: LoadedRows,
   { name }: LockOfRun,
   { actor, config, now }: Context,
 ): LockEvent | Refusal | undefined {
@@ -71,6 +76,6 @@ export function releaseLockOfRun(
   })
 }
 
-function grantOf(rows: Rows, name: string): Grant | null {
+function grantOf(rows: LoadedRows, name: string): Grant | null {
   return (rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
 }

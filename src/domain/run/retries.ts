@@ -1,5 +1,5 @@
 import { LockstepError } from '../../errors.ts'
-import type { Aggregate, Rows } from '../../kernel/decider.ts'
+import type { Aggregate, LoadedRows } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import type { RunEventData } from './events.ts'
 
@@ -17,7 +17,7 @@ function retryStreamOf(runId: string): string {
 }
 
 /** The run that retried an attempt. */
-export function retriedIn(rows: Rows, runId: string): string | undefined {
+export function retriedIn(rows: LoadedRows, runId: string): string | undefined {
   return (rows.get(retryStreamOf(runId))?.state as RetryState | undefined)?.new_run_id
 }
 

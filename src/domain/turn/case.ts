@@ -1,5 +1,5 @@
 import type { Code, Details } from '../../errors.ts'
-import type { Context, Decision, Refusal, SovereignRows } from '../../kernel/decider.ts'
+import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decider.ts'
 import { refuse } from '../../kernel/decider.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
 import type { TurnDraft } from './events.ts'
@@ -16,16 +16,12 @@ export interface TurnCase<C extends TurnCommand = TurnCommand> {
   context: Context
   /** The number in the turn_id; undefined if the turn_id is malformed. */
   number: number | undefined
-  rows: SovereignRows
+  rows: LoadedState
   run: RunOfTurn
 }
 
 /** Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR. */
-export function caseOf<C extends TurnCommand>(
-  command: C,
-  context: Context,
-  rows: SovereignRows,
-): TurnCase<C> | Refusal {
+export function caseOf<C extends TurnCommand>(command: C, context: Context, rows: LoadedState): TurnCase<C> | Refusal {
   const run = runOfTurn(command, context, rows)
   return 'kind' in run ? run : { command, context, number: turnNumberOf(command.turn_id), rows, run }
 }

@@ -1,4 +1,4 @@
-import type { Context, Decision, Refusal, SovereignRows } from '../../kernel/decider.ts'
+import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decider.ts'
 import {
   append,
   caseOf,
@@ -33,7 +33,7 @@ export function reads({ run_id }: TurnCommand): readonly string[] {
  * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
  * after them.
  */
-export function decide(command: TurnCommand, context: Context, rows: SovereignRows): Decision {
+export function decide(command: TurnCommand, context: Context, rows: LoadedState): Decision {
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   switch (command.type) {

@@ -1,4 +1,4 @@
-import type { Context, Decision, Refusal, Rows } from '../../kernel/decider.ts'
+import type { Context, Decision, LoadedRows, Refusal } from '../../kernel/decider.ts'
 import { refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { type Policies, policyInForce } from '../policy/policies.ts'
@@ -51,7 +51,7 @@ export interface RunOfTurn {
 export function runOfTurn(
   { policies, run_id, type }: { policies: Policies; run_id: string; type: string },
   context: Context,
-  rows: Rows,
+  rows: LoadedRows,
 ): RunOfTurn | Refusal {
   const row = rowOf(rows, run_id)
   if (row === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })

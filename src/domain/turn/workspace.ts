@@ -1,4 +1,4 @@
-import type { SovereignRows } from '../../kernel/decider.ts'
+import type { LoadedState } from '../../kernel/decider.ts'
 import type { JsonValue } from './json-value.ts'
 import type { Identity, Ref } from './links.ts'
 import { refsOf } from './links.ts'
@@ -66,9 +66,9 @@ function escaped(text: string): string {
 /** The sovereign state of one workspace, for decisions. */
 export class Workspace {
   readonly name: string
-  readonly #rows: SovereignRows
+  readonly #rows: LoadedState
 
-  constructor(name: string, rows: SovereignRows) {
+  constructor(name: string, rows: LoadedState) {
     this.name = name
     this.#rows = rows
   }

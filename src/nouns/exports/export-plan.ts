@@ -72,13 +72,13 @@ export function planExport({ audit, core, policy }: Ground, request: CreateExpor
   return { actor, approvals, asked, file, scope, select, size: sizeUpTo(core, asked.size), stated }
 }
 
-type Asked = z.output<typeof createExportSchema>
+type ParsedCreateExport = z.output<typeof createExportSchema>
 
 /**
  * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
  * selection.
  */
-function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Approval[] {
+function approvalsOf({ approvals, select }: ParsedCreateExport, audit: Audit, actor: Actor): Approval[] {
   return approvals.map((event_id) => {
     const approval = approvalIn(audit.entryOf(event_id), select, actor.actor_id)
     if (approval !== undefined) return approval
@@ -103,7 +103,7 @@ function sizeUpTo({ log }: Core, size: number | undefined): number {
  * The scope with the approvals filled in. Only verified approvals count; approvals stated in the request's scope are
  * dropped.
  */
-function scopeOf(asked: Asked, approvals: readonly Approval[]): Action['scope'] {
+function scopeOf(asked: ParsedCreateExport, approvals: readonly Approval[]): Action['scope'] {
   const scope = { ...asked.scope }
   for (const type of approvalTypes) delete scope[approvalKey(type)]
   for (const [at, { approval_type }] of approvals.entries()) {

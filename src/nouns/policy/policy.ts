@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { type Action, actionSchema } from '../../domain/policy/action.ts'
-import { authorize, type RunFacts, type Verdict } from '../../domain/policy/authorize.ts'
+import { authorize, type PolicyVerdict, type RunFacts } from '../../domain/policy/authorize.ts'
 import { policyStream } from '../../domain/policy/decide.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
@@ -108,7 +108,7 @@ export class PolicyApi {
    * The verdict on an action by the policy in force and the configuration, for an existing run or a hypothetical one.
    * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
    */
-  explain(request: z.input<typeof explainSchema>): Verdict {
+  explain(request: z.input<typeof explainSchema>): PolicyVerdict {
     const asked = parse(explainSchema, request, 'question')
     const state = this.#state()
     const policy = state && this.known().get(keyOf(state))

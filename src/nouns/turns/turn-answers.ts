@@ -33,7 +33,7 @@ export interface Staged extends OfTurn {
 }
 
 /** The result of validating a proposal. */
-export interface Verdict extends OfTurn {
+export interface TurnVerdict extends OfTurn {
   outcome: 'PASS' | 'FAIL'
   manifest_digest: string | null
 }
@@ -76,7 +76,7 @@ export function stagedOf(core: Core, outcome: Outcome): Staged {
   return { ...of, bytes, counts, manifest_digest, outcome: 'PASS' }
 }
 
-export function verdictOf(core: Core, outcome: Outcome): Verdict {
+export function verdictOf(core: Core, outcome: Outcome): TurnVerdict {
   const { data, entry, of } = answerOf<'turn.rejected' | 'turn.validated'>(core, outcome)
   return { ...of, manifest_digest: data.manifest_digest, outcome: entry.type === 'turn.validated' ? 'PASS' : 'FAIL' }
 }
