@@ -19,6 +19,19 @@ export const privilegedActions = ['tool_call', 'db_write', 'db_read', 'promotion
 export type PrivilegedAction = (typeof privilegedActions)[number]
 
 export const actionTypes = [...privilegedActions, 'policy_change', 'override', 'authz_decision', 'system'] as const
+/** The kinds of target that an audit event can have. */
+export const targetTypes = [
+  'artifact',
+  'export_bundle',
+  'lock',
+  'policy',
+  'run',
+  'system',
+  'table',
+  'tool',
+  'turn',
+] as const
+
 export const actorTypes = ['agent', 'human', 'system'] as const
 
 /** The kinds of approval that an export may require (Run Lifecycle, Contract v1, section 10.2). */

@@ -1,5 +1,5 @@
 import { evolveRow } from '../domain/aggregates.ts'
-import { type Pins, pinsInForce, policyStream } from '../domain/policy/policies.ts'
+import { pinsInForce, policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
@@ -54,7 +54,7 @@ export class Plan {
   readonly notes: number[] = []
   readonly #requests = new Map<string, readonly Entry[]>()
   #bytes = 0
-  #pins: Pins | undefined
+  #pins: Entry['policy_versions'] | undefined
   #facts: BatchFacts
   readonly #ground: Ground
 

@@ -16,6 +16,7 @@ import {
   runStatuses,
   sha256Schema,
   shortLine,
+  targetTypes,
   taxonomyVersionsSchema,
   utcSchema,
 } from '../../kernel/vocabulary.ts'
@@ -33,7 +34,7 @@ export const auditTargetSchema = z.strictObject({
   artifact_ref: artifactRefSchema.nullish(),
   name: lineOf(limits.lockNameBytes),
   operation: shortLine.nullish(),
-  target_type: z.enum(['artifact', 'export_bundle', 'lock', 'policy', 'run', 'system', 'table', 'tool', 'turn']),
+  target_type: z.enum(targetTypes),
 })
 
 const authz = z.strictObject({

@@ -1,6 +1,6 @@
 import { sorted } from '../../kernel/canonical.ts'
 import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
-import { type Policies, policyInForce } from '../policy/policies.ts'
+import { type Policies, policyInForce } from '../policy/state.ts'
 import {
   append,
   expiredEvents,

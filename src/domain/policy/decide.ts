@@ -2,10 +2,7 @@ import { isOperator } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import type { PolicyCommand } from './commands.ts'
 import type { LoadedFile, PolicyEvent } from './events.ts'
-import type { LoadedPin, PolicyState } from './state.ts'
-
-/** A ledger has one policy, so there is one stream. */
-export const policyStream = 'policy'
+import { type LoadedPin, policyStream, stateIn } from './state.ts'
 
 export function reads(): readonly string[] {
   return [policyStream]
@@ -17,7 +14,7 @@ export function reads(): readonly string[] {
  */
 export function decide(command: PolicyCommand, context: Context, rows: LoadedRows): Decision<PolicyEvent> {
   const { actor, config } = context
-  const before = (rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  const before = stateIn(rows.get(policyStream))
   if (before !== undefined && isSame(before.lanes, command.lanes) && isSame(before.roles, command.roles)) {
     return { kind: 'repeat', seq: before.seq }
   }

@@ -7,7 +7,8 @@ import { type Context, type Decision, type LoadedRows, type Refusal, type Row, r
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
-import type { Lane, PolicyInForce } from '../policy/policies.ts'
+import type { Lane } from '../policy/policy.ts'
+import type { PolicyInForce } from '../policy/state.ts'
 import type { RunEventData, RunEventType } from './events.ts'
 import { type RunState, streamOf, versionsOf } from './state.ts'
 

@@ -15,7 +15,7 @@ import {
   utcSchema,
 } from '../../kernel/vocabulary.ts'
 import { actionSchema } from '../policy/action.ts'
-import type { Policies } from '../policy/policies.ts'
+import type { Policies } from '../policy/state.ts'
 import { manifestSchema } from './events.ts'
 import { lockNameSchema } from './lock-of-run.ts'
 import { runErrorSchema } from './run-record.ts'

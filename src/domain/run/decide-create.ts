@@ -1,7 +1,7 @@
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { PolicyInForce } from '../policy/policies.ts'
+import type { PolicyInForce } from '../policy/state.ts'
 import {
   ancestorsOf,
   append,

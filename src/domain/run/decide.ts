@@ -1,5 +1,5 @@
 import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
-import { policyInForce } from '../policy/policies.ts'
+import { policyInForce } from '../policy/state.ts'
 import { append, expiredEvents, isExpired, notRunActor, type RunCase, rowOf } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'

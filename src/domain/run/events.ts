@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
-import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
+import { actorSchema, lineOf, reasonSchema } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
 import {
   line,
   privilegedActions,
@@ -10,9 +11,9 @@ import {
   runStatuses,
   sha256Schema,
   shortLine,
+  targetTypes,
   taxonomyVersionsSchema,
 } from '../../kernel/vocabulary.ts'
-import { auditTargetSchema } from '../audit/audit-event.ts'
 import { actionSchema } from '../policy/action.ts'
 import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record.ts'
 
@@ -24,9 +25,9 @@ const { shape } = runRecordSchema
 
 /** The type of the target of an action or a start in audit events. */
 const target = z.strictObject({
-  name: auditTargetSchema.shape.name,
+  name: lineOf(limits.lockNameBytes),
   operation: shortLine,
-  target_type: auditTargetSchema.shape.target_type,
+  target_type: z.enum(targetTypes),
 })
 
 /** A pin, its source, and the SHA-256 of the content that it stands for. */

@@ -3,7 +3,7 @@ import type { Actor } from '../../kernel/ids.ts'
 import { missingApprovals } from '../export/approvals.ts'
 import type { Action } from '../policy/action.ts'
 import { authorize, type PolicyVerdict, type RunFacts } from '../policy/authorize.ts'
-import type { Policy } from '../policy/policies.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
 

@@ -4,7 +4,7 @@ import { actorSchema, reasonSchema, requestKeySchema } from '../../kernel/ids.ts
 import { limits } from '../../kernel/limits.ts'
 import { printable } from '../../kernel/printable.ts'
 import { line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
-import type { Policies } from '../policy/policies.ts'
+import type { Policies } from '../policy/state.ts'
 import { lockNameSchema } from '../run/lock-of-run.ts'
 import { type Issue, issueSchema } from './issue.ts'
 

@@ -1,7 +1,7 @@
 import type { Context, Decision, LoadedRows, Refusal } from '../../kernel/decider.ts'
 import { refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
-import { type Policies, policyInForce } from '../policy/policies.ts'
+import { type Policies, policyInForce } from '../policy/state.ts'
 import {
   append,
   eventsOfRun,

@@ -12,7 +12,7 @@ import {
   statementType,
 } from '../../domain/export/manifest.ts'
 import { Selected, type Selection } from '../../domain/export/selection.ts'
-import { policyStream } from '../../domain/policy/decide.ts'
+import { policyStream } from '../../domain/policy/state.ts'
 import type { PolicyEventData } from '../../domain/policy/events.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import { writeArchive } from '../../files/bundle/bundle-file.ts'

@@ -1,17 +1,11 @@
 import * as z from 'zod'
 import { type Action, actionSchema } from '../../domain/policy/action.ts'
 import { authorize, type PolicyVerdict, type RunFacts } from '../../domain/policy/authorize.ts'
-import { policyStream } from '../../domain/policy/decide.ts'
+import { policyStream } from '../../domain/policy/state.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
-import {
-  type Lane,
-  type Policies,
-  type Policy,
-  type PolicyState,
-  policyInForce,
-  policyKey,
-} from '../../domain/policy/policies.ts'
+import type { Lane, Policy } from '../../domain/policy/policy.ts'
+import { type Policies, type PolicyState, policyInForce, policyKey } from '../../domain/policy/state.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert'
 import { aggregateOf, evolveRow, type LedgerCommand } from '../../../src/domain/aggregates.ts'
 import { recordedEntrySchema } from '../../../src/domain/event-schemas.ts'
-import { policyKey } from '../../../src/domain/policy/policies.ts'
+import { policyKey } from '../../../src/domain/policy/state.ts'
 import type { Policy } from '../../../src/domain/policy/policy.ts'
 import type { RunCommand } from '../../../src/domain/run/commands.ts'
 import { recordOf } from '../../../src/domain/run/record.ts'
