@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { lineOf, reasonSchema } from './ids.ts'
+import { limits } from './limits.ts'
 
 // The words and small shapes that run records, audit events, artifacts and export bundles of Contract v1 share.
 
@@ -47,6 +48,8 @@ export const longLine = lineOf(200)
 export const runIdSchema = line.min(8)
 export const caseIdSchema = line.min(4)
 export const eventIdSchema = line.min(8)
+/** The name of a target. It can be the longest name of a lock. */
+export const targetNameSchema = lineOf(limits.lockNameBytes)
 export const noteSchema = reasonSchema.max(1_000)
 
 /** A time in UTC. */

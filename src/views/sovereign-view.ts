@@ -1,6 +1,7 @@
-import { type RunState, streamOf } from '../domain/run/state.ts'
-import { workspaceOf } from '../domain/turn/run-of-turn.ts'
+import type { RunState } from '../domain/run/state.ts'
+import { workspaceOf } from '../domain/turn/workspace.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { streamOfRun } from '../kernel/run-fact.ts'
 import { missing } from '../log/corrupt.ts'
 import type { Log } from '../log/level/log.ts'
 import { objectIn } from '../log/level/objects.ts'
@@ -59,7 +60,7 @@ export class SovereignView {
    */
   async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
     const isOwn = workspace.startsWith('run/')
-    const prefix = streamOf(isOwn ? workspace.slice('run/'.length) : '')
+    const prefix = streamOfRun(isOwn ? workspace.slice('run/'.length) : '')
     for await (const page of this.#snapshot.scan(keys.ranges.rows(this.#generation, prefix))) {
       for (const [key, value] of page) {
         const stream = keys.nameOfRowKey(key)

@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { artifactRefSchema, artifactRefsSchema } from '../../kernel/artifact-ref.ts'
-import { lineOf, reasonSchema } from '../../kernel/ids.ts'
-import { limits } from '../../kernel/limits.ts'
+import { reasonSchema } from '../../kernel/ids.ts'
 import {
   actionTypes,
   actorTypes,
@@ -16,6 +15,7 @@ import {
   runStatuses,
   sha256Schema,
   shortLine,
+  targetNameSchema,
   targetTypes,
   taxonomyVersionsSchema,
   utcSchema,
@@ -32,7 +32,7 @@ const actor = z.strictObject({
 /** The target of an event. */
 export const auditTargetSchema = z.strictObject({
   artifact_ref: artifactRefSchema.nullish(),
-  name: lineOf(limits.lockNameBytes),
+  name: targetNameSchema,
   operation: shortLine.nullish(),
   target_type: z.enum(targetTypes),
 })

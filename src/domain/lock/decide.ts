@@ -1,6 +1,6 @@
 import { isoTime, type Now } from '../../kernel/clock.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
-import { statusOfRun } from '../run/run-status.ts'
+import { statusOfRun } from '../../kernel/run-fact.ts'
 import type { LockCommand, Release, Renew } from './commands.ts'
 import { decideAcquire, decideAcquireAll } from './decide-acquire.ts'
 import { decideBreak, decideRecover, decideReportFile, decideRetire } from './decide-endings.ts'

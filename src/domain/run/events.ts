@@ -1,8 +1,7 @@
 import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
-import { actorSchema, lineOf, reasonSchema } from '../../kernel/ids.ts'
-import { limits } from '../../kernel/limits.ts'
+import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 import {
   line,
   privilegedActions,
@@ -11,6 +10,7 @@ import {
   runStatuses,
   sha256Schema,
   shortLine,
+  targetNameSchema,
   targetTypes,
   taxonomyVersionsSchema,
 } from '../../kernel/vocabulary.ts'
@@ -25,7 +25,7 @@ const { shape } = runRecordSchema
 
 /** The type of the target of an action or a start in audit events. */
 const target = z.strictObject({
-  name: lineOf(limits.lockNameBytes),
+  name: targetNameSchema,
   operation: shortLine,
   target_type: z.enum(targetTypes),
 })

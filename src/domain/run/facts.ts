@@ -1,6 +1,6 @@
 import { type Config, mayClaim } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import { missingApprovals } from '../export/approvals.ts'
+import type { ApprovalType } from '../../kernel/vocabulary.ts'
 import type { Action } from '../policy/action.ts'
 import { authorize, type PolicyVerdict, type RunFacts } from '../policy/authorize.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -48,9 +48,16 @@ export function verdictOn(
   return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved(action, config)])
 }
 
-/** The rules of the configuration whose approval an export lacks. */
-export function unapproved(action: Action, config: Config): string[] {
-  return missingApprovals(action, config).map((type) => `config:exports/approvals_required/${type}`)
+/** The rules of the configuration whose approval the scope of an export does not name. */
+export function unapproved({ action_type, scope }: Action, { exports }: Config): string[] {
+  if (action_type !== 'export') return []
+  const missing = exports.approvals_required.filter((type) => String(scope[approvalKey(type)] ?? '').trim() === '')
+  return missing.map((type) => `config:exports/approvals_required/${type}`)
+}
+
+/** The member of an export's scope that names the approval event. */
+export function approvalKey(type: ApprovalType): string {
+  return `approval_${type}`
 }
 
 /**

@@ -100,3 +100,19 @@ export class Workspace {
 export function carriedBy({ dto_type, id }: Pick<Triplet, 'dto_type' | 'id'>): Identity | undefined {
   return dto_type === null || id === null ? undefined : { type: dto_type, id }
 }
+
+/** The workspace of a run: that of its workflow, or its own. */
+export function workspaceOf({
+  run_id,
+  workflow_id,
+}: {
+  run_id: string
+  workflow_id?: string | null | undefined
+}): string {
+  return workflow_id ? `workflow/${workflow_id}` : `run/${run_id}`
+}
+
+/** Whether a text can be a folder name on every system that workspaces are written to. */
+export function isWorkspaceName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) && !name.includes('..')
+}

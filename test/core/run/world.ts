@@ -1,18 +1,19 @@
 import { deepStrictEqual } from 'node:assert'
 import { aggregateOf, evolveRow, type LedgerCommand } from '../../../src/domain/aggregates.ts'
 import { recordedEntrySchema } from '../../../src/domain/event-schemas.ts'
-import { policyKey } from '../../../src/domain/policy/state.ts'
 import type { Policy } from '../../../src/domain/policy/policy.ts'
+import { policyKey } from '../../../src/domain/policy/state.ts'
 import type { RunCommand } from '../../../src/domain/run/commands.ts'
 import { recordOf } from '../../../src/domain/run/record.ts'
 import { type RunRecord, runRecordSchema } from '../../../src/domain/run/run-record.ts'
-import { type RunState, streamOf } from '../../../src/domain/run/state.ts'
+import type { RunState } from '../../../src/domain/run/state.ts'
 import { assertCanonical } from '../../../src/kernel/canonical.ts'
 import { isoTime } from '../../../src/kernel/clock.ts'
 import { type Config, defaultConfig } from '../../../src/kernel/config.ts'
 import type { Decision, Row } from '../../../src/kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf } from '../../../src/kernel/entry.ts'
 import { type Actor, eventIdOf } from '../../../src/kernel/ids.ts'
+import { streamOfRun } from '../../../src/kernel/run-fact.ts'
 import { testClock } from '../../support/ledger.ts'
 import { shippedPolicy } from '../../support/policy-tables.ts'
 
@@ -86,7 +87,7 @@ export class RunWorld {
   }
 
   stateOf(runId: string): RunState {
-    return this.rows.get(streamOf(runId))?.state as RunState
+    return this.rows.get(streamOfRun(runId))?.state as RunState
   }
 
   /** The run's record, held to its schema. */
