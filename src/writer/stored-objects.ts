@@ -1,5 +1,4 @@
-import type { StagedSet } from '../domain/turn/triplet.ts'
-import type { Entry } from '../kernel/entry.ts'
+import { objectsOf } from '../domain/aggregates.ts'
 import type { Log } from '../log/level/log.ts'
 import { unavailable } from './unavailable.ts'
 
@@ -102,27 +101,10 @@ export class StoredObjects {
     const named = new Set<string>()
     for await (const page of this.#log.entries(seq)) {
       for (const entry of page)
-        for (const digest of namedBy(entry, (at) => this.#log.objects.text(at))) named.add(digest)
+        for (const digest of objectsOf(entry, (at) => this.#log.objects.text(at))) named.add(digest)
     }
     return named
   }
 }
 
 const looksAtOnce = 256
-
-/** The objects that an entry names, directly or through its manifest object. */
-export function* namedBy({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
-  if (type === 'run.acted' && data.record_digest !== undefined) yield String(data.record_digest)
-  if (!type.startsWith('turn.')) return
-  const { digest = null } = (data.issues ?? {}) as { digest?: string | null }
-  if (digest !== null) yield digest
-  if (type !== 'turn.staged') return
-  const manifest = String(data.manifest_digest)
-  yield manifest
-  const { triplets } = JSON.parse(textOf(manifest)) as StagedSet
-  for (const { body_digest, links_digest, manifest_digest } of triplets) {
-    yield body_digest
-    yield links_digest
-    yield manifest_digest
-  }
-}

@@ -10,7 +10,7 @@ import { decideRecord } from '../run/decide-actions.ts'
 import type { AuditCommand } from './commands.ts'
 
 /** Events outside runs share one stream. Events of a run go into the stream of the run. */
-const auditStream = 'audit'
+export const auditStream = 'audit'
 
 export function reads({ events }: AuditCommand): readonly string[] {
   const run_id = events[0]?.run_id

@@ -4,7 +4,7 @@ import type { PolicyCommand } from './commands.ts'
 import type { LoadedFile, PolicyEvent } from './events.ts'
 import { type LoadedPin, policyStream, stateIn } from './state.ts'
 
-export function reads(): readonly string[] {
+export function reads(_command: PolicyCommand): readonly string[] {
   return [policyStream]
 }
 

@@ -17,7 +17,7 @@ export interface PolicyState {
 }
 
 /** Returns the next state. It applies the event without checking it. */
-export function evolve(state: PolicyState | undefined, entry: Entry): PolicyState | null {
+export function evolve(state: PolicyState | null | undefined, entry: Entry): PolicyState | null {
   if (entry.type !== 'policy.loaded') return state ?? null
   const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
   return { lanes: pinOf(lanes), roles: pinOf(roles), seq: entry.seq }

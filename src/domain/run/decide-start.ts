@@ -20,7 +20,7 @@ import type { RunState } from './state.ts'
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
-  const above = rowOf(rows, run.parent_run_id ?? '')
+  const above = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)
   const parent = above?.state
   if (above !== undefined && isExpired(above.state, context.now)) {
     const ofParent = { ...of, lastSeq: above.last_seq, run: above.state }

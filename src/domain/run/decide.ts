@@ -1,16 +1,22 @@
 import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
-import { policyInForce } from '../policy/state.ts'
+import { streamOf as streamOfLock } from '../lock/names.ts'
+import { policyInForce, policyStream } from '../policy/state.ts'
 import { caseOf, expired } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'
 import { decideCreate, decideRetry } from './decide-create.ts'
 import { decideCancel, decideComplete, decideDeny, decideFail, decideHeartbeat } from './decide-endings.ts'
 import { decideStart } from './decide-start.ts'
+import { retryStreamOf } from './retries.ts'
 
-/** The stream of the run. The runs above it, its lock and the policy in force are requested once the run is loaded. */
+/** The runs above the run and its lock follow from the row of the run, so the command does not name them. */
 export function reads(command: RunCommand): readonly string[] {
-  return [streamOfRun(command.run_id)]
+  const streams = [streamOfRun(command.run_id), policyStream]
+  if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
+  if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
+  if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
+  return streams
 }
 
 /**

@@ -22,20 +22,20 @@ import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './command
 import { decidePromote } from './decide-promote.ts'
 import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
+import { type CleanStaging, decideClean, stagingStreamOf } from './staging.ts'
 
-/**
- * The stream of the run. Its lock, the runs above it and the rows of its workspace are requested once the run is
- * loaded.
- */
-export function reads({ run_id }: TurnCommand): readonly string[] {
-  return [streamOfRun(run_id), policyStream]
+/** The rows of its workspace follow from the row of the run, so the command does not name them. */
+export function reads(command: TurnCommand | CleanStaging): readonly string[] {
+  if (command.type === 'staging.clean') return [stagingStreamOf(command.data.run_id)]
+  return [streamOfRun(command.run_id), policyStream]
 }
 
 /**
  * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
- * after them.
+ * after them. A cleanup of staged files is always recorded.
  */
-export function decide(command: TurnCommand, context: Context, rows: LoadedState): Decision {
+export function decide(command: TurnCommand | CleanStaging, context: Context, rows: LoadedState): Decision {
+  if (command.type === 'staging.clean') return decideClean(command)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   switch (command.type) {

@@ -16,6 +16,7 @@ import { type Actor, eventIdOf } from '../../../src/kernel/ids.ts'
 import { streamOfRun } from '../../../src/kernel/run-fact.ts'
 import { testClock } from '../../support/ledger.ts'
 import { shippedPolicy } from '../../support/policy-tables.ts'
+import { DeclaredRows } from '../declared-rows.ts'
 
 export const worker: Actor = { actor_id: 'agent-1', actor_type: 'agent' }
 export const other: Actor = { actor_id: 'agent-2', actor_type: 'agent' }
@@ -59,8 +60,8 @@ export class RunWorld {
   command(command: LedgerCommand, actor: Actor): { decision: Decision; entries: Entry[] } {
     const now = this.clock.now()
     const context = { actor, config: this.config, guard: undefined, now, time: isoTime(now.wall_ms), waiting: () => 0 }
-    const rows = { get: (stream: string) => this.rows.get(stream) }
-    const decision = aggregateOf(command.type).decide(command, context, rows)
+    const rows = new DeclaredRows(command, this.rows)
+    const decision = rows.check(aggregateOf(command.type).decide(command, context, rows))
     const record = decision.kind === 'refuse' && decision.record !== undefined ? [decision.record] : []
     const drafts = decision.kind === 'append' ? decision.events : record
     return { decision, entries: drafts.map((draft) => this.#append(draft, actor)) }
