@@ -16,9 +16,6 @@ import { isPin } from './content.ts'
 import { checkEffects } from './effects.ts'
 import type { Policy } from './policy.ts'
 
-export { mediators } from './checks.ts'
-export type { DenyReason, RunFacts }
-
 /**
  * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
  * order, and the missing facts. An allow has the rule that grants the action.

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { type Action, actionSchema } from '../../domain/policy/action.ts'
-import { authorize, type PolicyVerdict, type RunFacts } from '../../domain/policy/authorize.ts'
+import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
+import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'

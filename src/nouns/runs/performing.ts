@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { actionSchema } from '../../domain/policy/action.ts'
-import { mediators } from '../../domain/policy/authorize.ts'
+import { mediators } from '../../domain/policy/checks.ts'
 import type {
   authorizeSchema,
   completeRunSchema,

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { workspaceSchema } from '../../domain/turn/commands.ts'
-import type { JsonValue } from '../../domain/turn/json-object.ts'
+import type { JsonValue } from '../../domain/turn/json-value.ts'
 import type { RefRecord, Source, Triplet } from '../../domain/turn/triplet.ts'
 import { carriedBy, isWorkspaceName, sourceRows, tripletKey, workspaceOf } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
