@@ -123,6 +123,7 @@ export const codes = {
     'The owner, mode or type of a ledger file is wrong, so other users could tamper with the ledger.',
   ),
   LEDGER_FORMAT: code(500, 6, 'The ledger uses a format that this version does not support.'),
+  FORMAT_TOO_NEW: code(500, 6, 'A newer version of Lockstep wrote this data. Nothing was changed.'),
   VERIFY_FAILED: code(500, 6, 'The verification found a difference. The details name the first bad seq.'),
   DOCTOR_FAILED: code(500, 7, 'A check of the environment failed.'),
   INVARIANT_VIOLATED: code(500, 1, 'An internal invariant failed. This is a defect in Lockstep.'),

@@ -123,7 +123,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'SIZE_MISMATCH',
       'CLOCK_NOT_AHEAD',
     ],
-    6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'VERIFY_FAILED'],
+    6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
     7: [
       'LINK_UNSUPPORTED',
       'DISK_FULL',

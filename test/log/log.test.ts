@@ -228,8 +228,14 @@ async function rowsOf(views: Log): Promise<Record<string, number>> {
 
 log('does not open in a format it does not know', async () => {
   const { store } = await logOf(sampleEntries(3))
-  store.put(keys.metaKey, encode(keys.metaKey, { format: 2, ...sampleMeta }))
-  is((await refusalOf(() => Log.open(store))).code, 'LEDGER_FORMAT')
+  for (const [format, code] of [
+    [2, 'FORMAT_TOO_NEW'],
+    [1_000, 'FORMAT_TOO_NEW'],
+    [0, 'LEDGER_FORMAT'],
+  ] as const) {
+    store.put(keys.metaKey, encode(keys.metaKey, { ...sampleMeta, format }))
+    is((await refusalOf(() => Log.open(store))).code, code)
+  }
 })
 
 log('does not open where the meta or the head row is missing, damaged or does not fit itself', async () => {

@@ -16,6 +16,7 @@ import { Selected } from '../../domain/export/selection.ts'
 import { LockstepError } from '../../errors.ts'
 import { type BundleFiles, openBundle } from '../../files/bundle/bundle-reader.ts'
 import { paddingOf, tarHeader, tarTrailerBytes } from '../../files/bundle/tar.ts'
+import { refuseNewerContract } from '../../kernel/format.ts'
 import { limits } from '../../kernel/limits.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
@@ -46,7 +47,7 @@ export interface VerifiedExport {
 /**
  * Verifies a bundle without a ledger, as an archive or as an unpacked folder. Everything that can be derived from the
  * entries is derived and compared; everything else is covered by the signature. Errors: VERIFY_FAILED with the check
- * and the place in its details; INVALID_INPUT (invalid key), NOT_FOUND, FILE_DENIED. Cost: three passes over the
+ * and the place in its details; FORMAT_TOO_NEW, INVALID_INPUT (invalid key), NOT_FOUND, FILE_DENIED. Cost: three passes over the
  * bundle, and memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
@@ -173,7 +174,9 @@ function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Ui
 }
 
 function manifestIn(texts: Texts): ExportManifest {
-  const manifest = exportManifestSchema.safeParse(parsed(texts.get('manifest.json') ?? ''))
+  const document = parsed(texts.get('manifest.json') ?? '')
+  refuseNewerContract('the manifest', document)
+  const manifest = exportManifestSchema.safeParse(document)
   if (!manifest.success) throw failed('manifest', 'it is not an export_bundle of Contract v1')
   return manifest.data
 }

@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Ledger } from '../src/index.ts'
+import { built, newLedger } from './built.ts'
+
+/**
+ * `npm run walk`: the files of Lockstep that one call enters, from the API to the disk and back. A file counts if one
+ * of its functions was called. Each call is made once before, so that only the way of the call itself is counted.
+ *
+ *   npm run walk [-- --list]
+ */
+const { list = false } = parseArgs({ options: { list: { type: 'boolean' } } }).values
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-walk-'))
+const ledger = await newLedger(join(folder, 'root'), { policy: true })
+const run_id = 'run_walk_1'
+const actor = { actor_id: 'lawyer-1', actor_type: 'human' } as const
+let number = 0
+
+/** Each call with the most files that it may enter. A preparation is not counted. */
+const walks: { what: string; at_most: number; call: (of: Ledger) => Promise<() => Promise<unknown>> }[] = [
+  {
+    what: 'acquire',
+    at_most: 25,
+    call: async ({ locks }) => {
+      number += 1
+      return () => locks.acquire({ name: `name-${number}`, holder: 'walk' })
+    },
+  },
+  {
+    what: 'audit append',
+    at_most: 22,
+    call:
+      async ({ audit }) =>
+      () =>
+        audit.append({ action_type: 'system', outcome: 'success' }),
+  },
+  {
+    what: 'promote',
+    at_most: 35,
+    call: async ({ turns }) => {
+      number += 1
+      const turn = { run_id, turn_id: `turn-${String(number).padStart(4, '0')}` }
+      const triplets = [{ stem: `stem-${number}`, body: { text: 'x' }, links: {}, manifest: {} }]
+      await turns.stage({ ...turn, triplets })
+      await turns.validate(turn)
+      return () => turns.promote(turn)
+    },
+  },
+  {
+    what: 'export',
+    at_most: 45,
+    call: async ({ exports }) => {
+      number += 1
+      const scope = { case_id: 'CASE-1', export_reason: 'asked' }
+      const lane = { lane_id: 'EXPORT_CASE_DATA', role_id: 'ATTORNEY_ADMIN', scope }
+      const file = join(folder, `bundle-${number}.tar.gz`)
+      return () => exports.create({ actor, file, ...lane, select: { lock: 'name-1' } })
+    },
+  },
+]
+
+const session = new Session()
+session.connect()
+await session.post('Profiler.enable')
+await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
+await ledger.runs.start({ run_id })
+for (const { at_most, call, what } of walks) {
+  if (what === 'promote') number = 0
+  await (await call(ledger))()
+  const once = await call(ledger)
+  await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
+  await once()
+  const { result } = await session.post('Profiler.takePreciseCoverage')
+  await session.post('Profiler.stopPreciseCoverage')
+  const entered = result
+    .filter(({ url }) => url.startsWith(built.href))
+    .filter(({ functions }) =>
+      functions.some(({ functionName, ranges }) => functionName !== '' && (ranges[0]?.count ?? 0) > 0),
+    )
+    .map(({ url }) => url.slice(built.href.length).replace(/\.js$/, '.ts'))
+    .sort()
+  console.log(`${what.padEnd(14)} ${String(entered.length).padStart(3)} files, at most ${at_most}`)
+  if (list) console.log(entered.map((file) => `  ${file}`).join('\n'))
+}
+await ledger.close()
+rmSync(folder, { recursive: true })
