@@ -62,7 +62,7 @@ export const appendOptionsSchema = z.strictObject({
 })
 export type AuditAppendOptions = z.input<typeof appendOptionsSchema>
 
-interface AppendAudit extends Command {
+export interface AppendAudit extends Command {
   type: 'audit.append'
   events: readonly z.output<typeof auditInputSchema>[]
   /** The facts for the decision on the run of the events. Events outside runs need none. */

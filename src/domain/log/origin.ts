@@ -8,7 +8,7 @@ const originStream = 'ledger'
 /** Entry 0: the name of this ledger, and its public key. */
 const created = z.strictObject({ format: z.int(), ledger_id: ledgerIdSchema, origin: originSchema, vkey: z.string() })
 
-interface CreateLedger extends Command {
+export interface CreateLedger extends Command {
   type: 'ledger.create'
   data: z.infer<typeof created>
 }
