@@ -2,7 +2,7 @@ import { aggregateOf } from '../domain/aggregates.ts'
 import { judgeGuard } from '../domain/lock/decide.ts'
 import { streamOf } from '../domain/lock/names.ts'
 import type { LockState } from '../domain/lock/state.ts'
-import { policyStream } from '../domain/policy/policies.ts'
+import { policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
@@ -10,7 +10,7 @@ import { type Context, type Decision, type Refusal, refuse } from '../kernel/dec
 import type { Key } from '../log/log.ts'
 import { notLoaded, type Views } from '../views/views.ts'
 import type { Plan } from './plan.ts'
-import type { Item, Turn } from './submission.ts'
+import type { Item, Step } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 
 /** What a decision on a command is made from. */
@@ -47,12 +47,12 @@ function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal |
   return judgeGuard(command.guard, state, command.type, now)
 }
 
-/** The values that the commands of these turns say they read, and those that every batch reads. */
-export function declaredBy(turns: readonly Turn[]): Key[] {
+/** The values that the commands of these steps say they read, and those that every batch reads. */
+export function declaredBy(steps: readonly Step[]): Key[] {
   const streams = new Set([policyStream])
-  for (const turn of turns) {
-    if (!('item' in turn)) continue
-    const { command } = turn.item
+  for (const step of steps) {
+    if (!('item' in step)) continue
+    const { command } = step.item
     if (command.guard !== undefined) streams.add(streamOf(command.guard.name))
     try {
       for (const stream of aggregateOf(command.type).reads(command)) streams.add(stream)

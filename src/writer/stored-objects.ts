@@ -1,5 +1,4 @@
-import type { StagedSet } from '../domain/turn/triplet.ts'
-import type { Entry } from '../kernel/entry.ts'
+import { objectsOf } from '../domain/aggregates.ts'
 import type { Key, Log } from '../log/log.ts'
 import { unavailable } from './unavailable.ts'
 
@@ -112,27 +111,10 @@ export class StoredObjects {
       const manifests = page.flatMap(({ data, type }) => (type === 'turn.staged' ? [String(data.manifest_digest)] : []))
       const texts = await this.#log.load(manifests.map((key): Key => ({ view: 'object', key })))
       const textOf = new Map(manifests.map((digest, at) => [digest, String(texts[at])]))
-      for (const entry of page) for (const digest of namedBy(entry, (at) => textOf.get(at) ?? '')) named.add(digest)
+      for (const entry of page) for (const digest of objectsOf(entry, (at) => textOf.get(at) ?? '')) named.add(digest)
     }
     return named
   }
 }
 
 const looksAtOnce = 256
-
-/** The objects that an entry names, directly or through its manifest object. */
-export function* namedBy({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
-  if (type === 'run.acted' && data.record_digest !== undefined) yield String(data.record_digest)
-  if (!type.startsWith('turn.')) return
-  const { digest = null } = (data.issues ?? {}) as { digest?: string | null }
-  if (digest !== null) yield digest
-  if (type !== 'turn.staged') return
-  const manifest = String(data.manifest_digest)
-  yield manifest
-  const { triplets } = JSON.parse(textOf(manifest)) as StagedSet
-  for (const { body_digest, links_digest, manifest_digest } of triplets) {
-    yield body_digest
-    yield links_digest
-    yield manifest_digest
-  }
-}

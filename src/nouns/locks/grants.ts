@@ -20,7 +20,7 @@ export interface LeaseCalls {
 }
 
 /** The actor of a request, its time by `performance.now()`, and whether the answer is a replay. */
-interface Asked {
+interface AcquireFacts {
   requestedAt: number
   actor: Actor
   replayed: boolean
@@ -43,7 +43,7 @@ export class Grants {
     return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
   }
 
-  async leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Promise<Lease> {
+  async leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: AcquireFacts): Promise<Lease> {
     const current = !replayed || (await this.#isCurrent(entry))
     if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
     const facts = grantFacts(entry, lock_id, { replayed, current })
