@@ -47,15 +47,19 @@ function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal |
   return judgeGuard(command.guard, state, command.type, now)
 }
 
-/** The values that the commands of these steps say they read, and those that every batch reads. */
-export function declaredBy(steps: readonly Step[]): Key[] {
-  const streams = new Set([policyStream])
+/** The rows that the commands of these steps say they read, and those that every batch reads, if not in memory. */
+export function declaredBy(steps: readonly Step[], views: Views): Key[] {
+  const streams = new Set<string>()
+  const add = (stream: string) => {
+    if (!views.hasRow(stream)) streams.add(stream)
+  }
+  add(policyStream)
   for (const step of steps) {
     if (!('item' in step)) continue
     const { command } = step.item
-    if (command.guard !== undefined) streams.add(streamOf(command.guard.name))
+    if (command.guard !== undefined) add(streamOf(command.guard.name))
     try {
-      for (const stream of aggregateOf(command.type).reads(command)) streams.add(stream)
+      for (const stream of aggregateOf(command.type).reads(command)) add(stream)
     } catch {
       // A defect. The decision meets it too, and refuses the command.
     }

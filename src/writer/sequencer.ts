@@ -208,7 +208,7 @@ export class Sequencer {
   /** Loads what the steps say they read, with one load, and what the first batch needs. */
   #loadDeclared(steps: readonly Step[]): Promise<unknown> | undefined {
     const { log, receipts, views } = this.#parts
-    const loading = views.load(declaredBy(steps))
+    const loading = views.load(declaredBy(steps, views))
     if (receipts.isLoaded && this.#lastTimeMillis !== undefined) return loading
     const { size } = log.head()
     return Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)]).then(

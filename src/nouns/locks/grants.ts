@@ -37,14 +37,22 @@ export class Grants {
     this.#calls = calls
   }
 
-  async lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Promise<Lease> {
+  lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Maybe<Lease> {
     const entry = entries.find(({ type }) => type === 'lock.acquired')
     invariant(entry !== undefined, 'an acquire is answered with its grant')
     return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
   }
 
-  async leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: AcquireFacts): Promise<Lease> {
-    const current = !replayed || (await this.#isCurrent(entry))
+  leaseOf(entry: Entry, lock_id: string, asked: AcquireFacts): Maybe<Lease> {
+    const current = !asked.replayed || this.#isCurrent(entry)
+    return after(current, (isCurrent) => this.#leaseOf(entry, lock_id, { ...asked, current: isCurrent }))
+  }
+
+  #leaseOf(
+    entry: Entry,
+    lock_id: string,
+    { actor, current, replayed, requestedAt }: AcquireFacts & { current: boolean },
+  ): Lease {
     if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
     const facts = grantFacts(entry, lock_id, { replayed, current })
     const clock = { requestedAt, bootMillis: () => this.#core.now().lease_clock.boot_ms }
