@@ -1,4 +1,4 @@
-import { aggregateOf } from '../domain/aggregates.ts'
+import { aggregateOf, readsOf } from '../domain/aggregates.ts'
 import { judgeGuard } from '../domain/lock/decide.ts'
 import { streamOf } from '../domain/lock/names.ts'
 import type { LockState } from '../domain/lock/state.ts'
