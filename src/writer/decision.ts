@@ -56,10 +56,8 @@ export function declaredBy(steps: readonly Step[], views: Views): Key[] {
   add(policyStream)
   for (const step of steps) {
     if (!('item' in step)) continue
-    const { command } = step.item
-    if (command.guard !== undefined) add(streamOf(command.guard.name))
     try {
-      for (const stream of aggregateOf(command.type).reads(command)) add(stream)
+      for (const stream of readsOf(step.item.command)) add(stream)
     } catch {
       // A defect. The decision meets it too, and refuses the command.
     }
