@@ -31,7 +31,7 @@ export class RowComparison {
   readonly #generation: number
   readonly #rowsMax: number
   readonly #putOff: Share[] = []
-  /** Recently used rows, in two generations as in `Rows`. */
+  /** Recently used rows, in two generations as in `Recent`. */
   #young = new Map<string, Row>()
   #old = new Map<string, Row>()
   readonly #packed = new Map<string, Uint8Array>()

@@ -1,7 +1,7 @@
 import { streamOf as lockStreamOf } from '../../domain/lock/names.ts'
-import { streamOf as runStreamOf } from '../../domain/run/state.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { Core } from '../../writer/core.ts'
 
 /** A history that needs no index: the row has the last entry, and each entry points to the previous one. */
@@ -11,7 +11,7 @@ export interface Chain {
 }
 
 export async function chainOfRun(core: Core, runId: string): Promise<Chain> {
-  return { last: (await core.views.row(runStreamOf(runId)))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
+  return { last: (await core.views.row(streamOfRun(runId)))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
 }
 
 export function chainOfLock(core: Core, name: string): Promise<Chain> {

@@ -20,7 +20,7 @@ export interface LeaseCalls {
 }
 
 /** The actor of a request, its time by `performance.now()`, and whether the answer is a replay. */
-interface Asked {
+interface AcquireFacts {
   requestedAt: number
   actor: Actor
   replayed: boolean
@@ -43,7 +43,7 @@ export class Grants {
     return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
   }
 
-  leaseOf(entry: Entry, lock_id: string, asked: Asked): Maybe<Lease> {
+  leaseOf(entry: Entry, lock_id: string, asked: AcquireFacts): Maybe<Lease> {
     const current = !asked.replayed || this.#isCurrent(entry)
     return after(current, (isCurrent) => this.#leaseOf(entry, lock_id, { ...asked, current: isCurrent }))
   }
@@ -51,7 +51,7 @@ export class Grants {
   #leaseOf(
     entry: Entry,
     lock_id: string,
-    { actor, current, replayed, requestedAt }: Asked & { current: boolean },
+    { actor, current, replayed, requestedAt }: AcquireFacts & { current: boolean },
   ): Lease {
     if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
     const facts = grantFacts(entry, lock_id, { replayed, current })

@@ -6,12 +6,13 @@ import type { RunEventData } from '../../domain/run/events.ts'
 import { isTerminal, moves } from '../../domain/run/moves.ts'
 import { recordOf } from '../../domain/run/record.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
-import { type RunState, streamOf } from '../../domain/run/state.ts'
-import { openTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import type { RunState } from '../../domain/run/state.ts'
+import { openTurnId, type Phase, phaseOf } from '../../domain/run/turns.ts'
 import { LockstepError } from '../../errors.ts'
 import { leaseRemainingMillis } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
@@ -50,7 +51,7 @@ export interface Why {
 
 /** Errors: NOT_FOUND. */
 export async function stateOfRun(core: Core, runId: string): Promise<RunState> {
-  const row = await core.views.row(streamOf(runId))
+  const row = await core.views.row(streamOfRun(runId))
   if (row !== undefined) return row.state as RunState
   throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
 }
@@ -146,7 +147,7 @@ export async function whyOf(core: Core, runId: string): Promise<Why> {
 
 /** The entries of a run, newest first. */
 async function* lastEntriesOf(core: Core, runId: string): AsyncGenerator<Entry, undefined> {
-  let seq = (await core.views.row(streamOf(runId)))?.last_seq ?? null
+  let seq = (await core.views.row(streamOfRun(runId)))?.last_seq ?? null
   while (seq !== null) {
     const entry = await core.views.entry(seq)
     if (entry === undefined) return
