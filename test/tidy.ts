@@ -122,7 +122,8 @@ function mayImportEngine(path: string, target: string): boolean {
   const to = engines[folderOf(target) ?? '']
   if (to === undefined) return true
   const from = placeOf(path) === 'log' ? folderOf(path) : undefined
-  if (from !== undefined) return from === folderOf(target) || (engines[from]?.mayImport.includes(folderOf(target) ?? '') ?? false)
+  if (from !== undefined)
+    return from === folderOf(target) || (engines[from]?.mayImport.includes(folderOf(target) ?? '') ?? false)
   return to.importedBy.test(path)
 }
 
