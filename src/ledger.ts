@@ -1,4 +1,3 @@
-import { nanoid } from 'nanoid'
 import type { Api } from './api/api.ts'
 import type { AuditApi } from './api/audit.ts'
 import type { ClockApi } from './api/clock.ts'
@@ -17,17 +16,14 @@ import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
 import { aheadSeconds } from './kernel/entry-time.ts'
-import { HeadKeeper } from './log/level/open/head-keeper.ts'
-import { closeLog } from './log/level/open/open.ts'
-import { takeSnapshot } from './log/level/open/snapshot-files.ts'
-import { type Asked, askFor } from './nouns/asking.ts'
+import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
-import { Entries, HeadOfLog, treeHeadOf } from './nouns/log.ts'
+import { Entries, HeadOfLog } from './nouns/log.ts'
 import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
@@ -37,9 +33,8 @@ import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
 import { verifyLog } from './verify/verify.ts'
 import { Receipts } from './views/receipts.ts'
-import { Rows } from './views/rows.ts'
 import { SearchIndex } from './views/search-index.ts'
-import { Sovereign } from './views/sovereign.ts'
+import { Views } from './views/views.ts'
 import { codedError } from './writer/coded-errors.ts'
 import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
@@ -72,7 +67,6 @@ export class LocalLedger implements Ledger {
   readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
   readonly #parts: LedgerParts
   readonly #core: Core
-  readonly #heads: HeadKeeper
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
@@ -81,10 +75,9 @@ export class LocalLedger implements Ledger {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(layout.head, () => treeHeadOf(log), log.custody)
-    const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
+    const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
-      ...views,
+      ...read,
       log,
       config,
       now,
@@ -93,11 +86,11 @@ export class LocalLedger implements Ledger {
     })
     const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
-      ...views,
+      ...read,
       ...given,
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
-      submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
+      submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
@@ -151,14 +144,14 @@ export class LocalLedger implements Ledger {
    * Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. This happens when a
    * command ran under a wrong clock; the ledger time stands still since then. Otherwise undefined. Cost: one read.
    */
-  get clockAheadSeconds(): number | undefined {
-    const { log, now } = this.#parts
-    const last = log.entry(log.head().size - 1)
+  async clockAheadSeconds(): Promise<number | undefined> {
+    const { log, views, now } = this.#core
+    const last = await views.entry(log.head().size - 1)
     return last && aheadSeconds(last.time, now().wall_ms)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
-  async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<Asked<T>> {
+  async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
     return askFor(this.#core.index, millis, () => question(this))
   }
@@ -171,9 +164,9 @@ export class LocalLedger implements Ledger {
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
     const { config, layout } = this.#parts
-    const { close, layout: own, log } = await takeSnapshot(this.#parts.log, layout, nanoid(12))
+    const log = await this.#parts.log.copy()
     const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
-    return new LocalLedger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
+    return new LocalLedger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 
   /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */
@@ -189,16 +182,13 @@ export class LocalLedger implements Ledger {
   }
 
   async #close(): Promise<void> {
-    const { layout, log } = this.#parts
     try {
       await this.#sequencer.close()
       this.#publication.end()
       await this.#core.index.close()
       await this.#reactions.drained()
-      await this.#heads.close()
     } finally {
-      await closeLog(log, layout)
-      await this.#parts.closed?.()
+      await this.#parts.log.close()
     }
   }
 
@@ -210,7 +200,6 @@ export class LocalLedger implements Ledger {
   }
 
   #published(entries: readonly Entry[]): void {
-    this.#heads.touch()
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

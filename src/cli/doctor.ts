@@ -117,9 +117,8 @@ function clock(bootId: string | null, bootMillis: number): string {
 }
 
 async function entriesIn(ledger: LocalLedger): Promise<string> {
-  const { size } = await ledger.head.get()
-  const aheadSeconds = ledger.clockAheadSeconds
-  const text = `opens, with ${size} entries`
+  const aheadSeconds = await ledger.clockAheadSeconds()
+  const text = `opens, with ${(await ledger.head.get()).size} entries`
   if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
   return text
 }

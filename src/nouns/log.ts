@@ -5,9 +5,12 @@ import type * as shapes from '../api/shapes/log.ts'
 import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Log } from '../log/level/log.ts'
-import { leafHashOf } from '../log/level/rows/leaf.ts'
+import { leafHashOf } from '../log/leaf.ts'
+import type { Log } from '../log/log.ts'
+import { sha256 } from '../log/sha256.ts'
+import { entryAt, overTiles, rootOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
+import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { type Publication, read, subscribe } from '../writer/subscription.ts'
 import { type Handlers, untilAborted } from './served.ts'
 import { checkpointOf, signerOf } from './signer.ts'
@@ -51,7 +54,7 @@ export class Entries implements Handlers<LogApi> {
 
   async entry({ seq }: Given<typeof shapes.ofEntry>): Promise<Entry> {
     const { log } = this.#ground
-    return entryAt(log, seq, log.head().size)
+    return entryBelow(log, seq, log.head().size)
   }
 
   read(range: Given<typeof shapes.read>, options: CallOptions): AsyncIterable<Entry> {
@@ -65,9 +68,9 @@ export class Entries implements Handlers<LogApi> {
 
   async prove({ seq, size }: Given<typeof shapes.prove>): Promise<shapes.EntryProof> {
     const { log } = this.#ground
-    const { checkpoint, root, size: at, vkey } = signedHeadOf(this.#ground, size)
-    const entry = entryAt(log, seq, at)
-    const proof = log.inclusionProof(seq, at).map(toHex)
+    const { checkpoint, root, size: at, vkey } = await signedHeadOf(this.#ground, size)
+    const entry = await entryBelow(log, seq, at)
+    const proof = (await overTiles(log, (tiles) => inclusionProof(seq, at, tiles, sha256))).map(toHex)
     return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
   }
 
@@ -75,8 +78,8 @@ export class Entries implements Handlers<LogApi> {
     const { log } = this.#ground
     const at = sizeUpTo(log, to)
     if (from > at) throw new LockstepError('INVALID_INPUT', `from must be a size of 0 to ${at}, not ${from}`)
-    const proof = log.consistencyProof(from, at).map(toHex)
-    return { from, from_root: toHex(log.rootAt(from)), to: at, to_root: toHex(log.rootAt(at)), proof }
+    const proof = (await overTiles(log, (tiles) => consistencyProof(from, at, tiles, sha256))).map(toHex)
+    return { from, from_root: toHex(await rootOf(log, from)), to: at, to_root: toHex(await rootOf(log, at)), proof }
   }
 
   verify(): Promise<shapes.VerifiedLedger> {
@@ -90,8 +93,8 @@ export function treeHeadOf(log: Log): shapes.PublishedHead {
   return { origin: log.meta.origin, root: toHex(root), size }
 }
 
-function entryAt(log: Log, seq: number, size: number): Entry {
-  const entry = seq < size ? log.entry(seq) : undefined
+async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
+  const entry = seq < size ? await entryAt(log, seq) : undefined
   if (entry !== undefined) return entry
   throw new LockstepError('NOT_FOUND', `there is no entry ${seq}; the ledger has ${size} entries`, {
     details: { seq, size },
@@ -99,10 +102,11 @@ function entryAt(log: Log, seq: number, size: number): Entry {
 }
 
 /** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT. */
-function signedHeadOf({ layout, log }: Ground, size: number | undefined): shapes.SignedHead {
+async function signedHeadOf({ layout, log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
   const at = sizeUpTo(log, size)
-  const signer = signerOf(log, layout)
-  return { checkpoint: checkpointOf(log, signer, at), vkey: signer.vkey, size: at, root: toHex(log.rootAt(at)) }
+  const signer = await signerOf(log, layout)
+  const checkpoint = await checkpointOf(log, signer, at)
+  return { checkpoint, vkey: signer.vkey, size: at, root: toHex(await rootOf(log, at)) }
 }
 
 function sizeUpTo(log: Log, size: number | undefined): number {

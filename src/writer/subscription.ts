@@ -1,7 +1,7 @@
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Key, Log } from '../log/log.ts'
 import { onAbort } from './abort.ts'
 
 /**
@@ -69,10 +69,10 @@ export async function* subscribe(
       await orAborted(next, signal)
       continue
     }
+    const page = await log.load(Array.from({ length: to - seq }, (_, at): Key => ({ view: 'entry', key: seq + at })))
     for (; seq < to && !signal?.aborted; seq += 1) {
       if (publication.isEnded) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed while it was read')
-      const entry = log.entry(seq)
-      if (entry !== undefined) yield entry
+      yield page[page.length - (to - seq)] as Entry
     }
   }
 }

@@ -13,7 +13,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
-import type { Store } from '../../src/log/level/store.ts'
+import type { Store } from '../../src/log/keyed/store.ts'
 import {
   contentionFields,
   contentOf,

@@ -43,11 +43,10 @@ guards('is decided in the same append as what ends its grant: before it accepted
     is(ledger.counts.batches, batches + 1)
     is(before.events[0]?.seq, size)
     equal(behind.details, { name: 'resource:a', token: lease.token, current_token: null })
-    equal(await Promise.all([0, 1, 2].map(async (step) => (await ledger.log.entry({ seq: size + step })).type)), [
-      'audit.recorded',
-      'lock.released',
-      'lock.refused',
-    ])
+    equal(
+      (await Promise.all([0, 1, 2].map((step) => ledger.log.entry({ seq: size + step })))).map(({ type }) => type),
+      ['audit.recorded', 'lock.released', 'lock.refused'],
+    )
   })
 })
 

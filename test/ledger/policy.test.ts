@@ -125,10 +125,10 @@ at('an entry outside any run carries the pins in force', none, async (ledger, ro
     for await (const { policy_versions } of ledger.log.read({ from: events[0]?.seq ?? 0 })) pinned.push(policy_versions)
     return pinned
   }
-  const shown = async () => ({
-    lanes: (await ledger.policy.show()).lanes.pin,
-    roles: (await ledger.policy.show()).roles.pin,
-  })
+  const shown = async () => {
+    const { lanes, roles } = await ledger.policy.show()
+    return { lanes: lanes.pin, roles: roles.pin }
+  }
   const before = await shown()
   assert.equal(await pinsOfAppended(), [before])
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)

@@ -3,9 +3,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { openLedger } from '../../src/open.ts'
-import { rebuildViews } from '../../src/views/rebuild.ts'
+import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { temporaryRoot, testActor, testClock } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { startRuns } from '../support/turns.ts'
@@ -307,6 +307,17 @@ test('what is refused over a guard leaves no objects, what others stored meanwhi
     assert.is(await objectsIn(root), 4)
   }))
 
+test('objects that an earlier entry names stay when two stages of the same content are refused at once', () =>
+  withStage(async (ledger) => {
+    await started(ledger)
+    const staged = { ...turn('turn-0001'), triplets: stems('one', 'two') }
+    await ledger.turns.stage(staged)
+    const refused = { ...staged, run_id: 'run_nowhere' }
+    await Promise.all([1, 2, 3].map(() => refusal(ledger.turns.stage(refused), 'NOT_FOUND')))
+    await ledger.turns.validate(turn('turn-0001'))
+    await ledger.log.verify()
+  }))
+
 for (const fault of ['before', 'after'] as const) {
   for (const writes of [0, 1]) {
     test(`a stage whose write ${writes} fails ${fault} it persists leaves the old or the new, and no orphans`, async () => {
@@ -365,7 +376,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
   assert.is((await again.workspaces.digest({ run_id })).state_digest, state_digest)
   await again.log.verify()
   await again.close()
-  const damages: [check: string, damage: (log: Log) => Promise<unknown>][] = [
+  const damages: [check: string, damage: (log: KeyedLog) => Promise<unknown>][] = [
     ['objects', (log) => log.objects.drop([body], [])],
     [
       'objects',
@@ -398,7 +409,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
 test.run()
 
 /** Does a damage to a copy of a ledger; its verification names the check. */
-async function refusedAfter(root: string, check: string, damage: (log: Log) => Promise<unknown>): Promise<void> {
+async function refusedAfter(root: string, check: string, damage: (log: KeyedLog) => Promise<unknown>): Promise<void> {
   const copy = temporaryRoot()
   cpSync(root, copy, { recursive: true })
   await withLog(copy, damage)
@@ -423,7 +434,7 @@ async function bodyDigest(ledger: LocalLedger): Promise<string> {
 async function objectsIn(root: string): Promise<number> {
   return withLog(root, async (log) => {
     let objects = 0
-    const snapshot = log.snapshot()
+    const snapshot = log.stored()
     for await (const page of snapshot.scan({ gte: Buffer.from('o'), lt: Buffer.from('p') })) objects += page.length
     await snapshot.close()
     return objects

@@ -50,8 +50,8 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
       pages.flat(),
       turns.map(({ turn_id }) => turn_id),
     )
-    const { message } = await refusal(ledger.turns.list({ run_id, cursor: 0 }), 'INVALID_INPUT')
-    assert.match(message, /entry 0 is not a promotion of run_one_1/)
+    const error = await refusal(ledger.turns.list({ run_id, cursor: 0 }), 'INVALID_INPUT')
+    assert.match(error.message, /entry 0 is not a promotion of run_one_1/)
     assert.is((await ledger.turns.get(first)).status, 'promoted')
     assert.is((await ledger.workspaces.files()).files, 'current')
     await ledger.workspaces.check({ run_id })

@@ -121,14 +121,11 @@ workspace('loses what is gone before it gains its case twin, however many turns 
     { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
   ])
   await ledger.workspaces.files()
-  const turns = [2, 3].map(async (number) => {
-    const { manifest_digest, seq, turn_id } = await ledger.turns.get({ run_id, turn_id: turnId(number) })
-    return { manifest_digest, run_id, seq, turn_id }
-  })
-  const promoted = await Promise.all(turns)
+  const turns = await Promise.all([2, 3].map((number) => ledger.turns.get({ run_id, turn_id: turnId(number) })))
+  const promoted = turns.map(({ manifest_digest, seq, turn_id }) => ({ manifest_digest, run_id, seq, turn_id }))
   await ledger.close()
   await withLog(root, async (log) => {
-    const view = new SovereignView(log)
+    const view = await SovereignView.open(log)
     const asked = { current: join(folderOf(root), 'current'), disk: { ignoresCase: false }, promoted }
     const paths: string[] = []
     for await (const { content, path } of (await changedFiles(view, `run/${run_id}`, asked)) ?? []) {

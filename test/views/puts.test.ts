@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import type { StoreBatch } from '../../src/log/level/store.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import type { StoreBatch } from '../../src/log/keyed/store.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
 
 // Counted in the store itself: nothing that a batch puts is left out.

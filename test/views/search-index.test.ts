@@ -7,9 +7,9 @@ import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import { Log } from '../../src/log/level/log.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import { IndexComparison } from '../../src/views/compare-index.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import { IndexComparison } from '../../src/verify/compare-index.ts'
 import { SearchIndex } from '../../src/views/search-index.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
 import { keepBusy } from '../support/busy-ledger.ts'
@@ -70,9 +70,9 @@ index('that is cut off at any of its writes goes on from there, and is whole all
     const crashed = start.copy()
     for (const batch of batches.slice(0, written)) await crashed.write(batch)
     await compared(crashed)
-    const opened = Log.open(crashed)
+    const opened = KeyedLog.open(crashed)
     const again = new SearchIndex(opened)
-    is(again.cursor, Math.min(history.length, written * 60))
+    is(await again.cursor(), Math.min(history.length, written * 60))
     await again.reached(history.length)
     equal(rowsIn(crashed), whole)
   }
@@ -80,7 +80,7 @@ index('that is cut off at any of its writes goes on from there, and is whole all
 
 /** As a verification does it. */
 async function compared(store: MemoryStore): Promise<void> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const comparison = new IndexComparison(store, log.head())
   for await (const page of log.entries(0)) for (const entry of page) comparison.next(entry)
   comparison.end(Object.keys(rowsIn(store)).length)
@@ -111,7 +111,7 @@ index('of which a row is missing, another, damaged or too many is found by the c
     damaged.put(key, bytes)
     is(await checkOf(compared(damaged)), 'LEDGER_CORRUPT bytes')
     const tail = Buffer.concat([keys.tailOfIndexKey(key), Buffer.of(1)])
-    await Log.open(more).index.write([{ view: 'index', key: tail, value: Buffer.alloc(0) }])
+    await KeyedLog.open(more).index.write([{ view: 'index', key: tail, value: Buffer.alloc(0) }])
     is(await checkOf(compared(more)), 'VERIFY_FAILED index')
   }
 })
@@ -184,8 +184,8 @@ async function sameRuns(
     status: pick(['created', 'running', 'completed', 'failed', 'denied', 'cancelled']),
     until: pick([entries[random(entries.length)]?.time]),
   }
-  const ids = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => run_id)
-  const created = await Promise.all(ids.map((run_id) => ledger.runs.get({ run_id })))
+  const createdIds = entries.flatMap(({ run_id = '', type }) => (type === 'run.created' ? [run_id] : []))
+  const created = await Promise.all(createdIds.map((runId) => ledger.runs.get({ run_id: runId })))
   const wanted = created.filter(
     (run) =>
       (asked.actor_id ?? run.actor?.actor_id) === run.actor?.actor_id &&

@@ -5,6 +5,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { eventIdOf } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { refuseExpired } from '../runs/runs.ts'
@@ -23,12 +24,14 @@ export class Audit implements Handlers<AuditApi> {
 
   async append(input: z.output<typeof shapes.append>): Promise<shapes.AppendedEvents> {
     const { actor, correlation_id, events, expected_size, guard, idempotency_key } = input
-    for (const { corrects } of events) if (corrects !== undefined) this.#assertThere(corrects)
+    for (const { corrects } of events) if (corrects !== undefined) await this.#assertThere(corrects)
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events } as Json }
-    const outcome = await submit(
-      this.#core,
-      { type: 'audit.append', events, guard, policies: this.#policy.known() },
-      { actor, correlationId: correlation_id, expectedSize: expected_size, request },
+    const outcome = await after(this.#policy.known(), (policies) =>
+      submit(
+        this.#core,
+        { type: 'audit.append', events, guard, policies },
+        { actor, correlationId: correlation_id, expectedSize: expected_size, request },
+      ),
     )
     refuseExpired(outcome)
     const { entries, replayed } = outcome
@@ -46,14 +49,14 @@ export class Audit implements Handlers<AuditApi> {
   }
 
   /** Errors: NOT_FOUND. */
-  #assertThere(eventId: string): void {
-    if (entryOfEvent(this.#core, eventId) !== undefined) return
+  async #assertThere(eventId: string): Promise<void> {
+    if ((await entryOfEvent(this.#core, eventId)) !== undefined) return
     throw new LockstepError('NOT_FOUND', `there is no event ${eventId} to correct`, { details: { corrects: eventId } })
   }
 }
 
 /** The entry with an event_id. The id contains the seq, so no index is needed. */
-export function entryOfEvent({ log }: Core, eventId: string): Entry | undefined {
+export async function entryOfEvent({ log, views }: Core, eventId: string): Promise<Entry | undefined> {
   const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
-  return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? log.entry(seq) : undefined
+  return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? views.entry(seq) : undefined
 }

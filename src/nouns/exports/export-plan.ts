@@ -3,11 +3,12 @@ import { basename, dirname } from 'node:path'
 import type { z } from 'zod'
 import type { create } from '../../api/shapes/exports.ts'
 import { realFolder } from '../../disk/layout.ts'
-import { approvalIn, approvalKey, subjectOf } from '../../domain/export/approvals.ts'
+import { approvalIn, subjectOf } from '../../domain/export/approvals.ts'
 import { type ExportBundle, type Stated, statedSchema } from '../../domain/export/bundle.ts'
 import type { Selection } from '../../domain/export/selection.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { freeTextIn, refuseFreeText } from '../../domain/run/case.ts'
+import { approvalKey } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type ExportFiles, isThere } from '../../files/bundle/export-files.ts'
 import { locatorSchema } from '../../kernel/artifact-ref.ts'
@@ -53,12 +54,12 @@ export interface WrittenExport {
  * Checks a request as far as possible before the export changes anything. Errors: INVALID_INPUT, FREE_TEXT_DENIED,
  * NOT_FOUND (the folder).
  */
-export function planExport(core: Core, policy: PolicyOfLedger, asked: Asked): PlannedExport {
+export async function planExport(core: Core, policy: PolicyOfLedger, asked: Asked): Promise<PlannedExport> {
   const { actor, file, lane_id, select } = asked
   const stated = statedSchema.strip().parse(asked)
-  if (freeTextIn(policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
+  if (freeTextIn(await policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
     throw errorOf(refuseFreeText(lane_id))
-  const approvals = approvalsOf(asked, core, actor ?? core.actor)
+  const approvals = await approvalsOf(asked, core, actor ?? core.actor)
   parse(locatorSchema, basename(file), 'file')
   realFolder(dirname(file))
   for (const path of [file, `${file}.json`]) if (existsSync(path)) throw isThere(path)
@@ -70,10 +71,14 @@ export function planExport(core: Core, policy: PolicyOfLedger, asked: Asked): Pl
  * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
  * selection.
  */
-function approvalsOf({ approvals, select }: Asked, core: Core, actor: Actor): Approval[] {
-  return approvals.map((event_id) => {
-    const approval = approvalIn(entryOfEvent(core, event_id), select, actor.actor_id)
-    if (approval !== undefined) return approval
+async function approvalsOf({ approvals, select }: Asked, core: Core, actor: Actor): Promise<Approval[]> {
+  const found: Approval[] = []
+  for (const event_id of approvals) {
+    const approval = approvalIn(await entryOfEvent(core, event_id), select, actor.actor_id)
+    if (approval !== undefined) {
+      found.push(approval)
+      continue
+    }
     throw new LockstepError(
       'INVALID_INPUT',
       `${event_id} is not an approval of ${subjectOf(select)} by another human`,
@@ -82,7 +87,8 @@ function approvalsOf({ approvals, select }: Asked, core: Core, actor: Actor): Ap
         hint: 'To approve and get an event_id, another human runs "lockstep export approve".',
       },
     )
-  })
+  }
+  return found
 }
 
 function sizeUpTo({ log }: Core, size: number | undefined): number {

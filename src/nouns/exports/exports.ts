@@ -58,7 +58,7 @@ export class Exports implements Handlers<ExportsApi> {
    * `create`.
    */
   async ready(request: Given<typeof shapes.create>): Promise<void> {
-    const { select, size } = planExport(this.#core, this.#policy, request)
+    const { select, size } = await planExport(this.#core, this.#policy, request)
     if ('run_id' in select || 'case_id' in select) await this.#core.index.reached(size)
   }
 
@@ -68,7 +68,7 @@ export class Exports implements Handlers<ExportsApi> {
    * `create`.
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
-    const planned = planExport(this.#core, this.#policy, request)
+    const planned = await planExport(this.#core, this.#policy, request)
     const { actor, asked, file, select, size, stated } = planned
     const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
     const case_id = parse(caseIdSchema.optional(), planned.scope.case_id, 'scope.case_id')
@@ -159,7 +159,7 @@ export class Exports implements Handlers<ExportsApi> {
       })
       for (const { data, event_id, run_id = '' } of page.events) {
         if (typeof data.record_digest !== 'string') continue
-        const bundle = exportBundleSchema.parse(JSON.parse(this.#core.log.objects.text(data.record_digest)))
+        const bundle = exportBundleSchema.parse(await this.#core.views.object(data.record_digest))
         if ('run_id' in asked || bundle.bundle_id === asked.bundle_id) found = { bundle, event_id, run_id }
       }
       complete = page.complete
@@ -172,7 +172,7 @@ export class Exports implements Handlers<ExportsApi> {
   /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */
   async #record({ actor, ...asked }: RecordAction, text: string): Promise<void> {
     const bundle_record = { digest: sha256Hex(text), text }
-    const command = { ...asked, bundle_record, policies: this.#policy.known(), type: 'run.record' as const }
+    const command = { ...asked, bundle_record, policies: await this.#policy.known(), type: 'run.record' as const }
     refuseExpired(await submit(this.#core, command, { actor }))
   }
 }

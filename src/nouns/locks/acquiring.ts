@@ -6,6 +6,7 @@ import { LockstepError } from '../../errors.ts'
 import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
+import { after, all, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
@@ -39,12 +40,14 @@ export class Acquiring {
   async resource(input: Given<typeof shapes.acquireResource>, signal: Signal): Promise<shapes.Grant> {
     const { actor = this.#core.actor, holder, lease_duration_s, name, pids, wait_s } = input
     const { lock_id = this.#core.newLockId() } = input
-    const command = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
-    const content = { command: command.type, holder, lease_duration_s, name }
     const line: Line | undefined = wait_s > 0 ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
-    const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
-    const answer = line === undefined ? submitted : this.#watched(command, submitted)
-    const outcome = await answer.catch(namingGrants(this.#core, [{ lock_id, name: command.name }]))
+    const asked = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
+    const answer = after(asked, (command) => {
+      const content = { command: command.type, holder, lease_duration_s, name }
+      const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
+      return line === undefined ? submitted : this.#watched(command, submitted)
+    })
+    const outcome = await Promise.resolve(answer).catch(namingGrants(this.#core, [{ lock_id, name }]))
     return this.grants.answer(outcome, lock_id, actor)
   }
 
@@ -53,18 +56,18 @@ export class Acquiring {
     const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
     const sorted = wanted.map(({ name }) => name)
     const ids = wanted.map(({ lock_id }) => lock_id)
-    const locks = wanted.map(({ name, lock_id }) =>
+    const asked = wanted.map(({ name, lock_id }) =>
       this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }),
     )
-    const key = locks[0]?.lock_ref ?? ''
     const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted }
-    const { entries, replayed } = await submit(
-      this.#core,
-      { type: 'lock.acquire_all', locks },
-      { actor, request: { key, content } },
-    ).catch(namingGrants(this.#core, wanted))
+    const answer = after(all(asked), (locks) => {
+      const request = { key: locks[0]?.lock_ref ?? '', content }
+      return submit(this.#core, { type: 'lock.acquire_all', locks }, { actor, request })
+    })
+    const { entries, replayed } = await Promise.resolve(answer).catch(namingGrants(this.#core, wanted))
     const granted = entries.filter((entry) => entry.type === 'lock.acquired')
-    return { grants: granted.map((entry, at) => this.grants.answerOf(entry, ids[at] ?? '', { actor, replayed })) }
+    const answers = granted.map((entry, at) => this.grants.answerOf(entry, ids[at] ?? '', { actor, replayed }))
+    return { grants: await Promise.all(answers) }
   }
 
   async deliverable(input: Given<typeof shapes.acquireDeliverable>, signal: Signal): Promise<shapes.Grant> {
@@ -104,7 +107,7 @@ export class Acquiring {
     const { actor = this.#core.actor, run_id } = input
     const { outcome, warning } = await this.#projects.acquire(input, actor)
     const files = await this.#core.filesDrained()
-    const grant = this.grants.answer(outcome, run_id, actor)
+    const grant = await this.grants.answer(outcome, run_id, actor)
     return { ...grant, files, ...(warning === undefined ? {} : { warning }) }
   }
 
@@ -122,7 +125,7 @@ export class Acquiring {
     claim: (line: Line) => Promise<Outcome>,
   ): Promise<Outcome> {
     const until = performance.now() + waitMillis
-    const line: Line = { mode: 'turn', waitMillis, signal }
+    const line: Line = { mode: 'call', waitMillis, signal }
     try {
       await this.#watched(command, submit(this.#core, command, { actor, line }))
       for (;;) {
@@ -142,12 +145,14 @@ export class Acquiring {
 
   /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: Acquire, answer: Promise<Outcome>): Promise<Outcome> {
-    const timer = setInterval(() => {
-      const { death } = deathOfHolder(this.#core, command.name)
+    const probe = async () => {
+      const { death } = await deathOfHolder(this.#core, command.name)
       if (death === undefined) return
       command.death = death
       this.#core.poke(streamOf(command.name))
-    }, probeMillis)
+    }
+    // A ledger that cannot be read answers the waiting caller itself.
+    const timer = setInterval(() => void probe().catch(() => {}), probeMillis)
     return answer.finally(() => clearInterval(timer))
   }
 
@@ -157,18 +162,12 @@ export class Acquiring {
     lock_id: string
     name: string
     pids: number[]
-  }): Acquire {
+  }): Maybe<Acquire> {
     const { holder, lease_duration_s, lock_id, name, pids } = facts
     const evidence = evidenceFor(pids)
-    return {
-      type: 'lock.acquire',
-      name,
-      holder,
-      lock_ref: lockRefOf(lock_id),
-      lease_duration_s,
-      evidence,
-      ...deathOfHolder(this.#core, name),
-    }
+    const lock_ref = lockRefOf(lock_id)
+    const command = { type: 'lock.acquire' as const, name, holder, lock_ref, lease_duration_s, evidence }
+    return after(deathOfHolder(this.#core, name), (found) => ({ ...command, ...found }))
   }
 
   #demandScope(actor: Actor): void {

@@ -3,10 +3,12 @@ import type { LocksApi } from '../../api/locks.ts'
 import type { CallOptions } from '../../api/operation.ts'
 import type * as shapes from '../../api/shapes/locks.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
+import { kindOf } from '../../domain/lock/names.ts'
 import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -48,9 +50,11 @@ export class Locks implements Handlers<LocksApi> {
   }
 
   async renew({ actor = this.#core.actor, lock_id }: Given<typeof shapes.renew>): Promise<shapes.Renewal> {
-    const { deliverable, lock_ref, name } = this.#grantedTo(actor, lock_id)
-    const { entries } = deliverable
-      ? await this.#deliverables.renew(deliverable, actor)
+    const lock_ref = lockRefOf(lock_id)
+    const held = this.#held(lock_ref, actor)
+    const { grant, name } = held instanceof Promise ? await held : held
+    const { entries } = grant
+      ? await this.#deliverables.renew(grant, actor)
       : await submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor })
     const data = entries[0]?.data as LockEventData<'lock.renewed'>
     const { acquired, expires_at, renewals, token } = data
@@ -66,9 +70,11 @@ export class Locks implements Handlers<LocksApi> {
       return releasedFacts(outcome, await this.#core.filesDrained())
     }
     const { lock_id, outcome } = input
-    const { deliverable, lock_ref, name } = this.#grantedTo(actor, lock_id)
-    if (deliverable) {
-      const released = await this.#deliverables.release(deliverable, outcome, actor)
+    const lock_ref = lockRefOf(lock_id)
+    const held = this.#held(lock_ref, actor)
+    const { grant, name } = held instanceof Promise ? await held : held
+    if (grant) {
+      const released = await this.#deliverables.release(grant, outcome, actor)
       return releasedFacts(released, released.files)
     }
     return releasedFacts(await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor }))
@@ -112,16 +118,15 @@ export class Locks implements Handlers<LocksApi> {
   }
 
   async unknownFiles(): Promise<shapes.FileList> {
-    return { files: this.#projects.unknownFiles() }
+    return { files: await this.#projects.unknownFiles() }
   }
 
-  /** The lock that an actor was granted under a lock_id, and its grant if that is a deliverable and still current. */
-  #grantedTo(actor: Actor, lockId: string): { deliverable?: Grant; lock_ref: string; name: string | null } {
-    const lock_ref = lockRefOf(lockId)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
-    const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
-    return { lock_ref, name, ...(isDeliverable ? { deliverable: grant } : {}) }
+  /** The name of a lock_ref's lock, and its current grant if it is a deliverable: that has a file as well. */
+  #held(lockRef: string, actor: Actor): Maybe<{ grant?: Grant; name: string | null }> {
+    return after(this.#acquiring.grants.nameOf(lockRef, actor), (name) => {
+      if (name === null || kindOf(name) !== 'deliverable') return { name }
+      return after(lockGrantOf(this.#core, name), (grant) => (grant?.lock_ref === lockRef ? { grant, name } : { name }))
+    })
   }
 }
 

@@ -2,23 +2,19 @@ import type { z } from 'zod'
 import type { PolicyApi } from '../../api/policy.ts'
 import type * as shapes from '../../api/shapes/policy.ts'
 import type { Action } from '../../domain/policy/action.ts'
-import { authorize, type RunFacts, type Verdict } from '../../domain/policy/authorize.ts'
-import { policyStream } from '../../domain/policy/decide.ts'
+import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
+import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
-import {
-  type Lane,
-  type Policies,
-  type Policy,
-  type PolicyState,
-  policyInForce,
-  policyKey,
-} from '../../domain/policy/policies.ts'
+import type { Lane, Policy } from '../../domain/policy/policy.ts'
+import { type Policies, type PolicyState, policyKey, policyStream } from '../../domain/policy/state.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
@@ -35,25 +31,31 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   }
 
   /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
-  known(): Policies {
-    const state = this.#state()
-    if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
-    return this.#read
+  known(): Maybe<Policies> {
+    return after(this.#state(), (state) => {
+      if (state === undefined || this.#read.has(keyOf(state))) return this.#read
+      return after(this.#core.views.entry(state.seq), (entry) => {
+        if (entry !== undefined) this.#readLoaded(entry)
+        return this.#read
+      })
+    })
   }
 
   /** A lane of the policy in force; undefined if there is none of that name. */
-  lane(laneId: string): Lane | undefined {
-    return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
+  async lane(laneId: string): Promise<Lane | undefined> {
+    const policies = await this.known()
+    const state = await this.#state()
+    return state && policies.get(keyOf(state))?.lanes.get(laneId)
   }
 
   async show(): Promise<shapes.PolicyInForce> {
-    const state = this.#state()
-    const entry = state && this.#core.log.entry(state.seq)
+    const state = await this.#state()
+    const entry = state && (await this.#core.views.entry(state.seq))
     if (state === undefined || entry === undefined) {
       throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
     }
     const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
-    const policy = this.known().get(keyOf(state))
+    const policy = (await this.known()).get(keyOf(state))
     const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
       return { lane_id, purpose, roles: allowed_callers.roles }
     })
@@ -75,13 +77,14 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   async explain(
     asked: z.output<typeof shapes.explainInRun> | z.output<typeof shapes.explainForRole>,
   ): Promise<shapes.PolicyVerdict> {
-    const state = this.#state()
-    const policy = state && this.known().get(keyOf(state))
+    const state = await this.#state()
+    const policy = state && (await this.known()).get(keyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
     if ('run_id' in asked) {
       const caller = asked.actor ?? self
-      return copied(verdictOn(action, { caller, config, policy, run: stateOfRun(this.#core, asked.run_id) }))
+      const run = await stateOfRun(this.#core, asked.run_id)
+      return copied(verdictOn(action, { caller, config, policy, run }))
     }
     return copied(
       withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config)),
@@ -95,15 +98,13 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     return { ...(await this.show()), replayed }
   }
 
-  #state(): PolicyState | undefined {
-    return (this.#core.rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  #state(): Maybe<PolicyState | undefined> {
+    return after(this.#core.views.row(policyStream), (row) => (row?.state ?? undefined) as PolicyState | undefined)
   }
 
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
-  #readLoaded(state: PolicyState): void {
-    const entry = this.#core.log.entry(state.seq)
-    if (entry === undefined) return
-    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+  #readLoaded({ data }: Entry): void {
+    const { lanes, roles } = data as PolicyEventData<'policy.loaded'>
     const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
       return { file, bytes: Buffer.from(text ?? '') }
     }
@@ -126,7 +127,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
 }
 
 /** A verdict whose lists belong to the caller. */
-function copied({ missing, rule_ids, ...verdict }: Verdict): shapes.PolicyVerdict {
+function copied({ missing, rule_ids, ...verdict }: PolicyVerdict): shapes.PolicyVerdict {
   return { ...verdict, missing: [...missing], rule_ids: [...rule_ids] }
 }
 

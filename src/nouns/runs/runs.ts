@@ -9,6 +9,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
@@ -78,7 +79,7 @@ export class Runs implements Handlers<RunsApi> {
   }
 
   async get({ run_id }: Given<typeof shapes.ofRun>): Promise<RunRecord> {
-    return recordOf(stateOfRun(this.#core, run_id))
+    return recordOf(await stateOfRun(this.#core, run_id))
   }
 
   async list(filters: Given<typeof shapes.list>): Promise<shapes.RunList> {
@@ -103,7 +104,7 @@ export class Runs implements Handlers<RunsApi> {
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
 
-  #submit(
+  async #submit(
     command: Command,
     {
       actor,
@@ -113,13 +114,15 @@ export class Runs implements Handlers<RunsApi> {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return submit(this.#core, { ...command, policies: this.#policy.known() } as commands.RunCommand, { actor, request })
+    return after(this.#policy.known(), (policies) =>
+      submit(this.#core, { ...command, policies } as commands.RunCommand, { actor, request }),
+    )
   }
 
   /** The record of the run that the entries belong to. */
-  #answer(outcome: Outcome, type: commands.RunCommand['type']): RunRecord {
+  async #answer(outcome: Outcome, type: commands.RunCommand['type']): Promise<RunRecord> {
     const entry = refuseUnlessDone(outcome, type)
-    return recordOf(stateOfRun(this.#core, entry.run_id ?? ''))
+    return recordOf(await stateOfRun(this.#core, entry.run_id ?? ''))
   }
 }
 

@@ -7,6 +7,7 @@ import { firstCode } from '../../domain/turn/issue-list.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { Stored } from '../../writer/stored-objects.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -107,12 +108,13 @@ export class Turns implements Handlers<TurnsApi> {
   async #submit(asked: AskedOfTurn, rest: Rest, stored?: Stored): Promise<Outcome> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const content = { ...rest, command: rest.type, run_id, turn_id } as unknown as Json
-    const command = { ...rest, guard, policies: this.#policy.known(), run_id, turn_id } as commands.TurnCommand
-    const outcome = await submit(this.#core, command, {
-      actor,
-      notes: stored?.notes,
-      request: key === undefined ? undefined : { key, content },
-    })
+    const outcome = await after(this.#policy.known(), (policies) =>
+      submit(this.#core, { ...rest, guard, policies, run_id, turn_id } as commands.TurnCommand, {
+        actor,
+        notes: stored?.notes,
+        request: key === undefined ? undefined : { key, content },
+      }),
+    )
     refuseExpired(outcome)
     return outcome
   }

@@ -2,13 +2,9 @@ import type { z } from 'zod'
 import type { CallOptions } from '../../api/operation.ts'
 import type * as shapes from '../../api/shapes/workspaces.ts'
 import type { WorkspacesApi } from '../../api/workspaces.ts'
-import { isWorkspaceName, workspaceOf } from '../../domain/turn/run-of-turn.ts'
 import type { RefRecord, Source, Triplet } from '../../domain/turn/triplet.ts'
-import { carriedBy, sourceRows, tripletKey } from '../../domain/turn/workspace.ts'
+import { carriedBy, isWorkspaceName, sourceRows, tripletKey, workspaceOf } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
-import { readHead } from '../../log/level/rows/head-row.ts'
-import { stateRows } from '../../log/level/state-rows.ts'
-import type { StoreSnapshot } from '../../log/level/store.ts'
 import { DerivedState, refsIn, type ScanState, stateDigest, tripletsIn } from '../../views/derived-state.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
 import type { Core } from '../../writer/core.ts'
@@ -26,54 +22,57 @@ export class Workspaces implements Handlers<WorkspacesApi> {
     this.#core = core
   }
 
-  triplets(asked: OfWorkspace, options: CallOptions): AsyncIterable<Triplet> {
-    const workspace = this.#nameOf(asked)
-    return untilAborted(
+  async *triplets(asked: OfWorkspace, options: CallOptions): AsyncGenerator<Triplet> {
+    const workspace = await this.#nameOf(asked)
+    yield* untilAborted(
       this.#reading((scan) => tripletsIn(scan, workspace)),
       options,
     )
   }
 
-  refs(asked: OfWorkspace, options: CallOptions): AsyncIterable<RefRecord> {
-    const workspace = this.#nameOf(asked)
-    return untilAborted(
+  async *refs(asked: OfWorkspace, options: CallOptions): AsyncGenerator<RefRecord> {
+    const workspace = await this.#nameOf(asked)
+    yield* untilAborted(
       this.#reading((scan) => refsIn(scan, workspace)),
       options,
     )
   }
 
   async object({ digest }: Given<typeof shapes.ofObject>): Promise<shapes.LedgerObject> {
-    const { objects } = this.#core.log
-    if (!objects.has(digest))
+    const { log } = this.#core
+    if ((await log.objects.missing([digest])).length > 0)
       throw new LockstepError('NOT_FOUND', `there is no object ${digest}`, { details: { digest } })
-    const text = objects.text(digest)
-    return { digest, text, value: JSON.parse(text) }
+    const [text] = await log.load([{ view: 'object', key: digest }])
+    return { digest, text: text as string, value: JSON.parse(text as string) }
   }
 
   async digest({
     at,
     ...asked
   }: Given<typeof shapes.digestOfRun> | Given<typeof shapes.digestOfWorkflow>): Promise<shapes.WorkspaceDigest> {
-    const workspace = this.#nameOf(asked)
+    const workspace = await this.#nameOf(asked)
     const { log } = this.#core
     const { size } = log.head()
     if (at !== undefined) {
       if (at > size) throw new LockstepError('INVALID_INPUT', `at must be a size of 0 to ${size}, not ${at}`)
       return { workspace, state_digest: await this.#digestAt(at, workspace), size: at }
     }
-    const snapshot = log.snapshot()
+    const view = await SovereignView.open(log)
     try {
-      return { workspace, state_digest: await stateDigest(scanOf(snapshot), workspace), size: readHead(snapshot).size }
+      const state_digest = await stateDigest((prefix) => view.scan(prefix), workspace)
+      return { workspace, state_digest, size: view.size }
     } finally {
-      await snapshot.close()
+      await view.close()
     }
   }
 
   async #digestAt(size: number, workspace: string): Promise<string> {
-    const { log } = this.#core
-    const state = new DerivedState((digest) => log.objects.text(digest))
+    const { log, views } = this.#core
+    const state = new DerivedState((digest) => views.loaded.object(digest))
     for await (const page of log.entries(0, size)) {
-      for (const entry of page) if (entry.data.workspace === workspace) state.next(entry)
+      for (const entry of page) {
+        if (entry.data.workspace === workspace) await views.untilLoaded(() => state.next(entry))
+      }
     }
     const inOrder = [...state.rows].map(([key, row]) => ({ bytes: Buffer.from(key), key, row }))
     inOrder.sort((one, other) => Buffer.compare(one.bytes, other.bytes))
@@ -87,11 +86,11 @@ export class Workspaces implements Handlers<WorkspacesApi> {
   }
 
   async *#reading<T>(read: (scan: ScanState) => AsyncGenerator<T>): AsyncGenerator<T> {
-    const snapshot = this.#core.log.snapshot()
+    const view = await SovereignView.open(this.#core.log)
     try {
-      yield* read(scanOf(snapshot))
+      yield* read((prefix) => view.scan(prefix))
     } finally {
-      await snapshot.close()
+      await view.close()
     }
   }
 
@@ -99,10 +98,10 @@ export class Workspaces implements Handlers<WorkspacesApi> {
     stem,
     ...asked
   }: Given<typeof shapes.stemOfRun> | Given<typeof shapes.stemOfWorkflow>): Promise<shapes.ShownStem> {
-    const workspace = this.#nameOf(asked)
-    const view = new SovereignView(this.#core.log)
+    const workspace = await this.#nameOf(asked)
+    const view = await SovereignView.open(this.#core.log)
     try {
-      const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
+      const triplet = (await view.state(tripletKey(workspace, stem))) as Triplet | undefined
       if (triplet === undefined) {
         throw new LockstepError('NOT_FOUND', `the workspace ${workspace} has no such stem`, {
           details: { stem, workspace },
@@ -112,9 +111,9 @@ export class Workspaces implements Handlers<WorkspacesApi> {
       const referenced_by: Source[] = []
       if (identity !== undefined)
         for await (const [, source] of view.scan(sourceRows(workspace, identity))) referenced_by.push(source as Source)
-      const [body, links, manifest] = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest].map(
-        (digest) => JSON.parse(view.object(digest)) as shapes.LedgerObject['value'],
-      )
+      const digests = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest]
+      const texts = await Promise.all(digests.map((digest) => view.object(digest)))
+      const [body, links, manifest] = texts.map((text) => JSON.parse(text) as shapes.LedgerObject['value'])
       return { body: body ?? {}, links: links ?? {}, manifest: manifest ?? {}, referenced_by, triplet }
     } finally {
       await view.close()
@@ -129,14 +128,14 @@ export class Workspaces implements Handlers<WorkspacesApi> {
     rebuild,
     ...asked
   }: Given<typeof shapes.checkOfRun> | Given<typeof shapes.checkOfWorkflow>): Promise<shapes.ComparedFiles> {
-    const workspace = this.#nameOf(asked)
+    const workspace = await this.#nameOf(asked)
     await this.#core.filesDrained()
     if (rebuild) await this.#core.workspaceFiles.rebuild(workspace)
     return this.#core.workspaceFiles.check(workspace)
   }
 
-  #nameOf(asked: OfWorkspace): string {
-    if ('run_id' in asked) return workspaceOf(stateOfRun(this.#core, asked.run_id).manifest)
+  async #nameOf(asked: OfWorkspace): Promise<string> {
+    if ('run_id' in asked) return workspaceOf((await stateOfRun(this.#core, asked.run_id)).manifest)
     if (isWorkspaceName(asked.workflow_id)) return `workflow/${asked.workflow_id}`
     throw new LockstepError('INVALID_INPUT', 'a workflow_id may contain only letters, digits and . _ -, and no ..')
   }
@@ -151,9 +150,4 @@ function firstAt(inOrder: readonly { bytes: Uint8Array }[], wanted: Uint8Array):
     else to = middle
   }
   return from
-}
-
-function scanOf(snapshot: StoreSnapshot): ScanState {
-  const { generation } = readHead(snapshot)
-  return (prefix) => stateRows(snapshot, generation, prefix)
 }
