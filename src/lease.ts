@@ -38,11 +38,11 @@ type Locks = Pick<Api, 'locks'>
 export async function hold(
   ledger: Locks,
   request: HoldRequest,
-  { bootMillis, ...options }: CallOptions & Pick<LeaseOptions, 'bootMillis'> = {},
+  options: CallOptions & Pick<LeaseOptions, 'bootMillis'> = {},
 ): Promise<Lease> {
   const requestedAt = performance.now()
   const grant = await ledger.locks.acquire({ ...request, pids: request.pids ?? [process.pid] }, options)
-  return lease(ledger, grant, { actor: request.actor, bootMillis, requestedAt })
+  return lease(ledger, grant, { actor: request.actor, bootMillis: options.bootMillis, requestedAt })
 }
 
 /** The lease of a grant of a resource or a deliverable. Errors: INVALID_INPUT (a project, which has no lease). */

@@ -76,10 +76,10 @@ export function formsOf({ input }: Pick<AnyFacts, 'input'>): Map<string, z.ZodTy
 }
 
 /** The schema that an input is to be parsed with; undefined if no member of it chooses a form. */
-export function formOf(facts: Pick<AnyFacts, 'input'>, input: unknown): z.ZodType | undefined {
-  const forms = formsOf(facts)
-  const chosen = [...forms.keys()].find((member) => member === '' || isGiven(input, member))
-  return chosen === undefined ? undefined : forms.get(chosen)
+export function formOf({ input: forms }: Pick<AnyFacts, 'input'>, input: unknown): z.ZodType | undefined {
+  if (isSchema(forms)) return forms
+  const chosen = Object.keys(forms).find((member) => isGiven(input, member))
+  return chosen === undefined ? undefined : forms[chosen]
 }
 
 function isGiven(input: unknown, member: string): boolean {

@@ -116,6 +116,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   ],
   'audit.entries': [() => filters],
   'audit.list': [() => filters],
+  'clock.reset': [() => ({ actor: becca, reason: 'a' })],
   'exports.approve': [
     ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => () => {
       return { actor: becca, approval_type: 'compliance', notes: 'a', select }

@@ -39,7 +39,7 @@ export class Locks implements Handlers<LocksApi> {
     this.#acquiring = new Acquiring(core, deliverables, this.#projects)
   }
 
-  async acquire(input: Given<Acquire>, { signal }: CallOptions): Promise<shapes.Grant> {
+  acquire(input: Given<Acquire>, { signal }: CallOptions): Promise<shapes.Grant> {
     if ('name' in input) return this.#acquiring.resource(input, signal)
     if ('folder' in input) return this.#acquiring.deliverable(input, signal)
     return this.#acquiring.project(input)
