@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lock } from 'proper-lockfile'
 import { Bench } from 'tinybench'
-import { hold, newLedger } from './built.ts'
+import { newLedger } from './built.ts'
 import type { Figure } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 import { difference, putsFigure } from './puts.ts'
@@ -34,6 +34,8 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   return figures
 }
 
+const pids = [process.pid]
+
 async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: string, runs: number): Promise<Figure[]> {
   const root = join(folder, 'root')
   const ledger = await newLedger(root)
@@ -41,7 +43,7 @@ async function ledgerFigures({ callers, pairs, ratioAtLeast }: Case, folder: str
   const caller = async (index: number, millis: number[]) => {
     for (let pair = 0; pair < pairs; pair += 1) {
       const started = performance.now()
-      const { lock_id } = await hold(ledger, { name: `bench-${index}`, holder: 'bench' })
+      const { lock_id } = await ledger.locks.acquire({ name: `bench-${index}`, holder: 'bench', pids })
       millis.push(performance.now() - started)
       await ledger.locks.release({ lock_id })
     }

@@ -51,6 +51,8 @@ export function lease(ledger: Locks, grant: Grant, options: LeaseOptions = {}): 
   return new HeldLease(ledger, grant, grant.lease_duration_s * 1000, options) as unknown as Lease
 }
 
+const bootMillisOfMachine = () => leaseClock().boot_ms
+
 /** Timers stop while the machine is suspended, so the clocks are checked at least this often. */
 const lookMillisMax = 5_000
 
@@ -65,7 +67,7 @@ class HeldLease {
   #timer: NodeJS.Timeout | undefined
 
   constructor(ledger: Locks, grant: Grant, leaseMillis: number, options: LeaseOptions) {
-    const { actor, bootMillis = () => leaseClock().boot_ms, requestedAt = performance.now() } = options
+    const { actor, bootMillis = bootMillisOfMachine, requestedAt = performance.now() } = options
     Object.assign(this, grant)
     this.#actor = actor
     this.#bootMillis = bootMillis

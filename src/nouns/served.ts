@@ -52,15 +52,19 @@ interface Call {
   name: string
 }
 
+/** Not an async function: its frame would live for as long as the call, which thousands of waiting callers notice. */
 function asked({ facts, ground, handler, name }: Call) {
-  return async (input: object = {}, options: CallOptions = {}) => {
+  const rethrow = (error: unknown) => {
+    throw codedError(error, name)
+  }
+  return (input: object = {}, options: CallOptions = {}): Promise<unknown> => {
     try {
       const checked = checkedInput(facts, input, name, ground)
       if (options.signal?.aborted) throw aborted(name)
       ground.assertOpen()
-      return await handler(checked, options)
+      return (handler(checked, options) as Promise<unknown>).catch(rethrow)
     } catch (error) {
-      throw codedError(error, name)
+      return Promise.reject(codedError(error, name))
     }
   }
 }
