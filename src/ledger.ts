@@ -3,8 +3,8 @@ import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import { entryAt } from './log/tiles.ts'
-import { toHex } from './merkle/hash.ts'
+import type { TreeHead } from './log/log.ts'
+import { entryAt, treeHeadOf } from './log/tiles.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
@@ -20,7 +20,6 @@ import {
   proofOf,
   type SignedHead,
   signedHeadOf,
-  type TreeHead,
 } from './nouns/proving.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { isSeq, notFound } from './nouns/seq.ts'
@@ -119,7 +118,7 @@ export class Ledger implements AsyncDisposable {
   /** The published tree head. */
   head(): TreeHead {
     this.#assertOpen()
-    return this.#treeHead()
+    return treeHeadOf(this.#parts.log)
   }
 
   /**
@@ -220,11 +219,6 @@ export class Ledger implements AsyncDisposable {
     } finally {
       await this.#parts.log.close()
     }
-  }
-
-  #treeHead(): TreeHead {
-    const { log } = this.#parts
-    return { origin: log.meta.origin, size: log.head().size, root: toHex(log.head().root) }
   }
 
   #published(entries: readonly Entry[]): void {

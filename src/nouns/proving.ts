@@ -10,13 +10,6 @@ import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { isSeq, notFound } from './seq.ts'
 import { checkpointOf, signerOf } from './signer.ts'
 
-export interface TreeHead {
-  origin: string
-  size: number
-  /** Hex. */
-  root: string
-}
-
 /** A tree head as a signed note, and the key line that verifies it. */
 export interface SignedHead {
   checkpoint: string

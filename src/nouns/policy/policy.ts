@@ -5,7 +5,14 @@ import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'
-import { type Policies, type PolicyState, policyKey, policyStream } from '../../domain/policy/state.ts'
+import {
+  type Policies,
+  type PolicyState,
+  policyKey,
+  policyKeyOf,
+  policyStream,
+  stateIn,
+} from '../../domain/policy/state.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
@@ -63,7 +70,7 @@ export class PolicyApi {
   /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
   known(): Maybe<Policies> {
     return after(this.#state(), (state) => {
-      if (state === undefined || this.#read.has(keyOf(state))) return this.#read
+      if (state === undefined || this.#read.has(policyKeyOf(state))) return this.#read
       return after(this.#core.views.entry(state.seq), (entry) => {
         if (entry !== undefined) this.#readLoaded(entry)
         return this.#read
@@ -75,7 +82,7 @@ export class PolicyApi {
   async lane(laneId: string): Promise<Lane | undefined> {
     const policies = await this.known()
     const state = await this.#state()
-    return state && policies.get(keyOf(state))?.lanes.get(laneId)
+    return state && policies.get(policyKeyOf(state))?.lanes.get(laneId)
   }
 
   /** The policy in force. Errors: NOT_FOUND if no policy was loaded. */
@@ -86,7 +93,7 @@ export class PolicyApi {
       throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
     }
     const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
-    const policy = (await this.known()).get(keyOf(state))
+    const policy = (await this.known()).get(policyKeyOf(state))
     const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
       return { lane_id, purpose, roles: allowed_callers.roles }
     })
@@ -113,7 +120,7 @@ export class PolicyApi {
   async explain(request: z.input<typeof explainSchema>): Promise<PolicyVerdict> {
     const asked = parse(explainSchema, request, 'question')
     const state = await this.#state()
-    const policy = state && (await this.known()).get(keyOf(state))
+    const policy = state && (await this.known()).get(policyKeyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
     if ('run_id' in asked) {
@@ -140,7 +147,7 @@ export class PolicyApi {
   }
 
   #state(): Maybe<PolicyState | undefined> {
-    return after(this.#core.views.row(policyStream), (row) => (row?.state ?? undefined) as PolicyState | undefined)
+    return after(this.#core.views.row(policyStream), stateIn)
   }
 
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
@@ -186,8 +193,4 @@ function imagined(
     policy_versions: { lanes: state?.lanes.pin ?? null, roles: state?.roles.pin ?? null },
     policy_sha256: state === undefined ? null : { lanes: state.lanes.sha256, roles: state.roles.sha256 },
   }
-}
-
-function keyOf({ lanes, roles }: PolicyState): string {
-  return policyKey({ lanes: lanes.sha256, roles: roles.sha256 })
 }
