@@ -9,52 +9,16 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import fsPromises from 'node:fs/promises'
-import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { lockFileText } from '../../src/domain/lock/lock-file.ts'
 import { claim, debrisIn, inspect, isStill, rewrite } from '../../src/files/deliverable/lock-file.ts'
-import { dropAside, putBack, setAside } from '../../src/files/deliverable/lock-file-aside.ts'
 import { foreignText, refusalOf } from '../support/deliverable.ts'
 import { temporaryRoot } from '../support/ledger.ts'
+import { facts, ref, there, withCall } from './lock-facts.ts'
 
-const ref = '0123456789abcdef'
-const evidence = [{ boot_id: 'b', host: 'h', host_id: 'i', pid: 7, pid_ns: 'n', start_time: '1' }]
-const facts = {
-  acquired: '2026-02-02T12:00:00.000Z',
-  deliverable_id: 'DEL-08-05',
-  evidence,
-  holder: 'agent-1',
-  lease_duration_s: 900,
-  ledger: 'lockstep.local/x',
-  lock_ref: ref,
-}
 const text = lockFileText(facts)
-
-/** Something that exists, or the test ends here. */
-function there<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('nothing there')
-  return value
-}
-
-/** Lets one call of the operating system fail, or happen otherwise, while the work is done. */
-async function withCall<Name extends 'link' | 'open' | 'rename' | 'unlink'>(
-  name: Name,
-  instead: (original: (typeof fsPromises)[Name]) => unknown,
-  work: () => Promise<void>,
-): Promise<void> {
-  const original = fsPromises[name]
-  Object.assign(fsPromises, { [name]: instead(original) })
-  syncBuiltinESMExports()
-  try {
-    await work()
-  } finally {
-    Object.assign(fsPromises, { [name]: original })
-    syncBuiltinESMExports()
-  }
-}
 
 function systemError(code: string): Error {
   return Object.assign(new Error(code), { code })
@@ -222,95 +186,6 @@ for (const [what, make] of Object.entries({
     is((await refusalOf(inspect(lock))).code, 'LOCK_PLACEMENT')
   })
 }
-
-files('setAside keeps the judged file beside, and putBack puts that very file back', async () => {
-  writeFileSync(lock, text)
-  const judged = there(await inspect(lock))
-  const removal = await setAside(folder, judged, 'nonce')
-  equal(removal, { outcome: 'aside', aside: join(folder, '.lock.aside.nonce') })
-  equal(readdirSync(folder), ['.lock.aside.nonce'])
-  await putBack(folder, join(folder, '.lock.aside.nonce'))
-  equal(readdirSync(folder), ['.lock'])
-  is(statSync(lock, { bigint: true }).ino, judged.ino)
-})
-
-files('setAside says absent where the file has gone', async () => {
-  writeFileSync(lock, text)
-  const judged = there(await inspect(lock))
-  unlinkSync(lock)
-  equal(await setAside(folder, judged, 'nonce'), { outcome: 'absent' })
-})
-
-for (const [what, change] of Object.entries({
-  'another file': () => {
-    unlinkSync(lock)
-    writeFileSync(lock, foreignText())
-  },
-  'the same bytes in another file': () => {
-    linkSync(lock, join(folder, 'kept'))
-    unlinkSync(lock)
-    writeFileSync(lock, text)
-  },
-  'other bytes of the same length': () => writeFileSync(lock, text.replace('agent-1', 'agent-2')),
-  'a dangling link': () => {
-    unlinkSync(lock)
-    symlinkSync('nowhere', lock)
-  },
-})) {
-  files(`setAside puts ${what} back`, async () => {
-    writeFileSync(lock, text)
-    const judged = there(await inspect(lock))
-    change()
-    const before = readdirSync(folder)
-    equal(await setAside(folder, judged, 'nonce'), { outcome: 'changed' })
-    equal(readdirSync(folder), before)
-  })
-}
-
-files('setAside keeps both where a third file took the place, and says what each says', async () => {
-  writeFileSync(lock, text)
-  const judged = there(await inspect(lock))
-  writeFileSync(lock, foreignText({ holder: 'second' }))
-  const third = foreignText({ holder: 'third' })
-  await withCall(
-    'rename',
-    (original) => async (from: string, to: string) => {
-      await original(from, to)
-      writeFileSync(lock, third)
-    },
-    async () => {
-      const removal = await setAside(folder, judged, 'nonce')
-      is(removal.outcome, 'conflict')
-      if (removal.outcome !== 'conflict') return
-      ok(removal.asideText.includes('second'))
-      is(removal.foundText, third)
-    },
-  )
-  equal(readdirSync(folder).sort(), ['.lock', '.lock.aside.nonce'])
-  is(readFileSync(lock, 'utf8'), third)
-})
-
-files('putBack leaves an aside where another file stands, and drops one whose file is back already', async () => {
-  const aside = join(folder, '.lock.aside.nonce')
-  writeFileSync(aside, text)
-  writeFileSync(lock, foreignText())
-  await putBack(folder, aside)
-  equal(readdirSync(folder).sort(), ['.lock', '.lock.aside.nonce'])
-  // A crash between link and unlink leaves two names of one file.
-  unlinkSync(lock)
-  linkSync(aside, lock)
-  await putBack(folder, aside)
-  equal(readdirSync(folder), ['.lock'])
-  is(readFileSync(lock, 'utf8'), text)
-})
-
-files('dropAside drops an aside once and again', async () => {
-  const aside = join(folder, '.lock.aside.nonce')
-  writeFileSync(aside, text)
-  await dropAside(aside)
-  await dropAside(aside)
-  equal(readdirSync(folder), [])
-})
 
 const renewed = lockFileText({ ...facts, acquired: '2026-02-02T12:05:00.000Z' })
 
