@@ -70,8 +70,8 @@ export interface OpenLedgerOptions {
 
 /**
  * Opens the ledger that governs a folder, and finishes the steps that the last process left unfinished.
- * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
- * (configuration).
+ * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, FORMAT_TOO_NEW, LEDGER_FORMAT,
+ * INVALID_INPUT (configuration).
  */
 export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
   return open(options).catch((error: unknown) => {

@@ -90,7 +90,7 @@ export class Log {
     return new Log(store, whole, selfCheck)
   }
 
-  /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; LEDGER_FORMAT for a different format. */
+  /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; FORMAT_TOO_NEW, LEDGER_FORMAT. */
   static open(store: Store, selfCheck = false): Log {
     return new Log(store, readMeta(store), selfCheck)
   }
