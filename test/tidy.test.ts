@@ -44,7 +44,7 @@ tree('has no file too long to read', () => {
 })
 tree('has nothing banned', () => equal(findings(src, bannedIn), []))
 tree('runs every test it has', () => equal(findings(tests, untidyTest), []))
-tree('has kebab-case names that say the thing', () => {
+tree('has descriptive kebab-case names', () => {
   equal(badNames(['src', 'test', 'bench'].flatMap((dir) => readNames(join(root, dir)))), [])
 })
 tree.run()

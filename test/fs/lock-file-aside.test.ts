@@ -19,7 +19,7 @@ files.before.each(() => {
   lock = join(folder, '.lock')
 })
 
-files('setAside keeps the judged file beside, and putBack puts that very file back', async () => {
+files('setAside keeps the judged file beside the lock, and putBack restores that file', async () => {
   writeFileSync(lock, text)
   const judged = there(await inspect(lock))
   const removal = await setAside(folder, judged, 'nonce')
@@ -30,7 +30,7 @@ files('setAside keeps the judged file beside, and putBack puts that very file ba
   is(statSync(lock, { bigint: true }).ino, judged.ino)
 })
 
-files('setAside says absent where the file has gone', async () => {
+files('setAside reports an absent file', async () => {
   writeFileSync(lock, text)
   const judged = there(await inspect(lock))
   unlinkSync(lock)
@@ -63,7 +63,7 @@ for (const [what, change] of Object.entries({
   })
 }
 
-files('setAside keeps both where a third file took the place, and says what each says', async () => {
+files('setAside keeps both files if a third file took the place, and reports the content of each', async () => {
   writeFileSync(lock, text)
   const judged = there(await inspect(lock))
   writeFileSync(lock, foreignText({ holder: 'second' }))
@@ -86,7 +86,7 @@ files('setAside keeps both where a third file took the place, and says what each
   is(readFileSync(lock, 'utf8'), third)
 })
 
-files('putBack leaves an aside where another file stands, and drops one whose file is back already', async () => {
+files('putBack keeps an aside if another file took its place, and drops one whose file is already back', async () => {
   const aside = join(folder, '.lock.aside.nonce')
   writeFileSync(aside, text)
   writeFileSync(lock, foreignText())
@@ -100,7 +100,7 @@ files('putBack leaves an aside where another file stands, and drops one whose fi
   is(readFileSync(lock, 'utf8'), text)
 })
 
-files('dropAside drops an aside once and again', async () => {
+files('dropAside can be repeated', async () => {
   const aside = join(folder, '.lock.aside.nonce')
   writeFileSync(aside, text)
   await dropAside(aside)

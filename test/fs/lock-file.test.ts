@@ -41,7 +41,7 @@ files('claim puts the bytes in place and leaves nothing beside them', async () =
   ok(await isStill(lock, claimed))
 })
 
-files('claim makes the file readable for everybody, whatever the umask', async () => {
+files('claim makes the file readable for every user, whatever the umask', async () => {
   const umask = process.umask(0o077)
   try {
     await claim(folder, ref, text)
@@ -51,7 +51,7 @@ files('claim makes the file readable for everybody, whatever the umask', async (
   }
 })
 
-files('claim takes nothing where a file is, and changes nothing', async () => {
+files('claim fails without changes if a file exists', async () => {
   for (const [what, make] of Object.entries({
     file: () => writeFileSync(lock, 'theirs'),
     folder: () => mkdirSync(lock),
@@ -65,7 +65,7 @@ files('claim takes nothing where a file is, and changes nothing', async () => {
   }
 })
 
-files('claim believes its two links, not what link() said', async () => {
+files('claim trusts the link count, not the result of link()', async () => {
   // The network file system's classic: the link was made and its answer lost.
   await withCall(
     'link',
@@ -103,7 +103,7 @@ for (const [code, expected] of Object.entries({
   EDQUOT: 'DISK_FULL',
   EIO: 'FILE_FAILED',
 })) {
-  files(`claim says ${expected} where link() says ${code}, and leaves nothing`, async () => {
+  files(`claim returns ${expected} if link() fails with ${code}, and leaves nothing behind`, async () => {
     await withCall(
       'link',
       () => () => Promise.reject(systemError(code)),
@@ -113,7 +113,7 @@ for (const [code, expected] of Object.entries({
   })
 }
 
-files('isStill sees a file that got the inode of the unlinked one', async () => {
+files('isStill detects a file that reuses the inode of the unlinked file', async () => {
   const claimed = there(await claim(folder, ref, text))
   // What a foreign tool's unlink and create come to where the inode is given out again: same number, other bytes.
   writeFileSync(lock, foreignText())
@@ -121,7 +121,7 @@ files('isStill sees a file that got the inode of the unlinked one', async () => 
   is(await isStill(lock, claimed), false)
 })
 
-files('isStill is false for another file with our bytes, for none, and for a link', async () => {
+files('isStill is false for another file with the same bytes, for a missing file, and for a link', async () => {
   const claimed = there(await claim(folder, ref, text))
   linkSync(lock, join(folder, 'kept'))
   unlinkSync(lock)
@@ -133,7 +133,7 @@ files('isStill is false for another file with our bytes, for none, and for a lin
   is(await isStill(lock, claimed), false)
 })
 
-files('inspect reads a plain file, and says nothing where there is none', async () => {
+files('inspect reads a plain file, and returns undefined if there is none', async () => {
   is(await inspect(lock), undefined)
   writeFileSync(lock, text)
   const seen = there(await inspect(lock))
@@ -141,7 +141,7 @@ files('inspect reads a plain file, and says nothing where there is none', async 
   is(seen.content?.holder, 'agent-1')
 })
 
-files('inspect gives no content for what is no lock file', async () => {
+files('inspect returns no content for anything that is not a lock file', async () => {
   const rows: Record<string, string | Uint8Array> = {
     empty: '',
     cut: text.slice(0, 100),
@@ -181,7 +181,7 @@ for (const [what, make] of Object.entries({
   'dangling link': () => symlinkSync('nowhere', lock),
   pipe: () => execFileSync('mkfifo', [lock]),
 })) {
-  files(`inspect refuses a ${what} in the lock's place and does not wait for it`, async () => {
+  files(`inspect refuses a ${what} in place of the lock, without waiting for it`, async () => {
     make()
     is((await refusalOf(inspect(lock))).code, 'LOCK_PLACEMENT')
   })
@@ -213,7 +213,7 @@ for (const [what, change] of Object.entries({
     symlinkSync('kept', lock)
   },
 })) {
-  files(`rewrite touches nothing where it finds ${what}`, async () => {
+  files(`rewrite changes nothing if it finds ${what}`, async () => {
     await claim(folder, ref, text)
     const judged = there(await inspect(lock))
     change()
@@ -226,7 +226,7 @@ for (const [what, change] of Object.entries({
   })
 }
 
-files('rewrite says so where the file was replaced while it was written', async () => {
+files('rewrite reports a file that was replaced while it was written', async () => {
   await claim(folder, ref, text)
   const judged = there(await inspect(lock))
   await withCall(
@@ -243,7 +243,7 @@ files('rewrite says so where the file was replaced while it was written', async 
   ok(readFileSync(lock, 'utf8').includes('foreign-tool'))
 })
 
-files('debrisIn tells temporaries and asides of locks from what merely looks like them', async () => {
+files('debrisIn tells temporaries and asides of locks from files that merely look like them', async () => {
   const names = [
     '.lock',
     `.lock.${ref}.tmp`,

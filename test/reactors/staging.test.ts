@@ -56,7 +56,7 @@ cleaned('is removed and recorded as the configuration has it', async () => {
   equal(await cleanedUnder('never'), { afterPromotion: true, afterEnd: true, events: [] })
 })
 
-cleaned('is not removed where a link stands in its path: what is there is not Lockstep’s', async () => {
+cleaned('is not removed through a link in its path, because what is there is not Lockstep’s', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     const mine = temporaryRoot()
@@ -70,7 +70,7 @@ cleaned('is not removed where a link stands in its path: what is there is not Lo
   })
 })
 
-cleaned('of the caller is touched only when asked, and only what still is what was staged', async () => {
+cleaned('of the caller is cleaned only on request, and only of files that are still as staged', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     const directory = join(root, 'out')

@@ -49,7 +49,7 @@ const sourcesIn = (files: Record<string, unknown>, id: string) =>
     ({ stem }) => stem,
   )
 
-workspace('has three files a stem, who points to what, and how far each run is', async () => {
+workspace('has three files for each stem, the index of refs, and the last turn of each run', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [{ triplets: [page('a', 1, 'b'), page('b')] }])
@@ -76,7 +76,7 @@ workspace('has three files a stem, who points to what, and how far each run is',
   })
 })
 
-workspace('follows tombstones, re-creations and links that go: every record as the ledger has it', async () => {
+workspace('follows tombstones, re-creations and removed links: every record is as in the ledger', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [
@@ -98,7 +98,7 @@ workspace('follows tombstones, re-creations and links that go: every record as t
   })
 })
 
-workspace('loses what is gone before it gains its case twin, however many turns came together', async () => {
+workspace('removes a stem before it adds one that differs only in case, however many turns come together', async () => {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(ledger, run_id)
@@ -127,7 +127,7 @@ workspace('loses what is gone before it gains its case twin, however many turns 
   await endsWithVerify(root)
 })
 
-workspace('of a workflow is one for all its runs', async () => {
+workspace('of a workflow is shared by all its runs', async () => {
   await withLedger(async (ledger, root) => {
     for (const run of ['run_one_1', 'run_two_2']) await startRun(ledger, run, 'site')
     await promote(ledger, [{ triplets: [page('a')] }], { run: 'run_one_1' })
@@ -148,7 +148,7 @@ workspace('of a workflow is one for all its runs', async () => {
   })
 })
 
-workspace('holds what a file system cannot name, under names that can be read back', async () => {
+workspace('holds stems that a file system cannot name, under names that can be read back', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     const long = `${'x'.repeat(300)}/end`
@@ -173,7 +173,7 @@ workspace('holds what a file system cannot name, under names that can be read ba
   })
 })
 
-workspace('is made by one tree for promotions that came together, each found done afterwards', async () => {
+workspace('is made by one tree for promotions that came together, and each finds itself done', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(
@@ -188,7 +188,7 @@ workspace('is made by one tree for promotions that came together, each found don
   })
 })
 
-workspace('that could not be written is pending, and comes when it can be', async () => {
+workspace('that could not be written is pending, and is written later', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     writeFileSync(join(root, 'workspace'), 'a file where the folder belongs')
@@ -280,23 +280,26 @@ for (const [what, damage, isMended] of damages) {
   )
 }
 
-workspace('whose `current` somebody replaced by a folder is left alone, pending, until it is moved away', async () => {
-  await withLedger(async (ledger, root) => {
-    await startRun(ledger, run_id)
-    await promote(ledger, [{ triplets: [page('a')] }])
-    await ledger.workspaces.files()
-    const current = join(folderOf(root), 'current')
-    unlinkSync(current)
-    mkdirSync(current)
-    writeFileSync(join(current, 'mine.txt'), 'mine')
-    await promote(ledger, [{ triplets: [page('b')] }], { from: 2 })
-    is(await ledger.workspaces.files(), 'pending')
-    is(readFileSync(join(current, 'mine.txt'), 'utf8'), 'mine')
-    renameSync(current, join(root, 'mine'))
-    is(await ledger.workspaces.files(), 'current')
-    equal(stemsIn(seen(root)), ['a', 'b'])
-  })
-})
+workspace(
+  'whose `current` was replaced by a folder is pending and untouched until the folder is moved away',
+  async () => {
+    await withLedger(async (ledger, root) => {
+      await startRun(ledger, run_id)
+      await promote(ledger, [{ triplets: [page('a')] }])
+      await ledger.workspaces.files()
+      const current = join(folderOf(root), 'current')
+      unlinkSync(current)
+      mkdirSync(current)
+      writeFileSync(join(current, 'mine.txt'), 'mine')
+      await promote(ledger, [{ triplets: [page('b')] }], { from: 2 })
+      is(await ledger.workspaces.files(), 'pending')
+      is(readFileSync(join(current, 'mine.txt'), 'utf8'), 'mine')
+      renameSync(current, join(root, 'mine'))
+      is(await ledger.workspaces.files(), 'current')
+      equal(stemsIn(seen(root)), ['a', 'b'])
+    })
+  },
+)
 
 workspace('is finished by the next open, wherever its writer left it', async () => {
   const root = temporaryRoot()
@@ -313,7 +316,7 @@ workspace('is finished by the next open, wherever its writer left it', async () 
   await endsWithVerify(root)
 })
 
-workspace('is finished by the next open where several promotions wait, from the tree that is there', async () => {
+workspace('is finished by the next open after several promotions, from the existing tree', async () => {
   const root = temporaryRoot()
   const first = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(first, run_id)
@@ -337,7 +340,7 @@ workspace('is finished by the next open where several promotions wait, from the 
   await endsWithVerify(root)
 })
 
-workspace('stands where the configuration says', async () => {
+workspace('is where the configuration says', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
   configure(root, { workspace_dir: 'runtime/state' })
