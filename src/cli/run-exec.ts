@@ -123,8 +123,8 @@ async function execute(argv: readonly string[], flags: ExecFlags, withLedger: Wi
 function keepingRun(run_id: string) {
   return {
     renew: ({ runs }: Ledger) => runs.heartbeat({ run_id }),
-    look: ({ runs }: Ledger) => {
-      const { status } = runs.get(run_id)
+    look: async ({ runs }: Ledger) => {
+      const { status } = await runs.get(run_id)
       if (isTerminal(status))
         throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
     },

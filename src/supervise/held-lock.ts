@@ -84,7 +84,7 @@ async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockO
   let requestedAt = bootMillis()
   const lease = await ledger.locks.acquire(request)
   if (lease.replayed) {
-    refuseUnlessOwn(lease, ledger, request.pids)
+    await refuseUnlessOwn(lease, ledger, request.pids)
     // The lock was granted to an earlier attempt whose answer was lost. The lease counts from then, so it is renewed.
     requestedAt = bootMillis()
     await lease.renew()
@@ -105,7 +105,7 @@ function asContention(error: unknown, waitSeconds: number): never {
 }
 
 /** Refuses a reused lock_id whose grant has ended or belongs to other processes. */
-function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
+async function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): Promise<void> {
   if (!granted.current) {
     throw new LockstepError(
       'LOCK_ENDED',
@@ -115,7 +115,7 @@ function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
       },
     )
   }
-  const recorded = ledger.locks.status(granted.name).pids ?? []
+  const recorded = (await ledger.locks.status(granted.name)).pids ?? []
   if (recorded.join() === pids.join()) return
   throw new LockstepError('IDEMPOTENCY_MISMATCH', `${granted.name} is held under this lock_id by other processes`, {
     details: { name: granted.name, token: granted.token, pids: recorded },
@@ -180,8 +180,8 @@ function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, reque
     leaseMillis: (lease_duration_s ?? 0) * 1000,
     requestedAt,
     renew: (open: Ledger) => open.locks.renew({ lock_id }),
-    look: (open: Ledger) => {
-      const status = open.locks.status(name)
+    look: async (open: Ledger) => {
+      const status = await open.locks.status(name)
       if (status.token === token) return
       throw new LockstepError('LOCK_NOT_HELD', `the grant of ${name} with token ${token} has ended`, {
         details: { name, token },

@@ -179,7 +179,7 @@ export class KeptLease {
           this.#hasFailed = false
           this.#options.file?.know()
           this.onRenewal('renewed')
-        } else this.#options.look(ledger)
+        } else await this.#options.look(ledger)
         this.#head.know(ledger.head().size)
       })
     } catch (error) {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
+import { objectsOf } from '../domain/aggregates.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { differs } from '../log/corrupt.ts'
-import type { Note } from '../log/level/objects.ts'
-import { DerivedState, type ObjectText } from '../views/derived-state.ts'
-import { namedBy } from '../writer/stored-objects.ts'
+import type { Note } from '../log/log.ts'
+import { DerivedState } from '../views/derived-state.ts'
 
 /**
  * Compares every row of sovereign state with the state derived from promoted turns. Also compares stored objects with
@@ -12,7 +12,7 @@ import { namedBy } from '../writer/stored-objects.ts'
  * of all workspaces.
  */
 export class TurnVerification {
-  readonly #object: ObjectText
+  readonly #object: (digest: string) => string
   readonly #state: DerivedState
   readonly #named = new Set<string>()
   readonly #noted = new Set<string>()
@@ -20,13 +20,14 @@ export class TurnVerification {
   readonly #unnamed = new Set<string>()
   #found = 0
 
-  constructor(object: ObjectText) {
+  /** `object` reads and checks the text of a stored object. */
+  constructor(object: (digest: string) => string) {
     this.#object = object
-    this.#state = new DerivedState(object)
+    this.#state = new DerivedState((digest) => JSON.parse(object(digest)))
   }
 
   next(entry: Entry): void {
-    for (const digest of namedBy(entry, this.#object)) this.#named.add(digest)
+    for (const digest of objectsOf(entry, this.#object)) this.#named.add(digest)
     if (entry.type.startsWith('turn.')) this.#state.next(entry)
   }
 

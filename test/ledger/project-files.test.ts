@@ -229,7 +229,7 @@ files(
     // A file where the run's folder has to be.
     put(root, `runtime/runs/${run_id}`, 'in the way')
     is((await lock(stage)).files, 'pending')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status(name)).state, 'held')
     const shop = { target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id: 'run_ACME_shop_2026-02-02_001' }
     is((await lock(stage, shop)).files, 'pending')
     is(read(root, shop.run_id).status, 'LOCKED')

@@ -36,7 +36,7 @@ importing(
       ['import', '2026-02-02T12:00:00.000Z', run_id, run_id],
     )
     is(readFileSync(path, 'utf8'), JSON.stringify(seven))
-    is(ledger.locks.check({ run_id, target_name }).run_id, run_id)
+    is((await ledger.locks.check({ run_id, target_name })).run_id, run_id)
     is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     equal(await warningsOf(stage), [])
     await release(stage)
@@ -51,7 +51,7 @@ importing(
     const legacy = { ...seven, run_id: 'RUN-17', lock_owner: 'RUN-17' }
     const path = put(stage.root, fileOf('RUN-17'), JSON.stringify(legacy))
     await stage.ledger.locks.importFile({ file: path })
-    is(stage.ledger.locks.status(name).run_id, 'RUN-17')
+    is((await stage.ledger.locks.status(name)).run_id, 'RUN-17')
     await release(stage, { run_id: 'RUN-17' })
     is(read(stage.root, 'RUN-17').status, 'RELEASED')
   }),
@@ -65,12 +65,12 @@ importing(
     const shop = { ...seven, target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id: 'run_s', lock_owner: 'run_s' }
     const path = put(root, `projects/ACME/SITE/shop/${fileOf('run_s')}`, JSON.stringify(shop))
     put(root, fileOf('run_r'), JSON.stringify({ ...seven, ...three, run_id: 'run_r', status: 'RELEASED' }))
-    equal(ledger.locks.unknownFiles(), [path])
+    equal(await ledger.locks.unknownFiles(), [path])
     await ledger.locks.importFile({ file: path })
-    equal(ledger.locks.unknownFiles(), [])
+    equal(await ledger.locks.unknownFiles(), [])
     await release(stage)
     writeFileSync(join(root, fileOf(run_id)), JSON.stringify({ ...seven, lock_time: '2026-01-02T03:04:05Z' }))
-    equal(ledger.locks.unknownFiles(), [], 'LOCKED again by hand is known')
+    equal(await ledger.locks.unknownFiles(), [], 'LOCKED again by hand is known')
   }),
 )
 
@@ -84,7 +84,7 @@ importing(
     await release(stage)
     put(root, fileOf(run_id), JSON.stringify(seven))
     is((await refusalOf(ledger.locks.importFile({ file }))).code, 'RUN_LOCK_RELEASED')
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status(name)).state, 'free')
   }),
 )
 

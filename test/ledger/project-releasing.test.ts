@@ -49,7 +49,7 @@ releasing(
     await lock(stage)
     const request = { override: true, reason: 'looks done' }
     is((await refusalOf(release(stage, request))).code, 'RELEASE_CONDITION_UNMET')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status(name)).state, 'held')
     is(read(stage.root).status, 'LOCKED')
   }),
 )

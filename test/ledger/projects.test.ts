@@ -208,7 +208,7 @@ excluding(
   scene(async (stage) => {
     const lease = await lock(stage)
     is((await refusalOf(lease.release())).code, 'RELEASE_DENIED')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status(name)).state, 'held')
   }),
 )
 
@@ -231,7 +231,7 @@ for (const [what, orphan] of Object.entries({
       const [found, ...more] = await stage.ledger.locks.list({ orphans: true })
       equal([found?.name, found?.state, more.length], [name, 'orphan', 0])
       ok(found?.orphan_reason?.includes('RUN_LOCK.json'))
-      is(stage.ledger.locks.status(name).state, 'held')
+      is((await stage.ledger.locks.status(name)).state, 'held')
       is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     }),
   )
@@ -245,7 +245,7 @@ checking(
   'passes for the run that holds the target, by its whole name',
   scene(async (stage) => {
     const { token } = await lock(stage)
-    equal(stage.ledger.locks.check({ run_id, target_name }), { run_id, target_name, token })
+    equal(await stage.ledger.locks.check({ run_id, target_name }), { run_id, target_name, token })
   }),
 )
 

@@ -21,14 +21,14 @@ governed(
     await runs.heartbeat({ run_id })
     clock.advance(60_000)
     assert.equal((await runs.list({ status: 'running' })).lease_expired, [run_id])
-    const why = runs.why(run_id)
+    const why = await runs.why(run_id)
     assert.equal([why.lease_expired, why.lease_remaining_s], [true, 0])
     assert.equal(why.missing_events, [`tool_call of ${decision_id}`, 'the end'])
     const late = async () => {
       assert.is(await codeOf(runs.record({ run_id, decision_id, outcome: 'success' })), 'RUN_LEASE_EXPIRED')
     }
     assert.equal(await typesAppended(ledger, late), ['run.acted', 'run.failed'])
-    const failed = runs.get(run_id)
+    const failed = await runs.get(run_id)
     assert.equal(
       [failed.status, failed.error?.error_code, failed.error?.retryable],
       ['failed', 'RUN_LEASE_EXPIRED', true],
@@ -47,7 +47,7 @@ governed(
       [third.parent_run_id, third.metadata?.retry_of, third.metadata?.retry_count],
       [run_id, again.run_id, 2],
     )
-    assert.is(JSON.stringify(runs.get(run_id)), before)
+    assert.is(JSON.stringify(await runs.get(run_id)), before)
     assert.is(await codeOf(runs.retry({ run_id: 'run_top_1', retry_reason: 'no' })), 'RUN_NOT_RETRYABLE')
     for (const attempt of [run_id, again.run_id]) {
       assert.is(await codeOf(runs.retry({ run_id: attempt, retry_reason: 'twice' })), 'RUN_ALREADY_RETRIED')
@@ -69,7 +69,7 @@ governed(
     assert.is(await codeOf(runs.start({ run_id: 'run_locked', lock: 'reports' })), 'LOCK_NOT_HELD')
     const lease = await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
     await runs.start({ run_id: 'run_locked', lock: 'reports' })
-    assert.equal(runs.why('run_locked').lock, { name: 'resource:reports', token: lease.token, current: true })
+    assert.equal((await runs.why('run_locked')).lock, { name: 'resource:reports', token: lease.token, current: true })
     await ledger.locks.break({ name: 'reports', reason: 'test', actor: becca })
     assert.is(await codeOf(runs.complete({ run_id: 'run_locked', outcome_reason: 'done' })), 'STALE_TOKEN')
     await runs.cancel({ run_id: 'run_locked', outcome_reason: 'lost its lock' })
@@ -78,7 +78,7 @@ governed(
     await runs.start({ run_id: 'run_locked2', lock: 'reports' })
     const done = () => runs.complete({ run_id: 'run_locked2', outcome_reason: 'done', release_lock: true })
     assert.equal(await typesAppended(ledger, done), ['lock.released', 'run.completed'])
-    assert.is(ledger.locks.status('reports').state, 'free')
+    assert.is((await ledger.locks.status('reports')).state, 'free')
   },
 )
 
@@ -88,7 +88,7 @@ governed('who waits for the lock of a run has it in the append that completes th
   await runs.create({ run_id: 'run_locked', run_kind: 'orchestrator' })
   await runs.start({ run_id: 'run_locked', lock: 'reports' })
   const waiting = ledger.locks.acquire({ name: 'reports', holder: 'agent-2', actor: other, wait_s: 60 })
-  await until('it waits', () => ledger.locks.status('reports').waiting === 1)
+  await until('it waits', async () => (await ledger.locks.status('reports')).waiting === 1)
   const batches = ledger.counts.batches
   await runs.complete({ run_id: 'run_locked', outcome_reason: 'done', release_lock: true })
   assert.ok((await waiting).token > token)

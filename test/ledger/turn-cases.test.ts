@@ -2,9 +2,9 @@ import { cpSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { openLedger } from '../../src/open.ts'
-import { rebuildViews } from '../../src/views/rebuild.ts'
+import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { bodyDigest, objectsIn, run_id, typesOf } from '../support/turn-cases.ts'
@@ -55,21 +55,21 @@ test('a turn that failed its validation may be applied again under the same key,
 test('the phase is where a run is with its turns', () =>
   withStage(async (ledger) => {
     await started(ledger)
-    const phase = () => ledger.turns.list({ run_id }).phase
-    assert.is(phase(), 'RUN_CREATED')
+    const phase = async () => (await ledger.turns.list({ run_id })).phase
+    assert.is(await phase(), 'RUN_CREATED')
     await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one') })
-    assert.is(phase(), 'TURN_STAGED')
+    assert.is(await phase(), 'TURN_STAGED')
     await refusal(ledger.turns.promote(turn('turn-0001')), 'E_PROMOTION_NOT_VALIDATED')
-    assert.is(phase(), 'PROMOTION_REJECTED')
+    assert.is(await phase(), 'PROMOTION_REJECTED')
     await ledger.turns.validate(turn('turn-0001'))
-    assert.is(phase(), 'TURN_VALIDATED')
+    assert.is(await phase(), 'TURN_VALIDATED')
     await ledger.turns.reject({ ...turn('turn-0001'), reason: 'no' })
-    assert.is(phase(), 'TURN_REJECTED')
+    assert.is(await phase(), 'TURN_REJECTED')
     await ledger.turns.apply({ ...turn('turn-0001'), triplets: stems('one') })
-    assert.is(phase(), 'TURN_PROMOTED')
-    assert.is(ledger.runs.get(run_id).phase, 'TURN_PROMOTED')
+    assert.is(await phase(), 'TURN_PROMOTED')
+    assert.is((await ledger.runs.get(run_id)).phase, 'TURN_PROMOTED')
     await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-    assert.is(phase(), 'RUN_COMPLETED')
+    assert.is(await phase(), 'RUN_COMPLETED')
     assert.equal(
       (await typesOf(ledger)).filter((type) => type.startsWith('turn.')),
       [
@@ -96,18 +96,29 @@ test('more issues than an entry holds are an object that it names, and all are a
     const { event_id: _, issues, outcome, seq } = await ledger.turns.validate(turn('turn-0001'))
     assert.is(outcome, 'FAIL')
     assert.is(issues.length, 200)
-    const { count, digest, listed } = ledger.entry(seq).data.issues as {
+    const { count, digest, listed } = (await ledger.entry(seq)).data.issues as {
       count: number
       digest: string
       listed: object[]
     }
     assert.is(count, 200)
     assert.ok(listed.length > 0 && listed.length < 200)
-    assert.equal(JSON.parse(ledger.workspaces.object(digest).text), issues)
-    assert.equal(ledger.turns.get(turn('turn-0001')).issues, issues)
+    assert.equal(JSON.parse((await ledger.workspaces.object(digest)).text), issues)
+    assert.equal((await ledger.turns.get(turn('turn-0001'))).issues, issues)
     const bad = triplets.map(({ stem }) => ({ stem: `../${stem}`, body: {} }))
     const error = await refusal(ledger.turns.stage({ ...turn('turn-0001'), triplets: bad }), 'E_STEM_INVALID')
     assert.is((error.details.issues as object[]).length, 200)
+  }))
+
+test('objects that an earlier entry names stay when two stages of the same content are refused at once', () =>
+  withStage(async (ledger) => {
+    await started(ledger)
+    const staged = { ...turn('turn-0001'), triplets: stems('one', 'two') }
+    await ledger.turns.stage(staged)
+    const refused = { ...staged, run_id: 'run_nowhere' }
+    await Promise.all([1, 2, 3].map(() => refusal(ledger.turns.stage(refused), 'NOT_FOUND')))
+    await ledger.turns.validate(turn('turn-0001'))
+    await ledger.verify()
   }))
 
 for (const fault of ['before', 'after'] as const) {
@@ -122,7 +133,7 @@ for (const fault of ['before', 'after'] as const) {
       await ledger.close()
       const again = await openLedger({ dir: root, actor: testActor })
       const isThere = writes === 1 && fault === 'after'
-      assert.is(again.turns.list({ run_id }).turns.length, isThere ? 1 : 0)
+      assert.is((await again.turns.list({ run_id })).turns.length, isThere ? 1 : 0)
       await again.verify()
       await again.close()
       assert.is(await objectsIn(root), isThere ? 3 : 0)
@@ -168,7 +179,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
   assert.is((await again.workspaces.digest({ run_id })).state_digest, state_digest)
   await again.verify()
   await again.close()
-  const damages: [check: string, damage: (log: Log) => Promise<unknown>][] = [
+  const damages: [check: string, damage: (log: KeyedLog) => Promise<unknown>][] = [
     ['objects', (log) => log.objects.drop([body], [])],
     [
       'objects',
@@ -201,7 +212,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
 test.run()
 
 /** Does a damage to a copy of a ledger; its verification names the check. */
-async function refusedAfter(root: string, check: string, damage: (log: Log) => Promise<unknown>): Promise<void> {
+async function refusedAfter(root: string, check: string, damage: (log: KeyedLog) => Promise<unknown>): Promise<void> {
   const copy = temporaryRoot()
   cpSync(root, copy, { recursive: true })
   await withLog(copy, damage)

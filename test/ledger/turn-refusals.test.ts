@@ -37,15 +37,15 @@ test('a holder that stalled past its lease promotes with its old token: STALE_TO
       const error = await refusal(ledger.turns.promote({ ...turn('turn-0001'), guard: guardOfA }), 'STALE_TOKEN')
       assert.is(error.details.token, a.token)
       assert.is(error.details.current_token, b.token)
-      const entry = ledger.entry(size)
+      const entry = await ledger.entry(size)
       assert.is(entry.type, 'turn.promotion_rejected')
       assert.is(entry.data.code, 'STALE_TOKEN')
       assert.is((await ledger.workspaces.digest({ run_id })).state_digest, before.state_digest)
-      assert.is(ledger.runs.get(run_id).last_promoted_turn_id, 'turn-0000')
+      assert.is((await ledger.runs.get(run_id)).last_promoted_turn_id, 'turn-0000')
       await refusal(ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('x'), guard: guardOfA }), 'STALE_TOKEN')
       await refusal(ledger.turns.validate({ ...turn('turn-0001'), guard: guardOfA }), 'STALE_TOKEN')
       await refusal(ledger.turns.reject({ ...turn('turn-0001'), reason: 'x', guard: guardOfA }), 'STALE_TOKEN')
-      assert.is(ledger.turns.get(turn('turn-0001')).status, 'validated', 'what was staged stays')
+      assert.is((await ledger.turns.get(turn('turn-0001'))).status, 'validated', 'what was staged stays')
     },
     { now: clock.now },
   )
@@ -192,7 +192,7 @@ test('what is refused over a guard leaves no objects, what others stored meanwhi
       refusal(ledger.turns.stage(bad), 'STALE_TOKEN'),
     ])
     await refusal(ledger.turns.stage(bad), 'STALE_TOKEN')
-    assert.is(ledger.workspaces.object(await bodyDigest(ledger)).text, '{"dto_type":"note","id":"one"}')
+    assert.is((await ledger.workspaces.object(await bodyDigest(ledger))).text, '{"dto_type":"note","id":"one"}')
     await ledger.verify()
     await ledger.close()
     // Two bodies, the empty object, and what names them.

@@ -84,7 +84,7 @@ cleaned('of the caller is cleaned only on request, and only of files that are st
     writeFileSync(join(directory, 'notes.txt'), 'mine')
     equal(await ledger.staging.consume({ directory, run_id, turn_id: 'turn-0001' }), { bytes: 80, files: 5 })
     equal(readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort(), ['a.links.json', 'deep', 'notes.txt'])
-    const last = ledger.entry(ledger.head().size - 1)
+    const last = await ledger.entry(ledger.head().size - 1)
     equal(
       [last.type, last.stream, last.data],
       [

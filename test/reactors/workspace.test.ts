@@ -108,13 +108,11 @@ workspace('removes a stem before it adds one that differs only in case, however 
     { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
   ])
   await ledger.workspaces.files()
-  const promoted = [2, 3].map((number) => {
-    const { manifest_digest, seq, turn_id } = ledger.turns.get({ run_id, turn_id: turnId(number) })
-    return { manifest_digest, run_id, seq, turn_id }
-  })
+  const turns = await Promise.all([2, 3].map((number) => ledger.turns.get({ run_id, turn_id: turnId(number) })))
+  const promoted = turns.map(({ manifest_digest, seq, turn_id }) => ({ manifest_digest, run_id, seq, turn_id }))
   await ledger.close()
   await withLog(root, async (log) => {
-    const view = new SovereignView(log)
+    const view = await SovereignView.open(log)
     const asked = { current: join(folderOf(root), 'current'), disk: { ignoresCase: false }, promoted }
     const paths: string[] = []
     for await (const { content, path } of (await changedFiles(view, `run/${run_id}`, asked)) ?? []) {
@@ -183,7 +181,7 @@ workspace('is made by one tree for promotions that came together, and each finds
     is(await ledger.workspaces.files(), 'current')
     equal(stemsIn(seen(root)).length, 7)
     const target = readlinkSync(join(folderOf(root), 'current'))
-    is(target, `.trees/${ledger.turns.list({ run_id }).turns.at(-1)?.seq}.0`)
+    is(target, `.trees/${(await ledger.turns.list({ run_id })).turns.at(-1)?.seq}.0`)
     await ledger.workspaces.check({ run_id })
   })
 })

@@ -12,11 +12,11 @@ export const typesOf = async (ledger: Ledger, from = 0) => {
 
 /** The digest of the first body of the first turn. */
 export async function bodyDigest(ledger: Ledger): Promise<string> {
-  const { manifest_digest } = ledger.turns.get({
+  const { manifest_digest } = await ledger.turns.get({
     run_id,
-    turn_id: ledger.turns.list({ run_id }).turns[0]?.turn_id ?? '',
+    turn_id: (await ledger.turns.list({ run_id })).turns[0]?.turn_id ?? '',
   })
-  const { triplets } = ledger.workspaces.object(manifest_digest ?? '').value as unknown as {
+  const { triplets } = (await ledger.workspaces.object(manifest_digest ?? '')).value as unknown as {
     triplets: { body_digest: string }[]
   }
   return triplets[0]?.body_digest ?? ''
@@ -26,7 +26,7 @@ export async function bodyDigest(ledger: Ledger): Promise<string> {
 export async function objectsIn(root: string): Promise<number> {
   return withLog(root, async (log) => {
     let objects = 0
-    const snapshot = log.snapshot()
+    const snapshot = log.stored()
     for await (const page of snapshot.scan({ gte: Buffer.from('o'), lt: Buffer.from('p') })) objects += page.length
     await snapshot.close()
     return objects

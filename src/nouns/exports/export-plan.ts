@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import { realFolder } from '../../disk/layout.ts'
-import { approvalIn, approvalKey, subjectOf } from '../../domain/export/approvals.ts'
+import { approvalIn, subjectOf } from '../../domain/export/approvals.ts'
 import { type ExportBundle, type Stated, statedSchema } from '../../domain/export/bundle.ts'
 import type { Selection } from '../../domain/export/selection.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { freeTextIn, refuseFreeText } from '../../domain/run/case.ts'
+import { approvalKey } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type ExportFiles, isThere } from '../../files/bundle/export-files.ts'
 import { locatorSchema } from '../../kernel/artifact-ref.ts'
@@ -57,13 +58,13 @@ interface Ground {
  * Checks a request as far as possible before the export changes anything. Errors: INVALID_INPUT, FREE_TEXT_DENIED,
  * NOT_FOUND (the folder).
  */
-export function planExport({ audit, core, policy }: Ground, request: CreateExport): PlannedExport {
+export async function planExport({ audit, core, policy }: Ground, request: CreateExport): Promise<PlannedExport> {
   const asked = parse(createExportSchema, request, 'export')
   const { actor, lane_id, select } = asked
   const stated = statedSchema.strip().parse(asked)
-  if (freeTextIn(policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
+  if (freeTextIn(await policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
     throw errorOf(refuseFreeText(lane_id))
-  const approvals = approvalsOf(asked, audit, actor ?? core.actor)
+  const approvals = await approvalsOf(asked, audit, actor ?? core.actor)
   const file = resolve(asked.file)
   parse(locatorSchema, basename(file), 'file')
   realFolder(dirname(file))
@@ -72,16 +73,20 @@ export function planExport({ audit, core, policy }: Ground, request: CreateExpor
   return { actor, approvals, asked, file, scope, select, size: sizeUpTo(core, asked.size), stated }
 }
 
-type Asked = z.output<typeof createExportSchema>
+type ParsedCreateExport = z.output<typeof createExportSchema>
 
 /**
  * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
  * selection.
  */
-function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Approval[] {
-  return approvals.map((event_id) => {
-    const approval = approvalIn(audit.entryOf(event_id), select, actor.actor_id)
-    if (approval !== undefined) return approval
+async function approvalsOf({ approvals, select }: ParsedCreateExport, audit: Audit, actor: Actor): Promise<Approval[]> {
+  const found: Approval[] = []
+  for (const event_id of approvals) {
+    const approval = approvalIn(await audit.entryOf(event_id), select, actor.actor_id)
+    if (approval !== undefined) {
+      found.push(approval)
+      continue
+    }
     throw new LockstepError(
       'INVALID_INPUT',
       `${event_id} is not an approval of ${subjectOf(select)} by another human`,
@@ -90,7 +95,8 @@ function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): 
         hint: 'To approve and get an event_id, another human runs "lockstep export approve".',
       },
     )
-  })
+  }
+  return found
 }
 
 function sizeUpTo({ log }: Core, size: number | undefined): number {
@@ -103,7 +109,7 @@ function sizeUpTo({ log }: Core, size: number | undefined): number {
  * The scope with the approvals filled in. Only verified approvals count; approvals stated in the request's scope are
  * dropped.
  */
-function scopeOf(asked: Asked, approvals: readonly Approval[]): Action['scope'] {
+function scopeOf(asked: ParsedCreateExport, approvals: readonly Approval[]): Action['scope'] {
   const scope = { ...asked.scope }
   for (const type of approvalTypes) delete scope[approvalKey(type)]
   for (const [at, { approval_type }] of approvals.entries()) {

@@ -1,10 +1,13 @@
 import type { z } from 'zod'
 import * as input from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { lockNameSchema } from '../../domain/lock/names.ts'
+import { kindOf, lockNameSchema } from '../../domain/lock/names.ts'
+import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import type { Actor } from '../../kernel/ids.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { parse } from '../../writer/parse.ts'
@@ -73,10 +76,9 @@ export class Locks {
   ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
     const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
-    const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
-    const { entries } = isDeliverable
+    const held = this.#held(lock_ref, actor)
+    const { grant, name } = held instanceof Promise ? await held : held
+    const { entries } = grant
       ? await this.#deliverables.renew(grant, actor)
       : await submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor })
     const data = entries[0]?.data as LockEventData<'lock.renewed'>
@@ -98,14 +100,21 @@ export class Locks {
     }
     const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
-    if (grant?.kind === 'deliverable' && grant.lock_ref === lock_ref) {
+    const held = this.#held(lock_ref, actor)
+    const { grant, name } = held instanceof Promise ? await held : held
+    if (grant) {
       const released = await this.#deliverables.release(grant, outcome, actor)
       return releasedFacts(released, released.files)
     }
-    const released = await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor })
-    return releasedFacts(released)
+    return releasedFacts(await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor }))
+  }
+
+  /** The name of a lock_ref's lock, and its current grant if it is a deliverable: that has a file as well. */
+  #held(lockRef: string, actor: Actor): Maybe<{ grant?: Grant; name: string | null }> {
+    return after(this.#acquiring.grants.nameOf(lockRef, actor), (name) => {
+      if (name === null || kindOf(name) !== 'deliverable') return { name }
+      return after(lockGrantOf(this.#core, name), (grant) => (grant?.lock_ref === lockRef ? { grant, name } : { name }))
+    })
   }
 
   /** Ends an orphan. With `dry_run` it only shows evidence and verdict. Errors: LOCK_NOT_ORPHAN. */
@@ -127,7 +136,7 @@ export class Locks {
   }
 
   /** The present state of a lock. Errors: NOT_FOUND if it was never held. */
-  status(name: string): LockStatus {
+  async status(name: string): Promise<LockStatus> {
     return statusOf(this.#core, parse(lockNameSchema, name, 'name'))
   }
 
@@ -147,7 +156,9 @@ export class Locks {
   }
 
   /** Checks that a run holds its target's lock; every role checks this before it acts. Errors: LOCK_CHECK_FAILED. */
-  check(request: z.input<typeof input.checkSchema>): { run_id: string; target_name: string; token: number } {
+  async check(
+    request: z.input<typeof input.checkSchema>,
+  ): Promise<{ run_id: string; target_name: string; token: number }> {
     return this.#projects.check(parse(input.checkSchema, request, 'check'))
   }
 
@@ -168,14 +179,14 @@ export class Locks {
    */
   async removeEndedFile(entry: Entry): Promise<void> {
     const token = entry.data.token ?? entry.data.previous_token
-    const granted = typeof token === 'number' ? this.#core.log.entry(token) : undefined
+    const granted = typeof token === 'number' ? await this.#core.views.entry(token) : undefined
     if (granted?.type !== 'lock.acquired') return
     if ((await this.#deliverables.removeFileOf(granted.data as LockEventData<'lock.acquired'>)) === 'current') return
     throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} cannot be removed now`)
   }
 
   /** LOCKED files below the root that are unknown to the ledger. */
-  unknownFiles(): string[] {
+  unknownFiles(): Promise<string[]> {
     return this.#projects.unknownFiles()
   }
 }

@@ -2,7 +2,7 @@ import { limits } from '../../kernel/limits.ts'
 
 /**
  * Remembers the name of each lock that this process granted lately, by actor and lock_ref. So a release need not read
- * the grant's entry; the name of a grant never changes. It keeps two generations, as `Rows` does.
+ * the grant's entry; the name of a grant never changes. It keeps two generations, as `Recent` does.
  */
 export class RecentGrants {
   #young = new Map<string, string>()

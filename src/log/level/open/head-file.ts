@@ -4,7 +4,7 @@ import { readTextFile } from '../../../disk/regular-file.ts'
 import { LockstepError } from '../../../errors.ts'
 import { formatTooNew } from '../../../kernel/format.ts'
 import { limits } from '../../../kernel/limits.ts'
-import { formatVersion } from '../rows/codec.ts'
+import { formatVersion } from '../../keyed/rows/codec.ts'
 
 /** `.lockstep/head`: a durable tree head outside the database. It reveals a database that was rolled back. */
 const headFileSchema = z.strictObject({
