@@ -230,7 +230,7 @@ function callsOf(api: object): [string, (given: unknown) => unknown][] {
   return methods.map((name) => [name, (given) => Reflect.get(api, name).call(api, given)])
 }
 
-hostile('that is no request at all is refused by every call, with a code', async () => {
+hostile('that is not a request is refused by every call, with a code', async () => {
   const { audit, exports, locks, policy, runs, staging, turns, workspaces } = ledger
   const apis = { audit, exports, locks, policy, runs, staging, turns, workspaces }
   const found: string[] = []

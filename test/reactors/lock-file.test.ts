@@ -17,7 +17,7 @@ async function newRoot(): Promise<{ root: string; folder: string; lock: string }
   return { root, folder, lock: join(folder, '.lock') }
 }
 
-reactor('is removed at the next open, where whoever released it could not', async () => {
+reactor('is removed at the next open if the release could not remove it', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
   const { lock_id } = await ledger.locks.acquire({ folder, holder: 'TASK' })
@@ -34,7 +34,7 @@ reactor('is removed at the next open, where whoever released it could not', asyn
   equal(readdirSync(folder), [])
 })
 
-reactor('is removed at the next open, where a copy of the root still has it', async () => {
+reactor('is removed at the next open if a copy of the root still has it', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
   const { lock_id } = await ledger.locks.acquire({ folder, holder: 'TASK' })
@@ -48,7 +48,7 @@ reactor('is removed at the next open, where a copy of the root still has it', as
   equal(readdirSync(join(copy, folderName)), [])
 })
 
-reactor('is another file than that of the grant which followed it, however often its end is handled', async () => {
+reactor('is told from the file of the next grant, however often its end is handled', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
   const first = await ledger.locks.acquire({ folder, holder: 'TASK' })
@@ -60,7 +60,7 @@ reactor('is another file than that of the grant which followed it, however often
   equal(readdirSync(folder), ['.lock'])
 })
 
-reactor('in a folder that went away is nobody’s worry', async () => {
+reactor('is ignored if its folder was removed', async () => {
   const { folder, root } = await newRoot()
   const other = join(root, 'DEL-01-02_Two')
   mkdirSync(other)

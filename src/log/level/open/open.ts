@@ -109,6 +109,8 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
   let wal: Wal | undefined
   let isTouched = false
   try {
+    // A later format may change every other file, but it states itself in this one.
+    readHeadFile(layout.head)
     wal = await readWalTwice(layout, { met, options: { isSameBoot: isOfThisBoot(owner) }, owner })
     const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
