@@ -14,7 +14,7 @@ const leaseSeconds = 5
 /** A smoke run measures nothing, and its machine may be busy. */
 const leaseSecondsSmoke = 600
 /** The least number of commands that run beside each read, however short the read is. */
-const commandsMin = 3
+const commandsMin = process.argv.includes('--smoke') ? 1 : 3
 
 /**
  * Long reads, each beside two `lock run` with short leases and a stream of commands. The bench measures the longest of

@@ -7,7 +7,7 @@ import { freshProgram, inFreshProcess, openFigure, type Said } from './fresh.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
 const entriesFull = 1_000_000
-const entriesSmoke = 4_000
+const entriesSmoke = 2_000
 const callers = 1_024
 /** Names that are locked repeatedly, each by its own caller. All other names are locked once. */
 const busyNames = 10

@@ -17,50 +17,48 @@ const folder = mkdtempSync(join(tmpdir(), 'lockstep-walk-'))
 const ledger = await newLedger(join(folder, 'root'), { policy: true })
 const run_id = 'run_walk_1'
 const actor = { actor_id: 'lawyer-1', actor_type: 'human' } as const
-let number = 0
 
-/** Each call with the most files that it may enter. A preparation is not counted. */
-const walks: { what: string; at_most: number; call: (of: Ledger) => Promise<() => Promise<unknown>> }[] = [
-  {
-    what: 'acquire',
-    at_most: 25,
-    call: async ({ locks }) => {
-      number += 1
-      return () => locks.acquire({ name: `name-${number}`, holder: 'walk', pids: [process.pid] })
+/** Each call with the most files that it may enter. Its preparation is not counted. `time` is 1, then 2. */
+const walks: { what: string; at_most: number; call: (of: Ledger, time: number) => Promise<() => Promise<unknown>> }[] =
+  [
+    {
+      what: 'acquire',
+      at_most: 25,
+      call:
+        async ({ locks }, time) =>
+        () =>
+          locks.acquire({ name: `name-${time}`, holder: 'walk', pids: [process.pid] }),
     },
-  },
-  {
-    what: 'audit append',
-    at_most: 22,
-    call:
-      async ({ audit }) =>
-      () =>
-        audit.append({ events: [{ action_type: 'system', outcome: 'success' }] }),
-  },
-  {
-    what: 'promote',
-    at_most: 35,
-    call: async ({ turns }) => {
-      number += 1
-      const turn = { run_id, turn_id: `turn-${String(number).padStart(4, '0')}` }
-      const triplets = [{ stem: `stem-${number}`, body: { text: 'x' }, links: {}, manifest: {} }]
-      await turns.stage({ ...turn, triplets })
-      await turns.validate(turn)
-      return () => turns.promote(turn)
+    {
+      what: 'audit append',
+      at_most: 22,
+      call:
+        async ({ audit }) =>
+        () =>
+          audit.append({ events: [{ action_type: 'system', outcome: 'success' }] }),
     },
-  },
-  {
-    what: 'export',
-    at_most: 45,
-    call: async ({ exports }) => {
-      number += 1
-      const scope = { case_id: 'CASE-1', export_reason: 'asked' }
-      const lane = { lane_id: 'EXPORT_CASE_DATA', role_id: 'ATTORNEY_ADMIN', scope }
-      const file = join(folder, `bundle-${number}.tar.gz`)
-      return () => exports.create({ actor, file, ...lane, select: { lock: 'name-1' } })
+    {
+      what: 'promote',
+      at_most: 35,
+      call: async ({ turns }, time) => {
+        const turn = { run_id, turn_id: `turn-000${time}` }
+        const triplets = [{ stem: `stem-${time}`, body: { text: 'x' }, links: {}, manifest: {} }]
+        await turns.stage({ ...turn, triplets })
+        await turns.validate(turn)
+        return () => turns.promote(turn)
+      },
     },
-  },
-]
+    {
+      what: 'export',
+      at_most: 45,
+      call: async ({ exports }, time) => {
+        const scope = { case_id: 'CASE-1', export_reason: 'asked' }
+        const lane = { lane_id: 'EXPORT_CASE_DATA', role_id: 'ATTORNEY_ADMIN', scope }
+        const file = join(folder, `bundle-${time}.tar.gz`)
+        return () => exports.create({ actor, file, ...lane, select: { lock: 'name-1' } })
+      },
+    },
+  ]
 
 const session = new Session()
 session.connect()
@@ -68,9 +66,8 @@ await session.post('Profiler.enable')
 await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
 await ledger.runs.start({ run_id })
 for (const { at_most, call, what } of walks) {
-  if (what === 'promote') number = 0
-  await (await call(ledger))()
-  const once = await call(ledger)
+  await (await call(ledger, 1))()
+  const once = await call(ledger, 2)
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
   await once()
   const { result } = await session.post('Profiler.takePreciseCoverage')

@@ -15,13 +15,13 @@ import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
 import type { Config } from './kernel/config.ts'
-import { type Actor, actorSchema, originSchema } from './kernel/ids.ts'
+import { type Actor, actorSchema } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
-import { appendFirst, createLedger, makeHome, newLedgerId } from './nouns/create.ts'
+import { appendFirst, createLedger, ledgerExists, makeHome, newIdentity } from './nouns/create.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { codedError } from './writer/coded-errors.ts'
@@ -75,8 +75,8 @@ export interface OpenLedgerOptions {
 
 /**
  * Opens the ledger that governs a folder, and finishes the steps that the last process left unfinished.
- * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, LEDGER_FORMAT, INVALID_INPUT
- * (configuration).
+ * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, FORMAT_TOO_NEW, LEDGER_FORMAT,
+ * INVALID_INPUT (configuration).
  */
 export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger> {
   return open(options).catch((error: unknown) => {
@@ -113,14 +113,13 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
     mkdirSync(home, { mode: 0o700 })
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') throw error
-    throw new LockstepError('LEDGER_EXISTS', `${root} already has a ledger`, { details: { dir: root } })
+    throw ledgerExists(root)
   }
   const closed = () => rmSync(options.dir === undefined ? root : home, { recursive: true, force: true })
   try {
-    const ledger_id = newLedgerId()
-    const origin = parse(originSchema, options.origin ?? `lockstep.local/${ledger_id}`, 'origin')
-    const vkey = makeHome(home, { config: options.config, origin })
-    const log = await MemoryLog.begin({ ledger_id, origin }, { closed, delay, selfCheck })
+    const identity = newIdentity(options.origin)
+    const vkey = makeHome(home, { config: options.config, origin: identity.origin })
+    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
     await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
     return await openOver(log, { actor, config: readConfig(layout.config), layout, options })
   } catch (error) {

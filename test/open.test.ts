@@ -11,7 +11,7 @@ import { endsWithVerify, temporaryRoot, testActor } from './support/ledger.ts'
 
 const opening = suite('opening a ledger')
 
-opening('that cannot finish what the last process left lets go of it', async () => {
+opening('that cannot finish what the last process left closes the ledger', async () => {
   const dir = temporaryRoot()
   await createLedger({ dir, actor: testActor })
   const { claims } = layoutOf(dir)
@@ -25,7 +25,7 @@ opening('that cannot finish what the last process left lets go of it', async () 
   await endsWithVerify(dir)
 })
 
-opening('that is made over a policy that cannot be used leaves no folder and no open file', async () => {
+opening('with an invalid policy leaves no folder and no open file', async () => {
   const dir = temporaryRoot()
   // Its files are missing.
   mkdirSync(join(dir, 'contract/v1/policy'), { recursive: true })
@@ -45,25 +45,28 @@ opening('with create makes the folder too, and refuses a second time', async () 
   await endsWithVerify(dir)
 })
 
-opening('with create: if-missing creates once, however many callers there are, and opens what governs', async () => {
-  const dir = join(temporaryRoot(), 'new')
-  const make = async (at: string) => {
-    const ledger = await openLedger({ dir: at, create: 'if-missing', policy: false, actor: testActor })
-    const { origin, size } = await ledger.head.get()
-    await ledger.close()
-    return [ledger.dir, origin, size]
-  }
-  const made = await Promise.all([make(dir), make(dir), make(dir)])
-  equal(new Set(made.map(String)).size, 1)
-  equal(await make(join(dir, 'below')), made[0])
-  await endsWithVerify(dir)
-})
+opening(
+  'with create: if-missing creates once, however many callers there are, and opens the governing ledger',
+  async () => {
+    const dir = join(temporaryRoot(), 'new')
+    const make = async (at: string) => {
+      const ledger = await openLedger({ dir: at, create: 'if-missing', policy: false, actor: testActor })
+      const { origin, size } = await ledger.head.get()
+      await ledger.close()
+      return [ledger.dir, origin, size]
+    }
+    const made = await Promise.all([make(dir), make(dir), make(dir)])
+    equal(new Set(made.map(String)).size, 1)
+    equal(await make(join(dir, 'below')), made[0])
+    await endsWithVerify(dir)
+  },
+)
 
 opening.run()
 
 const closed = suite('a closed ledger')
 
-closed('answers LEDGER_CLOSED to whatever reads its database, whichever way it does', async () => {
+closed('answers LEDGER_CLOSED to every call that reads its database', async () => {
   const dir = temporaryRoot()
   const ledger = await openLedger({ dir, create: true, policy: false, actor: testActor })
   const run_id = 'run_closed1'

@@ -31,7 +31,7 @@ test('every fixture is in a table', () => {
   equal(names.sort(), [...Object.keys(table), ...Object.keys(limitsMs)].sort())
 })
 
-test('each fixture that ends counts as it must', async () => {
+test('each fixture that ends is counted correctly', async () => {
   const results = new Map<string, FileResult>()
   const report = (result: FileResult) => void results.set(result.file, result)
   await runFiles(Object.keys(table).map(fixture), { jobs: 2, limitMs: 60_000, report })

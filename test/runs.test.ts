@@ -21,7 +21,7 @@ runs('reads counts and the names of what failed, in colour too', () => {
   equal(resultIn('npm error'), { passed: 0, failed: 1, failures: ['the tests did not end'] })
 })
 
-runs('loads every second run, and prints a table', () => {
+runs('puts load beside every second run, and prints a table', () => {
   equal([1, 2, 3].map(loadOf), ['idle', 'loaded', 'idle'])
   const run: Run = {
     commit: 'c'.repeat(40),
@@ -35,7 +35,7 @@ runs('loads every second run, and prints a table', () => {
   match(tableOf([run]), '| 1 | 2026-01-02 03:04 | idle | 1 | 0 | 9 s |  |')
 })
 
-runs('goes on where it stopped, builds once, and counts only runs at the commit', () => {
+runs('resumes where it stopped, builds once, and counts only runs at the commit', () => {
   const { git, recorded, record, root } = project()
   equal(record('1').status, 0)
   equal(record('2').status, 0)

@@ -32,10 +32,19 @@ tree('is read', () => {
 })
 tree('imports down the ladder only', () => equal(findings(src, importViolations), []))
 tree('has no import cycles', () => equal(importCycles(src), []))
-tree('has no file too long to read', () => equal(findings(src, tooLong), []))
+tree('has no file too long to read', () => {
+  equal(
+    findings(src, (path, source) => tooLong(path, source)),
+    [],
+  )
+  equal(
+    findings(tests, (path, source) => tooLong(path, source, 'test')),
+    [],
+  )
+})
 tree('has nothing banned', () => equal(findings(src, bannedIn), []))
 tree('runs every test it has', () => equal(findings(tests, untidyTest), []))
-tree('has kebab-case names that say the thing', () => {
+tree('has descriptive kebab-case names', () => {
   equal(badNames(['src', 'test', 'bench'].flatMap((dir) => readNames(join(root, dir)))), [])
 })
 tree.run()
@@ -155,6 +164,8 @@ checks('find import cycles of any length, once', () => {
 checks('count lines', () => {
   equal(tooLong('x.ts', 'line\n'.repeat(250)), [])
   is(tooLong('x.ts', 'line\n'.repeat(251)).length, 1)
+  equal(tooLong('x.ts', 'line\n'.repeat(400), 'test'), [])
+  is(tooLong('x.ts', 'line\n'.repeat(401), 'test').length, 1)
 })
 
 checks('find what is banned, where it is', () => {

@@ -95,7 +95,7 @@ test('the document of every place in trees of several sizes verifies', async () 
   }
 })
 
-test('only a key that the caller brings makes a proof authentic', async () => {
+test('only a key from the caller makes a proof authentic', async () => {
   const document = documentOf(7, 300)
   const authenticityOf = async (given: Document) => {
     const result = await verifyProof(given)
@@ -114,7 +114,7 @@ test('only a key that the caller brings makes a proof authentic', async () => {
   assert.is(outcome(await verifyProof(document, { vkey: '' })), 'key')
 })
 
-test('each check names itself where it fails', async () => {
+test('each failing check names itself', async () => {
   const document = documentOf(7, 300)
   const other = documentOf(8, 300)
   const rows: [string, Document][] = [
@@ -162,7 +162,7 @@ const hostile = [
   ],
 ]
 
-test('hostile members of any kind are refused and never thrown over', async () => {
+test('hostile members of any kind are refused without an exception', async () => {
   const document = documentOf(7, 300)
   for (const name of Object.keys(document)) {
     for (const [at, value] of hostile.entries()) {
@@ -189,7 +189,7 @@ test('hostile members of any kind are refused and never thrown over', async () =
   }
 })
 
-test('an entry line verifies as it stands and in no other spelling', async () => {
+test('an entry line verifies only in its canonical spelling', async () => {
   const { seq, size, proof, root, leaf_hash } = documentOf(7, 300)
   const line = lines[7] ?? ''
   assert.equal(await verifyEntry({ line, seq, size, proof, root }), { ok: true, seq, size, root, leaf_hash })
@@ -199,7 +199,7 @@ test('an entry line verifies as it stands and in no other spelling', async () =>
   assert.is(outcome(await verifyEntry({ line: '\ud800', seq, size, proof, root })), 'entry')
 })
 
-test('a consistency document verifies, and says so where it does not', async () => {
+test('a consistency document verifies, or says why it does not', async () => {
   for (const [from, to] of [
     [0, 0],
     [0, 300],
@@ -241,7 +241,7 @@ test("WebCrypto accepts the signature of the example of Go's note package", asyn
   assert.is(await reasonOf(note.replace('answer', 'reason')), 'the signature by PeterNeumann is wrong')
 })
 
-test('the verifier is made of nothing that a browser lacks', () => {
+test('the verifier uses nothing that a browser lacks', () => {
   const source = join(root, 'src')
   const files = ['verify.ts', ...readdirSync(join(source, 'merkle')).map((name) => `merkle/${name}`)]
   assert.ok(files.length > 5)

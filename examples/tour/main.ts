@@ -66,30 +66,13 @@ run(['lock', 'history', 'deliverable:DEL-08-05'], {
 })
 
 title('5. The dead agent’s token is refused, and the new token is accepted')
-const refused = run(
-  [
-    'audit',
-    'append',
-    '--outcome',
-    'success',
-    '--reason',
-    'wrote chapter 2',
-    '--guard',
-    `deliverable:DEL-08-05@${stale.token}`,
-  ],
-  { expect: 5, isKey: true },
-)
+const appendWith = ({ token }: Record<string, unknown>) => {
+  const guard = `deliverable:DEL-08-05@${token}`
+  return ['audit', 'append', '--outcome', 'success', '--reason', 'wrote chapter 2', '--guard', guard]
+}
+const refused = run(appendWith(stale), { expect: 5, isKey: true })
 check(refused.code === 'STALE_TOKEN', 'the stale token is refused')
-run([
-  'audit',
-  'append',
-  '--outcome',
-  'success',
-  '--reason',
-  'wrote chapter 2',
-  '--guard',
-  `deliverable:DEL-08-05@${fresh.token}`,
-])
+run(appendWith(fresh))
 run(['lock', 'release', String(fresh.lock_id)], { show: pick('name', 'held_ms', 'files') })
 await second.kill()
 

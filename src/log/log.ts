@@ -21,11 +21,16 @@ export interface Head {
   size: number
 }
 
-/** A tree head that an engine keeps outside its store, to notice when the store is set back. */
-export interface TreeHeadFile {
+/** The size of a tree, its root in hex, and the ledger that it is of. */
+export interface TreeHead {
   origin: string
-  root: string
   size: number
+  /** Hex. */
+  root: string
+}
+
+/** A tree head that an engine keeps outside its store, to notice when the store is set back. */
+export interface TreeHeadFile extends TreeHead {
   time: string
 }
 

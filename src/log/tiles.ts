@@ -1,8 +1,15 @@
 import type { Entry } from '../kernel/entry.ts'
+import { toHex } from '../merkle/hash.ts'
 import { inclusionProofs } from '../merkle/proofs.ts'
 import { rootAt, type TileReader } from '../merkle/tiles.ts'
-import type { Key, LogReader } from './log.ts'
+import type { Key, Log, LogReader, TreeHead } from './log.ts'
 import { sha256 } from './sha256.ts'
+
+/** The tree head of all durable entries. */
+export function treeHeadOf(log: Pick<Log, 'head' | 'meta'>): TreeHead {
+  const { root, size } = log.head()
+  return { origin: log.meta.origin, size, root: toHex(root) }
+}
 
 /** The root of the first `size` entries, computed from the tiles. */
 export function rootOf(log: LogReader, size: number): Promise<Uint8Array> {

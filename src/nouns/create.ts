@@ -13,7 +13,7 @@ import { policyToLoad } from '../files/policy/policy-files.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { type Actor, originSchema } from '../kernel/ids.ts'
 import { createLog } from '../log/engines.ts'
-import type { Log } from '../log/log.ts'
+import type { Log, Meta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
@@ -37,7 +37,7 @@ export interface CreateOptions {
   policy?: boolean | undefined
 }
 
-export const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
+const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
 const foldersLookedAtMax = 20_000
 
 /**
@@ -54,24 +54,31 @@ export async function createLedger({
 }: CreateOptions): Promise<void> {
   const root = realFolder(dir)
   refuseOverlap(root, nested)
-  const ledgerId = newLedgerId()
-  const name = parse(originSchema, origin ?? `lockstep.local/${ledgerId}`, 'origin')
-  const building = join(root, processFolderName(buildingPrefix, ledgerId))
+  const identity = newIdentity(origin)
+  const building = join(root, processFolderName(buildingPrefix, identity.ledger_id))
   dropProcessFolders(root, buildingPrefix)
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)
     const withoutModes = !keepsModes(building)
     if (withoutModes && !acceptPermissions) throw noModes(root)
-    await build(building, { actor, ledgerId, origin: name, policyRoot: policy ? root : undefined, withoutModes })
+    await build(building, { actor, identity, policyRoot: policy ? root : undefined, withoutModes })
     adoptTree(building)
     renameSync(building, join(root, homeName))
     syncFolder(root)
   } catch (error) {
     rmSync(building, { recursive: true, force: true })
-    if (['ENOTEMPTY', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw exists(root)
+    if (['ENOTEMPTY', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw ledgerExists(root)
     throw fileError(error, `creating a ledger in ${root}`)
   }
+}
+
+type Identity = Omit<Meta, 'format'>
+
+/** A new ledger's id, and its name: the requested one or the default. Errors: INVALID_INPUT. */
+export function newIdentity(origin: string | undefined): Identity {
+  const ledger_id = newLedgerId()
+  return { ledger_id, origin: parse(originSchema, origin ?? `lockstep.local/${ledger_id}`, 'origin') }
 }
 
 interface Home {
@@ -102,17 +109,16 @@ async function build(
   home: string,
   {
     actor,
-    ledgerId,
-    origin,
+    identity,
     policyRoot,
     withoutModes,
-  }: { actor: Actor; ledgerId: string; origin: string; policyRoot: string | undefined; withoutModes: boolean },
+  }: { actor: Actor; identity: Identity; policyRoot: string | undefined; withoutModes: boolean },
 ) {
-  const vkey = makeHome(home, { origin, withoutModes })
+  const vkey = makeHome(home, { origin: identity.origin, withoutModes })
   const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(place.ledger, { mode: 0o700 })
-  await createLog(place, { ledger_id: ledgerId, origin }, (log) => appendFirst(log, { actor, home, policyRoot, vkey }))
+  await createLog(place, identity, (log) => appendFirst(log, { actor, home, policyRoot, vkey }))
   for (const folder of [place.ledger, home]) syncFolder(folder)
 }
 
@@ -144,7 +150,7 @@ export async function appendFirst(
 /** Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it. */
 function refuseOverlap(root: string, nested: boolean): void {
   const above = findRoot(root)
-  if (above === root) throw exists(root)
+  if (above === root) throw ledgerExists(root)
   if (nested) return
   const other = above ?? findBelow(root)
   if (other === undefined) return
@@ -169,7 +175,8 @@ function noModes(root: string): LockstepError {
   )
 }
 
-function exists(root: string): LockstepError {
+/** LEDGER_EXISTS for a root that has a ledger. */
+export function ledgerExists(root: string): LockstepError {
   return new LockstepError('LEDGER_EXISTS', `${root} already has a ledger`, { details: { dir: root } })
 }
 

@@ -63,7 +63,7 @@ export class Views {
     return this.#missed.length > 0
   }
 
-  /** Whether a stream's row is in memory, which may be the fact that there is none. */
+  /** Whether memory has a stream's row, or knows that the stream has no row. */
   hasRow(stream: string): boolean {
     return this.#memory.row.get(stream) !== undefined
   }

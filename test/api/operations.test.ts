@@ -15,7 +15,7 @@ import { importsIn, withoutComments } from '../tidy.ts'
 
 const tables = suite('the tables of operations')
 
-tables('give every operation one kind, which the map of kinds says too', () => {
+tables('give every operation one kind, the same as the map of kinds does', () => {
   const ofTables = Object.entries(operations).map(([noun, table]) => {
     const verbs = Object.entries<{ kind: string }>(table).map(([verb, { kind }]) => [verb, kind])
     return [noun, Object.fromEntries(verbs)]
@@ -23,7 +23,7 @@ tables('give every operation one kind, which the map of kinds says too', () => {
   equal(Object.fromEntries(ofTables), kinds)
 })
 
-tables('cost nothing to know by their kinds: that map imports types alone', () => {
+tables('can be listed without loading schemas: the map of kinds imports only types', () => {
   const source = withoutComments(readFileSync(join(root, 'src/api/kinds.ts'), 'utf8'))
   ok(importsIn(source).length > 0)
   equal([...source.matchAll(/^import (?!type )/gm)], [])
@@ -38,7 +38,7 @@ tables('state a summary, known errors once each, and who may call', () => {
   }
 })
 
-tables('choose the form of an input by the member that is there', () => {
+tables('choose the form of an input by the member that is present', () => {
   for (const { facts, name } of everyOperation()) {
     for (const [form, schema] of formsOf(facts)) {
       if (form === '') continue
@@ -83,7 +83,7 @@ schemas('can be made of every input and output, and is valid', () => {
   }
 })
 
-schemas('describe every member of every input and output, and hints stay out of it', () => {
+schemas('describe every member of every input and output, without hints', () => {
   const undescribed: string[] = []
   for (const { facts, name } of everyOperation()) {
     const places: [string, object][] = [...formsOf(facts)].map(([form, schema]) => [
@@ -150,7 +150,7 @@ hinting('are found behind every wrapper, where a description would be lost', () 
   is(hintOf(inner, 'constructor'), undefined)
 })
 
-hinting('of one schema come before those of the word', () => {
+hinting('of a schema take precedence over hints of the word', () => {
   const own = z.strictObject({ folder: lineOf(10), wait_s: z.int() })
   hints.add(own, { folder: { about: 'Another folder.' } })
   equal(hintOf(own, 'folder'), { about: 'Another folder.', path: true })

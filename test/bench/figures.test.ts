@@ -15,7 +15,7 @@ figures('take percentiles by the nearest rank', () => {
   equal(latencies([1, 2, 3, 4]), { p50_ms: 3, p99_ms: 4, max_ms: 4, samples: 4 })
 })
 
-figures('meet a bar at the very value, and not beyond it', () => {
+figures('meet a bar at exactly its value, and not beyond it', () => {
   const figure = (value: number, bar?: Figure['bar']): Figure => ({ what: 'x', unit: 'ms', value, ...(bar && { bar }) })
   is(meets(figure(1)), true)
   is(meets(figure(0.6, { kind: 'ratio', at_least: 0.6 })), true)
@@ -25,7 +25,7 @@ figures('meet a bar at the very value, and not beyond it', () => {
   is(meets(figure(Number.NaN, { kind: 'ratio', at_least: 0.6 })), false)
 })
 
-figures('say in one line what was measured and whether it is enough', () => {
+figures('print one line with what was measured and whether it meets the bar', () => {
   const bar = { kind: 'ratio', at_least: 0.6 } as const
   const line = lineOf({ what: 'ratio', value: 0.5, unit: 'yardsticks', p50_ms: 1.25, samples: 5, bar })
   match(line, /ratio +0\.500 yardsticks p50 1\.250 ms, 5 samples, MISSED: at least 0\.6$/)

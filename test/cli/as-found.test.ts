@@ -48,7 +48,7 @@ const environments: NodeJS.ProcessEnv[] = [
   { IFS: ':', 'dotted.name-of.it': 'kept', 'BASH_FUNC_read%%': '() { echo hi\n}', PPID: '3', EUID: '2', BASHPID: '8' },
 ]
 
-found('finds the environment that its wrapper found, and a few names more', () =>
+found('gets the environment of its wrapper, and a few more variables', () =>
   underEach(async (words, _root, verb) => {
     for (const [index, environment] of environments.entries()) {
       const env = { ...environment, PATH: process.env.PATH }
@@ -68,7 +68,7 @@ found('finds the environment that its wrapper found, and a few names more', () =
   }),
 )
 
-found('has the descriptors that its wrapper had', () =>
+found('inherits the file descriptors of its wrapper', () =>
   underEach(async (words, root, verb) => {
     if (!isLinux) return
     const file = join(root, 'some-file')
@@ -123,7 +123,7 @@ found('outlives its terminal under nohup, with its wrapper', () =>
   }),
 )
 
-found('gets the hangup of its terminal once', () =>
+found('receives the SIGHUP of its terminal once', () =>
   underEach(async (words, root, verb) => {
     if (!hasScript) return
     const out = join(root, verb.replace(' ', '-'))
@@ -136,7 +136,7 @@ found('gets the hangup of its terminal once', () =>
   }),
 )
 
-found('has its terminal also when stdin is something else', () =>
+found('keeps its terminal when stdin is not the terminal', () =>
   underEach(async (words, _root, verb) => {
     if (!hasScript) return
     const ran = inTerminal(`exec ${quoted([...words, 'sh', '-c', 'echo through >/dev/tty'])} </dev/null >/dev/null`)

@@ -7,7 +7,7 @@ import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
-const clocks = suite('the clock of the ledger, by command')
+const clocks = suite('the clock of the ledger, from the command line')
 
 /** A ledger in which one command ran under a clock in 2099. */
 async function newRoot(): Promise<{ root: string; run: (...words: string[]) => Promise<Ended> }> {
@@ -24,7 +24,7 @@ async function newRoot(): Promise<{ root: string; run: (...words: string[]) => P
 const warning = /^warning: the time of entries is \d+ d .* ahead of the wall clock.*lockstep clock reset/m
 
 clocks(
-  'every answer to a write says that the time of entries is ahead, until an operator has reset the clock',
+  'every answer to a write reports that the time of entries is ahead, until an operator resets the clock',
   async () => {
     const { root, run } = await newRoot()
     const acquired = await run('lock', 'acquire', 'reports', '--holder', 'TASK', '--lease', '15m')
@@ -51,7 +51,7 @@ clocks(
   },
 )
 
-clocks('doctor warns of it, and finds nothing once the clock was reset', async () => {
+clocks('doctor warns about it, and finds nothing after the clock was reset', async () => {
   const { root, run } = await newRoot()
   const findingOf = async () => {
     const { json, status } = await run('doctor')

@@ -33,9 +33,9 @@ const start = suite('the code that is compiled when the command is built')
 
 start('is what the command starts from', () => startsAfter(() => {}))
 
-start('need not be there', () => startsAfter((folder) => rmSync(join(folder, compiled))))
+start('is optional', () => startsAfter((folder) => rmSync(join(folder, compiled))))
 
-start('is not taken where a bit of it is another, wherever that is', () => {
+start('is not used if any bit of it was flipped', () => {
   for (const part of [0, 0.001, 0.2, 0.5, 0.8, 0.999]) {
     startsAfter((folder) =>
       rewrite(join(folder, compiled), (bytes) => {
@@ -47,13 +47,13 @@ start('is not taken where a bit of it is another, wherever that is', () => {
   }
 })
 
-start('is not taken where it is cut, or nothing', () => {
+start('is not used if it was cut or is empty', () => {
   for (const part of [0, 0.00001, 0.5]) {
     startsAfter((folder) => rewrite(join(folder, compiled), (bytes) => bytes.subarray(0, part * bytes.length)))
   }
 })
 
-start('is not taken for another program, were it as long', () => {
+start('is not used for another program of the same length', () => {
   startsAfter((folder) =>
     rewrite(join(folder, program), (bytes) =>
       Buffer.from(bytes.toString('latin1').replace('An append-only', 'Oh append-only'), 'latin1'),

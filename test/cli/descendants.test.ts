@@ -17,7 +17,7 @@ const one = (pid: number, parent: number, { group = 1, session = 1, start = `s${
 const pidsOf = (listed: ListedProcess[], seen: [number, string][] = [[100, 's100']]) =>
   [...membersOf(listed, 100, new Map(seen)).keys()].sort((left, right) => left - right)
 
-members('are the root and what comes from it by parent, group or session, in any order of listing', () => {
+members('are the root and its descendants by parent, group or session, in any order of listing', () => {
   const listed = [one(104, 103), one(103, 102), one(102, 100), one(100, 50), one(105, 1, { group: 100 })]
   equal(pidsOf([...listed, one(106, 1, { session: 105 }), one(107, 1), one(50, 1)]), [100, 102, 103, 104, 105, 106])
 })
@@ -49,7 +49,7 @@ members('are found by the group of a root that has ended', () => {
   equal(pidsOf([one(103, 1, { group: 100 })]), [100, 103])
 })
 
-members('are never processes that got a reused number, or what comes from those', () => {
+members('never include a process that reuses a pid, or its descendants', () => {
   const later = one(103, 1, { start: 'later' })
   equal(
     pidsOf(
@@ -69,13 +69,13 @@ members('are never processes that got a reused number, or what comes from those'
   )
 })
 
-members('are all that are marked, and what comes from those', () => {
+members('are all marked processes and their descendants', () => {
   const listed = [one(100, 50), one(200, 1), one(201, 200), one(300, 1)]
   const found = membersOf(listed, 100, new Map(), (pid) => pid === 200)
   equal([...found.keys()].sort(), [100, 200, 201])
 })
 
-members('are never this process', () => {
+members('never include this process', () => {
   equal(pidsOf([one(process.pid, 100, { group: 100 }), one(100, 50)]), [100])
 })
 

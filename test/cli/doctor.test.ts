@@ -24,34 +24,37 @@ async function newRoot(): Promise<string> {
 const findingsOf = ({ json }: Ended): Record<string, Finding> =>
   Object.fromEntries((json.findings as Finding[]).map((finding) => [finding.check, finding]))
 
-doctor('acquires, contends and releases a real lock on the file system of the root, and leaves nothing', async () => {
-  const root = await newRoot()
-  const before = contentOf(root)
-  const ended = await lockstep(['--dir', root, 'doctor'])
-  equal([ended.status, ended.json.ok], [0, true], ended.stdout)
-  const findings = findingsOf(ended)
-  equal(Object.keys(findings), [
-    'root',
-    'permissions',
-    'key',
-    'configuration',
-    'clock',
-    'file system',
-    'case',
-    'disk space',
-    'sync latency',
-    'exclusion',
-    'ledger',
-    'acquire and release',
-    ...(process.platform === 'linux' ? [] : ['platform']),
-  ])
-  is(findings['acquire and release']?.outcome, 'ok')
-  equal(
-    namesIn(root),
-    Object.keys(before).filter((name) => !isChurn(name)),
-  )
-  await endsWithVerify(root)
-})
+doctor(
+  'acquires, contends for and releases a real lock on the file system of the root, and leaves nothing behind',
+  async () => {
+    const root = await newRoot()
+    const before = contentOf(root)
+    const ended = await lockstep(['--dir', root, 'doctor'])
+    equal([ended.status, ended.json.ok], [0, true], ended.stdout)
+    const findings = findingsOf(ended)
+    equal(Object.keys(findings), [
+      'root',
+      'permissions',
+      'key',
+      'configuration',
+      'clock',
+      'file system',
+      'case',
+      'disk space',
+      'sync latency',
+      'exclusion',
+      'ledger',
+      'acquire and release',
+      ...(process.platform === 'linux' ? [] : ['platform']),
+    ])
+    is(findings['acquire and release']?.outcome, 'ok')
+    equal(
+      namesIn(root),
+      Object.keys(before).filter((name) => !isChurn(name)),
+    )
+    await endsWithVerify(root)
+  },
+)
 
 /** What every open and close of a ledger changes. */
 const isChurn = (name: string) => /^\.lockstep\/(?:ledger|evidence|owner)/.test(name)
@@ -105,7 +108,7 @@ for (const [fileSystem, check, outcome, status] of [
   })
 }
 
-doctor('knows a file system in memory from one over a network', async () => {
+doctor('tells a file system in memory from one over a network', async () => {
   const root = await newRoot()
   const ended = await lockstep(['--dir', root, 'doctor'], {
     preload: otherFileSystem,

@@ -36,7 +36,7 @@ const kinds: [what: string, words: (root: string, id: string) => string[]][] = [
 ]
 
 for (const [what, wordsOf] of kinds) {
-  durable(`an acquire of ${what} that was killed is repeated in the same words and has one answer`, async () => {
+  durable(`an acquire of ${what} that was killed gives one answer when the same command is repeated`, async () => {
     const words = (root: string) => ['--dir', root, ...wordsOf(root, 'lck_durability-of-the-command')]
     const listed = await newRoot()
     const steps = (await stepsOf({ root: listed, words: words(listed) })).length
@@ -60,7 +60,7 @@ for (const [what, wordsOf] of kinds) {
   })
 }
 
-durable('a release that was killed is repeated and has one answer', async () => {
+durable('a release that was killed gives one answer when it is repeated', async () => {
   const acquire = (root: string) =>
     lockstep(['--dir', root, 'lock', 'acquire', '--folder', join(root, folderName), ...holder])
   const listed = await newRoot()
@@ -81,22 +81,25 @@ durable('a release that was killed is repeated and has one answer', async () => 
   }
 })
 
-durable('an init that was killed left a whole ledger or none, and the next one leaves nothing else', async () => {
-  const listed = temporaryRoot()
-  const steps = (await stepsOf({ root: listed, words: ['init', listed] })).length
-  for (let round = 0; round < rounds; round += 1) {
-    const root = temporaryRoot()
-    const killed = await interrupted({ root, words: ['init', root], signal: 'SIGKILL' }, steps, random)
-    const where = `LOCKSTEP_SEED=${seed}, step ${killed.step} of ${steps}: ${killed.stdout}${killed.stderr}`
-    const isThere = existsSync(join(root, '.lockstep'))
-    const again = await lockstep(['init', root])
-    is(again.status, isThere ? 5 : 0, `${where}, then ${again.stdout}`)
-    equal((await lookAt(root)).findings, [], where)
-    equal(readdirSync(root), ['.lockstep'], where)
-  }
-})
+durable(
+  'an init that was killed leaves a whole ledger or none, and the next init removes everything else',
+  async () => {
+    const listed = temporaryRoot()
+    const steps = (await stepsOf({ root: listed, words: ['init', listed] })).length
+    for (let round = 0; round < rounds; round += 1) {
+      const root = temporaryRoot()
+      const killed = await interrupted({ root, words: ['init', root], signal: 'SIGKILL' }, steps, random)
+      const where = `LOCKSTEP_SEED=${seed}, step ${killed.step} of ${steps}: ${killed.stdout}${killed.stderr}`
+      const isThere = existsSync(join(root, '.lockstep'))
+      const again = await lockstep(['init', root])
+      is(again.status, isThere ? 5 : 0, `${where}, then ${again.stdout}`)
+      equal((await lookAt(root)).findings, [], where)
+      equal(readdirSync(root), ['.lockstep'], where)
+    }
+  },
+)
 
-durable('what was granted is answered though the head file cannot be written when the command ends', async () => {
+durable('a grant is answered although the head file cannot be written when the command ends', async () => {
   const root = await newRoot()
   const { json, status, stderr, stdout } = await lockstep(['--dir', root, 'lock', 'acquire', 'reports', ...holder], {
     preload: compiled('fixtures/crash/full-head.ts'),
@@ -108,7 +111,7 @@ durable('what was granted is answered though the head file cannot be written whe
   is(entries[Number(json.token)]?.type, 'lock.acquired')
 })
 
-durable('a first try that ended in contention is not remembered: the same lock_id is granted later', async () => {
+durable('a first attempt that ended in contention is not remembered: the same lock_id is granted later', async () => {
   const root = await newRoot()
   const words = ['--dir', root, 'lock', 'acquire', 'reports', ...holder]
   const held = await lockstep(words)

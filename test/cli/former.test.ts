@@ -29,7 +29,7 @@ former('is waited for until its process is dead', async () => {
   await formerAreGone([evidence], { isOver, say: () => ok(false) })
 })
 
-former('is waited for where its process cannot be seen, as in another container', async () => {
+former('is waited for if its process cannot be seen, for example in another container', async () => {
   const unseen = { ...evidenceOf(process.pid), pid: 2 ** 22, pid_ns: 'pid:[1]' }
   const said: string[] = []
   const began = performance.now()
@@ -44,7 +44,7 @@ former('is waited for where its process cannot be seen, as in another container'
   await formerAreGone([evidenceOf(process.ppid)], { isOver, say: () => ok(false, 'one above us is not waited for') })
 })
 
-former('gets a short grace, however long the one that it asked for, for the next waits no longer', async () => {
+former('gets a short grace period, however long a period it asked for', async () => {
   const dir = temporaryRoot()
   // Half of it is over, so that it is renewed at once.
   const leaseMillis = 3_600_000

@@ -8,7 +8,7 @@ import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 
 const init = suite('lockstep init')
 
-init('edits no file of the root, and makes .lockstep for its owner alone', async () => {
+init('edits no file of the root, and makes .lockstep accessible only to its owner', async () => {
   const root = temporaryRoot()
   makeDeliverable(root)
   writeFileSync(join(root, '.gitignore'), 'node_modules\n')
@@ -41,7 +41,7 @@ for (const [what, before, after, added] of [
   })
 }
 
-init('refuses an origin that no key can have, and leaves nothing', async () => {
+init('refuses an origin that no key can have, and leaves nothing behind', async () => {
   const root = temporaryRoot()
   const { json, status } = await lockstep(['init', root, '--origin', 'a b+c'])
   equal([status, json.code], [2, 'INVALID_INPUT'])

@@ -19,7 +19,7 @@ execFileSync('mkfifo', [place('pipe')])
 writeFileSync(place('large'), '')
 truncateSync(place('large'), 5 * 1024 ** 3)
 
-input('is read up to its bound, links followed, without a byte order mark', () => {
+input('is read up to its size limit, through links, without a byte order mark', () => {
   is(readInput(place('text'), 8).length, 8)
   is(readText(place('link'), 8), 'hello')
 })
@@ -39,14 +39,14 @@ for (const [file, code, what] of [
   })
 }
 
-input('is read no further than its bound where the shell opened it', async () => {
+input('is read only up to its size limit if the shell opened it', async () => {
   const descriptor = openSync('/dev/zero', 'r')
   const { code } = await refusalOf(() => readInput(`/dev/fd/${descriptor}`, 100))
   is(code, 'LIMIT_EXCEEDED')
   closeSync(descriptor)
 })
 
-input('may be a pipe where the shell made it, and stdin', async () => {
+input('may be stdin, or a pipe that the shell made', async () => {
   if (spawnSync('bash', ['-c', 'true']).status !== 0) return console.log('bash is not here: no pipe is made by a shell')
   const root = temporaryRoot()
   const lockstep = `"${process.execPath}" "${join(projectRoot, 'dist/cli/main.js')}" --dir "${root}"`

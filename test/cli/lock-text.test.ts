@@ -5,7 +5,7 @@ import { relativeTime } from '../../src/cli/output.ts'
 
 const text = suite('the text of a lock')
 
-text('says of a file that no grant explains what is known of it, and that the rest is not', () => {
+text('describes a file that no grant explains, and says what is unknown', () => {
   const file = {
     name: 'deliverable:DEL-08-05',
     kind: 'deliverable',
@@ -21,7 +21,7 @@ text('says of a file that no grant explains what is known of it, and that the re
   ])
 })
 
-text('does not contradict itself where a process outlives its lease', () => {
+text('does not contradict itself if a process outlives its lease', () => {
   const facts = { name: 'resource:reports', kind: 'resource', holder: 'TASK', token: 7, host: 'desk' } as const
   const lock = { ...facts, pids: [100] }
   const over = { state: 'orphan', orphan_reason: 'lease_expired', lease_remaining_s: 0, holder_alive: 'yes' } as const

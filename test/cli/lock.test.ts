@@ -34,7 +34,7 @@ function commands(title: string, work: (fleet: Fleet) => Promise<void>): void {
   })
 }
 
-commands('acquire --folder demands --pid and says how to name one; nothing changes', async ({ path, run }) => {
+commands('acquire --folder requires --pid and says how to pass it; nothing changes', async ({ path, run }) => {
   const before = contentOf(path)
   const refused = await run('lock', 'acquire', '--folder', path, '--holder', 'TASK')
   equal([refused.status, refused.json.code], [2, 'INVALID_INPUT'], refused.stdout)
@@ -46,19 +46,16 @@ commands('acquire --folder demands --pid and says how to name one; nothing chang
   equal(contentOf(path), before)
 })
 
-commands(
-  'acquire of a resource without --pid: only its lease decides, not the death of the command',
-  async ({ run }) => {
-    is((await run('lock', 'acquire', 'reports', '--holder', 'TASK')).status, 0)
-    const { json } = await run('lock', 'status', 'reports')
-    equal([json.state, json.holder_alive, json.pids], ['held', 'unknown', []])
-    is((await run('lock', 'acquire', 'reports', '--holder', 'other')).status, 75)
-    const holder = startHolder()
-    is((await run('lock', 'acquire', 'builds', '--holder', 'TASK', '--pid', String(holder.pid))).status, 0)
-    await holder.kill()
-    is((await run('lock', 'acquire', 'builds', '--holder', 'other')).status, 0)
-  },
-)
+commands('acquire of a resource without --pid: the lock ends with its lease, not with the command', async ({ run }) => {
+  is((await run('lock', 'acquire', 'reports', '--holder', 'TASK')).status, 0)
+  const { json } = await run('lock', 'status', 'reports')
+  equal([json.state, json.holder_alive, json.pids], ['held', 'unknown', []])
+  is((await run('lock', 'acquire', 'reports', '--holder', 'other')).status, 75)
+  const holder = startHolder()
+  is((await run('lock', 'acquire', 'builds', '--holder', 'TASK', '--pid', String(holder.pid))).status, 0)
+  await holder.kill()
+  is((await run('lock', 'acquire', 'builds', '--holder', 'other')).status, 0)
+})
 
 commands('contention is exit 75 and the whole report as one document (REQ-LOCK-007)', async ({ path, run }) => {
   const words = ['lock', 'acquire', '--folder', path, '--pid', String(process.pid), '--lease', '15m']
@@ -73,7 +70,7 @@ commands('contention is exit 75 and the whole report as one document (REQ-LOCK-0
 })
 
 commands(
-  'recover --dry-run prints evidence and verdict; recover works on orphans only',
+  'recover --dry-run prints the evidence and the verdict; recover works only on orphans',
   async ({ lock, path, run }) => {
     const holder = startHolder()
     const acquired = await run('lock', 'acquire', '--folder', path, '--holder', 'TASK', '--pid', String(holder.pid))
@@ -92,7 +89,7 @@ commands(
   },
 )
 
-commands('break shows what it breaks, and is denied to others', async ({ lock, path, run }) => {
+commands('break shows what it breaks, and is denied to callers without the right', async ({ lock, path, run }) => {
   const acquired = await run('lock', 'acquire', '--folder', path, '--holder', 'TASK', '--pid', String(process.pid))
   const words = ['lock', 'break', 'deliverable:DEL-08-05', '--reason', 'hangs']
   const denied = await run(...words)
@@ -103,27 +100,24 @@ commands('break shows what it breaks, and is denied to others', async ({ lock, p
   is(existsSync(lock), false)
 })
 
-commands(
-  'check is the preflight of a role: exit 0 for the run that holds the target, else 5',
-  async ({ root, run }) => {
-    const check = ['lock', 'check', '--run-id', run_id, '--target', target]
-    const before = await run(...check)
-    equal([before.status, before.json.code], [5, 'LOCK_CHECK_FAILED'], before.stdout)
-    is((await run('lock', 'acquire', '--target', target, '--run-id', run_id)).status, 0)
-    const { json, status, stdout } = await run(...check)
-    equal([status, json.run_id, json.target_name], [0, run_id, target])
-    is(stdout.trim().split('\n').length, 1)
-    is((await run('lock', 'check', '--run-id', run_id, '--target', target.replace('NEO', 'TRINITY'))).status, 5)
-    const released = await run('--actor', 'BECCA', 'lock', 'release', '--run-id', run_id, '--final-status', 'COMPLETE')
-    equal([released.status, released.json.files], [0, 'current'], released.stdout)
-    is((await run(...check)).status, 5)
-    const file = JSON.parse(readFileSync(join(root, 'runtime/runs', run_id, 'RUN_LOCK.json'), 'utf8'))
-    equal([file.status, file.released_by], ['RELEASED', 'BECCA (VERIFICATION)'])
-  },
-)
+commands('check exits with 0 for the run that holds the target, and with 5 otherwise', async ({ root, run }) => {
+  const check = ['lock', 'check', '--run-id', run_id, '--target', target]
+  const before = await run(...check)
+  equal([before.status, before.json.code], [5, 'LOCK_CHECK_FAILED'], before.stdout)
+  is((await run('lock', 'acquire', '--target', target, '--run-id', run_id)).status, 0)
+  const { json, status, stdout } = await run(...check)
+  equal([status, json.run_id, json.target_name], [0, run_id, target])
+  is(stdout.trim().split('\n').length, 1)
+  is((await run('lock', 'check', '--run-id', run_id, '--target', target.replace('NEO', 'TRINITY'))).status, 5)
+  const released = await run('--actor', 'BECCA', 'lock', 'release', '--run-id', run_id, '--final-status', 'COMPLETE')
+  equal([released.status, released.json.files], [0, 'current'], released.stdout)
+  is((await run(...check)).status, 5)
+  const file = JSON.parse(readFileSync(join(root, 'runtime/runs', run_id, 'RUN_LOCK.json'), 'utf8'))
+  equal([file.status, file.released_by], ['RELEASED', 'BECCA (VERIFICATION)'])
+})
 
 commands(
-  'a holder under lock run is wrapper, child and guard, and the lock is free once they end',
+  'the holder under lock run is the wrapper, the child and the guard; the lock is free once they end',
   async ({ path, run, lock }) => {
     const show = "const {readFileSync} = require('node:fs'); console.log(readFileSync('.lock', 'utf8'))"
     const ran = await lockstepIn(path, ['lock', 'run', '--folder', '.', '--', process.execPath, '-e', show, '--'])

@@ -49,7 +49,7 @@ permission('gets the same error from the library', async () => {
   await endsWithVerify(root)
 })
 
-permission('that has all four works, unless Node keeps fsync from it: then that is what it is told', async () => {
+permission('with all four works, unless Node denies fsync: then the error says so', async () => {
   const root = temporaryRoot()
   is((await lockstep(['init', root])).status, 0)
   const all = [read, write, '--allow-addons', '--allow-child-process']

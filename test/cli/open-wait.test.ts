@@ -35,7 +35,7 @@ async function newRoot(): Promise<string> {
 const open = (root: string, options: OpenLedgerOptions = {}) => openLedger({ dir: root, actor: testActor, ...options })
 const acquire = (root: string, name: string) => ['--dir', root, 'lock', 'acquire', name, ...holder]
 
-waits('is waited for, and had as soon as it is closed', async () => {
+waits('is waited for, and opened as soon as it is closed', async () => {
   const root = await newRoot()
   const ledger = await open(root)
   const tried = asked(layoutOf(root))
@@ -54,7 +54,7 @@ waits('is waited for, and had as soon as it is closed', async () => {
   await endsWithVerify(root)
 })
 
-waits('is refused after --open-wait, naming who has it, however many others wait', async () => {
+waits('is refused after --open-wait with the name of its owner, however many others wait', async () => {
   const root = await newRoot()
   const ledger = await open(root, { command: 'the night shift' })
   const waiters = await Promise.all(
@@ -76,7 +76,7 @@ waits('is refused after --open-wait, naming who has it, however many others wait
   await endsWithVerify(root)
 })
 
-waits(`serves ${commands} commands that come at once, each one acquire and one release`, async () => {
+waits(`serves ${commands} commands at once, each with one acquire and one release`, async () => {
   const root = await newRoot()
   const names = Array.from({ length: commands }, (_, index) => `name-${index}`)
   const acquired = await lockstepTogether(names.map((name) => acquire(root, name)))
@@ -90,7 +90,7 @@ waits(`serves ${commands} commands that come at once, each one acquire and one r
   equal(findings, [])
 })
 
-waits('gives one of two commands at once the lock, and tells the other who has it', async () => {
+waits('gives the lock to one of two simultaneous commands, and tells the other who has it', async () => {
   const root = await newRoot()
   const folder = join(root, folderName)
   for (const words of [['reports'], ['--folder', folder]]) {
@@ -103,7 +103,7 @@ waits('gives one of two commands at once the lock, and tells the other who has i
   equal((await lookAt(root)).findings, [])
 })
 
-waits('is made by one of several inits at once, and the others leave nothing', async () => {
+waits('is created by one of several simultaneous inits, and the others leave nothing behind', async () => {
   const root = temporaryRoot()
   const all = await lockstepTogether([0, 1, 2].map(() => ['init', root]))
   equal(all.map(({ status }) => status).sort(), [0, 5, 5], all.map(({ stdout }) => stdout).join())
@@ -111,7 +111,7 @@ waits('is made by one of several inits at once, and the others leave nothing', a
   await endsWithVerify(root)
 })
 
-waits('is not kept from anybody by what a killed process said of itself', async () => {
+waits('is not blocked by the owner file of a killed process', async () => {
   const root = await newRoot()
   const writer = spawn(process.execPath, [compiled('fixtures/crash/writer.ts'), root, '1'], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -126,7 +126,7 @@ waits('is not kept from anybody by what a killed process said of itself', async 
   equal((await lookAt(root)).findings, [])
 })
 
-waits('is not kept from anybody by a hint that names a living process which has it not', async () => {
+waits('is not blocked by an owner file that names a living process without the ledger', async () => {
   const root = await newRoot()
   const hint = { state: 'open', pid: process.pid, since: new Date().toISOString(), command: 'somebody else' }
   writeFileSync(join(root, '.lockstep/owner'), JSON.stringify(hint))
@@ -135,7 +135,7 @@ waits('is not kept from anybody by a hint that names a living process which has 
   await endsWithVerify(root)
 })
 
-waits('is whole after Ctrl-C in the middle of a command, wherever it was', async () => {
+waits('is whole after Ctrl-C at any moment of a command', async () => {
   const random = randomFrom(seed)
   const listed = await newRoot()
   const words = (root: string) => ['--dir', root, 'lock', 'acquire', '--folder', join(root, folderName), ...holder]
@@ -154,7 +154,7 @@ waits('is whole after Ctrl-C in the middle of a command, wherever it was', async
   }
 })
 
-waits('is left at once by a command that waits, on Ctrl-C, and nothing of it stays', async () => {
+waits('is left at once by a waiting command on Ctrl-C, which leaves nothing behind', async () => {
   const root = await newRoot()
   const ledger = await open(root)
   const tried = asked(layoutOf(root))

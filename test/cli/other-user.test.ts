@@ -46,7 +46,7 @@ users('a lock file tells every user of the machine who holds the lock', async ()
 })
 
 if (isRoot) {
-  users('a lock file that may not be read is FILE_DENIED, exit 4: neither free nor stale', async () => {
+  users('a lock file without read permission is FILE_DENIED, exit 4: neither free nor stale', async () => {
     const { root, path, lock, acquire } = await newRoot()
     writeFileSync(lock, orphan())
     chmodSync(lock, 0o600)
@@ -59,7 +59,7 @@ if (isRoot) {
     await endsWithVerify(mine(root))
   })
 
-  users('a bundle that may not be read is FILE_DENIED, exit 4: an archive, a folder, or a file in it', async () => {
+  users('a bundle without read permission is FILE_DENIED, exit 4: an archive, a folder, or a file in it', async () => {
     const { root, run } = await newRoot()
     const [archive, folder] = [join(root, 'bundle.tar.gz'), join(root, 'bundle')]
     writeFileSync(archive, '')
@@ -78,7 +78,7 @@ if (isRoot) {
     await endsWithVerify(mine(root))
   })
 
-  users('an orphan’s file that may be read but not removed is FILE_DENIED, and stays', async () => {
+  users('an orphan’s file that can be read but not removed is FILE_DENIED, and stays', async () => {
     const { root, path, lock, acquire, run } = await newRoot()
     writeFileSync(lock, orphan())
     chownSync(path, 0, 0)
@@ -92,7 +92,7 @@ if (isRoot) {
     await endsWithVerify(mine(root))
   })
 
-  users('a user whom the machine has no name for, as in many a container, is known by number', async () => {
+  users('a user without a name, as in many containers, is named by number', async () => {
     const nameless = 54_321
     const root = reachableRoot()
     chownSync(root, nameless, nameless)

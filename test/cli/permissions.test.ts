@@ -72,7 +72,7 @@ for (const [index, [what, name, change, rootOnly]] of wrongs.entries()) {
   )
 }
 
-permissions('a link in the place of the database is LEDGER_INSECURE, wherever it leads', async () => {
+permissions('a link in place of the database is LEDGER_INSECURE, wherever it leads', async () => {
   const [root, other] = [await newRoot(), await newRoot()]
   const ledger = join(root, '.lockstep/ledger')
   rmSync(ledger, { recursive: true })
@@ -87,7 +87,7 @@ const withoutModes: CommandOptions = {
   env: { LOCKSTEP_TEST_FS: 'no modes' },
 }
 
-permissions('on a disk without modes init wants --accept-permissions, and records it', async () => {
+permissions('on a disk without file modes init requires --accept-permissions, and records it', async () => {
   const root = temporaryRoot()
   const refused = await lockstep(['init', root], withoutModes)
   equal([refused.status, refused.json.code], [4, 'LEDGER_INSECURE'], refused.stdout)
@@ -105,7 +105,7 @@ permissions('on a disk without modes init wants --accept-permissions, and record
   await endsWithVerify(root)
 })
 
-permissions('the record opens nothing on a disk that keeps modes, whoever wrote it', async () => {
+permissions('that record is ignored on a disk with file modes, whoever wrote it', async () => {
   const root = temporaryRoot()
   is((await lockstep(['init', root, '--accept-permissions'])).status, 0)
   not.ok('accept_permissions' in configOf(root), 'this disk keeps modes')
@@ -172,13 +172,13 @@ function statOf(path: string) {
   return { mode: stat.mode & 0o777, isLink: stat.isSymbolicLink(), uid: stat.uid, gid: stat.gid }
 }
 
-const ofRoot = suite('root in the folder of somebody else')
+const ofRoot = suite('root in the folder of another user')
 
 for (const [what, first] of [
   ['made by its user', user],
   ['made by root', 0],
 ] as const) {
-  ofRoot(`leaves nothing that its user cannot handle, in a ledger ${what}`, async () => {
+  ofRoot(`leaves no file that its user cannot handle, in a ledger ${what}`, async () => {
     const root = reachableRoot()
     if (self !== 0) return console.log('only root works in the folder of somebody else')
     chownSync(root, user, user)

@@ -9,7 +9,7 @@ import { endsWithVerify } from '../support/ledger.ts'
 
 const readOnly = suite('a read-only file system')
 
-readOnly('is FILE_READ_ONLY, exit 4, for every command, and no defect', async () => {
+readOnly('is FILE_READ_ONLY, exit 4, for every command, and is not reported as a defect', async () => {
   const root = mkdtempSync(join(tmpdir(), 'lockstep-read-only-'))
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', root])
   if (status !== 0) return console.log('mounting is not permitted: nothing is read-only')

@@ -9,7 +9,7 @@ import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { isAlive, isGone, pidAfter, type Run, until, watch, withOpen } from './supervise.ts'
 
-const exec = suite('lockstep run exec, its end')
+const exec = suite('the end of lockstep run exec')
 const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(projectRoot, 'dist'), 'cli/main.js')
 const of = ['--lane', 'TOOL_INTERVIEW_CAPTURE', '--role', 'INTERVIEW_AGENT', '--case', 'CASE-17']
 const scope = ['--tool', 'transcription.run', '--scope', 'client_session_id=s-1']
@@ -70,7 +70,7 @@ const endOf = (root: string) =>
     return [status, error?.error_code, acted?.outcome]
   })
 
-exec('of more days than one timer can count is no shorter for that, nor is a wait of lock run', async () => {
+exec('can be further away than one timer can count, and so can the end of a wait of lock run', async () => {
   const root = temporaryRoot()
   is((await lockstep(['--dir', root, 'init', root])).status, 0)
   const command = ['--', 'sh', '-c', 'sleep 0.3']
@@ -95,7 +95,7 @@ for (const [signal, code] of [
   ['SIGINT', 137],
 ] as const) {
   atWork(
-    `by ${signal} is passed on; who does not end is killed after the grace, with all it started`,
+    `by ${signal} is passed on; a command that does not end is killed after the grace, with all it started`,
     { command: stubborn, options: ['--grace', '1'] },
     async ({ ran, root }) => {
       ran.process.kill(signal)
@@ -106,7 +106,7 @@ for (const [signal, code] of [
 }
 
 atWork(
-  'by a signal that ends the command also ends what it left behind',
+  'by a signal that ends the command also ends the processes that it left behind',
   { command: obedient, options: ['--grace', '2'] },
   async ({ ran, root }) => {
     ran.process.kill('SIGTERM')
@@ -116,7 +116,7 @@ atWork(
 )
 
 atWork(
-  'by another who cancels its run ends the command with all it started, long before it is kept alive again, and says that the run is lost',
+  'by another actor who cancels its run ends the command and all it started before the next heartbeat, and reports the run as lost',
   { command: obedient, options: ['--lease', '50m', '--grace', '1'] },
   async ({ pids: [child = 0], ran, root }) => {
     await withOpen(root, (ledger) =>
@@ -129,7 +129,7 @@ atWork(
 )
 
 atWork(
-  'by a ledger that cannot be had for a whole lease is that of a lost run',
+  'by a ledger that is unavailable for a whole lease is reported as a lost run',
   { command: obedient, options: ['--lease', '3', '--grace', '1'] },
   async ({ pids: [child = 0], ran, root }) => {
     await withOpen(root, () => isGone(child))
@@ -142,7 +142,7 @@ atWork(
 )
 
 atWork(
-  'by KILL of its wrapper is an end of the command, too',
+  'by KILL of its wrapper also ends the command',
   {
     command: "(setsid sh -c 'echo far $$; exec sleep 100' &); echo ready $$; exec sleep 100",
     options: ['--grace', '1'],
@@ -154,7 +154,7 @@ atWork(
 )
 
 atWork(
-  'leaves a process behind, which is named and waited for; the run ends as the command did',
+  'waits for a process that was left behind and names it; the run ends as the command did',
   { command: 'setsid sleep 100 & echo far $!; echo ready $$; exit 7', options: [] },
   async ({ pids: [, left = 0], ran, root }) => {
     await until('the name of it', () => ran.err().includes(`left processes running`) && ran.err().includes(`${left} (`))
@@ -166,7 +166,7 @@ atWork(
 )
 
 atWork(
-  'leaves a process behind that does not end: it is ended after a lease, and the run ends as the command did',
+  'ends a process that was left behind after a lease; the run ends as the command did',
   { command: `trap '' TERM; setsid sleep 100 & echo far $!; echo ready $$`, options: ['--lease', '3', '--grace', '1'] },
   async ({ ran, root }) => {
     is(await ran.exit, 0)

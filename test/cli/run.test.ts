@@ -27,7 +27,7 @@ function governed(title: string, work: (call: Call, root: string) => Promise<voi
 
 type Call = (status: number, ...words: string[]) => Promise<Record<string, unknown>>
 
-governed('a run from its creation to its end, by commands alone', async (call, root) => {
+governed('a run can be driven from its creation to its end by commands alone', async (call, root) => {
   const outputs = put(
     root,
     'outputs.json',
@@ -135,16 +135,19 @@ governed('exec keeps its run alive as long as the command runs', async (call) =>
   assert.is((await call(0, 'run', 'show', 'run_exec_1')).status, 'completed')
 })
 
-governed('of commands that want one run at once, one has it, and the others are refused', async (call, root) => {
-  await call(0, 'run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1')
-  const together = async (...words: string[]) => {
-    const ends = await lockstepTogether(Array.from({ length: 4 }, () => ['--dir', root, 'run', ...words]))
-    return ends.map(({ json, status }) => (status === 0 ? 'done' : String(json.code))).sort()
-  }
-  const oneOfFour = [...Array.from({ length: 3 }, () => 'INVALID_STATE_TRANSITION'), 'done']
-  assert.equal(await together('start', 'run_top_1'), oneOfFour)
-  assert.equal(await together('complete', 'run_top_1', '--reason', 'done'), oneOfFour)
-})
+governed(
+  'of several commands that start one run at once, one succeeds and the others are refused',
+  async (call, root) => {
+    await call(0, 'run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1')
+    const together = async (...words: string[]) => {
+      const ends = await lockstepTogether(Array.from({ length: 4 }, () => ['--dir', root, 'run', ...words]))
+      return ends.map(({ json, status }) => (status === 0 ? 'done' : String(json.code))).sort()
+    }
+    const oneOfFour = [...Array.from({ length: 3 }, () => 'INVALID_STATE_TRANSITION'), 'done']
+    assert.equal(await together('start', 'run_top_1'), oneOfFour)
+    assert.equal(await together('complete', 'run_top_1', '--reason', 'done'), oneOfFour)
+  },
+)
 
 governed('the policy in force is shown, checked, explained and reloaded', async (call, root) => {
   const shown = (await call(0, 'policy', 'show')) as { lanes: { file: string; on_disk: string } }

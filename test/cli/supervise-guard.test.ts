@@ -4,10 +4,10 @@ import { equal, is } from 'uvu/assert'
 import { stateOf } from '../../src/supervise/process-list.ts'
 import { historyOf, isAlive, isGone, pidAfter, run, typesIn, until, untilRenewed, withRoot } from './supervise.ts'
 
-const supervise = suite('superviseUnderLock, what is hard to reach')
+const supervise = suite('superviseUnderLock and processes that are hard to reach')
 const isLinux = process.platform === 'linux'
 
-supervise('that is killed leaves to the guard also what cleared its environment in a session of its own', () =>
+supervise('when killed, leaves the guard to end a process that cleared its environment in its own session', () =>
   withRoot(async (dir) => {
     if (!isLinux) return
     const deaf = `trap '' TERM; echo deaf $$; exec sleep 100`
@@ -20,7 +20,7 @@ supervise('that is killed leaves to the guard also what cleared its environment 
   }),
 )
 
-supervise('that is killed leaves to the guard also what was seen before it lost its parent', () =>
+supervise('when killed, leaves the guard to end a process that was seen before it lost its parent', () =>
   withRoot(async (dir) => {
     if (!isLinux) return
     const between = 'env -i "$(command -v setsid)" "$(command -v sleep)" 100 & echo far $!; echo between $$; wait'
@@ -38,7 +38,7 @@ supervise('that is killed leaves to the guard also what was seen before it lost 
   }),
 )
 
-supervise('ends a command that stands still by a signal', () =>
+supervise('ends a command that a signal has stopped', () =>
   withRoot(async (dir) => {
     if (!isLinux) return
     const ran = run(dir, ['sh', '-c', 'echo ready $$; kill -STOP $$; sleep 100'])

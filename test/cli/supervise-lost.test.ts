@@ -20,7 +20,7 @@ import {
   withRoot,
 } from './supervise.ts'
 
-const supervise = suite('superviseUnderLock, the lease')
+const supervise = suite('superviseUnderLock and its lease')
 
 supervise('renews for as long as the command runs', () =>
   withRoot(async (dir) => {
@@ -47,7 +47,7 @@ supervise('tries a renewal again while the ledger is busy', () =>
   }),
 )
 
-supervise('ends the command at the safe deadline when the ledger cannot be had', () =>
+supervise('ends the command at the safe deadline when the ledger is unavailable', () =>
   withRoot(async (dir) => {
     const ran = run(dir, tellsSignals.concat('--one'), { lease_duration_s: 1, open_wait_s: 30 })
     const child = await pidAfter(ran, 'ready')
@@ -80,7 +80,7 @@ supervise('ends the child and all it started when the lock is broken, long befor
   }),
 )
 
-supervise('ends those, too, that left the group and lost their parent since they were seen', () =>
+supervise('also ends processes that left the group and lost their parent after they were seen', () =>
   withRoot(async (dir) => {
     const between = 'setsid sleep 100 & echo far $!; echo between $$; wait'
     const ran = run(dir, ['sh', '-c', 'sh -c "$0" & wait; for i in 1 2 3; do sleep 30; done', between], {
@@ -96,7 +96,7 @@ supervise('ends those, too, that left the group and lost their parent since they
   }),
 )
 
-supervise('kills what ignores TERM once the grace is over', () =>
+supervise('kills a command that ignores TERM when the grace period is over', () =>
   withRoot(async (dir) => {
     const deaf = '(trap "" TERM; exec setsid sleep 100) & echo deaf $!'
     const script = `trap "echo TERM" TERM; ${deaf}; echo ready $$; for i in 1 2 3; do sleep 30; done`
@@ -109,7 +109,7 @@ supervise('kills what ignores TERM once the grace is over', () =>
   }),
 )
 
-supervise('ends what a wrapper below it started', () =>
+supervise('ends the processes of a wrapper that it runs', () =>
   withRoot(async (dir) => {
     const inner = "(setsid sh -c 'echo far $$; exec sleep 100' &); echo near $$; exec sleep 100"
     const below = [process.execPath, ...driverArguments(dir, ['sh', '-c', inner], { request: { name: 'inner' } })]
@@ -154,7 +154,7 @@ supervise('ends the command when the lock file was taken away from it, long befo
   }),
 )
 
-supervise('says 76 when only the release finds that the lease was lost, and ends what still runs', () =>
+supervise('exits with 76 if only the release finds that the lease was lost, and ends what still runs', () =>
   withDeliverable(async (dir, folder) => {
     const script = 'rm "$0/.lock" && echo "{}" > "$0/.lock"; sleep 100 & echo left $!'
     const ran = run(dir, ['sh', '-c', script, folder], { request: { folder }, survivors: 'ignore' })

@@ -20,7 +20,7 @@ import {
   withRoot,
 } from './supervise.ts'
 
-const supervise = suite('superviseUnderLock, signals')
+const supervise = suite('superviseUnderLock and signals')
 
 supervise('forwards every signal once', () =>
   withRoot(async (dir) => {
@@ -36,7 +36,7 @@ supervise('forwards every signal once', () =>
   }),
 )
 
-supervise('ends with a command that a signal ends, shell and all, and releases', () =>
+supervise('ends and releases when a signal ends its command, including the shell', () =>
   withRoot(async (dir) => {
     const ran = run(dir, ['sh', '-c', 'sleep 100 & echo inner $!; wait; echo next'])
     const inner = await pidAfter(ran, 'inner')
@@ -48,7 +48,7 @@ supervise('ends with a command that a signal ends, shell and all, and releases',
   }),
 )
 
-supervise('stops and goes on with its child', () =>
+supervise('stops and continues with its child', () =>
   withRoot(async (dir) => {
     if (process.platform !== 'linux') return
     const ran = run(dir, tellsSignals)
@@ -75,7 +75,7 @@ function runInTerminal(dir: string, command: string[]): Run {
   return watch(spawn('script', ['-qec', `exec ${words.join(' ')}`, '/dev/null'], { cwd: projectRoot }))
 }
 
-supervise('leaves the keys of a terminal to the foreground group', () =>
+supervise('leaves the control keys of a terminal to the foreground group', () =>
   withRoot(async (dir) => {
     if (process.platform !== 'linux' || !existsSync('/usr/bin/script')) return
     const ran = runInTerminal(dir, tellsSignals.concat('--one'))

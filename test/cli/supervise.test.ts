@@ -50,7 +50,7 @@ supervise('passes the exit code on and releases with the outcome', () =>
   }),
 )
 
-supervise('refuses a command that no shell would take as one, before anything is acquired', () =>
+supervise('refuses a command that no shell could run, before anything is acquired', () =>
   withRoot(async (dir) => {
     for (const command of [[], ['-x']]) {
       const refused = run(dir, command)
@@ -61,7 +61,7 @@ supervise('refuses a command that no shell would take as one, before anything is
   }),
 )
 
-supervise('gives the child its arguments, its environment and the four names, whatever is in them', () =>
+supervise('gives the child its arguments, its environment and the four variables, with any content', () =>
   withRoot(async (dir) => {
     const words = ['a  b', '$HOME', '`id`', "it's", '"', '*', '', 'line\nbreak', '-n']
     const show = 'console.log(JSON.stringify([process.argv.slice(1), process.env]))'
@@ -182,7 +182,7 @@ supervise('releases a grant that a signal overtook, and never starts the command
   }),
 )
 
-supervise('that was broken before it lets its command go never runs it, and says 76', () =>
+supervise('never runs its command if the lock was broken before the start, and exits with 76', () =>
   withRoot(async (dir) => {
     const breakIt = () =>
       withOpen(dir, (ledger) => ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }))
@@ -243,7 +243,7 @@ supervise('does not run under the lock_id of another acquisition', () =>
 )
 
 supervise(
-  'that is killed leaves its command to the guard: TERM, then KILL; the lock is an orphan after that, not before',
+  'when killed, leaves its command to the guard: TERM, then KILL; the lock is an orphan after that, not before',
   () =>
     withRoot(async (dir) => {
       const ran = run(dir, tellsSignals, { graceMillis: 3_000 })

@@ -49,7 +49,7 @@ leaving('are named and waited for, with the lock held', { script: leaves }, asyn
 })
 
 leaving(
-  'are ended when the lease is over, which is not renewed for them; the code is that of the command',
+  'are ended when the lease is over, which is not renewed for them; the exit code is that of the command',
   { script: leavesDeaf, lease_duration_s: 4 },
   async ({ dir, left, ran }) => {
     is(await ran.exit, 3)
@@ -63,7 +63,7 @@ leaving(
 )
 
 leaving(
-  'are ended at once if so asked',
+  'are ended at once if requested',
   { script: leavesDeaf, graceMillis: 300, survivors: 'kill' },
   async ({ dir, ran }) => {
     is(await ran.exit, 3)
@@ -71,7 +71,7 @@ leaving(
   },
 )
 
-leaving('are left alone if so asked', { script: leaves, survivors: 'ignore' }, async ({ dir, left, ran }) => {
+leaving('are left alone if requested', { script: leaves, survivors: 'ignore' }, async ({ dir, left, ran }) => {
   is(await ran.exit, 3)
   equal([(await statusOf(dir)).state, await isAlive(left)], ['free', true])
   process.kill(left, 'SIGTERM')
@@ -85,12 +85,18 @@ leaving('are ended by a signal to the wrapper', { script: leaves }, async ({ dir
   equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.released'])
 })
 
-leaving('are ended when the lock is broken, which is a loss', { script: leaves }, async ({ dir, left, ran }) => {
-  await untilNamed(ran, left)
-  await withOpen(dir, (ledger) => ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }))
-  is(await ran.exit, 76)
-  match(ran.err(), /has ended; ending them/)
-})
+leaving(
+  'are ended when the lock is broken, and the lease is reported as lost',
+  { script: leaves },
+  async ({ dir, left, ran }) => {
+    await untilNamed(ran, left)
+    await withOpen(dir, (ledger) =>
+      ledger.locks.break({ name: 'resource:reports', reason: 'test', actor: userActor() }),
+    )
+    is(await ran.exit, 76)
+    match(ran.err(), /has ended; ending them/)
+  },
+)
 
 leaving(
   'are ended by the guard when the wrapper is killed',
@@ -102,7 +108,7 @@ leaving(
   },
 )
 
-survivors('that end by themselves in a moment are not mentioned', () =>
+survivors('are not mentioned if they end by themselves within a moment', () =>
   withRoot(async (dir) => {
     const ran = run(dir, ['sh', '-c', 'sleep 0.05 & exit 3'])
     is(await ran.exit, 3)

@@ -46,7 +46,7 @@ for (const days of [1, 24, 25, 60]) {
   })
 }
 
-timer('that is stopped calls nobody, however far it had come', () => {
+timer('does not fire after it was stopped, however far it had come', () => {
   for (const after of [0, 10, 40]) {
     withTimer(60, ({ calls, pass, stop }) => {
       pass(after)

@@ -41,7 +41,7 @@ async function startRun(root: string): Promise<void> {
   await ledger.close()
 }
 
-governed('stage, validate and promote a directory, and show what became of it', async (call, root) => {
+governed('stage, validate and promote a directory, and show the result', async (call, root) => {
   const out = join(root, 'out')
   stageStem(out, 'pages/home', { ...body('home'), links: { next: { type: 'page', id: 'about' } } })
   const staged = await call(0, ['turn', 'stage', ...of(1), '--from', out])
@@ -134,7 +134,7 @@ governed('the folder that Lockstep owns, documents and stdin are staged as well'
   is((await call(2, ['turn', 'stage', ...of(4), '--file', '-', '--from', root])).code, 'INVALID_INPUT')
 })
 
-governed('nothing staged is a turn that changes nothing, unless something is required', async (call, root) => {
+governed('an empty stage is a turn that changes nothing, unless something is required', async (call, root) => {
   const out = join(root, 'missing')
   is((await call(5, ['turn', 'apply', ...of(1), '--from', out, '--require-staged'])).code, 'E_PROMOTION_STAGE_MISSING')
   const promoted = await call(0, ['turn', 'apply', ...of(1), '--from', out])
@@ -144,7 +144,7 @@ governed('nothing staged is a turn that changes nothing, unless something is req
   is((await call(0, ['turn', 'list', ...run])).last_promoted_turn_id, 'turn-0002')
 })
 
-governed('a directory is consumed only when asked, and only what is staged of it', async (call, root) => {
+governed('a directory is consumed only on request, and only its staged files', async (call, root) => {
   const out = join(root, 'out')
   stageStem(out, 'a', body('a'))
   await call(0, ['turn', 'apply', ...of(1), '--from', out])
@@ -160,7 +160,7 @@ governed('a directory is consumed only when asked, and only what is staged of it
   is((await call(5, ['turn', 'promote', ...of(2)])).code, 'E_PROMOTION_NOT_VALIDATED')
 })
 
-governed('a guard that does not hold keeps a turn from being promoted', async (call, root) => {
+governed('a turn is not promoted if its guard does not hold', async (call, root) => {
   const out = join(root, 'out')
   stageStem(out, 'a', body('a'))
   const { lock_id, token } = await call(0, ['lock', 'acquire', 'site', '--holder', 'me'])
@@ -183,7 +183,7 @@ governed('an existing state is imported as the first turn, without its index', a
   is(JSON.parse(readFileSync(join(current, '_index/refs/by_id/page/b.json'), 'utf8')).sources.length, 1)
 })
 
-governed('a run is not completed over an open turn, unless it is told to discard it', async (call, root) => {
+governed('a run with an open turn is completed only with the option to discard it', async (call, root) => {
   stageStem(join(root, 'out'), 'a', body('a'))
   await call(0, ['turn', 'stage', ...of(1), '--from', join(root, 'out')])
   const complete = ['run', 'complete', 'run_turns_1', '--reason', 'done']
@@ -193,7 +193,7 @@ governed('a run is not completed over an open turn, unless it is told to discard
   is((await call(0, ['turn', 'list', ...run])).phase, 'RUN_COMPLETED')
 })
 
-governed('a tree that was materialised is imported by its link, every stem under its own name', async (call, root) => {
+governed('a workspace tree is imported through its link, every stem under its own name', async (call, root) => {
   const stems = ['CON/a:b.', '100%', `${'x'.repeat(250)}/y`]
   const document = JSON.stringify({ triplets: stems.map((stem) => ({ stem, ...body(stem) })) })
   await call(0, ['turn', 'apply', ...of(1), '--file', '-'], { stdin: document })
@@ -205,7 +205,7 @@ governed('a tree that was materialised is imported by its link, every stem under
   is((await call(3, ['stem', 'import', join(root, 'none'), '--run', 'run_turns_2'])).code, 'NOT_FOUND')
 })
 
-governed('a damaged workspace is found, and built again when asked', async (call, root) => {
+governed('a damaged workspace is found, and rebuilt on request', async (call, root) => {
   stageStem(join(root, 'out'), 'a', body('a'))
   await call(0, ['turn', 'apply', ...of(1), '--from', join(root, 'out')])
   writeFileSync(join(root, 'workspace/run/run_turns_1/current/stray.txt'), 'stray')
@@ -215,7 +215,7 @@ governed('a damaged workspace is found, and built again when asked', async (call
   is((await call(0, ['stem', 'check', ...run])).files, 4)
 })
 
-governed('of commands that promote one turn at once, one does', async (call, root) => {
+governed('of several commands that promote one turn at once, one succeeds', async (call, root) => {
   stageStem(join(root, 'out'), 'a', body('a'))
   await call(0, ['turn', 'stage', ...of(1), '--from', join(root, 'out')])
   await call(0, ['turn', 'validate', ...of(1)])

@@ -53,7 +53,7 @@ for (const [what, words] of [
   })
 }
 
-usage('the command behind -- is passed on to its last word, another -- as well', async () => {
+usage('the command after -- is passed on completely, including another --', async () => {
   const root = await newRoot()
   is(plainly(root, ['lock', 'run', 'a', '--', 'echo', '--', '--json']).stdout, '-- --json\n')
   await endsWithVerify(root)
@@ -103,14 +103,14 @@ for (const actor of ['human:', 'agent:', 'system:']) {
 }
 
 for (const text of ['1e3', '0x10', ' 5', '-1', '1.5', '', '99999999999999999999']) {
-  usage(`"${text}" is no whole number`, async () => {
+  usage(`"${text}" is not a whole number`, async () => {
     const root = await newRoot()
     const { json, status } = await lockstep(['--dir', root, 'audit', 'list', '--limit', text])
     equal([status, json.code], [2, 'INVALID_INPUT'])
   })
 }
 
-usage('lock history --limit 0 is no answer that the lock was never locked', async () => {
+usage('lock history --limit 0 does not say that the lock was never locked', async () => {
   const root = await newRoot()
   is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'h'])).status, 0)
   const { json, status } = await lockstep(['--dir', root, 'lock', 'history', 'a', '--limit', '0'])
@@ -118,25 +118,22 @@ usage('lock history --limit 0 is no answer that the lock was never locked', asyn
   await endsWithVerify(root)
 })
 
-usage(
-  'lock list --under a folder that is not governed is refused; one that vanished is found by any spelling',
-  async () => {
-    const root = await newRoot()
-    const { path } = makeDeliverable(root)
-    const held = ['lock', 'acquire', '--folder', path, '--holder', 'h', '--pid', String(process.pid)]
-    is((await lockstep(['--dir', root, ...held])).status, 0)
-    const other = temporaryRoot()
-    const under = (dir: string) => lockstep(['--dir', root, 'lock', 'list', '--under', dir])
-    const { json, status } = await under(other)
-    equal([status, json.code], [2, 'INVALID_INPUT'])
-    symlinkSync(root, join(other, 'link'))
-    rmSync(path, { recursive: true })
-    const { json: listing } = await under(path.replace(root, join(other, 'link')))
-    is((listing.locks as unknown[]).length, 1)
-  },
-)
+usage('lock list --under an ungoverned folder is refused; a vanished folder is found by any spelling', async () => {
+  const root = await newRoot()
+  const { path } = makeDeliverable(root)
+  const held = ['lock', 'acquire', '--folder', path, '--holder', 'h', '--pid', String(process.pid)]
+  is((await lockstep(['--dir', root, ...held])).status, 0)
+  const other = temporaryRoot()
+  const under = (dir: string) => lockstep(['--dir', root, 'lock', 'list', '--under', dir])
+  const { json, status } = await under(other)
+  equal([status, json.code], [2, 'INVALID_INPUT'])
+  symlinkSync(root, join(other, 'link'))
+  rmSync(path, { recursive: true })
+  const { json: listing } = await under(path.replace(root, join(other, 'link')))
+  is((listing.locks as unknown[]).length, 1)
+})
 
-usage('there are no colours in a file or a pipe, whatever picocolors makes of the environment', async () => {
+usage('there are no colours in a file or a pipe, whatever the environment says', async () => {
   const root = await newRoot()
   for (const words of [['lock', 'bogus'], ['doctor'], ['lock', 'status', 'none']]) {
     const env = { ...process.env, CI: '1', FORCE_COLOR: '1', NO_COLOR: undefined }
@@ -145,7 +142,7 @@ usage('there are no colours in a file or a pipe, whatever picocolors makes of th
   }
 })
 
-usage('a list without anything prints nothing, or says so; a page says where the next begins', async () => {
+usage('an empty list prints nothing or says so; a page says where the next page begins', async () => {
   const root = await newRoot()
   for (const run_id of ['run_first1', 'run_other1'])
     is((await lockstep(['--dir', root, 'run', 'create', '--kind', 'agent', '--run-id', run_id])).status, 0)
@@ -156,7 +153,7 @@ usage('a list without anything prints nothing, or says so; a page says where the
 })
 
 if (existsSync('/dev/zero')) {
-  usage('a file without an end is INVALID_INPUT, and nothing of it is read', async () => {
+  usage('an endless file is INVALID_INPUT and is not read', async () => {
     const root = await newRoot()
     const action = ['--action', 'tool_call', '--lane', 'L', '--target', 'T']
     for (const words of [
@@ -174,7 +171,7 @@ if (existsSync('/dev/zero')) {
 if (existsSync('/dev/full')) {
   const full = openSync('/dev/full', 'w')
 
-  usage('an answer that a full disk does not take is DISK_FULL on stderr, exit 7, with --json as well', async () => {
+  usage('an answer that does not fit on a full disk is DISK_FULL on stderr, exit 7, also with --json', async () => {
     const root = await newRoot()
     for (const words of [['head'], ['head', '--json'], ['audit', 'tail', '--from', '0', '--count', '1']]) {
       const { status, stderr } = plainly(root, words, full)
@@ -184,7 +181,7 @@ if (existsSync('/dev/full')) {
     await endsWithVerify(root)
   })
 
-  usage('a refusal that stdout does not take is said on stderr, and keeps its exit code', async () => {
+  usage('a refusal that cannot be written to stdout goes to stderr, and keeps its exit code', async () => {
     const root = await newRoot()
     const { status, stderr } = plainly(root, ['lock', 'status', 'none', '--json'], full)
     is(status, 3)

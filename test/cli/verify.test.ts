@@ -26,7 +26,7 @@ async function ledgerOf(size: number): Promise<string> {
   return root
 }
 
-verify('says what it read, with --json as one document, and nothing else where there is no terminal', async () => {
+verify('prints what it read, with --json as one document, and nothing else without a terminal', async () => {
   const root = await ledgerOf(300)
   const { json, status, stderr } = await lockstep(['--dir', root, 'verify'])
   equal([status, json.verified, json.entries, json.warnings, stderr], [0, true, 300, [], ''])
@@ -35,7 +35,7 @@ verify('says what it read, with --json as one document, and nothing else where t
   ok(plain.stdout.startsWith('verified 300 entries and '), plain.stdout)
 })
 
-verify('shows on a terminal how far it is, in entries', async () => {
+verify('shows its progress in entries on a terminal', async () => {
   if (process.platform !== 'linux' || !existsSync('/usr/bin/script')) return
   const root = await ledgerOf(3_000)
   const words = [process.execPath, main, '--dir', root, 'verify'].map((word) => `'${word}'`)
@@ -56,7 +56,7 @@ verify('shows on a terminal how far it is, in entries', async () => {
 /** Turns the cursor or the wrapping of lines off. */
 const isSwitch = (sequence: string) => ['[?25l', '[?7l'].some((off) => sequence.startsWith(off))
 
-verify('ends with 6 and names the first entry that is bad', async () => {
+verify('exits with 6 and names the first bad entry', async () => {
   const root = await ledgerOf(600)
   const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
   for (const seq of [17, 400]) {
@@ -69,7 +69,7 @@ verify('ends with 6 and names the first entry that is bad', async () => {
   equal([status, json.seq], [6, 17])
 })
 
-verify('finds a row and receipts that are wrong or gone, and with --rebuild derives them anew', async () => {
+verify('finds wrong or missing rows and receipts, and with --rebuild derives them again', async () => {
   const root = await ledgerOf(600)
   const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
   await store.write({ puts: [], deletes: [rowKey(1, 'audit'), receiptsKey(1, 1)] })
@@ -85,7 +85,7 @@ verify('finds a row and receipts that are wrong or gone, and with --rebuild deri
   is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
 })
 
-verify('finds an index that is wrong, which hinders nobody else, and with --rebuild derives it anew', async () => {
+verify('finds a wrong index, which affects no other command, and with --rebuild derives it again', async () => {
   const root = await ledgerOf(600)
   const run = (...words: string[]) => lockstep(['--dir', root, ...words])
   const list = ['audit', 'list', '--by-actor', testActor.actor_id, '--limit', '1000']

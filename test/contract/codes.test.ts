@@ -22,7 +22,7 @@ test('are those of the code, in its order', () => {
   assert.equal(parse(text, { version: '1.1' }), parse(text, { version: '1.2' }))
 })
 
-test('stand in the docs with their meaning, retryable, exit code and HTTP status', () => {
+test('are in the docs with their meaning, retryable, exit code and HTTP status', () => {
   const page = readFileSync('docs/reference/errors.md', 'utf8')
   const rows = [...page.matchAll(/^\| `(\w+)` \| (.+) \| (yes|no) \| (\d+) \| (\d+) \|$/gm)].map(
     ([, ...cells]) => cells,
@@ -145,7 +145,7 @@ test('have the exit codes of the command, which are permanent', () => {
   assert.equal(meant, Object.keys(exits))
 })
 
-test('have an HTTP status that says whose turn it is', () => {
+test("have an HTTP status that tells the caller's faults from the server's", () => {
   for (const [code, { exit, status }] of table) {
     assert.ok(status >= 400 && status < 600, code)
     if (exit === 3) assert.is(status, 404, code)

@@ -25,14 +25,14 @@ for (const row of laneTable) {
   })
 }
 
-test('has these lanes and no other', () => {
+test('has exactly these lanes', () => {
   assert.equal(
     [...shippedPolicy().lanes.keys()],
     laneTable.map(({ lane }) => lane),
   )
 })
 
-test('has the roles of the rulings, each with the lanes that are open to it', () => {
+test('has the roles of the rulings, each with its lanes', () => {
   const roles = [...shippedPolicy().roles.values()]
   assert.equal(
     roles.map((role) => [role.role_id, role.class]),
@@ -44,7 +44,7 @@ test('has the roles of the rulings, each with the lanes that are open to it', ()
   }
 })
 
-test('has nothing odd', () => {
+test('has no findings of the linter', () => {
   const file = (path: string) => ({ file: path, bytes: readFileSync(path) })
   const read = readPolicy({ lanes: file(shippedFiles.lanes), roles: file(shippedFiles.roles) })
   assert.equal('findings' in read ? read.findings : read.problems, [])

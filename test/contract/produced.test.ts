@@ -121,14 +121,14 @@ test('a resource: every event of its life, contention, audit events and their gu
   )
 })
 
-test('a lock that others wait for', () => {
+test('a lock with waiters', () => {
   for (const name of ['resource:reports', 'deliverable:DEL-08-05', 'deliverable:east/DEL-08-05']) {
     const { code, details, message } = contentionWithWaiters(name, 2, testClock().now())
     conforms('lock_contention', new LockstepError(code, message, { details }).toJSON())
   }
 })
 
-test('a deliverable: its file, and what other tools do to it', async () => {
+test('a deliverable: its file, and changes by other tools', async () => {
   await withLedger(async (ledger, root) => {
     const folder = join(root, 'pkg', 'DEL-08-05_Locks')
     const file = join(folder, '.lock')

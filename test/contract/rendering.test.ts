@@ -11,7 +11,7 @@ const test = suite('the rendering of Contract v1')
 
 const types = aggregates.flatMap(({ events }) => Object.keys(events))
 
-test('has a row for every event type, and no other', () => {
+test('has exactly one row for every event type', () => {
   assert.is(new Set(types).size, types.length)
   for (const { events, rendering } of aggregates) {
     assert.equal(Object.keys(rendering).sort(), Object.keys(events).sort())
@@ -20,7 +20,7 @@ test('has a row for every event type, and no other', () => {
   assert.equal(Object.keys(eventSchemas).sort(), [...types].sort())
 })
 
-test('stands in the contract as in the code', () => {
+test('is the same in the contract and in the code', () => {
   const { renderings: rows } = parse(readFileSync('contract/v1/rendering.yaml', 'utf8'))
   assert.equal(
     rows,
@@ -70,7 +70,7 @@ test('reads only members that the data of the type has', () => {
   }
 })
 
-test('says what to put where a member may be absent, but for the target', () => {
+test('says what to use for an absent member, except in the target', () => {
   for (const [type, { action_type, outcome, severity, target }] of Object.entries(renderings)) {
     const sources = [action_type, outcome, severity, ...('from' in target ? [] : [target.name, target.operation])]
     for (const source of sources) {
@@ -81,13 +81,13 @@ test('says what to put where a member may be absent, but for the target', () => 
   }
 })
 
-test('renders what is of the ledger and of locks as system events', () => {
+test('renders events of the ledger and of locks as system events', () => {
   for (const [type, { action_type }] of Object.entries(renderings)) {
     if (/^(?:ledger|lock)\./.test(type)) assert.is(action_type, 'system', type)
   }
 })
 
-test('renders a refusal as a deny where its code is one of permission', () => {
+test('renders a refusal as a deny if its code concerns permissions', () => {
   const { outcome } = renderings['lock.refused']
   assert.ok(typeof outcome === 'object')
   assert.is(outcome.otherwise, 'failure')

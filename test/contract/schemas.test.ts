@@ -59,7 +59,7 @@ const contract = Object.entries(zodSchemas).map(([name, zod]) => {
 const source =
   /Source: (?:Run Lifecycle, Contract v1|Run Lifecycle Contract \(v1\) of 2026-02-22|Deliverable Lock Specification \(DEL-08-05\)|RUN_LOCK\.json Template v1\.0\.0), .+\.$/
 
-test('say what they are and where that comes from', () => {
+test('state what they describe and its source', () => {
   for (const { name, schema } of contract) {
     assert.is(schema.$schema, 'https://json-schema.org/draft/2020-12/schema')
     assert.is(schema.$id, `urn:lockstep:contract:v1:${name}`)
@@ -68,7 +68,7 @@ test('say what they are and where that comes from', () => {
   }
 })
 
-test('are closed at every depth, but for the lock file and its further members', () => {
+test('allow no further members at any depth, except in the lock file', () => {
   for (const { name, schema } of contract) {
     const open = openObjects(schema, '#')
     assert.equal(open, name === 'lock_file' ? ['#'] : name === 'entry' ? ['#/properties/data'] : [], name)
@@ -79,14 +79,14 @@ test('read the same in YAML 1.1 and 1.2', () => {
   for (const { text } of contract) assert.equal(parse(text, { version: '1.1' }), parse(text, { version: '1.2' }))
 })
 
-test('take every good fixture', () => {
+test('accept every good fixture', () => {
   for (const { good, errorsOf } of contract) {
     assert.ok(good.size > 0)
     for (const [stem, document] of good) assert.equal(errorsOf(document, stem), [], stem)
   }
 })
 
-test('refuse every bad fixture, for the fault it names at its one change', () => {
+test('refuse every bad fixture for the fault that it names', () => {
   for (const { name, good, bad, errorsOf } of contract) {
     for (const row of bad) {
       const keywords = Object.entries(keywordsByFault).flatMap(([fault, keywords]) =>
@@ -99,17 +99,17 @@ test('refuse every bad fixture, for the fault it names at its one change', () =>
   }
 })
 
-test('have a good fixture for every place', () => {
+test('have a good fixture for every member', () => {
   for (const { name, good, schema } of contract)
     assert.equal(counterexamplesOf(schema, good).unreached, [], `${name}: no good fixture shows what these demand`)
 })
 
-test('have a bad fixture just past every rule, a row a line', () => {
+test('have a bad fixture just beyond every rule', () => {
   for (const [path, text] of badTables())
     assert.is(readFileSync(path, 'utf8'), text, `${path}: npm run contract -- --fixtures adds what is missing`)
 })
 
-test('state for names and reasons what the code checks', () => {
+test('state the rules for names and reasons that the code checks', () => {
   const entry = contract.find(({ name }) => name === 'entry')
   const good = entry?.good.get('lock.broken') as { actor: object; data: object }
   // Of what may go wrong with a text, rather more than usual; too short for the bounds in bytes.

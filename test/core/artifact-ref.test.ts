@@ -6,16 +6,16 @@ import { policyVersionsSchema } from '../../src/kernel/vocabulary.ts'
 const test = suite('artifact references')
 const ref = { artifact_id: 'art', artifact_kind: 'transcript', hash_sha256: 'AB'.repeat(32) }
 
-test('a hash is kept in small letters', () => {
+test('a hash is stored in lower case', () => {
   assert.is(artifactRefSchema.parse(ref).hash_sha256, 'ab'.repeat(32))
 })
 
-test('a pin is kept in small letters, and UNPINNED as it is', () => {
+test('a pin is stored in lower case, and UNPINNED unchanged', () => {
   const pins = { lanes: 'AB'.repeat(20), roles: 'UNPINNED' }
   assert.equal(policyVersionsSchema.parse(pins), { lanes: 'ab'.repeat(20), roles: 'UNPINNED' })
 })
 
-test('the scope case needs a case, the others do not', () => {
+test('the scope "case" needs a case, other scopes do not', () => {
   const takes = (change: object) => artifactRefSchema.safeParse({ ...ref, ...change }).success
   assert.not(takes({ scope: 'case' }))
   assert.not(takes({ scope: 'case', case_id: null }))
@@ -38,7 +38,7 @@ for (const locator of [
   test(`a locator may be ${locator}`, () => assert.ok(locatorSchema.safeParse(locator).success))
 }
 
-test('a hostile locator costs little', () => {
+test('a hostile locator is checked cheaply', () => {
   for (const locator of [`x${'?'.repeat(599)}`, `x${'?tok'.repeat(149)}`, 'a:'.repeat(300), `//${'a'.repeat(598)}`]) {
     assert.type(locatorSchema.safeParse(locator).success, 'boolean')
   }

@@ -36,7 +36,7 @@ const rulesOf = (question: Question) => authorize(question).rule_ids
 
 for (const { lane, roles } of laneTable) {
   for (const role of roles as (keyof typeof roleTable)[]) {
-    test(`${lane} and ${role}: one side of a grant is none`, () => {
+    test(`${lane} and ${role}: a grant by only one side is no grant`, () => {
       const question = {
         ...allowedIn(lane),
         run: { ...allowedIn(lane).run, role_id: role, actor_type: 'human' as const },
@@ -54,7 +54,7 @@ for (const { lane, roles } of laneTable) {
   }
 }
 
-test('a lane that grants reads is one that may be read from, by the exact name', () => {
+test('a lane grants reads only by the exact name', () => {
   const policy = policyWith('WRITE_MAPPING_OUTPUTS', ['writes:', 'reads: [facts]\n      writes:'])
   const read = (name: string) =>
     under(
@@ -68,7 +68,7 @@ test('a lane that grants reads is one that may be read from, by the exact name',
   assert.equal(authorize(read('evidence_map')).decision, 'deny')
 })
 
-test('no lane opens the audit ledger, neither to reads nor as a tool', () => {
+test('no lane opens the audit ledger, neither for reads nor as a tool', () => {
   const lane = 'WRITE_MAPPING_OUTPUTS'
   const policy = policyWith(lane, ['writes:', 'reads: [audit_ledger]\n      tools: [audit_ledger]\n      writes:'])
   for (const [action_type, run_kind] of [
@@ -80,7 +80,7 @@ test('no lane opens the audit ledger, neither to reads nor as a tool', () => {
   }
 })
 
-test('a lane that allows it may look into another case', () => {
+test('a lane that allows other cases may read another case', () => {
   const lane = 'WRITE_MAPPING_OUTPUTS'
   const prohibits = 'prohibits: [shared_knowledge_write]'
   const policy = policyWith(lane, [prohibits, `${prohibits}\n      allows: [cross_case_lookup]`])
@@ -90,7 +90,7 @@ test('a lane that allows it may look into another case', () => {
   assert.is(authorize(under(policy, withAction(allowedIn(lane), { effects: ['cross_case_lookup'] }))).decision, 'allow')
 })
 
-test('what a lane prohibits it cannot allow', () => {
+test('a lane cannot allow what it prohibits', () => {
   const lane = 'TOOL_INTERVIEW_CAPTURE'
   const prohibits = 'prohibits: [cross_case_lookup, external_export]'
   const policy = policyWith(lane, [prohibits, `${prohibits}\n      allows: [cross_case_lookup]`])
@@ -161,7 +161,7 @@ function humansOnly(policy: Policy | undefined): Policy {
   return { ...policy, roles: new Map(roles) }
 }
 
-test('the first check that fails gives the reason, and all that fail are listed in order', () => {
+test('the first failing check gives the reason, and all failing checks are listed in order', () => {
   let question = allowedIn('TOOL_INTERVIEW_CAPTURE')
   const rules: string[] = []
   for (const [reason, rule, change] of steps) {
@@ -175,7 +175,7 @@ test('the first check that fails gives the reason, and all that fail are listed 
   assert.is(pins.roles, 'UNPINNED')
 })
 
-test('an error in the evaluator is a deny of its own', () => {
+test('an error in the evaluator is a deny with its own code', () => {
   const question = allowedIn('TOOL_INTERVIEW_CAPTURE')
   const failing = { get: () => assert.unreachable('a broken map') } as unknown as Policy['lanes']
   const denied = { decision: 'deny', reason: 'error', rule_ids: ['evaluator_failed'], missing: [] }
@@ -190,7 +190,7 @@ test('an error in the evaluator is a deny of its own', () => {
   assert.equal(authorize({ ...question, action: undefined as never }), { ...denied, pins })
 })
 
-test('the same question has the same answer, and is not changed', () => {
+test('the same question has the same answer, and is not modified', () => {
   const question = allowedIn('EXPORT_CASE_DATA')
   const before = structuredClone(question)
   assert.equal(authorize(question), authorize(structuredClone(question)))

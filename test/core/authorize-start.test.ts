@@ -122,7 +122,7 @@ test('without a policy nothing starts, not even an orchestrator', () => {
   }
 })
 
-test('without pins nothing starts, and UNPINNED stands in their place', () => {
+test('without pins nothing starts, and the answer has UNPINNED in their place', () => {
   const run = created({
     run_kind: 'orchestrator',
     policy_versions: { lanes: null, roles: 'main' },

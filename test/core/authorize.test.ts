@@ -59,7 +59,7 @@ function adds(
   ])
 }
 
-adds('what the table grants is allowed, and to nobody else', (question) => question)
+adds('exactly the grants of the table are allowed', (question) => question)
 
 // Check 1.
 for (const status of runStatuses.filter((candidate) => candidate !== 'running')) {
@@ -105,7 +105,7 @@ for (const change of [{ lanes: 'other' }, { roles: 'other' }, { lanes: 'other', 
   )
 }
 adds('no content', (question) => withRun(question, { policy_sha256: null }), [1, 'drift', 'policy_drift'])
-test('the same content under another pin: what counts is the content', () => {
+test('the same content under another pin is accepted: only the content counts', () => {
   for (const row of laneTable) {
     for (const action of actionsOf(row)) {
       const role = row.roles[0] as keyof typeof roleTable
@@ -124,7 +124,7 @@ holds(
 )
 for (const ghost of ['GHOST', 'attorney_admin', '__proto__', 'constructor']) {
   holds(
-    `a role that is not there: ${ghost}`,
+    `an unknown role: ${ghost}`,
     (question) => withRun(question, { role_id: ghost }),
     ({ lane }) => [
       [2, 'not_permitted', `role:${ghost}/known`],
@@ -134,7 +134,7 @@ for (const ghost of ['GHOST', 'attorney_admin', '__proto__', 'constructor']) {
 }
 for (const actor_type of ['agent', 'human', 'system'] as const) {
   holds(
-    `by one who is ${actor_type}`,
+    `by an actor of type ${actor_type}`,
     (question) => withRun(question, { actor_type }),
     (row, role) => [
       ...(role === 'ATTORNEY_ADMIN' && actor_type !== 'human'
@@ -154,7 +154,7 @@ for (const lane_id of [null, 'GHOST', 'TOOL_INTERVIEW_CAPTURE', 'SYSTEM_OVERRIDE
   )
 }
 holds(
-  'in a lane that is not there',
+  'in an unknown lane',
   (question) => withAction(withRun(question, { lane_id: 'GHOST' }), { lane_id: 'GHOST' }),
   (_, role) => [
     [3, 'not_permitted', 'lane:GHOST/known'],
@@ -197,7 +197,7 @@ adds(
   notListed,
 )
 adds(
-  'the beginning of a target',
+  'a prefix of a target',
   target((is) => ({ ...is, name: is.name.slice(0, 4) })),
   notListed,
 )
@@ -214,7 +214,7 @@ for (const mode of ['delete', 'APPEND', undefined]) {
   )
 }
 adds(
-  'a read of what may be written, which no lane grants',
+  'a read of a write target, which no lane grants',
   (question) =>
     isWrite(question) ? withRun(withAction(question, { action_type: 'db_read' }), { run_kind: 'db_read' }) : undefined,
   ({ lane }) => [[5, 'not_permitted', `lane:${lane}/reads`]],
@@ -230,7 +230,7 @@ for (const name of ['audit_ledger', 'Audit_Ledger']) {
   )
 }
 adds(
-  'a promotion where the lane is none for it',
+  'a promotion in a lane that is not for promotions',
   (question, row) =>
     isWrite(question) && !row.requires.includes('promotion_ticket_id')
       ? withRun(withAction(question, { action_type: 'promotion' }), { run_kind: 'promotion' })
@@ -241,7 +241,7 @@ adds(
   ],
 )
 adds(
-  'an export of what is no bundle',
+  'an export of something that is not a bundle',
   (question) =>
     question.action.target.name.startsWith('override.')
       ? withRun(withAction(question, { action_type: 'export' }), { run_kind: 'export' })
@@ -366,7 +366,7 @@ for (const [mark, effect] of [
   adds(`an artifact that ${mark}`, artifact({ confidentiality: { [mark]: true } }), (row, { action }) =>
     action.action_type === 'promotion' ? prohibited(effect)(row) : [],
   )
-  adds(`an artifact that does not: ${mark}`, artifact({ confidentiality: { [mark]: false } }))
+  adds(`an artifact that is not marked: ${mark}`, artifact({ confidentiality: { [mark]: false } }))
 }
 for (const audit of [false, 'false', 0]) {
   adds(
@@ -377,7 +377,7 @@ for (const audit of [false, 'false', 0]) {
 }
 adds('audit: true', (question) => withScope(question, { audit: true }))
 
-test('every action type has a lane, a role and a target that it is allowed with, but a read', () => {
+test('every action type except a read is allowed with some lane, role and target', () => {
   const allowed = laneTable.flatMap((row) => actionsOf(row).map(({ action_type }) => action_type))
   assert.equal(
     privilegedActions.filter((type) => !allowed.includes(type)),

@@ -35,7 +35,7 @@ const { value: ledgerValue } = fc.letrec<{ value: Json }>((tie) => ({
   ),
 }))
 
-test('it is what an RFC 8785 library gives, for every value the ledger can keep', () => {
+test('it equals the output of an RFC 8785 library for every value that the ledger can store', () => {
   const property = fc.property(ledgerValue, (value) => {
     const text = canonicalText(value)
     assert.is(text, canonicalize(value))
@@ -45,7 +45,7 @@ test('it is what an RFC 8785 library gives, for every value the ledger can keep'
   fc.assert(property, { seed, numRuns: 2_000 })
 })
 
-test('keys that were put in another order give the same text', () => {
+test('the order of keys does not change the text', () => {
   const property = fc.property(
     fc
       .uniqueArray(fc.stringMatching(/^[a-z_][a-z0-9_]{0,6}$/), { maxLength: 10 })
@@ -105,13 +105,13 @@ test('a member named __proto__ stays a member', () => {
   assert.is(canonicalText(value), '{"__proto__":{"a":2,"b":1},"z":1}')
 })
 
-test('sorting leaves the value it was given alone', () => {
+test('sorting does not change its input', () => {
   const value = { b: [{ d: 1, c: 2 }], a: 3 }
   sorted(value)
   assert.is(JSON.stringify(value), '{"b":[{"d":1,"c":2}],"a":3}')
 })
 
-test('text is well-formed iff it survives UTF-8, and made well-formed it is what UTF-8 makes of it', () => {
+test('text is well-formed if and only if it survives UTF-8, and repairing it gives what UTF-8 gives', () => {
   const halves = fc.constantFrom('\ud83d', '\udd12', 'a', '🔒', 'é', '\u0000')
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),

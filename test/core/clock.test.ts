@@ -81,7 +81,7 @@ for (const [title, boot_id, boot_ms, wall, expected] of [
   ['by the wall clock where no boot is known', 'unknown', 31_000, 90_000, 90_000],
   ['never negative', 'b2', 31_000, -90_000, 0],
 ] as const) {
-  test(`what has passed is counted ${title}`, () => {
+  test(`elapsed time is counted ${title}`, () => {
     const at = { time: isoTime(grantedAt), lease_clock: clockOf('b1', 1_000, 1_000, 'n1'), host_id: 'h1' }
     const lease_clock = clockOf(boot_id, boot_ms, boot_ms, 'n1')
     const now: Now = { wall_ms: grantedAt + wall, lease_clock, host_id: 'h1' }
@@ -94,7 +94,7 @@ test('times are RFC 3339 in UTC, to the millisecond in entries and to the second
   assert.is(isoSeconds(isoTime(grantedAt + 999)), '2026-02-02T12:00:00Z')
 })
 
-test('a lease clock is a boot and whole milliseconds since it', () => {
+test('a lease clock is a boot id and whole milliseconds since that boot', () => {
   assert.ok(leaseClockSchema.safeParse({ boot_id: 'b', boot_ms: 0 }).success)
   assert.ok(leaseClockSchema.safeParse({ boot_id: 'b'.repeat(64), boot_ms: 0 }).success)
   assert.ok(leaseClockSchema.safeParse({ boot_id: 'b', boot_ms: 0, monotonic_ms: 0, time_ns: 'time:[1]' }).success)

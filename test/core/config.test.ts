@@ -23,7 +23,7 @@ test('everything has a default', () => {
   })
 })
 
-test('a part that is given leaves the other defaults', () => {
+test('a configured part keeps the defaults of the others', () => {
   const config = configSchema.parse({ deliverable_lease_s: { min: 1 }, operators: ['ana'] })
   assert.equal(config, { ...defaultConfig, deliverable_lease_s: { min: 1, max: 3_600 }, operators: ['ana'] })
 })
@@ -84,7 +84,7 @@ for (const [title, given, where] of [
   })
 }
 
-test('the authority and the operators may break; the authority alone is the authority', () => {
+test('the authority and the operators may break locks; only the authority counts as the authority', () => {
   const config = configSchema.parse({ release_authority: 'ZED', operators: ['ana'] })
   assert.equal(
     ['ZED', 'ana', 'BECCA', 'zed'].map((who) => [isAuthority(config, who), isOperator(config, who)]),

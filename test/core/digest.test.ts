@@ -34,7 +34,7 @@ for (const [given, text] of [
   test(`gives the text of the RFC: ${text}`, () => assert.is(requestText(JSON.parse(given)), text))
 }
 
-test('is over what an RFC 8785 library gives, for any JSON', () => {
+test('is taken over the output of an RFC 8785 library, for any JSON', () => {
   const json = fc.jsonValue({ stringUnit: 'grapheme' })
   fc.assert(
     fc.property(json, (value) => assert.is(requestText(value), canonicalize(value))),
@@ -42,7 +42,7 @@ test('is over what an RFC 8785 library gives, for any JSON', () => {
   )
 })
 
-test('leaves out what is undefined', () => assert.is(requestText({ a: undefined, b: 1 }), '{"b":1}'))
+test('leaves out undefined members', () => assert.is(requestText({ a: undefined, b: 1 }), '{"b":1}'))
 
 const deep = (levels: number) => Array.from({ length: levels }).reduce<unknown>((inner) => [inner], 0)
 
@@ -69,13 +69,13 @@ for (const [title, request, code] of [
   })
 }
 
-test('refuses a request that holds itself', () => {
+test('refuses a request that contains itself', () => {
   const request: Record<string, unknown> = {}
   request.self = request
   assert.throws(() => requestText(request), /deeper/)
 })
 
-test('takes as many levels and characters as its bounds', () => {
+test('accepts as many levels and characters as its limits', () => {
   assert.is(requestText(deep(limits.requestDepthMax)).length, 2 * limits.requestDepthMax + 1)
   assert.is(requestText('x'.repeat(limits.requestChars - 2)).length, limits.requestChars)
 })

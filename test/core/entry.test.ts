@@ -39,7 +39,7 @@ for (const [title, placement] of [
   })
 }
 
-test('an entry of a run says whose it is, in canonical order, and which of its run was before', () => {
+test('an entry of a run names its run and the previous entry of the run, in canonical order', () => {
   const run = {
     case_id: 'CASE-17',
     correlation_id: 'request-1',
@@ -64,13 +64,13 @@ test('an entry of a run says whose it is, in canonical order, and which of its r
   assert.equal([entry.prev.run, entry.correlation_id], [5, full.correlationId])
 })
 
-test('what an entry has not is left out, not null', () => {
+test('members that an entry lacks are left out, not null', () => {
   const entry = entryOf(draft, bare)
   for (const member of ['correlation_id', 'request', 'wall_time', 'run_id']) assert.not(member in entry, member)
   assert.equal(entry.prev, { stream: null })
 })
 
-test('an entry outside any run says that no policy was pinned', () => {
+test('an entry outside any run states that no policy was pinned', () => {
   assert.equal(entryOf(draft, bare).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
   assert.is(entryOf(draft, bare).contract_version, 'v1')
   const pins = { lanes: 'ab'.repeat(20), roles: 'cd'.repeat(20) }

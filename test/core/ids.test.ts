@@ -34,7 +34,7 @@ function holds(title: string, schema: z.ZodType, { takes, not }: { takes: unknow
 const list = <T>(length: number, item: T): T[] => Array.from({ length }, () => item)
 const text = (length: number) => 'x'.repeat(length)
 
-holds('a line has at most so many bytes, no control characters and no white space at its ends', lineOf(10), {
+holds('a line has a maximum of bytes, no control characters and no white space at its ends', lineOf(10), {
   takes: ['x', text(10), 'üüüüü', '🔒🔒xx', 'a b', '\u200b'],
   not: [
     '',
@@ -58,7 +58,7 @@ holds('a line has at most so many bytes, no control characters and no white spac
   ],
 })
 
-holds('a long line counts in bytes too', lineOf(400), {
+holds('a long line is also measured in bytes', lineOf(400), {
   takes: [text(400), 'ü'.repeat(200)],
   not: [text(401), `${'ü'.repeat(200)}x`],
 })
@@ -73,7 +73,7 @@ holds('a reason may have lines and tabs, and at most 2,000 characters', reasonSc
   not: ['', ' \n\t', text(limits.reasonChars + 1), 'a\u0000', 'a\u001b[31m', 'a\u007f', '\ud83d'],
 })
 
-holds('an actor has an id, a type and claims', actorSchema, {
+holds('an actor has an id, a type and optional claims', actorSchema, {
   takes: [
     { actor_id: 'a', actor_type: 'agent' },
     { actor_id: text(120), actor_type: 'human', role_id: text(120), on_behalf_of: text(120) },
@@ -111,12 +111,12 @@ holds('an origin is printable ASCII without space and plus', originSchema, {
   not: ['', text(201), 'a b', 'a+b', 'ä', 'a\n', 'a\u007f'],
 })
 
-holds('a ledger id is 12 to 32 small letters and digits', ledgerIdSchema, {
+holds('a ledger id is 12 to 32 lower-case letters and digits', ledgerIdSchema, {
   takes: [text(12), text(32), 'abc012abc012'],
   not: [text(11), text(33), 'ABC012abc012', 'abc_12abc012'],
 })
 
-test('an event id says its ledger and its seq', () => {
+test('an event id contains its ledger and its seq', () => {
   assert.is(eventIdOf('abc012abc012', 0), 'evt_abc012abc012_0')
   assert.is(eventIdOf('abc012abc012', 7), 'evt_abc012abc012_7')
   const { event_id } = entrySchema.shape
@@ -136,7 +136,7 @@ holds('a resource’s lease is 1 … 86,400 s, by default 1,800', input.acquireR
   ],
 })
 
-test('what is left out of an acquire has its default', () => {
+test('omitted members of an acquire have their defaults', () => {
   assert.is(input.acquireResourceSchema.parse(resource).lease_duration_s, 1_800)
   const project = input.acquireProjectSchema.parse({ run_id: 'r', target_name: 't' })
   assert.is(project.reason, 'P0_INVENTORY initialization')
@@ -171,7 +171,7 @@ holds('a holder has at most four processes', input.acquireResourceSchema, {
 })
 
 const deliverable = { folder: '/work/DEL-08-05', holder: 'h', pids: [1] }
-holds('a deliverable’s holder has a process, its folder at most 4,096 bytes', input.acquireDeliverableSchema, {
+holds('a deliverable’s holder has a process, and its folder at most 4,096 bytes', input.acquireDeliverableSchema, {
   takes: [deliverable, { ...deliverable, folder: text(limits.pathBytes) }],
   not: [
     { ...deliverable, pids: [] },
@@ -243,12 +243,12 @@ holds('an audit event has bounded members', appendSchema, {
   ],
 })
 
-test('hashes are kept in small letters', () => {
+test('hashes are stored in lower case', () => {
   const [parsed] = appendSchema.parse([{ ...event, request_hash_sha256: 'AB'.repeat(32) }])
   assert.is(parsed?.request_hash_sha256, 'ab'.repeat(32))
 })
 
-holds('a guard names any lock that can be held', appendOptionsSchema, {
+holds('a guard can name any lock that can be held', appendOptionsSchema, {
   takes: [
     { guard: { name: 'n', token: 0 } },
     { guard: { name: `resource:${text(limits.nameBytes)}`, token: 7 } },

@@ -31,7 +31,7 @@ function valid(of: Entry) {
   return document
 }
 
-rendered('says who, what, when and how it came out, and nothing that is not there', () => {
+rendered('states who did what, when and with which outcome, and leaves out absent members', () => {
   const name = 'resource:reports'
   const data = { held_ms: 5, holder: 'x', lock_ref: '0'.repeat(16), name, outcome: 'failure', reason: 'gone', token: 1 }
   assert.equal(valid(entry('lock.released', data)), {
@@ -49,14 +49,14 @@ rendered('says who, what, when and how it came out, and nothing that is not ther
   })
 })
 
-rendered('cuts a reason at its bound, never through a character, and leaves out a blank one', () => {
+rendered('cuts a long reason between characters, and leaves out a blank one', () => {
   const broken = (reason: string) => valid(entry('lock.broken', { name: 'resource:x', reason })).outcome_reason
   assert.is(broken(`${'x'.repeat(199)}😀`), 'x'.repeat(199))
   assert.is(broken('x'.repeat(2_000))?.length, 200)
   assert.is(broken(`${' '.repeat(250)}x`), undefined)
 })
 
-rendered('puts the type before an actor id that is shorter than the contract has them', () => {
+rendered('puts the type before an actor id that is shorter than the contract requires', () => {
   const actor = { actor_id: 'x', actor_type: 'human', on_behalf_of: 'y' } as const
   const { actor: shown } = valid(entry('policy.refused', { code: 'POLICY_DENIED', command: 'policy.load' }, { actor }))
   assert.equal(shown, { actor_id: 'human:x', actor_type: 'human', on_behalf_of: 'y' })
@@ -72,7 +72,7 @@ const run = {
 }
 const target = { name: 'dictation.start', operation: 'tool_call', target_type: 'tool' }
 
-rendered('of a run: its names, and the move that was made or wanted', () => {
+rendered('of a run has its names and the move that was made or requested', () => {
   const of = (type: string, data: Entry['data']) =>
     valid(entry(type, { outcome_reason: 'done', run_id: run.run_id, ...data }, run))
   const { case_id, correlation_id, lane_id, parent_run_id, root_run_id, run_id } = of('run.renewed', {})
@@ -90,7 +90,7 @@ rendered('of a run: its names, and the move that was made or wanted', () => {
   assert.equal(of('run.failed', { duration_ms: 1, error: { ...error, stack_ref: 'art-1' } }).error, error)
 })
 
-rendered('of a decision and its action: the decision, its first rule, artifacts and hashes', () => {
+rendered('of a decision and its action has the decision, its first rule, artifacts and hashes', () => {
   const ref = { artifact_id: 'art-1', artifact_kind: 'notes', hash_sha256: 'ab'.repeat(32) }
   const rule = `role:${'é'.repeat(300)}`
   const decided = { artifacts: [ref], decision: 'deny', missing: [], on: 'tool_call', reason: 'forbidden' }

@@ -50,7 +50,7 @@ function failing() {
 }
 
 for (const when of ['before', 'after'] as const) {
-  faults(`that fails ${when} it persists is an unknown outcome, which reopening decides`, async () => {
+  faults(`that fails ${when} it persists has an unknown outcome, which reopening decides`, async () => {
     const root = await newRoot()
     const { fail, wrapStore } = failing()
     const ledger = await openLedger({ dir: root, actor: testActor, wrapStore })
@@ -91,7 +91,7 @@ for (const when of ['before', 'after'] as const) {
   })
 }
 
-faults('does not keep the ledger from being opened again by the same process', async () => {
+faults('does not prevent the same process from opening the ledger again', async () => {
   const root = await newRoot()
   for (const when of ['before', 'after'] as const) {
     const { fail, wrapStore } = failing()
@@ -103,7 +103,7 @@ faults('does not keep the ledger from being opened again by the same process', a
   await endsWithVerify(root)
 })
 
-faults('by a sync that the disk refuses', async () => {
+faults('because the disk refuses a sync', async () => {
   if (!canTrace()) return console.log('strace is not here: no sync is made to fail')
   const root = await newRoot()
   const inject = ['-f', '-o', '/dev/null', '-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO:when=20+']
@@ -114,7 +114,7 @@ faults('by a sync that the disk refuses', async () => {
   await tellsAndKeeps(root, askedIn(linesOf(ended.stdout)))
 })
 
-faults('by a file that may not grow', async () => {
+faults('because a file may not grow', async () => {
   const root = await newRoot()
   const limit = ['--fsize=1000000', process.execPath, compiled('fixtures/crash/filler.ts'), root]
   const ended = spawnSync('prlimit', limit, { encoding: 'utf8' })
@@ -123,7 +123,7 @@ faults('by a file that may not grow', async () => {
   await tellsAndKeeps(root, askedIn(linesOf(ended.stdout)))
 })
 
-faults('by a disk that is full, in the library and in the command', async () => {
+faults('because the disk is full, in the library and in the command', async () => {
   const root = mkdtempSync(join(tmpdir(), 'lockstep-small-disk-'))
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', root])
   if (status !== 0) return console.log('mounting is not permitted: no disk is filled')

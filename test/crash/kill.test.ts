@@ -20,7 +20,7 @@ const lifeMillisMax = 4_000
 
 const kill = suite('a killed writer')
 
-kill('loses nothing it acknowledged, and leaves nothing half done', async () => {
+kill('loses nothing that it acknowledged, and leaves nothing half done', async () => {
   console.log(`${rounds} rounds`)
   const random = randomFrom(seed)
   const module = await importCompiled<{ openLedger: typeof openLedger }>('src/index.ts')

@@ -26,7 +26,7 @@ const layout = copyOfCrashed(crashed)
 const path = join(layout.ledger, log)
 const owner = readFileSync(layout.owner)
 
-damage('is refused, changes nothing, and leaves all that was acknowledged once it is put right', async () => {
+damage('is refused without changes, and loses nothing that was acknowledged once it is repaired', async () => {
   const before = contentsOf(layout.ledger)
   const head = readFileSync(layout.head)
   const isEach = rounds >= bytes.length
@@ -47,14 +47,14 @@ damage('is refused, changes nothing, and leaves all that was acknowledged once i
   await isAllThere()
 })
 
-damage('that is a record that was never finished is what a crash leaves: what came before is all there', async () => {
+damage('may end in an unfinished record, as a crash leaves it: everything before it is kept', async () => {
   const torn = copyOfCrashed(crashed)
   writeFileSync(join(torn.ledger, log), Buffer.concat([bytes, bytes.subarray(0, 300)]))
   is(await openOnce(torn), size)
   await endsWithVerify(torn.root)
 })
 
-damage('that ends in zeros is torn after a power failure, but not if this boot wrote it', async () => {
+damage('may end in zeros after a power failure, but not if this boot wrote it', async () => {
   const { at = 0 } = readLogBlocks(bytes).records.at(-1) ?? {}
   const zeroed = Buffer.from(bytes).fill(0, at)
   const written = JSON.parse(owner.toString()) as Record<string, unknown>
@@ -72,7 +72,7 @@ damage('that ends in zeros is torn after a power failure, but not if this boot w
   }
 })
 
-damage('that is whole raises the head file, so that every later open knows how far the ledger had come', async () => {
+damage('raises the head file if it is whole, so that every later open knows how far the ledger had come', async () => {
   const again = copyOfCrashed(crashed)
   await openOnce(again)
   is((JSON.parse(readFileSync(again.head, 'utf8')) as { size: number }).size, size)

@@ -22,7 +22,7 @@ type Open = typeof openLedger
 
 const power = suite('a power failure')
 
-power('loses no entry that was acknowledged, whatever the disk kept of what was never synced', async () => {
+power('loses no acknowledged entry, whatever the disk kept of unsynced data', async () => {
   const life = recordedLife()
   if (life === undefined) return
   const { openLedger: open } = await importCompiled<{ openLedger: Open }>('src/index.ts')

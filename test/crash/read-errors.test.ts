@@ -13,7 +13,7 @@ import { randomBelow } from '../support/seed.ts'
 
 // What a ledger comes to whose process was killed, if the system gives an error, once, while it is opened again.
 
-const errors = suite('an error of the system while a ledger is opened after a crash')
+const errors = suite('a system error while a ledger is opened after a crash')
 const random = randomBelow('read errors')
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 0)
 const command = join(projectRoot, 'dist/cli/main.js')
@@ -33,7 +33,7 @@ const kinds = ['read', 'open'] as const
 const names = ['EIO', 'EMFILE', 'ESTALE', 'EINTR', 'EDQUOT']
 
 for (const call of kinds) {
-  errors(`(${call}) is none where no call of it fails: the lock is still held`, () => {
+  errors(`(${call}) does not occur if no call fails: the lock is still held`, () => {
     if (library === undefined) return
     const { calls: counted, json, status } = acquire(copyOfCrashed(crashed), { call, nth: 0 })
     equal([status, json.code, json.token], [75, 'LOCK_CONTENTION', token], JSON.stringify(json))
@@ -41,7 +41,7 @@ for (const call of kinds) {
     calls[call] = counted
   })
 
-  errors(`(${call}) is refused or passed over, and no entry is lost`, async () => {
+  errors(`(${call}) is refused or ignored, and no entry is lost`, async () => {
     if (library === undefined) return
     const all = Array.from({ length: calls[call] }, (_, index) => index + 1)
     const chosen = rounds > 0 ? all : all.filter(() => random(calls[call]) < 3)

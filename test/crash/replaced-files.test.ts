@@ -10,7 +10,7 @@ import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const replaced = suite('a file that is replaced whole')
 
-replaced('has the new text and mode, and nothing is left beside it', async () => {
+replaced('has the new text and mode, and no temporary file is left', async () => {
   const folder = temporaryRoot()
   const path = join(folder, 'head')
   await writeDurably(path, 'one', 0o600)
@@ -20,7 +20,7 @@ replaced('has the new text and mode, and nothing is left beside it', async () =>
   equal(readdirSync(folder), ['head'])
 })
 
-replaced('takes over what a crash left beside it, and follows no link there', async () => {
+replaced('replaces what a crash left beside it, and follows no link there', async () => {
   const folder = temporaryRoot()
   const elsewhere = join(folder, 'elsewhere')
   writeFileSync(elsewhere, 'kept')
@@ -30,7 +30,7 @@ replaced('takes over what a crash left beside it, and follows no link there', as
   equal(readdirSync(folder).sort(), ['elsewhere', 'head'])
 })
 
-replaced('stays as it was where the new one cannot be put in its place, and nothing is left beside it', async () => {
+replaced('stays unchanged if the new file cannot take its place, and no temporary file is left', async () => {
   const folder = temporaryRoot()
   const path = join(folder, 'head')
   mkdirSync(path)
@@ -39,7 +39,7 @@ replaced('stays as it was where the new one cannot be put in its place, and noth
   equal(readdirSync(folder), ['head'])
 })
 
-replaced('loses what dead processes left beside it, and nothing else', () => {
+replaced('is cleared of files that dead processes left beside it, and of nothing else', () => {
   const folder = temporaryRoot()
   const kept = ['head', 'head.txt', 'other.0123abcd.tmp', 'owner.word.tmp']
   for (const name of [...kept, 'head.tmp', 'owner.0123abcd.tmp']) writeFileSync(join(folder, name), '')
@@ -47,7 +47,7 @@ replaced('loses what dead processes left beside it, and nothing else', () => {
   equal(readdirSync(folder).sort(), kept.sort())
 })
 
-replaced('and is the head file, is cleared of what crashes left when the ledger is opened', async () => {
+replaced('that is the head file is cleared of what crashes left when the ledger is opened', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, policy: false, actor: testActor })).close()
   const left = ['head.tmp', 'owner.0123abcd.tmp'].map((name) => join(root, '.lockstep', name))
@@ -58,7 +58,7 @@ replaced('and is the head file, is cleared of what crashes left when the ledger 
   await endsWithVerify(root)
 })
 
-replaced('and is a hint that cannot be written, goes rather than stay old', () => {
+replaced('that is a hint is removed if it cannot be rewritten', () => {
   const folder = temporaryRoot()
   // With what is added to it for the file beside, the name is longer than a name may be.
   const path = join(folder, 'o'.repeat(250))
@@ -69,7 +69,7 @@ replaced('and is a hint that cannot be written, goes rather than stay old', () =
   is(existsSync(path), false)
 })
 
-replaced('and is the head, is written once more at close if entries came since, and not otherwise', async () => {
+replaced('that is the head file is written again at close only if entries were appended since', async () => {
   const path = join(temporaryRoot(), 'head')
   let size = 1
   const keeper = () => new HeadKeeper(path, () => ({ origin: 'o', root: 'a'.repeat(64), size }))

@@ -15,7 +15,7 @@ import { makeDeliverables, runWriter } from './writers.ts'
 
 const sweep = suite('a crash at a step of the script')
 
-sweep('leaves what the next open finishes, wherever it comes', async () => {
+sweep('is finished by the next open, wherever it happens', async () => {
   const { openLedger } = await importCompiled<{ openLedger: typeof import('../../src/open.ts').openLedger }>(
     'src/index.ts',
   )

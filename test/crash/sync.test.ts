@@ -23,7 +23,7 @@ const ofLevel = /\/\.lockstep\/ledger\/\d+\.log$/
 
 const sync = suite('every answer follows a sync')
 
-sync('of its batch in the database, whatever it answers, alone and among many', async () => {
+sync('of its batch in the database, for every kind of answer, alone and among many', async () => {
   if (!isTracing) return
   const root = await newRoot(['DEL-01-01_One', ...Array.from({ length: 8 }, (_, index) => `DEL-03-1${index}_Many`)])
   const { calls, stdout } = traced(root, [compiled('fixtures/crash/short-run.ts'), root])
@@ -50,7 +50,7 @@ sync('of its batch in the database, whatever it answers, alone and among many', 
   await endsWithVerify(root)
 })
 
-sync('by the command: in the database, and in the files that its entries imply', async () => {
+sync('by the command, in the database and in the files that its entries imply', async () => {
   if (!isTracing) return
   const root = await newRoot(['DEL-01-01_One'])
   const folder = join(root, 'DEL-01-01_One')
@@ -78,7 +78,7 @@ sync('by the command: in the database, and in the files that its entries imply',
   await endsWithVerify(root)
 })
 
-sync('by init: entry 0, and the folder that comes in place by one rename', () => {
+sync('by init, of entry 0 and of the folder, which one rename puts in place', () => {
   if (!isTracing) return
   const root = temporaryRoot()
   const { calls } = traced(root, [command, 'init', root, '--json'])
@@ -90,7 +90,7 @@ sync('by init: entry 0, and the folder that comes in place by one rename', () =>
   ok(isNamed(calls, { name: /-init-\S+ .*\/\.lockstep$/, to }), 'the name .lockstep is unsynced')
 })
 
-sync('also where nothing can be traced: nobody is answered while the write is held', async () => {
+sync('also without tracing: no caller is answered while the write is held', async () => {
   let release = () => {}
   // However many batches they become: once it is open it is open for all.
   const gate = new Promise<void>((resolve) => {

@@ -22,7 +22,7 @@ const forGood = 1_000_000
 
 const calls = suite('a system call that fails')
 
-calls('is an error with a code and an outcome, and the next open works and verifies', async () => {
+calls('gives an error with a code and an outcome, and the next open works and verifies', async () => {
   const [lived] = (await lives([{ nth: 0, times: 0, error: EIO }])) ?? []
   if (lived === undefined) return
   ok(lived.calls > 800, `a life has ${lived.calls} calls`)

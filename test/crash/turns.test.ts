@@ -18,7 +18,7 @@ type Line = { step?: string; staged?: string; promoted?: string; files?: string;
 
 const crash = suite('a crash in a turn')
 
-crash('leaves the old or the new state, in the ledger and on disk, and the next open finishes the work', async () => {
+crash('leaves the old or the new state, in the ledger and on disk, and the next open finishes it', async () => {
   const module = await importCompiled<{ openLedger: typeof openLedger }>('src/index.ts')
   const prepared = temporaryRoot()
   await prepare(prepared)

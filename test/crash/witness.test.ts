@@ -30,7 +30,7 @@ const headerBytes = 7
 
 const test = suite('a witness of tokens')
 
-test('is told of higher ones only, through crashes, faults, damage and restores', async () => {
+test('sees only higher tokens, through crashes, faults, damage and restores', async () => {
   const witness = startWitness()
   await through(witness).catch(asPlainError).finally(witness.kill)
 })

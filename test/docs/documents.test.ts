@@ -14,7 +14,7 @@ function markdownIn(folder: string, { recursive = false } = {}): string[] {
   return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name))
 }
 
-documents("the README's library example runs as it stands there, and a second time", () => {
+documents("the README's library example runs as printed, and a second time", () => {
   const readme = readFileSync(join(project, 'README.md'), 'utf8')
   const [, example = ''] = /<!-- run by test\/docs\/documents\.test\.ts -->\n```ts\n([\s\S]*?)```/.exec(readme) ?? []
   assert.match(example, /openLedger/)
@@ -41,7 +41,7 @@ documents("the README's library example runs as it stands there, and a second ti
   rmSync(dir, { recursive: true })
 })
 
-documents('link only to files that are there', () => {
+documents('link only to files that exist', () => {
   const broken = pages.flatMap((page) => {
     const targets = [...textOf(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
     return targets
@@ -74,7 +74,7 @@ function anchorsOf(page: string): string[] {
   )
 }
 
-documents('every decision is numbered, one page, and says context, decision and consequences', () => {
+documents('every ADR is numbered, fits one page, and has context, decision and consequences', () => {
   const decisions = markdownIn('docs/adr').sort()
   assert.ok(decisions.length > 0)
   for (const [index, page] of decisions.entries()) {

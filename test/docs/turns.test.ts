@@ -14,7 +14,7 @@ import { page as pageOf, startRun } from '../support/pages.ts'
 const page = suite('the pages on turns')
 const text = readFileSync(join(project, 'docs/reference/turn-checks.md'), 'utf8')
 
-page('says of every code which command gives it first', () => {
+page('say for every code which command gives it first', () => {
   const [, below = ''] = text.split('## Which command first gives a code')
   const [table = ''] = below.split('\n`validate` answers')
   const ofTurns = Object.keys(codes).filter((code) => code.startsWith('E_'))
@@ -49,7 +49,7 @@ const wrongs: Record<string, Proposal> = {
   E_PROMOTION_OUT_OF_ORDER: { turn_id: 'turn-0003' },
 }
 
-page('names the command that indeed gives a code first', () =>
+page('name the command that actually gives a code first', () =>
   withLedger(async (ledger) => {
     await startRun(ledger, turn.run_id)
     await ledger.turns.apply({ ...turn, turn_id: 'turn-0001', triplets: [pageOf('there')] })
@@ -63,7 +63,7 @@ page('names the command that indeed gives a code first', () =>
   }),
 )
 
-page('has an example that runs as it stands there, and prints what it says', () => {
+page('have an example that runs as printed, and prints what the page says', () => {
   const text = readFileSync(join(project, 'docs/how-to/publish-turns.md'), 'utf8')
   const [, example = '', said = ''] =
     /<!-- run by test\/docs\/turns\.test\.ts -->\n```ts\n([\s\S]*?)```\n\nIt prints ([\s\S]*?)\n\n/.exec(text) ?? []

@@ -73,7 +73,7 @@ export function addEngineCases(suite: Test, engine: EngineUnderTest): void {
     is(await value(log, { view: 'entry', key: 10 }), undefined)
   })
 
-  on('a load gives the values in the order of its keys, and undefined where there is none', async (log) => {
+  on('a load gives the values in the order of its keys, and undefined for a key without a value', async (log) => {
     const text = '{"a":1}'
     const digest = sha256Hex(text)
     await appendAll(log, sampleEntries(2), [

@@ -36,7 +36,7 @@ placement('.lock is a direct child of the folder, by its real path', () => {
   }
 })
 
-placement('the id is the folder’s name before the first _', () => {
+placement('the id is the part of the folder’s name before the first _', () => {
   const rows: Record<string, string> = {
     'DEL-08-05': 'DEL-08-05',
     'DEL-08-05_': 'DEL-08-05',
@@ -90,7 +90,7 @@ placement('a .lockstep that is a file governs nothing', () => {
   is(placeOf('inner/DEL-08-05_Lock').folder, 'inner/DEL-08-05_Lock')
 })
 
-placement('a missing folder is NOT_FOUND, a file is INVALID_INPUT, a circle of links NOT_FOUND', async () => {
+placement('a missing folder is NOT_FOUND, a file is INVALID_INPUT, a loop of links is NOT_FOUND', async () => {
   is((await refused(join(root, 'DEL-08-05_Lock'))).code, 'NOT_FOUND')
   writeFileSync(join(root, 'DEL-08-05_File'), '')
   is((await refused(join(root, 'DEL-08-05_File'))).code, 'INVALID_INPUT')
@@ -118,7 +118,7 @@ placement('execution_roots give the ids of a folder a prefix, the longest one th
   is(placeOf('alphabet/DEL-08-05_Lock', config).name, 'deliverable:DEL-08-05')
 })
 
-placement('a vanished folder is known by its path, one that is there is none', () => {
+placement('a vanished folder is known by its path, and an existing folder is not vanished', () => {
   const path = join(root, 'DEL-08-05_Lock')
   is(vanishedFolder(path, root, defaultConfig)?.name, 'deliverable:DEL-08-05')
   mkdirSync(path)

@@ -25,7 +25,7 @@ async function newLayout(): Promise<Layout> {
   return layout
 }
 
-guards('is had by one, and by the next once it is released', async () => {
+guards('is held by one process, and by the next once it is released', async () => {
   const layout = await newLayout()
   const guard = await Guard.take(layout)
   ok(guard)
@@ -70,7 +70,7 @@ for (const [how, answer, isOfAnother] of [
   ['answers wrongly', 'x'.repeat(64), false],
   ['says nothing', '', true],
 ] as const) {
-  guards(`is not obeyed where a stranger has its name and ${how}, and the doctor reports that`, async () => {
+  guards(`is ignored if a stranger has its name and ${how}, and the doctor reports that`, async () => {
     if (!hasNames || (isOfAnother && !isRoot)) return
     const layout = await newLayout()
     const end = await listener(await nameOf(layout), answer, isOfAnother ? nobody : undefined)
@@ -86,7 +86,7 @@ for (const [how, answer, isOfAnother] of [
   })
 }
 
-guards('obeys an owner of its user that does not answer, as one that is stopped or busy', async () => {
+guards('obeys an owner of the same user that does not answer because it is stopped or busy', async () => {
   if (!hasNames) return
   const layout = await newLayout()
   const name = await nameOf(layout)
@@ -118,7 +118,7 @@ async function nameOf(layout: Layout): Promise<string> {
   return own
 }
 
-guards('asks an owner that cannot be seen from here, and believes its silence only after a while', async () => {
+guards('asks an owner that cannot be seen from here, and treats it as gone only after a while', async () => {
   const layout = await newLayout()
   const own = thisOwner({ command: 'of a container', folder: '', holdsName: true, nonce: 'n' })
   const unseen = { ...own.evidence, pid_ns: 'pid:[1]' }
@@ -133,7 +133,7 @@ guards('asks an owner that cannot be seen from here, and believes its silence on
   await endsWithVerify(layout.root)
 })
 
-guards('asks nobody where the owner is known to be gone', async () => {
+guards('asks nobody if the owner is known to be gone', async () => {
   const layout = await newLayout()
   const own = thisOwner({ command: 'the dead', folder: '', holdsName: false, nonce: 'n' })
   const evidence = { ...own.evidence, pid: deadPid() }
@@ -149,7 +149,7 @@ guards('asks nobody where the owner is known to be gone', async () => {
   await endsWithVerify(layout.root)
 })
 
-guards('is left to the next try if the holder of its name let it go when it was asked', async () => {
+guards('is left to the next attempt if the holder of its name released it when it was asked', async () => {
   if (!hasNames) return
   const layout = await newLayout()
   const found = statSync(layout.ledger)
@@ -162,7 +162,7 @@ guards('is left to the next try if the holder of its name let it go when it was 
   await endsWithVerify(layout.root)
 })
 
-guards('answers a process that asks by a file, however soon the guard is released', async () => {
+guards('answers a process that asks through a file, however soon the guard is released', async () => {
   const layout = await newLayout()
   const guard = await Guard.take(layout)
   writeFileSync(layout.asked, '')
@@ -170,7 +170,7 @@ guards('answers a process that asks by a file, however soon the guard is release
   is(existsSync(layout.asked), false)
 })
 
-guards('is not had if another owner took its place while an owner was asked', async () => {
+guards('is not taken if another owner took its place while an owner was asked', async () => {
   const layout = await newLayout()
   const own = thisOwner({ command: 'of a container', folder: '', holdsName: true, nonce: 'n' })
   const unseen = { ...own, evidence: { ...own.evidence, pid_ns: 'pid:[1]' }, folder: null, net_ns: 'net:[1]' }
@@ -187,9 +187,9 @@ guards('is not had if another owner took its place while an owner was asked', as
 
 guards.run()
 
-const inits = suite('what an init left that was killed')
+const inits = suite('the files that a killed init left')
 
-inits('goes where its process is gone or it is a day old, and stays where it cannot be seen', () => {
+inits('are removed if the process is gone or they are a day old, and kept if the process cannot be seen', () => {
   const root = temporaryRoot()
   const mine = processFolderName(buildingPrefix, 'id')
   const gone = mine.replace(`-${process.pid}-`, `-${deadPid()}-`)

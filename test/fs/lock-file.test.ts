@@ -9,52 +9,16 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import fsPromises from 'node:fs/promises'
-import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { lockFileText } from '../../src/domain/lock/lock-file.ts'
 import { claim, debrisIn, inspect, isStill, rewrite } from '../../src/files/deliverable/lock-file.ts'
-import { dropAside, putBack, setAside } from '../../src/files/deliverable/lock-file-aside.ts'
 import { foreignText, refusalOf } from '../support/deliverable.ts'
 import { temporaryRoot } from '../support/ledger.ts'
+import { facts, ref, there, withCall } from './lock-facts.ts'
 
-const ref = '0123456789abcdef'
-const evidence = [{ boot_id: 'b', host: 'h', host_id: 'i', pid: 7, pid_ns: 'n', start_time: '1' }]
-const facts = {
-  acquired: '2026-02-02T12:00:00.000Z',
-  deliverable_id: 'DEL-08-05',
-  evidence,
-  holder: 'agent-1',
-  lease_duration_s: 900,
-  ledger: 'lockstep.local/x',
-  lock_ref: ref,
-}
 const text = lockFileText(facts)
-
-/** Something that exists, or the test ends here. */
-function there<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('nothing there')
-  return value
-}
-
-/** Lets one call of the operating system fail, or happen otherwise, while the work is done. */
-async function withCall<Name extends 'link' | 'open' | 'rename' | 'unlink'>(
-  name: Name,
-  instead: (original: (typeof fsPromises)[Name]) => unknown,
-  work: () => Promise<void>,
-): Promise<void> {
-  const original = fsPromises[name]
-  Object.assign(fsPromises, { [name]: instead(original) })
-  syncBuiltinESMExports()
-  try {
-    await work()
-  } finally {
-    Object.assign(fsPromises, { [name]: original })
-    syncBuiltinESMExports()
-  }
-}
 
 function systemError(code: string): Error {
   return Object.assign(new Error(code), { code })
@@ -77,7 +41,7 @@ files('claim puts the bytes in place and leaves nothing beside them', async () =
   ok(await isStill(lock, claimed))
 })
 
-files('claim makes the file readable for everybody, whatever the umask', async () => {
+files('claim makes the file readable for every user, whatever the umask', async () => {
   const umask = process.umask(0o077)
   try {
     await claim(folder, ref, text)
@@ -87,7 +51,7 @@ files('claim makes the file readable for everybody, whatever the umask', async (
   }
 })
 
-files('claim takes nothing where a file is, and changes nothing', async () => {
+files('claim fails without changes if a file exists', async () => {
   for (const [what, make] of Object.entries({
     file: () => writeFileSync(lock, 'theirs'),
     folder: () => mkdirSync(lock),
@@ -101,7 +65,7 @@ files('claim takes nothing where a file is, and changes nothing', async () => {
   }
 })
 
-files('claim believes its two links, not what link() said', async () => {
+files('claim trusts the link count, not the result of link()', async () => {
   // The network file system's classic: the link was made and its answer lost.
   await withCall(
     'link',
@@ -139,7 +103,7 @@ for (const [code, expected] of Object.entries({
   EDQUOT: 'DISK_FULL',
   EIO: 'FILE_FAILED',
 })) {
-  files(`claim says ${expected} where link() says ${code}, and leaves nothing`, async () => {
+  files(`claim returns ${expected} if link() fails with ${code}, and leaves nothing behind`, async () => {
     await withCall(
       'link',
       () => () => Promise.reject(systemError(code)),
@@ -149,7 +113,7 @@ for (const [code, expected] of Object.entries({
   })
 }
 
-files('isStill sees a file that got the inode of the unlinked one', async () => {
+files('isStill detects a file that reuses the inode of the unlinked file', async () => {
   const claimed = there(await claim(folder, ref, text))
   // What a foreign tool's unlink and create come to where the inode is given out again: same number, other bytes.
   writeFileSync(lock, foreignText())
@@ -157,7 +121,7 @@ files('isStill sees a file that got the inode of the unlinked one', async () => 
   is(await isStill(lock, claimed), false)
 })
 
-files('isStill is false for another file with our bytes, for none, and for a link', async () => {
+files('isStill is false for another file with the same bytes, for a missing file, and for a link', async () => {
   const claimed = there(await claim(folder, ref, text))
   linkSync(lock, join(folder, 'kept'))
   unlinkSync(lock)
@@ -169,7 +133,7 @@ files('isStill is false for another file with our bytes, for none, and for a lin
   is(await isStill(lock, claimed), false)
 })
 
-files('inspect reads a plain file, and says nothing where there is none', async () => {
+files('inspect reads a plain file, and returns undefined if there is none', async () => {
   is(await inspect(lock), undefined)
   writeFileSync(lock, text)
   const seen = there(await inspect(lock))
@@ -177,7 +141,7 @@ files('inspect reads a plain file, and says nothing where there is none', async 
   is(seen.content?.holder, 'agent-1')
 })
 
-files('inspect gives no content for what is no lock file', async () => {
+files('inspect returns no content for anything that is not a lock file', async () => {
   const rows: Record<string, string | Uint8Array> = {
     empty: '',
     cut: text.slice(0, 100),
@@ -217,100 +181,11 @@ for (const [what, make] of Object.entries({
   'dangling link': () => symlinkSync('nowhere', lock),
   pipe: () => execFileSync('mkfifo', [lock]),
 })) {
-  files(`inspect refuses a ${what} in the lock's place and does not wait for it`, async () => {
+  files(`inspect refuses a ${what} in place of the lock, without waiting for it`, async () => {
     make()
     is((await refusalOf(inspect(lock))).code, 'LOCK_PLACEMENT')
   })
 }
-
-files('setAside keeps the judged file beside, and putBack puts that very file back', async () => {
-  writeFileSync(lock, text)
-  const judged = there(await inspect(lock))
-  const removal = await setAside(folder, judged, 'nonce')
-  equal(removal, { outcome: 'aside', aside: join(folder, '.lock.aside.nonce') })
-  equal(readdirSync(folder), ['.lock.aside.nonce'])
-  await putBack(folder, join(folder, '.lock.aside.nonce'))
-  equal(readdirSync(folder), ['.lock'])
-  is(statSync(lock, { bigint: true }).ino, judged.ino)
-})
-
-files('setAside says absent where the file has gone', async () => {
-  writeFileSync(lock, text)
-  const judged = there(await inspect(lock))
-  unlinkSync(lock)
-  equal(await setAside(folder, judged, 'nonce'), { outcome: 'absent' })
-})
-
-for (const [what, change] of Object.entries({
-  'another file': () => {
-    unlinkSync(lock)
-    writeFileSync(lock, foreignText())
-  },
-  'the same bytes in another file': () => {
-    linkSync(lock, join(folder, 'kept'))
-    unlinkSync(lock)
-    writeFileSync(lock, text)
-  },
-  'other bytes of the same length': () => writeFileSync(lock, text.replace('agent-1', 'agent-2')),
-  'a dangling link': () => {
-    unlinkSync(lock)
-    symlinkSync('nowhere', lock)
-  },
-})) {
-  files(`setAside puts ${what} back`, async () => {
-    writeFileSync(lock, text)
-    const judged = there(await inspect(lock))
-    change()
-    const before = readdirSync(folder)
-    equal(await setAside(folder, judged, 'nonce'), { outcome: 'changed' })
-    equal(readdirSync(folder), before)
-  })
-}
-
-files('setAside keeps both where a third file took the place, and says what each says', async () => {
-  writeFileSync(lock, text)
-  const judged = there(await inspect(lock))
-  writeFileSync(lock, foreignText({ holder: 'second' }))
-  const third = foreignText({ holder: 'third' })
-  await withCall(
-    'rename',
-    (original) => async (from: string, to: string) => {
-      await original(from, to)
-      writeFileSync(lock, third)
-    },
-    async () => {
-      const removal = await setAside(folder, judged, 'nonce')
-      is(removal.outcome, 'conflict')
-      if (removal.outcome !== 'conflict') return
-      ok(removal.asideText.includes('second'))
-      is(removal.foundText, third)
-    },
-  )
-  equal(readdirSync(folder).sort(), ['.lock', '.lock.aside.nonce'])
-  is(readFileSync(lock, 'utf8'), third)
-})
-
-files('putBack leaves an aside where another file stands, and drops one whose file is back already', async () => {
-  const aside = join(folder, '.lock.aside.nonce')
-  writeFileSync(aside, text)
-  writeFileSync(lock, foreignText())
-  await putBack(folder, aside)
-  equal(readdirSync(folder).sort(), ['.lock', '.lock.aside.nonce'])
-  // A crash between link and unlink leaves two names of one file.
-  unlinkSync(lock)
-  linkSync(aside, lock)
-  await putBack(folder, aside)
-  equal(readdirSync(folder), ['.lock'])
-  is(readFileSync(lock, 'utf8'), text)
-})
-
-files('dropAside drops an aside once and again', async () => {
-  const aside = join(folder, '.lock.aside.nonce')
-  writeFileSync(aside, text)
-  await dropAside(aside)
-  await dropAside(aside)
-  equal(readdirSync(folder), [])
-})
 
 const renewed = lockFileText({ ...facts, acquired: '2026-02-02T12:05:00.000Z' })
 
@@ -338,7 +213,7 @@ for (const [what, change] of Object.entries({
     symlinkSync('kept', lock)
   },
 })) {
-  files(`rewrite touches nothing where it finds ${what}`, async () => {
+  files(`rewrite changes nothing if it finds ${what}`, async () => {
     await claim(folder, ref, text)
     const judged = there(await inspect(lock))
     change()
@@ -351,7 +226,7 @@ for (const [what, change] of Object.entries({
   })
 }
 
-files('rewrite says so where the file was replaced while it was written', async () => {
+files('rewrite reports a file that was replaced while it was written', async () => {
   await claim(folder, ref, text)
   const judged = there(await inspect(lock))
   await withCall(
@@ -368,7 +243,7 @@ files('rewrite says so where the file was replaced while it was written', async 
   ok(readFileSync(lock, 'utf8').includes('foreign-tool'))
 })
 
-files('debrisIn tells temporaries and asides of locks from what merely looks like them', async () => {
+files('debrisIn tells temporaries and asides of locks from files that merely look like them', async () => {
   const names = [
     '.lock',
     `.lock.${ref}.tmp`,

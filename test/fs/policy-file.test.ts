@@ -54,7 +54,7 @@ test('need no contract_version, and may be JSON', () => {
   assert.ok('policy' in result)
 })
 
-test('may let a lane read, and keep outputs of what failed', () => {
+test('may let a lane read, and keep the outputs of failures', () => {
   const result = read(
     changed(
       lanes,
@@ -81,7 +81,7 @@ for (const [title, text, pattern] of brokenRoles) {
   })
 }
 
-test('say all that is wrong with both', () => {
+test('report every problem of both', () => {
   assert.equal(problemsOf(read('', '')), ['lanes.yaml:1: the file is empty', 'roles.yaml:1: the file is empty'])
   assert.is(problemsOf(read(`${lanes}a: 1\n`, `${roles}b: 1\n`)).length, 2)
 })
@@ -94,7 +94,7 @@ test('may name other roles for promotion', () => {
 })
 
 for (const [title, lanesText, rolesText, ...says] of odd) {
-  test(`are found odd with ${title}`, () => assert.equal(findingsOf(read(lanesText, rolesText)), says))
+  test(`get a warning with ${title}`, () => assert.equal(findingsOf(read(lanesText, rolesText)), says))
 }
 
 const deep = 50_000
@@ -106,7 +106,7 @@ for (const [what, text] of [
   ['block maps', Array.from({ length: 400 }, (_, level) => `${' '.repeat(level)}a:\n`).join('')],
   ['lists that end, with a folded text in the middle', `${'['.repeat(5_000)}"a\n b"${']'.repeat(5_000)}`],
 ] as const) {
-  test(`that nest deeper than a policy does are refused before the YAML is composed: ${what}`, () => {
+  test(`that nest too deeply are refused before the YAML is composed: ${what}`, () => {
     assert.match(problemsOf(read(text))[0] ?? '', /nests deeper than 32 levels/)
   })
 }
@@ -127,7 +127,7 @@ for (const [what, text] of [
   })
 }
 
-test('may nest as deep as a policy does', () => {
+test('may nest as deeply as a policy needs', () => {
   assert.ok('policy' in read(lanes))
 })
 

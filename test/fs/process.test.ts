@@ -17,13 +17,13 @@ processes('a running process is running, a dead one is not, and another user’s
   is(isRunning(1), true)
 })
 
-processes('a number that no process can have is no process', () => {
+processes('a number outside the range of pids is not a process', () => {
   for (const pid of [0, -1, -process.pid, 2 ** 31, 2 ** 32 + 1, 2 ** 53, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     is(isRunning(pid), false, String(pid))
   }
 })
 
-processes('evidence says host, boot, pid namespace, pid and start time of a process that is there', () => {
+processes('evidence has the host, boot, pid namespace, pid and start time of an existing process', () => {
   const evidence = evidenceOf(process.pid)
   const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
   const { start_time } = evidence
@@ -55,12 +55,12 @@ processes('a holder that was killed is dead, and so is one that left a zombie', 
   equal(probe(evidence), { alive: 'no', reason: 'pid_dead' })
 })
 
-processes('a pid that another process has by now is dead, by its start time', () => {
+processes('a pid that another process reuses is dead, by its start time', () => {
   const evidence = { ...evidenceOf(process.pid), start_time: '1' }
   equal(probe(evidence), { alive: 'no', reason: 'pid_dead' })
 })
 
-processes('another host, pid namespace or boot id is unknown while the process is there', () => {
+processes('another host, pid namespace or boot id gives "unknown" while the process exists', () => {
   const evidence = evidenceOf(process.pid)
   equal(probe({ ...evidence, host_id: 'elsewhere' }), { alive: 'unknown' })
   equal(probe({ ...evidence, pid_ns: 'pid:[1]' }), { alive: 'unknown' })

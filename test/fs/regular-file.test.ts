@@ -19,7 +19,7 @@ execFileSync('mkfifo', [place('pipe')])
 writeFileSync(place('large'), '')
 truncateSync(place('large'), 5 * 1024 ** 3)
 
-reading('gives its bytes up to the bound, and nothing where nothing is', () => {
+reading('gives its bytes up to the size limit, and nothing if the file is missing', () => {
   const read = readRegularFile(place('text'), 8)
   is(read !== undefined && 'bytes' in read && read.bytes.length, 8)
   equal(readRegularFile(place('text'), 7), { size: 8 })
@@ -33,7 +33,7 @@ for (const [name, is_] of [
   ['pipe', 'is a named pipe'],
   ['large', 'has 5368709120 bytes, but at most 100 are allowed'],
 ] as const) {
-  reading(`says of a ${name} what stands there, in the caller’s own words, and is no hint`, () => {
+  reading(`reports a ${name} in the caller’s own words, and does not treat it as a hint`, () => {
     const error = new LockstepError('INVALID_INPUT', 'x')
     const said: string[] = []
     try {
@@ -49,7 +49,7 @@ for (const [name, is_] of [
   })
 }
 
-reading('takes a byte order mark off a text, and leaves a hint as it is', () => {
+reading('removes the byte order mark of a text, and leaves a hint unchanged', () => {
   is(
     readTextFile(place('text'), 100, () => new LockstepError('INVALID_INPUT', 'x')),
     'hello',
@@ -57,7 +57,7 @@ reading('takes a byte order mark off a text, and leaves a hint as it is', () => 
   is(readHint(place('text'), 100), '\ufeffhello')
 })
 
-reading('tells of a device that was opened by another way', () => {
+reading('reports a device that was opened through another path', () => {
   const descriptor = openSync('/dev/zero', 'r')
   equal(bytesOfDescriptor(descriptor, 100), { is: 'is a device' })
   closeSync(descriptor)

@@ -37,7 +37,7 @@ files.before.each(() => {
   path = join(root, 'runtime/runs/run_x/RUN_LOCK.json')
 })
 
-files('the seed’s own example is read as it stands', () => {
+files('the example of the template is read unchanged', () => {
   put(path, JSON.stringify(seven, null, 2))
   equal(readRunLock(path), { path, run_id: 'run_x', content: seven, text: readFileSync(path, 'utf8') })
 })
@@ -47,7 +47,7 @@ files('a byte order mark is tolerated', () => {
   equal(readRunLock(path)?.content, seven)
 })
 
-files('no file, no folder, and a file in the folder’s place are none', () => {
+files('a missing file, a missing folder, and a file in place of the folder give no lock', () => {
   is(readRunLock(path), undefined)
   put(join(root, 'runtime/runs/run_x'), 'a file')
   is(readRunLock(path), undefined)
@@ -70,7 +70,7 @@ const unreadable: Record<string, string | Uint8Array> = {
   'bytes that are no text': Uint8Array.from([0xff, 0xfe]),
 }
 for (const [what, content] of Object.entries(unreadable)) {
-  files(`a file that is ${what} is there, and unreadable`, () => {
+  files(`a file that is ${what} exists and is unreadable`, () => {
     put(path, content)
     const found = readRunLock(path)
     is(found?.path, path)
@@ -87,7 +87,7 @@ for (const [what, make] of Object.entries({
     symlinkSync(join(root, 'good.json'), path)
   },
 })) {
-  files(`${what} in the file's place is unreadable, and not waited for`, () => {
+  files(`${what} in place of the file is unreadable, without waiting for it`, () => {
     mkdirSync(dirname(path), { recursive: true })
     make()
     const found = readRunLock(path)
@@ -96,7 +96,7 @@ for (const [what, make] of Object.entries({
   })
 }
 
-files('all runs directories are looked through: the root’s, projects’, and those behind links', () => {
+files('all runs directories are searched: the root’s, those of projects, and those behind links', () => {
   const paths = ['runtime/runs/run_x', 'projects/ACME/SITE/shop/runtime/runs/run_y', 'elsewhere/run_z']
   for (const run of paths) put(join(root, run, 'RUN_LOCK.json'), JSON.stringify(seven))
   symlinkSync(join(root, 'elsewhere/run_z'), join(root, 'runtime/runs/run_z'))
@@ -110,9 +110,9 @@ files('all runs directories are looked through: the root’s, projects’, and t
   )
 })
 
-files('a root without any runs directory has no files', () => equal(findRunLocks(root, defaultConfig), []))
+files('a root without a runs directory has no files', () => equal(findRunLocks(root, defaultConfig), []))
 
-files('a run’s file is where it already is, otherwise below runs_dir', () => {
+files('a run’s file stays where it is, and a new one goes below runs_dir', () => {
   const inProject = join(root, 'projects/ACME/SITE/shop/runtime/runs/run_y/RUN_LOCK.json')
   is(runLockPath(root, defaultConfig, 'run_y'), join(root, 'runtime/runs/run_y/RUN_LOCK.json'))
   put(inProject, 'whatever')
@@ -120,7 +120,7 @@ files('a run’s file is where it already is, otherwise below runs_dir', () => {
   is(runLockPath(root, { ...defaultConfig, runs_dir: 'runs' }, 'run_n'), join(root, 'runs/run_n/RUN_LOCK.json'))
 })
 
-files('only RUN_LOCK.json directly in a run’s folder is where a run’s file belongs', () => {
+files('a run’s file is only RUN_LOCK.json directly in the run’s folder', () => {
   mkdirSync(join(root, 'projects/ACME/SITE/shop'), { recursive: true })
   const rows: Record<string, boolean> = {
     'runtime/runs/run_x/RUN_LOCK.json': true,
@@ -136,7 +136,7 @@ files('only RUN_LOCK.json directly in a run’s folder is where a run’s file b
   }
 })
 
-files('a file is written as pretty JSON with its members in the seed’s order', async () => {
+files('a file is written as pretty JSON with its members in the order of the template', async () => {
   await writeRunLock(path, seven)
   const text = readFileSync(path, 'utf8')
   is(text, `${JSON.stringify(seven, null, 2)}\n`)

@@ -7,7 +7,7 @@ import { temporaryRoot } from '../support/ledger.ts'
 
 const folders = suite('staging folders')
 
-folders('of a run are in the order of their turns, and what is no turn’s is none', () => {
+folders('of a run are listed in the order of their turns, without anything else', () => {
   const layout = layoutOf(temporaryRoot())
   equal(stagedTurns(layout, 'run_draft1'), [])
   const turns = ['turn-10000', 'turn-9999', 'turn-0002', 'turn-100000']

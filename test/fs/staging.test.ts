@@ -208,7 +208,7 @@ const cells: [what: string, make: Hostile, issues: string[]][] = [
 ]
 
 for (const [what, make, issues] of cells) {
-  staging(`with ${what}: told, and nothing read outside`, async () => {
+  staging(`with ${what} is reported, and nothing outside is read`, async () => {
     const { directory, outside } = place()
     const undo = await make(directory, outside)
     for (const byDescriptor of [true, false]) {
@@ -222,7 +222,7 @@ for (const [what, make, issues] of cells) {
   })
 }
 
-staging('that may not be read is an issue, file by file', async () => {
+staging('without read permission is an issue for each file', async () => {
   if (process.getuid?.() === 0) return console.log('root reads everything: nothing is forbidden here')
   const { directory } = place()
   stageStem(directory, 'bad')
@@ -240,7 +240,7 @@ staging('that is itself a link, or a file, is an issue, and is not followed', as
   }
 })
 
-staging('of too many stems, names or bytes ends with that one issue, before the rest is read', async () => {
+staging('with too many stems, names or bytes gives that one issue before the rest is read', async () => {
   const directory = temporaryRoot()
   for (let stem = 0; stem < 6; stem += 1) stageStem(directory, `s${stem}`, { body: { text: 'x'.repeat(100) } })
   const few = (changes: Partial<typeof bounds>) => read(directory, { bounds: { ...bounds, ...changes } })
@@ -255,7 +255,7 @@ staging('of too many stems, names or bytes ends with that one issue, before the 
   equal([names.triplets, names.tombstones], [[], []])
 })
 
-staging('of 10,001 stems is refused before a file of it is read', async () => {
+staging('with 10,001 stems is refused before any of its files is read', async () => {
   const directory = temporaryRoot()
   stageMany(directory, { count: 10_001, body: '' })
   equal(
@@ -277,7 +277,7 @@ staging('is read as deep as a stem can be, and no deeper', async () => {
 
 for (const byDescriptor of [true, false]) {
   const how = byDescriptor ? 'by its descriptor' : 'by its path'
-  staging(`whose folder gives way to a link while it is read ${how} gives nothing from outside`, async () => {
+  staging(`whose folder is replaced by a link while it is read ${how} gives nothing from outside`, async () => {
     const { directory, outside } = place()
     stageMany(join(directory, 'folder'), { count: 3_000, body: '{}' })
     stageMany(outside, { count: 3_000, body: secret })
@@ -296,7 +296,7 @@ for (const byDescriptor of [true, false]) {
   })
 }
 
-staging('whose files go, or give way to others, while it is read tells each', async () => {
+staging('whose files vanish or are replaced while it is read reports each of them', async () => {
   const { directory, outside } = place()
   stageMany(directory, { count: 3_000, body: '{}' })
   const pathOf = (name: string) => join(directory, `${name}.body.json`)
@@ -341,41 +341,35 @@ staging('gives the same issues in the same order, whatever the order of its name
   for (const directory of orders) rmSync(directory, { recursive: true })
 })
 
-staging(
-  'that is a workspace’s tree is read back: its index is passed over, and names are the stems they stand for',
-  async () => {
-    const { directory } = place()
-    const long = `${'x'.repeat(201)}/y`
-    for (const stem of ['a/b', 'CON/a:b.', '100%', '_INDEX/x', long]) stageStem(directory, stemPath(stem))
-    stageFile(directory, '_index/runs/run_x.json', '{}')
-    stageFile(directory, hashedStemPath(long) ?? '', { stem: long, version: 'v1' })
-    const proposal = await read(directory, { isWorkspace: true })
-    equal([issuesOf(proposal), stemsOf(proposal)], [[], ['100%', 'CON/a:b.', '_INDEX/x', 'a/b', 'good', long]])
-    equal(
-      (await read(directory)).issues
-        .map(({ location }) => location)
-        .filter((location) => !location.startsWith('_index/stems')),
-      ['_index/runs/run_x.json'],
-      'and taken literally otherwise',
-    )
-  },
-)
+staging('that is a workspace tree is read back without its index, and its names become stems again', async () => {
+  const { directory } = place()
+  const long = `${'x'.repeat(201)}/y`
+  for (const stem of ['a/b', 'CON/a:b.', '100%', '_INDEX/x', long]) stageStem(directory, stemPath(stem))
+  stageFile(directory, '_index/runs/run_x.json', '{}')
+  stageFile(directory, hashedStemPath(long) ?? '', { stem: long, version: 'v1' })
+  const proposal = await read(directory, { isWorkspace: true })
+  equal([issuesOf(proposal), stemsOf(proposal)], [[], ['100%', 'CON/a:b.', '_INDEX/x', 'a/b', 'good', long]])
+  equal(
+    (await read(directory)).issues
+      .map(({ location }) => location)
+      .filter((location) => !location.startsWith('_index/stems')),
+    ['_index/runs/run_x.json'],
+    'and taken literally otherwise',
+  )
+})
 
-staging(
-  'that is a workspace’s tree with a name of no stem is refused, and nothing of its index is believed',
-  async () => {
-    const { directory, outside } = place()
-    const long = 'x'.repeat(201)
-    for (const name of ['50%', 'CON', stemPath(long)]) stageStem(directory, name, { links: null, manifest: null })
-    stageFile(directory, '_index/stems/other.json', { stem: 'good' })
-    stageFile(directory, '_index/stems/broken.json', '{')
-    stageFile(outside, 'link.json', { stem: long })
-    symlinkSync(join(outside, 'link.json'), join(directory, '_index/stems/link.json'))
-    equal(
-      issuesOf(await read(directory, { isWorkspace: true })),
-      [stemPath(long), '50%', 'CON'].map((name) => `E_STAGING_FILE_INVALID ${name}.body.json`),
-    )
-  },
-)
+staging('that is a workspace tree with a name of no stem is refused, and its index is not trusted', async () => {
+  const { directory, outside } = place()
+  const long = 'x'.repeat(201)
+  for (const name of ['50%', 'CON', stemPath(long)]) stageStem(directory, name, { links: null, manifest: null })
+  stageFile(directory, '_index/stems/other.json', { stem: 'good' })
+  stageFile(directory, '_index/stems/broken.json', '{')
+  stageFile(outside, 'link.json', { stem: long })
+  symlinkSync(join(outside, 'link.json'), join(directory, '_index/stems/link.json'))
+  equal(
+    issuesOf(await read(directory, { isWorkspace: true })),
+    [stemPath(long), '50%', 'CON'].map((name) => `E_STAGING_FILE_INVALID ${name}.body.json`),
+  )
+})
 
 staging.run()

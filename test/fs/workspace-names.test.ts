@@ -84,7 +84,7 @@ function* nasty(count: number): Generator<string> {
 /** What file systems that ignore case and normalisation take for one. */
 const seenAsOne = (name: string) => foldOf(name.normalize('NFD')).normalize('NFC')
 
-names('are read back to the text they stand for, each from its own', () => {
+names('are read back to exactly the text that they encode', () => {
   const [stems, refs] = [new Map<string, string>(), new Map<string, string>()]
   for (const text of nasty(5_000)) {
     const name = fileName(text)
@@ -103,7 +103,7 @@ names('are read back to the text they stand for, each from its own', () => {
   }
 })
 
-names('of identities are as they are, or differ by more than case and normalisation where a disk ignores case', () => {
+names('of identities differ by more than case and normalisation if a disk ignores case', () => {
   is(refPath({ id: 'DEL-8', type: 'Page' }, { ignoresCase: false }), '_index/refs/by_id/Page/DEL-8.json')
   const ref = (id: string, type = 'page') =>
     refPath({ id, type }, { ignoresCase: true }).slice('_index/refs/by_id/'.length)
@@ -114,7 +114,7 @@ names('of identities are as they are, or differ by more than case and normalisat
   is(ref('p/1', 'page:x'), 'page%3Ax/p%2F1.json')
 })
 
-names('of more than 200 bytes are a hash, which the stem itself is kept beside', () => {
+names('of more than 200 bytes are a hash, with the stem in a file beside it', () => {
   const long = 'é'.repeat(101)
   is(fileName('e'.repeat(200)), 'e'.repeat(200))
   is(fileName(long), `%h${hash('sha256', long, 'hex')}`)
@@ -125,13 +125,13 @@ names('of more than 200 bytes are a hash, which the stem itself is kept beside',
   is(hashedStemPath('a/%h'), undefined)
 })
 
-names('that no stem is given are of none', () => {
+names('that encode no stem are refused', () => {
   for (const path of ['%2f', '%41', '%', '%zz', 'dot.', 'CON', 'a/e\u0301', '_INDEX/x', 'x.BODY.JSON/y']) {
     is(stemAt(path), undefined, path)
   }
 })
 
-names('of stems keep their folders and every dot, and leave the index alone', () => {
+names('of stems keep their folders and every dot, and never collide with the index', () => {
   equal(
     ['v1.0', 'v1.1', 'a/b.c/d', 'a/CON/x:y', '_index/x', '_INDEX/x', 'a/_index'].map((stem) => partPath(stem, 'body')),
     [

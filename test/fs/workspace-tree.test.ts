@@ -43,7 +43,7 @@ function seen(folder: string): Record<string, string> {
 
 const treesIn = (folder: string) => readdirSync(join(folder, '.trees')).sort()
 
-trees('grow by what changes, and share all other files with the tree before', async () => {
+trees('contain the changes, and share all other files with the previous tree', async () => {
   const folder = join(temporaryRoot(), 'workspace', 'run')
   await build(folder, 3, { 'a.json': '1', 'b/c.json': '2' })
   is(readlinkSync(join(folder, 'current')), '.trees/3.0')
@@ -62,7 +62,7 @@ trees('grow by what changes, and share all other files with the tree before', as
   equal(treesIn(folder), ['8.0', '9.0', 'spare.json'])
 })
 
-trees('are as the changes say, in whatever order they come, however many there are', async () => {
+trees('are the same for any order and number of changes', async () => {
   const folder = temporaryRoot()
   const expected: Record<string, string> = {}
   let state = 42
@@ -89,7 +89,7 @@ trees('are as the changes say, in whatever order they come, however many there a
   }
 })
 
-trees('that are built whole hold nothing of the tree before', async () => {
+trees('that are rebuilt contain nothing of the previous tree', async () => {
   const folder = temporaryRoot()
   await build(folder, 3, { 'a.json': '1', 'b.json': '2' })
   await build(folder, 3, { 'a.json': '1' }, true)
@@ -98,7 +98,7 @@ trees('that are built whole hold nothing of the tree before', async () => {
   is(readlinkSync(join(folder, 'current')), '.trees/3.1')
 })
 
-trees('of a crash are removed, and the current one and its spare are not', async () => {
+trees('left by a crash are removed, but not the current tree and its spare', async () => {
   const folder = temporaryRoot()
   await build(folder, 1, { 'a.json': '1' })
   await build(folder, 2, { 'a.json': '2' })
@@ -114,7 +114,7 @@ trees('of a crash are removed, and the current one and its spare are not', async
   equal(seen(folder), { 'a.json': '2' })
 })
 
-trees('stay where the link to one is gone, until a new one is current', async () => {
+trees('stay if the link to the current tree is gone, until a new tree is current', async () => {
   const folder = temporaryRoot()
   await build(folder, 1, { 'a.json': '1' })
   rmSync(join(folder, 'current'))
@@ -125,7 +125,7 @@ trees('stay where the link to one is gone, until a new one is current', async ()
   equal(treesIn(folder), ['2.0'])
 })
 
-trees('are not put in the place of a folder or a file that somebody set there', async () => {
+trees('never replace a folder or a file that somebody put in their place', async () => {
   const folder = temporaryRoot()
   mkdirSync(join(folder, 'current'))
   writeFileSync(join(folder, 'current/mine.txt'), 'mine')
@@ -135,7 +135,7 @@ trees('are not put in the place of a folder or a file that somebody set there', 
   is(readFileSync(join(folder, 'current/mine.txt'), 'utf8'), 'mine')
 })
 
-trees('are not written, nor dropped, where a link leads that somebody set in the place of their folder', async () => {
+trees('are neither written nor removed through a link that somebody put in place of their folder', async () => {
   const [folder, outside] = [temporaryRoot(), temporaryRoot()]
   await build(folder, 1, { 'a.json': '1' })
   renameSync(join(folder, '.trees'), join(outside, 'moved'))
@@ -153,7 +153,7 @@ trees('are not written, nor dropped, where a link leads that somebody set in the
   equal(seen(folder), { 'a.json': '3' })
 })
 
-trees('never lead out of themselves: a link in the place of a folder is not followed', async () => {
+trees('never lead outside: a link in place of a folder is not followed', async () => {
   const outside = temporaryRoot()
   writeFileSync(join(outside, 'x.json'), 'outside')
   const folder = temporaryRoot()
@@ -169,7 +169,7 @@ trees('never lead out of themselves: a link in the place of a folder is not foll
   equal(seen(folder), { 'a/x.json': '3' }, 'and the next build does without the spoilt one')
 })
 
-trees('that cannot be written leave the current one, and all is well once they can', async () => {
+trees('that cannot be written leave the current tree, and are written once they can be', async () => {
   const folder = temporaryRoot()
   await build(folder, 1, { 'a.json': '1' })
   const broken = async function* () {
@@ -184,7 +184,7 @@ trees('that cannot be written leave the current one, and all is well once they c
   equal(treesIn(folder), ['1.0', '2.0', 'spare.json'])
 })
 
-trees('are built where a crash left the very same one before it was current', async () => {
+trees('are rebuilt if a crash left the same tree before it became current', async () => {
   const folder = join(temporaryRoot(), 'workspace', 'run')
   await build(folder, 3, { 'a.json': '1' })
   rmSync(join(folder, 'current'))

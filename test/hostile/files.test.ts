@@ -119,7 +119,7 @@ const places: Record<string, Place> = {
 /** What of the database every open changes, and a folder's times when something is looked at in it. */
 const churn = /^\.lockstep\/(?:ledger|evidence|owner|head|claims)(?:\/|$)/
 
-const files = suite('a file of somebody else')
+const files = suite('a file from outside')
 const root = temporaryRoot()
 let reader: Reader | undefined
 

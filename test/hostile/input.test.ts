@@ -216,7 +216,7 @@ for (const [what, code, call] of rows) {
   })
 }
 
-hostile('that is no request at all is refused by every call, with a code', async () => {
+hostile('that is not a request is refused by every call, with a code', async () => {
   const found: string[] = []
   let called = 0
   for (const { facts, name, noun, verb } of everyOperation()) {

@@ -15,7 +15,7 @@ import { until } from './stage.ts'
 const long = suite('the bundle of a tree of 10,000 entries')
 const treeEntries = 10_000
 /** So many bytes are changed; each change costs a verification. */
-const parts = Number(process.env.LOCKSTEP_ROUNDS ?? 30)
+const parts = Number(process.env.LOCKSTEP_ROUNDS ?? 12)
 const governed = {
   actor: { actor_id: 'lawyer-1', actor_type: 'human' },
   lane_id: 'EXPORT_CASE_DATA',

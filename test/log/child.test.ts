@@ -28,7 +28,7 @@ children('gives the value that it ends with', async () => {
   equal(await childOf(answering), { value: 1 })
 })
 
-children('is LEDGER_UNAVAILABLE if what it says cannot be read', async () => {
+children('is LEDGER_UNAVAILABLE if its answer cannot be read', async () => {
   const before = new Set(openSockets())
   const answer = childOf(`setTimeout(() => { ${answering} }, 200)`)
   const pipes = openSockets().filter((socket) => !before.has(socket))

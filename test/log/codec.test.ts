@@ -31,7 +31,7 @@ codec('ends every value in the CRC-32 of its key and bytes', () => {
   is(unseal(Buffer.from('1234'), sealed).toString(), '56789')
 })
 
-codec('writes the same bytes for ever', () => {
+codec('always writes the same bytes', () => {
   const value = { a: 1, b: ['x', null, true, -5], c: { time: '2026-01-02T03:04:05.678Z', z: 2 ** 40 }, ü: 'é€😀' }
   const bytes =
     '84a16101a16294a178c0c3fba16382a474696d65b8323032362d30312d30325430333a30343a30352e3637385aa17acb4270000000000000a2c3bca9c3a9e282acf09f9880'
@@ -59,7 +59,7 @@ codec('reads an entry back as exactly the text that was hashed', () => {
   }
 })
 
-codec('finds every bit that is flipped, in the value and in the key', () => {
+codec('detects every flipped bit, in the value and in the key', () => {
   const value = { last_seq: 12, state: { name: 'resource:x' } }
   for (const place of [key, rowKey(1, 'lock/resource:x'), tileKey(0, 3)]) {
     const sealed = encode(place, value)
@@ -72,7 +72,7 @@ codec('finds every bit that is flipped, in the value and in the key', () => {
   }
 })
 
-codec('finds a value that was cut short, or put under another key', () => {
+codec('detects a value that was cut short or put under another key', () => {
   const sealed = encode(key, { a: 1 })
   for (let length = 0; length < sealed.length; length += 1) {
     corruptionOf(() => decode(key, sealed.subarray(0, length)))
@@ -80,7 +80,7 @@ codec('finds a value that was cut short, or put under another key', () => {
   corruptionOf(() => decode(entryKey(8), sealed))
 })
 
-codec('names the entry whose value is damaged, and of another the key alone', () => {
+codec('names the damaged entry, and for other rows the key alone', () => {
   equal(
     corruptionOf(() => decode(entryKey(2 ** 40 + 3), Buffer.alloc(9))),
     {
@@ -95,12 +95,12 @@ codec('names the entry whose value is damaged, and of another the key alone', ()
   )
 })
 
-codec('says that bytes cannot be unpacked, where only that is wrong', () => {
+codec('reports bytes that cannot be unpacked although their checksum is right', () => {
   const cut = encode(key, { text: 'x'.repeat(100) }).subarray(0, 20)
   throws(() => decode(key, seal(key, cut)), /cannot be unpacked/)
 })
 
-codec('takes any bytes of a buffer, wherever they stand in it', () => {
+codec('accepts bytes at any offset of a buffer', () => {
   const sealed = encode(key, { a: 'b' })
   const larger = new Uint8Array(sealed.length + 20)
   larger.set(sealed, 13)

@@ -18,7 +18,7 @@ import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { refusalOf } from '../support/opening.ts'
 
-const cut = suite('a write-ahead log that is changed under the process that has it open')
+const cut = suite('a write-ahead log that is changed while a process has it open')
 
 const event = { action_type: 'system', outcome: 'success' } as const
 

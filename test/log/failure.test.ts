@@ -41,7 +41,7 @@ for (const [text, code, isCorrupt] of ofLevel) {
   })
 }
 
-failure('by a code of Node’s is told by that code, whatever the path says', () => {
+failure('with an error code of Node is judged by that code, whatever the path contains', () => {
   for (const [code, isCorrupt] of [
     ['EIO', false],
     ['EMFILE', false],
@@ -57,12 +57,12 @@ failure('by a code of Node’s is told by that code, whatever the path says', ()
   }
 })
 
-failure('says which limit is to be raised where there are too many open files', () => {
+failure('says which limit to raise if there are too many open files', () => {
   match(failureOf('opening', new Error('IO error: /l: Too many open files')).hint ?? '', 'ulimit -n')
   match(failureOf('opening', new Error('IO error: /l: Too many open files in system')).hint ?? '', 'fs.file-max')
 })
 
-failure('is left as it is where it is one of ours; a defect is no error of the machine', () => {
+failure('is unchanged if it is a LockstepError; a defect is not an error of the machine', () => {
   const ours = new LockstepError('LEDGER_FORMAT', 'another format')
   is(failureOf('opening', ours), ours)
   for (const defect of [

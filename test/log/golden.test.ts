@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
@@ -61,6 +61,19 @@ golden('a ledger of a newer format is refused and left unchanged', async () => {
   const meta = { format: 2, ledger_id: facts.origin.split('/')[1], origin: facts.origin }
   await store.write({ puts: [{ key: metaKey, value: encode(metaKey, meta) }], deletes: [] })
   await store.close()
+  const before = digestsBelow(root)
+  const error = await refusalOf(() => openLedger({ dir: root, actor: testActor }))
+  is(error.code, 'FORMAT_TOO_NEW')
+  equal([error.details.format, error.details.format_max], [2, 1])
+  equal(digestsBelow(root), before)
+})
+
+golden('a head file of a newer format is refused before anything else is read, also after a crash', async () => {
+  const { root } = unpacked('format-1')
+  const { head, ledger: database, owner } = layoutOf(root)
+  rmSync(owner)
+  writeFileSync(head, JSON.stringify({ format: 2, tree: { size: 9 } }))
+  writeFileSync(join(database, 'CURRENT'), 'as a newer LevelDB has it')
   const before = digestsBelow(root)
   const error = await refusalOf(() => openLedger({ dir: root, actor: testActor }))
   is(error.code, 'FORMAT_TOO_NEW')

@@ -22,7 +22,7 @@ const streams = [
   '\uffff',
 ]
 
-order('stand in the order of their numbers', () => {
+order('sort by their numbers', () => {
   for (const keyOf of [keys.entryKey, (at: number) => keys.tileKey(3, at), (at: number) => keys.receiptsKey(9, at)]) {
     const sorted = shuffled(numbers).map(keyOf).sort(Buffer.compare)
     equal(sorted.map(hex), numbers.map(keyOf).map(hex))
@@ -33,7 +33,7 @@ order('of entries give their seq back', () => {
   for (const seq of numbers) is(keys.seqOfEntryKey(keys.entryKey(seq)), seq)
 })
 
-order('of rows give their stream back and stand in the order of its UTF-8 bytes', () => {
+order('of rows give their stream back and sort by its UTF-8 bytes', () => {
   const byBytes = [...streams].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)))
   const sorted = shuffled(streams)
     .map((stream) => keys.rowKey(1, stream))
@@ -41,7 +41,7 @@ order('of rows give their stream back and stand in the order of its UTF-8 bytes'
   equal(sorted.map(keys.nameOfRowKey), byBytes)
 })
 
-order('of all kinds differ, and each is known for what it is', () => {
+order('of all kinds differ, and the kind of each is recognised', () => {
   const all = [
     ['entry', keys.entryKey(5)],
     ['head', keys.headKey],
@@ -54,7 +54,7 @@ order('of all kinds differ, and each is known for what it is', () => {
   for (const [kind, key] of all) is(keys.kindOf(key), kind)
 })
 
-order('that are none of ours are known for that', () => {
+order('of other programs are recognised as unknown', () => {
   const tooLong = (key: Buffer) => Buffer.concat([key, Buffer.of(0)])
   const strays = [
     Buffer.from('x'),
@@ -71,13 +71,13 @@ order('that are none of ours are known for that', () => {
   for (const stray of strays) is(keys.kindOf(stray), undefined, hex(stray))
 })
 
-order('of a range of entries are those from the first to before the last', () => {
+order('of a range of entries include the first and exclude the last', () => {
   const { gte, lt } = keys.ranges.entries(256, 65_536)
   const within = numbers.filter((seq) => isIn(keys.entryKey(seq), gte, lt))
   equal(within, [256, 65_535])
 })
 
-order('of the rows of a prefix are those whose stream begins with it', () => {
+order('of a prefix are the rows whose stream begins with it', () => {
   for (const prefix of ['', 'a', 'lock/', 'lock/resource:x', 'é', '\uffff']) {
     const { gte, lt } = keys.ranges.rows(7, prefix)
     for (const stream of streams) {
@@ -87,7 +87,7 @@ order('of the rows of a prefix are those whose stream begins with it', () => {
   }
 })
 
-order('of a generation are its rows and receipts and nobody else’s', () => {
+order('of a generation are exactly its rows and receipts', () => {
   for (const generation of [1, 2, 250]) {
     const isInside = (key: Buffer) => keys.ranges.generation(generation).some(({ gte, lt }) => isIn(key, gte, lt))
     ok(isInside(keys.rowKey(generation, '\uffff')) && isInside(keys.receiptsKey(generation, 2 ** 48 - 1)))
@@ -98,7 +98,7 @@ order('of a generation are its rows and receipts and nobody else’s', () => {
   }
 })
 
-order('of the whole store are all there can be, strays too', () => {
+order('of the whole store include every possible key', () => {
   const { gte, lt } = keys.ranges.all
   for (const key of [Buffer.of(0), keys.entryKey(2 ** 48 - 1), keys.tileKey(9, 1), Buffer.of(0xff, 0xff, 0x01)]) {
     ok(isIn(key, gte, lt), hex(key))

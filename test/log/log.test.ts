@@ -85,7 +85,7 @@ function tileHex(expected: Uint8Array | undefined, tile: Uint8Array | undefined)
   return expected === undefined && tile?.length === 0 ? '' : expected && hexOf(expected)
 }
 
-log('opens again as it was left, at every size', async () => {
+log('reopens as it was closed, at every size', async () => {
   for (const size of sizes) {
     const { log: left, store } = await logOf(sampleEntries(size))
     const opened = KeyedLog.open(store.copy())
@@ -118,7 +118,7 @@ log('puts each entry and each changed row once, the head once a batch, tiles and
   is(counted.counts.entries - before.entries, 312)
 })
 
-log('costs a lock two puts and the head’s, and three more in 256 entries', async () => {
+log('needs two puts for a lock and one for the head, and three more in 256 entries', async () => {
   await withStage(async (ledger) => {
     let before = ledger.counts
     for (let seq = 1; seq <= 520; seq += 1) {
@@ -134,7 +134,7 @@ log('costs a lock two puts and the head’s, and three more in 256 entries', asy
   })
 })
 
-log('appends nothing where another size is expected', async () => {
+log('appends nothing if another size is expected', async () => {
   const { log: moved, store } = await logOf(sampleEntries(10))
   const pairs = new Map(store.pairs)
   const answer = await moved.append({ size: 9 }, sampleEntries(10).slice(9).map(recorded), [], {})
@@ -142,7 +142,7 @@ log('appends nothing where another size is expected', async () => {
   equal(store.pairs, pairs)
 })
 
-log('keeps its head where a write fails', async () => {
+log('keeps its head if a write fails', async () => {
   const store = new MemoryStore()
   const { log: failing } = await logOf(sampleEntries(300), { store })
   const head = failing.head()
@@ -158,7 +158,7 @@ log('keeps its head where a write fails', async () => {
   equal(failing.counts, { batches: failing.counts.batches, entries: 300, puts: failing.counts.puts })
 })
 
-log('with the self check appends nothing that would not read back as it was hashed', async () => {
+log('with the self check appends nothing that reads back differently from what was hashed', async () => {
   const store = new MemoryStore()
   const checked = await KeyedLog.create(store, sampleMeta, true)
   const [entry] = sampleEntries(1)
@@ -242,7 +242,7 @@ log('does not open in a format it does not know', async () => {
   }
 })
 
-log('does not open where the meta or the head row is missing, damaged or does not fit itself', async () => {
+log('does not open if the meta or the head row is missing, damaged or inconsistent', async () => {
   const { log: whole, store } = await logOf(sampleEntries(300))
   const head = whole.head()
   const changes: ((copy: MemoryStore) => void)[] = [

@@ -48,7 +48,7 @@ const bytesFrom = (seq: number) =>
     0,
   )
 
-check('finds nothing in a whole log, whatever is asked of it', () => {
+check('finds nothing in a whole log', () => {
   for (const logBytes of [0, 1, 5_000, bytesFrom(0), everything]) {
     for (const headFile of [undefined, ...[0, 1, 255, 256, 257, 512, size].map((at) => headAt(at))]) {
       is(refusalOf(sample.copy(), { logBytes, ...(headFile && { headFile }) }), undefined)
@@ -56,7 +56,7 @@ check('finds nothing in a whole log, whatever is asked of it', () => {
   }
 })
 
-check('finds a gap anywhere among as many bytes as the logs had, and names the first', () => {
+check('finds any gap within the bytes of the write-ahead logs, and names the first', () => {
   for (let time = 0; time < 40; time += 1) {
     const store = sample.copy()
     // The last, partial tile is read when the log is opened; here it is about the entries before it.
@@ -92,7 +92,7 @@ check('reads each entry that it looks at once', () => {
   )
 })
 
-check('finds an entry that is another than was hashed, though its bytes are whole', async () => {
+check('finds an entry that differs from what was hashed although its bytes are whole', async () => {
   for (const seq of [0, 255, 256, 400]) {
     const entries = sampleEntries(size)
     const other = { ...entries[seq], data: { notes: 'something else' } } as Entry
@@ -112,7 +112,7 @@ check('finds an entry whose bytes are damaged, or that stands under the seq of a
   is(refusalOf(moved)?.details.seq, 300)
 })
 
-check('finds a tile that is missing or another', () => {
+check('finds a missing or different tile', () => {
   for (const [level, index] of [
     [0, 0],
     [0, 1],
@@ -136,7 +136,7 @@ check('finds a log that is shorter than its head row says', () => {
   }
 })
 
-check('finds a database that is older than the head file, and says how far it got', async () => {
+check('finds a database that is older than the head file, and reports both sizes', async () => {
   for (const at of [1, 256, 600, size - 1]) {
     const { store } = await logOf(sampleEntries(at), { store: new MemoryStore() })
     is(refusalOf(store), undefined, 'by itself it is whole')
@@ -146,11 +146,11 @@ check('finds a database that is older than the head file, and says how far it go
   }
 })
 
-check('takes a database that is newer than the head file, whatever the distance', () => {
+check('accepts a database that is newer than the head file, by any distance', () => {
   for (const at of [0, 1, 256, 511, 600, size - 1]) is(refusalOf(sample.copy(), { headFile: headAt(at) }), undefined)
 })
 
-check('finds a database that went another way before it outgrew the head file', async () => {
+check('finds a database that diverged before it outgrew the head file', async () => {
   const entries = sampleEntries(size)
   const other = { ...entries[100], data: { notes: 'something else' } } as Entry
   const { store } = await logOf(entries.with(100, other), { store: new MemoryStore() })

@@ -66,7 +66,7 @@ const refusedAtOpen: Row[] = [
 ]
 
 for (const [what, code, change] of refusedAtOpen) {
-  beside(`${what} is ${code} at every open, and nothing is lost once it is put right`, () =>
+  beside(`${what} is ${code} at every open, and nothing is lost once it is repaired`, () =>
     withClosed(async (layout, before) => {
       const right = { head: readFileSync(layout.head), config: readFileSync(layout.config) }
       change(layout)
@@ -91,7 +91,7 @@ const refusedAtSigning: Row[] = [
 ]
 
 for (const [what, code, change] of refusedAtSigning) {
-  beside(`${what} is ${code} where something is signed, and locks go on`, () =>
+  beside(`${what} is ${code} when something is signed, and locks still work`, () =>
     withClosed(async (layout) => {
       const right = readFileSync(layout.key)
       change(layout)
@@ -118,7 +118,7 @@ function pemOf(type: 'ed25519' | 'x25519'): string | Buffer {
     : generateKeyPairSync('x25519').privateKey.export(options)
 }
 
-beside('without its head file the ledger opens, and has one again when it is closed', () =>
+beside('without its head file the ledger opens, and writes a new one when it is closed', () =>
   withClosed(async (layout, before) => {
     const text = JSON.parse(readFileSync(layout.head, 'utf8'))
     rmSync(layout.head)
@@ -141,7 +141,7 @@ for (const [what, text] of [
   ['another process that is long gone', JSON.stringify({ state: 'open', pid: 2 ** 22, since: 'x', command: 'x' })],
   ['files that are not these', JSON.stringify({ state: 'closed', files: { CURRENT: '1:2:3' } })],
 ] as const) {
-  beside(`an owner file that speaks of ${what} only makes the next open look closer`, () =>
+  beside(`an owner file that names ${what} only makes the next open check more`, () =>
     withClosed(async (layout, before) => {
       writeFileSync(layout.owner, text)
       equal(await lookedAt(layout), before)

@@ -8,7 +8,7 @@ import { lockstep } from '../support/command.ts'
 import { copyOfCrashed, crashedLedger } from '../support/crashed.ts'
 import { closedLedger, openOnce, size } from '../support/opening.ts'
 
-const hints = suite('what is only a hint')
+const hints = suite('a file that is only a hint')
 
 for (const [what, put] of [
   ['a folder', (path: string) => mkdirSync(join(path, 'with', 'more'), { recursive: true })],
@@ -43,7 +43,7 @@ few('are enough to open a ledger after a crash', async () => {
   }
 })
 
-few('where they are too few are said, and nothing is lost', async () => {
+few('are reported if they are too few, and nothing is lost', async () => {
   if (!canLimit) return
   const layout = copyOfCrashed(crashed)
   let said = 0
@@ -64,7 +64,7 @@ few('where they are too few are said, and nothing is lost', async () => {
   equal([json.code, json.token], ['LOCK_CONTENTION', crashed.token])
 })
 
-few('are all that the check child needs, which is built as one file', () => {
+few('are enough for the check child, which is built as one file', () => {
   for (const name of [
     'log/level/open/open-check-child.cjs',
     'log/level/repair/examine-child.cjs',

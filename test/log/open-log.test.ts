@@ -24,7 +24,7 @@ function trust({ ledger, owner }: Layout): void {
 }
 
 opening(
-  'clears the evidence of whoever died while it opened, in whichever namespace, and keeps that of damage',
+  'removes the evidence of processes that died while opening, in any namespace, and keeps evidence of damage',
   async () => {
     const layout = await closedLedger()
     for (const name of ['open-x', `${process.pid}-x`, 'damaged-1-x']) mkdirSync(join(layout.evidence, name))
@@ -35,20 +35,23 @@ opening(
 
 for (const isDoubted of [false, true]) {
   const how = isDoubted ? 'that it doubts' : 'that it has no reason to doubt'
-  opening(`of a database ${how} finds a gap among the entries of its log, and keeps what it met`, async () => {
-    const layout = await closedLedger()
-    await deleteEntries(layout, [40, 170])
-    if (isDoubted) rmSync(layout.owner)
-    else trust(layout)
-    const met = contentsOf(layout.ledger)
-    const error = await refusalAt(layout)
-    equal([error.code, error.details.seq], ['LEDGER_CORRUPT', 40])
-    const evidence = String(error.details.evidence)
-    equal(evidenceIn(layout), [evidence.slice(layout.evidence.length + 1)])
-    equal(contentsOf(evidence), met)
-    ok(error.hint?.includes(evidence))
-    is(existsSync(layout.owner), false, 'the next open reads every byte')
-  })
+  opening(
+    `of a database ${how} finds a gap among the entries of its log, and keeps the files as evidence`,
+    async () => {
+      const layout = await closedLedger()
+      await deleteEntries(layout, [40, 170])
+      if (isDoubted) rmSync(layout.owner)
+      else trust(layout)
+      const met = contentsOf(layout.ledger)
+      const error = await refusalAt(layout)
+      equal([error.code, error.details.seq], ['LEDGER_CORRUPT', 40])
+      const evidence = String(error.details.evidence)
+      equal(evidenceIn(layout), [evidence.slice(layout.evidence.length + 1)])
+      equal(contentsOf(evidence), met)
+      ok(error.hint?.includes(evidence))
+      is(existsSync(layout.owner), false, 'the next open reads every byte')
+    },
+  )
 }
 
 /** Takes entries out of a database, and writes its log anew so that the others are still in it. */
@@ -103,7 +106,7 @@ opening('of a database older than its head file is refused, of one newer than th
   is(await openOnce(layout), size + 1)
 })
 
-opening('that met damage while it was open leaves no word of trust for the next one', async () => {
+opening('that found damage while it was open does not let the next open trust the files', async () => {
   const layout = await closedLedger()
   let isDamaged = false
   const wrapStore = (store: Store): Store => ({
@@ -118,7 +121,7 @@ opening('that met damage while it was open leaves no word of trust for the next 
   is(existsSync(layout.owner), false)
 })
 
-opening('keeps of a suspect database a copy that nothing done to its files reaches', async () => {
+opening('keeps a copy of a suspect database that later changes to its files do not affect', async () => {
   const { evidence, ledger } = await closedLedger()
   const met = contentsOf(ledger)
   const [copied, linked] = [true, false].map((isSuspect) =>

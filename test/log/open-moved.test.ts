@@ -12,7 +12,7 @@ import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } 
 
 const moving = suite('a ledger that is moved while it is opened or used')
 
-moving('is not there for an open that found it before, and nothing is made in its place', async () => {
+moving('is not found by an open that found it before, and nothing is made in its place', async () => {
   const layout = await closedLedger()
   const aside = `${layout.home}-aside`
   renameSync(layout.home, aside)
@@ -24,7 +24,7 @@ moving('is not there for an open that found it before, and nothing is made in it
   await endsWithVerify(layout.root)
 })
 
-moving('that is away for one read only is opened', async () => {
+moving('is opened if only one read did not find it', async () => {
   const layout = await closedLedger()
   const { openSync } = fs
   let missed = 0
@@ -51,7 +51,7 @@ moving('that is away for one read only is opened', async () => {
   await endsWithVerify(layout.root)
 })
 
-moving('is not made anew by what an open ledger writes beside its database', async () => {
+moving('is not created again by what an open ledger writes beside its database', async () => {
   const layout = await closedLedger()
   const log = await open(layout)
   const aside = `${layout.home}-aside`

@@ -15,7 +15,7 @@ const opening = suite('who has a ledger open')
 
 const ownerOf = (layout: Layout) => readOwner(layout.owner) as Extract<Owner, { state: 'open' }>
 
-opening('leaves no evidence behind, says who has it, and at close how it was left', async () => {
+opening('leaves no evidence behind, names its owner, and records at close how its files were left', async () => {
   const layout = await closedLedger()
   const log = await open(layout)
   equal(evidenceIn(layout), [])
@@ -25,7 +25,7 @@ opening('leaves no evidence behind, says who has it, and at close how it was lef
   equal(readOwner(layout.owner), { state: 'closed', files: fingerprint(layout.ledger) })
 })
 
-opening('a busy ledger is refused at once or after the wait, and names who has it', async () => {
+opening('a busy ledger is refused at once or after the wait, with the name of its owner', async () => {
   const layout = await closedLedger()
   const log = await open(layout, { command: 'the night shift' })
   const { since } = ownerOf(layout)
@@ -59,7 +59,7 @@ opening('a busy ledger whose owner nobody named is still busy', async () => {
   is(await openOnce(layout), size)
 })
 
-opening('waits, tries again, and has the ledger once it is closed', async () => {
+opening('waits, tries again, and opens the ledger once it is closed', async () => {
   const layout = await closedLedger()
   const log = await open(layout, { command: 'the night shift' })
   const tried = asked(layout)
@@ -78,7 +78,7 @@ opening('waits, tries again, and has the ledger once it is closed', async () => 
   equal(evidenceIn(layout), [])
 })
 
-opening('after a process died with it open looks closer, and says so while it has it', async () => {
+opening('checks more after a process died with the ledger open, and says so in the owner file', async () => {
   const layout = await closedLedger()
   const own = thisOwner({ command: 'the dead', folder: '', holdsName: false, nonce: 'n' })
   const left = { ...own, pid: deadPid(), evidence: { ...own.evidence, pid: deadPid() }, folder: null }

@@ -94,7 +94,7 @@ repair('changes nothing where the database in place verifies, whatever was kept'
   is(await openOnce(layout), size)
 })
 
-repair('puts nothing back that does not verify or is behind the head file', async () => {
+repair('does not put back a database that does not verify or is behind the head file', async () => {
   const layout = ledgerWith(whole.ledger, (ledger) => flip(logOf(ledger)))
   flip(logOf(join(layout.evidence, 'damaged-1-x')))
   const before = contentsOf(layout.ledger)
@@ -112,7 +112,7 @@ repair('puts nothing back that does not verify or is behind the head file', asyn
   is(await openOnce(layout), size)
 })
 
-repair('waits for nobody: a ledger that a process has open is refused', async () => {
+repair('does not wait: a ledger that a process has open is refused', async () => {
   const layout = ledgerWith(whole.ledger)
   const log = await open(layout)
   const { json, status } = await run(layout)

@@ -40,26 +40,29 @@ async function entriesOf(log: KeyedLog): Promise<string> {
   return texts.join('\n')
 }
 
-snapshots('is as of its moment, whatever is appended meanwhile, and goes when it is closed', async () => {
-  const layout = await ledgerWithTables()
-  const taken = await withLog(layout.root, async (log) => {
-    const snapshot = await takeSnapshot(log, layout, 'one')
-    equal(await entriesOf(snapshot), await entriesOf(log))
-    return snapshot
-  })
-  const [head, before] = [taken.head(), await entriesOf(taken)]
-  const ledger = await openLedger({ dir: layout.root, actor: testActor })
-  await ledger.audit.append({ events: events(700) })
-  await ledger.close()
-  equal([taken.head(), await entriesOf(taken)], [head, before])
-  const [folder = '', ...others] = readdirSync(layout.snapshots)
-  match(folder, new RegExp(`^${process.pid}-.*-one$`))
-  equal(others, [])
-  is(statSync(join(layout.snapshots, folder)).mode & 0o777, 0o700)
-  await taken.close()
-  equal(readdirSync(layout.snapshots), [])
-  await endsWithVerify(layout.root)
-})
+snapshots(
+  'shows the state at its moment, whatever is appended meanwhile, and is removed when it is closed',
+  async () => {
+    const layout = await ledgerWithTables()
+    const taken = await withLog(layout.root, async (log) => {
+      const snapshot = await takeSnapshot(log, layout, 'one')
+      equal(await entriesOf(snapshot), await entriesOf(log))
+      return snapshot
+    })
+    const [head, before] = [taken.head(), await entriesOf(taken)]
+    const ledger = await openLedger({ dir: layout.root, actor: testActor })
+    await ledger.audit.append({ events: events(700) })
+    await ledger.close()
+    equal([taken.head(), await entriesOf(taken)], [head, before])
+    const [folder = '', ...others] = readdirSync(layout.snapshots)
+    match(folder, new RegExp(`^${process.pid}-.*-one$`))
+    equal(others, [])
+    is(statSync(join(layout.snapshots, folder)).mode & 0o777, 0o700)
+    await taken.close()
+    equal(readdirSync(layout.snapshots), [])
+    await endsWithVerify(layout.root)
+  },
+)
 
 snapshots('shares the tables and changes none of them, however much is written to it', async () => {
   const layout = await ledgerWithTables()
@@ -87,7 +90,7 @@ snapshots('shares the tables and changes none of them, however much is written t
   await endsWithVerify(layout.root)
 })
 
-snapshots('is a copy where the file system has no links between the two places', async () => {
+snapshots('is a copy if the file system has no links between the two places', async () => {
   const layout = await ledgerWithTables()
   const elsewhere = '/dev/shm'
   const stat = statSync(elsewhere, { throwIfNoEntry: false })
@@ -106,7 +109,7 @@ snapshots('is a copy where the file system has no links between the two places',
   await endsWithVerify(layout.root)
 })
 
-snapshots('whose process died is removed at the next open, one whose process lives is not', async () => {
+snapshots('is removed at the next open if its process died, and kept if it lives', async () => {
   const layout = await ledgerWithTables()
   const mine = processFolderName('', 'x')
   const gone = mine.replace(/^\d+/, String(deadPid()))

@@ -30,7 +30,7 @@ tables('that LevelDB wrote is whole, compressed or not, small or large', async (
   for (const table of written) is(problemOfTable(table), undefined)
 })
 
-tables('tells of every bit that is flipped in it, but for the zeros that fill up its footer', async () => {
+tables('detects every flipped bit, except in the zeros that pad its footer', async () => {
   const { written } = await database()
   const unseen: number[] = []
   for (const table of written) {
@@ -51,7 +51,7 @@ tables('tells of every bit that is flipped in it, but for the zeros that fill up
   )
 })
 
-tables('that is cut, or is something else, is no table', () => {
+tables('that is cut, or is something else, is not a table', () => {
   for (const bytes of [Buffer.alloc(0), Buffer.alloc(7), Buffer.alloc(100), randomBytes(1_000)])
     match(problemOfTable(bytes) ?? '', /its footer/)
   const alone = Buffer.from('57fb808b247547db', 'hex')
@@ -59,7 +59,7 @@ tables('that is cut, or is something else, is no table', () => {
     ok(problemOfTable(Buffer.concat([Buffer.alloc(before, 255), alone])) !== undefined, `${before} bytes`)
 })
 
-tables('that is damaged while the database is open is named by a look at the files, and by nothing else', async () => {
+tables('that is damaged while the database is open is found only by reading the files', async () => {
   const { folder, keys } = await database()
   // LevelDB would otherwise merge tables in the background and could delete the damaged one before it is looked at.
   await mergeAll(folder)

@@ -44,12 +44,12 @@ verification('finds nothing in what was written', async () => {
   equal(await findingOf(whole), { rows: 2, heard: size })
 })
 
-verification('names the first of several entries that say another thing than was hashed', async () => {
+verification('names the first of several entries that differ from what was hashed', async () => {
   const changed = withTexts((text) => text.replace('note', 'lie!'), 2_900, 700, 1_200)
   equal(await findingOf(changed), { code: 'VERIFY_FAILED', check: 'leaves', seq: 700, heard: 512 })
 })
 
-verification('takes no text but the canonical one', async () => {
+verification('accepts only the canonical text', async () => {
   for (const change of [
     (text: string) => text.replace('{', '{ '),
     (text: string) => text.replace('"actor"', '"\\u0061ctor"'),
@@ -59,7 +59,7 @@ verification('takes no text but the canonical one', async () => {
   }
 })
 
-verification('names what is wrong in a tile before an entry after it that is missing or cannot be read', async () => {
+verification('names a wrong tile before a later entry that is missing or unreadable', async () => {
   const missing = withTexts((text) => text.replace('note', 'lie!'), 300)
   missing.delete(entryKey(1_000))
   equal(await findingOf(missing), { code: 'VERIFY_FAILED', check: 'leaves', seq: 300, heard: 256 })

@@ -66,7 +66,7 @@ wal('gives the last head row that was acknowledged, and which log it is in', () 
   }
 })
 
-wal('is whole, or a record shorter, wherever a crash cuts it', () => {
+wal('is whole or one record shorter, wherever a crash cuts it', () => {
   const folder = withLog(bytes)
   let sizes = new Set<unknown>()
   for (let end = bytes.length; end >= 0; end -= rounds > 0 ? 1 : 1 + random(600)) {
@@ -76,7 +76,7 @@ wal('is whole, or a record shorter, wherever a crash cuts it', () => {
   ok(!sizes.has('LEDGER_CORRUPT'))
 })
 
-wal('with any bit flipped is refused, but for the bytes that fill up a block', () => {
+wal('is refused with any bit flipped, except in the bytes that pad a block', () => {
   const folder = withLog(bytes)
   const places = rounds > 0 ? bytes.keys() : Array.from({ length: 150 }, () => random(bytes.length))
   for (const at of [...places, bytes.length - 1, bytes.length - 300, 0, 4, 5, 6]) {
@@ -110,7 +110,7 @@ wal('names the first entry that may be lost', () => {
   }
 })
 
-wal('after a power failure may end in a sector of zeros, and after a kill may not', () => {
+wal('may end in a sector of zeros after a power failure, but not after a kill', () => {
   const { at, end } = records.at(-1) ?? { at: 0, end: 0 }
   ok(end - at > sectorBytes, 'the last record is longer than a sector')
   const boundary = at - (at % sectorBytes) + sectorBytes
@@ -128,7 +128,7 @@ wal('after a power failure may end in a sector of zeros, and after a kill may no
   }
 })
 
-wal('after a power failure may end in a block of anything, and with one changed byte it may not', () => {
+wal('may end in a block of any bytes after a power failure, but not with one changed byte', () => {
   const { at, end } = records.at(-1) ?? { at: 0, end: 0 }
   for (const from of [at, at + 7, Math.min(end - 8, at + sectorBytes)]) {
     const torn = Buffer.from(bytes)
@@ -156,7 +156,7 @@ wal('is refused where whole records lie behind a sector of zeros, in its block o
   }
 })
 
-wal('and zeros behind it are what a power failure leaves of a longer file, and a kill does not', () => {
+wal('may be followed by zeros after a power failure, but not after a kill', () => {
   for (const zeros of [7, 512, 40_000]) {
     const longer = Buffer.concat([bytes, Buffer.alloc(zeros)])
     equal(
@@ -166,7 +166,7 @@ wal('and zeros behind it are what a power failure leaves of a longer file, and a
   }
 })
 
-wal('that is torn may have an empty log behind it, which recovery begins, and none with records', () => {
+wal('may be torn if the next log is empty, as recovery leaves it, but not if that has records', () => {
   const torn = bytes.subarray(0, bytes.length - 5)
   const next = `${String(Number(log.slice(0, -4)) + 5).padStart(6, '0')}.log`
   for (const isSameBoot of boots) {
@@ -176,7 +176,7 @@ wal('that is torn may have an empty log behind it, which recovery begins, and no
   }
 })
 
-wal('that the MANIFEST names and that is missing is refused; one from before is not read', () => {
+wal('is refused if the MANIFEST names it and it is missing; an older log is not read', () => {
   for (const isSameBoot of boots) {
     const found = read(withLog(undefined), isSameBoot)
     match((found as LockstepError).message, 'is missing')
@@ -194,7 +194,7 @@ wal('is not a folder, and not too long', () => {
   match((read(long, true) as LockstepError).message, 'more than LevelDB ever writes')
 })
 
-wal('is found by CURRENT and MANIFEST, in which any flipped bit is refused', () => {
+wal('is found through CURRENT and MANIFEST, and any flipped bit in those is refused', () => {
   for (const name of readdirSync(layout.ledger).filter((name) => /^(?:CURRENT|MANIFEST-\d+)$/.test(name))) {
     const folder = withLog(bytes)
     const beside = join(folder, `${name}.whole`)

@@ -42,7 +42,7 @@ test('a member named __proto__ is part of the text like any other', () => {
   assert.is(entryLine(JSON.parse('{"seq":1,"__proto__":{"b":1}}')), '{"__proto__":{"b":1},"seq":1}')
 })
 
-test('what no entry can be has no text', () => {
+test('values that no entry can have get no text', () => {
   const members = [
     0.5,
     -0,
@@ -66,7 +66,7 @@ test('what no entry can be has no text', () => {
   for (const value of [null, undefined, 1, 'text', [], [{ a: 1 }]]) assert.is(entryLine(value), undefined)
 })
 
-test('an entry that is too deep or too large for any ledger has no text, and costs little', () => {
+test('an entry that is too deep or too large for any ledger has no text, and is refused cheaply', () => {
   const nested = (depth: number) => JSON.parse(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`)
   assert.type(entryLine(nested(60)), 'string')
   for (const depth of [70, 100_000]) assert.is(entryLine(nested(depth)), undefined)

@@ -80,7 +80,7 @@ test('a frontier is not changed by appending to it', () => {
   assert.equal(emptyFrontier, { size: 0, hashes: [] })
 })
 
-test('appending n leaves costs n node hashes less one for each one-bit of n', () => {
+test('appending n leaves costs n node hashes minus one for each one-bit of n', () => {
   for (const size of [1, 2, 3, 255, 256, 1_000]) {
     let count = 0
     appendLeaves(emptyFrontier, leavesTo(size), (bytes) => {
@@ -91,7 +91,7 @@ test('appending n leaves costs n node hashes less one for each one-bit of n', ()
   }
 })
 
-test('each node that became complete is told of once, with its height and hash', () => {
+test('each completed node is reported once, with its height and hash', () => {
   const rangeRoot = rangeRootOf(leavesTo(300))
   const told = new Map<number, string[]>()
   const start = appendLeaves(emptyFrontier, leavesTo(5), sha256)

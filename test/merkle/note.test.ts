@@ -57,7 +57,7 @@ test("the examples of Go's note package verify with the keys that signed them, a
   }
 })
 
-test('a note is written again as it was read', () => {
+test('a note is written back as it was read', () => {
   for (const { note } of notes) {
     const parsed = parseSignedNote(note)
     assert.ok(parsed.ok)
@@ -71,7 +71,7 @@ for (const { title, note, reason } of refused_notes) {
   })
 }
 
-test('a note verifies only as it was signed: every changed bit of text and signature is found', async () => {
+test('a note verifies only as it was signed: every changed bit of text and signature is detected', async () => {
   const key = await keyNamed('PeterNeumann')
   const parsed = parseSignedNote(single)
   assert.ok(parsed.ok)
@@ -117,7 +117,7 @@ test('a signature counts only under both the name and the id of the key', async 
   }
 })
 
-test('of several signatures of one key the first decides', async () => {
+test('the first of several signatures by one key decides', async () => {
   const key = await keyNamed('PeterNeumann')
   const parsed = parseSignedNote(single)
   assert.ok(parsed.ok)

@@ -80,7 +80,7 @@ const noSizes = [-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, '1', nu
 const noHashes = [new Uint8Array(31), new Uint8Array(33), 'ab', null, undefined, Array(32).fill(0)]
 const noProofs = [null, undefined, 'proof', {}, [new Uint8Array(31)], ['ab'], [null], new Array(2)]
 
-test('nonsense in place of a claim of inclusion is false', async () => {
+test('a malformed claim of inclusion is false', async () => {
   const claim = inclusionOf(2, 4, rangeRoot)
   const nonsense = [
     ...noSizes.flatMap((no) => [{ seq: no }, { size: no }]),
@@ -98,7 +98,7 @@ test('nonsense in place of a claim of inclusion is false', async () => {
   }
 })
 
-test('nonsense in place of a claim of consistency is false', async () => {
+test('a malformed claim of consistency is false', async () => {
   const claim = consistencyOf(3, 4, rangeRoot)
   const nonsense = [
     ...noSizes.flatMap((no) => [{ from: no }, { to: no }]),
@@ -116,7 +116,7 @@ test('nonsense in place of a claim of consistency is false', async () => {
   }
 })
 
-test('an empty proof proves nothing about a place or a size that the roots do not speak of', async () => {
+test('an empty proof proves nothing about other places or sizes than those of the roots', async () => {
   const leaf = leafAt(0)
   const places: [number, number][] = [
     [0, 0],

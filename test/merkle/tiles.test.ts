@@ -44,7 +44,7 @@ function grownTo(size: number, batchMax: number) {
   return { tree, store, leaves }
 }
 
-test('after every batch the stored tiles and the partial one are those of the definition', () => {
+test('after every batch the stored tiles and the partial tile match the definition', () => {
   const leaves = leavesTo(3_000)
   const rangeRoot = rangeRootOf(leaves)
   const store = tileStore()
@@ -75,7 +75,7 @@ test('level 0 is stored when full, higher levels whenever they grow, and nothing
   ])
 })
 
-test('a batch over several tiles stores each only in its last form', () => {
+test('a batch over several tiles stores each tile only in its last form', () => {
   const { tiles } = growTree(emptyTree, leavesTo(1_100), tileStore(), sha256)
   const puts = tiles.map(({ level, index, hashes }) => `${tilePath(level, index)} ${hashes.length / 32}`)
   assert.equal(puts, ['tile/0/000 256', 'tile/0/001 256', 'tile/0/002 256', 'tile/0/003 256', 'tile/1/000 4'])
@@ -95,7 +95,7 @@ test('a tree of 70,000 leaves has the tiles of the example in C2SP tlog-tiles', 
   assert.is(hexOf(rootAt(70_000, readerOf(tree, store), sha256)), hexOf(rangeRootOf(leavesTo(70_000))(0, 70_000)))
 })
 
-test('growing gives the frontier of appending, and hashes no node twice', () => {
+test('growing gives the same frontier as appending, and hashes no node twice', () => {
   const leaves = leavesTo(2_000)
   let count = 0
   const counting = (bytes: Uint8Array) => {
@@ -156,7 +156,7 @@ test('nodes of trees beyond 32 bits are read at their place', () => {
   }
 })
 
-test('a size that the tiles do not reach names the tile that lacks', () => {
+test('a size beyond the tiles names the missing tile', () => {
   const { tree, store } = grownTo(600, 600)
   const reader = readerOf(tree, store)
   assert.throws(() => rootAt(601, reader, sha256), /tile\/0\/002 lacks hash 88/)
@@ -176,7 +176,7 @@ test('a tree grows only on the partial tile and the stored tiles of its own size
   assert.throws(() => growTree(tree, more, later, sha256), /tile\/1\/000 is 96 bytes instead of 2 hashes/)
 })
 
-test('only a power of two of hashes has a subtree root, and it is no view of them', () => {
+test('only a power of two of hashes has a subtree root, and it is a copy', () => {
   const hashes = new Uint8Array(Buffer.concat(leavesTo(4)))
   const root = subtreeRoot(hashes, sha256)
   assert.is(hexOf(root), hexOf(rangeRootOf(leavesTo(4))(0, 4)))

@@ -50,44 +50,46 @@ function putOrphan({ lock, path }: Deliverable, round: number, deadly: Record<st
 
 const race = suite('racing a foreign tool that unlinks and retries')
 
-race(`in the library: whenever both believe to hold, it is recorded and our holder told (${rounds} rounds)`, () =>
-  withLedger(async (ledger, root) => {
-    const below = randomBelow('foreign tools, library')
-    const deliverable = makeDeliverable(root)
-    const tools = new ForeignTools(deliverable.path, 3)
-    const dead = deadHolder()
-    const tally = newTally()
-    let pace = 10
-    try {
-      for (let round = 0; round < rounds; round += 1) {
-        putOrphan(deliverable, round, dead)
-        const size = (await ledger.head.get()).size
-        const at = sharedNanos() + 5e6 + pace * 1e6
-        // Alone a tool meets us most; three of them take each other's locks as well. How long they think and work
-        // is measured by how long our acquire takes on this machine just now, so that they meet on a busy one too.
-        const theirs = tools.play(round % 3 === 0 ? 3 : 1, () => ({
-          at,
-          think_ms: pace * (0.2 + below(180) / 100),
-          hold_ms: pace * (0.5 + below(200) / 100),
-        }))
-        const hold = pace * (0.5 + below(200) / 100)
-        const ours = playOurs(ledger, deliverable, { at: at - below(pace * 5e5), hold, renews: below(2) === 1 })
-        pace = Math.min(500, Math.max(2, 0.7 * pace + 0.3 * (await ours).took))
-        await judge(ledger, {
-          ours: await ours,
-          theirs: await theirs,
-          since: size,
-          tally,
-          round: `round ${round}`,
-        })
+race(
+  `in the library: whenever both believe that they hold the lock, it is recorded and the holder is told (${rounds} rounds)`,
+  () =>
+    withLedger(async (ledger, root) => {
+      const below = randomBelow('foreign tools, library')
+      const deliverable = makeDeliverable(root)
+      const tools = new ForeignTools(deliverable.path, 3)
+      const dead = deadHolder()
+      const tally = newTally()
+      let pace = 10
+      try {
+        for (let round = 0; round < rounds; round += 1) {
+          putOrphan(deliverable, round, dead)
+          const size = (await ledger.head.get()).size
+          const at = sharedNanos() + 5e6 + pace * 1e6
+          // Alone a tool meets us most; three of them take each other's locks as well. How long they think and work
+          // is measured by how long our acquire takes on this machine just now, so that they meet on a busy one too.
+          const theirs = tools.play(round % 3 === 0 ? 3 : 1, () => ({
+            at,
+            think_ms: pace * (0.2 + below(180) / 100),
+            hold_ms: pace * (0.5 + below(200) / 100),
+          }))
+          const hold = pace * (0.5 + below(200) / 100)
+          const ours = playOurs(ledger, deliverable, { at: at - below(pace * 5e5), hold, renews: below(2) === 1 })
+          pace = Math.min(500, Math.max(2, 0.7 * pace + 0.3 * (await ours).took))
+          await judge(ledger, {
+            ours: await ours,
+            theirs: await theirs,
+            since: size,
+            tally,
+            round: `round ${round}`,
+          })
+        }
+      } finally {
+        await tools.end()
+        console.log(`\n  library, ${rounds} rounds: ${JSON.stringify(tally)}`)
       }
-    } finally {
-      await tools.end()
-      console.log(`\n  library, ${rounds} rounds: ${JSON.stringify(tally)}`)
-    }
-    is(tally.granted + tally.refused, rounds)
-    if (isLong) ok(tally.overlapped > 0 && tally.lostLater > 0, 'in 100 rounds and more some overlap')
-  }).catch(asPlainError),
+      is(tally.granted + tally.refused, rounds)
+      if (isLong) ok(tally.overlapped > 0 && tally.lostLater > 0, 'in 100 rounds and more some overlap')
+    }).catch(asPlainError),
 )
 
 interface Ours {
@@ -173,7 +175,7 @@ async function judge(ledger: LocalLedger, { ours, theirs, since, tally, round }:
   equal((await ledger.locks.list()).locks, [], round)
 }
 
-race('by the command: the same, and exit 76 where the lock was lost', async () => {
+race('with the command: the same, and exit 76 if the lock was lost', async () => {
   const below = randomBelow('foreign tools, command')
   const root = temporaryRoot()
   const deliverable = makeDeliverable(root)
@@ -241,7 +243,7 @@ async function tokensOf(root: string, type: string): Promise<number[]> {
   return (json.entries as { data: { token: number } }[]).map(({ data }) => data.token)
 }
 
-race('a foreign file that is valid is contention and is never touched', () =>
+race('a valid foreign file is contention and is never touched', () =>
   withLedger(async (ledger, root) => {
     const { lock, path } = makeDeliverable(root)
     writeFileSync(lock, foreignText())

@@ -84,7 +84,7 @@ const cases: Case[] = [
 const moved = suite('a ledger that is open')
 
 for (const { what, change, putBack, kept = 'all', takenOver } of cases) {
-  moved(`and is ${what}, stops its writer before its next answer, and opens and verifies afterwards`, async () => {
+  moved(`and is ${what} stops its writer before its next answer, and opens and verifies afterwards`, async () => {
     const layout = layoutOf(temporaryRoot())
     // A second session, so that there is a table beside the log.
     await (await openLedger({ dir: layout.root, actor: testActor, create: true, policy: false })).close()
@@ -114,7 +114,7 @@ for (const { what, change, putBack, kept = 'all', takenOver } of cases) {
   })
 }
 
-moved('and is moved away and back while nothing was written, goes on', async () => {
+moved('and is moved away and back without a write in between continues', async () => {
   const layout = layoutOf(temporaryRoot())
   await (await openLedger({ dir: layout.root, actor: testActor, create: true, policy: false })).close()
   const ledger = await open(layout)

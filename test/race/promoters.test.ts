@@ -15,7 +15,7 @@ const promoters = 8
 
 const race = suite('eight processes that promote turns of one run')
 
-race('promote each exactly once, in order; who comes too late or too early is told so', async () => {
+race('promote each exactly once, in order; late and early callers are told so', async () => {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, actor: caller })
   await startRun(ledger, run_id)

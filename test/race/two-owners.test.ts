@@ -99,7 +99,7 @@ owners('in other namespaces waits for an owner it cannot see, starts no check an
   await endsWithVerify(root)
 })
 
-owners('in other namespaces has the ledger once its owner there was killed', async () => {
+owners('in other namespaces opens the ledger once its owner there was killed', async () => {
   if (!canUnshare) return
   const root = await newRoot()
   const writer = spawn('unshare', [...elsewhere.slice(1), '--kill-child', process.execPath, ...writerWords(root)], {
@@ -112,7 +112,7 @@ owners('in other namespaces has the ledger once its owner there was killed', asy
   await endsWithVerify(root)
 })
 
-owners('has a copy of an open ledger at once, for its owner file speaks of another folder', async () => {
+owners('opens a copy of an open ledger at once, because its owner file names another folder', async () => {
   const root = await newRoot()
   const copy = temporaryRoot()
   const ledger = await open(root)
@@ -124,7 +124,7 @@ owners('has a copy of an open ledger at once, for its owner file speaks of anoth
   await endsWithVerify(root)
 })
 
-owners('that wrote the owner file stops the first before its next answer', async () => {
+owners('that writes the owner file stops the first before its next answer', async () => {
   const root = await newRoot()
   const { owner } = layoutOf(root)
   const ledger = await open(root)

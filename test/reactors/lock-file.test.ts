@@ -18,7 +18,7 @@ async function newRoot(): Promise<{ root: string; folder: string; lock: string }
   return { root, folder, lock: join(folder, '.lock') }
 }
 
-reactor('is removed at the next open, where whoever released it could not', async () => {
+reactor('is removed at the next open if the release could not remove it', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
   const { lock_id } = await hold(ledger, { folder, holder: 'TASK' })
@@ -35,7 +35,7 @@ reactor('is removed at the next open, where whoever released it could not', asyn
   equal(readdirSync(folder), [])
 })
 
-reactor('is removed at the next open, where a copy of the root still has it', async () => {
+reactor('is removed at the next open if a copy of the root still has it', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
   const { lock_id } = await hold(ledger, { folder, holder: 'TASK' })
@@ -49,7 +49,7 @@ reactor('is removed at the next open, where a copy of the root still has it', as
   equal(readdirSync(join(copy, folderName)), [])
 })
 
-reactor('is another file than that of the grant which followed it, however often its end is handled', async () => {
+reactor('is told from the file of the next grant, however often its end is handled', async () => {
   const { folder, lock, root } = await newRoot()
   const ledger = await openLedger({ dir: root, actor: testActor })
   const first = await hold(ledger, { folder, holder: 'TASK' })
@@ -61,7 +61,7 @@ reactor('is another file than that of the grant which followed it, however often
   equal(readdirSync(folder), ['.lock'])
 })
 
-reactor('in a folder that went away is nobody’s worry', async () => {
+reactor('is ignored if its folder was removed', async () => {
   const { folder, root } = await newRoot()
   const other = join(root, 'DEL-01-02_Two')
   mkdirSync(other)

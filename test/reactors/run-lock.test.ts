@@ -33,7 +33,7 @@ async function inRoot(work: (ledger: LocalLedger, root: string) => Promise<void>
   return root
 }
 
-reactor('is there before its lock is answered, and says RELEASED before its release is', async () => {
+reactor('exists before its lock is answered, and says RELEASED before its release is answered', async () => {
   const root = await inRoot(async (ledger, root) => {
     is((await acquire(ledger, 'shop')).files, 'current')
     const locked = {
@@ -79,7 +79,7 @@ reactor('is not written again when its entries are handled again', async () => {
   await endsWithVerify(root)
 })
 
-reactor('that cannot be written is pending, keeps no other from being written, and comes later', async () => {
+reactor('that cannot be written is pending, blocks no other file, and is written later', async () => {
   const root = await inRoot(async (ledger, root) => {
     await acquire(ledger, 'shop')
     const inTheWay = join(root, 'runtime/runs', runOf('blog'))
@@ -95,7 +95,7 @@ reactor('that cannot be written is pending, keeps no other from being written, a
   await endsWithVerify(root)
 })
 
-reactor('comes at the next open where it could not be written while the ledger was open', async () => {
+reactor('is written at the next open if it could not be written before', async () => {
   const root = await inRoot(async (ledger, root) => {
     mkdirSync(join(root, 'runtime'))
     writeFileSync(join(root, 'runtime/runs'), 'a file where the runs directory belongs')
@@ -108,7 +108,7 @@ reactor('comes at the next open where it could not be written while the ledger w
   equal(statSync(fileOf(root, 'shop')).mode & 0o777, 0o644)
 })
 
-reactor('behind a folder in its place is pending until the folder goes', async () => {
+reactor('is pending while a folder is in its place', async () => {
   const root = await inRoot(async (ledger, root) => {
     await acquire(ledger, 'shop')
     rmSync(fileOf(root, 'shop'))
@@ -122,7 +122,7 @@ reactor('behind a folder in its place is pending until the folder goes', async (
   await endsWithVerify(root)
 })
 
-reactor('in a folder that may not be changed is pending until it may', async () => {
+reactor('is pending while its folder may not be changed', async () => {
   const root = await inRoot(async (ledger, root) => {
     await acquire(ledger, 'shop')
     const folder = join(fileOf(root, 'shop'), '..')
@@ -149,7 +149,7 @@ const edits: [what: string, edit: (text: string) => string][] = [
 const releasedByHand = { released_at: '2100-01-02T03:04:05Z', released_by: 'somebody', final_status: 'HALTED' }
 
 for (const [what, edit] of edits) {
-  reactor(`that was edited by hand and ${what} is never overwritten, and keeps no other`, async () => {
+  reactor(`that was edited by hand and ${what} is never overwritten, and blocks no other file`, async () => {
     const root = await inRoot(async (ledger, root) => {
       await acquire(ledger, 'shop')
       const edited = edit(readFileSync(fileOf(root, 'shop'), 'utf8'))
@@ -168,7 +168,7 @@ for (const [what, edit] of edits) {
   })
 }
 
-reactor('of every project follows in the order of the log, however many end at once', async () => {
+reactor('of every project is written in the order of the log, however many runs end at once', async () => {
   const root = await inRoot(async (ledger, root) => {
     const slugs = Array.from({ length: 20 }, (_, index) => `site${index}`)
     await Promise.all(slugs.map((slug) => acquire(ledger, slug)))

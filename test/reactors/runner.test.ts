@@ -24,7 +24,7 @@ function recording(handle: (entry: Entry) => Promise<'done' | 'left'> = async ()
   return { reactor, handled, failing }
 }
 
-runner('handle what concerns them once, in order, and only move past the rest', async () => {
+runner('handle the entries that concern them once, in order, and skip the rest', async () => {
   const log = new ListedLog()
   const { reactor, handled } = recording()
   const reactors = new Reactors([reactor], log)
@@ -65,7 +65,7 @@ runner('handle entries published while they are busy afterwards, in order, one a
   equal(handled, [0, 1, 3, 4])
 })
 
-runner('hold back the entries of a stream behind one that failed, and no others', async () => {
+runner('hold back only the entries of a stream with a failure', async () => {
   const log = new ListedLog()
   const { reactor, handled, failing } = recording()
   const reactors = new Reactors([reactor], log)
@@ -80,7 +80,7 @@ runner('hold back the entries of a stream behind one that failed, and no others'
   equal(reactors.cursors(), { recording: 4 })
 })
 
-runner('go on from their cursor, however far it lags, and handle again what they had', async () => {
+runner('continue from their cursor, however far it lags, and handle some entries again', async () => {
   const log = new ListedLog(1)
   log.append('a', 'b', 'c', 'd')
   const { reactor, handled } = recording()
@@ -89,7 +89,7 @@ runner('go on from their cursor, however far it lags, and handle again what they
   equal(handled, [1, 2, 3])
 })
 
-runner('say once that something was left to a person, and do not try it again', async () => {
+runner('report once what is left to a person, and do not retry it', async () => {
   const log = new ListedLog()
   const { reactor, handled } = recording(async ({ stream }) => (stream === 'a' ? 'left' : 'done'))
   const reactors = new Reactors([reactor], log)
@@ -99,7 +99,7 @@ runner('say once that something was left to a person, and do not try it again', 
   equal(handled, [0, 1])
 })
 
-runner('do nothing once the log is closed under them, and bring nobody down', async () => {
+runner('stop quietly once the log is closed', async () => {
   const log = new ListedLog()
   const { reactor, handled } = recording()
   const reactors = new Reactors([reactor], log)
@@ -109,7 +109,7 @@ runner('do nothing once the log is closed under them, and bring nobody down', as
   equal(handled, [])
 })
 
-runner('are asked one by one: what one cannot do keeps no other', async () => {
+runner('are independent: the failure of one blocks no other', async () => {
   const log = new ListedLog()
   const [first, second] = [recording(), recording()]
   first.failing.add('a')

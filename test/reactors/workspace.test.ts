@@ -18,31 +18,18 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is, match, ok } from 'uvu/assert'
-import { renderedEvent } from '../../src/domain/rendered-event.ts'
+import { equal, is, ok } from 'uvu/assert'
 import type { LockstepError } from '../../src/errors.ts'
-import { readStaging } from '../../src/files/staging/staging.ts'
 import { changedFiles } from '../../src/files/workspace/changes.ts'
-import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { SovereignView } from '../../src/views/sovereign-view.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { page, startRun, tombstone, triplet, turnId } from '../support/pages.ts'
 import { configure } from '../support/scene.ts'
-import { stageStem } from '../support/staging.ts'
+import { promote, run_id } from './promoted-turns.ts'
 
 const workspace = suite('a workspace on disk')
-const run_id = 'run_files_1'
-
-type Turn = Omit<Parameters<LocalLedger['turns']['apply']>[0], 'run_id' | 'turn_id'>
-
-/** Promotes turns one after the other, from the number on. */
-async function promote(ledger: LocalLedger, turns: Turn[], { from = 1, run = run_id } = {}): Promise<void> {
-  for (const [index, turn] of turns.entries()) {
-    await ledger.turns.apply({ ...turn, run_id: run, turn_id: turnId(from + index) })
-  }
-}
 
 const folderOf = (root: string, of = `run/${run_id}`) => join(root, 'workspace', of)
 const treesIn = (root: string) => readdirSync(join(folderOf(root), '.trees')).filter((name) => name !== 'spare.json')
@@ -62,7 +49,7 @@ const sourcesIn = (files: Record<string, unknown>, id: string) =>
     ({ stem }) => stem,
   )
 
-workspace('has three files a stem, who points to what, and how far each run is', async () => {
+workspace('has three files for each stem, the index of refs, and the last turn of each run', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [{ triplets: [page('a', 1, 'b'), page('b')] }])
@@ -89,7 +76,7 @@ workspace('has three files a stem, who points to what, and how far each run is',
   })
 })
 
-workspace('follows tombstones, re-creations and links that go: every record as the ledger has it', async () => {
+workspace('follows tombstones, re-creations and removed links: every record is as in the ledger', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(ledger, [
@@ -111,7 +98,7 @@ workspace('follows tombstones, re-creations and links that go: every record as t
   })
 })
 
-workspace('loses what is gone before it gains its case twin, however many turns came together', async () => {
+workspace('removes a stem before it adds one that differs only in case, however many turns come together', async () => {
   const root = temporaryRoot()
   const ledger = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(ledger, run_id)
@@ -138,7 +125,7 @@ workspace('loses what is gone before it gains its case twin, however many turns 
   await endsWithVerify(root)
 })
 
-workspace('of a workflow is one for all its runs', async () => {
+workspace('of a workflow is shared by all its runs', async () => {
   await withLedger(async (ledger, root) => {
     for (const run of ['run_one_1', 'run_two_2']) await startRun(ledger, run, 'site')
     await promote(ledger, [{ triplets: [page('a')] }], { run: 'run_one_1' })
@@ -159,7 +146,7 @@ workspace('of a workflow is one for all its runs', async () => {
   })
 })
 
-workspace('holds what a file system cannot name, under names that can be read back', async () => {
+workspace('holds stems that a file system cannot name, under names that can be read back', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     const long = `${'x'.repeat(300)}/end`
@@ -184,7 +171,7 @@ workspace('holds what a file system cannot name, under names that can be read ba
   })
 })
 
-workspace('is made by one tree for promotions that came together, each found done afterwards', async () => {
+workspace('is made by one tree for promotions that came together, and each finds itself done', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     await promote(
@@ -199,7 +186,7 @@ workspace('is made by one tree for promotions that came together, each found don
   })
 })
 
-workspace('that could not be written is pending, and comes when it can be', async () => {
+workspace('that could not be written is pending, and is written later', async () => {
   await withLedger(async (ledger, root) => {
     await startRun(ledger, run_id)
     writeFileSync(join(root, 'workspace'), 'a file where the folder belongs')
@@ -291,23 +278,26 @@ for (const [what, damage, isMended] of damages) {
   )
 }
 
-workspace('whose `current` somebody replaced by a folder is left alone, pending, until it is moved away', async () => {
-  await withLedger(async (ledger, root) => {
-    await startRun(ledger, run_id)
-    await promote(ledger, [{ triplets: [page('a')] }])
-    await ledger.workspaces.files()
-    const current = join(folderOf(root), 'current')
-    unlinkSync(current)
-    mkdirSync(current)
-    writeFileSync(join(current, 'mine.txt'), 'mine')
-    await promote(ledger, [{ triplets: [page('b')] }], { from: 2 })
-    is((await ledger.workspaces.files()).files, 'pending')
-    is(readFileSync(join(current, 'mine.txt'), 'utf8'), 'mine')
-    renameSync(current, join(root, 'mine'))
-    is((await ledger.workspaces.files()).files, 'current')
-    equal(stemsIn(seen(root)), ['a', 'b'])
-  })
-})
+workspace(
+  'whose `current` was replaced by a folder is pending and untouched until the folder is moved away',
+  async () => {
+    await withLedger(async (ledger, root) => {
+      await startRun(ledger, run_id)
+      await promote(ledger, [{ triplets: [page('a')] }])
+      await ledger.workspaces.files()
+      const current = join(folderOf(root), 'current')
+      unlinkSync(current)
+      mkdirSync(current)
+      writeFileSync(join(current, 'mine.txt'), 'mine')
+      await promote(ledger, [{ triplets: [page('b')] }], { from: 2 })
+      is((await ledger.workspaces.files()).files, 'pending')
+      is(readFileSync(join(current, 'mine.txt'), 'utf8'), 'mine')
+      renameSync(current, join(root, 'mine'))
+      is((await ledger.workspaces.files()).files, 'current')
+      equal(stemsIn(seen(root)), ['a', 'b'])
+    })
+  },
+)
 
 workspace('is finished by the next open, wherever its writer left it', async () => {
   const root = temporaryRoot()
@@ -324,7 +314,7 @@ workspace('is finished by the next open, wherever its writer left it', async () 
   await endsWithVerify(root)
 })
 
-workspace('is finished by the next open where several promotions wait, from the tree that is there', async () => {
+workspace('is finished by the next open after several promotions, from the existing tree', async () => {
   const root = temporaryRoot()
   const first = await openLedger({ dir: root, create: true, actor: testActor })
   await startRun(first, run_id)
@@ -348,7 +338,7 @@ workspace('is finished by the next open where several promotions wait, from the 
   await endsWithVerify(root)
 })
 
-workspace('stands where the configuration says', async () => {
+workspace('is where the configuration says', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
   configure(root, { workspace_dir: 'runtime/state' })
@@ -362,93 +352,4 @@ workspace('stands where the configuration says', async () => {
   await endsWithVerify(root)
 })
 
-const cleaned = suite('the staging folder of a turn')
-
-/** Stages and promotes one turn from its own folder, completes the run, and says what was left at each step. */
-async function cleanedUnder(
-  staging_cleanup: string,
-): Promise<{ afterPromotion: boolean; afterEnd: boolean; events: object[] }> {
-  const root = temporaryRoot()
-  await (await openLedger({ dir: root, create: true, actor: testActor })).close()
-  configure(root, { staging_cleanup })
-  const ledger = await openLedger({ dir: root, actor: testActor })
-  await startRun(ledger, run_id)
-  const folder = (await ledger.staging.folder({ run_id, turn_id: 'turn-0001' })).folder
-  stageStem(folder, 'a', { body: { dto_type: 'page', id: 'a' } })
-  await promote(ledger, [await readStaging(folder, { bounds: ledger.config.turn_limits })])
-  await ledger.workspaces.files()
-  const afterPromotion = existsSync(folder)
-  await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-  await ledger.workspaces.files()
-  const afterEnd = existsSync(join(root, '.lockstep/staging', run_id))
-  const events: object[] = []
-  for await (const { actor, data, type } of ledger.log.read())
-    if (type === 'turn.staging_cleaned') events.push({ by: actor.actor_id, ...data })
-  await ledger.close()
-  for (let opened = 0; opened < 2; opened += 1) await endsWithVerify(root)
-  const again = await openLedger({ dir: root, actor: testActor })
-  let count = 0
-  for await (const { type } of again.log.read()) if (type === 'turn.staging_cleaned') count += 1
-  await again.close()
-  is(count, events.length, 'what is handled again is not recorded again')
-  return { afterEnd, afterPromotion, events }
-}
-
-cleaned('is removed and recorded as the configuration has it', async () => {
-  const of = { by: 'lockstep', bytes: 44, files: 3, run_id, turn_id: 'turn-0001' }
-  equal(await cleanedUnder('on_promotion'), {
-    afterPromotion: false,
-    afterEnd: false,
-    events: [{ ...of, reason: 'promoted' }],
-  })
-  equal(await cleanedUnder('on_run_end'), {
-    afterPromotion: true,
-    afterEnd: false,
-    events: [{ ...of, reason: 'run_ended' }],
-  })
-  equal(await cleanedUnder('never'), { afterPromotion: true, afterEnd: true, events: [] })
-})
-
-cleaned('is not removed where a link stands in its path: what is there is not Lockstep’s', async () => {
-  await withLedger(async (ledger, root) => {
-    await startRun(ledger, run_id)
-    const mine = temporaryRoot()
-    stageStem(join(mine, 'turn-0001'), 'a', { body: { dto_type: 'page', id: 'a' } })
-    mkdirSync(join(root, '.lockstep/staging'), { recursive: true })
-    symlinkSync(mine, join(root, '.lockstep/staging', run_id))
-    await promote(ledger, [{ triplets: [page('a')] }])
-    is((await ledger.workspaces.files()).files, 'current')
-    equal(readdirSync(join(mine, 'turn-0001')).length, 3)
-    for await (const { type } of ledger.log.read()) ok(type !== 'turn.staging_cleaned')
-  })
-})
-
-cleaned('of the caller is touched only when asked, and only what still is what was staged', async () => {
-  await withLedger(async (ledger, root) => {
-    await startRun(ledger, run_id)
-    const directory = join(root, 'out')
-    stageStem(directory, 'a', { body: { dto_type: 'page', id: 'a' } })
-    stageStem(directory, 'deep/b', { body: { dto_type: 'page', id: 'b' } })
-    await promote(ledger, [await readStaging(directory, { bounds: ledger.config.turn_limits })])
-    await ledger.workspaces.files()
-    equal(readdirSync(directory).length, 4)
-    writeFileSync(join(directory, 'a.links.json'), '{"changed":[]}')
-    writeFileSync(join(directory, 'a.body.json'), '{ "id": "a", "dto_type": "page" }')
-    writeFileSync(join(directory, 'notes.txt'), 'mine')
-    equal(await ledger.staging.consume({ directory, run_id, turn_id: 'turn-0001' }), { bytes: 80, files: 5 })
-    equal(readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort(), ['a.links.json', 'deep', 'notes.txt'])
-    const last = await ledger.log.entry({ seq: (await ledger.head.get()).size - 1 })
-    equal(
-      [last.type, last.stream, last.data],
-      [
-        'turn.staging_cleaned',
-        `staging/${run_id}`,
-        { bytes: 80, files: 5, reason: 'consumed', run_id, turn_id: 'turn-0001' },
-      ],
-    )
-    match(String(renderedEvent(last).target?.operation), 'turn.clean_staging')
-  })
-})
-
 workspace.run()
-cleaned.run()

@@ -1,11 +1,14 @@
-// Loaded into the command before its own program (`node --import`): loads the ledger's modules, says that it is
-// ready, and holds still until it is let go, so that several commands start at one moment. The command's own
-// children inherit the option and are not held.
+// Loaded into the command before its own program (`node --import`). It lets the command load, and stops it at the
+// moment in which it takes the words that it was called with. Then it says that the command is ready, and waits until it
+// is let go, so that several commands begin their work at one moment. Children of the command are not held.
 import { readSync, writeSync } from 'node:fs'
 
-const warm = process.env.LOCKSTEP_TEST_WARM
-if (warm !== undefined && process.argv[1]?.endsWith('main.js')) {
-  await import(warm)
-  writeSync(3, 'r')
-  readSync(3, Buffer.alloc(1))
+const { argv } = process
+if (process.env.LOCKSTEP_TEST_HOLD !== undefined && argv[1]?.endsWith('main.js')) {
+  argv.slice = (...bounds) => {
+    delete argv.slice
+    writeSync(3, 'r')
+    readSync(3, Buffer.alloc(1))
+    return argv.slice(...bounds)
+  }
 }

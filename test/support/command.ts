@@ -44,12 +44,12 @@ export function lockstep(words: readonly string[], options: CommandOptions = {})
   return ended(start(words, preload, options), words, options.stdin)
 }
 
-/** Runs several commands that all have their modules loaded and wait, then lets go of them in one moment. */
+/** Loads several commands, which wait before they read their words, then lets go of all of them at one moment. */
 export async function lockstepTogether(
   commands: readonly (readonly string[])[],
   options: CommandOptions = {},
 ): Promise<Ended[]> {
-  const env = { ...options.env, LOCKSTEP_TEST_WARM: pathToFileURL(join(dist, 'open.js')).href }
+  const env = { ...options.env, LOCKSTEP_TEST_HOLD: '1' }
   const children = commands.map((words) => start(words, ['--import', pathToFileURL(barrier).href], { ...options, env }))
   const ends = children.map((child, index) => ended(child, commands[index] ?? []))
   await Promise.all(children.map((child) => Promise.race([once(gateOf(child), 'data'), once(child, 'exit')])))

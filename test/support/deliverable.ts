@@ -103,3 +103,9 @@ export const contentionFields = [
   'retry_after_s',
   'token',
 ]
+
+/** What changes when a file is replaced or written: its inode, its time, its size and its text. */
+export function stamp(path: string): string {
+  const { ino, mtimeNs, size } = lstatSync(path, { bigint: true })
+  return `${ino} ${mtimeNs} ${size} ${readFileSync(path, 'utf8')}`
+}

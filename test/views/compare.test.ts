@@ -58,13 +58,13 @@ async function sample(): Promise<{ log: KeyedLog; store: MemoryStore }> {
   return { log, store }
 }
 
-compare('finds nothing in what was written along the way', async () => {
+compare('finds nothing wrong in views that appends wrote', async () => {
   const { store } = await sample()
   is(await compareRows(store), 1)
   await compareReceipts(store)
 })
 
-compare('names the stream of any row that is missing or another', async () => {
+compare('names the stream of any missing or different row', async () => {
   const { log, store } = await sample()
   const streams: string[] = []
   for await (const [stream] of new Views(log).rows('')) streams.push(stream)
@@ -72,7 +72,7 @@ compare('names the stream of any row that is missing or another', async () => {
   for (let time = 0; time < 12; time += 1) await findEach(log, store, streams[random(streams.length)] ?? '')
 })
 
-compare('does so in as many passes as it takes where only few rows fit into memory', async () => {
+compare('does so in several passes if only few rows fit into memory', async () => {
   const streams = 9_000
   const { log, store } = await logOf(sampleEntries(2 * streams, streams), { store: new MemoryStore() })
   is(await compareRows(store), 1)
@@ -105,7 +105,7 @@ function rowOf(stream: string, value: { last_seq: number; state: unknown }) {
   return { puts: [{ key, value: encode(key, value) }], deletes: [] }
 }
 
-compare('of several rows that are wrong names the one that went wrong first', async () => {
+compare('names the wrong row whose stream went wrong first', async () => {
   const { log, store } = await sample()
   const rows: { stream: string; seq: number }[] = []
   for await (const [stream, { last_seq }] of new Views(log).rows('')) rows.push({ stream, seq: last_seq })
@@ -116,7 +116,7 @@ compare('of several rows that are wrong names the one that went wrong first', as
   }
 })
 
-compare('takes a row whose members stand in another order for the same', async () => {
+compare('accepts a row whose members are in another order', async () => {
   const { log, store } = await sample()
   for await (const [stream, { last_seq, state }] of new Views(log).rows('')) {
     const stored = storedRow(stream, { last_seq, state })
@@ -132,7 +132,7 @@ function reversed(value: unknown): unknown {
   return Object.fromEntries(members.map(([key, member]) => [key, reversed(member)]))
 }
 
-compare('finds a block of receipts that is missing, another, or too many', async () => {
+compare('finds a missing, different or surplus block of receipts', async () => {
   const { log, store } = await sample()
   const blocks = Math.floor(log.head().size / 256)
   for (let block = 0; block < blocks; block += 1) {

@@ -8,7 +8,7 @@ import { FaultyStore, withStage } from '../ledger/stage.ts'
 
 // Counted in the store itself: nothing that a batch puts is left out.
 
-const puts = suite('what a lock costs')
+const puts = suite('the cost of a lock')
 
 /** Puts of each kind, and deletes. */
 type Counts = Partial<Record<string, number>>
@@ -45,7 +45,7 @@ puts('is one put for its entry and one for its row, and one for the head of the 
   }),
 )
 
-puts('is at most two puts an entry whatever the size of the batch, beside its head and full tiles', () =>
+puts('is at most two puts for each entry of any batch, besides its head and full tiles', () =>
   withCounted(async (ledger, store) => {
     for (const callers of [2, 16, 64, 300]) {
       const before = (await ledger.head.get()).size
@@ -67,7 +67,7 @@ puts('is at most two puts an entry whatever the size of the batch, beside its he
   }),
 )
 
-puts('is less than two puts an entry where one row changes several times in a batch', () =>
+puts('is less than two puts for each entry if one row changes several times in a batch', () =>
   withCounted(async (ledger, store) => {
     const lease = await hold(ledger, { name: 'name', holder: 'h' })
     store.batches.length = 0
@@ -80,7 +80,7 @@ puts('is less than two puts an entry where one row changes several times in a ba
   }),
 )
 
-puts('is nothing at all where a lock is refused, asked about or asked for again', () =>
+puts('is nothing if a lock is refused, queried or requested again', () =>
   withCounted(async (ledger, store) => {
     const lock_id = 'lck_asked-for-twice-over'
     await hold(ledger, { name: 'name', holder: 'h', lock_id })
@@ -94,7 +94,7 @@ puts('is nothing at all where a lock is refused, asked about or asked for again'
   }),
 )
 
-puts('is a put for each entry and one for each row where locks are acquired together', () =>
+puts('is one put for each entry and one for each row if locks are acquired together', () =>
   withCounted(async (ledger, store) => {
     const names = ['a', 'b', 'c', 'd', 'e']
     await ledger.locks.acquireAll({ names, holder: 'h' })

@@ -12,7 +12,7 @@ import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { viewsOf } from './generated.ts'
 
-const beside = suite('a rebuild beside others who use the ledger')
+const beside = suite('a rebuild while others use the ledger')
 let keys = 0
 
 /** A few entries of all kinds of views: locks, requests, and audit events enough to fill blocks of receipts. */
@@ -54,7 +54,7 @@ async function rebuild(layout: Layout, { nonce = 'a', between = async () => {} }
 
 const generationOf = (layout: Layout) => withLog(layout.root, async (log) => log.head().generation)
 
-beside('takes in what others append in the middle of it, and gives the views that appends gave', async () => {
+beside('includes what others append meanwhile, and gives the same views as appends do', async () => {
   const layout = await ledgerOf(900)
   ok((await rebuild(layout, { between: () => work(layout) })) > 4)
   is(await generationOf(layout), 2)
@@ -65,7 +65,7 @@ beside('takes in what others append in the middle of it, and gives the views tha
 })
 
 beside(
-  'that is cut off in any slice leaves the old views in force or the new, and the next clears the rest',
+  'that is cut off in any slice leaves the old views in force or the new ones, and the next clears the rest',
   async () => {
     const layout = await ledgerOf(300)
     let isDone = false
@@ -92,7 +92,7 @@ beside(
   },
 )
 
-beside('is overtaken by one that begins later, and changes nothing from then on', async () => {
+beside('changes nothing any more after another rebuild began later', async () => {
   const layout = await ledgerOf(300)
   let slices = 0
   const between = async () => {

@@ -19,7 +19,7 @@ const rebuild = suite('a rebuild of the views')
 const random = randomBelow('rebuild')
 const isNotRow = (key: string) => !/^(?:69|72|78)/.test(key)
 
-rebuild('gives the rows and receipts that were written along the way, byte for byte', async () => {
+rebuild('gives the rows and receipts that appends wrote, byte for byte', async () => {
   for (let history = 0; history < 6; history += 1) {
     const store = new MemoryStore([], 1 + random(600))
     const { go, log, receipts, sequencer } = await writtenOver(store, random)
@@ -48,7 +48,7 @@ function valuesIn({ pairs }: MemoryStore, generation: number): [string, string][
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
-rebuild('gives the same with hardly a row in memory: the others wait in the store and come back', async () => {
+rebuild('gives the same with few rows in memory: the others are kept in the store', async () => {
   const store = new MemoryStore([], 16)
   const { go, log, sequencer } = await writtenOver(store, random)
   await go(900)
@@ -71,7 +71,7 @@ function readsOf(store: MemoryStore): { rows: number } {
   return reads
 }
 
-rebuild('is in force from one batch on, which writes the head alone and no entry', async () => {
+rebuild('comes into force by one batch, which writes only the head', async () => {
   const { log, store } = await rebuildable()
   const before = log.head()
   store.batches.length = 0
@@ -86,7 +86,7 @@ rebuild('is in force from one batch on, which writes the head alone and no entry
 })
 
 rebuild(
-  'that is cut off at any of its writes leaves the old views in force or the new, and both are whole',
+  'that is cut off at any of its writes leaves the old views in force or the new ones, and both are whole',
   async () => {
     const { log, store } = await rebuildable()
     const before = await viewsOf(log)
@@ -134,7 +134,7 @@ rebuild('whose write fails leaves the old views in force', async () => {
   equal(await viewsOf(KeyedLog.open(store.copy())), before)
 })
 
-rebuild('clears every other generation first, whoever left it', async () => {
+rebuild('clears every other generation first', async () => {
   const { log, store } = await rebuildable()
   for (const generation of [2, 3, 99, 250]) {
     await log.generations.fill(generation, [
@@ -152,7 +152,7 @@ rebuild('clears every other generation first, whoever left it', async () => {
   equal(await viewsOf(log), before)
 })
 
-rebuild('comes back to the first generation after the last', async () => {
+rebuild('returns to the first generation after the last', async () => {
   const { log, store } = await rebuildable(40)
   const before = await viewsOf(log)
   const seen: number[] = []
@@ -162,7 +162,7 @@ rebuild('comes back to the first generation after the last', async () => {
   equal(await viewsOf(log), before)
 })
 
-rebuild('mends rows and receipts that are wrong, missing or too many', async () => {
+rebuild('repairs wrong, missing and surplus rows and receipts', async () => {
   const { log, store } = await rebuildable()
   const before = await viewsOf(log)
   const damages: ((key: Buffer) => void)[] = [
@@ -184,21 +184,18 @@ rebuild('mends rows and receipts that are wrong, missing or too many', async () 
   await verified(log)
 })
 
-rebuild(
-  'stops at an entry that does not follow the one before it in its stream, and leaves all as it was',
-  async () => {
-    const entries = sampleEntries(300, 5)
-    const wrong = entries.map((entry) => (entry.seq === 200 ? { ...entry, prev: { ...entry.prev, stream: 3 } } : entry))
-    const { log, store } = await logOf(wrong)
-    const before = await viewsOf(log)
-    equal(await codeOf(() => rebuildViews(log)), { code: 'LEDGER_CORRUPT', seq: 200 })
-    is(KeyedLog.open(store.copy()).head().generation, 1)
-    equal(await viewsOf(log), before)
-  },
-)
+rebuild('stops at an entry that does not follow its predecessor in the stream, and changes nothing', async () => {
+  const entries = sampleEntries(300, 5)
+  const wrong = entries.map((entry) => (entry.seq === 200 ? { ...entry, prev: { ...entry.prev, stream: 3 } } : entry))
+  const { log, store } = await logOf(wrong)
+  const before = await viewsOf(log)
+  equal(await codeOf(() => rebuildViews(log)), { code: 'LEDGER_CORRUPT', seq: 200 })
+  is(KeyedLog.open(store.copy()).head().generation, 1)
+  equal(await viewsOf(log), before)
+})
 
 rebuild(
-  'over LevelDB verifies, and locks, files and answers go on as before',
+  'over LevelDB verifies, and locks, files and answers are as before',
   scene(async (stage) => {
     const kept = await hold(stage.ledger, { name: 'kept', holder: 'h', lock_id: 'lck_kept-over-the-rebuild' })
     const folder = await stage.acquire()

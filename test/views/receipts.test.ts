@@ -27,7 +27,7 @@ receipts('are of the last 2^20 entries, to a whole block of 256', () => {
   equal([0, 1, edge, edge + 255, edge + 256, edge + 511, edge + 512].map(horizon), [0, 0, 0, 0, 256, 256, 512])
 })
 
-receipts('find every request and grant of the window by actor and key, and nothing that was not asked', async () => {
+receipts('find every request and grant of the window by actor and key, and nothing else', async () => {
   const { go, log, receipts: live, sequencer } = await writtenOver(new MemoryStore(), random)
   await go(1_200)
   await sequencer.close()
@@ -49,7 +49,7 @@ receipts('find every request and grant of the window by actor and key, and nothi
 })
 
 receipts(
-  'are found up to the edge of the window and not beyond, by who wrote them and by who opens the log',
+  'are found up to the edge of the window and not beyond, by their writer and after a reopen',
   inSmallWindow(async () => {
     const { live, log, record, sequencer } = await recorder()
     for (let seq = 1; seq <= windowEntries + 600; seq += 1) {
@@ -71,7 +71,7 @@ receipts(
 )
 
 receipts(
-  'cost one put in 256 entries, and what the window passes goes in the batch that passes it',
+  'cost one put in 256 entries, and are removed in the batch in which they leave the window',
   inSmallWindow(async () => {
     const { log, record, sequencer, store } = await recorder()
     for (let seq = 1; seq <= windowEntries + 600; seq += 1) {
@@ -92,7 +92,7 @@ receipts(
 )
 
 receipts(
-  'beyond the window let a request be done again, and inside it never',
+  'beyond the window let a request be repeated, and never inside it',
   inSmallWindow(async () => {
     const { log, record, sequencer } = await recorder()
     for (let seq = 1; seq <= windowEntries + 511; seq += 1) await record(seq)
@@ -106,7 +106,7 @@ receipts(
 )
 
 receipts(
-  'of a rebuild are the same set, with blocks before the window and without',
+  'of a rebuild are the same, with and without blocks before the window',
   inSmallWindow(async () => {
     for (const length of [100, 255, windowEntries, windowEntries + 255, windowEntries + 256, windowEntries + 900]) {
       const store = new MemoryStore()
@@ -125,7 +125,7 @@ receipts(
 )
 
 receipts(
-  'know what is about to be appended, until they are told that it was not',
+  'include what is about to be appended, until they are told that it was not',
   inSmallWindow(async () => {
     const { log, record, sequencer } = await recorder()
     for (let seq = 1; seq <= 254; seq += 1) await record(seq)
@@ -147,7 +147,7 @@ receipts(
 )
 
 receipts(
-  'that are gone stop the writer, for a repeated request would be done twice',
+  'stop the writer if they are missing, because a repeated request would be done twice',
   inSmallWindow(async () => {
     const { log, record, sequencer, store } = await recorder()
     for (let seq = 1; seq <= 300; seq += 1) await record(seq)
@@ -162,7 +162,7 @@ receipts(
   }),
 )
 
-receipts('of a table are found as by a plain map, however it grows and forgets', () => {
+receipts('of a table are found as in a plain map, however it grows and forgets', () => {
   for (let history = 0; history < 20; history += 1) {
     const table = new ReceiptTable()
     const model = new Map<bigint, number[]>()

@@ -24,7 +24,7 @@ async function readable(streams = 40): Promise<{ view: Views; reads: string[] }>
   return { view: new Views(log), reads }
 }
 
-rows('cost one read the first time and none after it, also where there is none', async () => {
+rows('cost one read the first time and none afterwards, also if there is no row', async () => {
   const { view, reads } = await readable()
   for (let time = 0; time < 3; time += 1) {
     ok((await view.row('audit/1')) !== undefined)
@@ -36,7 +36,7 @@ rows('cost one read the first time and none after it, also where there is none',
   is(reads.length, 3)
 })
 
-rows('are what was published last, without a read', async () => {
+rows('are what was published last, without another read', async () => {
   const { view, reads } = await readable()
   const before = await view.row('audit/1')
   const after: Row = { last_seq: 999, state: null }
@@ -47,7 +47,7 @@ rows('are what was published last, without a read', async () => {
   equal(reads, ['audit/1'])
 })
 
-rows('in use stay in memory when it is full, and what goes is read again as it is stored', () =>
+rows('in use stay in memory when it is full, and evicted rows are read again as stored', () =>
   withLimit(limits, 'rowCacheMax', 16, async () => {
     const { view, reads } = await readable()
     const model = new Map<string, number | undefined>()

@@ -42,7 +42,7 @@ const rowsIn = ({ pairs }: MemoryStore) =>
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
-index('is the same however far it was derived at a time', async () => {
+index('is the same whatever the size of its steps', async () => {
   ok(history.length > 600, `${history.length} entries`)
   const { log, store } = await logOver(history)
   await new SearchIndex(log).reached(history.length)
@@ -58,7 +58,7 @@ index('is the same however far it was derived at a time', async () => {
   }
 })
 
-index('that is cut off at any of its writes goes on from there, and is whole all along', async () => {
+index('continues after a cut at any of its writes, and is always consistent', async () => {
   const { log, store } = await logOver(history)
   const start = store.copy()
   store.batches.length = 0
@@ -95,7 +95,7 @@ async function checkOf(work: Promise<unknown>): Promise<unknown> {
   return `${error.code} ${error.details.check}`
 }
 
-index('of which a row is missing, another, damaged or too many is found by the comparison', async () => {
+index('with a missing, different, damaged or surplus row is found by the comparison', async () => {
   const { log, store } = await logOver(history)
   await new SearchIndex(log).reached(history.length - 100)
   await compared(store)
@@ -210,7 +210,7 @@ async function sameRuns(
   )
 }
 
-index('costs nothing until somebody asks; then it is in batches of its own, which no entry is in', async () => {
+index('costs nothing until the first question; then it is written in batches without entries', async () => {
   const store = new FaultyStore()
   const kindsOf = () => store.batches.map(({ puts }) => [...new Set(puts.map(({ key }) => keys.kindOf(key)))].join())
   await withStage(
@@ -230,7 +230,7 @@ index('costs nothing until somebody asks; then it is in batches of its own, whic
   )
 })
 
-index('is caught up with by a process that lives on, while it has nothing else to do', () =>
+index('is brought up to date by a long-lived process while it is idle', () =>
   withLimit(limits, 'indexLagEntries', 20, () =>
     withLedger(
       async (ledger) => {
@@ -245,7 +245,7 @@ index('is caught up with by a process that lives on, while it has nothing else t
   ),
 )
 
-index('that cannot be written is no answer, and the ledger is reopened before anything else is', async () => {
+index('gives no answer if it cannot be written, and the ledger must be reopened', async () => {
   const store = new FaultyStore()
   await withLedger(
     async (ledger) => {
@@ -265,7 +265,7 @@ index('that cannot be written is no answer, and the ledger is reopened before an
   )
 })
 
-index('that is damaged is LEDGER_CORRUPT to who asks, and no hindrance to anybody else', async () => {
+index('that is damaged is LEDGER_CORRUPT for questions, and affects no other call', async () => {
   const store = new FaultyStore()
   await withStage(
     async (ledger) => {
@@ -290,7 +290,7 @@ index('that is damaged is LEDGER_CORRUPT to who asks, and no hindrance to anybod
   )
 })
 
-index('does not take a run for what it was when the question was asked', () =>
+index('does not answer with the state that a run had when the question was asked', () =>
   withStage(
     async (ledger) => {
       await ledger.runs.create({ run_id: 'run_first', run_kind: 'orchestrator' })

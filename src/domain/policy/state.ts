@@ -34,6 +34,11 @@ export function policyKey({ lanes, roles }: Policy['sha256']): string {
   return `${lanes} ${roles}`
 }
 
+/** The key of the policy that a state names. */
+export function policyKeyOf({ lanes, roles }: PolicyState): string {
+  return policyKey({ lanes: lanes.sha256, roles: roles.sha256 })
+}
+
 /** The policy in force at a decision: its pins, and the policy itself if it could be read. */
 export interface PolicyInForce {
   loaded: PolicyState | undefined
@@ -43,7 +48,7 @@ export interface PolicyInForce {
 export function policyInForce(rows: LoadedRows, policies: Policies): PolicyInForce {
   const loaded = stateIn(rows.get(policyStream))
   if (loaded === undefined) return { loaded, policy: undefined }
-  return { loaded, policy: policies.get(policyKey({ lanes: loaded.lanes.sha256, roles: loaded.roles.sha256 })) }
+  return { loaded, policy: policies.get(policyKeyOf(loaded)) }
 }
 
 /** The pins of an entry outside any run; undefined if no policy is loaded. */

@@ -42,7 +42,7 @@ export type TurnPhase = 'TURN_STAGED' | 'TURN_VALIDATED' | 'TURN_PROMOTED' | 'TU
 export interface OpenTurn {
   number: number
   seq: number
-  staged: { counts: TurnCounts; manifest_digest: string; seq: number } | null
+  staged: (Staged & { seq: number }) | null
   status: 'refused' | 'staged' | 'validated' | 'failed' | 'rejected'
 }
 

@@ -18,6 +18,9 @@ import { LogTree } from './tree.ts'
 import { putView } from './view-write.ts'
 import { WriteQueue } from './write-queue.ts'
 
+/** A kind of log over a store. */
+type OverStore<L> = new (store: Store, meta: Meta, selfCheck: boolean) => L
+
 /**
  * A log over an ordered key-value store. It holds entries, their Merkle tiles, the head row and the rows derived from
  * the entries. One append is one synced batch. Only the head and the last, partial tile are kept in memory. The next
@@ -66,11 +69,7 @@ export class KeyedLog extends KeyedReader implements Log {
 
   /** Starts a log in an empty store by writing the meta and head rows, synced. */
   static async create<L extends KeyedLog>(
-    this: new (
-      store: Store,
-      meta: Meta,
-      selfCheck: boolean,
-    ) => L,
+    this: OverStore<L>,
     store: Store,
     meta: Omit<Meta, 'format'>,
     selfCheck = false,
@@ -83,16 +82,8 @@ export class KeyedLog extends KeyedReader implements Log {
     return new this(store, whole, selfCheck)
   }
 
-  /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; LEDGER_FORMAT for a different format. */
-  static open<L extends KeyedLog>(
-    this: new (
-      store: Store,
-      meta: Meta,
-      selfCheck: boolean,
-    ) => L,
-    store: Store,
-    selfCheck = false,
-  ): L {
+  /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; FORMAT_TOO_NEW, LEDGER_FORMAT. */
+  static open<L extends KeyedLog>(this: OverStore<L>, store: Store, selfCheck = false): L {
     return new this(store, readMeta(store), selfCheck)
   }
 
@@ -174,7 +165,7 @@ export class KeyedLog extends KeyedReader implements Log {
     return this.reader.snapshot()
   }
 
-  /** The tree head that is kept outside the store; undefined if there is none. */
+  /** The tree head that the engine keeps outside the store; undefined if it keeps none. */
   headFile(): TreeHeadFile | undefined {
     return undefined
   }

@@ -1,9 +1,9 @@
 import type { Layout } from '../../disk/layout.ts'
 import { invariant } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
-import { toHex } from '../../merkle/hash.ts'
 import { KeyedLog } from '../keyed/log.ts'
 import type { Appended } from '../log.ts'
+import { treeHeadOf } from '../tiles.ts'
 import { fingerprint } from './files.ts'
 import { type HeadFile, readHeadFile } from './open/head-file.ts'
 import { HeadKeeper } from './open/head-keeper.ts'
@@ -26,9 +26,8 @@ export class LevelLog extends KeyedLog {
 
   /** Called once, when the database was opened and belongs to this process. */
   takePlace({ copy, custody, layout }: Place): void {
-    const treeHead = () => ({ origin: this.meta.origin, size: this.head().size, root: toHex(this.head().root) })
     this.custody = custody
-    this.#place = { copy, custody, heads: new HeadKeeper(layout.head, treeHead, custody), layout }
+    this.#place = { copy, custody, heads: new HeadKeeper(layout.head, () => treeHeadOf(this), custody), layout }
   }
 
   /** The tree head kept outside the database. It is never ahead of the database. */

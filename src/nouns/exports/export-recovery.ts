@@ -6,8 +6,8 @@ import { isTerminal } from '../../domain/run/moves.ts'
 import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { ExportFiles } from '../../files/bundle/export-files.ts'
-import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { Core } from '../../writer/core.ts'
+import { findRun } from '../runs/run-status.ts'
 
 /** Writes the note of an export that this process is about to begin. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
 export function noteExport(core: Core, { file, run_id }: { file: string; run_id: string }): Promise<ExportFiles> {
@@ -22,7 +22,7 @@ export function noteExport(core: Core, { file, run_id }: { file: string; run_id:
 export async function endLeftExports(core: Core, runs: RunsApi): Promise<void> {
   for (const files of ExportFiles.noted(core.layout.exports)) {
     try {
-      const run = (await core.views.row(streamOfRun(files.run_id)))?.state as RunState | undefined
+      const run = await findRun(core, files.run_id)
       if (isOver(files, run, core)) await end(files, run, runs)
     } catch (error) {
       // If a folder cannot be reached, its note stays and the ledger still opens.

@@ -47,8 +47,8 @@ export interface VerifiedExport {
 /**
  * Verifies a bundle without a ledger, as an archive or as an unpacked folder. Everything that can be derived from the
  * entries is derived and compared; everything else is covered by the signature. Errors: VERIFY_FAILED with the check
- * and the place in its details; FORMAT_TOO_NEW, INVALID_INPUT (invalid key), NOT_FOUND, FILE_DENIED. Cost: three passes over the
- * bundle, and memory for its small files and one entry.
+ * and the place in its details; FORMAT_TOO_NEW, INVALID_INPUT (invalid key), NOT_FOUND, FILE_DENIED. Cost: three passes
+ * over the bundle, and memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
   const files = await openBundle(path, bundleFiles)

@@ -5,18 +5,23 @@ import { orphanReason } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import type { Key } from '../../log/log.ts'
+import { Recent } from '../../views/recent.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { historyOf } from '../audit/history.ts'
-import { RecentGrants } from './recent-grants.ts'
 
 /** Renders the answer to an acquire from its entry, for a first answer and for replays. */
 export class Grants {
   readonly #core: Core
-  readonly #recent = new RecentGrants()
+  /**
+   * The names of the locks that this process granted lately, so that a release need not read the grant's entry. The
+   * name of a grant never changes.
+   */
+  readonly #recent = new Recent<string>(limits.recentGrantsMax)
 
   constructor(core: Core) {
     this.#core = core
@@ -35,7 +40,10 @@ export class Grants {
   ): Maybe<GrantAnswer> {
     return after(!replayed || this.#isCurrent(entry), (current) => {
       const data = entry.data as LockEventData<'lock.acquired'>
-      if (current) this.#recent.add(actor.actor_id, data.lock_ref, data.name)
+      if (current) {
+        this.#recent.set(recentKey(data.lock_ref, actor), data.name)
+        this.#recent.trim()
+      }
       return {
         name: data.name,
         token: entry.seq,
@@ -57,7 +65,7 @@ export class Grants {
 
   /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
   nameOf(lockRef: string, actor: Actor): Maybe<string | null> {
-    const recent = this.#recent.nameOf(actor.actor_id, lockRef)
+    const recent = this.#recent.get(recentKey(lockRef, actor))
     if (recent !== undefined) return recent
     return after(this.#answeredUnder(lockRef, actor), (answered) => {
       const entry = answered.findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lockRef)
@@ -95,4 +103,9 @@ export class Grants {
     const grant = await lockGrantOf(this.#core, String(entry.data.name))
     return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
   }
+}
+
+/** A lock_ref always has 16 hex digits, so the key is unambiguous without a separator. */
+function recentKey(lockRef: string, { actor_id }: Actor): string {
+  return lockRef + actor_id
 }

@@ -6,7 +6,14 @@ import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
 import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'
-import { type Policies, type PolicyState, policyKey, policyStream } from '../../domain/policy/state.ts'
+import {
+  type Policies,
+  type PolicyState,
+  policyKey,
+  policyKeyOf,
+  policyStream,
+  stateIn,
+} from '../../domain/policy/state.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
@@ -33,7 +40,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
   known(): Maybe<Policies> {
     return after(this.#state(), (state) => {
-      if (state === undefined || this.#read.has(keyOf(state))) return this.#read
+      if (state === undefined || this.#read.has(policyKeyOf(state))) return this.#read
       return after(this.#core.views.entry(state.seq), (entry) => {
         if (entry !== undefined) this.#readLoaded(entry)
         return this.#read
@@ -45,7 +52,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   async lane(laneId: string): Promise<Lane | undefined> {
     const policies = await this.known()
     const state = await this.#state()
-    return state && policies.get(keyOf(state))?.lanes.get(laneId)
+    return state && policies.get(policyKeyOf(state))?.lanes.get(laneId)
   }
 
   async show(): Promise<shapes.PolicyInForce> {
@@ -55,7 +62,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
       throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
     }
     const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
-    const policy = (await this.known()).get(keyOf(state))
+    const policy = (await this.known()).get(policyKeyOf(state))
     const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
       return { lane_id, purpose, roles: allowed_callers.roles }
     })
@@ -78,7 +85,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     asked: z.output<typeof shapes.explainInRun> | z.output<typeof shapes.explainForRole>,
   ): Promise<shapes.PolicyVerdict> {
     const state = await this.#state()
-    const policy = state && (await this.known()).get(keyOf(state))
+    const policy = state && (await this.known()).get(policyKeyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
     if ('run_id' in asked) {
@@ -99,7 +106,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   }
 
   #state(): Maybe<PolicyState | undefined> {
-    return after(this.#core.views.row(policyStream), (row) => (row?.state ?? undefined) as PolicyState | undefined)
+    return after(this.#core.views.row(policyStream), stateIn)
   }
 
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
@@ -150,8 +157,4 @@ function imagined(
     policy_versions: { lanes: state?.lanes.pin ?? null, roles: state?.roles.pin ?? null },
     policy_sha256: state === undefined ? null : { lanes: state.lanes.sha256, roles: state.roles.sha256 },
   }
-}
-
-function keyOf({ lanes, roles }: PolicyState): string {
-  return policyKey({ lanes: lanes.sha256, roles: roles.sha256 })
 }

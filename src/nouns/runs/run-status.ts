@@ -12,16 +12,22 @@ import { LockstepError } from '../../errors.ts'
 import { leaseRemainingMillis } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockStateOf } from '../../writer/lock-rows.ts'
 import { isWithin, rangesOf, type Times } from '../audit/time-range.ts'
 
+/** The published state of a run; undefined if the ledger has no entry of it. */
+export function findRun({ views }: Pick<Core, 'views'>, runId: string): Maybe<RunState | undefined> {
+  return after(views.row(streamOfRun(runId)), (row) => row?.state as RunState | undefined)
+}
+
 /** Errors: NOT_FOUND. */
 export async function stateOfRun(core: Core, runId: string): Promise<RunState> {
-  const row = await core.views.row(streamOfRun(runId))
-  if (row !== undefined) return row.state as RunState
+  const run = await findRun(core, runId)
+  if (run !== undefined) return run
   throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
 }
 

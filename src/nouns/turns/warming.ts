@@ -1,9 +1,8 @@
-import type { RunState } from '../../domain/run/state.ts'
 import type { Identity } from '../../domain/turn/links.ts'
 import type { StagedSet } from '../../domain/turn/triplet.ts'
 import { carriedBy, Workspace, workspaceOf } from '../../domain/turn/workspace.ts'
-import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { Core } from '../../writer/core.ts'
+import { findRun } from '../runs/run-status.ts'
 
 /** A turn with fewer stems is not warmed; the sequencer reads its rows itself. */
 const stemsMin = 64
@@ -13,8 +12,9 @@ const stemsAtOnce = 128
  * Loads the rows that the decision on a large turn will read into memory, in steps. So the sequencer itself need not
  * read them, and other callers can run in between. The decision still uses the state at its own time.
  */
-export async function warm({ views }: Core, runId: string): Promise<void> {
-  const run = (await views.row(streamOfRun(runId)))?.state as RunState | undefined
+export async function warm(core: Core, runId: string): Promise<void> {
+  const { views } = core
+  const run = await findRun(core, runId)
   const staged = run?.turns?.open?.staged
   if (run === undefined || !staged || staged.counts.triplets + staged.counts.tombstones < stemsMin) return
   const set = (await views.object(staged.manifest_digest)) as StagedSet

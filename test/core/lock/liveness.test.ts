@@ -29,7 +29,7 @@ for (const { title, evidence, probe, seen_ms, alive, reason } of rows) {
   })
 }
 
-test('a host’s name says nothing: only its id counts', () => {
+test('a host is identified by its id, not by its name', () => {
   const [row] = rows
   if (row === undefined) throw new Error('no rows')
   const [here, renamed] = ['desk', 'renamed'].map((host) =>
@@ -53,7 +53,8 @@ for (const [title, verdicts, expected] of [
   ['one lives and of the other nothing is known', [unknown, yes], yes],
   ['nothing is known of either', [unknown, unknown], unknown],
 ] as const) {
-  test(`a holder of which ${title}: ${expected.alive}`, () => assert.equal(judgeHolder(verdicts), expected))
+  test(`a holder with several processes, of which ${title}: ${expected.alive}`, () =>
+    assert.equal(judgeHolder(verdicts), expected))
 }
 
 test.run()

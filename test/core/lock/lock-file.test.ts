@@ -44,7 +44,7 @@ test('its name is written once in the code (REQ-LOCK-001a)', () => {
   assert.equal(naming, ['domain/lock/lock-file.ts'])
 })
 
-test('it says the six fields of REQ-LOCK-002 first, then what only we read', () => {
+test('it has the six fields of REQ-LOCK-002 first, then the members that only Lockstep reads', () => {
   const text = lockFileText(facts)
   assert.equal(Object.entries(JSON.parse(text)), [
     ['schema_version', '1.0'],
@@ -66,25 +66,25 @@ test('it is pretty JSON, padded with spaces to 1,024 bytes and a line', () => {
   assert.is(text, `${JSON.stringify(JSON.parse(text), null, 2).padEnd(1_023)}\n`)
 })
 
-test('a holder in many bytes counts in bytes', () => {
+test('a holder is measured in bytes', () => {
   assert.is(Buffer.byteLength(lockFileText({ ...facts, holder: 'ü'.repeat(100) })), 1_024)
 })
 
-test('text that just fills 1,024 bytes is not padded by another 1,024', () => {
+test('text of exactly 1,024 bytes is not padded by another 1,024', () => {
   const spaces = lockFileText(facts).trimEnd().length
   const filling = { ...facts, holder: 'h'.repeat(4 + 1_023 - spaces) }
   assert.is(Buffer.byteLength(lockFileText(filling)), 1_024)
   assert.is(Buffer.byteLength(lockFileText({ ...filling, holder: `${filling.holder}h` })), 2_048)
 })
 
-test('many processes take as many kilobytes as they need', () => {
+test('many processes make the file as large as they need', () => {
   const text = lockFileText({ ...facts, evidence: [1, 2, 3, 4].map(evidenceOf) })
   assert.is(Buffer.byteLength(text) % 1_024, 0)
   assert.equal(parseLockFile(text)?.evidence?.length, 4)
   assert.is(parseLockFile(text)?.pid, 1)
 })
 
-test('a renewal rewrites it in equal length, with its new time', () => {
+test('a renewal rewrites it with its new time and the same length', () => {
   const world = new World()
   const acquire = acquireDeliverable('DEL-08-05')
   world.run(acquire.command(world), worker)
@@ -125,7 +125,7 @@ for (const { title, age_ms, running, reason } of files.orphans) {
   })
 }
 
-test('a file of another tool whose process nobody can tell is held until its lease is over', () => {
+test('a file of another tool whose process cannot be checked is held until its lease is over', () => {
   const file = parseLockFile(JSON.stringify(files.read[0]?.content))
   if (file === undefined) throw new Error('unreadable')
   const end = Date.parse(file.acquired) + file.lease_duration_s * 1_000

@@ -30,7 +30,7 @@ test('the deciders say what the model says, in every history of commands, deaths
   assert.is(numRuns, rounds)
 })
 
-test('these histories come to every verdict and to every end of a grant', () => {
+test('these histories reach every verdict and every end of a grant', () => {
   const missing = () => verdicts.filter((verdict) => !Simulation.reached.has(verdict))
   // Random histories can miss a rare verdict. The histories of this seed reach all of them.
   if (missing().length > 0) fc.assert(property, { seed: completeSeed, numRuns: completeRounds })

@@ -1,3 +1,6 @@
+import type { Evidence } from '../../../src/domain/lock/liveness.ts'
+import type { Decision } from '../../../src/kernel/decider.ts'
+import type { Actor } from '../../../src/kernel/ids.ts'
 import type { Machines, Process, Shown } from './machines.ts'
 
 /** A grant as the model keeps it: when it truly began, and which processes truly hold it. */
@@ -25,6 +28,17 @@ export interface Request {
   content: string
 }
 
+/** A request that was made: who asked for which lock, from which processes. */
+export interface Asked extends Request {
+  /** What was seen of its processes when it first asked, and what the clocks showed then. */
+  evidence: Evidence[]
+  seen: Shown
+  name: string
+  who: Actor
+  lease_s: number
+  processes: Process[]
+}
+
 export type Death = { token: number } | undefined
 
 interface Ended {
@@ -36,6 +50,12 @@ interface Ended {
 
 /** What the model says must come of a command: a kind of answer, and what it ends or repeats. */
 export type Verdict = 'append' | { repeat: number } | { refuse: string }
+
+/** What a decision of the deciders is, in the same words. */
+export function verdictOf(decision: Decision): Verdict {
+  if (decision.kind === 'append') return 'append'
+  return decision.kind === 'repeat' ? { repeat: decision.seq } : { refuse: decision.code }
+}
 
 /**
  * What a lock is, in a few plain maps and the words of locks.md, with the truth about processes and time at hand.

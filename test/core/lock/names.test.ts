@@ -63,7 +63,7 @@ test('the rest of a resource name has at most 200 bytes, with or without its kin
   }
 })
 
-test('every project that a target can name has a name that can be asked for', () => {
+test('every project that a target can name has a lock name that can be requested', () => {
   const word = 'w'.repeat(80)
   const target = parseTarget(`IAMBECCA | ${word} | ${word} | ${word} | NEO`, 'IAMBECCA')
   if (typeof target === 'string') throw new Error(target)

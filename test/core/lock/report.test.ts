@@ -31,7 +31,7 @@ test('contention with the file of another tool has every field of the report', (
   })
 })
 
-test('contention with a file that cannot be read says 0 s, and to come back all the same', () => {
+test('contention with an unreadable file reports 0 s, and still says when to retry', () => {
   const unreadable = { ...foreign, holder: 'unreadable', acquired: null, lease_remaining_s: 0, pid: null }
   const { details } = contentionWithFile({ ...unreadable, holder_alive: 'unknown' }, now)
   assert.equal([details.holder, details.lease_remaining_s, details.retry_after_s], ['unreadable', 0, 1])

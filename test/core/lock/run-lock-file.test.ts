@@ -53,15 +53,15 @@ function granted(): LockEventData<'lock.acquired'> {
   return entries[0]?.data as LockEventData<'lock.acquired'>
 }
 
-test('its name is the seed’s', () => assert.is(runLockFileName, 'RUN_LOCK.json'))
+test('its name is the one of the template', () => assert.is(runLockFileName, 'RUN_LOCK.json'))
 
-test('a locked file is exactly the seed’s seven members, in order', () => {
+test('a locked file has exactly the seven members of the template, in order', () => {
   const file = lockedFile(granted())
   assert.is(runLockText(file), locked)
   assert.equal(runLockSchema.parse(JSON.parse(locked)), file)
 })
 
-test('a released file is the same seven unchanged and three more, in order', () => {
+test('a released file has the same seven members unchanged and three more, in order', () => {
   const end = {
     time: '2026-02-02T14:30:00.999Z',
     released_by: 'BECCA (VERIFICATION)',
@@ -98,7 +98,7 @@ for (const [title, base, change] of [
   })
 }
 
-test('it is read with texts at their bound, and a time with an offset', () => {
+test('it is read with texts of the maximum length, and a time with an offset', () => {
   const change = { lock_reason: 'x'.repeat(2_000), lock_time: '2026-02-02T13:00:00+01:00' }
   assert.ok(runLockSchema.safeParse({ ...JSON.parse(locked), ...change }).success)
 })

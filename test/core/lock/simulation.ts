@@ -3,14 +3,14 @@ import type { LedgerCommand } from '../../../src/domain/aggregates.ts'
 import { evolveRow } from '../../../src/domain/aggregates.ts'
 import type { Acquire, Death } from '../../../src/domain/lock/commands.ts'
 import type { LockEventData } from '../../../src/domain/lock/events.ts'
-import { type Evidence, judgeHolder, judgeLiveness } from '../../../src/domain/lock/liveness.ts'
+import { judgeHolder, judgeLiveness } from '../../../src/domain/lock/liveness.ts'
 import { isoTime } from '../../../src/kernel/clock.ts'
-import type { Decision, Row } from '../../../src/kernel/decider.ts'
+import type { Row } from '../../../src/kernel/decider.ts'
 import type { Entry } from '../../../src/kernel/entry.ts'
 import type { Actor } from '../../../src/kernel/ids.ts'
 import type { Op } from './history.ts'
-import { type Held, LockModel, type Request, type Verdict } from './lock-model.ts'
-import { environments, Machines, type Process, type Shown } from './machines.ts'
+import { type Asked, type Held, LockModel, type Verdict, verdictOf } from './lock-model.ts'
+import { environments, Machines, type Process } from './machines.ts'
 import { refOf } from './steps.ts'
 import { becca, other, replayed, World, worker } from './world.ts'
 
@@ -18,16 +18,6 @@ const lockNames = ['resource:a', 'resource:b', 'deliverable:DEL-01-01', 'project
 const folder = 'work/DEL-01-01'
 const actors = [worker, other, { actor_id: 'agent-3', actor_type: 'agent' }] as const
 const leases = [1, 60, 600, 1_800] as const
-
-interface Asked extends Request {
-  /** What was seen of its processes when it first asked, and what the clocks showed then. */
-  evidence: Evidence[]
-  seen: Shown
-  name: string
-  who: Actor
-  lease_s: number
-  processes: Process[]
-}
 
 /** Plays a history against the pure deciders and the model, and holds them to each other at every step. */
 export class Simulation {
@@ -407,8 +397,3 @@ const runOf = (lock: number): string => `run_A_c_2026-02-02_${String(lock + 1).p
 
 /** Entries as they come back from the disk: nothing shared with what was written. */
 const stored = (entries: readonly Entry[]): Entry[] => JSON.parse(JSON.stringify(entries)) as Entry[]
-
-function verdictOf(decision: Decision): Verdict {
-  if (decision.kind === 'append') return 'append'
-  return decision.kind === 'repeat' ? { repeat: decision.seq } : { refuse: decision.code }
-}

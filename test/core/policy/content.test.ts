@@ -30,7 +30,7 @@ test('is not read from UTF-16, nor from broken UTF-8', () => {
   }
 })
 
-test('has its bound', () => {
+test('has a maximum size', () => {
   assert.ok(contentOf(new Uint8Array(limits.policyFileBytes).fill(0x20)).ok)
   assert.match(textOf(new Uint8Array(limits.policyFileBytes + 1).fill(0x20)), /larger than/)
 })

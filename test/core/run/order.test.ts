@@ -29,7 +29,7 @@ function withLostLock(): { world: RunWorld; decisionId: string } {
   return { world, decisionId }
 }
 
-test('who may not act on a run learns that first, and does not even fail a run whose lease is over', () => {
+test('a caller who may not act on a run is refused first, and does not even fail a run whose lease is over', () => {
   const world = new RunWorld()
   world.startedTool()
   world.clock.advance(60_000)
@@ -68,7 +68,7 @@ test('a completion: the move, then the lock, then what is owed, then the lock th
   assert.is(codeOf(good.run('run.complete', complete)), 'append')
 })
 
-test('a lock that was lost hinders no other end', () => {
+test('a lost lock prevents no other end of the run', () => {
   for (const type of ['run.cancel', 'run.deny'] as const) {
     const { world } = withLostLock()
     assert.is(codeOf(world.run(type, { run_id, outcome_reason: 'over' })), 'append')
@@ -84,7 +84,7 @@ test('a heartbeat: the state of the run, then its lease', () => {
   assert.is(codeOf(world.run('run.heartbeat', { run_id: 'run_no_such' })), 'NOT_FOUND')
 })
 
-test('a tree has a bound', () => {
+test('a tree has a maximum size', () => {
   const world = new RunWorld(false)
   const idOf = (depth: number) => `run_depth_${depth}`
   world.create(idOf(1))

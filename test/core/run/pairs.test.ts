@@ -5,7 +5,7 @@ import type { RunStatus } from '../../../src/kernel/vocabulary.ts'
 import { runStatuses } from '../../../src/kernel/vocabulary.ts'
 import { RunWorld } from './world.ts'
 
-const test = suite('every state of a run and every state it is wanted in')
+const test = suite('every state of a run and every requested state')
 const run_id = 'run_pairs'
 const error = { error_code: 'TEST', message: 'it failed', retryable: true }
 

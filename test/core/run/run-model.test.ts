@@ -204,7 +204,7 @@ test('the deciders say what the model says, in every history of runs, actors, le
   assert.is(numRuns, rounds)
 })
 
-test('these histories come to every verdict', () => {
+test('these histories reach every verdict', () => {
   const missing = () => verdicts.filter((verdict) => !reached.has(verdict))
   // Random histories can miss a rare verdict. The histories of this seed reach all of them.
   if (missing().length > 0) fc.assert(property, { seed: completeSeed, numRuns: completeRounds })

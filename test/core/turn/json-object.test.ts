@@ -30,7 +30,7 @@ for (const [text, becomes] of jsonTexts) {
   })
 }
 
-test('bytes that are no UTF-8 are not read', () => {
+test('bytes that are not UTF-8 are refused', () => {
   for (const bytes of [
     [0x7b, 0xff, 0x7d],
     [0xc0, 0x80],
@@ -41,7 +41,7 @@ test('bytes that are no UTF-8 are not read', () => {
   assert.equal(seen(objectFromBytes(Uint8Array.from([0xef, 0xbb, 0xbf, 0x7b, 0x7d]))), ['byte_order_mark'])
 })
 
-test('a value is held to the same rules', () => {
+test('a value must follow the same rules', () => {
   const rows: [value: unknown, expected: unknown][] = [
     [{ b: 1, a: [true, null, 'x'], c: undefined }, '{"a":[true,null,"x"],"b":1}'],
     [JSON.parse('{"__proto__":{"a":1}}'), '{"__proto__":{"a":1}}'],
@@ -63,7 +63,7 @@ test('a value is held to the same rules', () => {
   assert.ok('object' in read && read.object === made, 'what a reader of files made is taken as it is')
 })
 
-test('the text is that of RFC 8785, whichever way it was read', () => {
+test('the text is that of RFC 8785, however it was read', () => {
   const leaf = fc.oneof(fc.boolean(), fc.constant(null), fc.integer(), fc.string({ unit: 'grapheme' }))
   const { tree } = fc.letrec((tie) => ({
     tree: fc.oneof(

@@ -37,7 +37,7 @@ test('a turn_id is turn- and a number of four digits or more, without surplus ze
   for (const turnId of bad) assert.is(turnNumberOf(turnId), undefined, turnId)
 })
 
-test('a stem is refused for what a folder or a suffix would make of it, and taken as it is otherwise', () => {
+test('a stem is refused if a folder or a suffix would change it, and otherwise used unchanged', () => {
   const good = [
     'a',
     'v1.0',
@@ -92,7 +92,7 @@ test('stems stand in the order of their UTF-8 bytes', () => {
   assert.equal([...stems].sort(byBytes), byBuffer)
 })
 
-test('stems that differ only in case have one fold, which is its own', () => {
+test('stems that differ only in case have the same folded form, which folds to itself', () => {
   const same = [
     ['ΑΣ', 'ας', 'ασ'],
     ['STRASSE', 'straße', 'STRAẞE'],
@@ -130,7 +130,7 @@ test('issues have one order: stage, location, code, details', () => {
   assert.is(cut.location.length, 4_095, 'never through a character')
 })
 
-test('no two pairs have one key, whatever stands in them', () => {
+test('no two pairs have the same key, whatever they contain', () => {
   const texts = ['', 'a', 'a\0', '\0a', 'a\u0001', '\u0001', '\u0001\u0001', '\0', 'a:b', 'b']
   const keys = new Set<string>()
   for (const type of texts) for (const id of texts) keys.add(identityKey('run/x', { type, id }))

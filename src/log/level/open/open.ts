@@ -43,7 +43,7 @@ const askMillis = 250
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found.
  * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
- * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_FORMAT.
+ * LEDGER_CORRUPT (the hint names the kept evidence), FORMAT_TOO_NEW, LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<LevelLog> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -109,6 +109,8 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
   let wal: Wal | undefined
   let isTouched = false
   try {
+    // A later format may change every other file, but it states itself in this one.
+    readHeadFile(layout.head)
     wal = await readWalTwice(layout, { met, options: { isSameBoot: isOfThisBoot(owner) }, owner })
     const headFile = await raiseHead(layout, wal, readHeadFile(layout.head))
     const kept = { logBytes: logBytes(layout.ledger), headFile, logHead: wal.head }
