@@ -8,7 +8,7 @@ import type { Entry } from '../kernel/entry.ts'
 import { leafHashOf } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
-import { entryAt, overTiles, rootOf } from '../log/tiles.ts'
+import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { type Publication, read, subscribe } from '../writer/subscription.ts'
@@ -85,12 +85,6 @@ export class Entries implements Handlers<LogApi> {
   verify(): Promise<shapes.VerifiedLedger> {
     return this.#verify()
   }
-}
-
-/** The published tree head. */
-export function treeHeadOf(log: Log): shapes.PublishedHead {
-  const { root, size } = log.head()
-  return { origin: log.meta.origin, root: toHex(root), size }
 }
 
 async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
