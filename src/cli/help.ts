@@ -1,0 +1,37 @@
+import { type AnyFacts, formsOf } from '../api/operation.ts'
+import { type Code, codes } from '../errors.ts'
+import { type Flag, shownName } from './flags.ts'
+
+/** What the help says of an option: meaning, values, bounds, default, and with which forms it goes. */
+export function helpOf(flag: Flag, flags: readonly Flag[], isOnlyForm: boolean): string {
+  const { about, choices, fallback, forms, notes, requiredIn } = flag
+  const facts = [
+    ...(choices === undefined ? [] : [`one of: ${choices.join(', ')}`]),
+    ...notes.filter((note) => fallback === undefined || !note.startsWith('default: ')),
+    ...(fallback === undefined ? [] : [`default: ${fallback}`]),
+    ...(isOnlyForm || requiredIn.length === 0 || requiredIn.includes(flag.member) ? [] : ['required']),
+  ]
+  const first = `${about.charAt(0).toLowerCase()}${about.slice(1).replace(/\.$/, '')}`
+  const only = isOnlyForm || forms.length === 0 || forms.includes(flag.member)
+  const where = only ? '' : `with ${forms.map((form) => shownName(flags, form)).join(' or ')}: `
+  return `${where}${first}${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`
+}
+
+export function formsText(facts: AnyFacts, flags: readonly Flag[]): string {
+  const forms = [...formsOf(facts).keys()].filter((form) => flags.some(({ member }) => member === form))
+  if (forms.length < 2) return ''
+  return `\nExactly one of these is required: ${forms.map((form) => shownName(flags, form)).join(', ')}.`
+}
+
+/** The exit codes that the errors of an operation lead to, each with the codes. */
+export function exitText(errors: readonly Code[], { exit }: { exit?: unknown }): string {
+  const byExit = new Map<number, Code[]>()
+  for (const code of errors) {
+    const known = byExit.get(codes[code].exit) ?? []
+    byExit.set(codes[code].exit, [...known, code])
+  }
+  const rows = [...byExit].sort(([left], [right]) => left - right)
+  const lines = rows.map(([number, of]) => `  ${String(number).padEnd(3)} ${of.join(', ')}`)
+  return `\nExit codes:\n  0   success${exit === undefined ? '' : ', unless stated above'}\n${lines.join('\n')}`
+}
+
