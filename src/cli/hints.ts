@@ -1,3 +1,4 @@
+import { words } from '../api/words.ts'
 import { LockstepError } from '../errors.ts'
 import { type Flag, shownName } from './flags.ts'
 
@@ -19,7 +20,8 @@ export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): u
   const said = (text: string) =>
     text.replace(/`([a-z_.]+)`/g, (quoted, member: string) => {
       if (flags.some((flag) => flag.member === member)) return shownName(flags, member)
-      return Object.hasOwn(ofOpen, member) ? (ofOpen[member] ?? quoted) : quoted
+      if (Object.hasOwn(ofOpen, member)) return ofOpen[member] ?? quoted
+      return Object.hasOwn(words, member) ? `--${words[member]?.flag ?? member.replaceAll('_', '-')}` : quoted
     })
   if (said(message) === message && (hint === undefined || said(hint) === hint)) return error
   return new LockstepError(code, said(message), {

@@ -89,7 +89,7 @@ export function verb<Input, Answer, Shown = Answer, O extends Owns = Record<neve
     const open = isLong ? askLedger : withLedger
     return {
       asked,
-      shown: open(globals, asked.command, async (ledger) => call?.(apiOf(ledger), input, asked) as Promise<Shown>),
+      shown: open(globals, asked.command, async (ledger) => call?.(await apiOf(ledger), input, asked) as Promise<Shown>),
     }
   })
 }
