@@ -6,7 +6,7 @@ import { limits } from '../kernel/limits.ts'
 import type { Ledger } from '../ledger.ts'
 import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
-import { say } from './output.ts'
+import { say, setTimes } from './output.ts'
 import { progressBar } from './progress.ts'
 import { actorIn } from './values.ts'
 
@@ -96,7 +96,9 @@ export async function apiOf(ledger: Ledger): Promise<Api> {
 
 /** The options of a command, merged with the options of the program. */
 export function globalsOf(command: Command): Globals {
-  return command.optsWithGlobals<Globals>()
+  const globals = command.optsWithGlobals<Globals>()
+  setTimes(globals)
+  return globals
 }
 
 /**

@@ -33,7 +33,10 @@ export interface Flag {
 
 /** What a verb may say differently from the table. */
 export type Override = Partial<
-  Pick<Flag, 'about' | 'choices' | 'fallback' | 'name' | 'notes' | 'placeholder' | 'read' | 'readAll'>
+  Pick<Flag, 'about' | 'choices' | 'fallback' | 'name' | 'notes' | 'placeholder' | 'read' | 'readAll'> & {
+    /** The verb fills in the member, or another option can take its place. */
+    isOptional: boolean
+  }
 >
 
 export interface FlagOptions {
@@ -68,9 +71,7 @@ export function flagsOf(facts: AnyFacts, options: FlagOptions = {}): Flag[] {
     }
   }
   const order = options.arguments ?? []
-  const flags = [...found.values()].map((flag) =>
-    flag.forms.length === forms.size ? { ...flag, forms: [] } : flag,
-  )
+  const flags = [...found.values()].map((flag) => (flag.forms.length === forms.size ? { ...flag, forms: [] } : flag))
   return [
     ...order.flatMap((member) => flags.filter((flag) => flag.member === member)),
     ...flags.filter(({ member }) => !order.includes(member)),
@@ -85,11 +86,15 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
     if (member === 'actor' || override === false) return []
     const inner = unwrapped(schema, 'input')
     if (options.expand?.includes(member)) {
-      const [of, place] = inner instanceof z.ZodArray ? [unwrapped(inner.element as z.ZodType, 'input'), `${member}.0.`] : [inner, `${member}.`]
+      const [of, place] =
+        inner instanceof z.ZodArray
+          ? [unwrapped(inner.element as z.ZodType, 'input'), `${member}.0.`]
+          : [inner, `${member}.`]
       const isOptional = schema.safeParse(undefined).success
       return membersIn(of, place, options).map((flag) => (isOptional ? { ...flag, requiredIn: [] } : flag))
     }
-    const shape = override?.read || override?.readAll ? plainText(name) : shapeOf(name, inner, hintOf(object, name)?.unit)
+    const shape =
+      override?.read || override?.readAll ? plainText(name) : shapeOf(name, inner, hintOf(object, name)?.unit)
     if (shape === undefined) return []
     const hint = hintOf(object, name)
     const notes = [...(shape.notes ?? []), ...defaultOf(schema, hint?.unit)]
@@ -100,7 +105,7 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
       member,
       name: hint?.flag ?? name.replaceAll('_', '-'),
       read: hint?.path ? (text) => resolve(text) : (text) => text,
-      requiredIn: schema.safeParse(undefined).success ? [] : [''],
+      requiredIn: override?.isOptional || schema.safeParse(undefined).success ? [] : [''],
       ...shape,
       isArgument: options.arguments?.includes(member) ?? false,
       notes,
@@ -145,9 +150,19 @@ const written: Readonly<Record<string, Shape>> = {
   output_artifacts: file,
   redaction: file,
   run_actor: { placeholder: 'actor', read: actorIn },
-  scope: { isList: true, notes: ['repeatable; true and false are booleans'], placeholder: 'key=value', readAll: scopeIn },
+  scope: {
+    isList: true,
+    notes: ['repeatable; true and false are booleans'],
+    placeholder: 'key=value',
+    readAll: scopeIn,
+  },
   since: { notes: ['1h, a date, or a time'], placeholder: 'time', read: (text) => moment(text) },
-  taxonomy_versions: { isList: true, notes: ['repeatable; coa, tags or entities'], placeholder: 'name=version', readAll: pairsIn },
+  taxonomy_versions: {
+    isList: true,
+    notes: ['repeatable; coa, tags or entities'],
+    placeholder: 'name=version',
+    readAll: pairsIn,
+  },
   until: { notes: ['1h, a date, or a time'], placeholder: 'time', read: (text) => moment(text) },
 }
 

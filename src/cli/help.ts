@@ -34,4 +34,3 @@ export function exitText(errors: readonly Code[], { exit }: { exit?: unknown }):
   const lines = rows.map(([number, of]) => `  ${String(number).padEnd(3)} ${of.join(', ')}`)
   return `\nExit codes:\n  0   success${exit === undefined ? '' : ', unless stated above'}\n${lines.join('\n')}`
 }
-

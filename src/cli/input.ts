@@ -38,7 +38,8 @@ export function named<T>(shown: string, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'INVALID_INPUT' || error.message.startsWith(shown)) throw error
+    if (!(error instanceof LockstepError) || error.code !== 'INVALID_INPUT' || error.message.startsWith(shown))
+      throw error
     const message = error.message.startsWith('must ') ? `${shown} ${error.message}` : `${shown}: ${error.message}`
     throw new LockstepError('INVALID_INPUT', message, {
       details: error.details,

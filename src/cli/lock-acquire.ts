@@ -24,9 +24,13 @@ export function acquireVerb(): Command {
     more: 'It ends at once, so the lock is held until its lease ends or it is released.',
     input: (values) => {
       if (values.folder !== undefined && values.holder !== undefined && values.pids === undefined) {
-        throw new LockstepError('INVALID_INPUT', '--pid is missing: name the process whose death frees the deliverable', {
-          hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID. Or use "lockstep lock run --folder DIR -- COMMAND".',
-        })
+        throw new LockstepError(
+          'INVALID_INPUT',
+          '--pid is missing: name the process whose death frees the deliverable',
+          {
+            hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID. Or use "lockstep lock run --folder DIR -- COMMAND".',
+          },
+        )
       }
       // The id is chosen before the first attempt, so that all attempts of this command are the same acquisition.
       return values.target_name === undefined ? { lock_id: `lck_${nanoid()}`, ...values } : values

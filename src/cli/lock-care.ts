@@ -59,6 +59,11 @@ interface Refused {
   file: string
   message: string
 }
+/** With --all, some files can be refused. */
+interface ImportedFiles {
+  imported: Imported[]
+  refused?: Refused[]
+}
 
 export function importVerb(): Command {
   return verb('import', locks.importFile, {
@@ -74,17 +79,17 @@ export function importVerb(): Command {
       // With --all, the files are known only when the ledger is open.
       return { ...values, file: resolve(file ?? setAside ?? '.'), set_aside: setAside !== undefined }
     },
-    call: async (api, input, { given }) => {
+    call: async (api, input, { given }): Promise<ImportedFiles> => {
       if (given.all) return importAll(api, input)
       const { seq, type } = await api.locks.importFile(input)
       return { imported: [{ file: given.file ?? given.setAside ?? '', seq, type }] }
     },
-    lines: ({ imported, refused = [] }: { imported: Imported[]; refused?: Refused[] }) => [
+    lines: ({ imported, refused = [] }) => [
       ...(imported.length + refused.length === 0 ? ['nothing to import'] : []),
       ...imported.map(({ file, seq, type }) => `${seq} ${type} ${file}`),
       ...refused.map(({ code, file, message }) => `${code} ${file}: ${message}`),
     ],
-    exit: ({ refused: [first] = [] }) => (first === undefined ? 0 : codes[first.code].exit),
+    exit: ({ refused = [] }) => (refused[0] === undefined ? 0 : codes[refused[0].code].exit),
     examples: [
       'lockstep lock import runtime/runs/run_ACME_shop_2026-02-02_001/RUN_LOCK.json',
       'lockstep --actor BECCA lock import --set-aside runtime/runs/old/RUN_LOCK.json --reason "run was lost"',
@@ -93,7 +98,7 @@ export function importVerb(): Command {
 }
 
 /** Imports each file separately, so that a refused file does not stop the others. */
-async function importAll({ locks }: Api, request: { file: string }): Promise<{ imported: Imported[]; refused: Refused[] }> {
+async function importAll({ locks }: Api, request: { file: string }): Promise<ImportedFiles> {
   const imported: Imported[] = []
   const refused: Refused[] = []
   const { files } = await locks.unknownFiles()

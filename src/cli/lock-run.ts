@@ -2,8 +2,9 @@ import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
 import { type Survivors, survivorChoices } from '../supervise/survivors.ts'
-import { actorOf, aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
+import { actorOf, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
+import { seconds } from './values.ts'
 
 interface RunFlags {
   folder?: string

@@ -1,8 +1,8 @@
-import type { LockStatus } from '../nouns/locks/lock-status.ts'
-import { durationText, relativeTime } from './output.ts'
+import type { LockState } from '../api/shapes/locks.ts'
+import { durationText, timeText } from './output.ts'
 
 /** The status of a lock, for people. */
-export function statusLines(status: LockStatus): string[] {
+export function statusLines(status: LockState): string[] {
   if (status.state === 'free') return [`${status.name} is free; its last entry is ${status.last_seq}`]
   return [
     `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
@@ -15,18 +15,18 @@ export function statusLines(status: LockStatus): string[] {
 }
 
 /** A holder's process can outlive its lease. The lock can then be taken although the process is alive. */
-function aliveText({ holder_alive, orphan_reason }: LockStatus): string {
+function aliveText({ holder_alive, orphan_reason }: LockState): string {
   const outlives = orphan_reason === 'lease_expired' && holder_alive === 'yes'
   return `alive: ${holder_alive}${outlives ? ', but its lease is over' : ''}`
 }
 
 /** A lock file without a grant may contain no readable time. */
-function acquiredText({ acquired }: LockStatus): string {
-  return acquired === undefined ? 'at an unknown time' : relativeTime(acquired)
+function acquiredText({ acquired }: LockState): string {
+  return acquired === undefined ? 'at an unknown time' : timeText(acquired)
 }
 
 /** The remaining time of a lease, for people. */
-export function remainingText({ lease_remaining_s }: LockStatus): string {
+export function remainingText({ lease_remaining_s }: LockState): string {
   if (lease_remaining_s === null || lease_remaining_s === undefined) return 'no lease'
   return lease_remaining_s === 0 ? 'lease expired' : `${durationText(lease_remaining_s)} left`
 }

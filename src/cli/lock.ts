@@ -21,7 +21,8 @@ export function lockCommand(): Command {
 }
 
 const secret = {
-  about: 'the lock_id that acquire printed, or the name of the lock that LOCKSTEP_LOCK_NAME names: its lock_id is then LOCKSTEP_LOCK_ID',
+  about:
+    'the lock_id that acquire printed, or the name of the lock that LOCKSTEP_LOCK_NAME names: its lock_id is then LOCKSTEP_LOCK_ID',
 }
 
 /**
@@ -110,7 +111,10 @@ function listVerb(): Command {
   })
 }
 
-async function listLines({ locks, next }: LockList & { next: string | null }, { input }: { input: { orphans?: boolean | undefined } }) {
+async function listLines(
+  { locks, next }: LockList & { next: string | null },
+  { input }: { input: { orphans?: boolean | undefined } },
+) {
   if (locks.length === 0) return [input.orphans ? 'no orphans' : 'no locks are held']
   const rows = locks.map((lock) => [
     lock.name,

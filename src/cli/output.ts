@@ -158,7 +158,10 @@ export async function table(head: string[], rows: string[][], columnsMax = termi
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   })
   made.push(...cells.slice(1))
-  return made.toString().split('\n').map((line) => line.trimEnd())
+  return made
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
 }
 
 const gap = '  '

@@ -170,7 +170,9 @@ export function exitOf({ decision }: { decision: 'allow' | 'deny' }): number {
 }
 
 /** A decision, for people. An explanation has no decision_id. */
-export function decidedLines(decided: Omit<DecidedAction, 'decision_id' | 'replayed'> & { decision_id?: string }): string[] {
+export function decidedLines(
+  decided: Omit<DecidedAction, 'decision_id' | 'replayed'> & { decision_id?: string },
+): string[] {
   const { decision, decision_id = '', missing, reason, rule_ids } = decided
   return [
     `${decision}${reason === null ? '' : `: ${reason}`} by ${rule_ids.join(', ')}`,
@@ -194,7 +196,8 @@ function recordVerb(): Command {
     input: (values) => {
       if (values.error === undefined) return values
       const { error_code, message = error_code, retryable = false } = values.error as Record<string, unknown>
-      if (error_code === undefined) throw new LockstepError('INVALID_INPUT', '--message and --retryable need --error-code')
+      if (error_code === undefined)
+        throw new LockstepError('INVALID_INPUT', '--message and --retryable need --error-code')
       return { ...values, error: { error_code, message, retryable } }
     },
     call: (api, input) => api.runs.record(input),
@@ -243,7 +246,10 @@ function treeLines({ children, run }: RunTree, indent = ''): string[] {
 
 function listVerb(): Command {
   return verb('list', runs.list, {
-    flags: { cursor: { about: 'list the runs after this one; the page before prints it as "more"' }, status: { name: 'state' } },
+    flags: {
+      cursor: { about: 'list the runs after this one; the page before prints it as "more"' },
+      status: { name: 'state' },
+    },
     isLong: true,
     call: (api, input) => api.runs.list(input),
     items: ({ runs }) => runs,

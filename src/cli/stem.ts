@@ -45,14 +45,16 @@ function listVerb(): Command {
     run: async ({ command, given, globals, input }) => {
       if (given.jsonl) {
         await withSnapshot(globals, command, async (ledger) => {
-          for await (const triplet of pageOf(await apiOf(ledger), input, given)) writeOut(`${JSON.stringify(triplet)}\n`)
+          for await (const triplet of pageOf(await apiOf(ledger), input, given))
+            writeOut(`${JSON.stringify(triplet)}\n`)
         })
         return undefined
       }
       return askLedger(globals, command, async (ledger) => {
         const limit = given.limit ?? Number.POSITIVE_INFINITY
         const stems: Triplet[] = []
-        for await (const triplet of pageOf(await apiOf(ledger), input, { ...given, limit: limit + 1 })) stems.push(triplet)
+        for await (const triplet of pageOf(await apiOf(ledger), input, { ...given, limit: limit + 1 }))
+          stems.push(triplet)
         const isMore = stems.length > limit
         const page = isMore ? stems.slice(0, limit) : stems
         return { next: isMore ? (page.at(-1)?.stem ?? null) : null, stems: page }
@@ -128,7 +130,9 @@ function importVerb(): Command {
       turn_id: { about: 'the turn to create', fallback: 'turn-0001' },
     },
     more: 'File names become stems again, and the index is rebuilt.',
-    own: { dir: text('<dir>', 'the tree of a workspace: <stem>.body.json, .links.json and .manifest.json, and _index') },
+    own: {
+      dir: text('<dir>', 'the tree of a workspace: <stem>.body.json, .links.json and .manifest.json, and _index'),
+    },
     run: async ({ command, given, globals, input }) => {
       const proposal = await readDirectory(globals, placeOf(given.dir ?? '.'), true)
       return withLedger(globals, command, (ledger) =>

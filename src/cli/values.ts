@@ -29,7 +29,9 @@ export function moment(text: string, nowMillis = Date.now()): string {
   if (!/^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/i.test(text))
     throw notAMoment(text)
   const [date = '', time] = text.split(/[T ]/i)
-  const parsed = Date.parse(time === undefined ? `${date}T00:00` : `${date}T${time.replace(/([+-]\d\d)(\d\d)$/, '$1:$2')}`)
+  const parsed = Date.parse(
+    time === undefined ? `${date}T00:00` : `${date}T${time.replace(/([+-]\d\d)(\d\d)$/, '$1:$2')}`,
+  )
   // Date.parse takes 2026-02-30 for 2 March.
   if (new Date(`${date}T00:00Z`).toISOString().slice(0, 10) !== date) throw notAMoment(text)
   return inUtc(parsed, text)
@@ -70,6 +72,11 @@ export function targetIn(text: string): { name: string; target_type: string } {
   const [, target_type = '', name = ''] = /^([a-z_]+):(.+)$/.exec(text) ?? []
   if (name === '') throw invalid(`must be TYPE:NAME, not "${text}"`)
   return { name, target_type }
+}
+
+/** Collects the values of a repeatable option. */
+export function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
 }
 
 /** Reads pairs of the form `KEY=VALUE`. */

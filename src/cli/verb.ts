@@ -41,6 +41,8 @@ export interface Asked<Input, O> {
 }
 
 interface Common<Shown, A> {
+  /** The document of --json, if it is not the answer itself. */
+  document?: (shown: Shown) => unknown
   examples: readonly [string, string, ...string[]]
   /** The exit code that an answer means; 0 by default. */
   exit?: (shown: Shown, asked: A) => number
@@ -54,6 +56,8 @@ interface Common<Shown, A> {
 }
 
 interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, O>>, FlagOptions {
+  /** What the verb does, if that is not what the operation does. */
+  about?: string
   /** Calls the operation. */
   call?: (api: Api, input: Input, asked: Asked<Input, O>) => Promise<Shown>
   /** Completes the input from what the command alone knows. It is checked afterwards. */
@@ -75,7 +79,7 @@ export function verb<Input, Answer, Shown = Answer, O extends Owns = Record<neve
   spec: Spec<Input, Shown, O>,
 ): Command {
   const flags = flagsOf(facts, spec)
-  const command = withOwn(withFlags(new Command(name).description(facts.summary), flags, facts), spec)
+  const command = withOwn(withFlags(new Command(name).description(spec.about ?? facts.summary), flags, facts), spec)
   if (formsOf(facts).size > 1) command.addHelpText('after', formsText(facts, flags))
   command.addHelpText('after', () => exitText(errorsOf(facts), spec))
   return finished(command, spec, flags, (globals, self) => {
@@ -89,7 +93,11 @@ export function verb<Input, Answer, Shown = Answer, O extends Owns = Record<neve
     const open = isLong ? askLedger : withLedger
     return {
       asked,
-      shown: open(globals, asked.command, async (ledger) => call?.(await apiOf(ledger), input, asked) as Promise<Shown>),
+      shown: open(
+        globals,
+        asked.command,
+        async (ledger) => call?.(await apiOf(ledger), input, asked) as Promise<Shown>,
+      ),
     }
   })
 }
@@ -132,7 +140,7 @@ function finished<Shown, A extends { globals: Globals }>(
         for (const item of spec.items?.(answer) ?? []) writeOut(`${JSON.stringify(item)}\n`)
       } else if (answer !== undefined) {
         const lines = globals.json ? [] : await spec.lines?.(answer, asked)
-        print(globals, answer, () => lines ?? [])
+        print(globals, spec.document?.(answer) ?? answer, () => lines ?? [])
       }
       const exit = spec.exit?.(answer, asked)
       if (exit !== undefined && exit !== 0) process.exitCode = exit
@@ -188,4 +196,3 @@ function pathOf(self: Command): string {
   for (let at: Command | null = self; at?.parent; at = at.parent) words.unshift(at.name())
   return words.join(' ')
 }
-

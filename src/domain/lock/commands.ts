@@ -98,6 +98,8 @@ export const recoverSchema = z.strictObject({
 export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason: reasonSchema })
 export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
 export const historySchema = z.strictObject({
+  /** The `seq` of the last entry of the page before: older entries follow. */
+  cursor: z.int().min(0).optional(),
   limit: z.int().min(1).max(limits.historyPageMax).default(limits.historyPageMax),
 })
 export const checkSchema = z.strictObject({ run_id: runId, target_name: lineOf(500) })

@@ -146,11 +146,11 @@ export class Locks {
   }
 
   /** A lock's entries, newest first: who held it, when, and why each grant ended. Errors: NOT_FOUND. */
-  async history(name: string, options: { limit?: number } = {}): Promise<Entry[]> {
+  async history(name: string, options: { cursor?: number; limit?: number } = {}): Promise<Entry[]> {
     const full = parse(lockNameSchema, name, 'name')
-    const { limit } = parse(input.historySchema, options, 'history')
-    const entries = await historyOf(this.#core, full, limit)
-    if (entries.length === 0)
+    const page = parse(input.historySchema, options, 'history')
+    const entries = await historyOf(this.#core, full, page)
+    if (entries.length === 0 && page.cursor === undefined)
       throw new LockstepError('NOT_FOUND', `${full} was never locked`, { details: { name: full } })
     return entries
   }
