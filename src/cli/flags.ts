@@ -99,11 +99,11 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
     const hint = hintOf(object, name)
     const notes = [...(shape.notes ?? []), ...defaultOf(schema, hint?.unit)]
     const flag: Flag = {
-      about: aboutText(hint?.about ?? ''),
+      about: hint?.about ?? '',
       forms: [],
       isList: false,
       member,
-      name: hint?.flag ?? name.replaceAll('_', '-'),
+      name: options.arguments?.includes(member) ? name : (hint?.flag ?? name.replaceAll('_', '-')),
       read: hint?.path ? (text) => resolve(text) : (text) => text,
       requiredIn: override?.isOptional || schema.safeParse(undefined).success ? [] : [''],
       ...shape,
@@ -190,9 +190,4 @@ function defaultOf(schema: z.ZodType, unit: string | undefined): string[] {
   const value = schema.def.defaultValue
   if (value === false || typeof value === 'object' || value === Number.MAX_SAFE_INTEGER) return []
   return [`default: ${unit === 's' ? durationText(Number(value)) : value}`]
-}
-
-/** A sentence of the hints as help text: its members are not in the words of the command. */
-function aboutText(about: string): string {
-  return about.replaceAll('`', '')
 }

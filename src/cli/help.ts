@@ -4,17 +4,25 @@ import { type Flag, shownName } from './flags.ts'
 
 /** What the help says of an option: meaning, values, bounds, default, and with which forms it goes. */
 export function helpOf(flag: Flag, flags: readonly Flag[], isOnlyForm: boolean): string {
-  const { about, choices, fallback, forms, notes, requiredIn } = flag
+  const { choices, fallback, forms, notes } = flag
+  const about = flag.about.replace(/`([a-z_.]+)`/g, (_, member: string) => shownName(flags, member))
   const facts = [
     ...(choices === undefined ? [] : [`one of: ${choices.join(', ')}`]),
     ...notes.filter((note) => fallback === undefined || !note.startsWith('default: ')),
     ...(fallback === undefined ? [] : [`default: ${fallback}`]),
-    ...(isOnlyForm || requiredIn.length === 0 || requiredIn.includes(flag.member) ? [] : ['required']),
+    ...(isOnlyForm ? [] : requiredText(flag, flags)),
   ]
   const first = `${about.charAt(0).toLowerCase()}${about.slice(1).replace(/\.$/, '')}`
   const only = isOnlyForm || forms.length === 0 || forms.includes(flag.member)
   const where = only ? '' : `with ${forms.map((form) => shownName(flags, form)).join(' or ')}: `
   return `${where}${first}${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`
+}
+
+function requiredText({ forms, member, requiredIn }: Flag, flags: readonly Flag[]): string[] {
+  const others = requiredIn.filter((form) => form !== member)
+  if (others.length === 0 || requiredIn.includes(member)) return []
+  const isEverywhere = forms.length > 0 && forms.every((form) => requiredIn.includes(form))
+  return [isEverywhere ? 'required' : `required with ${others.map((form) => shownName(flags, form)).join(' or ')}`]
 }
 
 export function formsText(facts: AnyFacts, flags: readonly Flag[]): string {

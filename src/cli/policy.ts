@@ -4,7 +4,7 @@ import type { PolicyInForce } from '../api/shapes/policy.ts'
 import { problemText } from '../domain/policy/document.ts'
 import { codes } from '../errors.ts'
 import { timeText } from './output.ts'
-import { actionFlags, actionMembers, decidedLines, exitOf, withScope } from './run.ts'
+import { actionFlags, actionMembers, decidedLines, exitOf, withScope } from './run-actions.ts'
 import { noun, verb } from './verb.ts'
 
 export function policyCommand(): Command {
