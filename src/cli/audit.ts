@@ -16,12 +16,12 @@ import { writeOut } from './output.ts'
 import { targetIn } from './values.ts'
 import { type Asked, count, type Given, noun, text, toggle, verb } from './verb.ts'
 
-export function auditCommand(): Command {
-  return noun(
-    'audit',
-    [appendVerb, listVerb, tailVerb].map((make) => make()),
-    ['lockstep audit append --outcome success --reason "nightly backup"', 'lockstep audit list --lock reports --json'],
-  )
+export function auditCommand(asked?: string): Command {
+  const verbs = { append: appendVerb, list: listVerb, tail: tailVerb }
+  return noun('audit', verbs, asked, [
+    'lockstep audit append --outcome success --reason "nightly backup"',
+    'lockstep audit list --lock reports --json',
+  ])
 }
 
 function appendVerb(): Command {

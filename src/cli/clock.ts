@@ -2,15 +2,12 @@ import type { Command } from 'commander'
 import { withLedger } from './context.ts'
 import { local, noun, text } from './verb.ts'
 
-export function clockCommand(): Command {
-  return noun(
-    'clock',
-    [resetVerb()],
-    [
-      'lockstep clock reset --reason "the clock was in 2099 for one command"',
-      'lockstep --actor human:BECCA clock reset --reason "drill"',
-    ],
-  )
+export function clockCommand(asked?: string): Command {
+  const verbs = { reset: resetVerb }
+  return noun('clock', verbs, asked, [
+    'lockstep clock reset --reason "the clock was in 2099 for one command"',
+    'lockstep --actor human:BECCA clock reset --reason "drill"',
+  ])
 }
 
 function resetVerb(): Command {

@@ -8,15 +8,12 @@ import { say } from './output.ts'
 import { wholeNumber } from './values.ts'
 import { type Given, local, noun, text, verb } from './verb.ts'
 
-export function exportCommand(): Command {
-  return noun(
-    'export',
-    [approveVerb, createVerb, showVerb, verifyVerb].map((make) => make()),
-    [
-      'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
-      'lockstep export verify case-17.tar.gz',
-    ],
-  )
+export function exportCommand(asked?: string): Command {
+  const verbs = { approve: approveVerb, create: createVerb, show: showVerb, verify: verifyVerb }
+  return noun('export', verbs, asked, [
+    'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
+    'lockstep export verify case-17.tar.gz',
+  ])
 }
 
 /** The options that select the exported entries. */

@@ -90,7 +90,7 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
         inner instanceof z.ZodArray
           ? [unwrapped(inner.element as z.ZodType, 'input'), `${member}.0.`]
           : [inner, `${member}.`]
-      const isOptional = schema.safeParse(undefined).success
+      const isOptional = mayBeAbsent(schema)
       return membersIn(of, place, options).map((flag) => (isOptional ? { ...flag, requiredIn: [] } : flag))
     }
     const shape =
@@ -105,7 +105,7 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
       member,
       name: options.arguments?.includes(member) ? name : (hint?.flag ?? name.replaceAll('_', '-')),
       read: hint?.path ? (text) => resolve(text) : (text) => text,
-      requiredIn: override?.isOptional || schema.safeParse(undefined).success ? [] : [''],
+      requiredIn: override?.isOptional || mayBeAbsent(schema) ? [] : [''],
       ...shape,
       isArgument: options.arguments?.includes(member) ?? false,
       notes,
@@ -114,6 +114,8 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
     return [override?.readAll === undefined ? flag : { ...flag, isList: true }]
   })
 }
+
+const mayBeAbsent = (schema: z.ZodType) => schema._zod.optin === 'optional'
 
 type Shape = Partial<Flag> & Pick<Flag, 'placeholder'>
 

@@ -10,14 +10,25 @@ import { remainingText, statusLines } from './lock-text.ts'
 import { durationText, table, timeText } from './output.ts'
 import { count, noun, text, toggle, verb } from './verb.ts'
 
-export function lockCommand(): Command {
-  const uses = [runCommand, acquireVerb, renewVerb, releaseVerb, statusVerb, listVerb, historyVerb, checkVerb]
-  const care = [recoverVerb, breakVerb, retireVerb, importVerb]
-  return noun(
-    'lock',
-    [...uses, ...care].map((make) => make()),
-    ['lockstep lock run reports -- npm run report', 'lockstep lock list --under packages'],
-  )
+export function lockCommand(asked?: string): Command {
+  const verbs = {
+    run: runCommand,
+    acquire: acquireVerb,
+    renew: renewVerb,
+    release: releaseVerb,
+    status: statusVerb,
+    list: listVerb,
+    history: historyVerb,
+    check: checkVerb,
+    recover: recoverVerb,
+    break: breakVerb,
+    retire: retireVerb,
+    import: importVerb,
+  }
+  return noun('lock', verbs, asked, [
+    'lockstep lock run reports -- npm run report',
+    'lockstep lock list --under packages',
+  ])
 }
 
 const secret = {

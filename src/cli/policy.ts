@@ -7,12 +7,9 @@ import { timeText } from './output.ts'
 import { actionFlags, actionMembers, decidedLines, exitOf, withScope } from './run-actions.ts'
 import { noun, verb } from './verb.ts'
 
-export function policyCommand(): Command {
-  return noun(
-    'policy',
-    [showVerb, checkVerb, explainVerb, reloadVerb].map((make) => make()),
-    ['lockstep policy show', 'lockstep policy check'],
-  )
+export function policyCommand(asked?: string): Command {
+  const verbs = { show: showVerb, check: checkVerb, explain: explainVerb, reload: reloadVerb }
+  return noun('policy', verbs, asked, ['lockstep policy show', 'lockstep policy check'])
 }
 
 function showVerb(): Command {

@@ -7,7 +7,8 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
 /** A command below the program. Only the one that is called is loaded, since its tables and schemas take time. */
 interface Part {
   about: string
-  load: () => Promise<Command>
+  /** With the verb that was asked for, only that verb is built. */
+  load: (verb?: string) => Promise<Command>
 }
 
 const parts: Readonly<Record<string, Part>> = {
@@ -17,31 +18,31 @@ const parts: Readonly<Record<string, Part>> = {
   },
   lock: {
     about: 'Acquire, renew, release, inspect and recover locks.',
-    load: async () => (await import('./lock.ts')).lockCommand(),
+    load: async (verb) => (await import('./lock.ts')).lockCommand(verb),
   },
   run: {
     about: 'Create runs, authorise their actions by lane and role, and record the results.',
-    load: async () => (await import('./run.ts')).runsCommand(),
+    load: async (verb) => (await import('./run.ts')).runsCommand(verb),
   },
   turn: {
     about: 'Stage, validate and promote the turns of a run: atomic, ordered publishing of JSON state.',
-    load: async () => (await import('./turn.ts')).turnCommand(),
+    load: async (verb) => (await import('./turn.ts')).turnCommand(verb),
   },
   stem: {
     about: 'Read, import and check the promoted state of a workspace, and the links between its stems.',
-    load: async () => (await import('./stem.ts')).stemCommand(),
+    load: async (verb) => (await import('./stem.ts')).stemCommand(verb),
   },
   policy: {
     about: 'Show, check and load the policy: the lanes and roles that govern runs.',
-    load: async () => (await import('./policy.ts')).policyCommand(),
+    load: async (verb) => (await import('./policy.ts')).policyCommand(verb),
   },
   audit: {
     about: 'Append audit events, and read the entries of the ledger as audit events.',
-    load: async () => (await import('./audit.ts')).auditCommand(),
+    load: async (verb) => (await import('./audit.ts')).auditCommand(verb),
   },
   export: {
     about: 'Export entries with proofs, for readers without the ledger.',
-    load: async () => (await import('./export.ts')).exportCommand(),
+    load: async (verb) => (await import('./export.ts')).exportCommand(verb),
   },
   head: {
     about: 'Shows the tree head: origin, size and root.',
@@ -57,7 +58,7 @@ const parts: Readonly<Record<string, Part>> = {
   },
   clock: {
     about: 'Correct the time of entries after the wall clock was wrong.',
-    load: async () => (await import('./clock.ts')).clockCommand(),
+    load: async (verb) => (await import('./clock.ts')).clockCommand(verb),
   },
   verify: {
     about: 'Reads all stored bytes and derives all state again.',
@@ -82,10 +83,10 @@ export async function program(argv?: readonly string[]): Promise<Command> {
     'after',
     '\nExamples:\n  lockstep init\n  lockstep lock run reports -- npm run report\n\nExit codes: 0 ok, 2 usage, 3 not found, 4 denied, 5 conflict, 6 integrity, 7 unavailable, 8 timed out,\n75 lock contention, 76 lease lost, 128+n signal.',
   )
-  const named = argv && wordsOf(argv).find((word) => word !== 'help')
+  const [named, verb] = wordsOf(argv ?? []).filter((word, index) => index > 0 || word !== 'help')
   for (const [name, { about, load }] of Object.entries(parts)) {
     const isLoaded = argv === undefined || name === named
-    const command = isLoaded ? await load() : new Command(name)
+    const command = isLoaded ? await load(verb) : new Command(name)
     if (command.description() === '') command.description(about)
     lockstep.addCommand(command)
   }

@@ -7,14 +7,28 @@ import { execCommand } from './run-exec.ts'
 import { runLines, whyLines } from './run-text.ts'
 import { noun, verb } from './verb.ts'
 
-export function runsCommand(): Command {
-  const moves = [createVerb, startVerb, heartbeatVerb, completeVerb, failVerb, denyVerb, cancelVerb, retryVerb]
-  const queries = [showVerb, whyVerb, treeVerb, listVerb]
-  return noun(
-    'run',
-    [...moves, authorizeVerb, recordVerb, execCommand, ...queries].map((make) => make()),
-    ['lockstep run create --kind orchestrator --case CASE-17', 'lockstep run why run_draft1'],
-  )
+export function runsCommand(asked?: string): Command {
+  const verbs = {
+    create: createVerb,
+    start: startVerb,
+    heartbeat: heartbeatVerb,
+    complete: completeVerb,
+    fail: failVerb,
+    deny: denyVerb,
+    cancel: cancelVerb,
+    retry: retryVerb,
+    authorize: authorizeVerb,
+    record: recordVerb,
+    exec: execCommand,
+    show: showVerb,
+    why: whyVerb,
+    tree: treeVerb,
+    list: listVerb,
+  }
+  return noun('run', verbs, asked, [
+    'lockstep run create --kind orchestrator --case CASE-17',
+    'lockstep run why run_draft1',
+  ])
 }
 
 function createVerb(): Command {

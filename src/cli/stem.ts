@@ -13,12 +13,12 @@ import { readDirectory } from './turn-source.ts'
 import { counted, withIssuesShown } from './turn-text.ts'
 import { count, noun, text, toggle, verb } from './verb.ts'
 
-export function stemCommand(): Command {
-  return noun(
-    'stem',
-    [listVerb, showVerb, importVerb, checkVerb].map((make) => make()),
-    ['lockstep stem list --run run_draft1', 'lockstep stem show pages/home --workflow site --json'],
-  )
+export function stemCommand(asked?: string): Command {
+  const verbs = { list: listVerb, show: showVerb, import: importVerb, check: checkVerb }
+  return noun('stem', verbs, asked, [
+    'lockstep stem list --run run_draft1',
+    'lockstep stem show pages/home --workflow site --json',
+  ])
 }
 
 const ofWorkspace = {

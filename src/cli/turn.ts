@@ -11,16 +11,20 @@ import { proposalFrom } from './turn-source.ts'
 import { issueLines, promotedLines, stagedLines, turnLines, verdictLines, withIssuesShown } from './turn-text.ts'
 import { noun, text, toggle, verb } from './verb.ts'
 
-export function turnCommand(): Command {
-  const verbs = [stageVerb, validateVerb, promoteVerb, rejectVerb, applyVerb, showVerb, listVerb]
-  return noun(
-    'turn',
-    verbs.map((make) => make()),
-    [
-      'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
-      'lockstep turn list --run run_draft1',
-    ],
-  )
+export function turnCommand(asked?: string): Command {
+  const verbs = {
+    stage: stageVerb,
+    validate: validateVerb,
+    promote: promoteVerb,
+    reject: rejectVerb,
+    apply: applyVerb,
+    show: showVerb,
+    list: listVerb,
+  }
+  return noun('turn', verbs, asked, [
+    'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
+    'lockstep turn list --run run_draft1',
+  ])
 }
 
 const ofTurn = { manifest_digest: false, run_id: { about: 'the run of the turn', name: 'run' } } as const

@@ -116,10 +116,14 @@ export function local<Shown, O extends Owns>(
   })
 }
 
-/** A noun: its verbs, which share a description and examples. */
-export function noun(name: string, verbs: readonly Command[], lines: readonly [string, string]): Command {
+/** The verbs of a noun, by their names. */
+export type Verbs = Readonly<Record<string, () => Command>>
+
+/** A noun with the one verb that was asked for, or with all of them for the help. */
+export function noun(name: string, verbs: Verbs, asked: string | undefined, lines: readonly [string, string]): Command {
   const command = new Command(name)
-  for (const one of verbs) command.addCommand(one)
+  const one = asked !== undefined && Object.hasOwn(verbs, asked) ? verbs[asked] : undefined
+  for (const make of one === undefined ? Object.values(verbs) : [one]) command.addCommand(make())
   return examples(command, ...lines)
 }
 
