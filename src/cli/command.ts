@@ -26,7 +26,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     const isNounAlone = error.code === 'commander.help'
     // The help text was printed already, which is enough for people.
     if (isNounAlone && !globals.json) return 2
-    const message = isNounAlone ? 'no command was given' : error.message.replace(/^error: /, '')
+    const message = isNounAlone ? 'no command was given' : error.message.replace(/^error: /, '').replaceAll('\n', ' ')
     return report(
       globals,
       new LockstepError('INVALID_INPUT', message, { hint: 'See "lockstep help", or --help after any command.' }),

@@ -115,7 +115,7 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
   })
 }
 
-const mayBeAbsent = (schema: z.ZodType) => schema._zod.optin === 'optional'
+const mayBeAbsent = (schema: z.ZodType) => schema._zod.optin !== undefined
 
 type Shape = Partial<Flag> & Pick<Flag, 'placeholder'>
 
