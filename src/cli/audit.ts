@@ -1,11 +1,10 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
 import { audit } from '../api/audit.ts'
 import { log } from '../api/log.ts'
 import type { ListEvents } from '../api/shapes/audit.ts'
 import { renderedEvent, renderings } from '../domain/rendered-event.ts'
-import { LockstepError, systemCodeOf } from '../errors.ts'
+import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { printable } from '../kernel/printable.ts'
@@ -13,6 +12,7 @@ import { entryLine, eventLine } from './audit-text.ts'
 import { apiOf, withLedger } from './context.ts'
 import { readText } from './input-file.ts'
 import { writeOut } from './output.ts'
+import { PipeReader } from './pipe-reader.ts'
 import { targetIn } from './values.ts'
 import { type Asked, count, type Given, noun, text, toggle, verb } from './verb.ts'
 
@@ -149,6 +149,7 @@ async function tail({
   globals,
   input,
 }: Asked<{ from?: number | undefined }, typeof tailOwn>): Promise<void> {
+  const reader = new PipeReader()
   let next = input.from
   let left = given.count ?? Number.POSITIVE_INFINITY
   for (;;) {
@@ -161,10 +162,12 @@ async function tail({
         found.push(entry)
       }
     })
+    // Asked before the first line as well: `head -1` ends with it.
+    if (reader.hasEnded) return
     for (const entry of found) writeOut(`${tailLine(entry, given, globals.json)}\n`)
     next = (next ?? 0) + found.length
     left -= found.length
-    if (left <= 0 || isUnread()) return
+    if (left <= 0) return
     if (found.length === 0) await new Promise((resolve) => setTimeout(resolve, pollMillis))
   }
 }
@@ -172,18 +175,4 @@ async function tail({
 function tailLine(entry: Entry, { entries, jsonl }: Given<typeof tailOwn>, json: boolean | undefined): string {
   if (jsonl || json) return JSON.stringify(entries ? entry : renderedEvent(entry))
   return printable(entries ? entryLine(entry) : eventLine(entry, renderedEvent(entry)))
-}
-
-/**
- * Whether stdout is a pipe whose reader has ended. Only the next write would fail, and it may never come. On Linux, a
- * pipe without readers cannot be opened for writing (ENXIO).
- */
-function isUnread(): boolean {
-  if (process.platform !== 'linux' || !fstatSync(1).isFIFO()) return false
-  try {
-    closeSync(openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK))
-    return false
-  } catch (error) {
-    return systemCodeOf(error) === 'ENXIO'
-  }
 }

@@ -33,8 +33,9 @@ export function moment(text: string, nowMillis = Date.now()): string {
     time === undefined ? `${date}T00:00` : `${date}T${time.replace(/([+-]\d\d)(\d\d)$/, '$1:$2')}`,
   )
   // Date.parse takes 2026-02-30 for 2 March.
-  if (new Date(`${date}T00:00Z`).toISOString().slice(0, 10) !== date) throw notAMoment(text)
-  return inUtc(parsed, text)
+  const midnight = new Date(`${date}T00:00Z`)
+  const isDate = !Number.isNaN(midnight.getTime()) && midnight.toISOString().slice(0, 10) === date
+  return inUtc(isDate ? parsed : Number.NaN, text)
 }
 
 function inUtc(millis: number, text: string): string {

@@ -67,7 +67,7 @@ for (const [words, option, near] of [
   [['audit', 'list', '--type', 'lock.aquired'], '--type', 'lock.acquired'],
   [['audit', 'list', '--outcome', 'sucess'], '--outcome', 'success'],
   [['audit', 'list', '--action-type', 'authz_decison'], '--action-type', 'authz_decision'],
-  [['audit', 'append', '--outcome', 'failed'], '--outcome', 'failure'],
+  [['audit', 'append', '--outcome', 'failre'], '--outcome', 'failure'],
   [['export', 'approve', '--case', 'CASE-17', '--type', 'complience'], '--type', 'compliance'],
   [['lock', 'release', '--run-id', 'r', '--final-status', 'Complete'], '--final-status', 'COMPLETE'],
 ] as const) {
