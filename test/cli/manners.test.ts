@@ -242,7 +242,7 @@ fleet('renew and release find the lock_id of LOCKSTEP_LOCK_NAME in the environme
 
 if (existsSync('/proc/self/fd')) {
   fleet('audit tail ends when the reader of its pipe ends, even if nothing is appended any more', async ({ root }) => {
-    const script = '"$1" "$2" --dir "$3" audit tail --from 0 | head -1; set -- "${PIPESTATUS[@]}"; echo "$1"'
+    const script = '"$1" "$2" --dir "$3" audit tail --from 0 | head -1; echo "$PIPESTATUS"'
     const shell = spawn('bash', ['-c', script, 'bash', process.execPath, main, root], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
