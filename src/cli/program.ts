@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, Help, Option } from 'commander'
+import { named } from './input.ts'
 import { wholeNumber } from './values.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -104,7 +105,7 @@ function globalOptions(): Option[] {
     new Option('--utc', 'print absolute times in UTC, instead of times relative to now'),
     new Option('--absolute', 'print absolute times in the time zone of this machine'),
     new Option('--open-wait <seconds>', 'how long to wait if another process has the ledger open')
-      .argParser(wholeNumber)
+      .argParser((text: string) => named('--open-wait', () => wholeNumber(text)))
       .default(30),
   ]
 }
