@@ -3,21 +3,22 @@ import { type Code, codes } from '../errors.ts'
 import { type Flag, shownName } from './flags.ts'
 
 /** What the help says of an option: meaning, values, bounds, default, and with which forms it goes. */
-export function helpOf(flag: Flag, flags: readonly Flag[], isOnlyForm: boolean): string {
+export function helpOf(flag: Flag, flags: readonly Flag[], formCount: number): string {
   const { choices, fallback, forms, notes } = flag
-  const about = flag.about.replace(/`([a-z_.]+)`/g, (_, member: string) => shownName(flags, member))
+  const about = flag.about.replace(/`([^`]+)`/g, (_, member: string) => shownName(flags, member))
   const facts = [
     ...(choices === undefined ? [] : [`one of: ${choices.join(', ')}`]),
     ...notes.filter((note) => fallback === undefined || !note.startsWith('default: ')),
     ...(fallback === undefined ? [] : [`default: ${fallback}`]),
-    ...(isOnlyForm ? [] : requiredText(flag, flags)),
+    ...(flag.requiredIn.length === formCount ? [] : requiredText(flag, flags)),
   ]
   const first = `${about.charAt(0).toLowerCase()}${about.slice(1).replace(/\.$/, '')}`
-  const only = isOnlyForm || forms.length === 0 || forms.includes(flag.member)
-  const where = only ? '' : `with ${forms.map((form) => shownName(flags, form)).join(' or ')}: `
+  const isAlone = forms.length === 0 || forms.includes(flag.member)
+  const where = isAlone ? '' : `with ${forms.map((form) => shownName(flags, form)).join(' or ')}: `
   return `${where}${first}${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`
 }
 
+/** In which forms it is required. Commander marks what is always required. */
 function requiredText({ forms, member, requiredIn }: Flag, flags: readonly Flag[]): string[] {
   const others = requiredIn.filter((form) => form !== member)
   if (others.length === 0 || requiredIn.includes(member)) return []

@@ -157,11 +157,11 @@ function finished<Shown, A extends { globals: Globals }>(
 }
 
 function withFlags(command: Command, flags: readonly Flag[], facts: AnyFacts): Command {
-  const isOnlyForm = formsOf(facts).size === 1
+  const formCount = formsOf(facts).size
   for (const flag of flags) {
     const { fallback, isArgument, isList, name, placeholder, requiredIn } = flag
-    const isRequired = isOnlyForm && requiredIn.length > 0 && fallback === undefined
-    const about = helpOf(flag, flags, isOnlyForm)
+    const isRequired = requiredIn.length === formCount && fallback === undefined
+    const about = helpOf(flag, flags, formCount)
     if (isArgument) {
       command.argument(isRequired ? `<${name}>` : `[${name}]`, about)
       continue
