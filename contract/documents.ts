@@ -2,6 +2,7 @@ import { stringify } from 'yaml'
 import { renderings } from '../src/domain/rendered-event.ts'
 import { noticeCodes } from '../src/domain/turn/issue.ts'
 import { codes } from '../src/errors.ts'
+import { commandPage } from './command.ts'
 import { conformancePage } from './conformance.ts'
 import { generatedPage } from './pages.ts'
 import { referencePages } from './reference.ts'
@@ -35,7 +36,7 @@ const rows = Object.entries(codes).map(([code, { exit, meaning, retryable, statu
 const notices = Object.entries(noticeCodes).map(([code, meaning]) => ({ code, meaning }))
 
 /** Every generated file of the contract: its text, by its path from the project's root. */
-export function documents(): Map<string, string> {
+export async function documents(): Promise<Map<string, string>> {
   const generated = new Map(
     Object.entries(schemas()).map(([name, schema]) => [`contract/v1/schemas/${name}.schema.yaml`, yamlOf(schema)]),
   )
@@ -46,6 +47,7 @@ export function documents(): Map<string, string> {
   const renderingRows = Object.entries(renderings).map(([type, row]) => ({ type, ...row }))
   generated.set('contract/v1/rendering.yaml', yamlOf({ contract_version: 'v1', renderings: renderingRows }))
   generated.set('docs/conformance.md', conformancePage())
+  generated.set('docs/reference/command.md', await commandPage())
   generated.set('docs/reference/errors.md', errorsPage())
   for (const [path, text] of referencePages()) generated.set(path, text)
   return generated

@@ -12,7 +12,7 @@ import { documents } from './documents.ts'
 import { badTables } from './fixtures.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, fixtures: { type: 'boolean' } } })
-const generated = documents()
+const generated = await documents()
 if (values.check) {
   const differing = [...generated].filter(([path, text]) => textOf(path) !== text).map(([path]) => path)
   for (const path of [...differing, ...strays()]) console.error(`${path} differs from what "npm run contract" writes`)

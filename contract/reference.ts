@@ -1,7 +1,8 @@
 import type { Api } from '../src/api/api.ts'
 import { hintOf, unwrapped } from '../src/api/hints.ts'
 import { answerShapes, documents, inputShapes, type JsonSchema, jsonSchemaOf } from '../src/api/json-schema.ts'
-import { everyOperation, formsOf, grantsOf, type Operation, sharedErrors } from '../src/api/operations.ts'
+import { formsOf, grantsOf, sharedErrors } from '../src/api/operation.ts'
+import { everyOperation, type Operation } from '../src/api/operations.ts'
 import { generatedPage, table } from './pages.ts'
 
 const nouns: { readonly [Noun in keyof Api]: string } = {

@@ -93,7 +93,7 @@ export const locks: Operations<LocksApi> = {
   },
   recover: {
     kind: 'command',
-    summary: 'Ends an orphan, or shows the evidence with dry_run.',
+    summary: 'Ends an orphan, or only shows the evidence.',
     input: shapes.recover,
     output: shapes.ended,
     errors: ['NOT_FOUND', 'LOCK_NOT_ORPHAN', 'LOCK_CONTENTION', 'LOCK_PLACEMENT', ...fileErrors],

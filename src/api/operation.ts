@@ -55,3 +55,56 @@ export type Operations<Noun> = {
 
 /** The facts about any operation, for code that walks the tables. */
 export type AnyFacts = Facts<Kind, unknown, unknown>
+
+/** Codes that any operation of a kind can reject with: about the form of the input, the ledger, and the signal. */
+export const sharedErrors: Readonly<Record<Kind, readonly Code[]>> = {
+  query: onLedger(),
+  stream: onLedger(),
+  command: [...onLedger(), 'LIMIT_EXCEEDED', 'QUEUE_FULL', 'DISK_FULL'],
+}
+
+function onLedger(): Code[] {
+  return [
+    'INVALID_INPUT',
+    'ABORTED',
+    'LEDGER_CLOSED',
+    'LEDGER_MOVED',
+    'LEDGER_UNAVAILABLE',
+    'LEDGER_CORRUPT',
+    'INVARIANT_VIOLATED',
+  ]
+}
+
+/** Every code that an operation can reject with. */
+export function errorsOf({ errors, kind }: Pick<AnyFacts, 'errors' | 'kind'>): Code[] {
+  return [...new Set([...errors, ...sharedErrors[kind]])]
+}
+
+/** The forms of an operation's input by the member that chooses them; an input of one form has the name ''. */
+export function formsOf({ input }: Pick<AnyFacts, 'input'>): Map<string, z.ZodType> {
+  return isSchema(input) ? new Map([['', input]]) : new Map(Object.entries<z.ZodType>(input))
+}
+
+/** The schema that an input is to be parsed with; undefined if no member of it chooses a form. */
+export function formOf({ input: forms }: Pick<AnyFacts, 'input'>, input: unknown): z.ZodType | undefined {
+  if (isSchema(forms)) return forms
+  const chosen = Object.keys(forms).find((member) => isGiven(input, member))
+  return chosen === undefined ? undefined : forms[chosen]
+}
+
+function isGiven(input: unknown, member: string): boolean {
+  return Object.hasOwn(Object(input), member) && (input as Record<string, unknown>)[member] !== undefined
+}
+
+/** The grants that one form of an operation asks for. */
+export function grantsOf({ grants }: Pick<AnyFacts, 'grants'>, form: string): readonly TokenGrant[] {
+  return isList(grants) ? grants : (grants[form] ?? [])
+}
+
+function isList(grants: AnyFacts['grants']): grants is readonly TokenGrant[] {
+  return Array.isArray(grants)
+}
+
+function isSchema(input: AnyFacts['input']): input is z.ZodType {
+  return '_zod' in input
+}

@@ -1,33 +1,24 @@
-import { Command } from 'commander'
-import { examples, globalsOf, withLedger } from './context.ts'
-import { print } from './output.ts'
+import type { Command } from 'commander'
+import { clock } from '../api/clock.ts'
+import { noun, verb } from './verb.ts'
 
-export function clockCommand(): Command {
-  const clock = new Command('clock').description('Correct the time of entries after the wall clock was wrong.')
-  clock.addCommand(resetCommand())
-  return examples(
-    clock,
+export function clockCommand(asked?: string): Command {
+  const verbs = { reset: resetVerb }
+  return noun('clock', verbs, asked, [
     'lockstep clock reset --reason "the clock was in 2099 for one command"',
     'lockstep --actor human:BECCA clock reset --reason "drill"',
-  )
+  ])
 }
 
-function resetCommand(): Command {
-  const command = new Command('reset')
-    .description(
-      'Let the time of entries follow the wall clock again. Only the release authority or an operator may do this. Leases and the order of entries do not change.',
-    )
-    .requiredOption('--reason <text>', 'the reason to record')
-    .action(async ({ reason }: { reason: string }, self: Command) => {
-      const globals = globalsOf(self)
-      const reset = await withLedger(globals, 'clock reset', (ledger) => ledger.clock.reset({ reason }))
-      print(globals, reset, () => [
-        `the time of entries was ${reset.previous_time}; from entry ${reset.seq} on, it is ${reset.time}`,
-      ])
-    })
-  return examples(
-    command,
-    'lockstep --actor human:BECCA clock reset --reason "the clock was in 2099 for one command"',
-    'lockstep --actor human:BECCA --json clock reset --reason "drill"',
-  )
+function resetVerb(): Command {
+  return verb('reset', clock.reset, {
+    more: 'Only the release authority or an operator may do this. Leases and the order of entries do not change.',
+    call: (api, input) => api.clock.reset(input),
+    lines: ({ previous_time, seq, time }) =>
+      `the time of entries was ${previous_time}; from entry ${seq} on, it is ${time}`,
+    examples: [
+      'lockstep --actor human:BECCA clock reset --reason "the clock was in 2099 for one command"',
+      'lockstep --actor human:BECCA --json clock reset --reason "drill"',
+    ],
+  })
 }

@@ -1,39 +1,22 @@
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { LockstepError, messageOf } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
-import { say } from './output.ts'
+import { say, setTimes } from './output.ts'
 import { progressBar } from './progress.ts'
+import { actorIn } from './values.ts'
 
 /** The folder in which the command works: --dir, else LOCKSTEP_DIR, else the working directory. */
 export function folderOf({ dir }: Globals): string {
   return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
 }
 
-/** A path on the command line is relative to the working directory, whereas a ledger's is relative to its root. */
-export function fromHere(path: string): string {
-  // An empty path is probably an empty variable. It must not become the working directory; the ledger refuses it.
-  return path === '' ? path : resolve(path)
-}
-
 /** The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id. Undefined means the system's user. */
 export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
-  return actorFrom(actor)
-}
-
-/** Parses an actor of the command line; undefined if none is given. Errors: INVALID_INPUT, for a type without an id. */
-export function actorFrom(actor: string | undefined): Actor | undefined {
-  if (actor === undefined || actor === '') return undefined
-  if (/^(agent|human|system):$/.test(actor))
-    throw new LockstepError('INVALID_INPUT', `the actor "${actor}" has a type but no id`)
-  const [, type, id] = /^(agent|human|system):(.+)$/s.exec(actor) ?? []
-  return id === undefined
-    ? { actor_id: actor, actor_type: 'agent' }
-    : { actor_id: id, actor_type: type as Actor['actor_type'] }
+  return actor === undefined || actor === '' ? undefined : actorIn(actor)
 }
 
 /**
@@ -45,8 +28,8 @@ export async function withLedger<T>(
   command: string,
   work: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
-  const { openLedger } = await import('../open.ts')
   const actor = actorOf(globals)
+  const { openLedger } = await import('../open.ts')
   const ledger = await openLedger({
     dir: folderOf(globals),
     command: `lockstep ${command}`,
@@ -106,7 +89,9 @@ export async function withSnapshot<T>(
 
 /** The options of a command, merged with the options of the program. */
 export function globalsOf(command: Command): Globals {
-  return command.optsWithGlobals<Globals>()
+  const globals = command.optsWithGlobals<Globals>()
+  setTimes(globals)
+  return globals
 }
 
 /**
@@ -121,30 +106,6 @@ export function aroundDashes(self: Command, words: readonly string[]): { before:
   const dashes = rawArgs.indexOf('--')
   const count = dashes === -1 ? 0 : rawArgs.length - dashes - 1
   return { before: words.slice(0, words.length - count), behind: words.slice(words.length - count) }
-}
-
-/** Refuses options that have no effect on this request. If they were ignored, users would think that they worked. */
-export function refuseOptions(self: Command, attributes: readonly string[], what: string): void {
-  const stray = self.options.find(
-    (option) =>
-      attributes.includes(option.attributeName()) && self.getOptionValueSource(option.attributeName()) === 'cli',
-  )
-  if (stray !== undefined) throw new LockstepError('INVALID_INPUT', `${stray.long} cannot be used with ${what}`)
-}
-
-/** Parses a whole number. Errors: INVALID_INPUT. */
-export function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
-  throw new LockstepError('INVALID_INPUT', `"${text}" is not a whole number`)
-}
-
-/** Parses a duration such as `90`, `90s`, `15m` or `2h` into seconds. Errors: INVALID_INPUT. */
-export function seconds(text: string): number {
-  const [, digits, unit = 's'] = /^(\d{1,9})(s|m|h)?$/.exec(text) ?? []
-  if (digits === undefined)
-    throw new LockstepError('INVALID_INPUT', `"${text}" is not a duration like 90, 90s, 15m or 2h`)
-  return Number(digits) * (unit === 'h' ? 3600 : unit === 'm' ? 60 : 1)
 }
 
 /** Adds examples to a command's help. */

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { readConfig } from '../disk/config-file.ts'
 import { readKey } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
@@ -12,10 +12,11 @@ import { hold } from '../lease.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
 import { clockAheadText } from './clock-ahead.ts'
-import { examples, folderOf, globalsOf, withLedger } from './context.ts'
+import { folderOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
+import { local, toggle } from './verb.ts'
 
 type Outcome = 'fail' | 'ok' | 'warn'
 
@@ -36,31 +37,42 @@ const networkFileSystems: Record<number, string> = {
 }
 const freeBytesMin = 256 * 1024 * 1024
 
-export function doctorCommand(): Command {
-  const command = new Command('doctor')
-    .description(
-      'Check that locks work in this environment: permissions, key, clock, file system, disk, and a real acquire and release.',
-    )
-    .option('--repair', 'restore a database that was kept as evidence, if it verifies and the current one does not')
-    .action(async ({ repair = false }: { repair?: boolean }, self: Command) => {
-      const globals = globalsOf(self)
-      if (repair) return repairLedger(globals)
+export function doctorVerb(): Command {
+  return local('doctor', 'Checks that locks work in this environment.', {
+    more: 'It checks permissions, key, clock, file system and disk, and makes a real acquire and release.',
+    own: {
+      repair: toggle(
+        '--repair',
+        'restore a database that was kept as evidence, if it verifies and the current one does not',
+      ),
+    },
+    run: async ({ given, globals }) => {
+      if (given.repair) return repairLedger(globals)
       const findings = await examine(globals)
       const failed = findings.filter(({ outcome }) => outcome === 'fail')
-      if (failed.length === 0 || !globals.json) print(globals, { ok: true, findings }, () => findings.map(findingLine))
+      if (failed.length === 0 || !globals.json) {
+        print(globals, { ok: true, findings }, () => findings.map(findingLine), painted)
+      }
       if (failed.length === 0) return
       const names = failed.map((one) => one.check).join(', ')
       throw new LockstepError('DOCTOR_FAILED', `${failed.length} of ${findings.length} checks failed: ${names}`, {
         details: { findings },
       })
-    })
-  return examples(command, 'lockstep doctor', 'lockstep doctor --repair', 'lockstep doctor --json --dir ~/work/fleet')
+    },
+    examples: ['lockstep doctor', 'lockstep doctor --repair', 'lockstep doctor --json --dir ~/work/fleet'],
+  })
 }
 
+const marks = { fail: 'FAIL', ok: 'ok  ', warn: 'warn' }
+
 function findingLine({ check, finding, outcome }: Finding): string {
+  return `${marks[outcome]} ${check.padEnd(22)} ${finding}`
+}
+
+function painted(line: string): string {
   const colors = coloursOn(1)
-  const mark = { fail: colors.red('FAIL'), ok: colors.green('ok  '), warn: colors.yellow('warn') }[outcome]
-  return `${mark} ${check.padEnd(22)} ${finding}`
+  const paint = line.startsWith(marks.fail) ? colors.red : line.startsWith(marks.ok) ? colors.green : colors.yellow
+  return `${paint(line.slice(0, 4))}${line.slice(4)}`
 }
 
 async function examine(globals: Globals): Promise<Finding[]> {

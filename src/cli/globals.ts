@@ -1,9 +1,13 @@
 /** The options that all commands share. */
 export interface Globals {
+  /** Absolute times in the zone of this machine, instead of times relative to now. */
+  absolute?: boolean
   actor?: string
   dir?: string
   json?: boolean
   openWait?: number
+  /** Absolute times in UTC. */
+  utc?: boolean
   /** Set by a command for its answer: by how much the time of entries is ahead of the wall clock. */
   clockAheadSeconds?: number | undefined
 }

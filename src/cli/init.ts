@@ -1,75 +1,64 @@
 import { appendFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { homeName } from '../disk/layout.ts'
 import { adopt } from '../disk/ownership.ts'
 import { readTextFile } from '../disk/regular-file.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { actorOf, examples, folderOf, globalsOf } from './context.ts'
-import { print } from './output.ts'
+import { actorOf, folderOf } from './context.ts'
+import { local, text, toggle } from './verb.ts'
 
-export function initCommand(): Command {
-  const command = new Command('init')
-    .description('Create a ledger in a folder. It governs this folder and everything below it.')
-    .argument('[dir]', 'the root of the ledger (default: --dir, else the working directory)')
-    .option('--origin <name>', 'the name of the ledger and its key (default: lockstep.local/<ledger_id>)')
-    .option('--nested', 'allow a ledger inside or above another')
-    .option('--accept-permissions', 'accept and record that the disk stores no file modes, such as drvfs or exFAT')
-    .option('--gitignore', 'add the ledger’s files to .gitignore instead of printing the lines')
-    .action(
-      async (
-        dir: string | undefined,
-        options: { acceptPermissions?: boolean; origin?: string; nested?: boolean; gitignore?: boolean },
-        self: Command,
-      ) => {
-        const globals = globalsOf(self)
-        const root = resolve(dir ?? folderOf(globals))
-        const { openLedger } = await import('../open.ts')
-        const ignored = [`${homeName}/`, lockFileName]
-        const actor = actorOf(globals)
-        // The file is read first, so that no ledger is created if .gitignore is unusable.
-        const missing = options.gitignore ? missingIn(join(root, '.gitignore'), ignored) : undefined
-        const ledger = await openLedger({
-          dir: root,
-          create: true,
-          command: 'lockstep init',
-          nested: options.nested === true,
-          accept_permissions: options.acceptPermissions === true,
-          ...(options.origin === undefined ? {} : { origin: options.origin }),
-          ...(actor === undefined ? {} : { actor }),
-        })
-        const { lanes, roles } = await ledger.policy.show()
-        const { vkey, ...head } = { ...(await ledger.head.signed()), ...(await ledger.head.get()) }
-        await ledger.close()
-        const added = missing === undefined ? [] : addTo(join(ledger.dir, '.gitignore'), missing)
-        print(
-          globals,
-          {
-            dir: ledger.dir,
-            origin: head.origin,
-            size: head.size,
-            root: head.root,
-            vkey,
-            policy: [lanes.file, roles.file],
-            gitignore_added: added,
-          },
-          () => [
-            `ledger ${head.origin} governs ${ledger.dir}`,
-            `key ${vkey}`,
-            `policy ${lanes.file} and ${roles.file}`,
-            ...(options.gitignore
-              ? [`.gitignore: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`]
-              : ['', 'Lines for .gitignore (or run init with --gitignore):', ...ignored]),
-            '',
-            'Next: lockstep lock run NAME -- COMMAND, or lockstep help',
-          ],
-        )
-      },
-    )
-  return examples(command, 'lockstep init', 'lockstep init ~/work/fleet --gitignore')
+export function initVerb(): Command {
+  return local('init', 'Creates a ledger in a folder. It governs this folder and everything below it.', {
+    own: {
+      acceptPermissions: toggle(
+        '--accept-permissions',
+        'accept and record that the disk stores no file modes, such as drvfs or exFAT',
+      ),
+      dir: text('[dir]', 'the root of the ledger (default: --dir, else the working directory)'),
+      gitignore: toggle('--gitignore', 'add the ledger’s files to .gitignore instead of printing the lines'),
+      nested: toggle('--nested', 'allow a ledger inside or above another'),
+      origin: text('--origin <name>', 'the name of the ledger and its key (default: lockstep.local/<ledger_id>)'),
+    },
+    run: async ({ command, given, globals }) => {
+      const root = resolve(given.dir ?? folderOf(globals))
+      const { openLedger } = await import('../open.ts')
+      const actor = actorOf(globals)
+      // The file is read first, so that no ledger is created if .gitignore is unusable.
+      const missing = given.gitignore ? missingIn(join(root, '.gitignore'), ignored) : undefined
+      const ledger = await openLedger({
+        dir: root,
+        create: true,
+        command: `lockstep ${command}`,
+        nested: given.nested === true,
+        accept_permissions: given.acceptPermissions === true,
+        ...(given.origin === undefined ? {} : { origin: given.origin }),
+        ...(actor === undefined ? {} : { actor }),
+      })
+      const { lanes, roles } = await ledger.policy.show()
+      const { origin, root: hash, size } = await ledger.head.get()
+      const { vkey } = await ledger.head.signed({})
+      await ledger.close()
+      const gitignore_added = missing === undefined ? [] : addTo(join(ledger.dir, '.gitignore'), missing)
+      return { dir: ledger.dir, origin, size, root: hash, vkey, policy: [lanes.file, roles.file], gitignore_added }
+    },
+    lines: ({ dir, gitignore_added: added, origin, policy, vkey }, { given }) => [
+      `ledger ${origin} governs ${dir}`,
+      `key ${vkey}`,
+      `policy ${policy.join(' and ')}`,
+      ...(given.gitignore
+        ? [`.gitignore: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`]
+        : ['', 'Lines for .gitignore (or run init with --gitignore):', ...ignored]),
+      '',
+      'Next: lockstep lock run NAME -- COMMAND, or lockstep help',
+    ],
+    examples: ['lockstep init', 'lockstep init ~/work/fleet --gitignore'],
+  })
 }
+
+const ignored = [`${homeName}/`, lockFileName]
 
 /** The text of a file, and the lines to add. */
 interface Missing {

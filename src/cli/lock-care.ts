@@ -1,155 +1,115 @@
-import { Command } from 'commander'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Api } from '../api/api.ts'
+import { locks } from '../api/locks.ts'
+import type { EndedLock, ImportedFile } from '../api/shapes/locks.ts'
 import { type Code, codes, LockstepError } from '../errors.ts'
-import type { Ledger } from '../ledger.ts'
-import { examples, fromHere, globalsOf, withLedger } from './context.ts'
 import { statusLines } from './lock-text.ts'
-import { print } from './output.ts'
+import { text, toggle, verb } from './verb.ts'
 
-export function recoverCommand(): Command {
-  const command = new Command('recover')
-    .description('End an orphaned lock: its lease has expired or its holder is dead. A live holder’s lock is refused.')
-    .argument('<name>', 'the name of the lock')
-    .requiredOption('--reason <text>', 'the reason to record')
-    .option('--folder <dir>', 'the folder of the deliverable’s lock file, if the ledger does not know it')
-    .option('--dry-run', 'print the evidence and the verdict without changing anything')
-    .action(async (name: string, options: { reason: string; folder?: string; dryRun?: boolean }, self: Command) => {
-      const globals = globalsOf(self)
-      const { dryRun = false, folder, reason } = options
-      const request = { name, reason, dry_run: dryRun, ...(folder === undefined ? {} : { folder: fromHere(folder) }) }
-      const recovered = await withLedger(globals, 'lock recover', (ledger) => ledger.locks.recover(request))
-      print(globals, recovered, () => {
-        if (recovered.status === undefined)
-          return `recovered ${name} from ${recovered.previous_holder}: ${recovered.recovery_reason}`
-        const verdict =
-          recovered.recovery_reason === null
-            ? 'would be refused: it is not an orphan'
-            : `would be recovered: ${recovered.recovery_reason}`
-        return [...statusLines(recovered.status), verdict]
-      })
-    })
-  return examples(
-    command,
-    'lockstep lock recover deliverable:DEL-08-05 --reason "agent host was replaced" --dry-run',
-    'lockstep lock recover reports --reason "agent crashed"',
-  )
+export function recoverVerb(): Command {
+  return verb('recover', locks.recover, {
+    arguments: ['name'],
+    more: 'A lock is an orphan if its lease has expired or its holder is dead. A live holder’s lock is refused.',
+    call: (api, input) => api.locks.recover(input),
+    lines: recoveredLines,
+    examples: [
+      'lockstep lock recover deliverable:DEL-08-05 --reason "agent host was replaced" --dry-run',
+      'lockstep lock recover reports --reason "agent crashed"',
+    ],
+  })
 }
 
-export function breakCommand(): Command {
-  const command = new Command('break')
-    .description(
-      'End a valid grant, which makes its token stale. Only the release authority or an operator may do this.',
-    )
-    .argument('<name>', 'the name of the lock')
-    .requiredOption('--reason <text>', 'the reason to record')
-    .action(async (name: string, { reason }: { reason: string }, self: Command) => {
-      const globals = globalsOf(self)
-      const broken = await withLedger(globals, 'lock break', (ledger) => ledger.locks.break({ name, reason }))
-      print(
-        globals,
-        broken,
-        () => `broke ${name}: ${broken.previous_holder} held it with token ${broken.previous_token}`,
-      )
-    })
-  return examples(
-    command,
-    'lockstep lock break reports --reason "agent-7 hangs, approved by Ann"',
-    'lockstep --actor BECCA lock break project:ACME/SITE/shop --reason "rolled back"',
-  )
+function recoveredLines({ name, previous_holder, recovery_reason, status }: EndedLock): string[] {
+  if (status === undefined) return [`recovered ${name} from ${previous_holder}: ${recovery_reason}`]
+  const verdict =
+    recovery_reason === null ? 'would be refused: it is not an orphan' : `would be recovered: ${recovery_reason}`
+  return [...statusLines(status), verdict]
 }
 
-export function retireCommand(): Command {
-  const command = new Command('retire')
-    .description('Retire a deliverable’s lock before its folder is moved, archived or deleted.')
-    .requiredOption('--folder <dir>', 'the deliverable folder')
-    .option('--reason <text>', 'the reason to record')
-    .action(async ({ folder, reason }: { folder: string; reason?: string }, self: Command) => {
-      const globals = globalsOf(self)
-      const request = { folder: fromHere(folder), ...(reason === undefined ? {} : { reason }) }
-      const retired = await withLedger(globals, 'lock retire', (ledger) => ledger.locks.retire(request))
-      print(
-        globals,
-        retired,
-        () =>
-          `retired ${retired.name}${retired.recovered ? ', recovering an orphan' : ''}; ${retired.folder} can now be moved`,
-      )
-    })
-  return examples(
-    command,
-    'lockstep lock retire --folder packages/DEL-08-05_Lock',
-    'lockstep lock retire --folder DEL-01-02_Old --reason archived',
-  )
+export function breakVerb(): Command {
+  return verb('break', locks.break, {
+    arguments: ['name'],
+    more: 'Its token becomes stale. Only the release authority or an operator may do this.',
+    call: (api, input) => api.locks.break(input),
+    lines: ({ name, previous_holder, previous_token }) =>
+      `broke ${name}: ${previous_holder} held it with token ${previous_token}`,
+    examples: [
+      'lockstep lock break reports --reason "agent-7 hangs, approved by Ann"',
+      'lockstep --actor BECCA lock break project:ACME/SITE/shop --reason "rolled back"',
+    ],
+  })
 }
 
-interface Imported {
+export function retireVerb(): Command {
+  return verb('retire', locks.retire, {
+    call: (api, input) => api.locks.retire(input),
+    lines: ({ folder, name, recovered }) =>
+      `retired ${name}${recovered ? ', recovering an orphan' : ''}; ${folder} can now be moved`,
+    examples: [
+      'lockstep lock retire --folder packages/DEL-08-05_Lock',
+      'lockstep lock retire --folder DEL-01-02_Old --reason archived',
+    ],
+  })
+}
+
+type Imported = Omit<ImportedFile, 'replayed'> & { file: string }
+interface Refused {
+  code: Code
   file: string
-  seq: number
-  type: string
+  message: string
+}
+/** With --all, some files can be refused. */
+interface ImportedFiles {
+  imported: Imported[]
+  refused?: Refused[]
 }
 
-type ImportRequest = { reason?: string; set_aside: boolean }
-
-async function importOne(ledger: Ledger, request: ImportRequest & { file: string }): Promise<Imported> {
-  const { seq, type } = await ledger.locks.importFile(request)
-  return { file: request.file, seq, type }
+export function importVerb(): Command {
+  return verb('import', locks.importFile, {
+    flags: { file: false, set_aside: false },
+    own: {
+      all: toggle('--all', 'import all LOCKED files below the root that the ledger does not know'),
+      file: text('[file]', 'the RUN_LOCK.json to import'),
+      setAside: text('--set-aside <file>', 'move this file aside instead; needs --reason and the release authority'),
+    },
+    input: (values, { all, file, setAside }) => {
+      if ([all, file, setAside].filter((way) => way !== undefined).length !== 1)
+        throw new LockstepError('INVALID_INPUT', 'specify exactly one of these: FILE, --all, --set-aside')
+      // With --all, the files are known only when the ledger is open.
+      return { ...values, file: resolve(file ?? setAside ?? '.'), set_aside: setAside !== undefined }
+    },
+    call: async (api, input, { given }): Promise<ImportedFiles> => {
+      if (given.all) return importAll(api, input)
+      const { seq, type } = await api.locks.importFile(input)
+      return { imported: [{ file: given.file ?? given.setAside ?? '', seq, type }] }
+    },
+    lines: ({ imported, refused = [] }) => [
+      ...(imported.length + refused.length === 0 ? ['nothing to import'] : []),
+      ...imported.map(({ file, seq, type }) => `${seq} ${type} ${file}`),
+      ...refused.map(({ code, file, message }) => `${code} ${file}: ${message}`),
+    ],
+    exit: ({ refused = [] }) => (refused[0] === undefined ? 0 : codes[refused[0].code].exit),
+    examples: [
+      'lockstep lock import runtime/runs/run_ACME_shop_2026-02-02_001/RUN_LOCK.json',
+      'lockstep --actor BECCA lock import --set-aside runtime/runs/old/RUN_LOCK.json --reason "run was lost"',
+    ],
+  })
 }
 
 /** Imports each file separately, so that a refused file does not stop the others. */
-async function importAll(ledger: Ledger, request: ImportRequest) {
+async function importAll({ locks }: Api, request: { file: string }): Promise<ImportedFiles> {
   const imported: Imported[] = []
-  const refused: { file: string; code: Code; message: string }[] = []
-  for (const file of (await ledger.locks.unknownFiles()).files) {
+  const refused: Refused[] = []
+  const { files } = await locks.unknownFiles()
+  for (const file of files) {
     try {
-      imported.push(await importOne(ledger, { file, ...request }))
+      const { seq, type } = await locks.importFile({ ...request, file })
+      imported.push({ file, seq, type })
     } catch (error) {
       if (!(error instanceof LockstepError) || error.code === 'LEDGER_UNAVAILABLE') throw error
       refused.push({ file, code: error.code, message: error.message })
     }
   }
   return { imported, refused }
-}
-
-export function importCommand(): Command {
-  const command = new Command('import')
-    .description('Import an existing RUN_LOCK.json or all of them, or set aside a file that blocks a project.')
-    .argument('[file]', 'the RUN_LOCK.json to import')
-    .option('--all', 'import all LOCKED files below the root that the ledger does not know')
-    .option(
-      '--set-aside <file>',
-      'move this file aside instead; needs --reason; only the release authority may do this',
-    )
-    .option('--reason <text>', 'the reason to record')
-    .action(
-      async (
-        file: string | undefined,
-        options: { all?: boolean; setAside?: string; reason?: string },
-        self: Command,
-      ) => {
-        const globals = globalsOf(self)
-        const ways = [file, options.setAside, options.all].filter((way) => way !== undefined)
-        if (ways.length !== 1)
-          throw new LockstepError('INVALID_INPUT', 'specify one of: a file, --all, --set-aside FILE')
-        const { all = false, reason, setAside } = options
-        const request = { set_aside: setAside !== undefined, ...(reason === undefined ? {} : { reason }) }
-        const { imported, refused } = await withLedger(globals, 'lock import', async (ledger) =>
-          all
-            ? importAll(ledger, request)
-            : {
-                imported: [await importOne(ledger, { file: fromHere(file ?? setAside ?? ''), ...request })],
-                refused: [],
-              },
-        )
-        print(globals, { imported, ...(all ? { refused } : {}) }, () => [
-          ...(imported.length + refused.length === 0 ? ['nothing to import'] : []),
-          ...imported.map((one) => `${one.seq} ${one.type} ${one.file}`),
-          ...refused.map((one) => `${one.code} ${one.file}: ${one.message}`),
-        ])
-        const [first] = refused
-        if (first !== undefined) process.exitCode = codes[first.code].exit
-      },
-    )
-  return examples(
-    command,
-    'lockstep lock import runtime/runs/run_ACME_shop_2026-02-02_001/RUN_LOCK.json',
-    'lockstep --actor BECCA lock import --set-aside runtime/runs/old/RUN_LOCK.json --reason "run was lost"',
-  )
 }

@@ -1,5 +1,5 @@
 import type { LockState } from '../api/shapes/locks.ts'
-import { durationText, relativeTime } from './output.ts'
+import { durationText, timeText } from './output.ts'
 
 /** The status of a lock, for people. */
 export function statusLines(status: LockState): string[] {
@@ -22,7 +22,7 @@ function aliveText({ holder_alive, orphan_reason }: LockState): string {
 
 /** A lock file without a grant may contain no readable time. */
 function acquiredText({ acquired }: LockState): string {
-  return acquired === undefined ? 'at an unknown time' : relativeTime(acquired)
+  return acquired === undefined ? 'at an unknown time' : timeText(acquired)
 }
 
 /** The remaining time of a lease, for people. */

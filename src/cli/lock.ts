@@ -1,181 +1,170 @@
-import { Command } from 'commander'
-import type { ReleasedLock } from '../api/shapes/locks.ts'
+import type { Command } from 'commander'
+import { locks } from '../api/locks.ts'
+import type { LockList, ReleasedLock } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
-import { entryLine } from './audit-list.ts'
-import { askLedger, examples, fromHere, globalsOf, refuseOptions, wholeNumber, withLedger } from './context.ts'
-import { acquireCommand } from './lock-acquire.ts'
-import { breakCommand, importCommand, recoverCommand, retireCommand } from './lock-care.ts'
+import { entryLine } from './audit-text.ts'
+import { acquireVerb } from './lock-acquire.ts'
+import { breakVerb, importVerb, recoverVerb, retireVerb } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
 import { remainingText, statusLines } from './lock-text.ts'
-import { durationText, print, relativeTime, table } from './output.ts'
+import { durationText, table, timeText } from './output.ts'
+import { count, noun, text, toggle, verb } from './verb.ts'
 
-export function lockCommand(): Command {
-  const lock = new Command('lock').description('Acquire, renew, release, inspect and recover locks.')
-  const verbs = [
-    runCommand,
-    acquireCommand,
-    renewCommand,
-    releaseCommand,
-    statusCommand,
-    listCommand,
-    historyCommand,
-    checkCommand,
-  ]
-  for (const verb of [...verbs, recoverCommand, breakCommand, retireCommand, importCommand]) lock.addCommand(verb())
-  return examples(lock, 'lockstep lock run reports -- npm run report', 'lockstep lock list --under packages')
+export function lockCommand(asked?: string): Command {
+  const verbs = {
+    run: runCommand,
+    acquire: acquireVerb,
+    renew: renewVerb,
+    release: releaseVerb,
+    status: statusVerb,
+    list: listVerb,
+    history: historyVerb,
+    check: checkVerb,
+    recover: recoverVerb,
+    break: breakVerb,
+    retire: retireVerb,
+    import: importVerb,
+  }
+  return noun('lock', verbs, asked, [
+    'lockstep lock run reports -- npm run report',
+    'lockstep lock list --under packages',
+  ])
 }
 
-function renewCommand(): Command {
-  const command = new Command('renew')
-    .description('Renew the lease of a lock. An expired lease cannot be renewed.')
-    .argument('<lock_id>', 'the secret that acquire printed')
-    .action(async (lockId: string, _options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const renewed = await withLedger(globals, 'lock renew', (ledger) => ledger.locks.renew({ lock_id: lockId }))
-      print(
-        globals,
-        renewed,
-        () => `renewed ${renewed.name}, token ${renewed.token}; the lease ends ${relativeTime(renewed.expires_at)}`,
-      )
-    })
-  return examples(
-    command,
-    'lockstep lock renew lck_V1StGXR8_Z5jdHi6B-myT',
-    'lockstep lock renew "$LOCKSTEP_LOCK_ID" --json',
+const secret = {
+  about:
+    'the lock_id that acquire printed, or the name of the lock that LOCKSTEP_LOCK_NAME names: its lock_id is then LOCKSTEP_LOCK_ID',
+}
+
+/**
+ * The lock_id for what a person named. Under "lock run" the environment has the lock_id, so that it need not be an
+ * argument, which every process of the machine can read. Errors: INVALID_INPUT.
+ */
+function withSecret<Values extends { lock_id?: unknown }>(values: Values): Values {
+  const { LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
+  const { lock_id: named } = values
+  if (typeof named !== 'string' || named.startsWith('lck_')) return values
+  if (held !== undefined && lock_id !== undefined && (named === held || `resource:${named}` === held))
+    return { ...values, lock_id }
+  throw new LockstepError(
+    'INVALID_INPUT',
+    `"${named}" is neither a lock_id nor the lock in LOCKSTEP_LOCK_NAME, which is ${held ?? 'not set'}`,
+    { hint: 'Pass the lock_id that "lockstep lock acquire" printed.' },
   )
 }
 
-interface ReleaseFlags {
-  finalStatus?: string
-  outcome?: string
-  override?: boolean
-  reason?: string
-  runId?: string
+function renewVerb(): Command {
+  return verb('renew', locks.renew, {
+    arguments: ['lock_id'],
+    flags: { lock_id: secret },
+    more: 'An expired lease cannot be renewed.',
+    input: withSecret,
+    call: (api, input) => api.locks.renew(input),
+    lines: ({ expires_at, name, token }) => `renewed ${name}, token ${token}; the lease ends ${timeText(expires_at)}`,
+    examples: ['lockstep lock renew lck_V1StGXR8_Z5jdHi6B-myT', 'lockstep lock renew "$LOCKSTEP_LOCK_NAME" --json'],
+  })
 }
 
-function releaseCommand(): Command {
-  const command = new Command('release')
-    .description(
-      'Release a lock by its lock_id. The release authority releases a project lock by --run-id and --final-status.',
-    )
-    .argument('[lock_id]', 'the secret that acquire printed')
-    .option('--outcome <outcome>', 'the outcome of the work: success or failure')
-    .option('--run-id <run_id>', 'the run whose project lock to release')
-    .option(
-      '--final-status <status>',
-      'with --run-id, required: COMPLETE, PARTIAL, HALTED, FAILED, ABORTED or ROLLED_BACK',
-    )
-    .option('--override', 'with --run-id: release by manual override of the release authority; needs --reason')
-    .option('--reason <text>', 'with --run-id: the reason to record')
-    .action(async (lockId: string | undefined, flags: ReleaseFlags, self: Command) => {
-      const globals = globalsOf(self)
-      if ((lockId === undefined) === (flags.runId === undefined))
-        throw new LockstepError('INVALID_INPUT', 'specify either a lock_id or --run-id')
-      if (lockId === undefined) refuseOptions(self, ['outcome'], 'a project lock; use --final-status instead')
-      else refuseOptions(self, ['finalStatus', 'override', 'reason'], 'a release by lock_id')
-      const request =
-        flags.runId === undefined
-          ? { lock_id: lockId ?? '', ...(flags.outcome === undefined ? {} : { outcome: flags.outcome as 'success' }) }
-          : {
-              run_id: flags.runId,
-              final_status: flags.finalStatus as 'COMPLETE',
-              override: flags.override === true,
-              ...(flags.reason === undefined ? {} : { reason: flags.reason }),
-            }
-      const released = await withLedger(globals, 'lock release', (ledger) => ledger.locks.release(request))
-      print(globals, released, () => releasedLines(released))
-    })
-  return examples(
-    command,
-    'lockstep lock release lck_V1StGXR8_Z5jdHi6B-myT --outcome failure',
-    'lockstep --actor BECCA lock release --run-id run_ACME_shop_2026-02-02_001 --final-status COMPLETE',
-  )
+function releaseVerb(): Command {
+  return verb('release', locks.release, {
+    arguments: ['lock_id'],
+    flags: { lock_id: secret },
+    more: 'The release authority releases a project lock by --run-id and --final-status.',
+    input: withSecret,
+    call: (api, input) => api.locks.release(input),
+    lines: releasedLines,
+    examples: [
+      'lockstep lock release lck_V1StGXR8_Z5jdHi6B-myT --outcome failure',
+      'lockstep --actor BECCA lock release --run-id run_ACME_shop_2026-02-02_001 --final-status COMPLETE',
+    ],
+  })
 }
 
-function releasedLines(released: ReleasedLock): string[] {
-  const again = released.replayed ? ' (already released)' : ''
-  const late = released.late ? ', after its lease had expired' : ''
+function releasedLines({ files, held_ms, late, name, replayed, token }: ReleasedLock): string[] {
+  const again = replayed ? ' (already released)' : ''
+  const after = late ? ', after its lease had expired' : ''
   return [
-    `released ${released.name}, token ${released.token}, held for ${durationText(released.held_ms / 1000)}${late}${again}`,
-    ...(released.files === 'pending'
-      ? ['the lock file could not be written or removed yet; the ledger will retry']
-      : []),
+    `released ${name}, token ${token}, held for ${durationText(held_ms / 1000)}${after}${again}`,
+    ...(files === 'pending' ? ['the lock file could not be written or removed yet; the ledger will retry'] : []),
   ]
 }
 
-function statusCommand(): Command {
-  const command = new Command('status')
-    .description('Print the current state of a lock.')
-    .argument('<name>', 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug')
-    .action(async (name: string, _options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const status = await withLedger(globals, 'lock status', async (ledger) => ledger.locks.status({ name }))
-      print(globals, status, () => statusLines(status))
-    })
-  return examples(command, 'lockstep lock status reports', 'lockstep lock status deliverable:DEL-08-05 --json')
+function statusVerb(): Command {
+  return verb('status', locks.status, {
+    arguments: ['name'],
+    flags: { name: { about: 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' } },
+    more: 'With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
+    own: { exitCode: toggle('--exit-code', 'answer by the exit code: 0 if the lock is free, 75 if it is held') },
+    call: (api, input) => api.locks.status(input),
+    lines: statusLines,
+    exit: ({ state }, { given }) => (given.exitCode && state !== 'free' ? 75 : 0),
+    examples: ['lockstep lock status reports', 'lockstep lock status deliverable:DEL-08-05 --exit-code --json'],
+  })
 }
 
-function listCommand(): Command {
-  const command = new Command('list')
-    .description('List the locks that are held.')
-    .option('--orphans', 'only orphans, and project locks whose RUN_LOCK.json differs from the ledger')
-    .option('--under <dir>', 'only deliverables below this folder (relative to the working directory)')
-    .action(async (options: { orphans?: boolean; under?: string }, self: Command) => {
-      const globals = globalsOf(self)
-      const { orphans, under } = options
-      const asked = { orphans, under: under === undefined ? undefined : fromHere(under) }
-      const { locks } = await askLedger(globals, 'lock list', (ledger) => ledger.locks.list(asked))
-      const rows = locks.map((lock) => [
-        lock.name,
-        lock.state,
-        lock.holder ?? '',
-        String(lock.token),
-        remainingText(lock),
-        lock.orphan_reason ?? '',
-      ])
-      const text =
-        locks.length === 0
-          ? options.orphans
-            ? 'no orphans'
-            : 'no locks are held'
-          : await table(['NAME', 'STATE', 'HOLDER', 'TOKEN', 'LEASE', ''], rows)
-      print(globals, { locks }, () => text)
-    })
-  return examples(command, 'lockstep lock list', 'lockstep lock list --orphans --under packages')
+function listVerb(): Command {
+  return verb('list', locks.list, {
+    flags: { under: { about: 'only deliverables below this folder (relative to the working directory)' } },
+    own: {
+      cursor: text('--cursor <name>', 'list the locks after this name; the page before prints it as "more"'),
+      limit: count('--limit <n>', 'the most locks to list (default: all)'),
+    },
+    isLong: true,
+    call: async (api, input, { given }) => {
+      const { locks } = await api.locks.list(input)
+      const rest = locks.filter(({ name }) => name > (given.cursor ?? ''))
+      const page = rest.slice(0, given.limit)
+      return { locks: page, next: page.length < rest.length ? (page.at(-1)?.name ?? null) : null }
+    },
+    items: ({ locks }) => locks,
+    lines: listLines,
+    examples: ['lockstep lock list', 'lockstep lock list --orphans --under packages'],
+  })
 }
 
-function historyCommand(): Command {
-  const command = new Command('history')
-    .description('Print the entries of a lock, newest first: who held it, when, and why it ended.')
-    .argument('<name>', 'the name of the lock')
-    .option('--limit <n>', 'the maximum number of entries to print', wholeNumber, 50)
-    .action(async (name: string, { limit }: { limit: number }, self: Command) => {
-      const globals = globalsOf(self)
-      const { entries } = await askLedger(globals, 'lock history', (ledger) => ledger.locks.history({ limit, name }))
-      print(globals, { entries }, () => entries.map(entryLine))
-    })
-  return examples(
-    command,
-    'lockstep lock history reports',
-    'lockstep lock history deliverable:DEL-08-05 --limit 5 --json',
-  )
+async function listLines(
+  { locks, next }: LockList & { next: string | null },
+  { input }: { input: { orphans?: boolean | undefined } },
+) {
+  if (locks.length === 0) return [input.orphans ? 'no orphans' : 'no locks are held']
+  const rows = locks.map((lock) => [
+    lock.name,
+    lock.state,
+    lock.holder ?? '',
+    String(lock.token),
+    remainingText(lock),
+    lock.orphan_reason ?? '',
+  ])
+  const more = next === null ? [] : [`more: --cursor ${next}`]
+  return [...(await table(['NAME', 'STATE', 'HOLDER', 'TOKEN', 'LEASE', ''], rows)), ...more]
 }
 
-function checkCommand(): Command {
-  const command = new Command('check')
-    .description('Check that a run holds the project lock of a target. The exit code is 5 if it does not.')
-    .requiredOption('--run-id <run_id>', 'the run to check')
-    .requiredOption('--target <target_name>', 'the target, as lock acquire named it')
-    .action(async ({ runId, target }: { runId: string; target: string }, self: Command) => {
-      const globals = globalsOf(self)
-      const checked = await withLedger(globals, 'lock check', async (ledger) =>
-        ledger.locks.check({ run_id: runId, target_name: target }),
-      )
-      print(globals, checked, () => `LOCKED by ${checked.run_id}, token ${checked.token}`)
-    })
-  return examples(
-    command,
-    'lockstep lock check --run-id run_ACME_shop_2026-02-02_001 --target "IAMBECCA | ACME | SITE | shop | NEO"',
-    'lockstep lock check --run-id "$RUN_ID" --target "$TARGET" && start-the-role',
-  )
+function historyVerb(): Command {
+  return verb('history', locks.history, {
+    arguments: ['name'],
+    flags: { limit: { fallback: '50' } },
+    isLong: true,
+    call: async (api, input) => {
+      const { entries } = await api.locks.history(input)
+      const last = entries.at(-1)
+      const isMore = entries.length === input.limit && last !== undefined && last.prev.stream !== null
+      return { entries, next: isMore ? last.seq : null }
+    },
+    items: ({ entries }) => entries,
+    lines: ({ entries, next }) => [...entries.map(entryLine), ...(next === null ? [] : [`more: --cursor ${next}`])],
+    examples: ['lockstep lock history reports', 'lockstep lock history deliverable:DEL-08-05 --limit 5 --json'],
+  })
+}
+
+function checkVerb(): Command {
+  return verb('check', locks.check, {
+    flags: { target_name: { about: 'the target, as lock acquire named it' } },
+    more: 'The exit code is 5 if it does not.',
+    call: (api, input) => api.locks.check(input),
+    lines: ({ run_id, token }) => `LOCKED by ${run_id}, token ${token}`,
+    examples: [
+      'lockstep lock check --run-id run_ACME_shop_2026-02-02_001 --target "IAMBECCA | ACME | SITE | shop | NEO"',
+      'lockstep lock check --run-id "$RUN_ID" --target "$TARGET" && start-the-role',
+    ],
+  })
 }

@@ -3,25 +3,35 @@ import { isatty } from 'node:tty'
 import picocolors from 'picocolors'
 import { fileError, isOfSystem } from '../disk/durable.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
+import { printable } from '../kernel/printable.ts'
 import type { Globals } from './globals.ts'
 
 /**
  * Writes the result: one JSON document with --json, otherwise lines for people. If something was recorded while the
- * time of entries is far ahead of the wall clock, the document also has `clock_ahead_s`.
+ * time of entries is far ahead of the wall clock, the document also has `clock_ahead_s`. Each text is one line, whatever
+ * characters a stranger put into it; `paint` adds colours afterwards.
  */
-export function print({ clockAheadSeconds, json }: Globals, document: unknown, lines: () => string | string[]): void {
+export function print(
+  { clockAheadSeconds, json }: Globals,
+  document: unknown,
+  lines: () => string | string[],
+  paint = (line: string) => line,
+): void {
   const isMarked = clockAheadSeconds !== undefined && typeof document === 'object' && !Array.isArray(document)
   const marked = isMarked ? { ...document, clock_ahead_s: clockAheadSeconds } : document
   if (json) writeOut(`${JSON.stringify(marked)}\n`)
   else {
-    const text = [lines()].flat().join('\n')
+    const text = [lines()]
+      .flat()
+      .map((line) => paint(printable(line)))
+      .join('\n')
     if (text !== '') writeOut(`${text}\n`)
   }
 }
 
-/** Prints a message for people on stderr. It is never part of a result. */
-export function say(text: string): void {
-  writeAll(2, `${text}\n`)
+/** Prints a message for people on stderr, as one line. It is never part of a result. */
+export function say(text: string, paint = (line: string) => line): void {
+  writeAll(2, `${paint(printable(text))}\n`)
 }
 
 /**
@@ -63,11 +73,12 @@ export function report(globals: Globals, error: unknown): number {
   const problem = problemOf(error)
   if (!globals.json || !isWritten(`${JSON.stringify(problem)}\n`)) {
     const colors = coloursOn(2)
-    say(`${colors.red(problem.code)}: ${problem.message}`)
+    say(`${problem.code}: ${problem.message}`, (line) => line.replace(problem.code, colors.red))
     for (const line of facts(problem)) say(`  ${line}`)
-    if (problem.hint !== undefined) say(colors.dim(problem.hint))
+    if (problem.hint !== undefined) say(problem.hint, colors.dim)
   }
-  if (!(error instanceof LockstepError) && error instanceof Error && process.env.LOCKSTEP_DEBUG) say(error.stack ?? '')
+  if (!(error instanceof LockstepError) && error instanceof Error && process.env.LOCKSTEP_DEBUG)
+    for (const line of error.stack?.split('\n') ?? []) say(line)
   return codes[problem.code].exit
 }
 
@@ -94,12 +105,32 @@ function facts({ details }: LockstepError): string[] {
   return shown.map(([key, value]) => `${key}: ${value}`)
 }
 
-/** A time relative to now, for people. A time far in the future, as from a wrong clock, is printed in full. */
-export function relativeTime(time: string, nowMillis = Date.now()): string {
+/** How times are printed for people: relative to now, or absolute, in the zone of this machine or in UTC. */
+let times: 'local' | 'relative' | 'utc' = 'relative'
+
+/** Sets how this process prints times, by its options. */
+export function setTimes({ absolute, utc }: Globals): void {
+  times = utc ? 'utc' : absolute ? 'local' : 'relative'
+}
+
+/** A time for people: relative to now, unless set otherwise. A time far in the future is printed in full. */
+export function timeText(time: string, nowMillis = Date.now()): string {
   const millis = nowMillis - Date.parse(time)
+  if (Number.isNaN(millis)) return `at ${time}`
+  if (times === 'utc') return `at ${new Date(time).toISOString()}`
+  if (times === 'local') return `at ${localTime(new Date(time))}`
   if (millis < -aheadMillisMax) return `at ${time}`
   const text = durationText(Math.abs(millis) / 1000)
   return millis >= 0 ? `${text} ago` : `in ${text}`
+}
+
+/** A time in the zone of this machine, with its offset: `2026-02-02 12:00:00 +01:00`. */
+function localTime(time: Date): string {
+  const offsetMinutes = -time.getTimezoneOffset()
+  const shifted = new Date(time.getTime() + offsetMinutes * 60_000).toISOString()
+  const two = (value: number) => String(Math.trunc(Math.abs(value))).padStart(2, '0')
+  const offset = `${offsetMinutes < 0 ? '-' : '+'}${two(offsetMinutes / 60)}:${two(offsetMinutes % 60)}`
+  return `${shifted.slice(0, 10)} ${shifted.slice(11, 19)} ${offset}`
 }
 
 /** No lease is longer than this. */
@@ -114,25 +145,44 @@ export function durationText(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`
 }
 
-/** A plain table for people. */
-export async function table(head: string[], rows: string[][]): Promise<string> {
+/** A plain table for people, as lines. On a terminal, long cells are cut so that each row is one line. */
+export async function table(head: string[], rows: string[][], columnsMax = terminalColumns()): Promise<string[]> {
   const { default: Table } = await import('cli-table3')
-  const none = {
-    top: '',
-    'top-mid': '',
-    'top-left': '',
-    'top-right': '',
-    bottom: '',
-    'bottom-mid': '',
-    'bottom-left': '',
-    'bottom-right': '',
-  }
-  const inner = { left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' }
+  const edges = ['top', 'bottom'].flatMap((edge) => [edge, ...['mid', 'left', 'right'].map((at) => `${edge}-${at}`)])
+  const none = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'].concat(edges).map((place) => [place, ''])
+  const cells = [head, ...rows].map((row) => row.map(printable))
   const made = new Table({
-    head,
-    chars: { ...none, ...inner },
+    head: cells[0] ?? [],
+    chars: { ...Object.fromEntries(none), middle: gap },
+    colWidths: widthsWithin(cells, columnsMax),
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   })
-  made.push(...rows)
-  return made.toString()
+  made.push(...cells.slice(1))
+  return made
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
 }
+
+const gap = '  '
+
+function terminalColumns(): number {
+  const columns = process.stdout.columns ?? Number(process.env.COLUMNS)
+  return Number.isInteger(columns) && columns > 0 ? columns : Number.POSITIVE_INFINITY
+}
+
+/** Column widths that fit: the widest column is cut first, but none below a few characters. Null keeps a width. */
+function widthsWithin(cells: readonly string[][], columnsMax: number): (number | null)[] {
+  const natural = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  const widths = [...natural]
+  const total = () => widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1))
+  for (;;) {
+    const widest = widths.indexOf(Math.max(...widths))
+    const width = widths[widest] ?? 0
+    if (total() <= columnsMax || width <= cellCharsMin) break
+    widths[widest] = width - 1
+  }
+  return widths.map((width, column) => (width === natural[column] ? null : width))
+}
+
+const cellCharsMin = 6

@@ -1,116 +1,78 @@
-import { Command } from 'commander'
+import type { Command } from 'commander'
+import { policy } from '../api/policy.ts'
 import type { PolicyInForce } from '../api/shapes/policy.ts'
 import { problemText } from '../domain/policy/document.ts'
-import { codes, LockstepError } from '../errors.ts'
-import { examples, globalsOf, refuseOptions, withLedger } from './context.ts'
-import { print, relativeTime } from './output.ts'
-import { type ActionFlags, actionFrom, decidedLines, withAction } from './run-actions.ts'
+import { codes } from '../errors.ts'
+import { timeText } from './output.ts'
+import { actionFlags, actionMembers, decidedLines, exitOf, withScope } from './run-actions.ts'
+import { noun, verb } from './verb.ts'
 
-export function policyCommand(): Command {
-  const policy = new Command('policy').description(
-    'Show, check and load the policy: the lanes and roles that govern runs.',
-  )
-  for (const verb of [showCommand, checkCommand, explainCommand, reloadCommand]) policy.addCommand(verb())
-  return examples(policy, 'lockstep policy show', 'lockstep policy check')
+export function policyCommand(asked?: string): Command {
+  const verbs = { show: showVerb, check: checkVerb, explain: explainVerb, reload: reloadVerb }
+  return noun('policy', verbs, asked, ['lockstep policy show', 'lockstep policy check'])
 }
 
-function showCommand(): Command {
-  const command = new Command('show')
-    .description('Print the policy in force: its pins, its lanes, and whether the files have changed since.')
-    .action(async (_options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const shown = await withLedger(globals, 'policy show', async (ledger) => ledger.policy.show())
-      print(globals, shown, () => shownLines(shown))
-    })
-  return examples(command, 'lockstep policy show', 'lockstep policy show --json')
+function showVerb(): Command {
+  return verb('show', policy.show, {
+    more: 'It names the pins, the lanes, and whether the files have changed since.',
+    call: (api) => api.policy.show(),
+    lines: shownLines,
+    examples: ['lockstep policy show', 'lockstep policy show --json'],
+  })
 }
 
 function shownLines({ grants, lanes, loaded, roles, seq }: PolicyInForce): string[] {
   const line = ({ file, on_disk, pin, source }: PolicyInForce['lanes']) =>
     `${file}  ${pin} (${source})${on_disk === 'same' ? '' : `, ${on_disk} on disk`}`
   return [
-    `loaded ${relativeTime(loaded)} (entry ${seq})`,
+    `loaded ${timeText(loaded)} (entry ${seq})`,
     line(lanes),
     line(roles),
     ...grants.map((grant) => `  ${grant.lane_id}: ${grant.roles.join(', ')}`),
   ]
 }
 
-function checkCommand(): Command {
-  const command = new Command('check')
-    .description('Check both policy files and their symmetry. The exit code is 2 if they cannot be loaded.')
-    .action(async (_options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const checked = await withLedger(globals, 'policy check', async (ledger) => ledger.policy.check())
-      const { findings, loadable, problems } = checked
+function checkVerb(): Command {
+  return verb('check', policy.check, {
+    more: 'The exit code is 2 if they cannot be loaded.',
+    call: (api) => api.policy.check(),
+    lines: ({ findings, problems }) => {
       const found = [...problems, ...findings].map(problemText)
-      print(globals, checked, () => (found.length === 0 ? 'both files are valid' : found))
-      if (!loadable) process.exitCode = codes.POLICY_INVALID.exit
-    })
-  return examples(command, 'lockstep policy check', 'lockstep policy check --json | jq .findings')
-}
-
-interface ExplainFlags extends ActionFlags {
-  case?: string
-  kind?: string
-  role?: string
-  runId?: string
-  type?: string
-}
-
-function explainCommand(): Command {
-  const command = withAction(
-    new Command('explain')
-      .description(
-        'Explain how an action would be decided, without recording it. The exit code is 0 for allow and 4 for deny.',
-      )
-      .option('--run-id <run_id>', 'the run that would act; otherwise give --kind and --role')
-      .option('--kind <kind>', 'the kind of a run that does not exist yet; needs --role')
-      .option('--role <role_id>', 'the role of a run that does not exist yet; needs --kind')
-      .option('--case <case_id>', 'the case of a run that does not exist yet')
-      .option('--type <type>', 'the type of its actor: agent, human or system (default: agent)'),
-  ).action(async (flags: ExplainFlags, self: Command) => {
-    const globals = globalsOf(self)
-    if (flags.runId !== undefined)
-      refuseOptions(self, ['case', 'kind', 'role', 'type'], '--run-id, because that run exists already')
-    const question = questionFrom(flags)
-    const verdict = await withLedger(globals, 'policy explain', async (ledger) => ledger.policy.explain(question))
-    const { missing, rule_ids } = verdict
-    const lines = { ...verdict, decision_id: '', missing: [...missing], rule_ids: [...rule_ids] }
-    print(globals, verdict, () => decidedLines(lines))
-    if (verdict.decision === 'deny') process.exitCode = codes.RUN_DENIED.exit
+      return found.length === 0 ? 'both files are valid' : found
+    },
+    exit: ({ loadable }) => (loadable ? 0 : codes.POLICY_INVALID.exit),
+    examples: ['lockstep policy check', 'lockstep policy check --json | jq .findings'],
   })
-  return examples(
-    command,
-    'lockstep policy explain --kind db_write --role INTAKE_AGENT --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append --case CASE-17 --scope case_id=CASE-17 --scope run_id=run_draft1',
-    'lockstep policy explain --run-id run_draft1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17 --scope client_session_id=s-1 --scope run_id=run_draft1',
-  )
 }
 
-function questionFrom(flags: ExplainFlags) {
-  const action = actionFrom(flags)
-  if (flags.runId !== undefined) return { action, run_id: flags.runId }
-  if (flags.kind === undefined || flags.role === undefined) {
-    throw new LockstepError('INVALID_INPUT', 'specify --run-id, or both --kind and --role')
-  }
-  return {
-    action,
-    ...(flags.type === undefined ? {} : { actor_type: flags.type as 'agent' }),
-    ...(flags.case === undefined ? {} : { case_id: flags.case }),
-    role_id: flags.role,
-    run_kind: flags.kind as 'agent',
-  }
+function explainVerb(): Command {
+  return verb('explain', policy.explain, {
+    expand: actionMembers,
+    flags: {
+      ...actionFlags,
+      actor_type: { name: 'type' },
+      case_id: { about: 'the case of the run' },
+      role_id: { about: 'the role of a run that does not exist yet' },
+      run_id: { about: 'the run that would act' },
+      run_kind: { about: 'the kind of a run that does not exist yet' },
+    },
+    input: withScope,
+    more: 'Nothing is recorded. The exit code is 0 for allow and 4 for deny.',
+    call: (api, input) => api.policy.explain(input),
+    lines: decidedLines,
+    exit: exitOf,
+    examples: [
+      'lockstep policy explain --kind db_write --role INTAKE_AGENT --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append --case CASE-17 --scope case_id=CASE-17 --scope run_id=run_draft1',
+      'lockstep policy explain --run-id run_draft1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17 --scope client_session_id=s-1 --scope run_id=run_draft1',
+    ],
+  })
 }
 
-function reloadCommand(): Command {
-  const command = new Command('reload')
-    .description(
-      'Load the policy files as an audited event. Runs that are pinned to different content drift and are denied.',
-    )
-    .action(async (_options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const shown = await withLedger(globals, 'policy reload', (ledger) => ledger.policy.reload())
-      print(globals, shown, () => [...(shown.replayed ? ['the policy has not changed'] : []), ...shownLines(shown)])
-    })
-  return examples(command, 'lockstep policy reload', 'lockstep --actor human:BECCA policy reload --json')
+function reloadVerb(): Command {
+  return verb('reload', policy.reload, {
+    more: 'This is an audited event. Runs that are pinned to different content drift and are denied.',
+    call: (api, input) => api.policy.reload(input),
+    lines: (shown) => [...(shown.replayed ? ['the policy has not changed'] : []), ...shownLines(shown)],
+    examples: ['lockstep policy reload', 'lockstep --actor human:BECCA policy reload --json'],
+  })
 }

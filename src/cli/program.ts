@@ -1,49 +1,121 @@
 import { readFileSync } from 'node:fs'
-import { Command, Help } from 'commander'
-import { auditCommand } from './audit.ts'
-import { clockCommand } from './clock.ts'
-import { wholeNumber } from './context.ts'
-import { doctorCommand } from './doctor.ts'
-import { exportCommand } from './export.ts'
-import { consistencyCommand, headCommand, proveCommand } from './head.ts'
-import { initCommand } from './init.ts'
-import { lockCommand } from './lock.ts'
-import { policyCommand } from './policy.ts'
-import { runsCommand } from './run.ts'
-import { stemCommand } from './stem.ts'
-import { turnCommand } from './turn.ts'
-import { verifyCommand } from './verify.ts'
+import { Command, Help, Option } from 'commander'
+import { named } from './input.ts'
+import { wholeNumber } from './values.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
-/** Builds the program. Each noun has its own file. `docs/errors.md` lists the exit codes. */
-export function program(): Command {
+/** A command below the program. Only the one that is called is loaded, since its tables and schemas take time. */
+interface Part {
+  about: string
+  /** With the verb that was asked for, only that verb is built. */
+  load: (verb?: string) => Promise<Command>
+}
+
+const parts: Readonly<Record<string, Part>> = {
+  init: {
+    about: 'Creates a ledger in a folder. It governs this folder and everything below it.',
+    load: async () => (await import('./init.ts')).initVerb(),
+  },
+  lock: {
+    about: 'Acquire, renew, release, inspect and recover locks.',
+    load: async (verb) => (await import('./lock.ts')).lockCommand(verb),
+  },
+  run: {
+    about: 'Create runs, authorise their actions by lane and role, and record the results.',
+    load: async (verb) => (await import('./run.ts')).runsCommand(verb),
+  },
+  turn: {
+    about: 'Stage, validate and promote the turns of a run: atomic, ordered publishing of JSON state.',
+    load: async (verb) => (await import('./turn.ts')).turnCommand(verb),
+  },
+  stem: {
+    about: 'Read, import and check the promoted state of a workspace, and the links between its stems.',
+    load: async (verb) => (await import('./stem.ts')).stemCommand(verb),
+  },
+  policy: {
+    about: 'Show, check and load the policy: the lanes and roles that govern runs.',
+    load: async (verb) => (await import('./policy.ts')).policyCommand(verb),
+  },
+  audit: {
+    about: 'Append audit events, and read the entries of the ledger as audit events.',
+    load: async (verb) => (await import('./audit.ts')).auditCommand(verb),
+  },
+  export: {
+    about: 'Export entries with proofs, for readers without the ledger.',
+    load: async (verb) => (await import('./export.ts')).exportCommand(verb),
+  },
+  head: {
+    about: 'Shows the tree head: origin, size and root.',
+    load: async () => (await import('./log.ts')).headVerb(),
+  },
+  prove: {
+    about: 'Proves that the ledger contains an entry.',
+    load: async () => (await import('./log.ts')).proveVerb(),
+  },
+  consistency: {
+    about: 'Proves that a later tree begins with an earlier one.',
+    load: async () => (await import('./log.ts')).consistencyVerb(),
+  },
+  clock: {
+    about: 'Correct the time of entries after the wall clock was wrong.',
+    load: async (verb) => (await import('./clock.ts')).clockCommand(verb),
+  },
+  verify: {
+    about: 'Reads all stored bytes and derives all state again.',
+    load: async () => (await import('./verify.ts')).verifyVerb(),
+  },
+  doctor: {
+    about: 'Checks that locks work in this environment.',
+    load: async () => (await import('./doctor.ts')).doctorVerb(),
+  },
+}
+
+/**
+ * Builds the program: the command that the words name in full, the others by name and description. Without words, all
+ * commands in full. `docs/reference/errors.md` lists the exit codes.
+ */
+export async function program(argv?: readonly string[]): Promise<Command> {
   const lockstep = new Command('lockstep')
     .description('An append-only ledger for fleets of AI agents: locks, fencing tokens, audit and proofs.')
     .version(manifest.version)
-    .option('--dir <dir>', 'the folder to work in; the innermost ledger above it is used (LOCKSTEP_DIR)')
-    .option('--actor <actor>', 'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)')
-    .option('--json', 'print one JSON document on stdout')
-    .option('--open-wait <seconds>', 'how long to wait if another process has the ledger open', wholeNumber, 30)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  lockstep init\n  lockstep lock run reports -- npm run report\n\nExit codes: 0 ok, 2 usage, 3 not found, 4 denied, 5 conflict, 6 integrity, 7 unavailable, 8 timed out,\n75 lock contention, 76 lease lost, 128+n signal.',
-    )
-  lockstep.addCommand(initCommand())
-  lockstep.addCommand(lockCommand())
-  lockstep.addCommand(runsCommand())
-  lockstep.addCommand(turnCommand())
-  lockstep.addCommand(stemCommand())
-  lockstep.addCommand(policyCommand())
-  lockstep.addCommand(auditCommand())
-  lockstep.addCommand(exportCommand())
-  lockstep.addCommand(headCommand())
-  lockstep.addCommand(proveCommand())
-  lockstep.addCommand(consistencyCommand())
-  lockstep.addCommand(clockCommand())
-  lockstep.addCommand(verifyCommand())
-  lockstep.addCommand(doctorCommand())
+  for (const option of globalOptions()) lockstep.addOption(option)
+  lockstep.addHelpText(
+    'after',
+    '\nExamples:\n  lockstep init\n  lockstep lock run reports -- npm run report\n\nExit codes: 0 ok, 2 usage, 3 not found, 4 denied, 5 conflict, 6 integrity, 7 unavailable, 8 timed out,\n75 lock contention, 76 lease lost, 128+n signal.',
+  )
+  const [named, verb] = wordsOf(argv ?? []).filter((word, index) => index > 0 || word !== 'help')
+  for (const [name, { about, load }] of Object.entries(parts)) {
+    const isLoaded = argv === undefined || name === named
+    const command = isLoaded ? await load(verb) : new Command(name)
+    if (command.description() === '') command.description(about)
+    lockstep.addCommand(command)
+  }
   return strict(lockstep)
+}
+
+function globalOptions(): Option[] {
+  return [
+    new Option('--dir <dir>', 'the folder to work in; the innermost ledger above it is used (LOCKSTEP_DIR)'),
+    new Option(
+      '--actor <actor>',
+      'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)',
+    ),
+    new Option('--json', 'print one JSON document on stdout'),
+    new Option('--utc', 'print absolute times in UTC, instead of times relative to now'),
+    new Option('--absolute', 'print absolute times in the time zone of this machine'),
+    new Option('--open-wait <seconds>', 'how long to wait if another process has the ledger open')
+      .argParser((text: string) => named('--open-wait', () => wholeNumber(text)))
+      .default(30),
+  ]
+}
+
+/** The words of an argument list that are neither options nor their values. Words behind -- are another command's. */
+export function wordsOf(argv: readonly string[]): string[] {
+  const takesValue = new Set(globalOptions().flatMap(({ long, required }) => (required && long ? [long] : [])))
+  const end = argv.indexOf('--')
+  const ours = argv.slice(0, end === -1 ? undefined : end)
+  return ours.filter((word, index) => !word.startsWith('-') && !takesValue.has(ours[index - 1] ?? ''))
 }
 
 const plainHelp = new Help()

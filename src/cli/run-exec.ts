@@ -9,10 +9,9 @@ import { placeOfCommand } from '../supervise/launch.ts'
 import { SignalRelay } from '../supervise/signal-relay.ts'
 import { type Survivors, survivorChoices } from '../supervise/survivors.ts'
 import { hashRequest } from '../writer/core.ts'
-import { aroundDashes, examples, globalsOf, seconds, withLedger } from './context.ts'
-import { collect } from './lock-acquire.ts'
+import { aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
-import { scopeFrom } from './run-actions.ts'
+import { collect, scopeIn, seconds } from './values.ts'
 
 interface ExecFlags {
   case?: string
@@ -147,7 +146,7 @@ function requestFrom(flags: ExecFlags): PerformRequest {
     action: {
       action_type: 'tool_call',
       lane_id: flags.lane,
-      scope: { ...of, ...scopeFrom(flags.scope ?? []) },
+      scope: { ...of, ...scopeIn(flags.scope ?? []) },
       target: { name: flags.tool },
       ...(flags.effect === undefined ? {} : { effects: flags.effect }),
     },

@@ -1,6 +1,6 @@
 import type { RunReasons } from '../api/shapes/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
-import { durationText, relativeTime } from './output.ts'
+import { durationText, timeText } from './output.ts'
 
 /** The record of a run, for people. */
 export function runLines(record: RunRecord): string[] {
@@ -12,10 +12,10 @@ export function runLines(record: RunRecord): string[] {
   ]
   return [
     `${run_id} (${run_kind}) is ${status}${outcome ? `: ${outcome}` : ''}`,
-    `actor ${actor?.actor_id}, created ${relativeTime(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
+    `actor ${actor?.actor_id}, created ${timeText(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
     ...(where.some(Boolean) ? [where.filter(Boolean).join(', ')] : []),
     `pinned to lanes ${record.policy_versions.lanes}, roles ${record.policy_versions.roles}`,
-    ...(lease && status === 'running' ? [`lease ends ${relativeTime(lease.expires_at_utc)}`] : []),
+    ...(lease && status === 'running' ? [`lease ends ${timeText(lease.expires_at_utc)}`] : []),
     ...(error ? [`${error.error_code}: ${error.message}${error.retryable ? ' (retryable)' : ''}`] : []),
   ]
 }
@@ -26,7 +26,7 @@ export function whyLines(why: RunReasons): string[] {
   const code = last_event.code === null ? '' : ` ${last_event.code}`
   return [
     `${why.run_id} is ${why.status}${why.lease_expired ? ', but its lease expired: the next command marks it as failed' : ''}`,
-    `last event ${last_event.type}${code}, ${relativeTime(last_event.time)} (entry ${last_event.seq})`,
+    `last event ${last_event.type}${code}, ${timeText(last_event.time)} (entry ${last_event.seq})`,
     ...(denied === null ? [] : [`denied by ${denied.rule_ids.join(', ') || 'hand'}`]),
     ...(denied?.missing.length ? [`missing: ${denied.missing.join(', ')}`] : []),
     ...(missing_events.length === 0 ? [] : [`owes ${missing_events.join(', ')}`]),

@@ -1,143 +1,180 @@
-import { Command } from 'commander'
-import type { RunTree } from '../api/shapes/runs.ts'
-import type { Runs } from '../nouns/runs/runs.ts'
-import { actorFrom, askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
-import { collect } from './lock-acquire.ts'
-import { print, relativeTime, table } from './output.ts'
-import { authorizeCommand, recordCommand, refsIn } from './run-actions.ts'
+import type { Command } from 'commander'
+import { runs } from '../api/runs.ts'
+import type { RunList, RunTree } from '../api/shapes/runs.ts'
+import { table, timeText } from './output.ts'
+import { authorizeVerb, recordVerb } from './run-actions.ts'
 import { execCommand } from './run-exec.ts'
-import {
-  cancelCommand,
-  completeCommand,
-  denyCommand,
-  failCommand,
-  heartbeatCommand,
-  retryCommand,
-  startCommand,
-} from './run-moves.ts'
 import { runLines, whyLines } from './run-text.ts'
+import { noun, verb } from './verb.ts'
 
-export function runsCommand(): Command {
-  const run = new Command('run').description(
-    'Create runs, authorise their actions by lane and role, and record the results.',
-  )
-  const moves = [startCommand, heartbeatCommand, completeCommand, failCommand, denyCommand, cancelCommand, retryCommand]
-  const actions = [authorizeCommand, recordCommand, execCommand]
-  for (const verb of [createCommand, ...moves, ...actions, showCommand, whyCommand, treeCommand, listCommand]) {
-    run.addCommand(verb())
+export function runsCommand(asked?: string): Command {
+  const verbs = {
+    create: createVerb,
+    start: startVerb,
+    heartbeat: heartbeatVerb,
+    complete: completeVerb,
+    fail: failVerb,
+    deny: denyVerb,
+    cancel: cancelVerb,
+    retry: retryVerb,
+    authorize: authorizeVerb,
+    record: recordVerb,
+    exec: execCommand,
+    show: showVerb,
+    why: whyVerb,
+    tree: treeVerb,
+    list: listVerb,
   }
-  return examples(run, 'lockstep run create --kind orchestrator --case CASE-17', 'lockstep run why run_draft1')
-}
-
-interface CreateFlags {
-  case?: string
-  correlation?: string
-  for?: string
-  inputs?: string
-  key?: string
-  kind: string
-  lane?: string
-  name?: string
-  notes?: string
-  parent?: string
-  role?: string
-  runId?: string
-  session?: string
-  tag?: string[]
-  workflow?: string
-}
-
-function createCommand(): Command {
-  const command = new Command('create')
-    .description('Create a run. It cannot act before "run start".')
-    .requiredOption('--kind <kind>', 'orchestrator, agent, tool_gateway, db_write, db_read, promotion or export')
-    .option('--run-id <run_id>', 'the id of the run (default: a new id)')
-    .option('--parent <run_id>', 'the parent run; the new run inherits its case, pins and correlation')
-    .option('--lane <lane_id>', 'the lane of the run; every kind except orchestrator needs one to start')
-    .option('--role <role_id>', 'the role that the actor claims; every kind except orchestrator needs one to start')
-    .option('--for <actor>', 'the actor of the run (default: the actor that creates it)')
-    .option('--case <case_id>', 'the case of the run')
-    .option('--session <id>', 'the client_session_id to record')
-    .option('--workflow <id>', 'the workflow_id; runs of one workflow share a workspace')
-    .option('--correlation <id>', 'the correlation_id to record')
-    .option('--inputs <file>', 'the inputs: a file with a JSON array of artifact refs, or - for stdin')
-    .option('--name <text>', 'a name for people (run_name)')
-    .option('--notes <text>', 'notes, as free text')
-    .option('--tag <tag>', 'a tag; repeatable', collect)
-    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
-    .action(async (flags: CreateFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const record = await withLedger(globals, 'run create', (ledger) => ledger.runs.create(requestFrom(flags)))
-      print(globals, record, () => runLines(record))
-    })
-  return examples(
-    command,
+  return noun('run', verbs, asked, [
     'lockstep run create --kind orchestrator --case CASE-17',
-    'lockstep run create --kind tool_gateway --parent run_draft1 --lane TOOL_INTERVIEW_CAPTURE --role INTERVIEW_AGENT',
-  )
+    'lockstep run why run_draft1',
+  ])
 }
 
-function requestFrom(flags: CreateFlags): Parameters<Runs['create']>[0] {
-  return {
-    case_id: flags.case,
-    client_session_id: flags.session,
-    correlation_id: flags.correlation,
-    idempotency_key: flags.key,
-    inputs: inputsFrom(flags.inputs),
-    lane_id: flags.lane,
-    notes: flags.notes,
-    parent_run_id: flags.parent,
-    role_id: flags.role,
-    run_actor: actorFrom(flags.for),
-    run_id: flags.runId,
-    run_kind: flags.kind as 'orchestrator',
-    run_name: flags.name,
-    tags: flags.tag,
-    workflow_id: flags.workflow,
-  }
+function createVerb(): Command {
+  return verb('create', runs.create, {
+    expand: ['inputs'],
+    flags: {
+      data_classification: false,
+      'inputs.parameters_hash_sha256': false,
+      'inputs.artifact_refs': { about: 'the inputs: an array of artifact refs', name: 'inputs' },
+      lane_id: { about: 'the lane of the run; every kind except orchestrator needs one to start' },
+      phase: false,
+      root_run_id: false,
+      role_id: { about: 'the role that the actor claims; every kind except orchestrator needs one to start' },
+      run_actor: { about: 'the actor of the run (default: the actor that creates it)' },
+      tags: { about: 'a tag' },
+      workflow_state: false,
+    },
+    more: 'It cannot act before "run start".',
+    call: (api, input) => api.runs.create(input),
+    lines: runLines,
+    examples: [
+      'lockstep run create --kind orchestrator --case CASE-17',
+      'lockstep run create --kind tool_gateway --parent run_draft1 --lane TOOL_INTERVIEW_CAPTURE --role INTERVIEW_AGENT',
+    ],
+  })
 }
 
-function inputsFrom(file: string | undefined): Parameters<Runs['create']>[0]['inputs'] {
-  const artifact_refs = refsIn(file)
-  return artifact_refs && { artifact_refs }
+function startVerb(): Command {
+  return verb('start', runs.start, {
+    arguments: ['run_id'],
+    expand: ['policy_versions'],
+    flags: {
+      contract_version: false,
+      lease_duration_s: { about: 'mark the run as failed if no heartbeat arrives within this time' },
+      'policy_versions.lanes': { about: 'the pin of lanes.yaml that the caller expects', name: 'pin-lanes' },
+      'policy_versions.roles': { about: 'the pin of roles.yaml that the caller expects', name: 'pin-roles' },
+      taxonomy_versions: { about: 'the version of a taxonomy that the run uses' },
+    },
+    more: 'A run that the policy does not allow is denied.',
+    call: (api, input) => api.runs.start(input),
+    lines: runLines,
+    examples: ['lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --lock reports'],
+  })
 }
 
-function showCommand(): Command {
-  const command = new Command('show')
-    .description('Print the record of a run.')
-    .argument('<run_id>', 'the id of the run')
-    .action(async (runId: string, _options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const record = await withLedger(globals, 'run show', async (ledger) => ledger.runs.get({ run_id: runId }))
-      print(globals, record, () => runLines(record))
-    })
-  return examples(command, 'lockstep run show run_draft1', 'lockstep run show run_draft1 --json')
+function heartbeatVerb(): Command {
+  return verb('heartbeat', runs.heartbeat, {
+    arguments: ['run_id'],
+    call: (api, input) => api.runs.heartbeat(input),
+    lines: runLines,
+    examples: ['lockstep run heartbeat run_draft1', 'lockstep run heartbeat "$RUN_ID" --json'],
+  })
 }
 
-function whyCommand(): Command {
-  const command = new Command('why')
-    .description(
-      'Explain the state of a run: last event, missing events, denying rule, lock, lease and possible moves.',
-    )
-    .argument('<run_id>', 'the id of the run')
-    .action(async (runId: string, _options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const why = await withLedger(globals, 'run why', async (ledger) => ledger.runs.why({ run_id: runId }))
-      print(globals, why, () => whyLines(why))
-    })
-  return examples(command, 'lockstep run why run_draft1', 'lockstep run why run_draft1 --json | jq .denied')
+function completeVerb(): Command {
+  return verb('complete', runs.complete, {
+    arguments: ['run_id'],
+    flags: { outcome_reason: { about: 'the result of the run (outcome_reason)' } },
+    call: (api, input) => api.runs.complete(input),
+    lines: runLines,
+    examples: [
+      'lockstep run complete run_draft1 --reason "interview captured"',
+      'lockstep run complete run_draft1 --reason done --release-lock',
+    ],
+  })
 }
 
-function treeCommand(): Command {
-  const command = new Command('tree')
-    .description('Print a run and all runs below it.')
-    .argument('<run_id>', 'the id of the run')
-    .action(async (runId: string, _options: unknown, self: Command) => {
-      const globals = globalsOf(self)
-      const tree = await askLedger(globals, 'run tree', (ledger) => ledger.runs.tree({ run_id: runId }))
-      print(globals, tree, () => treeLines(tree))
-    })
-  return examples(command, 'lockstep run tree run_draft1', 'lockstep run tree run_draft1 --json')
+function failVerb(): Command {
+  return verb('fail', runs.fail, {
+    arguments: ['run_id'],
+    expand: ['error'],
+    flags: {
+      'error.message': { about: 'the text of the error, without private data' },
+      'error.retryable': { about: 'allow the run to be retried', fallback: false },
+      'error.stack_ref': false,
+      outcome_reason: { about: 'the reason for the outcome (default: the error code)', isOptional: true },
+      output_artifacts: { about: 'partial outputs, if the lane allows them' },
+    },
+    input: (values) => ({ outcome_reason: (values.error as { error_code?: string })?.error_code, ...values }),
+    call: (api, input) => api.runs.fail(input),
+    lines: runLines,
+    examples: [
+      'lockstep run fail run_draft1 --error-code TIMEOUT --message "no answer in 30 s" --retryable',
+      'lockstep run fail run_draft1 --error-code BAD_INPUT --message "the recording is empty" --reason empty',
+    ],
+  })
+}
+
+function denyVerb(): Command {
+  return verb('deny', runs.deny, {
+    arguments: ['run_id'],
+    call: (api, input) => api.runs.deny(input),
+    lines: runLines,
+    examples: ['lockstep run deny run_draft1 --reason "no consent"', 'lockstep run deny "$RUN_ID" --reason held'],
+  })
+}
+
+function cancelVerb(): Command {
+  return verb('cancel', runs.cancel, {
+    arguments: ['run_id'],
+    call: (api, input) => api.runs.cancel(input),
+    lines: runLines,
+    examples: ['lockstep run cancel run_draft1 --reason "client left"', 'lockstep run cancel "$RUN_ID" --reason over'],
+  })
+}
+
+function retryVerb(): Command {
+  return verb('retry', runs.retry, {
+    arguments: ['run_id'],
+    more: 'The failed run must be marked as retryable.',
+    call: (api, input) => api.runs.retry(input),
+    lines: runLines,
+    examples: [
+      'lockstep run retry run_draft1 --reason "the tool answers again"',
+      'lockstep run retry run_draft1 --reason again --new-run-id run_draft2',
+    ],
+  })
+}
+
+function showVerb(): Command {
+  return verb('show', runs.get, {
+    arguments: ['run_id'],
+    call: (api, input) => api.runs.get(input),
+    lines: runLines,
+    examples: ['lockstep run show run_draft1', 'lockstep run show run_draft1 --json'],
+  })
+}
+
+function whyVerb(): Command {
+  return verb('why', runs.why, {
+    arguments: ['run_id'],
+    more: 'It names the last event, missing events, the denying rule, lock, lease and possible moves.',
+    call: (api, input) => api.runs.why(input),
+    lines: whyLines,
+    examples: ['lockstep run why run_draft1', 'lockstep run why run_draft1 --json | jq .denied'],
+  })
+}
+
+function treeVerb(): Command {
+  return verb('tree', runs.tree, {
+    arguments: ['run_id'],
+    isLong: true,
+    call: (api, input) => api.runs.tree(input),
+    lines: (tree) => treeLines(tree),
+    examples: ['lockstep run tree run_draft1', 'lockstep run tree run_draft1 --json'],
+  })
 }
 
 function treeLines({ children, run }: RunTree, indent = ''): string[] {
@@ -146,54 +183,29 @@ function treeLines({ children, run }: RunTree, indent = ''): string[] {
   return [line, ...children.flatMap((child) => treeLines(child, `${indent}  `))]
 }
 
-interface ListFlags {
-  byActor?: string
-  case?: string
-  cursor?: string
-  kind?: string
-  lane?: string
-  limit: number
-  since?: string
-  state?: string
-  until?: string
+function listVerb(): Command {
+  return verb('list', runs.list, {
+    flags: {
+      cursor: { about: 'list the runs after this one; the page before prints it as "more"' },
+      status: { name: 'state' },
+    },
+    isLong: true,
+    call: (api, input) => api.runs.list(input),
+    items: ({ runs }) => runs,
+    lines: listLines,
+    examples: ['lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json'],
+  })
 }
 
-function listCommand(): Command {
-  const command = new Command('list')
-    .description('List runs in the order of their creation.')
-    .option('--state <state>', 'only this state: created, running, completed, failed, denied or cancelled')
-    .option('--kind <kind>', 'only this kind')
-    .option('--case <case_id>', 'only this case')
-    .option('--lane <lane_id>', 'only this lane')
-    .option('--by-actor <actor_id>', 'only runs of this actor')
-    .option('--since <time>', 'only runs created at or after this time, such as 2026-02-02T12:00:00Z')
-    .option('--until <time>', 'only runs created before this time')
-    .option('--limit <n>', 'the maximum number of runs to list', wholeNumber, 100)
-    .option('--cursor <run_id>', 'list the runs after this one; the page before prints it as "more"')
-    .action(async (flags: ListFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const listing = await askLedger(globals, 'run list', (ledger) =>
-        ledger.runs.list({
-          actor_id: flags.byActor,
-          case_id: flags.case,
-          cursor: flags.cursor,
-          lane_id: flags.lane,
-          limit: flags.limit,
-          run_kind: flags.kind as 'agent' | undefined,
-          since: flags.since,
-          status: flags.state as 'created' | undefined,
-          until: flags.until,
-        }),
-      )
-      const rows = listing.runs.map(({ actor, created_at_utc, run_id, run_kind, status }) => [
-        run_id,
-        run_kind,
-        listing.lease_expired.includes(run_id) ? `${status}, lease expired` : status,
-        actor?.actor_id ?? '',
-        relativeTime(created_at_utc),
-      ])
-      const text = rows.length === 0 ? 'no runs' : await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)
-      print(globals, listing, () => [text, ...(listing.next === null ? [] : [`more: --cursor ${listing.next}`])])
-    })
-  return examples(command, 'lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json')
+async function listLines({ lease_expired, next, runs }: RunList): Promise<string[]> {
+  if (runs.length === 0) return ['no runs']
+  const rows = runs.map(({ actor, created_at_utc, run_id, run_kind, status }) => [
+    run_id,
+    run_kind,
+    lease_expired.includes(run_id) ? `${status}, lease expired` : status,
+    actor?.actor_id ?? '',
+    timeText(created_at_utc),
+  ])
+  const more = next === null ? [] : [`more: --cursor ${next}`]
+  return [...(await table(['RUN', 'KIND', 'STATE', 'ACTOR', 'CREATED'], rows)), ...more]
 }

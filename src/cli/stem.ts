@@ -1,152 +1,150 @@
 import { realpathSync } from 'node:fs'
-import { Command } from 'commander'
-import type { ShownStem } from '../api/shapes/workspaces.ts'
+import type { Command } from 'commander'
+import type { Api } from '../api/api.ts'
+import type { ShownStem, WorkspaceOfRun, WorkspaceOfWorkflow } from '../api/shapes/workspaces.ts'
+import { turns } from '../api/turns.ts'
+import { workspaces } from '../api/workspaces.ts'
 import { fileError } from '../disk/durable.ts'
 import type { Triplet } from '../domain/turn/triplet.ts'
-import { LockstepError } from '../errors.ts'
-import { printable } from '../kernel/printable.ts'
-import type { Ledger } from '../ledger.ts'
-import { askLedger, examples, globalsOf, withLedger, withSnapshot } from './context.ts'
-import { print, table, writeOut } from './output.ts'
-import { askedFrom, type TurnFlags } from './turn-options.ts'
-import { readDirectory } from './turn-stage.ts'
-import { counted, issueLines, promotedLines, withIssuesShown } from './turn-text.ts'
+import { askLedger, withLedger, withSnapshot } from './context.ts'
+import { table, writeOut } from './output.ts'
+import { promotionLines, withFiles } from './turn.ts'
+import { readDirectory } from './turn-source.ts'
+import { counted, withIssuesShown } from './turn-text.ts'
+import { count, noun, text, toggle, verb } from './verb.ts'
 
-export function stemCommand(): Command {
-  const stem = new Command('stem').description(
-    'Read, import and check the promoted state of a workspace, and the links between its stems.',
-  )
-  for (const verb of [listCommand, showCommand, importCommand, checkCommand]) stem.addCommand(verb())
-  return examples(stem, 'lockstep stem list --run run_draft1', 'lockstep stem show pages/home --workflow site --json')
-}
-
-interface OfWorkspace {
-  run?: string
-  workflow?: string
-}
-
-function withWorkspace(command: Command): Command {
-  return command
-    .option(
-      '--run <run_id>',
-      'the workspace of this run, or of its workflow if it has one; required unless --workflow is given',
-    )
-    .option('--workflow <workflow_id>', 'the workspace of this workflow; required unless --run is given')
-}
-
-/** Errors: INVALID_INPUT. */
-function workspaceFrom({ run, workflow }: OfWorkspace): Parameters<Ledger['workspaces']['triplets']>[0] {
-  if (run !== undefined && workflow === undefined) return { run_id: run }
-  if (workflow !== undefined && run === undefined) return { workflow_id: workflow }
-  throw new LockstepError('INVALID_INPUT', 'specify either --run or --workflow')
-}
-
-interface ListFlags extends OfWorkspace {
-  jsonl?: boolean
-  under?: string
-}
-
-function listCommand(): Command {
-  const command = withWorkspace(new Command('list').description('List all promoted stems in order.'))
-    .option('--under <prefix>', 'only stems that begin with this prefix, such as pages/')
-    .option('--jsonl', 'print one JSON line per stem')
-    .action(async (flags: ListFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const asked = workspaceFrom(flags)
-      const isAsked = ({ stem }: Triplet) => stem.startsWith(flags.under ?? '')
-      if (flags.jsonl) {
-        await withSnapshot(globals, 'stem list', async (ledger) => {
-          for await (const triplet of ledger.workspaces.triplets(asked))
-            if (isAsked(triplet)) writeOut(`${JSON.stringify(triplet)}\n`)
-        })
-        return
-      }
-      const stems = await askLedger(globals, 'stem list', async (ledger) => {
-        const stems: Triplet[] = []
-        for await (const triplet of ledger.workspaces.triplets(asked)) if (isAsked(triplet)) stems.push(triplet)
-        return stems
-      })
-      const rows = stems.map(({ body_digest, dto_type, id, run_id, stem, updated_at_turn }) => [
-        printable(stem),
-        dto_type === null ? '' : printable(`${dto_type} ${id}`),
-        updated_at_turn,
-        run_id,
-        body_digest.slice(0, 12),
-      ])
-      const text = rows.length === 0 ? 'no stems' : await table(['STEM', 'IDENTITY', 'TURN', 'RUN', 'BODY'], rows)
-      print(globals, { stems }, () => text)
-    })
-  return examples(
-    command,
+export function stemCommand(asked?: string): Command {
+  const verbs = { list: listVerb, show: showVerb, import: importVerb, check: checkVerb }
+  return noun('stem', verbs, asked, [
     'lockstep stem list --run run_draft1',
-    'lockstep stem list --workflow site --under pages/ --jsonl | jq .stem',
-  )
+    'lockstep stem show pages/home --workflow site --json',
+  ])
 }
 
-function showCommand(): Command {
-  const command = withWorkspace(
-    new Command('show').description('Print the body, links and manifest of a stem, and the links that point to it.'),
-  )
-    .argument('<stem>', 'the name of the stem')
-    .action(async (stem: string, flags: OfWorkspace, self: Command) => {
-      const globals = globalsOf(self)
-      const asked = { ...workspaceFrom(flags), stem }
-      const shown = await askLedger(globals, 'stem show', (ledger) => ledger.workspaces.stem(asked))
-      print(globals, shown, () => shownLines(shown))
-    })
-  return examples(
-    command,
-    'lockstep stem show pages/home --run run_draft1',
-    'lockstep stem show pages/home --workflow site --json | jq .body',
-  )
+const ofWorkspace = {
+  run_id: { about: 'the workspace of this run, or of its workflow if it has one', name: 'run' },
+  workflow_id: { about: 'the workspace of this workflow' },
+}
+
+/** Which stems of a workspace a list has. */
+interface Page {
+  cursor: string | undefined
+  limit: number | undefined
+  under: string | undefined
+}
+
+function listVerb(): Command {
+  return verb('list', workspaces.triplets, {
+    flags: ofWorkspace,
+    own: {
+      cursor: text('--cursor <stem>', 'list the stems after this one; the page before prints it as "more"'),
+      jsonl: toggle('--jsonl', 'print one JSON line per stem'),
+      limit: count('--limit <n>', 'the most stems to list (default: all)'),
+      under: text('--under <prefix>', 'only stems that begin with this prefix, such as pages/'),
+    },
+    run: async ({ command, given, globals, input }) => {
+      if (given.jsonl) {
+        await withSnapshot(globals, command, async (ledger) => {
+          for await (const triplet of pageOf(ledger, input, given)) writeOut(`${JSON.stringify(triplet)}\n`)
+        })
+        return undefined
+      }
+      return askLedger(globals, command, async (ledger) => {
+        const limit = given.limit ?? Number.POSITIVE_INFINITY
+        const stems: Triplet[] = []
+        for await (const triplet of pageOf(ledger, input, { ...given, limit: limit + 1 })) stems.push(triplet)
+        const isMore = stems.length > limit
+        const page = isMore ? stems.slice(0, limit) : stems
+        return { next: isMore ? (page.at(-1)?.stem ?? null) : null, stems: page }
+      })
+    },
+    lines: (listed) => (listed === undefined ? [] : listLines(listed)),
+    examples: [
+      'lockstep stem list --run run_draft1',
+      'lockstep stem list --workflow site --under pages/ --jsonl | jq .stem',
+    ],
+  })
+}
+
+async function* pageOf(api: Api, of: WorkspaceOfRun | WorkspaceOfWorkflow, { cursor, limit, under = '' }: Page) {
+  let left = limit ?? Number.POSITIVE_INFINITY
+  for await (const triplet of api.workspaces.triplets(of)) {
+    if (left <= 0) return
+    if (!triplet.stem.startsWith(under) || (cursor !== undefined && triplet.stem <= cursor)) continue
+    left -= 1
+    yield triplet
+  }
+}
+
+async function listLines({ next, stems }: { next: string | null; stems: readonly Triplet[] }): Promise<string[]> {
+  if (stems.length === 0) return ['no stems']
+  const rows = stems.map(({ body_digest, dto_type, id, run_id, stem, updated_at_turn }) => [
+    stem,
+    dto_type === null ? '' : `${dto_type} ${id}`,
+    updated_at_turn,
+    run_id,
+    body_digest.slice(0, 12),
+  ])
+  const more = next === null ? [] : [`more: --cursor ${next}`]
+  return [...(await table(['STEM', 'IDENTITY', 'TURN', 'RUN', 'BODY'], rows)), ...more]
+}
+
+function showVerb(): Command {
+  return verb('show', workspaces.stem, {
+    arguments: ['stem'],
+    flags: ofWorkspace,
+    isLong: true,
+    call: (api, input) => api.workspaces.stem(input),
+    lines: shownLines,
+    examples: [
+      'lockstep stem show pages/home --run run_draft1',
+      'lockstep stem show pages/home --workflow site --json | jq .body',
+    ],
+  })
 }
 
 function shownLines({ body, links, manifest, referenced_by, triplet }: ShownStem): string[] {
   const { body_digest, dto_type, id, run_id, stem, updated_at_turn } = triplet
-  const of = dto_type === null ? 'no identity' : printable(`${dto_type} ${id}`)
-  const parts = Object.entries({ body, links, manifest }).map(
-    ([part, value]) => `${part} ${printable(JSON.stringify(value))}`,
-  )
+  const parts = Object.entries({ body, links, manifest }).map(([part, value]) => `${part} ${JSON.stringify(value)}`)
   return [
-    `${printable(stem)} (${of}) since ${updated_at_turn} of ${run_id}`,
+    `${stem} (${dto_type === null ? 'no identity' : `${dto_type} ${id}`}) since ${updated_at_turn} of ${run_id}`,
     `body digest ${body_digest}`,
     ...parts,
     referenced_by.length === 0 ? 'no links point to it' : `${counted(referenced_by.length, 'link')} to it:`,
-    ...referenced_by.map(({ location, stem }) => `  ${printable(`${stem}${location}`)}`),
+    ...referenced_by.map(({ location, stem }) => `  ${stem}${location}`),
   ]
 }
 
-interface ImportFlags extends Omit<TurnFlags, 'turn'> {
-  turn: string
-}
-
-function importCommand(): Command {
-  const command = new Command('import')
-    .description(
-      'Import existing committed state as the first turn of a run. File names become stems again, and the index is rebuilt.',
-    )
-    .argument('<dir>', 'the tree of a workspace: <stem>.body.json, .links.json and .manifest.json, and _index')
-    .requiredOption('--run <run_id>', 'the run that imports the state')
-    .option('--turn <turn_id>', 'the turn to create', 'turn-0001')
-    .option('--guard <name@token>', 'import only if this grant of the lock is current')
-    .option('--key <key>', 'request key: repeating a request with its key returns the first answer')
-    .action(async (directory: string, flags: ImportFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const proposal = await readDirectory(globals, placeOf(directory), true)
-      const promoted = await withLedger(globals, 'stem import', (ledger) =>
+function importVerb(): Command {
+  return verb('import', turns.apply, {
+    about: 'Imports existing committed state as the first turn of a run.',
+    flags: {
+      delete_stem: false,
+      issues: false,
+      require_staged: false,
+      run_id: { about: 'the run that imports the state', name: 'run' },
+      tombstones: false,
+      triplets: false,
+      turn_id: { about: 'the turn to create', fallback: 'turn-0001' },
+    },
+    more: 'File names become stems again, and the index is rebuilt.',
+    own: {
+      dir: text('<dir>', 'the tree of a workspace: <stem>.body.json, .links.json and .manifest.json, and _index'),
+    },
+    run: async ({ command, given, globals, input }) => {
+      const proposal = await readDirectory(globals, placeOf(given.dir ?? '.'), true)
+      return withLedger(globals, command, (ledger) =>
         withIssuesShown(globals, async () => {
-          const answer = await ledger.turns.apply({ ...askedFrom(flags), ...proposal, require_staged: true })
-          return { ...answer, ...(await ledger.workspaces.files()) }
+          return withFiles(ledger, await ledger.turns.apply({ ...input, ...proposal, require_staged: true }))
         }),
       )
-      const issues = await issueLines(promoted.issues)
-      print(globals, promoted, () => [...promotedLines(promoted), `files ${promoted.files}`, ...issues])
-    })
-  return examples(
-    command,
-    'lockstep stem import ../other/workspace/run/run_draft1/current --run run_draft2',
-    'lockstep stem import ~/old/committed --run run_draft1 --guard reports@42 --json',
-  )
+    },
+    lines: promotionLines,
+    examples: [
+      'lockstep stem import ../other/workspace/run/run_draft1/current --run run_draft2',
+      'lockstep stem import ~/old/committed --run run_draft1 --guard reports@42 --json',
+    ],
+  })
 }
 
 /** The real path of a directory, because `current` is a symbolic link. Errors: NOT_FOUND, FILE_DENIED. */
@@ -158,22 +156,12 @@ function placeOf(directory: string): string {
   }
 }
 
-interface CheckFlags extends OfWorkspace {
-  rebuild?: boolean
-}
-
-function checkCommand(): Command {
-  const command = withWorkspace(
-    new Command('check').description(
-      'Compare the workspace on disk with the ledger. The exit code is 6 if they differ.',
-    ),
-  )
-    .option('--rebuild', 'first rebuild the workspace from the ledger alone')
-    .action(async (flags: CheckFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const asked = { ...workspaceFrom(flags), rebuild: flags.rebuild === true }
-      const checked = await withLedger(globals, 'stem check', (ledger) => ledger.workspaces.check(asked))
-      print(globals, checked, () => [`${checked.folder}: ${counted(checked.files, 'file')}, equal to the ledger`])
-    })
-  return examples(command, 'lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild')
+function checkVerb(): Command {
+  return verb('check', workspaces.check, {
+    flags: { ...ofWorkspace, rebuild: { about: 'first rebuild the workspace from the ledger alone' } },
+    more: 'The exit code is 6 if they differ.',
+    call: (api, input) => api.workspaces.check(input),
+    lines: ({ files, folder }) => `${folder}: ${counted(files, 'file')}, equal to the ledger`,
+    examples: ['lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild'],
+  })
 }

@@ -1,9 +1,8 @@
 import type { PromotedTurn, StagedTurn, TurnState, TurnVerdict } from '../api/shapes/turns.ts'
 import type { Issue } from '../domain/turn/issue.ts'
 import { LockstepError } from '../errors.ts'
-import { printable } from '../kernel/printable.ts'
 import type { Globals } from './globals.ts'
-import { relativeTime, say, table } from './output.ts'
+import { say, table, timeText } from './output.ts'
 
 const issuesShownMax = 50
 
@@ -12,11 +11,11 @@ export async function issueLines(issues: readonly Issue[]): Promise<string[]> {
   if (issues.length === 0) return []
   const rows = issues.slice(0, issuesShownMax).map(({ code, details, location, message }) => {
     const stem = typeof details.stem === 'string' && !location.startsWith(details.stem) ? details.stem : ''
-    return [code, printable(`${stem}${location}`), printable(message)]
+    return [code, `${stem}${location}`, message]
   })
   const more = issues.length - rows.length
   const rest = more > 0 ? [`and ${more} more: --json shows all`] : []
-  return ['', ...(await table(['CODE', 'WHERE', 'WHAT'], rows)).split('\n'), ...rest]
+  return ['', ...(await table(['CODE', 'WHERE', 'WHAT'], rows)), ...rest]
 }
 
 /** Does the work. If it is refused, people see all issues instead of only the first. */
@@ -58,10 +57,10 @@ export function promotedLines({
 
 export function turnLines({ manifest_digest, promotion, run_id, seq, status, time, turn_id }: TurnState): string[] {
   return [
-    `${turn_id} of ${run_id} is ${status}, since ${relativeTime(time)} (entry ${seq})`,
+    `${turn_id} of ${run_id} is ${status}, since ${timeText(time)} (entry ${seq})`,
     ...(manifest_digest === null ? [] : [`manifest ${manifest_digest}`]),
-    ...(promotion?.promoted_stems ?? []).map((stem) => `  + ${printable(stem)}`),
-    ...(promotion?.deleted_stems ?? []).map((stem) => `  - ${printable(stem)}`),
+    ...(promotion?.promoted_stems ?? []).map((stem) => `  + ${stem}`),
+    ...(promotion?.deleted_stems ?? []).map((stem) => `  - ${stem}`),
     ...(promotion === undefined ? [] : [`delta ${promotion.delta_digest}`]),
   ]
 }

@@ -1,147 +1,197 @@
-import { Command } from 'commander'
-import { type Code, codes } from '../errors.ts'
-import { askLedger, examples, globalsOf, wholeNumber, withLedger } from './context.ts'
-import { print, relativeTime, table, writeOut } from './output.ts'
-import { askedFrom, type TurnFlags, withTurn } from './turn-options.ts'
-import { applyCommand, stageCommand } from './turn-stage.ts'
-import { issueLines, promotedLines, turnLines, verdictLines, withIssuesShown } from './turn-text.ts'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Api } from '../api/api.ts'
+import type { PromotedTurn } from '../api/shapes/turns.ts'
+import type { ConsumedStaging } from '../api/staging.ts'
+import { turns } from '../api/turns.ts'
+import { type Code, codes, messageOf } from '../errors.ts'
+import { withLedger } from './context.ts'
+import { say, table, timeText } from './output.ts'
+import { proposalFrom } from './turn-source.ts'
+import { issueLines, promotedLines, stagedLines, turnLines, verdictLines, withIssuesShown } from './turn-text.ts'
+import { noun, text, toggle, verb } from './verb.ts'
 
-export function turnCommand(): Command {
-  const turn = new Command('turn').description(
-    'Stage, validate and promote the turns of a run: atomic, ordered publishing of JSON state.',
-  )
-  const verbs = [stageCommand, validateCommand, promoteCommand, rejectCommand, applyCommand, showCommand, listCommand]
-  for (const verb of verbs) turn.addCommand(verb())
-  return examples(
-    turn,
+export function turnCommand(asked?: string): Command {
+  const verbs = {
+    stage: stageVerb,
+    validate: validateVerb,
+    promote: promoteVerb,
+    reject: rejectVerb,
+    apply: applyVerb,
+    show: showVerb,
+    list: listVerb,
+  }
+  return noun('turn', verbs, asked, [
     'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
     'lockstep turn list --run run_draft1',
-  )
+  ])
 }
 
-function validateCommand(): Command {
-  const command = withTurn(
-    new Command('validate').description(
-      'Validate a staged turn against the promoted state. The exit code is 0 for PASS, and 2 or 5 for FAIL.',
-    ),
-  ).action(async (flags: TurnFlags, self: Command) => {
-    const globals = globalsOf(self)
-    const verdict = await withLedger(globals, 'turn validate', (ledger) =>
-      withIssuesShown(globals, () => ledger.turns.validate(askedFrom(flags))),
-    )
-    const issues = await issueLines(verdict.issues)
-    print(globals, verdict, () => [...verdictLines(verdict), ...issues])
-    if (verdict.outcome === 'FAIL')
-      process.exitCode = exitOf(verdict.issues.find(({ level }) => level === 'error')?.code)
-  })
-  return examples(
-    command,
-    'lockstep turn validate --run run_draft1 --turn turn-0001',
-    'lockstep turn validate --run run_draft1 --turn turn-0001 --json | jq .issues',
-  )
-}
+const ofTurn = { manifest_digest: false, run_id: { about: 'the run of the turn', name: 'run' } } as const
 
-/** The exit code of an issue. */
-function exitOf(code: string | undefined): number {
-  return codes[(code ?? 'E_PROMOTION_NOT_VALIDATED') as Code].exit
+/** Where the files of a proposal come from. */
+const source = {
+  consume: toggle('--consume', 'with --from: remove the staged files and no others'),
+  file: text('--file <file>', 'a JSON document with triplets, tombstones and delete_stem; - for stdin'),
+  from: text('--from <dir>', 'a directory with <stem>.body.json, .links.json, .manifest.json and .tombstone.json'),
 }
+const sourceText = 'Without --from and --file, the files are read from .lockstep/staging/<run>/<turn>.'
+/** The members that files state, and that no option can. */
+const proposed = { delete_stem: false, issues: false, tombstones: false, triplets: false } as const
 
-interface PromoteFlags extends TurnFlags {
-  requireStaged?: boolean
-}
-
-function promoteCommand(): Command {
-  const command = withTurn(
-    new Command('promote').description(
-      'Promote a staged and validated turn atomically, and update the workspace on disk.',
-    ),
-  )
-    .option('--require-staged', 'refuse a turn for which nothing is staged')
-    .action(async (flags: PromoteFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const promoted = await withLedger(globals, 'turn promote', (ledger) =>
+function stageVerb(): Command {
+  return verb('stage', turns.stage, {
+    flags: { ...ofTurn, ...proposed },
+    more: `It replaces an earlier proposal. ${sourceText}`,
+    own: source,
+    run: async ({ command, given, globals, input }) => {
+      const proposal = await proposalFrom(globals, given, input)
+      return withLedger(globals, command, (ledger) =>
         withIssuesShown(globals, async () => {
-          const asked = { ...askedFrom(flags), require_staged: flags.requireStaged === true }
-          const answer = await ledger.turns.promote(asked)
-          return { ...answer, ...(await ledger.workspaces.files()) }
+          const answer = await ledger.turns.stage({ ...input, ...proposal })
+          return { ...answer, ...(await consumed(ledger, given, input)) }
         }),
       )
-      const issues = await issueLines(promoted.issues)
-      print(globals, promoted, () => [...promotedLines(promoted), `files ${promoted.files}`, ...issues])
-    })
-  return examples(
-    command,
-    'lockstep turn promote --run run_draft1 --turn turn-0001',
-    'lockstep turn promote --run run_draft1 --turn turn-0002 --guard reports@42 --require-staged --json',
-  )
+    },
+    lines: async (staged) => [...stagedLines(staged), ...consumedLines(staged), ...(await issueLines(staged.issues))],
+    examples: [
+      'lockstep turn stage --run run_draft1 --turn turn-0001 --from out/turn-1',
+      'lockstep turn stage --run run_draft1 --turn turn-0002 --from out --consume --guard reports@42',
+      'generate | lockstep turn stage --run run_draft1 --turn turn-0003 --file - --json',
+    ],
+  })
 }
 
-interface RejectFlags extends TurnFlags {
-  reason: string
+function applyVerb(): Command {
+  return verb('apply', turns.apply, {
+    flags: { ...ofTurn, ...proposed, require_staged: { about: 'refuse a turn that changes nothing' } },
+    more: `It stops at the first refused step. ${sourceText}`,
+    own: source,
+    run: async ({ command, given, globals, input }) => {
+      const proposal = await proposalFrom(globals, given, input)
+      return withLedger(globals, command, (ledger) =>
+        withIssuesShown(globals, async () => {
+          const answer = await withFiles(ledger, await ledger.turns.apply({ ...input, ...proposal }))
+          return { ...answer, ...(await consumed(ledger, given, input)) }
+        }),
+      )
+    },
+    lines: promotionLines,
+    examples: [
+      'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
+      'lockstep turn apply --run run_draft1 --turn turn-0002 --file turn-2.json --json',
+    ],
+  })
 }
 
-function rejectCommand(): Command {
-  const command = withTurn(new Command('reject').description('Reject a staged turn. It can be staged again.'))
-    .requiredOption('--reason <text>', 'the reason to record')
-    .action(async (flags: RejectFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const asked = { ...askedFrom(flags), reason: flags.reason }
-      const status = await withLedger(globals, 'turn reject', (ledger) => ledger.turns.reject(asked))
-      print(globals, status, () => turnLines(status))
-    })
-  return examples(
-    command,
-    'lockstep turn reject --run run_draft1 --turn turn-0002 --reason "wrong source"',
-    'lockstep turn reject --run run_draft1 --turn turn-0002 --reason superseded --json',
-  )
+/** A promotion, once the files on disk follow it or cannot for now. */
+export async function withFiles(api: Api, promoted: PromotedTurn) {
+  return { ...promoted, ...(await api.workspaces.files()) }
 }
 
-function showCommand(): Command {
-  const command = new Command('show')
-    .description('Print the status of a turn, its changes and its issues.')
-    .requiredOption('--run <run_id>', 'the run of the turn')
-    .requiredOption('--turn <turn_id>', 'the turn, such as turn-0001')
-    .action(async ({ run, turn }: Pick<TurnFlags, 'run' | 'turn'>, self: Command) => {
-      const globals = globalsOf(self)
-      const asked = { run_id: run, turn_id: turn }
-      const status = await withLedger(globals, 'turn show', async (ledger) => ledger.turns.get(asked))
-      const issues = await issueLines(status.issues)
-      print(globals, status, () => [...turnLines(status), ...issues])
-    })
-  return examples(
-    command,
-    'lockstep turn show --run run_draft1 --turn turn-0001',
-    'lockstep turn show --run run_draft1 --turn turn-0001 --json | jq .promotion',
-  )
+/** Removes the staged files. The turn is already staged or promoted, so a failed removal is only a warning. */
+async function consumed(
+  api: Api,
+  { consume, from }: { consume: boolean | undefined; from: string | undefined },
+  { run_id, turn_id }: { run_id: string; turn_id: string },
+): Promise<{ consumed?: ConsumedStaging; warning?: string }> {
+  if (!consume || from === undefined) return {}
+  try {
+    return { consumed: await api.staging.consume({ directory: resolve(from), run_id, turn_id }) }
+  } catch (error) {
+    const warning = `the files of ${resolve(from)} were not removed: ${messageOf(error)}`
+    say(`warning: ${warning}`)
+    return { warning }
+  }
 }
 
-interface ListFlags {
-  cursor?: number
-  jsonl?: boolean
-  limit: number
-  run: string
+export async function promotionLines(
+  promoted: PromotedTurn & { consumed?: ConsumedStaging; files: string },
+): Promise<string[]> {
+  return [
+    ...promotedLines(promoted),
+    `files ${promoted.files}`,
+    ...consumedLines(promoted),
+    ...(await issueLines(promoted.issues)),
+  ]
 }
 
-function listCommand(): Command {
-  const command = new Command('list')
-    .description('List the latest turns of a run in order. A turn in progress is last.')
-    .requiredOption('--run <run_id>', 'the run whose turns to list')
-    .option('--limit <n>', 'the maximum number of turns to list', wholeNumber, 100)
-    .option('--cursor <seq>', 'list earlier turns: the "next" of the page before', wholeNumber)
-    .option('--jsonl', 'print one JSON line per turn')
-    .action(async ({ cursor, jsonl, limit, run }: ListFlags, self: Command) => {
-      const globals = globalsOf(self)
-      const asked = { cursor, limit, run_id: run }
-      const listing = await askLedger(globals, 'turn list', async (ledger) => ledger.turns.list(asked))
-      if (jsonl) {
-        for (const turn of listing.turns) writeOut(`${JSON.stringify(turn)}\n`)
-        return
-      }
-      const { last_promoted_turn_id, next, phase, turns, workspace } = listing
-      const rows = turns.map(({ seq, status, time, turn_id }) => [turn_id, status, relativeTime(time), String(seq)])
-      const text = rows.length === 0 ? 'no turns' : await table(['TURN', 'STATUS', 'SINCE', 'ENTRY'], rows)
+function consumedLines({ consumed }: { consumed?: ConsumedStaging }): string[] {
+  return consumed === undefined ? [] : [`removed ${consumed.files} files, ${consumed.bytes} bytes`]
+}
+
+function validateVerb(): Command {
+  return verb('validate', turns.validate, {
+    flags: ofTurn,
+    more: 'The exit code is 0 for PASS, and 2 or 5 for FAIL.',
+    call: (api, input, { globals }) => withIssuesShown(globals, () => api.turns.validate(input)),
+    lines: async (verdict) => [...verdictLines(verdict), ...(await issueLines(verdict.issues))],
+    exit: ({ issues, outcome }) => {
+      const code = issues.find(({ level }) => level === 'error')?.code ?? 'E_PROMOTION_NOT_VALIDATED'
+      return outcome === 'FAIL' ? codes[code as Code].exit : 0
+    },
+    examples: [
+      'lockstep turn validate --run run_draft1 --turn turn-0001',
+      'lockstep turn validate --run run_draft1 --turn turn-0001 --json | jq .issues',
+    ],
+  })
+}
+
+function promoteVerb(): Command {
+  return verb('promote', turns.promote, {
+    flags: ofTurn,
+    more: 'It also updates the workspace on disk.',
+    call: (api, input, { globals }) =>
+      withIssuesShown(globals, async () => withFiles(api, await api.turns.promote(input))),
+    lines: promotionLines,
+    examples: [
+      'lockstep turn promote --run run_draft1 --turn turn-0001',
+      'lockstep turn promote --run run_draft1 --turn turn-0002 --guard reports@42 --require-staged --json',
+    ],
+  })
+}
+
+function rejectVerb(): Command {
+  return verb('reject', turns.reject, {
+    flags: ofTurn,
+    more: 'The turn can be staged again.',
+    call: (api, input) => api.turns.reject(input),
+    lines: turnLines,
+    examples: [
+      'lockstep turn reject --run run_draft1 --turn turn-0002 --reason "wrong source"',
+      'lockstep turn reject --run run_draft1 --turn turn-0002 --reason superseded --json',
+    ],
+  })
+}
+
+function showVerb(): Command {
+  return verb('show', turns.get, {
+    flags: ofTurn,
+    call: (api, input) => api.turns.get(input),
+    lines: async (status) => [...turnLines(status), ...(await issueLines(status.issues))],
+    examples: [
+      'lockstep turn show --run run_draft1 --turn turn-0001',
+      'lockstep turn show --run run_draft1 --turn turn-0001 --json | jq .promotion',
+    ],
+  })
+}
+
+function listVerb(): Command {
+  return verb('list', turns.list, {
+    flags: {
+      cursor: { about: 'list earlier turns: the "next" of the page before' },
+      limit: { fallback: '100' },
+      run_id: { about: 'the run whose turns to list', name: 'run' },
+    },
+    isLong: true,
+    call: (api, input) => api.turns.list(input),
+    items: ({ turns }) => turns,
+    lines: async ({ last_promoted_turn_id, next, phase, turns, workspace }) => {
+      const rows = turns.map(({ seq, status, time, turn_id }) => [turn_id, status, timeText(time), String(seq)])
+      const text = rows.length === 0 ? ['no turns'] : await table(['TURN', 'STATUS', 'SINCE', 'ENTRY'], rows)
       const more = next === null ? [] : [`earlier turns: --cursor ${next}`]
-      print(globals, listing, () => [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, text, ...more])
-    })
-  return examples(command, 'lockstep turn list --run run_draft1', 'lockstep turn list --run run_draft1 --jsonl')
+      return [`${workspace}, ${phase}, last promoted ${last_promoted_turn_id}`, ...text, ...more]
+    },
+    examples: ['lockstep turn list --run run_draft1', 'lockstep turn list --run run_draft1 --jsonl'],
+  })
 }

@@ -71,7 +71,7 @@ export function findLayout(from: string): Layout {
 export function noLedger(from: string): LockstepError {
   return new LockstepError('NO_LEDGER', `no ledger governs ${resolve(from)}`, {
     details: { dir: resolve(from) },
-    hint: 'Run "lockstep init" in the folder that the ledger should govern, or pass that folder with --dir.',
+    hint: 'Run "lockstep init" in the folder that the ledger should govern, or name a folder of a ledger in `dir`.',
   })
 }
 

@@ -88,7 +88,7 @@ export function evidenceOf(pid: number): Evidence {
   if (!seen.exists || /^[ZXx]/.test(seen.state ?? '')) {
     throw new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
       details: { pid },
-      hint: 'Name a process that runs as long as the work: use --pid $PPID for the calling shell, or "lockstep lock run".',
+      hint: 'Name a process in `pids` that runs as long as the work, such as the calling shell ($PPID in a shell).',
     })
   }
   const evidence = { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }

@@ -159,7 +159,7 @@ function refuseOverlap(root: string, nested: boolean): void {
     `${other} has a ledger, ${above === undefined ? 'below' : 'above'} ${root}`,
     {
       details: { dir: root, other },
-      hint: 'The innermost ledger governs a folder. To nest ledgers on purpose, use --nested.',
+      hint: 'The innermost ledger governs a folder. To nest ledgers on purpose, set `nested`.',
     },
   )
 }
@@ -170,7 +170,7 @@ function noModes(root: string): LockstepError {
     `the disk of ${root} does not keep file modes, so other users could change the ledger`,
     {
       details: { dir: root },
-      hint: 'Choose a folder on another disk, or if no other user can reach this one, run "lockstep init --accept-permissions".',
+      hint: 'Choose a folder on another disk, or if no other user can reach this one, set `accept_permissions`.',
     },
   )
 }

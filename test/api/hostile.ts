@@ -1,5 +1,6 @@
 import { hintOf } from '../../src/api/hints.ts'
-import { formOf, type Operation } from '../../src/api/operations.ts'
+import { formOf } from '../../src/api/operation.ts'
+import type { Operation } from '../../src/api/operations.ts'
 
 /** Names that code has stumbled over: members of Object, control characters, broken Unicode, paths, whole documents. */
 export const hostileStrings: readonly string[] = [

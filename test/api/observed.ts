@@ -1,7 +1,7 @@
 import { ok } from 'uvu/assert'
 import type { Api } from '../../src/api/api.ts'
-import type { AnyFacts, CallOptions } from '../../src/api/operation.ts'
-import { errorsOf, operations } from '../../src/api/operations.ts'
+import { type AnyFacts, type CallOptions, errorsOf } from '../../src/api/operation.ts'
+import { operations } from '../../src/api/operations.ts'
 import { type Code, LockstepError } from '../../src/errors.ts'
 
 /** What calls of one operation came to. */

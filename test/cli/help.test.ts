@@ -17,8 +17,8 @@ function helpOf(command: Command): string {
   return text
 }
 
-help('of every command has two examples that begin with the command itself', () => {
-  const found = commandsOf(program())
+help('of every command has two examples that begin with the command itself', async () => {
+  const found = commandsOf(await program())
   assert.ok(found.length >= 18, `${found.length} commands`)
   for (const { path, command } of found) {
     const [, examples = ''] = helpOf(command).split('Examples:\n')
@@ -28,14 +28,14 @@ help('of every command has two examples that begin with the command itself', () 
   }
 })
 
-help('of every command names runs by ids that a run can have', () => {
-  for (const { path, command } of commandsOf(program())) {
+help('of every command names runs by ids that a run can have', async () => {
+  for (const { path, command } of commandsOf(await program())) {
     for (const [id] of helpOf(command).matchAll(/\brun_\w+\d\b/g)) assert.ok(id.length >= 8, `${path.join(' ')}: ${id}`)
   }
 })
 
-help('names every option of the program, for each command', () => {
-  for (const { path, command } of commandsOf(program())) {
+help('names every option of the program, for each command', async () => {
+  for (const { path, command } of commandsOf(await program())) {
     for (const option of ['--json', '--dir', '--actor', '--open-wait'])
       assert.match(helpOf(command), option, path.join(' '))
   }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
 import { statusLines } from '../../src/cli/lock-text.ts'
-import { relativeTime } from '../../src/cli/output.ts'
+import { timeText } from '../../src/cli/output.ts'
 
 const text = suite('the text of a lock')
 
@@ -39,7 +39,7 @@ for (const [title, time, expected] of [
   ['that is near', '2026-02-03T11:00:00Z', 'in 23 h 0 min'],
   ['under a clock that was years ahead', '2099-01-01T00:00:00.000Z', 'at 2099-01-01T00:00:00.000Z'],
 ] as const) {
-  text(`of a moment ${title} says when`, () => equal(relativeTime(time, Date.UTC(2026, 1, 2, 12)), expected))
+  text(`of a moment ${title} says when`, () => equal(timeText(time, Date.UTC(2026, 1, 2, 12)), expected))
 }
 
 text.run()

@@ -146,7 +146,7 @@ usage('an empty list prints nothing or says so; a page says where the next page 
   const root = await newRoot()
   for (const run_id of ['run_first1', 'run_other1'])
     is((await lockstep(['--dir', root, 'run', 'create', '--kind', 'agent', '--run-id', run_id])).status, 0)
-  is(plainly(root, ['audit', 'list', '--type', 'none.such']).stdout, '')
+  is(plainly(root, ['audit', 'list', '--type', 'lock.broken']).stdout, '')
   is(plainly(root, ['lock', 'list', '--orphans']).stdout, 'no orphans\n')
   match(plainly(root, ['run', 'list', '--limit', '1']).stdout, /\nmore: --cursor run_first1\n$/)
   await endsWithVerify(root)

@@ -16,18 +16,18 @@ function generate(cwd: string, ...args: string[]) {
   return { status: child.status, stderr: child.stderr }
 }
 
-test('has written what is committed', () => {
-  for (const [path, text] of documents()) {
+test('has written what is committed', async () => {
+  for (const [path, text] of await documents()) {
     assert.is(readFileSync(join(root, path), 'utf8'), text, `${path}: run npm run contract`)
   }
   assert.equal(generate(root, '--check'), { status: 0, stderr: '' })
 })
 
-test('with --check writes nothing, exits 1 and names each file that differs or that nothing generates', () => {
+test('with --check writes nothing, exits 1 and names each file that differs or that nothing generates', async () => {
   const folder = temporaryRoot()
   const missing = generate(folder, '--check')
   assert.is(missing.status, 1)
-  for (const path of documents().keys()) assert.ok(missing.stderr.includes(path), path)
+  for (const path of (await documents()).keys()) assert.ok(missing.stderr.includes(path), path)
   assert.equal(readdirSync(folder), [])
 
   assert.is(generate(folder).status, 0)

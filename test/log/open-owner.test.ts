@@ -38,7 +38,7 @@ opening('a busy ledger is refused at once or after the wait, with the name of it
     const { busy, outcome, owner_command, owner_pid, owner_since } = details
     equal([busy, outcome], [true, 'not_applied'])
     equal([owner_command, owner_pid, owner_since], ['the night shift', process.pid, since])
-    match(hint ?? '', '--open-wait')
+    match(hint ?? '', '`open_wait_s`')
   }
   equal(ownerOf(layout).command, 'the night shift', 'who was refused did not say it had it')
   equal(evidenceIn(layout), [])

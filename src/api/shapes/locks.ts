@@ -161,6 +161,7 @@ hints.add(acquireProject, {
 hints.add(release, { outcome: { about: 'Whether the work under the lock succeeded.' } })
 hints.add(releaseProject, { run_id: { about: 'The run that holds the lock.' } })
 hints.add(recover, { folder: { about: 'The folder of the deliverable, where the ledger does not know it.' } })
+hints.add(history, { cursor: { about: 'Only entries before this seq: that of the last entry of the page before.' } })
 hints.add(retire, { folder: { about: 'The folder that will be moved or deleted.' } })
 hints.add(importFile, { file: { about: 'The RUN_LOCK.json.' } })
 hints.add(fileList, { files: { about: 'The paths of the files.' } })

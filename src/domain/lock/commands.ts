@@ -92,6 +92,8 @@ export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason:
 export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
 export const historySchema = z.strictObject({
   name: lockNameSchema,
+  /** The `seq` of the last entry of the page before: older entries follow. */
+  cursor: z.int().min(0).optional(),
   limit: z.int().min(1).max(limits.historyPageMax).default(limits.historyPageMax),
 })
 export const checkSchema = z.strictObject({ run_id: runId, target_name: lineOf(500) })

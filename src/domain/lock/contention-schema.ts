@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { lockIdSchema } from '../../kernel/ids.ts'
 
 const time = z.iso.datetime({ offset: true })
 
@@ -13,6 +14,8 @@ export const lockContentionSchema = z
     message: z.string().min(1),
     retryable: z.literal(true),
     hint: z.string().min(1).optional(),
+    /** With it, a retry is the same acquisition. Only the caller learns it. */
+    lock_id: lockIdSchema.optional(),
     name: z.string().min(1).max(300),
     deliverable_id: z.string().min(1).optional(),
     run_id: z.string().min(1).optional(),

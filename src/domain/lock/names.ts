@@ -30,7 +30,7 @@ export const lockNameSchema = lineOf(limits.lockNameBytes).transform((text, cont
 
 /** Only resources are acquired by name. The names of other locks follow from a folder or a target. */
 export const resourceNameSchema = lockNameSchema.refine((name) => name.startsWith('resource:'), {
-  message: 'is a deliverable or project lock: acquire those with --folder, or --target and --run-id',
+  message: 'is a deliverable or project lock: acquire those with `folder`, or with `target_name` and `run_id`',
 })
 
 export function kindOf(name: string): LockKind {

@@ -27,7 +27,10 @@ export function deliverableFolder(path: string, root: string, config: Config): D
   if (governing !== root) {
     throw new LockstepError('LOCK_PLACEMENT', `${real} is not governed by the ledger of ${root}`, {
       details: { folder: real, root, governing_root: governing ?? null },
-      hint: governing === undefined ? 'Only folders below the root can be locked.' : `Use --dir ${governing}.`,
+      hint:
+        governing === undefined
+          ? 'Only folders below the root can be locked.'
+          : `The ledger of ${governing} governs it: name that folder in \`dir\`.`,
     })
   }
   const id = deliverableIdOf(basename(real))

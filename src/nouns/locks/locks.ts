@@ -100,9 +100,9 @@ export class Locks implements Handlers<LocksApi> {
     return { locks: await listLocks(this.#core, input, (grant) => this.#projects.orphanFinding(grant)) }
   }
 
-  async history({ limit, name }: Given<typeof shapes.history>): Promise<shapes.EntryList> {
-    const entries = await historyOf(this.#core, name, limit)
-    if (entries.length > 0) return { entries }
+  async history({ name, ...page }: Given<typeof shapes.history>): Promise<shapes.EntryList> {
+    const entries = await historyOf(this.#core, name, page)
+    if (entries.length > 0 || page.cursor !== undefined) return { entries }
     throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
   }
 

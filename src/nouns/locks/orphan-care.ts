@@ -131,7 +131,7 @@ export class OrphanCare {
     const path = folder ?? (state?.folder ? join(this.#core.layout.root, state.folder) : undefined)
     if (path === undefined) {
       throw new LockstepError('NOT_FOUND', `the ledger has no folder for ${name}`, {
-        hint: 'Name the folder: lock recover <name> --folder DIR.',
+        hint: 'Name the folder in `folder`.',
       })
     }
     let place: DeliverableFolder

@@ -118,7 +118,7 @@ async function setAside(
   ) {
     throw new LockstepError('LOCK_IS_HELD', `${path} is the lock file of ${content.run_id}, which holds the lock`, {
       details: { name, run_id: content.run_id },
-      hint: 'Release it: lockstep lock release --run-id R --final-status S.',
+      hint: 'The release authority releases it with `run_id` and `final_status`.',
     })
   }
   const aside = `${path}.aside.${core.newLockId().slice(4, 16)}`
@@ -167,8 +167,7 @@ function nameOf({ config }: Core, path: string, targetName: string): string {
   return projectNameOf(target)
 }
 
-const setAsideHint =
-  'If it blocks a project, the release authority can set it aside: lock import --set-aside FILE --reason TEXT.'
+const setAsideHint = 'If it blocks a project, the release authority can import it with `set_aside` and a `reason`.'
 
 function notImportable(path: string, why: string): LockstepError {
   return new LockstepError('INVALID_INPUT', `${path} ${why}`, { details: { file: path }, hint: setAsideHint })

@@ -198,7 +198,7 @@ function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
     `${who} kept the ledger open for all of ${options.openWaitSeconds} s`,
     {
       details: { outcome: 'not_applied', busy: true, ...facts },
-      hint: 'Wait longer with --open-wait, or end that process.',
+      hint: 'Wait longer with `open_wait_s`, or end that process.',
     },
   )
 }

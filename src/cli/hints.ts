@@ -1,0 +1,32 @@
+import { words } from '../api/words.ts'
+import { LockstepError } from '../errors.ts'
+import { type Flag, shownName } from './flags.ts'
+
+/** Options of `openLedger` and the options of the command for them. */
+const ofOpen: Readonly<Record<string, string>> = {
+  accept_permissions: '--accept-permissions',
+  dir: '--dir',
+  nested: '--nested',
+  open_wait_s: '--open-wait',
+}
+
+/**
+ * An error in the words of the command. Messages and hints name the members of an input in backticks, as the library's
+ * callers know them; here these become the options of the verb.
+ */
+export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): unknown {
+  if (!(error instanceof LockstepError)) return error
+  const { code, details, hint, message } = error
+  const said = (text: string) =>
+    text.replace(/`([a-z_.]+)`/g, (quoted, member: string) => {
+      if (flags.some((flag) => flag.member === member)) return shownName(flags, member)
+      if (Object.hasOwn(ofOpen, member)) return ofOpen[member] ?? quoted
+      return Object.hasOwn(words, member) ? `--${words[member]?.flag ?? member.replaceAll('_', '-')}` : quoted
+    })
+  if (said(message) === message && (hint === undefined || said(hint) === hint)) return error
+  return new LockstepError(code, said(message), {
+    details,
+    ...(hint === undefined ? {} : { hint: said(hint) }),
+    cause: error,
+  })
+}

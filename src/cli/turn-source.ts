@@ -1,0 +1,60 @@
+import { resolve } from 'node:path'
+import type { StageTurn } from '../api/shapes/turns.ts'
+import { readConfig } from '../disk/config-file.ts'
+import { governingLayout } from '../disk/permissions.ts'
+import { turnNumberOf } from '../domain/run/turns.ts'
+import { LockstepError } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
+import { folderOf } from './context.ts'
+import type { Globals } from './globals.ts'
+import { readInput } from './input-file.ts'
+import { progressBar } from './progress.ts'
+
+type Proposal = Omit<StageTurn, 'run_id' | 'turn_id'>
+
+/** Reads the proposal before the ledger is opened, so that other processes can use the ledger meanwhile. */
+export async function proposalFrom(
+  globals: Globals,
+  { consume, file, from }: { consume: boolean | undefined; file: string | undefined; from: string | undefined },
+  { run_id, turn_id }: { run_id: string; turn_id: string },
+): Promise<Proposal> {
+  if (file !== undefined && from !== undefined)
+    throw new LockstepError('INVALID_INPUT', 'specify --from or --file, not both')
+  if (consume && from === undefined) throw new LockstepError('INVALID_INPUT', '--consume needs --from')
+  if (file !== undefined) return documentIn(file)
+  if (from !== undefined) return readDirectory(globals, resolve(from))
+  // An invalid turn_id has no staging folder. The ledger refuses it with the right error.
+  if (turnNumberOf(turn_id) === undefined) return {}
+  const { stagingFolder } = await import('../files/staging/staging-folder.ts')
+  return readDirectory(globals, stagingFolder(governingLayout(folderOf(globals)), run_id, turn_id))
+}
+
+/** Reads a directory, and shows a progress bar on a terminal. */
+export async function readDirectory(globals: Globals, directory: string, isWorkspace = false): Promise<Proposal> {
+  const { readStaging } = await import('../files/staging/staging.ts')
+  const bounds = readConfig(governingLayout(folderOf(globals)).config).turn_limits
+  const bar = await progressBar(globals, 'read')
+  try {
+    const onProgress = ({ known, read }: { known: number; read: number }) => bar.show(read, known)
+    return await readStaging(directory, { bounds, isWorkspace, onProgress })
+  } finally {
+    bar.stop()
+  }
+}
+
+/** Reads a proposal from one document, by the same rules as a directory. Errors: INVALID_INPUT, LIMIT_EXCEEDED. */
+async function documentIn(file: string): Promise<Proposal> {
+  const { jsonIssues, objectFromBytes } = await import('../domain/turn/json-object.ts')
+  const read = objectFromBytes(readInput(file, limits.turnBytesMax))
+  if ('problems' in read) return { issues: jsonIssues(read.problems, { location: '' }) }
+  const { delete_stem, issues: _, tombstones, triplets, ...others } = read.object.value
+  const [other] = Object.keys(others)
+  if (other !== undefined)
+    throw new LockstepError('INVALID_INPUT', `${file} may only have triplets, tombstones and delete_stem, not ${other}`)
+  // The operation's schema rejects unknown values.
+  return {
+    ...(delete_stem === undefined ? {} : { delete_stem }),
+    ...(tombstones === undefined ? {} : { tombstones }),
+    ...(triplets === undefined ? {} : { triplets }),
+  } as Proposal
+}

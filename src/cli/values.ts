@@ -1,0 +1,112 @@
+import { LockstepError } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
+import { limits } from '../kernel/limits.ts'
+import { readText } from './input-file.ts'
+
+// How the text of an option or an argument becomes a value. Every reader throws INVALID_INPUT.
+
+/** Reads a whole number. */
+export function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
+  throw invalid(`"${text}" is not a whole number`)
+}
+
+/** Reads a duration such as `90`, `90s`, `15m` or `2h` as seconds. */
+export function seconds(text: string): number {
+  const [, digits, unit = 's'] = /^(\d{1,9})(s|m|h)?$/.exec(text) ?? []
+  if (digits === undefined) throw invalid(`"${text}" is not a duration like 90, 90s, 15m or 2h`)
+  return Number(digits) * secondsIn(unit)
+}
+
+/**
+ * Reads a moment as a time in UTC. `1h` means one hour ago. A date is its midnight. A date or time without an offset is
+ * in the time zone of this machine, as people mean it.
+ */
+export function moment(text: string, nowMillis = Date.now()): string {
+  const [, digits, unit] = /^(\d{1,9})(s|m|h|d|w)$/.exec(text) ?? []
+  if (unit !== undefined) return inUtc(nowMillis - Number(digits) * secondsIn(unit) * 1000, text)
+  if (!/^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/i.test(text))
+    throw notAMoment(text)
+  const [date = '', time] = text.split(/[T ]/i)
+  const parsed = Date.parse(
+    time === undefined ? `${date}T00:00` : `${date}T${time.replace(/([+-]\d\d)(\d\d)$/, '$1:$2')}`,
+  )
+  // Date.parse takes 2026-02-30 for 2 March.
+  const midnight = new Date(`${date}T00:00Z`)
+  const isDate = !Number.isNaN(midnight.getTime()) && midnight.toISOString().slice(0, 10) === date
+  return inUtc(isDate ? parsed : Number.NaN, text)
+}
+
+function inUtc(millis: number, text: string): string {
+  const time = new Date(millis)
+  if (Number.isNaN(time.getTime()) || millis < 0) throw notAMoment(text)
+  return time.toISOString()
+}
+
+function notAMoment(text: string): LockstepError {
+  return invalid(`"${text}" is not a time: use 1h, 2d, 2026-02-02, 2026-02-02T12:00:00Z or 2026-02-02T12:00:00+01:00`)
+}
+
+function secondsIn(unit: string): number {
+  return { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }[unit] ?? 1
+}
+
+/** Reads an actor: `<type>:<id>`, or the bare id of an agent. */
+export function actorIn(text: string): Actor {
+  if (/^(agent|human|system):$/.test(text)) throw invalid(`the actor "${text}" has a type but no id`)
+  const [, type, id] = /^(agent|human|system):(.+)$/s.exec(text) ?? []
+  return id === undefined
+    ? { actor_id: text, actor_type: 'agent' }
+    : { actor_id: id, actor_type: type as Actor['actor_type'] }
+}
+
+/** Reads a grant of a lock: `NAME@TOKEN`. */
+export function grantIn(text: string): { name: string; token: number } {
+  const at = text.lastIndexOf('@')
+  if (at < 1) throw invalid(`must be NAME@TOKEN, not "${text}"`)
+  return { name: text.slice(0, at), token: wholeNumber(text.slice(at + 1)) }
+}
+
+/** Reads the target of an event: `TYPE:NAME`. */
+export function targetIn(text: string): { name: string; target_type: string } {
+  const [, target_type = '', name = ''] = /^([a-z_]+):(.+)$/.exec(text) ?? []
+  if (name === '') throw invalid(`must be TYPE:NAME, not "${text}"`)
+  return { name, target_type }
+}
+
+/** Collects the values of a repeatable option. */
+export function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+/** Reads pairs of the form `KEY=VALUE`. */
+export function pairsIn(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at < 1) throw invalid(`must be KEY=VALUE, not "${pair}"`)
+      return [pair.slice(0, at), pair.slice(at + 1)]
+    }),
+  )
+}
+
+/** Reads pairs as a scope, in which true and false are booleans. */
+export function scopeIn(texts: readonly string[]): Record<string, string | boolean> {
+  const typed = ([key, value]: [string, string]) => [key, value === 'true' || (value === 'false' ? false : value)]
+  return Object.fromEntries(Object.entries(pairsIn(texts)).map(typed))
+}
+
+/** Reads a JSON document from a file, or from stdin for `-`. Errors: also LIMIT_EXCEEDED, NOT_FOUND, FILE_DENIED. */
+export function jsonIn(file: string): unknown {
+  const text = readText(file, limits.documentBytes)
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new LockstepError('INVALID_INPUT', `${file} is not JSON`, { cause })
+  }
+}
+
+function invalid(message: string): LockstepError {
+  return new LockstepError('INVALID_INPUT', message)
+}
