@@ -4,7 +4,7 @@ import { LockstepError } from '../errors.ts'
 import { type Survivors, survivorChoices } from '../supervise/survivors.ts'
 import { actorOf, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
-import { seconds } from './values.ts'
+import { fromHere, seconds } from './values.ts'
 
 interface RunFlags {
   folder?: string
@@ -62,7 +62,7 @@ export function runCommand(): Command {
       ])
       process.exitCode = await superviseUnderLock({
         command: behind,
-        request: folder === undefined ? { name: name ?? '' } : { folder },
+        request: folder === undefined ? { name: name ?? '' } : { folder: fromHere(folder) },
         holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
