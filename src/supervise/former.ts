@@ -1,7 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { probeHolder } from '../disk/process.ts'
+import type { LockEventData } from '../domain/lock/events.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
+import type { Ledger } from '../ledger.ts'
 import { lineage } from './process-list.ts'
+
+/** How many entries are searched for earlier grants, since refusals may lie between them. */
+const formerEntriesMax = 20
+
+/**
+ * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
+ * or a recovery ends the search: the holder was done, dead, or past its lease.
+ */
+export async function formerHolders(
+  ledger: Ledger,
+  { name, token }: { name: string; token: number },
+): Promise<Evidence[]> {
+  const former: Evidence[] = []
+  for (const { data, seq, type } of await ledger.locks.history(name, { limit: formerEntriesMax })) {
+    if (seq >= token) continue
+    if (type === 'lock.released' || type === 'lock.recovered') break
+    if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
+  }
+  return former
+}
 
 /** How long to wait for a holder whose lock was broken. It notices within seconds; its grace period is 10 s at most. */
 const formerMillisMax = 30_000

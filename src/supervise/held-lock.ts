@@ -1,13 +1,12 @@
 import { nanoid } from 'nanoid'
-import type { LockEventData } from '../domain/lock/events.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Lease } from '../nouns/locks/lease.ts'
+import { formerHolders } from './former.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
-import { LockFileWatch } from './lock-file-watch.ts'
-import { untilFree } from './poll.ts'
-import { startTimer } from './timer.ts'
+import { startTimer, untilFree } from './waiting.ts'
+import { LockFileWatch } from './watches.ts'
 
 /** The lock to hold, its holder and its lease. */
 export interface LockOptions {
@@ -84,7 +83,7 @@ async function grantFrom(ledger: Ledger, request: AcquireRequest, options: LockO
   let requestedAt = bootMillis()
   const lease = await ledger.locks.acquire(request)
   if (lease.replayed) {
-    refuseUnlessOwn(lease, ledger, request.pids)
+    await refuseUnlessOwn(lease, ledger, request.pids)
     // The lock was granted to an earlier attempt whose answer was lost. The lease counts from then, so it is renewed.
     requestedAt = bootMillis()
     await lease.renew()
@@ -105,7 +104,7 @@ function asContention(error: unknown, waitSeconds: number): never {
 }
 
 /** Refuses a reused lock_id whose grant has ended or belongs to other processes. */
-function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
+async function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): Promise<void> {
   if (!granted.current) {
     throw new LockstepError(
       'LOCK_ENDED',
@@ -115,7 +114,7 @@ function refuseUnlessOwn(granted: Lease, ledger: Ledger, pids: number[]): void {
       },
     )
   }
-  const recorded = ledger.locks.status(granted.name).pids ?? []
+  const recorded = (await ledger.locks.status(granted.name)).pids ?? []
   if (recorded.join() === pids.join()) return
   throw new LockstepError('IDEMPOTENCY_MISMATCH', `${granted.name} is held under this lock_id by other processes`, {
     details: { name: granted.name, token: granted.token, pids: recorded },
@@ -180,8 +179,8 @@ function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, reque
     leaseMillis: (lease_duration_s ?? 0) * 1000,
     requestedAt,
     renew: (open: Ledger) => open.locks.renew({ lock_id }),
-    look: (open: Ledger) => {
-      const status = open.locks.status(name)
+    look: async (open: Ledger) => {
+      const status = await open.locks.status(name)
       if (status.token === token) return
       throw new LockstepError('LOCK_NOT_HELD', `the grant of ${name} with token ${token} has ended`, {
         details: { name, token },
@@ -193,23 +192,6 @@ function keptLeaseOf(options: LockOptions, granted: Lease, ledger: Ledger, reque
     say: options.say,
   }
   return new KeptLease(kept, options.graceMillis ?? graceMillisDefault)
-}
-
-/** How many entries are searched for earlier grants, since refusals may lie between them. */
-const formerEntriesMax = 20
-
-/**
- * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
- * or a recovery ends the search: the holder was done, dead, or past its lease.
- */
-async function formerHolders(ledger: Ledger, { name, token }: Lease): Promise<Evidence[]> {
-  const former: Evidence[] = []
-  for (const { data, seq, type } of await ledger.locks.history(name, { limit: formerEntriesMax })) {
-    if (seq >= token) continue
-    if (type === 'lock.released' || type === 'lock.recovered') break
-    if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
-  }
-  return former
 }
 
 function isLoss(error: unknown): error is LockstepError {

@@ -2,8 +2,7 @@ import { randomInt } from 'node:crypto'
 import { leaseClock } from '../disk/process.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Ledger } from '../ledger.ts'
-import { HeadWatch } from './head-watch.ts'
-import type { LockFileWatch } from './lock-file-watch.ts'
+import { HeadWatch, type LockFileWatch } from './watches.ts'
 
 /** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
 export type WithLedger = <T>(work: (ledger: Ledger) => Promise<T>) => Promise<T>
@@ -22,7 +21,7 @@ export interface KeptOptions {
   /** Renews the lease. A thrown error means a loss if `isLoss` accepts it. */
   renew: (ledger: Ledger) => Promise<unknown>
   /** Throws if the lease is lost. */
-  look: (ledger: Ledger) => void
+  look: (ledger: Ledger) => Promise<void>
   isLoss: (error: unknown) => error is LockstepError
   /** The lock file, if there is one. If it changes, the lease is renewed at once. */
   file?: LockFileWatch | undefined
@@ -179,7 +178,7 @@ export class KeptLease {
           this.#hasFailed = false
           this.#options.file?.know()
           this.onRenewal('renewed')
-        } else this.#options.look(ledger)
+        } else await this.#options.look(ledger)
         this.#head.know(ledger.head().size)
       })
     } catch (error) {

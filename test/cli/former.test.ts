@@ -53,7 +53,7 @@ former('gets a short grace, however long the one that it asked for, for the next
     {
       ...{ dir, knownSize: 0, leaseMillis, name: 'resource:reports', requestedAt: bootMillis() - leaseMillis / 2, say },
       isLoss: (error): error is LockstepError => error === lost,
-      look: () => {},
+      look: () => Promise.resolve(),
       renew: () => Promise.reject(lost),
       withLedger: () => Promise.reject(lost),
     },
