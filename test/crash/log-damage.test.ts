@@ -11,7 +11,8 @@ import { asPlainError, openOnce, refusalAt } from '../support/opening.ts'
 import { randomBelow } from '../support/seed.ts'
 
 // A ledger whose process was killed before the head file was written anew, so that only the write-ahead log knows of what
-// was acknowledged; `log/wal` flips each of its bytes, and here some of them meet a whole open.
+// was acknowledged; `log/wal` flips each of its bytes, and here some of them meet a whole open: each of them, if there are
+// as many rounds as bytes.
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 const damage = suite('a damaged write-ahead log after a crash')
@@ -26,7 +27,8 @@ const owner = readFileSync(layout.owner)
 damage('is refused, changes nothing, and leaves all that was acknowledged once it is put right', async () => {
   const before = contentsOf(layout.ledger)
   const head = readFileSync(layout.head)
-  const places = Array.from({ length: rounds }, () => random(bytes.length))
+  const isEach = rounds >= bytes.length
+  const places = Array.from({ length: Math.min(rounds, bytes.length) }, (_, at) => (isEach ? at : random(bytes.length)))
   for (const at of [0, bytes.length - 1, ...places]) {
     const flipped = Buffer.from(bytes)
     flipped[at] = (flipped[at] as number) ^ (1 << random(8))

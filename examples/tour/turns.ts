@@ -1,7 +1,6 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeOut } from './output.ts'
-import { check, indent, pick, root, run, title } from './quickstart-tour.ts'
+import { check, detail, indent, pick, root, run, title } from './steps.ts'
 
 const workflow = 'site'
 const [writer, editor] = ['run_writer1', 'run_editor1']
@@ -10,7 +9,7 @@ const asEditor = ['--actor', 'agent-4']
 const promotion = pick('outcome', 'promoted_stems', 'deleted_stems', 'files')
 const refusal = pick('code', 'message')
 
-/** The quickstart's steps about turns. Returns the seq of turn 2. */
+/** The tour's steps about turns. Returns the seq of turn 2. */
 export function turnsOfAgents(): number {
   startRuns()
   const second = threeTurns()
@@ -45,7 +44,7 @@ function threeTurns(): number {
   check(codesIn(verdict).includes('E_LSI_ORPHAN_TARGET'), 'a link to a missing page is an orphan')
 
   const mended = stage('turn-0001', { home: { links: { next: { type: 'page', id: 'about' } } }, about: {}, draft: {} })
-  run([...asWriter, 'turn', 'apply', ...mended], { show: promotion })
+  run([...asWriter, 'turn', 'apply', ...mended], { isKey: true, show: promotion })
   const early = stage('turn-0003', { contact: {} })
   const outOfOrder = run([...asWriter, 'turn', 'apply', ...early], { expect: 5, show: refusal })
   check(outOfOrder.code === 'E_PROMOTION_OUT_OF_ORDER', 'turn 3 cannot be promoted before turn 2')
@@ -68,7 +67,7 @@ function staleToken(): void {
   })
   const fresh = takeOver()
   const taken = stage('turn-0001', { about: { version: 2 } }, [], editor)
-  run([...asEditor, 'turn', 'apply', ...taken, '--guard', `site@${fresh.token}`], { show: promotion })
+  run([...asEditor, 'turn', 'apply', ...taken, '--guard', `site@${fresh.token}`], { isKey: true, show: promotion })
   const woken = run(
     [...asWriter, 'turn', 'promote', '--run', writer, '--turn', 'turn-0004', '--guard', `site@${stale.token}`],
     {
@@ -87,13 +86,11 @@ function onDisk(): void {
   const current = join(folder, 'current')
   const files = readdirSync(`${current}/`, { recursive: true, encoding: 'utf8' }).sort()
   const shown = files.filter((name) => lstatSync(join(current, name)).isFile())
-  writeOut(
-    `  workspace/workflow/${workflow}/current -> ${readlinkSync(current)}\n${indent(indent(shown.join('\n')))}\n`,
-  )
-  writeOut(`${indent(readFileSync(join(current, '_index/refs/by_id/page/contact.json'), 'utf8'))}\n`)
+  detail(`  workspace/workflow/${workflow}/current -> ${readlinkSync(current)}\n${indent(indent(shown.join('\n')))}`)
+  detail(indent(readFileSync(join(current, '_index/refs/by_id/page/contact.json'), 'utf8')))
   check(!shown.some((name) => name.startsWith('draft.')), 'the deleted stem has no files')
   check(shown.includes('contact.body.json'), 'the promoted stem has its files')
-  run(['stem', 'check', '--workflow', workflow], { show: pick('files') })
+  run(['stem', 'check', '--workflow', workflow], { isKey: true, show: pick('files') })
 }
 
 /** The editor waits until the writer's lease expires. */

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
-import { check, pick, root, run, runAround, title } from './quickstart-tour.ts'
+import { check, pick, root, run, runAround, title } from './steps.ts'
 
 const orchestrator = 'run_case17'
 const agent = 'run_interview1'
 const as = ['--actor', 'agent-3']
 const lane = ['--lane', 'TOOL_INTERVIEW_CAPTURE', '--role', 'INTERVIEW_AGENT']
 
-/** The quickstart's steps about governed runs. */
+/** The tour's steps about governed runs. */
 export function governedRuns(): void {
   startTree()
   callTools()
@@ -24,7 +24,7 @@ function startTree(): void {
   run(['run', 'create', '--kind', 'agent', '--run-id', agent, ...below], {
     show: pick('run_id', 'parent_run_id', 'case_id', 'status'),
   })
-  const started = run([...as, 'run', 'start', agent], { show: pick('run_id', 'status') })
+  const started = run([...as, 'run', 'start', agent], { isKey: true, show: pick('run_id', 'status') })
   check(
     JSON.stringify(started.policy_versions) === JSON.stringify(policy_versions),
     'the agent’s run has the same policy pins as the orchestrator’s run',
@@ -46,7 +46,10 @@ function retryFailed(): void {
   title('10. A failed call stays on record, and its retry is a new run')
   runAround(execWords('run_tool_03', 'transcription.run'), 'process.exit(9)', 9)
   const words = ['--new-run-id', 'run_tool_04', '--reason', 'the recorder answers again']
-  run([...as, 'run', 'retry', 'run_tool_03', ...words], { show: pick('run_id', 'parent_run_id', 'metadata') })
+  run([...as, 'run', 'retry', 'run_tool_03', ...words], {
+    isKey: true,
+    show: pick('run_id', 'parent_run_id', 'metadata'),
+  })
   run([...as, 'run', 'start', 'run_tool_04'], { show: pick('run_id', 'status') })
   run([...as, 'run', 'complete', 'run_tool_04', '--reason', 'transcribed'], {
     show: pick('run_id', 'status', 'outcome'),
@@ -68,6 +71,7 @@ function exportTree(): void {
     show: pick('file', 'run_id'),
   })
   const verified = run(['export', 'verify', file, '--key', String(vkey)], {
+    isKey: true,
     show: pick('entries', 'size', 'root', 'authenticity'),
   })
   check(verified.authenticity === 'checked', 'the ledger’s key signed the bundle')

@@ -1,17 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { lockFileName } from '../domain/lock/lock-file.ts'
-import { runLockFileName } from '../domain/lock/run-lock-file.ts'
-import { writeOut } from './output.ts'
-import { governedRuns } from './quickstart-runs.ts'
-import { check, indent, pick, root, run, runAround, title } from './quickstart-tour.ts'
-import { turnsOfAgents } from './quickstart-turns.ts'
+import { governedRuns } from './runs.ts'
+import { assertShort, check, detail, indent, pick, print, root, run, runAround, title } from './steps.ts'
+import { turnsOfAgents } from './turns.ts'
 
 /**
- * `npm run quickstart`: a tour of the main features with the real command and real files. It runs in a temporary folder
- * that is removed at the end. Every step checks its results; a failed check ends the tour with exit code 1.
+ * `npm run quickstart`: a tour of the main features with the real command and real files, in a temporary folder that is
+ * left to play with. Every step checks its results; a failed check ends the tour with exit code 1.
+ *
+ *   npm run quickstart [-- --verbose]
  */
 
 const folder = 'packages/DEL-08-05_Deliverable-Lock'
@@ -32,31 +31,26 @@ function startAgent() {
 title('1. A root with a deliverable folder and a project')
 mkdirSync(join(root, folder), { recursive: true })
 writeFileSync(join(root, folder, '_STATUS.md'), 'state: IN_PROGRESS\n')
-run(['init'], { show: pick('dir', 'origin', 'size') })
+run(['init'], { isKey: true, show: pick('dir', 'origin', 'size') })
 
 title('2. An agent locks the deliverable')
 const first = startAgent()
 const stale = run(
   ['lock', 'acquire', '--folder', join(root, folder), '--holder', 'agent-1', '--pid', first.pid, '--lease', '15m'],
   {
+    isKey: true,
     show: pick('name', 'holder', 'token', 'lease_duration_s'),
   },
 )
-writeOut(
-  `  ${folder}/${lockFileName} names the holder:\n${indent(
-    indent(
-      readFileSync(join(root, folder, lockFileName), 'utf8')
-        .split('\n')
-        .slice(0, 7)
-        .join('\n'),
-    ),
-  )}\n`,
-)
+detail(`  ${folder}/.lock names the holder:`)
+const lockFile = readFileSync(join(root, folder, '.lock'), 'utf8')
+detail(indent(indent(lockFile.split('\n').slice(0, 7).join('\n'))))
+check(lockFile.includes('"holder": "agent-1"'), 'the .lock file in the folder names the holder')
 
 title('3. A second agent is refused, with a report')
 const second = startAgent()
 const request = ['lock', 'acquire', '--folder', join(root, folder), '--holder', 'agent-2', '--pid', second.pid]
-const report = run(request, { expect: 75 })
+const report = run(request, { expect: 75, isKey: true })
 check(
   report.code === 'LOCK_CONTENTION' && report.holder === 'agent-1' && report.holder_alive === 'yes',
   'the report names the live holder',
@@ -64,7 +58,7 @@ check(
 
 title('4. The first agent is killed, so its lock becomes an orphan, which the second agent recovers')
 await first.kill()
-const fresh = run(request, { show: pick('name', 'holder', 'token') })
+const fresh = run(request, { isKey: true, show: pick('name', 'holder', 'token') })
 check(Number(fresh.token) > Number(stale.token), 'the new token is greater than the old token')
 run(['lock', 'history', 'deliverable:DEL-08-05'], {
   show: ({ entries }) =>
@@ -72,7 +66,7 @@ run(['lock', 'history', 'deliverable:DEL-08-05'], {
 })
 
 title('5. The dead agent’s token is refused, and the new token is accepted')
-run(
+const refused = run(
   [
     'audit',
     'append',
@@ -83,8 +77,9 @@ run(
     '--guard',
     `deliverable:DEL-08-05@${stale.token}`,
   ],
-  { expect: 5 },
+  { expect: 5, isKey: true },
 )
+check(refused.code === 'STALE_TOKEN', 'the stale token is refused')
 run([
   'audit',
   'append',
@@ -99,9 +94,12 @@ run(['lock', 'release', String(fresh.lock_id)], { show: pick('name', 'held_ms', 
 await second.kill()
 
 title('6. A project lock and its RUN_LOCK.json')
-run(['lock', 'acquire', '--target', target, '--run-id', runId], { show: pick('name', 'run_id', 'token', 'files') })
-const runLock = join(root, 'runtime/runs', runId, runLockFileName)
-writeOut(`${indent(readFileSync(runLock, 'utf8'))}\n`)
+run(['lock', 'acquire', '--target', target, '--run-id', runId], {
+  isKey: true,
+  show: pick('name', 'run_id', 'token', 'files'),
+})
+const runLock = join(root, 'runtime/runs', runId, 'RUN_LOCK.json')
+detail(indent(readFileSync(runLock, 'utf8')))
 run(['lock', 'check', '--run-id', runId, '--target', target], { show: pick('run_id', 'token') })
 run(['--actor', 'BECCA', 'lock', 'release', '--run-id', runId, '--final-status', 'COMPLETE'], {
   show: pick('name', 'outcome', 'files'),
@@ -125,17 +123,18 @@ run(['audit', 'list', '--entries'], {
       .map(({ seq, stream, type }) => `${String(seq).padStart(2)} ${type.padEnd(21)} ${stream}`)
       .join('\n'),
 })
-const proof = run(['prove', String(secondTurn)], { show: pick('seq', 'size', 'leaf_hash', 'root') })
+const proof = run(['prove', String(secondTurn)], { isKey: true, show: pick('seq', 'size', 'leaf_hash', 'root') })
 const { data, type } = proof.entry as { data: { turn_id?: string }; type: string }
 check(type === 'turn.promoted' && data.turn_id === 'turn-0002', 'the proof belongs to the promotion of turn 2')
 run(['head', '--signed'], { show: ({ checkpoint }) => String(checkpoint) })
-const verified = run(['verify'])
+const verified = run(['verify'], { isKey: true })
 check(verified.verified === true, 'the ledger verifies')
 
 title('Where to look next')
-writeOut(`  lockstep help                            all commands, with examples
-  docs/explanation/life-of-a-command.md    the path of an acquire from the command line to the disk
-  docs/how-to/integrate-agents.md          how to instruct your agents
-  docs/how-to/runbook.md                   how to resolve problems
-`)
-rmSync(root, { recursive: true, force: true })
+print(`  The folder of the tour stays; remove it when you have seen enough:
+    cd "${root}"
+  lockstep lock list                       what is held now
+  lockstep help                            all commands, with examples
+  npm run quickstart -- --verbose          the tour with the output of every command
+  docs/tutorial/first-lock.md              your first lock, in your own repository`)
+assertShort()
