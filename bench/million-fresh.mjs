@@ -8,7 +8,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { governingLayout } from '../dist/disk/permissions.js'
 import { openLedger } from '../dist/index.js'
-import { closeLog, openLog } from '../dist/log/level/open/open.js'
+import { openLog } from '../dist/log/level/open/open.js'
 import { verifyExport } from '../dist/nouns/exports/export-verify.js'
 import { rebuildViews } from '../dist/views/rebuild.js'
 
@@ -147,7 +147,7 @@ const steps = {
     const layout = governingLayout(dir)
     const log = await openLog({ layout, openWaitSeconds: 1, command: 'bench', nonce: () => String(process.pid) })
     const said = await timed(async () => ({ entries: (await rebuildViews(log)).entries }))
-    await closeLog(log, layout)
+    await log.close()
     return said
   },
 }

@@ -114,7 +114,7 @@ const bridges = {
     history: async (ledger, { name, ...options }) => ({ entries: await ledger.locks.history(name, defined(options)) }),
     list: async (ledger, input) => ({ locks: await ledger.locks.list(defined(input)) }),
     status: (ledger, { name }) => ledger.locks.status(name),
-    unknownFiles: (ledger) => ({ files: ledger.locks.unknownFiles() }),
+    unknownFiles: async (ledger) => ({ files: await ledger.locks.unknownFiles() }),
   },
   log: {
     consistency: (ledger, { from, to }) => ledger.consistency(from, to),
@@ -125,16 +125,16 @@ const bridges = {
     verify: (ledger) => ledger.verify(),
   },
   policy: {
-    explain: (ledger, input) => {
-      const { missing, rule_ids, ...verdict } = ledger.policy.explain(input)
+    explain: async (ledger, input) => {
+      const { missing, rule_ids, ...verdict } = await ledger.policy.explain(input)
       return { ...verdict, missing: [...missing], rule_ids: [...rule_ids] }
     },
   },
   runs: {
     get: (ledger, { run_id }) => ledger.runs.get(run_id),
     tree: (ledger, { run_id }) => ledger.runs.tree(run_id),
-    why: (ledger, { run_id }) => {
-      const { moves, ...why } = ledger.runs.why(run_id)
+    why: async (ledger, { run_id }) => {
+      const { moves, ...why } = await ledger.runs.why(run_id)
       return { ...why, moves: [...moves] }
     },
   },

@@ -1,12 +1,9 @@
-import { nanoid } from 'nanoid'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import { HeadKeeper } from './log/level/open/head-keeper.ts'
-import { closeLog } from './log/level/open/open.ts'
-import { takeSnapshot } from './log/level/open/snapshot-files.ts'
+import { entryAt } from './log/tiles.ts'
 import { toHex } from './merkle/hash.ts'
 import { type Asked, askFor } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
@@ -32,9 +29,8 @@ import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
 import { type Progress, type Verified, verifyLog } from './verify/verify.ts'
 import { Receipts } from './views/receipts.ts'
-import { Rows } from './views/rows.ts'
 import { SearchIndex } from './views/search-index.ts'
-import { Sovereign } from './views/sovereign.ts'
+import { Views } from './views/views.ts'
 import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
@@ -56,7 +52,6 @@ export class Ledger implements AsyncDisposable {
   readonly workspaces: Workspaces
   readonly #parts: LedgerParts
   readonly #core: Core
-  readonly #heads: HeadKeeper
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
@@ -65,10 +60,9 @@ export class Ledger implements AsyncDisposable {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.#parts = parts
-    this.#heads = new HeadKeeper(layout.head, () => this.#treeHead(), log.custody)
-    const views = { receipts: new Receipts(log), rows: new Rows(log), sovereign: new Sovereign(log) }
+    const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
-      ...views,
+      ...read,
       log,
       config,
       now,
@@ -77,11 +71,11 @@ export class Ledger implements AsyncDisposable {
     })
     const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
-      ...views,
+      ...read,
       ...given,
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
-      submit: (submission) => (parts.closed ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
+      submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
@@ -132,7 +126,7 @@ export class Ledger implements AsyncDisposable {
    * The tree head as a C2SP checkpoint (a signed note), with the key line that verifies it.
    * Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT.
    */
-  signedHead(size?: number): SignedHead {
+  async signedHead(size?: number): Promise<SignedHead> {
     this.#assertOpen()
     return signedHeadOf(this.#parts, size)
   }
@@ -141,21 +135,21 @@ export class Ledger implements AsyncDisposable {
    * A proof that an entry is in the tree of a size. Default: the whole tree. `lockstep/verify` checks such proofs
    * offline. Errors: NOT_FOUND past the end, INVALID_INPUT.
    */
-  prove(seq: number, size?: number): EntryProof {
+  async prove(seq: number, size?: number): Promise<EntryProof> {
     this.#assertOpen()
     return proofOf(this.#parts, seq, size)
   }
 
   /** A proof that the tree of `to` entries begins with the tree of `from` entries. Errors: INVALID_INPUT, NOT_FOUND. */
-  consistency(from: number, to?: number): ConsistencyProof {
+  async consistency(from: number, to?: number): Promise<ConsistencyProof> {
     this.#assertOpen()
     return consistencyOf(this.#parts, from, to)
   }
 
   /** The entry at a seq. Errors: NOT_FOUND. */
-  entry(seq: number): Entry {
+  async entry(seq: number): Promise<Entry> {
     const { size } = this.head()
-    const entry = isSeq(seq) ? this.#parts.log.entry(seq) : undefined
+    const entry = isSeq(seq) ? await entryAt(this.#parts.log, seq) : undefined
     if (entry === undefined) throw notFound(seq, size)
     return entry
   }
@@ -202,9 +196,9 @@ export class Ledger implements AsyncDisposable {
   async snapshot(): Promise<Ledger> {
     this.#assertOpen()
     const { config, layout } = this.#parts
-    const { close, layout: own, log } = await takeSnapshot(this.#parts.log, layout, nanoid(12))
+    const log = await this.#parts.log.copy()
     const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
-    return new Ledger({ ...this.#parts, closed: close, layout: own, log, reactions: noReactions, workspaceFiles })
+    return new Ledger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 
   /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */
@@ -218,16 +212,13 @@ export class Ledger implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { layout, log } = this.#parts
     try {
       await this.#sequencer.close()
       this.#publication.end()
       await this.#core.index.close()
       await this.#reactions.drained()
-      await this.#heads.close()
     } finally {
-      await closeLog(log, layout)
-      await this.#parts.closed?.()
+      await this.#parts.log.close()
     }
   }
 
@@ -237,7 +228,6 @@ export class Ledger implements AsyncDisposable {
   }
 
   #published(entries: readonly Entry[]): void {
-    this.#heads.touch()
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

@@ -1,24 +1,28 @@
-import { resolve } from 'node:path'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { nanoid } from 'nanoid'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
-import { findRoot } from './disk/layout.ts'
+import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow, userName } from './disk/process.ts'
-import { LockstepError } from './errors.ts'
+import { LockstepError, systemCodeOf } from './errors.ts'
 import { runLockReactor } from './files/run-lock/reactor.ts'
 import { Reactors } from './files/runner.ts'
 import { stagingReactor } from './files/staging/reactor.ts'
 import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
-import { type Actor, actorSchema } from './kernel/ids.ts'
+import type { Config } from './kernel/config.ts'
+import { type Actor, actorSchema, originSchema } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { Ledger } from './ledger.ts'
-import { openLog } from './log/level/open/open.ts'
-import type { Store } from './log/level/store.ts'
+import { MemoryLog, openLog } from './log/engines.ts'
+import type { Store } from './log/keyed/store.ts'
+import type { Log } from './log/log.ts'
 import { Audit } from './nouns/audit/audit.ts'
-import { createLedger } from './nouns/create.ts'
+import { appendFirst, createLedger, makeHome, newLedgerId } from './nouns/create.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { Locks } from './nouns/locks/locks.ts'
@@ -54,6 +58,16 @@ export interface OpenLedgerOptions {
    */
   policy?: boolean
   origin?: string
+  /**
+   * `memory`: a new ledger whose entries are lost when it is closed, for unit tests. Its other files (key,
+   * configuration, lock files, workspaces) are in `dir`, by default a temporary folder that is removed at close. `dir`
+   * must have no ledger. Default: `level`, a ledger in files.
+   */
+  engine?: 'level' | 'memory'
+  /** With `engine: 'memory'`: members of the configuration that differ from their defaults. */
+  config?: Record<string, unknown>
+  /** With `engine: 'memory'`, for tests of Lockstep itself: every load answers one turn of the event loop later. */
+  delay?: boolean
   /** Seconds to wait while another process has the ledger open. Default: 30. */
   open_wait_s?: number
   /** The name of this process that other processes see while they wait for the ledger. */
@@ -80,11 +94,12 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<Ledger> {
 }
 
 async function open(options: OpenLedgerOptions): Promise<Ledger> {
-  const { dir = process.cwd(), create = false, now = systemNow } = options
-  const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
+  const { dir = process.cwd(), create = false } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
+  if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
+  // Read before the database is opened, so that a mistake in it leaves the database alone.
   const config = readConfig(layout.config)
   const log = await openLog({
     layout,
@@ -94,6 +109,42 @@ async function open(options: OpenLedgerOptions): Promise<Ledger> {
     selfCheck: options.self_check ?? false,
     ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),
   })
+  return openOver(log, { actor, config, layout, options })
+}
+
+async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<Ledger> {
+  const { delay, policy = true, self_check: selfCheck } = options
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lockstep-'))
+  makeFolder(resolve(dir))
+  const layout = layoutOf(realFolder(dir))
+  const { home, root } = layout
+  try {
+    mkdirSync(home, { mode: 0o700 })
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error
+    throw new LockstepError('LEDGER_EXISTS', `${root} already has a ledger`, { details: { dir: root } })
+  }
+  const closed = () => rmSync(options.dir === undefined ? root : home, { recursive: true, force: true })
+  try {
+    const ledger_id = newLedgerId()
+    const origin = parse(originSchema, options.origin ?? `lockstep.local/${ledger_id}`, 'origin')
+    const vkey = makeHome(home, { config: options.config, origin })
+    const log = await MemoryLog.begin({ ledger_id, origin }, { closed, delay, selfCheck })
+    await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
+    return await openOver(log, { actor, config: readConfig(layout.config), layout, options })
+  } catch (error) {
+    closed()
+    throw error
+  }
+}
+
+/** Puts the parts of a ledger together and finishes what the last process left unfinished. */
+async function openOver(
+  log: Log,
+  { actor, config, layout, options }: { actor: Actor; config: Config; layout: Layout; options: OpenLedgerOptions },
+): Promise<Ledger> {
+  const { now = systemNow } = options
+  const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
   const workspaceFiles = new WorkspaceFiles(root, config, log)
   const ledger = new Ledger({

@@ -6,20 +6,12 @@ import { durationText, say } from './output.ts'
  * Warns once, after something was recorded, that the time of entries is far ahead of the wall clock. The request was
  * already answered, so a ledger that cannot be read now is not an error.
  */
-export function sayClockAhead(globals: Globals, ledger: Ledger): void {
-  const aheadSeconds = secondsAhead(ledger)
+export async function sayClockAhead(globals: Globals, ledger: Ledger): Promise<void> {
+  const aheadSeconds = await ledger.clock.aheadSeconds().catch(() => undefined)
   if (aheadSeconds !== undefined && globals.clockAheadSeconds === undefined) {
     say(`warning: ${clockAheadText(aheadSeconds)}`)
   }
   globals.clockAheadSeconds = aheadSeconds
-}
-
-function secondsAhead({ clock }: Ledger): number | undefined {
-  try {
-    return clock.aheadSeconds
-  } catch {
-    return undefined
-  }
 }
 
 /** The warning about entry times ahead of the wall clock, with the remedy. */

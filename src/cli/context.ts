@@ -49,7 +49,7 @@ export async function withLedger<T>(
   try {
     return await work(ledger)
   } finally {
-    if (ledger.counts.entries > 0) sayClockAhead(globals, ledger)
+    if (ledger.counts.entries > 0) await sayClockAhead(globals, ledger)
     // The answer is durable already. If the head file cannot be refreshed, a warning is enough.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }

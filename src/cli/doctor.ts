@@ -115,8 +115,8 @@ function clock(bootId: string | null, bootMillis: number): string {
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
 }
 
-function entriesIn(ledger: Ledger): string {
-  const { aheadSeconds } = ledger.clock
+async function entriesIn(ledger: Ledger): Promise<string> {
+  const aheadSeconds = await ledger.clock.aheadSeconds()
   const text = `opens, with ${ledger.head().size} entries`
   if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
   return text

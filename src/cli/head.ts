@@ -11,7 +11,7 @@ export function headCommand(): Command {
       const globals = globalsOf(self)
       await withLedger(globals, 'head', async (ledger) => {
         const { origin } = ledger.head()
-        const { checkpoint, root, size, vkey } = ledger.signedHead(options.size)
+        const { checkpoint, root, size, vkey } = await ledger.signedHead(options.size)
         const document = { origin, size, root, ...(options.signed ? { checkpoint, vkey } : {}) }
         print(globals, document, () =>
           options.signed ? checkpoint.trimEnd() : [`origin ${origin}`, `size ${size}`, `root ${root}`],
@@ -29,7 +29,7 @@ export function proveCommand(): Command {
     .action(async (seq: number, options: { size?: number }, self: Command) => {
       const globals = globalsOf(self)
       await withLedger(globals, 'prove', async (ledger) => {
-        const document = ledger.prove(seq, options.size)
+        const document = await ledger.prove(seq, options.size)
         print(globals, document, () => [
           `entry ${document.seq} (${document.entry.type}) in the tree of ${document.size}`,
           `leaf hash ${document.leaf_hash}`,
@@ -50,7 +50,7 @@ export function consistencyCommand(): Command {
     .action(async (from: number, to: number | undefined, _options: unknown, self: Command) => {
       const globals = globalsOf(self)
       await withLedger(globals, 'consistency', async (ledger) => {
-        const document = ledger.consistency(from, to)
+        const document = await ledger.consistency(from, to)
         print(globals, document, () => [
           `size ${document.from} root ${document.from_root}`,
           ...document.proof.map((hash) => `  ${hash}`),

@@ -40,8 +40,8 @@ export function initCommand(): Command {
           ...(options.origin === undefined ? {} : { origin: options.origin }),
           ...(actor === undefined ? {} : { actor }),
         })
-        const { lanes, roles } = ledger.policy.show()
-        const { vkey, ...head } = { ...ledger.signedHead(), ...ledger.head() }
+        const { lanes, roles } = await ledger.policy.show()
+        const { vkey, ...head } = { ...(await ledger.signedHead()), ...ledger.head() }
         await ledger.close()
         const added = missing === undefined ? [] : addTo(join(ledger.dir, '.gitignore'), missing)
         print(

@@ -97,7 +97,7 @@ async function importOne(ledger: Ledger, request: ImportRequest & { file: string
 async function importAll(ledger: Ledger, request: ImportRequest) {
   const imported: Imported[] = []
   const refused: { file: string; code: Code; message: string }[] = []
-  for (const file of ledger.locks.unknownFiles()) {
+  for (const file of await ledger.locks.unknownFiles()) {
     try {
       imported.push(await importOne(ledger, { file, ...request }))
     } catch (error) {

@@ -1,12 +1,11 @@
 import type { Entry } from '../kernel/entry.ts'
-import type { Cursors } from '../log/level/rows/head-row.ts'
+import type { Cursors, Head, Log } from '../log/log.ts'
 import type { Reactor } from './reactor.ts'
 
 /** The part of the log that reactors read. */
 export interface FollowedLog {
-  head(): { size: number }
-  entry(seq: number): Entry | undefined
-  cursor(reactor: string): number
+  head(): Pick<Head, 'cursors' | 'size'>
+  load: Log['load']
 }
 
 /** The shortest time between two retries. A retry starts with new entries or when `drained` is called. */
@@ -32,7 +31,7 @@ class Follower {
   constructor(reactor: Reactor, log: FollowedLog) {
     this.#reactor = reactor
     this.#log = log
-    this.#reached = log.cursor(reactor.name)
+    this.#reached = log.head().cursors[reactor.name] ?? 0
   }
 
   get name(): string {
@@ -94,7 +93,8 @@ class Follower {
   async #follow(): Promise<void> {
     let owed = [...this.#owed.values()].reduce((sum, entries) => sum + entries.length, 0)
     while (this.#reached < this.#log.head().size && owed < owedMax) {
-      const entry = this.#log.entry(this.#reached)
+      const [loaded] = await this.#log.load([{ view: 'entry', key: this.#reached }])
+      const entry = loaded as Entry | undefined
       if (entry !== undefined && this.#reactor.concerns(entry)) {
         const waiting = this.#owed.get(entry.stream)
         if (waiting !== undefined || !(await this.#handled(entry))) {

@@ -74,6 +74,7 @@ export const limits = {
   queueMax: 65_536,
   waitersMax: 10_000,
   rowCacheMax: 65_536,
+  entryCacheMax: 1_024,
   /** The cached rows of sovereign state, and the characters of cached objects. */
   stateCacheMax: 262_144,
   objectCacheMax: 65_536,

@@ -25,9 +25,9 @@ export class LedgerClock {
    * Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. This happens when a
    * command ran under a wrong clock; the ledger time stands still since then. Otherwise undefined. Cost: one read.
    */
-  get aheadSeconds(): number | undefined {
-    const { log, now } = this.#core
-    const last = log.entry(log.head().size - 1)
+  async aheadSeconds(): Promise<number | undefined> {
+    const { log, now, views } = this.#core
+    const last = await views.entry(log.head().size - 1)
     return last && aheadSeconds(last.time, now().wall_ms)
   }
 

@@ -12,16 +12,12 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { type Actor, originSchema } from '../kernel/ids.ts'
-import { fingerprint } from '../log/level/files.ts'
-import { Log } from '../log/level/log.ts'
-import { writeOwner } from '../log/level/owner/owner.ts'
-import { formatVersion } from '../log/level/rows/codec.ts'
-import { openStore } from '../log/level/store.ts'
+import { createLog } from '../log/engines.ts'
+import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
-import { Rows } from '../views/rows.ts'
-import { Sovereign } from '../views/sovereign.ts'
+import { Views } from '../views/views.ts'
 import { parse } from '../writer/parse.ts'
 import { Sequencer } from '../writer/sequencer.ts'
 
@@ -41,7 +37,7 @@ export interface CreateOptions {
   policy?: boolean | undefined
 }
 
-const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
+export const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
 const foldersLookedAtMax = 20_000
 
 /**
@@ -78,6 +74,30 @@ export async function createLedger({
   }
 }
 
+interface Home {
+  /** Members of the configuration that differ from a new ledger's. */
+  config?: Record<string, unknown> | undefined
+  origin: string
+  withoutModes?: boolean
+}
+
+/** Makes the files of a ledger's home folder, apart from its database, and returns the line of its new key. */
+export function makeHome(home: string, { config = {}, origin, withoutModes = false }: Home): string {
+  const key = createKey(join(home, 'key'))
+  const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
+  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
+  const accepted = withoutModes ? { accept_permissions: true } : {}
+  const whole = {
+    release_authority: defaultConfig.release_authority,
+    operators: [userName()],
+    ...accepted,
+    ...config,
+  }
+  writeFileSync(join(home, 'config.json'), `${JSON.stringify(whole, null, 2)}\n`, { mode: 0o600, flush: true })
+  for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
+  return vkey
+}
+
 async function build(
   home: string,
   {
@@ -88,46 +108,30 @@ async function build(
     withoutModes,
   }: { actor: Actor; ledgerId: string; origin: string; policyRoot: string | undefined; withoutModes: boolean },
 ) {
-  const key = createKey(join(home, 'key'))
-  const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
-  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
-  const accepted = withoutModes ? { accept_permissions: true } : {}
-  const config = { release_authority: defaultConfig.release_authority, operators: [userName()], ...accepted }
-  writeFileSync(join(home, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600, flush: true })
-  for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
-
-  const ledger = join(home, 'ledger')
+  const vkey = makeHome(home, { origin, withoutModes })
+  const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
   // Created here, because LevelDB would create the folder with the modes of the umask.
-  mkdirSync(ledger, { mode: 0o700 })
-  const store = await openStore(ledger, { create: true })
-  try {
-    const log = await Log.create(store, { ledger_id: ledgerId, origin })
-    await appendFirst(log, { actor, home, policyRoot, vkey })
-    // Recorded as cleanly closed, so that the first open does not have to check the database.
-    writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
-  } finally {
-    await store.close()
-  }
-  for (const folder of [ledger, home]) syncFolder(folder)
+  mkdirSync(place.ledger, { mode: 0o700 })
+  await createLog(place, { ledger_id: ledgerId, origin }, (log) => appendFirst(log, { actor, home, policyRoot, vkey }))
+  for (const folder of [place.ledger, home]) syncFolder(folder)
 }
 
 /** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
-async function appendFirst(
+export async function appendFirst(
   log: Log,
   { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
 ): Promise<void> {
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
-    sovereign: new Sovereign(log),
+    views: new Views(log),
     receipts: new Receipts(log),
     config: defaultConfig,
     now,
     cursors: () => ({}),
     published: () => {},
   })
-  const { ledger_id, origin } = log.meta
-  const data = { format: formatVersion, ledger_id, origin, vkey }
+  const { format, ledger_id, origin } = log.meta
+  const data = { format, ledger_id, origin, vkey }
   await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
   if (policyRoot !== undefined) {
     const layout = { ...layoutOf(policyRoot), policy: join(home, 'policy') }

@@ -5,8 +5,7 @@ import type { Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Actor } from '../kernel/ids.ts'
-import type { Log } from '../log/level/log.ts'
-import type { Cursors } from '../log/level/rows/head-row.ts'
+import type { Cursors, Log } from '../log/log.ts'
 import type { Locks } from './locks/locks.ts'
 import type { Staging } from './turns/staging.ts'
 
@@ -20,8 +19,8 @@ export interface Reactions {
 /** The parts from which a ledger is built. */
 export interface LedgerParts {
   actor: Actor
-  /** Only for a snapshot: called after its log is closed. */
-  closed?: () => Promise<void>
+  /** A snapshot takes no commands. */
+  isSnapshot?: boolean
   config: Config
   layout: Layout
   log: Log

@@ -1,9 +1,12 @@
 import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Log } from '../log/level/log.ts'
-import { leafHashOf } from '../log/level/rows/leaf.ts'
+import { leafHashOf } from '../log/leaf.ts'
+import type { Log } from '../log/log.ts'
+import { sha256 } from '../log/sha256.ts'
+import { entryAt, overTiles, rootOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
+import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { isSeq, notFound } from './seq.ts'
 import { checkpointOf, signerOf } from './signer.ts'
 
@@ -46,29 +49,30 @@ interface Ground {
 }
 
 /** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT. */
-export function signedHeadOf({ layout, log }: Ground, size?: number): SignedHead {
+export async function signedHeadOf({ layout, log }: Ground, size?: number): Promise<SignedHead> {
   const at = sizeUpTo(log, size)
-  const signer = signerOf(log, layout)
-  return { checkpoint: checkpointOf(log, signer, at), vkey: signer.vkey, size: at, root: toHex(log.rootAt(at)) }
+  const signer = await signerOf(log, layout)
+  const checkpoint = await checkpointOf(log, signer, at)
+  return { checkpoint, vkey: signer.vkey, size: at, root: toHex(await rootOf(log, at)) }
 }
 
 /** Errors: NOT_FOUND past the end, and the errors of `signedHeadOf`. */
-export function proofOf(ground: Ground, seq: number, size?: number): EntryProof {
+export async function proofOf(ground: Ground, seq: number, size?: number): Promise<EntryProof> {
   const { log } = ground
-  const { checkpoint, root, size: at, vkey } = signedHeadOf(ground, size)
-  const entry = isSeq(seq) && seq < at ? log.entry(seq) : undefined
+  const { checkpoint, root, size: at, vkey } = await signedHeadOf(ground, size)
+  const entry = isSeq(seq) && seq < at ? await entryAt(log, seq) : undefined
   if (entry === undefined) throw notFound(seq, at)
-  const proof = log.inclusionProof(seq, at).map(toHex)
+  const proof = (await overTiles(log, (tiles) => inclusionProof(seq, at, tiles, sha256))).map(toHex)
   return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
 }
 
 /** Errors: INVALID_INPUT. */
-export function consistencyOf({ log }: Ground, from: number, to?: number): ConsistencyProof {
+export async function consistencyOf({ log }: Ground, from: number, to?: number): Promise<ConsistencyProof> {
   const at = sizeUpTo(log, to)
   if (!isSeq(from) || from > at)
     throw new LockstepError('INVALID_INPUT', `from must be a size of 0 to ${at}, not ${from}`)
-  const proof = log.consistencyProof(from, at).map(toHex)
-  return { from, from_root: toHex(log.rootAt(from)), to: at, to_root: toHex(log.rootAt(at)), proof }
+  const proof = (await overTiles(log, (tiles) => consistencyProof(from, at, tiles, sha256))).map(toHex)
+  return { from, from_root: toHex(await rootOf(log, from)), to: at, to_root: toHex(await rootOf(log, at)), proof }
 }
 
 function sizeUpTo(log: Log, size: number | undefined): number {

@@ -1,7 +1,8 @@
 import { readKey, wrongKey } from '../disk/key-file.ts'
 import type { Layout } from '../disk/layout.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
+import { entryAt, rootOf } from '../log/tiles.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
 import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
 
@@ -14,16 +15,16 @@ export interface Signer {
 }
 
 /** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key). */
-export function signerOf(log: Log, layout: Layout): Signer {
+export async function signerOf(log: Log, layout: Layout): Promise<Signer> {
   const name = log.meta.origin
   const key = readKey(layout)
   const named = { name, publicKey: key.publicKey }
   const vkey = formatVkey(named, sha256)
-  if (vkey !== log.entry(0)?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
+  if (vkey !== (await entryAt(log, 0))?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
   return { name, keyId: keyIdOf(named, sha256), vkey, sign: key.sign }
 }
 
 /** The tree head at a size as a C2SP checkpoint. */
-export function checkpointOf(log: Log, signer: Signer, size: number): string {
-  return signCheckpoint({ origin: signer.name, size, root: log.rootAt(size) }, signer)
+export async function checkpointOf(log: Log, signer: Signer, size: number): Promise<string> {
+  return signCheckpoint({ origin: signer.name, size, root: await rootOf(log, size) }, signer)
 }

@@ -2,12 +2,12 @@ import { nanoid } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
-import type { Log } from '../log/level/log.ts'
-import { closeLog, openLog } from '../log/level/open/open.ts'
-import { takeSnapshot } from '../log/level/open/snapshot-files.ts'
-import { rebuildViews } from '../views/rebuild.ts'
-import { rebuildBeside } from '../views/rebuild-beside.ts'
+import type { KeyedLog } from '../log/keyed/log.ts'
+import type { LevelLog } from '../log/level/level-log.ts'
+import { openLog } from '../log/level/open/open.ts'
 import { IndexBehind, SearchIndex } from '../views/search-index.ts'
+import { rebuildViews } from './rebuild.ts'
+import { rebuildBeside } from './rebuild-beside.ts'
 import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts'
 
 interface Options {
@@ -25,7 +25,7 @@ interface Options {
  */
 export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
   const { onProgress, openWaitSeconds, rebuild } = options
-  const holding = async <T>(work: (log: Log) => Promise<T>): Promise<T> => {
+  const holding = async <T>(work: (log: LevelLog) => Promise<T>): Promise<T> => {
     const isExpendable = true
     const log = await openLog({
       layout,
@@ -37,22 +37,21 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
     try {
       return await work(log)
     } finally {
-      await closeLog(log, layout)
+      await log.close()
     }
   }
-  const copied = async (log: Log) => (log.isDamaged ? undefined : takeSnapshot(log, layout, nanoid(12)))
-  const inPlace = (log: Log) => verifyInPlace(log, layout, options)
+  const copied = async (log: LevelLog) => (log.isDamaged ? undefined : log.copy())
+  const inPlace = (log: LevelLog) => verifyInPlace(log, layout, options)
 
   const first = await holding(async (log) => (await copied(log)) ?? inPlace(log))
-  if ('entries' in first) return first
+  if ('indexed' in first) return first
   let snapshot = first
   if (rebuild) {
     try {
-      const { log } = snapshot
-      await rebuildViews(log, (done, total) => onProgress({ done, total }))
-      await indexAll(log, onProgress)
-      const { size } = log.head()
-      await rebuildBeside(log, {
+      await rebuildViews(snapshot, (done, total) => onProgress({ done, total }))
+      await indexAll(snapshot, onProgress)
+      const { size } = snapshot.head()
+      await rebuildBeside(snapshot, {
         hold: holding,
         nonce: nanoid(12),
         onSlice: () => onProgress({ done: size, total: size }),
@@ -61,12 +60,12 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
       await snapshot.close()
     }
     const second = await holding(async (log) => (await copied(log)) ?? inPlace(log))
-    if ('entries' in second) return second
+    if ('indexed' in second) return second
     snapshot = second
   }
   try {
     const lastSeqsNow = (streams: readonly string[]) => holding((log) => lastSeqsIn(log)(streams))
-    return await verifyLog(snapshot.log, snapshot.layout, readConfig(layout.config), { lastSeqsNow, onProgress })
+    return await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
   } catch (error) {
     if (isOfIntegrity(error)) await holding(distrusted).catch(() => {})
     throw error
@@ -75,7 +74,7 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
   }
 }
 
-async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
+async function verifyInPlace(log: KeyedLog, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
   if (rebuild) {
     await rebuildViews(log, (done, total) => onProgress({ done, total }))
     await indexAll(log, onProgress)
@@ -86,11 +85,11 @@ async function verifyInPlace(log: Log, layout: Layout, { onProgress, rebuild }: 
 }
 
 /** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */
-async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<void> {
+async function indexAll(log: KeyedLog, onProgress: Options['onProgress']): Promise<void> {
   const index = new SearchIndex(log)
   index.waitMillisMax = progressMillis
   const { size } = log.head()
-  while (index.cursor < size) {
+  while ((await index.cursor()) < size) {
     await index.reached(size).catch((error: unknown) => {
       if (!(error instanceof IndexBehind)) throw error
       onProgress({ done: error.cursor, total: size })
@@ -100,7 +99,7 @@ async function indexAll(log: Log, onProgress: Options['onProgress']): Promise<vo
 
 const progressMillis = 500
 
-async function distrusted(log: Log): Promise<void> {
+async function distrusted(log: KeyedLog): Promise<void> {
   log.isDamaged = true
 }
 

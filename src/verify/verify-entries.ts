@@ -1,7 +1,7 @@
 import type { Entry } from '../kernel/entry.ts'
 import { eventIdOf } from '../kernel/ids.ts'
 import { differs } from '../log/corrupt.ts'
-import type { Meta } from '../log/level/rows/meta-row.ts'
+import type { Meta } from '../log/log.ts'
 
 /**
  * Checks each entry against itself and its predecessor: its id, its time (which decreases only at a clock reset) and

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Entry } from '../kernel/entry.ts'
 import { differs } from '../log/corrupt.ts'
-import type { Note } from '../log/level/objects.ts'
-import { DerivedState, type ObjectText } from '../views/derived-state.ts'
+import type { Note } from '../log/log.ts'
+import { DerivedState } from '../views/derived-state.ts'
 import { namedBy } from '../writer/stored-objects.ts'
 
 /**
@@ -12,7 +12,7 @@ import { namedBy } from '../writer/stored-objects.ts'
  * of all workspaces.
  */
 export class TurnVerification {
-  readonly #object: ObjectText
+  readonly #object: (digest: string) => string
   readonly #state: DerivedState
   readonly #named = new Set<string>()
   readonly #noted = new Set<string>()
@@ -20,9 +20,10 @@ export class TurnVerification {
   readonly #unnamed = new Set<string>()
   #found = 0
 
-  constructor(object: ObjectText) {
+  /** `object` reads and checks the text of a stored object. */
+  constructor(object: (digest: string) => string) {
     this.#object = object
-    this.#state = new DerivedState(object)
+    this.#state = new DerivedState((digest) => JSON.parse(object(digest)))
   }
 
   next(entry: Entry): void {

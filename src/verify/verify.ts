@@ -1,18 +1,20 @@
 import type { Layout } from '../disk/layout.ts'
+import { invariant } from '../errors.ts'
 import { type LastSeqs, RunLockComparison } from '../files/run-lock/check.ts'
 import type { Config } from '../kernel/config.ts'
+import type { Row } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
-import { entriesOf } from '../log/level/entries.ts'
-import type { Log } from '../log/level/log.ts'
-import { objectIn } from '../log/level/objects.ts'
-import { readHeadFile } from '../log/level/open/head-file.ts'
+import { KeyedLog } from '../log/keyed/log.ts'
+import { objectIn } from '../log/keyed/objects.ts'
+import { entriesOf } from '../log/keyed/reader.ts'
+import { readHead } from '../log/keyed/rows/head-row.ts'
+import { ranges } from '../log/keyed/rows/keys.ts'
+import { readMeta } from '../log/keyed/rows/meta-row.ts'
 import { verifyStored } from '../log/level/repair/verify.ts'
-import { readHead } from '../log/level/rows/head-row.ts'
-import { ranges } from '../log/level/rows/keys.ts'
-import { readMeta } from '../log/level/rows/meta-row.ts'
+import type { Key, Log } from '../log/log.ts'
 import { toHex } from '../merkle/hash.ts'
-import { ReceiptComparison, RowComparison } from '../views/compare.ts'
-import { IndexComparison } from '../views/compare-index.ts'
+import { IndexComparison } from './compare-index.ts'
+import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunVerification } from './verify-runs.ts'
 import { TurnVerification } from './verify-turns.ts'
@@ -52,13 +54,14 @@ export interface VerifyOptions {
  */
 export async function verifyLog(
   log: Log,
-  layout: Layout,
+  { root: folder }: Pick<Layout, 'root'>,
   config: Config,
   { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
 ): Promise<Verified> {
   // Read before the snapshot is taken, so that the head file is never ahead of the snapshot.
-  const headFile = readHeadFile(layout.head)
-  const snapshot = log.snapshot()
+  const keyed = keyedLog(log)
+  const headFile = keyed.headFile()
+  const snapshot = keyed.stored()
   try {
     const head = readHead(snapshot)
     const entries = new EntryVerification(readMeta(snapshot))
@@ -67,7 +70,7 @@ export async function verifyLog(
     const index = new IndexComparison(snapshot, head)
     const runs = new RunVerification()
     const turns = new TurnVerification((digest) => objectIn(snapshot, digest))
-    const runLocks = new RunLockComparison(layout.root, config)
+    const runLocks = new RunLockComparison(folder, config)
     const progress = throttled(head.size, onProgress)
     const stored = await verifyStored(snapshot, {
       headFile,
@@ -113,7 +116,16 @@ export async function verifyLog(
 
 /** The newest seqs of streams, from the rows of a log. */
 export function lastSeqsIn(log: Log): LastSeqs {
-  return async (streams) => new Map(streams.map((stream) => [stream, log.row(stream)?.last_seq]))
+  return async (streams) => {
+    const rows = await log.load(streams.map((key): Key => ({ view: 'row', key })))
+    return new Map(streams.map((stream, at) => [stream, (rows[at] as Row | undefined)?.last_seq]))
+  }
+}
+
+/** A verification reads the pairs as they are stored. So far every engine keeps pairs. */
+function keyedLog(log: Log): KeyedLog {
+  invariant(log instanceof KeyedLog, 'the engine keeps key-value pairs')
+  return log
 }
 
 const progressMillis = 100

@@ -7,8 +7,8 @@ import { canonicalText, type Json } from '../kernel/canonical.ts'
 import type { SovereignRows } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 
-/** Returns the text of an object. Sovereign state is derived from entries and objects. */
-export type ObjectText = (digest: string) => string
+/** Returns the parsed value of an object. Sovereign state is derived from entries and objects. */
+export type ObjectValue = (digest: string) => unknown
 
 /**
  * The changes that an entry makes to sovereign state, given the state before it. Errors: LEDGER_CORRUPT (an object is
@@ -17,16 +17,16 @@ export type ObjectText = (digest: string) => string
 export function changesOf(
   entry: Entry,
   state: (key: string) => unknown,
-  object: ObjectText,
+  object: ObjectValue,
 ): ReadonlyMap<string, unknown> {
   if (entry.type !== 'turn.promoted') return nothing
   const { manifest_digest, run_id, turn_id, workspace } = entry.data as TurnEventData<'turn.promoted'>
   if (manifest_digest === null) return nothing
-  const set = JSON.parse(object(manifest_digest)) as StagedSet
+  const set = object(manifest_digest) as StagedSet
   const rows: SovereignRows = {
     get: () => undefined,
     state,
-    object: (digest) => JSON.parse(object(digest)),
+    object,
     digest: () => '',
   }
   return effectOf({ run_id, set, turn_id, workspace }, rows).changes
@@ -37,9 +37,9 @@ const nothing: ReadonlyMap<string, unknown> = new Map()
 /** Sovereign state in memory, derived from one entry after another. */
 export class DerivedState {
   readonly rows = new Map<string, unknown>()
-  readonly #object: ObjectText
+  readonly #object: ObjectValue
 
-  constructor(object: ObjectText) {
+  constructor(object: ObjectValue) {
     this.#object = object
   }
 

@@ -21,6 +21,11 @@ export interface IndexChange {
   value: Buffer | undefined
 }
 
+/** Whether an entry of this type moves a run that was created before. */
+export function isMove(type: string): boolean {
+  return type === 'run.started' || statusAfter[type] !== undefined
+}
+
 /** The value of a run's row: everything is in its key. */
 const nothing = Buffer.alloc(0)
 const words = Object.keys(entryLetters) as EntryWord[]

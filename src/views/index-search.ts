@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { IndexRows } from '../log/level/index-rows.ts'
+import type { Key, Log } from '../log/log.ts'
 import {
   blockEntries,
   blockOfPosting,
@@ -15,6 +15,9 @@ import {
   runTail,
 } from './index-keys.ts'
 
+/** The part of a log that searches read. */
+export type IndexedLog = Pick<Log, 'index' | 'load'>
+
 type Words<Word extends string> = Partial<Record<Word, string | undefined>>
 
 /**
@@ -23,7 +26,7 @@ type Words<Word extends string> = Partial<Record<Word, string | undefined>>
  * steps, so that a page of frequent words is cheap.
  */
 export async function* seqsOf(
-  index: IndexRows,
+  log: IndexedLog,
   words: Words<EntryWord>,
   { from, to }: { from: number; to: number },
 ): AsyncGenerator<number[]> {
@@ -32,7 +35,7 @@ export async function* seqsOf(
   let block = Math.min(wholeTo, Math.floor(from / blockEntries))
   for (let step = stepMin; block < wholeTo; step = Math.min(step * 4, limits.indexBlocksPerStep)) {
     const end = Math.min(wholeTo, block + step)
-    const found = await blocksOf(index, asked, [block, end])
+    const found = await blocksOf(log, asked, [block, end])
     const seqs = [...found].flatMap(([at, bits]) => seqsIn(at, bits)).filter((seq) => seq >= from)
     if (seqs.length > 0) yield seqs
     block = end
@@ -45,14 +48,14 @@ const stepMin = 16
 
 /** The bits that all words have in common, by block. */
 async function blocksOf(
-  index: IndexRows,
+  log: IndexedLog,
   asked: readonly [EntryWord, string][],
   [from, to]: [number, number],
 ): Promise<Map<number, Buffer>> {
   let common: Map<number, Buffer> | undefined
   for (const [word, value] of asked) {
     const blocks = new Map<number, Buffer>()
-    for await (const page of index.pages(...postingRange(word, value, from, to))) {
+    for await (const page of log.index.pages(...postingRange(word, value, from, to))) {
       for (const [tail, bits] of page) {
         const block = blockOfPosting(tail)
         const others = common === undefined ? bits : common.get(block)
@@ -84,9 +87,9 @@ export interface RunBounds {
 }
 
 /** The seq at which a run was created. Cost: one read. */
-export function creationOf(index: IndexRows, runId: string): number | undefined {
-  const stored = index.get(creationTail(runId))
-  return stored === undefined ? undefined : numberAt(Buffer.from(stored))
+export async function creationOf(log: IndexedLog, runId: string): Promise<number | undefined> {
+  const [stored] = await log.load([{ view: 'index', key: creationTail(runId) }])
+  return stored === undefined ? undefined : numberAt(Buffer.from(stored as Uint8Array))
 }
 
 /**
@@ -94,17 +97,21 @@ export function creationOf(index: IndexRows, runId: string): number | undefined 
  * looks up the other words for each. Cost: one row per run of that word, and one read per further word.
  */
 export async function* runsOf(
-  index: IndexRows,
+  log: IndexedLog,
   words: Words<RunWord>,
   { after, from, to }: RunBounds,
 ): AsyncGenerator<string[]> {
-  const behind = after === undefined ? -1 : (creationOf(index, after) ?? -1)
+  const behind = after === undefined ? -1 : ((await creationOf(log, after)) ?? -1)
   const start = numbered(Math.max(from, behind + 1))
   const asked = given(words)
-  const [[word, value], others] = await narrowest(index, asked.length === 0 ? [['any', '']] : asked, [start, to])
-  for await (const page of index.pages(...runRange(word, value, start, to))) {
+  const [[word, value], others] = await narrowest(log, asked.length === 0 ? [['any', '']] : asked, [start, to])
+  for await (const page of log.index.pages(...runRange(word, value, start, to))) {
     const places = page.map(([tail]) => placeIn(tail, word, value))
-    const found = places.filter((place) => others.every((other) => index.get(runTail(...other, place)) !== undefined))
+    const wanted = places.flatMap((place) =>
+      others.map((other): Key => ({ view: 'index', key: runTail(...other, place) })),
+    )
+    const stored = await log.load(wanted)
+    const found = places.filter((_, at) => others.every((_, other) => stored[at * others.length + other] !== undefined))
     yield found.map(runIdOfPlace)
   }
 }
@@ -113,14 +120,14 @@ type Asked = [RunWord, string]
 
 /** Finds the rarest word. All words are counted in parallel, in growing steps, until one ends. */
 async function narrowest(
-  index: IndexRows,
+  log: IndexedLog,
   asked: readonly Asked[],
   [start, to]: [Buffer, number],
 ): Promise<[Asked, Asked[]]> {
   for (let most = countMin; asked.length > 1; most *= 8) {
     for (const [at, [word, value]] of asked.entries()) {
       let count = 0
-      for await (const page of index.pages(...runRange(word, value, start, to), most)) count += page.length
+      for await (const page of log.index.pages(...runRange(word, value, start, to), most)) count += page.length
       if (count < most) return [asked[at] as Asked, asked.toSpliced(at, 1)]
     }
   }

@@ -3,8 +3,7 @@ import type { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corrupt } from '../log/corrupt.ts'
-import type { Log } from '../log/level/log.ts'
-import type { ReceiptsWrite } from '../log/level/view-write.ts'
+import type { Key, Log, ReceiptsWrite } from '../log/log.ts'
 import { ReceiptTable } from './receipt-table.ts'
 
 /** Receipts are stored in blocks of entries: 8 bytes per entry, or zeros if the entry has no receipt. */
@@ -29,7 +28,8 @@ export class Receipts {
   #lookups = 0
   #openBlock = new BigUint64Array(blockEntries)
   #size = 0
-  #isLoaded = false
+  /** Whether the other methods may be called. */
+  isLoaded = false
 
   constructor(log: Log) {
     this.#log = log
@@ -37,7 +37,6 @@ export class Receipts {
 
   /** Seqs of entries that may be the first of this actor's request, or the grant of its lock_ref. */
   candidates(actorId: string, key: string): number[] {
-    this.#load()
     this.#lookups += 1
     if (this.#lookups > scansMax) this.#tabulate()
     const wanted = fingerprint(actorId, key)
@@ -50,7 +49,6 @@ export class Receipts {
    * they make too old.
    */
   take(entries: readonly Entry[]): ReceiptsWrite[] {
-    this.#load()
     const writes: ReceiptsWrite[] = []
     const passed = horizon(this.#size) / blockEntries
     for (const entry of entries) {
@@ -72,7 +70,7 @@ export class Receipts {
     this.#stored = undefined
     this.#openBlock = new BigUint64Array(blockEntries)
     this.#size = 0
-    this.#isLoaded = false
+    this.isLoaded = false
   }
 
   /** The seqs of a receipt in the stored blocks. Empty once the blocks are in the table. */
@@ -110,25 +108,27 @@ export class Receipts {
     return block
   }
 
-  /** Reads the blocks on first use, so a ledger that is only read never pays for them. */
-  #load(): void {
-    if (this.#isLoaded) return
-    // Discards the blocks that a failed attempt has read.
-    this.clear()
+  /** Reads the blocks, once. A ledger that is only read never pays for them. */
+  async loaded(): Promise<void> {
+    if (this.isLoaded) return
     const { size } = this.#log.head()
     const first = horizon(size)
-    const blocks: Uint8Array[] = []
-    for (this.#size = first; this.#size + blockEntries <= size; this.#size += blockEntries) {
-      const stored = this.#log.receipts(this.#size / blockEntries)
-      if (stored === undefined) throw missing(this.#size)
-      blocks.push(stored)
-    }
-    this.#stored = { bytes: Buffer.concat(blocks), first }
-    for (let seq = this.#size; seq < size; seq += 1) {
-      const entry = this.#log.entry(seq)
-      this.#take(entry === undefined ? 0n : fingerprintOf(entry))
-    }
-    this.#isLoaded = true
+    const whole = Math.floor(size / blockEntries)
+    const keys = Array.from({ length: whole - first / blockEntries }, (_, at) => first / blockEntries + at)
+    const blocks = await this.#log.load(keys.map((key): Key => ({ view: 'receipts', key })))
+    blocks.forEach((block, at) => {
+      if (block === undefined) throw missing((keys[at] ?? 0) * blockEntries)
+    })
+    const rest = Array.from({ length: size - whole * blockEntries }, (_, at) => whole * blockEntries + at)
+    const entries = await this.#log.load(rest.map((key): Key => ({ view: 'entry', key })))
+    // Another caller may have loaded them meanwhile, or another writer may have appended.
+    if (this.isLoaded) return
+    if (this.#log.head().size !== size) return this.loaded()
+    this.clear()
+    this.#stored = { bytes: Buffer.concat(blocks as Uint8Array[]), first }
+    this.#size = whole * blockEntries
+    for (const entry of entries) this.#take(fingerprintOf(entry as Entry))
+    this.isLoaded = true
   }
 }
 

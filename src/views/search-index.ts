@@ -1,8 +1,8 @@
 import { LockstepError } from '../errors.ts'
+import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
-import type { IndexWrite } from '../log/level/view-write.ts'
-import { IndexDerivation } from './index-derivation.ts'
+import type { IndexWrite, Key, Log } from '../log/log.ts'
+import { IndexDerivation, isMove } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 
 /** A query would have to wait too long for the index. So far `cursor` of `size` entries are indexed. */
@@ -44,11 +44,8 @@ export class SearchIndex {
   }
 
   /** The number of entries that the index was derived from. Cost: one read at first use. Errors: LEDGER_CORRUPT. */
-  get cursor(): number {
-    if (this.#cursor === undefined) {
-      const stored = this.#log.index.get(cursorTail)
-      this.#cursor = stored === undefined ? 0 : numberAt(Buffer.from(stored))
-    }
+  async cursor(): Promise<number> {
+    this.#cursor ??= (await this.#numberAt(cursorTail)) ?? 0
     return this.#cursor
   }
 
@@ -68,10 +65,11 @@ export class SearchIndex {
     this.#endPause()
     const until = performance.now() + this.waitMillisMax
     try {
-      while (this.cursor < size) {
+      for (let cursor = await this.cursor(); cursor < size; ) {
         if (this.#isClosed) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed while its index was read')
         await this.#advance()
-        if (this.cursor < size && performance.now() >= until) throw new IndexBehind(this.cursor, size)
+        cursor = await this.cursor()
+        if (cursor < size && performance.now() >= until) throw new IndexBehind(cursor, size)
       }
     } finally {
       this.#waiting -= 1
@@ -99,7 +97,8 @@ export class SearchIndex {
 
   async #catchUp(): Promise<void> {
     try {
-      while (!this.#isClosed && this.#log.head().size - this.cursor >= limits.indexLagEntries) await this.#advance()
+      while (!this.#isClosed && this.#log.head().size - (await this.cursor()) >= limits.indexLagEntries)
+        await this.#advance()
     } catch {
       // The next query gets the same error.
     }
@@ -115,13 +114,15 @@ export class SearchIndex {
   }
 
   async #derive(): Promise<void> {
-    const { cursor } = this
+    const cursor = await this.cursor()
     const to = Math.min(this.#log.head().size, cursor + limits.indexWriteEntries)
-    const derivation = new IndexDerivation((runId) => this.#creationOf(runId))
+    const creations = new Map<string, number | undefined>()
+    const derivation = new IndexDerivation((runId) => creations.get(runId))
     // The incomplete block is always derived from its start, so no state is kept between two writes.
     for (let from = cursor - (cursor % blockEntries); from < to; ) {
       const end = Math.min(to, from + limits.indexStepEntries)
       for await (const page of this.#log.entries(from, end)) {
+        await this.#addCreations(page, creations)
         for (const entry of page) derivation.next(entry, { isKnown: entry.seq < cursor })
       }
       from = end
@@ -134,9 +135,18 @@ export class SearchIndex {
     this.#cursor = to
   }
 
-  #creationOf(runId: string): number | undefined {
-    const stored = this.#log.index.get(creationTail(runId))
-    return stored === undefined ? undefined : numberAt(Buffer.from(stored))
+  /** Loads where the runs that these entries move were created. */
+  async #addCreations(entries: readonly Entry[], creations: Map<string, number | undefined>): Promise<void> {
+    const moved = new Set(entries.flatMap(({ run_id, type }) => (isMove(type) && run_id !== undefined ? [run_id] : [])))
+    const runIds = [...moved].filter((runId) => !creations.has(runId))
+    if (runIds.length === 0) return
+    const stored = await this.#log.load(runIds.map((runId): Key => ({ view: 'index', key: creationTail(runId) })))
+    runIds.forEach((runId, at) => void creations.set(runId, numberIn(stored[at])))
+  }
+
+  async #numberAt(key: Uint8Array): Promise<number | undefined> {
+    const [stored] = await this.#log.load([{ view: 'index', key }])
+    return numberIn(stored)
   }
 
   /**
@@ -166,6 +176,10 @@ export class SearchIndex {
       }
     })
   }
+}
+
+function numberIn(stored: unknown): number | undefined {
+  return stored === undefined ? undefined : numberAt(Buffer.from(stored as Uint8Array))
 }
 
 const lookMillis = 1_000

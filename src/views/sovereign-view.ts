@@ -1,15 +1,8 @@
 import { type RunState, streamOf } from '../domain/run/state.ts'
 import { workspaceOf } from '../domain/turn/run-of-turn.ts'
 import type { Entry } from '../kernel/entry.ts'
-import { missing } from '../log/corrupt.ts'
-import type { Log } from '../log/level/log.ts'
-import { objectIn } from '../log/level/objects.ts'
-import { decode, decodeEntry } from '../log/level/rows/codec.ts'
-import { readHead } from '../log/level/rows/head-row.ts'
-import * as keys from '../log/level/rows/keys.ts'
-import { decodeRow } from '../log/level/rows/row.ts'
-import { stateRows } from '../log/level/state-rows.ts'
-import type { StoreSnapshot } from '../log/level/store.ts'
+import type { Key, Log, LogSnapshot } from '../log/log.ts'
+import { Views } from './views.ts'
 
 /**
  * The ledger at one moment: its entries, and the sovereign state that follows from exactly these. It may be slightly
@@ -18,39 +11,35 @@ import type { StoreSnapshot } from '../log/level/store.ts'
  */
 export class SovereignView {
   readonly size: number
-  readonly #generation: number
-  readonly #snapshot: StoreSnapshot
+  readonly #snapshot: LogSnapshot
 
-  constructor(log: Pick<Log, 'snapshot'>) {
-    this.#snapshot = log.snapshot()
-    const { generation, size } = readHead(this.#snapshot)
-    this.size = size
-    this.#generation = generation
+  private constructor(snapshot: LogSnapshot) {
+    this.#snapshot = snapshot
+    this.size = snapshot.head().size
   }
 
-  /** Cost: one read. */
-  entry(seq: number): Entry {
-    const key = keys.entryKey(seq)
-    const value = this.#snapshot.get(key)
-    if (value === undefined) throw missing(seq)
-    return decodeEntry(key, value)
+  static async open(log: Pick<Log, 'snapshot'>): Promise<SovereignView> {
+    return new SovereignView(await log.snapshot())
+  }
+
+  /** Pages of entries from a seq on. */
+  entries(from: number): AsyncGenerator<Entry[]> {
+    return this.#snapshot.entries(from)
   }
 
   /** A row of sovereign state. Cost: one read. */
-  state(name: string): unknown {
-    const key = keys.stateKey(this.#generation, name)
-    const value = this.#snapshot.get(key)
-    return value === undefined ? undefined : decode(key, value)
+  state(name: string): Promise<unknown> {
+    return this.#value({ view: 'state', key: name })
   }
 
   /** The rows whose names begin with a prefix, in order. */
-  scan(prefix: string): AsyncGenerator<[name: string, state: unknown]> {
-    return stateRows(this.#snapshot, this.#generation, prefix)
+  async *scan(prefix: string): AsyncGenerator<[name: string, state: unknown]> {
+    for await (const page of this.#snapshot.scan('state', prefix)) yield* page
   }
 
   /** The canonical JSON of an object that an entry or a row names. */
-  object(digest: string): string {
-    return objectIn(this.#snapshot, digest)
+  async object(digest: string): Promise<string> {
+    return (await this.#value({ view: 'object', key: digest })) as string
   }
 
   /**
@@ -60,15 +49,17 @@ export class SovereignView {
   async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
     const isOwn = workspace.startsWith('run/')
     const prefix = streamOf(isOwn ? workspace.slice('run/'.length) : '')
-    for await (const page of this.#snapshot.scan(keys.ranges.rows(this.#generation, prefix))) {
-      for (const [key, value] of page) {
-        const stream = keys.nameOfRowKey(key)
-        const { manifest, run_id, turns } = decodeRow(key, stream, value, (seq) => this.entry(seq)).state as RunState
-        const { workflow_id } = manifest
-        if (turns !== undefined && turns.last > 0 && workspaceOf({ run_id, workflow_id }) === workspace)
-          yield { last: turns.last, run_id }
-      }
+    for await (const [, { state }] of new Views(this.#snapshot).rows(prefix)) {
+      const { manifest, run_id, turns } = state as RunState
+      const { workflow_id } = manifest
+      if (turns !== undefined && turns.last > 0 && workspaceOf({ run_id, workflow_id }) === workspace)
+        yield { last: turns.last, run_id }
     }
+  }
+
+  async #value(key: Key): Promise<unknown> {
+    const [value] = await this.#snapshot.load([key])
+    return value
   }
 
   close(): Promise<void> {

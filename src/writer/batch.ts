@@ -1,29 +1,21 @@
-import { aggregateOf } from '../domain/aggregates.ts'
-import { judgeGuard } from '../domain/lock/decide.ts'
 import { streamOf } from '../domain/lock/names.ts'
-import type { LockState } from '../domain/lock/state.ts'
 import { LockstepError } from '../errors.ts'
-import type { Now } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config.ts'
-import { type Context, type Decision, type Refusal, refuse } from '../kernel/decider.ts'
+import type { Decision, Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Appended } from '../log/level/log.ts'
+import type { Appended } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
+import { notLoaded } from '../views/views.ts'
+import { type DecisionParts, decisionOn, isContention } from './decision.ts'
 import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
-import { unavailable } from './unavailable.ts'
-import { type LineChanges, recordOfWaiting, type Waiters } from './waiters.ts'
+import { type LineChanges, recordOfWaiting } from './waiters.ts'
 
-interface BatchParts {
-  config: Config
-  now: Now
-  plan: Plan
+interface BatchParts extends DecisionParts {
   receipts: Receipts
   refusals: RefusalMemory
-  waiters: Waiters
 }
 
 /** A batch that was decided but is not durable yet. No caller has been told its answer. */
@@ -41,32 +33,44 @@ export interface Decided {
  * Decides the turns of one batch in order. Each decision sees the published rows plus the changes that the batch made
  * so far. The batch appends nothing and answers no caller: the sequencer does both, and answers once the batch is
  * durable.
+ *
+ * A turn that reads a value that is not in memory is given up, and decided anew once the value was loaded. So all
+ * reads of a turn come before its first effect, or its effects so far are such that the turn goes on from there. What
+ * an accepted command means for waiting callers is decided as a turn of its own, right after it.
  */
 export class Batch {
   readonly answers: Answer[] = []
+  /** The number of turns that were decided. */
+  decided = 0
   readonly #parts: BatchParts
+  readonly #turns: readonly Turn[]
+  /** The lines whose first waiters are still to be served, and the accepted command that may have freed the lock. */
+  readonly #toServe: { stream: string; accepted?: Item }[] = []
+  readonly #until = performance.now() + limits.batchMillisMax
 
-  constructor(parts: BatchParts) {
+  constructor(parts: BatchParts, turns: readonly Turn[]) {
     this.#parts = parts
+    this.#turns = turns
   }
 
-  /** Decides turns in order until a limit of the batch is reached. Returns the number of decided turns. */
-  decideAll(turns: readonly Turn[]): number {
-    const until = performance.now() + limits.batchMillisMax
-    let decided = 0
+  /**
+   * Decides turns in order until a limit of the batch is reached. Returns false if values must be loaded first; it is
+   * then called again.
+   */
+  decide(): boolean {
     try {
-      for (const turn of turns) {
-        if (this.#parts.plan.isFull || (decided > 0 && performance.now() >= until)) break
+      this.#serveLines()
+      for (let turn = this.#turns[this.decided]; turn !== undefined; turn = this.#turns[this.decided]) {
+        if (this.#parts.plan.isFull || (this.decided > 0 && performance.now() >= this.#until)) break
         this.#decide(turn)
-        decided += 1
+        this.decided += 1
+        this.#serveLines()
       }
+      return true
     } catch (cause) {
-      // No entry was appended. Waiters that this batch served are no longer in line, only among the answers.
-      for (const { item } of this.answers) item.reject(unavailable(cause, 'not_applied'))
-      for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
+      if (cause === notLoaded) return false
       throw cause
     }
-    return decided
   }
 
   #decide(turn: Turn): void {
@@ -81,12 +85,28 @@ export class Batch {
 
   /** The waiter may have been first in line or called in, so the next waiter is checked. */
   #decideLeave(waiter: Waiter, error: LockstepError | undefined): void {
-    if (!this.#parts.waiters.remove(waiter)) return
-    if (error !== undefined) {
-      this.#record(waiter.item, recordOfWaiting(waiter, error))
-      this.#reject(waiter.item, error)
+    const { waiters } = this.#parts
+    if (waiters.has(waiter)) {
+      if (error !== undefined) {
+        this.#record(waiter.item, recordOfWaiting(waiter, error))
+        this.#reject(waiter.item, error)
+      }
+      waiters.remove(waiter)
     }
     this.#serveWaiters(waiter.stream)
+  }
+
+  /** Serves the lines that a turn concerns. A waiter that is served may concern further lines. */
+  #serveLines(): void {
+    for (let next = this.#toServe[0]; next !== undefined; next = this.#toServe[0]) {
+      const { accepted, stream } = next
+      const nextTwin = () => (accepted === undefined ? undefined : this.#parts.waiters.twinsOf(stream, accepted)[0])
+      for (let twin = nextTwin(); twin !== undefined; twin = nextTwin()) {
+        this.#serve(twin, this.#decisionOn(twin.item))
+      }
+      this.#serveWaiters(stream)
+      this.#toServe.shift()
+    }
   }
 
   #decideItem(item: Item): void {
@@ -126,42 +146,22 @@ export class Batch {
     if (!this.#parts.waiters.add(item, isContention(decision) ? decision : free)) {
       this.#reject(item, new LockstepError('QUEUE_FULL', 'too many callers wait for locks'))
     } else if (item.command.type === 'lock.acquire') {
-      this.#serveWaiters(streamOf(item.command.name))
+      this.#toServe.push({ stream: streamOf(item.command.name) })
     }
   }
 
   /** Decides a command. If the decision code throws, only this command is refused; the batch goes on. */
   #decisionOn(item: Item): Decision {
     try {
-      const decision = this.#decided(item)
+      const decision = decisionOn(item, this.#parts)
       if (!isContention(decision) || !decision.isChange) return decision
       // This caller is the first to judge the lease. The judgement is recorded, and the command is decided again.
       this.#record(item, decision)
-      return this.#decided(item)
+      return decisionOn(item, this.#parts)
     } catch (error) {
+      if (error === notLoaded || this.#parts.views.isMissed) throw notLoaded
       return defectIn(item, error)
     }
-  }
-
-  #decided(item: Item): Decision {
-    const { config, now, plan, waiters } = this.#parts
-    const { actor, command, expectedSize } = item
-    if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
-    const aggregate = aggregateOf(command.type)
-    const place = item.line ?? item.calledFrom
-    const waiting = (stream: string) => waiters.inFrontOf(stream, place)
-    const context: Context = { actor, config, guard: this.#judgeGuard(item), now, time: plan.time, waiting }
-    const decision = aggregate.decide(command, context, plan.reader)
-    if (decision.kind === 'append' && context.guard !== undefined) {
-      throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
-    }
-    return decision
-  }
-
-  #judgeGuard({ command }: Item): Refusal | undefined {
-    if (command.guard === undefined) return undefined
-    const state = this.#parts.plan.row(streamOf(command.guard.name))?.state as LockState | undefined
-    return judgeGuard(command.guard, state, command.type, this.#parts.now)
   }
 
   #accept(item: Item, { changes, events, objects, refusal }: Extract<Decision, { kind: 'append' }>): void {
@@ -170,6 +170,7 @@ export class Batch {
     try {
       entries = plan.add(events, item)
     } catch (error) {
+      if (error === notLoaded) throw error
       const isTooLarge = error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'
       this.#reject(item, isTooLarge ? error : errorOf(defectIn(item, error)))
       return
@@ -180,10 +181,7 @@ export class Batch {
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
     if (this.#parts.waiters.isEmpty) return
-    for (const stream of new Set(entries.map((entry) => entry.stream))) {
-      for (const twin of this.#parts.waiters.twinsOf(stream, item)) this.#serve(twin, this.#decisionOn(twin.item))
-      this.#serveWaiters(stream)
-    }
+    for (const stream of new Set(entries.map((entry) => entry.stream))) this.#toServe.push({ stream, accepted: item })
   }
 
   #refuse(item: Item, refusal: Refusal): void {
@@ -224,8 +222,8 @@ export class Batch {
       waiters.callIn(waiter)
       this.#resolve(waiter.item, { entries: [], replayed: false })
     } else {
-      waiters.remove(waiter)
       this.#conclude(waiter.item, decision)
+      waiters.remove(waiter)
     }
   }
 
@@ -236,15 +234,4 @@ export class Batch {
   #reject(item: Item, error: LockstepError): void {
     this.answers.push({ item, tell: () => item.reject(error) })
   }
-}
-
-function isContention(decision: Decision): decision is Refusal {
-  return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
-}
-
-function sizeMismatch(expected: number, size: number): Refusal {
-  return refuse('SIZE_MISMATCH', `the ledger has ${size} entries, not the expected ${expected}`, {
-    expected_size: expected,
-    size,
-  })
 }

@@ -7,11 +7,10 @@ import type { Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import { hashRequest as hashOf } from '../kernel/digest.ts'
 import type { Actor } from '../kernel/ids.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Rows } from '../views/rows.ts'
 import type { SearchIndex } from '../views/search-index.ts'
-import type { Sovereign } from '../views/sovereign.ts'
+import type { Views } from '../views/views.ts'
 import type { StoredObjects } from './stored-objects.ts'
 import type { Line, Outcome, Submission } from './submission.ts'
 import type { Waiters } from './waiters.ts'
@@ -26,10 +25,9 @@ export interface Core {
   log: Log
   now: () => Now
   receipts: Receipts
-  rows: Rows
-  sovereign: Sovereign
   stored: StoredObjects
   workspaceFiles: WorkspaceFiles
+  views: Views
   submit: (submission: Submission) => Promise<Outcome>
   waiters: Waiters
   poke: (stream: string) => void

@@ -5,6 +5,7 @@ import { contention } from '../domain/lock/report.ts'
 import { type Grant, orphanReason } from '../domain/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { after, type Maybe } from '../kernel/maybe.ts'
 import { type Core, submit } from './core.ts'
 import { lockGrantOf } from './lock-rows.ts'
 import { errorOf } from './refusals.ts'
@@ -19,8 +20,11 @@ export type HolderFacts = Pick<Acquire, 'death' | 'holder_alive'>
  * Probes the holder of a current grant whose lease is not over. A dead process stays dead, so the holder can be
  * probed before the command is queued. The decision uses the result only for the same token.
  */
-export function deathOfHolder(core: Core, name: string): HolderFacts {
-  const grant = lockGrantOf(core, name)
+export function deathOfHolder(core: Core, name: string): Maybe<HolderFacts> {
+  return after(lockGrantOf(core, name), (grant) => factsOf(core, grant))
+}
+
+function factsOf(core: Core, grant: Grant | null): HolderFacts {
   if (grant === null || grant.kind === 'project' || orphanReason(grant, undefined, core.now()) !== undefined) return {}
   const verdict = livenessOf(grant)
   if (verdict.alive === 'no') return { death: { token: grant.token, reason: verdict.reason } }
@@ -41,7 +45,7 @@ export function livenessOf(grant: Grant): Liveness {
  */
 export async function contentionWith(core: Core, grant: Grant, actor: Actor): Promise<LockstepError> {
   const { name, token } = grant
-  const { holder_alive = 'unknown' } = deathOfHolder(core, name)
+  const { holder_alive = 'unknown' } = await deathOfHolder(core, name)
   const refusal = contention(grant, core.now(), holder_alive)
   if (refusal.isChange) {
     const command = { type: 'lock.report_file' as const, name, report: { fact: 'judged' as const, token } }

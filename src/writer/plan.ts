@@ -1,12 +1,14 @@
-import { evolveRow } from '../domain/aggregates.ts'
+import { evolveRow, storedRow } from '../domain/aggregates.ts'
 import { type Pins, pinsInForce, policyStream } from '../domain/policy/policies.ts'
 import { LockstepError } from '../errors.ts'
+import { isoTime, type Now } from '../kernel/clock.ts'
 import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
+import { isApart } from '../kernel/entry-time.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Recorded } from '../log/level/log.ts'
-import type { ViewWrite } from '../log/level/view-write.ts'
+import type { Log, Recorded, ViewWrite } from '../log/log.ts'
+import type { Loaded, Views } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 
 /** The facts that all entries of a batch share. */
@@ -32,17 +34,9 @@ interface With {
   objects?: Objects | undefined
 }
 
-/** What a batch is decided on: the published state, plus the previous batch if that is not durable yet. */
-export interface Ground {
-  row(stream: string): Row | undefined
-  state(key: string): unknown
-  object(digest: string): unknown
-  entry(seq: number): Entry | undefined
-}
-
 /**
  * A batch while it is decided: its entries so far, the rows they changed, and the requests they answer. A plan
- * publishes nothing, so it can be thrown away without effect.
+ * publishes nothing, so it can be thrown away without effect. Reads throw `notLoaded` for what is not in memory.
  */
 export class Plan {
   readonly recorded: Recorded[] = []
@@ -56,9 +50,9 @@ export class Plan {
   #bytes = 0
   #pins: Pins | undefined
   #facts: BatchFacts
-  readonly #ground: Ground
+  readonly #ground: Loaded
 
-  constructor(facts: BatchFacts, ground: Ground) {
+  constructor(facts: BatchFacts, ground: Loaded) {
     this.#facts = facts
     this.#ground = ground
     this.#pins = pinsInForce(ground.row(policyStream))
@@ -152,7 +146,7 @@ export class Plan {
   /** Everything that is derived from the batch's entries or goes with them, as writes. */
   writes(): ViewWrite[] {
     const writes: ViewWrite[] = []
-    for (const [key, value] of this.rows) writes.push({ view: 'row', key, value })
+    for (const [key, value] of this.rows) writes.push({ view: 'row', key, value: storedRow(key, value) })
     for (const [key, value] of this.state) writes.push({ view: 'state', key, value })
     for (const [key, value] of this.objects) writes.push({ view: 'object', key, value })
     for (const key of this.notes) writes.push({ view: 'note', key })
@@ -178,6 +172,35 @@ export class Plan {
       time: this.#facts.time,
       wallTime: this.#facts.wallTime,
     }
+  }
+}
+
+/**
+ * An empty plan for the next batch. It follows the batch that is being written, if there is one, and otherwise the
+ * log. `lastMillis` is the time of the last entry, which the next one never precedes.
+ */
+export function planAfter(
+  before: Plan | undefined,
+  { lastMillis, log, now, views }: { lastMillis: number; log: Log; now: Now; views: Views },
+): Plan {
+  const timeMillis = Math.max(now.wall_ms, lastMillis)
+  const facts = {
+    firstSeq: before?.size ?? log.head().size,
+    ledgerId: log.meta.ledger_id,
+    time: isoTime(timeMillis),
+    wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
+  }
+  return new Plan(facts, groundOf(before, views.loaded))
+}
+
+/** What a batch is decided on: the batch that is being written, if there is one, and then the published state. */
+function groundOf(before: Plan | undefined, published: Loaded): Loaded {
+  if (before === undefined) return published
+  return {
+    row: (stream) => before.rows.get(stream) ?? published.row(stream),
+    state: (key) => (before.state.has(key) ? before.state.get(key) : published.state(key)),
+    object: (digest) => published.object(digest),
+    entry: (seq) => before.ownEntry(seq) ?? published.entry(seq),
   }
 }
 

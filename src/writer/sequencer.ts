@@ -1,26 +1,22 @@
-import type { LockState } from '../domain/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
-import { isApart } from '../kernel/entry-time.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Appended, Log } from '../log/level/log.ts'
-import type { Cursors } from '../log/level/rows/head-row.ts'
+import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Rows } from '../views/rows.ts'
-import type { Sovereign } from '../views/sovereign.ts'
+import type { Views } from '../views/views.ts'
 import { Batch, type Decided } from './batch.ts'
-import { type Ground, Plan } from './plan.ts'
+import { declaredBy } from './decision.ts'
+import { type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Submission, Turn } from './submission.ts'
-import { unavailable } from './unavailable.ts'
+import { ledgerClosed, unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {
   log: Log
-  rows: Rows
-  sovereign: Sovereign
+  views: Views
   receipts: Receipts
   config: Config
   now: () => Now
@@ -51,13 +47,12 @@ export class Sequencer {
   readonly #decided: Decided[] = []
   #state: 'idle' | 'writing' | 'closing' | 'failed' | 'closed' = 'idle'
   #failure: LockstepError | undefined
-  #lastTimeMillis: number
+  /** The time of the last entry; undefined until the first batch is decided. */
+  #lastTimeMillis: number | undefined
   #idle: Promise<void> = Promise.resolve()
 
   constructor(parts: SequencerParts) {
     this.#parts = parts
-    const { size } = parts.log.head()
-    this.#lastTimeMillis = size === 0 ? 0 : Date.parse(parts.log.entry(size - 1)?.time ?? '')
     this.waiters = new Waiters({
       leave: (leave, error) => this.#enqueue({ leave, error }),
       poke: (stream) => this.poke(stream),
@@ -126,14 +121,14 @@ export class Sequencer {
   /** Decides a batch and passes it to the log, which writes it once the previous batch is durable. */
   async #decideNext(): Promise<void> {
     try {
-      const { plan, turns, answers } = this.#decideBatch()
+      const { plan, turns, answers } = await this.#decideBatch()
       const appended = plan.recorded.length === 0 ? undefined : this.#append(plan)
       // It is awaited when the batch is finished, but never if the previous batch failed.
       appended?.catch(() => {})
       const [lines, undoCounts] = [this.waiters.endBatch(), this.#refusals.endBatch()]
       this.#decided.push({ plan, turns, answers, lines, undoCounts, appended })
     } catch (cause) {
-      // A defect in the decision. The batches decided before are still written and answered.
+      // The database cannot be read. The batches decided before are still written and answered.
       while (this.#decided.length > 0) await this.#finishOldest()
       throw cause
     }
@@ -147,25 +142,22 @@ export class Sequencer {
     if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // The entries are durable from here on. A crash can only lose answers.
     this.#decided.shift()
-    const { rows, now, sovereign } = this.#parts
-    rows.publish(plan.rows)
-    if (plan.state.size > 0) sovereign.publish(plan.state)
+    this.#parts.views.publish(plan.rows, plan.state)
     if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
     this.waiters.keep(lines)
     for (const { tell } of answers) tell()
-    this.waiters.armExpiry((stream) => (rows.get(stream)?.state as LockState | undefined)?.grant ?? null, now)
+    await this.waiters.armExpiry(this.#parts.views, this.#parts.now)
   }
 
   /** Another writer appended first: decides the same turns again on the new state. No caller was answered before. */
   async #decideAgain(firstSeq: number): Promise<void> {
-    const { log, receipts, rows, sovereign } = this.#parts
+    const { log, receipts, views } = this.#parts
     for (const { lines, undoCounts } of this.#decided.toReversed()) {
       this.waiters.undo(lines)
       undoCounts()
     }
     this.#queue = [...this.#decided.splice(0).flatMap(({ turns }) => turns), ...this.#queue]
-    rows.clear()
-    sovereign.clear()
+    views.clear()
     receipts.clear()
     for await (const page of log.entries(firstSeq)) {
       this.#lastTimeMillis = Date.parse(page.at(-1)?.time ?? '')
@@ -180,16 +172,50 @@ export class Sequencer {
     return log.append({ size: plan.firstSeq }, plan.recorded, [...receipts.take(entries), ...plan.writes()], cursors())
   }
 
-  /** Decides turns in order. Turns that the batch did not reach stay at the front of the queue. */
-  #decideBatch(): { plan: Plan; turns: Turn[]; answers: Answer[] } {
-    const { config, receipts } = this.#parts
-    const now = this.#parts.now()
-    const plan = this.#newPlan(now)
-    const batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, waiters: this.waiters })
+  /**
+   * Decides turns in order. Turns that the batch did not reach stay at the front of the queue. There is no wait where
+   * the log answers its loads at once. What was loaded stays in memory until the batch is decided.
+   */
+  async #decideBatch(): Promise<{ plan: Plan; turns: Turn[]; answers: Answer[] }> {
+    const { config, log, receipts, views } = this.#parts
     const turns = this.#queue.splice(0, this.#batchMax())
-    const unreached = turns.splice(batch.decideAll(turns))
-    if (unreached.length > 0) this.#queue = [...unreached, ...this.#queue]
-    return { plan, turns, answers: batch.answers }
+    let batch: Batch | undefined
+    views.hold()
+    try {
+      const loading = this.#loadDeclared(turns)
+      if (loading !== undefined) await loading
+      const now = this.#parts.now()
+      const plan = planAfter(this.#decided.at(-1)?.plan, { lastMillis: this.#lastTimeMillis ?? 0, log, now, views })
+      const { waiters } = this
+      batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, views, waiters }, turns)
+      while (!batch.decide()) {
+        const missing = views.loadMissed()
+        if (missing !== undefined) await missing
+      }
+      const unreached = turns.splice(batch.decided)
+      if (unreached.length > 0) this.#queue = [...unreached, ...this.#queue]
+      return { plan, turns, answers: batch.answers }
+    } catch (cause) {
+      // No entry was appended. Waiters that this batch served are no longer in line, only among the answers.
+      for (const { item } of batch?.answers ?? []) item.reject(unavailable(cause, 'not_applied'))
+      for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
+      throw cause
+    } finally {
+      views.release()
+    }
+  }
+
+  /** Loads what the turns say they read, with one load, and what the first batch needs. */
+  #loadDeclared(turns: readonly Turn[]): Promise<unknown> | undefined {
+    const { log, receipts, views } = this.#parts
+    const loading = views.load(declaredBy(turns))
+    if (receipts.isLoaded && this.#lastTimeMillis !== undefined) return loading
+    const { size } = log.head()
+    return Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)]).then(
+      ([, , last]) => {
+        this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))
+      },
+    )
   }
 
   /**
@@ -199,31 +225,6 @@ export class Sequencer {
     const { length } = this.#queue
     const isHalved = this.#decided.length === 0 && length >= limits.batchHalvedFrom
     return Math.min(isHalved ? Math.ceil(length / 2) : length, limits.batchEntriesMax)
-  }
-
-  #newPlan(now: Now): Plan {
-    const { log } = this.#parts
-    const timeMillis = Math.max(now.wall_ms, this.#lastTimeMillis)
-    return new Plan(
-      {
-        firstSeq: this.#decided.at(-1)?.plan.size ?? log.head().size,
-        ledgerId: log.meta.ledger_id,
-        time: isoTime(timeMillis),
-        wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
-      },
-      this.#ground,
-    )
-  }
-
-  /** What a batch is decided on: the batch that is being written, then the published state. */
-  readonly #ground: Ground = {
-    row: (stream) => this.#decided.at(-1)?.plan.rows.get(stream) ?? this.#parts.rows.get(stream),
-    state: (key) => {
-      const state = this.#decided.at(-1)?.plan.state
-      return state?.has(key) ? state.get(key) : this.#parts.sovereign.state(key)
-    },
-    object: (digest) => this.#parts.sovereign.object(digest),
-    entry: (seq) => this.#decided.at(-1)?.plan.ownEntry(seq) ?? this.#parts.log.entry(seq),
   }
 
   #fail(cause: unknown): void {
@@ -241,10 +242,6 @@ export class Sequencer {
   }
 
   #refusalOfAll(): LockstepError {
-    if (this.#failure !== undefined) return this.#failure
-    return new LockstepError('LEDGER_CLOSED', 'the ledger was closed', {
-      details: { outcome: 'not_applied' },
-      hint: 'Open it again; a waiting acquire is retried with the same lock_id.',
-    })
+    return this.#failure ?? ledgerClosed()
   }
 }

@@ -1,6 +1,6 @@
 import type { StagedSet } from '../domain/turn/triplet.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Key, Log } from '../log/log.ts'
 import { unavailable } from './unavailable.ts'
 
 /** Objects that were stored for a command that is not decided yet. */
@@ -40,16 +40,24 @@ export class StoredObjects {
   async store(objects: ReadonlyMap<string, string>): Promise<Stored> {
     let { size } = this.#log.head()
     const missing = new Map<string, string>()
-    let looked = 0
-    for (const [digest, text] of objects) {
-      looked += 1
-      if (looked % looksAtOnce === 0) await new Promise(setImmediate)
-      const held = this.#held.get(digest)
-      if (held === undefined && this.#log.objects.has(digest)) continue
-      missing.set(digest, text)
-      // An entry may have named an object since other commands began to store it.
-      size = Math.min(size, held?.size ?? size)
-      this.#held.set(digest, { by: (held?.by ?? 0) + 1, size: held?.size ?? size })
+    const all = [...objects.keys()]
+    for (let at = 0; at < all.length; at += looksAtOnce) {
+      if (at > 0) await new Promise(setImmediate)
+      const some = all.slice(at, at + looksAtOnce)
+      const others = some.filter((digest) => !this.#held.has(digest))
+      // Held before they are looked up, so that no other command drops one of them meanwhile.
+      for (const digest of some) {
+        const held = this.#held.get(digest)
+        // An entry may have named an object since other commands began to store it.
+        size = Math.min(size, held?.size ?? size)
+        this.#held.set(digest, { by: (held?.by ?? 0) + 1, size: held?.size ?? size })
+      }
+      const absent = new Set(await this.#log.objects.missing(others))
+      const stored = new Set(others.filter((digest) => !absent.has(digest)))
+      for (const digest of some) {
+        if (stored.has(digest)) this.#let(digest)
+        else missing.set(digest, objects.get(digest) ?? '')
+      }
     }
     const digests = [...missing.keys()]
     try {
@@ -101,8 +109,10 @@ export class StoredObjects {
   async #namedSince(seq: number): Promise<Set<string>> {
     const named = new Set<string>()
     for await (const page of this.#log.entries(seq)) {
-      for (const entry of page)
-        for (const digest of namedBy(entry, (at) => this.#log.objects.text(at))) named.add(digest)
+      const manifests = page.flatMap(({ data, type }) => (type === 'turn.staged' ? [String(data.manifest_digest)] : []))
+      const texts = await this.#log.load(manifests.map((key): Key => ({ view: 'object', key })))
+      const textOf = new Map(manifests.map((digest, at) => [digest, String(texts[at])]))
+      for (const entry of page) for (const digest of namedBy(entry, (at) => textOf.get(at) ?? '')) named.add(digest)
     }
     return named
   }

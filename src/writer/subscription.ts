@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
+import type { Key, Log } from '../log/log.ts'
 import { onAbort } from './abort.ts'
 import { parse } from './parse.ts'
 
@@ -95,10 +95,10 @@ async function* follow(
       await orAborted(next, signal)
       continue
     }
+    const page = await log.load(Array.from({ length: to - seq }, (_, at): Key => ({ view: 'entry', key: seq + at })))
     for (; seq < to && !signal?.aborted; seq += 1) {
       if (publication.isEnded) throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed while it was read')
-      const entry = log.entry(seq)
-      if (entry !== undefined) yield entry
+      yield page[page.length - (to - seq)] as Entry
     }
   }
 }

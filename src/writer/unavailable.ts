@@ -20,3 +20,11 @@ function moved({ cause, details, hint, message }: LockstepError, outcome: 'not_a
   const context = { details: { ...details, outcome: isUnwritten ? 'not_applied' : 'unknown' }, cause }
   return new LockstepError('LEDGER_MOVED', message, hint === undefined ? context : { ...context, hint })
 }
+
+/** The error of commands that a closed ledger no longer decides. */
+export function ledgerClosed(): LockstepError {
+  return new LockstepError('LEDGER_CLOSED', 'the ledger was closed', {
+    details: { outcome: 'not_applied' },
+    hint: 'Open it again; a waiting acquire is retried with the same lock_id.',
+  })
+}

@@ -1,9 +1,10 @@
 import { streamOf } from '../domain/lock/names.ts'
-import type { Grant } from '../domain/lock/state.ts'
+import type { LockState } from '../domain/lock/state.ts'
 import { LockstepError } from '../errors.ts'
 import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
+import type { Views } from '../views/views.ts'
 import { onAbort } from './abort.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
@@ -91,6 +92,11 @@ export class Waiters {
     return own === -1 ? waiters.length : own
   }
 
+  /** Whether a waiter is in its line. */
+  has(waiter: Waiter): boolean {
+    return this.#line(waiter.stream).includes(waiter)
+  }
+
   /** Removes a waiter from its line. Returns false if it is no longer in line. */
   remove(waiter: Waiter): boolean {
     const line = this.#line(waiter.stream)
@@ -128,15 +134,15 @@ export class Waiters {
   }
 
   /** Sets a timer for each line, for the end of the lease that it waits for. */
-  armExpiry(grantOf: (stream: string) => Grant | null, nowIs: () => Now): void {
-    if (this.#lines.size === 0) return
-    const now = nowIs()
+  async armExpiry(views: Views, nowIs: () => Now): Promise<void> {
     for (const stream of this.#lines.keys()) {
       // While a waiter is called in, no other is served. The line is checked again when that turn ends.
-      const grant = this.first(stream) === undefined ? null : grantOf(stream)
-      const remaining = grant === null ? null : leaseRemainingMillis(grant, now)
+      const found = this.first(stream) === undefined ? undefined : views.row(stream)
+      const row = found instanceof Promise ? await found : found
+      const grant = (row?.state as LockState | undefined)?.grant ?? null
+      const remaining = grant === null ? null : leaseRemainingMillis(grant, nowIs())
       this.#disarm(stream)
-      if (remaining !== null) {
+      if (remaining !== null && this.#lines.has(stream)) {
         const millis = Math.min(Math.max(remaining, 1), timerMillisMax)
         this.#expiries.set(
           stream,

@@ -65,7 +65,7 @@ exec('on a terminal leaves Ctrl-C to the command; a TERM after it ends the comma
 /** How the run ended, and what its one action came to. */
 const endOf = (root: string) =>
   withOpen(root, async (ledger) => {
-    const { error, status } = ledger.runs.get('run_exec_1')
+    const { error, status } = await ledger.runs.get('run_exec_1')
     const [acted] = (await ledger.audit.list({ run_id: 'run_exec_1', action_type: 'tool_call' })).events
     return [status, error?.error_code, acted?.outcome]
   })

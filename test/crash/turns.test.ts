@@ -53,7 +53,7 @@ async function findingsIn(
   if (onDisk < written || onDisk > promoted + 1)
     findings.push(`the disk is as after turn ${onDisk}, told was ${written}`)
   const ledger = await open({ dir: root, actor: caller, open_wait_s: 20 })
-  const { turns: chain } = ledger.turns.list({ run_id })
+  const { turns: chain } = await ledger.turns.list({ run_id })
   const count = chain.filter(({ status }) => status === 'promoted').length
   if (count < promoted || count > promoted + 1) findings.push(`${count} turns are promoted, ${promoted} were told of`)
   if (onDisk > count) findings.push(`the disk has turn ${onDisk}, the ledger ${count}`)

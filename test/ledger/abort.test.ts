@@ -18,7 +18,7 @@ aborting('is no leak, however many wait under one, and ends for all of them', as
       const acquires = Array.from({ length: waiters }, (_, index) =>
         ledger.locks.acquire({ name: 'a', holder: `h-${index}`, wait_s: 60, signal }).catch(({ code }) => code),
       )
-      await until('all wait', () => ledger.locks.status('a').waiting === waiters)
+      await until('all wait', async () => (await ledger.locks.status('a')).waiting === waiters)
       const followed = Array.from({ length: waiters }, async () => {
         for await (const { type } of ledger.subscribe({ signal })) if (type === 'never') return 'never'
         return 'ended'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
-import type { Store } from '../../src/log/level/store.ts'
+import type { Store } from '../../src/log/keyed/store.ts'
 import { deadPid, foreignText } from '../support/deliverable.ts'
 import { type FailingCalls, failingCalls } from '../support/failing-calls.ts'
 import { type Scene, scene } from '../support/scene.ts'
@@ -171,19 +171,19 @@ async function withFault(
   if (outcome instanceof Error) {
     const why = `${fault.code} in call ${fault.from}, ${failing.failed}: ${outcome.stack}`
     ok(outcome instanceof LockstepError && outcome.code !== 'INVARIANT_VIOLATED', why)
-    const { state, token } = statusOf(stage, step.name)
+    const { state, token } = await statusOf(stage, step.name)
     if (state === 'held' && step.lock_id !== undefined) {
       equal([outcome.details.lock_id, outcome.details.token], [step.lock_id, token], why)
     }
   }
-  if (step.end !== undefined && statusOf(stage, step.name).state !== 'free') await step.end()
-  is(statusOf(stage, step.name).state, 'free', `${fault.code} in call ${fault.from}, ${failing.failed}`)
+  if (step.end !== undefined && (await statusOf(stage, step.name)).state !== 'free') await step.end()
+  is((await statusOf(stage, step.name)).state, 'free', `${fault.code} in call ${fault.from}, ${failing.failed}`)
   return { outcome }
 }
 
-function statusOf({ ledger }: Scene, name: string): { state: string; token?: number | null } {
+async function statusOf({ ledger }: Scene, name: string): Promise<{ state: string; token?: number | null }> {
   try {
-    return ledger.locks.status(name)
+    return await ledger.locks.status(name)
   } catch {
     // It was never held.
     return { state: 'free', token: null }

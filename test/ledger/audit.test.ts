@@ -156,7 +156,7 @@ of('an event of a run stands in the run, while it runs', async (ledger) => {
   await ledger.runs.start({ run_id })
   assert.is(await codeOf(ledger.audit.append(note, { actor: other })), 'NOT_RUN_ACTOR')
   const { events } = await ledger.audit.append([note, { ...note, outcome: 'failure' }])
-  const [first, second] = events.map(({ seq }) => ledger.entry(seq))
+  const [first, second] = await Promise.all(events.map(({ seq }) => ledger.entry(seq)))
   assert.is(second?.prev.run, first?.seq)
   assert.equal([first?.stream, first?.case_id, first?.lane_id], [`run/${run_id}`, 'CASE-17', lane.lane_id])
   assert.is((await ledger.audit.list({ run_id })).events.at(-1)?.outcome, 'failure')
@@ -202,7 +202,7 @@ of('a run whose lease is over is failed instead, and a repeat says so too', asyn
   clock.advance(60_000)
   const late = () => ledger.audit.append({ ...event, run_id }, { idempotency_key: 'late' })
   assert.is(await codeOf(late()), 'RUN_LEASE_EXPIRED')
-  assert.is(ledger.runs.get(run_id).status, 'failed')
+  assert.is((await ledger.runs.get(run_id)).status, 'failed')
   assert.is(await codeOf(late()), 'RUN_LEASE_EXPIRED')
 })
 
@@ -218,7 +218,7 @@ of('the same events again under a key are answered as the first time', async (le
 
 of('a member that is undefined is none', async (ledger) => {
   const { events } = await ledger.audit.append({ ...event, notes: undefined, run_id: undefined, target: undefined })
-  assert.equal(ledger.entry(events[0]?.seq ?? 0).data, event)
+  assert.equal((await ledger.entry(events[0]?.seq ?? 0)).data, event)
 })
 
 of('a correction names an event that is there', async (ledger) => {

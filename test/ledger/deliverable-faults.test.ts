@@ -13,7 +13,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
-import type { Store } from '../../src/log/level/store.ts'
+import type { Store } from '../../src/log/keyed/store.ts'
 import {
   contentionFields,
   contentOf,
@@ -101,7 +101,7 @@ for (const [what, take] of Object.entries({
         equal(types, ['lock.acquired', 'lock.lost'])
         const { data } = await lastOf(ledger, 'lock.lost')
         equal([data.holder, data.token], ['agent-1', ledger.head().size - 2])
-        is(ledger.locks.status(name).state, 'free')
+        is((await ledger.locks.status(name)).state, 'free')
         equal(locksIn(path), existsSync(lock) ? ['.lock'] : [])
       },
       { wrapStore },
@@ -190,7 +190,7 @@ conflicts(
       syncBuiltinESMExports()
     }
     equal(locksIn(path).length, 2)
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status(name)).state, 'free')
   }),
 )
 
@@ -280,7 +280,7 @@ for (const [call, code] of [
       await withFailing(call, { code, matching: /\/\.lock(?:\.aside\..*)?$/ }, async () => {
         const released = await stage.ledger.locks.release({ lock_id })
         is(released.files, 'pending')
-        is(stage.ledger.locks.status(name).state, 'free')
+        is((await stage.ledger.locks.status(name)).state, 'free')
         ok(locksIn(path).length === 1)
       })
       const ledger = await stage.reopen()

@@ -139,7 +139,7 @@ recovering(
     clock.advance(10 * minute)
     rmSync(path, { recursive: true })
     is((await ledger.locks.recover({ name, reason: 'folder is gone' })).recovery_reason, 'lease_expired')
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status(name)).state, 'free')
   }),
 )
 
@@ -316,7 +316,7 @@ retiring(
   scene(async ({ ledger, acquire, path }) => {
     const lease = await acquire()
     renameSync(path, `${path}.gone`)
-    is(ledger.locks.status(name).state, 'held')
+    is((await ledger.locks.status(name)).state, 'held')
     renameSync(`${path}.gone`, path)
     await lease.renew()
     await lease.release()

@@ -979,7 +979,7 @@ waiting(
 
 async function waitersAre(ledger: Ledger, count: number): Promise<void> {
   const end = performance.now() + 10_000
-  while (ledger.locks.status('deliverable:DEL-08-05').waiting !== count) {
+  while ((await ledger.locks.status('deliverable:DEL-08-05')).waiting !== count) {
     if (performance.now() > end) throw new Error(`there are not ${count} waiters within 10 s`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
@@ -1020,14 +1020,20 @@ listing(
   'status says held, orphan with its reason, and free',
   scene(async ({ ledger, acquire, clock }) => {
     const lease = await acquire()
-    const status = () => {
-      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = ledger.locks.status(lease.name)
+    const status = async () => {
+      const { state, orphan_reason, lease_remaining_s, holder_alive, folder } = await ledger.locks.status(lease.name)
       return { state, orphan_reason, lease_remaining_s, holder_alive, folder }
     }
     const folder = 'DEL-08-05_Lock'
-    equal(status(), { state: 'held', orphan_reason: undefined, lease_remaining_s: 600, holder_alive: 'yes', folder })
+    equal(await status(), {
+      state: 'held',
+      orphan_reason: undefined,
+      lease_remaining_s: 600,
+      holder_alive: 'yes',
+      folder,
+    })
     clock.advance(10 * minute)
-    equal(status(), {
+    equal(await status(), {
       state: 'orphan',
       orphan_reason: 'lease_expired',
       lease_remaining_s: 0,
@@ -1035,7 +1041,7 @@ listing(
       folder,
     })
     await lease.release()
-    is(status().state, 'free')
+    is((await status()).state, 'free')
   }),
 )
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import { entryKey } from '../../src/log/level/rows/keys.ts'
+import { entryKey } from '../../src/log/keyed/rows/keys.ts'
 import type { Lease } from '../../src/nouns/locks/lease.ts'
 import { openLedger } from '../../src/open.ts'
 import { testActor } from '../support/ledger.ts'
@@ -55,7 +55,7 @@ for (const fault of ['before', 'after'] as const) {
         assert.is(later.details.outcome, 'not_applied')
         assert.is(store.batches.length, 2, 'nothing more is written')
         assert.is(ledger.head().size, size, 'nothing of it was published')
-        assert.is(ledger.locks.status('held').state, 'held', 'what was true before can still be read')
+        assert.is((await ledger.locks.status('held')).state, 'held', 'what was true before can still be read')
 
         await reopened(ledger, async (again) => {
           assert.is(again.head().size, fault === 'before' ? size : size + 2, 'opening decides')
@@ -121,7 +121,7 @@ test('a release whose write fails is unknown to its caller and to the waiter it 
         ledger.locks.acquire({ name: 'a', holder: 'b', wait_s: 60, lock_id }),
         'LEDGER_UNAVAILABLE',
       )
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
       store.failAfter(0, 'after')
       const released = await refusal(held.release(), 'LEDGER_UNAVAILABLE')
       assert.equal([released.details.outcome, (await waiter).details.outcome], ['unknown', 'unknown'])
@@ -176,11 +176,11 @@ for (const fault of ['before', 'after'] as const) {
           await reopened(ledger, async (again) => {
             for (const { granted, released } of told) {
               for (const { lock_ref, token } of granted) {
-                assert.is(again.entry(token).type, 'lock.acquired')
-                assert.is(again.entry(token).data.lock_ref, lock_ref)
+                assert.is((await again.entry(token)).type, 'lock.acquired')
+                assert.is((await again.entry(token)).data.lock_ref, lock_ref)
               }
               for (const token of released)
-                assert.is(again.locks.status(String(again.entry(token).data.name)).state, 'free')
+                assert.is((await again.locks.status(String((await again.entry(token)).data.name))).state, 'free')
             }
             // Each append of two stands whole or not at all.
             let halves = 0

@@ -43,7 +43,7 @@ guards('is decided in the same append as what ends its grant: before it accepted
     is(before.events[0]?.seq, size)
     equal(behind.details, { name: 'resource:a', token: lease.token, current_token: null })
     equal(
-      [0, 1, 2].map((step) => ledger.entry(size + step).type),
+      (await Promise.all([0, 1, 2].map((step) => ledger.entry(size + step)))).map(({ type }) => type),
       ['audit.recorded', 'lock.released', 'lock.refused'],
     )
   })
@@ -76,7 +76,7 @@ guards('and every look at a lock go by the ledger: what its file says is no cont
     const { path, lock } = makeDeliverable(root)
     const lease = await ledger.locks.acquire({ folder: path, holder: 'TASK' })
     const look = async () => [
-      ledger.locks.status(lease.name),
+      await ledger.locks.status(lease.name),
       await ledger.locks.list({ under: path }),
       await ledger.locks.history(lease.name),
     ]

@@ -60,10 +60,14 @@ leases('counts from before the request was sent, so its holder stops no later th
         goOn()
         const lease = await asked
         await until('the end of the signal', () => lease.signal.aborted)
-        is(ledger.locks.status('a').state, 'held', 'the ledger, whose lease began later, still keeps others away')
+        is(
+          (await ledger.locks.status('a')).state,
+          'held',
+          'the ledger, whose lease began later, still keeps others away',
+        )
         is((await refusal(ledger.locks.acquire({ name: 'a', holder: 'x' }))).code, 'LOCK_CONTENTION')
         clock.pass(60_000)
-        is(ledger.locks.status('a').state, 'orphan')
+        is((await ledger.locks.status('a')).state, 'orphan')
       },
       { now: clock.now, wrapStore: store.wrap },
     ),
@@ -77,7 +81,7 @@ leases('ends its signal soon after a machine goes on that was suspended for long
       const { signal } = await ledger.locks.acquire({ name: 'a', holder: 'h', lease_duration_s: 3_600 })
       clock.pass(3_600_000)
       await until('the end of the signal', () => signal.aborted)
-      is(ledger.locks.status('a').state, 'orphan')
+      is((await ledger.locks.status('a')).state, 'orphan')
     },
     { now: clock.now },
   )
@@ -131,9 +135,9 @@ leases('of several names are granted sorted, each name once, all or nothing, in 
 leases('of a resource names this process unless told otherwise, and is released by its scope', async () => {
   await withStage(async (ledger) => {
     const lease = await ledger.locks.acquire({ name: 'a', holder: 'h' })
-    equal(ledger.locks.status('a').pids, [process.pid])
+    equal((await ledger.locks.status('a')).pids, [process.pid])
     await lease[Symbol.asyncDispose]()
-    is(ledger.locks.status('a').state, 'free')
+    is((await ledger.locks.status('a')).state, 'free')
     is((await refusal(lease.renew())).code, 'STALE_TOKEN')
   })
 })

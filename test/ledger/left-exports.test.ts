@@ -43,7 +43,7 @@ function blame(notes: string, evidence: Record<string, unknown>): void {
 
 async function statusAfterOpen(root: string, run_id: string): Promise<string> {
   const ledger = await openLedger({ dir: root, actor: testActor })
-  const { status } = ledger.runs.get(run_id)
+  const { status } = await ledger.runs.get(run_id)
   await ledger.close()
   await endsWithVerify(root)
   return status

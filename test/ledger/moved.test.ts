@@ -1,10 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { storedRow } from '../../src/domain/aggregates.ts'
 import type { Acquire } from '../../src/domain/lock/commands.ts'
 import { acquiredEvent, refusedEvent } from '../../src/domain/lock/record.ts'
 import { isoTime } from '../../src/kernel/clock.ts'
+import type { Row } from '../../src/kernel/decider.ts'
 import type { EventDraft } from '../../src/kernel/entry.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
+import { Views } from '../../src/views/views.ts'
 import { Plan } from '../../src/writer/plan.ts'
 import { refOf } from '../core/lock/steps.ts'
 import { testActor } from '../support/ledger.ts'
@@ -42,20 +45,22 @@ interface Other {
 }
 
 /** Lets another writer append before the next append of the sequencer, which then finds that the log has moved. */
-function moveOnce(log: Log, { drafts, meanwhile, request, time = isoTime(Date.UTC(2040, 0, 3)) }: Other): void {
+function moveOnce(log: KeyedLog, { drafts, meanwhile, request, time = isoTime(Date.UTC(2040, 0, 3)) }: Other): void {
   const real = log.append.bind(log)
   log.append = async (...all) => {
     log.append = real
+    const there = new Map<string, Row>()
+    for await (const [name, row] of new Views(log).rows('')) there.set(name, row)
     const { size } = log.head()
     const facts = { firstSeq: size, ledgerId: 'testledger00', time, wallTime: undefined }
     const plan = new Plan(facts, {
-      row: (name) => log.row(name),
-      state: (key) => log.state(key),
+      row: (name) => there.get(name),
+      state: (key) => log.get({ view: 'state', key }),
       object: () => undefined,
       entry: (seq) => log.entry(seq),
     })
     plan.add(drafts, { actor: testActor, request })
-    const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value }))
+    const rows = Array.from(plan.rows, ([key, value]) => ({ view: 'row' as const, key, value: storedRow(key, value) }))
     await real({ size }, plan.recorded, rows, {})
     await turns()
     meanwhile?.()

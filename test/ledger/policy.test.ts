@@ -65,7 +65,7 @@ async function codeOf(call: Promise<unknown> | (() => unknown)): Promise<string>
 const none = () => {}
 
 at('a root without a policy has the shipped one, pinned by its blob id', none, async (ledger, root) => {
-  const shown = ledger.policy.show()
+  const shown = await ledger.policy.show()
   assert.equal(
     [shown.lanes.file, shown.lanes.source, shown.lanes.on_disk],
     ['.lockstep/policy/lanes.yaml', 'git-blob', 'same'],
@@ -80,11 +80,11 @@ at('a root without a policy has the shipped one, pinned by its blob id', none, a
 })
 
 at('a root’s own policy under Git is pinned by the commit that changed it', own(true), async (ledger, root) => {
-  const { lanes: shown } = ledger.policy.show()
+  const { lanes: shown } = await ledger.policy.show()
   assert.equal([shown.file, shown.source], [lanesFile, 'git-commit'])
   assert.match(shown.pin, /^[0-9a-f]{40}$/)
   put(root, lanesFile, `${lanes}# changed\n`)
-  assert.is(ledger.policy.show().lanes.on_disk, 'changed')
+  assert.is((await ledger.policy.show()).lanes.on_disk, 'changed')
   const loaded = await ledger.policy.reload({ actor: operator })
   assert.is(loaded.lanes.source, 'git-blob')
   const { data } = await lastOf(ledger, 'policy.loaded')
@@ -112,9 +112,9 @@ at(
     assert.is(await decide(), 'allow', 'other line ends are the same content')
     put(root, lanesFile, `${lanes}# changed\n`)
     await ledger.policy.reload({ actor: operator })
-    assert.is(ledger.policy.explain({ action: dictation, run_id: 'run_tool1' }).reason, 'drift')
+    assert.is((await ledger.policy.explain({ action: dictation, run_id: 'run_tool1' })).reason, 'drift')
     assert.is(await decide(), 'deny')
-    assert.equal(runs.why('run_tool1').denied?.rule_ids, ['policy_drift'])
+    assert.equal((await runs.why('run_tool1')).denied?.rule_ids, ['policy_drift'])
   },
 )
 
@@ -125,20 +125,23 @@ at('an entry outside any run carries the pins in force', none, async (ledger, ro
     for await (const { policy_versions } of ledger.read({ from: events[0]?.seq ?? 0 })) pinned.push(policy_versions)
     return pinned
   }
-  const shown = () => ({ lanes: ledger.policy.show().lanes.pin, roles: ledger.policy.show().roles.pin })
-  const before = shown()
+  const shown = async () => {
+    const { lanes, roles } = await ledger.policy.show()
+    return { lanes: lanes.pin, roles: roles.pin }
+  }
+  const before = await shown()
   assert.equal(await pinsOfAppended(), [before])
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
   await ledger.policy.reload({ actor: operator })
-  assert.not.equal(shown(), before)
-  assert.equal(await pinsOfAppended(), [shown()])
+  assert.not.equal(await shown(), before)
+  assert.equal(await pinsOfAppended(), [await shown()])
 })
 
 at('nobody but the authority or an operator changes it; that is recorded', none, async (ledger, root) => {
   put(root, '.lockstep/policy/lanes.yaml', `${lanes}# changed\n`)
   const denied = async () => assert.is(await codeOf(ledger.policy.reload()), 'POLICY_DENIED')
   assert.equal(await typesAppended(ledger, denied), ['policy.refused'])
-  assert.is(ledger.policy.show().lanes.on_disk, 'changed')
+  assert.is((await ledger.policy.show()).lanes.on_disk, 'changed')
 })
 
 at('a file that cannot be used is refused with its line, and what was in force stays', none, async (ledger, root) => {
@@ -146,7 +149,7 @@ at('a file that cannot be used is refused with its line, and what was in force s
   const refused = ledger.policy.reload({ actor: operator })
   assert.match(String(await refused.catch((error: Error) => error.message)), /^\.lockstep\/policy\/lanes\.yaml:3: /)
   assert.not(ledger.policy.check().loadable)
-  assert.is(ledger.policy.show().grants.length, 6)
+  assert.is((await ledger.policy.show()).grants.length, 6)
 })
 
 at('a policy too long for an entry is kept by its hash; one whose text is gone denies', none, async (ledger, root) => {
@@ -183,7 +186,7 @@ at(
       const run = () => opened.runs.create({ run_kind: 'orchestrator' })
       const { run_id } = await run()
       assert.is(await codeOf(opened.runs.start({ run_id })), 'RUN_DENIED')
-      assert.equal(opened.runs.why(run_id).denied?.rule_ids, ['pin_missing:lanes', 'pin_missing:roles'])
+      assert.equal((await opened.runs.why(run_id)).denied?.rule_ids, ['pin_missing:lanes', 'pin_missing:roles'])
       commit(root)
       await opened.policy.reload({ actor: operator })
       const { run_id: next } = await run()
@@ -203,8 +206,8 @@ at('a caller’s pins are kept as a caller’s, and malformed ones deny', none, 
   assert.is(record.pin_evidence?.roles?.source, 'caller')
   const run_id = await create()
   assert.is(await codeOf(runs.start({ run_id, policy_versions: { lanes: 'HEAD' } })), 'RUN_DENIED')
-  assert.equal(runs.why(run_id).denied, {
-    ...runs.why(run_id).denied,
+  assert.equal((await runs.why(run_id)).denied, {
+    ...(await runs.why(run_id)).denied,
     missing: ['lanes'],
     rule_ids: ['pin_missing:lanes'],
   })
@@ -215,8 +218,8 @@ at('a caller’s pins are kept as a caller’s, and malformed ones deny', none, 
 at('explain shows a decision and records none', none, async (ledger) => {
   const size = ledger.head().size
   const asked = { role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway', case_id: 'CASE-17' } as const
-  assert.is(ledger.policy.explain({ ...asked, action: dictation }).decision, 'allow')
-  const verdict = ledger.policy.explain({ ...asked, action: { ...dictation, scope: {} } })
+  assert.is((await ledger.policy.explain({ ...asked, action: dictation })).decision, 'allow')
+  const verdict = await ledger.policy.explain({ ...asked, action: { ...dictation, scope: {} } })
   assert.equal([verdict.decision, verdict.reason], ['deny', 'missing_scope'])
   assert.is(ledger.head().size, size)
 })
@@ -229,7 +232,7 @@ at('roles are bound where the configuration binds them', none, async (ledger, ro
   try {
     await opened.runs.create({ ...of, case_id: 'CASE-17', run_id: 'run_tool1' })
     assert.is(await codeOf(opened.runs.start({ run_id: 'run_tool1' })), 'RUN_DENIED')
-    assert.equal(opened.runs.why('run_tool1').denied?.rule_ids, ['role:INTERVIEW_AGENT/actors'])
+    assert.equal((await opened.runs.why('run_tool1')).denied?.rule_ids, ['role:INTERVIEW_AGENT/actors'])
   } finally {
     await opened.close()
   }
@@ -254,7 +257,7 @@ at(
       await runs.create({ run_id: 'run_top_1', run_kind: 'orchestrator' })
       await runs.start({ run_id: 'run_top_1' })
       const asked = await made('run_tool1')
-      assert.equal(opened.policy.explain(asked).rule_ids, ['role:INTERVIEW_AGENT/actors'])
+      assert.equal((await opened.policy.explain(asked)).rule_ids, ['role:INTERVIEW_AGENT/actors'])
       const { decision, reason, rule_ids } = await runs.authorize(asked)
       assert.equal([decision, reason, rule_ids], ['deny', 'not_permitted', ['role:INTERVIEW_AGENT/actors']])
       const by = await runs.authorize({ ...(await made('run_tool2')), actor: agent('agent-2') })
@@ -289,7 +292,7 @@ test('whatever is wrong with a file, it is refused with its place, nothing is pu
     const run_id = `run_broken_${index}`
     await ledger.runs.create({ run_id, run_kind: 'orchestrator' })
     assert.is(await codeOf(ledger.runs.start({ run_id })), 'RUN_DENIED', title)
-    assert.ok(ledger.runs.why(run_id).denied?.rule_ids.includes('policy_unreadable'), title)
+    assert.ok((await ledger.runs.why(run_id)).denied?.rule_ids.includes('policy_unreadable'), title)
   }
   assert.equal((await ledger.audit.list({ type: 'policy.loaded' })).events, [])
   await ledger.close()

@@ -224,7 +224,7 @@ excluding(
   scene(async (stage) => {
     const lease = await lock(stage)
     is((await refusalOf(lease.release())).code, 'RELEASE_DENIED')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status(name)).state, 'held')
   }),
 )
 
@@ -443,7 +443,7 @@ files(
     // A file where the run's folder has to be.
     put(root, `runtime/runs/${run_id}`, 'in the way')
     is((await lock(stage)).files, 'pending')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status(name)).state, 'held')
     const shop = { target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id: 'run_ACME_shop_2026-02-02_001' }
     is((await lock(stage, shop)).files, 'pending')
     is(read(root, shop.run_id).status, 'LOCKED')
@@ -500,7 +500,7 @@ releasing(
     await lock(stage)
     const request = { override: true, reason: 'looks done' }
     is((await refusalOf(release(stage, request))).code, 'RELEASE_CONDITION_UNMET')
-    is(stage.ledger.locks.status(name).state, 'held')
+    is((await stage.ledger.locks.status(name)).state, 'held')
     is(read(stage.root).status, 'LOCKED')
   }),
 )
@@ -620,7 +620,7 @@ for (const [what, orphan] of Object.entries({
       const [found, ...more] = await stage.ledger.locks.list({ orphans: true })
       equal([found?.name, found?.state, more.length], [name, 'orphan', 0])
       ok(found?.orphan_reason?.includes('RUN_LOCK.json'))
-      is(stage.ledger.locks.status(name).state, 'held')
+      is((await stage.ledger.locks.status(name)).state, 'held')
       is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     }),
   )
@@ -634,7 +634,7 @@ checking(
   'passes for the run that holds the target, by its whole name',
   scene(async (stage) => {
     const { token } = await lock(stage)
-    equal(stage.ledger.locks.check({ run_id, target_name }), { run_id, target_name, token })
+    equal(await stage.ledger.locks.check({ run_id, target_name }), { run_id, target_name, token })
   }),
 )
 
@@ -669,7 +669,7 @@ importing(
       ['import', '2026-02-02T12:00:00.000Z', run_id, run_id],
     )
     is(readFileSync(path, 'utf8'), JSON.stringify(seven))
-    is(ledger.locks.check({ run_id, target_name }).run_id, run_id)
+    is((await ledger.locks.check({ run_id, target_name })).run_id, run_id)
     is((await refusalOf(lock(stage, { run_id: secondRun }))).code, 'LOCK_CONTENTION')
     equal(await warningsOf(stage), [])
     await release(stage)
@@ -684,7 +684,7 @@ importing(
     const legacy = { ...seven, run_id: 'RUN-17', lock_owner: 'RUN-17' }
     const path = put(stage.root, fileOf('RUN-17'), JSON.stringify(legacy))
     await stage.ledger.locks.importFile({ file: path })
-    is(stage.ledger.locks.status(name).run_id, 'RUN-17')
+    is((await stage.ledger.locks.status(name)).run_id, 'RUN-17')
     await release(stage, { run_id: 'RUN-17' })
     is(read(stage.root, 'RUN-17').status, 'RELEASED')
   }),
@@ -698,12 +698,12 @@ importing(
     const shop = { ...seven, target_name: 'IAMBECCA | ACME | SITE | shop | NEO', run_id: 'run_s', lock_owner: 'run_s' }
     const path = put(root, `projects/ACME/SITE/shop/${fileOf('run_s')}`, JSON.stringify(shop))
     put(root, fileOf('run_r'), JSON.stringify({ ...seven, ...three, run_id: 'run_r', status: 'RELEASED' }))
-    equal(ledger.locks.unknownFiles(), [path])
+    equal(await ledger.locks.unknownFiles(), [path])
     await ledger.locks.importFile({ file: path })
-    equal(ledger.locks.unknownFiles(), [])
+    equal(await ledger.locks.unknownFiles(), [])
     await release(stage)
     writeFileSync(join(root, fileOf(run_id)), JSON.stringify({ ...seven, lock_time: '2026-01-02T03:04:05Z' }))
-    equal(ledger.locks.unknownFiles(), [], 'LOCKED again by hand is known')
+    equal(await ledger.locks.unknownFiles(), [], 'LOCKED again by hand is known')
   }),
 )
 
@@ -717,7 +717,7 @@ importing(
     await release(stage)
     put(root, fileOf(run_id), JSON.stringify(seven))
     is((await refusalOf(ledger.locks.importFile({ file }))).code, 'RUN_LOCK_RELEASED')
-    is(ledger.locks.status(name).state, 'free')
+    is((await ledger.locks.status(name)).state, 'free')
   }),
 )
 

@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
+import type { Key } from '../../src/log/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { ReceiptTable } from '../../src/views/receipt-table.ts'
 import { horizon, ReceiptBlocks, Receipts } from '../../src/views/receipts.ts'
@@ -146,7 +147,7 @@ test('a grant over an orphan is found again by its lock_id, with what it recover
       const first = await ledger.locks.acquire(request)
       const again = await ledger.locks.acquire(request)
       assert.equal([again.token, again.replayed], [first.token, true])
-      assert.is(ledger.entry(first.token - 1).type, 'lock.recovered')
+      assert.is((await ledger.entry(first.token - 1)).type, 'lock.recovered')
       await ledger.locks.release({ lock_id: lockId(1) })
     },
     { now: clock.now },
@@ -266,7 +267,7 @@ test('receipts older than 2^20 entries go, a whole block of 256 at a time', () =
 })
 
 /** A log of so many entries that was never written. Each is the first of a request of its own; 1,024 have receipts. */
-function longLog(size: number): { log: Log; append: (count: number) => Entry[] } {
+function longLog(size: number): { log: KeyedLog; append: (count: number) => Entry[] } {
   const entry = (seq: number) =>
     ({
       actor: testActor,
@@ -282,8 +283,10 @@ function longLog(size: number): { log: Log; append: (count: number) => Entry[] }
     const row = rows.next(entry(seq))
     if (row !== undefined) blocks.set(row.block, row.value)
   }
-  const receipts = (block: number) => blocks.get(block) ?? Buffer.alloc(2_048)
-  const log = { head: () => ({ size: length }), receipts, entry } as unknown as Log
+  const empty = Buffer.alloc(2_048)
+  const load = (keys: readonly Key[]) =>
+    keys.map(({ key, view }) => (view === 'entry' ? entry(key) : (blocks.get(Number(key)) ?? empty)))
+  const log = { head: () => ({ size: length }), load } as unknown as KeyedLog
   const append = (count: number) => {
     length += count
     return Array.from({ length: count }, (_, index) => entry(length - count + index))
@@ -291,9 +294,10 @@ function longLog(size: number): { log: Log; append: (count: number) => Entry[] }
   return { log, append }
 }
 
-test('the batch that passes a receipt’s age deletes its block and forgets it, and one entry before it does not', () => {
+test('the batch that passes a receipt’s age deletes its block and forgets it, and one entry before it does not', async () => {
   const { log, append } = longLog(limits.receiptEntries + 200)
   const receipts = new Receipts(log)
+  await receipts.loaded()
   const write = (count: number) => {
     const writes = receipts.take(append(count))
     return writes.map(({ view, key, value }) => [view, key, value === undefined ? 'gone' : 'kept'])

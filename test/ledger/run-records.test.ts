@@ -95,7 +95,7 @@ for (const [status, outcome, reason, end] of ends) {
       acts.map((act) => [act.decision_id, act.outcome, act.outcome_reason]),
       [[decision_id, isOwed ? 'failure' : 'success', isOwed ? 'unrecorded' : undefined]],
     )
-    assert.not('audit' in runs.get(run_id))
+    assert.not('audit' in (await runs.get(run_id)))
   })
 
   governed(`no run is ${status} without a reason`, async (ledger) => {
@@ -130,7 +130,7 @@ governed(
     assert.equal((await runs.start({ run_id: 'run_tax_1', taxonomy_versions })).taxonomy_versions, taxonomy_versions)
     const [event] = (await ledger.audit.list({ run_id: 'run_tax_1', type: 'run.started' })).events
     assert.equal(event?.taxonomy_versions, taxonomy_versions)
-    assert.not('taxonomy_versions' in runs.get('run_top_1'))
+    assert.not('taxonomy_versions' in (await runs.get('run_top_1')))
   },
 )
 
@@ -142,7 +142,7 @@ governed(
         const id = `run_contract_${index}_${parent_run_id ?? 'none'}`
         await runs.create({ parent_run_id, run_id: id, run_kind: 'orchestrator' })
         assert.is(await codeOf(runs.start({ run_id: id, contract_version })), 'RUN_DENIED', id)
-        const { missing, reason, rule_ids } = runs.why(id).denied ?? {}
+        const { missing, reason, rule_ids } = (await runs.why(id)).denied ?? {}
         assert.equal(
           [reason, rule_ids, missing],
           ['missing_pin', ['pin_missing:contract_version'], ['contract_version']],
@@ -189,13 +189,13 @@ governed('what is asked in a run that is not running is a deny on record, and no
   await runs.create({ ...of, run_id: 'run_tool2', run_kind: 'tool_gateway' })
   await runs.complete({ run_id, outcome_reason: 'done' })
   for (const id of ['run_tool2', run_id]) {
-    const before = JSON.stringify(runs.get(id))
+    const before = JSON.stringify(await runs.get(id))
     const action = { ...dictation, scope: { ...dictation.scope, run_id: id } }
     assert.is(await codeOf(runs.authorize({ run_id: id, action })), 'RUN_NOT_ACTIVE')
     const last = (await ledger.audit.list({ run_id: id })).events.at(-1)
     assert.equal([last?.action_type, last?.outcome, last?.outcome_reason], ['authz_decision', 'deny', 'RUN_NOT_ACTIVE'])
     assert.is(last?.transition, undefined)
-    assert.is(JSON.stringify(runs.get(id)), before)
+    assert.is(JSON.stringify(await runs.get(id)), before)
   }
 })
 
@@ -205,7 +205,7 @@ governed('an override takes a human of its lane, a ticket and a reason, and noth
   const lane = { lane_id: 'SYSTEM_OVERRIDE', role_id: 'ATTORNEY_ADMIN', run_kind: 'tool_gateway' } as const
   await runs.create({ ...lane, run_id: 'run_over_0' })
   assert.is(await codeOf(runs.start({ run_id: 'run_over_0' })), 'RUN_DENIED')
-  assert.equal(runs.why('run_over_0').denied?.rule_ids, ['role:ATTORNEY_ADMIN/class'])
+  assert.equal((await runs.why('run_over_0')).denied?.rule_ids, ['role:ATTORNEY_ADMIN/class'])
   const stated = { override_ticket_id: 'OT-1', override_reason: 'the court said so' }
   const { override_ticket_id: _, ...noTicket } = stated
   const { override_reason: __, ...noReason } = stated
@@ -224,7 +224,7 @@ governed('an override takes a human of its lane, a ticket and a reason, and noth
     const action = { action_type: 'tool_call' as const, effects, lane_id: lane.lane_id, target }
     const request = { action: { ...action, scope: { ...scope, run_id: id } }, actor: ana, run_id: id }
     const { decision, decision_id, rule_ids } = await runs.authorize(request)
-    assert.equal([decision, runs.get(id).status], rule === null ? ['allow', 'running'] : ['deny', 'denied'])
+    assert.equal([decision, (await runs.get(id)).status], rule === null ? ['allow', 'running'] : ['deny', 'denied'])
     if (rule !== null) {
       assert.is(rule_ids[0], rule)
       continue

@@ -61,12 +61,12 @@ governed('every answer is a run_record, and every entry says whose it is', async
     await runs.heartbeat({ run_id }),
     await runs.record({ run_id, decision_id, outcome: 'success', output_artifacts: [artifact] }),
     await runs.complete({ run_id, outcome_reason: 'done' }),
-    runs.get('run_top_1'),
+    await runs.get('run_top_1'),
     ...(await runs.list()).runs,
   ]
   for (const record of records) assert.equal(runRecordSchema.parse(record), JSON.parse(JSON.stringify(record)))
   assert.equal(records[2]?.outputs?.artifact_refs, [artifact])
-  const { lanes, roles } = ledger.policy.show()
+  const { lanes, roles } = await ledger.policy.show()
   const entries = (await entriesOf(ledger)).filter((entry) => entry.run_id === run_id)
   let before: number | null = null
   for (const [index, entry] of entries.entries()) {
@@ -106,7 +106,7 @@ governed(
     const { runs } = ledger
     const run_id = 'run_top_1'
     await runs.complete({ run_id, outcome_reason: 'done' })
-    const before = JSON.stringify(runs.get(run_id))
+    const before = JSON.stringify(await runs.get(run_id))
     const error = { error_code: 'E1', message: 'it broke', retryable: false }
     const moves: [to: string, ask: () => Promise<unknown>][] = [
       ['created', () => runs.create({ run_id, run_kind: 'orchestrator' })],
@@ -128,7 +128,7 @@ governed(
       ]),
       moves.map(([to]) => ['system', 'failure', 'INVALID_STATE_TRANSITION', 'completed', to]),
     )
-    assert.is(JSON.stringify(runs.get(run_id)), before)
+    assert.is(JSON.stringify(await runs.get(run_id)), before)
   },
 )
 
@@ -139,13 +139,13 @@ governed(
     await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
     await runs.create({ ...of, run_id: 'run_tool1', parent_run_id: 'run_top_1', run_kind: 'tool_gateway' })
     const run_id = 'run_tool1'
-    const owed = () => runs.why(run_id).missing_events
-    assert.equal([owed(), runs.why(run_id).moves], [['the start'], ['running', 'denied', 'cancelled']])
+    const owed = async () => (await runs.why(run_id)).missing_events
+    assert.equal([await owed(), (await runs.why(run_id)).moves], [['the start'], ['running', 'denied', 'cancelled']])
     await runs.start({ run_id, lease_duration_s: 60, lock: 'reports' })
     clock.advance(20_500)
     const { decision_id } = await runs.authorize({ run_id, action: dictation })
-    const { last_event, lease_expired, lease_remaining_s, lock, moves } = runs.why(run_id)
-    assert.equal(owed(), [`tool_call of ${decision_id}`, 'the end'])
+    const { last_event, lease_expired, lease_remaining_s, lock, moves } = await runs.why(run_id)
+    assert.equal(await owed(), [`tool_call of ${decision_id}`, 'the end'])
     assert.equal([last_event.type, lease_expired, lease_remaining_s, lock?.current], ['run.decided', false, 40, true])
     assert.equal(moves, ['completed', 'failed', 'denied', 'cancelled'])
     const action = { ...dictation, scope: {} }
@@ -156,19 +156,22 @@ governed(
       const actor = { actor_id: `agent-${index + 10}`, actor_type: 'agent' } as const
       assert.is(await codeOf(runs.cancel({ run_id, outcome_reason: 'no', actor })), 'NOT_RUN_ACTOR')
     }
-    const after = runs.why(run_id)
+    const after = await runs.why(run_id)
     assert.equal(after.denied, { decision_id: denied.decision_id, missing, reason: 'missing_scope', rule_ids })
     assert.equal(missing, ['case_id', 'client_session_id', 'run_id'])
-    assert.equal([after.last_event.code, after.lease_remaining_s, after.moves, owed()], ['NOT_RUN_ACTOR', null, [], []])
+    assert.equal(
+      [after.last_event.code, after.lease_remaining_s, after.moves, await owed()],
+      ['NOT_RUN_ACTOR', null, [], []],
+    )
     await runs.deny({ run_id: 'run_top_1', outcome_reason: 'by hand' })
-    assert.equal(runs.why('run_top_1').denied, { decision_id: null, missing: [], reason: null, rule_ids: [] })
+    assert.equal((await runs.why('run_top_1')).denied, { decision_id: null, missing: [], reason: null, rule_ids: [] })
   },
 )
 
 governed('another agent’s run cannot be denied, ended or added to; that is recorded once', async (ledger) => {
   const run_id = await startTool(ledger)
   const { runs } = ledger
-  const before = JSON.stringify(runs.get(run_id))
+  const before = JSON.stringify(await runs.get(run_id))
   const calls = [
     runs.authorize({ run_id, action: { ...dictation, scope: {} }, actor: other }),
     runs.deny({ run_id, outcome_reason: 'no', actor: other }),
@@ -176,18 +179,18 @@ governed('another agent’s run cannot be denied, ended or added to; that is rec
     runs.create({ run_id: 'run_child1', parent_run_id: run_id, run_kind: 'agent', actor: other }),
   ]
   for (const call of calls) assert.is(await codeOf(call), 'NOT_RUN_ACTOR')
-  assert.is(JSON.stringify(runs.get(run_id)), before)
+  assert.is(JSON.stringify(await runs.get(run_id)), before)
   const refusals = (await entriesOf(ledger)).filter(({ type }) => type === 'run.refused')
   assert.is(refusals.length, 1)
   await runs.cancel({ run_id, outcome_reason: 'over', actor: becca })
-  assert.is(runs.get(run_id).outcome, 'cancelled: over')
+  assert.is((await runs.get(run_id)).outcome, 'cancelled: over')
 })
 
 governed('the actor of the run above may act on a run made for another', async (ledger) => {
   const { runs } = ledger
   const made = { run_id: 'run_child1', parent_run_id: 'run_top_1', run_kind: 'agent' as const, run_actor: other }
   await runs.create({ ...of, ...made })
-  assert.is(runs.get('run_child1').actor?.actor_id, 'agent-2')
+  assert.is((await runs.get('run_child1')).actor?.actor_id, 'agent-2')
   await runs.start({ run_id: 'run_child1', actor: other })
   assert.is(await codeOf(runs.complete({ run_id: 'run_top_1', outcome_reason: 'no', actor: other })), 'NOT_RUN_ACTOR')
   await runs.complete({ run_id: 'run_child1', outcome_reason: 'done' })
@@ -203,14 +206,14 @@ governed(
     await runs.heartbeat({ run_id })
     clock.advance(60_000)
     assert.equal((await runs.list({ status: 'running' })).lease_expired, [run_id])
-    const why = runs.why(run_id)
+    const why = await runs.why(run_id)
     assert.equal([why.lease_expired, why.lease_remaining_s], [true, 0])
     assert.equal(why.missing_events, [`tool_call of ${decision_id}`, 'the end'])
     const late = async () => {
       assert.is(await codeOf(runs.record({ run_id, decision_id, outcome: 'success' })), 'RUN_LEASE_EXPIRED')
     }
     assert.equal(await typesAppended(ledger, late), ['run.acted', 'run.failed'])
-    const failed = runs.get(run_id)
+    const failed = await runs.get(run_id)
     assert.equal(
       [failed.status, failed.error?.error_code, failed.error?.retryable],
       ['failed', 'RUN_LEASE_EXPIRED', true],
@@ -229,7 +232,7 @@ governed(
       [third.parent_run_id, third.metadata?.retry_of, third.metadata?.retry_count],
       [run_id, again.run_id, 2],
     )
-    assert.is(JSON.stringify(runs.get(run_id)), before)
+    assert.is(JSON.stringify(await runs.get(run_id)), before)
     assert.is(await codeOf(runs.retry({ run_id: 'run_top_1', retry_reason: 'no' })), 'RUN_NOT_RETRYABLE')
     for (const attempt of [run_id, again.run_id]) {
       assert.is(await codeOf(runs.retry({ run_id: attempt, retry_reason: 'twice' })), 'RUN_ALREADY_RETRIED')
@@ -250,14 +253,14 @@ governed('a child inherits, and is denied if it brings others', async (ledger) =
   await runs.start({ run_id })
   const good = await child({})
   assert.equal([good.case_id, good.correlation_id, good.root_run_id], ['CASE-17', 'req-1', run_id])
-  assert.equal(good.policy_versions, runs.get(run_id).policy_versions)
+  assert.equal(good.policy_versions, (await runs.get(run_id)).policy_versions)
   for (const brought of [{ case_id: 'CASE-18' }, { correlation_id: 'req-2' }, { root_run_id: 'run_top_1' }]) {
     const denied = async () => assert.is(await codeOf(child(brought)), 'RUN_DENIED')
     assert.equal(await typesAppended(ledger, denied), ['run.created', 'run.decided', 'run.denied'])
   }
   const pins = { lanes: '1'.repeat(40) }
   assert.is(await codeOf(runs.start({ run_id: good.run_id, policy_versions: pins })), 'RUN_DENIED')
-  assert.equal(runs.why(good.run_id).denied?.rule_ids, ['inherited/policy_versions/lanes'])
+  assert.equal((await runs.why(good.run_id)).denied?.rule_ids, ['inherited/policy_versions/lanes'])
 })
 
 governed(
@@ -290,7 +293,10 @@ governed('perform is a whole run around its work, also where the work fails or i
   assert.equal([result.decision, run.status, run.outputs?.artifact_refs], ['allow', 'completed', [artifact]])
   const failing = runs.perform({ ...request, run_id: 'run_fails1' }, () => Promise.reject(new Error('no \u0007 sound')))
   assert.is(await failing.catch((error: Error) => error.message), 'no \u0007 sound')
-  assert.equal([runs.get('run_fails1').status, runs.get('run_fails1').error?.message], ['failed', 'no   sound'])
+  assert.equal(
+    [(await runs.get('run_fails1')).status, (await runs.get('run_fails1')).error?.message],
+    ['failed', 'no   sound'],
+  )
   let isCalled = false
   const denied = runs.perform({ ...request, action: { ...dictation, scope: {} } }, () => {
     isCalled = true
@@ -310,7 +316,7 @@ governed(
     assert.is(await codeOf(runs.start({ run_id: 'run_locked', lock: 'reports' })), 'LOCK_NOT_HELD')
     const lease = await ledger.locks.acquire({ name: 'reports', holder: 'agent-1' })
     await runs.start({ run_id: 'run_locked', lock: 'reports' })
-    assert.equal(runs.why('run_locked').lock, { name: 'resource:reports', token: lease.token, current: true })
+    assert.equal((await runs.why('run_locked')).lock, { name: 'resource:reports', token: lease.token, current: true })
     await ledger.locks.break({ name: 'reports', reason: 'test', actor: becca })
     assert.is(await codeOf(runs.complete({ run_id: 'run_locked', outcome_reason: 'done' })), 'STALE_TOKEN')
     await runs.cancel({ run_id: 'run_locked', outcome_reason: 'lost its lock' })
@@ -319,7 +325,7 @@ governed(
     await runs.start({ run_id: 'run_locked2', lock: 'reports' })
     const done = () => runs.complete({ run_id: 'run_locked2', outcome_reason: 'done', release_lock: true })
     assert.equal(await typesAppended(ledger, done), ['lock.released', 'run.completed'])
-    assert.is(ledger.locks.status('reports').state, 'free')
+    assert.is((await ledger.locks.status('reports')).state, 'free')
   },
 )
 
@@ -329,7 +335,7 @@ governed('who waits for the lock of a run has it in the append that completes th
   await runs.create({ run_id: 'run_locked', run_kind: 'orchestrator' })
   await runs.start({ run_id: 'run_locked', lock: 'reports' })
   const waiting = ledger.locks.acquire({ name: 'reports', holder: 'agent-2', actor: other, wait_s: 60 })
-  await until('it waits', () => ledger.locks.status('reports').waiting === 1)
+  await until('it waits', async () => (await ledger.locks.status('reports')).waiting === 1)
   const batches = ledger.counts.batches
   await runs.complete({ run_id: 'run_locked', outcome_reason: 'done', release_lock: true })
   assert.ok((await waiting).token > token)
@@ -442,7 +448,7 @@ governed(
       [await promote(scope, { effects: ['raw_case_text'] }), 'forbidden', 'raw_case_text'],
     ]
     for (const [{ decision, reason, rule_ids, run_id }, wanted, rule] of denied) {
-      assert.equal([decision, reason, runs.get(run_id).status], ['deny', wanted, 'denied'], rule)
+      assert.equal([decision, reason, (await runs.get(run_id)).status], ['deny', wanted, 'denied'], rule)
       assert.ok(
         rule_ids.some((id) => id.endsWith(`/${rule}`)),
         rule_ids.join(),
@@ -487,12 +493,12 @@ test('without a policy no run starts, and it says so', async () => {
   await withLedger(async (ledger) => {
     const { run_id } = await ledger.runs.create({ run_kind: 'orchestrator' })
     assert.is(await codeOf(ledger.runs.start({ run_id })), 'RUN_DENIED')
-    assert.equal(ledger.runs.why(run_id).denied?.rule_ids, [
+    assert.equal((await ledger.runs.why(run_id)).denied?.rule_ids, [
       'policy_unreadable',
       'pin_missing:lanes',
       'pin_missing:roles',
     ])
-    assert.equal(ledger.runs.get(run_id).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
+    assert.equal((await ledger.runs.get(run_id)).policy_versions, { lanes: 'UNPINNED', roles: 'UNPINNED' })
   })
 })
 

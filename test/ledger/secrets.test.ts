@@ -30,11 +30,11 @@ secrets('a lock_id is in no entry, file, report or refusal; they hold its lock_r
     shown.push(await refusal(ledger.locks.acquire({ ...request, lock_id: ids.guessed }), 'LOCK_CONTENTION'))
     shown.push(await refusal(ledger.locks.release({ lock_id: request.lock_id, actor: other }), 'LOCK_NOT_HELD'))
     shown.push(await refusal(ledger.locks.renew({ lock_id: request.lock_id, actor: other }), 'LOCK_NOT_HELD'))
-    shown.push(ledger.locks.status(lease.name), await ledger.locks.history(lease.name))
+    shown.push(await ledger.locks.status(lease.name), await ledger.locks.history(lease.name))
     shown.push(await ledger.locks.recover({ name: lease.name, reason: 'x', dry_run: true }))
   }
   shown.push(await refusal(ledger.locks.release({ lock_id: ids.guessed }), 'LOCK_NOT_HELD'))
-  shown.push(readFileSync(lock, 'utf8'), await ledger.locks.list(), await entriesOf(ledger), ledger.prove(1))
+  shown.push(readFileSync(lock, 'utf8'), await ledger.locks.list(), await entriesOf(ledger), await ledger.prove(1))
   for (const lock_id of [ids.resource, ids.deliverable]) await ledger.locks.release({ lock_id })
   shown.push(await entriesOf(ledger))
   await ledger.close()

@@ -4,11 +4,11 @@ import { LockstepError } from '../../src/errors.ts'
 import type { Now } from '../../src/kernel/clock.ts'
 import { defaultConfig } from '../../src/kernel/config.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { Log } from '../../src/log/level/log.ts'
-import { openStore, type Store, type StoreBatch } from '../../src/log/level/store.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import type { Store, StoreBatch } from '../../src/log/keyed/store.ts'
+import { openStore } from '../../src/log/level/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
-import { Rows } from '../../src/views/rows.ts'
-import { Sovereign } from '../../src/views/sovereign.ts'
+import { Views } from '../../src/views/views.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import type { Submission } from '../../src/writer/submission.ts'
 import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
@@ -90,7 +90,7 @@ async function readable<T>(work: Promise<T>): Promise<T> {
 
 /** A sequencer over a log of its own, without API, files and reactors. */
 export interface Bare {
-  log: Log
+  log: KeyedLog
   published: Entry[]
   sequencer: Sequencer
   submit: (command: Submission['command'], more?: Partial<Submission>) => ReturnType<Sequencer['submit']>
@@ -111,12 +111,11 @@ export function withBareSequencer(work: (bare: Bare) => Promise<void>, clock = n
 
 async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => Promise<void> }> {
   const store = await openStore(join(temporaryRoot(), 'ledger'), { create: true })
-  const log = await Log.create(store, { ledger_id: 'testledger00', origin: 'lockstep.test/bare' }, true)
+  const log = await KeyedLog.create(store, { ledger_id: 'testledger00', origin: 'lockstep.test/bare' }, true)
   const published: Entry[] = []
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
-    sovereign: new Sovereign(log),
+    views: new Views(log),
     receipts: new Receipts(log),
     config: defaultConfig,
     now: clock.now,
@@ -160,9 +159,13 @@ const pauseMillis = 5
  * Waits for a condition within a limit: turn by turn of the event loop at first, then in short pauses, so that a wait
  * for real time leaves the processor to other tests.
  */
-export async function until(what: string, condition: () => boolean, millisMax = 60_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  millisMax = 60_000,
+): Promise<void> {
   const started = now()
-  for (let turn = 0; !condition(); turn += 1) {
+  for (let turn = 0; !(await condition()); turn += 1) {
     const waitedMillis = now() - started
     if (waitedMillis > millisMax) throw new Error(`${what} did not come about within ${millisMax} ms`)
     await new Promise((go) => (turn < turnsAtOnce ? setImmediate(go) : setTimeout(go, pauseMillis)))

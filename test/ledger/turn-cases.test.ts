@@ -2,9 +2,9 @@ import { cpSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { openLedger } from '../../src/open.ts'
-import { rebuildViews } from '../../src/views/rebuild.ts'
+import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { temporaryRoot, testActor, testClock } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { startRuns } from '../support/turns.ts'
@@ -52,15 +52,15 @@ test('a holder that stalled past its lease promotes with its old token: STALE_TO
       const error = await refusal(ledger.turns.promote({ ...turn('turn-0001'), guard: guardOfA }), 'STALE_TOKEN')
       assert.is(error.details.token, a.token)
       assert.is(error.details.current_token, b.token)
-      const entry = ledger.entry(size)
+      const entry = await ledger.entry(size)
       assert.is(entry.type, 'turn.promotion_rejected')
       assert.is(entry.data.code, 'STALE_TOKEN')
       assert.is((await ledger.workspaces.digest({ run_id })).state_digest, before.state_digest)
-      assert.is(ledger.runs.get(run_id).last_promoted_turn_id, 'turn-0000')
+      assert.is((await ledger.runs.get(run_id)).last_promoted_turn_id, 'turn-0000')
       await refusal(ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('x'), guard: guardOfA }), 'STALE_TOKEN')
       await refusal(ledger.turns.validate({ ...turn('turn-0001'), guard: guardOfA }), 'STALE_TOKEN')
       await refusal(ledger.turns.reject({ ...turn('turn-0001'), reason: 'x', guard: guardOfA }), 'STALE_TOKEN')
-      assert.is(ledger.turns.get(turn('turn-0001')).status, 'validated', 'what was staged stays')
+      assert.is((await ledger.turns.get(turn('turn-0001'))).status, 'validated', 'what was staged stays')
     },
     { now: clock.now },
   )
@@ -161,21 +161,21 @@ test('only a running run of three kinds has turns, for its actor, under names th
 test('the phase is where a run is with its turns', () =>
   withStage(async (ledger) => {
     await started(ledger)
-    const phase = () => ledger.turns.list({ run_id }).phase
-    assert.is(phase(), 'RUN_CREATED')
+    const phase = async () => (await ledger.turns.list({ run_id })).phase
+    assert.is(await phase(), 'RUN_CREATED')
     await ledger.turns.stage({ ...turn('turn-0001'), triplets: stems('one') })
-    assert.is(phase(), 'TURN_STAGED')
+    assert.is(await phase(), 'TURN_STAGED')
     await refusal(ledger.turns.promote(turn('turn-0001')), 'E_PROMOTION_NOT_VALIDATED')
-    assert.is(phase(), 'PROMOTION_REJECTED')
+    assert.is(await phase(), 'PROMOTION_REJECTED')
     await ledger.turns.validate(turn('turn-0001'))
-    assert.is(phase(), 'TURN_VALIDATED')
+    assert.is(await phase(), 'TURN_VALIDATED')
     await ledger.turns.reject({ ...turn('turn-0001'), reason: 'no' })
-    assert.is(phase(), 'TURN_REJECTED')
+    assert.is(await phase(), 'TURN_REJECTED')
     await ledger.turns.apply({ ...turn('turn-0001'), triplets: stems('one') })
-    assert.is(phase(), 'TURN_PROMOTED')
-    assert.is(ledger.runs.get(run_id).phase, 'TURN_PROMOTED')
+    assert.is(await phase(), 'TURN_PROMOTED')
+    assert.is((await ledger.runs.get(run_id)).phase, 'TURN_PROMOTED')
     await ledger.runs.complete({ run_id, outcome_reason: 'done' })
-    assert.is(phase(), 'RUN_COMPLETED')
+    assert.is(await phase(), 'RUN_COMPLETED')
     assert.equal(
       (await typesOf(ledger)).filter((type) => type.startsWith('turn.')),
       [
@@ -270,15 +270,15 @@ test('more issues than an entry holds are an object that it names, and all are a
     const { event_id: _, issues, outcome, seq } = await ledger.turns.validate(turn('turn-0001'))
     assert.is(outcome, 'FAIL')
     assert.is(issues.length, 200)
-    const { count, digest, listed } = ledger.entry(seq).data.issues as {
+    const { count, digest, listed } = (await ledger.entry(seq)).data.issues as {
       count: number
       digest: string
       listed: object[]
     }
     assert.is(count, 200)
     assert.ok(listed.length > 0 && listed.length < 200)
-    assert.equal(JSON.parse(ledger.workspaces.object(digest).text), issues)
-    assert.equal(ledger.turns.get(turn('turn-0001')).issues, issues)
+    assert.equal(JSON.parse((await ledger.workspaces.object(digest)).text), issues)
+    assert.equal((await ledger.turns.get(turn('turn-0001'))).issues, issues)
     const bad = triplets.map(({ stem }) => ({ stem: `../${stem}`, body: {} }))
     const error = await refusal(ledger.turns.stage({ ...turn('turn-0001'), triplets: bad }), 'E_STEM_INVALID')
     assert.is((error.details.issues as object[]).length, 200)
@@ -296,7 +296,7 @@ test('what is refused over a guard leaves no objects, what others stored meanwhi
       refusal(ledger.turns.stage(bad), 'STALE_TOKEN'),
     ])
     await refusal(ledger.turns.stage(bad), 'STALE_TOKEN')
-    assert.is(ledger.workspaces.object(await bodyDigest(ledger)).text, '{"dto_type":"note","id":"one"}')
+    assert.is((await ledger.workspaces.object(await bodyDigest(ledger))).text, '{"dto_type":"note","id":"one"}')
     await ledger.verify()
     await ledger.close()
     // Two bodies, the empty object, and what names them.
@@ -315,7 +315,7 @@ for (const fault of ['before', 'after'] as const) {
       await ledger.close()
       const again = await openLedger({ dir: root, actor: testActor })
       const isThere = writes === 1 && fault === 'after'
-      assert.is(again.turns.list({ run_id }).turns.length, isThere ? 1 : 0)
+      assert.is((await again.turns.list({ run_id })).turns.length, isThere ? 1 : 0)
       await again.verify()
       await again.close()
       assert.is(await objectsIn(root), isThere ? 3 : 0)
@@ -361,7 +361,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
   assert.is((await again.workspaces.digest({ run_id })).state_digest, state_digest)
   await again.verify()
   await again.close()
-  const damages: [check: string, damage: (log: Log) => Promise<unknown>][] = [
+  const damages: [check: string, damage: (log: KeyedLog) => Promise<unknown>][] = [
     ['objects', (log) => log.objects.drop([body], [])],
     [
       'objects',
@@ -394,7 +394,7 @@ test('a rebuild gives the same sovereign state; verify finds a row or an object 
 test.run()
 
 /** Does a damage to a copy of a ledger; its verification names the check. */
-async function refusedAfter(root: string, check: string, damage: (log: Log) => Promise<unknown>): Promise<void> {
+async function refusedAfter(root: string, check: string, damage: (log: KeyedLog) => Promise<unknown>): Promise<void> {
   const copy = temporaryRoot()
   cpSync(root, copy, { recursive: true })
   await withLog(copy, damage)
@@ -405,11 +405,11 @@ async function refusedAfter(root: string, check: string, damage: (log: Log) => P
 }
 
 async function bodyDigest(ledger: Ledger): Promise<string> {
-  const { manifest_digest } = ledger.turns.get({
+  const { manifest_digest } = await ledger.turns.get({
     run_id,
-    turn_id: ledger.turns.list({ run_id }).turns[0]?.turn_id ?? '',
+    turn_id: (await ledger.turns.list({ run_id })).turns[0]?.turn_id ?? '',
   })
-  const { triplets } = ledger.workspaces.object(manifest_digest ?? '').value as unknown as {
+  const { triplets } = (await ledger.workspaces.object(manifest_digest ?? '')).value as unknown as {
     triplets: { body_digest: string }[]
   }
   return triplets[0]?.body_digest ?? ''
@@ -419,7 +419,7 @@ async function bodyDigest(ledger: Ledger): Promise<string> {
 async function objectsIn(root: string): Promise<number> {
   return withLog(root, async (log) => {
     let objects = 0
-    const snapshot = log.snapshot()
+    const snapshot = log.stored()
     for await (const page of snapshot.scan({ gte: Buffer.from('o'), lt: Buffer.from('p') })) objects += page.length
     await snapshot.close()
     return objects

@@ -31,7 +31,7 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
     await ledger.turns.apply({ run_id, turn_id: 'turn-9999', triplets: [page('a')] })
     await refusal(ledger.turns.promote({ run_id, turn_id: 'turn-010000' }), 'E_PROMOTION_FAILED')
     await ledger.turns.apply({ run_id, turn_id: 'turn-10000', triplets: [page('b', 1, 'a')] })
-    const { last_promoted_turn_id, turns } = chainOf(ledger)
+    const { last_promoted_turn_id, turns } = await chainOf(ledger)
     assert.is(last_promoted_turn_id, 'turn-10000')
     assert.equal(
       turns.map(({ turn_id }) => turn_id),
@@ -40,7 +40,7 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
     const pages: string[][] = []
     let cursor: number | undefined
     do {
-      const page = ledger.turns.list({ run_id, limit: 3_000, cursor })
+      const page = await ledger.turns.list({ run_id, limit: 3_000, cursor })
       pages.unshift(page.turns.map(({ turn_id }) => turn_id))
       cursor = page.next ?? undefined
     } while (cursor !== undefined)
@@ -49,8 +49,9 @@ test('go on from turn-9999 to turn-10000, without a gap or a repeat', () =>
       pages.flat(),
       turns.map(({ turn_id }) => turn_id),
     )
-    assert.throws(() => ledger.turns.list({ run_id, cursor: 0 }), /entry 0 is not a promotion of run_one_1/)
-    assert.is(ledger.turns.get(first).status, 'promoted')
+    const error = await refusal(ledger.turns.list({ run_id, cursor: 0 }), 'INVALID_INPUT')
+    assert.match(error.message, /entry 0 is not a promotion of run_one_1/)
+    assert.is((await ledger.turns.get(first)).status, 'promoted')
     assert.is(await ledger.workspaces.files(), 'current')
     await ledger.workspaces.check({ run_id })
   }))
@@ -80,34 +81,34 @@ test('give up what is open when their run is told to discard it, as a rejection;
     }
     await refusal(ledger.runs.complete({ run_id, outcome_reason: 'done' }), 'RUN_HAS_OPEN_TURN')
     await ledger.runs.complete({ run_id, outcome_reason: 'done', discard_turn: true })
-    assert.is(chainOf(ledger).phase, 'RUN_COMPLETED')
-    assert.is(ledger.turns.get(first).status, 'rejected')
-    const { data, type } = ledger.entry(ledger.turns.get(first).seq)
+    assert.is((await chainOf(ledger)).phase, 'RUN_COMPLETED')
+    assert.is((await ledger.turns.get(first)).status, 'rejected')
+    const { data, type } = await ledger.entry((await ledger.turns.get(first)).seq)
     assert.equal([type, data.by, data.turn_id], ['turn.rejected', 'completion', 'turn-0001'])
     await ledger.runs.fail({
       run_id: 'run_two_1',
       outcome_reason: 'no',
       error: { error_code: 'X', message: 'y', retryable: false },
     })
-    assert.is(chainOf(ledger, 'run_two_1').phase, 'RUN_FAILED')
-    assert.is(ledger.turns.get({ run_id: 'run_two_1', turn_id: 'turn-0001' }).status, 'staged')
+    assert.is((await chainOf(ledger, 'run_two_1')).phase, 'RUN_FAILED')
+    assert.is((await ledger.turns.get({ run_id: 'run_two_1', turn_id: 'turn-0001' })).status, 'staged')
   }))
 
 test('have the phase of their last event, a refused stage and a failed validation among them', () =>
   withStage(async (ledger) => {
     await startRun(ledger, run_id)
     const phases: string[] = []
-    const phase = () => phases.push(chainOf(ledger).phase)
+    const phase = async () => phases.push((await chainOf(ledger)).phase)
     await refusal(ledger.turns.stage({ ...first, triplets: [page('../a')] }))
-    phase()
+    await phase()
     await refusal(ledger.turns.promote(first), 'E_PROMOTION_FAILED')
-    phase()
+    await phase()
     await ledger.turns.stage({ ...first, triplets: [page('a', 1, 'b')] })
-    phase()
+    await phase()
     await ledger.turns.validate(first)
-    phase()
+    await phase()
     await refusal(ledger.turns.stage({ ...first, turn_id: 'turn-0002', triplets: [] }), 'E_PROMOTION_OUT_OF_ORDER')
-    phase()
+    await phase()
     assert.equal(phases, ['TURN_REJECTED', 'PROMOTION_REJECTED', 'TURN_STAGED', 'TURN_REJECTED', 'TURN_REJECTED'])
   }))
 
@@ -174,7 +175,7 @@ test('tell each of many tombstones whose stem is not there, and delete the other
   const tombstones = Array.from({ length: 10_500 }, (_, at) => tombstone(`s${at}`, 'turn-0002'))
   const promoted = await ledger.turns.apply({ run_id, turn_id: 'turn-0002', tombstones })
   assert.equal([promoted.deleted_stems, promoted.issues.length], [['s9'], 10_499])
-  assert.equal(ledger.turns.get({ run_id, turn_id: 'turn-0002' }).promotion?.deleted_stems, ['s9'])
+  assert.equal((await ledger.turns.get({ run_id, turn_id: 'turn-0002' })).promotion?.deleted_stems, ['s9'])
   await ledger.close()
   await endsWithVerify(root)
 })

@@ -148,7 +148,7 @@ test('state_digest, index, chains and files are the model’s after every step, 
     const { size, state_digest } = await ledger.workspaces.digest({ workflow_id: 'flow-1' })
     assert.is(state_digest, model.stateDigest(), `after step ${round}`)
     for (const [run_id, { last }] of model.chains)
-      assert.is(ledger.runs.get(run_id).last_promoted_turn_id, turnIdOf(last))
+      assert.is((await ledger.runs.get(run_id)).last_promoted_turn_id, turnIdOf(last))
     if (round % 25 === 0) await compareIndex(ledger, model)
     if (round % 200 === 0) digests.push({ at: size, state_digest })
     if (below(150) === 0) {
@@ -163,7 +163,7 @@ test('state_digest, index, chains and files are the model’s after every step, 
     assert.is((await ledger.workspaces.digest({ workflow_id: 'flow-1', at })).state_digest, state_digest, `at ${at}`)
   }
   for (const run_id of runs) {
-    const { turns } = ledger.turns.list({ run_id })
+    const { turns } = await ledger.turns.list({ run_id })
     const promoted = turns.filter(({ status }) => status === 'promoted').map(({ turn_id }) => turn_id)
     assert.equal(
       promoted,

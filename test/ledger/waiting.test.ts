@@ -22,7 +22,7 @@ test('who came first is served first, each in the batch that frees the lock', as
   await withStage(async (ledger) => {
     let lease: Lease = await ledger.locks.acquire({ name: 'a', holder: '0' })
     const waiting = ['1', '2', '3'].map((holder) => waitFor(ledger, holder))
-    await until('three waiters', () => ledger.locks.status('a').waiting === 3)
+    await until('three waiters', async () => (await ledger.locks.status('a')).waiting === 3)
     for (const [index, next] of waiting.entries()) {
       const { size } = ledger.head()
       const { batches } = ledger.counts
@@ -30,10 +30,10 @@ test('who came first is served first, each in the batch that frees the lock', as
       const [granted] = await Promise.all([next, lease.release()])
       lease = granted
       assert.equal([lease.holder, lease.token, lease.replayed], [String(index + 1), size + 1, false])
-      assert.is(ledger.entry(size).type, 'lock.released')
+      assert.is((await ledger.entry(size)).type, 'lock.released')
       assert.is(ledger.counts.batches, batches + 1)
       assert.is(states.filter((state) => state === 'answered').length, index + 1)
-      assert.is(ledger.locks.status('a').waiting, 2 - index)
+      assert.is((await ledger.locks.status('a')).waiting, 2 - index)
     }
     await lease.release()
   })
@@ -43,7 +43,7 @@ test('a newcomer in the batch of the release goes behind who waits, or is refuse
   await withStage(async (ledger) => {
     const first = await ledger.locks.acquire({ name: 'a', holder: '0' })
     const second = waitFor(ledger, '1')
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
     const [, refused, third] = [
       first.release(),
       refusal(ledger.locks.acquire({ name: 'a', holder: 'in a hurry' }), 'LOCK_CONTENTION'),
@@ -59,7 +59,7 @@ test('a newcomer in the batch of the release goes behind who waits, or is refuse
 test('a lock that is free is had at once, waiting or not', async () => {
   await withStage(async (ledger) => {
     assert.is((await waitFor(ledger, '1')).replayed, false)
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status('a')).waiting, 0)
   })
 })
 
@@ -69,7 +69,7 @@ test('a grant to a waiter counts from the moment it is given, and is remembered'
     async (ledger) => {
       const first = await ledger.locks.acquire({ name: 'a', holder: '0' })
       const waiting = waitFor(ledger, '1', { lock_id: lockId(1) })
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
       clock.pass(600_000)
       await first.release()
       const lease = await waiting
@@ -89,7 +89,7 @@ test('a wait ends with TIMED_OUT, the report of the holder and what to do', asyn
     assert.equal([error.details.holder, error.details.token, error.details.pid], ['0', held.token, process.pid])
     assert.equal([error.retryable, error.hint], [true, 'Retry with the same lock_id.'])
     assert.match(error.message, 'within 1 s')
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status('a')).waiting, 0)
     assert.is(ledger.head().size, size, 'it is not recorded')
   })
 })
@@ -104,7 +104,7 @@ test(
       await refusal(ledger.locks.acquire({ name: 'a', holder: '1' }), 'LOCK_CONTENTION')
       const controller = new AbortController()
       const givenUp = refusal(waitFor(ledger, '1', { signal: controller.signal }), 'ABORTED')
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
       controller.abort()
       await givenUp
       const [contention, timeout, ...before] = await ledger.locks.history('a')
@@ -125,11 +125,11 @@ test('who gives up leaves the line, and those behind move up', async () => {
     const controller = new AbortController()
     const first = refusal(waitFor(ledger, '1', { signal: controller.signal }), 'ABORTED')
     const second = waitFor(ledger, '2')
-    await until('two waiters', () => ledger.locks.status('a').waiting === 2)
+    await until('two waiters', async () => (await ledger.locks.status('a')).waiting === 2)
     controller.abort()
     const error = await first
     assert.equal([error.details.holder, error.retryable], ['0', true])
-    assert.is(ledger.locks.status('a').waiting, 1)
+    assert.is((await ledger.locks.status('a')).waiting, 1)
     await held.release()
     assert.is((await second).holder, '2')
     assert.is(getEventListeners(controller.signal, 'abort').length, 0)
@@ -140,7 +140,7 @@ test('a signal that was aborted before is obeyed', async () => {
   await withStage(async (ledger) => {
     await ledger.locks.acquire({ name: 'a', holder: '0' })
     await refusal(waitFor(ledger, '1', { signal: AbortSignal.abort() }), 'ABORTED')
-    assert.is(ledger.locks.status('a').waiting, 0)
+    assert.is((await ledger.locks.status('a')).waiting, 0)
   })
 })
 
@@ -150,13 +150,16 @@ test('giving up after the grant takes nothing back', async () => {
     const controller = new AbortController()
     const { signal } = controller
     const waiting = waitFor(ledger, '1', { signal })
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
     await held.release()
     const lease = await waiting
     assert.is(getEventListeners(signal, 'abort').length, 0, 'nobody listens any more')
     controller.abort()
     await turns()
-    assert.equal([ledger.locks.status('a').state, ledger.locks.status('a').token], ['held', lease.token])
+    assert.equal(
+      [(await ledger.locks.status('a')).state, (await ledger.locks.status('a')).token],
+      ['held', lease.token],
+    )
   })
 })
 
@@ -177,12 +180,12 @@ test('a lease that runs out hands over to the first waiter, with its recovery in
       const held = await ledger.locks.acquire({ name: 'a', holder: '0', lease_duration_s: 60 })
       clock.pass(59_995)
       const waiting = waitFor(ledger, '1')
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
       await turns()
-      assert.is(ledger.locks.status('a').holder, '0', 'not a moment too soon')
+      assert.is((await ledger.locks.status('a')).holder, '0', 'not a moment too soon')
       clock.pass(5)
       const lease = await waiting
-      const { data, type } = ledger.entry(lease.token - 1)
+      const { data, type } = await ledger.entry(lease.token - 1)
       assert.equal(
         [type, data.recovery_reason, data.previous_token, data.mode],
         ['lock.recovered', 'lease_expired', held.token, 'automatic'],
@@ -199,11 +202,11 @@ test('a renewal keeps waiters waiting', async () => {
       const held = await ledger.locks.acquire({ name: 'a', holder: '0', lease_duration_s: 60 })
       clock.pass(59_998)
       const waiting = waitFor(ledger, '1')
-      await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+      await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
       await held.renew()
       clock.pass(59_998)
       await new Promise((resolve) => setTimeout(resolve, 10))
-      assert.is(ledger.locks.status('a').holder, '0')
+      assert.is((await ledger.locks.status('a')).holder, '0')
       await held.release()
       assert.is((await waiting).holder, '1')
     },
@@ -217,10 +220,10 @@ test('a holder that dies hands over to the first waiter', async () => {
     await once(child, 'spawn')
     const held = await ledger.locks.acquire({ name: 'a', holder: '0', pids: [child.pid ?? 0] })
     const waiting = waitFor(ledger, '1')
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
     child.kill('SIGKILL')
     const lease = await waiting
-    const { data } = ledger.entry(lease.token - 1)
+    const { data } = await ledger.entry(lease.token - 1)
     assert.equal([data.recovery_reason, data.previous_token], ['pid_dead', held.token])
   })
 })
@@ -230,7 +233,7 @@ test('close refuses who waits, with what to do, and the same lock_id works after
     await ledger.locks.acquire({ name: 'a', holder: '0' })
     const { signal } = new AbortController()
     const waiting = refusal(waitFor(ledger, '1', { signal }), 'LEDGER_CLOSED')
-    await until('a waiter', () => ledger.locks.status('a').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status('a')).waiting === 1)
     await ledger.close()
     const error = await waiting
     assert.is(error.details.outcome, 'not_applied')
@@ -247,12 +250,12 @@ test('the same acquisition twice in line is one: both get the answer when the fi
     const again = waitFor(ledger, '1', { lock_id: lockId(1) })
     const twisted = refusal(waitFor(ledger, 'else', { lock_id: lockId(1) }), 'IDEMPOTENCY_MISMATCH')
     const theirs = ledger.locks.acquire({ name: 'a', holder: '1', wait_s: 60, lock_id: lockId(1), actor: other })
-    await until('five waiters', () => ledger.locks.status('a').waiting === 5)
+    await until('five waiters', async () => (await ledger.locks.status('a')).waiting === 5)
     await held.release()
     const lease = await first
     assert.equal([(await again).token, (await again).replayed], [lease.token, true])
     await twisted
-    assert.is(ledger.locks.status('a').waiting, 2)
+    assert.is((await ledger.locks.status('a')).waiting, 2)
     await lease.release()
     await (await between).release()
     assert.equal([(await theirs).replayed, (await theirs).token > lease.token], [false, true])
@@ -263,7 +266,7 @@ test('several at once do not wait, and are told of the one that is held', async 
   await withStage(async (ledger) => {
     const held = await ledger.locks.acquire({ name: 'b', holder: '0' })
     const waiting = ledger.locks.acquire({ name: 'b', holder: '1', wait_s: 60 })
-    await until('a waiter', () => ledger.locks.status('b').waiting === 1)
+    await until('a waiter', async () => (await ledger.locks.status('b')).waiting === 1)
     const error = await refusal(ledger.locks.acquireAll({ names: ['a', 'b'], holder: '2' }), 'LOCK_CONTENTION')
     assert.equal([error.details.name, error.details.holder], ['resource:b', '0'])
     await held.release()

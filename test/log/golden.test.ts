@@ -6,8 +6,8 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { openLedger, verifyExport } from '../../src/index.ts'
-import { encode } from '../../src/log/level/rows/codec.ts'
-import { metaKey } from '../../src/log/level/rows/keys.ts'
+import { encode } from '../../src/log/keyed/rows/codec.ts'
+import { metaKey } from '../../src/log/keyed/rows/keys.ts'
 import { openStore } from '../../src/log/level/store.ts'
 import { root as project } from '../runner.ts'
 import { refusalOf } from '../support/deliverable.ts'
@@ -37,7 +37,7 @@ for (const format of formats) {
     is((await ledger.verify()).size, size)
     const { token } = await ledger.locks.acquire({ name: 'after', holder: 'x' })
     is(token, size)
-    is(ledger.consistency(size).from_root, facts.root)
+    is((await ledger.consistency(size)).from_root, facts.root)
     await ledger.close()
     const again = await openLedger({ dir: root, actor: testActor })
     is((await again.verify()).size, size + 1)

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import * as keys from '../../src/log/level/rows/keys.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
 import { randomBelow } from '../support/seed.ts'
 
 const order = suite('keys')

@@ -2,12 +2,15 @@ import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { Log } from '../../src/log/level/log.ts'
-import { encode } from '../../src/log/level/rows/codec.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import { leafHashOf } from '../../src/log/level/rows/leaf.ts'
-import type { ViewWrite } from '../../src/log/level/view-write.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import { encode } from '../../src/log/keyed/rows/codec.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import { leafHashOf } from '../../src/log/leaf.ts'
+import type { ViewWrite } from '../../src/log/log.ts'
+import { rootOf } from '../../src/log/tiles.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
+import { consistencyProof, inclusionProof } from '../../src/merkle/proofs.ts'
+import { Views } from '../../src/views/views.ts'
 import { withStage } from '../ledger/stage.ts'
 import { consistencyOf, hexOf, pathOf, rangeRootOf, sha256, tilesOf } from '../merkle/model.ts'
 import { logOf, recorded, sampleEntries, sampleMeta } from '../support/log-of.ts'
@@ -49,17 +52,17 @@ log('gives the roots, proofs and tiles of RFC 6962, whatever the batches', async
   const entries = sampleEntries(1_400)
   const root = rangeRootOf(entries.map(leafHashOf))
   const store = new MemoryStore()
-  const grown = await Log.create(store, sampleMeta, true)
+  const grown = await KeyedLog.create(store, sampleMeta, true)
   while (grown.head().size < entries.length) {
     const { size } = grown.head()
     await grown.append({ size }, entries.slice(size, size + 1 + random(400)).map(recorded), [], {})
     const to = grown.head().size
     is(hexOf(grown.head().root), hexOf(root(0, to)))
     const at = 1 + random(to)
-    is(hexOf(grown.rootAt(at)), hexOf(root(0, at)))
+    is(hexOf(await rootOf(grown, at)), hexOf(root(0, at)))
     const seq = random(at)
-    equal(grown.inclusionProof(seq, at).map(hexOf), pathOf(seq, 0, at, root).map(hexOf))
-    equal(grown.consistencyProof(at, to).map(hexOf), consistencyOf(at, to, root).proof.map(hexOf))
+    equal(inclusionProof(seq, at, grown.tiles, sha256).map(hexOf), pathOf(seq, 0, at, root).map(hexOf))
+    equal(consistencyProof(at, to, grown.tiles, sha256).map(hexOf), consistencyOf(at, to, root).proof.map(hexOf))
     const expected = tilesOf(to, root)
     for (const [level, index] of [
       [0, 0],
@@ -84,10 +87,10 @@ function tileHex(expected: Uint8Array | undefined, tile: Uint8Array | undefined)
 log('opens again as it was left, at every size', async () => {
   for (const size of sizes) {
     const { log: left, store } = await logOf(sampleEntries(size))
-    const opened = Log.open(store.copy())
+    const opened = KeyedLog.open(store.copy())
     equal(opened.head(), left.head())
     equal(opened.meta, left.meta)
-    for (const at of [0, Math.floor(size / 2), size]) is(hexOf(opened.rootAt(at)), hexOf(left.rootAt(at)))
+    for (const at of [0, Math.floor(size / 2), size]) is(hexOf(await rootOf(opened, at)), hexOf(await rootOf(left, at)))
     const more = sampleEntries(size + 3).slice(size)
     for (const each of [left, opened]) await each.append({ size }, more.map(recorded), [], {})
     equal(opened.head(), left.head())
@@ -156,7 +159,7 @@ log('keeps its head where a write fails', async () => {
 
 log('with the self check appends nothing that would not read back as it was hashed', async () => {
   const store = new MemoryStore()
-  const checked = await Log.create(store, sampleMeta, true)
+  const checked = await KeyedLog.create(store, sampleMeta, true)
   const [entry] = sampleEntries(1)
   if (entry === undefined) throw new Error('there is no sample')
   const wrong: Entry[] = [
@@ -202,13 +205,13 @@ log('keeps the rows of each generation apart, and puts one in force in one batch
   const other: ViewWrite = { view: 'row', key: 'audit/1', value: { last_seq: 99, state: { count: 1 } } }
   await views.generations.fill(2, [other, { view: 'receipts', key: 0, value: Buffer.from('block') }])
   equal(await rowsOf(views), before)
-  is(views.row('audit/1', 2)?.last_seq, 99)
+  is((views.generations.get(2, { view: 'row', key: 'audit/1' }) as { last_seq: number }).last_seq, 99)
   const batches = store.batches.length
   await views.switchTo(2)
   is(store.batches.length, batches + 1)
   equal(await rowsOf(views), { 'audit/1': 99 })
-  is(Buffer.from(views.receipts(0) ?? []).toString(), 'block')
-  equal(Log.open(store.copy()).head(), views.head())
+  is(Buffer.from((views.get({ view: 'receipts', key: 0 }) as Uint8Array | undefined) ?? []).toString(), 'block')
+  equal(KeyedLog.open(store.copy()).head(), views.head())
   await views.generations.clear([1])
   is([...store.pairs.keys()].filter((key) => /^(?:72|69)01/.test(key)).length, 0)
   equal(await rowsOf(views), { 'audit/1': 99 })
@@ -220,9 +223,9 @@ log('never fills or clears the generation in force', async () => {
   is((await refusalOf(() => views.generations.clear([1]))).code, 'INVARIANT_VIOLATED')
 })
 
-async function rowsOf(views: Log): Promise<Record<string, number>> {
+async function rowsOf(views: KeyedLog): Promise<Record<string, number>> {
   const rows: Record<string, number> = {}
-  for await (const [stream, row] of views.rows('')) rows[stream] = row.last_seq
+  for await (const [stream, row] of new Views(views).rows('')) rows[stream] = row.last_seq
   return rows
 }
 
@@ -234,7 +237,7 @@ log('does not open in a format it does not know', async () => {
     [0, 'LEDGER_FORMAT'],
   ] as const) {
     store.put(keys.metaKey, encode(keys.metaKey, { ...sampleMeta, format }))
-    is((await refusalOf(() => Log.open(store))).code, code)
+    is((await refusalOf(() => KeyedLog.open(store))).code, code)
   }
 })
 
@@ -256,11 +259,11 @@ log('does not open where the meta or the head row is missing, damaged or does no
     const copy = store.copy()
     change(copy)
     throws(
-      () => Log.open(copy),
+      () => KeyedLog.open(copy),
       (error: unknown) => error instanceof LockstepError && error.code === 'LEDGER_CORRUPT',
     )
   }
-  Log.open(store.copy())
+  KeyedLog.open(store.copy())
 })
 
 log.run()

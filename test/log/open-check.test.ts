@@ -2,11 +2,13 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { Log } from '../../src/log/level/log.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { HeadFile } from '../../src/log/level/open/head-file.ts'
 import { checkOpened } from '../../src/log/level/open/open-check.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
+import { sha256 } from '../../src/log/sha256.ts'
 import { toHex } from '../../src/merkle/hash.ts'
+import { rootAt } from '../../src/merkle/tiles.ts'
 import { logOf, sampleEntries, sampleMeta } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -23,7 +25,7 @@ function refusalOf(
   { logBytes = everything, headFile }: { logBytes?: number; headFile?: HeadFile } = {},
 ): LockstepError | undefined {
   try {
-    checkOpened(Log.open(store), store, { logBytes, headFile })
+    checkOpened(KeyedLog.open(store), store, { logBytes, headFile })
     return undefined
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
@@ -34,7 +36,7 @@ function refusalOf(
 
 const headAt = (at: number, members: Partial<HeadFile> = {}): HeadFile => ({
   origin: sampleMeta.origin,
-  root: toHex(whole.rootAt(at)),
+  root: toHex(rootAt(at, whole.tiles, sha256)),
   size: at,
   time: '2026-01-02T03:04:05.678Z',
   ...members,
@@ -76,7 +78,7 @@ check('looks back over at least as many bytes as it is told, and no further', ()
 
 check('reads each entry that it looks at once', () => {
   const store = sample.copy()
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const reads: number[] = []
   const get = store.get.bind(store)
   store.get = (key) => {

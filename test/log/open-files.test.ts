@@ -105,7 +105,7 @@ for (const [what, code, change] of refusedAtSigning) {
       }
       rmSync(layout.key, { recursive: true, force: true })
       writeFileSync(layout.key, right, { mode: 0o600 })
-      await withOpen(layout, async (again) => match(again.signedHead().checkpoint, '— '))
+      await withOpen(layout, async (again) => match((await again.signedHead()).checkpoint, '— '))
     }),
   )
 }

@@ -5,16 +5,15 @@ import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
 import type { Layout } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import type { Store } from '../../src/log/keyed/store.ts'
 import { fingerprint, keepEvidence } from '../../src/log/level/files.ts'
 import { writeOwner } from '../../src/log/level/owner/owner.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import type { Store } from '../../src/log/level/store.ts'
 import { built, contentsOf, filesIn } from '../support/damage.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const { openStore } = await built<typeof import('../../src/log/level/store.ts')>('log/level/store.js')
 
 const opening = suite('opening a log')
@@ -115,7 +114,7 @@ opening('that met damage while it was open leaves no word of trust for the next 
   isDamaged = true
   const read = async () => log.entry(3)
   is((await refusalOf(read())).code, 'LEDGER_CORRUPT')
-  await closeLog(log, layout)
+  await log.close()
   is(existsSync(layout.owner), false)
 })
 

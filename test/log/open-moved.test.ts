@@ -7,11 +7,9 @@ import { evidenceOf } from '../../src/disk/process.ts'
 import { ExportFiles } from '../../src/files/bundle/export-files.ts'
 import { keepPolicyText } from '../../src/files/policy/policy-folder.ts'
 import { takeSnapshot } from '../../src/log/level/open/snapshot-files.ts'
-import { built } from '../support/damage.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, refusalOf, size } from '../support/opening.ts'
 
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const moving = suite('a ledger that is moved while it is opened or used')
 
 moving('is not there for an open that found it before, and nothing is made in its place', async () => {
@@ -68,7 +66,7 @@ moving('is not made anew by what an open ledger writes beside its database', asy
   const codes = refusals.map(({ code }) => code)
   equal([codes, existsSync(layout.home)], [['LEDGER_MOVED', 'NOT_FOUND', 'NOT_FOUND'], false])
   renameSync(aside, layout.home)
-  await closeLog(log, layout)
+  await log.close()
   is(await openOnce(layout), size)
   await endsWithVerify(layout.root)
 })

@@ -7,12 +7,10 @@ import type { Layout } from '../../src/disk/layout.ts'
 import { fingerprint } from '../../src/log/level/files.ts'
 import { type Owner, readOwner, thisOwner, writeOwner } from '../../src/log/level/owner/owner.ts'
 import { asked } from '../support/asked.ts'
-import { built } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
 import { endsWithVerify } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const opening = suite('who has a ledger open')
 
 const ownerOf = (layout: Layout) => readOwner(layout.owner) as Extract<Owner, { state: 'open' }>
@@ -23,7 +21,7 @@ opening('leaves no evidence behind, says who has it, and at close how it was lef
   equal(evidenceIn(layout), [])
   const { command, pid, state } = ownerOf(layout)
   equal([state, pid, command], ['open', process.pid, 'the day shift'])
-  await closeLog(log, layout)
+  await log.close()
   equal(readOwner(layout.owner), { state: 'closed', files: fingerprint(layout.ledger) })
 })
 
@@ -44,7 +42,7 @@ opening('a busy ledger is refused at once or after the wait, and names who has i
   }
   equal(ownerOf(layout).command, 'the night shift', 'who was refused did not say it had it')
   equal(evidenceIn(layout), [])
-  await closeLog(log, layout)
+  await log.close()
   is(await openOnce(layout), size)
 })
 
@@ -56,7 +54,7 @@ opening('a busy ledger whose owner nobody named is still busy', async () => {
   equal([code, details.busy, details.owner_pid], ['LEDGER_UNAVAILABLE', true, undefined])
   match(message, 'another process')
   equal(evidenceIn(layout), [])
-  await closeLog(log, layout)
+  await log.close()
   is(existsSync(layout.owner), false, 'a handle that lost its owner file writes none')
   is(await openOnce(layout), size)
 })
@@ -72,11 +70,11 @@ opening('waits, tries again, and has the ledger once it is closed', async () => 
   })
   await tried
   is(isOpen, false)
-  await closeLog(log, layout)
+  await log.close()
   const opened = await waiting
   is(opened.head().size, size)
   is(ownerOf(layout).command, 'the day shift')
-  await closeLog(opened, layout)
+  await opened.close()
   equal(evidenceIn(layout), [])
 })
 
@@ -89,7 +87,7 @@ opening('after a process died with it open looks closer, and says so while it ha
     const log = await open(layout)
     is(ownerOf(layout).suspect, suspect === undefined ? 'after_crash' : undefined)
     is(log.head().size, size)
-    await closeLog(log, layout)
+    await log.close()
     is(readOwner(layout.owner)?.state, 'closed')
   }
 })

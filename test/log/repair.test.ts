@@ -11,7 +11,6 @@ import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 const repair = suite('doctor --repair')
 const whole = await closedLedger()
 
@@ -118,7 +117,7 @@ repair('waits for nobody: a ledger that a process has open is refused', async ()
   const log = await open(layout)
   const { json, status } = await run(layout)
   equal([status, json.code, json.owner_pid], [7, 'LEDGER_UNAVAILABLE', process.pid])
-  await closeLog(log, layout)
+  await log.close()
   is(await openOnce(layout), size)
 })
 

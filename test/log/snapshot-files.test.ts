@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { processFolderName } from '../../src/disk/process-folder.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { takeSnapshot } from '../../src/log/level/open/snapshot-files.ts'
 import { openLedger } from '../../src/open.ts'
 import { root as project } from '../runner.ts'
@@ -31,7 +31,10 @@ async function ledgerWithTables(): Promise<Layout> {
 const events = (count: number) =>
   Array.from({ length: count }, () => ({ action_type: 'system', outcome: 'success' }) as const)
 
-async function entriesOf(log: Log): Promise<string> {
+/** The only snapshot's database. */
+const databaseIn = ({ snapshots }: Layout) => join(snapshots, readdirSync(snapshots)[0] ?? '', 'ledger')
+
+async function entriesOf(log: KeyedLog): Promise<string> {
   const texts: string[] = []
   for await (const page of log.entries(0)) texts.push(...page.map((entry) => JSON.stringify(entry)))
   return texts.join('\n')
@@ -41,14 +44,14 @@ snapshots('is as of its moment, whatever is appended meanwhile, and goes when it
   const layout = await ledgerWithTables()
   const taken = await withLog(layout.root, async (log) => {
     const snapshot = await takeSnapshot(log, layout, 'one')
-    equal(await entriesOf(snapshot.log), await entriesOf(log))
+    equal(await entriesOf(snapshot), await entriesOf(log))
     return snapshot
   })
-  const [head, before] = [taken.log.head(), await entriesOf(taken.log)]
+  const [head, before] = [taken.head(), await entriesOf(taken)]
   const ledger = await openLedger({ dir: layout.root, actor: testActor })
   await ledger.audit.append(events(700))
   await ledger.close()
-  equal([taken.log.head(), await entriesOf(taken.log)], [head, before])
+  equal([taken.head(), await entriesOf(taken)], [head, before])
   const [folder = '', ...others] = readdirSync(layout.snapshots)
   match(folder, new RegExp(`^${process.pid}-.*-one$`))
   equal(others, [])
@@ -63,19 +66,19 @@ snapshots('shares the tables and changes none of them, however much is written t
   const met = await withLog(layout.root, async (log) => {
     const snapshot = await takeSnapshot(log, layout, 'two')
     const tables = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.ldb'))
-    const shared = tables(snapshot.layout.ledger).filter(
+    const shared = tables(databaseIn(layout)).filter(
       (name) =>
         statSync(join(layout.ledger, name), { throwIfNoEntry: false })?.ino ===
-        statSync(join(snapshot.layout.ledger, name)).ino,
+        statSync(join(databaseIn(layout), name)).ino,
     )
     ok(shared.length > 0, 'tables are linked')
     const before = contentsOf(layout.ledger)
     const { generation } = log.head()
     for (let round = 0; round < 12; round += 1) {
       const value = Buffer.alloc(512 * 1024, round)
-      await snapshot.log.generations.fill(generation + 1, [{ view: 'receipts', key: round, value }])
+      await snapshot.generations.fill(generation + 1, [{ view: 'receipts', key: round, value }])
     }
-    await snapshot.log.generations.clear([generation + 1])
+    await snapshot.generations.clear([generation + 1])
     await snapshot.close()
     equal(contentsOf(layout.ledger), before)
     return before
@@ -94,7 +97,7 @@ snapshots('is a copy where the file system has no links between the two places',
   try {
     await withLog(layout.root, async (log) => {
       const snapshot = await takeSnapshot(log, { ...layout, snapshots: join(folder, 'snapshots') }, 'three')
-      equal(await entriesOf(snapshot.log), await entriesOf(log))
+      equal(await entriesOf(snapshot), await entriesOf(log))
       await snapshot.close()
     })
   } finally {

@@ -106,7 +106,7 @@ for (const { what, change, putBack, kept = 'all', takenOver } of cases) {
     const again = await open(layout)
     await again.verify()
     const seqs = acknowledged.slice(0, kept === 'all' ? undefined : inCopy)
-    for (const seq of seqs) is(again.entry(seq).data.outcome_reason, 'acknowledged')
+    for (const seq of seqs) is((await again.entry(seq)).data.outcome_reason, 'acknowledged')
     const { token } = await again.locks.acquire({ name: 'other', holder: 'second' })
     is(token >= again.head().size - 1, true)
     await again.close()

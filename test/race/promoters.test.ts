@@ -38,7 +38,7 @@ race('promote each exactly once, in order; who comes too late or too early is to
   for (const code of lost) ok(['E_PROMOTION_ALREADY_APPLIED', 'E_PROMOTION_OUT_OF_ORDER'].includes(code), code)
   const again = await openLedger({ dir: root, actor: caller })
   equal(
-    again.turns.list({ run_id }).turns.map(({ turn_id }) => turn_id),
+    (await again.turns.list({ run_id })).turns.map(({ turn_id }) => turn_id),
     expected,
   )
   is((await again.workspaces.check({ run_id })).files, 3 * turns + 1)

@@ -1,5 +1,6 @@
 import type { FollowedLog } from '../../src/files/runner.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
+import type { Key } from '../../src/log/log.ts'
 
 /** An entry of which only its place, stream and type matter. */
 function entryAt(seq: number, stream: string, type = 'lock.acquired'): Entry {
@@ -33,16 +34,12 @@ export class ListedLog implements FollowedLog {
     return added
   }
 
-  head(): { size: number } {
-    return { size: this.entries.length }
+  head(): { cursors: Record<string, number>; size: number } {
+    return { cursors: new Proxy({}, { get: () => this.#cursor }), size: this.entries.length }
   }
 
-  entry(seq: number): Entry | undefined {
+  load(keys: readonly Key[]): unknown[] {
     if (this.isClosed) throw new Error('the database is not open')
-    return this.entries[seq]
-  }
-
-  cursor(): number {
-    return this.#cursor
+    return keys.map(({ key }) => this.entries[Number(key)])
   }
 }

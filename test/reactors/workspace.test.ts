@@ -119,13 +119,11 @@ workspace('loses what is gone before it gains its case twin, however many turns 
     { triplets: [page('X')], tombstones: [tombstone('x', turnId(3))] },
   ])
   await ledger.workspaces.files()
-  const promoted = [2, 3].map((number) => {
-    const { manifest_digest, seq, turn_id } = ledger.turns.get({ run_id, turn_id: turnId(number) })
-    return { manifest_digest, run_id, seq, turn_id }
-  })
+  const turns = await Promise.all([2, 3].map((number) => ledger.turns.get({ run_id, turn_id: turnId(number) })))
+  const promoted = turns.map(({ manifest_digest, seq, turn_id }) => ({ manifest_digest, run_id, seq, turn_id }))
   await ledger.close()
   await withLog(root, async (log) => {
-    const view = new SovereignView(log)
+    const view = await SovereignView.open(log)
     const asked = { current: join(folderOf(root), 'current'), disk: { ignoresCase: false }, promoted }
     const paths: string[] = []
     for await (const { content, path } of (await changedFiles(view, `run/${run_id}`, asked)) ?? []) {
@@ -194,7 +192,7 @@ workspace('is made by one tree for promotions that came together, each found don
     is(await ledger.workspaces.files(), 'current')
     equal(stemsIn(seen(root)).length, 7)
     const target = readlinkSync(join(folderOf(root), 'current'))
-    is(target, `.trees/${ledger.turns.list({ run_id }).turns.at(-1)?.seq}.0`)
+    is(target, `.trees/${(await ledger.turns.list({ run_id })).turns.at(-1)?.seq}.0`)
     await ledger.workspaces.check({ run_id })
   })
 })
@@ -437,7 +435,7 @@ cleaned('of the caller is touched only when asked, and only what still is what w
     writeFileSync(join(directory, 'notes.txt'), 'mine')
     equal(await ledger.staging.consume({ directory, run_id, turn_id: 'turn-0001' }), { bytes: 80, files: 5 })
     equal(readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort(), ['a.links.json', 'deep', 'notes.txt'])
-    const last = ledger.entry(ledger.head().size - 1)
+    const last = await ledger.entry(ledger.head().size - 1)
     equal(
       [last.type, last.stream, last.data],
       [

@@ -5,7 +5,8 @@ import { pathToFileURL } from 'node:url'
 import { Level } from 'level'
 import { layoutOf } from '../../src/disk/layout.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { KeyedLog } from '../../src/log/keyed/log.ts'
+import { Views } from '../../src/views/views.ts'
 import { root as project } from '../runner.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 
@@ -17,7 +18,7 @@ export async function built<Module>(path: string): Promise<Module> {
 }
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { openLog, closeLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
+const { openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 
 /** Who opens LevelDB's own lock file takes the lock from the process that has it; what it tells nobody needs. */
 const neverCopied = /^(?:LOCK|LOG|LOG\.old)$/
@@ -142,7 +143,7 @@ export function filesIn(folder: string): string[] {
 let nonces = 0
 
 /** Opens a log as the next process does, at once or not at all. */
-function openLogOf(root: string): Promise<Log> {
+function openLogOf(root: string): Promise<KeyedLog> {
   nonces += 1
   const nonce = `n${nonces}`
   return openLog({ layout: layoutOf(root), openWaitSeconds: 0, command: 'damage', nonce: () => nonce })
@@ -161,15 +162,17 @@ export async function factsOf(root: string): Promise<Facts> {
       rows: [],
     }
     for await (const page of log.entries(0)) facts.entries.push(...page.map((entry) => JSON.stringify(entry)))
-    for await (const row of log.rows('')) facts.rows.push(JSON.stringify(row))
+    for await (const row of new Views(log).rows('')) facts.rows.push(JSON.stringify(row))
     for await (const page of log.index.pages(Buffer.of(0), Buffer.of(0xff))) {
       facts.index.push(...page.map((row) => row.map((bytes) => bytes.toString('hex')).join()))
     }
     for (let block = 0; block < head.size / 256; block += 1) {
-      facts.receipts.push(Buffer.from(log.receipts(block) ?? []).toString('base64'))
+      facts.receipts.push(
+        Buffer.from((log.get({ view: 'receipts', key: block }) as Uint8Array | undefined) ?? []).toString('base64'),
+      )
     }
     return facts
   } finally {
-    await closeLog(log, layoutOf(root))
+    await log.close()
   }
 }

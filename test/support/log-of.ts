@@ -1,11 +1,11 @@
-import { evolveRow } from '../../src/domain/aggregates.ts'
+import { evolveRow, storedRow } from '../../src/domain/aggregates.ts'
 import type { Row } from '../../src/kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf } from '../../src/kernel/entry.ts'
 import { eventIdOf } from '../../src/kernel/ids.ts'
-import { Log } from '../../src/log/level/log.ts'
-import { formatVersion } from '../../src/log/level/rows/codec.ts'
-import type { Store } from '../../src/log/level/store.ts'
-import type { ViewWrite } from '../../src/log/level/view-write.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import { formatVersion } from '../../src/log/keyed/rows/codec.ts'
+import type { Store } from '../../src/log/keyed/store.ts'
+import type { ViewWrite } from '../../src/log/log.ts'
 import { horizon, ReceiptBlocks } from '../../src/views/receipts.ts'
 import { testActor } from './ledger.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -50,8 +50,8 @@ function noteOf(seq: number, streams: number): EventDraft {
 export async function logOf<S extends Store = MemoryStore>(
   entries: readonly Entry[],
   { batchMax = 97, store = new MemoryStore() as unknown as S }: { batchMax?: number; store?: S } = {},
-): Promise<{ log: Log; store: S }> {
-  const log = await Log.create(store, sampleMeta)
+): Promise<{ log: KeyedLog; store: S }> {
+  const log = await KeyedLog.create(store, sampleMeta)
   const rows = new Map<string, Row>()
   const blocks = new ReceiptBlocks()
   for (let at = 0; at < entries.length; at += batchMax) {
@@ -66,7 +66,7 @@ export async function logOf<S extends Store = MemoryStore>(
     }
     for (const stream of changed) {
       const value = rows.get(stream)
-      if (value !== undefined) writes.push({ view: 'row', key: stream, value })
+      if (value !== undefined) writes.push({ view: 'row', key: stream, value: storedRow(stream, value) })
     }
     await log.append({ size: at }, batch.map(recorded), writes, {})
   }

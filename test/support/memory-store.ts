@@ -1,4 +1,4 @@
-import type { Range, Store, StoreBatch } from '../../src/log/level/store.ts'
+import type { Range, Store, StoreBatch } from '../../src/log/keyed/store.ts'
 
 /** A store in memory, in which a test looks and changes what it likes. Pages are as small as a test wants. */
 export class MemoryStore implements Store {

@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { LevelLog } from '../../src/log/level/level-log.ts'
 import type { OpenOptions } from '../../src/log/level/open/open.ts'
 import { built } from './damage.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
-const { closeLog, openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
+const { openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 
 /** How many entries a closed ledger has. */
 export const size = 301
@@ -25,11 +25,11 @@ export async function closedLedger(): Promise<Layout> {
 let nonces = 0
 
 /** Opens a log, at once unless told otherwise. */
-export function open(layout: Layout, options: Partial<OpenOptions> = {}): Promise<Log> {
+export function open(layout: Layout, options: Partial<OpenOptions> = {}): Promise<LevelLog> {
   return tryOpen(layout, options).catch(asPlainError)
 }
 
-function tryOpen(layout: Layout, options: Partial<OpenOptions>): Promise<Log> {
+function tryOpen(layout: Layout, options: Partial<OpenOptions>): Promise<LevelLog> {
   nonces += 1
   const nonce = `n${nonces}`
   return openLog({ layout, openWaitSeconds: 0, command: 'the day shift', nonce: () => nonce, ...options })
@@ -38,7 +38,7 @@ function tryOpen(layout: Layout, options: Partial<OpenOptions>): Promise<Log> {
 /** Opens and closes as the next process does; returns how many entries there are. */
 export async function openOnce(layout: Layout, options: Partial<OpenOptions> = {}): Promise<number> {
   const log = await open(layout, options)
-  await closeLog(log, layout)
+  await log.close()
   return log.head().size
 }
 

@@ -18,17 +18,16 @@ export function tombstone(stem: string, turnId: string) {
 
 /** Creates a run that turns can happen in, and starts it. */
 export async function startRun(ledger: Ledger, run_id: string, workflow_id?: string): Promise<void> {
-  if (!hasPolicy(ledger)) await ledger.policy.reload()
+  if (!(await hasPolicy(ledger))) await ledger.policy.reload()
   await ledger.runs.create({ run_id, run_kind: 'orchestrator', workflow_id })
   await ledger.runs.start({ run_id })
 }
 
-function hasPolicy(ledger: Ledger): boolean {
-  try {
-    return ledger.policy.show() !== undefined
-  } catch {
-    return false
-  }
+function hasPolicy(ledger: Ledger): Promise<boolean> {
+  return ledger.policy.show().then(
+    () => true,
+    () => false,
+  )
 }
 
 /** The name of a run's nth turn. */

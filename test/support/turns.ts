@@ -20,7 +20,7 @@ export async function play(ledger: Ledger, { steps, then }: Rule): Promise<void>
     if (step.notices !== undefined) assert.equal(notices, step.notices, `step ${index}`)
   }
   const run_id = 'run_one_1'
-  if (then.last !== undefined) assert.is(ledger.runs.get(run_id).last_promoted_turn_id, then.last)
+  if (then.last !== undefined) assert.is((await ledger.runs.get(run_id)).last_promoted_turn_id, then.last)
   if (then.stems !== undefined) {
     const stems: string[] = []
     for await (const { stem } of ledger.workspaces.triplets({ run_id })) stems.push(stem)

@@ -2,11 +2,12 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { storedRow } from '../../src/domain/aggregates.ts'
 import { LockstepError } from '../../src/errors.ts'
-import { Log } from '../../src/log/level/log.ts'
-import { encode } from '../../src/log/level/rows/codec.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import { putView } from '../../src/log/level/view-write.ts'
-import { ReceiptComparison, RowComparison } from '../../src/views/compare.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import { encode } from '../../src/log/keyed/rows/codec.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import { putView } from '../../src/log/keyed/view-write.ts'
+import { ReceiptComparison, RowComparison } from '../../src/verify/compare-rows.ts'
+import { Views } from '../../src/views/views.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -17,7 +18,7 @@ const random = randomBelow('compare')
 
 /** As a verification does it: all entries and all rows, as often as there are passes. Returns how many. */
 async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const rows = new RowComparison(store, log.head(), rowsMax)
   for (let passes = 1; ; passes += 1) {
     for await (const page of log.entries(0)) for (const entry of page) rows.next(entry)
@@ -29,7 +30,7 @@ async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number
 }
 
 async function compareReceipts(store: MemoryStore): Promise<void> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const receipts = new ReceiptComparison(store, log.head())
   for await (const page of log.entries(0)) for (const entry of page) receipts.next(entry)
   receipts.end([...store.pairs.keys()].filter((key) => key.startsWith('69')).length)
@@ -49,7 +50,7 @@ async function findingOf(work: Promise<unknown>): Promise<{ check: unknown; seq:
 }
 
 /** A log of every kind of row. */
-async function sample(): Promise<{ log: Log; store: MemoryStore }> {
+async function sample(): Promise<{ log: KeyedLog; store: MemoryStore }> {
   const store = new MemoryStore()
   const { go, log, sequencer } = await writtenOver(store, random)
   await go(2_500)
@@ -66,7 +67,7 @@ compare('finds nothing in what was written along the way', async () => {
 compare('names the stream of any row that is missing or another', async () => {
   const { log, store } = await sample()
   const streams: string[] = []
-  for await (const [stream] of log.rows('')) streams.push(stream)
+  for await (const [stream] of new Views(log).rows('')) streams.push(stream)
   ok(streams.length > 100)
   for (let time = 0; time < 12; time += 1) await findEach(log, store, streams[random(streams.length)] ?? '')
 })
@@ -84,8 +85,8 @@ compare('does so in as many passes as it takes where only few rows fit into memo
 })
 
 /** A row that is missing, one that says something else, and an older one. */
-async function findEach(log: Log, store: MemoryStore, stream: string, rowsMax?: number): Promise<void> {
-  const row = log.row(stream)
+async function findEach(log: KeyedLog, store: MemoryStore, stream: string, rowsMax?: number): Promise<void> {
+  const row = await new Views(log).row(stream)
   const finding = { check: 'rows', seq: row?.last_seq, stream }
   const missing = store.copy()
   missing.delete(keys.rowKey(1, stream))
@@ -107,7 +108,7 @@ function rowOf(stream: string, value: { last_seq: number; state: unknown }) {
 compare('of several rows that are wrong names the one that went wrong first', async () => {
   const { log, store } = await sample()
   const rows: { stream: string; seq: number }[] = []
-  for await (const [stream, { last_seq }] of log.rows('')) rows.push({ stream, seq: last_seq })
+  for await (const [stream, { last_seq }] of new Views(log).rows('')) rows.push({ stream, seq: last_seq })
   for (const { stream } of rows) store.delete(keys.rowKey(1, stream))
   const first = rows.reduce((earliest, row) => (row.seq < earliest.seq ? row : earliest))
   for (const rowsMax of [undefined, rows.length]) {
@@ -117,7 +118,7 @@ compare('of several rows that are wrong names the one that went wrong first', as
 
 compare('takes a row whose members stand in another order for the same', async () => {
   const { log, store } = await sample()
-  for await (const [stream, { last_seq, state }] of log.rows('')) {
+  for await (const [stream, { last_seq, state }] of new Views(log).rows('')) {
     const stored = storedRow(stream, { last_seq, state })
     await store.write(rowOf(stream, { state: reversed(stored.state), last_seq }))
   }
@@ -139,7 +140,7 @@ compare('finds a block of receipts that is missing, another, or too many', async
     missing.delete(keys.receiptsKey(1, block))
     equal(await findingOf(compareReceipts(missing)), { check: 'receipts', seq: block * 256 })
     const changed = store.copy()
-    const bytes = Buffer.from(log.receipts(block) ?? [])
+    const bytes = Buffer.from((log.get({ view: 'receipts', key: block }) as Uint8Array | undefined) ?? [])
     const at = random(bytes.length)
     bytes[at] = (bytes[at] ?? 0) ^ (1 + random(255))
     const batch = { puts: [], deletes: [] }

@@ -4,13 +4,12 @@ import { isoTime } from '../../src/kernel/clock.ts'
 import { defaultConfig } from '../../src/kernel/config.ts'
 import type { Row } from '../../src/kernel/decider.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { Log } from '../../src/log/level/log.ts'
-import { formatVersion } from '../../src/log/level/rows/codec.ts'
-import type { Store } from '../../src/log/level/store.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import { formatVersion } from '../../src/log/keyed/rows/codec.ts'
+import type { Store } from '../../src/log/keyed/store.ts'
 import { type Verified, verifyLog } from '../../src/verify/verify.ts'
 import { Receipts } from '../../src/views/receipts.ts'
-import { Rows } from '../../src/views/rows.ts'
-import { Sovereign } from '../../src/views/sovereign.ts'
+import { Views } from '../../src/views/views.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
@@ -22,7 +21,7 @@ import type { Random } from '../support/seed.ts'
 
 /** A sequencer at work over a store: rows and receipts are written along the way, as in a ledger. */
 export interface Written {
-  log: Log
+  log: KeyedLog
   receipts: Receipts
   sequencer: Sequencer
   /** Does so many steps, chosen at random, some of them several times. */
@@ -31,13 +30,12 @@ export interface Written {
 
 /** A log with its entry 0, over which random work can be done. */
 export async function writtenOver(store: Store, random: Random): Promise<Written> {
-  const log = await Log.create(store, sampleMeta, true)
+  const log = await KeyedLog.create(store, sampleMeta, true)
   const clock = new StageClock()
   const receipts = new Receipts(log)
   const sequencer = new Sequencer({
     log,
-    rows: new Rows(log),
-    sovereign: new Sovereign(log),
+    views: new Views(log),
     receipts,
     config: defaultConfig,
     now: clock.now,
@@ -96,25 +94,26 @@ function stepFrom(random: Random): steps.Step {
 }
 
 /** Everything that derives from the entries, as it is stored. */
-export interface Views {
+export interface Derived {
   rows: [string, Row][]
   receipts: (string | undefined)[]
 }
 
-export async function viewsOf(log: Log): Promise<Views> {
-  const views: Views = { rows: [], receipts: [] }
-  for await (const row of log.rows('')) views.rows.push(row)
+export async function viewsOf(log: KeyedLog): Promise<Derived> {
+  const views: Derived = { rows: [], receipts: [] }
+  for await (const row of new Views(log).rows('')) views.rows.push(row)
   const { size } = log.head()
   for (let block = 0; block <= size / 256; block += 1) {
-    const stored = log.receipts(block)
+    const stored = log.get({ view: 'receipts', key: block }) as Uint8Array | undefined
     views.receipts.push(stored === undefined ? undefined : Buffer.from(stored).toString('hex'))
   }
   return views
 }
 
 /** What a repeated request would find, for each request and grant of the log. */
-export async function foundIn(log: Log, receipts = new Receipts(log)): Promise<Record<string, number[]>> {
+export async function foundIn(log: KeyedLog, receipts = new Receipts(log)): Promise<Record<string, number[]>> {
   const found: Record<string, number[]> = {}
+  await receipts.loaded()
   for await (const page of log.entries(0)) {
     for (const entry of page) {
       const key = keyOf(entry)
@@ -131,7 +130,7 @@ export function keyOf({ data, request, type }: Entry): string | undefined {
 }
 
 /** Verifies a log, wherever it is stored. What is found is thrown as an error that uvu can print. */
-export function verified(log: Log): Promise<Verified> {
+export function verified(log: KeyedLog): Promise<Verified> {
   return verifyLog(log, layoutOf(temporaryRoot()), defaultConfig).catch(asPlainError)
 }
 

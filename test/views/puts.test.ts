@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Ledger } from '../../src/ledger.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import type { StoreBatch } from '../../src/log/level/store.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import type { StoreBatch } from '../../src/log/keyed/store.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
 
 // Counted in the store itself: nothing that a batch puts is left out.
@@ -71,7 +71,7 @@ puts('is less than two puts an entry where one row changes several times in a ba
     const lease = await ledger.locks.acquire({ name: 'name', holder: 'h' })
     store.batches.length = 0
     const waiting = [1, 2, 3].map((at) => ledger.locks.acquire({ name: 'name', holder: `h${at}`, wait_s: 60 }))
-    while ((ledger.locks.status('name').waiting ?? 0) < 3) await new Promise(setImmediate)
+    while (((await ledger.locks.status('name')).waiting ?? 0) < 3) await new Promise(setImmediate)
     // The release grants to the first waiter: two entries of one stream, one row.
     await lease.release()
     equal(countsOf(store.batches), { entry: 2, row: 1, head: 1 })
@@ -87,7 +87,7 @@ puts('is nothing at all where a lock is refused, asked about or asked for again'
     is((await ledger.locks.acquire({ name: 'name', holder: 'h', lock_id })).replayed, true)
     const refused = await ledger.locks.acquire({ name: 'name', holder: 'other' }).then(String, String)
     ok(refused.includes('is held'), refused)
-    is(ledger.locks.status('name').state, 'held')
+    is((await ledger.locks.status('name')).state, 'held')
     for await (const _ of ledger.read());
     equal(store.batches, [])
   }),

@@ -2,11 +2,11 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
-import type { Log } from '../../src/log/level/log.ts'
+import type { LevelLog } from '../../src/log/level/level-log.ts'
 import { takeSnapshot } from '../../src/log/level/open/snapshot-files.ts'
 import { openLedger } from '../../src/open.ts'
-import { rebuildViews } from '../../src/views/rebuild.ts'
-import { rebuildBeside } from '../../src/views/rebuild-beside.ts'
+import { rebuildViews } from '../../src/verify/rebuild.ts'
+import { rebuildBeside } from '../../src/verify/rebuild-beside.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { viewsOf } from './generated.ts'
@@ -39,15 +39,15 @@ async function ledgerOf(events: number): Promise<Layout> {
 /** Rebuilds in a copy and puts it in force in slices as short as can be, with something in between. */
 async function rebuild(layout: Layout, { nonce = 'a', between = async () => {} }): Promise<number> {
   let slices = 0
-  const hold = async <T>(held: (log: Log) => Promise<T>): Promise<T> => {
+  const hold = async <T>(held: (log: LevelLog) => Promise<T>): Promise<T> => {
     slices += 1
     if (slices > 1) await between()
     return withLog(layout.root, held)
   }
   const copy = await withLog(layout.root, (log) => takeSnapshot(log, layout, `rebuild-${nonce}`))
   try {
-    await rebuildViews(copy.log)
-    await rebuildBeside(copy.log, { hold, nonce, pauseMillis: 0, sliceMillis: 0 })
+    await rebuildViews(copy)
+    await rebuildBeside(copy, { hold, nonce, pauseMillis: 0, sliceMillis: 0 })
   } finally {
     await copy.close()
   }

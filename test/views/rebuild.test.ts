@@ -3,11 +3,11 @@ import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import { Log } from '../../src/log/level/log.ts'
-import { closeLog, openLog } from '../../src/log/level/open/open.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import type { StoreBatch } from '../../src/log/level/store.ts'
-import { rebuildViews } from '../../src/views/rebuild.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import type { StoreBatch } from '../../src/log/keyed/store.ts'
+import { openLog } from '../../src/log/level/open/open.ts'
+import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { scene } from '../support/scene.ts'
@@ -32,7 +32,7 @@ rebuild('gives the rows and receipts that were written along the way, byte for b
     equal(await foundIn(log), found)
     equal(valuesIn(store, 2), valuesIn(new MemoryStore(pairs), 1))
     equal([...store.pairs.keys()].filter(isNotRow), [...pairs.keys()].filter(isNotRow), 'nothing else is touched')
-    await verified(Log.open(store.copy()))
+    await verified(KeyedLog.open(store.copy()))
   }
 })
 
@@ -97,7 +97,7 @@ rebuild(
     const switched = batches.findIndex(({ puts }) => puts.some(({ key }) => keys.kindOf(key) === 'head'))
     for (let written = 0; written <= batches.length; written += 1) {
       const crashed = await after(start, batches.slice(0, written))
-      const opened = Log.open(crashed)
+      const opened = KeyedLog.open(crashed)
       is(opened.head().generation, written <= switched ? 1 : 2)
       equal(await viewsOf(opened), before)
       const { warnings } = await verified(opened)
@@ -129,8 +129,8 @@ rebuild('whose write fails leaves the old views in force', async () => {
   }
   const error = await rebuildViews(log).then(String, String)
   is(error, 'Error: IO error: injected')
-  is(Log.open(store.copy()).head().generation, 1)
-  equal(await viewsOf(Log.open(store.copy())), before)
+  is(KeyedLog.open(store.copy()).head().generation, 1)
+  equal(await viewsOf(KeyedLog.open(store.copy())), before)
 })
 
 rebuild('clears every other generation first, whoever left it', async () => {
@@ -191,7 +191,7 @@ rebuild(
     const { log, store } = await logOf(wrong)
     const before = await viewsOf(log)
     equal(await codeOf(() => rebuildViews(log)), { code: 'LEDGER_CORRUPT', seq: 200 })
-    is(Log.open(store.copy()).head().generation, 1)
+    is(KeyedLog.open(store.copy()).head().generation, 1)
     equal(await viewsOf(log), before)
   },
 )
@@ -210,14 +210,14 @@ rebuild(
     const views = await viewsOf(log)
     await rebuildViews(log)
     equal(await viewsOf(log), views)
-    await closeLog(log, layout)
+    await log.close()
 
     const again = await stage.reopen()
     equal({ head: again.head(), visible: stage.visible() }, before)
     is((await again.verify()).warnings.length, 0)
     const replayed = await again.locks.acquire({ name: 'kept', holder: 'h', lock_id: kept.lock_id })
     equal([replayed.token, replayed.replayed], [kept.token, true])
-    is(again.locks.status('name-1').state, 'free')
+    is((await again.locks.status('name-1')).state, 'free')
     await again.locks.release({ lock_id: folder.lock_id })
   }),
 )
@@ -225,7 +225,7 @@ rebuild(
 rebuild.run()
 
 /** A log of notes in several streams, with requests among them. */
-function rebuildable(size = 300): Promise<{ log: Log; store: MemoryStore }> {
+function rebuildable(size = 300): Promise<{ log: KeyedLog; store: MemoryStore }> {
   return logOf(sampleEntries(size, 9), { store: new MemoryStore([], 20) })
 }
 

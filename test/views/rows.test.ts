@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Row } from '../../src/kernel/decider.ts'
 import { limits } from '../../src/kernel/limits.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
-import { Rows } from '../../src/views/rows.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
+import { Views } from '../../src/views/views.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -13,7 +13,7 @@ const rows = suite('published rows')
 const random = randomBelow('rows')
 
 /** Rows over a log of some streams, and the keys of the rows that were read from its store. */
-async function readable(streams = 40): Promise<{ view: Rows; reads: string[] }> {
+async function readable(streams = 40): Promise<{ view: Views; reads: string[] }> {
   const { log, store } = await logOf(sampleEntries(200, streams), { store: new MemoryStore() })
   const reads: string[] = []
   const get = store.get.bind(store)
@@ -21,29 +21,29 @@ async function readable(streams = 40): Promise<{ view: Rows; reads: string[] }> 
     if (keys.kindOf(key) === 'row') reads.push(keys.nameOfRowKey(key))
     return get(key)
   }
-  return { view: new Rows(log), reads }
+  return { view: new Views(log), reads }
 }
 
 rows('cost one read the first time and none after it, also where there is none', async () => {
   const { view, reads } = await readable()
   for (let time = 0; time < 3; time += 1) {
-    ok(view.get('audit/1') !== undefined)
-    is(view.get('audit/nobody'), undefined)
+    ok((await view.row('audit/1')) !== undefined)
+    is(await view.row('audit/nobody'), undefined)
   }
   equal(reads, ['audit/1', 'audit/nobody'])
   view.clear()
-  view.get('audit/1')
+  await view.row('audit/1')
   is(reads.length, 3)
 })
 
 rows('are what was published last, without a read', async () => {
   const { view, reads } = await readable()
-  const before = view.get('audit/1')
+  const before = await view.row('audit/1')
   const after: Row = { last_seq: 999, state: null }
-  view.publish(new Map([['audit/1', after]]))
-  equal([view.get('audit/1'), before?.last_seq === 999], [after, false])
-  view.publish(new Map([['lock/resource:new', after]]))
-  equal(view.get('lock/resource:new'), after)
+  view.publish(new Map([['audit/1', after]]), new Map())
+  equal([await view.row('audit/1'), before?.last_seq === 999], [after, false])
+  view.publish(new Map([['lock/resource:new', after]]), new Map())
+  equal(await view.row('lock/resource:new'), after)
   equal(reads, ['audit/1'])
 })
 
@@ -52,9 +52,9 @@ rows('in use stay in memory when it is full, and what goes is read again as it i
     const { view, reads } = await readable()
     const model = new Map<string, number | undefined>()
     for (let time = 0; time < 2_000; time += 1) {
-      is(view.get('audit/0')?.last_seq, view.get('audit/0')?.last_seq)
+      is((await view.row('audit/0'))?.last_seq, (await view.row('audit/0'))?.last_seq)
       const stream = `audit/${1 + random(50)}`
-      const seq = view.get(stream)?.last_seq
+      const seq = (await view.row(stream))?.last_seq
       if (model.has(stream)) is(seq, model.get(stream))
       model.set(stream, seq)
     }

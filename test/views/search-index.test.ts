@@ -5,10 +5,10 @@ import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import type { Ledger } from '../../src/ledger.ts'
-import { Log } from '../../src/log/level/log.ts'
-import * as keys from '../../src/log/level/rows/keys.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
+import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { AuditQuery } from '../../src/nouns/audit/audit.ts'
-import { IndexComparison } from '../../src/views/compare-index.ts'
+import { IndexComparison } from '../../src/verify/compare-index.ts'
 import { SearchIndex } from '../../src/views/search-index.ts'
 import { FaultyStore, withStage } from '../ledger/stage.ts'
 import { keepBusy } from '../support/busy-ledger.ts'
@@ -69,9 +69,9 @@ index('that is cut off at any of its writes goes on from there, and is whole all
     const crashed = start.copy()
     for (const batch of batches.slice(0, written)) await crashed.write(batch)
     await compared(crashed)
-    const opened = Log.open(crashed)
+    const opened = KeyedLog.open(crashed)
     const again = new SearchIndex(opened)
-    is(again.cursor, Math.min(history.length, written * 60))
+    is(await again.cursor(), Math.min(history.length, written * 60))
     await again.reached(history.length)
     equal(rowsIn(crashed), whole)
   }
@@ -79,7 +79,7 @@ index('that is cut off at any of its writes goes on from there, and is whole all
 
 /** As a verification does it. */
 async function compared(store: MemoryStore): Promise<void> {
-  const log = Log.open(store)
+  const log = KeyedLog.open(store)
   const comparison = new IndexComparison(store, log.head())
   for await (const page of log.entries(0)) for (const entry of page) comparison.next(entry)
   comparison.end(Object.keys(rowsIn(store)).length)
@@ -110,7 +110,7 @@ index('of which a row is missing, another, damaged or too many is found by the c
     damaged.put(key, bytes)
     is(await checkOf(compared(damaged)), 'LEDGER_CORRUPT bytes')
     const tail = Buffer.concat([keys.tailOfIndexKey(key), Buffer.of(1)])
-    await Log.open(more).index.write([{ view: 'index', key: tail, value: Buffer.alloc(0) }])
+    await KeyedLog.open(more).index.write([{ view: 'index', key: tail, value: Buffer.alloc(0) }])
     is(await checkOf(compared(more)), 'VERIFY_FAILED index')
   }
 })
@@ -183,7 +183,8 @@ async function sameRuns(
     status: pick(['created', 'running', 'completed', 'failed', 'denied', 'cancelled']),
     until: pick([entries[random(entries.length)]?.time]),
   }
-  const created = entries.filter(({ type }) => type === 'run.created').map(({ run_id = '' }) => ledger.runs.get(run_id))
+  const createdIds = entries.flatMap(({ run_id = '', type }) => (type === 'run.created' ? [run_id] : []))
+  const created = await Promise.all(createdIds.map((runId) => ledger.runs.get(runId)))
   const wanted = created.filter(
     (run) =>
       (asked.actor_id ?? run.actor?.actor_id) === run.actor?.actor_id &&
@@ -257,7 +258,7 @@ index('that cannot be written is no answer, and the ledger is reopened before an
         .acquire({ name: 'a', holder: 'h' })
         .catch((error: LockstepError) => error.code)
       is(appended, 'LEDGER_UNAVAILABLE')
-      is(ledger.runs.get('run_first').status, 'created')
+      is((await ledger.runs.get('run_first')).status, 'created')
     },
     { policy: true, wrapStore: store.wrap },
   )
@@ -280,7 +281,7 @@ index('that is damaged is LEDGER_CORRUPT to who asks, and no hindrance to anybod
         )
       is(await asked(), 'LEDGER_CORRUPT')
       is((await ledger.locks.acquire({ name: 'a', holder: 'h' })).replayed, false)
-      is(ledger.runs.get('run_first').status, 'created')
+      is((await ledger.runs.get('run_first')).status, 'created')
       store.get = (key, stored) => stored.get(key)
       equal((await ledger.runs.list({ cursor: 'run_first' })).runs, [])
     },

@@ -102,7 +102,7 @@ async function finish(
   { actor, since }: { actor: Actor; since: number },
 ): Promise<void> {
   const steps = new LockFileSteps(core)
-  const grant = lockGrantOf(core, place.name)
+  const grant = await lockGrantOf(core, place.name)
   const seen = await files.inspect(place.lock)
   const isUnexplained = seen?.content?.ledger === core.log.meta.origin && seen.content.lock_ref !== grant?.lock_ref
   if (isUnexplained && (await movedGrant(core, place, seen)) === undefined) await steps.remove(place, seen, actor)
@@ -112,7 +112,7 @@ async function finish(
 
 /** Removes another tool's lock file that was set aside, if its recovery was appended. */
 async function dropRecovered(core: Core, place: DeliverableFolder, since: number): Promise<void> {
-  const recoveries = recoveriesSince(core, streamOf(place.name), since)
+  const recoveries = await recoveriesSince(core, streamOf(place.name), since)
   for (const aside of (await files.debrisIn(place.path)).asides) {
     const content = (await files.inspect(aside))?.content
     const { acquired = null, holder = 'unreadable', ledger } = content ?? {}
@@ -124,10 +124,10 @@ async function dropRecovered(core: Core, place: DeliverableFolder, since: number
 }
 
 /** The recoveries of a lock that were appended at a seq or later, newest first. */
-function recoveriesSince(core: Core, stream: string, since: number): Entry[] {
+async function recoveriesSince(core: Core, stream: string, since: number): Promise<Entry[]> {
   const recoveries: Entry[] = []
-  for (let seq = core.rows.get(stream)?.last_seq ?? -1; seq >= since; ) {
-    const entry = core.log.entry(seq)
+  for (let seq = (await core.views.row(stream))?.last_seq ?? -1; seq >= since; ) {
+    const entry = await core.views.entry(seq)
     if (entry?.type === 'lock.recovered') recoveries.push(entry)
     seq = entry?.prev.stream ?? -1
   }

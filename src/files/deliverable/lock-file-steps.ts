@@ -58,7 +58,7 @@ export class LockFileSteps {
     for (const aside of asides) {
       const seen = await files.inspect(aside)
       const isOurs = seen?.content?.ledger === this.#core.log.meta.origin
-      const isCurrent = isOurs && seen.content?.lock_ref === lockGrantOf(this.#core, place.name)?.lock_ref
+      const isCurrent = isOurs && seen.content?.lock_ref === (await lockGrantOf(this.#core, place.name))?.lock_ref
       if (isOurs && !isCurrent) await dropAside(aside)
       else await putBack(place.path, aside)
     }

@@ -38,20 +38,20 @@ export async function judge(
   place: DeliverableFolder,
   own?: { lock_ref: string; actor_id: string },
 ): Promise<Verdict> {
-  const state = lockStateOf(core, place.name)
+  const state = await lockStateOf(core, place.name)
   if (state?.folder && state.folder !== place.folder) {
     return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
   }
   const seen = await inspect(place.lock)
   const grant = state?.grant ?? null
-  if (grant !== null && !isOrphan(core, grant)) {
+  if (grant !== null && !(await isOrphan(core, grant))) {
     const isOwn = grant.lock_ref === own?.lock_ref && grant.actor_id === own.actor_id
     return { kind: isOwn ? 'own' : 'held', grant, seen }
   }
   if (seen === undefined) return { kind: 'free' }
   if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen, orphan: undefined }
   const moved = await movedGrant(core, place, seen)
-  if (moved !== undefined) return { kind: 'foreign', refusal: contentionWithMoved(core, moved, place), seen }
+  if (moved !== undefined) return { kind: 'foreign', refusal: await contentionWithMoved(core, moved, place), seen }
   return judgeUnexplained(core, place, seen)
 }
 
@@ -67,9 +67,9 @@ export async function movedGrant(
   { content, ino }: Seen,
 ): Promise<Grant | undefined> {
   if (content?.lock_ref === undefined || content.ledger !== core.log.meta.origin) return undefined
-  for await (const [, row] of core.log.rows(streamOf('deliverable:'))) {
+  for await (const [, row] of core.views.rows(streamOf('deliverable:'))) {
     const { grant } = row.state as LockState
-    if (grant?.lock_ref !== content.lock_ref || grant.name === place.name || isOrphan(core, grant)) continue
+    if (grant?.lock_ref !== content.lock_ref || grant.name === place.name || (await isOrphan(core, grant))) continue
     if (grant.folder === place.folder) return grant
     const own = await inspect(join(core.layout.root, grant.folder ?? '', lockFileName)).catch(() => undefined)
     return own?.content?.lock_ref === grant.lock_ref && own.ino !== ino ? undefined : grant
@@ -77,8 +77,8 @@ export async function movedGrant(
   return undefined
 }
 
-function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: DeliverableFolder): Refusal {
-  const { holder_alive = 'unknown' } = deathOfHolder(core, grant.name)
+async function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: DeliverableFolder): Promise<Refusal> {
+  const { holder_alive = 'unknown' } = await deathOfHolder(core, grant.name)
   const refusal = contention(grant, core.now(), holder_alive)
   const message = `${refusal.message}; its file is in ${folder}`
   return { ...refusal, message, details: { ...refusal.details, path: lock } }
@@ -135,8 +135,8 @@ function livenessIn({ acquired, evidence = [], pid }: LockFile): Liveness {
   return evidence.length === 0 ? probeFilePid(pid) : probeHolder(evidence, Date.parse(acquired))
 }
 
-function isOrphan(core: Core, grant: Grant): boolean {
-  return orphanReason(grant, deathOfHolder(core, grant.name).death?.reason, core.now()) !== undefined
+async function isOrphan(core: Core, grant: Grant): Promise<boolean> {
+  return orphanReason(grant, (await deathOfHolder(core, grant.name)).death?.reason, core.now()) !== undefined
 }
 
 /** The schema version of a file if its major version is unknown. Such a file counts as held and is never touched. */

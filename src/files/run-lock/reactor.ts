@@ -3,7 +3,8 @@ import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Log } from '../../log/level/log.ts'
+import type { Log } from '../../log/log.ts'
+import { entryAt } from '../../log/tiles.ts'
 import type { Reactor } from '../reactor.ts'
 import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLock } from './run-lock-files.ts'
 
@@ -18,7 +19,7 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
       entry.stream.startsWith('lock/project:') && (entry.type === 'lock.acquired' || ends.has(entry.type)),
     handle: async (entry) => {
       const token = entry.type === 'lock.acquired' ? entry.seq : Number(entry.data.token ?? entry.data.previous_token)
-      const grant = log.entry(token)?.data as GrantData | undefined
+      const grant = (await entryAt(log, token))?.data as GrantData | undefined
       if (grant?.run_id === undefined) return 'done'
       const path = runLockPath(root, config, grant.run_id)
       return entry.type === 'lock.acquired'

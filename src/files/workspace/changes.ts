@@ -64,13 +64,13 @@ async function* changes(
   const there: Triplet[] = []
   // Deletions come first: on a disk that ignores case, a deleted file may have the name of a new one.
   for (const stem of touched.stems) {
-    const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
+    const triplet = (await view.state(tripletKey(workspace, stem))) as Triplet | undefined
     if (triplet === undefined) yield* filesOf(view, stem, undefined)
     else there.push(triplet)
   }
   for (const triplet of there) yield* filesOf(view, triplet.stem, triplet)
   for (const target of touched.targets) {
-    const row = view.state(identityKey(workspace, target)) as IdentityRow | undefined
+    const row = (await view.state(identityKey(workspace, target))) as IdentityRow | undefined
     // A target without remaining sources keeps its record. A target that was never referenced has no record.
     if (row === undefined || row.sources === null) yield { path: refPath(target, disk), content: null }
     else yield await refFile(view, workspace, row, disk)
@@ -102,12 +102,12 @@ class Touched {
   }
 
   async add(manifestDigest: string): Promise<void> {
-    const set = JSON.parse(this.#view.object(manifestDigest)) as StagedSet
+    const set = JSON.parse(await this.#view.object(manifestDigest)) as StagedSet
     for (const { stem } of set.tombstones) this.stems.add(stem)
     for (const { links_digest, stem } of set.triplets) {
       await this.pause()
       this.stems.add(stem)
-      this.point(objectFromText(this.#view.object(links_digest)), stem)
+      this.point(objectFromText(await this.#view.object(links_digest)), stem)
     }
   }
 
@@ -134,9 +134,9 @@ async function linksIn(current: string, stem: string): Promise<ReadObject | unde
  * The files of a stem as they should be. A triplet's files have the exact bytes of its objects, so their SHA-256 is
  * the digest.
  */
-function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): Generator<TreeChange> {
+async function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): AsyncGenerator<TreeChange> {
   for (const part of tripletParts) {
-    const content = triplet === undefined ? null : Buffer.from(view.object(triplet[`${part}_digest`]))
+    const content = triplet === undefined ? null : Buffer.from(await view.object(triplet[`${part}_digest`]))
     yield { path: partPath(stem, part), content }
   }
   const named = hashedStemPath(stem)

@@ -4,7 +4,7 @@ import type { TurnEventData } from '../../domain/turn/events.ts'
 import { turnIdOf, turnNumberOf } from '../../domain/turn/turn-id.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Log } from '../../log/level/log.ts'
+import type { Log } from '../../log/log.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
 import { allFiles, changedFiles, type PromotedTurn } from './changes.ts'
 import { sameFiles } from './compare.ts'
@@ -53,7 +53,7 @@ export class WorkspaceFiles {
   /** Writes all files of a workspace again, from the ledger alone. Errors: see `follow`. */
   rebuild(workspace: string): Promise<void> {
     return this.#inTurn(async () => {
-      const view = new SovereignView(this.#log)
+      const view = await SovereignView.open(this.#log)
       try {
         const folder = this.folder(workspace)
         const seq = Math.max(currentTree(folder)?.seq ?? 0, this.#pending.get(workspace)?.at(-1)?.seq ?? 0)
@@ -67,7 +67,7 @@ export class WorkspaceFiles {
   /** Compares the files of a workspace with the ledger, byte by byte. Errors: VERIFY_FAILED (`workspace`). */
   check(workspace: string): Promise<CheckedFiles> {
     return this.#inTurn(async () => {
-      const view = new SovereignView(this.#log)
+      const view = await SovereignView.open(this.#log)
       try {
         const folder = this.folder(workspace)
         return { files: await sameFiles(currentTree(folder), allFiles(view, workspace, this.#disk)), folder }
@@ -92,7 +92,7 @@ export class WorkspaceFiles {
     const { workspace } = entry.data as Promoted
     const tree = await this.#treeOf(workspace)
     if (tree !== undefined && tree.seq >= entry.seq) return
-    const view = new SovereignView(this.#log)
+    const view = await SovereignView.open(this.#log)
     try {
       await this.#see(view, entry.seq)
       // Builds other pending workspaces at the same time, so that they share disk syncs. An error of another
@@ -137,10 +137,11 @@ export class WorkspaceFiles {
   /** Reads each entry of the view once, from the first entry that must be handled. */
   async #see(view: SovereignView, from: number): Promise<void> {
     let sliceEnds = performance.now() + sliceMillis
-    for (let seq = this.#seen ?? from; seq < view.size; seq += 1) {
-      const { data, type } = view.entry(seq)
-      if (type === 'turn.promoted') this.#keep(seq, data as Promoted)
-      this.#seen = seq + 1
+    for await (const page of view.entries(this.#seen ?? from)) {
+      for (const { data, seq, type } of page) {
+        if (type === 'turn.promoted') this.#keep(seq, data as Promoted)
+        this.#seen = seq + 1
+      }
       if (performance.now() < sliceEnds) continue
       // Other callers run in between; the entries read are still those of the view.
       await new Promise(setImmediate)

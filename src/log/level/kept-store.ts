@@ -1,6 +1,6 @@
 import { LockstepError } from '../../errors.ts'
+import type { Store, StoreReader } from '../keyed/store.ts'
 import type { Custody } from './owner/custody.ts'
-import type { Store, StoreReader } from './store.ts'
 
 /**
  * A store that stops working when its ledger is moved. It then refuses writes and does not report earlier ones as

@@ -6,60 +6,9 @@ import { adoptMadeSince } from '../../disk/ownership.ts'
 import { LockstepError, messageOf, systemCodeOf } from '../../errors.ts'
 import { corrupt } from '../corrupt.ts'
 import { failureOf } from '../failure.ts'
+import type { Store, StoreReader } from '../keyed/store.ts'
 import { copyDatabase } from './copy-database.ts'
 import { problemOfTable } from './table.ts'
-
-/** An atomic write: either all of it is applied or nothing. */
-export interface StoreBatch {
-  puts: { key: Uint8Array; value: Uint8Array }[]
-  deletes: Uint8Array[]
-}
-
-export interface Range {
-  gte: Uint8Array
-  lt: Uint8Array
-  reverse?: boolean
-  limit?: number
-}
-
-/**
- * Read access to the values under keys.
- * Errors: LEDGER_CORRUPT if LevelDB finds damage, LEDGER_UNAVAILABLE if it cannot read, LEDGER_CLOSED.
- */
-export interface StoreReader {
-  /** The value under a key, read synchronously. */
-  get(key: Uint8Array): Uint8Array | undefined
-  /** Pages of pairs in key order, as of the moment when the first page is requested. */
-  scan(range: Range): AsyncGenerator<[Uint8Array, Uint8Array][]>
-  /**
-   * Verifies the checksums of the table files. Ordinary reads do not do this, and a damaged index hides pairs without
-   * an error.
-   * Errors: LEDGER_CORRUPT.
-   * Cost: a pass over the files.
-   */
-  checkFiles(): Promise<void>
-}
-
-/** The content of the store at one moment. Later writes do not affect it. */
-export interface StoreSnapshot extends StoreReader {
-  close(): Promise<void>
-}
-
-/** A key-value store: LevelDB, or a test's store that fails before or after it persists a batch. */
-export interface Store extends StoreReader {
-  /** Applies the batch and syncs it to the disk before it resolves. */
-  write(batch: StoreBatch): Promise<void>
-  /** Keeps the current content readable until the snapshot is closed. */
-  snapshot(): StoreSnapshot
-  /**
-   * Copies the database into an empty folder, with hard links to immutable files. Nothing may be written during the
-   * copy.
-   */
-  copyTo(folder: string): void
-  /** Waits, for a limited time, until only a few files remain to be compacted. */
-  settle(millisMax: number): Promise<void>
-  close(): Promise<void>
-}
 
 /** A store in files. */
 export interface FileStore extends Store {

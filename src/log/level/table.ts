@@ -1,4 +1,4 @@
-import { EndsTooSoon, Numbers } from './rows/numbers.ts'
+import { EndsTooSoon, Numbers } from '../keyed/rows/numbers.ts'
 import { crc32c, unmaskedCrc } from './wal/crc32c.ts'
 
 // LevelDB's files of sorted pairs, described in its source file doc/table_format.md. A table consists of blocks of

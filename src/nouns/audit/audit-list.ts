@@ -34,10 +34,10 @@ interface Found {
  */
 export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
   const { size } = core.log.head()
-  const all = rangesOf(core, asked, size)
+  const all = await rangesOf(core, asked, size)
   const end = Math.max(asked.cursor, all.end)
   const ranges = all.ranges.map(([from, to]) => [Math.max(from, asked.cursor), to] as const)
-  const chain = chainOf(core, asked)
+  const chain = await chainOf(core, asked)
   return chain === undefined ? searched(core, asked, { ranges, end }) : chained(core, asked, { chain, ranges, end })
 }
 
@@ -47,7 +47,7 @@ async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): 
     if (range[0] >= range[1]) continue
     for await (const seqs of candidatesOf(core, asked, range)) {
       for (const seq of seqs) {
-        const entry = core.log.entry(seq)
+        const entry = await core.views.entry(seq)
         const event = entry && renderedEvent(entry)
         if (entry === undefined || event === undefined || !fits(entry, event, asked)) continue
         if (events.length === asked.limit) return { events, next: seq, complete: false }
@@ -77,14 +77,14 @@ async function* candidatesOf(
     return
   }
   await index.reached(to)
-  yield* seqsOf(log.index, words, { from, to })
+  yield* seqsOf(log, words, { from, to })
 }
 
 /**
  * The chain of the requested run, stream or lock, if there is one. The row has its last entry; each entry points to
  * the one before.
  */
-function chainOf(core: Core, { lock, run_id, stream }: Asked): Chain | undefined {
+async function chainOf(core: Core, { lock, run_id, stream }: Asked): Promise<Chain | undefined> {
   if (run_id !== undefined) return chainOfRun(core, run_id)
   if (stream !== undefined) return chainOfStream(core, stream)
   return lock === undefined ? undefined : chainOfLock(core, lock)

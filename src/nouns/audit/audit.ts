@@ -13,6 +13,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { eventIdOf } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyApi } from '../policy/policy.ts'
@@ -51,13 +52,15 @@ export class Audit {
       'options',
     )
     const checkedGuard = guard && { name: parse(lockNameSchema, guard.name, 'guard.name'), token: guard.token }
-    for (const { corrects } of parsed) if (corrects !== undefined) this.#assertThere(corrects)
+    for (const { corrects } of parsed) if (corrects !== undefined) await this.#assertThere(corrects)
     const request =
       idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events: parsed } as Json }
-    const outcome = await submit(
-      this.#core,
-      { type: 'audit.append', events: parsed, guard: checkedGuard, policies: this.#policy.known() },
-      { actor, correlationId: correlation_id, expectedSize: expected_size, request },
+    const outcome = await after(this.#policy.known(), (policies) =>
+      submit(
+        this.#core,
+        { type: 'audit.append', events: parsed, guard: checkedGuard, policies },
+        { actor, correlationId: correlation_id, expectedSize: expected_size, request },
+      ),
     )
     refuseExpired(outcome)
     const { entries, replayed } = outcome
@@ -84,15 +87,15 @@ export class Audit {
   }
 
   /** The entry with an event_id. The id contains the seq, so no index is needed. */
-  entryOf(eventId: string): Entry | undefined {
-    const { log } = this.#core
+  async entryOf(eventId: string): Promise<Entry | undefined> {
+    const { log, views } = this.#core
     const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
-    return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? log.entry(seq) : undefined
+    return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? views.entry(seq) : undefined
   }
 
   /** Errors: NOT_FOUND. */
-  #assertThere(eventId: string): void {
-    if (this.entryOf(eventId) !== undefined) return
+  async #assertThere(eventId: string): Promise<void> {
+    if ((await this.entryOf(eventId)) !== undefined) return
     throw new LockstepError('NOT_FOUND', `there is no event ${eventId} to correct`, { details: { corrects: eventId } })
   }
 }

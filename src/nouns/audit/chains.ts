@@ -10,23 +10,23 @@ export interface Chain {
   before: (entry: Entry) => number | null
 }
 
-export function chainOfRun(core: Core, runId: string): Chain {
-  return { last: core.rows.get(runStreamOf(runId))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
+export async function chainOfRun(core: Core, runId: string): Promise<Chain> {
+  return { last: (await core.views.row(runStreamOf(runId)))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
 }
 
-export function chainOfLock(core: Core, name: string): Chain {
+export function chainOfLock(core: Core, name: string): Promise<Chain> {
   return chainOfStream(core, lockStreamOf(name))
 }
 
-export function chainOfStream(core: Core, stream: string): Chain {
-  return { last: core.rows.get(stream)?.last_seq ?? null, before: ({ prev }) => prev.stream }
+export async function chainOfStream(core: Core, stream: string): Promise<Chain> {
+  return { last: (await core.views.row(stream))?.last_seq ?? null, before: ({ prev }) => prev.stream }
 }
 
 /** Yields the entries of a chain from its end back to seq `from`. Cost: one read per entry. */
 export async function* walked(core: Core, { before, last }: Chain, from = 0): AsyncGenerator<Entry> {
   let read = 0
   for (let seq = last; seq !== null && seq >= from; ) {
-    const entry = core.log.entry(seq)
+    const entry = await core.views.entry(seq)
     if (entry === undefined) return
     yield entry
     read += 1

@@ -9,7 +9,7 @@ import { chainOfLock, walked } from './chains.ts'
  */
 export async function historyOf(core: Core, name: string, limit: number = limits.historyPageMax): Promise<Entry[]> {
   const entries: Entry[] = []
-  for await (const entry of walked(core, chainOfLock(core, name))) {
+  for await (const entry of walked(core, await chainOfLock(core, name))) {
     entries.push(entry)
     if (entries.length >= limit) break
   }

@@ -33,13 +33,13 @@ export interface TimeRanges {
  * stands still while the wall clock goes on. A range includes such a stretch until the wall clock passes its end.
  * Cost: about 20 reads per bound and reset.
  */
-export function rangesOf(core: Core, { since, until }: Times, size: number): TimeRanges {
+export async function rangesOf(core: Core, { since, until }: Times, size: number): Promise<TimeRanges> {
   if (since === undefined && until === undefined) return { ranges: [[0, size]], end: size }
   const ranges: SeqRange[] = []
   let [start, behind] = [0, 0]
-  for (const end of [...resetsOf(core, size), size]) {
-    const first = since === undefined ? start : firstFrom(core, [start, end], Date.parse(since))
-    behind = until === undefined ? end : endOf(core, [first, end], Date.parse(until))
+  for (const end of [...(await resetsOf(core, size)), size]) {
+    const first = since === undefined ? start : await firstFrom(core, [start, end], Date.parse(since))
+    behind = until === undefined ? end : await endOf(core, [first, end], Date.parse(until))
     if (first < behind) ranges.push([first, behind])
     start = end
   }
@@ -47,11 +47,11 @@ export function rangesOf(core: Core, { since, until }: Times, size: number): Tim
 }
 
 /** The seqs of clock resets, oldest first. */
-function resetsOf(core: Core, size: number): number[] {
+async function resetsOf(core: Core, size: number): Promise<number[]> {
   const resets: number[] = []
-  let seq = core.rows.get(clockStream)?.last_seq ?? null
+  let seq = (await core.views.row(clockStream))?.last_seq ?? null
   while (seq !== null) {
-    const entry = core.log.entry(seq)
+    const entry = await core.views.entry(seq)
     if (entry === undefined) break
     if (entry.type === 'clock.reset' && seq < size) resets.unshift(seq)
     seq = entry.prev.stream
@@ -60,28 +60,28 @@ function resetsOf(core: Core, size: number): number[] {
 }
 
 /** The seq after the last entry that may have been recorded before `untilMillis`. */
-function endOf(core: Core, [from, to]: SeqRange, untilMillis: number): number {
-  let end = firstFrom(core, [from, to], untilMillis)
+async function endOf(core: Core, [from, to]: SeqRange, untilMillis: number): Promise<number> {
+  let end = await firstFrom(core, [from, to], untilMillis)
   while (end < to) {
     const stillFrom = end
-    end = firstFrom(core, [stillFrom, to], timeAt(core, stillFrom) + 1)
-    const last = core.log.entry(end - 1)
+    end = await firstFrom(core, [stillFrom, to], (await timeAt(core, stillFrom)) + 1)
+    const last = await core.views.entry(end - 1)
     if (last === undefined || Date.parse(wallTimeOf(last)) >= untilMillis) break
   }
   return end
 }
 
 /** The first seq of a range whose `time` is at or after `millis`. */
-function firstFrom(core: Core, [from, to]: SeqRange, millis: number): number {
+async function firstFrom(core: Core, [from, to]: SeqRange, millis: number): Promise<number> {
   let [low, high] = [from, to]
   while (low < high) {
     const middle = Math.floor((low + high) / 2)
-    if (timeAt(core, middle) < millis) low = middle + 1
+    if ((await timeAt(core, middle)) < millis) low = middle + 1
     else high = middle
   }
   return low
 }
 
-function timeAt(core: Core, seq: number): number {
-  return Date.parse(core.log.entry(seq)?.time ?? '')
+async function timeAt(core: Core, seq: number): Promise<number> {
+  return Date.parse((await core.views.entry(seq))?.time ?? '')
 }

@@ -2,6 +2,7 @@ import type { Selection } from '../../domain/export/selection.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
+import type { Key } from '../../log/log.ts'
 import { runsOf, seqsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
 import { type Chain, chainOfLock, chainOfRun, walked } from '../audit/chains.ts'
@@ -21,24 +22,28 @@ export async function* entriesToSelect(core: Core, selection: Selection, size: n
     return
   }
   if ('lock' in selection) {
-    yield* entriesAt(core, await seqsIn(core, [chainOfLock(core, selection.lock)], size))
+    yield* entriesAt(core, await seqsIn(core, [await chainOfLock(core, selection.lock)], size))
     return
   }
   await core.index.reached(size)
   if ('case_id' in selection) {
-    for await (const seqs of seqsOf(core.log.index, selection, { from: 0, to: size })) yield* entriesAt(core, seqs)
+    for await (const seqs of seqsOf(core.log, selection, { from: 0, to: size })) yield* entriesAt(core, seqs)
     return
   }
-  const chains = (await runsBelow(core, selection.run_id, size)).map((runId) => chainOfRun(core, runId))
+  const runIds = await runsBelow(core, selection.run_id, size)
+  const chains = await Promise.all(runIds.map((runId) => chainOfRun(core, runId)))
   yield* entriesAt(core, await seqsIn(core, chains, size))
 }
 
 /** A run and its descendants, as far as they were created below a size. Empty if the run was created later. */
 async function runsBelow(core: Core, runId: string, size: number): Promise<string[]> {
-  const { root_run_id } = stateOfRun(core, runId)
+  const { root_run_id } = await stateOfRun(core, runId)
   const below = new Set<string>()
-  for await (const page of runsOf(core.log.index, { root_run_id }, { from: 0, to: size })) {
-    for (const id of page) if (id === runId || below.has(stateOfRun(core, id).parent_run_id ?? '')) below.add(id)
+  for await (const page of runsOf(core.log, { root_run_id }, { from: 0, to: size })) {
+    for (const id of page) {
+      const { parent_run_id } = await stateOfRun(core, id)
+      if (id === runId || below.has(parent_run_id ?? '')) below.add(id)
+    }
   }
   return [...below]
 }
@@ -59,7 +64,7 @@ async function seqsIn(core: Core, chains: readonly Chain[], size: number): Promi
 
 async function* entriesAt({ log }: Core, seqs: readonly number[]): AsyncGenerator<Entry[]> {
   for (let at = 0; at < seqs.length; at += limits.readPageEntries) {
-    const page = seqs.slice(at, at + limits.readPageEntries).map((seq) => log.entry(seq))
-    yield page.filter((entry) => entry !== undefined)
+    const page = seqs.slice(at, at + limits.readPageEntries)
+    yield (await log.load(page.map((key): Key => ({ view: 'entry', key })))) as Entry[]
   }
 }

@@ -57,13 +57,13 @@ interface Ground {
  * Checks a request as far as possible before the export changes anything. Errors: INVALID_INPUT, FREE_TEXT_DENIED,
  * NOT_FOUND (the folder).
  */
-export function planExport({ audit, core, policy }: Ground, request: CreateExport): PlannedExport {
+export async function planExport({ audit, core, policy }: Ground, request: CreateExport): Promise<PlannedExport> {
   const asked = parse(createExportSchema, request, 'export')
   const { actor, lane_id, select } = asked
   const stated = statedSchema.strip().parse(asked)
-  if (freeTextIn(policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
+  if (freeTextIn(await policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
     throw errorOf(refuseFreeText(lane_id))
-  const approvals = approvalsOf(asked, audit, actor ?? core.actor)
+  const approvals = await approvalsOf(asked, audit, actor ?? core.actor)
   const file = resolve(asked.file)
   parse(locatorSchema, basename(file), 'file')
   realFolder(dirname(file))
@@ -78,10 +78,14 @@ type Asked = z.output<typeof createExportSchema>
  * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
  * selection.
  */
-function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Approval[] {
-  return approvals.map((event_id) => {
-    const approval = approvalIn(audit.entryOf(event_id), select, actor.actor_id)
-    if (approval !== undefined) return approval
+async function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Promise<Approval[]> {
+  const found: Approval[] = []
+  for (const event_id of approvals) {
+    const approval = approvalIn(await audit.entryOf(event_id), select, actor.actor_id)
+    if (approval !== undefined) {
+      found.push(approval)
+      continue
+    }
     throw new LockstepError(
       'INVALID_INPUT',
       `${event_id} is not an approval of ${subjectOf(select)} by another human`,
@@ -90,7 +94,8 @@ function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): 
         hint: 'To approve and get an event_id, another human runs "lockstep export approve".',
       },
     )
-  })
+  }
+  return found
 }
 
 function sizeUpTo({ log }: Core, size: number | undefined): number {

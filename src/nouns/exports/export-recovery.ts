@@ -21,7 +21,7 @@ export function noteExport(core: Core, { file, run_id }: { file: string; run_id:
 export async function endLeftExports(core: Core, runs: Runs): Promise<void> {
   for (const files of ExportFiles.noted(core.layout.exports)) {
     try {
-      const run = core.rows.get(streamOf(files.run_id))?.state as RunState | undefined
+      const run = (await core.views.row(streamOf(files.run_id)))?.state as RunState | undefined
       if (isOver(files, run, core)) await end(files, run, runs)
     } catch (error) {
       // If a folder cannot be reached, its note stays and the ledger still opens.

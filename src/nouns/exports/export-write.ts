@@ -20,10 +20,9 @@ import type { ExportFiles } from '../../files/bundle/export-files.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
-import { leafHashOfText } from '../../log/level/rows/leaf.ts'
-import { sha256 } from '../../log/sha256.ts'
+import { leafHashOfText } from '../../log/leaf.ts'
+import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
-import { inclusionProofs } from '../../merkle/proofs.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
 import { checkpointOf, type Signer, signerOf } from '../signer.ts'
 import { entriesToSelect } from './export-entries.ts'
@@ -63,17 +62,17 @@ async function assemble(
   { allowed_case, bundle_kind, selection, size, stated }: AskedBundle,
   files: ExportFiles,
 ): Promise<WrittenBundle> {
-  const signer = signerOf(core.log, core.layout)
+  const signer = await signerOf(core.log, core.layout)
   const paths = { entries: files.spooled('entries'), proofs: files.spooled('proofs') }
   const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size }, paths)
-  const last = core.log.entry(size - 1)
+  const last = await core.views.entry(size - 1)
   const facts = selected.facts()
   if (facts === undefined || last === undefined) {
     throw new LockstepError('NOT_FOUND', `no entry below size ${size} is selected`, { details: { size } })
   }
   const { ledger_id, origin } = core.log.meta
-  const root = toHex(core.log.rootAt(size))
-  const pinned = { policy_versions: pinsAt(core, size), time: last.time }
+  const root = toHex(await rootOf(core.log, size))
+  const pinned = { policy_versions: await pinsAt(core, size), time: last.time }
   const manifest = manifestOf(
     { ...pinned, bundle_kind, entries, ledger_id, origin, proofs, root, selected: facts, selection, size, stated },
     (bytes) => createHash('sha256').update(bytes).digest('hex'),
@@ -81,7 +80,7 @@ async function assemble(
   const manifestText = JSON.stringify(manifest)
   const texts = new Map([
     ['README.txt', readmeOf(manifest.bundle_id)],
-    ['checkpoint', checkpointOf(core.log, signer, size)],
+    ['checkpoint', await checkpointOf(core.log, signer, size)],
     ['key.pub', `${signer.vkey}\n`],
     ['manifest.json', `${manifestText}\n`],
   ])
@@ -113,7 +112,7 @@ async function spoolEntries(
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const { log } = core
   const selected = new Selected(selection)
-  const proofOf = inclusionProofs(size, log.tiles, sha256)
+  const proofOf = inclusionProofsOf(log, size)
   const entries = await Lines.create(paths.entries)
   let proofs: Lines | undefined
   let count = 0
@@ -130,7 +129,7 @@ async function spoolEntries(
           throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
         }
         const line = JSON.stringify(entry)
-        const proof = proofOf(entry.seq).map(toHex)
+        const proof = (await proofOf(entry.seq)).map(toHex)
         await entries.add(line)
         await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
       }
@@ -153,9 +152,9 @@ function assertOfCase({ case_id, seq }: Entry, allowed: string | null | undefine
 }
 
 /** The pins of the policy in force at a size. Each policy entry points to the one before it. */
-function pinsAt({ log, rows }: Core, size: number): Entry['policy_versions'] {
-  for (let seq = rows.get(policyStream)?.last_seq ?? null; seq !== null; ) {
-    const entry = log.entry(seq)
+async function pinsAt({ views }: Core, size: number): Promise<Entry['policy_versions']> {
+  for (let seq = (await views.row(policyStream))?.last_seq ?? null; seq !== null; ) {
+    const entry = await views.entry(seq)
     if (entry?.type === 'policy.loaded' && seq < size) {
       const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
       return { lanes: lanes.pin, roles: roles.pin }

@@ -92,7 +92,7 @@ export class Exports {
    * `create`.
    */
   async ready(request: CreateExport): Promise<void> {
-    const { select, size } = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
+    const { select, size } = await planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
     if ('run_id' in select || 'case_id' in select) await this.#core.index.reached(size)
   }
 
@@ -102,7 +102,7 @@ export class Exports {
    * `create`.
    */
   async begin(request: CreateExport): Promise<BegunExport> {
-    const planned = planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
+    const planned = await planExport({ audit: this.#audit, core: this.#core, policy: this.#policy }, request)
     const { actor, asked, file, select, size, stated } = planned
     const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
     const case_id = parse(caseIdSchema.optional(), planned.scope.case_id, 'scope.case_id')
@@ -195,7 +195,7 @@ export class Exports {
       const page = await this.#audit.entries({ ...of, action_type: 'export', cursor, limit: limits.readPageEntries })
       for (const { data, event_id, run_id = '' } of page.events) {
         if (typeof data.record_digest !== 'string') continue
-        const bundle = exportBundleSchema.parse(JSON.parse(this.#core.log.objects.text(data.record_digest)))
+        const bundle = exportBundleSchema.parse(await this.#core.views.object(data.record_digest))
         if ('run_id' in asked || bundle.bundle_id === asked.bundle_id) found = { bundle, event_id, run_id }
       }
       complete = page.complete
@@ -209,7 +209,7 @@ export class Exports {
   async #record(acted: z.input<typeof recordActionSchema>, text: string): Promise<void> {
     const { actor, idempotency_key: _, ...asked } = parse(recordActionSchema, acted, 'action')
     const bundle_record = { digest: sha256Hex(text), text }
-    const command = { ...asked, bundle_record, policies: this.#policy.known(), type: 'run.record' as const }
+    const command = { ...asked, bundle_record, policies: await this.#policy.known(), type: 'run.record' as const }
     refuseExpired(await submit(this.#core, command, { actor }))
   }
 }

@@ -5,6 +5,7 @@ import { LockstepError } from '../../errors.ts'
 import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
+import { after, all, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
 import { parse } from '../../writer/parse.ts'
@@ -48,12 +49,14 @@ export class Acquiring {
       signal,
       wait_s,
     } = parse(input.acquireResourceSchema, request, 'lock')
-    const command = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
-    const content = { command: command.type, holder, lease_duration_s, name }
     const line: Line | undefined = wait_s ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
-    const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
-    const answer = line === undefined ? submitted : this.#watched(command, submitted)
-    const outcome = await answer.catch(namingGrants(this.#core, [{ lock_id, name: command.name }]))
+    const asked = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
+    const answer = after(asked, (command) => {
+      const content = { command: command.type, holder, lease_duration_s, name }
+      const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
+      return line === undefined ? submitted : this.#watched(command, submitted)
+    })
+    const outcome = await Promise.resolve(answer).catch(namingGrants(this.#core, [{ lock_id, name }]))
     return this.grants.lease(outcome, lock_id, requestedAt, actor)
   }
 
@@ -69,18 +72,19 @@ export class Acquiring {
     const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
     const sorted = wanted.map(({ name }) => name)
     const ids = wanted.map(({ lock_id }) => lock_id)
-    const locks = wanted.map(({ name, lock_id }) =>
+    const asked = wanted.map(({ name, lock_id }) =>
       this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }),
     )
-    const key = locks[0]?.lock_ref ?? ''
     const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted }
-    const { entries, replayed } = await submit(
-      this.#core,
-      { type: 'lock.acquire_all', locks },
-      { actor, request: { key, content } },
-    ).catch(namingGrants(this.#core, wanted))
+    const answer = after(all(asked), (locks) => {
+      const request = { key: locks[0]?.lock_ref ?? '', content }
+      return submit(this.#core, { type: 'lock.acquire_all', locks }, { actor, request })
+    })
+    const { entries, replayed } = await Promise.resolve(answer).catch(namingGrants(this.#core, wanted))
     const grants = entries.filter((entry) => entry.type === 'lock.acquired')
-    return grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed }))
+    return Promise.all(
+      grants.map((entry, index) => this.grants.leaseOf(entry, ids[index] ?? '', { requestedAt, actor, replayed })),
+    )
   }
 
   async deliverable(request: input.AcquireDeliverable, requestedAt: number): Promise<Lease> {
@@ -132,7 +136,7 @@ export class Acquiring {
     const { actor = this.#core.actor, run_id } = parsed
     const { outcome, warning } = await this.#projects.acquire(parsed, actor)
     const files = await this.#core.filesDrained()
-    const lease = this.grants.lease(outcome, run_id, requestedAt, actor)
+    const lease = await this.grants.lease(outcome, run_id, requestedAt, actor)
     return Object.assign(lease, { files }, warning === undefined ? {} : { warning })
   }
 
@@ -170,12 +174,14 @@ export class Acquiring {
 
   /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: input.Acquire, answer: Promise<Outcome>): Promise<Outcome> {
-    const timer = setInterval(() => {
-      const { death } = deathOfHolder(this.#core, command.name)
+    const probe = async () => {
+      const { death } = await deathOfHolder(this.#core, command.name)
       if (death === undefined) return
       command.death = death
       this.#core.poke(streamOf(command.name))
-    }, probeMillis)
+    }
+    // A ledger that cannot be read answers the waiting caller itself.
+    const timer = setInterval(() => void probe().catch(() => {}), probeMillis)
     return answer.finally(() => clearInterval(timer))
   }
 
@@ -185,18 +191,12 @@ export class Acquiring {
     lock_id: string
     name: string
     pids: number[] | undefined
-  }): input.Acquire {
+  }): Maybe<input.Acquire> {
     const { holder, lease_duration_s, lock_id, name, pids = [process.pid] } = facts
     const evidence = evidenceFor(pids)
-    return {
-      type: 'lock.acquire',
-      name,
-      holder,
-      lock_ref: lockRefOf(lock_id),
-      lease_duration_s,
-      evidence,
-      ...deathOfHolder(this.#core, name),
-    }
+    const lock_ref = lockRefOf(lock_id)
+    const command = { type: 'lock.acquire' as const, name, holder, lock_ref, lease_duration_s, evidence }
+    return after(deathOfHolder(this.#core, name), (found) => ({ ...command, ...found }))
   }
 
   #demandScope(actor: Actor): void {

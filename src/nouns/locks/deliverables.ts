@@ -132,7 +132,7 @@ export class Deliverables {
       await this.#putBack(place, aside)
       return undefined
     }
-    const asked = { ...command, claim, file_orphan, ...deathOfHolder(this.#core, command.name) }
+    const asked = { ...command, claim, file_orphan, ...(await deathOfHolder(this.#core, command.name)) }
     const outcome = await submit(this.#core, asked, { actor, calledFrom }).catch(async (error: unknown) => {
       // If the outcome is unknown, the grant may exist. The files stay, and the next open compares them with the log.
       if (!isOutcomeUnknown(error)) await this.#undo(claimant, claimed, aside)

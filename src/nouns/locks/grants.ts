@@ -4,6 +4,8 @@ import { orphanReason } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
+import type { Key } from '../../log/log.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -35,14 +37,14 @@ export class Grants {
     this.#calls = calls
   }
 
-  lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Lease {
+  async lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Promise<Lease> {
     const entry = entries.find(({ type }) => type === 'lock.acquired')
     invariant(entry !== undefined, 'an acquire is answered with its grant')
     return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
   }
 
-  leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Lease {
-    const current = !replayed || this.#isCurrent(entry)
+  async leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Promise<Lease> {
+    const current = !replayed || (await this.#isCurrent(entry))
     if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
     const facts = grantFacts(entry, lock_id, { replayed, current })
     const clock = { requestedAt, bootMillis: () => this.#core.now().lease_clock.boot_ms }
@@ -54,15 +56,13 @@ export class Grants {
   }
 
   /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
-  nameOf(lockRef: string, actor: Actor): string | null {
+  nameOf(lockRef: string, actor: Actor): Maybe<string | null> {
     const recent = this.#recent.nameOf(actor.actor_id, lockRef)
     if (recent !== undefined) return recent
-    const seqs = this.#core.receipts.candidates(actor.actor_id, lockRef)
-    for (const seq of seqs.toReversed()) {
-      const entry = this.#core.log.entry(seq)
-      if (entry?.type === 'lock.acquired' && entry.data.lock_ref === lockRef) return String(entry.data.name)
-    }
-    return null
+    return after(this.#answeredUnder(lockRef, actor), (answered) => {
+      const entry = answered.findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lockRef)
+      return entry === undefined ? null : String(entry.data.name)
+    })
   }
 
   /**
@@ -70,23 +70,29 @@ export class Grants {
    * lost does not count, because its caller was told of contention. Errors: IDEMPOTENCY_MISMATCH.
    */
   async ended({ holder, lease_duration_s, lock_ref, name }: Acquire, actor: Actor): Promise<Entry | undefined> {
-    const entry = this.#core.receipts
-      .candidates(actor.actor_id, lock_ref)
-      .map((seq) => this.#core.log.entry(seq))
-      .findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lock_ref)
+    const answered = await this.#answeredUnder(lock_ref, actor)
+    const entry = answered.findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lock_ref)
     if (entry === undefined || entry.actor.actor_id !== actor.actor_id) return undefined
     const { data } = entry
     if (data.name !== name || data.holder !== holder || data.lease_duration_s !== lease_duration_s) {
       const message = `this lock_id was used for ${data.name} at seq ${entry.seq}, with different content`
       throw new LockstepError('IDEMPOTENCY_MISMATCH', message, { details: { name: data.name, seq: entry.seq } })
     }
-    if (this.#isCurrent(entry)) return undefined
+    if (await this.#isCurrent(entry)) return undefined
     const history = await historyOf(this.#core, name)
     return history.some(({ type, data: end }) => type === 'lock.lost' && end.token === entry.seq) ? undefined : entry
   }
 
-  #isCurrent(entry: Entry): boolean {
-    const grant = lockGrantOf(this.#core, String(entry.data.name))
+  /** The entries whose receipts may be of this lock_ref, oldest first. */
+  async #answeredUnder(lockRef: string, actor: Actor): Promise<readonly (Entry | undefined)[]> {
+    const { log, receipts } = this.#core
+    await receipts.loaded()
+    const seqs = receipts.candidates(actor.actor_id, lockRef)
+    return (await log.load(seqs.map((key): Key => ({ view: 'entry', key })))) as (Entry | undefined)[]
+  }
+
+  async #isCurrent(entry: Entry): Promise<boolean> {
+    const grant = await lockGrantOf(this.#core, String(entry.data.name))
     return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
   }
 }

@@ -38,8 +38,8 @@ export interface LockStatus {
 export type LockListing = LockStatus
 
 /** Errors: NOT_FOUND if the ledger has no entry of this lock. */
-export function statusOf(core: Core, name: string): LockStatus {
-  const row = core.rows.get(streamOf(name))
+export async function statusOf(core: Core, name: string): Promise<LockStatus> {
+  const row = await core.views.row(streamOf(name))
   if (row === undefined) throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
   return describe(core, row.state as LockState, row.last_seq)
 }
@@ -51,17 +51,17 @@ export function statusOf(core: Core, name: string): LockStatus {
 export async function listLocks(
   core: Core,
   options: z.input<typeof listSchema>,
-  projectOrphan: (grant: Grant) => string | undefined,
+  projectOrphan: (grant: Grant) => Promise<string | undefined>,
 ): Promise<LockListing[]> {
   const { orphans, under } = parse(listSchema, options, 'list')
   const prefix = under === undefined ? undefined : prefixOf(core.layout.root, under)
   const listed: LockListing[] = []
-  for await (const [, row] of core.log.rows(streamOf(''))) {
+  for await (const [, row] of core.views.rows(streamOf(''))) {
     const state = row.state as LockState
     const { grant } = state
     if (grant === null || (prefix !== undefined && !isUnder(grant, prefix))) continue
     const status = describe(core, state, row.last_seq)
-    const finding = orphans && grant.kind === 'project' ? projectOrphan(grant) : undefined
+    const finding = orphans && grant.kind === 'project' ? await projectOrphan(grant) : undefined
     if (finding !== undefined) Object.assign(status, { state: 'orphan', orphan_reason: finding })
     if (!orphans || status.state === 'orphan') listed.push(status)
   }
@@ -109,7 +109,7 @@ export function isOfFile(verdict: Verdict): verdict is FileVerdict {
 type FileVerdict = Extract<Verdict, { kind: 'foreign' | 'orphan' | 'unreadable' }>
 
 /** The status of a lock whose file no grant explains. */
-export function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVerdict): LockStatus {
+export async function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVerdict): Promise<LockStatus> {
   const { acquired, holder, holder_alive, lease_remaining_s, pid } = findingOf(core, place, verdict.seen)
   const reason = verdict.kind === 'unreadable' ? verdict.kind : undefined
   const orphan_reason = verdict.kind === 'orphan' ? verdict.orphan?.recovery_reason : reason
@@ -125,7 +125,7 @@ export function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVe
     pids: pid === null ? [] : [pid],
     folder: place.folder,
     waiting: core.waiters.inFrontOf(streamOf(place.name), undefined),
-    last_seq: core.rows.get(streamOf(place.name))?.last_seq ?? null,
+    last_seq: (await core.views.row(streamOf(place.name)))?.last_seq ?? null,
   }
 }
 

@@ -2,9 +2,12 @@ import type { z } from 'zod'
 import * as input from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
 import { lockNameSchema } from '../../domain/lock/names.ts'
+import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { parse } from '../../writer/parse.ts'
@@ -73,12 +76,10 @@ export class Locks {
   ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
     const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
-    const isDeliverable = grant?.kind === 'deliverable' && grant.lock_ref === lock_ref
-    const { entries } = isDeliverable
-      ? await this.#deliverables.renew(grant, actor)
-      : await submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor })
+    const { entries } = await this.#asHeld(lock_ref, actor, {
+      deliverable: (grant) => this.#deliverables.renew(grant, actor),
+      other: (name) => submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor }),
+    })
     const data = entries[0]?.data as LockEventData<'lock.renewed'>
     const { acquired, expires_at, renewals, token } = data
     return { name: data.name, token, acquired, expires_at, renewals }
@@ -98,14 +99,28 @@ export class Locks {
     }
     const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
     const lock_ref = lockRefOf(lock_id)
-    const name = this.#acquiring.grants.nameOf(lock_ref, actor)
-    const grant = name === null ? null : lockGrantOf(this.#core, name)
-    if (grant?.kind === 'deliverable' && grant.lock_ref === lock_ref) {
-      const released = await this.#deliverables.release(grant, outcome, actor)
-      return releasedFacts(released, released.files)
-    }
-    const released = await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor })
-    return releasedFacts(released)
+    return this.#asHeld(lock_ref, actor, {
+      deliverable: async (grant) => {
+        const released = await this.#deliverables.release(grant, outcome, actor)
+        return releasedFacts(released, released.files)
+      },
+      other: async (name) =>
+        releasedFacts(await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor })),
+    })
+  }
+
+  /** Finds the lock of a lock_ref, and does one thing for the current grant of a deliverable and another otherwise. */
+  async #asHeld<T>(
+    lockRef: string,
+    actor: Actor,
+    { deliverable, other }: { deliverable: (grant: Grant) => Promise<T>; other: (name: string | null) => Promise<T> },
+  ): Promise<T> {
+    return after(this.#acquiring.grants.nameOf(lockRef, actor), (name) => {
+      const current = name === null ? null : lockGrantOf(this.#core, name)
+      return after(current, (grant) =>
+        grant?.kind === 'deliverable' && grant.lock_ref === lockRef ? deliverable(grant) : other(name),
+      )
+    })
   }
 
   /** Ends an orphan. With `dry_run` it only shows evidence and verdict. Errors: LOCK_NOT_ORPHAN. */
@@ -127,7 +142,7 @@ export class Locks {
   }
 
   /** The present state of a lock. Errors: NOT_FOUND if it was never held. */
-  status(name: string): LockStatus {
+  async status(name: string): Promise<LockStatus> {
     return statusOf(this.#core, parse(lockNameSchema, name, 'name'))
   }
 
@@ -147,7 +162,9 @@ export class Locks {
   }
 
   /** Checks that a run holds its target's lock; every role checks this before it acts. Errors: LOCK_CHECK_FAILED. */
-  check(request: z.input<typeof input.checkSchema>): { run_id: string; target_name: string; token: number } {
+  async check(
+    request: z.input<typeof input.checkSchema>,
+  ): Promise<{ run_id: string; target_name: string; token: number }> {
     return this.#projects.check(parse(input.checkSchema, request, 'check'))
   }
 
@@ -168,14 +185,14 @@ export class Locks {
    */
   async removeEndedFile(entry: Entry): Promise<void> {
     const token = entry.data.token ?? entry.data.previous_token
-    const granted = typeof token === 'number' ? this.#core.log.entry(token) : undefined
+    const granted = typeof token === 'number' ? await this.#core.views.entry(token) : undefined
     if (granted?.type !== 'lock.acquired') return
     if ((await this.#deliverables.removeFileOf(granted.data as LockEventData<'lock.acquired'>)) === 'current') return
     throw new LockstepError('FILE_FAILED', `the lock file of ${granted.data.name} cannot be removed now`)
   }
 
   /** LOCKED files below the root that are unknown to the ledger. */
-  unknownFiles(): string[] {
+  unknownFiles(): Promise<string[]> {
     return this.#projects.unknownFiles()
   }
 }

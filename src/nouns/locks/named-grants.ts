@@ -10,9 +10,9 @@ import { lockGrantOf } from '../../writer/lock-rows.ts'
  * lock_id and the token. With these the holder can release the lock or ask again. Other errors are rethrown
  * unchanged.
  */
-export function namingGrants(core: Core, wanted: readonly Wanted[]): (error: unknown) => never {
-  return (error) => {
-    throw withGrants(core, error, wanted)
+export function namingGrants(core: Core, wanted: readonly Wanted[]): (error: unknown) => Promise<never> {
+  return async (error) => {
+    throw await withGrants(core, error, wanted)
   }
 }
 
@@ -22,11 +22,12 @@ interface Wanted {
   name: string
 }
 
-function withGrants(core: Core, error: unknown, wanted: readonly Wanted[]): unknown {
-  const granted = wanted.flatMap(({ lock_id, name }) => {
-    const grant = currentGrantOf(core, name)
-    return grant?.lock_ref === lockRefOf(lock_id) ? [{ lock_id, name, token: grant.token }] : []
-  })
+async function withGrants(core: Core, error: unknown, wanted: readonly Wanted[]): Promise<unknown> {
+  const granted: { lock_id: string; name: string; token: number }[] = []
+  for (const { lock_id, name } of wanted) {
+    const grant = await currentGrantOf(core, name)
+    if (grant?.lock_ref === lockRefOf(lock_id)) granted.push({ lock_id, name, token: grant.token })
+  }
   const [first] = granted
   if (first === undefined && !isOutcomeUnknown(error)) return error
   const { cause, code, details, hint, message } = codedError(error, 'acquiring')
@@ -45,9 +46,9 @@ function withGrants(core: Core, error: unknown, wanted: readonly Wanted[]): unkn
 }
 
 /** Also undefined if the ledger cannot be read; the error being rethrown already says so. */
-function currentGrantOf(core: Core, name: string): Grant | undefined {
+async function currentGrantOf(core: Core, name: string): Promise<Grant | undefined> {
   try {
-    return lockGrantOf(core, name) ?? undefined
+    return (await lockGrantOf(core, name)) ?? undefined
   } catch {
     return undefined
   }

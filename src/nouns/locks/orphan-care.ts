@@ -38,13 +38,13 @@ export class OrphanCare {
   }
 
   async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<Recovered> {
-    const state = lockStateOf(this.#core, name)
+    const state = await lockStateOf(this.#core, name)
     const place = this.#placeOf(name, state, folder)
     if (dry_run) return this.#preview(name, place)
-    const append = (file_orphan?: FileOrphan) =>
+    const append = async (file_orphan?: FileOrphan) =>
       submit(
         this.#core,
-        { type: 'lock.recover', name, reason, file_orphan, ...deathOfHolder(this.#core, name) },
+        { type: 'lock.recover', name, reason, file_orphan, ...(await deathOfHolder(this.#core, name)) },
         { actor },
       )
     const { entries } =
@@ -79,15 +79,15 @@ export class OrphanCare {
     if (verdict?.kind === 'elsewhere') throw errorOf(verdict.refusal)
     const status =
       place !== undefined && verdict !== undefined && isOfFile(verdict)
-        ? fileStatus(this.#core, place, verdict)
-        : statusOf(this.#core, name)
+        ? await fileStatus(this.#core, place, verdict)
+        : await statusOf(this.#core, name)
     const { holder = null, orphan_reason = null, token = null } = status
     const facts = { previous_holder: holder, previous_token: token, recovery_reason: orphan_reason }
     return { name, ...facts, seq: null, dry_run: true, status }
   }
 
   async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<Recovered> {
-    const grant = lockGrantOf(this.#core, name)
+    const grant = await lockGrantOf(this.#core, name)
     const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
     const files = grant === null ? undefined : await this.#filesAfter(grant)
     const { holder = null, token = null } = grant ?? {}
@@ -113,19 +113,19 @@ export class OrphanCare {
       const isCleared = await clearFolder(this.#core, steps, {
         place,
         actor,
-        record: (file_orphan) => {
+        record: async (file_orphan) => {
           const recover = {
             type: 'lock.recover' as const,
             name,
             reason: reason ?? 'its folder is retired',
             file_orphan,
           }
-          return submit(this.#core, { ...recover, ...deathOfHolder(this.#core, name) }, { actor })
+          return submit(this.#core, { ...recover, ...(await deathOfHolder(this.#core, name)) }, { actor })
         },
       })
-      const grant = lockGrantOf(this.#core, name)
+      const grant = await lockGrantOf(this.#core, name)
       const retire = { type: 'lock.retire' as const, name, folder: place.folder, reason }
-      const { entries } = await submit(this.#core, { ...retire, ...deathOfHolder(this.#core, name) }, { actor })
+      const { entries } = await submit(this.#core, { ...retire, ...(await deathOfHolder(this.#core, name)) }, { actor })
       if (grant) await steps.removeFileOf(grant, place, actor)
       return {
         name,

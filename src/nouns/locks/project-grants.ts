@@ -32,10 +32,10 @@ export function demandEvaluable(release_conditions: readonly string[]): void {
 }
 
 /** Whether a run was ever granted this project lock. Cost: one read per entry of its history. */
-export function knowsRun(core: Core, name: string, runId: string): boolean {
-  let seq = core.rows.get(streamOf(name))?.last_seq ?? null
+export async function knowsRun(core: Core, name: string, runId: string): Promise<boolean> {
+  let seq = (await core.views.row(streamOf(name)))?.last_seq ?? null
   for (let step = 0; step < limits.historyPageMax && seq !== null; step += 1) {
-    const entry = core.log.entry(seq)
+    const entry = await core.views.entry(seq)
     if (entry?.type === 'lock.acquired' && entry.data.run_id === runId) return true
     seq = entry?.prev.stream ?? null
   }

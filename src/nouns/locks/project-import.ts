@@ -37,14 +37,15 @@ export async function importFile(core: Core, input: z.output<typeof importSchema
 }
 
 /** LOCKED files below the root that are unknown to the ledger. */
-export function unknownFiles(core: Core): string[] {
-  return findRunLocks(core.layout.root, core.config)
-    .filter(({ content }) => {
-      if (content?.status !== 'LOCKED') return false
-      const target = parseTarget(content.target_name, core.config.target_prefix)
-      return typeof target === 'string' || !knowsRun(core, projectNameOf(target), content.run_id)
-    })
-    .map(({ path }) => path)
+export async function unknownFiles(core: Core): Promise<string[]> {
+  const unknown: string[] = []
+  for (const { content, path } of findRunLocks(core.layout.root, core.config)) {
+    if (content?.status !== 'LOCKED') continue
+    const target = parseTarget(content.target_name, core.config.target_prefix)
+    const isKnown = typeof target !== 'string' && (await knowsRun(core, projectNameOf(target), content.run_id))
+    if (!isKnown) unknown.push(path)
+  }
+  return unknown
 }
 
 /** Records the grant that a file states. The form of an old run_id is not checked. */
@@ -59,12 +60,12 @@ async function takeOver(core: Core, path: string, content: RunLock, actor: Actor
   const bounded = parse(acquireProjectSchema, { run_id, target_name, reason: lock_reason, release_conditions }, path)
   demandEvaluable(release_conditions)
   const name = nameOf(core, path, target_name)
-  const grant = lockGrantOf(core, name)
+  const grant = await lockGrantOf(core, name)
   if (grant?.run_id === run_id) {
-    const entry = core.log.entry(grant.token)
+    const entry = await core.views.entry(grant.token)
     return { entries: entry === undefined ? [] : [entry], replayed: true }
   }
-  if (knowsRun(core, name, run_id)) throw alreadyReleased(run_id)
+  if (await knowsRun(core, name, run_id)) throw alreadyReleased(run_id)
   const command = projectCommand(name, bounded)
   const project = { ...command.project, source: 'import', lock_time: new Date(lock_time).toISOString() }
   return submit(core, { ...command, project } as Acquire, { actor })
@@ -110,7 +111,11 @@ async function setAside(
   if (reason === undefined) throw new LockstepError('INVALID_INPUT', 'a reason is required to set a file aside')
   const target = content === undefined ? undefined : parseTarget(content.target_name, config.target_prefix)
   const name = target === undefined || typeof target === 'string' ? undefined : projectNameOf(target)
-  if (name !== undefined && content?.status === 'LOCKED' && lockGrantOf(core, name)?.run_id === content.run_id) {
+  if (
+    name !== undefined &&
+    content?.status === 'LOCKED' &&
+    (await lockGrantOf(core, name))?.run_id === content.run_id
+  ) {
     throw new LockstepError('LOCK_IS_HELD', `${path} is the lock file of ${content.run_id}, which holds the lock`, {
       details: { name, run_id: content.run_id },
       hint: 'Release it: lockstep lock release --run-id R --final-status S.',

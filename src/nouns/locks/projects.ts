@@ -10,7 +10,7 @@ import { judgeRunId, parseTarget, projectNameOf, streamOf, type Target } from '.
 import { lockedFile } from '../../domain/lock/run-lock-file.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
-import { statusOfRun } from '../../domain/run/run-status.ts'
+import { type RunState, streamOf as runStreamOf } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
 import { isoTime } from '../../kernel/clock.ts'
@@ -50,14 +50,14 @@ export class Projects {
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
     // A run that already holds the lock gets the same answer again, whatever the files say now.
-    if (lockGrantOf(this.#core, name)?.run_id !== run_id) this.#refuseBlocked(name, target, run_id)
+    if ((await lockGrantOf(this.#core, name))?.run_id !== run_id) await this.#refuseBlocked(name, target, run_id)
     const command = projectCommand(name, input)
     const request = {
       key: command.lock_ref,
       content: { command: command.type, release_conditions: input.release_conditions, run_id, target_name },
     }
     const outcome = await submit(this.#core, command, { actor, request })
-    if (outcome.replayed && lockGrantOf(this.#core, name)?.run_id !== run_id) throw alreadyReleased(run_id)
+    if (outcome.replayed && (await lockGrantOf(this.#core, name))?.run_id !== run_id) throw alreadyReleased(run_id)
     return { outcome, ...(warning === undefined ? {} : { warning }) }
   }
 
@@ -68,9 +68,12 @@ export class Projects {
   }
 
   /** Checks that this run holds this target's lock; a role checks it before it acts. Errors: LOCK_CHECK_FAILED. */
-  check({ run_id, target_name }: z.output<typeof checkSchema>): { run_id: string; target_name: string; token: number } {
+  async check({
+    run_id,
+    target_name,
+  }: z.output<typeof checkSchema>): Promise<{ run_id: string; target_name: string; token: number }> {
     const name = projectNameOf(this.#target(target_name))
-    const grant = lockGrantOf(this.#core, name)
+    const grant = await lockGrantOf(this.#core, name)
     const problem =
       grant === null
         ? `${name} is not locked`
@@ -90,14 +93,15 @@ export class Projects {
   }
 
   /** The files that `import --all` would import: LOCKED files that are unknown to the ledger. */
-  unknownFiles(): string[] {
+  unknownFiles(): Promise<string[]> {
     return unknownFiles(this.#core)
   }
 
   /** Why a project lock counts as an orphan: its run has ended, its file is gone, or the file and the ledger differ. */
-  orphanFinding(grant: Grant): string | undefined {
-    const { config, layout, rows } = this.#core
-    const status = statusOfRun(rows, grant.run_id ?? '')
+  async orphanFinding(grant: Grant): Promise<string | undefined> {
+    const { config, layout, views } = this.#core
+    const run = (await views.row(runStreamOf(grant.run_id ?? '')))?.state as RunState | undefined
+    const status = run?.status
     if (status !== undefined && isTerminal(status)) return `its run is ${status}`
     const found = readRunLock(runLockPath(layout.root, config, grant.run_id ?? ''))
     if (found === undefined) return 'its RUN_LOCK.json is gone'
@@ -123,9 +127,9 @@ export class Projects {
    * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know. A file
    * that cannot be read blocks every project, since it may belong to any of them.
    */
-  #refuseBlocked(name: string, target: Target, runId: string): void {
+  async #refuseBlocked(name: string, target: Target, runId: string): Promise<void> {
     const { config, layout } = this.#core
-    if (knowsRun(this.#core, name, runId)) throw alreadyReleased(runId)
+    if (await knowsRun(this.#core, name, runId)) throw alreadyReleased(runId)
     for (const { path, content, run_id } of findRunLocks(layout.root, config)) {
       const inRun = relative(layout.root, path)
       if (content === undefined) {
@@ -142,7 +146,7 @@ export class Projects {
       const other = parseTarget(content.target_name, config.target_prefix)
       const isSameProject =
         typeof other === 'string' ? content.target_name.includes(target.slug) : projectNameOf(other) === name
-      if (!isSameProject || knowsRun(this.#core, name, content.run_id)) continue
+      if (!isSameProject || (await knowsRun(this.#core, name, content.run_id))) continue
       throw blocked(this.#core, name, path, `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`, {
         holder: content.lock_owner,
         blocking_run_id: content.run_id,
@@ -153,7 +157,7 @@ export class Projects {
 
   /** The project that a run locked; null if there is none. It searches the rows of all projects, which are few. */
   async #nameOfRun(runId: string): Promise<string | null> {
-    for await (const [, row] of this.#core.log.rows(streamOf('project:'))) {
+    for await (const [, row] of this.#core.views.rows(streamOf('project:'))) {
       const { ended, grant, name } = row.state as LockState
       if (grant?.run_id === runId || ended?.run_id === runId) return name
     }

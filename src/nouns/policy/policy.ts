@@ -4,21 +4,16 @@ import { authorize, type RunFacts, type Verdict } from '../../domain/policy/auth
 import { policyStream } from '../../domain/policy/decide.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
-import {
-  type Lane,
-  type Policies,
-  type Policy,
-  type PolicyState,
-  policyInForce,
-  policyKey,
-} from '../../domain/policy/policies.ts'
+import { type Lane, type Policies, type Policy, type PolicyState, policyKey } from '../../domain/policy/policies.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { actorSchema } from '../../kernel/ids.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../kernel/vocabulary.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
@@ -65,26 +60,32 @@ export class PolicyApi {
   }
 
   /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
-  known(): Policies {
-    const state = this.#state()
-    if (state !== undefined && !this.#read.has(keyOf(state))) this.#readLoaded(state)
-    return this.#read
+  known(): Maybe<Policies> {
+    return after(this.#state(), (state) => {
+      if (state === undefined || this.#read.has(keyOf(state))) return this.#read
+      return after(this.#core.views.entry(state.seq), (entry) => {
+        if (entry !== undefined) this.#readLoaded(entry)
+        return this.#read
+      })
+    })
   }
 
   /** A lane of the policy in force; undefined if there is none of that name. */
-  lane(laneId: string): Lane | undefined {
-    return policyInForce(this.#core.rows, this.known()).policy?.lanes.get(laneId)
+  async lane(laneId: string): Promise<Lane | undefined> {
+    const policies = await this.known()
+    const state = await this.#state()
+    return state && policies.get(keyOf(state))?.lanes.get(laneId)
   }
 
   /** The policy in force. Errors: NOT_FOUND if no policy was loaded. */
-  show(): ShownPolicy {
-    const state = this.#state()
-    const entry = state && this.#core.log.entry(state.seq)
+  async show(): Promise<ShownPolicy> {
+    const state = await this.#state()
+    const entry = state && (await this.#core.views.entry(state.seq))
     if (state === undefined || entry === undefined) {
       throw new LockstepError('NOT_FOUND', 'no policy is in force', { hint: 'Load one with "lockstep policy reload".' })
     }
     const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
-    const policy = this.known().get(keyOf(state))
+    const policy = (await this.known()).get(keyOf(state))
     const grants = [...(policy?.lanes.values() ?? [])].map(({ allowed_callers, lane_id, purpose }) => {
       return { lane_id, purpose, roles: allowed_callers.roles }
     })
@@ -108,10 +109,10 @@ export class PolicyApi {
    * The verdict on an action by the policy in force and the configuration, for an existing run or a hypothetical one.
    * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
    */
-  explain(request: z.input<typeof explainSchema>): Verdict {
+  async explain(request: z.input<typeof explainSchema>): Promise<Verdict> {
     const asked = parse(explainSchema, request, 'question')
-    const state = this.#state()
-    const policy = state && this.known().get(keyOf(state))
+    const state = await this.#state()
+    const policy = state && (await this.known()).get(keyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
     if ('run_id' in asked) {
@@ -119,7 +120,7 @@ export class PolicyApi {
         caller: asked.actor ?? self,
         config,
         policy,
-        run: stateOfRun(this.#core, asked.run_id),
+        run: await stateOfRun(this.#core, asked.run_id),
       })
     }
     return withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config))
@@ -134,18 +135,16 @@ export class PolicyApi {
     const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
-    return { ...this.show(), replayed }
+    return { ...(await this.show()), replayed }
   }
 
-  #state(): PolicyState | undefined {
-    return (this.#core.rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  #state(): Maybe<PolicyState | undefined> {
+    return after(this.#core.views.row(policyStream), (row) => (row?.state ?? undefined) as PolicyState | undefined)
   }
 
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
-  #readLoaded(state: PolicyState): void {
-    const entry = this.#core.log.entry(state.seq)
-    if (entry === undefined) return
-    const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
+  #readLoaded({ data }: Entry): void {
+    const { lanes, roles } = data as PolicyEventData<'policy.loaded'>
     const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
       return { file, bytes: Buffer.from(text ?? '') }
     }

@@ -49,8 +49,8 @@ export interface Why {
 }
 
 /** Errors: NOT_FOUND. */
-export function stateOfRun(core: Core, runId: string): RunState {
-  const row = core.rows.get(streamOf(runId))
+export async function stateOfRun(core: Core, runId: string): Promise<RunState> {
+  const row = await core.views.row(streamOf(runId))
   if (row !== undefined) return row.state as RunState
   throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
 }
@@ -62,19 +62,19 @@ export function stateOfRun(core: Core, runId: string): RunState {
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunListing> {
   const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
   const { size } = core.log.head()
-  if (cursor !== undefined) stateOfRun(core, cursor)
+  if (cursor !== undefined) await stateOfRun(core, cursor)
   await core.index.reached(size)
   const now = core.now()
   const listing: RunListing = { runs: [], lease_expired: [], next: null }
   const words = { actor_id, case_id, lane_id, run_kind, status }
-  const { ranges } = rangesOf(core, { since, until }, size)
+  const { ranges } = await rangesOf(core, { since, until }, size)
   const bounds = { after: cursor, from: ranges[0]?.[0] ?? size, to: ranges.at(-1)?.[1] ?? 0 }
-  for await (const page of runsOf(core.log.index, words, bounds)) {
+  for await (const page of runsOf(core.log, words, bounds)) {
     for (const runId of page) {
-      const run = stateOfRun(core, runId)
+      const run = await stateOfRun(core, runId)
       // The run may have moved since the index was read.
       if (status !== undefined && run.status !== status) continue
-      if (!wasCreatedWithin(core, runId, { since, until })) continue
+      if (!(await wasCreatedWithin(core, runId, { since, until }))) continue
       if (listing.runs.length === limit) {
         listing.next = listing.runs.at(-1)?.run_id ?? null
         return listing
@@ -87,23 +87,23 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
 }
 
 /** Whether a run was created within the requested times. Cost: two reads if a time is requested. */
-function wasCreatedWithin(core: Core, runId: string, times: Times): boolean {
+async function wasCreatedWithin(core: Core, runId: string, times: Times): Promise<boolean> {
   if (times.since === undefined && times.until === undefined) return true
-  const seq = creationOf(core.log.index, runId)
-  const entry = seq === undefined ? undefined : core.log.entry(seq)
+  const seq = await creationOf(core.log, runId)
+  const entry = seq === undefined ? undefined : await core.views.entry(seq)
   return entry !== undefined && isWithin(entry, times)
 }
 
 /** Errors: NOT_FOUND. Cost: one read per run of the whole tree that the run belongs to. */
 export async function treeOf(core: Core, runId: string): Promise<RunTree> {
-  const top = stateOfRun(core, runId)
+  const top = await stateOfRun(core, runId)
   const { size } = core.log.head()
   await core.index.reached(size)
   // A run is created after its parent, so its parent is already in the map.
   const trees = new Map<string, RunTree>([[runId, { run: recordOf(top), children: [] }]])
-  for await (const page of runsOf(core.log.index, { root_run_id: top.root_run_id }, { from: 0, to: size })) {
+  for await (const page of runsOf(core.log, { root_run_id: top.root_run_id }, { from: 0, to: size })) {
     for (const id of page) {
-      const run = stateOfRun(core, id)
+      const run = await stateOfRun(core, id)
       const above = trees.get(run.parent_run_id ?? '')
       if (above === undefined || trees.has(id)) continue
       const tree = { run: recordOf(run), children: [] }
@@ -115,9 +115,9 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
 }
 
 /** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
-export function whyOf(core: Core, runId: string): Why {
-  const run = stateOfRun(core, runId)
-  const [last] = lastEntriesOf(core, runId)
+export async function whyOf(core: Core, runId: string): Promise<Why> {
+  const run = await stateOfRun(core, runId)
+  const { value: last } = await lastEntriesOf(core, runId).next()
   const openTurn = openTurnId(run.turns)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
@@ -136,8 +136,8 @@ export function whyOf(core: Core, runId: string): Why {
       ...(isTerminal(run.status) || openTurn === undefined ? [] : [`promotion or rejection of ${openTurn}`]),
       ...(isTerminal(run.status) ? [] : [run.status === 'created' ? 'the start' : 'the end']),
     ],
-    denied: run.status === 'denied' ? deniedBy(lastEntriesOf(core, runId)) : null,
-    lock: run.lock && { ...run.lock, current: isCurrent(core, run.lock) },
+    denied: run.status === 'denied' ? await deniedBy(lastEntriesOf(core, runId)) : null,
+    lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
     moves: moves[run.status],
@@ -145,10 +145,10 @@ export function whyOf(core: Core, runId: string): Why {
 }
 
 /** The entries of a run, newest first. */
-function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
-  let seq = core.rows.get(streamOf(runId))?.last_seq ?? null
+async function* lastEntriesOf(core: Core, runId: string): AsyncGenerator<Entry, undefined> {
+  let seq = (await core.views.row(streamOf(runId)))?.last_seq ?? null
   while (seq !== null) {
-    const entry = core.log.entry(seq)
+    const entry = await core.views.entry(seq)
     if (entry === undefined) return
     yield entry
     seq = entry.prev.stream
@@ -159,9 +159,9 @@ function* lastEntriesOf(core: Core, runId: string): Generator<Entry> {
  * Finds the denial and its decision. Any number of refusals may follow the denial. The decision comes before it, with
  * action events in between.
  */
-function deniedBy(history: Iterable<Entry>): Why['denied'] {
+async function deniedBy(history: AsyncIterable<Entry>): Promise<Why['denied']> {
   let denied: RunEventData<'run.denied'> | undefined
-  for (const { data, event_id, type } of history) {
+  for await (const { data, event_id, type } of history) {
     if (type === 'run.denied') denied = data as RunEventData<'run.denied'>
     if (denied === undefined) continue
     const { missing, reason, rule_ids } = denied
@@ -171,6 +171,6 @@ function deniedBy(history: Iterable<Entry>): Why['denied'] {
   return null
 }
 
-function isCurrent(core: Core, lock: { name: string; token: number }): boolean {
-  return judgeGuard(lock, lockStateOf(core, lock.name), 'run.why', core.now()) === undefined
+async function isCurrent(core: Core, lock: { name: string; token: number }): Promise<boolean> {
+  return judgeGuard(lock, await lockStateOf(core, lock.name), 'run.why', core.now()) === undefined
 }

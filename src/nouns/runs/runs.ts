@@ -7,6 +7,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -130,8 +131,8 @@ export class Runs {
   }
 
   /** Errors: NOT_FOUND. */
-  get(runId: string): RunRecord {
-    return recordOf(stateOfRun(this.#core, runId))
+  async get(runId: string): Promise<RunRecord> {
+    return recordOf(await stateOfRun(this.#core, runId))
   }
 
   /** Lists runs in order of creation, one page at a time. Errors: NOT_FOUND (cursor). Cost: see `listRuns`. */
@@ -148,7 +149,7 @@ export class Runs {
    * The present state of a run and its reasons: the last event, missing events, the rule that denied it, possible
    * moves. Errors: NOT_FOUND.
    */
-  why(runId: string): Why {
+  why(runId: string): Promise<Why> {
     return whyOf(this.#core, runId)
   }
 
@@ -163,7 +164,7 @@ export class Runs {
     return this.#submit(command, { actor, idempotency_key, content: asked })
   }
 
-  #submit(
+  async #submit(
     command: Command,
     {
       actor,
@@ -173,11 +174,13 @@ export class Runs {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return submit(this.#core, { ...command, policies: this.#policy.known() } as input.RunCommand, { actor, request })
+    return after(this.#policy.known(), (policies) =>
+      submit(this.#core, { ...command, policies } as input.RunCommand, { actor, request }),
+    )
   }
 
   /** The record of the run that the entries belong to. */
-  #answer(outcome: Outcome, type: input.RunCommand['type']): RunRecord {
+  #answer(outcome: Outcome, type: input.RunCommand['type']): Promise<RunRecord> {
     const entry = refuseUnlessDone(outcome, type)
     return this.get(entry.run_id ?? '')
   }

@@ -43,8 +43,8 @@ export async function readProposal(core: Core, asked: z.output<typeof stageSchem
     proposal: { bytes, counts, manifest_digest: manifest.digest },
     objects: new Map([...objects, [manifest.digest, manifest.text]]),
     keep: () => {
-      core.sovereign.keep(manifest.digest, set, manifest.text.length)
-      for (const [digest, { text, value }] of links) core.sovereign.keep(digest, value, text.length)
+      core.views.keep(manifest.digest, set, manifest.text.length)
+      for (const [digest, { text, value }] of links) core.views.keep(digest, value, text.length)
     },
   }
 }

@@ -51,7 +51,7 @@ export class Staging {
    */
   async consume(request: z.input<typeof consumeSchema>): Promise<StagingSize> {
     const { directory, run_id, turn_id } = parse(consumeSchema, request, 'turn')
-    const staged = this.#staged({ run_id, turn_id })
+    const staged = await this.#staged({ run_id, turn_id })
     const bounds = this.#core.config.turn_limits
     const { files } = await readStagingFiles(directory, { bounds })
     const found = files.filter((file) => isStaged(staged, file))
@@ -71,11 +71,11 @@ export class Staging {
   }
 
   /** The digests of a turn's contents, by part and stem. Tombstones are hashed as text. */
-  #staged(turn: OfTurn): Map<string, string> {
-    const { manifest_digest } = turnOf(this.#core, turn)
+  async #staged(turn: OfTurn): Promise<Map<string, string>> {
+    const { manifest_digest } = await turnOf(this.#core, turn)
     const staged = new Map<string, string>()
     if (manifest_digest === null) return staged
-    const { tombstones, triplets } = this.#core.sovereign.object(manifest_digest) as StagedSet
+    const { tombstones, triplets } = (await this.#core.views.object(manifest_digest)) as StagedSet
     for (const { body_digest, links_digest, manifest_digest, stem } of triplets) {
       const digests = { body: body_digest, links: links_digest, manifest: manifest_digest }
       for (const [part, digest] of Object.entries(digests)) staged.set(keyOf({ part: part as PartName, stem }), digest)

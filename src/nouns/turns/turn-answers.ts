@@ -70,34 +70,34 @@ export interface TurnListing {
   turns: Pick<TurnStatus, 'event_id' | 'seq' | 'status' | 'time' | 'turn_id'>[]
 }
 
-export function stagedOf(core: Core, outcome: Outcome): Staged {
-  const { data, of } = answerOf<'turn.staged'>(core, outcome)
+export async function stagedOf(core: Core, outcome: Outcome): Promise<Staged> {
+  const { data, of } = await answerOf<'turn.staged'>(core, outcome)
   const { bytes, counts, manifest_digest } = data
   return { ...of, bytes, counts, manifest_digest, outcome: 'PASS' }
 }
 
-export function verdictOf(core: Core, outcome: Outcome): Verdict {
-  const { data, entry, of } = answerOf<'turn.rejected' | 'turn.validated'>(core, outcome)
+export async function verdictOf(core: Core, outcome: Outcome): Promise<Verdict> {
+  const { data, entry, of } = await answerOf<'turn.rejected' | 'turn.validated'>(core, outcome)
   return { ...of, manifest_digest: data.manifest_digest, outcome: entry.type === 'turn.validated' ? 'PASS' : 'FAIL' }
 }
 
-export function promotedOf(core: Core, outcome: Outcome): Promoted {
-  const { entry, of } = answerOf<'turn.promoted'>(core, outcome)
-  return { ...of, ...resultOf(core, entry) }
+export async function promotedOf(core: Core, outcome: Outcome): Promise<Promoted> {
+  const { entry, of } = await answerOf<'turn.promoted'>(core, outcome)
+  return { ...of, ...(await resultOf(core, entry)) }
 }
 
 /** The result of a promotion, from its entry and its manifest object. */
-function resultOf(core: Core, { data }: Entry<'turn.promoted', TurnEventData<'turn.promoted'>>) {
+async function resultOf(core: Core, { data }: Entry<'turn.promoted', TurnEventData<'turn.promoted'>>) {
   const { delta_digest, manifest_digest, outcome } = data
-  const set = manifest_digest === null ? undefined : (core.sovereign.object(manifest_digest) as StagedSet)
+  const set = manifest_digest === null ? undefined : ((await core.views.object(manifest_digest)) as StagedSet)
   const promoted_stems = set?.triplets.map(({ stem }) => stem) ?? []
-  const unknown = issuesOf(core, data.issues).filter(({ code }) => code === 'I_TOMBSTONE_UNKNOWN_STEM')
+  const unknown = (await issuesOf(core, data.issues)).filter(({ code }) => code === 'I_TOMBSTONE_UNKNOWN_STEM')
   const kept = new Set([...promoted_stems, ...unknown.map(({ details }) => String(details.stem))])
   const deleted_stems = set?.tombstones.map(({ stem }) => stem).filter((stem) => !kept.has(stem)) ?? []
   return { deleted_stems, delta_digest, outcome, promoted_stems }
 }
 
-function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.rejected' | 'turn.promoted'>(
+async function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.rejected' | 'turn.promoted'>(
   core: Core,
   { entries, replayed }: Outcome,
 ) {
@@ -105,7 +105,7 @@ function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.rejected
   const { data, event_id, seq } = entry
   const of = {
     event_id,
-    issues: issuesOf(core, data.issues),
+    issues: await issuesOf(core, data.issues),
     replayed,
     run_id: data.run_id,
     seq,
@@ -115,21 +115,24 @@ function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.rejected
 }
 
 /** All issues of an event. They are read from an object if the entry does not list them all. */
-function issuesOf(core: Core, { digest, listed }: IssueList): Issue[] {
-  return digest === null ? listed : (core.sovereign.object(digest) as Issue[])
+async function issuesOf(core: Core, { digest, listed }: IssueList): Promise<Issue[]> {
+  return digest === null ? listed : ((await core.views.object(digest)) as Issue[])
 }
 
 /** Errors: NOT_FOUND, INVALID_INPUT. */
-export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_id: string }): TurnStatus {
+export async function turnOf(
+  core: Core,
+  { run_id, turn_id }: { run_id: string; turn_id: string },
+): Promise<TurnStatus> {
   const number = turnNumberOf(turn_id)
   if (number === undefined)
     throw new LockstepError('INVALID_INPUT', `${turn_id} is not a valid turn_id`, { details: { turn_id } })
-  const run = stateOfRun(core, run_id)
+  const run = await stateOfRun(core, run_id)
   const chain = run.turns ?? noTurns
   if (chain.open?.number === number) return openStatus(core, run, chain.open)
   let at = number > chain.last ? null : chain.last_seq
   for (let turn = chain.last; at !== null; turn -= 1) {
-    const entry = promotedAt(core, at)
+    const entry = await promotedAt(core, at)
     if (turn === number) return promotedStatus(core, entry)
     at = entry.data.previous
   }
@@ -137,17 +140,20 @@ export function turnOf(core: Core, { run_id, turn_id }: { run_id: string; turn_i
 }
 
 /** Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). */
-export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof listTurnsSchema>): TurnListing {
-  const run = stateOfRun(core, run_id)
+export async function turnsOf(
+  core: Core,
+  { cursor, limit, run_id }: z.output<typeof listTurnsSchema>,
+): Promise<TurnListing> {
+  const run = await stateOfRun(core, run_id)
   const chain = run.turns ?? noTurns
   const turns: TurnListing['turns'] = []
   if (chain.open !== null && cursor === undefined) {
-    const { event_id, seq, status, time, turn_id } = openStatus(core, run, chain.open)
+    const { event_id, seq, status, time, turn_id } = await openStatus(core, run, chain.open)
     turns.push({ event_id, seq, status, time, turn_id })
   }
   let at = cursor ?? chain.last_seq
   while (at !== null && turns.length < limit) {
-    const { data, event_id, seq, time, type } = promotedAt(core, at)
+    const { data, event_id, seq, time, type } = await promotedAt(core, at)
     if (type !== 'turn.promoted' || data.run_id !== run_id)
       throw new LockstepError('INVALID_INPUT', `entry ${at} is not a promotion of ${run_id}`, {
         details: { cursor: at },
@@ -165,23 +171,27 @@ export function turnsOf(core: Core, { cursor, limit, run_id }: z.output<typeof l
   }
 }
 
-function openStatus(core: Core, { run_id }: RunState, { number, seq, staged, status }: OpenTurn): TurnStatus {
-  const entry = entryAt(core, seq)
-  const issues = issuesOf(core, entry.data.issues as unknown as IssueList)
+async function openStatus(
+  core: Core,
+  { run_id }: RunState,
+  { number, seq, staged, status }: OpenTurn,
+): Promise<TurnStatus> {
+  const entry = await entryAt(core, seq)
+  const issues = await issuesOf(core, entry.data.issues as unknown as IssueList)
   const manifest_digest = staged?.manifest_digest ?? null
   const { event_id, time } = entry
   return { event_id, issues, manifest_digest, run_id, seq, status, time, turn_id: turnIdOf(number) }
 }
 
-function promotedStatus(core: Core, entry: ReturnType<typeof promotedAt>): TurnStatus {
+async function promotedStatus(core: Core, entry: Awaited<ReturnType<typeof promotedAt>>): Promise<TurnStatus> {
   const { data, event_id, seq, time } = entry
   const { manifest_digest, run_id, turn_id } = data
-  const issues = issuesOf(core, data.issues)
+  const issues = await issuesOf(core, data.issues)
   return {
     event_id,
     issues,
     manifest_digest,
-    promotion: resultOf(core, entry),
+    promotion: await resultOf(core, entry),
     run_id,
     seq,
     status: 'promoted',
@@ -190,12 +200,12 @@ function promotedStatus(core: Core, entry: ReturnType<typeof promotedAt>): TurnS
   }
 }
 
-function promotedAt(core: Core, seq: number): Entry<'turn.promoted', TurnEventData<'turn.promoted'>> {
-  return entryAt(core, seq) as Entry<'turn.promoted', TurnEventData<'turn.promoted'>>
+async function promotedAt(core: Core, seq: number): Promise<Entry<'turn.promoted', TurnEventData<'turn.promoted'>>> {
+  return (await entryAt(core, seq)) as Entry<'turn.promoted', TurnEventData<'turn.promoted'>>
 }
 
-function entryAt(core: Core, seq: number): Entry {
-  const entry = core.log.entry(seq)
+async function entryAt(core: Core, seq: number): Promise<Entry> {
+  const entry = await core.views.entry(seq)
   if (entry !== undefined) return entry
   throw new LockstepError('NOT_FOUND', `there is no entry ${seq}`, { details: { seq } })
 }

@@ -5,6 +5,7 @@ import { firstCode } from '../../domain/turn/issue-list.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Stored } from '../../writer/stored-objects.ts'
@@ -107,7 +108,7 @@ export class Turns {
    * The present state of a turn. Errors: NOT_FOUND (the turn has no events), INVALID_INPUT. Cost: one read per later
    * promoted turn.
    */
-  get(request: Asked<typeof input.ofTurnSchema>): TurnStatus {
+  async get(request: Asked<typeof input.ofTurnSchema>): Promise<TurnStatus> {
     return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
   }
 
@@ -116,7 +117,7 @@ export class Turns {
    * cursor for earlier turns. Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). Cost: one
    * read per turn.
    */
-  list(request: Asked<typeof input.listTurnsSchema>): TurnListing {
+  async list(request: Asked<typeof input.listTurnsSchema>): Promise<TurnListing> {
     return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
   }
 
@@ -159,12 +160,13 @@ export class Turns {
   async #submit(asked: AskedOfTurn, rest: Rest, stored?: Stored): Promise<Outcome> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const content = { ...rest, command: rest.type, run_id, turn_id } as unknown as Json
-    const command = { ...rest, guard, policies: this.#policy.known(), run_id, turn_id } as input.TurnCommand
-    const outcome = await submit(this.#core, command, {
-      actor,
-      notes: stored?.notes,
-      request: key === undefined ? undefined : { key, content },
-    })
+    const outcome = await after(this.#policy.known(), (policies) =>
+      submit(this.#core, { ...rest, guard, policies, run_id, turn_id } as input.TurnCommand, {
+        actor,
+        notes: stored?.notes,
+        request: key === undefined ? undefined : { key, content },
+      }),
+    )
     refuseExpired(outcome)
     return outcome
   }

@@ -6,9 +6,6 @@ import type { RefRecord, Source, Triplet } from '../../domain/turn/triplet.ts'
 import { carriedBy, sourceRows, tripletKey } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
 import type { CheckedFiles } from '../../files/workspace/workspace-files.ts'
-import { readHead } from '../../log/level/rows/head-row.ts'
-import { stateRows } from '../../log/level/state-rows.ts'
-import type { StoreSnapshot } from '../../log/level/store.ts'
 import { DerivedState, refsIn, type ScanState, stateDigest, tripletsIn } from '../../views/derived-state.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
 import type { Core } from '../../writer/core.ts'
@@ -51,32 +48,32 @@ export class Workspaces {
   }
 
   /** All promoted stems, in order. Errors: INVALID_INPUT, NOT_FOUND (run). */
-  triplets(asked: AskedWorkspace): AsyncGenerator<Triplet> {
-    const workspace = this.#nameOf(asked)
-    return this.#reading((scan) => tripletsIn(scan, workspace))
+  async *triplets(asked: AskedWorkspace): AsyncGenerator<Triplet> {
+    const workspace = await this.#nameOf(asked)
+    yield* this.#reading((scan) => tripletsIn(scan, workspace))
   }
 
   /**
    * All link targets with their sources, in the order of type and id. A target that is no longer referenced has no
    * sources. Errors: see `triplets`.
    */
-  refs(asked: AskedWorkspace): AsyncGenerator<RefRecord> {
-    const workspace = this.#nameOf(asked)
-    return this.#reading((scan) => refsIn(scan, workspace))
+  async *refs(asked: AskedWorkspace): AsyncGenerator<RefRecord> {
+    const workspace = await this.#nameOf(asked)
+    yield* this.#reading((scan) => refsIn(scan, workspace))
   }
 
   /**
    * An object by its digest: a body, links, a manifest, or the staged contents of a turn. Errors: NOT_FOUND,
    * INVALID_INPUT.
    */
-  object(digest: string): StoredObject {
+  async object(digest: string): Promise<StoredObject> {
     if (!/^[0-9a-f]{64}$/.test(digest))
       throw new LockstepError('INVALID_INPUT', 'a digest must be 64 lower-case hex digits')
-    const { objects } = this.#core.log
-    if (!objects.has(digest))
+    const { log } = this.#core
+    if ((await log.objects.missing([digest])).length > 0)
       throw new LockstepError('NOT_FOUND', `there is no object ${digest}`, { details: { digest } })
-    const text = objects.text(digest)
-    return { digest, text, value: JSON.parse(text) }
+    const [text] = await log.load([{ view: 'object', key: digest }])
+    return { digest, text: text as string, value: JSON.parse(text as string) }
   }
 
   /**
@@ -87,26 +84,29 @@ export class Workspaces {
     request: z.input<typeof digestSchema>,
   ): Promise<{ workspace: string; state_digest: string; size: number }> {
     const { at, ...asked } = parse(digestSchema, request, 'workspace')
-    const workspace = this.#nameOf(asked)
+    const workspace = await this.#nameOf(asked)
     const { log } = this.#core
     const { size } = log.head()
     if (at !== undefined) {
       if (at > size) throw new LockstepError('INVALID_INPUT', `at must be a size of 0 to ${size}, not ${at}`)
       return { workspace, state_digest: await this.#digestAt(at, workspace), size: at }
     }
-    const snapshot = log.snapshot()
+    const view = await SovereignView.open(log)
     try {
-      return { workspace, state_digest: await stateDigest(scanOf(snapshot), workspace), size: readHead(snapshot).size }
+      const state_digest = await stateDigest((prefix) => view.scan(prefix), workspace)
+      return { workspace, state_digest, size: view.size }
     } finally {
-      await snapshot.close()
+      await view.close()
     }
   }
 
   async #digestAt(size: number, workspace: string): Promise<string> {
-    const { log } = this.#core
-    const state = new DerivedState((digest) => log.objects.text(digest))
+    const { log, views } = this.#core
+    const state = new DerivedState((digest) => views.loaded.object(digest))
     for await (const page of log.entries(0, size)) {
-      for (const entry of page) if (entry.data.workspace === workspace) state.next(entry)
+      for (const entry of page) {
+        if (entry.data.workspace === workspace) await views.untilLoaded(() => state.next(entry))
+      }
     }
     const inOrder = [...state.rows].map(([key, row]) => ({ bytes: Buffer.from(key), key, row }))
     inOrder.sort((one, other) => Buffer.compare(one.bytes, other.bytes))
@@ -120,21 +120,21 @@ export class Workspaces {
   }
 
   async *#reading<T>(read: (scan: ScanState) => AsyncGenerator<T>): AsyncGenerator<T> {
-    const snapshot = this.#core.log.snapshot()
+    const view = await SovereignView.open(this.#core.log)
     try {
-      yield* read(scanOf(snapshot))
+      yield* read((prefix) => view.scan(prefix))
     } finally {
-      await snapshot.close()
+      await view.close()
     }
   }
 
   /** A promoted stem, its objects, and the links to its identity. Errors: NOT_FOUND, and those of `triplets`. */
   async stem(request: z.input<typeof stemSchema>): Promise<StemShown> {
     const { stem, ...asked } = parse(stemSchema, request, 'stem')
-    const workspace = this.#nameOf(asked)
-    const view = new SovereignView(this.#core.log)
+    const workspace = await this.#nameOf(asked)
+    const view = await SovereignView.open(this.#core.log)
     try {
-      const triplet = view.state(tripletKey(workspace, stem)) as Triplet | undefined
+      const triplet = (await view.state(tripletKey(workspace, stem))) as Triplet | undefined
       if (triplet === undefined) {
         throw new LockstepError('NOT_FOUND', `the workspace ${workspace} has no such stem`, {
           details: { stem, workspace },
@@ -144,9 +144,9 @@ export class Workspaces {
       const referenced_by: Source[] = []
       if (identity !== undefined)
         for await (const [, source] of view.scan(sourceRows(workspace, identity))) referenced_by.push(source as Source)
-      const [body, links, manifest] = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest].map(
-        (digest) => JSON.parse(view.object(digest)) as StoredObject['value'],
-      )
+      const digests = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest]
+      const texts = await Promise.all(digests.map((digest) => view.object(digest)))
+      const [body, links, manifest] = texts.map((text) => JSON.parse(text) as StoredObject['value'])
       return { body: body ?? {}, links: links ?? {}, manifest: manifest ?? {}, referenced_by, triplet }
     } finally {
       await view.close()
@@ -166,15 +166,15 @@ export class Workspaces {
    */
   async check(request: z.input<typeof checkSchema>): Promise<CheckedFiles> {
     const { rebuild, ...asked } = parse(checkSchema, request, 'workspace')
-    const workspace = this.#nameOf(asked)
+    const workspace = await this.#nameOf(asked)
     await this.#core.filesDrained()
     if (rebuild) await this.#core.workspaceFiles.rebuild(workspace)
     return this.#core.workspaceFiles.check(workspace)
   }
 
-  #nameOf(asked: AskedWorkspace): string {
+  async #nameOf(asked: AskedWorkspace): Promise<string> {
     const { run_id, workflow_id } = parse(workspaceSchema, asked, 'workspace')
-    if (run_id !== undefined) return workspaceOf(stateOfRun(this.#core, run_id).manifest)
+    if (run_id !== undefined) return workspaceOf((await stateOfRun(this.#core, run_id)).manifest)
     if (workflow_id !== undefined && isWorkspaceName(workflow_id)) return `workflow/${workflow_id}`
     throw new LockstepError('INVALID_INPUT', 'a workflow_id may contain only letters, digits and . _ -, and no ..')
   }
@@ -189,9 +189,4 @@ function firstAt(inOrder: readonly { bytes: Uint8Array }[], wanted: Uint8Array):
     else to = middle
   }
   return from
-}
-
-function scanOf(snapshot: StoreSnapshot): ScanState {
-  const { generation } = readHead(snapshot)
-  return (prefix) => stateRows(snapshot, generation, prefix)
 }

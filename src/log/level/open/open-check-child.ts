@@ -6,7 +6,7 @@
 
 import { layoutOf } from '../../../disk/layout.ts'
 import { LockstepError } from '../../../errors.ts'
-import { Log } from '../log.ts'
+import { KeyedLog } from '../../keyed/log.ts'
 import { verifyStored } from '../repair/verify.ts'
 import { openStore } from '../store.ts'
 import { answer } from './child-answer.ts'
@@ -21,7 +21,7 @@ void answer(async () => {
   const store = await openStore(layout.ledger, { create: false })
   try {
     const headFile = readHeadFile(layout.head)
-    checkOpened(Log.open(store), store, { logBytes: Number(logBytes), headFile })
+    checkOpened(KeyedLog.open(store), store, { logBytes: Number(logBytes), headFile })
     if (depth === 'all') await verifyStored(store, { headFile, progress: print() }).catch(asCorrupt)
   } finally {
     await store.close()

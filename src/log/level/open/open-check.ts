@@ -1,13 +1,14 @@
 import { LockstepError } from '../../../errors.ts'
 import { hashBytes, sameBytes, toHex } from '../../../merkle/hash.ts'
-import { type TileReader, tileWidth } from '../../../merkle/tiles.ts'
+import { rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
 import { corrupt, corruptAt } from '../../corrupt.ts'
-import type { Log } from '../log.ts'
-import { decodeEntry } from '../rows/codec.ts'
-import type { Head } from '../rows/head-row.ts'
-import * as keys from '../rows/keys.ts'
-import { leafHashOf } from '../rows/leaf.ts'
-import type { Store } from '../store.ts'
+import type { KeyedLog } from '../../keyed/log.ts'
+import { decodeEntry } from '../../keyed/rows/codec.ts'
+import type { StoredHead } from '../../keyed/rows/head-row.ts'
+import * as keys from '../../keyed/rows/keys.ts'
+import type { Store } from '../../keyed/store.ts'
+import { leafHashOf } from '../../leaf.ts'
+import { sha256 } from '../../sha256.ts'
 import { compareHeadFile } from './compare-head-file.ts'
 import type { HeadFile } from './head-file.ts'
 
@@ -21,13 +22,13 @@ import type { HeadFile } from './head-file.ts'
  * Cost: one read per entry checked.
  */
 export function checkOpened(
-  log: Log,
+  log: KeyedLog,
   store: Store,
   {
     logBytes,
     headFile,
     logHead,
-  }: { logBytes: number; headFile: HeadFile | undefined; logHead?: Pick<Head, 'root' | 'size'> | undefined },
+  }: { logBytes: number; headFile: HeadFile | undefined; logHead?: Pick<StoredHead, 'root' | 'size'> | undefined },
 ): void {
   const { size, root } = log.head()
   const leaves = new LeafReader(log.tiles)
@@ -51,9 +52,9 @@ export function checkOpened(
   }
 }
 
-function rootFromTiles(log: Log, size: number): Uint8Array {
+function rootFromTiles(log: KeyedLog, size: number): Uint8Array {
   try {
-    return log.rootAt(size)
+    return rootAt(size, log.tiles, sha256)
   } catch (cause) {
     if (cause instanceof LockstepError) throw cause
     throw corrupt(`a tile needed for the root at size ${size} is missing`, {}, cause)

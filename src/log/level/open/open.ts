@@ -1,13 +1,14 @@
-import { randomInt } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import type { Layout } from '../../../disk/layout.ts'
 import { LockstepError } from '../../../errors.ts'
+import type { Store } from '../../keyed/store.ts'
 import { dropEvidence, fingerprint, keepEvidence, logBytes } from '../files.ts'
 import { keptStore } from '../kept-store.ts'
-import { Log } from '../log.ts'
+import { LevelLog } from '../level-log.ts'
 import { Custody } from '../owner/custody.ts'
 import { Guard } from '../owner/guard.ts'
 import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../owner/owner.ts'
-import { openStore, type Store } from '../store.ts'
+import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
 import { problemError, programAt, runChild } from './child.ts'
 import { cleanUp } from './clean-up.ts'
@@ -16,6 +17,7 @@ import { readHeadFile } from './head-file.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
 import { openFailure, refusedOpen } from './refused-open.ts'
+import { takeSnapshot } from './snapshot-files.ts'
 import { isInPlaceForSure, isStill, readWalTwice } from './still.ts'
 
 export interface OpenOptions {
@@ -43,7 +45,7 @@ const askMillis = 250
  * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
  * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_FORMAT.
  */
-export async function openLog(options: OpenOptions): Promise<Log> {
+export async function openLog(options: OpenOptions): Promise<LevelLog> {
   const until = performance.now() + options.openWaitSeconds * 1000
   const ownerNow = ownerReader(options.layout.owner)
   let askAt = 0
@@ -61,38 +63,6 @@ export async function openLog(options: OpenOptions): Promise<Log> {
   }
 }
 
-/**
- * Closes the log so that the next open can tell whether its files have changed since. The files are examined after the
- * database is closed, because LevelDB compacts until then. If another ledger has taken this one's place, nothing is
- * written.
- */
-export async function closeLog(log: Log, layout: Layout): Promise<void> {
-  const { custody } = log
-  try {
-    try {
-      if (custody?.isInPlace() !== false) await log.settle()
-      else if (custody.isLogLost) await custody.saveMemory()
-    } finally {
-      await log.close()
-    }
-    if (custody?.isOurs() === false) return
-    const files = log.isDamaged || custody?.isLogLost === true ? undefined : filesLeft(layout)
-    if (files === undefined) removeOwner(layout.owner)
-    else writeOwner(layout.owner, { state: 'closed', files })
-  } finally {
-    custody?.release()
-  }
-}
-
-/** Undefined if the files cannot be examined. All data was durable before, so the next open reports the problem. */
-function filesLeft({ ledger }: Layout): Record<string, string> | undefined {
-  try {
-    return fingerprint(ledger)
-  } catch {
-    return undefined
-  }
-}
-
 /** Makes the next open read every byte, after a problem was found. Does nothing if the ledger is open elsewhere. */
 export async function distrust(layout: Layout): Promise<void> {
   const guard = await Guard.take(layout).catch((error: unknown) => {
@@ -106,10 +76,10 @@ export async function distrust(layout: Layout): Promise<void> {
 /**
  * Makes one attempt. Returns undefined if the ledger is open elsewhere or was moved, so that the caller tries again.
  */
-async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
+async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
   const guard = await Guard.take(options.layout)
   if (guard === undefined) return undefined
-  let log: Log | undefined
+  let log: LevelLog | undefined
   try {
     log = await openGuarded(options, guard)
     return log
@@ -122,7 +92,7 @@ async function tryOpen(options: OpenOptions): Promise<Log | undefined> {
 }
 
 /** Returns undefined if another process has the database open after all, because no part of the guard reached it. */
-async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | undefined> {
+async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog | undefined> {
   const { layout } = options
   const owner = readOwner(layout.owner)
   const met = fingerprint(layout.ledger)
@@ -135,7 +105,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     nonce: own.nonce,
   })
   let store: Store | undefined
-  let log: Log | undefined
+  let log: LevelLog | undefined
   let wal: Wal | undefined
   let isTouched = false
   try {
@@ -153,15 +123,20 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<Log | un
     isTouched = true
     const opened = await openStore(layout.ledger, { at: guard.ledger, create: false })
     store = options.wrapStore?.(opened) ?? opened
-    const custody = () => log?.custody
-    log = Log.open(keptStore(store, custody), options.selfCheck)
+    let custody: Custody | undefined
+    log = LevelLog.open(
+      keptStore(store, () => custody),
+      options.selfCheck,
+    )
     checkOpened(log, store, kept)
     // Nothing has read every byte of this database, so the next open must do so.
     if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here until close, the database belongs to this process. If two processes in a row die of it, the next open
     // checks more.
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
-    log.custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
+    custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
+    const opening = log
+    log.takePlace({ copy: () => takeSnapshot(opening, layout, randomBytes(9).toString('hex')), custody, layout })
     cleanUp(layout, evidence)
     return log
   } catch (error) {

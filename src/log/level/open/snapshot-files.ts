@@ -6,8 +6,11 @@ import { processFolderName } from '../../../disk/process-folder.ts'
 import { LockstepError, systemCodeOf } from '../../../errors.ts'
 import { sameBytes } from '../../../merkle/hash.ts'
 import { dropEvidence } from '../files.ts'
-import { Log } from '../log.ts'
+import { LevelLog } from '../level-log.ts'
 import { openStore } from '../store.ts'
+
+const triesMax = 20
+const pauseMillis = 10
 
 /**
  * A private copy of an open database, for long reads. A process holds the ledger only briefly to make the copy, and
@@ -17,30 +20,17 @@ import { openStore } from '../store.ts'
  * - Tables (`*.ldb`) are immutable, so they are hard-linked. Only the tables of LevelDB's current version are linked.
  *   The MANIFEST numbers new files above them, so the LevelDB that opens the copy never overwrites a link.
  * - CURRENT, MANIFEST and logs are appended to or deleted, so they are copied.
- * - Nothing is written during the copy (`Log.copyTo`). A compaction can still install other tables. The copy then fails
+ * - Nothing is written during the copy (`Log.between`). A compaction can still install other tables. The copy then fails
  *   to open or has a different head, and is made again.
- */
-export interface LogSnapshot {
-  /** The copied log. Anything written to it is lost when it is closed. */
-  log: Log
-  /** The layout of the ledger with the copy's own database, head file and owner file. */
-  layout: Layout
-  /** Closes the log and removes the copy. */
-  close: () => Promise<void>
-}
-
-const triesMax = 20
-const pauseMillis = 10
-
-/**
- * Copies an open log and opens the copy.
+ *
+ * Copies an open log and opens the copy. What is written to the copy is lost when it is closed, which removes it.
  * Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_CORRUPT, LEDGER_UNAVAILABLE.
  * Cost: one link per table, or a copy of the whole database if the file system has no hard links.
  */
-export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Promise<LogSnapshot> {
+export async function takeSnapshot(log: LevelLog, layout: Layout, nonce: string): Promise<LevelLog> {
   const folder = join(layout.snapshots, processFolderName('', nonce))
   const at = (name: string) => join(folder, name)
-  const own = { ...layout, evidence: at('evidence'), head: at('head'), ledger: at('ledger'), owner: at('owner') }
+  const own = { head: at('head'), ledger: at('ledger') }
   const stopWatching = removeAtEnd(folder)
   try {
     makeFolderBelow(layout.home, layout.snapshots, 0o700)
@@ -50,12 +40,12 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
         if (tries >= triesMax) throw error
       })
       if (opened !== undefined) {
-        const close = async () => {
-          await opened.close()
+        const removed = () => {
           stopWatching()
           dropEvidence(folder)
         }
-        return { log: opened, layout: own, close }
+        opened.copied = { head: own.head, removed }
+        return opened
       }
       rmSync(own.ledger, { recursive: true, force: true })
       if (tries >= triesMax) throw new LockstepError('LEDGER_UNAVAILABLE', 'the database could not be copied')
@@ -70,15 +60,19 @@ export async function takeSnapshot(log: Log, layout: Layout, nonce: string): Pro
 }
 
 /** Makes one copy. Returns undefined if the copy does not match the current head. */
-async function tryCopy(log: Log, layout: Layout, own: Layout): Promise<Log | undefined> {
+async function tryCopy(
+  log: LevelLog,
+  layout: Layout,
+  own: Pick<Layout, 'head' | 'ledger'>,
+): Promise<LevelLog | undefined> {
   mkdirSync(own.ledger, { mode: 0o700 })
   // The head file is copied first, so that it is never ahead of the copied database.
   copyIfThere(layout.head, own.head)
-  await log.copyTo(own.ledger)
+  await log.between((store) => store.copyTo(own.ledger))
   const expected = log.head()
   const store = await openStore(own.ledger, { create: false })
   try {
-    const copied = Log.open(store)
+    const copied = LevelLog.open(store)
     const { generation, root, size } = copied.head()
     if (generation === expected.generation && size === expected.size && sameBytes(root, expected.root)) return copied
   } catch (error) {

@@ -2,11 +2,14 @@
  * Opens and verifies a copy of a database in its own process: `<database> <scratch> <size>…`. It does not modify the
  * original. It answers with the tree head and with the root at each given size that the database reaches.
  */
+
 import { copyFileSync, linkSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toHex } from '../../../merkle/hash.ts'
+import { rootAt } from '../../../merkle/tiles.ts'
+import { KeyedLog } from '../../keyed/log.ts'
+import { sha256 } from '../../sha256.ts'
 import { databaseFiles } from '../files.ts'
-import { Log } from '../log.ts'
 import { answer } from '../open/child-answer.ts'
 import { checkOpened } from '../open/open-check.ts'
 import { openStore } from '../store.ts'
@@ -23,14 +26,14 @@ void answer(async (): Promise<Examined> => {
     for (const name of databaseFiles(database).filter((name) => isNeeded(wal, name))) take(name)
     const store = await openStore(scratch, { create: false })
     try {
-      const log = Log.open(store)
+      const log = KeyedLog.open(store)
       checkOpened(log, store, { logBytes: Number.MAX_SAFE_INTEGER, headFile: undefined, logHead: wal.head })
       const { head, meta } = await verifyStored(store, {
         headFile: undefined,
         progress: (done, total) => void process.stdout.write(`${done} ${total}\n`),
       })
       const reached = sizes.map(Number).filter((size) => size <= head.size)
-      const roots = Object.fromEntries(reached.map((size) => [size, toHex(log.rootAt(size))]))
+      const roots = Object.fromEntries(reached.map((size) => [size, toHex(rootAt(size, log.tiles, sha256))]))
       return { origin: meta.origin, size: head.size, root: toHex(head.root), roots }
     } finally {
       await store.close()

@@ -2,16 +2,16 @@ import type { Entry } from '../../../kernel/entry.ts'
 import { sameBytes, toHex } from '../../../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
 import { differs, missing } from '../../corrupt.ts'
+import { decode, entryOfText, textOf, unseal } from '../../keyed/rows/codec.ts'
+import { readHead, type StoredHead } from '../../keyed/rows/head-row.ts'
+import * as keys from '../../keyed/rows/keys.ts'
+import { readMeta } from '../../keyed/rows/meta-row.ts'
+import type { StoreReader } from '../../keyed/store.ts'
+import { leafHashOfText } from '../../leaf.ts'
+import type { Meta, Note } from '../../log.ts'
 import { sha256 } from '../../sha256.ts'
-import type { Note } from '../objects.ts'
 import { compareHeadFile } from '../open/compare-head-file.ts'
 import type { HeadFile } from '../open/head-file.ts'
-import { decode, entryOfText, textOf, unseal } from '../rows/codec.ts'
-import { type Head, readHead } from '../rows/head-row.ts'
-import * as keys from '../rows/keys.ts'
-import { leafHashOfText } from '../rows/leaf.ts'
-import { type Meta, readMeta } from '../rows/meta-row.ts'
-import type { StoreReader } from '../store.ts'
 import { TreeVerification } from './verify-tree.ts'
 
 export interface StoredOptions {
@@ -34,7 +34,7 @@ export interface StoredOptions {
 
 /** The content of a store that verified. */
 export interface Stored {
-  head: Head
+  head: StoredHead
   meta: Meta
   /** Counts: rows, blocks of receipts and index rows of the generation in force; pairs that a rebuild left behind. */
   rows: number

@@ -1,7 +1,7 @@
-import { decode } from '../rows/codec.ts'
-import type { Head } from '../rows/head-row.ts'
-import { headKey, kindOf, metaKey, seqOfEntryKey } from '../rows/keys.ts'
-import { EndsTooSoon, Numbers } from '../rows/numbers.ts'
+import { decode } from '../../keyed/rows/codec.ts'
+import type { StoredHead } from '../../keyed/rows/head-row.ts'
+import { headKey, kindOf, metaKey, seqOfEntryKey } from '../../keyed/rows/keys.ts'
+import { EndsTooSoon, Numbers } from '../../keyed/rows/numbers.ts'
 
 // Each record in LevelDB's write-ahead log is a batch of writes. LevelDB's source file db/write_batch.cc describes its
 // layout: the number of the first operation, the count of operations, and the operations.
@@ -30,9 +30,9 @@ export function mayFollow(operation: number, batch: Buffer): boolean {
 }
 
 /** The head row that the batch writes, or undefined if it writes none. */
-export function headIn(batch: Buffer): Head | undefined {
-  let head: Head | undefined
-  for (const { key, value } of putsIn(batch)) if (key.equals(headKey)) head = decode<Head>(headKey, value)
+export function headIn(batch: Buffer): StoredHead | undefined {
+  let head: StoredHead | undefined
+  for (const { key, value } of putsIn(batch)) if (key.equals(headKey)) head = decode<StoredHead>(headKey, value)
   return head
 }
 

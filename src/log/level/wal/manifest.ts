@@ -1,4 +1,4 @@
-import { EndsTooSoon, Numbers } from '../rows/numbers.ts'
+import { EndsTooSoon, Numbers } from '../../keyed/rows/numbers.ts'
 
 /** The facts in LevelDB's MANIFEST about the database files. */
 export interface Manifest {

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from
 import { join } from 'node:path'
 import { corrupt } from '../../corrupt.ts'
 import { failureOf } from '../../failure.ts'
-import type { Head } from '../rows/head-row.ts'
+import type { StoredHead } from '../../keyed/rows/head-row.ts'
 import { firstSeqIn, headIn, holdsMeta, mayFollow, operationOf } from './batch-head.ts'
 import { type BadPlace, type LogContent, readLogBlocks, recordBehind } from './log-blocks.ts'
 import { type Manifest, manifestOf } from './manifest.ts'
@@ -12,7 +12,7 @@ export interface Wal {
   /** The names of the logs that LevelDB will read, in order. */
   logs: string[]
   /** The last head row in the logs; undefined if nothing was appended since the last open. */
-  head: Head | undefined
+  head: StoredHead | undefined
   /** Whether the first batch of all is in them, and with it everything. */
   hasBeginning: boolean
   manifest: Manifest & { name: string }
@@ -47,7 +47,7 @@ const fileBytesMax = 64 * 1024 * 1024
 export function readWal(ledger: string, options: WalOptions): Wal {
   const manifest = readManifest(ledger, options)
   const logs = logsIn(ledger, manifest)
-  let head: Head | undefined
+  let head: StoredHead | undefined
   let hasBeginning = false
   let operation = 0
   let torn: { name: string; bad: BadPlace } | undefined
@@ -81,7 +81,7 @@ function isTorn(bad: BadPlace, { isSameBoot }: WalOptions): boolean {
   return bad.isCut || (!isSameBoot && !bad.isOneByteOff)
 }
 
-function lost({ name, bad }: { name: string; bad: BadPlace }, head: Head | undefined, seq = head?.size) {
+function lost({ name, bad }: { name: string; bad: BadPlace }, head: StoredHead | undefined, seq = head?.size) {
   const from = seq === undefined ? 'entries' : `entries from ${seq} on`
   return corrupt(`the write-ahead log ${name} is damaged at byte ${bad.at}, so ${from} may be lost: ${bad.problem}`, {
     check: 'bytes',
@@ -92,7 +92,7 @@ function lost({ name, bad }: { name: string; bad: BadPlace }, head: Head | undef
 }
 
 /** The last head row in a log. */
-function lastHead({ records }: LogContent): Head | undefined {
+function lastHead({ records }: LogContent): StoredHead | undefined {
   for (const { payload } of records.toReversed()) {
     const head = headIn(payload)
     if (head !== undefined) return head

@@ -2,8 +2,8 @@ import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { frontierAt, growTree, readerOf, type Tile, type TileReader, type Tree, tileWidth } from '../../merkle/tiles.ts'
 import { corrupt, missing } from '../corrupt.ts'
+import { leafHashOf } from '../leaf.ts'
 import { sha256 } from '../sha256.ts'
-import { leafHashOf } from './rows/leaf.ts'
 
 /** The tree after an append, and the tiles to store with it. */
 export interface Grown {

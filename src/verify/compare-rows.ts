@@ -1,16 +1,15 @@
 import { crc32 } from 'node:zlib'
-import { evolveRow } from '../domain/aggregates.ts'
+import { evolveRow, rowFrom, storedRow } from '../domain/aggregates.ts'
 import { canonicalText, type Json } from '../kernel/canonical.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { differs } from '../log/corrupt.ts'
-import { decode, decodeEntry, unseal } from '../log/level/rows/codec.ts'
-import type { Head } from '../log/level/rows/head-row.ts'
-import * as keys from '../log/level/rows/keys.ts'
-import { decodeRow, encodeRow } from '../log/level/rows/row.ts'
-import type { StoreReader } from '../log/level/store.ts'
-import { horizon, ReceiptBlocks } from './receipts.ts'
+import { decode, decodeEntry, encode, unseal } from '../log/keyed/rows/codec.ts'
+import type { StoredHead } from '../log/keyed/rows/head-row.ts'
+import * as keys from '../log/keyed/rows/keys.ts'
+import type { StoreReader } from '../log/keyed/store.ts'
+import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
 /** The streams whose hash, under the mask, equals the value. */
 interface Share {
@@ -40,7 +39,7 @@ export class RowComparison {
   #first: { seq: number; stream: string } | undefined
   #differing = 0
 
-  constructor(reader: StoreReader, { generation }: Head, rowsMax: number = limits.verifyRowsMax) {
+  constructor(reader: StoreReader, { generation }: StoredHead, rowsMax: number = limits.verifyRowsMax) {
     this.#reader = reader
     this.#generation = generation
     this.#rowsMax = rowsMax
@@ -63,7 +62,7 @@ export class RowComparison {
   row(key: Uint8Array, stored: Uint8Array): void {
     const stream = keys.nameOfRowKey(key)
     const recent = this.#young.get(stream) ?? this.#old.get(stream)
-    const derived = recent === undefined ? this.#packed.get(stream) : encodeRow(key, stream, recent)
+    const derived = recent === undefined ? this.#packed.get(stream) : encode(key, storedRow(stream, recent))
     // The row belongs to another pass, or already matched. The number of rows shows that there are no extra ones.
     if (derived === undefined) return
     for (const rows of this.#all()) rows.delete(stream)
@@ -100,7 +99,7 @@ export class RowComparison {
     const packed = this.#packed.get(stream)
     if (packed === undefined) return undefined
     this.#packed.delete(stream)
-    return decodeRow(keys.rowKey(this.#generation, stream), stream, packed, this.#entryAt)
+    return rowFrom(stream, decode<Row>(keys.rowKey(this.#generation, stream), packed), this.#entryAt)
   }
 
   readonly #entryAt = (seq: number): Entry | undefined => {
@@ -112,7 +111,7 @@ export class RowComparison {
   #packOld(): void {
     for (const [stream, row] of this.#old) {
       const key = keys.rowKey(this.#generation, stream)
-      const bytes = encodeRow(key, stream, row)
+      const bytes = encode(key, storedRow(stream, row))
       const isKept = this.#packed.size < this.#rowsMax || !isSameRow(key, this.#reader.get(key), bytes)
       if (isKept) this.#packed.set(stream, bytes)
     }
@@ -153,11 +152,11 @@ function isSameRow(key: Uint8Array, stored: Uint8Array | undefined, derived: Uin
 /** Compares the stored receipts with receipts derived from the entries. Errors: VERIFY_FAILED (`receipts`). */
 export class ReceiptComparison {
   readonly #reader: StoreReader
-  readonly #head: Head
+  readonly #head: StoredHead
   readonly #blocks = new ReceiptBlocks()
   #compared = 0
 
-  constructor(reader: StoreReader, head: Head) {
+  constructor(reader: StoreReader, head: StoredHead) {
     this.#reader = reader
     this.#head = head
   }

@@ -1,11 +1,11 @@
 import type { Entry } from '../kernel/entry.ts'
 import { differs } from '../log/corrupt.ts'
-import { unseal } from '../log/level/rows/codec.ts'
-import type { Head } from '../log/level/rows/head-row.ts'
-import * as keys from '../log/level/rows/keys.ts'
-import type { StoreReader } from '../log/level/store.ts'
-import { type IndexChange, IndexDerivation } from './index-derivation.ts'
-import { blockEntries, cursorTail, isMovable, numberAt } from './index-keys.ts'
+import { unseal } from '../log/keyed/rows/codec.ts'
+import type { StoredHead } from '../log/keyed/rows/head-row.ts'
+import * as keys from '../log/keyed/rows/keys.ts'
+import type { StoreReader } from '../log/keyed/store.ts'
+import { type IndexChange, IndexDerivation } from '../views/index-derivation.ts'
+import { blockEntries, cursorTail, isMovable, numberAt } from '../views/index-keys.ts'
 
 /**
  * Derives the index again from the entries below its cursor, and compares the stored rows. Each expected row is read;
@@ -14,7 +14,7 @@ import { blockEntries, cursorTail, isMovable, numberAt } from './index-keys.ts'
  */
 export class IndexComparison {
   readonly #reader: StoreReader
-  readonly #head: Head
+  readonly #head: StoredHead
   /** The number of entries that the index was derived from. */
   readonly cursor: number
   readonly #derivation = new IndexDerivation()
@@ -22,7 +22,7 @@ export class IndexComparison {
   readonly #movable = new Map<string, IndexChange>()
   #compared = 0
 
-  constructor(reader: StoreReader, head: Head) {
+  constructor(reader: StoreReader, head: StoredHead) {
     this.#reader = reader
     this.#head = head
     const stored = this.#stored(cursorTail)

@@ -1,16 +1,10 @@
 import { LockstepError } from '../../../errors.ts'
 import { formatTooNew } from '../../../kernel/format.ts'
 import { corrupt } from '../../corrupt.ts'
+import type { Meta } from '../../log.ts'
 import type { StoreBatch, StoreReader } from '../store.ts'
 import { decode, encode, formatVersion } from './codec.ts'
 import { metaKey } from './keys.ts'
-
-/** The permanent identity of a ledger. Entry 0 contains the same facts. */
-export interface Meta {
-  format: number
-  ledger_id: string
-  origin: string
-}
 
 /** Adds the meta row to a ledger's first batch. */
 export function putMeta(batch: StoreBatch, meta: Meta): void {

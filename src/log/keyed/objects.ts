@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { corrupt } from '../corrupt.ts'
+import type { LogObjects, Note } from '../log.ts'
 import { decode, encode, seal, unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
@@ -9,18 +10,12 @@ const pieceBytes = 192 * 1024
 /** The approximate size of one write of objects. Other writes can run in between. */
 const writeBytes = 256 * 1024
 
-/** A note about objects that are being stored. No entry before `size` names any of them. */
-export interface Note {
-  digests: readonly string[]
-  size: number
-}
-
 /**
  * Texts stored under their SHA-256. Objects are written before the entry that names them, and each write includes a
  * note of its content. The append of that entry deletes the notes. After a crash, the remaining notes show which
  * objects have no entry.
  */
-export class Objects {
+export class Objects implements LogObjects {
   readonly #reader: StoreReader
   readonly #write: (batch: StoreBatch) => Promise<void>
   #notes = 0
@@ -30,8 +25,8 @@ export class Objects {
     this.#write = write
   }
 
-  has(digest: string): boolean {
-    return this.#reader.get(keys.objectKey(digest, 0)) !== undefined
+  missing(digests: readonly string[]): readonly string[] {
+    return digests.filter((digest) => this.#reader.get(keys.objectKey(digest, 0)) === undefined)
   }
 
   /**

@@ -1,8 +1,9 @@
 import { invariant } from '../../errors.ts'
+import type { Key, ViewWrite } from '../log.ts'
 import { decode, encode } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
 import type { Store, StoreBatch } from './store.ts'
-import { type ViewWrite, viewBatch } from './view-write.ts'
+import { viewBatch } from './view-write.ts'
 
 /** The row that claims a generation for one rebuild. The switch to that generation deletes it. */
 const claimName = ' rebuild'
@@ -33,6 +34,13 @@ export class Generations {
   constructor(store: Store, ground: GenerationsGround) {
     this.#store = store
     this.#ground = ground
+  }
+
+  /** The value under a key of a generation; stored rows as they are stored. */
+  get(generation: number, { key, view }: Extract<Key, { view: 'row' | 'state' }>): unknown {
+    const at = view === 'row' ? keys.rowKey(generation, key) : keys.stateKey(generation, key)
+    const value = this.#store.get(at)
+    return value === undefined ? undefined : decode(at, value)
   }
 
   /** Writes rows to a generation. */

@@ -1,13 +1,13 @@
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log } from '../log/level/log.ts'
-import type { ViewWrite } from '../log/level/view-write.ts'
+import type { KeyedLog } from '../log/keyed/log.ts'
+import type { ViewWrite } from '../log/log.ts'
+import { blockEntries, horizon, ReceiptBlocks } from '../views/receipts.ts'
 import { generations, RowsToBe, StateToBe } from './rebuild.ts'
-import { blockEntries, horizon, ReceiptBlocks } from './receipts.ts'
 
 export interface BesideOptions {
   /** Opens the ledger for a moment, and closes it again. */
-  hold: <T>(work: (log: Log) => Promise<T>) => Promise<T>
+  hold: <T>(work: (log: KeyedLog) => Promise<T>) => Promise<T>
   /** Identifies this rebuild. */
   nonce: string
   /** Called after each slice. */
@@ -25,19 +25,19 @@ export interface BesideOptions {
  * - If two rebuilds run at once, the later one wins and the earlier one fails with LEDGER_UNAVAILABLE. Each slice
  *   checks the claim of its own rebuild.
  */
-export async function rebuildBeside(copy: Log, options: BesideOptions): Promise<void> {
+export async function rebuildBeside(copy: KeyedLog, options: BesideOptions): Promise<void> {
   await new BesideRebuild(copy, options).run()
 }
 
 class BesideRebuild {
-  readonly #copy: Log
+  readonly #copy: KeyedLog
   readonly #options: BesideOptions
   readonly #generation: number
   /** The number of entries that the new generation covers. */
   #reached: number
   #pagesMin = 0
 
-  constructor(copy: Log, options: BesideOptions) {
+  constructor(copy: KeyedLog, options: BesideOptions) {
     const { generation, size } = copy.head()
     this.#copy = copy
     this.#options = options
@@ -55,7 +55,7 @@ class BesideRebuild {
   }
 
   /** Claims the new generation, and with it every generation not in force. Returns the generation in force. */
-  async #claim(log: Log): Promise<number> {
+  async #claim(log: KeyedLog): Promise<number> {
     const { generation: before } = log.head()
     if (before === this.#generation) throw overtaken()
     await log.generations.claim(this.#generation, this.#options.nonce)
@@ -95,7 +95,7 @@ class BesideRebuild {
    * Adds entries appended meanwhile, some pages at a time. Switches and returns true once none is left. Each slice
    * takes at least one page more than the previous one, so it catches up however fast others append.
    */
-  async #catchUp(log: Log, until: number): Promise<true | undefined> {
+  async #catchUp(log: KeyedLog, until: number): Promise<true | undefined> {
     this.#assertClaimed(log)
     const { size } = log.head()
     this.#pagesMin += 1
@@ -107,7 +107,7 @@ class BesideRebuild {
     return true
   }
 
-  async #takeIn(log: Log, to: number): Promise<void> {
+  async #takeIn(log: KeyedLog, to: number): Promise<void> {
     const generation = this.#generation
     const [rows, state, blocks] = [new RowsToBe(log, generation), new StateToBe(log, generation), new ReceiptBlocks()]
     const writes: ViewWrite[] = []
@@ -130,12 +130,12 @@ class BesideRebuild {
     this.#reached = to
   }
 
-  #assertClaimed(log: Log): void {
+  #assertClaimed(log: KeyedLog): void {
     if (log.generations.claimOf(this.#generation) !== this.#options.nonce) throw overtaken()
   }
 
   /** Holds the ledger for one slice at a time, with pauses for other processes, until the work returns a result. */
-  async #untilDone<T>(work: (log: Log, until: number) => Promise<T | undefined>): Promise<T> {
+  async #untilDone<T>(work: (log: KeyedLog, until: number) => Promise<T | undefined>): Promise<T> {
     const { hold, onSlice, pauseMillis = limits.slicePauseMillis, sliceMillis = limits.sliceMillis } = this.#options
     for (;;) {
       const done = await hold((log) => work(log, performance.now() + sliceMillis))

@@ -1,13 +1,13 @@
 import { LockstepError, messageOf } from '../../errors.ts'
+import type { IndexWrite, LogIndex } from '../log.ts'
 import { unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
 import type { StoreBatch, StoreReader } from './store.ts'
-import { type IndexWrite, viewBatch } from './view-write.ts'
+import { viewBatch } from './view-write.ts'
 
-/** What the index needs: the log's reads, the generation in force, and a write that takes its turn with the appends. */
+/** What the index needs: the log's scans, the generation in force, and a write that takes its turn with the appends. */
 export interface IndexGround {
   generation: () => number
-  read: (key: Uint8Array) => Uint8Array | undefined
   scan: StoreReader['scan']
   write: (batch: StoreBatch) => Promise<void>
 }
@@ -17,19 +17,13 @@ export interface IndexGround {
  * them later, never together with an append.
  * Errors: LEDGER_CORRUPT if a row is not as it was written.
  */
-export class IndexRows {
+export class IndexRows implements LogIndex {
   readonly #ground: IndexGround
   /** Exact counts of index writes. The log counts its own writes separately. */
   readonly counts = { batches: 0, rows: 0 }
 
   constructor(ground: IndexGround) {
     this.#ground = ground
-  }
-
-  /** Cost: one read. */
-  get(tail: Uint8Array): Uint8Array | undefined {
-    const { generation, read } = this.#ground
-    return read(keys.indexKey(generation(), tail))
   }
 
   /** Pages of tails and values between two tails, in byte order. */

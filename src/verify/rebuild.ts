@@ -1,13 +1,13 @@
-import { evolveRow } from '../domain/aggregates.ts'
+import { evolveRow, rowFrom, storedRow } from '../domain/aggregates.ts'
 import { invariant } from '../errors.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { corruptAt } from '../log/corrupt.ts'
-import type { Log } from '../log/level/log.ts'
-import type { ViewWrite } from '../log/level/view-write.ts'
-import { changesOf } from './derived-state.ts'
-import { horizon, ReceiptBlocks } from './receipts.ts'
+import type { KeyedLog } from '../log/keyed/log.ts'
+import type { ViewWrite } from '../log/log.ts'
+import { changesOf } from '../views/derived-state.ts'
+import { horizon, ReceiptBlocks } from '../views/receipts.ts'
 
 /** A generation is one byte of a key, and the next byte value bounds its range. */
 const generationMax = 250
@@ -27,7 +27,10 @@ export interface Rebuilt {
  * next rebuild deletes the other. The index of the new generation is empty and is derived when it is used
  * (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the other rows are in the store.
  */
-export async function rebuildViews(log: Log, onProgress?: (done: number, total: number) => void): Promise<Rebuilt> {
+export async function rebuildViews(
+  log: KeyedLog,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
   const generation = (before % generationMax) + 1
   await log.generations.clear(generations.filter((other) => other !== before))
@@ -62,14 +65,14 @@ export async function rebuildViews(log: Log, onProgress?: (done: number, total: 
  * written to the store, and read back when their stream continues.
  */
 export class RowsToBe {
-  readonly #log: Log
+  readonly #log: KeyedLog
   readonly #generation: number
   #young = new Map<string, Row>()
   #old = new Map<string, Row>()
   /** The number of rows, in memory and in the store. */
   count = 0
 
-  constructor(log: Log, generation: number) {
+  constructor(log: KeyedLog, generation: number) {
     this.#log = log
     this.#generation = generation
   }
@@ -93,7 +96,7 @@ export class RowsToBe {
   /** `prev` marks the first entry of a stream, so a new stream costs no read. */
   #before({ prev, seq, stream }: Entry): Row | undefined {
     const inMemory = this.#young.get(stream) ?? this.#old.get(stream)
-    const row = inMemory ?? (prev.stream === null ? undefined : this.#log.row(stream, this.#generation))
+    const row = inMemory ?? (prev.stream === null ? undefined : this.#stored(stream))
     if ((row?.last_seq ?? null) !== prev.stream) {
       throw corruptAt(seq, `entry ${seq} does not follow the previous entry of ${stream}`)
     }
@@ -102,26 +105,33 @@ export class RowsToBe {
     return row
   }
 
+  #stored(stream: string): Row | undefined {
+    const stored = this.#log.generations.get(this.#generation, { view: 'row', key: stream }) as Row | undefined
+    return stored && rowFrom(stream, stored, (seq) => this.#log.entry(seq))
+  }
+
   #write(rows: ReadonlyMap<string, Row>): Promise<void> {
-    return fillAll(this.#log, this.#generation, rows, (key, value) => ({ view: 'row', key, value }))
+    return fillAll(this.#log, this.#generation, rows, (key, row) => ({ view: 'row', key, value: storedRow(key, row) }))
   }
 }
 
 /** The sovereign state of a new generation. Changes since the last write are in memory. */
 export class StateToBe {
-  readonly #log: Log
+  readonly #log: KeyedLog
   readonly #generation: number
   #changed = new Map<string, unknown>()
 
-  constructor(log: Log, generation: number) {
+  constructor(log: KeyedLog, generation: number) {
     this.#log = log
     this.#generation = generation
   }
 
   next(entry: Entry): void {
     const before = (key: string) =>
-      this.#changed.has(key) ? this.#changed.get(key) : this.#log.state(key, this.#generation)
-    const changes = changesOf(entry, before, (digest) => this.#log.objects.text(digest))
+      this.#changed.has(key)
+        ? this.#changed.get(key)
+        : this.#log.generations.get(this.#generation, { view: 'state', key })
+    const changes = changesOf(entry, before, (digest) => JSON.parse(this.#log.objects.text(digest)))
     for (const [key, row] of changes) this.#changed.set(key, row)
   }
 
@@ -138,7 +148,7 @@ export class StateToBe {
 
 /** Writes all rows of a kind to a new generation, in batches. */
 async function fillAll<V>(
-  log: Log,
+  log: KeyedLog,
   generation: number,
   rows: ReadonlyMap<string, V>,
   writeOf: (key: string, value: V) => ViewWrite,

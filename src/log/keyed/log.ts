@@ -1,0 +1,200 @@
+import { invariant, LockstepError } from '../../errors.ts'
+import { assertCanonical } from '../../kernel/canonical.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import { rootOf } from '../../merkle/frontier.ts'
+import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
+import type { Appended, Cursors, Holding, Key, Log, Meta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
+import { sha256 } from '../sha256.ts'
+import { Generations } from './generations.ts'
+import { IndexRows } from './index-rows.ts'
+import { Objects } from './objects.ts'
+import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
+import { decodeEntry, encodeEntry, formatVersion, seal } from './rows/codec.ts'
+import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
+import * as keys from './rows/keys.ts'
+import { putMeta, readMeta } from './rows/meta-row.ts'
+import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
+import { LogTree } from './tree.ts'
+import { putView } from './view-write.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/**
+ * A log over an ordered key-value store. It holds entries, their Merkle tiles, the head row and the rows derived from
+ * the entries. One append is one synced batch. Only the head and the last, partial tile are kept in memory. The next
+ * append can be prepared while one is being written, and is written after it (ADR 0013). Reads return only durable data
+ * and answer at once.
+ */
+export class KeyedLog extends KeyedReader implements Log {
+  readonly meta: Meta
+  readonly objects: Objects
+  readonly index: IndexRows
+  /** Views that are not in force. A rebuild fills one generation. */
+  readonly generations: Generations
+  readonly counts: WriteQueue['counts']
+  custody: Holding | undefined
+  /** Whether bytes were seen that are or may be damaged. The next open must then check every byte. */
+  isDamaged = false
+  protected readonly reader: Store
+  readonly #writes: WriteQueue
+  readonly #selfCheck: boolean
+  readonly #tree: LogTree
+  /** The durable head, and the head after the pending appends. */
+  #head: StoredHead
+  #tail: StoredHead
+
+  constructor(store: Store, meta: Meta, selfCheck: boolean) {
+    super()
+    this.reader = store
+    this.meta = meta
+    this.#selfCheck = selfCheck
+    this.#writes = new WriteQueue(store)
+    this.counts = this.#writes.counts
+    this.objects = new Objects(store, (batch) => this.#writes.write(batch))
+    this.#head = readHead(store)
+    this.#tail = this.#head
+    this.#tree = new LogTree(this.#head.size, (seq) => this.entry(seq), storedTiles(store))
+    this.generations = new Generations(store, {
+      inForce: () => this.#head.generation,
+      write: (batch) => this.#writes.write(batch),
+    })
+    this.index = new IndexRows({
+      generation: () => this.#head.generation,
+      scan: (range) => store.scan(range),
+      write: (batch) => this.#writes.inTurn(batch),
+    })
+  }
+
+  /** Starts a log in an empty store by writing the meta and head rows, synced. */
+  static async create<L extends KeyedLog>(
+    this: new (
+      store: Store,
+      meta: Meta,
+      selfCheck: boolean,
+    ) => L,
+    store: Store,
+    meta: Omit<Meta, 'format'>,
+    selfCheck = false,
+  ): Promise<L> {
+    const whole = { format: formatVersion, ...meta }
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    putMeta(batch, whole)
+    putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
+    await store.write(batch)
+    return new this(store, whole, selfCheck)
+  }
+
+  /** Errors: LEDGER_CORRUPT if the meta or head row is missing or damaged; LEDGER_FORMAT for a different format. */
+  static open<L extends KeyedLog>(
+    this: new (
+      store: Store,
+      meta: Meta,
+      selfCheck: boolean,
+    ) => L,
+    store: Store,
+    selfCheck = false,
+  ): L {
+    return new this(store, readMeta(store), selfCheck)
+  }
+
+  head(): StoredHead {
+    return this.#head
+  }
+
+  /** The durable tiles. */
+  get tiles(): TileReader {
+    return this.#tree.tiles
+  }
+
+  override get(asked: Key): unknown {
+    try {
+      return super.get(asked)
+    } catch (error) {
+      this.isDamaged ||= error instanceof LockstepError && error.code === 'LEDGER_CORRUPT'
+      throw error
+    }
+  }
+
+  /** The entry at a seq, or undefined past the end. */
+  entry(seq: number): Entry | undefined {
+    return this.get({ view: 'entry', key: seq }) as Entry | undefined
+  }
+
+  /**
+   * Cost: one put for each entry, one for each view change, one for the head, and about two per 256 entries for tiles.
+   */
+  async append(
+    expected: { size: number },
+    recorded: readonly Recorded[],
+    views: readonly ViewWrite[],
+    cursors: Cursors,
+  ): Promise<Appended> {
+    if (expected.size !== this.#tail.size) return { outcome: 'moved', head: this.#head }
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    const leaves: Uint8Array[] = []
+    for (const { entry, text } of recorded) {
+      const key = keys.entryKey(entry.seq)
+      const { value, leaf } = encodeEntry(key, text)
+      if (this.#selfCheck) assertStoredAsHashed(entry, text, key, value)
+      batch.puts.push({ key, value })
+      leaves.push(sha256(leaf))
+    }
+    const grown = this.#tree.grow(leaves)
+    for (const tile of grown.tiles) {
+      const key = keys.tileKey(tile.level, tile.index)
+      batch.puts.push({ key, value: seal(key, tile.hashes) })
+    }
+    for (const write of views) putView(batch, write, this.#head.generation)
+    const { frontier } = grown.tree
+    const head = { ...this.#tail, cursors, root: rootOf(frontier, sha256), size: frontier.size }
+    putHead(batch, head)
+    this.#tail = head
+
+    await this.#writes.write(batch)
+    this.counts.entries += recorded.length
+    this.#tree.keep(grown)
+    this.#head = head
+    return { outcome: 'done' }
+  }
+
+  /** Puts a filled generation in force with one batch. The previous generation can then be cleared. */
+  async switchTo(generation: number): Promise<void> {
+    const batch: StoreBatch = { puts: [], deletes: this.generations.claimKeys(generation) }
+    this.#tail = { ...this.#head, generation }
+    putHead(batch, this.#tail)
+    await this.#writes.write(batch)
+    this.#head = this.#tail
+  }
+
+  async snapshot(): Promise<KeyedSnapshot> {
+    return new KeyedSnapshot(this.reader.snapshot())
+  }
+
+  /** All current pairs as stored, for a verification that trusts no derived data. The caller must close it. */
+  stored(): StoreSnapshot {
+    return this.reader.snapshot()
+  }
+
+  /** The tree head that is kept outside the store; undefined if there is none. */
+  headFile(): TreeHeadFile | undefined {
+    return undefined
+  }
+
+  /** Does work on the store that must not overlap a write. Rejects if an earlier write failed. */
+  between(work: (store: Store) => void): Promise<void> {
+    return this.#writes.between(() => work(this.reader))
+  }
+
+  copy(): Promise<Log> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that copies it')
+  }
+
+  close(): Promise<void> {
+    return this.reader.close()
+  }
+}
+
+/** A debugging check: the stored bytes must read back as exactly the hashed text, and that text must be RFC 8785. */
+function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
+  assertCanonical(entry)
+  invariant(JSON.stringify(decodeEntry(key, value)) === text, `entry ${entry.seq} reads back as it was hashed`)
+}

@@ -1,0 +1,169 @@
+import type { Row } from '../kernel/decider.ts'
+import type { Entry } from '../kernel/entry.ts'
+
+// The port of an engine. An engine keeps the entries of a ledger and the data derived from them. It knows nothing of
+// locks, runs or turns. `test/engine/` holds every engine to these interfaces.
+
+/** The permanent identity of a ledger. Entry 0 contains the same facts. */
+export interface Meta {
+  format: number
+  ledger_id: string
+  origin: string
+}
+
+/** The next seq for each reactor, by reactor name. */
+export type Cursors = Record<string, number>
+
+/** The number of durable entries, the root of their tree, and the reactors' cursors. */
+export interface Head {
+  cursors: Cursors
+  root: Uint8Array
+  size: number
+}
+
+/** A tree head that an engine keeps outside its store, to notice when the store is set back. */
+export interface TreeHeadFile {
+  origin: string
+  root: string
+  size: number
+  time: string
+}
+
+/** Names one value. Its type is given with each view. */
+export type Key =
+  /** An entry; absent at or past the end. Errors: LEDGER_CORRUPT if it is missing. */
+  | { view: 'entry'; key: number }
+  /** The stored form of a stream's row (`storedRow`). */
+  | { view: 'row'; key: string }
+  /** A row of sovereign state: any JSON value. */
+  | { view: 'state'; key: string }
+  /** The text with a SHA-256. Errors: LEDGER_CORRUPT if it is missing or does not match. */
+  | { view: 'object'; key: string }
+  /** A block of receipts, as bytes. */
+  | { view: 'receipts'; key: number }
+  /** A row of the search index, as bytes. */
+  | { view: 'index'; key: Uint8Array }
+  /** A tile of the Merkle tree, as bytes. The last tile of level 0 is as wide as there are entries. */
+  | { view: 'tile'; key: { level: number; index: number } }
+
+/** The values under the keys of a load, in the order of the keys. A key without a value gives undefined. */
+export type Values = readonly unknown[]
+
+/** A change that is written in the same batch as the entries it follows from. Undefined deletes the value. */
+export type ViewWrite =
+  | { view: 'row'; key: string; value: Row }
+  | { view: 'receipts'; key: number; value: Uint8Array | undefined }
+  | { view: 'state'; key: string; value: unknown }
+  | { view: 'object'; key: string; value: string }
+  /** Deletes a note about objects that waited for an entry. */
+  | { view: 'note'; key: number }
+  | IndexWrite
+
+export type ReceiptsWrite = Extract<ViewWrite, { view: 'receipts' }>
+
+/** A change of the search index. It is written off the hot path, in a batch of its own (`LogIndex`). */
+export interface IndexWrite {
+  view: 'index'
+  key: Uint8Array
+  value: Uint8Array | undefined
+}
+
+/** An entry with its canonical text. The writer made the text to check its size, and the log hashes it. */
+export interface Recorded {
+  entry: Entry
+  text: string
+}
+
+/** `moved` means that another writer appended first, and that nothing was written. The caller decides again. */
+export type Appended = { outcome: 'done' } | { outcome: 'moved'; head: Head }
+
+/** Reads of durable data. */
+export interface LogReader {
+  head(): Head
+  /**
+   * Loads values. An engine that has them at hand answers at once, without a promise, so that the caller need not
+   * wait for a turn of the event loop.
+   * Errors: LEDGER_CORRUPT, LEDGER_UNAVAILABLE, LEDGER_CLOSED, LEDGER_MOVED.
+   */
+  load(keys: readonly Key[]): Values | Promise<Values>
+  /** The entries of a range, in pages. `to` defaults to the end. Errors: LEDGER_CORRUPT if an entry is missing. */
+  entries(from: number, to?: number): AsyncGenerator<Entry[]>
+  /** Pages of stored rows or rows of sovereign state whose keys have a prefix, in the order of the keys' UTF-8. */
+  scan(view: 'row' | 'state', prefix: string): AsyncGenerator<[key: string, value: unknown][]>
+}
+
+/** The log at one moment. It stays readable while others append, until it is closed. */
+export interface LogSnapshot extends LogReader {
+  close(): Promise<void>
+}
+
+/**
+ * The append-only log of one ledger, as an engine provides it: entries, their Merkle tiles, the head, and the views
+ * derived from the entries. One append is one atomic, durable batch. Reads return only durable data.
+ */
+export interface Log extends LogReader {
+  readonly meta: Meta
+  /** Exact counts of what was written, for tests and benches. */
+  readonly counts: { batches: number; entries: number; puts: number }
+  readonly objects: LogObjects
+  readonly index: LogIndex
+  /** Tells whether the ledger is still this process's own; undefined if no other process can take it. */
+  readonly custody: Holding | undefined
+  /**
+   * Appends entries with everything that is derived from them, in one durable batch, or writes nothing. The next
+   * append may be called before the last one ended; it is written after it. After a rejection the outcome is unknown,
+   * and the log must be reopened before further use.
+   */
+  append(
+    expected: { size: number },
+    recorded: readonly Recorded[],
+    writes: readonly ViewWrite[],
+    cursors: Cursors,
+  ): Promise<Appended>
+  snapshot(): Promise<LogSnapshot>
+  /** A private copy for long reads, so that this process can let go of the ledger. Closing it removes it. */
+  copy(): Promise<Log>
+  /** Makes everything durable and lets go of the ledger. */
+  close(): Promise<void>
+}
+
+/** What an engine knows about whether the ledger was taken from this process. Errors: LEDGER_MOVED. */
+export interface Holding {
+  /** Called before an answer that needs no write. */
+  assertBefore(): void
+  /** Looks again. */
+  assertInPlace(): void
+  /** Throws if an earlier look failed; costs nothing. */
+  assertNotMoved(): void
+}
+
+/** A note about objects that are being stored. No entry before `size` names any of them. */
+export interface Note {
+  digests: readonly string[]
+  size: number
+}
+
+/**
+ * Texts stored under their SHA-256, before the entry that names them. Each write includes a note of its content, and
+ * the append of the entry deletes the notes. After a crash, the remaining notes show which objects have no entry.
+ */
+export interface LogObjects {
+  /** The digests that are not stored. */
+  missing(digests: readonly string[]): readonly string[] | Promise<readonly string[]>
+  /** Stores objects in several durable writes and returns the numbers of their notes. */
+  put(objects: Iterable<readonly [digest: string, text: string]>, size: number): Promise<number[]>
+  /** All notes, oldest first. */
+  notes(): Promise<{ number: number; note: Note }[]>
+  /** Deletes notes, and objects that no entry names. */
+  drop(digests: readonly string[], notes: readonly number[]): Promise<void>
+}
+
+/** The rows of the search index. */
+export interface LogIndex {
+  /** Exact counts of index writes. */
+  readonly counts: { batches: number; rows: number }
+  /** Pages of keys and values in the half-open range, in byte order. A negative limit means none. */
+  pages(from: Uint8Array, to: Uint8Array, limit?: number): AsyncGenerator<[key: Buffer, value: Buffer][]>
+  /** Writes all of the changes or none, durably. Errors: LEDGER_UNAVAILABLE. */
+  write(writes: readonly IndexWrite[]): Promise<void>
+}

@@ -1,0 +1,75 @@
+import { aggregateOf } from '../domain/aggregates.ts'
+import { judgeGuard } from '../domain/lock/decide.ts'
+import { streamOf } from '../domain/lock/names.ts'
+import type { LockState } from '../domain/lock/state.ts'
+import { policyStream } from '../domain/policy/policies.ts'
+import { LockstepError } from '../errors.ts'
+import type { Now } from '../kernel/clock.ts'
+import type { Config } from '../kernel/config.ts'
+import { type Context, type Decision, type Refusal, refuse } from '../kernel/decider.ts'
+import type { Key } from '../log/log.ts'
+import { notLoaded, type Views } from '../views/views.ts'
+import type { Plan } from './plan.ts'
+import type { Item, Turn } from './submission.ts'
+import type { Waiters } from './waiters.ts'
+
+/** What a decision on a command is made from. */
+export interface DecisionParts {
+  config: Config
+  now: Now
+  plan: Plan
+  views: Views
+  waiters: Waiters
+}
+
+/**
+ * The decision on a command, by its aggregate. Throws `notLoaded` if it read values that are not in memory: it is void
+ * then, even where code in between caught what a read threw.
+ */
+export function decisionOn(item: Item, parts: DecisionParts): Decision {
+  const { config, now, plan, views, waiters } = parts
+  const { actor, command, expectedSize } = item
+  if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
+  const place = item.line ?? item.calledFrom
+  const waiting = (stream: string) => waiters.inFrontOf(stream, place)
+  const context: Context = { actor, config, guard: brokenGuard(item, parts), now, time: plan.time, waiting }
+  const decision = aggregateOf(command.type).decide(command, context, plan.reader)
+  if (views.isMissed) throw notLoaded
+  if (decision.kind === 'append' && context.guard !== undefined) {
+    throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
+  }
+  return decision
+}
+
+function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal | undefined {
+  if (command.guard === undefined) return undefined
+  const state = plan.row(streamOf(command.guard.name))?.state as LockState | undefined
+  return judgeGuard(command.guard, state, command.type, now)
+}
+
+/** The values that the commands of these turns say they read, and those that every batch reads. */
+export function declaredBy(turns: readonly Turn[]): Key[] {
+  const streams = new Set([policyStream])
+  for (const turn of turns) {
+    if (!('item' in turn)) continue
+    const { command } = turn.item
+    if (command.guard !== undefined) streams.add(streamOf(command.guard.name))
+    try {
+      for (const stream of aggregateOf(command.type).reads(command)) streams.add(stream)
+    } catch {
+      // A defect. The decision meets it too, and refuses the command.
+    }
+  }
+  return [...streams].map((key) => ({ view: 'row', key }))
+}
+
+export function isContention(decision: Decision): decision is Refusal {
+  return decision.kind === 'refuse' && decision.code === 'LOCK_CONTENTION'
+}
+
+function sizeMismatch(expected: number, size: number): Refusal {
+  return refuse('SIZE_MISMATCH', `the ledger has ${size} entries, not the expected ${expected}`, {
+    expected_size: expected,
+    size,
+  })
+}

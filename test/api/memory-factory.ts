@@ -1,0 +1,18 @@
+import { inProcess } from '../../src/in-process.ts'
+import { openLedger } from '../../src/open.ts'
+import type { ApiFactory } from './stage.ts'
+
+/** A ledger in memory whose every load answers one turn of the event loop later. */
+export const memoryFactory: ApiFactory = async ({ actor, config, dir, now }) => {
+  const ledger = await openLedger({
+    actor,
+    config,
+    delay: true,
+    dir,
+    engine: 'memory',
+    now,
+    policy: false,
+    self_check: true,
+  })
+  return { ledger: inProcess(ledger), close: () => ledger.close() }
+}
