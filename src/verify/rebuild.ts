@@ -61,7 +61,7 @@ export async function rebuildViews(
 }
 
 /**
- * The rows of a new generation. Recently used rows are in memory, in two generations as in `Rows`. The others are
+ * The rows of a new generation. Recently used rows are in memory, in two generations as in `Recent`. The others are
  * written to the store, and read back when their stream continues.
  */
 export class RowsToBe {

@@ -19,7 +19,7 @@ async function findingOf(store: MemoryStore): Promise<unknown> {
     heard += 1
   }
   try {
-    const { rows } = await verifyStored(store, { headFile: undefined, entry })
+    const { rows } = await verifyStored(store, { headFile: undefined, checks: [{ entry }] })
     return { rows, heard }
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error

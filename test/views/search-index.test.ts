@@ -81,8 +81,8 @@ index('that is cut off at any of its writes goes on from there, and is whole all
 async function compared(store: MemoryStore): Promise<void> {
   const log = KeyedLog.open(store)
   const comparison = new IndexComparison(store, log.head())
-  for await (const page of log.entries(0)) for (const entry of page) comparison.next(entry)
-  comparison.end(Object.keys(rowsIn(store)).length)
+  for await (const page of log.entries(0)) for (const entry of page) comparison.entry(entry)
+  comparison.end({ index: Object.keys(rowsIn(store)).length })
 }
 
 async function checkOf(work: Promise<unknown>): Promise<unknown> {

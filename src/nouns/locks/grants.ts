@@ -1,17 +1,19 @@
 import type { z } from 'zod'
 import type { Acquire, releaseSchema, renewSchema } from '../../domain/lock/commands.ts'
+import { streamOf } from '../../domain/lock/names.ts'
 import { orphanReason } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import type { Key } from '../../log/log.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
+import { Recent } from '../../views/recent.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import { historyOf } from '../audit/history.ts'
 import { grantFacts, type Lease, leaseOf } from './lease.ts'
-import { RecentGrants } from './recent-grants.ts'
 
 /** The calls behind a lease's `renew` and `release`. */
 export interface LeaseCalls {
@@ -30,7 +32,8 @@ interface Asked {
 export class Grants {
   readonly #core: Core
   readonly #calls: LeaseCalls
-  readonly #recent = new RecentGrants()
+  /** The names of recent grants, so that a release need not read the entry. The name of a grant never changes. */
+  readonly #recent = new Recent<string>(limits.recentGrantsMax)
 
   constructor(core: Core, calls: LeaseCalls) {
     this.#core = core
@@ -45,7 +48,10 @@ export class Grants {
 
   async leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Promise<Lease> {
     const current = !replayed || (await this.#isCurrent(entry))
-    if (current) this.#recent.add(actor.actor_id, String(entry.data.lock_ref), String(entry.data.name))
+    if (current) {
+      this.#recent.trim()
+      this.#recent.set(recentKey(String(entry.data.lock_ref), actor), String(entry.data.name))
+    }
     const facts = grantFacts(entry, lock_id, { replayed, current })
     const clock = { requestedAt, bootMillis: () => this.#core.now().lease_clock.boot_ms }
     if (entry.data.kind === 'project') return leaseOf(facts, clock, projectCalls(entry, this.#core))
@@ -57,7 +63,7 @@ export class Grants {
 
   /** The lock that this actor was granted under a lock_ref, found by its receipt; null if there is no such grant. */
   nameOf(lockRef: string, actor: Actor): Maybe<string | null> {
-    const recent = this.#recent.nameOf(actor.actor_id, lockRef)
+    const recent = this.#recent.get(recentKey(lockRef, actor))
     if (recent !== undefined) return recent
     return after(this.#answeredUnder(lockRef, actor), (answered) => {
       const entry = answered.findLast((found) => found?.type === 'lock.acquired' && found.data.lock_ref === lockRef)
@@ -95,6 +101,25 @@ export class Grants {
     const grant = await lockGrantOf(this.#core, String(entry.data.name))
     return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
   }
+}
+
+/** A lock_ref always has 16 hex digits, so the key is unambiguous without a separator. */
+function recentKey(lockRef: string, { actor_id }: Actor): string {
+  return lockRef + actor_id
+}
+
+/** The newest `limit` entries of a lock, newest first. Cost: one read per entry. */
+export async function historyOf(
+  { views }: Core,
+  name: string,
+  limit: number = limits.historyPageMax,
+): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for await (const entry of walked(views, await chainOfStream(views, streamOf(name)))) {
+    entries.push(entry)
+    if (entries.length >= limit) break
+  }
+  return entries
 }
 
 /** The lease calls of a project lock: both refuse, because it has no lease and the holder cannot release it. */
