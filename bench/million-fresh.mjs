@@ -10,7 +10,7 @@ import { governingLayout } from '../dist/disk/permissions.js'
 import { openLedger } from '../dist/index.js'
 import { openLog } from '../dist/log/level/open/open.js'
 import { verifyExport } from '../dist/nouns/exports/export-verify.js'
-import { rebuildViews } from '../dist/views/rebuild.js'
+import { rebuildViews } from '../dist/verify/rebuild.js'
 
 const [step = '', dir = '', count = ''] = process.argv.slice(2)
 const actor = { actor_id: 'bench', actor_type: 'system' }
@@ -81,7 +81,7 @@ const steps = {
     withLedger((ledger) => {
       const ids = Array.from({ length: 1_000 }, (_, index) => Math.floor((index * Number(count)) / 1_000))
       return timesOf([...new Set(ids)], async (index) => {
-        ledger.runs.get(`run_${String(index).padStart(6, '0')}`)
+        await ledger.runs.get(`run_${String(index).padStart(6, '0')}`)
         return 1
       })
     }),

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml'
-import { renderings } from '../src/domain/rendering.ts'
+import { renderings } from '../src/domain/rendered-event.ts'
 import { noticeCodes } from '../src/domain/turn/issue.ts'
 import { codes } from '../src/errors.ts'
 import { conformancePage } from './conformance.ts'

@@ -6,8 +6,7 @@ export { type ExportBundle, exportBundleSchema } from './domain/export/bundle.ts
 export { type LockContention, lockContentionSchema } from './domain/lock/contention-schema.ts'
 export { type LockFile, lockFileSchema } from './domain/lock/lock-file.ts'
 export { type RunLock, runLockSchema } from './domain/lock/run-lock-file.ts'
-export { renderedEvent } from './domain/rendered-event.ts'
-export { type Rendering, renderingOf, renderings } from './domain/rendering.ts'
+export { renderedEvent, renderingOf, renderings } from './domain/rendered-event.ts'
 export { type RunRecord, runRecordSchema } from './domain/run/run-record.ts'
 export { type Issue, issueSchema, noticeCodes } from './domain/turn/issue.ts'
 export {
@@ -20,3 +19,4 @@ export {
 } from './domain/turn/triplet.ts'
 export { type Code, codes } from './errors.ts'
 export { type ArtifactRef, artifactRefSchema } from './kernel/artifact-ref.ts'
+export type { Rendering } from './kernel/rendering.ts'

@@ -5,7 +5,7 @@ import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
 import { entryAt } from './log/tiles.ts'
 import { toHex } from './merkle/hash.ts'
-import { type Asked, askFor } from './nouns/asking.ts'
+import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
@@ -183,7 +183,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
-  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<Asked<T>> {
+  askFor<T>(millis: number, question: (ledger: Ledger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
     return askFor(this.#core.index, millis, () => question(this))
   }

@@ -3,7 +3,7 @@ import type { Action } from '../domain/policy/action.ts'
 import { codes, LockstepError } from '../errors.ts'
 import type { ArtifactRef } from '../kernel/artifact-ref.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Decided } from '../nouns/runs/performing.ts'
+import type { DecidedAction } from '../nouns/runs/performing.ts'
 import { examples, globalsOf, withLedger } from './context.ts'
 import { readText } from './input-file.ts'
 import { collect } from './lock-acquire.ts'
@@ -112,7 +112,7 @@ export function decidedLines({
   missing,
   reason,
   rule_ids,
-}: Omit<Decided, 'replayed'>): string[] {
+}: Omit<DecidedAction, 'replayed'>): string[] {
   return [
     `${decision}${reason === null ? '' : `: ${reason}`} by ${rule_ids.join(', ')}`,
     ...(missing.length === 0 ? [] : [`missing: ${missing.join(', ')}`]),

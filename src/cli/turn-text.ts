@@ -1,7 +1,7 @@
 import type { Issue } from '../domain/turn/issue.ts'
 import { LockstepError } from '../errors.ts'
 import { printable } from '../kernel/printable.ts'
-import type { Promoted, Staged, TurnStatus, Verdict } from '../nouns/turns/turn-answers.ts'
+import type { Promoted, Staged, TurnStatus, TurnVerdict } from '../nouns/turns/turn-answers.ts'
 import type { Globals } from './globals.ts'
 import { relativeTime, say, table } from './output.ts'
 
@@ -40,7 +40,7 @@ export function stagedLines({ bytes, counts, manifest_digest, run_id, seq, turn_
   return [`${turn_id} of ${run_id} is staged: ${what}, ${bytes} bytes (entry ${seq})`, `manifest ${manifest_digest}`]
 }
 
-export function verdictLines({ outcome, run_id, seq, turn_id }: Verdict): string[] {
+export function verdictLines({ outcome, run_id, seq, turn_id }: TurnVerdict): string[] {
   return [`${turn_id} of ${run_id}: ${outcome} (entry ${seq})`]
 }
 

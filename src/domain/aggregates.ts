@@ -1,49 +1,83 @@
 import { invariant } from '../errors.ts'
-import type { Aggregate, Row } from '../kernel/decider.ts'
+import type { Aggregate, Stream } from '../kernel/aggregate.ts'
+import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { auditAggregate } from './audit/aggregate.ts'
-import type { AuditCommand } from './audit/commands.ts'
 import { lockAggregate } from './lock/aggregate.ts'
-import type { LockCommand } from './lock/commands.ts'
-import { clockAggregate, type ResetClock } from './log/clock-reset.ts'
-import { type CreateLedger, originAggregate } from './log/origin.ts'
+import { streamOf as streamOfLock } from './lock/names.ts'
+import { clockAggregate } from './log/clock-reset.ts'
+import { originAggregate } from './log/origin.ts'
 import { policyAggregate } from './policy/aggregate.ts'
-import type { PolicyCommand } from './policy/commands.ts'
 import { runAggregate } from './run/aggregate.ts'
-import type { RunCommand } from './run/commands.ts'
-import { retryAggregate } from './run/retries.ts'
-import { type StagingCommand, stagingAggregate } from './staging/aggregate.ts'
 import { turnAggregate } from './turn/aggregate.ts'
-import type { TurnCommand } from './turn/commands.ts'
 
-export type LedgerCommand =
-  | AuditCommand
-  | ResetClock
-  | CreateLedger
-  | LockCommand
-  | PolicyCommand
-  | RunCommand
-  | StagingCommand
-  | TurnCommand
+/** Every aggregate of the ledger. Contract v1 lists events in this order. */
+export const aggregates = [
+  originAggregate,
+  clockAggregate,
+  lockAggregate,
+  auditAggregate,
+  policyAggregate,
+  runAggregate,
+  turnAggregate,
+] as const
 
-/** Every aggregate of the ledger, by the first word of its commands, events and streams. */
-const aggregates: Record<string, Aggregate> = {
-  audit: auditAggregate as unknown as Aggregate,
-  clock: clockAggregate as unknown as Aggregate,
-  ledger: originAggregate as unknown as Aggregate,
-  lock: lockAggregate as unknown as Aggregate,
-  policy: policyAggregate as unknown as Aggregate,
-  retry: retryAggregate,
-  run: runAggregate as unknown as Aggregate,
-  staging: stagingAggregate as unknown as Aggregate,
-  turn: turnAggregate as unknown as Aggregate,
+export type LedgerCommand = Parameters<(typeof aggregates)[number]['decide']>[0]
+
+// The look-ups are maps, because a map never finds a member of Object.
+const all = aggregates as unknown as readonly Aggregate[]
+const byCommand = new Map(all.flatMap((aggregate) => aggregate.commands.map((word) => [word, aggregate])))
+const byEvent = new Map(all.flatMap((aggregate) => Object.keys(aggregate.events).map((type) => [type, aggregate])))
+const streams = new Map(all.flatMap((aggregate) => Object.entries(aggregate.streams)))
+
+/** The aggregate that decides a command, by the command's type. */
+export function aggregateOf(command: string): Aggregate {
+  const aggregate = byCommand.get(firstWordOf(command))
+  invariant(aggregate !== undefined, `"${command}" belongs to an aggregate`)
+  return aggregate
 }
 
-/** The aggregate that decides a command or owns a stream: `lock.acquire` and `lock/resource:x` belong to locks. */
-export function aggregateOf(commandOrStream: string): Aggregate {
-  const aggregate = aggregates[firstWordOf(commandOrStream)]
-  invariant(aggregate !== undefined, `"${commandOrStream}" belongs to an aggregate`)
+/** The aggregate of an event, by the event's type. */
+export function aggregateOfEvent(type: string): Aggregate {
+  const aggregate = byEvent.get(type)
+  invariant(aggregate !== undefined, `"${type}" belongs to an aggregate`)
   return aggregate
+}
+
+/** Every stream that the command names and its decision may use, with the lock of its guard. */
+export function readsOf(command: LedgerCommand): readonly string[] {
+  const reads = aggregateOf(command.type).reads(command)
+  return command.guard === undefined ? reads : [...reads, streamOfLock(command.guard.name)]
+}
+
+/** The digests of the objects that an entry names, directly or through its manifest object. */
+export function objectsOf(entry: Entry, textOf: (digest: string) => string): Iterable<string> {
+  return byEvent.get(entry.type)?.objects?.(entry, textOf) ?? []
+}
+
+/** The stored form of a row. */
+export function storedRow(stream: string, { last_seq, state }: Row): Row {
+  const { toStored } = partsOf(stream)
+  return { last_seq, state: toStored === undefined ? state : toStored(state) }
+}
+
+/** Restores a stored row; undefined if an entry that it names is missing. */
+export function rowFrom(stream: string, stored: Row, entryAt: (seq: number) => Entry | undefined): Row | undefined {
+  const { fromStored } = partsOf(stream)
+  if (fromStored === undefined) return stored
+  const state = fromStored(stored.state, stream, entryAt)
+  return state === undefined ? undefined : { last_seq: stored.last_seq, state }
+}
+
+/** The row of a stream after its next entry. */
+export function evolveRow(row: Row | undefined, entry: Entry): Row {
+  return { last_seq: entry.seq, state: partsOf(entry.stream).evolve(row?.state, entry) }
+}
+
+function partsOf(stream: string): Stream {
+  const parts = streams.get(firstWordOf(stream))
+  invariant(parts !== undefined, `"${stream}" belongs to an aggregate`)
+  return parts
 }
 
 /**
@@ -58,22 +92,3 @@ function firstWordOf(text: string): string {
 
 const dot = 0x2e
 const slash = 0x2f
-
-/** The stored form of a row. */
-export function storedRow(stream: string, { last_seq, state }: Row): Row {
-  const { toStored } = aggregateOf(stream)
-  return { last_seq, state: toStored === undefined ? state : toStored(state) }
-}
-
-/** Restores a stored row; undefined if an entry that it names is missing. */
-export function rowFrom(stream: string, stored: Row, entryAt: (seq: number) => Entry | undefined): Row | undefined {
-  const { fromStored } = aggregateOf(stream)
-  if (fromStored === undefined) return stored
-  const state = fromStored(stored.state, stream, entryAt)
-  return state === undefined ? undefined : { last_seq: stored.last_seq, state }
-}
-
-/** The row of a stream after its next entry. */
-export function evolveRow(row: Row | undefined, entry: Entry): Row {
-  return { last_seq: entry.seq, state: aggregateOf(entry.stream).evolve(row?.state, entry) }
-}

@@ -1,25 +1,16 @@
 import * as z from 'zod'
 import { type Entry, entrySchema } from '../kernel/entry.ts'
-import { auditEventSchemas } from './audit/events.ts'
-import { lockEventSchemas } from './lock/events.ts'
-import { clockEventSchemas } from './log/clock-reset-events.ts'
-import { originEventSchemas } from './log/origin-events.ts'
-import { policyEventSchemas } from './policy/events.ts'
-import { runEventSchemas } from './run/events.ts'
-import { stagingEventSchemas } from './staging/events.ts'
-import { turnEventSchemas } from './turn/events.ts'
+import { aggregates } from './aggregates.ts'
+
+type Merged<Union> = (Union extends unknown ? (item: Union) => void : never) extends (item: infer All) => void
+  ? All
+  : never
 
 /** The schemas of the data of every event type. */
-export const eventSchemas = {
-  ...originEventSchemas,
-  ...clockEventSchemas,
-  ...lockEventSchemas,
-  ...auditEventSchemas,
-  ...policyEventSchemas,
-  ...runEventSchemas,
-  ...stagingEventSchemas,
-  ...turnEventSchemas,
-} as const
+export const eventSchemas: Merged<(typeof aggregates)[number]['events']> = Object.assign(
+  {},
+  ...aggregates.map(({ events }) => events),
+)
 
 export type EventType = keyof typeof eventSchemas
 

@@ -1,7 +1,7 @@
 import type { Code, Details } from '../errors.ts'
 import type { Now } from './clock.ts'
 import type { Config } from './config.ts'
-import type { Entry, EventDraft } from './entry.ts'
+import type { EventDraft } from './entry.ts'
 import type { Actor } from './ids.ts'
 
 /** The state derived from one stream: the seq of its last entry, and the state of its aggregate. */
@@ -11,12 +11,12 @@ export interface Row<State = unknown> {
 }
 
 /** The loaded rows that a command declared. */
-export interface Rows {
+export interface LoadedRows {
   get(stream: string): Row | undefined
 }
 
 /** Rows of streams, and also rows of sovereign state and objects that entries name. Decisions on turns need them. */
-export interface SovereignRows extends Rows {
+export interface LoadedState extends LoadedRows {
   /** A row of sovereign state by its key. */
   state(key: string): unknown
   /** The value of a stored object by its digest. */
@@ -76,21 +76,6 @@ export interface Command {
 export interface Guard {
   name: string
   token: number
-}
-
-/**
- * One aggregate. Each has the same four parts. `decide` is pure and may be repeated. `evolve` applies events without
- * checking them, so that replay needs no decision.
- */
-export interface Aggregate<C extends Command = Command, State = unknown, Stored = unknown> {
-  /** The streams whose rows the decision on the command reads. */
-  reads(command: C): readonly string[]
-  decide(command: C, context: Context, rows: Rows): Decision
-  evolve(state: State | undefined, entry: Entry): State
-  /** The stored form of the state, if it can be shorter: it may omit facts that are in an entry. */
-  toStored?(state: State): Stored
-  /** The state of a stored row; undefined if an entry that it names is missing. */
-  fromStored?(stored: Stored, stream: string, entryAt: (seq: number) => Entry | undefined): State | undefined
 }
 
 /** A refusal; `record` is the event that records it, if the ledger records this refusal. */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { lineOf, reasonSchema } from './ids.ts'
+import { limits } from './limits.ts'
 
 // The words and small shapes that run records, audit events, artifacts and export bundles of Contract v1 share.
 
@@ -19,6 +20,19 @@ export const privilegedActions = ['tool_call', 'db_write', 'db_read', 'promotion
 export type PrivilegedAction = (typeof privilegedActions)[number]
 
 export const actionTypes = [...privilegedActions, 'policy_change', 'override', 'authz_decision', 'system'] as const
+/** The kinds of target that an audit event can have. */
+export const targetTypes = [
+  'artifact',
+  'export_bundle',
+  'lock',
+  'policy',
+  'run',
+  'system',
+  'table',
+  'tool',
+  'turn',
+] as const
+
 export const actorTypes = ['agent', 'human', 'system'] as const
 
 /** The kinds of approval that an export may require (Run Lifecycle, Contract v1, section 10.2). */
@@ -34,6 +48,8 @@ export const longLine = lineOf(200)
 export const runIdSchema = line.min(8)
 export const caseIdSchema = line.min(4)
 export const eventIdSchema = line.min(8)
+/** The name of a target. It can be the longest name of a lock. */
+export const targetNameSchema = lineOf(limits.lockNameBytes)
 export const noteSchema = reasonSchema.max(1_000)
 
 /** A time in UTC. */

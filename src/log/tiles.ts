@@ -36,7 +36,7 @@ export function overTiles<T>(log: LogReader, compute: (tiles: TileReader) => T):
  * Computations over the tiles of a log. Each is repeated until all tiles that it reads are loaded; the next one finds
  * these in memory. Cost: one load for each tile on the way, a few for any size.
  */
-export function overTilesOf(log: LogReader): <T>(compute: (tiles: TileReader) => T) => Promise<T> {
+function overTilesOf(log: LogReader): <T>(compute: (tiles: TileReader) => T) => Promise<T> {
   const loaded = new Map<string, Uint8Array | undefined>()
   return async (compute) => {
     if (loaded.size >= tilesMax) loaded.clear()

@@ -1,10 +1,11 @@
 import type { RunEventData } from '../domain/run/events.ts'
 import { isTerminal, mayMove } from '../domain/run/moves.ts'
-import { statusAfter, streamOf } from '../domain/run/state.ts'
+import { statusAfter } from '../domain/run/state.ts'
+import { turnIdOf } from '../domain/run/turns.ts'
 import type { TurnEventData } from '../domain/turn/events.ts'
-import { turnIdOf } from '../domain/turn/turn-id.ts'
 import type { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { streamOfRun } from '../kernel/run-fact.ts'
 import type { RunStatus } from '../kernel/vocabulary.ts'
 import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
@@ -50,7 +51,7 @@ export class RunVerification implements Check {
     }
     const run = this.#follow(run_id, entry, due)
     run.last = entry.seq
-    if (entry.stream === streamOf(run_id)) this.#take(run, entry, due)
+    if (entry.stream === streamOfRun(run_id)) this.#take(run, entry, due)
     else if (run.status !== 'running') throw wrong(entry, `belongs to ${run_id}, which is ${run.status}`)
   }
 

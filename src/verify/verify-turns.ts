@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
+import { objectsOf } from '../domain/aggregates.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Check } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import type { Note } from '../log/log.ts'
 import { DerivedState } from '../views/derived-state.ts'
-import { namedBy } from '../writer/stored-objects.ts'
 
 /**
  * Compares every row of sovereign state with the state derived from promoted turns. Also compares stored objects with
@@ -28,7 +28,7 @@ export class TurnVerification implements Check {
   }
 
   entry(entry: Entry): void {
-    for (const digest of namedBy(entry, this.#object)) this.#named.add(digest)
+    for (const digest of objectsOf(entry, this.#object)) this.#named.add(digest)
     if (entry.type.startsWith('turn.')) this.#state.next(entry)
   }
 

@@ -1,6 +1,6 @@
-import { streamOf as runStreamOf } from '../domain/run/state.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
+import { streamOfRun } from '../kernel/run-fact.ts'
 import type { Views } from './views.ts'
 
 /** A history that needs no index: the row has the last entry, and each entry points to the previous one. */
@@ -11,7 +11,7 @@ export interface Chain {
 
 /** All entries of a run, in whichever stream they are. */
 export async function chainOfRun(views: Views, runId: string): Promise<Chain> {
-  return { last: (await views.row(runStreamOf(runId)))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
+  return { last: (await views.row(streamOfRun(runId)))?.last_seq ?? null, before: ({ prev }) => prev.run ?? null }
 }
 
 export async function chainOfStream(views: Views, stream: string): Promise<Chain> {

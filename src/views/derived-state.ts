@@ -4,7 +4,7 @@ import type { TurnEventData } from '../domain/turn/events.ts'
 import type { RefRecord, Source, StagedSet, Triplet } from '../domain/turn/triplet.ts'
 import { type IdentityRow, identityRows, sourceRows, tripletRows } from '../domain/turn/workspace.ts'
 import { canonicalText, type Json } from '../kernel/canonical.ts'
-import type { SovereignRows } from '../kernel/decider.ts'
+import type { LoadedState } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 
 /** Returns the parsed value of an object. Sovereign state is derived from entries and objects. */
@@ -23,7 +23,7 @@ export function changesOf(
   const { manifest_digest, run_id, turn_id, workspace } = entry.data as TurnEventData<'turn.promoted'>
   if (manifest_digest === null) return nothing
   const set = object(manifest_digest) as StagedSet
-  const rows: SovereignRows = {
+  const rows: LoadedState = {
     get: () => undefined,
     state,
     object,

@@ -116,22 +116,22 @@ export async function* runsOf(
   }
 }
 
-type Asked = [RunWord, string]
+type WantedWord = [RunWord, string]
 
 /** Finds the rarest word. All words are counted in parallel, in growing steps, until one ends. */
 async function narrowest(
   log: IndexedLog,
-  asked: readonly Asked[],
+  asked: readonly WantedWord[],
   [start, to]: [Buffer, number],
-): Promise<[Asked, Asked[]]> {
+): Promise<[WantedWord, WantedWord[]]> {
   for (let most = countMin; asked.length > 1; most *= 8) {
     for (const [at, [word, value]] of asked.entries()) {
       let count = 0
       for await (const page of log.index.pages(...runRange(word, value, start, to), most)) count += page.length
-      if (count < most) return [asked[at] as Asked, asked.toSpliced(at, 1)]
+      if (count < most) return [asked[at] as WantedWord, asked.toSpliced(at, 1)]
     }
   }
-  return [asked[0] as Asked, []]
+  return [asked[0] as WantedWord, []]
 }
 
 const countMin = 256

@@ -1,6 +1,7 @@
-import { type RunState, streamOf } from '../domain/run/state.ts'
-import { workspaceOf } from '../domain/turn/run-of-turn.ts'
+import type { RunState } from '../domain/run/state.ts'
+import { workspaceOf } from '../domain/turn/workspace.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { streamOfRun } from '../kernel/run-fact.ts'
 import type { Key, Log, LogSnapshot } from '../log/log.ts'
 import { Views } from './views.ts'
 
@@ -48,7 +49,7 @@ export class SovereignView {
    */
   async *chains(workspace: string): AsyncGenerator<{ run_id: string; last: number }> {
     const isOwn = workspace.startsWith('run/')
-    const prefix = streamOf(isOwn ? workspace.slice('run/'.length) : '')
+    const prefix = streamOfRun(isOwn ? workspace.slice('run/'.length) : '')
     for await (const [, { state }] of new Views(this.#snapshot).rows(prefix)) {
       const { manifest, run_id, turns } = state as RunState
       const { workflow_id } = manifest

@@ -63,6 +63,11 @@ export class Views {
     return this.#missed.length > 0
   }
 
+  /** Whether a stream's row is in memory, which may be the fact that there is none. */
+  hasRow(stream: string): boolean {
+    return this.#memory.row.get(stream) !== undefined
+  }
+
   /** Loads all values that were missed. */
   loadMissed(): Promise<void> | undefined {
     const missed = this.#missed
@@ -90,6 +95,7 @@ export class Views {
 
   /** Loads the values that are not in memory, with one load of the log. Without a promise, they are there now. */
   load(keys: readonly Key[]): Promise<void> | undefined {
+    if (keys.length === 0) return undefined
     const missing = keys.filter(({ view, key }) => this.#memoryOf(view)?.get(key as never) === undefined)
     if (missing.length === 0) return undefined
     const values = this.#fetch(missing)

@@ -10,7 +10,7 @@ import { type DecisionParts, decisionOn, isContention } from './decision.ts'
 import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
-import type { Answer, Item, Outcome, Turn, Waiter } from './submission.ts'
+import type { Answer, Item, Outcome, Step, Waiter } from './submission.ts'
 import { type LineChanges, recordOfWaiting } from './waiters.ts'
 
 interface BatchParts extends DecisionParts {
@@ -19,9 +19,9 @@ interface BatchParts extends DecisionParts {
 }
 
 /** A batch that was decided but is not durable yet. No caller has been told its answer. */
-export interface Decided {
+export interface DecidedBatch {
   plan: Plan
-  turns: Turn[]
+  steps: Step[]
   answers: Answer[]
   lines: LineChanges
   undoCounts: () => void
@@ -30,39 +30,39 @@ export interface Decided {
 }
 
 /**
- * Decides the turns of one batch in order. Each decision sees the published rows plus the changes that the batch made
+ * Decides the steps of one batch in order. Each decision sees the published rows plus the changes that the batch made
  * so far. The batch appends nothing and answers no caller: the sequencer does both, and answers once the batch is
  * durable.
  *
- * A turn that reads a value that is not in memory is given up, and decided anew once the value was loaded. So all
- * reads of a turn come before its first effect, or its effects so far are such that the turn goes on from there. What
- * an accepted command means for waiting callers is decided as a turn of its own, right after it.
+ * A step that reads a value that is not in memory is given up, and decided anew once the value was loaded. So all
+ * reads of a step come before its first effect, or its effects so far are such that the step goes on from there. What
+ * an accepted command means for waiting callers is decided as a step of its own, right after it.
  */
 export class Batch {
   readonly answers: Answer[] = []
-  /** The number of turns that were decided. */
+  /** The number of steps that were decided. */
   decided = 0
   readonly #parts: BatchParts
-  readonly #turns: readonly Turn[]
+  readonly #steps: readonly Step[]
   /** The lines whose first waiters are still to be served, and the accepted command that may have freed the lock. */
   readonly #toServe: { stream: string; accepted?: Item }[] = []
   readonly #until = performance.now() + limits.batchMillisMax
 
-  constructor(parts: BatchParts, turns: readonly Turn[]) {
+  constructor(parts: BatchParts, steps: readonly Step[]) {
     this.#parts = parts
-    this.#turns = turns
+    this.#steps = steps
   }
 
   /**
-   * Decides turns in order until a limit of the batch is reached. Returns false if values must be loaded first; it is
+   * Decides steps in order until a limit of the batch is reached. Returns false if values must be loaded first; it is
    * then called again.
    */
   decide(): boolean {
     try {
       this.#serveLines()
-      for (let turn = this.#turns[this.decided]; turn !== undefined; turn = this.#turns[this.decided]) {
+      for (let step = this.#steps[this.decided]; step !== undefined; step = this.#steps[this.decided]) {
         if (this.#parts.plan.isFull || (this.decided > 0 && performance.now() >= this.#until)) break
-        this.#decide(turn)
+        this.#decide(step)
         this.decided += 1
         this.#serveLines()
       }
@@ -73,13 +73,13 @@ export class Batch {
     }
   }
 
-  #decide(turn: Turn): void {
-    if ('poke' in turn) {
-      this.#serveWaiters(turn.poke)
-    } else if ('leave' in turn) {
-      this.#decideLeave(turn.leave, turn.error)
+  #decide(step: Step): void {
+    if ('poke' in step) {
+      this.#serveWaiters(step.poke)
+    } else if ('leave' in step) {
+      this.#decideLeave(step.leave, step.error)
     } else {
-      this.#decideItem(turn.item)
+      this.#decideItem(step.item)
     }
   }
 
@@ -96,7 +96,7 @@ export class Batch {
     this.#serveWaiters(waiter.stream)
   }
 
-  /** Serves the lines that a turn concerns. A waiter that is served may concern further lines. */
+  /** Serves the lines that a step concerns. A waiter that is served may concern further lines. */
   #serveLines(): void {
     for (let next = this.#toServe[0]; next !== undefined; next = this.#toServe[0]) {
       const { accepted, stream } = next
@@ -117,7 +117,7 @@ export class Batch {
       else this.#resolve(item, earlier)
       return
     }
-    if (item.line?.mode === 'turn') {
+    if (item.line?.mode === 'call') {
       this.#joinLine(item)
       return
     }
@@ -216,7 +216,7 @@ export class Batch {
 
   #serve(waiter: Waiter, decision: Decision): void {
     const { waiters } = this.#parts
-    if (waiter.item.line?.mode === 'turn') {
+    if (waiter.item.line?.mode === 'call') {
       // A deliverable's file must be claimed before its grant is appended, so the waiter is called in and keeps its
       // place.
       waiters.callIn(waiter)

@@ -1,8 +1,8 @@
-import { aggregateOf } from '../domain/aggregates.ts'
+import { aggregateOf, readsOf } from '../domain/aggregates.ts'
 import { judgeGuard } from '../domain/lock/decide.ts'
 import { streamOf } from '../domain/lock/names.ts'
 import type { LockState } from '../domain/lock/state.ts'
-import { policyStream } from '../domain/policy/policies.ts'
+import { policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
@@ -10,7 +10,7 @@ import { type Context, type Decision, type Refusal, refuse } from '../kernel/dec
 import type { Key } from '../log/log.ts'
 import { notLoaded, type Views } from '../views/views.ts'
 import type { Plan } from './plan.ts'
-import type { Item, Turn } from './submission.ts'
+import type { Item, Step } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 
 /** What a decision on a command is made from. */
@@ -47,15 +47,17 @@ function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal |
   return judgeGuard(command.guard, state, command.type, now)
 }
 
-/** The values that the commands of these turns say they read, and those that every batch reads. */
-export function declaredBy(turns: readonly Turn[]): Key[] {
-  const streams = new Set([policyStream])
-  for (const turn of turns) {
-    if (!('item' in turn)) continue
-    const { command } = turn.item
-    if (command.guard !== undefined) streams.add(streamOf(command.guard.name))
+/** The rows that the commands of these steps say they read, and those that every batch reads, if not in memory. */
+export function declaredBy(steps: readonly Step[], views: Views): Key[] {
+  const streams = new Set<string>()
+  const add = (stream: string) => {
+    if (!views.hasRow(stream)) streams.add(stream)
+  }
+  add(policyStream)
+  for (const step of steps) {
+    if (!('item' in step)) continue
     try {
-      for (const stream of aggregateOf(command.type).reads(command)) streams.add(stream)
+      for (const stream of readsOf(step.item.command)) add(stream)
     } catch {
       // A defect. The decision meets it too, and refuses the command.
     }

@@ -1,8 +1,8 @@
 import { evolveRow, storedRow } from '../domain/aggregates.ts'
-import { type Pins, pinsInForce, policyStream } from '../domain/policy/policies.ts'
+import { pinsInForce, policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
-import type { Objects, Row, SovereignRows, StateChanges } from '../kernel/decider.ts'
+import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { isApart } from '../kernel/entry-time.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
@@ -48,7 +48,7 @@ export class Plan {
   readonly notes: number[] = []
   readonly #requests = new Map<string, readonly Entry[]>()
   #bytes = 0
-  #pins: Pins | undefined
+  #pins: Entry['policy_versions'] | undefined
   #facts: BatchFacts
   readonly #ground: Loaded
 
@@ -76,7 +76,7 @@ export class Plan {
   }
 
   /** The state that a decision may read. */
-  readonly reader: SovereignRows = {
+  readonly reader: LoadedState = {
     get: (stream) => this.row(stream),
     state: (key) => (this.state.has(key) ? this.state.get(key) : this.#ground.state(key)),
     object: (digest) => this.#ground.object(digest),

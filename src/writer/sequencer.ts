@@ -6,11 +6,11 @@ import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Views } from '../views/views.ts'
-import { Batch, type Decided } from './batch.ts'
+import { Batch, type DecidedBatch } from './batch.ts'
 import { declaredBy } from './decision.ts'
 import { type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
-import type { Answer, Outcome, Submission, Turn } from './submission.ts'
+import type { Answer, Outcome, Step, Submission } from './submission.ts'
 import { ledgerClosed, unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
@@ -42,9 +42,9 @@ export class Sequencer {
   readonly waiters: Waiters
   readonly #parts: SequencerParts
   readonly #refusals = new RefusalMemory()
-  #queue: Turn[] = []
+  #queue: Step[] = []
   /** Oldest first: the batch that is being synced and, briefly, the batch decided on top of it. */
-  readonly #decided: Decided[] = []
+  readonly #decided: DecidedBatch[] = []
   #state: 'idle' | 'writing' | 'closing' | 'failed' | 'closed' = 'idle'
   #failure: LockstepError | undefined
   /** The time of the last entry; undefined until the first batch is decided. */
@@ -95,9 +95,9 @@ export class Sequencer {
     return this.#state === 'idle' || this.#state === 'writing'
   }
 
-  #enqueue(turn: Turn): void {
+  #enqueue(step: Step): void {
     if (!this.#takesMore()) return
-    this.#queue.push(turn)
+    this.#queue.push(step)
     if (this.#state !== 'idle') return
     this.#state = 'writing'
     this.#idle = this.#drain()
@@ -121,12 +121,12 @@ export class Sequencer {
   /** Decides a batch and passes it to the log, which writes it once the previous batch is durable. */
   async #decideNext(): Promise<void> {
     try {
-      const { plan, turns, answers } = await this.#decideBatch()
+      const { plan, steps, answers } = await this.#decideBatch()
       const appended = plan.recorded.length === 0 ? undefined : this.#append(plan)
       // It is awaited when the batch is finished, but never if the previous batch failed.
       appended?.catch(() => {})
       const [lines, undoCounts] = [this.waiters.endBatch(), this.#refusals.endBatch()]
-      this.#decided.push({ plan, turns, answers, lines, undoCounts, appended })
+      this.#decided.push({ plan, steps, answers, lines, undoCounts, appended })
     } catch (cause) {
       // The database cannot be read. The batches decided before are still written and answered.
       while (this.#decided.length > 0) await this.#finishOldest()
@@ -149,14 +149,14 @@ export class Sequencer {
     await this.waiters.armExpiry(this.#parts.views, this.#parts.now)
   }
 
-  /** Another writer appended first: decides the same turns again on the new state. No caller was answered before. */
+  /** Another writer appended first: decides the same steps again on the new state. No caller was answered before. */
   async #decideAgain(firstSeq: number): Promise<void> {
     const { log, receipts, views } = this.#parts
     for (const { lines, undoCounts } of this.#decided.toReversed()) {
       this.waiters.undo(lines)
       undoCounts()
     }
-    this.#queue = [...this.#decided.splice(0).flatMap(({ turns }) => turns), ...this.#queue]
+    this.#queue = [...this.#decided.splice(0).flatMap(({ steps }) => steps), ...this.#queue]
     views.clear()
     receipts.clear()
     for await (const page of log.entries(firstSeq)) {
@@ -173,42 +173,42 @@ export class Sequencer {
   }
 
   /**
-   * Decides turns in order. Turns that the batch did not reach stay at the front of the queue. There is no wait where
+   * Decides steps in order. Steps that the batch did not reach stay at the front of the queue. There is no wait where
    * the log answers its loads at once. What was loaded stays in memory until the batch is decided.
    */
-  async #decideBatch(): Promise<{ plan: Plan; turns: Turn[]; answers: Answer[] }> {
+  async #decideBatch(): Promise<{ plan: Plan; steps: Step[]; answers: Answer[] }> {
     const { config, log, receipts, views } = this.#parts
-    const turns = this.#queue.splice(0, this.#batchMax())
+    const steps = this.#queue.splice(0, this.#batchMax())
     let batch: Batch | undefined
     views.hold()
     try {
-      const loading = this.#loadDeclared(turns)
+      const loading = this.#loadDeclared(steps)
       if (loading !== undefined) await loading
       const now = this.#parts.now()
       const plan = planAfter(this.#decided.at(-1)?.plan, { lastMillis: this.#lastTimeMillis ?? 0, log, now, views })
       const { waiters } = this
-      batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, views, waiters }, turns)
+      batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, views, waiters }, steps)
       while (!batch.decide()) {
         const missing = views.loadMissed()
         if (missing !== undefined) await missing
       }
-      const unreached = turns.splice(batch.decided)
+      const unreached = steps.splice(batch.decided)
       if (unreached.length > 0) this.#queue = [...unreached, ...this.#queue]
-      return { plan, turns, answers: batch.answers }
+      return { plan, steps, answers: batch.answers }
     } catch (cause) {
       // No entry was appended. Waiters that this batch served are no longer in line, only among the answers.
       for (const { item } of batch?.answers ?? []) item.reject(unavailable(cause, 'not_applied'))
-      for (const turn of turns) if ('item' in turn) turn.item.reject(unavailable(cause, 'not_applied'))
+      for (const step of steps) if ('item' in step) step.item.reject(unavailable(cause, 'not_applied'))
       throw cause
     } finally {
       views.release()
     }
   }
 
-  /** Loads what the turns say they read, with one load, and what the first batch needs. */
-  #loadDeclared(turns: readonly Turn[]): Promise<unknown> | undefined {
+  /** Loads what the steps say they read, with one load, and what the first batch needs. */
+  #loadDeclared(steps: readonly Step[]): Promise<unknown> | undefined {
     const { log, receipts, views } = this.#parts
-    const loading = views.load(declaredBy(turns))
+    const loading = views.load(declaredBy(steps, views))
     if (receipts.isLoaded && this.#lastTimeMillis !== undefined) return loading
     const { size } = log.head()
     return Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)]).then(
@@ -219,7 +219,7 @@ export class Sequencer {
   }
 
   /**
-   * The number of turns for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
+   * The number of steps for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
    */
   #batchMax(): number {
     const { length } = this.#queue
@@ -237,7 +237,7 @@ export class Sequencer {
       this.waiters.keep(lines)
       for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
     }
-    for (const turn of queued) if ('item' in turn) turn.item.reject(this.#failure)
+    for (const step of queued) if ('item' in step) step.item.reject(this.#failure)
     this.waiters.refuseAll(this.#failure)
   }
 

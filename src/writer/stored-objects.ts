@@ -1,5 +1,4 @@
-import type { StagedSet } from '../domain/turn/triplet.ts'
-import type { Entry } from '../kernel/entry.ts'
+import { objectsOf } from '../domain/aggregates.ts'
 import type { Key, Log } from '../log/log.ts'
 import { unavailable } from './unavailable.ts'
 
@@ -12,11 +11,12 @@ export interface Stored {
 }
 
 /**
- * A digest that commands of this process are storing or dropping: how many commands, and the size at which they
- * began.
+ * A digest that commands of this process look up, store or drop: how many commands, the size at which they began, and
+ * whether one of them found it missing. Until then, an object that exists is named by an entry.
  */
 interface Held {
   by: number
+  isMissing: boolean
   size: number
 }
 
@@ -44,19 +44,26 @@ export class StoredObjects {
     for (let at = 0; at < all.length; at += looksAtOnce) {
       if (at > 0) await new Promise(setImmediate)
       const some = all.slice(at, at + looksAtOnce)
-      const others = some.filter((digest) => !this.#held.has(digest))
+      const others = some.filter((digest) => !this.#held.get(digest)?.isMissing)
       // Held before they are looked up, so that no other command drops one of them meanwhile.
       for (const digest of some) {
         const held = this.#held.get(digest)
         // An entry may have named an object since other commands began to store it.
         size = Math.min(size, held?.size ?? size)
-        this.#held.set(digest, { by: (held?.by ?? 0) + 1, size: held?.size ?? size })
+        const isMissing = held?.isMissing ?? false
+        this.#held.set(digest, { by: (held?.by ?? 0) + 1, isMissing, size: held?.size ?? size })
       }
       const absent = new Set(await this.#log.objects.missing(others))
       const stored = new Set(others.filter((digest) => !absent.has(digest)))
       for (const digest of some) {
-        if (stored.has(digest)) this.#let(digest)
-        else missing.set(digest, objects.get(digest) ?? '')
+        const held = this.#held.get(digest)
+        // If another command found it missing meanwhile, that command may still drop what this look-up found.
+        if (stored.has(digest) && !held?.isMissing) {
+          this.#let(digest)
+        } else {
+          this.#held.set(digest, { by: 1, size, ...held, isMissing: true })
+          missing.set(digest, objects.get(digest) ?? '')
+        }
       }
     }
     const digests = [...missing.keys()]
@@ -112,27 +119,10 @@ export class StoredObjects {
       const manifests = page.flatMap(({ data, type }) => (type === 'turn.staged' ? [String(data.manifest_digest)] : []))
       const texts = await this.#log.load(manifests.map((key): Key => ({ view: 'object', key })))
       const textOf = new Map(manifests.map((digest, at) => [digest, String(texts[at])]))
-      for (const entry of page) for (const digest of namedBy(entry, (at) => textOf.get(at) ?? '')) named.add(digest)
+      for (const entry of page) for (const digest of objectsOf(entry, (at) => textOf.get(at) ?? '')) named.add(digest)
     }
     return named
   }
 }
 
 const looksAtOnce = 256
-
-/** The objects that an entry names, directly or through its manifest object. */
-export function* namedBy({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
-  if (type === 'run.acted' && data.record_digest !== undefined) yield String(data.record_digest)
-  if (!type.startsWith('turn.')) return
-  const { digest = null } = (data.issues ?? {}) as { digest?: string | null }
-  if (digest !== null) yield digest
-  if (type !== 'turn.staged') return
-  const manifest = String(data.manifest_digest)
-  yield manifest
-  const { triplets } = JSON.parse(textOf(manifest)) as StagedSet
-  for (const { body_digest, links_digest, manifest_digest } of triplets) {
-    yield body_digest
-    yield links_digest
-    yield manifest_digest
-  }
-}

@@ -31,7 +31,7 @@ export interface Item extends Submission {
 }
 
 /** A step that is decided in order: a command, a waiter that leaves, or a check whether a stream's lock became free. */
-export type Turn = { item: Item } | { leave: Waiter; error: LockstepError | undefined } | { poke: string }
+export type Step = { item: Item } | { leave: Waiter; error: LockstepError | undefined } | { poke: string }
 
 /** The answer that a caller gets once the batch is durable. */
 export interface Answer {
@@ -40,12 +40,12 @@ export interface Answer {
 }
 
 /**
- * A caller's place in the line for a lock. With `grant`, the lock is granted in the batch that frees it. With `turn`,
+ * A caller's place in the line for a lock. With `grant`, the lock is granted in the batch that frees it. With `call`,
  * the caller is called in, keeps its place, and claims the lock itself. Deliverables need that, because their file is
  * claimed before the append.
  */
 export interface Line {
-  mode: 'grant' | 'turn'
+  mode: 'grant' | 'call'
   waitMillis: number
   signal?: AbortSignal | undefined
 }

@@ -25,7 +25,7 @@ const noChanges = (): LineChanges => ({ before: new Map(), joined: [], left: [],
 
 /**
  * The lines of waiting callers, one per lock. They are kept only in memory: a restart refuses all waiters, and each
- * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are turns of the sequencer,
+ * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are steps of the sequencer,
  * so they are decided in order. A batch's changes are kept once it is durable, or else undone.
  */
 export class Waiters {
@@ -107,7 +107,7 @@ export class Waiters {
     return true
   }
 
-  /** Ends the turn of a called-in waiter, successful or not. Then the next waiter is served. */
+  /** Ends the call of a called-in waiter, successful or not. Then the next waiter is served. */
   endTurn(stream: string, line: Line): void {
     const waiter = this.#line(stream).find(({ item }) => item.line === line)
     if (waiter !== undefined) this.#hooks.leave(waiter, undefined)

@@ -16,6 +16,8 @@ export const hostileStrings: readonly string[] = [
   '-1',
   '../../up',
   'a/../b',
+  'a\\..\\b',
+  '.',
   'resource:constructor',
   'deliverable:__proto__',
   'project:a/b/c',
@@ -24,6 +26,8 @@ export const hostileStrings: readonly string[] = [
   'esc\u001b[2Jbel\u0007',
   'lone\ud800surrogate',
   'right-to-left\u202e',
+  'line\u2028line',
+  'NaN',
   '{"__proto__":1}',
 ]
 
@@ -44,7 +48,7 @@ export function* hostileInputs(
 }
 
 /** Where the strings of a value are, and the places where a caller chooses a key: these end with an empty step. */
-function* stringsIn(value: unknown, path: readonly string[] = []): Generator<readonly string[]> {
+export function* stringsIn(value: unknown, path: readonly string[] = []): Generator<readonly string[]> {
   if (typeof value === 'string') yield path
   if (typeof value !== 'object' || value === null) return
   for (const [name, member] of Object.entries(value)) yield* stringsIn(member, [...path, name])
@@ -52,7 +56,7 @@ function* stringsIn(value: unknown, path: readonly string[] = []): Generator<rea
 }
 
 /** A copy in which one string, or one key, is another. */
-function replaced(value: unknown, [step, ...rest]: readonly string[], text: string): unknown {
+export function replaced(value: unknown, [step, ...rest]: readonly string[], text: string): unknown {
   if (step === undefined) return text
   if (Array.isArray(value)) return value.map((item, at) => (String(at) === step ? replaced(item, rest, text) : item))
   const members = Object.entries(value as object)

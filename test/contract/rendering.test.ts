@@ -4,31 +4,18 @@ import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { codes, type Rendering, renderingOf, renderings } from '../../src/contract.ts'
-import { auditEventSchemas } from '../../src/domain/audit/events.ts'
+import { aggregates } from '../../src/domain/aggregates.ts'
 import { eventSchemas } from '../../src/domain/event-schemas.ts'
-import { lockEventSchemas } from '../../src/domain/lock/events.ts'
-import { clockEventSchemas } from '../../src/domain/log/clock-reset-events.ts'
-import { originEventSchemas } from '../../src/domain/log/origin-events.ts'
-import { policyEventSchemas } from '../../src/domain/policy/events.ts'
-import { runEventSchemas } from '../../src/domain/run/events.ts'
-import { stagingEventSchemas } from '../../src/domain/staging/events.ts'
-import { turnEventSchemas } from '../../src/domain/turn/events.ts'
 
 const test = suite('the rendering of Contract v1')
 
-const all = [
-  originEventSchemas,
-  clockEventSchemas,
-  lockEventSchemas,
-  auditEventSchemas,
-  policyEventSchemas,
-  runEventSchemas,
-  stagingEventSchemas,
-  turnEventSchemas,
-]
-const types = all.flatMap((schemas) => Object.keys(schemas))
+const types = aggregates.flatMap(({ events }) => Object.keys(events))
 
 test('has a row for every event type, and no other', () => {
+  assert.is(new Set(types).size, types.length)
+  for (const { events, rendering } of aggregates) {
+    assert.equal(Object.keys(rendering).sort(), Object.keys(events).sort())
+  }
   assert.equal(Object.keys(renderings).sort(), [...types].sort())
   assert.equal(Object.keys(eventSchemas).sort(), [...types].sort())
 })

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { authorizeStart, type RunFacts } from '../../src/domain/policy/authorize.ts'
+import { authorizeStart } from '../../src/domain/policy/authorize.ts'
+import type { RunFacts } from '../../src/domain/policy/checks.ts'
 import { runKinds, runStatuses } from '../../src/kernel/vocabulary.ts'
 import { laneTable, roleTable } from '../support/policy-tables.ts'
 import { type Expected, grantsOf, policy, verdictOf } from './questions.ts'

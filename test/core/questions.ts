@@ -1,5 +1,5 @@
 import type { Action } from '../../src/domain/policy/action.ts'
-import type { RunFacts } from '../../src/domain/policy/authorize.ts'
+import type { RunFacts } from '../../src/domain/policy/checks.ts'
 import type { Policy } from '../../src/domain/policy/policy.ts'
 import type { RunKind } from '../../src/kernel/vocabulary.ts'
 import { type LaneRow, roleTable, shippedPolicy } from '../support/policy-tables.ts'

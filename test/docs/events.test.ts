@@ -4,7 +4,6 @@ import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
 import { policyEventSchemas } from '../../src/domain/policy/events.ts'
 import { runEventSchemas } from '../../src/domain/run/events.ts'
-import { stagingEventSchemas } from '../../src/domain/staging/events.ts'
 import { turnEventSchemas } from '../../src/domain/turn/events.ts'
 import { root as project } from '../runner.ts'
 
@@ -14,13 +13,13 @@ const text = readFileSync(join(project, 'docs/reference/events.md'), 'utf8')
 for (const [noun, schemas] of [
   ['Runs', runEventSchemas],
   ['Policy', policyEventSchemas],
-  ['Turns', { ...turnEventSchemas, ...stagingEventSchemas }],
+  ['Turns', turnEventSchemas],
 ] as const) {
   page(`has a row for every type of event: ${noun}`, () => {
     const [, below = ''] = text.split(`\n## ${noun}\n`)
     const [part = ''] = below.split('\n## ')
     const types = [...part.matchAll(/^\| `([a-z]+\.[a-z_]+)` \|/gm)].map(([, type]) => type)
-    equal(types, Object.keys(schemas))
+    equal(types.sort(), Object.keys(schemas).sort())
   })
 }
 

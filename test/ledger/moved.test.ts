@@ -212,7 +212,7 @@ test('who was called in in the void batch is called in again', () => {
   const clock = new StageClock()
   return withBareSequencer(async ({ log, sequencer, submit }) => {
     await submit(acquire('0'))
-    const line = { mode: 'turn' as const, waitMillis: 60_000 }
+    const line = { mode: 'call' as const, waitMillis: 60_000 }
     const called = submit(acquire('1'), { line })
     await sequencer.settled()
     moveOnce(log, { drafts: [{ type: 'audit.recorded', stream: 'audit', data: event }] })

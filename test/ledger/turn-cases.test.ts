@@ -303,6 +303,17 @@ test('what is refused over a guard leaves no objects, what others stored meanwhi
     assert.is(await objectsIn(root), 4)
   }))
 
+test('objects that an earlier entry names stay when two stages of the same content are refused at once', () =>
+  withStage(async (ledger) => {
+    await started(ledger)
+    const staged = { ...turn('turn-0001'), triplets: stems('one', 'two') }
+    await ledger.turns.stage(staged)
+    const refused = { ...staged, run_id: 'run_nowhere' }
+    await Promise.all([1, 2, 3].map(() => refusal(ledger.turns.stage(refused), 'NOT_FOUND')))
+    await ledger.turns.validate(turn('turn-0001'))
+    await ledger.verify()
+  }))
+
 for (const fault of ['before', 'after'] as const) {
   for (const writes of [0, 1]) {
     test(`a stage whose write ${writes} fails ${fault} it persists leaves the old or the new, and no orphans`, async () => {

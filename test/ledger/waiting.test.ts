@@ -292,7 +292,7 @@ function standIn(
   lock: string,
   waitMillis = 60_000,
 ): { line: Line; called: ReturnType<Bare['submit']> } {
-  const line: Line = { mode: 'turn', waitMillis }
+  const line: Line = { mode: 'call', waitMillis }
   return { line, called: submit(acquireCommand(lock), { line }) }
 }
 

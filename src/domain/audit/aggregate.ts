@@ -1,6 +1,29 @@
-import type { Aggregate } from '../../kernel/decider.ts'
-import type { AuditCommand } from './commands.ts'
-import { decide, reads } from './decide.ts'
-import { type AuditState, evolve } from './state.ts'
+import { defineAggregate, stream } from '../../kernel/aggregate.ts'
+import { auditStream, decide, reads } from './decide.ts'
+import { auditEventSchemas } from './events.ts'
 
-export const auditAggregate: Aggregate<AuditCommand, AuditState> = { reads, decide, evolve }
+/**
+ * Events that programs record. Those of a run are in the stream of the run; the others share one stream. Its state only
+ * counts them, so that a rebuilt row can be compared.
+ */
+export const auditAggregate = defineAggregate({
+  commands: ['audit'],
+  streams: {
+    [auditStream]: stream<{ count: number }, unknown>({ evolve: (state) => ({ count: (state?.count ?? 0) + 1 }) }),
+  },
+  events: auditEventSchemas,
+  rendering: {
+    'audit.recorded': {
+      action_type: { from: 'action_type' },
+      outcome: { from: 'outcome' },
+      severity: { from: 'severity', otherwise: 'info' },
+      target: { from: 'target' },
+      outcome_reason: ['outcome_reason'],
+    },
+  },
+  facts: ({ data: { corrects, notes, request_hash_sha256, response_hash_sha256 } }) => {
+    return { corrects, notes, request_hash_sha256, response_hash_sha256 }
+  },
+  reads,
+  decide,
+})

@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { artifactRefSchema, artifactRefsSchema } from '../../kernel/artifact-ref.ts'
-import { lineOf, reasonSchema } from '../../kernel/ids.ts'
-import { limits } from '../../kernel/limits.ts'
+import { reasonSchema } from '../../kernel/ids.ts'
 import {
   actionTypes,
   actorTypes,
@@ -16,6 +15,8 @@ import {
   runStatuses,
   sha256Schema,
   shortLine,
+  targetNameSchema,
+  targetTypes,
   taxonomyVersionsSchema,
   utcSchema,
 } from '../../kernel/vocabulary.ts'
@@ -31,9 +32,9 @@ const actor = z.strictObject({
 /** The target of an event. */
 export const auditTargetSchema = z.strictObject({
   artifact_ref: artifactRefSchema.nullish(),
-  name: lineOf(limits.lockNameBytes),
+  name: targetNameSchema,
   operation: shortLine.nullish(),
-  target_type: z.enum(['artifact', 'export_bundle', 'lock', 'policy', 'run', 'system', 'table', 'tool', 'turn']),
+  target_type: z.enum(targetTypes),
 })
 
 const authz = z.strictObject({

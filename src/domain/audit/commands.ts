@@ -4,7 +4,7 @@ import type { Command } from '../../kernel/decider.ts'
 import { actorSchema, lineOf, requestKeySchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, noteSchema, privilegedActions, runIdSchema, shortLine } from '../../kernel/vocabulary.ts'
-import type { Policies } from '../policy/policies.ts'
+import type { Policies } from '../policy/state.ts'
 import { auditRecordedSchema } from './events.ts'
 
 const error = z.strictObject({ error_code: shortLine, message: noteSchema.max(2_000), retryable: z.boolean() })
@@ -62,7 +62,7 @@ export const appendOptionsSchema = z.strictObject({
 })
 export type AuditAppendOptions = z.input<typeof appendOptionsSchema>
 
-interface AppendAudit extends Command {
+export interface AppendAudit extends Command {
   type: 'audit.append'
   events: readonly z.output<typeof auditInputSchema>[]
   /** The facts for the decision on the run of the events. Events outside runs need none. */

@@ -1,10 +1,11 @@
 import * as z from 'zod'
 import { lineOf, reasonSchema } from '../../kernel/ids.ts'
+import { targetTypes } from '../../kernel/vocabulary.ts'
 
 const target = z.strictObject({
   name: lineOf(200),
   operation: lineOf(80).optional(),
-  target_type: z.enum(['artifact', 'export_bundle', 'lock', 'policy', 'run', 'system', 'table', 'tool', 'turn']),
+  target_type: z.enum(targetTypes),
 })
 
 /** An event that a caller records, in a run or outside any run. Members are in canonical order. */

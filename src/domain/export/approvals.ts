@@ -1,9 +1,7 @@
-import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { ApprovalType } from '../../kernel/vocabulary.ts'
 import type { AuditInput } from '../audit/commands.ts'
 import type { AuditRecorded } from '../audit/events.ts'
-import type { Action } from '../policy/action.ts'
 import type { ExportBundle } from './bundle.ts'
 import type { Selection } from './selection.ts'
 
@@ -47,15 +45,4 @@ export function approvalIn(entry: Entry | undefined, selection: Selection, expor
     approved_by: entry.actor.actor_id,
     ...(notes === undefined ? {} : { notes }),
   }
-}
-
-/** The member of an export's scope that names the approval event. */
-export function approvalKey(type: ApprovalType): string {
-  return `approval_${type}`
-}
-
-/** The approvals that the configuration requires and the scope of the export does not name. */
-export function missingApprovals({ action_type, scope }: Action, { exports }: Config): ApprovalType[] {
-  if (action_type !== 'export') return []
-  return exports.approvals_required.filter((type) => String(scope[approvalKey(type)] ?? '').trim() === '')
 }

@@ -1,24 +1,25 @@
 import { isoTime, type Now } from '../../kernel/clock.ts'
-import { type Context, type Decision, type Refusal, type Rows, refuse } from '../../kernel/decider.ts'
-import { statusOfRun } from '../run/run-status.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { statusOfRun, streamOfRun } from '../../kernel/run-fact.ts'
 import type { LockCommand, Release, Renew } from './commands.ts'
 import { decideAcquire, decideAcquireAll } from './decide-acquire.ts'
 import { decideBreak, decideRecover, decideReportFile, decideRetire } from './decide-endings.ts'
 import { decideReleaseProject } from './decide-project.ts'
 import type { LockEvent } from './events.ts'
-import { streamOf } from './names.ts'
+import { streamOf, streamOfNamed } from './names.ts'
 import { refusedEvent, releasedEvent } from './record.ts'
 import { isOwn, type LockState, orphanReason } from './state.ts'
 
 export type LockDecision = Decision<LockEvent>
 
-/** The streams that a lock command reads: the locks that it names. */
+/** The locks that a command names, and the run whose status ends a project lock. */
 export function reads(command: LockCommand): readonly string[] {
   if (command.type === 'lock.acquire_all') return command.locks.map((lock) => streamOf(lock.name))
-  return command.name === null ? [] : [streamOf(command.name)]
+  const own = streamOfNamed(command.name)
+  return command.type === 'lock.release_project' ? [own, streamOfRun(command.run_id)] : [own]
 }
 
-export function decide(command: LockCommand, context: Context, rows: Rows): LockDecision {
+export function decide(command: LockCommand, context: Context, rows: LoadedRows): LockDecision {
   switch (command.type) {
     case 'lock.acquire':
       return decideAcquire(command, context, stateOf(rows, command.name))
@@ -147,6 +148,6 @@ function notHeld(name: string | null, lockRef: string, command: string): Refusal
   )
 }
 
-function stateOf(rows: Rows, name: string | null): LockState | undefined {
+function stateOf(rows: LoadedRows, name: string | null): LockState | undefined {
   return name === null ? undefined : (rows.get(streamOf(name))?.state as LockState | undefined)
 }

@@ -47,6 +47,11 @@ export function streamOf(name: string): string {
   return lastStream
 }
 
+/** The same, where the ledger may know no lock by the caller's lock_id. Its refusals then share one stream. */
+export function streamOfNamed(name: string | null): string {
+  return streamOf(name ?? 'unknown')
+}
+
 let lastName = ''
 let lastStream = 'lock/'
 

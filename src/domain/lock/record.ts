@@ -1,7 +1,7 @@
 import { elapsedMillis, isoTime, judgementOf, type Now } from '../../kernel/clock.ts'
 import type { Acquire, FileOrphan } from './commands.ts'
 import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
-import { streamOf } from './names.ts'
+import { streamOf, streamOfNamed } from './names.ts'
 import type { Grant } from './state.ts'
 
 /** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
@@ -116,7 +116,7 @@ export function refusedEvent(name: string | null, facts: RefusedFacts): LockEven
   const { code, command, current_token, lock_ref, message, token } = facts
   return {
     type: 'lock.refused',
-    stream: streamOf(name ?? 'unknown'),
+    stream: streamOfNamed(name),
     data: {
       code,
       command,

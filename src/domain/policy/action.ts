@@ -1,12 +1,14 @@
 import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
+import { isWellFormed } from '../../kernel/canonical.ts'
 import { lineOf, recordWith } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, privilegedActions, shortLine } from '../../kernel/vocabulary.ts'
 
 /** Such a key can be neither an array index nor `__proto__`. */
 const scopeKey = z.string().regex(/^[a-z][a-z0-9_]{0,79}$/)
-const scopeValue = z.union([z.string().max(limits.reasonChars), z.boolean(), z.int()])
+const text = z.string().max(limits.reasonChars).refine(isWellFormed, 'must be well-formed Unicode')
+const scopeValue = z.union([text, z.boolean(), z.int()])
 
 /**
  * An action that a run requests: the same facts before the decision and in later events (Run Lifecycle, Contract v1,

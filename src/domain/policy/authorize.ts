@@ -16,14 +16,11 @@ import { isPin } from './content.ts'
 import { checkEffects } from './effects.ts'
 import type { Policy } from './policy.ts'
 
-export { mediators } from './checks.ts'
-export type { DenyReason, RunFacts }
-
 /**
  * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
  * order, and the missing facts. An allow has the rule that grants the action.
  */
-export interface Verdict {
+export interface PolicyVerdict {
   decision: 'allow' | 'deny'
   reason: DenyReason | null
   rule_ids: readonly string[]
@@ -36,7 +33,7 @@ export interface Verdict {
  * seven checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a
  * deny.
  */
-export function authorize(question: { action: Action; policy: Policy | undefined; run: RunFacts }): Verdict {
+export function authorize(question: { action: Action; policy: Policy | undefined; run: RunFacts }): PolicyVerdict {
   return decide(question.run, () => {
     const { action, policy, run } = question
     const lane = policy?.lanes.get(action.lane_id)
@@ -63,7 +60,7 @@ function* checksOf(run: RunFacts, action: Action, policy: Policy | undefined): G
  * Whether a created run may start: checks 1 to 3, and whether the run has a case if its lane requires one. An
  * orchestrator needs no lane, and its role is checked only if it names one. It never throws either.
  */
-export function authorizeStart({ policy, run }: { policy: Policy | undefined; run: RunFacts }): Verdict {
+export function authorizeStart({ policy, run }: { policy: Policy | undefined; run: RunFacts }): PolicyVerdict {
   return decide(run, () => ({ failed: [...checksOfStart(run, policy)], granted: [] }))
 }
 
@@ -80,7 +77,7 @@ function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Fa
 }
 
 /** The verdict of the checks, or a deny if a check throws. */
-function decide(run: RunFacts, judge: () => { failed: Failed[]; granted: string[] }): Verdict {
+function decide(run: RunFacts, judge: () => { failed: Failed[]; granted: string[] }): PolicyVerdict {
   let pins = { lanes: unpinned, roles: unpinned }
   try {
     const { lanes, roles } = run.policy_versions

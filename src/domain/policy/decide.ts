@@ -1,13 +1,10 @@
 import { isOperator } from '../../kernel/config.ts'
-import { type Context, type Decision, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import type { PolicyCommand } from './commands.ts'
 import type { LoadedFile, PolicyEvent } from './events.ts'
-import type { LoadedPin, PolicyState } from './state.ts'
+import { type LoadedPin, policyStream, stateIn } from './state.ts'
 
-/** A ledger has one policy, so there is one stream. */
-export const policyStream = 'policy'
-
-export function reads(): readonly string[] {
+export function reads(_command: PolicyCommand): readonly string[] {
   return [policyStream]
 }
 
@@ -15,9 +12,9 @@ export function reads(): readonly string[] {
  * Refusals: POLICY_DENIED (a policy is in force and the actor is neither release authority nor operator), recorded. If
  * the same policy is already in force, the answer is the entry that loaded it.
  */
-export function decide(command: PolicyCommand, context: Context, rows: Rows): Decision<PolicyEvent> {
+export function decide(command: PolicyCommand, context: Context, rows: LoadedRows): Decision<PolicyEvent> {
   const { actor, config } = context
-  const before = (rows.get(policyStream)?.state ?? undefined) as PolicyState | undefined
+  const before = stateIn(rows.get(policyStream))
   if (before !== undefined && isSame(before.lanes, command.lanes) && isSame(before.roles, command.roles)) {
     return { kind: 'repeat', seq: before.seq }
   }

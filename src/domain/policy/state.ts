@@ -1,5 +1,10 @@
+import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { LoadedFile, PolicyEventData } from './events.ts'
+import type { Policy } from './policy.ts'
+
+/** A ledger has one policy, so there is one stream. */
+export const policyStream = 'policy'
 
 /** The facts of a pin: the SHA, its source, and the SHA-256 of the content that it stands for. */
 export type LoadedPin = Pick<LoadedFile, 'pin' | 'sha256' | 'source'>
@@ -12,7 +17,7 @@ export interface PolicyState {
 }
 
 /** Returns the next state. It applies the event without checking it. */
-export function evolve(state: PolicyState | undefined, entry: Entry): PolicyState | null {
+export function evolve(state: PolicyState | null | undefined, entry: Entry): PolicyState | null {
   if (entry.type !== 'policy.loaded') return state ?? null
   const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
   return { lanes: pinOf(lanes), roles: pinOf(roles), seq: entry.seq }
@@ -20,4 +25,34 @@ export function evolve(state: PolicyState | undefined, entry: Entry): PolicyStat
 
 function pinOf({ pin, sha256, source }: LoadedFile): LoadedPin {
   return { pin, sha256, source }
+}
+
+/** The policies that were read, keyed by the hashes of their content. */
+export type Policies = ReadonlyMap<string, Policy>
+
+export function policyKey({ lanes, roles }: Policy['sha256']): string {
+  return `${lanes} ${roles}`
+}
+
+/** The policy in force at a decision: its pins, and the policy itself if it could be read. */
+export interface PolicyInForce {
+  loaded: PolicyState | undefined
+  policy: Policy | undefined
+}
+
+export function policyInForce(rows: LoadedRows, policies: Policies): PolicyInForce {
+  const loaded = stateIn(rows.get(policyStream))
+  if (loaded === undefined) return { loaded, policy: undefined }
+  return { loaded, policy: policies.get(policyKey({ lanes: loaded.lanes.sha256, roles: loaded.roles.sha256 })) }
+}
+
+/** The pins of an entry outside any run; undefined if no policy is loaded. */
+export function pinsInForce(row: Row | undefined): Entry['policy_versions'] | undefined {
+  const loaded = stateIn(row)
+  return loaded && { lanes: loaded.lanes.pin, roles: loaded.roles.pin }
+}
+
+/** The state of the policy's row; undefined before a policy was loaded. */
+export function stateIn(row: Row | undefined): PolicyState | undefined {
+  return (row?.state ?? undefined) as PolicyState | undefined
 }

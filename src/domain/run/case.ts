@@ -3,28 +3,45 @@ import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
-import { type Context, type Decision, type Refusal, type Row, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, type Row, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
-import type { Lane, PolicyInForce } from '../policy/policies.ts'
+import { judgeGuard } from '../lock/decide.ts'
+import { streamOf as streamOfLock } from '../lock/names.ts'
+import type { LockState } from '../lock/state.ts'
+import type { Lane } from '../policy/policy.ts'
+import { type Policies, type PolicyInForce, policyInForce } from '../policy/state.ts'
 import type { RunEventData, RunEventType } from './events.ts'
-import { type RunState, streamOf, versionsOf } from './state.ts'
+import { type RunState, versionsOf } from './state.ts'
 
 /** Everything that a decision on one run can use. */
 export interface RunCase {
   context: Context
   inForce: PolicyInForce
   lastSeq: number
-  rows: Rows
+  rows: LoadedRows
   run: RunState
 }
 
 /** An event before the facts of the run are added: from the run's own stream, or from the stream of its lock. */
 export type RunDraft = { [Type in RunEventType]: { type: Type; data: RunEventData<Type> } }[RunEventType] | EventDraft
 
-export function rowOf(rows: Rows, runId: string): Row<RunState> | undefined {
-  return rows.get(streamOf(runId)) as Row<RunState> | undefined
+/** The case of an existing run. Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change). */
+export function caseOf(
+  { policies, run_id, type }: { policies: Policies; run_id: string; type: string },
+  context: Context,
+  rows: LoadedRows,
+): RunCase | Refusal {
+  const row = rowOf(rows, run_id)
+  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
+  const of = { context, inForce: policyInForce(rows, policies), lastSeq: row.last_seq, rows, run: row.state }
+  return notRunActor(of, type) ?? of
+}
+
+export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefined {
+  return rows.get(streamOfRun(runId)) as Row<RunState> | undefined
 }
 
 /** The members that every entry of a run has. `versions` is given if these events pin the run to other versions. */
@@ -41,7 +58,7 @@ export function eventsOf(
 ): EventDraft[] {
   return drafts.map((draft, index) => ({
     type: draft.type,
-    stream: 'stream' in draft ? draft.stream : streamOf(of.run_id),
+    stream: 'stream' in draft ? draft.stream : streamOfRun(of.run_id),
     data: sorted(draft.data),
     run: { ...of, previous: index === 0 ? lastSeq : 'event before' },
   }))
@@ -90,7 +107,7 @@ export function refusedMove(of: RunCase, command: string, to: RunStatus, why = `
 }
 
 /** The runs above a run, nearest first. */
-export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
+export function* ancestorsOf(run: RunState, rows: LoadedRows): Generator<RunState> {
   let next = run.parent_run_id
   for (let depth = 0; next !== null && depth < limits.runDepthMax; depth += 1) {
     const ancestor = rowOf(rows, next)?.state
@@ -103,7 +120,7 @@ export function* ancestorsOf(run: RunState, rows: Rows): Generator<RunState> {
 /**
  * Whether an actor may act on a run: the actor of the run or of a run above it, an operator, or the release authority.
  */
-function mayActOn(run: RunState, { actor, config }: Context, rows: Rows): boolean {
+function mayActOn(run: RunState, { actor, config }: Context, rows: LoadedRows): boolean {
   if (run.manifest.actor.actor_id === actor.actor_id || isOperator(config, actor.actor_id)) return true
   for (const { manifest } of ancestorsOf(run, rows)) if (manifest.actor.actor_id === actor.actor_id) return true
   return false
@@ -121,6 +138,24 @@ export function notRunActor(of: RunCase, command: string): Refusal | undefined {
 export function isExpired({ lease, status }: RunState, now: Now): boolean {
   if (status !== 'running' || lease === null) return false
   return (leaseRemainingMillis(lease, now) ?? 1) <= 0
+}
+
+/** Ends a run whose lease has expired, in place of the requested command; undefined if the lease has not expired. */
+export function expired(of: RunCase): Decision | undefined {
+  return isExpired(of.run, of.context.now) ? append(of, expiredEvents(of)) : undefined
+}
+
+/** RUN_NOT_ACTIVE, recorded, unless the run is running. */
+export function notActive(of: RunCase, command: string): Refusal | undefined {
+  if (of.run.status === 'running') return undefined
+  const message = `${of.run.run_id} is ${of.run.status}, not running`
+  return refused(of, { code: 'RUN_NOT_ACTIVE', command, message })
+}
+
+/** The problem with the lock that the run was started with. Refusals: STALE_TOKEN, LEASE_EXPIRED, as for a guard. */
+export function lostLock({ context, rows, run: { lock } }: RunCase, command: string): Refusal | undefined {
+  if (lock === null) return undefined
+  return judgeGuard(lock, rows.get(streamOfLock(lock.name))?.state as LockState | undefined, command, context.now)
 }
 
 /** The end that the ledger gives a run with an expired lease. The run can be retried. */
@@ -171,6 +206,11 @@ export function freeTextIn(lane: Lane | undefined, texts: readonly (string | nul
 /** The free text in references to artifacts. */
 export function notesIn(refs: readonly ArtifactRef[] = []): (string | null | undefined)[] {
   return refs.map(({ confidentiality }) => confidentiality?.notes)
+}
+
+/** FREE_TEXT_DENIED, if the lane of the run allows only single words. */
+export function refuseText(of: RunCase, texts: readonly (string | null | undefined)[]): Refusal | undefined {
+  return freeTextIn(laneOf(of), texts) === undefined ? undefined : refuseFreeText(of.run.lane_id)
 }
 
 /** FREE_TEXT_DENIED. The refusal does not repeat the text. */

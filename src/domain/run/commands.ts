@@ -14,10 +14,10 @@ import {
   taxonomyVersionsSchema,
   utcSchema,
 } from '../../kernel/vocabulary.ts'
+import { lockNameSchema } from '../lock/names.ts'
 import { actionSchema } from '../policy/action.ts'
-import type { Policies } from '../policy/policies.ts'
+import type { Policies } from '../policy/state.ts'
 import { manifestSchema } from './events.ts'
-import { lockNameSchema } from './lock-of-run.ts'
 import { runErrorSchema } from './run-record.ts'
 
 // The input of commands, parsed once at the boundary of the API.

@@ -2,23 +2,22 @@ import { cut } from '../../kernel/canonical.ts'
 import { type Decision, refuse } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Action } from '../policy/action.ts'
-import type { Verdict } from '../policy/authorize.ts'
+import type { PolicyVerdict } from '../policy/authorize.ts'
 import {
   append,
   durationMillis,
-  freeTextIn,
   laneOf,
+  lostLock,
+  notActive,
   notesIn,
   type RunCase,
   type RunDraft,
-  refused,
-  refuseFreeText,
+  refuseText,
   unrecordedEvents,
 } from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
 import type { RunEventData } from './events.ts'
 import { verdictOn } from './facts.ts'
-import { judgeLockOfRun } from './lock-of-run.ts'
 import type { OpenAction } from './state.ts'
 
 /**
@@ -28,12 +27,14 @@ import type { OpenAction } from './state.ts'
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
   const { context, inForce, run } = of
-  if (run.status !== 'running') return notActive(of, command.type)
+  const ended = notActive(of, command.type)
+  if (ended !== undefined) return ended
   if (run.open.length >= limits.runOpenActionsMax) {
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
-  if (freeTextIn(laneOf(of), textsOf(command.action)) !== undefined) return refuseFreeText(run.lane_id)
+  const text = refuseText(of, textsOf(command.action))
+  if (text !== undefined) return text
   const { actor: caller, config } = context
   const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, run })
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
@@ -52,9 +53,10 @@ function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
  * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
-  const { context, rows, run } = of
-  if (run.status !== 'running') return notActive(of, command.type)
-  const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
+  const { run } = of
+  const ended = notActive(of, command.type)
+  if (ended !== undefined) return ended
+  const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
   const allowed = run.open.find(({ decision_id }) => decision_id === command.decision_id)
   if (allowed === undefined || !isSameAction(allowed, command)) {
@@ -62,8 +64,7 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
     return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
   }
   const { error, outcome, outcome_reason, output_artifacts = [] } = command
-  const lane = laneOf(of)
-  if (outcome === 'failure' && output_artifacts.length > 0 && !lane?.allowed_actions.partial_outputs) {
+  if (outcome === 'failure' && output_artifacts.length > 0 && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
       run_id: run.run_id,
     })
@@ -73,8 +74,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
       run_id: run.run_id,
     })
   }
-  if (freeTextIn(lane, [outcome_reason, error?.message, ...notesIn(output_artifacts)]) !== undefined)
-    return refuseFreeText(run.lane_id)
+  const text = refuseText(of, [outcome_reason, error?.message, ...notesIn(output_artifacts)])
+  if (text !== undefined) return text
   const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
   if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
   const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
@@ -89,13 +90,8 @@ function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction
   return name === allowed.target.name && operation === allowed.target.operation
 }
 
-function notActive(of: RunCase, command: string): Decision {
-  const message = `${of.run.run_id} is ${of.run.status}, not running`
-  return refused(of, { code: 'RUN_NOT_ACTIVE', command, message })
-}
-
-type Decided = RunEventData<'run.decided'>
-type AskedFor = Pick<Decided, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
+type DecidedData = RunEventData<'run.decided'>
+type AskedFor = Pick<DecidedData, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
 
 function askedFor(action: Action): AskedFor {
   const { action_type, artifacts, effects, scope } = action
@@ -119,7 +115,7 @@ const targetTypes = {
 } as const
 
 /** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
-function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): Decided['target'] {
+function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): DecidedData['target'] {
   const name = cut(target.name, nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
@@ -128,7 +124,7 @@ function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'
 const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
 
 /** The authz_decision event: the request and the verdict of the policy. */
-export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict): RunDraft {
+export function decidedEvent(run_id: string, asked: AskedFor, verdict: PolicyVerdict): RunDraft {
   const { decision, missing, reason, rule_ids } = verdict
   const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
   return { type: 'run.decided', data }
@@ -138,7 +134,7 @@ export function decidedEvent(run_id: string, asked: AskedFor, verdict: Verdict):
 export function deniedEvent(
   run_id: string,
   duration_ms: number | null,
-  { missing, reason, rule_ids }: Verdict,
+  { missing, reason, rule_ids }: PolicyVerdict,
 ): RunDraft {
   const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
   const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }

@@ -1,7 +1,7 @@
-import { type Context, type Decision, type Refusal, type Rows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { PolicyInForce } from '../policy/policies.ts'
+import type { PolicyInForce } from '../policy/state.ts'
 import {
   ancestorsOf,
   append,
@@ -28,7 +28,7 @@ import { type RunState, versionsOf } from './state.ts'
 interface Ground {
   context: Context
   inForce: PolicyInForce
-  rows: Rows
+  rows: LoadedRows
 }
 
 /**
@@ -37,12 +37,12 @@ interface Ground {
  * FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
-  const taken = caseOf(command.run_id, ground)
+  const taken = caseAt(command.run_id, ground)
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
   const { parent_run_id = null } = command
-  const parent = parent_run_id === null ? undefined : caseOf(parent_run_id, ground)
+  const parent = parent_run_id === null ? undefined : caseAt(parent_run_id, ground)
   if (parent_run_id !== null && parent === undefined) {
     return refuse('NOT_FOUND', `the parent run ${parent_run_id} does not exist`, { run_id: parent_run_id })
   }
@@ -141,7 +141,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     const message = `${run.run_id} was retried in ${retried_in}`
     return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
   }
-  const taken = caseOf(command.new_run_id, of)
+  const taken = caseAt(command.new_run_id, of)
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
@@ -168,7 +168,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   return { kind: 'append', events: [retried, ...events] }
 }
 
-function caseOf(runId: string, { context, inForce, rows }: Ground): RunCase | undefined {
+function caseAt(runId: string, { context, inForce, rows }: Ground): RunCase | undefined {
   const row = rowOf(rows, runId)
   return row && { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
 }

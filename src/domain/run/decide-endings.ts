@@ -1,33 +1,37 @@
 import { isoTime } from '../../kernel/clock.ts'
-import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
+import { isAuthority } from '../../kernel/config.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
+import { isStateCondition } from '../lock/decide-project.ts'
+import type { LockEvent } from '../lock/events.ts'
+import { streamOf as streamOfLock } from '../lock/names.ts'
+import { releasedEvent } from '../lock/record.ts'
+import type { LockState } from '../lock/state.ts'
 import {
   append,
   durationMillis,
-  freeTextIn,
   laneOf,
+  lostLock,
+  notActive,
   notesIn,
   type RunCase,
   type RunDraft,
-  refused,
   refusedMove,
-  refuseFreeText,
+  refuseText,
   unrecordedEvents,
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, FailRun, Heartbeat } from './commands.ts'
-import { judgeLockOfRun, releaseLockOfRun } from './lock-of-run.ts'
 import { mayMove } from './moves.ts'
-import { streamOf } from './state.ts'
-import { discardedTurn, openTurnId } from './turns-of-run.ts'
+import type { RunState } from './state.ts'
+import { discardedTurn, openTurnId } from './turns.ts'
 
 /** Refusals, in order: RUN_NOT_ACTIVE (recorded), INVALID_INPUT (the run has no lease). */
 export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
   const { context, run } = of
-  if (run.status !== 'running') {
-    const message = `${run.run_id} is ${run.status}, not running`
-    return refused(of, { code: 'RUN_NOT_ACTIVE', command: command.type, message })
-  }
+  const ended = notActive(of, command.type)
+  if (ended !== undefined) return ended
   if (run.lease === null) {
     return refuse('INVALID_INPUT', `${run.run_id} was started without a lease`, { run_id: run.run_id })
   }
@@ -45,7 +49,7 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
   const wrong = refuseEnd(command, of, 'completed', notesIn(command.output_artifacts))
   if (wrong !== undefined) return wrong
-  const lost = run.lock === null ? undefined : judgeLockOfRun(rows, run.lock, command.type, context)
+  const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
   if (run.open.length > 0) {
     const decision_ids = run.open.map(({ decision_id }) => decision_id)
@@ -60,18 +64,51 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { outcome_reason, output_artifacts, release_lock } = command
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
-  const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOf(run.run_id) })
+  const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOfRun(run.run_id) })
   if (release_lock) {
     if (run.lock === null) {
       return refuse('INVALID_INPUT', `${run.run_id} holds no lock that could be released`, { run_id: run.run_id })
     }
-    const released = releaseLockOfRun(rows, run.lock, context)
+    const released = releaseLock(rows, run.lock, context)
     if (released !== undefined && 'kind' in released) return released
     if (released !== undefined) drafts.push(released)
   }
   const data = { duration_ms: durationMillis(of) ?? 0, outcome_reason, run_id: run.run_id }
   drafts.push({ type: 'run.completed', data: output_artifacts === undefined ? data : { ...data, output_artifacts } })
   return append(of, drafts)
+}
+
+/**
+ * Releases the current lock of a completed run. Only the release authority can release a project lock, by the condition
+ * on the run's state. Refusals, in order: RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+ */
+function releaseLock(
+  rows: LoadedRows,
+  { name }: NonNullable<RunState['lock']>,
+  { actor, config, now }: Context,
+): LockEvent | Refusal | undefined {
+  const grant = (rows.get(streamOfLock(name))?.state as LockState | undefined)?.grant
+  if (!grant) return undefined
+  if (grant.kind !== 'project') return releasedEvent(grant, now, { late: false, outcome: 'success' })
+  const authority = config.release_authority
+  if (!isAuthority(config, actor.actor_id)) {
+    const message = `${actor.actor_id} may not release the lock of ${grant.run_id}: only ${authority} may`
+    return refuse('RELEASE_DENIED', message, { name, release_authority: authority })
+  }
+  const condition_met = grant.release_conditions?.find(isStateCondition)
+  if (condition_met === undefined) {
+    const message = `no release condition of ${grant.run_id} depends on its state; use a manual override`
+    return refuse('RELEASE_CONDITION_UNMET', message, { name, release_conditions: grant.release_conditions })
+  }
+  return releasedEvent(grant, now, {
+    condition_met,
+    evidence: 'run_state',
+    final_status: 'COMPLETE',
+    late: false,
+    outcome: 'success',
+    released_by: `${authority} (VERIFICATION)`,
+    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id }),
+  })
 }
 
 /** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. */
@@ -121,7 +158,7 @@ function refuseEnd(
   texts: readonly (string | null | undefined)[] = [],
 ): Refusal | undefined {
   if (!mayMove(of.run.status, to)) return refusedMove(of, type, to)
-  return freeTextIn(laneOf(of), [outcome_reason, ...texts]) === undefined ? undefined : refuseFreeText(of.run.lane_id)
+  return refuseText(of, [outcome_reason, ...texts])
 }
 
 function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {

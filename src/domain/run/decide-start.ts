@@ -1,14 +1,16 @@
 import { invariant } from '../../errors.ts'
 import { isoTime } from '../../kernel/clock.ts'
-import type { Decision } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { streamOf } from '../lock/names.ts'
+import { type LockState, orphanReason } from '../lock/state.ts'
 import { authorizeStart } from '../policy/authorize.ts'
-import { isPin } from '../policy/policies.ts'
+import { isPin } from '../policy/content.ts'
 import { append, expiredEvents, isExpired, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
 import type { StartRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decide-actions.ts'
 import type { Pins } from './events.ts'
 import { type FoundPins, factsOf, unboundRole, withMore } from './facts.ts'
-import { type LockOfRun, lockForRun } from './lock-of-run.ts'
+import type { RunState } from './state.ts'
 
 /**
  * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
@@ -18,7 +20,7 @@ import { type LockOfRun, lockForRun } from './lock-of-run.ts'
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
-  const above = rowOf(rows, run.parent_run_id ?? '')
+  const above = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)
   const parent = above?.state
   if (above !== undefined && isExpired(above.state, context.now)) {
     const ofParent = { ...of, lastSeq: above.last_seq, run: above.state }
@@ -43,6 +45,22 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
   const decided = decidedEvent(run.run_id, { on: 'start', target }, verdict)
   if (verdict.decision === 'deny') return append(of, [decided, deniedEvent(run.run_id, null, verdict)], verdict.pins)
   return append(of, [decided, startedEvent(command, of, { lock, pins })], verdict.pins)
+}
+
+/**
+ * The current grant of a name as the lock of a run: the project lock granted to that run, or a lock that the run's
+ * actor holds. Refusals: LOCK_NOT_HELD.
+ */
+function lockForRun(
+  rows: LoadedRows,
+  name: string,
+  { actor_id, run_id }: { actor_id: string; run_id: string },
+  { now }: Context,
+): NonNullable<RunState['lock']> | Refusal {
+  const grant = (rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
+  const isOwn = grant?.kind === 'project' ? grant.run_id === run_id : grant?.actor_id === actor_id
+  if (grant !== null && isOwn && orphanReason(grant, undefined, now) === undefined) return { name, token: grant.token }
+  return refuse('LOCK_NOT_HELD', `${name} is not held for ${run_id}`, { name, run_id, token: grant?.token ?? null })
 }
 
 /** The pins of a run that inherits none: those in force, or those that the caller states. */
@@ -76,7 +94,7 @@ function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | nul
 function startedEvent(
   { lease_duration_s, taxonomy_versions }: StartRun,
   { context: { now }, run }: RunCase,
-  { lock, pins }: { lock: LockOfRun | null; pins: FoundPins },
+  { lock, pins }: { lock: RunState['lock']; pins: FoundPins },
 ): RunDraft {
   const lease =
     lease_duration_s === undefined

@@ -1,16 +1,22 @@
-import { type Context, type Decision, type Rows, refuse } from '../../kernel/decider.ts'
-import { policyInForce } from '../policy/policies.ts'
-import { append, expiredEvents, isExpired, notRunActor, type RunCase, rowOf } from './case.ts'
+import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
+import { streamOf as streamOfLock } from '../lock/names.ts'
+import { policyInForce, policyStream } from '../policy/state.ts'
+import { caseOf, expired } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'
 import { decideCreate, decideRetry } from './decide-create.ts'
 import { decideCancel, decideComplete, decideDeny, decideFail, decideHeartbeat } from './decide-endings.ts'
 import { decideStart } from './decide-start.ts'
-import { streamOf } from './state.ts'
+import { retryStreamOf } from './retries.ts'
 
-/** The stream of the run. The runs above it, its lock and the policy in force are requested once the run is loaded. */
+/** The runs above the run and its lock follow from the row of the run, so the command does not name them. */
 export function reads(command: RunCommand): readonly string[] {
-  return [streamOf(command.run_id)]
+  const streams = [streamOfRun(command.run_id), policyStream]
+  if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
+  if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
+  if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
+  return streams
 }
 
 /**
@@ -18,15 +24,14 @@ export function reads(command: RunCommand): readonly string[] {
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
-export function decide(command: RunCommand, context: Context, rows: Rows): Decision {
-  const inForce = policyInForce(rows, command.policies)
-  if (command.type === 'run.create') return decideCreate(command, { context, inForce, rows })
-  const row = rowOf(rows, command.run_id)
-  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${command.run_id}`, { run_id: command.run_id })
-  const of: RunCase = { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
-  const denied = notRunActor(of, command.type)
-  if (denied !== undefined) return denied
-  if (isExpired(of.run, context.now)) return append(of, expiredEvents(of))
+export function decide(command: RunCommand, context: Context, rows: LoadedRows): Decision {
+  if (command.type === 'run.create') {
+    return decideCreate(command, { context, inForce: policyInForce(rows, command.policies), rows })
+  }
+  const of = caseOf(command, context, rows)
+  if ('kind' in of) return of
+  const ended = expired(of)
+  if (ended !== undefined) return ended
   switch (command.type) {
     case 'run.start':
       return decideStart(command, of)

@@ -10,9 +10,10 @@ import {
   runStatuses,
   sha256Schema,
   shortLine,
+  targetNameSchema,
+  targetTypes,
   taxonomyVersionsSchema,
 } from '../../kernel/vocabulary.ts'
-import { auditTargetSchema } from '../audit/audit-event.ts'
 import { actionSchema } from '../policy/action.ts'
 import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record.ts'
 
@@ -24,9 +25,9 @@ const { shape } = runRecordSchema
 
 /** The type of the target of an action or a start in audit events. */
 const target = z.strictObject({
-  name: auditTargetSchema.shape.name,
+  name: targetNameSchema,
   operation: shortLine,
-  target_type: auditTargetSchema.shape.target_type,
+  target_type: z.enum(targetTypes),
 })
 
 /** A pin, its source, and the SHA-256 of the content that it stands for. */

@@ -1,9 +1,10 @@
 import { type Config, mayClaim } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import { missingApprovals } from '../export/approvals.ts'
+import type { ApprovalType } from '../../kernel/vocabulary.ts'
 import type { Action } from '../policy/action.ts'
-import { authorize, type RunFacts, type Verdict } from '../policy/authorize.ts'
-import type { Policy } from '../policy/policies.ts'
+import { authorize, type PolicyVerdict } from '../policy/authorize.ts'
+import type { RunFacts } from '../policy/checks.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
 
@@ -41,16 +42,23 @@ export function factsOf(
 export function verdictOn(
   action: Action,
   { caller, config, policy, run }: { caller: Actor; config: Config; policy: Policy | undefined; run: RunState },
-): Verdict {
+): PolicyVerdict {
   const pins = run.pins ?? { lanes: null, roles: null }
   const facts = factsOf(run, caller.actor_type, { pins, inherited: run.pins })
   const unbound = unboundRole(run, config, caller.actor_id)
   return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved(action, config)])
 }
 
-/** The rules of the configuration whose approval an export lacks. */
-export function unapproved(action: Action, config: Config): string[] {
-  return missingApprovals(action, config).map((type) => `config:exports/approvals_required/${type}`)
+/** The rules of the configuration whose approval the scope of an export does not name. */
+export function unapproved({ action_type, scope }: Action, { exports }: Config): string[] {
+  if (action_type !== 'export') return []
+  const missing = exports.approvals_required.filter((type) => String(scope[approvalKey(type)] ?? '').trim() === '')
+  return missing.map((type) => `config:exports/approvals_required/${type}`)
+}
+
+/** The member of an export's scope that names the approval event. */
+export function approvalKey(type: ApprovalType): string {
+  return `approval_${type}`
 }
 
 /**
@@ -64,7 +72,7 @@ export function unboundRole({ manifest: { actor } }: RunState, config: Config, c
 }
 
 /** A verdict with further failed rules. The reason is not_permitted if nothing failed before. */
-export function withMore(verdict: Verdict, rules: readonly string[]): Verdict {
+export function withMore(verdict: PolicyVerdict, rules: readonly string[]): PolicyVerdict {
   if (rules.length === 0) return verdict
   const { decision, reason, rule_ids } = verdict
   const failed = decision === 'deny' ? rule_ids : []

@@ -2,7 +2,7 @@ import { sorted } from '../../kernel/canonical.ts'
 import type { Pins } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { type RunState, versionsOf } from './state.ts'
-import { lastPromotedTurnId, mayHaveTurns, phaseOf } from './turns-of-run.ts'
+import { lastPromotedTurnId, mayHaveTurns, phaseOf } from './turns.ts'
 
 /** The record of a run in Contract v1. It depends only on the row of the run. */
 export function recordOf(state: RunState): RunRecord {

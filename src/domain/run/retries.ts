@@ -1,6 +1,5 @@
-import { LockstepError } from '../../errors.ts'
-import type { Aggregate, Rows } from '../../kernel/decider.ts'
-import type { EventDraft } from '../../kernel/entry.ts'
+import type { LoadedRows } from '../../kernel/decider.ts'
+import type { Entry, EventDraft } from '../../kernel/entry.ts'
 import type { RunEventData } from './events.ts'
 
 /** The run that retries an attempt. */
@@ -12,12 +11,12 @@ interface RetryState {
  * The stream that records the retry of a failed attempt. It is a separate stream, because nothing is appended to a run
  * that has ended.
  */
-function retryStreamOf(runId: string): string {
+export function retryStreamOf(runId: string): string {
   return `retry/${runId}`
 }
 
 /** The run that retried an attempt. */
-export function retriedIn(rows: Rows, runId: string): string | undefined {
+export function retriedIn(rows: LoadedRows, runId: string): string | undefined {
   return (rows.get(retryStreamOf(runId))?.state as RetryState | undefined)?.new_run_id
 }
 
@@ -26,11 +25,7 @@ export function retriedEvent(data: RunEventData<'run.retried'>): EventDraft {
   return { type: 'run.retried', stream: retryStreamOf(data.run_id), data }
 }
 
-/** This aggregate has no commands. `run.retry` belongs to runs. */
-export const retryAggregate: Aggregate = {
-  reads: () => [],
-  decide: () => {
-    throw new LockstepError('INVARIANT_VIOLATED', 'no command is for retries alone')
-  },
-  evolve: (_state, { data }) => ({ new_run_id: data.new_run_id }),
+/** The state of the stream: the run that retried the attempt. */
+export function evolveRetry(_state: RetryState | undefined, { data }: Entry): RetryState {
+  return { new_run_id: String(data.new_run_id) }
 }

@@ -1,16 +1,17 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import type { LeaseClock, LeaseFacts } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import type { RunFact } from '../../kernel/run-fact.ts'
 import { type RunStatus, unpinned } from '../../kernel/vocabulary.ts'
 import type { Pins, RunEventData, RunEventType } from './events.ts'
 import type { RunRecord } from './run-record.ts'
-import { type TurnChain, turnsAfter } from './turns-of-run.ts'
+import { evolveTurns, type TurnChain } from './turns.ts'
 
 /** An allow whose action event is not recorded yet. */
 export type OpenAction = Pick<RunEventData<'run.acted'>, 'action_type' | 'decision_id' | 'target'>
 
 /** The row of a run: its input at creation, and its current state. */
-export interface RunState {
+export interface RunState extends RunFact {
   case_id: string | null
   correlation_id: string | null
   created_at: string
@@ -33,11 +34,6 @@ export interface RunState {
 }
 
 type RunEntry<Type extends RunEventType> = Entry<Type, RunEventData<Type>>
-
-/** The stream with all events of one run, and of no other run. */
-export function streamOf(runId: string): string {
-  return `run/${runId}`
-}
 
 /** Returns the next state. It applies the event without checking it. */
 export function evolve(state: RunState | undefined, entry: Entry): RunState {
@@ -67,7 +63,7 @@ export function evolve(state: RunState | undefined, entry: Entry): RunState {
     case 'turn.rejected':
     case 'turn.promoted':
     case 'turn.promotion_rejected':
-      return { ...state, turns: turnsAfter(state.turns, entry) }
+      return { ...state, turns: evolveTurns(state.turns, entry) }
     default:
       return state
   }

@@ -1,42 +1,68 @@
-import type { Code, Details } from '../../errors.ts'
-import type { Context, Decision, Refusal, SovereignRows } from '../../kernel/decider.ts'
+import { type Code, type Details, invariant } from '../../errors.ts'
+import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decider.ts'
 import { refuse } from '../../kernel/decider.ts'
+import type { EventDraft } from '../../kernel/entry.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
+import { caseOf as caseOfRun, eventsOfRun, lostLock, type RunCase } from '../run/case.ts'
+import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
 import type { TurnDraft } from './events.ts'
 import type { Issue } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
-import { type RunOfTurn, runOfTurn } from './run-of-turn.ts'
-import type { OpenTurn } from './state.ts'
 import type { StagedSet } from './triplet.ts'
-import { turnIdOf, turnNumberOf } from './turn-id.ts'
+import { isWorkspaceName, workspaceOf } from './workspace.ts'
 
-/** Everything that a decision on one turn can use. */
-export interface TurnCase<C extends TurnCommand = TurnCommand> {
+/** Everything that a decision on one turn can use, besides what a decision on its run can use. */
+export interface TurnCase<C extends TurnCommand = TurnCommand> extends RunCase {
+  chain: TurnChain
   command: C
-  context: Context
   /** The number in the turn_id; undefined if the turn_id is malformed. */
   number: number | undefined
-  rows: SovereignRows
-  run: RunOfTurn
+  rows: LoadedState
+  /** The workspace whose sovereign state the turns of the run change. */
+  workspace: string
 }
 
 /** Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR. */
-export function caseOf<C extends TurnCommand>(
-  command: C,
-  context: Context,
-  rows: SovereignRows,
-): TurnCase<C> | Refusal {
-  const run = runOfTurn(command, context, rows)
-  return 'kind' in run ? run : { command, context, number: turnNumberOf(command.turn_id), rows, run }
+export function caseOf<C extends TurnCommand>(command: C, context: Context, rows: LoadedState): TurnCase<C> | Refusal {
+  const of = caseOfRun(command, context, rows)
+  if ('kind' in of) return of
+  const { manifest, run_id, turns: chain = noTurns } = of.run
+  const workspace = workspaceOf({ run_id, workflow_id: manifest.workflow_id })
+  return { ...of, chain, command, number: turnNumberOf(command.turn_id), rows, workspace }
 }
 
 /** One event of the turn, with the objects and rows that belong to it. */
 export function append(
-  { run }: TurnCase,
+  of: TurnCase,
   draft: TurnDraft,
   more: Omit<Extract<Decision, { kind: 'append' }>, 'events' | 'kind'> = {},
 ): Decision {
-  return { ...run.append([draft]), ...more }
+  return { kind: 'append', events: [eventOf(of, draft)], ...more }
+}
+
+function eventOf(of: TurnCase, { data, type }: TurnDraft): EventDraft {
+  const [event] = eventsOfRun(of, [{ type, stream: streamOfRun(of.run.run_id), data: data as EventDraft['data'] }])
+  invariant(event !== undefined, 'one draft gives one event')
+  return event
+}
+
+/**
+ * The refusal if the run cannot have turns now. The checks are, in order: RUN_NOT_ACTIVE, then INVALID_INPUT for its
+ * kind and its names.
+ */
+export function inactive({ run }: TurnCase): Refusal | undefined {
+  const { run_id, status } = run
+  const { run_kind, workflow_id } = run.manifest
+  if (status !== 'running') {
+    return refuse('RUN_NOT_ACTIVE', `${run_id} is ${status}, not running`, { run_id, status })
+  }
+  if (!mayHaveTurns(run_kind)) {
+    return refuse('INVALID_INPUT', `a run of kind ${run_kind} has no turns`, { run_id, run_kind })
+  }
+  if (isWorkspaceName(run_id) && (!workflow_id || isWorkspaceName(workflow_id))) return undefined
+  const message = 'run_id and workflow_id of a run with turns must consist of letters, digits and . _ -, without ..'
+  return refuse('INVALID_INPUT', message, { run_id, workflow_id: workflow_id ?? null })
 }
 
 /** The code and the facts from which a refusal is built. */
@@ -48,9 +74,9 @@ export interface Wrong {
 }
 
 /** E_PROMOTION_FAILED for a malformed turn_id, then E_PROMOTION_ALREADY_APPLIED. */
-export function wrongTurn({ command, number, run }: TurnCase): Wrong | undefined {
+export function wrongTurn({ chain, command, number, run }: TurnCase): Wrong | undefined {
   const { turn_id } = command
-  const last = turnIdOf(run.chain.last)
+  const last = turnIdOf(chain.last)
   if (number === undefined) {
     return {
       code: 'E_PROMOTION_FAILED',
@@ -58,16 +84,16 @@ export function wrongTurn({ command, number, run }: TurnCase): Wrong | undefined
       facts: { requested: turn_id },
     }
   }
-  if (number > run.chain.last) return undefined
-  const message = `${turn_id} of ${run.runId} was promoted; the last promoted one is ${last}`
+  if (number > chain.last) return undefined
+  const message = `${turn_id} of ${run.run_id} was promoted; the last promoted one is ${last}`
   return { code: 'E_PROMOTION_ALREADY_APPLIED', message, facts: { requested: turn_id, last } }
 }
 
 /** E_PROMOTION_OUT_OF_ORDER, if this is not the turn after the last promoted one (Run Lifecycle Contract, Law 2). */
-export function outOfOrder({ command, number, run }: TurnCase): Wrong | undefined {
-  const expected = run.chain.last + 1
+export function outOfOrder({ chain, command, number }: TurnCase): Wrong | undefined {
+  const expected = chain.last + 1
   if (number === expected) return undefined
-  const facts = { expected: turnIdOf(expected), last: turnIdOf(run.chain.last), requested: command.turn_id }
+  const facts = { expected: turnIdOf(expected), last: turnIdOf(chain.last), requested: command.turn_id }
   return {
     code: 'E_PROMOTION_OUT_OF_ORDER',
     message: `the next turn is ${facts.expected}, not ${command.turn_id}`,
@@ -76,9 +102,9 @@ export function outOfOrder({ command, number, run }: TurnCase): Wrong | undefine
 }
 
 /** E_PROMOTION_NOT_VALIDATED, if another proposal is staged than the caller named. */
-export function otherStaged({ command, run }: TurnCase<PromoteTurn | ValidateTurn>): Wrong | undefined {
+export function otherStaged({ chain, command }: TurnCase<PromoteTurn | ValidateTurn>): Wrong | undefined {
   const { manifest_digest } = command
-  const staged = run.chain.open?.staged?.manifest_digest ?? null
+  const staged = chain.open?.staged?.manifest_digest ?? null
   if (manifest_digest === undefined || manifest_digest === staged) return undefined
   const message = `another proposal is staged on ${command.turn_id} than the command names`
   return {
@@ -89,22 +115,24 @@ export function otherStaged({ command, run }: TurnCase<PromoteTurn | ValidateTur
 }
 
 /** The problem with a failed guard, or with the run's own lock if the command has no guard. */
-export function lostGuard({ command, context, run }: TurnCase): Refusal | undefined {
-  return command.guard === undefined ? run.lostLock(command.type) : context.guard
+export function lostGuard(of: TurnCase): Refusal | undefined {
+  const { command, context } = of
+  return command.guard === undefined ? lostLock(of, command.type) : context.guard
 }
 
 /** A refusal of a turn; `record` names the event that records it. */
 export function refusal(
-  { command, rows, run }: TurnCase,
+  of: TurnCase,
   { code, facts = {}, issues = [], message }: Wrong,
   record?: { type: 'turn.promotion_rejected' | 'turn.staging_rejected'; isChange: boolean },
 ): Refusal {
+  const { command, rows } = of
   const { run_id, turn_id } = command
   const details = { ...facts, run_id, turn_id }
   if (record === undefined) return refuse(code, message, details)
   const all = listed(issues, rows.digest)
   const data = { code, facts: facts as TurnFacts, issues: all.list, message, run_id, turn_id }
-  const [event] = run.append([{ type: record.type, data }]).events
+  const event = eventOf(of, { type: record.type, data })
   const refused = refuse(code, message, issues.length === 0 ? details : { ...details, issues: all.issues }, event)
   return { ...refused, isChange: record.isChange, objects: all.objects }
 }

@@ -1,4 +1,4 @@
-import type { SovereignRows } from '../../kernel/decider.ts'
+import type { LoadedState } from '../../kernel/decider.ts'
 import type { Promotion } from './effect.ts'
 import { errorIssue, type Issue, notice } from './issue.ts'
 import type { Identity } from './links.ts'
@@ -16,7 +16,7 @@ export class TurnChecks {
   readonly #staged: ReadonlyMap<string, StagedTriplet>
   readonly #deleted: ReadonlySet<string>
 
-  constructor(promotion: Promotion, rows: SovereignRows) {
+  constructor(promotion: Promotion, rows: LoadedState) {
     const { triplets, tombstones } = promotion.set
     this.#promotion = promotion
     this.#workspace = new Workspace(promotion.workspace, rows)

@@ -4,8 +4,8 @@ import { actorSchema, reasonSchema, requestKeySchema } from '../../kernel/ids.ts
 import { limits } from '../../kernel/limits.ts'
 import { printable } from '../../kernel/printable.ts'
 import { line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
-import type { Policies } from '../policy/policies.ts'
-import { lockNameSchema } from '../run/lock-of-run.ts'
+import { lockNameSchema } from '../lock/names.ts'
+import type { Policies } from '../policy/state.ts'
 import { type Issue, issueSchema } from './issue.ts'
 
 // The input of commands, parsed once at the boundary of the API. The content of triplets is checked in proposal.ts.

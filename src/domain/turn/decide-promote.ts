@@ -1,7 +1,10 @@
 import type { Decision } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
+import { expired as expiredRun } from '../run/case.ts'
+import { turnIdOf } from '../run/turns.ts'
 import {
   append,
+  inactive,
   lostGuard,
   otherStaged,
   outOfOrder,
@@ -18,7 +21,6 @@ import { effectOf, type Promotion } from './effect.ts'
 import { isError } from './issue.ts'
 import { listed } from './issue-list.ts'
 import { isEmptySet, type StagedSet, type Triplet } from './triplet.ts'
-import { turnIdOf } from './turn-id.ts'
 
 /**
  * Promotes a turn: the effect of the staged proposal becomes sovereign state, in one append (Run Lifecycle Contract,
@@ -33,10 +35,10 @@ export function decidePromote(of: TurnCase<PromoteTurn>): Decision {
   if (early !== undefined) return rejected(of, early)
   const lost = lostGuard(of)
   // Nothing may be appended under a failed guard, even if the lease of the run has expired as well.
-  const expired = lost === undefined ? of.run.expired() : undefined
+  const expired = lost === undefined ? expiredRun(of) : undefined
   if (expired !== undefined) return expired
-  const inactive = of.run.inactive()
-  if (inactive !== undefined) return rejected(of, { ...inactive, facts: inactive.details })
+  const idle = inactive(of)
+  if (idle !== undefined) return rejected(of, { ...idle, facts: idle.details })
   const unguarded = guardRequired(of)
   if (unguarded !== undefined) return rejected(of, unguarded)
   if (lost !== undefined) return rejected(of, { ...lost, facts: lost.details })
@@ -48,24 +50,25 @@ export function decidePromote(of: TurnCase<PromoteTurn>): Decision {
 }
 
 function rejected(of: TurnCase<PromoteTurn>, wrong: Wrong): Decision {
-  const isChange = of.run.chain.phase !== 'PROMOTION_REJECTED'
+  const isChange = of.chain.phase !== 'PROMOTION_REJECTED'
   return refusal(of, wrong, { type: 'turn.promotion_rejected', isChange })
 }
 
 /** If a run was started with a lock, every promotion must have the grant of that lock as its guard. */
 function guardRequired({ command, run }: TurnCase<PromoteTurn>): Wrong | undefined {
-  if (run.lock === null || command.guard?.name === run.lock) return undefined
+  const { lock, run_id } = run
+  if (lock === null || command.guard?.name === lock.name) return undefined
   return {
     code: 'GUARD_REQUIRED',
-    message: `${run.runId} was started with the lock ${run.lock}, so a guard on that lock is required`,
-    facts: { name: run.lock },
+    message: `${run_id} was started with the lock ${lock.name}, so a guard on that lock is required`,
+    facts: { name: lock.name },
   }
 }
 
 /** The problem that keeps the turn from being promoted, by its last event. */
 function notPromotable(of: TurnCase<PromoteTurn>): Wrong | undefined {
-  const { command, run, rows } = of
-  const { open } = run.chain
+  const { command, rows } = of
+  const { open } = of.chain
   const { turn_id } = command
   if (open?.status === 'refused') {
     return {
@@ -98,9 +101,9 @@ function notPromotable(of: TurnCase<PromoteTurn>): Wrong | undefined {
 const nothing: StagedSet = { delete_stem: [], tombstones: [], triplets: [], version: 'v1' }
 
 function promotionOf(of: TurnCase<PromoteTurn>): Promotion {
-  const { command, run } = of
-  const set = stagedSet(of, run.chain.open) ?? nothing
-  return { run_id: command.run_id, set, turn_id: command.turn_id, workspace: run.workspace }
+  const { command } = of
+  const set = stagedSet(of, of.chain.open) ?? nothing
+  return { run_id: command.run_id, set, turn_id: command.turn_id, workspace: of.workspace }
 }
 
 /**
@@ -117,7 +120,7 @@ function failedChecks({ command, rows }: TurnCase<PromoteTurn>, promotion: Promo
 }
 
 function promoted(of: TurnCase<PromoteTurn>, promotion: Promotion): Decision {
-  const { rows, run } = of
+  const { rows } = of
   const { changes, deleted, issues, promoted, records } = effectOf(promotion, rows)
   // Notices about tombstones of unknown stems come first, and none may be cut: they show which stems were really
   // deleted.
@@ -126,12 +129,12 @@ function promoted(of: TurnCase<PromoteTurn>, promotion: Promotion): Decision {
     deleted_count: deleted.length,
     delta_digest: rows.digest(deltaText({ deleted, records })),
     issues: list,
-    manifest_digest: run.chain.open?.staged?.manifest_digest ?? null,
+    manifest_digest: of.chain.open?.staged?.manifest_digest ?? null,
     outcome: 'PASS' as const,
-    previous: run.chain.last_seq,
+    previous: of.chain.last_seq,
     promoted_count: promoted.length,
     run_id: promotion.run_id,
-    turn_id: turnIdOf(run.chain.last + 1),
+    turn_id: turnIdOf(of.chain.last + 1),
     workspace: promotion.workspace,
   }
   return append(of, { type: 'turn.promoted', data }, { changes, objects })

@@ -1,7 +1,12 @@
-import type { Context, Decision, Refusal, SovereignRows } from '../../kernel/decider.ts'
+import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decider.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
+import { policyStream } from '../policy/state.ts'
+import { expired, refuseText } from '../run/case.ts'
+import { noIssues, turnIdOf } from '../run/turns.ts'
 import {
   append,
   caseOf,
+  inactive,
   lostGuard,
   otherStaged,
   outOfOrder,
@@ -15,25 +20,22 @@ import {
 import { TurnChecks } from './checks.ts'
 import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './commands.ts'
 import { decidePromote } from './decide-promote.ts'
-import { noIssues } from './events.ts'
 import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
-import { streamOf } from './run-of-turn.ts'
-import { turnIdOf } from './turn-id.ts'
+import { type CleanStaging, decideClean, stagingStreamOf } from './staging.ts'
 
-/**
- * The stream of the run. Its lock, the runs above it and the rows of its workspace are requested once the run is
- * loaded.
- */
-export function reads({ run_id }: TurnCommand): readonly string[] {
-  return [streamOf(run_id)]
+/** The rows of its workspace follow from the row of the run, so the command does not name them. */
+export function reads(command: TurnCommand | CleanStaging): readonly string[] {
+  if (command.type === 'staging.clean') return [stagingStreamOf(command.data.run_id)]
+  return [streamOfRun(command.run_id), policyStream]
 }
 
 /**
  * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
- * after them.
+ * after them. A cleanup of staged files is always recorded.
  */
-export function decide(command: TurnCommand, context: Context, rows: SovereignRows): Decision {
+export function decide(command: TurnCommand | CleanStaging, context: Context, rows: LoadedState): Decision {
+  if (command.type === 'staging.clean') return decideClean(command)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   switch (command.type) {
@@ -58,9 +60,9 @@ function early(of: TurnCase): Decision | undefined {
   const wrong = wrongTurn(of)
   if (wrong !== undefined) return refusal(of, wrong)
   const lost = lostGuard(of)
-  if (lost !== undefined) return of.run.inactive() ?? lost
-  const expired = of.run.expired() ?? of.run.inactive()
-  if (expired !== undefined) return expired
+  if (lost !== undefined) return inactive(of) ?? lost
+  const ended = expired(of) ?? inactive(of)
+  if (ended !== undefined) return ended
   const early = outOfOrder(of)
   return early && refusal(of, early, record(of))
 }
@@ -68,7 +70,7 @@ function early(of: TurnCase): Decision | undefined {
 /** Of these refusals only that of a stage is recorded, because it is an event of the turn. */
 function record(of: TurnCase): { type: 'turn.staging_rejected'; isChange: boolean } | undefined {
   if (of.command.type !== 'turn.stage') return undefined
-  return { type: 'turn.staging_rejected', isChange: of.number === of.run.chain.last + 1 }
+  return { type: 'turn.staging_rejected', isChange: of.number === of.chain.last + 1 }
 }
 
 /**
@@ -78,7 +80,7 @@ function record(of: TurnCase): { type: 'turn.staging_rejected'; isChange: boolea
 function decideStage(of: TurnCase<StageTurn>): Decision {
   const wrong = early(of)
   if (wrong !== undefined) return wrong
-  const { command, rows, run } = of
+  const { command, rows } = of
   const { proposal } = command
   if ('issues' in proposal) {
     const refused = wrongContent(proposal.issues, `the stage of ${command.turn_id} is refused`)
@@ -93,7 +95,7 @@ function decideStage(of: TurnCase<StageTurn>): Decision {
     manifest_digest: proposal.manifest_digest,
     run_id: command.run_id,
     turn_id: command.turn_id,
-    workspace: run.workspace,
+    workspace: of.workspace,
   }
   return append(of, { type: 'turn.staged', data })
 }
@@ -108,13 +110,13 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   if (wrong !== undefined) return wrong
   const other = otherStaged(of)
   if (other !== undefined) return refusal(of, other)
-  const { command, rows, run } = of
+  const { command, rows } = of
   const { run_id, turn_id } = command
-  const { open } = run.chain
+  const { open } = of.chain
   const set = stagedSet(of, open)
   const manifest_digest = open?.staged?.manifest_digest
   if (set === undefined || manifest_digest === undefined) return refusal(of, stageMissing(of))
-  const found = new TurnChecks({ run_id, set, turn_id, workspace: run.workspace }, rows).all()
+  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows).all()
   const { issues, list, objects } = listed(found, rows.digest)
   const data = { issues: list, manifest_digest, run_id, turn_id }
   const failed = firstCode(issues)
@@ -133,11 +135,11 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
  * E_PROMOTION_STAGE_MISSING, FREE_TEXT_DENIED.
  */
 function decideReject(of: TurnCase<RejectTurn>): Decision {
-  const { command, run } = of
-  const wrong = early(of) ?? nothingStaged(of) ?? run.freeText(command.reason)
+  const { command } = of
+  const wrong = early(of) ?? nothingStaged(of) ?? refuseText(of, [command.reason])
   if (wrong !== undefined) return wrong
   const { reason, run_id, turn_id } = command
-  const manifest_digest = run.chain.open?.staged?.manifest_digest ?? null
+  const manifest_digest = of.chain.open?.staged?.manifest_digest ?? null
   return append(of, {
     type: 'turn.rejected',
     data: { by: 'caller', code: null, issues: noIssues, manifest_digest, reason, run_id, turn_id },
@@ -145,7 +147,7 @@ function decideReject(of: TurnCase<RejectTurn>): Decision {
 }
 
 function nothingStaged(of: TurnCase): Refusal | undefined {
-  const { open } = of.run.chain
+  const { open } = of.chain
   if (open?.status === 'refused') {
     return refusal(of, {
       code: 'E_PROMOTION_FAILED',
@@ -156,6 +158,6 @@ function nothingStaged(of: TurnCase): Refusal | undefined {
   return open === null || open.staged === null || open.status === 'rejected' ? refusal(of, stageMissing(of)) : undefined
 }
 
-function stageMissing({ run }: TurnCase): Wrong {
-  return { code: 'E_PROMOTION_STAGE_MISSING', message: `nothing is staged on ${turnIdOf(run.chain.last + 1)}` }
+function stageMissing(of: TurnCase): Wrong {
+  return { code: 'E_PROMOTION_STAGE_MISSING', message: `nothing is staged on ${turnIdOf(of.chain.last + 1)}` }
 }

@@ -1,4 +1,4 @@
-import type { SovereignRows, StateChanges } from '../../kernel/decider.ts'
+import type { LoadedState, StateChanges } from '../../kernel/decider.ts'
 import { type Issue, notice } from './issue.ts'
 import type { Identity } from './links.ts'
 import { foldOf } from './stem.ts'
@@ -29,7 +29,7 @@ export interface Effect {
  * replay and verification all use this function. Cost: a few rows for each stem and ref of the turn, however large the
  * workspace.
  */
-export function effectOf(promotion: Promotion, rows: SovereignRows): Effect {
+export function effectOf(promotion: Promotion, rows: LoadedState): Effect {
   return new Effecting(promotion, rows).run()
 }
 
@@ -48,7 +48,7 @@ class Effecting {
   readonly #targets = new Set<string>()
   readonly #orphaned = new Map<string, string>()
 
-  constructor(promotion: Promotion, rows: SovereignRows) {
+  constructor(promotion: Promotion, rows: LoadedState) {
     this.#promotion = promotion
     this.#before = new Workspace(promotion.workspace, rows)
   }

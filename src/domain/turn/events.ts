@@ -1,8 +1,9 @@
 import * as z from 'zod'
 import { reasonSchema } from '../../kernel/ids.ts'
 import { line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
+import { turnIdSchema } from '../run/turns.ts'
 import { issueSchema } from './issue.ts'
-import { turnIdSchema } from './turn-id.ts'
+import { stagingCleanedSchema } from './staging.ts'
 
 /**
  * The issues of a turn in its entry: their number, as many of them as fit, and, if not all fit, the digest of the
@@ -86,8 +87,9 @@ const refused = {
   turn_id: line,
 }
 
-/** Every event of a turn, by type. They are in the stream of their run. */
+/** Every event of a turn, by type. They are in the stream of their run, except cleanups of staged files. */
 export const turnEventSchemas = {
+  'turn.staging_cleaned': stagingCleanedSchema,
   'turn.staged': staged,
   'turn.staging_rejected': z.strictObject(refused),
   'turn.validated': validated,
@@ -99,6 +101,3 @@ export const turnEventSchemas = {
 export type TurnEventType = keyof typeof turnEventSchemas
 export type TurnEventData<Type extends TurnEventType> = z.infer<(typeof turnEventSchemas)[Type]>
 export type TurnDraft = { [Type in TurnEventType]: { type: Type; data: TurnEventData<Type> } }[TurnEventType]
-
-/** An empty list of issues. */
-export const noIssues: IssueList = { count: 0, digest: null, listed: [] }

@@ -1,7 +1,8 @@
 import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import type { Objects } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
-import { type IssueList, noIssues } from './events.ts'
+import { noIssues } from '../run/turns.ts'
+import type { IssueList } from './events.ts'
 import { type ErrorIssueCode, errorCodes, type Issue, isError, sortedIssues } from './issue.ts'
 
 /** The issues of a turn for its entry, and the object that holds all of them if they do not fit into the entry. */

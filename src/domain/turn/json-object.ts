@@ -11,8 +11,6 @@ import {
   Unreadable,
 } from './json-value.ts'
 
-export type { JsonProblem, JsonValue } from './json-value.ts'
-
 /**
  * A JSON object in the form that the ledger keeps: canonical by RFC 8785, only integers within ±(2^53-1), no duplicate
  * members, well-formed text. `text` is hashed, without a newline at its end.

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
+import { turnIdSchema } from '../run/turns.ts'
 import { issueSchema } from './issue.ts'
 import { wrongWithStem } from './stem.ts'
-import { turnIdSchema } from './turn-id.ts'
 
 export const stemSchema = z
   .string()

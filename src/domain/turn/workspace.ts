@@ -1,4 +1,4 @@
-import type { SovereignRows } from '../../kernel/decider.ts'
+import type { LoadedState } from '../../kernel/decider.ts'
 import type { JsonValue } from './json-value.ts'
 import type { Identity, Ref } from './links.ts'
 import { refsOf } from './links.ts'
@@ -66,9 +66,9 @@ function escaped(text: string): string {
 /** The sovereign state of one workspace, for decisions. */
 export class Workspace {
   readonly name: string
-  readonly #rows: SovereignRows
+  readonly #rows: LoadedState
 
-  constructor(name: string, rows: SovereignRows) {
+  constructor(name: string, rows: LoadedState) {
     this.name = name
     this.#rows = rows
   }
@@ -99,4 +99,20 @@ export class Workspace {
 /** The identity that a triplet carries. */
 export function carriedBy({ dto_type, id }: Pick<Triplet, 'dto_type' | 'id'>): Identity | undefined {
   return dto_type === null || id === null ? undefined : { type: dto_type, id }
+}
+
+/** The workspace of a run: that of its workflow, or its own. */
+export function workspaceOf({
+  run_id,
+  workflow_id,
+}: {
+  run_id: string
+  workflow_id?: string | null | undefined
+}): string {
+  return workflow_id ? `workflow/${workflow_id}` : `run/${run_id}`
+}
+
+/** Whether a text can be a folder name on every system that workspaces are written to. */
+export function isWorkspaceName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) && !name.includes('..')
 }

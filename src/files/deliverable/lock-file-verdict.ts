@@ -14,7 +14,7 @@ import type { DeliverableFolder } from './deliverable-folder.ts'
 import { inspect, type Seen } from './lock-file.ts'
 
 /** The judgement of a folder's lock file against the ledger. */
-export type Verdict =
+export type LockFileVerdict =
   | { kind: 'free' }
   /** The caller's own current grant. */
   | { kind: 'own'; grant: Grant; seen: Seen | undefined }
@@ -37,7 +37,7 @@ export async function judge(
   core: Core,
   place: DeliverableFolder,
   own?: { lock_ref: string; actor_id: string },
-): Promise<Verdict> {
+): Promise<LockFileVerdict> {
   const state = await lockStateOf(core, place.name)
   if (state?.folder && state.folder !== place.folder) {
     return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
@@ -88,7 +88,7 @@ async function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: D
  * Judges a file that no grant explains: left by a crash of this ledger, an orphan or a held lock of another tool, or
  * unreadable.
  */
-function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Verdict {
+function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): LockFileVerdict {
   const { content } = seen
   const now = core.now()
   const refusal = contentionWithFile(findingOf(core, place, seen), now)

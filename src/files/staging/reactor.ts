@@ -1,6 +1,6 @@
 import type { Layout } from '../../disk/layout.ts'
-import type { StagingCleaned } from '../../domain/staging/events.ts'
-import { isWorkspaceName } from '../../domain/turn/run-of-turn.ts'
+import type { StagingCleaned } from '../../domain/turn/staging.ts'
+import { isWorkspaceName } from '../../domain/turn/workspace.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Reactor } from '../reactor.ts'

@@ -3,8 +3,8 @@ import { lstat, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileError, isAbsence, syncFolder } from '../../disk/durable.ts'
 import type { Layout } from '../../disk/layout.ts'
-import { isWorkspaceName } from '../../domain/turn/run-of-turn.ts'
-import { turnNumberOf } from '../../domain/turn/turn-id.ts'
+import { turnNumberOf } from '../../domain/run/turns.ts'
+import { isWorkspaceName } from '../../domain/turn/workspace.ts'
 import { LockstepError, systemCodeOf } from '../../errors.ts'
 
 /**

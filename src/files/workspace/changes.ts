@@ -1,7 +1,7 @@
+import { turnIdOf } from '../../domain/run/turns.ts'
 import { objectFromBytes, objectFromText, type ReadObject } from '../../domain/turn/json-object.ts'
 import { type Identity, refsOf } from '../../domain/turn/links.ts'
 import type { StagedSet, Triplet } from '../../domain/turn/triplet.ts'
-import { turnIdOf } from '../../domain/turn/turn-id.ts'
 import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../../domain/turn/workspace.ts'
 import { systemCodeOf } from '../../errors.ts'
 import { canonicalText, type Json } from '../../kernel/canonical.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ignoresCase } from '../../disk/layout.ts'
+import { turnIdOf, turnNumberOf } from '../../domain/run/turns.ts'
 import type { TurnEventData } from '../../domain/turn/events.ts'
-import { turnIdOf, turnNumberOf } from '../../domain/turn/turn-id.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Log } from '../../log/log.ts'

@@ -9,7 +9,7 @@ import { seqsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
 import { isWithin, rangesOf, type SeqRange, type TimeRanges } from './time-range.ts'
 
-type Asked = z.output<typeof listAuditSchema>
+type ParsedListAudit = z.output<typeof listAuditSchema>
 
 /**
  * One page, oldest entries first. Entries never change, so a list may continue at `next` at any later time without
@@ -32,7 +32,7 @@ interface Found {
  * entry. With a run, lock or stream, every entry of its chain is read from the end back to the cursor. Otherwise only
  * matching entries are read, which the index lists once it has reached the end of the ledger.
  */
-export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<Found>> {
+export async function listEntries(core: Core, asked: ParsedListAudit): Promise<AuditPage<Found>> {
   const { size } = core.log.head()
   const all = await rangesOf(core, asked, size)
   const end = Math.max(asked.cursor, all.end)
@@ -41,7 +41,7 @@ export async function listEntries(core: Core, asked: Asked): Promise<AuditPage<F
   return chain === undefined ? searched(core, asked, { ranges, end }) : chained(core, asked, { chain, ranges, end })
 }
 
-async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): Promise<AuditPage<Found>> {
+async function searched(core: Core, asked: ParsedListAudit, { ranges, end }: TimeRanges): Promise<AuditPage<Found>> {
   const events: Found[] = []
   for (const range of ranges) {
     if (range[0] >= range[1]) continue
@@ -66,7 +66,7 @@ async function searched(core: Core, asked: Asked, { ranges, end }: TimeRanges): 
  */
 async function* candidatesOf(
   { index, log }: Core,
-  { action_type, actor_id, case_id, limit, outcome, type }: Asked,
+  { action_type, actor_id, case_id, limit, outcome, type }: ParsedListAudit,
   [from, to]: SeqRange,
 ): AsyncGenerator<number[]> {
   const words = { action_type, actor_id, case_id, outcome, type }
@@ -84,7 +84,7 @@ async function* candidatesOf(
  * The chain of the requested run, stream or lock, if there is one. The row has its last entry; each entry points to
  * the one before.
  */
-async function chainOf(core: Core, { lock, run_id, stream }: Asked): Promise<Chain | undefined> {
+async function chainOf(core: Core, { lock, run_id, stream }: ParsedListAudit): Promise<Chain | undefined> {
   if (run_id !== undefined) return chainOfRun(core.views, run_id)
   if (stream !== undefined) return chainOfStream(core.views, stream)
   return lock === undefined ? undefined : chainOfStream(core.views, lockStreamOf(lock))
@@ -93,7 +93,7 @@ async function chainOf(core: Core, { lock, run_id, stream }: Asked): Promise<Cha
 /** Walks the chain from its end and keeps the oldest matches, one more than the page holds. */
 async function chained(
   core: Core,
-  asked: Asked,
+  asked: ParsedListAudit,
   { chain, end, ranges }: TimeRanges & { chain: Chain },
 ): Promise<AuditPage<Found>> {
   const found: Found[] = []
@@ -109,7 +109,7 @@ async function chained(
   return { events: oldest.slice(0, asked.limit), next: next ?? end, complete: next === undefined }
 }
 
-function fits(entry: Entry, event: AuditEvent, asked: Asked): boolean {
+function fits(entry: Entry, event: AuditEvent, asked: ParsedListAudit): boolean {
   const { action_type, actor_id, case_id, lock, outcome, run_id, stream, type } = asked
   return (
     isWithin(entry, asked) &&

@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import { realFolder } from '../../disk/layout.ts'
-import { approvalIn, approvalKey, subjectOf } from '../../domain/export/approvals.ts'
+import { approvalIn, subjectOf } from '../../domain/export/approvals.ts'
 import { type ExportBundle, type Stated, statedSchema } from '../../domain/export/bundle.ts'
 import type { Selection } from '../../domain/export/selection.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { freeTextIn, refuseFreeText } from '../../domain/run/case.ts'
+import { approvalKey } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type ExportFiles, isThere } from '../../files/bundle/export-files.ts'
 import { locatorSchema } from '../../kernel/artifact-ref.ts'
@@ -72,13 +73,13 @@ export async function planExport({ audit, core, policy }: Ground, request: Creat
   return { actor, approvals, asked, file, scope, select, size: sizeUpTo(core, asked.size), stated }
 }
 
-type Asked = z.output<typeof createExportSchema>
+type ParsedCreateExport = z.output<typeof createExportSchema>
 
 /**
  * The approvals in the named events. Errors: INVALID_INPUT if an event does not exist or does not approve this
  * selection.
  */
-async function approvalsOf({ approvals, select }: Asked, audit: Audit, actor: Actor): Promise<Approval[]> {
+async function approvalsOf({ approvals, select }: ParsedCreateExport, audit: Audit, actor: Actor): Promise<Approval[]> {
   const found: Approval[] = []
   for (const event_id of approvals) {
     const approval = approvalIn(await audit.entryOf(event_id), select, actor.actor_id)
@@ -108,7 +109,7 @@ function sizeUpTo({ log }: Core, size: number | undefined): number {
  * The scope with the approvals filled in. Only verified approvals count; approvals stated in the request's scope are
  * dropped.
  */
-function scopeOf(asked: Asked, approvals: readonly Approval[]): Action['scope'] {
+function scopeOf(asked: ParsedCreateExport, approvals: readonly Approval[]): Action['scope'] {
   const scope = { ...asked.scope }
   for (const type of approvalTypes) delete scope[approvalKey(type)]
   for (const [at, { approval_type }] of approvals.entries()) {

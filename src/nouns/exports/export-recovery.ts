@@ -2,9 +2,10 @@ import { nanoid } from 'nanoid'
 import { evidenceOf, probeHolder } from '../../disk/process.ts'
 import { isExpired } from '../../domain/run/case.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
-import { type RunState, streamOf } from '../../domain/run/state.ts'
+import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { ExportFiles } from '../../files/bundle/export-files.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { Core } from '../../writer/core.ts'
 import type { Runs } from '../runs/runs.ts'
 
@@ -21,7 +22,7 @@ export function noteExport(core: Core, { file, run_id }: { file: string; run_id:
 export async function endLeftExports(core: Core, runs: Runs): Promise<void> {
   for (const files of ExportFiles.noted(core.layout.exports)) {
     try {
-      const run = (await core.views.row(streamOf(files.run_id)))?.state as RunState | undefined
+      const run = (await core.views.row(streamOfRun(files.run_id)))?.state as RunState | undefined
       if (isOver(files, run, core)) await end(files, run, runs)
     } catch (error) {
       // If a folder cannot be reached, its note stays and the ledger still opens.

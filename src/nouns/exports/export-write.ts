@@ -12,8 +12,8 @@ import {
   statementType,
 } from '../../domain/export/manifest.ts'
 import { Selected, type Selection } from '../../domain/export/selection.ts'
-import { policyStream } from '../../domain/policy/decide.ts'
 import type { PolicyEventData } from '../../domain/policy/events.ts'
+import { policyStream } from '../../domain/policy/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import { writeArchive } from '../../files/bundle/bundle-file.ts'
 import type { ExportFiles } from '../../files/bundle/export-files.ts'

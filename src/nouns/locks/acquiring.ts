@@ -154,7 +154,7 @@ export class Acquiring {
     claim: (line: Line) => Promise<Outcome>,
   ): Promise<Outcome> {
     const until = performance.now() + waitMillis
-    const line: Line = { mode: 'turn', waitMillis, signal }
+    const line: Line = { mode: 'call', waitMillis, signal }
     try {
       await this.#watched(command, submit(this.#core, command, { actor, line }))
       for (;;) {

@@ -22,7 +22,7 @@ export interface LeaseCalls {
 }
 
 /** The actor of a request, its time by `performance.now()`, and whether the answer is a replay. */
-interface Asked {
+interface AcquireFacts {
   requestedAt: number
   actor: Actor
   replayed: boolean
@@ -40,14 +40,22 @@ export class Grants {
     this.#calls = calls
   }
 
-  async lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Promise<Lease> {
+  lease({ entries, replayed }: Outcome, lockId: string, requestedAt: number, actor: Actor): Maybe<Lease> {
     const entry = entries.find(({ type }) => type === 'lock.acquired')
     invariant(entry !== undefined, 'an acquire is answered with its grant')
     return this.leaseOf(entry, lockId, { requestedAt, actor, replayed })
   }
 
-  async leaseOf(entry: Entry, lock_id: string, { requestedAt, actor, replayed }: Asked): Promise<Lease> {
-    const current = !replayed || (await this.#isCurrent(entry))
+  leaseOf(entry: Entry, lock_id: string, asked: AcquireFacts): Maybe<Lease> {
+    const current = !asked.replayed || this.#isCurrent(entry)
+    return after(current, (isCurrent) => this.#leaseOf(entry, lock_id, { ...asked, current: isCurrent }))
+  }
+
+  #leaseOf(
+    entry: Entry,
+    lock_id: string,
+    { actor, current, replayed, requestedAt }: AcquireFacts & { current: boolean },
+  ): Lease {
     if (current) {
       this.#recent.trim()
       this.#recent.set(recentKey(String(entry.data.lock_ref), actor), String(entry.data.name))

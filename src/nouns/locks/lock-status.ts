@@ -5,7 +5,7 @@ import { type LockKind, streamOf } from '../../domain/lock/names.ts'
 import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
-import { findingOf, type Verdict } from '../../files/deliverable/lock-file-verdict.ts'
+import { findingOf, type LockFileVerdict } from '../../files/deliverable/lock-file-verdict.ts'
 import { lineOf } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Core } from '../../writer/core.ts'
@@ -101,12 +101,12 @@ function isUnder({ folder }: Grant, prefix: string): boolean {
 }
 
 /** Whether a verdict concerns a file that no grant explains. */
-export function isOfFile(verdict: Verdict): verdict is FileVerdict {
+export function isOfFile(verdict: LockFileVerdict): verdict is FileVerdict {
   if (verdict.kind === 'orphan') return verdict.orphan !== undefined
   return verdict.kind === 'foreign' || verdict.kind === 'unreadable'
 }
 
-type FileVerdict = Extract<Verdict, { kind: 'foreign' | 'orphan' | 'unreadable' }>
+type FileVerdict = Extract<LockFileVerdict, { kind: 'foreign' | 'orphan' | 'unreadable' }>
 
 /** The status of a lock whose file no grant explains. */
 export async function fileStatus(core: Core, place: DeliverableFolder, verdict: FileVerdict): Promise<LockStatus> {

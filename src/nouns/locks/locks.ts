@@ -1,13 +1,13 @@
 import type { z } from 'zod'
 import * as input from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { lockNameSchema } from '../../domain/lock/names.ts'
+import { kindOf, lockNameSchema } from '../../domain/lock/names.ts'
 import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import { after } from '../../kernel/maybe.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { parse } from '../../writer/parse.ts'
@@ -76,10 +76,11 @@ export class Locks {
   ): Promise<{ name: string; token: number; acquired: string; expires_at: string; renewals: number }> {
     const { actor = this.#core.actor, lock_id } = parse(input.renewSchema, request, 'renewal')
     const lock_ref = lockRefOf(lock_id)
-    const { entries } = await this.#asHeld(lock_ref, actor, {
-      deliverable: (grant) => this.#deliverables.renew(grant, actor),
-      other: (name) => submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor }),
-    })
+    const held = this.#held(lock_ref, actor)
+    const { grant, name } = held instanceof Promise ? await held : held
+    const { entries } = grant
+      ? await this.#deliverables.renew(grant, actor)
+      : await submit(this.#core, { type: 'lock.renew', name, lock_ref }, { actor })
     const data = entries[0]?.data as LockEventData<'lock.renewed'>
     const { acquired, expires_at, renewals, token } = data
     return { name: data.name, token, acquired, expires_at, renewals }
@@ -99,27 +100,20 @@ export class Locks {
     }
     const { actor = this.#core.actor, lock_id, outcome } = parse(input.releaseSchema, request, 'release')
     const lock_ref = lockRefOf(lock_id)
-    return this.#asHeld(lock_ref, actor, {
-      deliverable: async (grant) => {
-        const released = await this.#deliverables.release(grant, outcome, actor)
-        return releasedFacts(released, released.files)
-      },
-      other: async (name) =>
-        releasedFacts(await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor })),
-    })
+    const held = this.#held(lock_ref, actor)
+    const { grant, name } = held instanceof Promise ? await held : held
+    if (grant) {
+      const released = await this.#deliverables.release(grant, outcome, actor)
+      return releasedFacts(released, released.files)
+    }
+    return releasedFacts(await submit(this.#core, { type: 'lock.release', name, lock_ref, outcome }, { actor }))
   }
 
-  /** Finds the lock of a lock_ref, and does one thing for the current grant of a deliverable and another otherwise. */
-  async #asHeld<T>(
-    lockRef: string,
-    actor: Actor,
-    { deliverable, other }: { deliverable: (grant: Grant) => Promise<T>; other: (name: string | null) => Promise<T> },
-  ): Promise<T> {
+  /** The name of a lock_ref's lock, and its current grant if it is a deliverable: that has a file as well. */
+  #held(lockRef: string, actor: Actor): Maybe<{ grant?: Grant; name: string | null }> {
     return after(this.#acquiring.grants.nameOf(lockRef, actor), (name) => {
-      const current = name === null ? null : lockGrantOf(this.#core, name)
-      return after(current, (grant) =>
-        grant?.kind === 'deliverable' && grant.lock_ref === lockRef ? deliverable(grant) : other(name),
-      )
+      if (name === null || kindOf(name) !== 'deliverable') return { name }
+      return after(lockGrantOf(this.#core, name), (grant) => (grant?.lock_ref === lockRef ? { grant, name } : { name }))
     })
   }
 

@@ -10,11 +10,12 @@ import { judgeRunId, parseTarget, projectNameOf, streamOf, type Target } from '.
 import { lockedFile } from '../../domain/lock/run-lock-file.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
-import { type RunState, streamOf as runStreamOf } from '../../domain/run/state.ts'
+import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
 import { isoTime } from '../../kernel/clock.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -100,7 +101,7 @@ export class Projects {
   /** Why a project lock counts as an orphan: its run has ended, its file is gone, or the file and the ledger differ. */
   async orphanFinding(grant: Grant): Promise<string | undefined> {
     const { config, layout, views } = this.#core
-    const run = (await views.row(runStreamOf(grant.run_id ?? '')))?.state as RunState | undefined
+    const run = (await views.row(streamOfRun(grant.run_id ?? '')))?.state as RunState | undefined
     const status = run?.status
     if (status !== undefined && isTerminal(status)) return `its run is ${status}`
     const found = readRunLock(runLockPath(layout.root, config, grant.run_id ?? ''))

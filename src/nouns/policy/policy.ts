@@ -1,10 +1,11 @@
 import * as z from 'zod'
 import { type Action, actionSchema } from '../../domain/policy/action.ts'
-import { authorize, type RunFacts, type Verdict } from '../../domain/policy/authorize.ts'
-import { policyStream } from '../../domain/policy/decide.ts'
+import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
+import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
-import { type Lane, type Policies, type Policy, type PolicyState, policyKey } from '../../domain/policy/policies.ts'
+import type { Lane, Policy } from '../../domain/policy/policy.ts'
+import { type Policies, type PolicyState, policyKey, policyStream } from '../../domain/policy/state.ts'
 import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
@@ -109,7 +110,7 @@ export class PolicyApi {
    * The verdict on an action by the policy in force and the configuration, for an existing run or a hypothetical one.
    * Records nothing. Errors: NOT_FOUND, INVALID_INPUT.
    */
-  async explain(request: z.input<typeof explainSchema>): Promise<Verdict> {
+  async explain(request: z.input<typeof explainSchema>): Promise<PolicyVerdict> {
     const asked = parse(explainSchema, request, 'question')
     const state = await this.#state()
     const policy = state && (await this.known()).get(keyOf(state))

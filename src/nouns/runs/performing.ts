@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { actionSchema } from '../../domain/policy/action.ts'
-import { mediators } from '../../domain/policy/authorize.ts'
+import { mediators } from '../../domain/policy/checks.ts'
 import type {
   authorizeSchema,
   completeRunSchema,
@@ -19,7 +19,7 @@ import { caseIdSchema, line, runIdSchema, sha256Schema } from '../../kernel/voca
 import { parse } from '../../writer/parse.ts'
 
 /** The decision on an action. Its `decision_id` is passed on when the outcome of an allowed action is recorded. */
-export interface Decided {
+export interface DecidedAction {
   decision: 'allow' | 'deny'
   decision_id: string
   missing: string[]
@@ -33,7 +33,7 @@ export interface Decided {
 interface Runs {
   create(request: z.input<typeof createRunSchema>): Promise<RunRecord>
   start(request: z.input<typeof startRunSchema>): Promise<RunRecord>
-  authorize(request: z.input<typeof authorizeSchema>): Promise<Decided>
+  authorize(request: z.input<typeof authorizeSchema>): Promise<DecidedAction>
   record(request: z.input<typeof recordActionSchema>): Promise<RunRecord>
   complete(request: z.input<typeof completeRunSchema>): Promise<RunRecord>
   fail(request: z.input<typeof failRunSchema>): Promise<RunRecord>
@@ -60,14 +60,14 @@ const producedSchema = z.object({
 })
 
 export interface Performed<T> {
-  decision: Decided
+  decision: DecidedAction
   result: T
   run: RunRecord
 }
 
 /** A run whose one action is allowed but not yet recorded. */
 export interface Begun {
-  decision: Decided
+  decision: DecidedAction
   run: RunRecord
 }
 
@@ -105,7 +105,7 @@ export function deniedError(
 export async function perform<T>(
   runs: Runs,
   request: PerformRequest,
-  work: (decided: Decided) => Promise<T> | T,
+  work: (decided: DecidedAction) => Promise<T> | T,
 ): Promise<Performed<T>> {
   if (typeof work !== 'function') throw new LockstepError('INVALID_INPUT', 'action: the work is not a function')
   const { decision, run } = await begin(runs, request)

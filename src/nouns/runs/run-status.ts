@@ -6,12 +6,13 @@ import type { RunEventData } from '../../domain/run/events.ts'
 import { isTerminal, moves } from '../../domain/run/moves.ts'
 import { recordOf } from '../../domain/run/record.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
-import { type RunState, streamOf } from '../../domain/run/state.ts'
-import { openTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import type { RunState } from '../../domain/run/state.ts'
+import { openTurnId, type Phase, phaseOf } from '../../domain/run/turns.ts'
 import { LockstepError } from '../../errors.ts'
 import { leaseRemainingMillis } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
@@ -51,7 +52,7 @@ export interface Why {
 
 /** Errors: NOT_FOUND. */
 export async function stateOfRun(core: Core, runId: string): Promise<RunState> {
-  const row = await core.views.row(streamOf(runId))
+  const row = await core.views.row(streamOfRun(runId))
   if (row !== undefined) return row.state as RunState
   throw new LockstepError('NOT_FOUND', `there is no run ${runId}`, { details: { run_id: runId } })
 }
@@ -118,7 +119,7 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
 /** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
 export async function whyOf(core: Core, runId: string): Promise<Why> {
   const run = await stateOfRun(core, runId)
-  const { value: last } = await walked(core.views, await chainOfStream(core.views, streamOf(runId))).next()
+  const { value: last } = await walked(core.views, await chainOfStream(core.views, streamOfRun(runId))).next()
   const openTurn = openTurnId(run.turns)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
@@ -139,7 +140,7 @@ export async function whyOf(core: Core, runId: string): Promise<Why> {
     ],
     denied:
       run.status === 'denied'
-        ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOf(runId))))
+        ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOfRun(runId))))
         : null,
     lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),

@@ -15,15 +15,13 @@ import type { PolicyApi } from '../policy/policy.ts'
 import {
   type Begun,
   begin,
-  type Decided,
+  type DecidedAction,
   deniedError,
   type Performed,
   type PerformRequest,
   perform,
 } from './performing.ts'
 import { listRuns, type RunListing, type RunTree, stateOfRun, treeOf, type Why, whyOf } from './run-status.ts'
-
-type Asked<Schema extends z.ZodType> = z.input<Schema>
 
 /**
  * `ledger.runs`: authorizes and records the work of runs. Every call takes an optional `actor` and `idempotency_key`,
@@ -43,7 +41,7 @@ export class Runs {
    * Creates a run, below `parent_run_id` if given. Errors: INVALID_STATE_TRANSITION (the run_id is already used),
    * RUN_NOT_ACTIVE (the parent has ended), RUN_DENIED (its policy versions differ from the inherited ones).
    */
-  async create(request: Asked<typeof input.createRunSchema>): Promise<RunRecord> {
+  async create(request: z.input<typeof input.createRunSchema>): Promise<RunRecord> {
     const { actor = this.#core.actor, idempotency_key, ...asked } = parse(input.createRunSchema, request, 'run')
     const { run_actor = actor, run_id = this.#core.newRunId() } = asked
     const command = { ...asked, type: 'run.create' as const, run_actor, run_id }
@@ -54,12 +52,12 @@ export class Runs {
   /**
    * Pins the run's policy and moves the run to running. Errors: INVALID_STATE_TRANSITION, LOCK_NOT_HELD, RUN_DENIED.
    */
-  async start(request: Asked<typeof input.startRunSchema>): Promise<RunRecord> {
+  async start(request: z.input<typeof input.startRunSchema>): Promise<RunRecord> {
     return this.#ask('run.start', input.startRunSchema, request)
   }
 
   /** Restarts the run's lease. Errors: RUN_NOT_ACTIVE. */
-  async heartbeat(request: Asked<typeof input.heartbeatSchema>): Promise<RunRecord> {
+  async heartbeat(request: z.input<typeof input.heartbeatSchema>): Promise<RunRecord> {
     return this.#ask('run.heartbeat', input.heartbeatSchema, request)
   }
 
@@ -67,7 +65,7 @@ export class Runs {
    * Decides whether an action is allowed. A deny is returned, not thrown, and moves the run to denied. Errors:
    * RUN_NOT_ACTIVE.
    */
-  async authorize(request: Asked<typeof input.authorizeSchema>): Promise<Decided> {
+  async authorize(request: z.input<typeof input.authorizeSchema>): Promise<DecidedAction> {
     const outcome = await this.#submitAsked('run.authorize', input.authorizeSchema, request)
     refuseUnlessDone(outcome, 'run.authorize')
     return decidedOf(outcome)
@@ -77,7 +75,7 @@ export class Runs {
    * Records the outcome of an allowed action, once. Errors: RUN_NOT_ACTIVE, DECISION_NOT_OPEN, OUTPUTS_DENIED,
    * FREE_TEXT_DENIED, STALE_TOKEN and LEASE_EXPIRED (the run's lock).
    */
-  async record(request: Asked<typeof input.recordActionSchema>): Promise<RunRecord> {
+  async record(request: z.input<typeof input.recordActionSchema>): Promise<RunRecord> {
     return this.#ask('run.record', input.recordActionSchema, request)
   }
 
@@ -86,7 +84,7 @@ export class Runs {
    * completes the run. If `work` rejects, the run fails. Errors: RUN_DENIED (`work` was not called), and the errors
    * of `work`.
    */
-  perform<T>(request: PerformRequest, work: (decided: Decided) => Promise<T> | T): Promise<Performed<T>> {
+  perform<T>(request: PerformRequest, work: (decided: DecidedAction) => Promise<T> | T): Promise<Performed<T>> {
     return perform(this, request, work)
   }
 
@@ -99,24 +97,24 @@ export class Runs {
   }
 
   /** Errors: INVALID_STATE_TRANSITION, RUN_HAS_OPEN_ACTION, FREE_TEXT_DENIED, STALE_TOKEN, RELEASE_DENIED. */
-  async complete(request: Asked<typeof input.completeRunSchema>): Promise<RunRecord> {
+  async complete(request: z.input<typeof input.completeRunSchema>): Promise<RunRecord> {
     const record = await this.#ask('run.complete', input.completeRunSchema, request)
     if (request.release_lock) await this.#core.filesDrained()
     return record
   }
 
   /** Errors: INVALID_STATE_TRANSITION, OUTPUTS_DENIED, FREE_TEXT_DENIED. */
-  async fail(request: Asked<typeof input.failRunSchema>): Promise<RunRecord> {
+  async fail(request: z.input<typeof input.failRunSchema>): Promise<RunRecord> {
     return this.#ask('run.fail', input.failRunSchema, request)
   }
 
   /** Errors: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED. */
-  async deny(request: Asked<typeof input.denyRunSchema>): Promise<RunRecord> {
+  async deny(request: z.input<typeof input.denyRunSchema>): Promise<RunRecord> {
     return this.#ask('run.deny', input.denyRunSchema, request)
   }
 
   /** Errors: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED. */
-  async cancel(request: Asked<typeof input.cancelRunSchema>): Promise<RunRecord> {
+  async cancel(request: z.input<typeof input.cancelRunSchema>): Promise<RunRecord> {
     return this.#ask('run.cancel', input.cancelRunSchema, request)
   }
 
@@ -124,7 +122,7 @@ export class Runs {
    * Creates a new run that retries a failed one, and returns its record. Errors: RUN_NOT_RETRYABLE,
    * INVALID_STATE_TRANSITION.
    */
-  async retry(request: Asked<typeof input.retryRunSchema>): Promise<RunRecord> {
+  async retry(request: z.input<typeof input.retryRunSchema>): Promise<RunRecord> {
     const { actor, idempotency_key, ...asked } = parse(input.retryRunSchema, request, 'retry')
     const command = { ...asked, type: 'run.retry' as const, new_run_id: asked.new_run_id ?? this.#core.newRunId() }
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
@@ -136,7 +134,7 @@ export class Runs {
   }
 
   /** Lists runs in order of creation, one page at a time. Errors: NOT_FOUND (cursor). Cost: see `listRuns`. */
-  list(request: Asked<typeof input.listRunsSchema> = {}): Promise<RunListing> {
+  list(request: z.input<typeof input.listRunsSchema> = {}): Promise<RunListing> {
     return listRuns(this.#core, parse(input.listRunsSchema, request, 'list'))
   }
 
@@ -220,7 +218,7 @@ export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
   })
 }
 
-function decidedOf({ entries, replayed }: Outcome): Decided {
+function decidedOf({ entries, replayed }: Outcome): DecidedAction {
   const entry = entries.find(({ type }) => type === 'run.decided') as Entry<'run.decided', RunEventData<'run.decided'>>
   const { decision, missing, reason, rule_ids } = entry.data
   return { decision, decision_id: entry.event_id, missing, pins: entry.policy_versions, reason, replayed, rule_ids }

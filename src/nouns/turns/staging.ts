@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import type { StagingCleaned } from '../../domain/staging/events.ts'
 import { ofTurnSchema } from '../../domain/turn/commands.ts'
 import { objectFromBytes } from '../../domain/turn/json-object.ts'
+import type { StagingCleaned } from '../../domain/turn/staging.ts'
 import type { StagedSet } from '../../domain/turn/triplet.ts'
 import { readStaging, type StagingProposal } from '../../files/staging/staging.ts'
 import {

@@ -1,13 +1,19 @@
 import type { z } from 'zod'
 import type { RunState } from '../../domain/run/state.ts'
-import { lastPromotedTurnId, type Phase, phaseOf } from '../../domain/run/turns-of-run.ts'
+import {
+  lastPromotedTurnId,
+  noTurns,
+  type OpenTurn,
+  type Phase,
+  phaseOf,
+  turnIdOf,
+  turnNumberOf,
+} from '../../domain/run/turns.ts'
 import type { listTurnsSchema } from '../../domain/turn/commands.ts'
 import type { IssueList, TurnEventData } from '../../domain/turn/events.ts'
 import type { Issue } from '../../domain/turn/issue.ts'
-import { workspaceOf } from '../../domain/turn/run-of-turn.ts'
-import { noTurns, type OpenTurn } from '../../domain/turn/state.ts'
 import type { StagedSet } from '../../domain/turn/triplet.ts'
-import { turnIdOf, turnNumberOf } from '../../domain/turn/turn-id.ts'
+import { workspaceOf } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Core } from '../../writer/core.ts'
@@ -33,7 +39,7 @@ export interface Staged extends OfTurn {
 }
 
 /** The result of validating a proposal. */
-export interface Verdict extends OfTurn {
+export interface TurnVerdict extends OfTurn {
   outcome: 'PASS' | 'FAIL'
   manifest_digest: string | null
 }
@@ -76,7 +82,7 @@ export async function stagedOf(core: Core, outcome: Outcome): Promise<Staged> {
   return { ...of, bytes, counts, manifest_digest, outcome: 'PASS' }
 }
 
-export async function verdictOf(core: Core, outcome: Outcome): Promise<Verdict> {
+export async function verdictOf(core: Core, outcome: Outcome): Promise<TurnVerdict> {
   const { data, entry, of } = await answerOf<'turn.rejected' | 'turn.validated'>(core, outcome)
   return { ...of, manifest_digest: data.manifest_digest, outcome: entry.type === 'turn.validated' ? 'PASS' : 'FAIL' }
 }

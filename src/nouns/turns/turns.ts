@@ -20,14 +20,12 @@ import {
   stagedOf,
   type TurnListing,
   type TurnStatus,
+  type TurnVerdict,
   turnOf,
   turnsOf,
-  type Verdict,
   verdictOf,
 } from './turn-answers.ts'
 import { warm } from './warming.ts'
-
-type Asked<Schema extends z.ZodType> = z.input<Schema>
 
 /**
  * `ledger.turns`: atomic, ordered publishing of JSON state. A turn belongs to a running run. Each turn is staged,
@@ -51,7 +49,7 @@ export class Turns {
    * E_STEM_COLLISION, E_JSON_INVALID, E_TRIPLET_INCOMPLETE, E_DTO_LINKS_WRONG_CONTAINER_SHAPE, E_TOMBSTONE_INVALID,
    * LIMIT_EXCEEDED. Cost: writes of 256 KiB for its objects, and one append.
    */
-  async stage(request: Asked<typeof input.stageSchema>): Promise<Staged> {
+  async stage(request: z.input<typeof input.stageSchema>): Promise<Staged> {
     const asked = parse(input.stageSchema, request, 'turn')
     return this.#stage(asked, await readProposal(this.#core, asked))
   }
@@ -60,7 +58,7 @@ export class Turns {
    * Validates the staged proposal and records the verdict. Errors: E_PROMOTION_STAGE_MISSING,
    * E_PROMOTION_NOT_VALIDATED. Cost: one append.
    */
-  async validate(request: Asked<typeof input.validateSchema>): Promise<Verdict> {
+  async validate(request: z.input<typeof input.validateSchema>): Promise<TurnVerdict> {
     const asked = parse(input.validateSchema, request, 'turn')
     return verdictOf(this.#core, await this.#ask({ ...asked, type: 'turn.validate' }))
   }
@@ -71,7 +69,7 @@ export class Turns {
    * E_PROMOTION_CONFLICT, E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY, E_LSI_ORPHAN_TARGET. Each of these refusals is
    * recorded. Cost: one append, with one or two rows per stem and ref of the turn.
    */
-  async promote(request: Asked<typeof input.promoteSchema>): Promise<Promoted> {
+  async promote(request: z.input<typeof input.promoteSchema>): Promise<Promoted> {
     const asked = parse(input.promoteSchema, request, 'turn')
     const outcome = await this.#ask({ ...asked, type: 'turn.promote' })
     return promotedOf(this.#core, outcome)
@@ -81,7 +79,7 @@ export class Turns {
    * Stages, validates and promotes, each step under the guard. Errors: those of all three steps. If validation fails,
    * the error is the first code of its issues.
    */
-  async apply(request: Asked<typeof input.applySchema>): Promise<Promoted> {
+  async apply(request: z.input<typeof input.applySchema>): Promise<Promoted> {
     const { require_staged, ...asked } = parse(input.applySchema, request, 'turn')
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const keyOf = (step: string) => key && `${key}#${step}`
@@ -98,7 +96,7 @@ export class Turns {
   /**
    * Discards the staged proposal; the turn may be staged again. Errors: E_PROMOTION_STAGE_MISSING. Cost: one append.
    */
-  async reject(request: Asked<typeof input.rejectSchema>): Promise<TurnStatus> {
+  async reject(request: z.input<typeof input.rejectSchema>): Promise<TurnStatus> {
     const asked = parse(input.rejectSchema, request, 'turn')
     await this.#ask({ ...asked, type: 'turn.reject' })
     return turnOf(this.#core, asked)
@@ -108,7 +106,7 @@ export class Turns {
    * The present state of a turn. Errors: NOT_FOUND (the turn has no events), INVALID_INPUT. Cost: one read per later
    * promoted turn.
    */
-  async get(request: Asked<typeof input.ofTurnSchema>): Promise<TurnStatus> {
+  async get(request: z.input<typeof input.ofTurnSchema>): Promise<TurnStatus> {
     return turnOf(this.#core, parse(input.ofTurnSchema, request, 'turn'))
   }
 
@@ -117,7 +115,7 @@ export class Turns {
    * cursor for earlier turns. Errors: NOT_FOUND, INVALID_INPUT (a cursor that did not come from this list). Cost: one
    * read per turn.
    */
-  async list(request: Asked<typeof input.listTurnsSchema>): Promise<TurnListing> {
+  async list(request: z.input<typeof input.listTurnsSchema>): Promise<TurnListing> {
     return turnsOf(this.#core, parse(input.listTurnsSchema, request, 'turns'))
   }
 
@@ -126,9 +124,9 @@ export class Turns {
    * anew.
    */
   async #verdict(
-    ofTurn: Asked<typeof input.validateSchema>,
+    ofTurn: z.input<typeof input.validateSchema>,
     keyOf: (attempt: number) => string | undefined,
-  ): Promise<Verdict> {
+  ): Promise<TurnVerdict> {
     for (let attempt = 1; ; attempt += 1) {
       const verdict = await this.validate({ ...ofTurn, idempotency_key: keyOf(attempt) })
       if (verdict.outcome === 'PASS' || !verdict.replayed) return verdict

@@ -1,9 +1,8 @@
 import type { RunState } from '../../domain/run/state.ts'
-import { streamOf } from '../../domain/run/state.ts'
 import type { Identity } from '../../domain/turn/links.ts'
-import { workspaceOf } from '../../domain/turn/run-of-turn.ts'
 import type { StagedSet } from '../../domain/turn/triplet.ts'
-import { carriedBy, Workspace } from '../../domain/turn/workspace.ts'
+import { carriedBy, Workspace, workspaceOf } from '../../domain/turn/workspace.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { Core } from '../../writer/core.ts'
 
 /** A turn with fewer stems is not warmed; the sequencer reads its rows itself. */
@@ -15,7 +14,7 @@ const stemsAtOnce = 128
  * read them, and other callers can run in between. The decision still uses the state at its own time.
  */
 export async function warm({ views }: Core, runId: string): Promise<void> {
-  const run = (await views.row(streamOf(runId)))?.state as RunState | undefined
+  const run = (await views.row(streamOfRun(runId)))?.state as RunState | undefined
   const staged = run?.turns?.open?.staged
   if (run === undefined || !staged || staged.counts.triplets + staged.counts.tombstones < stemsMin) return
   const set = (await views.object(staged.manifest_digest)) as StagedSet

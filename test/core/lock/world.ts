@@ -11,6 +11,7 @@ import { type Config, defaultConfig } from '../../../src/kernel/config.ts'
 import type { Decision, Row } from '../../../src/kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, entrySchema } from '../../../src/kernel/entry.ts'
 import { type Actor, eventIdOf } from '../../../src/kernel/ids.ts'
+import { DeclaredRows } from '../declared-rows.ts'
 
 /** Who acts in the tables. */
 export const worker: Actor = { actor_id: 'agent-1', actor_type: 'agent' }
@@ -63,7 +64,8 @@ export class World {
     const judged = guard && judgeGuard(guard, this.stateOf(guard.name), command.type, this.now)
     const waiting = (stream: string) => this.waiting.get(stream) ?? 0
     const context = { actor, config: this.config, guard: judged, now: this.now, time: this.time, waiting }
-    return aggregateOf(command.type).decide(command, context, { get: (stream) => this.rows.get(stream) })
+    const rows = new DeclaredRows(command, this.rows)
+    return rows.check(aggregateOf(command.type).decide(command, context, rows))
   }
 
   /** Decides, and appends what the decision says: its events, or the record of its refusal. */

@@ -1,20 +1,22 @@
 import { deepStrictEqual } from 'node:assert'
 import { aggregateOf, evolveRow, type LedgerCommand } from '../../../src/domain/aggregates.ts'
 import { recordedEntrySchema } from '../../../src/domain/event-schemas.ts'
-import { policyKey } from '../../../src/domain/policy/policies.ts'
 import type { Policy } from '../../../src/domain/policy/policy.ts'
+import { policyKey } from '../../../src/domain/policy/state.ts'
 import type { RunCommand } from '../../../src/domain/run/commands.ts'
 import { recordOf } from '../../../src/domain/run/record.ts'
 import { type RunRecord, runRecordSchema } from '../../../src/domain/run/run-record.ts'
-import { type RunState, streamOf } from '../../../src/domain/run/state.ts'
+import type { RunState } from '../../../src/domain/run/state.ts'
 import { assertCanonical } from '../../../src/kernel/canonical.ts'
 import { isoTime } from '../../../src/kernel/clock.ts'
 import { type Config, defaultConfig } from '../../../src/kernel/config.ts'
 import type { Decision, Row } from '../../../src/kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf } from '../../../src/kernel/entry.ts'
 import { type Actor, eventIdOf } from '../../../src/kernel/ids.ts'
+import { streamOfRun } from '../../../src/kernel/run-fact.ts'
 import { testClock } from '../../support/ledger.ts'
 import { shippedPolicy } from '../../support/policy-tables.ts'
+import { DeclaredRows } from '../declared-rows.ts'
 
 export const worker: Actor = { actor_id: 'agent-1', actor_type: 'agent' }
 export const other: Actor = { actor_id: 'agent-2', actor_type: 'agent' }
@@ -58,8 +60,8 @@ export class RunWorld {
   command(command: LedgerCommand, actor: Actor): { decision: Decision; entries: Entry[] } {
     const now = this.clock.now()
     const context = { actor, config: this.config, guard: undefined, now, time: isoTime(now.wall_ms), waiting: () => 0 }
-    const rows = { get: (stream: string) => this.rows.get(stream) }
-    const decision = aggregateOf(command.type).decide(command, context, rows)
+    const rows = new DeclaredRows(command, this.rows)
+    const decision = rows.check(aggregateOf(command.type).decide(command, context, rows))
     const record = decision.kind === 'refuse' && decision.record !== undefined ? [decision.record] : []
     const drafts = decision.kind === 'append' ? decision.events : record
     return { decision, entries: drafts.map((draft) => this.#append(draft, actor)) }
@@ -86,7 +88,7 @@ export class RunWorld {
   }
 
   stateOf(runId: string): RunState {
-    return this.rows.get(streamOf(runId))?.state as RunState
+    return this.rows.get(streamOfRun(runId))?.state as RunState
   }
 
   /** The run's record, held to its schema. */

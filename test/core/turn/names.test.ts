@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { turnIdOf, turnNumberOf } from '../../../src/domain/run/turns.ts'
 import { errorIssue, notice, sortedIssues } from '../../../src/domain/turn/issue.ts'
 import { byBytes, foldOf, wrongWithStem } from '../../../src/domain/turn/stem.ts'
-import { turnIdOf, turnNumberOf } from '../../../src/domain/turn/turn-id.ts'
 import { identityKey, sourceKey } from '../../../src/domain/turn/workspace.ts'
 
 const test = suite('names of turns and stems')
