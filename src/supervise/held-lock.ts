@@ -39,7 +39,7 @@ const lastTryMillis = 1_000
  */
 export async function acquireLock(options: LockOptions, pids: number[], stop: AbortSignal): Promise<HeldLock> {
   const { request, holder, lease_duration_s, lock_id = `lck_${nanoid()}`, wait_s = 0, withLedger } = options
-  const acquire = { ...request, ...(lease_duration_s === undefined ? {} : { lease_duration_s }), holder, lock_id, pids }
+  const acquire = { ...request, lease_duration_s, holder, lock_id, pids }
   const givenUp = new AbortController()
   let isDeciding = false
   const attempt = async () => {

@@ -7,6 +7,7 @@ import { recordActionSchema } from '../../domain/run/commands.ts'
 import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
 import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
@@ -138,7 +139,7 @@ export class Exports {
     const bundle = exportBundleSchema.parse({
       ...manifest,
       ...(approvals.length === 0 ? {} : { approvals }),
-      ...(export_reason === undefined ? {} : { export_reason }),
+      ...given({ export_reason }),
       integrity: { ...integrity, package_locator: basename(files.file) },
     })
     try {
@@ -153,7 +154,7 @@ export class Exports {
   /** The last part of `create`, on success: records the bundle and completes the run. */
   async finish(begun: BegunExport, { bundle }: WrittenExport): Promise<Exported> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
-    const of = { ...(actor === undefined ? {} : { actor }), run_id }
+    const of = { actor, run_id }
     const text = recordTextOf(bundle)
     const response_hash_sha256 = bundle.integrity.manifest_hash_sha256
     const output_artifacts = artifactsOf(bundle, text)
@@ -175,9 +176,8 @@ export class Exports {
   async fail(begun: BegunExport, error: unknown): Promise<never> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
     files.withdraw()
-    const by = actor === undefined ? {} : { actor }
     // If this fails, the note stays, and the next open ends the run.
-    await failWith(this.#runs, { ...by, decision_id, request_hash_sha256, run_id }, error)
+    await failWith(this.#runs, { actor, decision_id, request_hash_sha256, run_id }, error)
     files.end()
     throw error
   }

@@ -1,5 +1,6 @@
 import type { LockEventData } from '../../domain/lock/events.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 
 /** The answer to an acquire: the recorded grant and its present state. */
 export interface GrantFacts {
@@ -135,10 +136,12 @@ export function grantFacts(
     acquired: data.acquired,
     lease_duration_s: data.lease_duration_s,
     expires_at: data.expires_at,
-    ...(data.deliverable_id === undefined ? {} : { deliverable_id: data.deliverable_id }),
-    ...(data.folder === undefined ? {} : { folder: data.folder }),
-    ...(data.run_id === undefined ? {} : { run_id: data.run_id }),
-    ...(data.target_name === undefined ? {} : { target_name: data.target_name }),
+    ...given({
+      deliverable_id: data.deliverable_id,
+      folder: data.folder,
+      run_id: data.run_id,
+      target_name: data.target_name,
+    }),
     replayed,
     current,
   }

@@ -6,6 +6,7 @@ import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
@@ -210,6 +211,6 @@ function releasedFacts({ entries, replayed }: Outcome, files?: 'current' | 'pend
     late: data.late === true,
     released: entry === undefined ? '' : wallTimeOf(entry),
     replayed,
-    ...(files === undefined ? {} : { files }),
+    ...given({ files }),
   }
 }

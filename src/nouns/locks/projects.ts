@@ -14,6 +14,7 @@ import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
 import { isoTime } from '../../kernel/clock.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { type Core, submit } from '../../writer/core.ts'
@@ -59,7 +60,7 @@ export class Projects {
     }
     const outcome = await submit(this.#core, command, { actor, request })
     if (outcome.replayed && (await lockGrantOf(this.#core, name))?.run_id !== run_id) throw alreadyReleased(run_id)
-    return { outcome, ...(warning === undefined ? {} : { warning }) }
+    return { outcome, ...given({ warning }) }
   }
 
   async release(input: z.output<typeof releaseProjectSchema>, actor: Actor): Promise<Outcome> {

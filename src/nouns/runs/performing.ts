@@ -74,15 +74,14 @@ export interface Begun {
 /** Creates, starts and authorizes the run of one action. Errors: RUN_DENIED, and the errors of these three calls. */
 export async function begin(runs: Runs, request: PerformRequest): Promise<Begun> {
   const { action, actor, lease_duration_s, request_hash_sha256, ...asked } = parse(performSchema, request, 'action')
-  const by = actor === undefined ? {} : { actor }
   const { run_id } = await runs.create({
-    ...by,
+    actor,
     ...asked,
     lane_id: action.lane_id,
     run_kind: mediators[action.action_type],
   })
-  const run = await runs.start({ ...by, run_id, lease_duration_s })
-  const decision = await runs.authorize({ ...by, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
+  const run = await runs.start({ actor, run_id, lease_duration_s })
+  const decision = await runs.authorize({ actor, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
   if (decision.decision === 'allow') return { decision, run }
   throw deniedError({ ...decision, run_id })
 }
@@ -110,9 +109,8 @@ export async function perform<T>(
   if (typeof work !== 'function') throw new LockstepError('INVALID_INPUT', 'action: the work is not a function')
   const { decision, run } = await begin(runs, request)
   const { actor, request_hash_sha256 } = request
-  const by = actor === undefined ? {} : { actor }
   const { decision_id } = decision
-  const of = { ...by, run_id: run.run_id }
+  const of = { actor, run_id: run.run_id }
   let result: T
   try {
     result = await work(decision)
