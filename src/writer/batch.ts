@@ -235,3 +235,9 @@ export class Batch {
     this.answers.push({ item, tell: () => item.reject(error) })
   }
 }
+
+/** The number of steps for the next batch. If the disk is idle, a long queue is halved so that writing starts soon. */
+export function batchMax(queued: number, isIdle: boolean): number {
+  const isHalved = isIdle && queued >= limits.batchHalvedFrom
+  return Math.min(isHalved ? Math.ceil(queued / 2) : queued, limits.batchEntriesMax)
+}

@@ -8,7 +8,7 @@ import { isApart } from '../kernel/entry-time.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Log, Recorded, ViewWrite } from '../log/log.ts'
-import type { Loaded, Views } from '../views/views.ts'
+import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 
 /** The facts that all entries of a batch share. */
@@ -181,7 +181,7 @@ export class Plan {
  */
 export function planAfter(
   before: Plan | undefined,
-  { lastMillis, log, now, views }: { lastMillis: number; log: Log; now: Now; views: Views },
+  { ground, lastMillis, log, now }: { ground: Loaded; lastMillis: number; log: Log; now: Now },
 ): Plan {
   const timeMillis = Math.max(now.wall_ms, lastMillis)
   const facts = {
@@ -190,17 +190,22 @@ export function planAfter(
     time: isoTime(timeMillis),
     wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
   }
-  return new Plan(facts, groundOf(before, views.loaded))
+  return new Plan(facts, ground)
 }
 
-/** What a batch is decided on: the batch that is being written, if there is one, and then the published state. */
-function groundOf(before: Plan | undefined, published: Loaded): Loaded {
-  if (before === undefined) return published
+/**
+ * What batches are decided on: the batch that is being written, if there is one, and then the published state. It asks
+ * for that batch at each read. A plan that kept the one before it would keep all of them.
+ */
+export function groundOf(before: () => Plan | undefined, published: Loaded): Loaded {
   return {
-    row: (stream) => before.rows.get(stream) ?? published.row(stream),
-    state: (key) => (before.state.has(key) ? before.state.get(key) : published.state(key)),
+    row: (stream) => before()?.rows.get(stream) ?? published.row(stream),
+    state: (key) => {
+      const state = before()?.state
+      return state?.has(key) ? state.get(key) : published.state(key)
+    },
     object: (digest) => published.object(digest),
-    entry: (seq) => before.ownEntry(seq) ?? published.entry(seq),
+    entry: (seq) => before()?.ownEntry(seq) ?? published.entry(seq),
   }
 }
 

@@ -5,10 +5,10 @@ import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Views } from '../views/views.ts'
-import { Batch, type DecidedBatch } from './batch.ts'
+import type { Loaded, Views } from '../views/views.ts'
+import { Batch, batchMax, type DecidedBatch } from './batch.ts'
 import { declaredBy } from './decision.ts'
-import { type Plan, planAfter } from './plan.ts'
+import { groundOf, type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Step, Submission } from './submission.ts'
 import { ledgerClosed, unavailable } from './unavailable.ts'
@@ -41,6 +41,7 @@ export interface SequencerParts {
 export class Sequencer {
   readonly waiters: Waiters
   readonly #parts: SequencerParts
+  readonly #ground: Loaded
   readonly #refusals = new RefusalMemory()
   #queue: Step[] = []
   /** Oldest first: the batch that is being synced and, briefly, the batch decided on top of it. */
@@ -53,6 +54,7 @@ export class Sequencer {
 
   constructor(parts: SequencerParts) {
     this.#parts = parts
+    this.#ground = groundOf(() => this.#decided.at(-1)?.plan, parts.views.loaded)
     this.waiters = new Waiters({
       leave: (leave, error) => this.#enqueue({ leave, error }),
       poke: (stream) => this.poke(stream),
@@ -146,7 +148,7 @@ export class Sequencer {
     if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
     this.waiters.keep(lines)
     for (const { tell } of answers) tell()
-    await this.waiters.armExpiry(this.#parts.views, this.#parts.now)
+    if (!this.waiters.isEmpty) await this.waiters.armExpiry(this.#parts.views, this.#parts.now)
   }
 
   /** Another writer appended first: decides the same steps again on the new state. No caller was answered before. */
@@ -178,14 +180,19 @@ export class Sequencer {
    */
   async #decideBatch(): Promise<{ plan: Plan; steps: Step[]; answers: Answer[] }> {
     const { config, log, receipts, views } = this.#parts
-    const steps = this.#queue.splice(0, this.#batchMax())
+    const steps = this.#queue.splice(0, batchMax(this.#queue.length, this.#decided.length === 0))
     let batch: Batch | undefined
     views.hold()
     try {
       const loading = this.#loadDeclared(steps)
       if (loading !== undefined) await loading
       const now = this.#parts.now()
-      const plan = planAfter(this.#decided.at(-1)?.plan, { lastMillis: this.#lastTimeMillis ?? 0, log, now, views })
+      const plan = planAfter(this.#decided.at(-1)?.plan, {
+        ground: this.#ground,
+        lastMillis: this.#lastTimeMillis ?? 0,
+        log,
+        now,
+      })
       const { waiters } = this
       batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, views, waiters }, steps)
       while (!batch.decide()) {
@@ -216,15 +223,6 @@ export class Sequencer {
         this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))
       },
     )
-  }
-
-  /**
-   * The number of steps for the next batch. If the disk is idle, a long queue is halved so that writing starts soon.
-   */
-  #batchMax(): number {
-    const { length } = this.#queue
-    const isHalved = this.#decided.length === 0 && length >= limits.batchHalvedFrom
-    return Math.min(isHalved ? Math.ceil(length / 2) : length, limits.batchEntriesMax)
   }
 
   #fail(cause: unknown): void {
