@@ -65,6 +65,20 @@ const nouns: Record<string, string[]> = {
   export: ['policy', 'lock', 'run', 'audit'],
 }
 
+/**
+ * The folders of `log`: one for each engine, and `keyed`, which the engines share. Everything else speaks to the port
+ * (`log/log.ts`), except the files listed here: the one place that chooses an engine, the checks of files, the repair,
+ * and whatever watches LevelDB's owner or head file.
+ */
+const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
+  keyed: { mayImport: [], importedBy: /^(?:verify\/|open\.ts$)/ },
+  level: {
+    mayImport: ['keyed'],
+    importedBy: /^(?:log\/engines\.ts|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/head-watch\.ts)/,
+  },
+  memory: { mayImport: ['keyed'], importedBy: /^log\/engines\.ts$/ },
+}
+
 /** Imports against the ladder that are still to be removed. */
 const tolerated = new Set(['writer/core.ts must not import ../files/workspace/workspace-files.ts'])
 
@@ -89,6 +103,7 @@ function mayImportFile(path: string, specifier: string): boolean {
   if (barrels.includes(path)) return true
   const [from, to] = [placeOf(path), placeOf(target)]
   if (path === 'verify.ts') return to === 'merkle'
+  if (to === 'log' && !mayImportEngine(path, target)) return false
   if (from === to) return from !== 'domain' || mayImportNoun(path, target)
   return (ladder[to]?.rung ?? Number.POSITIVE_INFINITY) < (ladder[from]?.rung ?? 0)
 }
@@ -97,6 +112,16 @@ function mayImportFile(path: string, specifier: string): boolean {
 function mayImportNoun(path: string, target: string): boolean {
   const [from, to] = [folderOf(path), folderOf(target)]
   return from === undefined || from === to || (nouns[from]?.includes(to ?? '') ?? false)
+}
+
+/** An engine is known to itself, to the engines built on it, and to few files outside. */
+function mayImportEngine(path: string, target: string): boolean {
+  const to = engines[folderOf(target) ?? '']
+  if (to === undefined) return true
+  const from = placeOf(path) === 'log' ? folderOf(path) : undefined
+  if (from !== undefined)
+    return from === folderOf(target) || (engines[from]?.mayImport.includes(folderOf(target) ?? '') ?? false)
+  return to.importedBy.test(path)
 }
 
 /** The folder below a room that a path is in; undefined for a file of the room itself. */
