@@ -74,7 +74,7 @@ const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
   keyed: { mayImport: [], importedBy: /^(?:verify\/|open\.ts$)/ },
   level: {
     mayImport: ['keyed'],
-    importedBy: /^(?:log\/engines\.ts|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/head-watch\.ts)/,
+    importedBy: /^(?:log\/engines\.ts|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,
   },
   memory: { mayImport: ['keyed'], importedBy: /^log\/engines\.ts$/ },
 }
