@@ -5,7 +5,7 @@ import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Views } from '../views/views.ts'
-import { onAbort } from './abort.ts'
+import { onAbort } from '../kernel/abort.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {

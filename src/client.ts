@@ -1,0 +1,8 @@
+import { lstatSync } from 'node:fs'
+import type { Api } from './api/api.ts'
+import { remoteApi } from './client/remote-api.ts'
+import { startService } from './client/start-service.ts'
+import { type Service, type TlsOptions, UndiciTransport } from './client/undici-transport.ts'
+import { findLayout } from './disk/layout.ts'
+import { LockstepError } from './errors.ts'
+import type { Actor } from './kernel/ids.ts'
