@@ -96,7 +96,13 @@ export class Batches {
   /** Answers the callers of a batch as its lines arrive. Lines that do not arrive are the caller's to reject. */
   async #answer(lines: Line[]): Promise<void> {
     const body = `${lines.map(({ text }) => text).join('\n')}\n`
-    const sent = { method: 'POST', path: paths.batch, headers: this.#headers, body, answerMillisMax: limits.answerMillisMax } as const
+    const sent = {
+      method: 'POST',
+      path: paths.batch,
+      headers: this.#headers,
+      body,
+      answerMillisMax: limits.answerMillisMax,
+    } as const
     const answer = await exchange(this.#dispatcher, this.#place, sent)
     if (answer.status !== 200) throw errorOf(await problemIn(answer.body, this.#place), this.#place)
     let answered = 0

@@ -23,11 +23,20 @@ export interface Answer {
  * Sends one request. If the signal aborts, the request is destroyed. Errors: LEDGER_UNAVAILABLE with the outcome
  * `not_applied` if nothing was sent; reading the body rejects with the outcome `unknown`.
  */
-export function exchange(dispatcher: Dispatcher, place: string, { answerMillisMax, signal, ...request }: Request): Promise<Answer> {
+export function exchange(
+  dispatcher: Dispatcher,
+  place: string,
+  { answerMillisMax, signal, ...request }: Request,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const limits = { headersTimeout: answerMillisMax, bodyTimeout: answerMillisMax }
     dispatcher.dispatch({ ...request, ...limits }, new Exchange(place, signal, { resolve, reject }))
   })
+}
+
+interface Settle {
+  resolve: (answer: Answer) => void
+  reject: (error: unknown) => void
 }
 
 type Controller = Dispatcher.DispatchController
@@ -35,13 +44,13 @@ type Controller = Dispatcher.DispatchController
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #place: string
   readonly #signal: AbortSignal | undefined
-  readonly #settle: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }
+  readonly #settle: Settle
   #outcome: RequestOutcome = 'not_applied'
   #body: Readable | undefined
   readonly #onAbort = () => this.#fail(this.#signal?.reason)
   #abort: (reason: Error) => void = () => {}
 
-  constructor(place: string, signal: AbortSignal | undefined, settle: Exchange['#settle']) {
+  constructor(place: string, signal: AbortSignal | undefined, settle: Settle) {
     this.#place = place
     this.#signal = signal
     this.#settle = settle
@@ -51,8 +60,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Called when a connection is there, before the first byte is written. */
   onRequestStart(controller: Controller): void {
     this.#abort = (reason) => controller.abort(reason)
-    if (this.#signal?.aborted) return controller.abort(new Error('the signal has aborted'))
-    this.#outcome = 'unknown'
+    if (this.#signal?.aborted) controller.abort(new Error('the signal has aborted'))
+    else this.#outcome = 'unknown'
   }
 
   onResponseStart(controller: Controller, status: number): void {

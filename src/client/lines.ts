@@ -12,7 +12,8 @@ export async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<
     const lines = decoder.decode(chunk, { stream: true }).split('\n')
     lines[0] = rest + lines[0]
     rest = lines.pop() ?? ''
-    if (rest.length > limits.answerLineChars) throw new LockstepError('INVARIANT_VIOLATED', 'a line of the answer is too long')
+    if (rest.length > limits.answerLineChars)
+      throw new LockstepError('INVARIANT_VIOLATED', 'a line of the answer is too long')
     if (lines.length > 0) yield lines.filter((line) => line !== '')
   }
   rest += decoder.decode()

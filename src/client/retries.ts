@@ -15,7 +15,9 @@ export interface Retry<T> {
 }
 
 /** Codes that say that the service is not there now, is about to end, or has too much to do. */
-const passing: ReadonlySet<string> = new Set(['LEDGER_CLOSED', 'LEDGER_UNAVAILABLE', 'QUEUE_FULL'])
+const passing: ReadonlySet<string> = new Set(['LEDGER_CLOSED', 'LEDGER_UNAVAILABLE', 'QUEUE_FULL', 'RATE_LIMITED'])
+/** Those that always mean that nothing was done. */
+const refused: ReadonlySet<string> = new Set(['QUEUE_FULL', 'RATE_LIMITED'])
 
 /**
  * Tries a call again that failed because of the service and not because of its content, for a limited time and with
@@ -40,7 +42,7 @@ export async function retried<T>(failure: unknown, { isRepeatable, revive, send,
 
 function isPassing(error: unknown, isRepeatable: boolean): boolean {
   if (!(error instanceof LockstepError) || !passing.has(error.code)) return false
-  return isRepeatable || error.code === 'QUEUE_FULL' || error.details.outcome === 'not_applied'
+  return isRepeatable || refused.has(error.code) || error.details.outcome === 'not_applied'
 }
 
 function pause(millis: number, signal: AbortSignal): Promise<void> {

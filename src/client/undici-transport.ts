@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
-import { Pool } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import { waits } from '../api/call-facts.ts'
 import type { CallOptions } from '../api/operation.ts'
-import { mediaTypes, wireLimits } from '../api/wire.ts'
+import { mediaTypes, paths, wireLimits } from '../api/wire.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { Batches, parsed } from './batches.ts'
@@ -18,8 +18,8 @@ import { retried } from './retries.ts'
 export interface Service {
   /** The scheme, host and port; `http://localhost` for a Unix socket. */
   origin: string
-  /** The path of a Unix socket. */
-  socket?: string | undefined
+  /** The path of the Unix socket as it is now; undefined while there is no service. Left out for TCP. */
+  socket?: (() => string | undefined) | undefined
   /** The service's place, for messages. */
   place: string
   tls?: TlsOptions | undefined
@@ -56,13 +56,26 @@ export class UndiciTransport implements Transport {
   #onAnswered = () => {}
 
   constructor(service: Service) {
-    const { origin, place, socket, tls, token } = service
-    const connect = { ...tls, timeout: limits.connectMillisMax, ...(socket === undefined ? {} : { socketPath: socket }) }
+    const { origin, place, token } = service
+    const connect = connector(service)
     this.#alone = new Pool(origin, { connect, connections: limits.openCallsMax })
     this.#batched = new Pool(origin, { connect, connections: 2 })
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
     this.#batches = new Batches(this.#batched, place, this.#headers)
     this.#service = service
+  }
+
+  /** Resolves if a service answers. Errors: LEDGER_UNAVAILABLE. */
+  async reach(): Promise<void> {
+    const { signal } = this.#closing
+    const request = {
+      method: 'GET',
+      path: paths.live,
+      headers: {},
+      answerMillisMax: limits.connectMillisMax,
+      signal,
+    } as const
+    await textOf((await exchange(this.#alone, this.#service.place, request)).body)
   }
 
   ask(operation: RemoteOperation, input: object, { signal }: CallOptions): Promise<unknown> {
@@ -122,7 +135,13 @@ export class UndiciTransport implements Transport {
       return Promise.reject(unsendable(name, cause))
     }
     if (Buffer.byteLength(line) >= wireLimits.batchBytes) return Promise.reject(tooLarge(name))
-    return this.#retried(() => this.#batches.ask(line), { operation, input, signal: this.#closing.signal })
+    const asked = this.#retried(() => this.#batches.ask(line), { operation, input, signal: this.#closing.signal })
+    return asked.catch((error: unknown) => {
+      // The answers of a batch may be too long together.
+      if (operation.kind !== 'query' || !(error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'))
+        throw error
+      return this.#askAlone(operation, input, undefined)
+    })
   }
 
   async #askAlone(operation: RemoteOperation, input: object, signal: AbortSignal | undefined): Promise<unknown> {
@@ -182,7 +201,10 @@ export class UndiciTransport implements Transport {
     )
   }
 
-  #requestOf({ kind, name, path }: RemoteOperation, input: object): Pick<Request, 'body' | 'headers' | 'method' | 'path'> {
+  #requestOf(
+    { kind, name, path }: RemoteOperation,
+    input: object,
+  ): Pick<Request, 'body' | 'headers' | 'method' | 'path'> {
     const headers = { ...this.#headers, accept: kind === 'stream' ? mediaTypes.lines : mediaTypes.json }
     try {
       if (kind !== 'command') return { method: 'GET', path: withParameters(path, input), headers }
@@ -191,6 +213,17 @@ export class UndiciTransport implements Transport {
     } catch (cause) {
       throw unsendable(name, cause)
     }
+  }
+}
+
+/** Opens connections. The path of a socket is asked for each time, because a service may listen at another one. */
+function connector({ socket, tls }: Service): buildConnector.connector {
+  const options = { ...tls, timeout: limits.connectMillisMax }
+  if (socket === undefined) return buildConnector(options)
+  return (asked, callback) => {
+    const socketPath = socket()
+    if (socketPath === undefined) return callback(new Error('there is no socket'), null)
+    buildConnector({ ...options, socketPath })(asked, callback)
   }
 }
 
