@@ -53,7 +53,7 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', '@hono/zod-openapi', 'pino', 'prom-client'],
+    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client'],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }

@@ -104,7 +104,7 @@ export class Batches {
       answerMillisMax: limits.answerMillisMax,
     } as const
     const answer = await exchange(this.#dispatcher, this.#place, sent)
-    if (answer.status !== 200) throw errorOf(await problemIn(answer.body, this.#place), this.#place)
+    if (answer.status !== 200) throw errorOf(parsed(await textOf(answer.body), this.#place), this.#place)
     let answered = 0
     for await (const texts of linesOf(answer.body)) {
       for (const text of texts) settle(lines[answered++], text, this.#place)
@@ -117,11 +117,6 @@ function settle(line: Line | undefined, text: string, place: string): void {
   const answer = parsed(text, place) as BatchAnswer
   if ('answer' in answer) line?.resolve(answer.answer)
   else line?.reject(errorOf(answer.problem, place))
-}
-
-/** The problem document of a refused request. */
-export async function problemIn(body: AsyncIterable<Uint8Array>, place: string): Promise<unknown> {
-  return parsed(await textOf(body), place)
 }
 
 /** A document of an answer. Errors: LEDGER_UNAVAILABLE, because what is not JSON is no answer of the service. */

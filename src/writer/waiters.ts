@@ -58,6 +58,11 @@ export class Waiters {
     return true
   }
 
+  /** How many callers wait for any lock. */
+  get count(): number {
+    return this.#count
+  }
+
   /** Whether no caller waits for any lock. */
   get isEmpty(): boolean {
     return this.#lines.size === 0
