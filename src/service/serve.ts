@@ -32,7 +32,7 @@ export interface ServeOptions {
   /** How often locks with expired leases are recovered, in seconds. */
   sweep_s?: number | undefined
   /** Called when no request came for this many seconds. */
-  idle?: { after_s: number; then: () => void } | undefined
+  idle?: { after_s: number; ended: () => void } | undefined
 }
 
 /** A running service. It does not close the ledger. */
@@ -209,7 +209,7 @@ class HttpService implements Service {
     const { idle } = this.#options
     if (idle === undefined) return
     clearTimeout(this.#idleTimer)
-    this.#idleTimer = setTimeout(idle.then, idle.after_s * 1000)
+    this.#idleTimer = setTimeout(idle.ended, idle.after_s * 1000)
   }
 
   /** Answers what could not be parsed as HTTP, and ends its connection. */
