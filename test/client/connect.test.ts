@@ -85,7 +85,8 @@ test(
 test('trusts only the authority that it is told, and tells a wrong token', () =>
   withLedger(async (ledger) => {
     const tls = certificate()
-    const caller = { actor: testActor, grants: new Set(['agent'] as const), token_id: 't' }
+    const grants = new Set(['agent'] as const)
+    const caller = { actor: testActor, grants, roles: new Set<string>(), token_id: 't' }
     const authenticate = async (token: string) => (token === 'right' ? caller : undefined)
     const service = await serve(ledger, { authenticate, listen: { host: '127.0.0.1', port: 0, tls }, log: false })
     const { url } = service
