@@ -2,8 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { nanoid } from 'nanoid'
-import { mediaTypes } from '../api/wire.ts'
-import { LockstepError, systemCodeOf } from '../errors.ts'
+import { systemCodeOf } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { appOf } from './app.ts'
@@ -14,7 +13,7 @@ import { forgetBody } from './input.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
-import { headersOf, invalid, notBegun, problemOf } from './problem.ts'
+import { invalid, notBegun, unparsable, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 import { Sweep } from './sweep.ts'
 
@@ -232,15 +231,7 @@ class HttpService implements Service {
       if (!exchange.incoming.complete) exchange.sendProblem(invalid('the body is not valid HTTP/1.1'))
       return
     }
-    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-      socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
-      return
-    }
-    const isLong = code === 'HPE_HEADER_OVERFLOW'
-    const refusal = isLong
-      ? new LockstepError('LIMIT_EXCEEDED', 'the headers are too long')
-      : invalid('the request is not valid HTTP/1.1')
-    socket.end(rawAnswer(refusal))
+    socket.end(unparsable(code))
   }
 
   async #readiness(): Promise<{ ready: boolean }> {
@@ -259,26 +250,4 @@ class HttpService implements Service {
       waiting_requests: waiting,
     }
   }
-}
-
-/** The answer to a request that the framework could not read, such as one with an invalid Host header. */
-function unreadable(error: unknown): Response {
-  const isRequests = error instanceof Error && error.name === 'RequestError'
-  const problem = problemOf(isRequests ? invalid(`the request is not valid: ${error.message}`) : error, 'unread')
-  return new Response(JSON.stringify(problem), {
-    status: problem.status,
-    headers: { 'Content-Type': mediaTypes.problem, ...headersOf(problem) },
-  })
-}
-
-function rawAnswer(error: LockstepError): string {
-  const problem = problemOf(error, 'unread')
-  const text = JSON.stringify(problem)
-  const head = [
-    `HTTP/1.1 ${problem.status} ${problem.code}`,
-    `Content-Type: ${mediaTypes.problem}`,
-    `Content-Length: ${Buffer.byteLength(text)}`,
-    'Connection: close',
-  ]
-  return `${head.join('\r\n')}\r\n\r\n${text}`
 }

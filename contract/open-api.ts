@@ -1,22 +1,14 @@
 import { readFileSync } from 'node:fs'
 import type * as z from 'zod'
-import { membersOf, unwrapped } from '../api/hints.ts'
-import { type JsonSchema, jsonSchemaOf } from '../api/json-schema.ts'
-import { errorsOf, formsOf, grantsOf } from '../api/operation.ts'
-import { everyOperation, type Operation } from '../api/operations.ts'
-import { mediaTypes, pathOf, paths } from '../api/wire.ts'
-import { type Code, codes } from '../errors.ts'
-import { isVerbatim } from './input.ts'
+import { membersOf, unwrapped } from '../src/api/hints.ts'
+import { type JsonSchema, jsonSchemaOf } from '../src/api/json-schema.ts'
+import { errorsOf, formsOf, grantsOf } from '../src/api/operation.ts'
+import { everyOperation, type Operation } from '../src/api/operations.ts'
+import { mediaTypes, pathOf, paths } from '../src/api/wire.ts'
+import { type Code, codes } from '../src/errors.ts'
+import { isVerbatim } from '../src/service/input.ts'
 
-const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-
-let text: string | undefined
-
-/** The OpenAPI document as JSON text. It is made once. Cost: every schema is loaded. */
-export function openApiText(): string {
-  text ??= `${JSON.stringify(openApi(), null, 2)}\n`
-  return text
-}
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 /** The routes of the service as an OpenAPI 3.1 document, made from the tables of operations. */
 export function openApi(): JsonSchema {
