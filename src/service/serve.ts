@@ -234,10 +234,10 @@ class HttpService implements Service {
     socket.end(unparsable(code))
   }
 
-  async #readiness(): Promise<{ ready: boolean }> {
+  async #readiness() {
     const figures = await this.#figures()
-    const isDraining = this.#closed !== undefined
-    return { ready: figures.is_writable && !isDraining, is_draining: isDraining, ...figures } as { ready: boolean }
+    const is_draining = this.#closed !== undefined
+    return { ready: figures.is_writable && !is_draining, is_draining, ...figures }
   }
 
   async #figures() {
