@@ -135,6 +135,19 @@ export const limits = {
   /** A line of proofs: at most 64 hashes in hex, and the text around them. */
   exportProofBytes: 8 * 1024,
 
+  /** A client: its calls with a request of their own, and how long it tries to connect. */
+  openCallsMax: 1_024,
+  connectMillisMax: 5_000,
+  /** How long a client tries a failed call again, and its first and longest pause between two attempts. */
+  retryMillisMax: 5_000,
+  retryPauseMillis: 25,
+  retryPauseMillisMax: 1_000,
+  /** How long the answer to a call that does not wait may take, and how long a started service may take to answer. */
+  answerMillisMax: 60_000,
+  serviceStartMillisMax: 30_000,
+  /** A line of an answer, in UTF-16 code units. */
+  answerLineChars: 64 * 1024 * 1024,
+
   /** The service: requests in progress, calls that wait, open streams, and the bytes of all bodies being read. */
   requestsMax: 4_096,
   waitingRequestsMax: 10_000,
