@@ -33,7 +33,7 @@ export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
 }
 
 function tokenOf(_globals: Globals): string | undefined {
-  const token = process.env.LOCKSTEP_TOKEN
+  const token = process.env.LOCKSTEP_BEARER_TOKEN
   return token === '' ? undefined : token
 }
 
