@@ -8,6 +8,7 @@ import type { PolicyApi } from './api/policy.ts'
 import type { RunsApi } from './api/runs.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
 import type { StagingApi } from './api/staging.ts'
+import type { TokensApi } from './api/tokens.ts'
 import type { TurnsApi } from './api/turns.ts'
 import type { WorkspacesApi } from './api/workspaces.ts'
 import { LockstepError } from './errors.ts'
@@ -28,6 +29,7 @@ import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from 
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
+import { type Authenticated, Tokens } from './nouns/tokens/tokens.ts'
 import { Staging } from './nouns/turns/staging.ts'
 import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
@@ -61,6 +63,7 @@ export class LocalLedger implements Ledger {
   readonly policy: PolicyApi
   readonly runs: RunsApi
   readonly staging: StagingApi
+  readonly tokens: TokensApi
   readonly turns: TurnsApi
   readonly workspaces: WorkspacesApi
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
@@ -70,6 +73,7 @@ export class LocalLedger implements Ledger {
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
+  readonly #tokens: Tokens
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
@@ -106,6 +110,8 @@ export class LocalLedger implements Ledger {
     this.policy = served('policy', policy, ground)
     this.runs = served('runs', new Runs(this.#core, policy), ground)
     this.staging = served('staging', new Staging(this.#core), ground)
+    this.#tokens = new Tokens(this.#core)
+    this.tokens = served('tokens', this.#tokens, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
     this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
     const exports = new Exports(this.#core, policy, this)
@@ -148,6 +154,15 @@ export class LocalLedger implements Ledger {
     const { log, views, now } = this.#core
     const last = await views.entry(log.head().size - 1)
     return last && aheadSeconds(last.time, now().wall_ms)
+  }
+
+  /**
+   * Whom a bearer token names; undefined if it is unknown, expired or revoked. Errors: LEDGER_CLOSED, LEDGER_MOVED,
+   * LEDGER_UNAVAILABLE, LEDGER_CORRUPT. Cost: usually no read.
+   */
+  async authenticate(token: string): Promise<Authenticated | undefined> {
+    this.#assertOpen()
+    return this.#tokens.authenticate(token)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
