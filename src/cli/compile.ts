@@ -9,7 +9,7 @@ const inFolderOf = (file: string) => fileURLToPath(new URL(file, import.meta.url
 const scratch = mkdtempSync(join(tmpdir(), 'lockstep-compile-'))
 try {
   rmSync(inFolderOf('command.cjs.compiled'), { force: true })
-  lockstep({}, 'init')
+  lockstep({}, 'init', '--no-operator-token')
   lockstep({ LOCKSTEP_COMPILE: inFolderOf('command.cjs') }, 'lock', 'acquire', 'compile', '--holder', 'build')
 } finally {
   rmSync(scratch, { recursive: true, force: true })
