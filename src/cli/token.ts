@@ -26,7 +26,7 @@ function createVerb(): Command {
     lines: createdLines,
     examples: [
       'lockstep token create --actor agent-7 --type agent --grant agent --role INTAKE_AGENT --expires 30d',
-      'lockstep token create --actor BECCA --type human --grant authority --json | jq -r .secret > becca.token',
+      'lockstep token create --actor BECCA --type human --grant authority --json | jq -r .secret',
     ],
   })
 }

@@ -51,5 +51,6 @@ hints.add(created, {
 hints.add(listedToken, { ...ofToken, status: { about: 'Whether the token is valid, expired or revoked.' } })
 hints.add(revoked, {
   replayed: { about: 'Whether the token was revoked already.' },
+  revoked: { about: 'When the token was revoked.' },
   seq: { about: 'The entry that revoked the token.' },
 })

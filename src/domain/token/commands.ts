@@ -8,9 +8,9 @@ export const createTokenSchema = z.strictObject({
   actor: actorSchema.optional(),
   /** A duration, so that a repeated request has the same content. Without it the token does not expire. */
   expires_in_s: z.int().min(1).max(limits.tokenSecondsMax).optional(),
-  grants: grantsSchema,
+  grants: grantsSchema.overwrite(sortedSet),
   idempotency_key: requestKeySchema.optional(),
-  roles: rolesSchema.default([]),
+  roles: rolesSchema.overwrite(sortedSet).default([]),
   token_actor: tokenActorSchema,
 })
 
@@ -34,3 +34,7 @@ interface RevokeToken extends Command, TokenEventData<'token.revoked'> {
   type: 'token.revoke'
 }
 export type TokenCommand = CreateToken | RevokeToken
+
+function sortedSet<T extends string>(values: T[]): T[] {
+  return [...new Set(values)].sort()
+}

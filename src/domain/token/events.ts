@@ -1,15 +1,15 @@
 import * as z from 'zod'
-import { actorSchema, lineOf, reasonSchema } from '../../kernel/ids.ts'
+import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
-import { tokenGrants } from '../../kernel/vocabulary.ts'
+import { line, tokenGrants } from '../../kernel/vocabulary.ts'
 
 /** `tok_` and the first 24 hex digits of the SHA-256 of the secret, so that a secret leads to its token. */
 export const tokenIdSchema = z.string().regex(/^tok_[0-9a-f]{24}$/, 'must be tok_ and 24 hex digits')
 
 /** Who acts with a token. Its roles are in a list of their own. */
 export const tokenActorSchema = actorSchema.pick({ actor_id: true, actor_type: true })
-export const grantsSchema = z.array(z.enum(tokenGrants)).min(1).max(tokenGrants.length).overwrite(sortedSet)
-export const rolesSchema = z.array(lineOf(120)).max(limits.tokenRolesMax).overwrite(sortedSet)
+export const grantsSchema = z.array(z.enum(tokenGrants)).min(1).max(tokenGrants.length)
+export const rolesSchema = z.array(line).max(limits.tokenRolesMax)
 
 /** The secret itself is in no entry, only its SHA-256. Members are in canonical order. */
 const created = z.strictObject({
@@ -41,7 +41,3 @@ export type TokenEventData<Type extends TokenEventType> = z.infer<(typeof tokenE
 export type TokenEvent = {
   [Type in TokenEventType]: { type: Type; stream: string; data: TokenEventData<Type> }
 }[TokenEventType]
-
-function sortedSet<T extends string>(values: T[]): T[] {
-  return [...new Set(values)].sort()
-}
