@@ -89,6 +89,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
       'CLOCK_RESET_DENIED',
+      'TOKEN_DENIED',
       'LEDGER_INSECURE',
     ],
     5: [
@@ -122,6 +123,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'IDEMPOTENCY_MISMATCH',
       'SIZE_MISMATCH',
       'CLOCK_NOT_AHEAD',
+      'CLOCK_AHEAD',
     ],
     6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
     7: [
