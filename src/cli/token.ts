@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { CreatedToken, TokenList } from '../api/shapes/tokens.ts'
-import { tokens } from '../api/tokens.ts'
 import { table, timeText } from './output.ts'
 import { noun, verb } from './verb.ts'
 
@@ -13,7 +12,7 @@ export function tokenCommand(asked?: string): Command {
 }
 
 function createVerb(): Command {
-  return verb('create', tokens.create, {
+  return verb('create', 'tokens.create', {
     expand: ['token_actor'],
     flags: {
       'token_actor.actor_id': { about: 'the id of the actor that the token stands for', name: 'actor' },
@@ -22,7 +21,6 @@ function createVerb(): Command {
     more:
       'The secret is printed once and is stored nowhere. The caller is LOCKSTEP_ACTOR or the user of the system; ' +
       '--actor is the actor of the token.',
-    call: (api, input) => api.tokens.create(input),
     lines: createdLines,
     examples: [
       'lockstep token create --actor agent-7 --type agent --grant agent --role INTAKE_AGENT --expires 30d',
@@ -40,8 +38,7 @@ function createdLines({ actor, expires_at, grants, secret, token_id }: CreatedTo
 }
 
 function listVerb(): Command {
-  return verb('list', tokens.list, {
-    call: (api, input) => api.tokens.list(input),
+  return verb('list', 'tokens.list', {
     items: ({ tokens }) => tokens,
     lines: listedLines,
     examples: ['lockstep token list', 'lockstep token list --jsonl | jq -r .token_id'],
@@ -66,9 +63,8 @@ const expiryText = (expires_at: string | null) =>
   expires_at === null ? 'never expires' : `expires ${timeText(expires_at)}`
 
 function revokeVerb(): Command {
-  return verb('revoke', tokens.revoke, {
+  return verb('revoke', 'tokens.revoke', {
     arguments: ['token_id'],
-    call: (api, input) => api.tokens.revoke(input),
     lines: ({ replayed, revoked, token_id }) =>
       `${token_id} ${replayed ? `was revoked already, ${timeText(revoked)}` : 'is revoked'}`,
     examples: [

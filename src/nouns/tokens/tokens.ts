@@ -4,9 +4,10 @@ import type { TokenGrant } from '../../api/operation.ts'
 import type * as shapes from '../../api/shapes/tokens.ts'
 import type { TokensApi } from '../../api/tokens.ts'
 import type { TokenEventData } from '../../domain/token/events.ts'
-import { statusOf, streamOfToken, type TokenState, tokenIdOf, tokenIn, tokenStream } from '../../domain/token/state.ts'
+import { statusOf, streamOfToken, tokenIdOf, tokenIn, tokenStream } from '../../domain/token/state.ts'
 import { invariant } from '../../errors.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import type { Actor } from '../../kernel/ids.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import type { Handlers } from '../served.ts'
 
@@ -14,7 +15,7 @@ type Given<Schema extends z.ZodType> = z.output<Schema>
 
 /** Whom a valid token names, and what it allows. */
 export interface Authenticated {
-  actor: TokenState['actor']
+  actor: Actor
   grants: ReadonlySet<TokenGrant>
   /** The only values of `role_id` that the bearer may state. */
   roles: ReadonlySet<string>
