@@ -25,7 +25,7 @@ import { Exports } from './nouns/exports/exports.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
-import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
+import { type Figures, type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
@@ -47,22 +47,6 @@ import { Publication } from './writer/subscription.ts'
 export interface Ledger extends Api, AsyncDisposable {
   /** Answers pending commands, makes everything durable, and ends. Idempotent. */
   close(): Promise<void>
-}
-
-/** Numbers about an open ledger, for operators. The counts of writes are those since the ledger was opened. */
-export interface Figures {
-  batches: number
-  entries: number
-  puts: number
-  head_size: number
-  /** The entries that the search index, and the slowest reactor, have yet to read. */
-  index_lag: number
-  reactor_lag: number
-  /** Whether commands are still decided. */
-  is_writable: boolean
-  /** Commands that wait to be decided, and callers that wait for a lock. */
-  queue: number
-  waiting: number
 }
 
 /**

@@ -21,6 +21,7 @@ const local = [
     'counts',
     'dir',
     'exporting',
+    'figures',
     'recover',
   ],
   'snapshot',
