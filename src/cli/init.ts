@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { homeName } from '../disk/layout.ts'
 import { adopt } from '../disk/ownership.ts'
+import { userActor } from '../disk/process.ts'
 import { readTextFile } from '../disk/regular-file.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { LockstepError } from '../errors.ts'
@@ -29,7 +30,7 @@ export function initVerb(): Command {
     },
     run: async ({ command, given, globals }) => {
       const root = resolve(given.dir ?? folderOf(globals))
-      const { openLedger, userActor } = await import('../open.ts')
+      const { openLedger } = await import('../open.ts')
       const actor = actorOf(globals)
       // The file is read first, so that no ledger is created if .gitignore is unusable.
       const missing = given.gitignore ? missingIn(join(root, '.gitignore'), ignored) : undefined
