@@ -136,9 +136,9 @@ export async function withSnapshot<T>(
   return work(snapshot).finally(() => snapshot.close())
 }
 
-/** The options of a command, merged with the options of the program. */
+/** The options of the program. A verb can have an option of the same name, which then is not the program's. */
 export function globalsOf(command: Command): Globals {
-  const globals = command.optsWithGlobals<Globals>()
+  const globals = topOf(command).opts<Globals>()
   setTimes(globals)
   return globals
 }
@@ -148,13 +148,15 @@ export function globalsOf(command: Command): Globals {
  * one list. Without the split, a forgotten NAME would lock the command's first word and run its second.
  */
 export function aroundDashes(self: Command, words: readonly string[]): { before: string[]; behind: string[] } {
-  let top = self
-  while (top.parent !== null) top = top.parent
   // Commander keeps the raw arguments, but its types do not declare them.
-  const { rawArgs } = top as Command & { rawArgs: string[] }
+  const { rawArgs } = topOf(self) as Command & { rawArgs: string[] }
   const dashes = rawArgs.indexOf('--')
   const count = dashes === -1 ? 0 : rawArgs.length - dashes - 1
   return { before: words.slice(0, words.length - count), behind: words.slice(words.length - count) }
+}
+
+function topOf(command: Command): Command {
+  return command.parent === null ? command : topOf(command.parent)
 }
 
 /** Adds examples to a command's help. */

@@ -41,6 +41,11 @@ export const limits = {
   runOutputsMax: 100,
   runListMax: 1_000,
 
+  /** The roles of a token, the longest time until it expires (ten years), and the tokens on one page of a list. */
+  tokenRolesMax: 100,
+  tokenSecondsMax: 10 * 365 * 86_400,
+  tokenListMax: 1_000,
+
   /**
    * A turn: one of its objects, all of its objects, its stems, and their refs. The configuration can change some of
    * them.
