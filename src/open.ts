@@ -98,7 +98,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     command: options.command ?? 'library',
     nonce: () => nanoid(12),
     selfCheck: options.self_check ?? false,
-    ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),
+    wrapStore: options.wrapStore,
   })
   return openOver(log, { actor, config, layout, options })
 }
