@@ -150,9 +150,18 @@ export class LocalLedger implements Ledger {
     return last && aheadSeconds(last.time, now().wall_ms)
   }
 
-  /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
+  /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
+  get isSnapshot(): boolean {
+    return this.#parts.isSnapshot ?? false
+  }
+
+  /**
+   * Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. A snapshot holds up
+   * nobody, so it has no limit.
+   */
   async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
+    if (this.isSnapshot) return { answer: await question(this) }
     return askFor(this.#core.index, millis, () => question(this))
   }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Kind } from '../api/operation.ts'
 import { messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
@@ -20,13 +21,15 @@ export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor 
 }
 
 /**
- * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. The
- * ledger's modules are loaded here, on first use, because they load more slowly than the command line's.
+ * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. If another
+ * process keeps it open, or it cannot be written, queries and streams read a snapshot (ADR 0051). The ledger's modules
+ * are loaded here, on first use, because they load more slowly than the command line's.
  */
 export async function withLedger<T>(
   globals: Globals,
   command: string,
   work: (ledger: LocalLedger) => Promise<T>,
+  kind: Kind = 'command',
 ): Promise<T> {
   const actor = actorOf(globals)
   const { openLedger } = await import('../open.ts')
@@ -35,8 +38,11 @@ export async function withLedger<T>(
     command: `lockstep ${command}`,
     ...(actor === undefined ? {} : { actor }),
     ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
+    ...(kind === 'command' ? {} : { snapshot: 'if-busy' }),
   })
   try {
+    // A stream goes on with what is appended later.
+    if (ledger.isSnapshot && kind === 'query') say(asOf((await ledger.head.get()).size))
     return await work(ledger)
   } finally {
     if (ledger.counts.entries > 0) await sayClockAhead(globals, ledger)
@@ -44,6 +50,9 @@ export async function withLedger<T>(
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }
 }
+
+/** Says on stderr that the answer is from a snapshot. */
+export const asOf = (size: number) => `as of size ${size}`
 
 /**
  * Asks a read-only question, and keeps the ledger open only for short moments. The index is written in slices. A
@@ -53,18 +62,20 @@ export async function askLedger<T>(
   globals: Globals,
   command: string,
   question: (ledger: LocalLedger) => Promise<T>,
+  kind: Kind = 'query',
 ): Promise<T> {
   const bar = await progressBar(globals, 'index')
   let enough = Number.POSITIVE_INFINITY
   try {
     for (;;) {
-      const asked = await withLedger(globals, command, async (ledger) => {
+      const ask = async (ledger: LocalLedger) => {
         const asked = await ledger.askFor(limits.sliceMillis, question)
         // Other processes append during the pauses. Once the entries that existed at the start are indexed, the
         // snapshot covers the rest.
         const isDue = asked === 'late' || ('indexed' in asked && asked.indexed.done >= enough)
         return isDue ? ledger.snapshot() : asked
-      })
+      }
+      const asked = await withLedger(globals, command, ask, kind)
       if ('answer' in asked) return asked.answer
       if (!('indexed' in asked)) return await question(asked).finally(() => asked.close())
       const { done, total } = asked.indexed
@@ -83,8 +94,10 @@ export async function withSnapshot<T>(
   command: string,
   work: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
-  const snapshot = await withLedger(globals, command, (ledger) => ledger.snapshot())
-  return work(snapshot).finally(() => snapshot.close())
+  const copied = async (ledger: LocalLedger) =>
+    ledger.isSnapshot ? { answer: await work(ledger) } : { snapshot: await ledger.snapshot() }
+  const done = await withLedger(globals, command, copied, 'query')
+  return 'answer' in done ? done.answer : work(done.snapshot).finally(() => done.snapshot.close())
 }
 
 /** The options of a command, merged with the options of the program. */

@@ -88,7 +88,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
     await check('exclusion', () => exclusion(layout)),
-    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger))),
+    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger), 'query')),
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')

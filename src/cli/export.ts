@@ -84,7 +84,7 @@ function createVerb(): Command {
 async function createBeside(globals: Globals, command: string, asked: CreateExport) {
   const { parse } = await import('../writer/parse.ts')
   const request = parse(create, asked, 'exports.create')
-  await askLedger(globals, command, (ledger) => ledger.exporting.ready(request))
+  await askLedger(globals, command, (ledger) => ledger.exporting.ready(request), 'command')
   const { begun, snapshot } = await withLedger(globals, command, async (ledger) => {
     // The snapshot is taken first. If that fails, no run has begun that would have to be ended.
     const snapshot = await ledger.snapshot()

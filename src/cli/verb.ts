@@ -91,10 +91,8 @@ export function verb<Input, Answer, Shown = Answer, O extends Owns = Record<neve
     const { call, isLong, run } = spec
     if (run !== undefined) return { asked, shown: run(asked) }
     const open = isLong ? askLedger : withLedger
-    return {
-      asked,
-      shown: open(globals, asked.command, (ledger) => call?.(ledger, input, asked) as Promise<Shown>),
-    }
+    const ask = (ledger: Api) => call?.(ledger, input, asked) as Promise<Shown>
+    return { asked, shown: open(globals, asked.command, ask, facts.kind) }
   })
 }
 
