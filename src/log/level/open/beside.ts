@@ -4,6 +4,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
   mkdirSync,
   openSync,
   readlinkSync,
@@ -13,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileError, isAbsence, syncFolder } from '../../../disk/durable.ts'
-import { findRoot, type Layout, layoutOf, noLedger } from '../../../disk/layout.ts'
+import { type Layout, layoutOf, noLedger } from '../../../disk/layout.ts'
 import { isDeniedByNode } from '../../../disk/node-permissions.ts'
 import { canNameDescriptors } from '../../../disk/open-folder.ts'
 import { dropProcessFolders, processFolderName } from '../../../disk/process-folder.ts'
@@ -85,8 +86,9 @@ export async function openBeside({ isExpendable = false, layout }: Asked): Promi
         log.copied = { head: copy.head, removed }
         return log
       } catch (error) {
-        const problem = asDamage(error)
-        if (findRoot(layout.root) !== layout.root) throw noLedger(layout.root)
+        if (!existsSync(layout.home)) throw noLedger(layout.root)
+        // If another program cleared the folder for temporary files, the database is not to blame.
+        const problem = existsSync(copy.home) ? asDamage(error) : undefined
         if (problem === undefined || problem.message === found) throw problem ?? error
         if (tries === triesMax) throw changing(problem)
         found = problem.message
