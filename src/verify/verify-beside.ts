@@ -26,8 +26,14 @@ interface Options {
  * LevelDB may abort it. If the verification fails, the next open reads every byte.
  * Errors: those of `verifyLog` and `openLog`.
  */
-export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
-  const { onProgress, rebuild } = options
+export async function verifyBeside(layout: Layout, asked: Options): Promise<Verified> {
+  const { onProgress, rebuild } = asked
+  let isHeldElsewhere = false
+  const onSnapshot = (size: number) => {
+    isHeldElsewhere = true
+    asked.onSnapshot(size)
+  }
+  const options = { ...asked, onSnapshot }
   const hold = async <T>(work: (log: LevelLog) => Promise<T>) => using(await opened(layout, options), work)
   let snapshot = await copied(layout, options)
   if ('indexed' in snapshot) return snapshot
@@ -48,7 +54,7 @@ export async function verifyBeside(layout: Layout, options: Options): Promise<Ve
       using(await opened(layout, options, 'if-busy'), (log) => lastSeqsIn(log)(streams))
     return await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
   } catch (error) {
-    if (isOfIntegrity(error)) await hold(distrusted).catch(() => {})
+    if (isOfIntegrity(error) && !isHeldElsewhere) await hold(distrusted).catch(() => {})
     throw error
   } finally {
     await snapshot.close()
