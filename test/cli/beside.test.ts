@@ -129,6 +129,20 @@ beside('does not wait for the end of --open-wait', async () => {
   await endsWithVerify(root)
 })
 
+beside('needs few file descriptors: without more, the tables are linked or copied', async () => {
+  const owner = await startOwner({ first: 50_000, notesChars: 1_000 })
+  const { ledger } = layoutOf(owner.root)
+  const tables = readdirSync(ledger).filter((name) => name.endsWith('.ldb')).length
+  ok(tables > 16, `${tables} tables`)
+  for (const spare of [16, 28, 40]) {
+    const wrapper = ['sh', '-c', `ulimit -n ${tables + spare} && exec "$@"`, 'sh']
+    const { status, stdout } = await lockstep(['--dir', owner.root, 'head'], { wrapper })
+    is(status, 0, `${tables} tables and ${spare}: ${stdout}`)
+  }
+  await owner.end()
+  await endsWithVerify(owner.root)
+})
+
 beside('leaves nothing in the folder for temporary files', async () => {
   const root = temporaryRoot()
   const TMPDIR = join(temporaryRoot(), 'for temporary files')

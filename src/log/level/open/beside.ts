@@ -45,6 +45,8 @@ interface Asked {
 const prefix = 'lockstep-snapshot-'
 const triesMax = 20
 const pauseMillis = 10
+/** Descriptors that stay free for LevelDB and for the query. */
+const sparesMin = 16
 
 /**
  * Opens a private copy of a ledger's database that another process may have open, or that cannot be written (ADR 0051).
@@ -185,11 +187,13 @@ function takeTables(from: string, to: string, names: readonly string[]): () => v
   try {
     if (canNameDescriptors) {
       const own = join('/proc', readlinkSync('/proc/self'), 'fd')
+      for (let spare = 0; spare < sparesMin; spare += 1) opened.push(openSync(from, constants.O_RDONLY))
       for (const name of names) {
         const descriptor = openSync(join(from, name), constants.O_RDONLY | constants.O_NOFOLLOW)
         opened.push(descriptor)
         symlinkSync(join(own, String(descriptor)), join(to, name))
       }
+      for (const descriptor of opened.splice(0, sparesMin)) closeSync(descriptor)
       return release
     }
   } catch (error) {
