@@ -1,3 +1,4 @@
+// limit: 240
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -130,7 +131,7 @@ beside('does not wait for the end of --open-wait', async () => {
 })
 
 beside('needs few file descriptors: without more, the tables are linked or copied', async () => {
-  const owner = await startOwner({ first: 50_000, notesChars: 1_000 })
+  const owner = await startOwner({ first: 30_000, notesChars: 1_000 })
   const { ledger } = layoutOf(owner.root)
   const tables = readdirSync(ledger).filter((name) => name.endsWith('.ldb')).length
   ok(tables > 16, `${tables} tables`)

@@ -1,3 +1,4 @@
+// limit: 240
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -12,7 +13,7 @@ import { closedLedger, refusalOf } from '../support/opening.ts'
 import { startOwner } from '../support/owner.ts'
 
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
-const snapshots = 40 * rounds
+const snapshots = 30 * rounds
 
 const beside = suite('a snapshot that is taken without opening the ledger')
 
