@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
+import type { LedgerHere } from '../api/api.ts'
 import type { Kind } from '../api/operation.ts'
+import { userActor } from '../disk/process.ts'
 import { messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
@@ -8,6 +10,7 @@ import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
 import { say, setTimes } from './output.ts'
 import { progressBar } from './progress.ts'
+import { serviceAt } from './service.ts'
 import { actorIn } from './values.ts'
 
 /** The folder in which the command works: --dir, else LOCKSTEP_DIR, else the working directory. */
@@ -21,11 +24,37 @@ export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor 
 }
 
 /**
+ * The ledger of the service, for this command's caller; undefined if no service answers. With a token, the service
+ * knows the caller by it.
+ */
+export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
+  const token = tokenOf(globals)
+  const actor = actorOf(globals) ?? (token === undefined ? userActor() : undefined)
+  return serviceAt(folderOf(globals), { actor, token })
+}
+
+function tokenOf(_globals: Globals): string | undefined {
+  const token = process.env.LOCKSTEP_TOKEN
+  return token === '' ? undefined : token
+}
+
+/** Does the work over the service, or else with the ledger open in this process, for as long as the work takes. */
+export async function withLedger<T>(
+  globals: Globals,
+  command: string,
+  work: (ledger: LedgerHere) => Promise<T>,
+  kind: Kind = 'command',
+): Promise<T> {
+  const served = await serviceOf(globals)
+  return served === undefined ? withOpenLedger(globals, command, work, kind) : work(served)
+}
+
+/**
  * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. If another
  * process keeps it open, or it cannot be written, queries and streams read a snapshot (ADR 0051). The ledger's modules
  * are loaded here, on first use, because they load more slowly than the command line's.
  */
-export async function withLedger<T>(
+export async function withOpenLedger<T>(
   globals: Globals,
   command: string,
   work: (ledger: LocalLedger) => Promise<T>,
@@ -61,6 +90,16 @@ export const asOf = (size: number) => `as of size ${size}`
 export async function askLedger<T>(
   globals: Globals,
   command: string,
+  question: (ledger: LedgerHere) => Promise<T>,
+): Promise<T> {
+  const served = await serviceOf(globals)
+  return served === undefined ? askOpenLedger(globals, command, question) : question(served)
+}
+
+/** The same without a service, for what only the ledger in this process can do. */
+export async function askOpenLedger<T>(
+  globals: Globals,
+  command: string,
   question: (ledger: LocalLedger) => Promise<T>,
   kind: Kind = 'query',
 ): Promise<T> {
@@ -75,7 +114,7 @@ export async function askLedger<T>(
         const isDue = asked === 'late' || ('indexed' in asked && asked.indexed.done >= enough)
         return isDue ? ledger.snapshot() : asked
       }
-      const asked = await withLedger(globals, command, ask, kind)
+      const asked = await withOpenLedger(globals, command, ask, kind)
       if ('answer' in asked) return asked.answer
       if (!('indexed' in asked)) return await question(asked).finally(() => asked.close())
       const { done, total } = asked.indexed
@@ -92,11 +131,13 @@ export async function askLedger<T>(
 export async function withSnapshot<T>(
   globals: Globals,
   command: string,
-  work: (ledger: LocalLedger) => Promise<T>,
+  work: (ledger: LedgerHere) => Promise<T>,
 ): Promise<T> {
+  const served = await serviceOf(globals)
+  if (served !== undefined) return work(served)
   const copied = async (ledger: LocalLedger) =>
     ledger.isSnapshot ? { answer: await work(ledger) } : { snapshot: await ledger.snapshot() }
-  const done = await withLedger(globals, command, copied, 'query')
+  const done = await withOpenLedger(globals, command, copied, 'query')
   return 'answer' in done ? done.answer : work(done.snapshot).finally(() => done.snapshot.close())
 }
 
