@@ -105,6 +105,17 @@ beside('is taken at once if the owner has had the ledger for long, but not while
   await endsWithVerify(layout.root)
 })
 
+beside('is taken beside a service, which refuses only those that want the ledger itself', async () => {
+  const layout = await closedLedger()
+  const service = await openLedger({ dir: layout.root, is_service: true, actor: testActor })
+  is((await refusalOf(openLedger({ dir: layout.root, actor: testActor }))).code, 'LEDGER_SERVED')
+  const ledger = await openLedger({ dir: layout.root, snapshot: 'if-busy', actor: testActor })
+  is(ledger.isSnapshot, true)
+  await ledger.close()
+  await service.close()
+  await endsWithVerify(layout.root)
+})
+
 beside('shows what a crash left, and writes nothing below the root', async () => {
   const { root } = await startOwnerAndKill()
   const before = contentOf(root)
