@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
 import type { Kind } from '../api/operation.ts'
-import { userActor } from '../disk/process.ts'
-import { messageOf } from '../errors.ts'
+import { userActor } from '../disk/user.ts'
+import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -34,7 +34,7 @@ export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
 }
 
 function tokenOf(_globals: Globals): string | undefined {
-  const token = process.env.LOCKSTEP_TOKEN
+  const token = process.env.LOCKSTEP_BEARER_TOKEN
   return token === '' ? undefined : token
 }
 
@@ -61,7 +61,7 @@ export async function withOpenLedger<T>(
   kind: Kind = 'command',
 ): Promise<T> {
   const actor = actorOf(globals)
-  const { openLedger } = await import('../open.ts')
+  const { openLedger } = await import('../open.ts').catch(serviceEnded)
   const ledger = await openLedger({
     dir: folderOf(globals),
     command: `lockstep ${command}`,
@@ -78,6 +78,15 @@ export async function withOpenLedger<T>(
     // The answer is durable already. If the head file cannot be refreshed, a warning is enough.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }
+}
+
+/** The small bundle for commands over a service has no ledger to open. */
+function serviceEnded(cause: unknown): never {
+  throw new LockstepError('LEDGER_UNAVAILABLE', 'the service ended when the command had begun', {
+    details: { outcome: 'not_applied' },
+    hint: 'Run the command again.',
+    cause,
+  })
 }
 
 /** Says on stderr that the answer is from a snapshot. */
