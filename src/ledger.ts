@@ -68,6 +68,8 @@ export class LocalLedger implements Ledger {
   readonly workspaces: WorkspacesApi
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
+  /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
+  readonly isSnapshot: boolean
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
@@ -78,6 +80,7 @@ export class LocalLedger implements Ledger {
 
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
+    this.isSnapshot = parts.isSnapshot ?? false
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
@@ -179,9 +182,10 @@ export class LocalLedger implements Ledger {
     return this.#tokens.authenticate(token)
   }
 
-  /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
+  /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */
   async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
+    if (this.isSnapshot) return { answer: await question(this) }
     return askFor(this.#core.index, millis, () => question(this))
   }
 

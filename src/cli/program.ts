@@ -118,7 +118,7 @@ function globalOptions(): Option[] {
     new Option('--json', 'print one JSON document on stdout'),
     new Option('--utc', 'print absolute times in UTC, instead of times relative to now'),
     new Option('--absolute', 'print absolute times in the time zone of this machine'),
-    new Option('--open-wait <seconds>', 'how long to wait if another process has the ledger open')
+    new Option('--open-wait <seconds>', 'how long a command that writes waits if another process has the ledger open')
       .argParser((text: string) => named('--open-wait', () => wholeNumber(text)))
       .default(30),
   ]

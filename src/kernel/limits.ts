@@ -102,6 +102,8 @@ export const limits = {
   /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
+  /** A command holds the ledger for milliseconds. A reader waits this long, then reads a copy of the database. */
+  besideMillis: 1_000,
   /**
    * Long work holds the ledger for this long at a time, writes this many pairs at once, and then releases the ledger.
    * The release is longer than the pause between two tries of other processes.
