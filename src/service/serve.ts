@@ -19,9 +19,9 @@ import { Sweep } from './sweep.ts'
 export interface ServeOptions {
   /** Also listen on TCP. There every call needs a token. */
   listen?: TcpOptions | undefined
-  /** Finds out who bears a token. Without it no token is valid. */
+  /** Finds out who bears a token. Default: the tokens of the ledger. */
   authenticate?: Authenticate | undefined
-  /** Whether the socket demands tokens too. */
+  /** Whether callers on the socket name their actor, or need a token too. Default: the ledger's configuration. */
   socket_auth?: 'actor' | 'token' | undefined
   /** Logs as JSON on stderr. Default: true. */
   log?: boolean | undefined
@@ -80,10 +80,11 @@ class HttpService implements Service {
       this.#log.warn({ err: error }, 'recovering expired locks failed'),
     )
     this.#metrics = new Metrics(() => this.#figures())
-    const demandsToken = options.socket_auth === 'token'
+    const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
+    const demandsToken = (options.socket_auth ?? ledger.config.socket_auth) === 'token'
     const app = appOf({
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
-      callerOf: (exchange) => callerOf(exchange, { authenticate: options.authenticate, demandsToken }),
+      callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken }),
       calls: new Calls(ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
       metrics: this.#metrics,

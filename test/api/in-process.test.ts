@@ -11,8 +11,19 @@ addApiCases(api, inProcessFactory)
 
 /** Members that are no operations: they belong to a ledger in this process. */
 const local = [
-  ...['askFor', 'clockAheadSeconds', 'close', 'config', 'constructor', 'counts', 'dir', 'exporting', 'figures'],
-  'recover',
+  ...[
+    'askFor',
+    'authenticate',
+    'clockAheadSeconds',
+    'close',
+    'config',
+    'constructor',
+    'counts',
+    'dir',
+    'exporting',
+    'figures',
+    'recover',
+  ],
   'snapshot',
 ]
 

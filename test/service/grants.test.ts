@@ -3,7 +3,7 @@ import { equal, is, ok } from 'uvu/assert'
 import { formsOf, grantsOf, type TokenGrant } from '../../src/api/operation.ts'
 import { everyOperation, type Operation } from '../../src/api/operations.ts'
 import { mediaTypes, pathOf, paths } from '../../src/api/wire.ts'
-import type { Authenticated } from '../../src/service/caller.ts'
+import type { Authenticated } from '../../src/nouns/tokens/tokens.ts'
 import {
   type Answer,
   type Asked,
