@@ -116,6 +116,10 @@ function globalOptions(): Option[] {
       'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)',
     ),
     new Option('--json', 'print one JSON document on stdout'),
+    new Option(
+      '--operator',
+      'call the service with the operator token that "lockstep init" wrote (see also LOCKSTEP_BEARER_TOKEN)',
+    ),
     new Option('--utc', 'print absolute times in UTC, instead of times relative to now'),
     new Option('--absolute', 'print absolute times in the time zone of this machine'),
     new Option('--open-wait <seconds>', 'how long a command that writes waits if another process has the ledger open')
