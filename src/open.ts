@@ -146,7 +146,7 @@ async function openOver(
     newRunId,
     now,
     reactions: (core, deliverables) => {
-      const lockFiles = lockFileReactor(deliverables, core.views)
+      const lockFiles = lockFileReactor(deliverables, core)
       const files = [runLockReactor(log, root, config), lockFiles, materialiseReactor(workspaceFiles)]
       const cleanup = stagingReactor(layout, config, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)

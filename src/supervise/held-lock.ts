@@ -207,11 +207,11 @@ const formerEntriesMax = 20
  * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
  * or a recovery ends the search: the holder was done, dead, or past its lease.
  */
-async function formerHolders(ledger: LocalLedger, { name, token }: Grant): Promise<Evidence[]> {
+async function formerHolders(ledger: LocalLedger, { lock_ref, name }: Grant): Promise<Evidence[]> {
   const former: Evidence[] = []
   const { entries } = await ledger.locks.history({ limit: formerEntriesMax, name })
-  for (const { data, seq, type } of entries) {
-    if (seq >= token) continue
+  const own = entries.findIndex(({ data, type }) => type === 'lock.acquired' && data.lock_ref === lock_ref)
+  for (const { data, type } of own === -1 ? [] : entries.slice(own + 1)) {
     if (type === 'lock.released' || type === 'lock.recovered') break
     if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
   }

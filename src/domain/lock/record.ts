@@ -1,11 +1,12 @@
 import { elapsedMillis, isoTime, judgementOf, type Now } from '../../kernel/clock.ts'
+import type { Context } from '../../kernel/decider.ts'
 import type { Acquire, FileOrphan } from './commands.ts'
 import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
 import { streamOf, streamOfNamed } from './names.ts'
 import type { Grant } from './state.ts'
 
 /** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
-export function acquiredEvent(command: Acquire, now: Now): LockEvent {
+export function acquiredEvent(command: Acquire, { now, token_offset }: Pick<Context, 'now' | 'token_offset'>): LockEvent {
   const { claim, project } = command
   const given = claim?.acquired ?? project?.lock_time
   const acquiredMillis = given === undefined ? now.wall_ms : Date.parse(given)
@@ -27,6 +28,7 @@ export function acquiredEvent(command: Acquire, now: Now): LockEvent {
     ...(project === undefined ? {} : { release_conditions: project.release_conditions, run_id: project.run_id }),
     ...(project?.source === undefined ? {} : { source: project.source }),
     ...(project === undefined ? {} : { target_name: project.target_name }),
+    ...(token_offset === 0 ? {} : { token_offset }),
   }
   return { type: 'lock.acquired', stream: streamOf(command.name), data }
 }
