@@ -10,6 +10,7 @@ import type { VerifiedLedger } from './api/shapes/log.ts'
 import type { StagingApi } from './api/staging.ts'
 import type { TurnsApi } from './api/turns.ts'
 import type { WorkspacesApi } from './api/workspaces.ts'
+import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
@@ -102,7 +103,8 @@ export class LocalLedger implements Ledger {
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.locks = served('locks', new Locks(this.#core, deliverables), ground)
-    this.log = served('log', new Entries(parts, this.#publication, () => this.#verify()), ground)
+    const whole = { backUp: (options: BackupOptions) => this.backUp(options), verify: () => this.#verify() }
+    this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
     this.runs = served('runs', new Runs(this.#core, policy), ground)
     this.staging = served('staging', new Staging(this.#core), ground)
@@ -167,6 +169,18 @@ export class LocalLedger implements Ledger {
     const log = await this.#parts.log.copy()
     const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
     return new LocalLedger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
+  }
+
+  /**
+   * Writes a verified backup (ADR 0049). A snapshot is used up by this and can only be closed afterwards. Errors and
+   * cost: those of `writeBackup`.
+   */
+  async backUp(options: BackupOptions): Promise<WrittenBackup> {
+    this.#assertOpen()
+    const { isSnapshot, layout, log } = this.#parts
+    if (isSnapshot) return writeBackup(log, layout, options)
+    const copy = await log.copy()
+    return writeBackup(copy, layout, options).finally(() => copy.close())
   }
 
   /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */

@@ -65,6 +65,14 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Reads all stored bytes and derives all state again.',
     load: async () => (await import('./verify.ts')).verifyVerb(),
   },
+  backup: {
+    about: 'Writes a verified backup of the whole ledger to a new file.',
+    load: async () => (await import('./backup.ts')).backupVerb(),
+  },
+  restore: {
+    about: 'Restores a backup into a folder without a ledger.',
+    load: async () => (await import('./backup.ts')).restoreVerb(),
+  },
   doctor: {
     about: 'Checks that locks work in this environment.',
     load: async () => (await import('./doctor.ts')).doctorVerb(),

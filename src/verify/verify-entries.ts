@@ -61,7 +61,9 @@ export class EntryVerification {
     const { ledger_id, origin, previous, token_offset } = data
     const isNext = previous.ledger_id === this.#ledger.ledger_id && previous.origin === this.#ledger.origin
     if (!isNext || previous.size !== seq || token_offset <= this.#tokenOffset) {
-      throw differs('origin', `entry ${seq} does not continue the ledger ${this.#ledger.origin} of ${seq} entries`, { seq })
+      throw differs('origin', `entry ${seq} does not continue the ledger ${this.#ledger.origin} of ${seq} entries`, {
+        seq,
+      })
     }
     this.#ledger = { ledger_id, origin }
     this.#restored.push({ seq, token_offset })
@@ -74,13 +76,14 @@ export class EntryVerification {
   #compareToken({ data, seq }: Entry): void {
     const { token_offset = 0 } = data
     if (token_offset === this.#tokenOffset) return
-    throw differs('tokens', `the token of entry ${seq} adds ${token_offset} to its seq, not ${this.#tokenOffset}`, { seq })
+    throw differs('tokens', `the token of entry ${seq} adds ${token_offset} to its seq, not ${this.#tokenOffset}`, {
+      seq,
+    })
   }
 
   #compareMeta(size: number): void {
     const { ledger_id, origin, restored = [] } = this.#meta
-    const isSame =
-      size === 0 || (this.#ledger.ledger_id === ledger_id && this.#ledger.origin === origin)
+    const isSame = size === 0 || (this.#ledger.ledger_id === ledger_id && this.#ledger.origin === origin)
     if (isSame && isDeepStrictEqual(restored, this.#restored)) return
     throw differs('origin', `the entries name the ledger ${this.#ledger.origin}, the meta row names ${origin}`, {
       seq: this.#restored.at(-1)?.seq ?? 0,

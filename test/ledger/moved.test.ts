@@ -68,7 +68,8 @@ function moveOnce(log: KeyedLog, { drafts, meanwhile, request, time = isoTime(Da
   }
 }
 
-const grantEvent = (lock: string, clock: StageClock) => acquiredEvent(acquire(lock), { now: clock.now(), token_offset: 0 })
+const grantEvent = (lock: string, clock: StageClock) =>
+  acquiredEvent(acquire(lock), { now: clock.now(), token_offset: 0 })
 
 test('the batch is decided again over what is there now, and nobody was told anything before', () => {
   const clock = new StageClock()

@@ -6,7 +6,10 @@ import { streamOf, streamOfNamed } from './names.ts'
 import type { Grant } from './state.ts'
 
 /** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
-export function acquiredEvent(command: Acquire, { now, token_offset }: Pick<Context, 'now' | 'token_offset'>): LockEvent {
+export function acquiredEvent(
+  command: Acquire,
+  { now, token_offset }: Pick<Context, 'now' | 'token_offset'>,
+): LockEvent {
   const { claim, project } = command
   const given = claim?.acquired ?? project?.lock_time
   const acquiredMillis = given === undefined ? now.wall_ms : Date.parse(given)

@@ -88,7 +88,12 @@ export class Grants {
     }
     if (await this.#isCurrent(entry)) return undefined
     const history = await historyOf(this.#core, name)
-    return history.some(({ type, data: end }) => type === 'lock.lost' && end.token === tokenOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>)) ? undefined : entry
+    return history.some(
+      ({ type, data: end }) =>
+        type === 'lock.lost' && end.token === tokenOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>),
+    )
+      ? undefined
+      : entry
   }
 
   /** The entries whose receipts may be of this lock_ref, oldest first. */
@@ -101,7 +106,11 @@ export class Grants {
 
   async #isCurrent(entry: Entry): Promise<boolean> {
     const grant = await lockGrantOf(this.#core, String(entry.data.name))
-    return grant !== null && seqOfGrant(grant) === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
+    return (
+      grant !== null &&
+      seqOfGrant(grant) === entry.seq &&
+      orphanReason(grant, undefined, this.#core.now()) === undefined
+    )
   }
 }
 

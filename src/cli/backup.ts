@@ -1,0 +1,93 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { log } from '../api/log.ts'
+import { LockstepError } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
+import { actorOf, withSnapshot } from './context.ts'
+import { say } from './output.ts'
+import { progressBar } from './progress.ts'
+import { local, text, toggle, verb } from './verb.ts'
+
+export function backupVerb(): Command {
+  return verb('backup', log.backup, {
+    arguments: ['file'],
+    more: 'Others use the ledger meanwhile. The backup has the entries, objects, configuration, policy and signed head of one moment. It does not have the signing key.',
+    run: async ({ command, globals, input }) => {
+      const bar = await progressBar(globals, 'backup')
+      try {
+        const onProgress = (done: number, total: number) => bar.show(done, total)
+        const file = resolve(input.file)
+        return await withSnapshot(globals, command, (snapshot) => snapshot.backUp({ file, onProgress }))
+      } finally {
+        bar.stop()
+      }
+    },
+    lines: ({ bytes, file, origin, root, sha256, size }) => [
+      `${file}: ${size} entries of ${origin}, verified, ${bytes} bytes`,
+      `root ${root}`,
+      `sha256 ${sha256}`,
+    ],
+    examples: ['lockstep backup ledger-2026-05-01.tar.gz', 'lockstep backup /mnt/backup/ledger.tar.gz --json'],
+  })
+}
+
+export function restoreVerb(): Command {
+  return local('restore', 'Restores a backup into a folder without a ledger.', {
+    more: 'Everything is verified before the ledger appears. It gets a new name and a new key, and its tokens are above all tokens of the ledger in the backup.',
+    own: {
+      file: text('<file>', 'the backup'),
+      target: text('<dir>', 'the folder that the restored ledger governs; it is made if it is missing'),
+      acceptPermissions: toggle('--accept-permissions', 'accept and record that the disk stores no file modes'),
+      checkpoint: text(
+        '--checkpoint <file>',
+        'a signed checkpoint that was kept elsewhere; an older or different backup is refused',
+      ),
+      nested: toggle('--nested', 'allow a ledger inside or above another'),
+      origin: text('--origin <name>', 'the new name of the ledger (default: lockstep.local/<ledger_id>)'),
+    },
+    run: async ({ given, globals }) => {
+      const { restoreBackup } = await import('../backup/restore.ts')
+      const { userActor } = await import('../open.ts')
+      const { readTextFile } = await import('../disk/regular-file.ts')
+      const kept = given.checkpoint
+      const bar = await progressBar(globals, 'restore')
+      try {
+        return await restoreBackup({
+          actor: actorOf(globals) ?? userActor(),
+          acceptPermissions: given.acceptPermissions,
+          checkpoint:
+            kept === undefined ? undefined : (readTextFile(kept, limits.documentBytes, refuse) ?? missing(kept)),
+          dir: given.target ?? '.',
+          file: resolve(given.file ?? ''),
+          nested: given.nested,
+          onProgress: (done, total) => bar.show(done, total),
+          origin: given.origin,
+        })
+      } finally {
+        bar.stop()
+      }
+
+      function refuse(is: string): LockstepError {
+        return new LockstepError('INVALID_INPUT', `${kept} ${is}`)
+      }
+    },
+    lines: ({ dir, held, origin, previous, running, size, vkey }) => {
+      if (held + running > 0) {
+        say(`${held} locks are held and ${running} runs are running. They end by their leases, or by hand.`)
+      }
+      return [
+        `ledger ${origin} governs ${dir}`,
+        `key ${vkey}`,
+        `${size - 1} entries of ${previous.origin}, and the entry of this restore`,
+      ]
+    },
+    examples: [
+      'lockstep restore ledger-2026-05-01.tar.gz ~/work/fleet',
+      'lockstep restore ledger.tar.gz restored --checkpoint checkpoint-2026-05-01.txt',
+    ],
+  })
+}
+
+function missing(path: string): never {
+  throw new LockstepError('NOT_FOUND', `${path} does not exist`, { details: { file: path } })
+}
