@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { log } from '../api/log.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { actorOf, withSnapshot } from './context.ts'
+import { actorOf, folderOf, withSnapshot } from './context.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, text, toggle, verb } from './verb.ts'
@@ -85,6 +85,37 @@ export function restoreVerb(): Command {
       'lockstep restore ledger-2026-05-01.tar.gz ~/work/fleet',
       'lockstep restore ledger.tar.gz restored --checkpoint checkpoint-2026-05-01.txt',
     ],
+  })
+}
+
+export function adoptVerb(): Command {
+  return local('adopt', 'Says which ledger a copied or moved folder has.', {
+    more: 'A ledger whose folder was copied or moved is refused with LEDGER_COPIED until then. Exactly one of --moved and --copied is required.',
+    own: {
+      copied: toggle('--copied', 'the original goes on; this copy gets a new name and key, and higher tokens'),
+      moved: toggle('--moved', 'this ledger goes on; the original is gone'),
+      origin: text('--origin <name>', 'with --copied: the new name (default: lockstep.local/<ledger_id>)'),
+    },
+    run: async ({ given, globals }) => {
+      const { copied = false, moved = false, origin } = given
+      if (copied === moved || (moved && origin !== undefined)) {
+        throw new LockstepError('INVALID_INPUT', 'specify exactly one of --moved and --copied; --origin needs --copied')
+      }
+      const { adoptLedger } = await import('../backup/adopt.ts')
+      const { userActor } = await import('../open.ts')
+      const { governingLayout } = await import('../disk/permissions.ts')
+      return adoptLedger(governingLayout(folderOf(globals)), {
+        actor: actorOf(globals) ?? userActor(),
+        as: copied ? 'copied' : 'moved',
+        openWaitSeconds: globals.openWait ?? limits.openWaitSecondsDefault,
+        origin,
+      })
+    },
+    lines: ({ adopted, dir, origin, vkey }) => [
+      `ledger ${origin} governs ${dir}${adopted === 'copied' ? ', as a ledger of its own' : ''}`,
+      `key ${vkey}`,
+    ],
+    examples: ['lockstep adopt --moved', 'lockstep adopt --copied --dir ~/work/copy-of-fleet'],
   })
 }
 

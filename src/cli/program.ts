@@ -73,6 +73,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Restores a backup into a folder without a ledger.',
     load: async () => (await import('./backup.ts')).restoreVerb(),
   },
+  adopt: {
+    about: 'Says which ledger a copied or moved folder has.',
+    load: async () => (await import('./backup.ts')).adoptVerb(),
+  },
   doctor: {
     about: 'Checks that locks work in this environment.',
     load: async () => (await import('./doctor.ts')).doctorVerb(),

@@ -6,6 +6,7 @@ import { createKey } from '../disk/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
 import { adoptTree } from '../disk/ownership.ts'
 import { keepsModes } from '../disk/permissions.ts'
+import { recordPlace } from '../disk/place.ts'
 import { now, userName } from '../disk/process.ts'
 import { buildingPrefix, dropProcessFolders, processFolderName } from '../disk/process-folder.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
@@ -83,6 +84,7 @@ export async function placeHome<T>(
     const withoutModes = !keepsModes(building)
     if (withoutModes && !acceptPermissions) throw noModes(root)
     const built = await build(building, withoutModes)
+    await recordPlace(building)
     adoptTree(building)
     renameSync(building, join(root, homeName))
     syncFolder(root)

@@ -1,5 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Layout } from '../../../disk/layout.ts'
+import { demandPlace, recordPlace } from '../../../disk/place.ts'
 import { LockstepError } from '../../../errors.ts'
 import type { Store } from '../../keyed/store.ts'
 import { dropEvidence, fingerprint, keepEvidence, logBytes } from '../files.ts'
@@ -30,6 +31,8 @@ export interface OpenOptions {
   selfCheck?: boolean
   /** This process may crash because of the database, so no child process checks it first. */
   isExpendable?: boolean
+  /** Opens a copied or moved ledger, to say which ledger it is. */
+  isAdopting?: boolean
   /** For tests: wraps the store, for example to make it fail. */
   wrapStore?: (store: Store) => Store
 }
@@ -43,7 +46,7 @@ const askMillis = 250
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found.
  * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
- * LEDGER_CORRUPT (the hint names the kept evidence), FORMAT_TOO_NEW, LEDGER_FORMAT.
+ * LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_COPIED, FORMAT_TOO_NEW, LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<LevelLog> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -81,7 +84,10 @@ async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
   if (guard === undefined) return undefined
   let log: LevelLog | undefined
   try {
+    const isRecorded = options.isAdopting === true || demandPlace(options.layout)
     log = await openGuarded(options, guard)
+    // A disk that cannot take the record now takes it at a later open.
+    if (log !== undefined && !isRecorded) await recordPlace(options.layout.home).catch(() => {})
     return log
   } catch (error) {
     if (!guard.isInPlace()) return undefined
