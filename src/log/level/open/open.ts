@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import type { Layout } from '../../../disk/layout.ts'
 import { demandPlace, recordPlace } from '../../../disk/place.ts'
 import { LockstepError } from '../../../errors.ts'
+import { failureOf } from '../../failure.ts'
 import type { Store } from '../../keyed/store.ts'
 import { dropEvidence, fingerprint, keepEvidence, logBytes } from '../files.ts'
 import { keptStore } from '../kept-store.ts'
@@ -84,7 +85,7 @@ async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
   if (guard === undefined) return undefined
   let log: LevelLog | undefined
   try {
-    const isRecorded = options.isAdopting === true || demandPlace(options.layout)
+    const isRecorded = options.isAdopting === true || isPlaceRecorded(options.layout)
     log = await openGuarded(options, guard)
     // A disk that cannot take the record now takes it at a later open.
     if (log !== undefined && !isRecorded) await recordPlace(options.layout.home).catch(() => {})
@@ -94,6 +95,16 @@ async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
     throw error
   } finally {
     if (log === undefined) guard.release()
+  }
+}
+
+/** Whether there is a record of the ledger's place. Errors: LEDGER_COPIED, LEDGER_UNAVAILABLE. */
+function isPlaceRecorded(layout: Layout): boolean {
+  try {
+    return demandPlace(layout)
+  } catch (error) {
+    const isOfReading = error instanceof LockstepError && error.code === 'FILE_FAILED'
+    throw isOfReading ? failureOf(`opening the ledger in ${layout.home}`, error.cause) : error
   }
 }
 
