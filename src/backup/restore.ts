@@ -1,32 +1,24 @@
-import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { createWriteStream, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { nanoid } from 'nanoid'
-import { readConfig } from '../disk/config-file.ts'
-import { fileError, makeFolder, syncFolder } from '../disk/durable.ts'
+import { fileError, makeFolder } from '../disk/durable.ts'
 import { realFolder } from '../disk/layout.ts'
-import type { LockState } from '../domain/lock/state.ts'
-import type { RestoredData } from '../domain/log/origin.ts'
-import type { RunState } from '../domain/run/state.ts'
 import { type Details, LockstepError } from '../errors.ts'
 import { filesOfChecked } from '../files/bundle/bundle-reader.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import { fingerprint } from '../log/level/files.ts'
-import { LevelLog } from '../log/level/level-log.ts'
+import type { LevelLog } from '../log/level/level-log.ts'
 import { problemError } from '../log/level/open/child.ts'
-import { writeOwner } from '../log/level/owner/owner.ts'
 import { type Examined, examine } from '../log/level/repair/examine.ts'
-import { openStore } from '../log/level/store.ts'
 import { sha256 } from '../log/sha256.ts'
 import { entryAt } from '../log/tiles.ts'
 import { type Checkpoint, parseCheckpoint, verifySignedCheckpoint } from '../merkle/checkpoint.ts'
 import { toHex } from '../merkle/hash.ts'
 import { parseVkey } from '../merkle/vkey.ts'
-import { makeHome, newIdentity, type Placing, placeHome } from '../nouns/create.ts'
+import { newIdentity, type Placing, placeHome } from '../nouns/create.ts'
 import { isSignatureOf } from '../nouns/signer.ts'
-import { Views } from '../views/views.ts'
-import { renameLedger } from './renamed.ts'
+import { type ContinuedLedger, continueLedger } from './continued.ts'
 import { backupFiles } from './write-backup.ts'
 
 export interface RestoreOptions extends Omit<Placing, 'name'> {
@@ -41,17 +33,9 @@ export interface RestoreOptions extends Omit<Placing, 'name'> {
   origin?: string | undefined
 }
 
-/** A restored ledger. `size` counts the entry of the restore, and `previous` is the ledger in the backup. */
-export interface RestoredLedger {
+/** A restored ledger. `previous` is the ledger in the backup. */
+export interface RestoredLedger extends ContinuedLedger {
   dir: string
-  origin: string
-  previous: RestoredData['previous']
-  size: number
-  token_offset: number
-  vkey: string
-  /** The locks that were held and the runs that were running. They end by their leases, or by hand. */
-  held: number
-  running: number
 }
 
 /**
@@ -69,31 +53,21 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredLe
   makeFolder(resolve(dir))
   return placeHome(dir, { acceptPermissions, name: identity.ledger_id, nested }, async (home, withoutModes) => {
     const { checkpoint, vkey: oldVkey } = await unpack(file, home)
-    const { ledger, owner } = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
     const sizes = kept === undefined ? [] : [kept.size]
-    const examined = await examine(home, ledger, { nonce: nanoid(12), onProgress: options.onProgress, sizes })
+    const examined = await examine(home, join(home, 'ledger'), {
+      nonce: nanoid(12),
+      onProgress: options.onProgress,
+      sizes,
+    })
     if ('problem' in examined) throw problemError({ details: {}, ...examined.problem })
     await compareSigned(checkpoint, oldVkey, examined)
-    const configPath = join(home, 'config.json')
-    readConfig(configPath)
-    const config = existsSync(configPath) ? (JSON.parse(readFileSync(configPath, 'utf8')) as object) : {}
-    const vkey = makeHome(home, { config: { ...config }, origin: identity.origin, withoutModes })
-    const store = await openStore(ledger, { create: false })
-    let restored: Omit<RestoredLedger, 'dir'>
-    try {
-      const log = LevelLog.open(store)
+    const inspect = async (log: LevelLog) => {
       const keys = await keysOf(log)
       if (keys.at(-1) !== oldVkey) throw failed('key.pub is not the key that the ledger in the backup names')
       if (kept !== undefined) await compareKept(kept, keys, examined)
-      const { previous, token_offset } = await renameLedger(log, { actor, by: 'restore', identity, vkey })
-      const { size } = log.head()
-      restored = { origin: identity.origin, previous, size, token_offset, vkey, ...(await openWork(log)) }
-    } finally {
-      await store.close()
     }
-    writeOwner(owner, { state: 'closed', files: fingerprint(ledger) })
-    for (const folder of [ledger, home]) syncFolder(folder)
-    return { dir: realFolder(dir), ...restored }
+    const continued = await continueLedger(home, { actor, by: 'restore', identity, inspect, withoutModes })
+    return { dir: realFolder(dir), ...continued }
   })
 }
 
@@ -171,15 +145,6 @@ async function keysOf(log: LevelLog): Promise<string[]> {
   const seqs = [0, ...(log.meta.restored ?? []).map(({ seq }) => seq)]
   const entries = await Promise.all(seqs.map((seq) => entryAt(log, seq)))
   return entries.map((entry) => String(entry?.data.vkey))
-}
-
-/** How many locks are held and how many runs are running. Cost: a read of all rows of locks and runs. */
-async function openWork(log: LevelLog): Promise<{ held: number; running: number }> {
-  const views = new Views(log)
-  let [held, running] = [0, 0]
-  for await (const [, { state }] of views.rows('lock/')) if ((state as LockState).grant !== null) held += 1
-  for await (const [, { state }] of views.rows('run/')) if ((state as RunState).status === 'running') running += 1
-  return { held, running }
 }
 
 function failed(what: string, details: Details = {}): LockstepError {

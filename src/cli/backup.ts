@@ -88,6 +88,51 @@ export function restoreVerb(): Command {
   })
 }
 
+export function salvageVerb(): Command {
+  return local('salvage', 'Copies what can be proved of a damaged ledger to a new folder.', {
+    more: 'It keeps every entry before the first bad one, also if CURRENT or MANIFEST is lost. The readable entries after that go to a file. The damaged ledger is not changed.',
+    own: {
+      acceptPermissions: toggle('--accept-permissions', 'accept and record that the disk stores no file modes'),
+      nested: toggle('--nested', 'allow a ledger inside or above another'),
+      origin: text('--origin <name>', 'the new name of the ledger (default: lockstep.local/<ledger_id>)'),
+      to: { ...text('--to <dir>', 'the folder of the new ledger; it is made if it is missing'), isRequired: true },
+    },
+    run: async ({ given, globals }) => {
+      const { salvageLedger } = await import('../backup/salvage.ts')
+      const { userActor } = await import('../open.ts')
+      const { governingLayout } = await import('../disk/permissions.ts')
+      const bar = await progressBar(globals, 'salvage')
+      try {
+        return await salvageLedger(governingLayout(folderOf(globals)), {
+          actor: actorOf(globals) ?? userActor(),
+          acceptPermissions: given.acceptPermissions,
+          nested: given.nested,
+          onProgress: (done, total) => bar.show(done, total),
+          origin: given.origin,
+          to: given.to ?? '.',
+        })
+      } finally {
+        bar.stop()
+      }
+    },
+    lines: ({ after, after_file, dir, head_file, origin, previous, problem }) => [
+      `ledger ${origin} governs ${dir}`,
+      `${previous.size} entries of ${previous.origin}, and the entry of this salvage`,
+      ...(problem === null ? [] : [`entry ${previous.size} or one after it is bad: ${problem}`]),
+      ...(after_file === null ? [] : [`${after} readable entries after them are in ${after_file}`]),
+      headTexts[head_file],
+    ],
+    examples: ['lockstep salvage --to ~/work/salvaged', 'lockstep salvage --dir ~/work/fleet --to salvaged --json'],
+  })
+}
+
+const headTexts = {
+  differs: 'the head file of the damaged ledger is of another history',
+  matches: 'the entries match the head file of the damaged ledger',
+  missing: 'the damaged ledger has no readable head file, so nobody knows how long it was',
+  shorter: 'the head file of the damaged ledger shows that it had more entries',
+}
+
 export function adoptVerb(): Command {
   return local('adopt', 'Says which ledger a copied or moved folder has.', {
     more: 'A ledger whose folder was copied or moved is refused with LEDGER_COPIED until then. Exactly one of --moved and --copied is required.',

@@ -73,6 +73,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Restores a backup into a folder without a ledger.',
     load: async () => (await import('./backup.ts')).restoreVerb(),
   },
+  salvage: {
+    about: 'Copies what can be proved of a damaged ledger to a new folder.',
+    load: async () => (await import('./backup.ts')).salvageVerb(),
+  },
   adopt: {
     about: 'Says which ledger a copied or moved folder has.',
     load: async () => (await import('./backup.ts')).adoptVerb(),

@@ -13,7 +13,7 @@ import type { Meta, Restored } from '../log/log.ts'
 export class EntryVerification {
   readonly #meta: Meta
   /** The name of the ledger up to the last entry read, and its restores so far. */
-  #ledger = { ledger_id: '', origin: '' }
+  #ledger: Pick<Meta, 'ledger_id' | 'origin'>
   readonly #restored: Restored[] = []
   #time = ''
   /** The request that the next entry continues. */
@@ -21,6 +21,12 @@ export class EntryVerification {
 
   constructor(meta: Meta) {
     this.#meta = meta
+    this.#ledger = { ledger_id: meta.ledger_id, origin: meta.origin }
+  }
+
+  /** Who the ledger is after the entries read so far. */
+  get identity(): Omit<Meta, 'format'> {
+    return this.#restored.length === 0 ? this.#ledger : { ...this.#ledger, restored: [...this.#restored] }
   }
 
   next(entry: Entry): void {
