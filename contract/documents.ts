@@ -3,6 +3,7 @@ import { renderings } from '../src/domain/rendered-event.ts'
 import { noticeCodes } from '../src/domain/turn/issue.ts'
 import { codes } from '../src/errors.ts'
 import { commandPage } from './command.ts'
+import { commandFacts, commandFactsPath } from './command-facts.ts'
 import { conformancePage } from './conformance.ts'
 import { generatedPage } from './pages.ts'
 import { referencePages } from './reference.ts'
@@ -46,6 +47,7 @@ export async function documents(): Promise<Map<string, string>> {
   )
   const renderingRows = Object.entries(renderings).map(([type, row]) => ({ type, ...row }))
   generated.set('contract/v1/rendering.yaml', yamlOf({ contract_version: 'v1', renderings: renderingRows }))
+  generated.set(commandFactsPath, commandFacts())
   generated.set('docs/conformance.md', conformancePage())
   generated.set('docs/reference/command.md', await commandPage())
   generated.set('docs/reference/errors.md', errorsPage())

@@ -171,8 +171,8 @@ function problemIn(entry: Entry, { entries, runs, streams }: Checks): string | n
   if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
     return `it does not follow the last entry of ${entry.stream}`
   try {
-    entries.next(entry)
-    runs.next(entry)
+    entries.entry(entry)
+    runs.entry(entry)
   } catch (error) {
     return messageOf(error)
   }
@@ -184,7 +184,7 @@ function problemIn(entry: Entry, { entries, runs, streams }: Checks): string | n
 function isComplete({ entries, runs }: Checks, size: number): boolean {
   try {
     entries.endRequest(size)
-    runs.end(size)
+    runs.end({ size })
     return true
   } catch {
     return false

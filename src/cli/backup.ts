@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { log } from '../api/log.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf, withSnapshot } from './context.ts'
@@ -9,7 +8,7 @@ import { progressBar } from './progress.ts'
 import { local, text, toggle, verb } from './verb.ts'
 
 export function backupVerb(): Command {
-  return verb('backup', log.backup, {
+  return verb('backup', 'log.backup', {
     arguments: ['file'],
     more: 'Others use the ledger meanwhile. The backup has the entries, objects, configuration, policy and signed head of one moment. It does not have the signing key.',
     run: async ({ command, globals, input }) => {

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { nanoid } from 'nanoid'
-import { locks } from '../api/locks.ts'
 import type { AcquireDeliverable, AcquireProject, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
-import { untilFree } from '../supervise/poll.ts'
+import { untilFree } from '../supervise/waiting.ts'
 import { withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
@@ -12,7 +11,7 @@ import { verb } from './verb.ts'
 type Acquire = AcquireResource | AcquireDeliverable | AcquireProject
 
 export function acquireVerb(): Command {
-  return verb('acquire', locks.acquire, {
+  return verb('acquire', 'locks.acquire', {
     arguments: ['name'],
     flags: {
       holder: { about: 'the name of the holder, for reports' },

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { RestoredData } from '../domain/log/origin.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { eventIdOf } from '../kernel/ids.ts'
+import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import type { Meta, Restored } from '../log/log.ts'
 
@@ -10,7 +11,7 @@ import type { Meta, Restored } from '../log/log.ts'
  * place in its request, and what a grant adds to its seq. Checks that entry 0 and the entries of restores name this
  * ledger. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`, `tokens`).
  */
-export class EntryVerification {
+export class EntryVerification implements Check {
   readonly #meta: Meta
   /** The name of the ledger up to the last entry read, and its restores so far. */
   #ledger: Pick<Meta, 'ledger_id' | 'origin'>
@@ -29,7 +30,7 @@ export class EntryVerification {
     return this.#restored.length === 0 ? this.#ledger : { ...this.#ledger, restored: [...this.#restored] }
   }
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     const { event_id, seq, time } = entry
     if (seq === 0) this.#compareOrigin(entry)
     if (entry.type === 'ledger.restored') this.#restore(entry as Entry<'ledger.restored', RestoredData>)
@@ -42,7 +43,7 @@ export class EntryVerification {
   }
 
   /** Called after the last entry: checks that no request is incomplete, and that the meta row names this ledger. */
-  end(size: number): void {
+  end({ size }: Pick<Found, 'size'>): void {
     this.#compareMeta(size)
     this.endRequest(size)
   }
