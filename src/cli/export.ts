@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { CreateExport } from '../api/shapes/exports.ts'
+import type { CreatedExport, CreateExport } from '../api/shapes/exports.ts'
 import { LockstepError } from '../errors.ts'
-import { askLedger, withLedger } from './context.ts'
+import { askOpenLedger, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { say } from './output.ts'
 import { wholeNumber } from './values.ts'
@@ -78,12 +78,16 @@ function createVerb(): Command {
   })
 }
 
-/** Writes the bundle from a snapshot. The ledger is open only for the appends before and after that. */
-async function createBeside(globals: Globals, command: string, asked: CreateExport) {
+/**
+ * Without a service, the bundle is written from a snapshot: the ledger is open only for the appends before and after.
+ */
+async function createBeside(globals: Globals, command: string, asked: CreateExport): Promise<CreatedExport> {
   const [{ create }, { parse }] = await Promise.all([import('../api/shapes/exports.ts'), import('../writer/parse.ts')])
   const request = parse(create, asked, 'exports.create')
-  await askLedger(globals, command, (ledger) => ledger.exporting.ready(request))
-  const { begun, snapshot } = await withLedger(globals, command, async (ledger) => {
+  const served = await serviceOf(globals)
+  if (served !== undefined) return served.exports.create(request)
+  await askOpenLedger(globals, command, (ledger) => ledger.exporting.ready(request))
+  const { begun, snapshot } = await withOpenLedger(globals, command, async (ledger) => {
     // The snapshot is taken first. If that fails, no run has begun that would have to be ended.
     const snapshot = await ledger.snapshot()
     const begun = await ledger.exporting
@@ -96,7 +100,7 @@ async function createBeside(globals: Globals, command: string, asked: CreateExpo
     (error: unknown) => ({ error }),
   )
   await snapshot.close()
-  return withLedger(globals, command, ({ exporting }) =>
+  return withOpenLedger(globals, command, ({ exporting }) =>
     'written' in outcome ? exporting.finish(begun, outcome.written) : exporting.fail(begun, outcome.error),
   )
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import type { Api } from '../api/api.ts'
 import { sharedErrors } from '../api/operation.ts'
-import { askLedger, examples, globalsOf, withLedger } from './context.ts'
+import { askLedger, examples, globalsOf, serviceOf, withLedger } from './context.ts'
 import { type AnswerOf, type CallFacts, type CallName, factsOf, type InputOf } from './facts.ts'
 import { type Flag, type FlagOptions, flagsOf } from './flags.ts'
 import type { Globals } from './globals.ts'
@@ -89,7 +89,7 @@ export function verb<Call extends CallName, Shown = AnswerOf<Call>, O extends Ow
     const values = valuesOf(self, flags)
     refuseStrays(facts, flags, values)
     const input = (spec.input?.(nested(values), given) ?? nested(values)) as InputOf<Call>
-    await checkInput(call, input)
+    if ((await serviceOf(globals)) === undefined) await checkInput(call, input)
     const asked = { command: pathOf(self), given, globals, input }
     if (spec.run !== undefined) return { asked, shown: await spec.run(asked) }
     const open = spec.isLong ? askLedger : withLedger

@@ -11,6 +11,7 @@ import {
 } from '../domain/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { type LeaseClock, type Now, unknownBoot } from '../kernel/clock.ts'
+import type { Actor } from '../kernel/ids.ts'
 import { type Machine, readMachine } from './machine.ts'
 import { bootMillis } from './uptime.ts'
 
@@ -35,6 +36,11 @@ export function userName(): string {
   } catch {
     return `uid-${process.getuid?.()}`
   }
+}
+
+/** The operating system's user, as the actor for commands typed by hand. */
+export function userActor(): Actor {
+  return { actor_id: userName(), actor_type: 'human' }
 }
 
 /**
