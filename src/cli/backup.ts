@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { userActor } from '../disk/process.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { actorOf, folderOf, withSnapshot } from './context.ts'
+import { actorOf, folderOf, serviceOf, withOpenLedger } from './context.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, text, toggle, verb } from './verb.ts'
@@ -16,7 +17,10 @@ export function backupVerb(): Command {
       try {
         const onProgress = (done: number, total: number) => bar.show(done, total)
         const file = resolve(input.file)
-        return await withSnapshot(globals, command, (snapshot) => snapshot.backUp({ file, onProgress }))
+        const served = await serviceOf(globals)
+        if (served !== undefined) return await served.log.backup({ file })
+        const snapshot = await withOpenLedger(globals, command, (ledger) => ledger.snapshot())
+        return await snapshot.backUp({ file, onProgress }).finally(() => snapshot.close())
       } finally {
         bar.stop()
       }
@@ -46,7 +50,6 @@ export function restoreVerb(): Command {
     },
     run: async ({ given, globals }) => {
       const { restoreBackup } = await import('../backup/restore.ts')
-      const { userActor } = await import('../open.ts')
       const { readTextFile } = await import('../disk/regular-file.ts')
       const kept = given.checkpoint
       const bar = await progressBar(globals, 'restore')
@@ -98,7 +101,6 @@ export function salvageVerb(): Command {
     },
     run: async ({ given, globals }) => {
       const { salvageLedger } = await import('../backup/salvage.ts')
-      const { userActor } = await import('../open.ts')
       const { governingLayout } = await import('../disk/permissions.ts')
       const bar = await progressBar(globals, 'salvage')
       try {
@@ -146,7 +148,6 @@ export function adoptVerb(): Command {
         throw new LockstepError('INVALID_INPUT', 'specify exactly one of --moved and --copied; --origin needs --copied')
       }
       const { adoptLedger } = await import('../backup/adopt.ts')
-      const { userActor } = await import('../open.ts')
       const { governingLayout } = await import('../disk/permissions.ts')
       return adoptLedger(governingLayout(folderOf(globals)), {
         actor: actorOf(globals) ?? userActor(),

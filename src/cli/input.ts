@@ -99,7 +99,8 @@ export async function checkInput(call: CallName, input: object): Promise<void> {
 /** A refused input in the words of the command: the first issue names the option of its member. */
 export function withOptions(error: LockstepError, flags: readonly Flag[]): LockstepError {
   const { issues } = error.details
-  if (flags.length === 0 || error.code !== 'INVALID_INPUT' || !Array.isArray(issues) || issues.length === 0) return error
+  if (flags.length === 0 || error.code !== 'INVALID_INPUT' || !Array.isArray(issues) || issues.length === 0)
+    return error
   const [{ message, path }] = issues as [{ message: string; path: string }]
   return new LockstepError('INVALID_INPUT', `${flagOf(flags, path)} ${message}`.trim(), {
     details: error.details,
