@@ -119,7 +119,7 @@ export class LocalLedger implements Ledger {
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.locks = served('locks', new Locks(this.#core, deliverables), ground)
-    const whole = { backUp: (options: BackupOptions) => this.backUp(options), verify: () => this.#verify() }
+    const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
     this.runs = served('runs', new Runs(this.#core, policy), ground)
@@ -189,9 +189,8 @@ export class LocalLedger implements Ledger {
   }
 
   /**
-   * The ledger as it is now, for reading while others use the ledger (ADR 0032). It takes no commands, and the caller
-   * must close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table of
-   * the database.
+   * The ledger as it is now, for reading while others use it (ADR 0032). It takes no commands, and the caller must
+   * close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table.
    */
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
@@ -201,16 +200,10 @@ export class LocalLedger implements Ledger {
     return new LocalLedger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 
-  /**
-   * Writes a verified backup (ADR 0049). A snapshot is used up by this and can only be closed afterwards. Errors and
-   * cost: those of `writeBackup`.
-   */
+  /** Writes a verified backup (ADR 0049). A snapshot can only be closed afterwards. Errors and cost: `writeBackup`. */
   async backUp(options: BackupOptions): Promise<WrittenBackup> {
     this.#assertOpen()
-    const { isSnapshot, layout, log } = this.#parts
-    if (isSnapshot) return writeBackup(log, layout, options)
-    const copy = await log.copy()
-    return writeBackup(copy, layout, options).finally(() => copy.close())
+    return writeBackup(this.#parts, options)
   }
 
   /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */

@@ -80,7 +80,7 @@ interface Stated {
 /** Writes the files of a backup below a new home folder, durably, and returns what they say. */
 async function unpack(file: string, home: string): Promise<Stated> {
   const names = new Set<string>()
-  for (const folder of ['ledger', 'policy']) mkdirSync(join(home, folder), { mode: 0o700 })
+  for (const folder of ['ledger', 'policy', 'policy/objects']) mkdirSync(join(home, folder), { mode: 0o700 })
   const contents = { isNext: (name: string) => backupFiles.test(name) && !names.has(name) }
   for await (const { chunks, name, size } of filesOfChecked(file, contents)) {
     names.add(name)

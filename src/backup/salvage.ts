@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { nanoid } from 'nanoid'
 import { fileError, makeFolder, syncFolder } from '../disk/durable.ts'
@@ -13,6 +13,7 @@ import { examine } from '../log/level/repair/examine.ts'
 import { newIdentity, type Placing, placeHome } from '../nouns/create.ts'
 import { type ContinuedLedger, continueLedger } from './continued.ts'
 import { afterName, type Found } from './salvaged.ts'
+import { settingsOf } from './write-backup.ts'
 
 export interface SalvageOptions extends Omit<Placing, 'name'> {
   actor: Actor
@@ -114,15 +115,10 @@ function headOf({ head }: Layout): { root: string; size: number } | undefined {
   }
 }
 
-/** Copies the configuration and the policy files, as far as they exist. */
 function copySettings(layout: Layout, home: string): void {
-  mkdirSync(join(home, 'policy'), { mode: 0o700 })
-  for (const [from, name] of [
-    [layout.config, 'config.json'],
-    [join(layout.policy, 'lanes.yaml'), 'policy/lanes.yaml'],
-    [join(layout.policy, 'roles.yaml'), 'policy/roles.yaml'],
-  ] as const) {
-    if (statSync(from, { throwIfNoEntry: false })?.isFile()) copyFileSync(from, join(home, name))
+  for (const folder of ['policy', 'policy/objects']) mkdirSync(join(home, folder), { mode: 0o700 })
+  for (const { bytes, name } of settingsOf(layout)) {
+    writeFileSync(join(home, name), bytes, { flush: true, mode: 0o600 })
   }
 }
 

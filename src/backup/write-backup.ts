@@ -9,7 +9,7 @@ import { LockstepError } from '../errors.ts'
 import { writeArchive } from '../files/bundle/bundle-file.ts'
 import { isThere, placeNew } from '../files/bundle/export-files.ts'
 import type { TarFile } from '../files/bundle/tar.ts'
-import { policyFolder } from '../files/policy/policy-folder.ts'
+import { keptPolicyTexts, policyFolder } from '../files/policy/policy-folder.ts'
 import { limits } from '../kernel/limits.ts'
 import { KeyedLog } from '../log/keyed/log.ts'
 import { ranges } from '../log/keyed/rows/keys.ts'
@@ -43,22 +43,35 @@ export interface WrittenBackup {
 
 /** The files of a backup. The signing key is not among them: a restored ledger gets a new key (ADR 0049). */
 export const backupFiles =
-  /^(?:checkpoint|config\.json|key\.pub|policy\/(?:lanes|roles)\.yaml|ledger\/(?:CURRENT|MANIFEST-\d+|\d+\.(?:ldb|log|sst)))$/
+  /^(?:checkpoint|config\.json|key\.pub|policy\/(?:lanes\.yaml|objects\/[0-9a-f]{64}|roles\.yaml)|ledger\/(?:CURRENT|MANIFEST-\d+|\d+\.(?:ldb|log|sst)))$/
+
+/** A ledger to back up. */
+export interface BackupGround {
+  /** Whether the log is a private copy already. It is used up: it can only be closed afterwards. */
+  isSnapshot?: boolean | undefined
+  layout: Layout
+  log: Log
+}
 
 /**
- * Writes a backup of a copy of a log (`Log.copy`), and verifies every byte of the same files meanwhile. The copy can no
- * longer be read afterwards; the caller closes it. The archive gets its name only once it is complete, verified and
- * durable, so a crash leaves at most a temporary file, which the next backup in that folder removes.
+ * Writes a backup of a log, and verifies every byte of the same files meanwhile. The archive gets its name only once it
+ * is complete, verified and durable, so a crash leaves at most a temporary file, which the next backup to that name
+ * removes.
  * Errors: INVALID_INPUT (FILE exists), LEDGER_CORRUPT, VERIFY_FAILED, DISK_FULL, FILE_DENIED, FILE_FAILED, NOT_FOUND (no
  * such folder, or no key).
  * Cost: two passes over the database.
  */
 export async function writeBackup(
-  copy: Log,
-  layout: Layout,
-  { file, onProgress }: BackupOptions,
+  { isSnapshot = false, layout, log }: BackupGround,
+  options: BackupOptions,
 ): Promise<WrittenBackup> {
-  if (statSync(file, { throwIfNoEntry: false }) !== undefined) throw isThere(file)
+  if (statSync(options.file, { throwIfNoEntry: false }) !== undefined) throw isThere(options.file)
+  if (isSnapshot) return writeCopy(log, layout, options)
+  const copy = await log.copy()
+  return writeCopy(copy, layout, options).finally(() => copy.close())
+}
+
+async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: BackupOptions): Promise<WrittenBackup> {
   const head = await treeHeadOf(copy)
   const signer = await signerOf(copy, layout)
   const checkpoint = await checkpointOf(copy, signer, head.size)
@@ -98,13 +111,18 @@ export async function writeBackup(
   }
 }
 
-/** The configuration and the policy files, as far as they exist. */
-function settingsOf(layout: Layout): TarFile[] {
+/** The configuration and the policy files, as far as they exist. Errors: INVALID_INPUT, FILE_DENIED, FILE_FAILED. */
+export function settingsOf(layout: Layout): { bytes: Buffer; name: string }[] {
   const { lanes, roles } = policyFolder(layout)
   const places = [
     { name: 'config.json', path: layout.config, bytesMax: limits.homeFileBytes },
     { name: 'policy/lanes.yaml', path: lanes, bytesMax: limits.policyFileBytes },
     { name: 'policy/roles.yaml', path: roles, bytesMax: limits.policyFileBytes },
+    ...keptPolicyTexts(layout).map((path) => ({
+      name: `policy/objects/${basename(path)}`,
+      path,
+      bytesMax: limits.policyFileBytes,
+    })),
   ]
   return places.flatMap(({ bytesMax, name, path }) => {
     const read = readRegularFile(path, bytesMax)
