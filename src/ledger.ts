@@ -101,10 +101,9 @@ export class LocalLedger implements Ledger {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
-    const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
       ...read,
-      ...given,
+      ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
@@ -206,7 +205,7 @@ export class LocalLedger implements Ledger {
     return writeBackup(this.#parts, options)
   }
 
-  /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */
+  /** Answers pending commands, makes everything durable, and closes the ledger. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close().catch((error: unknown) => {
       throw codedError(error, 'closing the ledger')

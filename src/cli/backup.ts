@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { userActor } from '../disk/process.ts'
+import { userActor } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf, serviceOf, withOpenLedger } from './context.ts'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
-import { userActor } from '../disk/process.ts'
-import { messageOf } from '../errors.ts'
+import { userActor } from '../disk/user.ts'
+import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -57,7 +57,7 @@ export async function withOpenLedger<T>(
   work: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
   const actor = actorOf(globals)
-  const { openLedger } = await import('../open.ts')
+  const { openLedger } = await import('../open.ts').catch(serviceEnded)
   const ledger = await openLedger({
     dir: folderOf(globals),
     command: `lockstep ${command}`,
@@ -71,6 +71,15 @@ export async function withOpenLedger<T>(
     // The answer is durable already. If the head file cannot be refreshed, a warning is enough.
     await ledger.close().catch((error: unknown) => say(`warning: ${messageOf(error)}`))
   }
+}
+
+/** The small bundle for commands over a service has no ledger to open. */
+function serviceEnded(cause: unknown): never {
+  throw new LockstepError('LEDGER_UNAVAILABLE', 'the service ended when the command had begun', {
+    details: { outcome: 'not_applied' },
+    hint: 'Run the command again.',
+    cause,
+  })
 }
 
 /**

@@ -11,7 +11,7 @@ import { OpenCall } from '../client/open-call.ts'
 import { isRepeatable, type RemoteOperation, remoteApi, type Transport } from '../client/remote-api.ts'
 import { requestOf } from '../client/requests.ts'
 import { retried } from '../client/retries.ts'
-import { findLayout } from '../disk/layout.ts'
+import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
 
@@ -30,9 +30,21 @@ export async function serviceAt(dir: string, { actor, token }: ServiceCaller): P
   return { ...remoteApi(transport, { actor }), dir: layout.root }
 }
 
-/** A socket without a service is what a killed service leaves. */
-function doesAnswer(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
+/** Whether a service answers for a folder. */
+export async function isServed(dir: string): Promise<boolean> {
+  const root = findRoot(dir)
+  const socket = root === undefined ? undefined : socketOf(layoutOf(root))
+  return socket !== undefined && doesAnswer(socket)
+}
+
+/** A command asks several times whether a service answers; within this time the first answer counts. */
+const answerMillis = 100
+let answered = { at: Number.NEGATIVE_INFINITY, socket: '' }
+
+/** Whether a service listens. A socket without a service is what a killed service leaves. */
+async function doesAnswer(socket: string): Promise<boolean> {
+  if (answered.socket === socket && performance.now() - answered.at < answerMillis) return true
+  const isOpen = await new Promise<boolean>((resolve) => {
     const probe = connect(socket)
     probe.once('connect', () => {
       probe.destroy()
@@ -40,6 +52,8 @@ function doesAnswer(socket: string): Promise<boolean> {
     })
     probe.once('error', () => resolve(false))
   })
+  if (isOpen) answered = { at: performance.now(), socket }
+  return isOpen
 }
 
 /** One request for each call. Unlike the client's transport, it starts fast and keeps nothing open. */

@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import {
   type Evidence,
   isInitialPidNamespace,
@@ -11,7 +10,6 @@ import {
 } from '../domain/lock/liveness.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { type LeaseClock, type Now, unknownBoot } from '../kernel/clock.ts'
-import type { Actor } from '../kernel/ids.ts'
 import { type Machine, readMachine } from './machine.ts'
 import { bootMillis } from './uptime.ts'
 
@@ -24,23 +22,6 @@ const pidMax = 2 ** 31 - 1
 export function thisMachine(): Machine {
   machine ??= readMachine()
   return machine
-}
-
-/**
- * The name of the user that this process runs as, or the number if the machine has no name for it, as in many
- * containers.
- */
-export function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `uid-${process.getuid?.()}`
-  }
-}
-
-/** The operating system's user, as the actor for commands typed by hand. */
-export function userActor(): Actor {
-  return { actor_id: userName(), actor_type: 'human' }
 }
 
 /**

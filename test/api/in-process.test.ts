@@ -11,7 +11,18 @@ addApiCases(api, inProcessFactory)
 
 /** Members that are no operations: they belong to a ledger in this process. */
 const local = [
-  ...['askFor', 'clockAheadSeconds', 'close', 'config', 'constructor', 'counts', 'dir', 'exporting', 'recover'],
+  ...[
+    'askFor',
+    'backUp',
+    'clockAheadSeconds',
+    'close',
+    'config',
+    'constructor',
+    'counts',
+    'dir',
+    'exporting',
+    'recover',
+  ],
   'snapshot',
 ]
 

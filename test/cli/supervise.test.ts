@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import { userActor } from '../../src/disk/process.ts'
+import { userActor } from '../../src/disk/user.ts'
 import { hold } from '../../src/lease.ts'
 import {
   childOf,
