@@ -104,10 +104,19 @@ async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: Backup
     syncFolder(dirname(file))
     return { bytes: statSync(file).size, checkpoint, file, ...head, sha256: written.value }
   } catch (error) {
-    rmSync(beside, { force: true })
+    dropFile(beside)
     throw fileError(error, `writing the backup ${file}`)
   } finally {
     drop()
+  }
+}
+
+/** A temporary file that cannot be removed only takes space. The next backup to that name removes it. */
+function dropFile(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // The error that led here is the one to report.
   }
 }
 
