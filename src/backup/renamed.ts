@@ -9,7 +9,7 @@ import { bareSequencer } from '../nouns/create.ts'
  * How far the tokens of a restored ledger are above those of its backup. The other ledger would have to append more
  * entries than this after the backup, before one of its tokens could be equal to one of the restored ledger.
  */
-export const tokensApart = 2 ** 20
+const tokensApart = 2 ** 20
 
 /** What a renamed ledger begins with. */
 export interface Renaming {

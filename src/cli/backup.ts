@@ -75,7 +75,7 @@ export function restoreVerb(): Command {
     },
     lines: ({ dir, held, origin, previous, running, size, vkey }) => {
       if (held + running > 0) {
-        say(`${held} locks are held and ${running} runs are running. They end by their leases, or by hand.`)
+        say(`still open: ${held} held locks, ${running} running runs. They end by their leases, or by hand.`)
       }
       return [
         `ledger ${origin} governs ${dir}`,
