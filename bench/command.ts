@@ -18,7 +18,7 @@ const ownModules = ['index.js', 'cli/program.js']
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const root = join(folder, 'root')
   mkdirSync(root)
-  lockstep(root, 'init')
+  lockstep(root, 'init', '--no-operator-token')
   const figures = [
     ...aloneFigures(root, smoke ? 1 : 30),
     await openCloseFigure(root, smoke),

@@ -15,6 +15,7 @@ const nouns: { readonly [Noun in keyof Api]: string } = {
   policy: 'The lanes and roles that govern runs.',
   runs: 'What an agent is allowed to do, and what it did.',
   staging: 'Files on the machine of the ledger that turns are staged from.',
+  tokens: 'How callers of the service show who they are and what they may do.',
   turns: 'Atomic, ordered publishing of JSON state.',
   workspaces: 'The sovereign state that promoted turns made.',
 }

@@ -87,6 +87,14 @@ export type {
   StartRun,
 } from './api/shapes/runs.ts'
 export type {
+  CreatedToken,
+  CreateToken,
+  ListTokens,
+  RevokedToken,
+  RevokeToken,
+  TokenList,
+} from './api/shapes/tokens.ts'
+export type {
   ApplyTurn,
   ListTurns,
   OfTurn,
@@ -118,6 +126,7 @@ export type {
   WorkspaceOfWorkflow,
 } from './api/shapes/workspaces.ts'
 export type { ConsumedStaging, ConsumeStaging, StagingApi, StagingFolder, StagingOfTurn } from './api/staging.ts'
+export type { TokensApi } from './api/tokens.ts'
 export type { TurnsApi } from './api/turns.ts'
 export type { WorkspacesApi } from './api/workspaces.ts'
 export type { AuditEvent } from './domain/audit/audit-event.ts'

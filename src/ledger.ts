@@ -8,6 +8,7 @@ import type { PolicyApi } from './api/policy.ts'
 import type { RunsApi } from './api/runs.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
 import type { StagingApi } from './api/staging.ts'
+import type { TokensApi } from './api/tokens.ts'
 import type { TurnsApi } from './api/turns.ts'
 import type { WorkspacesApi } from './api/workspaces.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
@@ -25,10 +26,11 @@ import { Exports } from './nouns/exports/exports.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
-import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
+import { type Figures, type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
+import { type Authenticated, Tokens } from './nouns/tokens/tokens.ts'
 import { Staging } from './nouns/turns/staging.ts'
 import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
@@ -48,22 +50,6 @@ export interface Ledger extends Api, AsyncDisposable {
   close(): Promise<void>
 }
 
-/** Numbers about an open ledger, for operators. The counts of writes are those since the ledger was opened. */
-export interface Figures {
-  batches: number
-  entries: number
-  puts: number
-  head_size: number
-  /** The entries that the search index, and the slowest reactor, have yet to read. */
-  index_lag: number
-  reactor_lag: number
-  /** Whether commands are still decided. */
-  is_writable: boolean
-  /** Commands that wait to be decided, and callers that wait for a lock. */
-  queue: number
-  waiting: number
-}
-
 /**
  * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
  * ledger open at a time. Besides the operations it has the members that only this process can use.
@@ -78,19 +64,24 @@ export class LocalLedger implements Ledger {
   readonly policy: PolicyApi
   readonly runs: RunsApi
   readonly staging: StagingApi
+  readonly tokens: TokensApi
   readonly turns: TurnsApi
   readonly workspaces: WorkspacesApi
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
+  /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
+  readonly isSnapshot: boolean
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
+  readonly #tokens: Tokens
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
+    this.isSnapshot = parts.isSnapshot ?? false
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
@@ -123,6 +114,8 @@ export class LocalLedger implements Ledger {
     this.policy = served('policy', policy, ground)
     this.runs = served('runs', new Runs(this.#core, policy), ground)
     this.staging = served('staging', new Staging(this.#core), ground)
+    this.#tokens = new Tokens(this.#core)
+    this.tokens = served('tokens', this.#tokens, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
     this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
     const exports = new Exports(this.#core, policy, this)
@@ -171,19 +164,26 @@ export class LocalLedger implements Ledger {
     }
   }
 
-  /**
-   * Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. This happens when a
-   * command ran under a wrong clock; the ledger time stands still since then. Otherwise undefined. Cost: one read.
-   */
+  /** Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. Cost: one read. */
   async clockAheadSeconds(): Promise<number | undefined> {
     const { log, views, now } = this.#core
     const last = await views.entry(log.head().size - 1)
     return last && aheadSeconds(last.time, now().wall_ms)
   }
 
-  /** Runs a read-only query with a time limit, for a process that holds the ledger only for a moment. */
+  /**
+   * Whom a bearer token names; undefined if it is unknown, expired or revoked. Errors: LEDGER_CLOSED, LEDGER_MOVED,
+   * LEDGER_UNAVAILABLE, LEDGER_CORRUPT. Cost: usually no read.
+   */
+  async authenticate(token: string): Promise<Authenticated | undefined> {
+    this.#assertOpen()
+    return this.#tokens.authenticate(token)
+  }
+
+  /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */
   async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
+    if (this.isSnapshot) return { answer: await question(this) }
     return askFor(this.#core.index, millis, () => question(this))
   }
 

@@ -24,6 +24,7 @@ import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
 import { appendFirst, createLedger, ledgerExists, makeHome, newIdentity } from './nouns/create.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
+import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { codedError } from './writer/coded-errors.ts'
 import { parse } from './writer/parse.ts'
@@ -62,6 +63,12 @@ export interface OpenLedgerOptions {
   delay?: boolean
   /** Seconds to wait while another process has the ledger open. Default: 30. */
   open_wait_s?: number
+  /**
+   * True: open the ledger as it is now, for reading, whether or not another process has it open. It takes no commands,
+   * and its root is not written to. `if-busy`: do so only if another process has the ledger for longer than a command
+   * does, or if its files cannot be written. `ledger.isSnapshot` tells them apart.
+   */
+  snapshot?: boolean | 'if-busy'
   /** The name of this process that other processes see while they wait for the ledger. */
   command?: string
   /** This process serves the ledger: other processes that open it fail at once with LEDGER_SERVED. Default: false. */
@@ -88,7 +95,7 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger
 }
 
 async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
-  const { dir = process.cwd(), create = false } = options
+  const { dir = process.cwd(), create = false, snapshot = false } = options
   const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
@@ -102,9 +109,10 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     isService: options.is_service ?? false,
     nonce: () => nanoid(12),
     selfCheck: options.self_check ?? false,
+    snapshot: snapshot === true ? 'always' : snapshot || undefined,
     wrapStore: options.wrapStore,
   })
-  return openOver(log, { actor, config, layout, options })
+  return openOver(log, { actor, config, isSnapshot: log.copied !== undefined, layout, options })
 }
 
 async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<LocalLedger> {
@@ -125,18 +133,23 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
     const vkey = makeHome(home, { config: options.config, origin: identity.origin })
     const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
     await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
-    return await openOver(log, { actor, config: readConfig(layout.config), layout, options })
+    return await openOver(log, { actor, config: readConfig(layout.config), isSnapshot: false, layout, options })
   } catch (error) {
     closed()
     throw error
   }
 }
 
-/** Puts the parts of a ledger together and finishes what the last process left unfinished. */
-async function openOver(
-  log: Log,
-  { actor, config, layout, options }: { actor: Actor; config: Config; layout: Layout; options: OpenLedgerOptions },
-): Promise<LocalLedger> {
+interface Over {
+  actor: Actor
+  config: Config
+  isSnapshot: boolean
+  layout: Layout
+  options: OpenLedgerOptions
+}
+
+/** Puts the parts of a ledger together and finishes what the last process left unfinished. A snapshot shows that as is. */
+async function openOver(log: Log, { actor, config, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
   const { now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
@@ -144,12 +157,14 @@ async function openOver(
   const ledger = new LocalLedger({
     actor,
     config,
+    isSnapshot,
     layout,
     log,
     newLockId,
     newRunId,
     now,
     reactions: (core, deliverables) => {
+      if (isSnapshot) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
       const files = [runLockReactor(log, root, config), lockFiles, materialiseReactor(workspaceFiles)]
       const cleanup = stagingReactor(layout, config, (cleaned, key) => recordCleaned(core, cleaned, key))
@@ -158,7 +173,7 @@ async function openOver(
     workspaceFiles,
   })
   try {
-    await ledger.recover()
+    if (!isSnapshot) await ledger.recover()
   } catch (error) {
     // The caller gets no ledger to close, and an open ledger cannot be opened again. So it is closed here.
     await ledger.close().catch(() => {})

@@ -68,6 +68,7 @@ const nouns: Record<string, string[]> = {
   run: ['policy', 'lock'],
   turn: ['policy', 'lock', 'run'],
   audit: ['policy', 'lock', 'run'],
+  token: [],
   export: ['policy', 'lock', 'run', 'audit'],
 }
 

@@ -31,7 +31,7 @@ function startAgent() {
 title('1. A root with a deliverable folder and a project')
 mkdirSync(join(root, folder), { recursive: true })
 writeFileSync(join(root, folder, '_STATUS.md'), 'state: IN_PROGRESS\n')
-run(['init'], { isKey: true, show: pick('dir', 'origin', 'size') })
+run(['init', '--no-operator-token'], { isKey: true, show: pick('dir', 'origin', 'size') })
 
 title('2. An agent locks the deliverable')
 const first = startAgent()

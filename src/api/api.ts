@@ -6,6 +6,7 @@ import type { HeadApi, LogApi } from './log.ts'
 import type { PolicyApi } from './policy.ts'
 import type { RunsApi } from './runs.ts'
 import type { StagingApi } from './staging.ts'
+import type { TokensApi } from './tokens.ts'
 import type { TurnsApi } from './turns.ts'
 import type { WorkspacesApi } from './workspaces.ts'
 
@@ -23,6 +24,7 @@ export interface Api {
   readonly policy: PolicyApi
   readonly runs: RunsApi
   readonly staging: StagingApi
+  readonly tokens: TokensApi
   readonly turns: TurnsApi
   readonly workspaces: WorkspacesApi
 }

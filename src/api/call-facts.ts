@@ -18,7 +18,7 @@ const alwaysWaits: ReadonlySet<string> = new Set<OperationName>([
   'workspaces.files',
 ])
 const actorless: ReadonlySet<string> = new Set<OperationName>(['log.backup', 'staging.consume', 'workspaces.check'])
-const keyed: ReadonlySet<string> = new Set<keyof Kinds>(['audit', 'runs', 'turns'])
+const keyed: ReadonlySet<string> = new Set<keyof Kinds>(['audit', 'runs', 'tokens', 'turns'])
 
 /** Whether a call may take long: such a call is never sent in a batch with others. */
 export function waits(name: OperationName, input: object): boolean {
@@ -33,5 +33,5 @@ export function takesActor(name: OperationName, kind: string, input: object): bo
 
 /** Whether the input of an operation has the member `idempotency_key`. */
 export function takesKey(name: OperationName, kind: string): boolean {
-  return kind === 'command' && keyed.has(name.slice(0, name.indexOf('.')))
+  return kind === 'command' && name !== 'tokens.revoke' && keyed.has(name.slice(0, name.indexOf('.')))
 }

@@ -60,6 +60,7 @@ export const kinds: Kinds = {
     why: 'query',
   },
   staging: { consume: 'command', folder: 'query' },
+  tokens: { create: 'command', list: 'query', revoke: 'command' },
   turns: {
     apply: 'command',
     get: 'query',

@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import type { Code } from '../errors.ts'
+import type { tokenGrants } from '../kernel/vocabulary.ts'
 
 /** The options of a call besides its input. */
 export interface CallOptions {
@@ -20,7 +21,7 @@ export type Kind = 'command' | 'query' | 'stream'
  * What a token may grant its bearer: to use its own locks and runs, to release project locks, or to operate the
  * ledger. A caller has a set of them; no grant implies another.
  */
-export type TokenGrant = 'agent' | 'authority' | 'operator'
+export type TokenGrant = (typeof tokenGrants)[number]
 
 /** The grants of an operation that every caller with a token may use. */
 export const anyGrant: readonly TokenGrant[] = ['agent', 'authority', 'operator']

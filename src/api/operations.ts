@@ -8,6 +8,7 @@ import type { AnyFacts, Operations } from './operation.ts'
 import { policy } from './policy.ts'
 import { runs } from './runs.ts'
 import { staging } from './staging.ts'
+import { tokens } from './tokens.ts'
 import { turns } from './turns.ts'
 import { workspaces } from './workspaces.ts'
 
@@ -25,6 +26,7 @@ export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> }
   policy,
   runs,
   staging,
+  tokens,
   turns,
   workspaces,
 }

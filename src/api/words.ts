@@ -148,6 +148,18 @@ export const words: { readonly [member: string]: Hint } = {
   last_event: { about: 'The last event of the run.' },
   denied: { about: 'Why the run was denied; null if it was not.' },
 
+  // Tokens
+  token_id: { about: 'The id of the token, which is not secret.' },
+  token_actor: { about: 'Who acts with the token.', flag: 'for' },
+  expires_in_s: {
+    about: 'How long the token is valid. Without it the token does not expire.',
+    unit: 's',
+    flag: 'expires',
+  },
+  tokens: { about: 'The tokens, in the order of their ids.' },
+  revoked: { about: 'When the token was revoked; null if it was not.' },
+  secret: { about: 'What the bearer of the token sends.', secret: true },
+
   // Turns and workspaces
   turn_id: { about: 'The turn: `turn-0001` and on.', flag: 'turn' },
   triplets: { about: 'The stems to write: body, links and manifest of each.' },

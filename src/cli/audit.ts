@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
-import type { Api } from '../api/api.ts'
+import type { Api, LedgerHere } from '../api/api.ts'
 import type { ListEvents } from '../api/shapes/audit.ts'
 import { renderedEvent, renderings } from '../domain/rendered-event.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { printable } from '../kernel/printable.ts'
+
 import { entryLine, eventLine } from './audit-text.ts'
 import { withLedger } from './context.ts'
 import { readText } from './input-file.ts'
@@ -151,13 +152,14 @@ async function tail({
   let left = given.count ?? Number.POSITIVE_INFINITY
   for (;;) {
     const found: Entry[] = []
-    await withLedger(globals, command, async (ledger) => {
+    const poll = async (ledger: LedgerHere) => {
       next ??= (await ledger.head.get()).size
       for await (const entry of ledger.log.read({ from: next })) {
         if (found.length >= Math.min(left, limits.readPageEntries)) break
         found.push(entry)
       }
-    })
+    }
+    await withLedger(globals, command, poll, 'stream')
     // Asked before the first line as well: `head -1` ends with it.
     if (reader.hasEnded) return
     for (const entry of found) writeOut(`${tailLine(entry, given, globals.json)}\n`)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
+import type { Kind } from '../api/operation.ts'
 import { userActor } from '../disk/user.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
@@ -33,7 +34,7 @@ export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
 }
 
 function tokenOf(_globals: Globals): string | undefined {
-  const token = process.env.LOCKSTEP_TOKEN
+  const token = process.env.LOCKSTEP_BEARER_TOKEN
   return token === '' ? undefined : token
 }
 
@@ -42,19 +43,22 @@ export async function withLedger<T>(
   globals: Globals,
   command: string,
   work: (ledger: LedgerHere) => Promise<T>,
+  kind: Kind = 'command',
 ): Promise<T> {
   const served = await serviceOf(globals)
-  return served === undefined ? withOpenLedger(globals, command, work) : work(served)
+  return served === undefined ? withOpenLedger(globals, command, work, kind) : work(served)
 }
 
 /**
- * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. The
- * ledger's modules are loaded here, on first use, because they load more slowly than the command line's.
+ * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. If another
+ * process keeps it open, or it cannot be written, queries and streams read a snapshot (ADR 0051). The ledger's modules
+ * are loaded here, on first use, because they load more slowly than the command line's.
  */
 export async function withOpenLedger<T>(
   globals: Globals,
   command: string,
   work: (ledger: LocalLedger) => Promise<T>,
+  kind: Kind = 'command',
 ): Promise<T> {
   const actor = actorOf(globals)
   const { openLedger } = await import('../open.ts').catch(serviceEnded)
@@ -63,8 +67,11 @@ export async function withOpenLedger<T>(
     command: `lockstep ${command}`,
     ...(actor === undefined ? {} : { actor }),
     ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
+    ...(kind === 'command' ? {} : { snapshot: 'if-busy' }),
   })
   try {
+    // A stream goes on with what is appended later.
+    if (ledger.isSnapshot && kind === 'query') say(asOf((await ledger.head.get()).size))
     return await work(ledger)
   } finally {
     if (ledger.counts.entries > 0) await sayClockAhead(globals, ledger)
@@ -81,6 +88,9 @@ function serviceEnded(cause: unknown): never {
     cause,
   })
 }
+
+/** Says on stderr that the answer is from a snapshot. */
+export const asOf = (size: number) => `as of size ${size}`
 
 /**
  * Asks a read-only question, and keeps the ledger open only for short moments. The index is written in slices. A
@@ -100,18 +110,20 @@ export async function askOpenLedger<T>(
   globals: Globals,
   command: string,
   question: (ledger: LocalLedger) => Promise<T>,
+  kind: Kind = 'query',
 ): Promise<T> {
   const bar = await progressBar(globals, 'index')
   let enough = Number.POSITIVE_INFINITY
   try {
     for (;;) {
-      const asked = await withOpenLedger(globals, command, async (ledger) => {
+      const ask = async (ledger: LocalLedger) => {
         const asked = await ledger.askFor(limits.sliceMillis, question)
         // Other processes append during the pauses. Once the entries that existed at the start are indexed, the
         // snapshot covers the rest.
         const isDue = asked === 'late' || ('indexed' in asked && asked.indexed.done >= enough)
         return isDue ? ledger.snapshot() : asked
-      })
+      }
+      const asked = await withOpenLedger(globals, command, ask, kind)
       if ('answer' in asked) return asked.answer
       if (!('indexed' in asked)) return await question(asked).finally(() => asked.close())
       const { done, total } = asked.indexed
@@ -132,13 +144,15 @@ export async function withSnapshot<T>(
 ): Promise<T> {
   const served = await serviceOf(globals)
   if (served !== undefined) return work(served)
-  const snapshot = await withOpenLedger(globals, command, (ledger) => ledger.snapshot())
-  return work(snapshot).finally(() => snapshot.close())
+  const copied = async (ledger: LocalLedger) =>
+    ledger.isSnapshot ? { answer: await work(ledger) } : { snapshot: await ledger.snapshot() }
+  const done = await withOpenLedger(globals, command, copied, 'query')
+  return 'answer' in done ? done.answer : work(done.snapshot).finally(() => done.snapshot.close())
 }
 
-/** The options of a command, merged with the options of the program. */
+/** The options of the program. A verb can have an option of the same name, which then is not the program's. */
 export function globalsOf(command: Command): Globals {
-  const globals = command.optsWithGlobals<Globals>()
+  const globals = topOf(command).opts<Globals>()
   setTimes(globals)
   return globals
 }
@@ -148,13 +162,15 @@ export function globalsOf(command: Command): Globals {
  * one list. Without the split, a forgotten NAME would lock the command's first word and run its second.
  */
 export function aroundDashes(self: Command, words: readonly string[]): { before: string[]; behind: string[] } {
-  let top = self
-  while (top.parent !== null) top = top.parent
   // Commander keeps the raw arguments, but its types do not declare them.
-  const { rawArgs } = top as Command & { rawArgs: string[] }
+  const { rawArgs } = topOf(self) as Command & { rawArgs: string[] }
   const dashes = rawArgs.indexOf('--')
   const count = dashes === -1 ? 0 : rawArgs.length - dashes - 1
   return { before: words.slice(0, words.length - count), behind: words.slice(words.length - count) }
+}
+
+function topOf(command: Command): Command {
+  return command.parent === null ? command : topOf(command.parent)
 }
 
 /** Adds examples to a command's help. */

@@ -130,7 +130,7 @@ function clock(bootId: string | null, bootMillis: number): string {
 
 async function ledgerIn(globals: Globals): Promise<string> {
   const served = await serviceOf(globals)
-  if (served === undefined) return withOpenLedger(globals, 'doctor', entriesIn)
+  if (served === undefined) return withOpenLedger(globals, 'doctor', entriesIn, 'query')
   return `a service has it open, with ${(await served.head.get()).size} entries`
 }
 

@@ -86,7 +86,7 @@ async function createBeside(globals: Globals, command: string, asked: CreateExpo
   const request = parse(create, asked, 'exports.create')
   const served = await serviceOf(globals)
   if (served !== undefined) return served.exports.create(request)
-  await askOpenLedger(globals, command, (ledger) => ledger.exporting.ready(request))
+  await askOpenLedger(globals, command, (ledger) => ledger.exporting.ready(request), 'command')
   const { begun, snapshot } = await withOpenLedger(globals, command, async (ledger) => {
     // The snapshot is taken first. If that fails, no run has begun that would have to be ended.
     const snapshot = await ledger.snapshot()

@@ -4,10 +4,12 @@ import type { Command } from 'commander'
 import { homeName } from '../disk/layout.ts'
 import { adopt } from '../disk/ownership.ts'
 import { readTextFile } from '../disk/regular-file.ts'
+import { userActor } from '../disk/user.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf } from './context.ts'
+import { keepOperatorToken } from './operator-token.ts'
 import { local, text, toggle } from './verb.ts'
 
 export function initVerb(): Command {
@@ -20,6 +22,10 @@ export function initVerb(): Command {
       dir: text('[dir]', 'the root of the ledger (default: --dir, else the working directory)'),
       gitignore: toggle('--gitignore', 'add the ledger’s files to .gitignore instead of printing the lines'),
       nested: toggle('--nested', 'allow a ledger inside or above another'),
+      operatorToken: toggle(
+        '--no-operator-token',
+        'do not write a token for the operator of the service to your configuration folder',
+      ),
       origin: text('--origin <name>', 'the name of the ledger and its key (default: lockstep.local/<ledger_id>)'),
     },
     run: async ({ command, given, globals }) => {
@@ -38,16 +44,20 @@ export function initVerb(): Command {
         ...(actor === undefined ? {} : { actor }),
       })
       const { lanes, roles } = await ledger.policy.show()
-      const { origin, root: hash, size } = await ledger.head.get()
+      const { origin } = await ledger.head.get()
+      const operator_token = given.operatorToken ? await keepOperatorToken(ledger, origin, userActor()) : null
+      const { root: hash, size } = await ledger.head.get()
       const { vkey } = await ledger.head.signed({})
       await ledger.close()
       const gitignore_added = missing === undefined ? [] : addTo(join(ledger.dir, '.gitignore'), missing)
-      return { dir: ledger.dir, origin, size, root: hash, vkey, policy: [lanes.file, roles.file], gitignore_added }
+      const policy = [lanes.file, roles.file]
+      return { dir: ledger.dir, origin, size, root: hash, vkey, policy, operator_token, gitignore_added }
     },
-    lines: ({ dir, gitignore_added: added, origin, policy, vkey }, { given }) => [
+    lines: ({ dir, gitignore_added: added, operator_token, origin, policy, vkey }, { given }) => [
       `ledger ${origin} governs ${dir}`,
       `key ${vkey}`,
       `policy ${policy.join(' and ')}`,
+      ...(operator_token === null ? [] : [`operator token ${operator_token}`]),
       ...(given.gitignore
         ? [`.gitignore: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`]
         : ['', 'Lines for .gitignore (or run init with --gitignore):', ...ignored]),

@@ -37,6 +37,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Show, check and load the policy: the lanes and roles that govern runs.',
     load: async (verb) => (await import('./policy.ts')).policyCommand(verb),
   },
+  token: {
+    about: 'Create, list and revoke the tokens of callers of the service.',
+    load: async (verb) => (await import('./token.ts')).tokenCommand(verb),
+  },
   audit: {
     about: 'Append audit events, and read the entries of the ledger as audit events.',
     load: async (verb) => (await import('./audit.ts')).auditCommand(verb),
@@ -99,7 +103,6 @@ export async function program(argv?: readonly string[]): Promise<Command> {
   const lockstep = new Command('lockstep')
     .description('An append-only ledger for fleets of AI agents: locks, fencing tokens, audit and proofs.')
     .version(manifest.version)
-  for (const option of globalOptions()) lockstep.addOption(option)
   lockstep.addHelpText(
     'after',
     '\nExamples:\n  lockstep init\n  lockstep lock run reports -- npm run report\n\nExit codes: 0 ok, 2 usage, 3 not found, 4 denied, 5 conflict, 6 integrity, 7 unavailable, 8 timed out,\n75 lock contention, 76 lease lost, 128+n signal.',
@@ -110,6 +113,13 @@ export async function program(argv?: readonly string[]): Promise<Command> {
     const command = isLoaded ? await load(verb) : new Command(name)
     if (command.description() === '') command.description(about)
     lockstep.addCommand(command)
+  }
+  // An option of the verb itself takes precedence, such as the --actor of "token create".
+  const own = lockstep.commands
+    .find((one) => one.name() === named)
+    ?.commands.find((one) => one.name() === verb)?.options
+  for (const option of globalOptions()) {
+    if (own === undefined || !own.some(({ long }) => long === option.long)) lockstep.addOption(option)
   }
   return strict(lockstep)
 }
@@ -124,7 +134,7 @@ function globalOptions(): Option[] {
     new Option('--json', 'print one JSON document on stdout'),
     new Option('--utc', 'print absolute times in UTC, instead of times relative to now'),
     new Option('--absolute', 'print absolute times in the time zone of this machine'),
-    new Option('--open-wait <seconds>', 'how long to wait if another process has the ledger open')
+    new Option('--open-wait <seconds>', 'how long a command that writes waits if another process has the ledger open')
       .argParser((text: string) => named('--open-wait', () => wholeNumber(text)))
       .default(30),
   ]

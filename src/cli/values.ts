@@ -21,10 +21,10 @@ export function wholeNumber(text: string): number {
   throw invalid(`"${text}" is not a whole number`)
 }
 
-/** Reads a duration such as `90`, `90s`, `15m` or `2h` as seconds. */
+/** Reads a duration such as `90`, `90s`, `15m`, `2h` or `30d` as seconds. */
 export function seconds(text: string): number {
-  const [, digits, unit = 's'] = /^(\d{1,9})(s|m|h)?$/.exec(text) ?? []
-  if (digits === undefined) throw invalid(`"${text}" is not a duration like 90, 90s, 15m or 2h`)
+  const [, digits, unit = 's'] = /^(\d{1,9})(s|m|h|d)?$/.exec(text) ?? []
+  if (digits === undefined) throw invalid(`"${text}" is not a duration like 90, 90s, 15m, 2h or 30d`)
   return Number(digits) * secondsIn(unit)
 }
 

@@ -94,7 +94,8 @@ export function verb<Call extends CallName, Shown = AnswerOf<Call>, O extends Ow
     if (spec.run !== undefined) return { asked, shown: await spec.run(asked) }
     const open = spec.isLong ? askLedger : withLedger
     const make = spec.call ?? ((api: Api) => operationIn(api, call)(input) as Promise<Shown>)
-    return { asked, shown: await open(globals, asked.command, (ledger) => make(ledger, input, asked)) }
+    const shown = await open(globals, asked.command, (ledger) => make(ledger, input, asked), facts.kind)
+    return { asked, shown }
   })
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { governingLayout } from '../disk/permissions.ts'
-import { folderOf, serviceOf } from './context.ts'
+import { asOf, folderOf, serviceOf } from './context.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, toggle } from './verb.ts'
@@ -18,6 +18,7 @@ export function verifyVerb(): Command {
       try {
         const verified = await verifyInChild(governingLayout(folderOf(globals)), {
           onProgress: ({ done, total }) => bar.show(done, total),
+          onSnapshot: (size) => say(asOf(size)),
           openWaitSeconds: globals.openWait ?? 30,
           rebuild,
         })

@@ -1,6 +1,6 @@
-import { readdirSync, rmSync, statSync } from 'node:fs'
+import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { isInitialTimeNamespace } from '../domain/lock/liveness.ts'
+import { isInitialTimeNamespace, type Liveness } from '../domain/lock/liveness.ts'
 import { fileError, isAbsence } from './durable.ts'
 import { homeName } from './layout.ts'
 import { evidenceOf, probeHolder, thisMachine } from './process.ts'
@@ -35,15 +35,22 @@ export function dropProcessFolders(folder: string, prefix: string): void {
   }
 }
 
+/** A folder of another user is left alone: in a shared place, that user could exchange it during the removal. */
 function isLeftBehind(path: string, name: string): boolean {
-  const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
-  if (Date.now() - mtimeMs > keptMillisMax) return true
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  if (stat === undefined || stat.uid !== (process.geteuid?.() ?? stat.uid)) return false
+  const alive = aliveOf(name, stat.mtimeMs)
+  return alive === 'no' || (alive === 'unknown' && Date.now() - stat.mtimeMs > keptMillisMax)
+}
+
+/** Whether the process that a folder names is running. */
+function aliveOf(name: string, mtimeMs: number): Liveness['alive'] {
   const [pid = '', started = '', where] = name.split('-')
-  if (!/^\d+$/.test(pid) || where !== here()) return false
+  if (!/^\d+$/.test(pid) || where !== here()) return 'unknown'
   const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
   const start_time = process.platform === 'linux' && started !== '' ? started : null
   const evidence = { boot_id, host, host_id, pid: Number(pid), pid_ns, start_time, ...(time_ns && { time_ns }) }
-  return probeHolder([evidence], mtimeMs).alive === 'no'
+  return probeHolder([evidence], mtimeMs).alive
 }
 
 /**

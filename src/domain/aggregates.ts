@@ -9,6 +9,7 @@ import { clockAggregate } from './log/clock-reset.ts'
 import { originAggregate } from './log/origin.ts'
 import { policyAggregate } from './policy/aggregate.ts'
 import { runAggregate } from './run/aggregate.ts'
+import { tokenAggregate } from './token/aggregate.ts'
 import { turnAggregate } from './turn/aggregate.ts'
 
 /** Every aggregate of the ledger. Contract v1 lists events in this order. */
@@ -20,6 +21,7 @@ export const aggregates = [
   policyAggregate,
   runAggregate,
   turnAggregate,
+  tokenAggregate,
 ] as const
 
 export type LedgerCommand = Parameters<(typeof aggregates)[number]['decide']>[0]

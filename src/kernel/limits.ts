@@ -41,6 +41,11 @@ export const limits = {
   runOutputsMax: 100,
   runListMax: 1_000,
 
+  /** The roles of a token, the longest time until it expires (ten years), and the tokens on one page of a list. */
+  tokenRolesMax: 100,
+  tokenSecondsMax: 10 * 365 * 86_400,
+  tokenListMax: 1_000,
+
   /**
    * A turn: one of its objects, all of its objects, its stems, and their refs. The configuration can change some of
    * them.
@@ -97,6 +102,8 @@ export const limits = {
   /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
   openWaitSecondsDefault: 30,
+  /** A command holds the ledger for milliseconds. A reader waits this long, then reads a copy of the database. */
+  besideMillis: 1_000,
   /**
    * Long work holds the ledger for this long at a time, writes this many pairs at once, and then releases the ledger.
    * The release is longer than the pause between two tries of other processes.

@@ -1,18 +1,10 @@
 import { type AnyFacts, formOf, formsOf, grantsOf, type TokenGrant } from '../api/operation.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import type { Authenticated } from '../nouns/tokens/tokens.ts'
 import type { Exchange, Place } from './exchange.ts'
 import { memberOf } from './input.ts'
 import { invalid } from './problem.ts'
-
-/** What a token says about its bearer. */
-export interface Authenticated {
-  actor: Actor
-  grants: ReadonlySet<TokenGrant>
-  /** The roles that the bearer may state. */
-  roles: ReadonlySet<string>
-  token_id: string
-}
 
 /** Finds out who bears a token; undefined if the token is wrong, expired or revoked. */
 export type Authenticate = (token: string) => Promise<Authenticated | undefined>
@@ -35,7 +27,7 @@ const ofSocket: ReadonlySet<TokenGrant> = new Set<TokenGrant>(['agent'])
  */
 export function callerOf(
   exchange: Exchange,
-  { authenticate, demandsToken }: { authenticate: Authenticate | undefined; demandsToken: boolean },
+  { authenticate, demandsToken }: { authenticate: Authenticate; demandsToken: boolean },
 ): Caller | Promise<Caller> {
   const { place } = exchange
   const header = exchange.header('authorization')
@@ -44,7 +36,7 @@ export function callerOf(
     throw unauthenticated('the request needs a token')
   }
   const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(header) ?? []
-  if (token === undefined || token.length > tokenCharsMax || authenticate === undefined) {
+  if (token === undefined || token.length > tokenCharsMax) {
     throw unauthenticated('the token is not valid')
   }
   return authenticate(token).then((found) => {

@@ -52,7 +52,7 @@ export class Calls {
   }
 
   /** Asks the ledger. The signal ends a waiting call. Errors: those of the operation. */
-  async ask({ noun, verb }: Operation, input: object, signal?: AbortSignal): Promise<unknown> {
+  ask({ noun, verb }: Operation, input: object, signal?: AbortSignal): Promise<unknown> {
     return this.#method<Asked>(noun, verb)(input, signal === undefined ? {} : { signal })
   }
 

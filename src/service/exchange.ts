@@ -82,8 +82,7 @@ export class Exchange {
 
   send(status: number, type: string, text: string, more: Readonly<Record<string, string>> = {}): void {
     if (this.outgoing.headersSent || this.outgoing.destroyed) return
-    const length = Buffer.byteLength(text)
-    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': length, ...more })
+    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': Buffer.byteLength(text), ...more })
     this.outgoing.end(text)
   }
 

@@ -38,8 +38,10 @@ export function bodyOf(exchange: Exchange, type: string, bytesMax: number): Prom
       if (isUtf8(bytes)) resolve(bytes.toString('utf8'))
       else reject(invalid('the body is not valid UTF-8'))
     })
-    // The answer to an aborted request reaches no client.
-    incoming.once('close', () => reject(invalid('the request was cut off')))
+    // Nobody reads the answer to a request that was cut off.
+    incoming.once('close', () => {
+      if (!incoming.complete) reject(invalid('the request was cut off'))
+    })
   })
 }
 

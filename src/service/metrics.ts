@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Figures } from '../ledger.ts'
+import type { Figures } from '../nouns/parts.ts'
 
 /** Numbers of the service itself. */
 export interface ServiceFigures {

@@ -12,6 +12,8 @@ import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts
 
 interface Options {
   onProgress: (progress: Progress) => void
+  /** Called if the ledger is read beside the process that has it open. */
+  onSnapshot: (size: number) => void
   openWaitSeconds: number
   rebuild: boolean
 }
@@ -19,58 +21,65 @@ interface Options {
 /**
  * Verifies a ledger while others use it: the ledger is held only for a moment, to take a snapshot of its files (ADR
  * 0032). If the ledger's files were changed since it was closed, it is verified in place, because other processes
- * could not use it before reading every byte. Run this in a child process, because LevelDB may abort it. If the
- * verification fails, the next open reads every byte.
+ * could not use it before reading every byte. If another process keeps the ledger open, or it cannot be written, the
+ * snapshot is taken without opening it (ADR 0051); a rebuild is then refused. Run this in a child process, because
+ * LevelDB may abort it. If the verification fails, the next open reads every byte.
  * Errors: those of `verifyLog` and `openLog`.
  */
-export async function verifyBeside(layout: Layout, options: Options): Promise<Verified> {
-  const { onProgress, openWaitSeconds, rebuild } = options
-  const holding = async <T>(work: (log: LevelLog) => Promise<T>): Promise<T> => {
-    const isExpendable = true
-    const log = await openLog({
-      layout,
-      openWaitSeconds,
-      command: 'lockstep verify',
-      nonce: () => nanoid(12),
-      isExpendable,
-    })
-    try {
-      return await work(log)
-    } finally {
-      await log.close()
-    }
+export async function verifyBeside(layout: Layout, asked: Options): Promise<Verified> {
+  const { onProgress, rebuild } = asked
+  let isHeldElsewhere = false
+  const onSnapshot = (size: number) => {
+    isHeldElsewhere = true
+    asked.onSnapshot(size)
   }
-  const copied = async (log: LevelLog) => (log.isDamaged ? undefined : log.copy())
-  const inPlace = (log: LevelLog) => verifyInPlace(log, layout, options)
-
-  const first = await holding(async (log) => (await copied(log)) ?? inPlace(log))
-  if ('indexed' in first) return first
-  let snapshot = first
+  const options = { ...asked, onSnapshot }
+  const hold = async <T>(work: (log: LevelLog) => Promise<T>) => using(await opened(layout, options), work)
+  let snapshot = await copied(layout, options)
+  if ('indexed' in snapshot) return snapshot
   if (rebuild) {
     try {
       await rebuildViews(snapshot, (done, total) => onProgress({ done, total }))
       await indexAll(snapshot, onProgress)
       const { size } = snapshot.head()
-      await rebuildBeside(snapshot, {
-        hold: holding,
-        nonce: nanoid(12),
-        onSlice: () => onProgress({ done: size, total: size }),
-      })
+      await rebuildBeside(snapshot, { hold, nonce: nanoid(12), onSlice: () => onProgress({ done: size, total: size }) })
     } finally {
       await snapshot.close()
     }
-    const second = await holding(async (log) => (await copied(log)) ?? inPlace(log))
-    if ('indexed' in second) return second
-    snapshot = second
+    snapshot = await copied(layout, options)
+    if ('indexed' in snapshot) return snapshot
   }
   try {
-    const lastSeqsNow = (streams: readonly string[]) => holding((log) => lastSeqsIn(log)(streams))
+    const lastSeqsNow = async (streams: readonly string[]) =>
+      using(await opened(layout, options, 'if-busy'), (log) => lastSeqsIn(log)(streams))
     return await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
   } catch (error) {
-    if (isOfIntegrity(error)) await holding(distrusted).catch(() => {})
+    if (isOfIntegrity(error) && !isHeldElsewhere) await hold(distrusted).catch(() => {})
     throw error
   } finally {
     await snapshot.close()
+  }
+}
+
+/** A snapshot of the ledger, or the result if the ledger had to be verified in place. */
+async function copied(layout: Layout, options: Options): Promise<LevelLog | Verified> {
+  const log = await opened(layout, options, options.rebuild ? undefined : 'if-busy')
+  if (log.copied === undefined)
+    return using(log, async () => (log.isDamaged ? verifyInPlace(log, layout, options) : log.copy()))
+  options.onSnapshot(log.head().size)
+  return log
+}
+
+function opened(layout: Layout, { openWaitSeconds }: Options, snapshot?: 'if-busy'): Promise<LevelLog> {
+  const nonce = () => nanoid(12)
+  return openLog({ layout, openWaitSeconds, command: 'lockstep verify', nonce, isExpendable: true, snapshot })
+}
+
+async function using<T>(log: LevelLog, work: (log: LevelLog) => Promise<T>): Promise<T> {
+  try {
+    return await work(log)
+  } finally {
+    await log.close()
   }
 }
 

@@ -11,6 +11,7 @@ const [root = '', openWait = '30', rebuild] = process.argv.slice(2)
 void answer(() =>
   verifyBeside(layoutOf(root), {
     onProgress: ({ done, total }) => void process.stdout.write(`${done} ${total}\n`),
+    onSnapshot: (size) => void process.stdout.write(`as of ${size}\n`),
     openWaitSeconds: Number(openWait),
     rebuild: rebuild === 'rebuild',
   }),

@@ -18,19 +18,30 @@ export async function verifyInChild(
   layout: Layout,
   {
     onProgress,
+    onSnapshot,
     openWaitSeconds = limits.openWaitSecondsDefault,
     rebuild = false,
-  }: { onProgress?: (progress: Progress) => void; openWaitSeconds?: number; rebuild?: boolean } = {},
+  }: {
+    onProgress?: (progress: Progress) => void
+    onSnapshot?: (size: number) => void
+    openWaitSeconds?: number
+    rebuild?: boolean
+  } = {},
 ): Promise<Verified> {
   const words = [layout.root, String(openWaitSeconds), ...(rebuild ? ['rebuild'] : [])]
   const { problem, value } = await runChild(program, words, {
     waitSeconds: openWaitSeconds,
     onLine: (line) => {
+      const [, size] = /^as of (\d+)$/.exec(line) ?? []
+      if (size !== undefined) return onSnapshot?.(Number(size))
       const [done = 0, total = 0] = line.split(' ').map(Number)
       onProgress?.({ done, total })
     },
   })
   if (problem === undefined) return value as Verified
-  if (codes[problem.code].exit === codes.VERIFY_FAILED.exit) await distrust(layout)
+  if (codes[problem.code].exit === codes.VERIFY_FAILED.exit) {
+    // What was found matters more than the mark for the next open, which a read-only disk cannot keep.
+    await distrust(layout).catch(() => {})
+  }
   throw problemError(problem)
 }

@@ -12,6 +12,7 @@ import { head, log } from './cases/log.ts'
 import { policy } from './cases/policy.ts'
 import { runs } from './cases/runs.ts'
 import { staging } from './cases/staging.ts'
+import { tokens } from './cases/tokens.ts'
 import { turns } from './cases/turns.ts'
 import { workspaces } from './cases/workspaces.ts'
 import { hostileInputs, hostileStrings } from './hostile.ts'
@@ -29,6 +30,7 @@ const cases: { readonly [Noun in keyof Api]: Cases<Noun> } = {
   policy,
   runs,
   staging,
+  tokens,
   turns,
   workspaces,
 }

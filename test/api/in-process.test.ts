@@ -13,6 +13,7 @@ addApiCases(api, inProcessFactory)
 const local = [
   ...[
     'askFor',
+    'authenticate',
     'backUp',
     'clockAheadSeconds',
     'close',
@@ -21,6 +22,7 @@ const local = [
     'counts',
     'dir',
     'exporting',
+    'figures',
     'recover',
   ],
   'snapshot',

@@ -93,6 +93,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'UNAUTHENTICATED',
       'FORBIDDEN',
       'CLOCK_RESET_DENIED',
+      'TOKEN_DENIED',
       'LEDGER_INSECURE',
     ],
     5: [
@@ -126,6 +127,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'IDEMPOTENCY_MISMATCH',
       'SIZE_MISMATCH',
       'CLOCK_NOT_AHEAD',
+      'CLOCK_AHEAD',
     ],
     6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
     7: [

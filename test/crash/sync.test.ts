@@ -81,7 +81,7 @@ sync('by the command, in the database and in the files that its entries imply', 
 sync('by init, of entry 0 and of the folder, which one rename puts in place', () => {
   if (!isTracing) return
   const root = temporaryRoot()
-  const { calls } = traced(root, [command, 'init', root, '--json'])
+  const { calls } = traced(root, [command, 'init', root, '--no-operator-token', '--json'])
   const to = saidAt(calls, '{"dir"')
   ok(to !== undefined)
   ok(isSynced(calls, { file: /-init-[^/]+\/ledger\/\d+\.log$/, text: 'ledger.created', to }), 'entry 0 is unsynced')

@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
 import { policyEventSchemas } from '../../src/domain/policy/events.ts'
 import { runEventSchemas } from '../../src/domain/run/events.ts'
+import { tokenEventSchemas } from '../../src/domain/token/events.ts'
 import { turnEventSchemas } from '../../src/domain/turn/events.ts'
 import { root as project } from '../runner.ts'
 
@@ -14,6 +15,7 @@ for (const [noun, schemas] of [
   ['Runs', runEventSchemas],
   ['Policy', policyEventSchemas],
   ['Turns', turnEventSchemas],
+  ['Tokens', tokenEventSchemas],
 ] as const) {
   page(`has a row for every type of event: ${noun}`, () => {
     const [, below = ''] = text.split(`\n## ${noun}\n`)

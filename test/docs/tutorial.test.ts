@@ -60,7 +60,7 @@ function environmentWith(bin: string): NodeJS.ProcessEnv {
   mkdirSync(bin)
   writeFileSync(join(bin, 'lockstep'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`)
   chmodSync(join(bin, 'lockstep'), 0o755)
-  return { ...process.env, PATH: `${bin}:${process.env.PATH}` }
+  return { ...process.env, PATH: `${bin}:${process.env.PATH}`, XDG_CONFIG_HOME: join(bin, 'config') }
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {

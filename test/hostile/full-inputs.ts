@@ -6,7 +6,7 @@ import { put } from '../support/scene.ts'
 export type Make = (id: string, stage: { api: Api; root: string }) => object | Promise<object>
 
 const actor = { actor_id: 'agent-1', actor_type: 'agent', on_behalf_of: 'somebody', role_id: 'INTERVIEW_AGENT' }
-const becca = { actor_id: 'BECCA', actor_type: 'human', on_behalf_of: 'somebody', role_id: 'ATTORNEY_ADMIN' }
+const becca = { actor_id: 'BECCA', actor_type: 'human' as const, on_behalf_of: 'somebody', role_id: 'ATTORNEY_ADMIN' }
 const hash = 'ab'.repeat(32)
 const time = '2026-01-02T03:04:05.678Z'
 const artifact = {
@@ -38,6 +38,11 @@ const asked = (id: string) => ({ actor, idempotency_key: `key-${id}` })
 const target_name = (id: string) => `IAMBECCA | CLIENT | TYPE | slug${id} | NAME`
 const projectRun = (id: string) => `run_CLIENT_slug${id}_2026-01-02_001`
 const triplets = [{ base_digest: hash, body: { dto_type: 'note', id: 'one' }, links: {}, manifest: {}, stem: 'one' }]
+
+const newToken = (id: string) => {
+  const of = { grants: ['agent' as const], roles: ['a'], token_actor: { actor_id: 'a', actor_type: 'agent' as const } }
+  return { ...of, actor: becca, idempotency_key: `key-${id}` }
+}
 
 /** A running run of the caller, to act on. */
 async function running(id: string, { api }: { api: Api }): Promise<string> {
@@ -277,6 +282,14 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'runs.why': [() => ({ run_id: 'run_main_1' })],
   'staging.consume': [() => ({ directory: 'work', run_id: 'run_main_1', turn_id })],
   'staging.folder': [() => ({ run_id: 'run_main_1', turn_id })],
+  'tokens.create': [(id) => newToken(id)],
+  'tokens.list': [() => ({ cursor: `tok_${'0'.repeat(24)}` })],
+  'tokens.revoke': [
+    async (id, { api }) => {
+      const { token_id } = await api.tokens.create(newToken(id))
+      return { actor: becca, reason: 'a', token_id }
+    },
+  ],
   'turns.apply': [async (id, stage) => content(id, await running(id, stage))],
   'turns.get': [() => ({ run_id: 'run_main_1', turn_id })],
   'turns.list': [() => ({ run_id: 'run_main_1' })],

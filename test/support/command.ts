@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { root } from '../runner.ts'
+import { temporaryRoot } from './ledger.ts'
 import { distFor } from './other-user.ts'
 
 /** The built command. `LOCKSTEP_TEST_DIST` names another build of it. */
 const dist = process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist')
 const barrier = join(root, 'test/support/barrier.mjs')
+/** The configuration folder of the user: `init` writes the operator token there, and never to the real one. */
+export const configHome = join(temporaryRoot(), 'config')
 
 /** How a command ended. */
 export interface Ended {
@@ -64,7 +67,7 @@ function start(words: readonly string[], nodeOptions: readonly string[], options
   const argv = [...wrapper, process.execPath, ...nodeOptions, main, ...words, ...(isForPeople ? [] : ['--json'])]
   return spawn(argv[0] ?? '', argv.slice(1), {
     cwd: cwd ?? root,
-    env: { ...process.env, LOCKSTEP_DIR: undefined, LOCKSTEP_ACTOR: undefined, ...env },
+    env: { ...process.env, LOCKSTEP_DIR: undefined, LOCKSTEP_ACTOR: undefined, XDG_CONFIG_HOME: configHome, ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })

@@ -13,15 +13,20 @@ export function copyDatabase(ledger: string, folder: string, tablesNow: readonly
   const isTable = (name: string) => /\.(?:ldb|sst)$/.test(name)
   const copied = databaseFiles(ledger).filter((name) => !isTable(name))
   for (const name of copied) copyFileSync(join(ledger, name), join(folder, name), constants.COPYFILE_EXCL)
+  linkTables(ledger, folder, tablesNow)
+}
+
+/** Hard-links tables into a folder, or copies them if it is on another disk. Errors: those of the file system, DISK_FULL. */
+export function linkTables(ledger: string, folder: string, tables: readonly string[]): void {
   let isLinked = true
-  for (const name of tablesNow) {
+  for (const name of tables) {
     const [from, to] = [join(ledger, name), join(folder, name)]
     try {
       if (isLinked) linkSync(from, to)
     } catch (error) {
       if (!hasNoLinks(error)) throw error
       isLinked = false
-      assertRoomFor(ledger, tablesNow, folder)
+      assertRoomFor(ledger, tables, folder)
     }
     if (!isLinked) copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
   }

@@ -1,5 +1,7 @@
+import type { Layout } from '../../../disk/layout.ts'
 import { thisMachine } from '../../../disk/process.ts'
 import type { Owner } from '../owner/owner.ts'
+import { problemError, programAt, runChild } from './child.ts'
 
 /** How much of a database is checked before it is opened: nothing, its newest entries, or every byte. */
 export type Doubt = 'none' | 'crashed' | 'changed'
@@ -29,4 +31,15 @@ export function isOfThisBoot(owner: Owner | undefined): boolean {
   const { boot_id } = thisMachine()
   if (owner?.state !== 'open' || owner.suspect === 'checking') return false
   return boot_id !== null && owner.evidence?.boot_id === boot_id
+}
+
+const checkProgram = programAt('log/level/open/open-check-child')
+
+/**
+ * Opens and checks the database in a child process first. If LevelDB aborts, only the child dies. `bytes` are the newest
+ * bytes to check, unless the doubt is about all of them.
+ */
+export async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {
+  const answer = await runChild(checkProgram, [layout.root, String(bytes), doubt === 'changed' ? 'all' : 'newest'])
+  if (answer.problem !== undefined) throw problemError(answer.problem)
 }

@@ -1,8 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Layout } from '../../../disk/layout.ts'
-import { demandPlace, recordPlace } from '../../../disk/place.ts'
 import { LockstepError } from '../../../errors.ts'
-import { failureOf } from '../../failure.ts'
+import { limits } from '../../../kernel/limits.ts'
 import type { Store } from '../../keyed/store.ts'
 import { dropEvidence, fingerprint, keepEvidence, logBytes } from '../files.ts'
 import { keptStore } from '../kept-store.ts'
@@ -20,11 +19,12 @@ import {
   thisOwner,
   writeOwner,
 } from '../owner/owner.ts'
+import { placeOf } from '../owner/place.ts'
 import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
-import { problemError, programAt, runChild } from './child.ts'
+import { isWritable, openBeside } from './beside.ts'
 import { cleanUp } from './clean-up.ts'
-import { type Doubt, doubtOf, isOfThisBoot } from './doubt.ts'
+import { checkInChild, doubtOf, isOfThisBoot } from './doubt.ts'
 import { readHeadFile } from './head-file.ts'
 import { checkOpened } from './open-check.ts'
 import { raiseHead } from './raise-head.ts'
@@ -41,6 +41,11 @@ export interface OpenOptions {
   /** Whether this process serves the ledger, so that others call it and do not wait. */
   isService?: boolean
   nonce: () => string
+  /**
+   * A private copy is opened instead (ADR 0051): always, or only if the ledger cannot be written or another process has it
+   * for longer than a command does.
+   */
+  snapshot?: 'always' | 'if-busy' | undefined
   selfCheck?: boolean
   /** This process may crash because of the database, so no child process checks it first. */
   isExpendable?: boolean
@@ -57,27 +62,46 @@ const askMillis = 250
 
 /**
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
- * file. A refused open leaves the database as it was found.
+ * file. A refused open leaves the database as it was found. With `snapshot`, the result may be a copy (`copied`).
  * Errors: LEDGER_SERVED (at once), LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with
  * no damage seen), LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_COPIED, FORMAT_TOO_NEW, LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<LevelLog> {
-  const until = performance.now() + options.openWaitSeconds * 1000
-  const ownerNow = ownerReader(options.layout.owner)
+  const { layout, snapshot } = options
+  if (snapshot === 'always' || (snapshot === 'if-busy' && !isWritable(layout))) return openBeside(options)
+  const begun = performance.now()
+  const until = begun + options.openWaitSeconds * 1000
+  const ownerNow = ownerReader(layout.owner)
   let askAt = 0
   for (;;) {
     const owner = ownerNow()
     if (owner?.state !== 'open' || performance.now() >= askAt) {
       const log = await tryOpen(options).catch((error: unknown) => {
-        throw openFailure(options.layout, error)
+        throw openFailure(layout, error)
       })
       if (log !== undefined) return log
-      if (owner?.state === 'open' && owner.is_service && isKnownAlive(owner)) throw servedBy(owner)
+      const isServed = owner?.state === 'open' && owner.is_service && isKnownAlive(owner)
+      if (isServed && snapshot === undefined) throw servedBy(owner)
       askAt = performance.now() + askMillis
     }
-    if (performance.now() >= until) throw busy(options, ownerNow())
+    const now = performance.now()
+    const isOver = now >= until
+    if (snapshot === 'if-busy' && isReadBeside(ownerNow(), isOver ? Number.POSITIVE_INFINITY : now - begun))
+      return openBeside(options)
+    if (isOver) throw busy(options, ownerNow())
     await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
   }
+}
+
+/**
+ * Whether a reader stops waiting and reads a copy: the owner has the ledger for longer than a command does, or others had
+ * it for all of that time. While the owner checks every byte of changed files, readers wait for the result.
+ */
+function isReadBeside(owner: Owner | undefined, waitedMillis: number): boolean {
+  const isOpen = owner?.state === 'open'
+  if (isOpen && owner.suspect === 'checking') return false
+  const ownedMillis = isOpen ? Date.now() - Date.parse(owner.since) : 0
+  return Math.max(waitedMillis, ownedMillis) >= limits.besideMillis
 }
 
 /** Makes the next open read every byte, after a problem was found. Does nothing if the ledger is open elsewhere. */
@@ -98,26 +122,15 @@ async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
   if (guard === undefined) return undefined
   let log: LevelLog | undefined
   try {
-    const isRecorded = options.isAdopting === true || isPlaceRecorded(options.layout)
+    const inPlace = options.isAdopting ? undefined : placeOf(options.layout)
     log = await openGuarded(options, guard)
-    // A disk that cannot take the record now takes it at a later open.
-    if (log !== undefined && !isRecorded) await recordPlace(options.layout.home).catch(() => {})
+    if (log !== undefined) await inPlace?.record()
     return log
   } catch (error) {
     if (!guard.isInPlace()) return undefined
     throw error
   } finally {
     if (log === undefined) guard.release()
-  }
-}
-
-/** Whether there is a record of the ledger's place. Errors: LEDGER_COPIED, LEDGER_UNAVAILABLE. */
-function isPlaceRecorded(layout: Layout): boolean {
-  try {
-    return demandPlace(layout)
-  } catch (error) {
-    const isOfReading = error instanceof LockstepError && error.code === 'FILE_FAILED'
-    throw isOfReading ? failureOf(`opening the ledger in ${layout.home}`, error.cause) : error
   }
 }
 
@@ -208,14 +221,6 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   if (now?.state !== 'open' || now.nonce !== nonce) return
   if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
-}
-
-const checkProgram = programAt('log/level/open/open-check-child')
-
-/** Opens and checks the database in a child process first. If LevelDB aborts, only the child dies. */
-async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promise<void> {
-  const answer = await runChild(checkProgram, [layout.root, String(bytes), doubt === 'changed' ? 'all' : 'newest'])
-  if (answer.problem !== undefined) throw problemError(answer.problem)
 }
 
 function servedBy(owner: OpenOwner): LockstepError {

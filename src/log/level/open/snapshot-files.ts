@@ -83,7 +83,8 @@ async function tryCopy(
   return undefined
 }
 
-function copyIfThere(from: string, to: string): void {
+/** Copies a file that may be missing. Errors: those of the file system. */
+export function copyIfThere(from: string, to: string): void {
   try {
     copyFileSync(from, to)
   } catch (error) {
@@ -97,9 +98,10 @@ const folders = new Set<string>()
 
 /**
  * Removes the folder if a signal or `process.exit` ends this process before the snapshot is closed. If the program
- * handles the signal itself, it must close the snapshot. After SIGKILL, the next open removes the folder.
+ * handles the signal itself, it must close the snapshot. After SIGKILL, the next open removes the folder. Returns what
+ * stops this.
  */
-function removeAtEnd(folder: string): () => void {
+export function removeAtEnd(folder: string): () => void {
   if (folders.size === 0) {
     process.on('exit', removeAll)
     for (const signal of endings) process.on(signal, end)
