@@ -92,6 +92,11 @@ export const codes = {
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
   // Requests
+  UNAUTHENTICATED: code(401, 4, 'The request has no valid token.'),
+  FORBIDDEN: code(403, 4, 'The service does not allow this request to this caller.'),
+  METHOD_NOT_ALLOWED: code(405, 2, 'The route does not support this HTTP method.'),
+  UNSUPPORTED_MEDIA_TYPE: code(415, 2, 'The route does not accept a body of this content type.'),
+  RATE_LIMITED: retry(429, 7, 'This actor sends more requests than the service allows.'),
   IDEMPOTENCY_MISMATCH: code(409, 5, 'The request key was already used with different content.'),
   SIZE_MISMATCH: retry(409, 5, 'The ledger does not have the expected size.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
@@ -106,6 +111,7 @@ export const codes = {
     7,
     'The ledger cannot process the request now. details.outcome says whether the request took effect.',
   ),
+  LEDGER_SERVED: code(503, 7, 'A service has the ledger open. Use connect() to call it.'),
   LEDGER_CLOSED: code(503, 7, 'This handle of the ledger was closed.'),
   LEDGER_MOVED: code(
     503,

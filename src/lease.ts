@@ -1,7 +1,7 @@
 import type { Api } from './api/api.ts'
 import type { CallOptions } from './api/operation.ts'
 import type { AcquireDeliverable, AcquireResource, Grant, ReleasedLock, Renewal } from './api/shapes/locks.ts'
-import { leaseClock } from './disk/process.ts'
+import { bootMillis } from './disk/uptime.ts'
 import { LockstepError } from './errors.ts'
 import type { Actor } from './kernel/ids.ts'
 
@@ -51,8 +51,6 @@ export function lease(ledger: Locks, grant: Grant, options: LeaseOptions = {}): 
   return new HeldLease(ledger, grant, grant.lease_duration_s * 1000, options) as unknown as Lease
 }
 
-const bootMillisOfMachine = () => leaseClock().boot_ms
-
 /** Timers stop while the machine is suspended, so the clocks are checked at least this often. */
 const lookMillisMax = 5_000
 
@@ -67,10 +65,10 @@ class HeldLease {
   #timer: NodeJS.Timeout | undefined
 
   constructor(ledger: Locks, grant: Grant, leaseMillis: number, options: LeaseOptions) {
-    const { actor, bootMillis = bootMillisOfMachine, requestedAt = performance.now() } = options
+    const { actor, bootMillis: millisSinceBoot = bootMillis, requestedAt = performance.now() } = options
     Object.assign(this, grant)
     this.#actor = actor
-    this.#bootMillis = bootMillis
+    this.#bootMillis = millisSinceBoot
     this.#grant = grant
     this.#leaseMillis = leaseMillis
     this.#ledger = ledger

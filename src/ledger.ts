@@ -47,6 +47,22 @@ export interface Ledger extends Api, AsyncDisposable {
   close(): Promise<void>
 }
 
+/** Numbers about an open ledger, for operators. The counts of writes are those since the ledger was opened. */
+export interface Figures {
+  batches: number
+  entries: number
+  puts: number
+  head_size: number
+  /** The entries that the search index, and the slowest reactor, have yet to read. */
+  index_lag: number
+  reactor_lag: number
+  /** Whether commands are still decided. */
+  is_writable: boolean
+  /** Commands that wait to be decided, and callers that wait for a lock. */
+  queue: number
+  waiting: number
+}
+
 /**
  * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
  * ledger open at a time. Besides the operations it has the members that only this process can use.
@@ -138,6 +154,20 @@ export class LocalLedger implements Ledger {
   /** Exact numbers of batches, entries and puts since open. */
   get counts(): { batches: number; entries: number; puts: number } {
     return { ...this.#parts.log.counts }
+  }
+
+  /** What an operator watches. Cost: one read at first use. */
+  async figures(): Promise<Figures> {
+    const { index, log, waiters } = this.#core
+    const { size } = log.head()
+    return {
+      ...log.counts,
+      ...this.#sequencer.figures,
+      head_size: size,
+      index_lag: size - (await index.cursor()),
+      reactor_lag: size - Math.min(size, ...Object.values(this.#reactions.cursors())),
+      waiting: waiters.count,
+    }
   }
 
   /**

@@ -47,10 +47,13 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   'open.ts': { rung: 11, packages: [...shared, 'nanoid'] },
   // What a holder does with a grant, on the caller's side: the same for every implementation.
   'lease.ts': { rung: 4, packages: shared },
+  // A service in another process, called over HTTP.
+  client: { rung: 4, packages: ['node:', 'undici'] },
+  'client.ts': { rung: 5, packages: ['node:'] },
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', '@hono/zod-openapi', 'pino', 'prom-client'],
+    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client'],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }

@@ -21,6 +21,9 @@ export interface Layout {
   claims: string
   policy: string
   staging: string
+  /** The Unix socket of the service, and the file that names the socket if this path is too long for one. */
+  socket: string
+  socketName: string
 }
 
 export const homeName = '.lockstep'
@@ -44,6 +47,8 @@ export function layoutOf(root: string): Layout {
     claims: join(home, 'claims'),
     policy: join(home, 'policy'),
     staging: join(home, 'staging'),
+    socket: join(home, 'service.sock'),
+    socketName: join(home, 'socket'),
   }
 }
 

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { uptime, userInfo } from 'node:os'
+import { userInfo } from 'node:os'
 import {
   type Evidence,
   isInitialPidNamespace,
@@ -12,6 +12,7 @@ import {
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { type LeaseClock, type Now, unknownBoot } from '../kernel/clock.ts'
 import { type Machine, readMachine } from './machine.ts'
+import { bootMillis } from './uptime.ts'
 
 let machine: Machine | undefined
 
@@ -44,7 +45,7 @@ export function leaseClock(): LeaseClock {
   const { boot_id, time_ns } = thisMachine()
   return {
     boot_id: boot_id ?? unknownBoot,
-    boot_ms: Math.max(0, Math.floor(bootMillis(Date.now()))),
+    boot_ms: Math.max(0, Math.floor(bootMillis())),
     monotonic_ms: Math.floor(monotonicMillis()),
     ...(time_ns === null ? {} : { time_ns }),
   }
@@ -59,22 +60,6 @@ function monotonicMillis(): number {
 
 export function now(): Now {
   return { wall_ms: Date.now(), lease_clock: leaseClock(), host_id: thisMachine().host_id }
-}
-
-const bootReadMillis = 1_000
-const clocksApartMillisMax = 50
-let bootRead = { boot: 0, steady: Number.NEGATIVE_INFINITY, wall: 0 }
-
-/**
- * The uptime. On Linux it is read from a file, so it is read once a second and extended with the monotonic clock. That
- * clock stops while the machine is suspended and the wall clock does not, so a difference between them shows a suspend.
- */
-function bootMillis(wall: number): number {
-  const steady = performance.now()
-  const passed = steady - bootRead.steady
-  const isApart = Math.abs(wall - bootRead.wall - passed) > clocksApartMillisMax
-  if (passed > bootReadMillis || isApart) bootRead = { boot: uptime() * 1000, steady, wall }
-  return bootRead.boot + steady - bootRead.steady
 }
 
 /**

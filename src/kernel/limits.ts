@@ -134,4 +134,40 @@ export const limits = {
   exportSmallFileBytes: 1024 * 1024,
   /** A line of proofs: at most 64 hashes in hex, and the text around them. */
   exportProofBytes: 8 * 1024,
+
+  /** A client: its calls with a request of their own, and how long it tries to connect. */
+  openCallsMax: 1_024,
+  connectMillisMax: 5_000,
+  /** How long a client tries a failed call again, and its first and longest pause between two attempts. */
+  retryMillisMax: 5_000,
+  retryPauseMillis: 25,
+  retryPauseMillisMax: 1_000,
+  /** How long the answer to a call that does not wait may take, and how long a started service may take to answer. */
+  answerMillisMax: 60_000,
+  serviceStartMillisMax: 30_000,
+  /** A line of an answer, in UTF-16 code units. */
+  answerLineChars: 64 * 1024 * 1024,
+
+  /** The service: requests in progress, calls that wait, open streams, and the bytes of all bodies being read. */
+  requestsMax: 4_096,
+  waitingRequestsMax: 10_000,
+  streamsMax: 1_024,
+  bodyBytesInFlight: 256 * 1024 * 1024,
+  /** The bytes of the answers of queries in one batch. */
+  batchAnswerBytes: 64 * 1024 * 1024,
+  /** How often an actor may call, how much of that it can save up, and the actors that are remembered. */
+  callsPerSecond: 20_000,
+  callsSavedUp: 40_000,
+  calledActorsMax: 10_000,
+  /** How long the service waits for a request's headers, for a whole request, for the next request, for a reader. */
+  headersMillisMax: 10_000,
+  requestMillisMax: 60_000,
+  keepAliveMillis: 30_000,
+  streamWriteMillisMax: 30_000,
+  pingMillis: 15_000,
+  /** How long a closing service waits for the requests in progress. */
+  drainMillisMax: 2_000,
+  /** The service recovers locks with expired leases this often, and this many at once. */
+  sweepMillis: 30_000,
+  sweepLocksMax: 64,
 } as const

@@ -93,6 +93,11 @@ export class Sequencer {
     this.waiters.refuseAll(this.#refusalOfAll())
   }
 
+  /** How many commands wait to be decided, and whether new ones are. */
+  get figures(): { is_writable: boolean; queue: number } {
+    return { is_writable: this.#takesMore(), queue: this.#queue.length }
+  }
+
   #takesMore(): boolean {
     return this.#state === 'idle' || this.#state === 'writing'
   }

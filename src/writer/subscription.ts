@@ -1,8 +1,8 @@
 import { LockstepError } from '../errors.ts'
+import { onAbort } from '../kernel/abort.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Key, Log } from '../log/log.ts'
-import { onAbort } from './abort.ts'
 
 /**
  * Wakes readers when entries are published. It carries no entries: each reader reads the log at its own pace. So a

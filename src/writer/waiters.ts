@@ -1,11 +1,11 @@
 import { streamOf } from '../domain/lock/names.ts'
 import type { LockState } from '../domain/lock/state.ts'
 import { LockstepError } from '../errors.ts'
+import { onAbort } from '../kernel/abort.ts'
 import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Views } from '../views/views.ts'
-import { onAbort } from './abort.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {
@@ -56,6 +56,11 @@ export class Waiters {
     this.#changes.joined.push(waiter)
     if (line.signal?.aborted) abort()
     return true
+  }
+
+  /** How many callers wait for any lock. */
+  get count(): number {
+    return this.#count
   }
 
   /** Whether no caller waits for any lock. */

@@ -76,6 +76,8 @@ test('have the exit codes of the command, which are permanent', () => {
       'E_TOMBSTONE_INVALID',
       'E_DELETE_MISSING_TOMBSTONE',
       'E_PROMOTION_FAILED',
+      'METHOD_NOT_ALLOWED',
+      'UNSUPPORTED_MEDIA_TYPE',
     ],
     3: ['NOT_FOUND', 'NO_LEDGER'],
     4: [
@@ -88,6 +90,8 @@ test('have the exit codes of the command, which are permanent', () => {
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
+      'UNAUTHENTICATED',
+      'FORBIDDEN',
       'CLOCK_RESET_DENIED',
       'LEDGER_INSECURE',
     ],
@@ -128,8 +132,10 @@ test('have the exit codes of the command, which are permanent', () => {
       'LINK_UNSUPPORTED',
       'DISK_FULL',
       'FILE_FAILED',
+      'RATE_LIMITED',
       'QUEUE_FULL',
       'LEDGER_UNAVAILABLE',
+      'LEDGER_SERVED',
       'LEDGER_CLOSED',
       'LEDGER_MOVED',
       'DOCTOR_FAILED',
@@ -149,7 +155,7 @@ test("have an HTTP status that tells the caller's faults from the server's", () 
   for (const [code, { exit, status }] of table) {
     assert.ok(status >= 400 && status < 600, code)
     if (exit === 3) assert.is(status, 404, code)
-    if (exit === 4) assert.is(status, 403, code)
+    if (exit === 4) assert.is(status, code === 'UNAUTHENTICATED' ? 401 : 403, code)
     if (exit === 6) assert.is(status, 500, code)
   }
 })

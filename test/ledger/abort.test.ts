@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
+import { onAbort } from '../../src/kernel/abort.ts'
 import { hold } from '../../src/lease.ts'
-import { onAbort } from '../../src/writer/abort.ts'
 import { withLedger } from '../support/ledger.ts'
 import { until } from './stage.ts'
 

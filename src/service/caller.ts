@@ -1,0 +1,123 @@
+import { type AnyFacts, formOf, formsOf, grantsOf, type TokenGrant } from '../api/operation.ts'
+import { LockstepError } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
+import type { Exchange, Place } from './exchange.ts'
+import { memberOf } from './input.ts'
+import { invalid } from './problem.ts'
+
+/** What a token says about its bearer. */
+export interface Authenticated {
+  actor: Actor
+  grants: ReadonlySet<TokenGrant>
+  token_id: string
+}
+
+/** Finds out who bears a token; undefined if the token is wrong, expired or revoked. */
+export type Authenticate = (token: string) => Promise<Authenticated | undefined>
+
+/** Who makes a call, and what they may do. */
+export interface Caller {
+  /** The actor of the token. Without a token each call names its own actor. */
+  actor: Actor | undefined
+  grants: ReadonlySet<TokenGrant>
+  place: Place
+}
+
+const tokenCharsMax = 512
+const ofSocket: ReadonlySet<TokenGrant> = new Set<TokenGrant>(['agent'])
+
+/**
+ * Finds out who makes a request. On the socket a caller without a token has the grant `agent`, unless a token is
+ * demanded there too. Errors: UNAUTHENTICATED.
+ */
+export function callerOf(
+  exchange: Exchange,
+  { authenticate, demandsToken }: { authenticate: Authenticate | undefined; demandsToken: boolean },
+): Caller | Promise<Caller> {
+  const { place } = exchange
+  const header = exchange.header('authorization')
+  if (header === undefined) {
+    if (place.kind === 'socket' && !demandsToken) return { actor: undefined, grants: ofSocket, place }
+    throw unauthenticated('the request needs a token')
+  }
+  const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(header) ?? []
+  if (token === undefined || token.length > tokenCharsMax || authenticate === undefined) {
+    throw unauthenticated('the token is not valid')
+  }
+  return authenticate(token).then((found) => {
+    if (found === undefined) throw unauthenticated('the token is not valid')
+    return { actor: found.actor, grants: found.grants, place }
+  })
+}
+
+/** Refuses what a web page could send to a service on its reader's machine. Errors: FORBIDDEN. */
+export function demandOwnHost(exchange: Exchange): void {
+  if (exchange.place.kind === 'socket') return
+  if (exchange.header('origin') !== undefined) {
+    throw new LockstepError('FORBIDDEN', 'requests of web pages are refused')
+  }
+  const host = exchange.header('host') ?? ''
+  if (exchange.place.isOwnHost(host)) return
+  throw new LockstepError('FORBIDDEN', 'the Host header does not name this service', {
+    details: { host: host.slice(0, 300) },
+    hint: 'Use the address that the service printed when it started, or a name in its certificate.',
+  })
+}
+
+function unauthenticated(message: string): LockstepError {
+  return new LockstepError('UNAUTHENTICATED', message, {
+    hint: 'Send a valid token in the header "Authorization: Bearer TOKEN".',
+  })
+}
+
+/** Errors: FORBIDDEN, if no grant of the caller fits the form of the operation that the input chooses. */
+export function demandGrant(
+  { grants }: Caller,
+  { facts, name }: { facts: AnyFacts; name: string },
+  input: object,
+): void {
+  const chosen = formOf(facts, input)
+  const form = [...formsOf(facts)].find(([, schema]) => schema === chosen)?.[0]
+  // An input without a form is invalid, and the ledger says how.
+  const needed = form === undefined ? undefined : grantsOf(facts, form)
+  if (needed === undefined || needed.some((grant) => grants.has(grant))) return
+  throw new LockstepError('FORBIDDEN', `${name} needs the grant ${needed.join(' or ')}`, {
+    details: { needed },
+    hint: 'Call with a token that has this grant.',
+  })
+}
+
+/**
+ * The input with the actor of the caller's token. Errors: FORBIDDEN, if the input names another actor. A claim to act
+ * on behalf of a party is kept.
+ */
+export function withActor({ actor }: Caller, facts: AnyFacts, input: object): object {
+  if (actor === undefined || memberOf(formOf(facts, input), 'actor') === undefined) return input
+  const { actor: asked } = input as { actor?: unknown }
+  if (asked === undefined) return { ...input, actor }
+  if (typeof asked !== 'object' || asked === null) return input
+  for (const member of ['actor_id', 'actor_type', 'role_id'] as const) {
+    const said = (asked as Partial<Actor>)[member]
+    if (said === undefined || said === actor[member]) continue
+    throw new LockstepError('FORBIDDEN', `the ${member} of the input is not that of the token`, {
+      details: { member },
+      hint: 'Leave the actor out: it is the actor of the token.',
+    })
+  }
+  return { ...input, actor: { ...asked, ...actor } }
+}
+
+/**
+ * Refuses facts about the caller's machine that the ledger's machine cannot check: processes and folders. Errors:
+ * INVALID_INPUT, LOCK_PLACEMENT.
+ */
+export function demandLocalFacts({ place }: Caller, { errors }: AnyFacts, input: object): void {
+  if (place.kind === 'socket') return
+  const { folder, pids } = input as { folder?: unknown; pids?: unknown }
+  if (folder !== undefined && errors.includes('LOCK_PLACEMENT')) {
+    throw new LockstepError('LOCK_PLACEMENT', 'a folder can be locked only from the machine of the ledger', {
+      hint: 'Call the service over its socket.',
+    })
+  }
+  if (pids !== undefined) throw invalid('pids: processes are accepted over the socket only')
+}

@@ -1,0 +1,76 @@
+import { formOf } from '../api/operation.ts'
+import { everyOperation, type Operation } from '../api/operations.ts'
+import type { LocalLedger } from '../ledger.ts'
+import { parse } from '../writer/parse.ts'
+import { type Caller, demandGrant, demandLocalFacts, withActor } from './caller.ts'
+import { withKey } from './input.ts'
+import { invalid } from './problem.ts'
+import type { Rates } from './rates.ts'
+
+/** Every operation by its name `noun.verb`. */
+export const operationsByName: ReadonlyMap<string, Operation> = new Map(
+  everyOperation().map((operation) => [operation.name, operation]),
+)
+
+type Asked = (input: object, options: { signal?: AbortSignal }) => Promise<unknown>
+type Followed = (input: object, options: { signal: AbortSignal }) => AsyncIterable<unknown>
+
+interface Request {
+  caller: Caller
+  input: unknown
+  key?: string | undefined
+  /** Whether the request is a line of a batch. */
+  isLine?: boolean
+}
+
+/** Makes the calls of all routes: it checks who may do what, then calls the ledger, which checks the input. */
+export class Calls {
+  readonly #ledger: LocalLedger
+  readonly #rates: Rates
+
+  constructor(ledger: LocalLedger, rates: Rates) {
+    this.#ledger = ledger
+    this.#rates = rates
+  }
+
+  /** The input as the ledger is asked. Errors: INVALID_INPUT, FORBIDDEN, LOCK_PLACEMENT, RATE_LIMITED. */
+  prepared(operation: Operation, { caller, input, isLine, key }: Request): object {
+    const { facts, name } = operation
+    if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+      throw invalid(`${name}: the input must be a JSON object`)
+    }
+    demandGrant(caller, operation, input)
+    const asked = withActor(caller, facts, withKey(facts, input, key, isLine))
+    demandLocalFacts(caller, facts, asked)
+    this.#rates.take(this.#nameOf(asked))
+    return asked
+  }
+
+  /** Whether a call may take long. An invalid input makes no call. */
+  waits({ facts }: Operation, input: object): boolean {
+    return facts.waits !== undefined && formOf(facts, input) !== undefined && facts.waits(input)
+  }
+
+  /** Asks the ledger. The signal ends a waiting call. Errors: those of the operation. */
+  async ask({ noun, verb }: Operation, input: object, signal?: AbortSignal): Promise<unknown> {
+    return this.#method<Asked>(noun, verb)(input, signal === undefined ? {} : { signal })
+  }
+
+  /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */
+  follow({ facts, name, noun, verb }: Operation, input: object, signal: AbortSignal): AsyncIterable<unknown> {
+    const form = formOf(facts, input)
+    if (form !== undefined) parse(form, input, name)
+    return this.#method<Followed>(noun, verb)(input, { signal })
+  }
+
+  #method<Method>(noun: string, verb: string): Method {
+    const methods = this.#ledger[noun as keyof LocalLedger] as unknown as Record<string, Method>
+    return methods[verb] as Method
+  }
+
+  /** The actor whose calls are counted. An input that names none, or a malformed one, counts as the service's own. */
+  #nameOf(input: object): string {
+    const { actor } = input as { actor?: { actor_id?: unknown } | null }
+    return typeof actor?.actor_id === 'string' ? actor.actor_id.slice(0, 120) : 'the default actor'
+  }
+}

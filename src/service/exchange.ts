@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { mediaTypes } from '../api/wire.ts'
+import { headersOf, problemOf } from './problem.ts'
+
+/** Where a request came in. Only callers on the socket are on this machine for certain. */
+export interface Place {
+  kind: 'socket' | 'tcp'
+  /** Over TCP: whether a Host header may name this service. */
+  isOwnHost: (host: string) => boolean
+}
+
+/** No answer is cached, framed, sniffed or followed from a web page. */
+const securityHeaders = {
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+} as const
+
+/** One request and its answer. An answer is sent once; later ones are ignored, because the client may be gone. */
+export class Exchange {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly place: Place
+  readonly id: string
+  readonly #startedAt = performance.now()
+  /** The operation or route, for metrics and logs. */
+  route = 'unknown'
+  /** The bytes of the body that were read so far. */
+  bodyBytes = 0
+  /** Calls that may take long and streams count apart from short requests. */
+  kind: 'requests' | 'stream' | 'waiting' = 'requests'
+  /** The error of the service itself that the request was answered with. */
+  defect: unknown
+  /** Whether the service is closing. */
+  isDraining = false
+  #ending: AbortController | undefined
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, { id, place }: { id: string; place: Place }) {
+    this.incoming = incoming
+    this.outgoing = outgoing
+    this.place = place
+    this.id = id
+  }
+
+  /** How long the request has taken so far. */
+  millis(): number {
+    return Math.round(performance.now() - this.#startedAt)
+  }
+
+  /** The path and the parameters. */
+  get url(): string {
+    return this.incoming.url ?? '/'
+  }
+
+  header(name: string): string | undefined {
+    const value = this.incoming.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  /**
+   * A signal that aborts when the client goes away before its whole answer was sent. With `untilDrain` it also aborts
+   * when the service begins to close. Only calls that may take long ask for it, because it costs a listener.
+   */
+  signal({ untilDrain }: { untilDrain: boolean }): AbortSignal {
+    const ending = new AbortController()
+    this.outgoing.once('close', () => {
+      if (!this.outgoing.writableFinished) ending.abort()
+    })
+    if (this.outgoing.destroyed || (untilDrain && this.isDraining)) ending.abort()
+    if (untilDrain) this.#ending = ending
+    return ending.signal
+  }
+
+  /** The service begins to close: the connection ends with this answer, and what waits is told so. */
+  drain(): void {
+    this.isDraining = true
+    this.outgoing.shouldKeepAlive = false
+    this.#ending?.abort()
+  }
+
+  send(status: number, type: string, text: string, more: Readonly<Record<string, string>> = {}): void {
+    if (this.outgoing.headersSent || this.outgoing.destroyed) return
+    const length = Buffer.byteLength(text)
+    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': length, ...more })
+    this.outgoing.end(text)
+  }
+
+  sendJson(answer: unknown): void {
+    this.send(200, mediaTypes.json, JSON.stringify(answer))
+  }
+
+  sendProblem(thrown: unknown): void {
+    const problem = problemOf(thrown, this.id)
+    if (problem.status === 500) this.defect = thrown
+    this.send(problem.status, mediaTypes.problem, JSON.stringify(problem), headersOf(problem))
+  }
+
+  /** Begins an answer of unknown length. */
+  begin(type: string): void {
+    this.outgoing.writeHead(200, this.#headers(type))
+    this.outgoing.flushHeaders()
+  }
+
+  #headers(type: string): Record<string, string> {
+    return { 'Content-Type': type, 'Request-Id': this.id, ...securityHeaders }
+  }
+}

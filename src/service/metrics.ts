@@ -1,0 +1,73 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Figures } from '../ledger.ts'
+
+/** Numbers of the service itself. */
+export interface ServiceFigures {
+  requests_in_flight: number
+  waiting_requests: number
+  streams: number
+  leases_active: number
+}
+
+const help: Readonly<Record<keyof ServiceFigures | Exclude<keyof Figures, 'is_writable'>, string>> = {
+  batches: 'Batches that were appended and synced since the ledger was opened.',
+  entries: 'Entries that were appended since the ledger was opened.',
+  puts: 'Pairs that were written to the database since the ledger was opened.',
+  head_size: 'Entries in the ledger.',
+  index_lag: 'Entries that the search index has yet to read.',
+  reactor_lag: 'Entries that the slowest reactor has yet to read.',
+  queue: 'Commands that wait to be decided.',
+  waiting: 'Callers that wait for a lock.',
+  requests_in_flight: 'Requests in progress, without waiting calls and streams.',
+  waiting_requests: 'Calls in progress that may take long.',
+  streams: 'Open streams.',
+  leases_active: 'Locks that were held at the last sweep.',
+}
+const counters = new Set(['batches', 'entries', 'puts'])
+
+/**
+ * The metrics of one service, in the text format of Prometheus. Counting is a plain addition; the metrics are made from
+ * the numbers when somebody asks. Labels are operations and statuses, never ids.
+ */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #requests = new Map<string, Map<number, number>>()
+  readonly #figures: () => Promise<Figures & ServiceFigures>
+
+  constructor(figures: () => Promise<Figures & ServiceFigures>) {
+    this.#figures = figures
+    collectDefaultMetrics({ register: this.#registry })
+    const of = (name: string, about: string, labelNames: string[] = []) =>
+      new Gauge({ name: `lockstep_${name}`, help: about, labelNames, registers: [this.#registry] })
+    this.#gauges = new Map(
+      Object.entries(help).map(([name, about]) => [name, of(counters.has(name) ? `${name}_total` : name, about)]),
+    )
+    this.#byOperation = of('requests_total', 'Requests by operation and HTTP status.', ['operation', 'status'])
+    this.#writable = of('is_writable', 'Whether the ledger takes commands.')
+  }
+
+  readonly #gauges: ReadonlyMap<string, Gauge>
+  readonly #byOperation: Gauge
+  readonly #writable: Gauge
+
+  /** Counts a request, or a line of a batch. */
+  count(operation: string, status: number): void {
+    let byStatus = this.#requests.get(operation)
+    if (byStatus === undefined) {
+      byStatus = new Map()
+      this.#requests.set(operation, byStatus)
+    }
+    byStatus.set(status, (byStatus.get(status) ?? 0) + 1)
+  }
+
+  /** All metrics as text. */
+  async text(): Promise<string> {
+    const figures = await this.#figures()
+    for (const [name, gauge] of this.#gauges) gauge.set(figures[name as keyof typeof help])
+    this.#writable.set(figures.is_writable ? 1 : 0)
+    for (const [operation, byStatus] of this.#requests) {
+      for (const [status, count] of byStatus) this.#byOperation.set({ operation, status }, count)
+    }
+    return this.#registry.metrics()
+  }
+}

@@ -1,0 +1,47 @@
+import type { Problem } from '../api/wire.ts'
+import { codes, LockstepError } from '../errors.ts'
+import { codedError } from '../writer/coded-errors.ts'
+
+/** An error as a problem document. A thrown value without a code is a defect. Source: RFC 9457. */
+export function problemOf(thrown: unknown, requestId: string): Problem {
+  const { code, details, hint, message, retryable } = codedError(thrown, 'serving a request')
+  const { meaning, status } = codes[code]
+  const errors = code === 'INVALID_INPUT' ? issuesOf(details.issues) : undefined
+  return {
+    type: `urn:lockstep:error:${code}`,
+    title: meaning,
+    status,
+    detail: message,
+    code,
+    retryable,
+    ...(hint === undefined ? {} : { hint }),
+    details,
+    ...(errors === undefined ? {} : { errors }),
+    request_id: requestId,
+  }
+}
+
+/** The headers that belong to a problem. `Retry-After` is in seconds. */
+export function headersOf({ code, details, retryable }: Problem): Record<string, string> {
+  const seconds = Math.max(1, Math.ceil(Number(details.retry_after_s ?? 1)) || 1)
+  return {
+    ...(retryable ? { 'Retry-After': String(seconds) } : {}),
+    ...(code === 'UNAUTHENTICATED' ? { 'WWW-Authenticate': 'Bearer realm="lockstep"' } : {}),
+    ...(Array.isArray(details.allow) ? { Allow: details.allow.join(', ') } : {}),
+  }
+}
+
+function issuesOf(issues: unknown): { path: string; message: string }[] | undefined {
+  if (!Array.isArray(issues)) return undefined
+  return issues.map(({ path, message }) => ({ path: String(path), message: String(message) }))
+}
+
+/** INVALID_INPUT with a message. */
+export function invalid(message: string): LockstepError {
+  return new LockstepError('INVALID_INPUT', message)
+}
+
+/** LEDGER_UNAVAILABLE for a request that was not begun. */
+export function notBegun(message: string, hint: string): LockstepError {
+  return new LockstepError('LEDGER_UNAVAILABLE', message, { details: { outcome: 'not_applied' }, hint })
+}

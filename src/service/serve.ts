@@ -1,0 +1,272 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { getRequestListener } from '@hono/node-server'
+import { nanoid } from 'nanoid'
+import { mediaTypes } from '../api/wire.ts'
+import { LockstepError, systemCodeOf } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
+import type { LocalLedger } from '../ledger.ts'
+import { appOf } from './app.ts'
+import { type Authenticate, callerOf } from './caller.ts'
+import { Calls } from './calls.ts'
+import { Exchange, type Place } from './exchange.ts'
+import { forgetBody } from './input.ts'
+import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
+import { type Log, logOf } from './log.ts'
+import { Metrics } from './metrics.ts'
+import { headersOf, invalid, notBegun, problemOf } from './problem.ts'
+import { Rates } from './rates.ts'
+import { Sweep } from './sweep.ts'
+
+export interface ServeOptions {
+  /** Also listen on TCP. There every call needs a token. */
+  listen?: TcpOptions | undefined
+  /** Finds out who bears a token. Without it no token is valid. */
+  authenticate?: Authenticate | undefined
+  /** Whether the socket demands tokens too. */
+  socket_auth?: 'actor' | 'token' | undefined
+  /** Logs as JSON on stderr. Default: true. */
+  log?: boolean | undefined
+  /** The calls that each actor may make in a second. */
+  calls_per_second?: number | undefined
+  /** How often locks with expired leases are recovered, in seconds. */
+  sweep_s?: number | undefined
+  /** Called when no request came for this many seconds. */
+  idle?: { after_s: number; then: () => void } | undefined
+}
+
+/** A running service. It does not close the ledger. */
+export interface Service {
+  /** The path of the socket, or else the URL. */
+  readonly address: string
+  readonly socket: string | undefined
+  readonly url: string | undefined
+  /**
+   * Ends the service: it takes no more requests, tells waiting callers to retry, answers the requests in progress, and
+   * closes all connections. Idempotent. Takes at most about two seconds.
+   */
+  close(): Promise<void>
+}
+
+/**
+ * Serves an open ledger on its Unix socket, on TCP if asked, or on the sockets that systemd opened. Errors: LEDGER_SERVED,
+ * LEDGER_UNAVAILABLE, INVALID_INPUT.
+ */
+export async function serve(ledger: LocalLedger, options: ServeOptions = {}): Promise<Service> {
+  const service = new HttpService(ledger, options)
+  await service.listen(options.listen)
+  return service
+}
+
+/**
+ * The service. Its states: starting, open, draining, closed. While it drains, it answers what it accepted and refuses
+ * new requests on open connections.
+ */
+class HttpService implements Service {
+  readonly #ledger: LocalLedger
+  readonly #options: ServeOptions
+  readonly #log: Log
+  readonly #metrics: Metrics
+  readonly #sweep: Sweep
+  readonly #handle: ReturnType<typeof getRequestListener>
+  readonly #exchanges = new Map<ServerResponse, Exchange>()
+  #listening: Listening[] = []
+  #counts = { requests: 0, stream: 0, waiting: 0 }
+  readonly #idPrefix = nanoid(8)
+  #lastId = 0
+  #idleTimer: NodeJS.Timeout | undefined
+  #allAnswered = () => {}
+  #closed: Promise<void> | undefined
+
+  constructor(ledger: LocalLedger, options: ServeOptions) {
+    this.#ledger = ledger
+    this.#options = options
+    this.#log = logOf(options.log ?? true)
+    this.#sweep = new Sweep(ledger, (options.sweep_s ?? limits.sweepMillis / 1000) * 1000, (error) =>
+      this.#log.warn({ err: error }, 'recovering expired locks failed'),
+    )
+    this.#metrics = new Metrics(() => this.#figures())
+    const demandsToken = options.socket_auth === 'token'
+    const app = appOf({
+      begin: (exchange, kind) => this.#begin(exchange, kind),
+      callerOf: (exchange) => callerOf(exchange, { authenticate: options.authenticate, demandsToken }),
+      calls: new Calls(ledger, new Rates(options.calls_per_second)),
+      exchangeOf: ({ outgoing }) => this.#exchanges.get(outgoing as ServerResponse) as Exchange,
+      metrics: this.#metrics,
+      readiness: () => this.#readiness(),
+    })
+    // The framework's own Request and Response stay out of the globals of this process.
+    const settings = { hostname: 'lockstep', overrideGlobalObjects: false, errorHandler: unreadable }
+    this.#handle = getRequestListener(app.fetch, settings)
+  }
+
+  async listen(tcp: TcpOptions | undefined): Promise<void> {
+    const listener = (place: Place) => this.#listener(place)
+    try {
+      this.#listening = await listenOnInherited(listener, tcp?.insecure)
+      if (!this.#listening.some(({ place }) => place.kind === 'socket')) {
+        this.#listening.push(await listenOnSocket(this.#ledger.dir, listener))
+      }
+      if (tcp !== undefined) this.#listening.push(await listenOnTcp(tcp, listener))
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    for (const { server } of this.#listening) server.on('clientError', (error, socket) => this.#unparsed(error, socket))
+    this.#restIdle()
+    this.#log.info({ socket: this.socket, url: this.url }, 'serving')
+  }
+
+  get socket(): string | undefined {
+    return this.#listening.find(({ place }) => place.kind === 'socket')?.address
+  }
+
+  get url(): string | undefined {
+    return this.#listening.find(({ place }) => place.kind === 'tcp')?.address
+  }
+
+  get address(): string {
+    return this.socket ?? this.url ?? ''
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#log.info({ requests: this.#exchanges.size }, 'closing')
+    clearTimeout(this.#idleTimer)
+    const ended = this.#listening.map(({ server }) => new Promise((resolve) => server.close(resolve)))
+    for (const exchange of this.#exchanges.values()) exchange.drain()
+    await this.#answered()
+    // Connections without a request, and those whose client does not read its answer.
+    for (const { server } of this.#listening) server.closeAllConnections()
+    await Promise.all(ended)
+    await this.#sweep.stop()
+    for (const { remove } of this.#listening) remove()
+  }
+
+  /** Resolves when every request is answered, or after a limited time. */
+  #answered(): Promise<void> {
+    if (this.#exchanges.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, limits.drainMillisMax)
+      this.#allAnswered = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #listener(place: Place): RequestListener {
+    return (incoming, outgoing) => {
+      const exchange = this.#accept(incoming, outgoing, place)
+      if (this.#closed !== undefined) {
+        exchange.drain()
+        exchange.sendProblem(notBegun('the service is closing', 'Repeat the request when it runs again.'))
+      } else if (this.#counts.requests > limits.requestsMax) {
+        exchange.sendProblem(notBegun('too many requests are in progress', 'Repeat the request a little later.'))
+      } else void this.#handle(incoming, outgoing)
+    }
+  }
+
+  #accept(incoming: IncomingMessage, outgoing: ServerResponse, place: Place): Exchange {
+    this.#lastId += 1
+    const exchange = new Exchange(incoming, outgoing, { id: `${this.#idPrefix}-${this.#lastId}`, place })
+    this.#exchanges.set(outgoing, exchange)
+    this.#counts.requests += 1
+    clearTimeout(this.#idleTimer)
+    outgoing.once('close', () => this.#end(exchange))
+    return exchange
+  }
+
+  #begin(exchange: Exchange, kind: 'stream' | 'waiting'): void {
+    const max = kind === 'stream' ? limits.streamsMax : limits.waitingRequestsMax
+    if (this.#counts[kind] >= max) {
+      throw notBegun(`${max} such calls are in progress`, 'Repeat the request a little later.')
+    }
+    exchange.kind = kind
+    this.#counts.requests -= 1
+    this.#counts[kind] += 1
+  }
+
+  #end(exchange: Exchange): void {
+    this.#exchanges.delete(exchange.outgoing)
+    this.#counts[exchange.kind] -= 1
+    forgetBody(exchange)
+    const { statusCode } = exchange.outgoing
+    this.#metrics.count(exchange.route, statusCode)
+    const logged = { id: exchange.id, route: exchange.route, status: statusCode, ms: exchange.millis() }
+    if (exchange.defect !== undefined) this.#log.error({ ...logged, err: exchange.defect }, 'request failed')
+    else this.#log.debug(logged, 'request')
+    if (this.#exchanges.size > 0) return
+    this.#allAnswered()
+    if (this.#closed === undefined) this.#restIdle()
+  }
+
+  #restIdle(): void {
+    const { idle } = this.#options
+    if (idle === undefined) return
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(idle.then, idle.after_s * 1000)
+  }
+
+  /** Answers what could not be parsed as HTTP, and ends its connection. */
+  #unparsed(error: Error, socket: Duplex): void {
+    const isAnswering = [...this.#exchanges.keys()].some((outgoing) => outgoing.socket === socket)
+    const code = systemCodeOf(error)
+    if (!socket.writable || isAnswering || code === 'ECONNRESET') {
+      socket.destroy()
+      return
+    }
+    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+      socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
+      return
+    }
+    const isLong = code === 'HPE_HEADER_OVERFLOW'
+    const refusal = isLong
+      ? new LockstepError('LIMIT_EXCEEDED', 'the headers are too long')
+      : invalid('the request is not valid HTTP/1.1')
+    socket.end(rawAnswer(refusal))
+  }
+
+  async #readiness(): Promise<{ ready: boolean }> {
+    const figures = await this.#figures()
+    const isDraining = this.#closed !== undefined
+    return { ready: figures.is_writable && !isDraining, is_draining: isDraining, ...figures } as { ready: boolean }
+  }
+
+  async #figures() {
+    const { requests, stream, waiting } = this.#counts
+    return {
+      ...(await this.#ledger.figures()),
+      leases_active: this.#sweep.held,
+      requests_in_flight: requests,
+      streams: stream,
+      waiting_requests: waiting,
+    }
+  }
+}
+
+/** The answer to a request that the framework could not read, such as one with an invalid Host header. */
+function unreadable(error: unknown): Response {
+  const isRequests = error instanceof Error && error.name === 'RequestError'
+  const problem = problemOf(isRequests ? invalid(`the request is not valid: ${error.message}`) : error, 'unread')
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { 'Content-Type': mediaTypes.problem, ...headersOf(problem) },
+  })
+}
+
+function rawAnswer(error: LockstepError): string {
+  const problem = problemOf(error, 'unread')
+  const text = JSON.stringify(problem)
+  const head = [
+    `HTTP/1.1 ${problem.status} ${problem.code}`,
+    `Content-Type: ${mediaTypes.problem}`,
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    'Connection: close',
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${text}`
+}
