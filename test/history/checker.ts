@@ -1,6 +1,6 @@
 import { type History, type Operation, seqOf } from './history.ts'
 import { atFirst, includes, type Times, timesAfter } from './lease-times.ts'
-import { free, type Held, type Known, knownFrom, type State, stepsOf } from './rules.ts'
+import { free, type Held, type Known, knownFrom, type State, stepsOf, withoutGrant } from './rules.ts'
 
 /** A command whose answer no order of the commands explains, and what was known before it. */
 export interface Violation {
@@ -29,7 +29,7 @@ export function violationsIn(history: History, slack = slackMillis): Violation[]
     if (own === undefined) names.set(operation.name, [operation])
     else own.push(operation)
   }
-  const found = [...names.values()].map((operations) => new Search(operations, history.deaths, slack).violation())
+  const found = [...names.values()].map((operations) => new Search({ ...history, operations }, slack).violation())
   return [...found.filter((violation) => violation !== undefined), ...seqsOutOfOrder(history.operations)]
 }
 
@@ -72,13 +72,15 @@ interface Config {
 class Search {
   readonly #operations: readonly Operation[]
   readonly #deaths: ReadonlyMap<string, number>
+  readonly #isSwept: boolean
   readonly #known: Known
   readonly #slack: number
   #configs: Config[] = [{ state: free, times: atFirst, done: new Set() }]
   #pending: Operation[] = []
 
-  constructor(operations: readonly Operation[], deaths: ReadonlyMap<string, number>, slack: number) {
+  constructor({ deaths, isSwept = false, operations }: History, slack: number) {
     this.#deaths = deaths
+    this.#isSwept = isSwept
     this.#known = knownFrom(operations)
     this.#operations = operations.filter((operation) => isObservable(operation, this.#known))
     this.#slack = slack
@@ -129,7 +131,15 @@ class Search {
 
   #nextOf({ done, state, times }: Config, operation: Operation): Config[] {
     const lease = this.#leaseOf(state.held)
-    return stepsOf(state, operation, this.#known).flatMap((step) => {
+    const steps = stepsOf(state, operation, this.#known)
+    if (this.#isSwept) {
+      // The service recovered the lock before this command, which therefore found it free.
+      for (const step of state.held === null ? [] : stepsOf(withoutGrant(state), operation, this.#known)) {
+        const effect = step.effect === 'keeps' ? 'ends' : step.effect
+        steps.push({ ...step, effect, when: 'expired' })
+      }
+    }
+    return steps.flatMap((step) => {
       const after = timesAfter(times, operation, { ...step, lease })
       return after === undefined ? [] : [{ state: step.state, times: after, done: new Set([...done, operation]) }]
     })

@@ -40,6 +40,8 @@ export interface Operation {
 export interface History {
   operations: readonly Operation[]
   deaths: ReadonlyMap<string, number>
+  /** Whether the service recovers expired locks by itself. */
+  isSwept?: boolean
 }
 
 /** The seq that a successful command appended under; undefined for repeated answers and for commands without one. */

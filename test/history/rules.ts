@@ -26,6 +26,11 @@ export interface State {
 
 export const free: State = { held: null, ended: null, seq: -1, granted: new Set(), keys: new Set() }
 
+/** The lock after its grant was ended by anything but its holder's release. */
+export function withoutGrant(state: State): State {
+  return state.held === null ? state : { ...state, held: null, ended: { lock: state.held.lock, isReleased: false } }
+}
+
 /** One way in which a command can have had its answer. */
 export interface Step {
   state: State
@@ -93,9 +98,8 @@ function acquires(state: State, { answer, input }: Ask<'acquire'>, known: Known)
   if (token !== undefined && (token <= state.seq || (answer !== undefined && answer.token !== token))) return []
   const { holder, lease_ms } = input
   const next: State = {
-    ...state,
+    ...withoutGrant(state),
     held: { lock, token, after: state.seq, lease_ms, holder, renewals: 0 },
-    ended: held === null ? state.ended : { lock: held.lock, isReleased: false },
     seq: token ?? state.seq,
     granted: new Set([...granted, lock]),
   }
