@@ -1,10 +1,11 @@
 import { suite } from 'uvu'
 import { equal, ok } from 'uvu/assert'
+import { breakMemory } from '../../fixtures/history/broken.ts'
 import { Caller, type Line } from '../../fixtures/history/caller.ts'
 import { randomFrom } from '../../fixtures/random.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import { Views } from '../../src/views/views.ts'
-import { withLedger } from '../support/ledger.ts'
+import { openLedger } from '../../src/open.ts'
+import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 import { printedSeed } from '../support/seed.ts'
 import { violationsIn } from './checker.ts'
 import type { History } from './history.ts'
@@ -31,6 +32,24 @@ test('of many callers are linearizable, and each acknowledged command is in the 
   }
 })
 
+for (const forgets of ['a grant', 'a release', 'a renewal'] as const) {
+  test(`of a sequencer that forgets ${forgets} are rejected`, async () => {
+    // It is not verified: its rows are not what its entries say.
+    const ledger = await openLedger({ actor: testActor, create: true, dir: temporaryRoot(), policy: false })
+    const restore = breakMemory(forgets, randomFrom(seed))
+    try {
+      const [violation] = violationsIn(await historyOf(ledger, seed))
+      ok(violation !== undefined, `LOCKSTEP_SEED=${seed}`)
+      console.log(
+        `${forgets}: ${JSON.stringify(violation.operation.input)} ${JSON.stringify(violation.operation.answer)}`,
+      )
+    } finally {
+      restore()
+      await ledger.close()
+    }
+  })
+}
+
 test.run()
 
 /** What callers see of a ledger in some seconds. */
@@ -51,4 +70,3 @@ async function entriesOf(ledger: LocalLedger) {
   for await (const entry of ledger.log.read()) entries.push(entry)
   return entries
 }
-void Views
