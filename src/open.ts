@@ -63,6 +63,8 @@ export interface OpenLedgerOptions {
   open_wait_s?: number
   /** The name of this process that other processes see while they wait for the ledger. */
   command?: string
+  /** This process serves the ledger: other processes that open it fail at once with LEDGER_SERVED. Default: false. */
+  is_service?: boolean
   /** Injected clock and ids. Default: the machine's clock and random ids. */
   now?: () => Now
   newLockId?: () => string
@@ -75,7 +77,7 @@ export interface OpenLedgerOptions {
 
 /**
  * Opens the ledger that governs a folder, and finishes the steps that the last process left unfinished.
- * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, FORMAT_TOO_NEW, LEDGER_FORMAT,
+ * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_SERVED, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, FORMAT_TOO_NEW, LEDGER_FORMAT,
  * INVALID_INPUT (configuration).
  */
 export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger> {
@@ -96,6 +98,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     layout,
     openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
     command: options.command ?? 'library',
+    isService: options.is_service ?? false,
     nonce: () => nanoid(12),
     selfCheck: options.self_check ?? false,
     ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),

@@ -61,6 +61,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Correct the time of entries after the wall clock was wrong.',
     load: async (verb) => (await import('./clock.ts')).clockCommand(verb),
   },
+  serve: {
+    about: 'Serves the ledger to other processes, until it is told to stop.',
+    load: async () => (await import('./serve.ts')).serveVerb(),
+  },
   verify: {
     about: 'Reads all stored bytes and derives all state again.',
     load: async () => (await import('./verify.ts')).verifyVerb(),

@@ -9,6 +9,8 @@ import { invalid } from './problem.ts'
 export interface Authenticated {
   actor: Actor
   grants: ReadonlySet<TokenGrant>
+  /** The roles that the bearer may state. */
+  roles: ReadonlySet<string>
   token_id: string
 }
 
@@ -21,6 +23,7 @@ export interface Caller {
   actor: Actor | undefined
   grants: ReadonlySet<TokenGrant>
   place: Place
+  roles: ReadonlySet<string>
 }
 
 const tokenCharsMax = 512
@@ -37,7 +40,7 @@ export function callerOf(
   const { place } = exchange
   const header = exchange.header('authorization')
   if (header === undefined) {
-    if (place.kind === 'socket' && !demandsToken) return { actor: undefined, grants: ofSocket, place }
+    if (place.kind === 'socket' && !demandsToken) return { actor: undefined, grants: ofSocket, place, roles: new Set() }
     throw unauthenticated('the request needs a token')
   }
   const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(header) ?? []
@@ -46,7 +49,7 @@ export function callerOf(
   }
   return authenticate(token).then((found) => {
     if (found === undefined) throw unauthenticated('the token is not valid')
-    return { actor: found.actor, grants: found.grants, place }
+    return { actor: found.actor, grants: found.grants, place, roles: found.roles }
   })
 }
 
@@ -88,23 +91,26 @@ export function demandGrant(
 }
 
 /**
- * The input with the actor of the caller's token. Errors: FORBIDDEN, if the input names another actor. A claim to act
- * on behalf of a party is kept.
+ * The input with the actor of the caller's token. Errors: FORBIDDEN, if the input names another actor, or a role that
+ * the token does not have. A claim to act on behalf of a party is kept.
  */
-export function withActor({ actor }: Caller, facts: AnyFacts, input: object): object {
+export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: object): object {
   if (actor === undefined || memberOf(formOf(facts, input), 'actor') === undefined) return input
   const { actor: asked } = input as { actor?: unknown }
   if (asked === undefined) return { ...input, actor }
   if (typeof asked !== 'object' || asked === null) return input
-  for (const member of ['actor_id', 'actor_type', 'role_id'] as const) {
-    const said = (asked as Partial<Actor>)[member]
-    if (said === undefined || said === actor[member]) continue
-    throw new LockstepError('FORBIDDEN', `the ${member} of the input is not that of the token`, {
-      details: { member },
-      hint: 'Leave the actor out: it is the actor of the token.',
-    })
-  }
+  const { actor_id, actor_type, role_id } = asked as Partial<Actor>
+  if (actor_id !== undefined && actor_id !== actor.actor_id) throw notOfToken('actor_id')
+  if (actor_type !== undefined && actor_type !== actor.actor_type) throw notOfToken('actor_type')
+  if (role_id !== undefined && !roles.has(role_id)) throw notOfToken('role_id')
   return { ...input, actor: { ...asked, ...actor } }
+}
+
+function notOfToken(member: string): LockstepError {
+  return new LockstepError('FORBIDDEN', `the token does not allow the ${member} of the input`, {
+    details: { member },
+    hint: 'Leave the actor out: it is the actor of the token.',
+  })
 }
 
 /**

@@ -8,7 +8,7 @@ export type Log = Pick<Logger, 'debug' | 'error' | 'info' | 'warn'>
  */
 export function logOf(isOn: boolean): Log {
   if (!isOn) return pino({ level: 'silent' })
-  const secrets = ['lock_id', 'lock_ids', 'token', 'authorization']
+  const secrets = ['lock_id', 'lock_ids', 'token', 'secret', 'authorization']
   return pino(
     {
       level: process.env.LOCKSTEP_LOG_LEVEL ?? 'info',

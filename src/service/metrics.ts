@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Figures } from '../ledger.ts'
 
 /** Numbers of the service itself. */
@@ -33,22 +33,27 @@ export class Metrics {
   readonly #registry = new Registry()
   readonly #requests = new Map<string, Map<number, number>>()
   readonly #figures: () => Promise<Figures & ServiceFigures>
+  readonly #numbers = new Map<keyof typeof help, Counter | Gauge>()
+  readonly #byOperation: Counter
+  readonly #writable: Gauge
 
   constructor(figures: () => Promise<Figures & ServiceFigures>) {
     this.#figures = figures
+    const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
-    const of = (name: string, about: string, labelNames: string[] = []) =>
-      new Gauge({ name: `lockstep_${name}`, help: about, labelNames, registers: [this.#registry] })
-    this.#gauges = new Map(
-      Object.entries(help).map(([name, about]) => [name, of(counters.has(name) ? `${name}_total` : name, about)]),
-    )
-    this.#byOperation = of('requests_total', 'Requests by operation and HTTP status.', ['operation', 'status'])
-    this.#writable = of('is_writable', 'Whether the ledger takes commands.')
+    for (const [name, about] of Object.entries(help)) {
+      const isCount = counters.has(name)
+      const settings = { name: `lockstep_${name}${isCount ? '_total' : ''}`, help: about, registers }
+      this.#numbers.set(name as keyof typeof help, isCount ? new Counter(settings) : new Gauge(settings))
+    }
+    const byOperation = { help: 'Requests by operation and HTTP status.', labelNames: ['operation', 'status'] }
+    this.#byOperation = new Counter({ name: 'lockstep_requests_total', ...byOperation, registers })
+    this.#writable = new Gauge({
+      name: 'lockstep_is_writable',
+      help: 'Whether the ledger takes commands.',
+      registers,
+    })
   }
-
-  readonly #gauges: ReadonlyMap<string, Gauge>
-  readonly #byOperation: Gauge
-  readonly #writable: Gauge
 
   /** Counts a request, or a line of a batch. */
   count(operation: string, status: number): void {
@@ -63,10 +68,14 @@ export class Metrics {
   /** All metrics as text. */
   async text(): Promise<string> {
     const figures = await this.#figures()
-    for (const [name, gauge] of this.#gauges) gauge.set(figures[name as keyof typeof help])
+    for (const [name, number] of this.#numbers) {
+      number.reset()
+      number.inc(figures[name])
+    }
     this.#writable.set(figures.is_writable ? 1 : 0)
+    this.#byOperation.reset()
     for (const [operation, byStatus] of this.#requests) {
-      for (const [status, count] of byStatus) this.#byOperation.set({ operation, status }, count)
+      for (const [status, count] of byStatus) this.#byOperation.inc({ operation, status }, count)
     }
     return this.#registry.metrics()
   }

@@ -32,7 +32,7 @@ export interface ServeOptions {
   /** How often locks with expired leases are recovered, in seconds. */
   sweep_s?: number | undefined
   /** Called when no request came for this many seconds. */
-  idle?: { after_s: number; then: () => void } | undefined
+  idle?: { after_s: number; ended: () => void } | undefined
 }
 
 /** A running service. It does not close the ledger. */
@@ -112,7 +112,12 @@ class HttpService implements Service {
       await this.close()
       throw error
     }
-    for (const { server } of this.#listening) server.on('clientError', (error, socket) => this.#unparsed(error, socket))
+    for (const { place, server } of this.#listening) {
+      server.on('clientError', (error, socket) => this.#unparsed(error, socket))
+      server.on('checkExpectation', (incoming, outgoing) => {
+        this.#accept(incoming, outgoing, place).sendProblem(invalid('the header Expect can only be 100-continue'))
+      })
+    }
     this.#restIdle()
     this.#log.info({ socket: this.socket, url: this.url }, 'serving')
   }
@@ -209,15 +214,22 @@ class HttpService implements Service {
     const { idle } = this.#options
     if (idle === undefined) return
     clearTimeout(this.#idleTimer)
-    this.#idleTimer = setTimeout(idle.then, idle.after_s * 1000)
+    this.#idleTimer = setTimeout(idle.ended, idle.after_s * 1000)
   }
 
   /** Answers what could not be parsed as HTTP, and ends its connection. */
   #unparsed(error: Error, socket: Duplex): void {
-    const isAnswering = [...this.#exchanges.keys()].some((outgoing) => outgoing.socket === socket)
     const code = systemCodeOf(error)
-    if (!socket.writable || isAnswering || code === 'ECONNRESET') {
+    if (!socket.writable || code === 'ECONNRESET') {
       socket.destroy()
+      return
+    }
+    const exchange = [...this.#exchanges.values()].find(({ outgoing }) => outgoing.socket === socket)
+    if (exchange !== undefined) {
+      // What follows a request cannot be read. The request still gets its answer, unless its own body is meant.
+      exchange.outgoing.shouldKeepAlive = false
+      exchange.outgoing.once('close', () => socket.destroy())
+      if (!exchange.incoming.complete) exchange.sendProblem(invalid('the body is not valid HTTP/1.1'))
       return
     }
     if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {

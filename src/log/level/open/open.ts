@@ -7,7 +7,17 @@ import { keptStore } from '../kept-store.ts'
 import { LevelLog } from '../level-log.ts'
 import { Custody } from '../owner/custody.ts'
 import { Guard } from '../owner/guard.ts'
-import { isKnownGone, type Owner, ownerReader, readOwner, removeOwner, thisOwner, writeOwner } from '../owner/owner.ts'
+import {
+  isKnownAlive,
+  isKnownGone,
+  type OpenOwner,
+  type Owner,
+  ownerReader,
+  readOwner,
+  removeOwner,
+  thisOwner,
+  writeOwner,
+} from '../owner/owner.ts'
 import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
 import { problemError, programAt, runChild } from './child.ts'
@@ -26,6 +36,8 @@ export interface OpenOptions {
   openWaitSeconds: number
   /** The command to record for this process in the owner file. */
   command: string
+  /** Whether this process serves the ledger, so that others call it and do not wait. */
+  isService?: boolean
   nonce: () => string
   selfCheck?: boolean
   /** This process may crash because of the database, so no child process checks it first. */
@@ -42,8 +54,8 @@ const askMillis = 250
 /**
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found.
- * Errors: LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with no damage seen),
- * LEDGER_CORRUPT (the hint names the kept evidence), FORMAT_TOO_NEW, LEDGER_FORMAT.
+ * Errors: LEDGER_SERVED (at once), LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with
+ * no damage seen), LEDGER_CORRUPT (the hint names the kept evidence), FORMAT_TOO_NEW, LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<LevelLog> {
   const until = performance.now() + options.openWaitSeconds * 1000
@@ -56,6 +68,7 @@ export async function openLog(options: OpenOptions): Promise<LevelLog> {
         throw openFailure(options.layout, error)
       })
       if (log !== undefined) return log
+      if (owner?.state === 'open' && owner.is_service && isKnownAlive(owner)) throw servedBy(owner)
       askAt = performance.now() + askMillis
     }
     if (performance.now() >= until) throw busy(options, ownerNow())
@@ -93,13 +106,13 @@ async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
 
 /** Returns undefined if another process has the database open after all, because no part of the guard reached it. */
 async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog | undefined> {
-  const { layout } = options
+  const { command, isService = false, layout } = options
   const owner = readOwner(layout.owner)
   const met = fingerprint(layout.ledger)
   const suspicion = doubtOf(owner, met, guard.here.folder)
   // A process that opens the database changes files before it can write the owner file.
   if (suspicion === 'changed' && !(await isStill(layout, owner, met))) return undefined
-  const own = thisOwner({ ...guard.here, command: options.command, nonce: options.nonce() })
+  const own = thisOwner({ ...guard.here, command, isService, nonce: options.nonce() })
   const evidence = keepEvidence(layout.ledger, layout.evidence, {
     isSuspect: suspicion === 'changed',
     nonce: own.nonce,
@@ -188,20 +201,27 @@ async function checkInChild(layout: Layout, bytes: number, doubt: Doubt): Promis
   if (answer.problem !== undefined) throw problemError(answer.problem)
 }
 
+function servedBy(owner: OpenOwner): LockstepError {
+  return new LockstepError('LEDGER_SERVED', `${nameOf(owner)} serves the ledger`, {
+    details: { outcome: 'not_applied', ...factsOf(owner) },
+    hint: 'To call the service, use connect(). To open the ledger in this process, end the service first.',
+  })
+}
+
 function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
-  const facts =
-    owner?.state === 'open' ? { owner_pid: owner.pid, owner_command: owner.command, owner_since: owner.since } : {}
-  const who =
-    owner?.state === 'open' ? `process ${owner.pid} (${owner.command}, since ${owner.since})` : 'another process'
+  const isOpen = owner?.state === 'open'
   return new LockstepError(
     'LEDGER_UNAVAILABLE',
-    `${who} kept the ledger open for all of ${options.openWaitSeconds} s`,
+    `${isOpen ? nameOf(owner) : 'another process'} kept the ledger open for all of ${options.openWaitSeconds} s`,
     {
-      details: { outcome: 'not_applied', busy: true, ...facts },
+      details: { outcome: 'not_applied', busy: true, ...(isOpen ? factsOf(owner) : {}) },
       hint: 'Wait longer with `open_wait_s`, or end that process.',
     },
   )
 }
+
+const nameOf = ({ command, pid, since }: OpenOwner) => `process ${pid} (${command}, since ${since})`
+const factsOf = ({ command, pid, since }: OpenOwner) => ({ owner_pid: pid, owner_command: command, owner_since: since })
 
 function pause(millis: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, millis))

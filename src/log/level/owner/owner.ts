@@ -17,6 +17,8 @@ const ownerSchema = z.discriminatedUnion('state', [
     pid: z.int(),
     since: z.string(),
     command: z.string(),
+    /** Whether the process serves the ledger to others, so that waiting for it to end is of no use. */
+    is_service: z.boolean().optional(),
     /** Drawn anew for each open. While the file contains our nonce, the ledger is still ours. */
     nonce: z.string().nullish(),
     /** Evidence for telling whether the process has died. A pid means nothing without its boot and its namespace. */
@@ -95,13 +97,20 @@ export function removeOwner(path: string): void {
  * The facts about this process for the owner file. `holdsName`: it holds the ledger's socket name in its network
  * namespace.
  */
-export function thisOwner(said: { command: string; folder: string; holdsName: boolean; nonce: string }) {
-  const { command, folder, holdsName, nonce } = said
+export function thisOwner(said: {
+  command: string
+  folder: string
+  holdsName: boolean
+  isService?: boolean
+  nonce: string
+}) {
+  const { command, folder, holdsName, isService = false, nonce } = said
   return {
     state: 'open' as const,
     pid: process.pid,
     since: new Date().toISOString(),
     command,
+    ...(isService ? { is_service: true } : {}),
     nonce,
     evidence: ownEvidence(),
     net_ns: holdsName ? networkNamespace() : null,
