@@ -26,6 +26,7 @@ const names = [
   'promote',
   'runs',
   'runs-million',
+  'service',
   'staging',
 ]
 const here = dirname(fileURLToPath(import.meta.url))

@@ -34,7 +34,10 @@ export interface ConnectOptions {
 
 /** The operations of a ledger that a service has open. Once `close` was called, every call rejects with LEDGER_CLOSED. */
 export interface Client extends Api, AsyncDisposable {
-  /** Answers calls that do not wait, ends waiting calls and streams, and closes all connections. Idempotent. */
+  /**
+   * Answers the calls that are under way, ends streams, calls that wait and calls with a signal, and closes all
+   * connections. Idempotent.
+   */
   close(): Promise<void>
 }
 

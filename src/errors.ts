@@ -143,7 +143,7 @@ export type Details = Record<string, unknown>
 /** The optional parts of an error: its facts, what the operator can do next, and its cause. */
 export interface ErrorContext {
   details?: Details
-  hint?: string
+  hint?: string | undefined
   cause?: unknown
 }
 

@@ -101,7 +101,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     isService: options.is_service ?? false,
     nonce: () => nanoid(12),
     selfCheck: options.self_check ?? false,
-    ...(options.wrapStore === undefined ? {} : { wrapStore: options.wrapStore }),
+    wrapStore: options.wrapStore,
   })
   return openOver(log, { actor, config, layout, options })
 }

@@ -1,9 +1,8 @@
-import { resolve } from 'node:path'
 import * as z from 'zod'
 import { hintOf, membersOf, unwrapped } from '../api/hints.ts'
 import { type AnyFacts, formsOf } from '../api/operation.ts'
 import { durationText } from './output.ts'
-import { actorIn, grantIn, jsonIn, moment, pairsIn, scopeIn, seconds, wholeNumber } from './values.ts'
+import { actorIn, fromHere, grantIn, jsonIn, moment, pairsIn, scopeIn, seconds, wholeNumber } from './values.ts'
 
 /** An option or argument of a verb. Its value is one member of the operation's input, or serves the command alone. */
 export interface Flag {
@@ -104,7 +103,7 @@ function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Fla
       isList: false,
       member,
       name: options.arguments?.includes(member) ? name : (hint?.flag ?? name.replaceAll('_', '-')),
-      read: hint?.path ? (text) => resolve(text) : (text) => text,
+      read: hint?.path ? fromHere : (text) => text,
       requiredIn: override?.isOptional || mayBeAbsent(schema) ? [] : [''],
       ...shape,
       isArgument: options.arguments?.includes(member) ?? false,

@@ -1,10 +1,10 @@
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
 import { locks } from '../api/locks.ts'
 import type { EndedLock, ImportedFile } from '../api/shapes/locks.ts'
 import { type Code, codes, LockstepError } from '../errors.ts'
 import { statusLines } from './lock-text.ts'
+import { fromHere } from './values.ts'
 import { text, toggle, verb } from './verb.ts'
 
 export function recoverVerb(): Command {
@@ -77,7 +77,7 @@ export function importVerb(): Command {
       if ([all, file, setAside].filter((way) => way !== undefined).length !== 1)
         throw new LockstepError('INVALID_INPUT', 'specify exactly one of these: FILE, --all, --set-aside')
       // With --all, the files are known only when the ledger is open.
-      return { ...values, file: resolve(file ?? setAside ?? '.'), set_aside: setAside !== undefined }
+      return { ...values, file: fromHere(file ?? setAside ?? '.'), set_aside: setAside !== undefined }
     },
     call: async (api, input, { given }): Promise<ImportedFiles> => {
       if (given.all) return importAll(api, input)

@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
 import { LockstepError } from '../errors.ts'
-import { type Survivors, survivorChoices } from '../supervise/survivors.ts'
+import type { Survivors } from '../supervise/runner.ts'
 import { actorOf, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
-import { seconds } from './values.ts'
+import { fromHere, seconds } from './values.ts'
 
 interface RunFlags {
   folder?: string
@@ -39,14 +39,7 @@ export function runCommand(): Command {
       seconds,
       10,
     )
-    .addOption(
-      new Option(
-        '--survivors <what>',
-        'how to treat processes that the command leaves running: wait for them with the lock held but not renewed, kill them at once, or ignore them',
-      )
-        .choices(survivorChoices)
-        .default('wait'),
-    )
+    .addOption(survivorsOption('with the lock held but not renewed'))
     .option('--lock-id <lock_id>', 'the lock_id of an earlier attempt, to continue it')
     .action(async (words: string[], flags: RunFlags, self: Command) => {
       const globals = globalsOf(self)
@@ -57,12 +50,12 @@ export function runCommand(): Command {
         throw new LockstepError('INVALID_INPUT', 'specify either a resource or --folder DIR', { hint: usageHint })
       if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
       const [{ superviseUnderLock }, { userActor }] = await Promise.all([
-        import('../supervise/supervise.ts'),
+        import('../supervise/lock-run.ts'),
         import('../open.ts'),
       ])
       process.exitCode = await superviseUnderLock({
         command: behind,
-        request: folder === undefined ? { name: name ?? '' } : { folder },
+        request: folder === undefined ? { name: name ?? '' } : { folder: fromHere(folder) },
         holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
@@ -78,4 +71,15 @@ export function runCommand(): Command {
     'lockstep lock run reports -- npm run report',
     'lockstep lock run --folder packages/DEL-08-05_Lock --lease 15m --wait 5m -- agent --task "write it"',
   )
+}
+
+/** The option `--survivors`, which says how the command waits for processes that it left running. */
+export function survivorsOption(how: string): Option {
+  const choices: Survivors[] = ['wait', 'kill', 'ignore']
+  return new Option(
+    '--survivors <what>',
+    `how to treat processes that the command leaves running: wait for them ${how}, kill them at once, or ignore them`,
+  )
+    .choices(choices)
+    .default('wait')
 }

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { StageTurn } from '../api/shapes/turns.ts'
 import { readConfig } from '../disk/config-file.ts'
 import { governingLayout } from '../disk/permissions.ts'
@@ -9,6 +8,7 @@ import { folderOf } from './context.ts'
 import type { Globals } from './globals.ts'
 import { readInput } from './input-file.ts'
 import { progressBar } from './progress.ts'
+import { fromHere } from './values.ts'
 
 type Proposal = Omit<StageTurn, 'run_id' | 'turn_id'>
 
@@ -22,7 +22,7 @@ export async function proposalFrom(
     throw new LockstepError('INVALID_INPUT', 'specify --from or --file, not both')
   if (consume && from === undefined) throw new LockstepError('INVALID_INPUT', '--consume needs --from')
   if (file !== undefined) return documentIn(file)
-  if (from !== undefined) return readDirectory(globals, resolve(from))
+  if (from !== undefined) return readDirectory(globals, fromHere(from))
   // An invalid turn_id has no staging folder. The ledger refuses it with the right error.
   if (turnNumberOf(turn_id) === undefined) return {}
   const { stagingFolder } = await import('../files/staging/staging-folder.ts')

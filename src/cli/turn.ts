@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
 import type { PromotedTurn } from '../api/shapes/turns.ts'
@@ -9,6 +8,7 @@ import { withLedger } from './context.ts'
 import { say, table, timeText } from './output.ts'
 import { proposalFrom } from './turn-source.ts'
 import { issueLines, promotedLines, stagedLines, turnLines, verdictLines, withIssuesShown } from './turn-text.ts'
+import { fromHere } from './values.ts'
 import { noun, text, toggle, verb } from './verb.ts'
 
 export function turnCommand(asked?: string): Command {
@@ -97,9 +97,9 @@ async function consumed(
 ): Promise<{ consumed?: ConsumedStaging; warning?: string }> {
   if (!consume || from === undefined) return {}
   try {
-    return { consumed: await api.staging.consume({ directory: resolve(from), run_id, turn_id }) }
+    return { consumed: await api.staging.consume({ directory: fromHere(from), run_id, turn_id }) }
   } catch (error) {
-    const warning = `the files of ${resolve(from)} were not removed: ${messageOf(error)}`
+    const warning = `the files of ${fromHere(from)} were not removed: ${messageOf(error)}`
     say(`warning: ${warning}`)
     return { warning }
   }

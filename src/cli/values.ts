@@ -1,9 +1,18 @@
+import { resolve } from 'node:path'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import { readText } from './input-file.ts'
 
 // How the text of an option or an argument becomes a value. Every reader throws INVALID_INPUT.
+
+/**
+ * Reads a path, which is relative to the working directory on a command line and to the root in an operation. An empty
+ * path is probably an empty variable: it must not become the working directory, so the operation refuses it.
+ */
+export function fromHere(path: string): string {
+  return path === '' ? path : resolve(path)
+}
 
 /** Reads a whole number. */
 export function wholeNumber(text: string): number {

@@ -74,6 +74,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       },
       autoDestroy: false,
     })
+    // An iteration rejects with the error. A body that nobody reads must not end the process.
+    this.#body.on('error', () => {})
     this.#settle.resolve({ status, body: this.#body })
   }
 

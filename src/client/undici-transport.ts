@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream'
 import { buildConnector, Pool } from 'undici'
 import { waits } from '../api/call-facts.ts'
 import type { CallOptions } from '../api/operation.ts'
-import { mediaTypes, paths, wireLimits } from '../api/wire.ts'
-import { LockstepError, messageOf } from '../errors.ts'
+import { paths } from '../api/wire.ts'
+import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { Batches, parsed } from './batches.ts'
 import { type Answer, exchange, type Request } from './exchange.ts'
@@ -12,6 +12,7 @@ import { itemsOf } from './items.ts'
 import { textOf } from './lines.ts'
 import { OpenCall } from './open-call.ts'
 import { isRepeatable, type RemoteOperation, type Transport } from './remote-api.ts'
+import { lineOf, requestOf, withTimeLeft } from './requests.ts'
 import { retried } from './retries.ts'
 
 /** Where a service is, and how to speak to it. */
@@ -109,7 +110,7 @@ export class UndiciTransport implements Transport {
     })
   }
 
-  /** Answers the calls that do not wait, ends the others, and closes all connections. Idempotent. */
+  /** Answers the calls that are in batches, ends the others, and closes all connections. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -127,14 +128,13 @@ export class UndiciTransport implements Transport {
   }
 
   #askInBatch(operation: RemoteOperation, input: object): Promise<unknown> {
-    const { name } = operation
     let line: string
     try {
-      line = `{"call":"${name}","input":${JSON.stringify(input)}}`
-    } catch (cause) {
-      return Promise.reject(unsendable(name, cause))
+      line = lineOf(operation, input)
+      if (this.#batches.length >= limits.queueMax) throw tooMany(`${limits.queueMax} calls that wait to be sent`)
+    } catch (error) {
+      return Promise.reject(error)
     }
-    if (Buffer.byteLength(line) >= wireLimits.batchBytes) return Promise.reject(tooLarge(name))
     const asked = this.#retried(() => this.#batches.ask(line), { operation, input, signal: this.#closing.signal })
     return asked.catch((error: unknown) => {
       // The answers of a batch may be too long together.
@@ -150,7 +150,7 @@ export class UndiciTransport implements Transport {
     const answerMillisMax = waits(operation.name, input) ? 0 : limits.answerMillisMax
     const send = async () => {
       while (this.#opening.size > 0) await Promise.allSettled(this.#opening)
-      const request = this.#requestOf(operation, withTimeLeft(input, startedAt))
+      const request = requestOf(operation, withTimeLeft(input, startedAt), this.#headers)
       const { body } = await this.#exchange({ ...request, answerMillisMax, signal: call.signal })
       return parsed(await textOf(body), this.#service.place)
     }
@@ -168,16 +168,14 @@ export class UndiciTransport implements Transport {
   async #opened(operation: RemoteOperation, input: object, call: OpenCall): Promise<Readable> {
     if (this.#closed !== undefined) throw closedClient('not_applied')
     this.#begin(call)
-    const send = () => this.#exchange({ ...this.#requestOf(operation, input), answerMillisMax: 0, signal: call.signal })
+    const request = requestOf(operation, input, this.#headers)
+    const send = () => this.#exchange({ ...request, answerMillisMax: 0, signal: call.signal })
     const { body } = await this.#retried(send, { operation, input, signal: call.signal })
     return body
   }
 
   #begin(call: OpenCall): void {
-    if (this.#underWay.size >= limits.openCallsMax) {
-      const message = `this client already has ${limits.openCallsMax} calls that wait and streams`
-      throw new LockstepError('LEDGER_UNAVAILABLE', message, { details: { outcome: 'not_applied' } })
-    }
+    if (this.#underWay.size >= limits.openCallsMax) throw tooMany(`${limits.openCallsMax} waiting calls and streams`)
     this.#underWay.add(call)
   }
 
@@ -200,20 +198,6 @@ export class UndiciTransport implements Transport {
       retried(error, { isRepeatable: isRepeatable(operation, input), revive, send, signal }),
     )
   }
-
-  #requestOf(
-    { kind, name, path }: RemoteOperation,
-    input: object,
-  ): Pick<Request, 'body' | 'headers' | 'method' | 'path'> {
-    const headers = { ...this.#headers, accept: kind === 'stream' ? mediaTypes.lines : mediaTypes.json }
-    try {
-      if (kind !== 'command') return { method: 'GET', path: withParameters(path, input), headers }
-      const body = JSON.stringify(input)
-      return { method: 'POST', path, headers: { ...headers, 'content-type': mediaTypes.json }, body }
-    } catch (cause) {
-      throw unsendable(name, cause)
-    }
-  }
 }
 
 /** Opens connections. The path of a socket is asked for each time, because a service may listen at another one. */
@@ -233,29 +217,8 @@ interface Retrying {
   signal: AbortSignal
 }
 
-/** A repeated wait is shorter by the time that has passed. */
-function withTimeLeft(input: object, startedAt: number): object {
-  const passed = Math.floor((performance.now() - startedAt) / 1000)
-  if (passed === 0 || !('wait_s' in input)) return input
-  return { ...input, wait_s: Math.max(1, Number(input.wait_s) - passed) }
-}
-
-/** Strings are sent as they are, all else as JSON: the service knows the type of each member. */
-function withParameters(path: string, input: object): string {
-  const given = Object.entries(input).filter(([, value]) => value !== undefined)
-  const words = given.map(([name, value]) => {
-    const text = typeof value === 'string' ? value : JSON.stringify(value)
-    return `${encodeURIComponent(name)}=${encodeURIComponent(text)}`
+function tooMany(what: string): LockstepError {
+  return new LockstepError('LEDGER_UNAVAILABLE', `this client already has ${what}`, {
+    details: { outcome: 'not_applied' },
   })
-  return words.length === 0 ? path : `${path}?${words.join('&')}`
-}
-
-function unsendable(name: string, cause: unknown): LockstepError {
-  const message = `${name}: the input cannot be sent: ${messageOf(cause)}`
-  return new LockstepError('INVALID_INPUT', message, { details: { outcome: 'not_applied' }, cause })
-}
-
-function tooLarge(name: string): LockstepError {
-  const message = `${name}: the input has more than ${wireLimits.batchBytes} bytes`
-  return new LockstepError('LIMIT_EXCEEDED', message, { details: { outcome: 'not_applied' } })
 }

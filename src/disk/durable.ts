@@ -13,6 +13,7 @@ import {
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { given } from '../kernel/given.ts'
 import { deniedByNode, isDeniedByNode } from './node-permissions.ts'
 import { adopt, adoptOpened } from './ownership.ts'
 
@@ -162,7 +163,7 @@ export function fileError(error: unknown, doing: string): LockstepError {
   if (isDeniedByNode(error)) return deniedByNode(error, doing)
   const systemCode = systemCodeOf(error)
   const code = codeOfSystemError[systemCode ?? ''] ?? 'FILE_FAILED'
-  const details = systemCode === undefined ? {} : { system_code: systemCode }
+  const details = given({ system_code: systemCode })
   return new LockstepError(code, `${doing}: ${messageOf(error)}`, { details, cause: error })
 }
 

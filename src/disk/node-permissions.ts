@@ -1,4 +1,5 @@
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { given } from '../kernel/given.ts'
 
 /**
  * Whether Node's permission model denied an operation. Node was then started with `--permission`
@@ -16,7 +17,7 @@ export function deniedByNode(error: unknown, doing: string): LockstepError {
   return new LockstepError('FILE_DENIED', `${doing}: Node’s permission model denies it: ${messageOf(error)}`, {
     details: {
       system_code: systemCodeOf(error),
-      ...(flag === undefined ? {} : { flag }),
+      ...given({ flag }),
       ...(typeof resource === 'string' && resource !== '' ? { resource } : {}),
     },
     hint: /fsync/.test(messageOf(error))

@@ -5,12 +5,16 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 
 const keyPattern = /^[a-z_][a-z0-9_]*$/
 
-/**
- * RFC 8785 text of a value whose keys all match `^[a-z_][a-z0-9_]*$` and whose numbers are safe integers. Such keys
- * never look like array indices, so it is enough to sort them and call `JSON.stringify`.
- */
+/** The RFC 8785 text of a value whose strings are well formed; undefined members are left out. */
 export function canonicalText(value: Json): string {
-  return JSON.stringify(sorted(value))
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalText(item)).join(',')}]`
+  const members: string[] = []
+  for (const key of Object.keys(value).sort()) {
+    const member = (value as { [key: string]: Json | undefined })[key]
+    if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalText(member)}`)
+  }
+  return `{${members.join(',')}}`
 }
 
 /** The same value with every object's keys in canonical order; undefined members are left out. */

@@ -2,6 +2,7 @@ import type { Code, Details } from '../errors.ts'
 import type { Now } from './clock.ts'
 import type { Config } from './config.ts'
 import type { EventDraft } from './entry.ts'
+import { given } from './given.ts'
 import type { Actor } from './ids.ts'
 
 /** The state derived from one stream: the seq of its last entry, and the state of its aggregate. */
@@ -80,5 +81,5 @@ export interface Guard {
 
 /** A refusal; `record` is the event that records it, if the ledger records this refusal. */
 export function refuse(code: Code, message: string, details: Details = {}, record?: EventDraft): Refusal {
-  return { kind: 'refuse', code, message, details, ...(record === undefined ? {} : { record }) }
+  return { kind: 'refuse', code, message, details, ...given({ record }) }
 }

@@ -1,5 +1,5 @@
 import { LockstepError } from '../errors.ts'
-import { isWellFormed } from './canonical.ts'
+import { canonicalText, isWellFormed, type Json } from './canonical.ts'
 import { limits } from './limits.ts'
 
 /** A hash of some bytes as lower-case hex. It is passed in, because the core has no hash function. */
@@ -19,27 +19,26 @@ export function hashRequest(request: unknown, sha256: HexDigest): string {
  * out, as in JSON. **Errors**: INVALID_INPUT if the value is not JSON, LIMIT_EXCEEDED if it is too deep or too long.
  */
 export function requestText(request: unknown): string {
-  const text = write(request, '$', 0)
+  check(request, '$', 0)
+  const text = canonicalText(request as Json)
   if (text.length > limits.requestChars) throw tooLarge(`the request is longer than ${limits.requestChars} characters`)
   return text
 }
 
-function write(value: unknown, where: string, depth: number): string {
+function check(value: unknown, where: string, depth: number): void {
   if (depth > limits.requestDepthMax) throw tooLarge(`the request is deeper than ${limits.requestDepthMax} levels`)
-  if (value === null || typeof value === 'boolean') return String(value)
-  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
-  if (typeof value === 'string' && isWellFormed(value)) return JSON.stringify(value)
+  if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return
+  if (typeof value === 'string' && isWellFormed(value)) return
   if (Array.isArray(value)) {
-    return `[${Array.from(value, (item, index) => write(item, `${where}[${index}]`, depth + 1)).join(',')}]`
+    for (let index = 0; index < value.length; index += 1) check(value[index], `${where}[${index}]`, depth + 1)
+    return
   }
-  if (isPlain(value)) {
-    const members = Object.keys(value)
-      .filter((key) => value[key] !== undefined)
-      .sort()
-      .map((key) => `${write(key, where, depth)}:${write(value[key], `${where}.${key}`, depth + 1)}`)
-    return `{${members.join(',')}}`
+  if (!isPlain(value)) throw new LockstepError('INVALID_INPUT', `the request is not JSON at ${where.slice(0, 200)}`)
+  for (const [key, member] of Object.entries(value)) {
+    if (member === undefined) continue
+    check(key, where, depth)
+    check(member, `${where}.${key}`, depth + 1)
   }
-  throw new LockstepError('INVALID_INPUT', `the request is not JSON at ${where.slice(0, 200)}`)
 }
 
 /**

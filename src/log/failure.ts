@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { deniedByNode, isDeniedByNode } from '../disk/node-permissions.ts'
 import { LockstepError, messageOf, systemCodeOf } from '../errors.ts'
+import { given } from '../kernel/given.ts'
 import { corrupt } from './corrupt.ts'
 
 /** System errors as LevelDB reports them. LevelDB passes on only the text (strerror of glibc and musl). */
@@ -61,7 +62,7 @@ export function failureOf(doing: string, cause: unknown): LockstepError {
   const isCorrupt = code === undefined ? /\bCorruption: /.test(messageOf(cause)) : seenToBeWrong.includes(code)
   if (isCorrupt) return corrupt(message, code === undefined ? {} : { system_code: code }, cause)
   return new LockstepError('LEDGER_UNAVAILABLE', message, {
-    details: { outcome: 'not_applied', ...(code === undefined ? {} : { system_code: code }) },
+    details: { outcome: 'not_applied', ...given({ system_code: code }) },
     hint: hints[code ?? ''] ?? hintOfOthers,
     cause,
   })

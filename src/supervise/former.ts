@@ -1,7 +1,30 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Api } from '../api/api.ts'
 import { probeHolder } from '../disk/process.ts'
+import type { LockEventData } from '../domain/lock/events.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
 import { lineage } from './process-list.ts'
+
+/** How many entries are searched for earlier grants, since refusals may lie between them. */
+const formerEntriesMax = 20
+
+/**
+ * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
+ * or a recovery ends the search: the holder was done, dead, or past its lease.
+ */
+export async function formerHolders(
+  ledger: Pick<Api, 'locks'>,
+  { name, token }: { name: string; token: number },
+): Promise<Evidence[]> {
+  const former: Evidence[] = []
+  const { entries } = await ledger.locks.history({ limit: formerEntriesMax, name })
+  for (const { data, seq, type } of entries) {
+    if (seq >= token) continue
+    if (type === 'lock.released' || type === 'lock.recovered') break
+    if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
+  }
+  return former
+}
 
 /** How long to wait for a holder whose lock was broken. It notices within seconds; its grace period is 10 s at most. */
 const formerMillisMax = 30_000

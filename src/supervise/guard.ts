@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import type { Writable } from 'node:stream'
 import type { ListedProcess } from './process-list.ts'
-import { startTimer } from './timer.ts'
+import { startTimer } from './waiting.ts'
 
 const dismissMillisMax = 1_000
 /** How long the guard keeps sending KILL to processes that do not end, in tenths of a second. */

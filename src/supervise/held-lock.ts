@@ -1,13 +1,12 @@
 import { nanoid } from 'nanoid'
 import type { AcquireDeliverable, AcquireResource, Grant } from '../api/shapes/locks.ts'
-import type { LockEventData } from '../domain/lock/events.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { LocalLedger } from '../ledger.ts'
+import { formerHolders } from './former.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
-import { LockFileWatch } from './lock-file-watch.ts'
-import { untilFree } from './poll.ts'
-import { startTimer } from './timer.ts'
+import { startTimer, untilFree } from './waiting.ts'
+import { LockFileWatch } from './watches.ts'
 
 /** The lock to hold, its holder and its lease. */
 export interface LockOptions {
@@ -40,7 +39,7 @@ const lastTryMillis = 1_000
  */
 export async function acquireLock(options: LockOptions, pids: number[], stop: AbortSignal): Promise<HeldLock> {
   const { request, holder, lease_duration_s, lock_id = `lck_${nanoid()}`, wait_s = 0, withLedger } = options
-  const acquire = { ...request, ...(lease_duration_s === undefined ? {} : { lease_duration_s }), holder, lock_id, pids }
+  const acquire = { ...request, lease_duration_s, holder, lock_id, pids }
   const givenUp = new AbortController()
   let isDeciding = false
   const attempt = async () => {
@@ -198,24 +197,6 @@ async function keptLeaseOf(
     say: options.say,
   }
   return new KeptLease(kept, options.graceMillis ?? graceMillisDefault)
-}
-
-/** How many entries are searched for earlier grants, since refusals may lie between them. */
-const formerEntriesMax = 20
-
-/**
- * The processes of the broken or lost grants directly before this one, because their holders were not done. A release
- * or a recovery ends the search: the holder was done, dead, or past its lease.
- */
-async function formerHolders(ledger: LocalLedger, { name, token }: Grant): Promise<Evidence[]> {
-  const former: Evidence[] = []
-  const { entries } = await ledger.locks.history({ limit: formerEntriesMax, name })
-  for (const { data, seq, type } of entries) {
-    if (seq >= token) continue
-    if (type === 'lock.released' || type === 'lock.recovered') break
-    if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
-  }
-  return former
 }
 
 function isLoss(error: unknown): error is LockstepError {

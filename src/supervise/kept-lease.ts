@@ -2,8 +2,7 @@ import { randomInt } from 'node:crypto'
 import { leaseClock } from '../disk/process.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { LocalLedger } from '../ledger.ts'
-import { HeadWatch } from './head-watch.ts'
-import type { LockFileWatch } from './lock-file-watch.ts'
+import { HeadWatch, type LockFileWatch } from './watches.ts'
 
 /** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
 export type WithLedger = <T>(work: (ledger: LocalLedger) => Promise<T>) => Promise<T>

@@ -1,7 +1,8 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { messageOf } from '../errors.ts'
+import { messageOf, systemCodeOf } from '../errors.ts'
+import { Descendants } from './descendants.ts'
 import { inheritedDescriptors } from './descriptors.ts'
 import { Guard } from './guard.ts'
 import { markVariable } from './process-list.ts'
@@ -56,14 +57,19 @@ export interface Launched {
   process: ChildProcess
   pid: number
   guard: Guard
-  mark: string
+  descendants: Descendants
+  /** Resolves with the exit code: its own, or 128+n if a signal ended it. */
+  exit: Promise<number>
 }
 
-/** Starts a guard, then the program. If that fails, prints and returns the error. */
+const exitNotFound = 127
+const exitCannotStart = 126
+
+/** Starts a guard, then the program. If that fails, prints the reason and resolves with the exit code of a shell. */
 export async function launch(
   { program, words, place, pipe }: { program: string; words: readonly string[]; place: Place; pipe?: number },
   { name, say }: { name: string; say: (text: string) => void },
-): Promise<{ launched: Launched } | { error: unknown }> {
+): Promise<Launched | number> {
   let guard: Guard | undefined
   try {
     guard = await Guard.start(place.mark, place.descriptors)
@@ -73,16 +79,16 @@ export async function launch(
     child.on('error', () => {})
     const pid = child.pid ?? 0
     guard.over(place.sharesGroup ? pid : -pid)
-    return { launched: { process: child, pid, guard, mark: place.mark } }
+    const descendants = new Descendants({ process: child, pid, mark: place.mark })
+    return { process: child, pid, guard, descendants, exit: exitOfChild(child) }
   } catch (error) {
     await guard?.dismiss()
     say(`${name} could not be started: ${messageOf(error)}`)
-    return { error }
+    return systemCodeOf(error) === 'ENOENT' ? exitNotFound : exitCannotStart
   }
 }
 
-/** Resolves with the exit code of a process: its own, or 128+n if a signal ended it. */
-export function exitOfChild(process: ChildProcess): Promise<number> {
+function exitOfChild(process: ChildProcess): Promise<number> {
   return new Promise((resolve) => {
     process.once('exit', (code, signal) => resolve(code ?? exitOf(signal ?? 'SIGKILL')))
   })

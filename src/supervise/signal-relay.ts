@@ -34,6 +34,7 @@ export class SignalRelay {
   readonly #stop: AbortController
   readonly #listeners: [NodeJS.Signals, () => void][]
   #child: Relayed | undefined
+  #missed: NodeJS.Signals | undefined
   #heard: () => void = () => {}
   #hasHeard = false
 
@@ -46,9 +47,11 @@ export class SignalRelay {
     for (const [name, listener] of this.#listeners) process.on(name, listener)
   }
 
+  /** Passes signals on from now. A signal that arrived while the child was started is passed on at once. */
   passOnTo(child: Relayed): void {
     this.#child = child
     process.once('exit', this.#onExit)
+    if (this.#missed !== undefined) this.#send(this.#missed, !this.#sharesGroup)
   }
 
   /** Whether a signal arrived that should end the command. */
@@ -74,6 +77,7 @@ export class SignalRelay {
     const isChilds = isOfTerminal && name !== 'SIGHUP' && this.#child !== undefined
     if (includes(endSignals, name)) {
       this.#hasHeard = true
+      if (this.#child === undefined) this.#missed = name
       this.#heard()
     }
     if (includes(endSignals, name) && !isChilds) this.#stop.abort(exitOf(name))

@@ -1,4 +1,5 @@
 import type { Entry } from '../kernel/entry.ts'
+import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import { unseal } from '../log/keyed/rows/codec.ts'
 import type { StoredHead } from '../log/keyed/rows/head-row.ts'
@@ -12,7 +13,7 @@ import { blockEntries, cursorTail, isMovable, numberAt } from '../views/index-ke
  * the number of rows shows that there are no others. Memory: the runs that have not ended.
  * Errors: VERIFY_FAILED (`index`).
  */
-export class IndexComparison {
+export class IndexComparison implements Check {
   readonly #reader: StoreReader
   readonly #head: StoredHead
   /** The number of entries that the index was derived from. */
@@ -33,14 +34,14 @@ export class IndexComparison {
     }
   }
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     if (entry.seq >= this.cursor) return
     this.#derivation.next(entry)
     if ((entry.seq + 1) % blockEntries === 0) this.#compare(entry.seq)
   }
 
-  /** Called after the last entry. `found` is the number of rows in the store. */
-  end(found: number): void {
+  /** Called after the last entry. */
+  end({ index: found }: Pick<Found, 'index'>): void {
     this.#compare(Math.max(0, this.cursor - 1))
     for (const change of this.#movable.values()) this.#compareRow(change, this.cursor - 1)
     if (found === this.#compared) return

@@ -4,6 +4,7 @@ import { canonicalText, type Json } from '../kernel/canonical.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
+import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import { decode, decodeEntry, encode, unseal } from '../log/keyed/rows/codec.ts'
 import type { StoredHead } from '../log/keyed/rows/head-row.ts'
@@ -26,7 +27,7 @@ const recentMax = 4_096
  * half of the streams are postponed to another pass over the entries, repeatedly if needed.
  * Errors: VERIFY_FAILED (`chain`, `rows`).
  */
-export class RowComparison {
+export class RowComparison implements Check {
   readonly #reader: StoreReader
   readonly #generation: number
   readonly #rowsMax: number
@@ -46,7 +47,7 @@ export class RowComparison {
   }
 
   /** Takes the next entry of a pass. */
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     const { prev, seq, stream } = entry
     if (!this.#isMine(stream)) return
     const row = this.#take(stream)
@@ -150,7 +151,7 @@ function isSameRow(key: Uint8Array, stored: Uint8Array | undefined, derived: Uin
 }
 
 /** Compares the stored receipts with receipts derived from the entries. Errors: VERIFY_FAILED (`receipts`). */
-export class ReceiptComparison {
+export class ReceiptComparison implements Check {
   readonly #reader: StoreReader
   readonly #head: StoredHead
   readonly #blocks = new ReceiptBlocks()
@@ -161,7 +162,7 @@ export class ReceiptComparison {
     this.#head = head
   }
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     if (entry.seq < horizon(this.#head.size)) return
     const completed = this.#blocks.next(entry)
     if (completed === undefined) return
@@ -174,9 +175,8 @@ export class ReceiptComparison {
     this.#compared += 1
   }
 
-  /** `found` is the number of blocks in the store. */
-  end(found: number): void {
-    if (found === this.#compared) return
-    throw differs('receipts', `the store has ${found} blocks of receipts, but the entries give ${this.#compared}`)
+  end({ receipts }: Pick<Found, 'receipts'>): void {
+    if (receipts === this.#compared) return
+    throw differs('receipts', `the store has ${receipts} blocks of receipts, but the entries give ${this.#compared}`)
   }
 }

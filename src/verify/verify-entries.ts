@@ -1,5 +1,6 @@
 import type { Entry } from '../kernel/entry.ts'
 import { eventIdOf } from '../kernel/ids.ts'
+import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import type { Meta } from '../log/log.ts'
 
@@ -8,7 +9,7 @@ import type { Meta } from '../log/log.ts'
  * its place in its request. Checks that entry 0 names this ledger. Errors: VERIFY_FAILED (`event_id`, `origin`,
  * `requests`, `time`).
  */
-export class EntryVerification {
+export class EntryVerification implements Check {
   readonly #meta: Meta
   #time = ''
   /** The request that the next entry continues. */
@@ -18,7 +19,7 @@ export class EntryVerification {
     this.#meta = meta
   }
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     const { event_id, seq, time } = entry
     if (seq === 0) this.#compareOrigin(entry)
     const id = eventIdOf(this.#meta.ledger_id, seq)
@@ -29,7 +30,7 @@ export class EntryVerification {
   }
 
   /** Called after the last entry: checks that no request is incomplete. */
-  end(size: number): void {
+  end({ size }: Pick<Found, 'size'>): void {
     if (this.#request === undefined) return
     const { count, next } = this.#request
     throw differs('requests', `the last request has ${next} of its ${count} entries`, { seq: size - 1 })

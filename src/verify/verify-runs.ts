@@ -7,6 +7,7 @@ import type { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { streamOfRun } from '../kernel/run-fact.ts'
 import type { RunStatus } from '../kernel/vocabulary.ts'
+import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 
 /** The state of a run while its entries are read. For an ended run: its last entry and its final status. */
@@ -32,11 +33,11 @@ interface Due {
  * the move; one action event per allow; one end with a reason, followed only by refusals. Checks each entry of a run
  * against the run's identity, pins and history. Errors: VERIFY_FAILED (`runs`).
  */
-export class RunVerification {
+export class RunVerification implements Check {
   readonly #runs = new Map<string, Followed>()
   #due: Due | undefined
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     const due = this.#due
     this.#due = undefined
     if (due !== undefined && (entry.run_id !== due.runId || !due.types.includes(entry.type))) {
@@ -55,7 +56,7 @@ export class RunVerification {
   }
 
   /** Called after the last entry: checks that no entry is missing. */
-  end(size: number): void {
+  end({ size }: Pick<Found, 'size'>): void {
     if (this.#due === undefined) return
     const { runId, types } = this.#due
     throw failed(`${types.join(' or ')} of ${runId} is missing after the last entry`, { run_id: runId, seq: size - 1 })

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { objectsOf } from '../domain/aggregates.ts'
 import type { Entry } from '../kernel/entry.ts'
+import type { Check } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import type { Note } from '../log/log.ts'
 import { DerivedState } from '../views/derived-state.ts'
@@ -11,7 +12,7 @@ import { DerivedState } from '../views/derived-state.ts'
  * shows that it is still being stored. Errors: VERIFY_FAILED (`state`, `objects`), LEDGER_CORRUPT. Memory: the state
  * of all workspaces.
  */
-export class TurnVerification {
+export class TurnVerification implements Check {
   readonly #object: (digest: string) => string
   readonly #state: DerivedState
   readonly #named = new Set<string>()
@@ -26,7 +27,7 @@ export class TurnVerification {
     this.#state = new DerivedState((digest) => JSON.parse(object(digest)))
   }
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     for (const digest of objectsOf(entry, this.#object)) this.#named.add(digest)
     if (entry.type.startsWith('turn.')) this.#state.next(entry)
   }

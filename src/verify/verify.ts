@@ -4,6 +4,7 @@ import { type LastSeqs, RunLockComparison } from '../files/run-lock/check.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
+import type { Check } from '../log/check.ts'
 import { KeyedLog } from '../log/keyed/log.ts'
 import { objectIn } from '../log/keyed/objects.ts'
 import { entriesOf } from '../log/keyed/reader.ts'
@@ -64,39 +65,23 @@ export async function verifyLog(
   const snapshot = keyed.stored()
   try {
     const head = readHead(snapshot)
-    const entries = new EntryVerification(readMeta(snapshot))
     const rows = new RowComparison(snapshot, head, rowsMax)
-    const receipts = new ReceiptComparison(snapshot, head)
     const index = new IndexComparison(snapshot, head)
-    const runs = new RunVerification()
-    const turns = new TurnVerification((digest) => objectIn(snapshot, digest))
     const runLocks = new RunLockComparison(folder, config)
+    const checks: Check[] = [
+      new EntryVerification(readMeta(snapshot)),
+      rows,
+      new ReceiptComparison(snapshot, head),
+      index,
+      new RunVerification(),
+      new TurnVerification((digest) => objectIn(snapshot, digest)),
+      runLocks,
+    ]
     const progress = throttled(head.size, onProgress)
-    const stored = await verifyStored(snapshot, {
-      headFile,
-      progress: (done) => progress(done),
-      entry: (entry) => {
-        entries.next(entry)
-        rows.next(entry)
-        receipts.next(entry)
-        index.next(entry)
-        runs.next(entry)
-        turns.next(entry)
-        runLocks.next(entry)
-      },
-      row: (key, value) => rows.row(key, value),
-      state: (name, value) => turns.state(name, value),
-      object: (digest, piece) => turns.object(digest, piece),
-      note: (note) => turns.note(note),
-    })
-    entries.end(head.size)
-    runs.end(head.size)
-    turns.end()
-    receipts.end(stored.receipts)
-    index.end(stored.index)
+    const stored = await verifyStored(snapshot, { headFile, checks, progress: (done) => progress(done) })
     for (let passes = 1; rows.endPass(); passes += 1) {
       for await (const page of entriesOf(snapshot, 0, head.size)) {
-        for (const entry of page) rows.next(entry)
+        for (const entry of page) rows.entry(entry)
         progress(page.at(-1)?.seq ?? 0, passes)
       }
       for await (const page of snapshot.scan(ranges.rows(head.generation, ''))) {

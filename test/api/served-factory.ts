@@ -28,7 +28,9 @@ async function served(options: Parameters<ApiFactory>[0], isTls: boolean): Retur
   const service = await serve(inProcess.ledger as LocalLedger, {
     authenticate: async (token) => {
       const actor = actors.get(token)
-      return actor && { actor, grants: new Set(anyGrant), token_id: token }
+      if (actor === undefined) return undefined
+      const roles = new Set(actor.role_id === undefined ? [] : [actor.role_id])
+      return { actor, grants: new Set(anyGrant), roles, token_id: token }
     },
     listen: tls && { host: '127.0.0.1', port: 0, tls },
     log: false,

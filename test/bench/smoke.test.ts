@@ -32,6 +32,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'promote',
     'runs',
     'runs-million',
+    'service',
     'staging',
   ])
   for (const [name, { figures }] of Object.entries(results)) {

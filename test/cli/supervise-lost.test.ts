@@ -37,7 +37,8 @@ supervise('renews for as long as the command runs', () =>
 
 supervise('tries a renewal again while the ledger is busy', () =>
   withRoot(async (dir) => {
-    const ran = run(dir, tellsSignals, { lease_duration_s: 6, open_wait_s: 0 })
+    // The polls of this test also keep the ledger busy, so the lease leaves time for several attempts.
+    const ran = run(dir, tellsSignals, { lease_duration_s: 12, open_wait_s: 0 })
     const child = await pidAfter(ran, 'ready')
     await withOpen(dir, () => until('a renewal that failed', () => ran.err().includes('retrying for')))
     await untilRenewed(dir, 1)

@@ -1,8 +1,10 @@
 // limit: 240
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
+import { SignalRelay } from '../../src/supervise/signal-relay.ts'
 import { root as projectRoot } from '../runner.ts'
 import {
   driverArguments,
@@ -89,5 +91,21 @@ supervise('leaves the control keys of a terminal to the foreground group', () =>
     equal(typesIn(await historyOf(dir)), ['lock.acquired', 'lock.released'])
   }),
 )
+
+supervise('passes on what arrived while its child was started', async () => {
+  const stop = new AbortController()
+  const relay = new SignalRelay({ isHangupIgnored: false, sharesGroup: false }, stop)
+  const child = spawn('sleep', ['100'], { stdio: 'ignore' })
+  try {
+    process.kill(process.pid, 'SIGTERM')
+    await until('the signal', () => stop.signal.aborted)
+    const ended = once(child, 'exit')
+    relay.passOnTo({ process: child, pid: child.pid ?? 0 })
+    equal(await ended, [null, 'SIGTERM'])
+  } finally {
+    relay.end()
+    child.kill('SIGKILL')
+  }
+})
 
 supervise.run()

@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import { suite } from 'uvu'
 import { is } from 'uvu/assert'
-import { startTimer } from '../../src/supervise/timer.ts'
+import { startTimer } from '../../src/supervise/waiting.ts'
 
 const timer = suite('a timer of the command')
 const dayMillis = 86_400_000

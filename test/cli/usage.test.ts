@@ -59,6 +59,19 @@ usage('the command after -- is passed on completely, including another --', asyn
   await endsWithVerify(root)
 })
 
+for (const words of [
+  ['lock', 'acquire', '--folder=', '--holder', 'h', '--pid', '1'],
+  ['lock', 'run', '--folder=', '--json', '--', 'echo', 'ran'],
+  ['lock', 'import', ''],
+]) {
+  usage(`an empty path is not the working directory: ${words.join(' ')}`, async () => {
+    const root = await newRoot()
+    const { status, stdout } = plainly(root, words.includes('--json') ? words : [...words, '--json'])
+    equal([status, JSON.parse(stdout).code], [2, 'INVALID_INPUT'], stdout)
+    is(await sizeOf(root), 1)
+  })
+}
+
 const lockId = 'lck_V1StGXR8_Z5jdHi6B-myT'
 const project = ['lock', 'acquire', '--target', 'IAMBECCA | ACME | SITE | shop | NEO', '--run-id', 'r']
 const explain = ['policy', 'explain', '--run-id', 'run_draft1', '--action', 'tool_call', '--lane', 'L', '--target', 'T']

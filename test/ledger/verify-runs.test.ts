@@ -24,8 +24,8 @@ function history(): Entry[] {
 
 function verify(entries: readonly Entry[]): void {
   const verification = new RunVerification()
-  for (const entry of entries) verification.next(entry)
-  verification.end(entries.length)
+  for (const entry of entries) verification.entry(entry)
+  verification.end({ size: entries.length })
 }
 
 /** The entries without one, as if it had never been: every seq and pointer behind it moves up. */

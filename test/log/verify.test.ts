@@ -2,8 +2,9 @@ import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { encodeEntry } from '../../src/log/keyed/rows/codec.ts'
-import { entryKey } from '../../src/log/keyed/rows/keys.ts'
+import { encode, encodeEntry } from '../../src/log/keyed/rows/codec.ts'
+import { readHead } from '../../src/log/keyed/rows/head-row.ts'
+import { entryKey, noteKey, stateKey } from '../../src/log/keyed/rows/keys.ts'
 import { verifyStored } from '../../src/log/level/repair/verify.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
@@ -19,7 +20,7 @@ async function findingOf(store: MemoryStore): Promise<unknown> {
     heard += 1
   }
   try {
-    const { rows } = await verifyStored(store, { headFile: undefined, entry })
+    const { rows } = await verifyStored(store, { headFile: undefined, checks: [{ entry }] })
     return { rows, heard }
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
@@ -49,7 +50,20 @@ verification('names the first of several entries that differ from what was hashe
   equal(await findingOf(changed), { code: 'VERIFY_FAILED', check: 'leaves', seq: 700, heard: 512 })
 })
 
-verification('accepts only the canonical text', async () => {
+verification('compares the checksums of state and notes, even if no check takes them', async () => {
+  const { generation } = readHead(whole)
+  for (const key of [stateKey(generation, 'workspace'), noteKey(1)]) {
+    const value = encode(key, { state: 1 })
+    const store = whole.copy()
+    store.put(key, value)
+    equal(await findingOf(store), { rows: 2, heard: size })
+    store.put(key, value.fill(value.at(-1) === 0 ? 1 : 0, value.length - 1))
+    const { code, check } = (await findingOf(store)) as { code?: string; check?: string }
+    equal({ code, check }, { code: 'LEDGER_CORRUPT', check: 'bytes' })
+  }
+})
+
+verification('takes no text but the canonical one', async () => {
   for (const change of [
     (text: string) => text.replace('{', '{ '),
     (text: string) => text.replace('"actor"', '"\\u0061ctor"'),

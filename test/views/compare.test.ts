@@ -21,7 +21,7 @@ async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number
   const log = KeyedLog.open(store)
   const rows = new RowComparison(store, log.head(), rowsMax)
   for (let passes = 1; ; passes += 1) {
-    for await (const page of log.entries(0)) for (const entry of page) rows.next(entry)
+    for await (const page of log.entries(0)) for (const entry of page) rows.entry(entry)
     for await (const page of store.scan(keys.ranges.rows(log.head().generation, ''))) {
       for (const [key, value] of page) rows.row(key, value)
     }
@@ -32,8 +32,8 @@ async function compareRows(store: MemoryStore, rowsMax?: number): Promise<number
 async function compareReceipts(store: MemoryStore): Promise<void> {
   const log = KeyedLog.open(store)
   const receipts = new ReceiptComparison(store, log.head())
-  for await (const page of log.entries(0)) for (const entry of page) receipts.next(entry)
-  receipts.end([...store.pairs.keys()].filter((key) => key.startsWith('69')).length)
+  for await (const page of log.entries(0)) for (const entry of page) receipts.entry(entry)
+  receipts.end({ receipts: [...store.pairs.keys()].filter((key) => key.startsWith('69')).length })
 }
 
 /** What a comparison says is wrong, and where; nothing where all is well. */

@@ -82,8 +82,8 @@ index('continues after a cut at any of its writes, and is always consistent', as
 async function compared(store: MemoryStore): Promise<void> {
   const log = KeyedLog.open(store)
   const comparison = new IndexComparison(store, log.head())
-  for await (const page of log.entries(0)) for (const entry of page) comparison.next(entry)
-  comparison.end(Object.keys(rowsIn(store)).length)
+  for await (const page of log.entries(0)) for (const entry of page) comparison.entry(entry)
+  comparison.end({ index: Object.keys(rowsIn(store)).length })
 }
 
 async function checkOf(work: Promise<unknown>): Promise<unknown> {

@@ -1,4 +1,5 @@
 import type { Entry } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 import type { ApprovalType } from '../../kernel/vocabulary.ts'
 import type { AuditInput } from '../audit/commands.ts'
 import type { AuditRecorded } from '../audit/events.ts'
@@ -21,7 +22,7 @@ export function subjectOf(selection: Selection): string {
 export function approvalEvent(selection: Selection, approval_type: ApprovalType, notes?: string): AuditInput {
   return {
     action_type: 'system',
-    ...(notes === undefined ? {} : { notes }),
+    ...given({ notes }),
     outcome: 'allow',
     outcome_reason: 'export_approved',
     target: {
@@ -43,6 +44,6 @@ export function approvalIn(entry: Entry | undefined, selection: Selection, expor
     approval_type: target.operation.slice(operationPrefix.length) as ApprovalType,
     approved_at_utc: entry.time,
     approved_by: entry.actor.actor_id,
-    ...(notes === undefined ? {} : { notes }),
+    ...given({ notes }),
   }
 }

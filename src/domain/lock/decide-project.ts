@@ -1,5 +1,6 @@
 import { isAuthority } from '../../kernel/config.ts'
 import { type Context, type Decision, refuse } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
 import type { ReleaseProject } from './commands.ts'
 import type { LockEvent } from './events.ts'
@@ -62,7 +63,7 @@ export function decideReleaseProject(
         final_status: command.final_status,
         late: false,
         outcome: command.final_status === 'COMPLETE' ? 'success' : 'failure',
-        ...(command.reason === undefined ? {} : { reason: command.reason }),
+        ...given({ reason: command.reason }),
         released_by: `${authority} (${command.override ? 'manual override' : 'VERIFICATION'})`,
         run_id: command.run_id,
       }),

@@ -1,4 +1,5 @@
 import { elapsedMillis, isoTime, judgementOf, type Now } from '../../kernel/clock.ts'
+import { given } from '../../kernel/given.ts'
 import type { Acquire, FileOrphan } from './commands.ts'
 import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
 import { streamOf, streamOfNamed } from './names.ts'
@@ -7,26 +8,29 @@ import type { Grant } from './state.ts'
 /** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
 export function acquiredEvent(command: Acquire, now: Now): LockEvent {
   const { claim, project } = command
-  const given = claim?.acquired ?? project?.lock_time
-  const acquiredMillis = given === undefined ? now.wall_ms : Date.parse(given)
-  const acquired = given ?? isoTime(now.wall_ms)
+  const stated = claim?.acquired ?? project?.lock_time
+  const acquiredMillis = stated === undefined ? now.wall_ms : Date.parse(stated)
+  const acquired = stated ?? isoTime(now.wall_ms)
   const data: LockEventData<'lock.acquired'> = {
     acquired,
-    ...(claim === undefined ? {} : { deliverable_id: claim.deliverable_id }),
+    ...given({ deliverable_id: claim?.deliverable_id }),
     evidence: [...command.evidence],
     expires_at: command.lease_duration_s === null ? null : isoTime(acquiredMillis + command.lease_duration_s * 1000),
-    ...(claim === undefined ? {} : { folder: claim.folder }),
+    ...given({ folder: claim?.folder }),
     holder: command.holder,
     host_id: now.host_id,
     kind: project !== undefined ? 'project' : claim !== undefined ? 'deliverable' : 'resource',
     lease_clock: claim?.lease_clock ?? now.lease_clock,
     lease_duration_s: command.lease_duration_s,
-    ...(project === undefined ? {} : { lock_reason: project.lock_reason }),
+    ...given({ lock_reason: project?.lock_reason }),
     lock_ref: command.lock_ref,
     name: command.name,
-    ...(project === undefined ? {} : { release_conditions: project.release_conditions, run_id: project.run_id }),
-    ...(project?.source === undefined ? {} : { source: project.source }),
-    ...(project === undefined ? {} : { target_name: project.target_name }),
+    ...given({
+      release_conditions: project?.release_conditions,
+      run_id: project?.run_id,
+      source: project?.source,
+      target_name: project?.target_name,
+    }),
   }
   return { type: 'lock.acquired', stream: streamOf(command.name), data }
 }
@@ -48,18 +52,14 @@ export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEv
   const { acquired, lease_clock } = grant.first ?? grant
   const { late, outcome, condition_met, evidence, final_status, reason, released_by, run_id } = how
   const data: LockEventData<'lock.released'> = {
-    ...(condition_met === undefined ? {} : { condition_met }),
-    ...(evidence === undefined ? {} : { evidence }),
-    ...(final_status === undefined ? {} : { final_status }),
+    ...given({ condition_met, evidence, final_status }),
     held_ms: elapsedMillis({ time: acquired, lease_clock, host_id: grant.host_id }, now),
     holder: grant.holder,
     ...(late ? { late: true as const } : {}),
     lock_ref: grant.lock_ref,
     name: grant.name,
     outcome,
-    ...(reason === undefined ? {} : { reason }),
-    ...(released_by === undefined ? {} : { released_by }),
-    ...(run_id === undefined ? {} : { run_id }),
+    ...given({ reason, released_by, run_id }),
     token: grant.token,
   }
   return { type: 'lock.released', stream: streamOf(grant.name), data }
@@ -120,11 +120,10 @@ export function refusedEvent(name: string | null, facts: RefusedFacts): LockEven
     data: {
       code,
       command,
-      ...(current_token === undefined ? {} : { current_token }),
-      ...(lock_ref === undefined ? {} : { lock_ref }),
+      ...given({ current_token, lock_ref }),
       message,
       ...(name === null ? {} : { name }),
-      ...(token === undefined ? {} : { token }),
+      ...given({ token }),
     },
   }
 }

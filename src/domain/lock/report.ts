@@ -1,5 +1,6 @@
 import { isoTime, type Now, needsJudgement } from '../../kernel/clock.ts'
 import { type Refusal, refuse } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import { deliverableIdIn } from './names.ts'
 import { judgedEvent } from './record.ts'
 import { type Grant, leaseRemainingSeconds } from './state.ts'
@@ -13,8 +14,7 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
   const remaining = leaseRemainingSeconds(grant, now)
   const refusal = refuse('LOCK_CONTENTION', `${grant.name} is held by ${grant.holder}${leaseText(remaining)}`, {
     name: grant.name,
-    ...(grant.deliverable_id === undefined ? {} : { deliverable_id: grant.deliverable_id }),
-    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id, target_name: grant.target_name }),
+    ...given({ deliverable_id: grant.deliverable_id, run_id: grant.run_id, target_name: grant.target_name }),
     holder: grant.holder,
     lease_remaining_s: remaining,
     contention_time: isoTime(now.wall_ms),
@@ -33,7 +33,7 @@ export function contentionWithWaiters(name: string, waiting: number, now: Now): 
   const deliverable_id = deliverableIdIn(name)
   return refuse('LOCK_CONTENTION', `${waiting} earlier callers wait for ${name}`, {
     name,
-    ...(deliverable_id === undefined ? {} : { deliverable_id }),
+    ...given({ deliverable_id }),
     holder: 'waiters',
     lease_remaining_s: 0,
     contention_time: isoTime(now.wall_ms),

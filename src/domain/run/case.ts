@@ -5,6 +5,7 @@ import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/cloc
 import { isOperator } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, type Row, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
@@ -97,7 +98,7 @@ export function refused(
   const move = to === undefined ? {} : { move: { from: status, to } }
   const data = { code, command, message, ...move, name: run_id }
   const [record] = eventsOf(envelopeOf(run), lastSeq, [{ type: 'run.refused', data }])
-  return refuse(code, message, { run_id, status, ...(to === undefined ? {} : { wanted: to }) }, record)
+  return refuse(code, message, { run_id, status, ...given({ wanted: to }) }, record)
 }
 
 /** INVALID_STATE_TRANSITION, recorded. */

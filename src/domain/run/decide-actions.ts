@@ -1,5 +1,6 @@
 import { cut } from '../../kernel/canonical.ts'
 import { type Decision, refuse } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Action } from '../policy/action.ts'
 import type { PolicyVerdict } from '../policy/authorize.ts'
@@ -96,8 +97,7 @@ type AskedFor = Pick<DecidedData, 'artifacts' | 'effects' | 'on' | 'scope' | 'ta
 function askedFor(action: Action): AskedFor {
   const { action_type, artifacts, effects, scope } = action
   return {
-    ...(artifacts === undefined ? {} : { artifacts }),
-    ...(effects === undefined ? {} : { effects }),
+    ...given({ artifacts, effects }),
     on: action_type,
     scope: Object.keys(scope)
       .sort()

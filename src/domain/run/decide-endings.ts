@@ -1,6 +1,7 @@
 import { isoTime } from '../../kernel/clock.ts'
 import { isAuthority } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
@@ -107,7 +108,7 @@ function releaseLock(
     late: false,
     outcome: 'success',
     released_by: `${authority} (VERIFICATION)`,
-    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id }),
+    ...given({ run_id: grant.run_id }),
   })
 }
 

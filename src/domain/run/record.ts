@@ -1,4 +1,5 @@
 import { sorted } from '../../kernel/canonical.ts'
+import { given } from '../../kernel/given.ts'
 import type { Pins } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { type RunState, versionsOf } from './state.ts'
@@ -14,7 +15,7 @@ export function recordOf(state: RunState): RunRecord {
       actor_id: actor.actor_id,
       actor_type: actor.actor_type,
       ...(state.lane_id === null ? {} : { lane_id: state.lane_id }),
-      ...(actor.role_id === undefined ? {} : { role_id: actor.role_id }),
+      ...given({ role_id: actor.role_id }),
     },
     ...(state.case_id === null ? {} : { case_id: state.case_id }),
     contract_version: 'v1',

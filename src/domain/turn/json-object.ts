@@ -1,9 +1,8 @@
-import { isWellFormed } from '../../kernel/canonical.ts'
+import { canonicalText, isWellFormed } from '../../kernel/canonical.ts'
 import { limits } from '../../kernel/limits.ts'
 import { type ErrorIssueCode, errorIssue, type Issue, type IssueStage, pointerStep } from './issue.ts'
 import { JsonReader } from './json-reader.ts'
 import {
-  canonicalJson,
   emptyObject,
   type JsonProblem,
   type JsonProblemKind,
@@ -22,7 +21,7 @@ export class JsonObject {
 
   constructor(value: { readonly [key: string]: JsonValue }) {
     this.value = value
-    this.text = canonicalJson(value as JsonValue)
+    this.text = canonicalText(value as JsonValue)
   }
 }
 

@@ -29,13 +29,3 @@ export class Unreadable extends Error {}
 export function emptyObject(): { [key: string]: JsonValue } {
   return Object.create(null)
 }
-
-/** The RFC 8785 text of a value whose numbers are safe integers and whose strings are well formed. */
-export function canonicalJson(value: JsonValue): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  if (value === null || typeof value !== 'object') return JSON.stringify(value)
-  const members = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] ?? null)}`)
-  return `{${members.join(',')}}`
-}

@@ -1,5 +1,6 @@
 import { canonicalText, isWellFormed, type Json } from '../../kernel/canonical.ts'
 import type { Config } from '../../kernel/config.ts'
+import { given } from '../../kernel/given.ts'
 import { sha256Schema } from '../../kernel/vocabulary.ts'
 import type { ProposedTriplet } from './commands.ts'
 import { type ErrorIssueCode, errorIssue, type Issue, isError, recordable, sortedIssues } from './issue.ts'
@@ -86,7 +87,7 @@ export class Proposal {
     // Added one at a time: an object of 1 MiB can have more refs than a call can take arguments.
     for (const issue of issues) this.#issues.push(issue)
     this.#triplets.push({
-      ...(base_digest === undefined ? {} : { base_digest }),
+      ...given({ base_digest }),
       body_digest: bodyPart.digest,
       dto_type: identity?.type ?? null,
       id: identity?.id ?? null,

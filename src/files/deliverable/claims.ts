@@ -9,6 +9,7 @@ import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { type DeliverableFolder, deliverableFolder } from './deliverable-folder.ts'
@@ -126,10 +127,8 @@ async function dropRecovered(core: Core, place: DeliverableFolder, since: number
 /** The recoveries of a lock that were appended at a seq or later, newest first. */
 async function recoveriesSince(core: Core, stream: string, since: number): Promise<Entry[]> {
   const recoveries: Entry[] = []
-  for (let seq = (await core.views.row(stream))?.last_seq ?? -1; seq >= since; ) {
-    const entry = await core.views.entry(seq)
-    if (entry?.type === 'lock.recovered') recoveries.push(entry)
-    seq = entry?.prev.stream ?? -1
+  for await (const entry of walked(core.views, await chainOfStream(core.views, stream), since)) {
+    if (entry.type === 'lock.recovered') recoveries.push(entry)
   }
   return recoveries
 }

@@ -4,6 +4,7 @@ import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-
 import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import type { Check } from '../../log/check.ts'
 import { type FoundRunLock, findRunLocks } from './run-lock-files.ts'
 
 /** The expected file of a run. */
@@ -24,7 +25,7 @@ const warningsMax = 100
  * Compares every RUN_LOCK.json with the ledger (lock-protocol.md, project run locks). A difference is only a warning:
  * the file follows the ledger, and a file edited by hand is never overwritten.
  */
-export class RunLockComparison {
+export class RunLockComparison implements Check {
   readonly #root: string
   readonly #config: Config
   readonly #expected = new Map<string, Expected>()
@@ -37,7 +38,7 @@ export class RunLockComparison {
     this.#config = config
   }
 
-  next(entry: Entry): void {
+  entry(entry: Entry): void {
     const { seq, stream, type } = entry
     if (!stream.startsWith('lock/project:')) return
     this.#lastSeqs.set(stream, seq)

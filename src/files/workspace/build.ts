@@ -1,6 +1,7 @@
 import { constants, lstatSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { isAbsence } from '../../disk/durable.ts'
 import { adopt, adoptOpened } from '../../disk/ownership.ts'
 import { LockstepError, systemCodeOf } from '../../errors.ts'
 
@@ -182,8 +183,4 @@ export class TreeBuild {
       this.#touched.add(dirname(at))
     }
   }
-}
-
-function isAbsence(error: unknown): boolean {
-  return systemCodeOf(error) === 'ENOENT'
 }

@@ -4,9 +4,9 @@ import type { listAuditSchema } from '../../domain/audit/audit-filters.ts'
 import { streamOf as lockStreamOf } from '../../domain/lock/names.ts'
 import { renderedEvent } from '../../domain/rendered-event.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { type Chain, chainOfRun, chainOfStream, walked } from '../../views/chains.ts'
 import { seqsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
-import { type Chain, chainOfLock, chainOfRun, chainOfStream, walked } from './chains.ts'
 import { isWithin, rangesOf, type SeqRange, type TimeRanges } from './time-range.ts'
 
 type ParsedListAudit = z.output<typeof listAuditSchema>
@@ -81,9 +81,9 @@ async function* candidatesOf(
  * the one before.
  */
 async function chainOf(core: Core, { lock, run_id, stream }: ParsedListAudit): Promise<Chain | undefined> {
-  if (run_id !== undefined) return chainOfRun(core, run_id)
-  if (stream !== undefined) return chainOfStream(core, stream)
-  return lock === undefined ? undefined : chainOfLock(core, lock)
+  if (run_id !== undefined) return chainOfRun(core.views, run_id)
+  if (stream !== undefined) return chainOfStream(core.views, stream)
+  return lock === undefined ? undefined : chainOfStream(core.views, lockStreamOf(lock))
 }
 
 /** Walks the chain from its end and keeps the oldest matches, one more than the page holds. */
@@ -95,7 +95,7 @@ async function chained(
   const found: Found[] = []
   const [first] = ranges
   if (first === undefined) return { events: [], next: end, complete: true }
-  for await (const entry of walked(core, chain, first[0])) {
+  for await (const entry of walked(core.views, chain, first[0])) {
     const event = renderedEvent(entry)
     if (entry.seq < end && fits(entry, event, asked)) found.push({ entry, event })
     if (found.length > asked.limit + 1) found.shift()

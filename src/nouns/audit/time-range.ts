@@ -1,5 +1,6 @@
 import type { Entry } from '../../kernel/entry.ts'
 import { clockStream, wallTimeOf } from '../../kernel/entry-time.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
 import type { Core } from '../../writer/core.ts'
 
 /** A time filter, by the wall clock at recording. `since` is inclusive, `until` is exclusive. */
@@ -49,12 +50,8 @@ export async function rangesOf(core: Core, { since, until }: Times, size: number
 /** The seqs of clock resets, oldest first. */
 async function resetsOf(core: Core, size: number): Promise<number[]> {
   const resets: number[] = []
-  let seq = (await core.views.row(clockStream))?.last_seq ?? null
-  while (seq !== null) {
-    const entry = await core.views.entry(seq)
-    if (entry === undefined) break
-    if (entry.type === 'clock.reset' && seq < size) resets.unshift(seq)
-    seq = entry.prev.stream
+  for await (const { seq, type } of walked(core.views, await chainOfStream(core.views, clockStream))) {
+    if (type === 'clock.reset' && seq < size) resets.unshift(seq)
   }
   return resets
 }

@@ -1,11 +1,12 @@
 import type { Selection } from '../../domain/export/selection.ts'
+import { streamOf as lockStreamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Key } from '../../log/log.ts'
+import { type Chain, chainOfRun, chainOfStream, walked } from '../../views/chains.ts'
 import { runsOf, seqsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
-import { type Chain, chainOfLock, chainOfRun, walked } from '../audit/chains.ts'
 import { stateOfRun } from '../runs/run-status.ts'
 
 /**
@@ -22,7 +23,7 @@ export async function* entriesToSelect(core: Core, selection: Selection, size: n
     return
   }
   if ('lock' in selection) {
-    yield* entriesAt(core, await seqsIn(core, [await chainOfLock(core, selection.lock)], size))
+    yield* entriesAt(core, await seqsIn(core, [await chainOfStream(core.views, lockStreamOf(selection.lock))], size))
     return
   }
   await core.index.reached(size)
@@ -31,7 +32,7 @@ export async function* entriesToSelect(core: Core, selection: Selection, size: n
     return
   }
   const runIds = await runsBelow(core, selection.run_id, size)
-  const chains = await Promise.all(runIds.map((runId) => chainOfRun(core, runId)))
+  const chains = await Promise.all(runIds.map((runId) => chainOfRun(core.views, runId)))
   yield* entriesAt(core, await seqsIn(core, chains, size))
 }
 
@@ -52,7 +53,7 @@ async function runsBelow(core: Core, runId: string, size: number): Promise<strin
 async function seqsIn(core: Core, chains: readonly Chain[], size: number): Promise<number[]> {
   const seqs: number[] = []
   for (const chain of chains) {
-    for await (const { seq } of walked(core, chain)) {
+    for await (const { seq } of walked(core.views, chain)) {
       if (seq < size) seqs.push(seq)
       if (seqs.length > limits.exportEntriesMax) {
         throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)

@@ -23,6 +23,7 @@ import { unpinned } from '../../kernel/vocabulary.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
 import { checkpointOf, type Signer, signerOf } from '../signer.ts'
 import { entriesToSelect } from './export-entries.ts'
@@ -153,13 +154,10 @@ function assertOfCase({ case_id, seq }: Entry, allowed: string | null | undefine
 
 /** The pins of the policy in force at a size. Each policy entry points to the one before it. */
 async function pinsAt({ views }: Core, size: number): Promise<Entry['policy_versions']> {
-  for (let seq = (await views.row(policyStream))?.last_seq ?? null; seq !== null; ) {
-    const entry = await views.entry(seq)
-    if (entry?.type === 'policy.loaded' && seq < size) {
-      const { lanes, roles } = entry.data as PolicyEventData<'policy.loaded'>
-      return { lanes: lanes.pin, roles: roles.pin }
-    }
-    seq = entry?.prev.stream ?? null
+  for await (const { data, seq, type } of walked(views, await chainOfStream(views, policyStream))) {
+    if (type !== 'policy.loaded' || seq >= size) continue
+    const { lanes, roles } = data as PolicyEventData<'policy.loaded'>
+    return { lanes: lanes.pin, roles: roles.pin }
   }
   return { lanes: unpinned, roles: unpinned }
 }

@@ -10,6 +10,7 @@ import { type ExportBundle, exportBundleSchema, recordTextOf } from '../../domai
 import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
 import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
@@ -104,7 +105,7 @@ export class Exports implements Handlers<ExportsApi> {
     const bundle = exportBundleSchema.parse({
       ...manifest,
       ...(approvals.length === 0 ? {} : { approvals }),
-      ...(export_reason === undefined ? {} : { export_reason }),
+      ...given({ export_reason }),
       integrity: { ...integrity, package_locator: basename(files.file) },
     })
     try {

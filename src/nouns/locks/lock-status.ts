@@ -7,6 +7,7 @@ import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from 
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
 import { findingOf, type LockFileVerdict } from '../../files/deliverable/lock-file-verdict.ts'
+import { given } from '../../kernel/given.ts'
 import type { Core } from '../../writer/core.ts'
 import { livenessOf } from '../../writer/holders.ts'
 
@@ -84,7 +85,7 @@ export async function fileStatus(core: Core, place: DeliverableFolder, verdict: 
     name: place.name,
     kind: 'deliverable',
     state: orphan_reason === undefined ? 'held' : 'orphan',
-    ...(orphan_reason === undefined ? {} : { orphan_reason }),
+    ...given({ orphan_reason }),
     holder,
     ...(acquired === null ? {} : { acquired }),
     lease_remaining_s,
@@ -106,17 +107,15 @@ function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number)
     name,
     kind,
     state: reason === undefined ? 'held' : 'orphan',
-    ...(reason === undefined ? {} : { orphan_reason: reason }),
+    ...given({ orphan_reason: reason }),
     holder: grant.holder,
     token: grant.token,
     acquired: grant.acquired,
     lease_remaining_s: leaseRemainingSeconds(grant, now),
     holder_alive: liveness.alive,
-    ...(grant.evidence[0] === undefined ? {} : { host: grant.evidence[0].host }),
+    ...given({ host: grant.evidence[0]?.host }),
     pids: grant.evidence.map(({ pid }) => pid),
-    ...(grant.folder === undefined ? {} : { folder: grant.folder }),
-    ...(grant.run_id === undefined ? {} : { run_id: grant.run_id }),
-    ...(grant.target_name === undefined ? {} : { target_name: grant.target_name }),
+    ...given({ folder: grant.folder, run_id: grant.run_id, target_name: grant.target_name }),
     renewals: grant.renewals,
     waiting,
     last_seq: lastSeq,

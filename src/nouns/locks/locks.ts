@@ -7,15 +7,16 @@ import { kindOf } from '../../domain/lock/names.ts'
 import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import { historyOf } from '../audit/history.ts'
 import type { Handlers } from '../served.ts'
 import { Acquiring } from './acquiring.ts'
 import type { Deliverables } from './deliverables.ts'
+import { historyOf } from './grants.ts'
 import { listLocks, statusOf } from './lock-status.ts'
 import { OrphanCare } from './orphan-care.ts'
 import { Projects } from './projects.ts'
@@ -141,6 +142,6 @@ function releasedFacts({ entries, replayed }: Outcome, files?: 'current' | 'pend
     late: data.late === true,
     released: entry === undefined ? '' : wallTimeOf(entry),
     replayed,
-    ...(files === undefined ? {} : { files }),
+    ...given({ files }),
   }
 }

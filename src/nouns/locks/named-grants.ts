@@ -40,7 +40,7 @@ async function withGrants(core: Core, error: unknown, wanted: readonly Wanted[])
       : (hint ?? `The lock is granted: release it with "lockstep lock release ${first.lock_id}".`)
   return new LockstepError(code, message, {
     details: { ...details, ...named, ...all },
-    ...(told === undefined ? {} : { hint: told }),
+    hint: told,
     cause: cause ?? error,
   })
 }

@@ -7,6 +7,7 @@ import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
 import { judge } from '../../files/deliverable/lock-file-verdict.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { deathOfHolder } from '../../writer/holders.ts'
@@ -55,7 +56,7 @@ export class OrphanCare {
       recovery_reason,
       seq: entry?.seq ?? null,
       dry_run,
-      ...(files === undefined ? {} : { files }),
+      ...given({ files }),
     }
   }
 
@@ -88,7 +89,7 @@ export class OrphanCare {
       recovery_reason: null,
       seq,
       dry_run: false,
-      ...(files === undefined ? {} : { files }),
+      ...given({ files }),
     }
   }
 

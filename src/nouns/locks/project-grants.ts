@@ -3,6 +3,7 @@ import { isEvaluable } from '../../domain/lock/decide-project.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, lockRefOf } from '../../writer/core.ts'
 
 /** The command that acquires a project lock, for a caller or for an imported file. */
@@ -33,11 +34,11 @@ export function demandEvaluable(release_conditions: readonly string[]): void {
 
 /** Whether a run was ever granted this project lock. Cost: one read per entry of its history. */
 export async function knowsRun(core: Core, name: string, runId: string): Promise<boolean> {
-  let seq = (await core.views.row(streamOf(name)))?.last_seq ?? null
-  for (let step = 0; step < limits.historyPageMax && seq !== null; step += 1) {
-    const entry = await core.views.entry(seq)
-    if (entry?.type === 'lock.acquired' && entry.data.run_id === runId) return true
-    seq = entry?.prev.stream ?? null
+  let left = limits.historyPageMax
+  for await (const { data, type } of walked(core.views, await chainOfStream(core.views, streamOf(name)))) {
+    if (type === 'lock.acquired' && data.run_id === runId) return true
+    left -= 1
+    if (left === 0) return false
   }
   return false
 }

@@ -13,6 +13,7 @@ import { isTerminal } from '../../domain/run/moves.ts'
 import { LockstepError } from '../../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
 import { isoTime } from '../../kernel/clock.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
@@ -59,7 +60,7 @@ export class Projects {
     }
     const outcome = await submit(this.#core, command, { actor, request })
     if (outcome.replayed && (await lockGrantOf(this.#core, name))?.run_id !== run_id) throw alreadyReleased(run_id)
-    return { outcome, ...(warning === undefined ? {} : { warning }) }
+    return { outcome, ...given({ warning }) }
   }
 
   /** The two release conditions of the run lock template. The second names the configured release authority. */

@@ -14,6 +14,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockStateOf } from '../../writer/lock-rows.ts'
@@ -93,7 +94,7 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
 /** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
 export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
   const run = await stateOfRun(core, runId)
-  const { value: last } = await lastEntriesOf(core, runId).next()
+  const { value: last } = await walked(core.views, await chainOfStream(core.views, streamOfRun(runId))).next()
   const openTurn = openTurnId(run.turns)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
@@ -112,22 +113,14 @@ export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
       ...(isTerminal(run.status) || openTurn === undefined ? [] : [`promotion or rejection of ${openTurn}`]),
       ...(isTerminal(run.status) ? [] : [run.status === 'created' ? 'the start' : 'the end']),
     ],
-    denied: run.status === 'denied' ? await deniedBy(lastEntriesOf(core, runId)) : null,
+    denied:
+      run.status === 'denied'
+        ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOfRun(runId))))
+        : null,
     lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
     moves: [...moves[run.status]],
-  }
-}
-
-/** The entries of a run, newest first. */
-async function* lastEntriesOf(core: Core, runId: string): AsyncGenerator<Entry, undefined> {
-  let seq = (await core.views.row(streamOfRun(runId)))?.last_seq ?? null
-  while (seq !== null) {
-    const entry = await core.views.entry(seq)
-    if (entry === undefined) return
-    yield entry
-    seq = entry.prev.stream
   }
 }
 

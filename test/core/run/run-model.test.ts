@@ -177,8 +177,8 @@ class Pair {
 
   end(): void {
     const verification = new RunVerification()
-    for (const entry of this.world.entries) verification.next(entry)
-    verification.end(this.world.entries.length)
+    for (const entry of this.world.entries) verification.entry(entry)
+    verification.end({ size: this.world.entries.length })
   }
 }
 

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr/pack'
 import type { LockstepError } from '../../../errors.ts'
 import type { Entry } from '../../../kernel/entry.ts'
+import { given } from '../../../kernel/given.ts'
 import { corrupt } from '../../corrupt.ts'
 import { entryKey, seqOfEntryKey } from './keys.ts'
 
@@ -117,11 +118,7 @@ export function unsealIfThere(key: Uint8Array, sealed: Uint8Array | undefined): 
 function damaged(key: Uint8Array, what: string, cause?: unknown): LockstepError {
   const text = Buffer.from(key).toString('hex')
   const where = seqOf(key)
-  return corrupt(
-    `the value under key ${text} ${what}`,
-    { check: 'bytes', key: text, ...(where === undefined ? {} : { seq: where }) },
-    cause,
-  )
+  return corrupt(`the value under key ${text} ${what}`, { check: 'bytes', key: text, ...given({ seq: where }) }, cause)
 }
 
 function seqOf(key: Uint8Array): number | undefined {

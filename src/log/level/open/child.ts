@@ -109,7 +109,7 @@ export function runChild(
 
 /** Turns the problem that a child reported back into the error that the child threw. */
 export function problemError({ code, details, hint, message }: NonNullable<ChildAnswer['problem']>): LockstepError {
-  return new LockstepError(code, message, { details, ...(hint === undefined ? {} : { hint }) })
+  return new LockstepError(code, message, { details, hint })
 }
 
 interface Death {

@@ -41,5 +41,5 @@ function print(): (done: number, total: number) => void {
 function asCorrupt(error: unknown): never {
   if (!(error instanceof LockstepError) || error.code !== 'VERIFY_FAILED') throw error
   const { cause, details, hint, message } = error
-  throw new LockstepError('LEDGER_CORRUPT', message, { cause, details, ...(hint === undefined ? {} : { hint }) })
+  throw new LockstepError('LEDGER_CORRUPT', message, { cause, details, hint })
 }

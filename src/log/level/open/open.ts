@@ -43,7 +43,7 @@ export interface OpenOptions {
   /** This process may crash because of the database, so no child process checks it first. */
   isExpendable?: boolean
   /** For tests: wraps the store, for example to make it fail. */
-  wrapStore?: (store: Store) => Store
+  wrapStore?: ((store: Store) => Store) | undefined
 }
 
 const retryMillisMin = 5

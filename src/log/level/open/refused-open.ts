@@ -49,7 +49,7 @@ export function openFailure({ home }: Layout, error: unknown): LockstepError {
   const isTransient = code === 'FILE_FAILED' && systemCodeIn(cause) !== 'EISDIR'
   return new LockstepError(isTransient ? 'LEDGER_UNAVAILABLE' : code, message, {
     details: { ...(code === 'LEDGER_CORRUPT' ? {} : { outcome: 'not_applied' }), ...details },
-    ...(hint === undefined ? {} : { hint }),
+    hint,
     cause,
   })
 }

@@ -1,6 +1,7 @@
 import type { Entry } from '../../../kernel/entry.ts'
 import { sameBytes, toHex } from '../../../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
+import type { Check } from '../../check.ts'
 import { differs, missing } from '../../corrupt.ts'
 import { decode, entryOfText, textOf, unseal } from '../../keyed/rows/codec.ts'
 import { readHead, type StoredHead } from '../../keyed/rows/head-row.ts'
@@ -17,17 +18,11 @@ import { TreeVerification } from './verify-tree.ts'
 export interface StoredOptions {
   /** The tree head kept outside the database. It is read before the snapshot is taken. */
   headFile: HeadFile | undefined
-  /** Called with each entry, in order, after its bytes are known to match their hash. */
-  entry?: (entry: Entry) => void
-  /** Called after the last entry, with each row of sovereign state in force, each piece of an object and each note. */
-  state?: (name: string, value: unknown) => void
-  object?: (digest: string, piece: number) => void
-  note?: (note: Note) => void
   /**
-   * Called with each row in force, after the last entry. Without it, only the last seqs of the rows are compared with
-   * the entries.
+   * Further checks of the same pass. If none of them takes rows, only the last seqs of the rows are compared with the
+   * entries.
    */
-  row?: (key: Uint8Array, value: Uint8Array) => void
+  checks?: readonly Check[]
   /** Called with the number of entries read so far. */
   progress?: (done: number, total: number) => void
 }
@@ -61,6 +56,8 @@ class StoredVerification {
   readonly #reader: StoreReader
   readonly #options: StoredOptions
   readonly #stored: Stored
+  readonly #checks: readonly Check[]
+  readonly #takesRows: boolean
   readonly #storedTiles: TileReader
   readonly #tree: TreeVerification
   /** The entries of the tile that is being read, and the leaf hashes of their texts. */
@@ -76,6 +73,8 @@ class StoredVerification {
   constructor(reader: StoreReader, options: StoredOptions) {
     this.#reader = reader
     this.#options = options
+    this.#checks = options.checks ?? []
+    this.#takesRows = this.#checks.some((check) => check.row !== undefined)
     const meta = readMeta(reader)
     this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
     this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
@@ -97,6 +96,8 @@ class StoredVerification {
     this.#compareRows()
     this.#compareCursors()
     this.#compareHeadFile()
+    const { index, receipts } = this.#stored
+    for (const check of this.#checks) check.end?.({ size, receipts, index })
     return this.#stored
   }
 
@@ -128,19 +129,22 @@ class StoredVerification {
         if (this.#isInForce(key)) this.#row(key, value)
         else unseal(key, value)
         return
-      case 'state':
-        if (this.#isInForce(key)) this.#options.state?.(keys.nameOfRowKey(key), decode(key, value))
-        else unseal(key, value)
+      case 'state': {
+        const state = decode(key, value)
+        if (this.#isInForce(key)) for (const check of this.#checks) check.state?.(keys.nameOfRowKey(key), state)
         return
+      }
       case 'object': {
         const { digest, piece } = keys.digestOfObjectKey(key)
         unseal(key, value)
-        this.#options.object?.(digest, piece)
+        for (const check of this.#checks) check.object?.(digest, piece)
         return
       }
-      case 'note':
-        this.#options.note?.(decode<Note>(key, value))
+      case 'note': {
+        const note = decode<Note>(key, value)
+        for (const check of this.#checks) check.note?.(note)
         return
+      }
       case undefined:
         throw differs('stray', `the key ${Buffer.from(key).toString('hex')} does not belong to Lockstep`)
     }
@@ -167,7 +171,7 @@ class StoredVerification {
     for (const entry of this.#entries) {
       if (entry.prev.stream === null) this.#streams += 1
       this.#lastSeqs = (this.#lastSeqs + entry.seq - (entry.prev.stream ?? 0)) % sumModulus
-      this.#options.entry?.(entry)
+      for (const check of this.#checks) check.entry?.(entry)
     }
     this.#entries = []
     this.#leafHashes = []
@@ -197,8 +201,8 @@ class StoredVerification {
 
   #row(key: Uint8Array, value: Uint8Array): void {
     this.#stored.rows += 1
-    if (this.#options.row !== undefined) {
-      this.#options.row(key, value)
+    if (this.#takesRows) {
+      for (const check of this.#checks) check.row?.(key, value)
       return
     }
     const { last_seq } = decode<{ last_seq: number }>(key, value)
@@ -213,7 +217,7 @@ class StoredVerification {
     const { rows } = this.#stored
     if (rows !== this.#streams)
       throw differs('rows', `the entries have ${this.#streams} streams, but the store has ${rows} rows`)
-    if (this.#options.row === undefined && this.#lastSeqs !== 0)
+    if (!this.#takesRows && this.#lastSeqs !== 0)
       throw differs('rows', 'a row does not name the last entry of its stream')
   }
 

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { given } from '../../../kernel/given.ts'
 import { corrupt } from '../../corrupt.ts'
 import { failureOf } from '../../failure.ts'
 import type { StoredHead } from '../../keyed/rows/head-row.ts'
@@ -87,7 +88,7 @@ function lost({ name, bad }: { name: string; bad: BadPlace }, head: StoredHead |
     check: 'bytes',
     file: name,
     at: bad.at,
-    ...(seq === undefined ? {} : { seq }),
+    ...given({ seq }),
   })
 }
 

@@ -1,0 +1,26 @@
+import type { Entry } from '../kernel/entry.ts'
+import type { Note } from './log.ts'
+
+/**
+ * One check of a verification. All checks share one pass over the store. It calls `entry` with each entry, in order,
+ * then the others with what else the store holds, and `end` last. Each throws VERIFY_FAILED or LEDGER_CORRUPT.
+ */
+export interface Check {
+  /** The bytes of the entry are known to match their hash. */
+  entry?(entry: Entry): void
+  /** A row in force, still encoded. */
+  row?(key: Uint8Array, value: Uint8Array): void
+  /** A row of sovereign state in force. */
+  state?(key: string, value: unknown): void
+  /** A piece of a stored object. */
+  object?(digest: string, piece: number): void
+  note?(note: Note): void
+  end?(found: Found): void
+}
+
+/** What the store holds: the number of entries, and of blocks of receipts and index rows in force. */
+export interface Found {
+  size: number
+  receipts: number
+  index: number
+}

@@ -1,0 +1,147 @@
+import { isTerminal } from '../domain/run/moves.ts'
+import { codes, LockstepError, messageOf } from '../errors.ts'
+import type { LocalLedger } from '../ledger.ts'
+import { type Begun, begin, type PerformRequest } from '../nouns/runs/performing.ts'
+import { hashRequest } from '../writer/core.ts'
+import { ignoringHangup } from './gate.ts'
+import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
+import { launch, type Place, placeOfCommand } from './launch.ts'
+import { keepLease, type Limits, type Survivors, untilEnd } from './runner.ts'
+import { SignalRelay } from './signal-relay.ts'
+
+export interface ExecOptions {
+  argv: readonly string[]
+  /** The run and its one action, a tool call. */
+  request: PerformRequest & { lease_duration_s: number }
+  /** The time between TERM and KILL. */
+  graceMillis: number
+  survivors: Survivors
+  timeoutMillis?: number | undefined
+  withLedger: WithLedger
+  /** Prints a message for people. */
+  say: (text: string) => void
+}
+
+/** How a command ended: its exit code, and the error of a failed run. Texts are one word, as some lanes demand. */
+interface Ended {
+  code: number
+  failure: { error_code: string; message: string } | null
+}
+
+/**
+ * Runs a command as the one action of a new run, and resolves with the exit code: the command's own, 128+n if a signal
+ * ended it, 127 if it is not found, 126 if it cannot be run, 8 after the time limit, or 76 if the run was lost. The
+ * ledger is open only before the command, for heartbeats, and after it. Rejects with the errors of `begin`; then
+ * the command never ran.
+ */
+export async function superviseAsRun(options: ExecOptions): Promise<number> {
+  const { argv, graceMillis, request, say, withLedger } = options
+  const place = placeOfCommand()
+  const stop = new AbortController()
+  const relay = new SignalRelay(place, stop)
+  const leaseMillis = request.lease_duration_s * 1000
+  try {
+    const { begun, lease } = await withLedger(async (ledger) => {
+      const requestedAt = bootMillis()
+      const begun = await begin(ledger, request)
+      const { run_id } = begun.run
+      const { size: knownSize } = await ledger.head.get()
+      const kept = { ...keepingRun(run_id), name: run_id, dir: ledger.dir, knownSize, leaseMillis, requestedAt }
+      return { begun, lease: new KeptLease({ ...kept, withLedger, say }, graceMillis) }
+    })
+    const limits: Limits = {
+      graceMillis,
+      stop: stop.signal,
+      survivorsMillis: leaseMillis,
+      timeoutMillis: options.timeoutMillis,
+    }
+    const ended = await runToEnd(options, lease, { limits, place, relay })
+    await lease.stop()
+    return await withLedger((ledger) => finish(ledger, begun, { ...ended, argv })).catch((error: unknown) => {
+      if (!isLost(error)) throw error
+      // The run ended before the command did, so the result of the command cannot be recorded in it.
+      say(messageOf(error))
+      return codes.LEASE_LOST.exit
+    })
+  } finally {
+    relay.end()
+  }
+}
+
+/** Runs the command under the lease of its run. */
+async function runToEnd(
+  { argv, say, survivors }: ExecOptions,
+  lease: KeptLease,
+  { limits, place, relay }: { limits: Limits; place: Place; relay: SignalRelay },
+): Promise<Ended> {
+  const { stop } = limits
+  if (stop.aborted) return ended(Number(stop.reason), 'NOT_STARTED', 'stopped')
+  const [name = '', ...words] = argv
+  const what = place.isHangupIgnored ? ignoringHangup(argv, place.env) : { program: name, words }
+  const child = await launch({ ...what, place }, { name, say })
+  if (typeof child === 'number') return ended(child, 'NOT_STARTED', 'not_started')
+  try {
+    relay.passOnTo(child)
+    const work = { child, lease, say }
+    await keepLease(work)
+    const end = await untilEnd(work, { limits, relay, survivors })
+    if (end.why === 'exited') {
+      return end.code === 0 ? { code: 0, failure: null } : ended(end.code, 'EXIT_CODE', `exit_${end.code}`)
+    }
+    if (end.why === 'stopped') return ended(Number(stop.reason), 'STOPPED', 'not_ended')
+    const notEnded = end.left.length > 0 ? 'not_ended' : undefined
+    return end.why === 'lost'
+      ? ended(codes.LEASE_LOST.exit, 'RUN_LOST', notEnded ?? 'run_lost')
+      : ended(codes.TIMED_OUT.exit, 'TIMED_OUT', notEnded ?? 'timed_out')
+  } finally {
+    await child.guard.dismiss()
+  }
+}
+
+function ended(code: number, error_code: string, message: string): Ended {
+  return { code, failure: { error_code, message } }
+}
+
+/** How to renew and check the lease of a run, and which errors mean its loss. */
+function keepingRun(run_id: string) {
+  return {
+    renew: ({ runs }: LocalLedger) => runs.heartbeat({ run_id }),
+    look: async ({ runs }: LocalLedger) => {
+      const { status } = await runs.get({ run_id })
+      if (isTerminal(status))
+        throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
+    },
+    isLoss: isLost,
+  }
+}
+
+/** Whether an error means that the run has already ended. */
+function isLost(error: unknown): error is LockstepError {
+  return (
+    error instanceof LockstepError &&
+    ['RUN_LEASE_EXPIRED', 'RUN_NOT_ACTIVE', 'INVALID_STATE_TRANSITION'].includes(error.code)
+  )
+}
+
+/** Records the action and ends the run according to the result of the command. Resolves with the exit code. */
+async function finish(
+  { runs }: LocalLedger,
+  { decision, run }: Begun,
+  { argv, code, failure }: Ended & { argv: readonly string[] },
+): Promise<number> {
+  const hashes = {
+    request_hash_sha256: hashRequest({ command: argv }),
+    response_hash_sha256: hashRequest({ exit_code: code }),
+  }
+  const of = { run_id: run.run_id }
+  const acted = { ...of, ...hashes, decision_id: decision.decision_id }
+  if (failure === null) {
+    await runs.record({ ...acted, outcome: 'success' })
+    await runs.complete({ ...of, outcome_reason: 'exit_0' })
+  } else {
+    const error = { ...failure, retryable: true }
+    await runs.record({ ...acted, error, outcome: 'failure', outcome_reason: failure.message })
+    await runs.fail({ ...of, error, outcome_reason: failure.message })
+  }
+  return code
+}
