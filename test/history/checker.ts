@@ -88,15 +88,17 @@ class Search {
 
   violation(): Violation | undefined {
     const calls = this.#operations.toSorted((left, right) => left.from - right.from)
-    const answers = this.#operations.filter(({ to }) => to < Infinity).toSorted((left, right) => left.to - right.to)
+    const ends = this.#operations.filter(({ to }) => to < Infinity).toSorted((left, right) => left.to - right.to)
     let called = 0
-    for (const operation of answers) {
+    for (const operation of ends) {
       for (let call = calls[called]; call !== undefined && call.from <= operation.to; call = calls[called]) {
         this.#pending.push(call)
         called += 1
       }
       const before = this.#configs
-      const after = operation.answer === undefined ? new Memo(before) : this.#answered(operation)
+      const after = this.#tookEffect(operation)
+      // After this moment an unanswered command can no longer happen.
+      if (operation.answer === undefined) for (const config of before) after.add(config)
       this.#configs = after.configs.map((config) => ({ ...config, done: without(config.done, operation) }))
       const pending = this.#pending
       this.#pending = pending.filter((other) => other !== operation)
@@ -108,7 +110,7 @@ class Search {
   }
 
   /** All ways in which a command took effect by now, as the last of those that took effect since the last answer. */
-  #answered(operation: Operation): Memo {
+  #tookEffect(operation: Operation): Memo {
     const after = new Memo([])
     const reached = new Memo(this.#configs)
     const open = [...this.#configs]

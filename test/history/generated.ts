@@ -39,7 +39,7 @@ export function correctHistory(count: number, random: Random, slack: number): Hi
     const facts = { at, isExpired, isDead: isOver && random() < 0.7, nextSeq: seq }
     const { after, answer } = asked(lock, input, facts)
     const isLost = lost || (deaths.get(caller.process) ?? Infinity) < to
-    const operation = { name: 'n', process: caller.process, from, to: isLost ? Infinity : to, input }
+    const operation = { name: 'n', process: caller.process, from, to: isLost && random() < 0.5 ? Infinity : to, input }
     operations.push(isLost ? operation : { ...operation, answer })
     if (isLost && ghost) continue
     lock = after
