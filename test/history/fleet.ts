@@ -14,6 +14,9 @@ interface Kill {
   to: number
 }
 
+/** A service could not start. */
+export class ServiceEnded extends Error {}
+
 /** A service in a process of its own, which is killed and started again. */
 export class ServiceProcess {
   readonly kills: Kill[] = []
@@ -36,7 +39,7 @@ export class ServiceProcess {
       this.#said = `${this.#said}${text}`.slice(-2_000)
     })
     await until(`the service answers; it said: ${this.#said}`, async () => {
-      if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}: ${this.#said}`)
+      if (child.exitCode !== null) throw new ServiceEnded(`the service ended with ${child.exitCode}: ${this.#said}`)
       return connect({ dir: this.#dir }).then(
         async (client) => {
           await client.close()
@@ -100,6 +103,10 @@ export class Fleet {
     this.#options = options
   }
 
+  get size(): number {
+    return this.#options.size
+  }
+
   /** Replaces the killed processes and forgets what they did. */
   async fill(): Promise<void> {
     this.#members = this.#members.filter(({ hasEnded }) => !hasEnded)
@@ -113,6 +120,16 @@ export class Fleet {
       member.isWorking = true
       member.child.stdin?.write(`${JSON.stringify({ work: names })}\n`)
     }
+  }
+
+  /** Resolves when so many more commands of this round were answered with success. */
+  async accepts(more: number): Promise<void> {
+    const accepted = () => {
+      const lines = this.#members.flatMap((member) => [...member.lines.values()])
+      return lines.filter(({ answer }) => answer !== undefined && answer.code === undefined).length
+    }
+    const least = accepted() + more
+    await until(`${more} more commands are accepted`, () => this.#all(() => true) && accepted() >= least)
   }
 
   /** Lets all end what they do. */

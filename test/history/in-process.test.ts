@@ -14,7 +14,7 @@ import { notOnce } from './log-check.ts'
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 const seed = printedSeed('histories in process')
 const callersMax = 32
-const roundMillis = 2_500
+const roundMillis = 1_500
 const names = Array.from({ length: 8 }, (_, index) => `resource:name-${index}`)
 
 const test = suite('histories in process')
