@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { type Line, sharedMillis } from '../../fixtures/history/caller.ts'
 import { connect } from '../../src/client.ts'
 import { compiled } from '../support/compiled.ts'
+import { until } from '../support/service.ts'
 import type { History, Operation } from './history.ts'
 
 const limitMillis = 60_000
@@ -38,16 +39,16 @@ export class ServiceProcess {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#said = `${this.#said}${text}`.slice(-2_000)
     })
-    await until(`the service answers; it said: ${this.#said}`, async () => {
+    const answers = async () => {
       if (child.exitCode !== null) throw new ServiceEnded(`the service ended with ${child.exitCode}: ${this.#said}`)
-      return connect({ dir: this.#dir }).then(
-        async (client) => {
-          await client.close()
-          return true
-        },
-        () => false,
-      )
-    })
+      try {
+        await (await connect({ dir: this.#dir })).close()
+        return true
+      } catch {
+        return false
+      }
+    }
+    await until('the service answers', answers, limitMillis)
   }
 
   async kill(): Promise<void> {
@@ -112,7 +113,7 @@ export class Fleet {
     this.#members = this.#members.filter(({ hasEnded }) => !hasEnded)
     for (const member of this.#members) member.lines.clear()
     while (this.#members.length < this.#options.size) this.#members.push(this.#newMember())
-    await until('all clients are connected', () => this.#all(({ isReady }) => isReady))
+    await until('all clients are connected', () => this.#all(({ isReady }) => isReady), limitMillis)
   }
 
   work(names: readonly string[]): void {
@@ -129,13 +130,13 @@ export class Fleet {
       return lines.filter(({ answer }) => answer !== undefined && answer.code === undefined).length
     }
     const least = accepted() + more
-    await until(`${more} more commands are accepted`, () => this.#all(() => true) && accepted() >= least)
+    await until(`${more} more commands are accepted`, () => this.#all(() => true) && accepted() >= least, limitMillis)
   }
 
   /** Lets all end what they do. */
   async rest(): Promise<void> {
     for (const { child, died } of this.#members) if (died === undefined) child.stdin?.write('{}\n')
-    await until('all clients rest', () => this.#all(({ hasEnded, isWorking }) => hasEnded || !isWorking))
+    await until('all clients rest', () => this.#all(({ hasEnded, isWorking }) => hasEnded || !isWorking), limitMillis)
   }
 
   /** Signals a process; it may have been killed before. */
@@ -223,13 +224,4 @@ function attemptsOf(line: Line, kills: readonly Kill[], died: number | undefined
   if (answer !== undefined) return [...earlier, { name, process, from, to: ended, input, answer }]
   const last = kills.find(({ from: killed }) => killed >= ended)?.to ?? Infinity
   return [...earlier, { name, process, from, input, to: last }]
-}
-
-/** Waits until a condition holds. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + limitMillis
-  while (!(await isTrue())) {
-    if (performance.now() > end) throw new Error(`not in ${limitMillis} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
 }

@@ -47,6 +47,7 @@ test('under kills and stops are linearizable, and each acknowledged command is i
       tally.accepted += history.operations.filter(({ answer }) => answer !== undefined && !answer.code).length
       tally.unanswered += history.operations.filter(({ answer }) => answer === undefined).length
       tally.entries = entries.length
+      console.log(`round ${round}: ${history.operations.length} commands`)
     }
     tally.kills = scene.service.kills.length
     console.log(JSON.stringify(tally))
