@@ -3,7 +3,9 @@ import { renderings } from '../src/domain/rendered-event.ts'
 import { noticeCodes } from '../src/domain/turn/issue.ts'
 import { codes } from '../src/errors.ts'
 import { commandPage } from './command.ts'
+import { commandFacts, commandFactsPath } from './command-facts.ts'
 import { conformancePage } from './conformance.ts'
+import { openApi } from './open-api.ts'
 import { generatedPage } from './pages.ts'
 import { referencePages } from './reference.ts'
 import { schemas } from './schemas.ts'
@@ -46,6 +48,8 @@ export async function documents(): Promise<Map<string, string>> {
   )
   const renderingRows = Object.entries(renderings).map(([type, row]) => ({ type, ...row }))
   generated.set('contract/v1/rendering.yaml', yamlOf({ contract_version: 'v1', renderings: renderingRows }))
+  generated.set('contract/v1/openapi.json', `${JSON.stringify(openApi(), null, 2)}\n`)
+  generated.set(commandFactsPath, commandFacts())
   generated.set('docs/conformance.md', conformancePage())
   generated.set('docs/reference/command.md', await commandPage())
   generated.set('docs/reference/errors.md', errorsPage())

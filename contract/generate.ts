@@ -8,10 +8,13 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { documents } from './documents.ts'
+import { commandFacts, commandFactsPath } from './command-facts.ts'
 import { badTables } from './fixtures.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, fixtures: { type: 'boolean' } } })
+// The command is built from its facts, so they are written before the page about the command is made from it.
+if (!values.check && !values.fixtures) write(commandFactsPath, commandFacts())
+const { documents } = await import('./documents.ts')
 const generated = await documents()
 if (values.check) {
   const differing = [...generated].filter(([path, text]) => textOf(path) !== text).map(([path]) => path)

@@ -6,7 +6,8 @@ import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
 import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
-import { now as systemNow, userName } from './disk/process.ts'
+import { now as systemNow } from './disk/process.ts'
+import { userActor } from './disk/user.ts'
 import { LockstepError, systemCodeOf } from './errors.ts'
 import { runLockReactor } from './files/run-lock/reactor.ts'
 import { Reactors } from './files/runner.ts'
@@ -177,9 +178,4 @@ async function createIn(dir: string, actor: Actor, options: OpenLedgerOptions): 
     // Another process created the ledger at the same moment.
     if (create !== 'if-missing' || !isThere || findRoot(dir) === undefined) throw error
   }
-}
-
-/** The operating system's user, as the actor for commands typed by hand. */
-export function userActor(): Actor {
-  return { actor_id: userName(), actor_type: 'human' }
 }

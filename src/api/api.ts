@@ -26,3 +26,9 @@ export interface Api {
   readonly turns: TurnsApi
   readonly workspaces: WorkspacesApi
 }
+
+/** The operations of a ledger on this machine: one that is open in this process, or that a service has open. */
+export interface LedgerHere extends Api {
+  /** The root: the folder that the ledger governs. */
+  readonly dir: string
+}

@@ -1,7 +1,5 @@
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
-import { audit } from '../api/audit.ts'
-import { log } from '../api/log.ts'
 import type { ListEvents } from '../api/shapes/audit.ts'
 import { renderedEvent, renderings } from '../domain/rendered-event.ts'
 import { LockstepError } from '../errors.ts'
@@ -25,7 +23,7 @@ export function auditCommand(asked?: string): Command {
 }
 
 function appendVerb(): Command {
-  return verb('append', audit.append, {
+  return verb('append', 'audit.append', {
     expand: ['events'],
     flags: {
       'events.0.action_type': { about: '"system", or the action that --decision allowed', fallback: 'system' },
@@ -51,7 +49,6 @@ function appendVerb(): Command {
         throw new LockstepError('INVALID_INPUT', 'specify --outcome, or --file with events')
       return { ...options, events }
     },
-    call: (api, input) => api.audit.append(input),
     lines: ({ events, replayed }) =>
       events.map(({ event_id, seq }) => `${seq} ${event_id}${replayed ? ' (replayed)' : ''}`),
     examples: [
@@ -85,7 +82,7 @@ function tryParse(source: string): unknown {
 }
 
 function listVerb(): Command {
-  return verb('list', audit.list, {
+  return verb('list', 'audit.list', {
     flags: {
       cursor: { about: 'start at this seq: the "next" of the page before' },
       run_id: { name: 'run' },
@@ -131,7 +128,7 @@ const tailOwn = {
 }
 
 function tailVerb(): Command {
-  return verb('tail', log.subscribe, {
+  return verb('tail', 'log.subscribe', {
     about: 'Prints new audit events as they are appended, each exactly once.',
     more: 'Stop with Ctrl-C. It also ends when the reader of its output ends.',
     own: tailOwn,

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { clock } from '../api/clock.ts'
 import { noun, verb } from './verb.ts'
 
 export function clockCommand(asked?: string): Command {
@@ -11,9 +10,8 @@ export function clockCommand(asked?: string): Command {
 }
 
 function resetVerb(): Command {
-  return verb('reset', clock.reset, {
+  return verb('reset', 'clock.reset', {
     more: 'Only the release authority or an operator may do this. Leases and the order of entries do not change.',
-    call: (api, input) => api.clock.reset(input),
     lines: ({ previous_time, seq, time }) =>
       `the time of entries was ${previous_time}; from entry ${seq} on, it is ${time}`,
     examples: [

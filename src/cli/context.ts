@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
-import { messageOf } from '../errors.ts'
+import type { LedgerHere } from '../api/api.ts'
+import { userActor } from '../disk/user.ts'
+import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -7,6 +9,7 @@ import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
 import { say, setTimes } from './output.ts'
 import { progressBar } from './progress.ts'
+import { serviceAt } from './service.ts'
 import { actorIn } from './values.ts'
 
 /** The folder in which the command works: --dir, else LOCKSTEP_DIR, else the working directory. */
@@ -20,16 +23,41 @@ export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor 
 }
 
 /**
+ * The ledger of the service, for this command's caller; undefined if no service answers. With a token, the service
+ * knows the caller by it.
+ */
+export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
+  const token = tokenOf(globals)
+  const actor = actorOf(globals) ?? (token === undefined ? userActor() : undefined)
+  return serviceAt(folderOf(globals), { actor, token })
+}
+
+function tokenOf(_globals: Globals): string | undefined {
+  const token = process.env.LOCKSTEP_TOKEN
+  return token === '' ? undefined : token
+}
+
+/** Does the work over the service, or else with the ledger open in this process, for as long as the work takes. */
+export async function withLedger<T>(
+  globals: Globals,
+  command: string,
+  work: (ledger: LedgerHere) => Promise<T>,
+): Promise<T> {
+  const served = await serviceOf(globals)
+  return served === undefined ? withOpenLedger(globals, command, work) : work(served)
+}
+
+/**
  * Opens the ledger, does the work and closes the ledger, so that a direct command keeps it open only briefly. The
  * ledger's modules are loaded here, on first use, because they load more slowly than the command line's.
  */
-export async function withLedger<T>(
+export async function withOpenLedger<T>(
   globals: Globals,
   command: string,
   work: (ledger: LocalLedger) => Promise<T>,
 ): Promise<T> {
   const actor = actorOf(globals)
-  const { openLedger } = await import('../open.ts')
+  const { openLedger } = await import('../open.ts').catch(serviceEnded)
   const ledger = await openLedger({
     dir: folderOf(globals),
     command: `lockstep ${command}`,
@@ -45,11 +73,30 @@ export async function withLedger<T>(
   }
 }
 
+/** The small bundle for commands over a service has no ledger to open. */
+function serviceEnded(cause: unknown): never {
+  throw new LockstepError('LEDGER_UNAVAILABLE', 'the service ended when the command had begun', {
+    details: { outcome: 'not_applied' },
+    hint: 'Run the command again.',
+    cause,
+  })
+}
+
 /**
  * Asks a read-only question, and keeps the ledger open only for short moments. The index is written in slices. A
  * question that takes longer is answered from a snapshot, which shows the ledger as of one moment (ADR 0032).
  */
 export async function askLedger<T>(
+  globals: Globals,
+  command: string,
+  question: (ledger: LedgerHere) => Promise<T>,
+): Promise<T> {
+  const served = await serviceOf(globals)
+  return served === undefined ? askOpenLedger(globals, command, question) : question(served)
+}
+
+/** The same without a service, for what only the ledger in this process can do. */
+export async function askOpenLedger<T>(
   globals: Globals,
   command: string,
   question: (ledger: LocalLedger) => Promise<T>,
@@ -58,7 +105,7 @@ export async function askLedger<T>(
   let enough = Number.POSITIVE_INFINITY
   try {
     for (;;) {
-      const asked = await withLedger(globals, command, async (ledger) => {
+      const asked = await withOpenLedger(globals, command, async (ledger) => {
         const asked = await ledger.askFor(limits.sliceMillis, question)
         // Other processes append during the pauses. Once the entries that existed at the start are indexed, the
         // snapshot covers the rest.
@@ -81,9 +128,11 @@ export async function askLedger<T>(
 export async function withSnapshot<T>(
   globals: Globals,
   command: string,
-  work: (ledger: LocalLedger) => Promise<T>,
+  work: (ledger: LedgerHere) => Promise<T>,
 ): Promise<T> {
-  const snapshot = await withLedger(globals, command, (ledger) => ledger.snapshot())
+  const served = await serviceOf(globals)
+  if (served !== undefined) return work(served)
+  const snapshot = await withOpenLedger(globals, command, (ledger) => ledger.snapshot())
   return work(snapshot).finally(() => snapshot.close())
 }
 

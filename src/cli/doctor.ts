@@ -12,7 +12,7 @@ import { hold } from '../lease.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
 import { clockAheadText } from './clock-ahead.ts'
-import { folderOf, withLedger } from './context.ts'
+import { folderOf, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
@@ -88,7 +88,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
     await check('exclusion', () => exclusion(layout)),
-    await check('ledger', () => withLedger(globals, 'doctor', async (ledger) => entriesIn(ledger))),
+    await check('ledger', () => ledgerIn(globals)),
     await check('acquire and release', () => selfTest(layout)),
   ]
   if (process.platform !== 'linux')
@@ -126,6 +126,12 @@ function permissions(layout: Layout): string {
 function clock(bootId: string | null, bootMillis: number): string {
   if (bootId === null) throw new Warning('this machine has no boot id, so leases fall back to the wall clock')
   return `boot ${bootId.slice(0, 8)}, up ${Math.floor(bootMillis / 60_000)} min, wall clock ${new Date().toISOString()}`
+}
+
+async function ledgerIn(globals: Globals): Promise<string> {
+  const served = await serviceOf(globals)
+  if (served === undefined) return withOpenLedger(globals, 'doctor', entriesIn)
+  return `a service has it open, with ${(await served.head.get()).size} entries`
 }
 
 async function entriesIn(ledger: LocalLedger): Promise<string> {

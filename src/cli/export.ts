@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
-import { exports } from '../api/exports.ts'
-import { type CreateExport, create } from '../api/shapes/exports.ts'
+import type { CreatedExport, CreateExport } from '../api/shapes/exports.ts'
 import { LockstepError } from '../errors.ts'
-import { askLedger, withLedger } from './context.ts'
+import { askOpenLedger, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { say } from './output.ts'
 import { wholeNumber } from './values.ts'
@@ -26,12 +25,11 @@ const selecting = {
 const selectText = 'Exactly one of --run, --case, --lock and --range is required.'
 
 function approveVerb(): Command {
-  return verb('approve', exports.approve, {
+  return verb('approve', 'exports.approve', {
     flags: { approval_type: { name: 'type' }, select: false },
     more: `The approver is a human other than the exporter. It prints the event_id to pass to "export create --approval". ${selectText}`,
     own: selecting,
     input: (values, given) => ({ ...values, select: selectionFrom(given) }),
-    call: (api, input) => api.exports.approve(input),
     lines: ({ event_id, seq }) => `${seq} ${event_id}`,
     examples: [
       'lockstep export approve --case CASE-17 --type compliance',
@@ -41,7 +39,7 @@ function approveVerb(): Command {
 }
 
 function createVerb(): Command {
-  return verb('create', exports.create, {
+  return verb('create', 'exports.create', {
     flags: {
       approvals: { about: 'an approval by another person' },
       effects: { about: 'an effect of the export, such as cross_case_lookup' },
@@ -80,12 +78,16 @@ function createVerb(): Command {
   })
 }
 
-/** Writes the bundle from a snapshot. The ledger is open only for the appends before and after that. */
-async function createBeside(globals: Globals, command: string, asked: CreateExport) {
-  const { parse } = await import('../writer/parse.ts')
+/**
+ * Without a service, the bundle is written from a snapshot: the ledger is open only for the appends before and after.
+ */
+async function createBeside(globals: Globals, command: string, asked: CreateExport): Promise<CreatedExport> {
+  const [{ create }, { parse }] = await Promise.all([import('../api/shapes/exports.ts'), import('../writer/parse.ts')])
   const request = parse(create, asked, 'exports.create')
-  await askLedger(globals, command, (ledger) => ledger.exporting.ready(request))
-  const { begun, snapshot } = await withLedger(globals, command, async (ledger) => {
+  const served = await serviceOf(globals)
+  if (served !== undefined) return served.exports.create(request)
+  await askOpenLedger(globals, command, (ledger) => ledger.exporting.ready(request))
+  const { begun, snapshot } = await withOpenLedger(globals, command, async (ledger) => {
     // The snapshot is taken first. If that fails, no run has begun that would have to be ended.
     const snapshot = await ledger.snapshot()
     const begun = await ledger.exporting
@@ -98,7 +100,7 @@ async function createBeside(globals: Globals, command: string, asked: CreateExpo
     (error: unknown) => ({ error }),
   )
   await snapshot.close()
-  return withLedger(globals, command, ({ exporting }) =>
+  return withOpenLedger(globals, command, ({ exporting }) =>
     'written' in outcome ? exporting.finish(begun, outcome.written) : exporting.fail(begun, outcome.error),
   )
 }
@@ -120,12 +122,11 @@ function selectionFrom({ case: case_id, lock, range, run: run_id }: Given<typeof
 }
 
 function showVerb(): Command {
-  return verb('show', exports.get, {
+  return verb('show', 'exports.get', {
     flags: { bundle_id: false, run_id: false },
     own: { id: text('<id>', 'a bundle_id, which finds its newest export, or a run_id') },
     isLong: true,
     input: (_, { id = '' }) => (/^bnd_[0-9a-f]{32}$/.test(id) ? { bundle_id: id } : { run_id: id }),
-    call: (api, input) => api.exports.get(input),
     lines: ({ bundle }) => JSON.stringify(bundle, null, 2).split('\n'),
     examples: [
       'lockstep export show bnd_0123456789abcdef0123456789abcdef --json',

@@ -1,6 +1,4 @@
-import * as z from 'zod'
-import { hintOf, membersOf, unwrapped } from '../api/hints.ts'
-import { type AnyFacts, formsOf } from '../api/operation.ts'
+import type { CallFacts, Member, Value } from './facts.ts'
 import { durationText } from './output.ts'
 import { actorIn, fromHere, grantIn, jsonIn, moment, pairsIn, scopeIn, seconds, wholeNumber } from './values.ts'
 
@@ -54,12 +52,12 @@ export function shownName(flags: readonly Flag[], member: string): string {
   return flag.isArgument ? flag.name.toUpperCase() : `--${flag.name}`
 }
 
-/** The options and arguments that follow from the schemas of an operation's input. */
-export function flagsOf(facts: AnyFacts, options: FlagOptions = {}): Flag[] {
-  const forms = formsOf(facts)
+/** The options and arguments that follow from the members of an operation's input. */
+export function flagsOf({ forms }: CallFacts, options: FlagOptions = {}): Flag[] {
+  const names = Object.keys(forms)
   const found = new Map<string, Flag>()
-  for (const [form, schema] of forms) {
-    for (const flag of membersIn(unwrapped(schema, 'input'), '', options)) {
+  for (const form of names) {
+    for (const flag of flagsIn(forms[form] ?? [], '', options)) {
       const known = found.get(flag.member) ?? { ...flag, requiredIn: [] }
       const isRequired = flag.requiredIn.length > 0
       found.set(flag.member, {
@@ -70,72 +68,63 @@ export function flagsOf(facts: AnyFacts, options: FlagOptions = {}): Flag[] {
     }
   }
   const order = options.arguments ?? []
-  const flags = [...found.values()].map((flag) => (flag.forms.length === forms.size ? { ...flag, forms: [] } : flag))
+  const flags = [...found.values()].map((flag) => (flag.forms.length === names.length ? { ...flag, forms: [] } : flag))
   return [
     ...order.flatMap((member) => flags.filter((flag) => flag.member === member)),
     ...flags.filter(({ member }) => !order.includes(member)),
   ]
 }
 
-/** The flags of an object's members. The caller of the command is `--actor`, for every verb. */
-function membersIn(object: z.ZodType, prefix: string, options: FlagOptions): Flag[] {
-  return membersOf(object).flatMap(([name, schema]) => {
+function flagsIn(members: readonly Member[], prefix: string, options: FlagOptions): Flag[] {
+  return members.flatMap((of) => {
+    const { about, isOptional = false, isPath, name } = of
     const member = `${prefix}${name}`
     const override = options.flags?.[member]
-    if (member === 'actor' || override === false) return []
-    const inner = unwrapped(schema, 'input')
+    if (override === false) return []
     if (options.expand?.includes(member)) {
-      const [of, place] =
-        inner instanceof z.ZodArray
-          ? [unwrapped(inner.element as z.ZodType, 'input'), `${member}.0.`]
-          : [inner, `${member}.`]
-      const isOptional = mayBeAbsent(schema)
-      return membersIn(of, place, options).map((flag) => (isOptional ? { ...flag, requiredIn: [] } : flag))
+      const [inner, place] = of.type === 'list' ? [of.element, `${member}.0.`] : [of, `${member}.`]
+      const flags = flagsIn(inner?.members ?? [], place, options)
+      return flags.map((flag) => (isOptional ? { ...flag, requiredIn: [] } : flag))
     }
-    const shape =
-      override?.read || override?.readAll ? plainText(name) : shapeOf(name, inner, hintOf(object, name)?.unit)
+    const shape = override?.read || override?.readAll ? plainText(name) : shapeOf(name, of, of.unit)
     if (shape === undefined) return []
-    const hint = hintOf(object, name)
-    const notes = [...(shape.notes ?? []), ...defaultOf(schema, hint?.unit)]
     const flag: Flag = {
-      about: hint?.about ?? '',
+      about,
       forms: [],
       isList: false,
       member,
-      name: options.arguments?.includes(member) ? name : (hint?.flag ?? name.replaceAll('_', '-')),
-      read: hint?.path ? fromHere : (text) => text,
-      requiredIn: override?.isOptional || mayBeAbsent(schema) ? [] : [''],
+      name: options.arguments?.includes(member) ? name : (of.flag ?? name.replaceAll('_', '-')),
+      read: isPath ? fromHere : (text) => text,
+      requiredIn: override?.isOptional || isOptional ? [] : [''],
       ...shape,
       isArgument: options.arguments?.includes(member) ?? false,
-      notes,
+      notes: [...(shape.notes ?? []), ...defaultOf(of)],
       ...override,
     }
     return [override?.readAll === undefined ? flag : { ...flag, isList: true }]
   })
 }
 
-const mayBeAbsent = (schema: z.ZodType) => schema._zod.optin !== undefined
-
 type Shape = Partial<Flag> & Pick<Flag, 'placeholder'>
 
-/** How a value of a type is written on the command line; undefined if it cannot be. */
-function shapeOf(name: string, schema: z.ZodType, unit: string | undefined): Shape | undefined {
+/** How a value is written on the command line; undefined if it cannot be. */
+function shapeOf(name: string, value: Value, unit: string | undefined): Shape | undefined {
   const special = Object.hasOwn(written, name) ? written[name] : undefined
   if (special !== undefined) return special
-  const choices = choicesOf(schema)
+  const { choices, element, type } = value
   if (choices !== undefined) return { choices, placeholder: placeholderOf(name) }
-  if (schema instanceof z.ZodBoolean) return { placeholder: undefined }
-  if (schema instanceof z.ZodNumber) {
-    const notes = rangeOf(schema, unit)
+  if (type === 'boolean') return { placeholder: undefined }
+  if (type === 'number') {
+    const notes = rangeOf(value, unit)
     return unit === 's'
       ? { notes, placeholder: 'duration', read: seconds }
       : { notes, placeholder: 'n', read: wholeNumber }
   }
-  if (schema instanceof z.ZodArray) {
-    const element = shapeOf(name.replace(/s$/, ''), unwrapped(schema.element as z.ZodType, 'input'), unit)
-    return element && { ...element, isList: true, notes: [...(element.notes ?? []), 'repeatable'] }
+  if (type === 'list') {
+    const one = element && shapeOf(name.replace(/s$/, ''), element, unit)
+    return one && { ...one, isList: true, notes: [...(one.notes ?? []), 'repeatable'] }
   }
-  return schema instanceof z.ZodString ? plainText(name) : undefined
+  return type === 'text' ? plainText(name) : undefined
 }
 
 const plainText = (name: string): Shape => ({ placeholder: placeholderOf(name) })
@@ -167,28 +156,14 @@ const written: Readonly<Record<string, Shape>> = {
   until: { notes: ['1h, a date, or a time'], placeholder: 'time', read: (text) => moment(text) },
 }
 
-/** The closed list of values of a schema: an enumeration, or a union of enumerations and single values. */
-function choicesOf(schema: z.ZodType): readonly string[] | undefined {
-  if (schema instanceof z.ZodEnum) return schema.options.map(String)
-  if (schema instanceof z.ZodLiteral) return [...schema.values].map(String)
-  if (!(schema instanceof z.ZodUnion)) return undefined
-  const lists = schema.options.map((option) => choicesOf(unwrapped(option as z.ZodType, 'input')))
-  return lists.includes(undefined) ? undefined : lists.flatMap((list) => list ?? [])
-}
-
-function rangeOf({ maxValue, minValue }: z.ZodNumber, unit: string | undefined): string[] {
-  const hasMin = minValue !== null && minValue > Number.MIN_SAFE_INTEGER
-  const hasMax = maxValue !== null && maxValue < Number.MAX_SAFE_INTEGER
-  const text = (value: number | null) => (unit === 's' ? durationText(value ?? 0) : String(value))
-  if (hasMin && hasMax) return [`${text(minValue)} to ${text(maxValue)}`]
-  if (hasMax) return [`at most ${text(maxValue)}`]
-  return hasMin && minValue !== 0 ? [`at least ${text(minValue)}`] : []
+function rangeOf({ max, min }: Value, unit: string | undefined): string[] {
+  const text = (value: number) => (unit === 's' ? durationText(value) : String(value))
+  if (max !== undefined) return [min === undefined ? `at most ${text(max)}` : `${text(min)} to ${text(max)}`]
+  return min === undefined || min === 0 ? [] : [`at least ${text(min)}`]
 }
 
 /** The default of the table, unless it means what absence means. */
-function defaultOf(schema: z.ZodType, unit: string | undefined): string[] {
-  if (!(schema instanceof z.ZodDefault)) return []
-  const value = schema.def.defaultValue
-  if (value === false || typeof value === 'object' || value === Number.MAX_SAFE_INTEGER) return []
+function defaultOf({ default: value, unit }: Member): string[] {
+  if (value === undefined || value === false || value === Number.MAX_SAFE_INTEGER) return []
   return [`default: ${unit === 's' ? durationText(Number(value)) : value}`]
 }

@@ -3,7 +3,7 @@ export interface Globals {
   /** Absolute times in the zone of this machine, instead of times relative to now. */
   absolute?: boolean
   actor?: string
-  dir?: string
+  dir?: string | undefined
   json?: boolean
   openWait?: number
   /** Absolute times in UTC. */

@@ -1,5 +1,5 @@
-import { type AnyFacts, formsOf } from '../api/operation.ts'
 import { type Code, codes } from '../errors.ts'
+import type { CallFacts } from './facts.ts'
 import { type Flag, shownName } from './flags.ts'
 
 /** What the help says of an option: meaning, values, bounds, default, and with which forms it goes. */
@@ -26,8 +26,8 @@ function requiredText({ forms, member, requiredIn }: Flag, flags: readonly Flag[
   return [isEverywhere ? 'required' : `required with ${others.map((form) => shownName(flags, form)).join(' or ')}`]
 }
 
-export function formsText(facts: AnyFacts, flags: readonly Flag[]): string {
-  const forms = [...formsOf(facts).keys()].filter((form) => flags.some(({ member }) => member === form))
+export function formsText(facts: CallFacts, flags: readonly Flag[]): string {
+  const forms = Object.keys(facts.forms).filter((form) => flags.some(({ member }) => member === form))
   if (forms.length < 2) return ''
   return `\nExactly one of these is required: ${forms.map((form) => shownName(flags, form)).join(', ')}.`
 }

@@ -1,6 +1,7 @@
 import { words } from '../api/words.ts'
 import { LockstepError } from '../errors.ts'
 import { type Flag, shownName } from './flags.ts'
+import { withOptions } from './input.ts'
 
 /** Options of `openLedger` and the options of the command for them. */
 const ofOpen: Readonly<Record<string, string>> = {
@@ -16,14 +17,14 @@ const ofOpen: Readonly<Record<string, string>> = {
  */
 export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): unknown {
   if (!(error instanceof LockstepError)) return error
-  const { code, details, hint, message } = error
+  const { code, details, hint, message } = withOptions(error, flags)
   const said = (text: string) =>
     text.replace(/`([a-z_.]+)`/g, (quoted, member: string) => {
       if (flags.some((flag) => flag.member === member)) return shownName(flags, member)
       if (Object.hasOwn(ofOpen, member)) return ofOpen[member] ?? quoted
       return Object.hasOwn(words, member) ? `--${words[member]?.flag ?? member.replaceAll('_', '-')}` : quoted
     })
-  if (said(message) === message && (hint === undefined || said(hint) === hint)) return error
+  if (said(message) === error.message && (hint === undefined || said(hint) === hint)) return error
   return new LockstepError(code, said(message), {
     details,
     ...(hint === undefined ? {} : { hint: said(hint) }),

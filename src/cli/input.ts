@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { type AnyFacts, formOf, formsOf } from '../api/operation.ts'
 import { LockstepError } from '../errors.ts'
-import { choiceSentence, sentenceOf } from '../kernel/sentences.ts'
+import { choiceSentence } from '../kernel/sentences.ts'
+import type { CallFacts, CallName } from './facts.ts'
 import { type Flag, shownName } from './flags.ts'
 
 /** The members of an input that were given. */
@@ -50,8 +50,8 @@ export function named<T>(shown: string, read: () => T): T {
 }
 
 /** Refuses options that mean nothing in the form of the input that was chosen. If ignored, they would seem to work. */
-export function refuseStrays(facts: AnyFacts, flags: readonly Flag[], values: ReadonlyMap<string, unknown>): void {
-  const forms = [...formsOf(facts).keys()].filter((form) => flags.some(({ member }) => member === form))
+export function refuseStrays(facts: CallFacts, flags: readonly Flag[], values: ReadonlyMap<string, unknown>): void {
+  const forms = Object.keys(facts.forms).filter((form) => flags.some(({ member }) => member === form))
   if (forms.length < 2) return
   const chosen = forms.filter((form) => values.has(form))
   const [form] = chosen
@@ -79,15 +79,34 @@ export function nested(values: ReadonlyMap<string, unknown>): Values {
   return object
 }
 
-/** Checks the input by the schema of its form. Errors: INVALID_INPUT, which names the option. */
-export function checked<Input>(facts: AnyFacts, flags: readonly Flag[], input: object): Input {
-  const schema = formOf(facts, input)
-  const parsed = schema?.safeParse(input, { error: sentenceOf })
-  if (parsed === undefined || parsed.success) return input as Input
+/**
+ * Checks the input by the schema of its form, before the ledger is opened. A service checks for itself.
+ * Errors: INVALID_INPUT.
+ */
+export async function checkInput(call: CallName, input: object): Promise<void> {
+  const [{ everyOperation }, { formOf }, { sentenceOf }] = await Promise.all([
+    import('../api/operations.ts'),
+    import('../api/operation.ts'),
+    import('../kernel/sentences.ts'),
+  ])
+  const operation = everyOperation().find(({ name }) => name === call)
+  const parsed = operation && formOf(operation.facts, input)?.safeParse(input, { error: sentenceOf })
+  if (parsed === undefined || parsed.success) return
   const issues = parsed.error.issues.slice(0, 20).map(({ message, path }) => ({ path: path.join('.'), message }))
-  const [{ message, path } = { message: 'is not valid', path: '' }] = issues
-  const shown = flagOf(flags, path)
-  throw new LockstepError('INVALID_INPUT', `${shown} ${message}`.trim(), { details: { issues } })
+  throw new LockstepError('INVALID_INPUT', `${call}: the input is not valid`, { details: { issues } })
+}
+
+/** A refused input in the words of the command: the first issue names the option of its member. */
+export function withOptions(error: LockstepError, flags: readonly Flag[]): LockstepError {
+  const { issues } = error.details
+  if (flags.length === 0 || error.code !== 'INVALID_INPUT' || !Array.isArray(issues) || issues.length === 0)
+    return error
+  const [{ message, path }] = issues as [{ message: string; path: string }]
+  return new LockstepError('INVALID_INPUT', `${flagOf(flags, path)} ${message}`.trim(), {
+    details: error.details,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    cause: error,
+  })
 }
 
 /** The option for a place in the input: that of the place itself, or of what contains it. */

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
 import { nanoid } from 'nanoid'
-import { locks } from '../api/locks.ts'
 import type { AcquireDeliverable, AcquireProject, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { untilFree } from '../supervise/waiting.ts'
-import { withLedger } from './context.ts'
+import { serviceOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
 import { verb } from './verb.ts'
@@ -12,7 +11,7 @@ import { verb } from './verb.ts'
 type Acquire = AcquireResource | AcquireDeliverable | AcquireProject
 
 export function acquireVerb(): Command {
-  return verb('acquire', locks.acquire, {
+  return verb('acquire', 'locks.acquire', {
     arguments: ['name'],
     flags: {
       holder: { about: 'the name of the holder, for reports' },
@@ -49,12 +48,17 @@ export function acquireVerb(): Command {
   })
 }
 
-/** Acquires the lock, and polls for it with --wait, because a waiting process must not keep the ledger open. */
+/**
+ * Acquires the lock. With --wait, a service queues the request; without one, the lock is polled for, because a waiting
+ * process must not keep the ledger open.
+ */
 async function acquired(globals: Globals, command: string, input: Acquire): Promise<Grant> {
   const ask = (once: Acquire) => withLedger(globals, command, async (ledger) => ledger.locks.acquire(once))
   if ('target_name' in input) return ask(input)
   const { wait_s, ...once } = input
   try {
+    const served = await serviceOf(globals)
+    if (served !== undefined) return await served.locks.acquire(input)
     return await untilFree(() => ask(once), wait_s ?? 0)
   } catch (error) {
     throw withLockId(error, input.lock_id)

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
-import { locks } from '../api/locks.ts'
 import type { EndedLock, ImportedFile } from '../api/shapes/locks.ts'
 import { type Code, codes, LockstepError } from '../errors.ts'
 import { statusLines } from './lock-text.ts'
@@ -8,10 +7,9 @@ import { fromHere } from './values.ts'
 import { text, toggle, verb } from './verb.ts'
 
 export function recoverVerb(): Command {
-  return verb('recover', locks.recover, {
+  return verb('recover', 'locks.recover', {
     arguments: ['name'],
     more: 'A lock is an orphan if its lease has expired or its holder is dead. A live holder’s lock is refused.',
-    call: (api, input) => api.locks.recover(input),
     lines: recoveredLines,
     examples: [
       'lockstep lock recover deliverable:DEL-08-05 --reason "agent host was replaced" --dry-run',
@@ -28,10 +26,9 @@ function recoveredLines({ name, previous_holder, recovery_reason, status }: Ende
 }
 
 export function breakVerb(): Command {
-  return verb('break', locks.break, {
+  return verb('break', 'locks.break', {
     arguments: ['name'],
     more: 'Its token becomes stale. Only the release authority or an operator may do this.',
-    call: (api, input) => api.locks.break(input),
     lines: ({ name, previous_holder, previous_token }) =>
       `broke ${name}: ${previous_holder} held it with token ${previous_token}`,
     examples: [
@@ -42,8 +39,7 @@ export function breakVerb(): Command {
 }
 
 export function retireVerb(): Command {
-  return verb('retire', locks.retire, {
-    call: (api, input) => api.locks.retire(input),
+  return verb('retire', 'locks.retire', {
     lines: ({ folder, name, recovered }) =>
       `retired ${name}${recovered ? ', recovering an orphan' : ''}; ${folder} can now be moved`,
     examples: [
@@ -66,7 +62,7 @@ interface ImportedFiles {
 }
 
 export function importVerb(): Command {
-  return verb('import', locks.importFile, {
+  return verb('import', 'locks.importFile', {
     flags: { file: false, set_aside: false },
     own: {
       all: toggle('--all', 'import all LOCKED files below the root that the ledger does not know'),

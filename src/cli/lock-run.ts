@@ -51,7 +51,7 @@ export function runCommand(): Command {
       if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
       const [{ superviseUnderLock }, { userActor }] = await Promise.all([
         import('../supervise/lock-run.ts'),
-        import('../open.ts'),
+        import('../disk/user.ts'),
       ])
       process.exitCode = await superviseUnderLock({
         command: behind,

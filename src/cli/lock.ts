@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { locks } from '../api/locks.ts'
 import type { LockList, ReleasedLock } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { entryLine } from './audit-text.ts'
@@ -54,24 +53,22 @@ function withSecret<Values extends { lock_id?: unknown }>(values: Values): Value
 }
 
 function renewVerb(): Command {
-  return verb('renew', locks.renew, {
+  return verb('renew', 'locks.renew', {
     arguments: ['lock_id'],
     flags: { lock_id: secret },
     more: 'An expired lease cannot be renewed.',
     input: withSecret,
-    call: (api, input) => api.locks.renew(input),
     lines: ({ expires_at, name, token }) => `renewed ${name}, token ${token}; the lease ends ${timeText(expires_at)}`,
     examples: ['lockstep lock renew lck_V1StGXR8_Z5jdHi6B-myT', 'lockstep lock renew "$LOCKSTEP_LOCK_NAME" --json'],
   })
 }
 
 function releaseVerb(): Command {
-  return verb('release', locks.release, {
+  return verb('release', 'locks.release', {
     arguments: ['lock_id'],
     flags: { lock_id: secret },
     more: 'The release authority releases a project lock by --run-id and --final-status.',
     input: withSecret,
-    call: (api, input) => api.locks.release(input),
     lines: releasedLines,
     examples: [
       'lockstep lock release lck_V1StGXR8_Z5jdHi6B-myT --outcome failure',
@@ -90,12 +87,11 @@ function releasedLines({ files, held_ms, late, name, replayed, token }: Released
 }
 
 function statusVerb(): Command {
-  return verb('status', locks.status, {
+  return verb('status', 'locks.status', {
     arguments: ['name'],
     flags: { name: { about: 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' } },
     more: 'With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
     own: { exitCode: toggle('--exit-code', 'answer by the exit code: 0 if the lock is free, 75 if it is held') },
-    call: (api, input) => api.locks.status(input),
     lines: statusLines,
     exit: ({ state }, { given }) => (given.exitCode && state !== 'free' ? 75 : 0),
     examples: ['lockstep lock status reports', 'lockstep lock status deliverable:DEL-08-05 --exit-code --json'],
@@ -103,7 +99,7 @@ function statusVerb(): Command {
 }
 
 function listVerb(): Command {
-  return verb('list', locks.list, {
+  return verb('list', 'locks.list', {
     flags: { under: { about: 'only deliverables below this folder (relative to the working directory)' } },
     own: {
       cursor: text('--cursor <name>', 'list the locks after this name; the page before prints it as "more"'),
@@ -140,7 +136,7 @@ async function listLines(
 }
 
 function historyVerb(): Command {
-  return verb('history', locks.history, {
+  return verb('history', 'locks.history', {
     arguments: ['name'],
     flags: { limit: { fallback: '50' } },
     isLong: true,
@@ -157,10 +153,9 @@ function historyVerb(): Command {
 }
 
 function checkVerb(): Command {
-  return verb('check', locks.check, {
+  return verb('check', 'locks.check', {
     flags: { target_name: { about: 'the target, as lock acquire named it' } },
     more: 'The exit code is 5 if it does not.',
-    call: (api, input) => api.locks.check(input),
     lines: ({ run_id, token }) => `LOCKED by ${run_id}, token ${token}`,
     examples: [
       'lockstep lock check --run-id run_ACME_shop_2026-02-02_001 --target "IAMBECCA | ACME | SITE | shop | NEO"',

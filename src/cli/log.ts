@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
-import { head, log } from '../api/log.ts'
 import { toggle, verb } from './verb.ts'
 
 export function headVerb(): Command {
-  return verb('head', head.signed, {
+  return verb('head', 'head.signed', {
     about: 'Shows the tree head: origin, size and root.',
     flags: { size: { about: 'the tree head at this earlier size (default: the current size)' } },
     own: { signed: toggle('--signed', 'print a signed checkpoint (C2SP signed note), to keep in another place') },
@@ -19,11 +18,10 @@ export function headVerb(): Command {
 }
 
 export function proveVerb(): Command {
-  return verb('prove', log.prove, {
+  return verb('prove', 'log.prove', {
     arguments: ['seq'],
     flags: { size: { about: 'prove it in the tree of this size (default: the current size)' } },
     more: 'The lockstep/verify module checks the proof offline.',
-    call: (api, input) => api.log.prove(input),
     lines: ({ entry, leaf_hash, proof, root, seq, size }) => [
       `entry ${seq} (${entry.type}) in the tree of ${size}`,
       `leaf hash ${leaf_hash}`,
@@ -36,9 +34,8 @@ export function proveVerb(): Command {
 }
 
 export function consistencyVerb(): Command {
-  return verb('consistency', log.consistency, {
+  return verb('consistency', 'log.consistency', {
     arguments: ['from', 'to'],
-    call: (api, input) => api.log.consistency(input),
     lines: ({ from, from_root, proof, to, to_root }) => [
       `size ${from} root ${from_root}`,
       ...proof.map((hash) => `  ${hash}`),

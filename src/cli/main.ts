@@ -4,25 +4,41 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
-import type { runCommand as RunCommand } from './command.ts'
+import type * as Command from './command.ts'
+import type * as Served from './served.ts'
 
-const bundle = fileURLToPath(new URL('command.cjs', import.meta.url))
-const compiled = `${bundle}.compiled`
 const digestBytes = 32
+const argv = process.argv.slice(2)
 
 // An open handle must not keep a finished command alive. All output is written by then.
-const { runCommand } = existsSync(bundle) ? loadBundle() : await import('./command.ts')
-process.exit(await runCommand(process.argv.slice(2)))
+process.exit((await overService()) ?? (await asWhole()))
+
+/** Runs a short command over the service, if there is one: a small bundle that starts fast. */
+async function overService(): Promise<number | undefined> {
+  const bundle = besideThis('served.cjs')
+  return existsSync(bundle) ? loadBundle<typeof Served>(bundle).runServed(argv) : undefined
+}
+
+async function asWhole(): Promise<number> {
+  const bundle = besideThis('command.cjs')
+  const { runCommand } = existsSync(bundle) ? loadBundle<typeof Command>(bundle) : await import('./command.ts')
+  return runCommand(argv)
+}
+
+function besideThis(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url))
+}
 
 /**
  * Loads the bundled program with the code that V8 compiled at build time, because compilation is most of the time of a
  * short command. V8 rejects code of another V8 version, and then compiles as usual. It does not check that the bytes
  * are unchanged, so the file begins with a digest of program and code (ADR 0022).
  */
-function loadBundle(): { runCommand: typeof RunCommand } {
+function loadBundle<Exports>(bundle: string): Exports {
+  const compiled = `${bundle}.compiled`
   const program = readFileSync(bundle)
   const source = `(function (module, exports, require, importMetaUrl) {${program.toString('latin1')}\n})`
-  const code = codeOf(program)
+  const code = codeOf(program, compiled)
   const script = new Script(source, { filename: bundle, ...(code === undefined ? {} : { cachedData: code }) })
   if (process.env.LOCKSTEP_COMPILE === bundle) {
     process.once('exit', () => {
@@ -32,10 +48,10 @@ function loadBundle(): { runCommand: typeof RunCommand } {
   }
   const module = { exports: {} }
   script.runInThisContext()(module, module.exports, createRequire(import.meta.url), import.meta.url)
-  return module.exports as { runCommand: typeof RunCommand }
+  return module.exports as Exports
 }
 
-function codeOf(program: Uint8Array): Uint8Array | undefined {
+function codeOf(program: Uint8Array, compiled: string): Uint8Array | undefined {
   if (!existsSync(compiled)) return undefined
   const bytes = readFileSync(compiled)
   const code = bytes.subarray(digestBytes)

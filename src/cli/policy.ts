@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { policy } from '../api/policy.ts'
 import type { PolicyInForce } from '../api/shapes/policy.ts'
 import { problemText } from '../domain/policy/document.ts'
 import { codes } from '../errors.ts'
@@ -13,7 +12,7 @@ export function policyCommand(asked?: string): Command {
 }
 
 function showVerb(): Command {
-  return verb('show', policy.show, {
+  return verb('show', 'policy.show', {
     more: 'It names the pins, the lanes, and whether the files have changed since.',
     call: (api) => api.policy.show(),
     lines: shownLines,
@@ -33,7 +32,7 @@ function shownLines({ grants, lanes, loaded, roles, seq }: PolicyInForce): strin
 }
 
 function checkVerb(): Command {
-  return verb('check', policy.check, {
+  return verb('check', 'policy.check', {
     more: 'The exit code is 2 if they cannot be loaded.',
     call: (api) => api.policy.check(),
     lines: ({ findings, problems }) => {
@@ -46,7 +45,7 @@ function checkVerb(): Command {
 }
 
 function explainVerb(): Command {
-  return verb('explain', policy.explain, {
+  return verb('explain', 'policy.explain', {
     expand: actionMembers,
     flags: {
       ...actionFlags,
@@ -58,7 +57,6 @@ function explainVerb(): Command {
     },
     input: withScope,
     more: 'Nothing is recorded. The exit code is 0 for allow and 4 for deny.',
-    call: (api, input) => api.policy.explain(input),
     lines: decidedLines,
     exit: exitOf,
     examples: [
@@ -69,9 +67,8 @@ function explainVerb(): Command {
 }
 
 function reloadVerb(): Command {
-  return verb('reload', policy.reload, {
+  return verb('reload', 'policy.reload', {
     more: 'This is an audited event. Runs that are pinned to different content drift and are denied.',
-    call: (api, input) => api.policy.reload(input),
     lines: (shown) => [...(shown.replayed ? ['the policy has not changed'] : []), ...shownLines(shown)],
     examples: ['lockstep policy reload', 'lockstep --actor human:BECCA policy reload --json'],
   })

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { runs } from '../api/runs.ts'
 import type { DecidedAction } from '../api/shapes/runs.ts'
 import { codes, LockstepError } from '../errors.ts'
 import { runLines } from './run-text.ts'
@@ -23,13 +22,12 @@ export function withScope<Values extends { action?: unknown }>(values: Values): 
 }
 
 export function authorizeVerb(): Command {
-  return verb('authorize', runs.authorize, {
+  return verb('authorize', 'runs.authorize', {
     arguments: ['run_id'],
     expand: actionMembers,
     flags: actionFlags,
     input: withScope,
     more: 'The exit code is 0 for allow, and 4 for deny, which ends the run as denied.',
-    call: (api, input) => api.runs.authorize(input),
     lines: decidedLines,
     exit: exitOf,
     examples: [
@@ -57,7 +55,7 @@ export function decidedLines(
 }
 
 export function recordVerb(): Command {
-  return verb('record', runs.record, {
+  return verb('record', 'runs.record', {
     arguments: ['run_id'],
     expand: ['error'],
     flags: {
@@ -75,7 +73,6 @@ export function recordVerb(): Command {
         throw new LockstepError('INVALID_INPUT', '--message and --retryable need --error-code')
       return { ...values, error: { error_code, message, retryable } }
     },
-    call: (api, input) => api.runs.record(input),
     lines: runLines,
     examples: [
       'lockstep run record run_draft1 --decision evt_abc_7 --outcome success --outputs refs.json',

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { runs } from '../api/runs.ts'
 import type { RunList, RunTree } from '../api/shapes/runs.ts'
 import { table, timeText } from './output.ts'
 import { authorizeVerb, recordVerb } from './run-actions.ts'
@@ -32,7 +31,7 @@ export function runsCommand(asked?: string): Command {
 }
 
 function createVerb(): Command {
-  return verb('create', runs.create, {
+  return verb('create', 'runs.create', {
     expand: ['inputs'],
     flags: {
       data_classification: false,
@@ -47,7 +46,6 @@ function createVerb(): Command {
       workflow_state: false,
     },
     more: 'It cannot act before "run start".',
-    call: (api, input) => api.runs.create(input),
     lines: runLines,
     examples: [
       'lockstep run create --kind orchestrator --case CASE-17',
@@ -57,7 +55,7 @@ function createVerb(): Command {
 }
 
 function startVerb(): Command {
-  return verb('start', runs.start, {
+  return verb('start', 'runs.start', {
     arguments: ['run_id'],
     expand: ['policy_versions'],
     flags: {
@@ -68,26 +66,23 @@ function startVerb(): Command {
       taxonomy_versions: { about: 'the version of a taxonomy that the run uses' },
     },
     more: 'A run that the policy does not allow is denied.',
-    call: (api, input) => api.runs.start(input),
     lines: runLines,
     examples: ['lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --lock reports'],
   })
 }
 
 function heartbeatVerb(): Command {
-  return verb('heartbeat', runs.heartbeat, {
+  return verb('heartbeat', 'runs.heartbeat', {
     arguments: ['run_id'],
-    call: (api, input) => api.runs.heartbeat(input),
     lines: runLines,
     examples: ['lockstep run heartbeat run_draft1', 'lockstep run heartbeat "$RUN_ID" --json'],
   })
 }
 
 function completeVerb(): Command {
-  return verb('complete', runs.complete, {
+  return verb('complete', 'runs.complete', {
     arguments: ['run_id'],
     flags: { outcome_reason: { about: 'the result of the run (outcome_reason)' } },
-    call: (api, input) => api.runs.complete(input),
     lines: runLines,
     examples: [
       'lockstep run complete run_draft1 --reason "interview captured"',
@@ -97,7 +92,7 @@ function completeVerb(): Command {
 }
 
 function failVerb(): Command {
-  return verb('fail', runs.fail, {
+  return verb('fail', 'runs.fail', {
     arguments: ['run_id'],
     expand: ['error'],
     flags: {
@@ -108,7 +103,6 @@ function failVerb(): Command {
       output_artifacts: { about: 'partial outputs, if the lane allows them' },
     },
     input: (values) => ({ outcome_reason: (values.error as { error_code?: string })?.error_code, ...values }),
-    call: (api, input) => api.runs.fail(input),
     lines: runLines,
     examples: [
       'lockstep run fail run_draft1 --error-code TIMEOUT --message "no answer in 30 s" --retryable',
@@ -118,28 +112,25 @@ function failVerb(): Command {
 }
 
 function denyVerb(): Command {
-  return verb('deny', runs.deny, {
+  return verb('deny', 'runs.deny', {
     arguments: ['run_id'],
-    call: (api, input) => api.runs.deny(input),
     lines: runLines,
     examples: ['lockstep run deny run_draft1 --reason "no consent"', 'lockstep run deny "$RUN_ID" --reason held'],
   })
 }
 
 function cancelVerb(): Command {
-  return verb('cancel', runs.cancel, {
+  return verb('cancel', 'runs.cancel', {
     arguments: ['run_id'],
-    call: (api, input) => api.runs.cancel(input),
     lines: runLines,
     examples: ['lockstep run cancel run_draft1 --reason "client left"', 'lockstep run cancel "$RUN_ID" --reason over'],
   })
 }
 
 function retryVerb(): Command {
-  return verb('retry', runs.retry, {
+  return verb('retry', 'runs.retry', {
     arguments: ['run_id'],
     more: 'The failed run must be marked as retryable.',
-    call: (api, input) => api.runs.retry(input),
     lines: runLines,
     examples: [
       'lockstep run retry run_draft1 --reason "the tool answers again"',
@@ -149,29 +140,26 @@ function retryVerb(): Command {
 }
 
 function showVerb(): Command {
-  return verb('show', runs.get, {
+  return verb('show', 'runs.get', {
     arguments: ['run_id'],
-    call: (api, input) => api.runs.get(input),
     lines: runLines,
     examples: ['lockstep run show run_draft1', 'lockstep run show run_draft1 --json'],
   })
 }
 
 function whyVerb(): Command {
-  return verb('why', runs.why, {
+  return verb('why', 'runs.why', {
     arguments: ['run_id'],
     more: 'It names the last event, missing events, the denying rule, lock, lease and possible moves.',
-    call: (api, input) => api.runs.why(input),
     lines: whyLines,
     examples: ['lockstep run why run_draft1', 'lockstep run why run_draft1 --json | jq .denied'],
   })
 }
 
 function treeVerb(): Command {
-  return verb('tree', runs.tree, {
+  return verb('tree', 'runs.tree', {
     arguments: ['run_id'],
     isLong: true,
-    call: (api, input) => api.runs.tree(input),
     lines: (tree) => treeLines(tree),
     examples: ['lockstep run tree run_draft1', 'lockstep run tree run_draft1 --json'],
   })
@@ -184,13 +172,12 @@ function treeLines({ children, run }: RunTree, indent = ''): string[] {
 }
 
 function listVerb(): Command {
-  return verb('list', runs.list, {
+  return verb('list', 'runs.list', {
     flags: {
       cursor: { about: 'list the runs after this one; the page before prints it as "more"' },
       status: { name: 'state' },
     },
     isLong: true,
-    call: (api, input) => api.runs.list(input),
     items: ({ runs }) => runs,
     lines: listLines,
     examples: ['lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json'],

@@ -2,8 +2,6 @@ import { realpathSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
 import type { ShownStem, WorkspaceOfRun, WorkspaceOfWorkflow } from '../api/shapes/workspaces.ts'
-import { turns } from '../api/turns.ts'
-import { workspaces } from '../api/workspaces.ts'
 import { fileError } from '../disk/durable.ts'
 import type { Triplet } from '../domain/turn/triplet.ts'
 import { askLedger, withLedger, withSnapshot } from './context.ts'
@@ -34,7 +32,7 @@ interface Page {
 }
 
 function listVerb(): Command {
-  return verb('list', workspaces.triplets, {
+  return verb('list', 'workspaces.triplets', {
     flags: ofWorkspace,
     own: {
       cursor: text('--cursor <stem>', 'list the stems after this one; the page before prints it as "more"'),
@@ -90,11 +88,10 @@ async function listLines({ next, stems }: { next: string | null; stems: readonly
 }
 
 function showVerb(): Command {
-  return verb('show', workspaces.stem, {
+  return verb('show', 'workspaces.stem', {
     arguments: ['stem'],
     flags: ofWorkspace,
     isLong: true,
-    call: (api, input) => api.workspaces.stem(input),
     lines: shownLines,
     examples: [
       'lockstep stem show pages/home --run run_draft1',
@@ -116,7 +113,7 @@ function shownLines({ body, links, manifest, referenced_by, triplet }: ShownStem
 }
 
 function importVerb(): Command {
-  return verb('import', turns.apply, {
+  return verb('import', 'turns.apply', {
     about: 'Imports existing committed state as the first turn of a run.',
     flags: {
       delete_stem: false,
@@ -157,10 +154,9 @@ function placeOf(directory: string): string {
 }
 
 function checkVerb(): Command {
-  return verb('check', workspaces.check, {
+  return verb('check', 'workspaces.check', {
     flags: { ...ofWorkspace, rebuild: { about: 'first rebuild the workspace from the ledger alone' } },
     more: 'The exit code is 6 if they differ.',
-    call: (api, input) => api.workspaces.check(input),
     lines: ({ files, folder }) => `${folder}: ${counted(files, 'file')}, equal to the ledger`,
     examples: ['lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild'],
   })

@@ -2,7 +2,6 @@ import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
 import type { PromotedTurn } from '../api/shapes/turns.ts'
 import type { ConsumedStaging } from '../api/staging.ts'
-import { turns } from '../api/turns.ts'
 import { type Code, codes, messageOf } from '../errors.ts'
 import { withLedger } from './context.ts'
 import { say, table, timeText } from './output.ts'
@@ -40,7 +39,7 @@ const sourceText = 'Without --from and --file, the files are read from .lockstep
 const proposed = { delete_stem: false, issues: false, tombstones: false, triplets: false } as const
 
 function stageVerb(): Command {
-  return verb('stage', turns.stage, {
+  return verb('stage', 'turns.stage', {
     flags: { ...ofTurn, ...proposed },
     more: `It replaces an earlier proposal. ${sourceText}`,
     own: source,
@@ -63,7 +62,7 @@ function stageVerb(): Command {
 }
 
 function applyVerb(): Command {
-  return verb('apply', turns.apply, {
+  return verb('apply', 'turns.apply', {
     flags: { ...ofTurn, ...proposed, require_staged: { about: 'refuse a turn that changes nothing' } },
     more: `It stops at the first refused step. ${sourceText}`,
     own: source,
@@ -121,7 +120,7 @@ function consumedLines({ consumed }: { consumed?: ConsumedStaging }): string[] {
 }
 
 function validateVerb(): Command {
-  return verb('validate', turns.validate, {
+  return verb('validate', 'turns.validate', {
     flags: ofTurn,
     more: 'The exit code is 0 for PASS, and 2 or 5 for FAIL.',
     call: (api, input, { globals }) => withIssuesShown(globals, () => api.turns.validate(input)),
@@ -138,7 +137,7 @@ function validateVerb(): Command {
 }
 
 function promoteVerb(): Command {
-  return verb('promote', turns.promote, {
+  return verb('promote', 'turns.promote', {
     flags: ofTurn,
     more: 'It also updates the workspace on disk.',
     call: (api, input, { globals }) =>
@@ -152,10 +151,9 @@ function promoteVerb(): Command {
 }
 
 function rejectVerb(): Command {
-  return verb('reject', turns.reject, {
+  return verb('reject', 'turns.reject', {
     flags: ofTurn,
     more: 'The turn can be staged again.',
-    call: (api, input) => api.turns.reject(input),
     lines: turnLines,
     examples: [
       'lockstep turn reject --run run_draft1 --turn turn-0002 --reason "wrong source"',
@@ -165,9 +163,8 @@ function rejectVerb(): Command {
 }
 
 function showVerb(): Command {
-  return verb('show', turns.get, {
+  return verb('show', 'turns.get', {
     flags: ofTurn,
-    call: (api, input) => api.turns.get(input),
     lines: async (status) => [...turnLines(status), ...(await issueLines(status.issues))],
     examples: [
       'lockstep turn show --run run_draft1 --turn turn-0001',
@@ -177,14 +174,13 @@ function showVerb(): Command {
 }
 
 function listVerb(): Command {
-  return verb('list', turns.list, {
+  return verb('list', 'turns.list', {
     flags: {
       cursor: { about: 'list earlier turns: the "next" of the page before' },
       limit: { fallback: '100' },
       run_id: { about: 'the run whose turns to list', name: 'run' },
     },
     isLong: true,
-    call: (api, input) => api.turns.list(input),
     items: ({ turns }) => turns,
     lines: async ({ last_promoted_turn_id, next, phase, turns, workspace }) => {
       const rows = turns.map(({ seq, status, time, turn_id }) => [turn_id, status, timeText(time), String(seq)])

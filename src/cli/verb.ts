@@ -1,12 +1,13 @@
 import { Command, Option } from 'commander'
 import type { Api } from '../api/api.ts'
-import { type AnyFacts, errorsOf, type Facts, formsOf, type Kind, sharedErrors } from '../api/operation.ts'
-import { askLedger, examples, globalsOf, withLedger } from './context.ts'
+import { sharedErrors } from '../api/operation.ts'
+import { askLedger, examples, globalsOf, serviceOf, withLedger } from './context.ts'
+import { type AnswerOf, type CallFacts, type CallName, factsOf, type InputOf } from './facts.ts'
 import { type Flag, type FlagOptions, flagsOf } from './flags.ts'
 import type { Globals } from './globals.ts'
 import { exitText, formsText, helpOf } from './help.ts'
 import { inWordsOfCommand } from './hints.ts'
-import { checked, named, nested, refuseStrays, type Values, valuesOf } from './input.ts'
+import { checkInput, named, nested, refuseStrays, type Values, valuesOf } from './input.ts'
 import { print, writeOut } from './output.ts'
 import { wholeNumber } from './values.ts'
 
@@ -58,7 +59,7 @@ interface Common<Shown, A> {
 interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, O>>, FlagOptions {
   /** What the verb does, if that is not what the operation does. */
   about?: string
-  /** Calls the operation. */
+  /** Makes the call, and others beside it. By default it is the operation alone. */
   call?: (api: Api, input: Input, asked: Asked<Input, O>) => Promise<Shown>
   /** Completes the input from what the command alone knows. It is checked afterwards. */
   input?: (values: Values, given: Given<O>) => object
@@ -73,29 +74,34 @@ interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, 
  * A verb of the command, from the table of its operation: options, arguments and their checks, help, the call, and the
  * output. Refusals of the input name options, not members.
  */
-export function verb<Input, Answer, Shown = Answer, O extends Owns = Record<never, never>>(
+export function verb<Call extends CallName, Shown = AnswerOf<Call>, O extends Owns = Record<never, never>>(
   name: string,
-  facts: Facts<Kind, Input, Answer>,
-  spec: Spec<Input, Shown, O>,
+  call: Call,
+  spec: Spec<InputOf<Call>, Shown, O>,
 ): Command {
+  const facts = factsOf(call)
   const flags = flagsOf(facts, spec)
   const command = withOwn(withFlags(new Command(name).description(spec.about ?? facts.summary), flags, facts), spec)
-  if (formsOf(facts).size > 1) command.addHelpText('after', formsText(facts, flags))
-  command.addHelpText('after', () => exitText(errorsOf(facts), spec))
-  return finished(command, spec, flags, (globals, self) => {
+  if (Object.keys(facts.forms).length > 1) command.addHelpText('after', formsText(facts, flags))
+  command.addHelpText('after', () => exitText(facts.errors, spec))
+  return finished(command, spec, flags, async (globals, self) => {
     const given = givenOf<O>(self, spec)
     const values = valuesOf(self, flags)
     refuseStrays(facts, flags, values)
-    const input = checked<Input>(facts, flags, spec.input?.(nested(values), given) ?? nested(values))
+    const input = (spec.input?.(nested(values), given) ?? nested(values)) as InputOf<Call>
+    if ((await serviceOf(globals)) === undefined) await checkInput(call, input)
     const asked = { command: pathOf(self), given, globals, input }
-    const { call, isLong, run } = spec
-    if (run !== undefined) return { asked, shown: run(asked) }
-    const open = isLong ? askLedger : withLedger
-    return {
-      asked,
-      shown: open(globals, asked.command, (ledger) => call?.(ledger, input, asked) as Promise<Shown>),
-    }
+    if (spec.run !== undefined) return { asked, shown: await spec.run(asked) }
+    const open = spec.isLong ? askLedger : withLedger
+    const make = spec.call ?? ((api: Api) => operationIn(api, call)(input) as Promise<Shown>)
+    return { asked, shown: await open(globals, asked.command, (ledger) => make(ledger, input, asked)) }
   })
+}
+
+function operationIn(api: Api, call: CallName): (input: object) => unknown {
+  const [noun = '', verb = ''] = call.split('.')
+  const methods = api as unknown as Record<string, Record<string, (input: object) => unknown>>
+  return methods[noun]?.[verb] as (input: object) => unknown
 }
 
 /** A verb that is no single operation: it works on files, or on several ledgers. */
@@ -106,9 +112,9 @@ export function local<Shown, O extends Owns>(
 ): Command {
   const command = withOwn(new Command(name).description(about), spec)
   command.addHelpText('after', () => exitText([...sharedErrors.command], spec))
-  return finished(command, spec, [], (globals, self) => {
+  return finished(command, spec, [], async (globals, self) => {
     const asked = { command: pathOf(self), given: givenOf<O>(self, spec), globals, input: undefined }
-    return { asked, shown: spec.run(asked) }
+    return { asked, shown: await spec.run(asked) }
   })
 }
 
@@ -127,15 +133,14 @@ function finished<Shown, A extends { globals: Globals }>(
   command: Command,
   spec: Common<Shown, A>,
   flags: readonly Flag[],
-  run: (globals: Globals, self: Command) => { asked: A; shown: Promise<Shown> },
+  run: (globals: Globals, self: Command) => Promise<{ asked: A; shown: Shown }>,
 ): Command {
   if (spec.items !== undefined) command.option('--jsonl', 'print one JSON line per item')
   command.action(async (...words: unknown[]) => {
     const self = words.at(-1) as Command
     const globals = globalsOf(self)
     try {
-      const { asked, shown } = run(globals, self)
-      const answer = await shown
+      const { asked, shown: answer } = await run(globals, self)
       if (self.getOptionValue('jsonl')) {
         for (const item of spec.items?.(answer) ?? []) writeOut(`${JSON.stringify(item)}\n`)
       } else if (answer !== undefined) {
@@ -152,8 +157,8 @@ function finished<Shown, A extends { globals: Globals }>(
   return examples(command, ...spec.examples)
 }
 
-function withFlags(command: Command, flags: readonly Flag[], facts: AnyFacts): Command {
-  const formCount = formsOf(facts).size
+function withFlags(command: Command, flags: readonly Flag[], facts: CallFacts): Command {
+  const formCount = Object.keys(facts.forms).length
   for (const flag of flags) {
     const { fallback, isArgument, isList, name, placeholder, requiredIn } = flag
     const isRequired = requiredIn.length === formCount && fallback === undefined

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { StreamEnd } from '../api/wire.ts'
 import { parsed } from './batches.ts'
 import { errorOf, unreachable } from './failures.ts'
 import { linesOf } from './lines.ts'
@@ -25,7 +26,7 @@ export async function* itemsOf(
     let isWhole = false
     for await (const lines of linesOf(await opened)) {
       for (const line of lines) {
-        const item = parsed(line, place)
+        const item = parsed(line, place) as Partial<StreamEnd>
         if ('problem' in item) throw errorOf(item.problem, place)
         if ('end' in item) isWhole = true
         else yield item

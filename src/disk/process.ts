@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import {
   type Evidence,
   isInitialPidNamespace,
@@ -23,18 +22,6 @@ const pidMax = 2 ** 31 - 1
 export function thisMachine(): Machine {
   machine ??= readMachine()
   return machine
-}
-
-/**
- * The name of the user that this process runs as, or the number if the machine has no name for it, as in many
- * containers.
- */
-export function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `uid-${process.getuid?.()}`
-  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
@@ -10,7 +11,6 @@ import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
 import { bodyOf, inputOfQuery, jsonOf, keyOf, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
-import { openApiText } from './open-api.ts'
 import { invalid, notBegun } from './problem.ts'
 import { sendStream } from './streams.ts'
 
@@ -25,6 +25,9 @@ export interface Ground {
   /** Whether the service takes commands, and the figures that tell so. */
   readiness: () => Promise<{ ready: boolean }>
 }
+
+/** The description of the routes. `npm run contract` makes it from the tables. */
+const openApiFile = new URL('../../contract/v1/openapi.json', import.meta.url)
 
 type Handler = (exchange: Exchange, ground: Ground) => void | Promise<void>
 type Method = 'GET' | 'POST'
@@ -182,7 +185,7 @@ async function metricsHandler(exchange: Exchange, { callerOf, metrics }: Ground)
 
 async function openApiHandler(exchange: Exchange, { callerOf }: Ground): Promise<void> {
   await callerOf(exchange)
-  exchange.send(200, mediaTypes.json, openApiText())
+  exchange.send(200, mediaTypes.json, readFileSync(openApiFile, 'utf8'))
 }
 
 /** Errors: INVALID_INPUT. A body would be ignored, and its sender would not know. */

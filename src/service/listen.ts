@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
-import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { BlockList, isIP, type ListenOptions } from 'node:net'
@@ -100,7 +100,7 @@ export async function listenOnTcp(asked: TcpOptions, listener: Listener): Promis
     throw invalid(`the address ${asked.host} was not found`)
   })
   demandPrivate(found, tls !== undefined || insecure)
-  const place: Place = { kind: 'tcp', isOwnHost: ownHosts(asked) }
+  const place: Place = { kind: 'tcp', isOwnHost: ownHosts(asked.host, tls) }
   const server = tls === undefined ? createServer(options, listener(place)) : secureServer(tls, listener(place))
   await listening(server, { host: found.address, port }).catch((error: unknown) => {
     throw notBegun(`listening on ${asked.host}:${port} failed (${systemCodeOf(error)})`, 'Choose another address.')
@@ -125,6 +125,15 @@ function secureServer({ cert, client_ca, key }: TlsOptions, listener: RequestLis
   }
 }
 
+/** Errors: INVALID_INPUT. */
+function certificateOf({ cert }: TlsOptions): X509Certificate {
+  try {
+    return new X509Certificate(cert)
+  } catch (cause) {
+    throw new LockstepError('INVALID_INPUT', 'the certificate is not a PEM file', { cause })
+  }
+}
+
 /**
  * Listens on the sockets that systemd opened, from descriptor 3 on. Empty if there are none. The variables are removed,
  * so that no child takes the sockets for its own. Errors: INVALID_INPUT, as for `listenOnTcp`.
@@ -143,19 +152,32 @@ export async function listenOnInherited(listener: Listener, insecure = false): P
     const isTcp = typeof address === 'object' && address !== null
     if (isTcp) {
       demandPrivate(address, insecure)
-      place = { kind: 'tcp', isOwnHost: ownHosts({ host: address.address }) }
+      place = { kind: 'tcp', isOwnHost: ownHosts(address.address) }
     }
-    all.push({ server, place, address: isTcp ? urlOf(server) : String(address), remove: () => {} })
+    all.push({ server, place, address: isTcp ? urlOf(server) : socketPathOf(fd), remove: () => {} })
   }
   return all
+}
+
+/** The path of an inherited Unix socket, which Node does not know. Source: proc(5). */
+function socketPathOf(fd: number): string {
+  try {
+    const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`)) ?? []
+    const line = readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .find((line) => line.split(/ +/)[6] === inode)
+    return line?.slice(line.indexOf('/')) ?? 'an inherited socket'
+  } catch {
+    return 'an inherited socket'
+  }
 }
 
 /**
  * Which Host headers name this service. A web page can make a browser call this machine under the page's own name, but
  * not under a number, `localhost`, the configured name or a name in the certificate.
  */
-function ownHosts({ host, tls }: { host: string; tls?: TlsOptions | undefined }): (header: string) => boolean {
-  const certificate = tls && new X509Certificate(tls.cert)
+function ownHosts(host: string, tls?: TlsOptions): (header: string) => boolean {
+  const certificate = tls && certificateOf(tls)
   return (header) => {
     const [, bracketed, plain] = /^(?:\[([^\]]+)\]|([^:]+))(?::\d+)?$/.exec(header.toLowerCase()) ?? []
     const name = bracketed ?? plain ?? ''

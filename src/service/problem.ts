@@ -1,4 +1,4 @@
-import type { Problem } from '../api/wire.ts'
+import { mediaTypes, type Problem } from '../api/wire.ts'
 import { codes, LockstepError } from '../errors.ts'
 import { codedError } from '../writer/coded-errors.ts'
 
@@ -44,4 +44,32 @@ export function invalid(message: string): LockstepError {
 /** LEDGER_UNAVAILABLE for a request that was not begun. */
 export function notBegun(message: string, hint: string): LockstepError {
   return new LockstepError('LEDGER_UNAVAILABLE', message, { details: { outcome: 'not_applied' }, hint })
+}
+
+/** The answer to a request that the framework could not read, such as one with an invalid Host header. */
+export function unreadable(error: unknown): Response {
+  const isRequests = error instanceof Error && error.name === 'RequestError'
+  const problem = problemOf(isRequests ? invalid(`the request is not valid: ${error.message}`) : error, 'unread')
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { 'Content-Type': mediaTypes.problem, ...headersOf(problem) },
+  })
+}
+
+/** The bytes of the answer to what the parser of Node refused with a code. The connection is closed after it. */
+export function unparsable(code: string | undefined): string {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'
+  const error =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? new LockstepError('LIMIT_EXCEEDED', 'the headers are too long')
+      : invalid('the request is not valid HTTP/1.1')
+  const problem = problemOf(error, 'unread')
+  const text = JSON.stringify(problem)
+  const head = [
+    `HTTP/1.1 ${problem.status} ${problem.code}`,
+    `Content-Type: ${mediaTypes.problem}`,
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    'Connection: close',
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${text}`
 }

@@ -1,20 +1,18 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
-import { nanoid } from 'nanoid'
-import { mediaTypes } from '../api/wire.ts'
-import { LockstepError, systemCodeOf } from '../errors.ts'
+import { systemCodeOf } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { appOf } from './app.ts'
 import { type Authenticate, callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
-import { Exchange, type Place } from './exchange.ts'
-import { forgetBody } from './input.ts'
+import type { Exchange, Place } from './exchange.ts'
+import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
-import { headersOf, invalid, notBegun, problemOf } from './problem.ts'
+import { invalid, notBegun, unparsable, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 import { Sweep } from './sweep.ts'
 
@@ -69,13 +67,9 @@ class HttpService implements Service {
   readonly #metrics: Metrics
   readonly #sweep: Sweep
   readonly #handle: ReturnType<typeof getRequestListener>
-  readonly #exchanges = new Map<ServerResponse, Exchange>()
+  readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
   #listening: Listening[] = []
-  #counts = { requests: 0, stream: 0, waiting: 0 }
-  readonly #idPrefix = nanoid(8)
-  #lastId = 0
   #idleTimer: NodeJS.Timeout | undefined
-  #allAnswered = () => {}
   #closed: Promise<void> | undefined
 
   constructor(ledger: LocalLedger, options: ServeOptions) {
@@ -88,10 +82,10 @@ class HttpService implements Service {
     this.#metrics = new Metrics(() => this.#figures())
     const demandsToken = options.socket_auth === 'token'
     const app = appOf({
-      begin: (exchange, kind) => this.#begin(exchange, kind),
+      begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate: options.authenticate, demandsToken }),
       calls: new Calls(ledger, new Rates(options.calls_per_second)),
-      exchangeOf: ({ outgoing }) => this.#exchanges.get(outgoing as ServerResponse) as Exchange,
+      exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
     })
@@ -140,28 +134,15 @@ class HttpService implements Service {
   }
 
   async #close(): Promise<void> {
-    this.#log.info({ requests: this.#exchanges.size }, 'closing')
+    this.#log.info({ requests: this.#inProgress.size }, 'closing')
     clearTimeout(this.#idleTimer)
     const ended = this.#listening.map(({ server }) => new Promise((resolve) => server.close(resolve)))
-    for (const exchange of this.#exchanges.values()) exchange.drain()
-    await this.#answered()
+    await this.#inProgress.drain()
     // Connections without a request, and those whose client does not read its answer.
     for (const { server } of this.#listening) server.closeAllConnections()
     await Promise.all(ended)
     await this.#sweep.stop()
     for (const { remove } of this.#listening) remove()
-  }
-
-  /** Resolves when every request is answered, or after a limited time. */
-  #answered(): Promise<void> {
-    if (this.#exchanges.size === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, limits.drainMillisMax)
-      this.#allAnswered = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
   }
 
   #listener(place: Place): RequestListener {
@@ -170,44 +151,24 @@ class HttpService implements Service {
       if (this.#closed !== undefined) {
         exchange.drain()
         exchange.sendProblem(notBegun('the service is closing', 'Repeat the request when it runs again.'))
-      } else if (this.#counts.requests > limits.requestsMax) {
+      } else if (this.#inProgress.counts.requests > limits.requestsMax) {
         exchange.sendProblem(notBegun('too many requests are in progress', 'Repeat the request a little later.'))
       } else void this.#handle(incoming, outgoing)
     }
   }
 
   #accept(incoming: IncomingMessage, outgoing: ServerResponse, place: Place): Exchange {
-    this.#lastId += 1
-    const exchange = new Exchange(incoming, outgoing, { id: `${this.#idPrefix}-${this.#lastId}`, place })
-    this.#exchanges.set(outgoing, exchange)
-    this.#counts.requests += 1
     clearTimeout(this.#idleTimer)
-    outgoing.once('close', () => this.#end(exchange))
-    return exchange
+    return this.#inProgress.accept(incoming, outgoing, place)
   }
 
-  #begin(exchange: Exchange, kind: 'stream' | 'waiting'): void {
-    const max = kind === 'stream' ? limits.streamsMax : limits.waitingRequestsMax
-    if (this.#counts[kind] >= max) {
-      throw notBegun(`${max} such calls are in progress`, 'Repeat the request a little later.')
-    }
-    exchange.kind = kind
-    this.#counts.requests -= 1
-    this.#counts[kind] += 1
-  }
-
-  #end(exchange: Exchange): void {
-    this.#exchanges.delete(exchange.outgoing)
-    this.#counts[exchange.kind] -= 1
-    forgetBody(exchange)
-    const { statusCode } = exchange.outgoing
-    this.#metrics.count(exchange.route, statusCode)
-    const logged = { id: exchange.id, route: exchange.route, status: statusCode, ms: exchange.millis() }
+  #ended(exchange: Exchange): void {
+    const { id, outgoing, route } = exchange
+    this.#metrics.count(route, outgoing.statusCode)
+    const logged = { id, route, status: outgoing.statusCode, ms: exchange.millis() }
     if (exchange.defect !== undefined) this.#log.error({ ...logged, err: exchange.defect }, 'request failed')
     else this.#log.debug(logged, 'request')
-    if (this.#exchanges.size > 0) return
-    this.#allAnswered()
-    if (this.#closed === undefined) this.#restIdle()
+    if (this.#inProgress.size === 0 && this.#closed === undefined) this.#restIdle()
   }
 
   #restIdle(): void {
@@ -224,7 +185,7 @@ class HttpService implements Service {
       socket.destroy()
       return
     }
-    const exchange = [...this.#exchanges.values()].find(({ outgoing }) => outgoing.socket === socket)
+    const exchange = this.#inProgress.on(socket)
     if (exchange !== undefined) {
       // What follows a request cannot be read. The request still gets its answer, unless its own body is meant.
       exchange.outgoing.shouldKeepAlive = false
@@ -232,25 +193,17 @@ class HttpService implements Service {
       if (!exchange.incoming.complete) exchange.sendProblem(invalid('the body is not valid HTTP/1.1'))
       return
     }
-    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-      socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
-      return
-    }
-    const isLong = code === 'HPE_HEADER_OVERFLOW'
-    const refusal = isLong
-      ? new LockstepError('LIMIT_EXCEEDED', 'the headers are too long')
-      : invalid('the request is not valid HTTP/1.1')
-    socket.end(rawAnswer(refusal))
+    socket.end(unparsable(code))
   }
 
-  async #readiness(): Promise<{ ready: boolean }> {
+  async #readiness() {
     const figures = await this.#figures()
-    const isDraining = this.#closed !== undefined
-    return { ready: figures.is_writable && !isDraining, is_draining: isDraining, ...figures } as { ready: boolean }
+    const is_draining = this.#closed !== undefined
+    return { ready: figures.is_writable && !is_draining, is_draining, ...figures }
   }
 
   async #figures() {
-    const { requests, stream, waiting } = this.#counts
+    const { requests, stream, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
       leases_active: this.#sweep.held,
@@ -259,26 +212,4 @@ class HttpService implements Service {
       waiting_requests: waiting,
     }
   }
-}
-
-/** The answer to a request that the framework could not read, such as one with an invalid Host header. */
-function unreadable(error: unknown): Response {
-  const isRequests = error instanceof Error && error.name === 'RequestError'
-  const problem = problemOf(isRequests ? invalid(`the request is not valid: ${error.message}`) : error, 'unread')
-  return new Response(JSON.stringify(problem), {
-    status: problem.status,
-    headers: { 'Content-Type': mediaTypes.problem, ...headersOf(problem) },
-  })
-}
-
-function rawAnswer(error: LockstepError): string {
-  const problem = problemOf(error, 'unread')
-  const text = JSON.stringify(problem)
-  const head = [
-    `HTTP/1.1 ${problem.status} ${problem.code}`,
-    `Content-Type: ${mediaTypes.problem}`,
-    `Content-Length: ${Buffer.byteLength(text)}`,
-    'Connection: close',
-  ]
-  return `${head.join('\r\n')}\r\n\r\n${text}`
 }

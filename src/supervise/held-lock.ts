@@ -1,8 +1,8 @@
 import { nanoid } from 'nanoid'
+import type { LedgerHere } from '../api/api.ts'
 import type { AcquireDeliverable, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { LocalLedger } from '../ledger.ts'
 import { formerHolders } from './former.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
 import { startTimer, untilFree } from './waiting.ts'
@@ -77,7 +77,7 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
 
 type AcquireRequest = (AcquireResource | AcquireDeliverable) & { lock_id: string; pids: number[] }
 
-async function grantFrom(ledger: LocalLedger, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
+async function grantFrom(ledger: LedgerHere, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
   // The gate reads one value per line.
   if (ledger.dir.includes('\n')) throw new LockstepError('INVALID_INPUT', 'the path of the root contains a line break')
   let requestedAt = bootMillis()
@@ -104,7 +104,7 @@ function asContention(error: unknown, waitSeconds: number): never {
 }
 
 /** Refuses a reused lock_id whose grant has ended or belongs to other processes. */
-async function refuseUnlessOwn(granted: Grant, ledger: LocalLedger, pids: number[]): Promise<void> {
+async function refuseUnlessOwn(granted: Grant, ledger: LedgerHere, pids: number[]): Promise<void> {
   if (!granted.current) {
     throw new LockstepError(
       'LOCK_ENDED',
@@ -173,7 +173,7 @@ type Held = Pick<HeldLock, 'dir' | 'former' | 'lease'>
 async function keptLeaseOf(
   options: LockOptions,
   granted: Grant,
-  ledger: LocalLedger,
+  ledger: LedgerHere,
   requestedAt: number,
 ): Promise<KeptLease> {
   const { folder, lease_duration_s, lock_id, name, token } = granted
@@ -183,8 +183,8 @@ async function keptLeaseOf(
     knownSize: (await ledger.head.get()).size,
     leaseMillis: (lease_duration_s ?? 0) * 1000,
     requestedAt,
-    renew: (open: LocalLedger) => open.locks.renew({ lock_id }),
-    look: async (open: LocalLedger) => {
+    renew: (open: LedgerHere) => open.locks.renew({ lock_id }),
+    look: async (open: LedgerHere) => {
       const status = await open.locks.status({ name })
       if (status.token === token) return
       throw new LockstepError('LOCK_NOT_HELD', `the grant of ${name} with token ${token} has ended`, {

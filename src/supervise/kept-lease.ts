@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
+import type { LedgerHere } from '../api/api.ts'
 import { leaseClock } from '../disk/process.ts'
 import { LockstepError, messageOf } from '../errors.ts'
-import type { LocalLedger } from '../ledger.ts'
 import { HeadWatch, type LockFileWatch } from './watches.ts'
 
 /** `withLedger` with its first arguments bound, for callers that open the ledger repeatedly, each time for a moment. */
-export type WithLedger = <T>(work: (ledger: LocalLedger) => Promise<T>) => Promise<T>
+export type WithLedger = <T>(work: (ledger: LedgerHere) => Promise<T>) => Promise<T>
 
 /** A lease to keep, and the functions that renew and check it. */
 export interface KeptOptions {
@@ -19,9 +19,9 @@ export interface KeptOptions {
   /** The size of the ledger after the grant: no entry below it ends the lease. */
   knownSize: number
   /** Renews the lease. A thrown error means a loss if `isLoss` accepts it. */
-  renew: (ledger: LocalLedger) => Promise<unknown>
+  renew: (ledger: LedgerHere) => Promise<unknown>
   /** Rejects if the lease is lost. */
-  look: (ledger: LocalLedger) => Promise<void>
+  look: (ledger: LedgerHere) => Promise<void>
   isLoss: (error: unknown) => error is LockstepError
   /** The lock file, if there is one. If it changes, the lease is renewed at once. */
   file?: LockFileWatch | undefined

@@ -1,6 +1,6 @@
+import type { LedgerHere } from '../api/api.ts'
 import { isTerminal } from '../domain/run/moves.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
-import type { LocalLedger } from '../ledger.ts'
 import { type Begun, begin, type PerformRequest } from '../nouns/runs/performing.ts'
 import { hashRequest } from '../writer/core.ts'
 import { ignoringHangup } from './gate.ts'
@@ -105,8 +105,8 @@ function ended(code: number, error_code: string, message: string): Ended {
 /** How to renew and check the lease of a run, and which errors mean its loss. */
 function keepingRun(run_id: string) {
   return {
-    renew: ({ runs }: LocalLedger) => runs.heartbeat({ run_id }),
-    look: async ({ runs }: LocalLedger) => {
+    renew: ({ runs }: LedgerHere) => runs.heartbeat({ run_id }),
+    look: async ({ runs }: LedgerHere) => {
       const { status } = await runs.get({ run_id })
       if (isTerminal(status))
         throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
@@ -125,7 +125,7 @@ function isLost(error: unknown): error is LockstepError {
 
 /** Records the action and ends the run according to the result of the command. Resolves with the exit code. */
 async function finish(
-  { runs }: LocalLedger,
+  { runs }: LedgerHere,
   { decision, run }: Begun,
   { argv, code, failure }: Ended & { argv: readonly string[] },
 ): Promise<number> {

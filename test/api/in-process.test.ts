@@ -11,7 +11,8 @@ addApiCases(api, inProcessFactory)
 
 /** Members that are no operations: they belong to a ledger in this process. */
 const local = [
-  ...['askFor', 'clockAheadSeconds', 'close', 'config', 'constructor', 'counts', 'dir', 'exporting', 'recover'],
+  ...['askFor', 'clockAheadSeconds', 'close', 'config', 'constructor', 'counts', 'dir', 'exporting', 'figures'],
+  'recover',
   'snapshot',
 ]
 

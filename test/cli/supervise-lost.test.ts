@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
-import { userActor } from '../../src/open.ts'
+import { userActor } from '../../src/disk/user.ts'
 import {
   driverArguments,
   historyOf,

@@ -5,8 +5,8 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { userActor } from '../../src/disk/user.ts'
 import { hold } from '../../src/lease.ts'
-import { userActor } from '../../src/open.ts'
 import {
   childOf,
   historyOf,

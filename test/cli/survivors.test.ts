@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
-import { userActor } from '../../src/open.ts'
+import { userActor } from '../../src/disk/user.ts'
 import {
   historyOf,
   isAlive,

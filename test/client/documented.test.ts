@@ -17,8 +17,10 @@ test(
       /<!-- run by test\/client\/documented\.test\.ts -->\n```ts\n([\s\S]*?)```/.exec(guide) ?? []
     const file = join(root, 'example.mjs')
     const entry = JSON.stringify(pathToFileURL(join(packageRoot, 'dist/client.js')).href)
-    writeFileSync(file, `const dir = ${JSON.stringify(root)}\n${example.replace("'lockstep/client'", entry)}`)
+    const program = `const dir = ${JSON.stringify(root)}\n${example.replace("'lockstep/client'", entry)}`
     for (const times of [1, 2]) {
+      // A client that is not closed does not keep its program alive.
+      writeFileSync(file, times === 1 ? program : program.replace('await client.close()\n', ''))
       const { stderr, stdout } = spawnSync(process.execPath, [file], { encoding: 'utf8' })
       is(stderr, '')
       const types = stdout

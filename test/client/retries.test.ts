@@ -1,11 +1,13 @@
 import { suite } from 'uvu'
-import { equal, is } from 'uvu/assert'
+import { equal, is, ok } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { all, newName, refused } from '../api/stage.ts'
+import { randomBelow } from '../support/seed.ts'
 import { type Fate, type Seen, staged } from './go-between.ts'
 
 const test = suite('a client whose requests fail')
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 const event = { action_type: 'system', outcome: 'success' } as const
 
 /** Every request meets the next fate; after the last one, all pass. */
@@ -54,6 +56,38 @@ test(
       (await typesSince(ledger, size)).filter((type) => type.startsWith('lock.')),
       [...Array(4).fill('lock.acquired'), 'lock.released'],
     )
+  }),
+)
+
+test(
+  'has each command once in the log, whatever happens to its requests',
+  staged(async ({ client, decide, ledger, seen }) => {
+    const random = randomBelow('fates of requests')
+    const fates: (() => Fate)[] = [
+      () => 'breaks',
+      () => 'loses the answer',
+      () => ({ keeps: (text) => text.slice(0, random(text.length + 1)) }),
+    ]
+    // Three of twelve fail: a call that fails ten times in a row gives up.
+    decide(() => fates[random(12)]?.() ?? 'passes')
+    const { size } = await ledger.head.get()
+    const answered: number[] = []
+    const caller = async (index: number) => {
+      for (let round = 0; round < 5 * rounds; round += 1) {
+        const grant = await client.locks.acquire({ name: `lock-${index}`, holder: 'h', wait_s: random(2) })
+        const { events } = await client.audit.append({ events: [event] })
+        is((await client.log.entry({ seq: grant.token })).type, 'lock.acquired')
+        await client.locks.release({ lock_id: grant.lock_id })
+        answered.push(grant.token, ...events.map(({ seq }) => seq))
+      }
+    }
+    await Promise.all(Array.from({ length: 16 }, (_, index) => caller(index)))
+    const counted = new Map<string, number>()
+    for (const type of await typesSince(ledger, size)) counted.set(type, (counted.get(type) ?? 0) + 1)
+    const each = 16 * 5 * rounds
+    equal(Object.fromEntries(counted), { 'audit.recorded': each, 'lock.acquired': each, 'lock.released': each })
+    is(new Set(answered).size, 2 * each)
+    ok(seen.length > each / 16)
   }),
 )
 

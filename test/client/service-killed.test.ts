@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { type Client, connect, hold, type LockstepError } from '../../src/client.ts'
+import { type Client, connect, hold, LockstepError } from '../../src/client.ts'
 import { newLockId, refused } from '../api/stage.ts'
 import { until } from '../ledger/stage.ts'
 import { servicesOf, withServiceProcess } from './service-process.ts'
@@ -15,6 +15,17 @@ const event = { action_type: 'system', outcome: 'success' } as const
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (reason) => unhandled.push(reason))
 
+/** Makes a call again while the service is away for longer than a client waits. The call is the same each time. */
+async function persistently<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call()
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code !== 'LEDGER_UNAVAILABLE') throw error
+    }
+  }
+}
+
 test(
   '64 callers go on across kills, and every answered command is in the log once',
   withServiceProcess(async ({ kill, root, start }) => {
@@ -25,10 +36,12 @@ test(
     const caller = async (index: number) => {
       while (!isOver) {
         const lock_id = newLockId()
-        const { token } = await client.locks.acquire({ name: `lock-${index}`, holder: 'h', lock_id })
-        const { events } = await client.audit.append({ events: [event] })
+        const acquire = { name: `lock-${index}`, holder: 'h', lock_id }
+        const { token } = await persistently(() => client.locks.acquire(acquire))
+        const append = { events: [event], idempotency_key: lock_id }
+        const { events } = await persistently(() => client.audit.append(append))
         answered.push(token, ...events.map(({ seq }) => seq))
-        await client.locks.release({ lock_id })
+        await persistently(() => client.locks.release({ lock_id }))
       }
     }
     const callers = Promise.all(Array.from({ length: 64 }, (_, index) => caller(index)))
@@ -60,7 +73,8 @@ test(
     await start()
     const client = await connect({ dir: root })
     const { lock_id, name } = await client.locks.acquire({ name: 'a', holder: 'first' })
-    const waiting = client.locks.acquire({ name: 'a', holder: 'second', wait_s: 60 })
+    const second = { name: 'a', holder: 'second', lock_id: newLockId(), wait_s: 60 }
+    const waiting = persistently(() => client.locks.acquire(second))
     const items: number[] = []
     const follow = async (from: number) => {
       for await (const { seq } of client.log.subscribe({ from })) items.push(seq)
@@ -92,23 +106,25 @@ test(
     await start()
     const client = await connect({ dir: root })
     const [kept, lost] = await Promise.all(
-      ['kept', 'lost'].map((name) => hold(client, { name, holder: 'h', lease_duration_s: name === 'kept' ? 600 : 8 })),
+      ['kept', 'lost'].map((name) => hold(client, { name, holder: 'h', lease_duration_s: name === 'kept' ? 600 : 10 })),
     )
     if (kept === undefined || lost === undefined) throw new Error('two were granted')
     equal([kept.signal.aborted, lost.signal.aborted], [false, false])
     is((await client.locks.status({ name: 'kept' })).pids?.[0], process.pid)
     await kept.renew()
     await kill('SIGKILL')
-    const { details } = await refused(lost.renew(), 'LEDGER_UNAVAILABLE')
+    const [{ details }] = await Promise.all([
+      refused(lost.renew(), 'LEDGER_UNAVAILABLE'),
+      until('the signal of the lost lease', () => lost.signal.aborted),
+    ])
     is(details.outcome, 'not_applied')
-    await until('the signal of the lost lease', () => lost.signal.aborted)
     is(kept.signal.aborted, false)
     await start()
     is((await kept.renew()).renewals, 2)
     await kept.release()
     const code = await lost.release().then(
       () => 'released',
-      ({ code }: LockstepError) => code,
+      (error: LockstepError) => error.code,
     )
     ok(['LOCK_NOT_HELD', 'released'].includes(code), code)
     await client.close()

@@ -1,22 +1,14 @@
 import { readFileSync } from 'node:fs'
 import type * as z from 'zod'
-import { membersOf, unwrapped } from '../api/hints.ts'
-import { type JsonSchema, jsonSchemaOf } from '../api/json-schema.ts'
-import { errorsOf, formsOf, grantsOf } from '../api/operation.ts'
-import { everyOperation, type Operation } from '../api/operations.ts'
-import { mediaTypes, pathOf, paths } from '../api/wire.ts'
-import { type Code, codes } from '../errors.ts'
-import { isVerbatim } from './input.ts'
+import { membersOf, unwrapped } from '../src/api/hints.ts'
+import { type JsonSchema, jsonSchemaOf } from '../src/api/json-schema.ts'
+import { errorsOf, formsOf, grantsOf } from '../src/api/operation.ts'
+import { everyOperation, type Operation } from '../src/api/operations.ts'
+import { mediaTypes, pathOf, paths } from '../src/api/wire.ts'
+import { type Code, codes } from '../src/errors.ts'
+import { isVerbatim } from '../src/service/input.ts'
 
-const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-
-let text: string | undefined
-
-/** The OpenAPI document as JSON text. It is made once. Cost: every schema is loaded. */
-export function openApiText(): string {
-  text ??= `${JSON.stringify(openApi(), null, 2)}\n`
-  return text
-}
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 /** The routes of the service as an OpenAPI 3.1 document, made from the tables of operations. */
 export function openApi(): JsonSchema {
@@ -137,7 +129,7 @@ const componentPrefix = '#/components/schemas/'
 function placed(schema: z.ZodType, io: 'input' | 'output', schemas: Record<string, JsonSchema>): JsonSchema {
   const { $defs = {}, $schema: _, ...json } = jsonSchemaOf(schema, io)
   const definitions = Object.entries($defs as Record<string, JsonSchema>)
-  const names = new Map(definitions.map(([id, definition]) => [id, nameOf(id, definition)]))
+  const names = new Map(definitions.map(([id, definition]) => [id, nameOf(id, definition, { io, schemas })]))
   const moved = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(moved)
     if (typeof value !== 'object' || value === null) return value
@@ -155,16 +147,27 @@ function placed(schema: z.ZodType, io: 'input' | 'output', schemas: Record<strin
   return moved(json) as JsonSchema
 }
 
-/** The name of a definition among the components. Definitions without a name of their own are told apart by content. */
-function nameOf(id: string, definition: JsonSchema): string {
-  if (!id.startsWith('__')) return id
+/**
+ * The name of a definition among the components: its own, or with its direction if what is read differs from what is
+ * written, or a number if it has none.
+ */
+function nameOf(
+  id: string,
+  definition: JsonSchema,
+  { io, schemas }: { io: 'input' | 'output'; schemas: Record<string, JsonSchema> },
+): string {
   const content = JSON.stringify(definition)
-  const name = unnamed.get(content) ?? `shape_${unnamed.size + 1}`
-  unnamed.set(content, name)
+  const own = id.startsWith('__') ? `shape_${Object.keys(schemas).length}` : id
+  const known = contents.get(schemas) ?? new Map<string, string>()
+  contents.set(schemas, known)
+  const name = known.get(`${id} ${content}`) ?? (own in schemas ? `${own}_${io}` : own)
+  known.set(`${id} ${content}`, name)
+  schemas[name] ??= {}
   return name
 }
 
-const unnamed = new Map<string, string>()
+/** The names of the definitions of each document by their content. */
+const contents = new WeakMap<object, Map<string, string>>()
 
 const problemSchema: JsonSchema = {
   type: 'object',

@@ -1,0 +1,62 @@
+import type { Api } from '../api/api.ts'
+import type { Ask, Follow, Kind } from '../api/operation.ts'
+import type { Code } from '../errors.ts'
+import facts from './facts.json' with { type: 'json' }
+
+/** The name of an operation, such as `locks.acquire`. */
+export type CallName = { [Noun in keyof Api]: `${Noun}.${keyof Api[Noun] & string}` }[keyof Api]
+
+type MethodOf<Call extends CallName> = Call extends `${infer Noun extends keyof Api}.${infer Verb}`
+  ? Verb extends keyof Api[Noun]
+    ? Api[Noun][Verb]
+    : never
+  : never
+export type InputOf<Call extends CallName> =
+  MethodOf<Call> extends Ask<infer Input, unknown> | Follow<infer Input, unknown> ? NonNullable<Input> : never
+/** The answer of an operation; of a stream, one item. */
+export type AnswerOf<Call extends CallName> =
+  MethodOf<Call> extends Follow<never, infer Item>
+    ? Item
+    : MethodOf<Call> extends Ask<never, infer Answer>
+      ? Answer
+      : never
+
+/** What the command needs to know about an operation. Schemas would take more time to load than a command takes. */
+export interface CallFacts {
+  kind: Kind
+  summary: string
+  /** Every code that it can reject with. */
+  errors: readonly Code[]
+  /** The members of each form of the input; an input of one form has the name ''. */
+  forms: Readonly<Record<string, readonly Member[]>>
+}
+
+/** The type of a value, as far as a command line has a form for it. */
+export interface Value {
+  type: 'boolean' | 'list' | 'number' | 'object' | 'other' | 'text'
+  /** The closed list of texts. */
+  choices?: readonly string[]
+  /** Bounds of a number. */
+  min?: number
+  max?: number
+  /** Of a list. */
+  element?: Value
+  /** Of an object. */
+  members?: readonly Member[]
+}
+
+/** A member of an input, with its hint. */
+export interface Member extends Value {
+  name: string
+  about: string
+  flag?: string
+  unit?: string
+  isPath?: boolean
+  isOptional?: boolean
+  default?: unknown
+}
+
+/** From the tables of operations, by `npm run contract`. */
+export function factsOf(call: CallName): CallFacts {
+  return (facts as unknown as Record<CallName, CallFacts>)[call]
+}

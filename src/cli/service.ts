@@ -1,0 +1,114 @@
+import { type RequestOptions, request } from 'node:http'
+import { connect } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { LedgerHere } from '../api/api.ts'
+import type { CallOptions } from '../api/operation.ts'
+import { parsed } from '../client/batches.ts'
+import { errorOf, type RequestOutcome, unreachable } from '../client/failures.ts'
+import { itemsOf } from '../client/items.ts'
+import { textOf } from '../client/lines.ts'
+import { OpenCall } from '../client/open-call.ts'
+import { isRepeatable, type RemoteOperation, remoteApi, type Transport } from '../client/remote-api.ts'
+import { requestOf } from '../client/requests.ts'
+import { retried } from '../client/retries.ts'
+import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
+import { socketOf } from '../disk/service-socket.ts'
+import type { Actor } from '../kernel/ids.ts'
+
+/** Who calls: a token, and the actor that is named where no token says it. */
+export interface ServiceCaller {
+  actor: Actor | undefined
+  token: string | undefined
+}
+
+/** The ledger of the service that governs a folder; undefined if no service answers. Errors: NO_LEDGER. */
+export async function serviceAt(dir: string, { actor, token }: ServiceCaller): Promise<LedgerHere | undefined> {
+  const layout = findLayout(dir)
+  const socket = socketOf(layout)
+  if (socket === undefined || !(await doesAnswer(socket))) return undefined
+  const transport = transportOver(socket, `the service of ${layout.root}`, token)
+  return { ...remoteApi(transport, { actor }), dir: layout.root }
+}
+
+/** Whether a service answers for a folder. */
+export async function isServed(dir: string): Promise<boolean> {
+  const root = findRoot(dir)
+  const socket = root === undefined ? undefined : socketOf(layoutOf(root))
+  return socket !== undefined && doesAnswer(socket)
+}
+
+/** A command asks several times whether a service answers; within this time the first answer counts. */
+const answerMillis = 100
+let answered = { at: Number.NEGATIVE_INFINITY, socket: '' }
+
+/** Whether a service listens. A socket without a service is what a killed service leaves. */
+async function doesAnswer(socket: string): Promise<boolean> {
+  if (answered.socket === socket && performance.now() - answered.at < answerMillis) return true
+  const isOpen = await new Promise<boolean>((resolve) => {
+    const probe = connect(socket)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })
+  if (isOpen) answered = { at: performance.now(), socket }
+  return isOpen
+}
+
+/** One request for each call. Unlike the client's transport, it starts fast and keeps nothing open. */
+function transportOver(socketPath: string, place: string, token: string | undefined): Transport {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const opened = async (operation: RemoteOperation, input: object, signal: AbortSignal): Promise<Readable> => {
+    const { body = '', ...sent } = requestOf(operation, input, { ...headers, host: 'localhost' })
+    const answer = await exchange({ ...sent, socketPath, signal }, body, place)
+    if (answer.statusCode === 200) return answer
+    throw errorOf(parsed(await textOf(answer), place), place)
+  }
+  const asked = async (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
+    const call = new OpenCall(operation.name, signal)
+    const send = async () => parsed(await bodyOf(await opened(operation, input, call.signal), place), place)
+    try {
+      return await send().catch((failure: unknown) =>
+        retried(failure, { isRepeatable: isRepeatable(operation, input), send, signal: call.signal }),
+      )
+    } catch (error) {
+      throw call.explained(error)
+    } finally {
+      call.end()
+    }
+  }
+  const followed = (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
+    const call = new OpenCall(operation.name, signal)
+    return itemsOf(opened(operation, input, call.signal), { call, end: () => call.end(), isEndless: false, place })
+  }
+  return { ask: asked, follow: followed }
+}
+
+/** Errors: LEDGER_UNAVAILABLE, with the outcome `not_applied` if there was no connection. */
+function exchange(
+  sent: RequestOptions,
+  body: string,
+  place: string,
+): Promise<Readable & { statusCode?: number | undefined }> {
+  return new Promise((resolve, reject) => {
+    let outcome: RequestOutcome = 'not_applied'
+    const asked = request(sent)
+    asked.once('socket', (socket) => {
+      socket.once('connect', () => {
+        outcome = 'unknown'
+      })
+    })
+    asked.once('response', resolve)
+    asked.once('error', (error) => reject(unreachable(place, outcome, error)))
+    asked.end(body)
+  })
+}
+
+async function bodyOf(answer: Readable, place: string): Promise<string> {
+  try {
+    return await textOf(answer)
+  } catch (error) {
+    throw unreachable(place, 'unknown', error)
+  }
+}

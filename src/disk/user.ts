@@ -1,0 +1,19 @@
+import { userInfo } from 'node:os'
+import type { Actor } from '../kernel/ids.ts'
+
+/**
+ * The name of the user that this process runs as, or the number if the machine has no name for it, as in many
+ * containers.
+ */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid-${process.getuid?.()}`
+  }
+}
+
+/** The operating system's user, as the actor for commands typed by hand. */
+export function userActor(): Actor {
+  return { actor_id: userName(), actor_type: 'human' }
+}
