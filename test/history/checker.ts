@@ -14,7 +14,7 @@ export interface Violation {
 
 /** How far a judgement of a lease may be off: clocks are recorded in whole milliseconds, and uptimes in hundredths. */
 const slackMillis = 50
-/** More states than this at one moment are an error of the test, not an answer. */
+/** The most states at one moment. A history with more has too many commands at once to be checked. */
 const configsMax = 200_000
 
 /**
@@ -109,7 +109,7 @@ class Search {
     return undefined
   }
 
-  /** All ways in which a command took effect by now, as the last of those that took effect since the last answer. */
+  /** All ways in which a command can have taken effect by now: earlier, or now, after any other pending commands. */
   #tookEffect(operation: Operation): Memo {
     const after = new Memo([])
     const reached = new Memo(this.#configs)
@@ -153,7 +153,7 @@ class Search {
   }
 }
 
-/** Configs by what they say; one that allows no more than another of its kind is left out. */
+/** Configs, without those that allow no more than another with the same state. */
 class Memo {
   readonly #timesOf = new Map<string, Times[]>()
   readonly configs: Config[] = []

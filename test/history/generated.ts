@@ -23,7 +23,7 @@ export function correctHistory(count: number, random: Random, slack: number): Hi
   const callers = Array.from({ length: 3 }, (_, index): Caller => {
     return { process: `p${index}`, lock: `l${index}`, token: 0, key: `k${index}`, free: below(4, random) }
   })
-  const planned = Array.from({ length: count }, (_, index) => plan(oneOf(callers, random), index, random))
+  const planned = Array.from({ length: count }, () => plan(oneOf(callers, random), random))
   planned.sort((left, right) => left.at - right.at)
   if (random() < 0.4) deaths.set('p0', planned[below(count, random)]?.at ?? 0)
   let lock: ReferenceLock = unlocked
@@ -31,7 +31,7 @@ export function correctHistory(count: number, random: Random, slack: number): Hi
   const operations: Operation[] = []
   for (const { at, caller, from, ghost, lost, to, want } of planned) {
     if ((deaths.get(caller.process) ?? Infinity) < from) continue
-    const input = inputOf(want, caller, random)
+    const input = inputOf(want, caller)
     const isOver = (deaths.get(lock.held?.holder ?? '') ?? Infinity) <= at
     const late = at - (lock.held?.began ?? 0) - (lock.held?.lease_ms ?? 0)
     const isExpired = lock.held !== null && (Math.abs(late) <= slack ? random() < 0.5 : late > 0)
@@ -48,7 +48,7 @@ export function correctHistory(count: number, random: Random, slack: number): Hi
   return { operations, deaths }
 }
 
-function plan(caller: Caller, index: number, random: Random) {
+function plan(caller: Caller, random: Random) {
   const from = caller.free + below(3, random)
   const at = from + below(4, random)
   const to = at + below(4, random)
@@ -57,12 +57,12 @@ function plan(caller: Caller, index: number, random: Random) {
     ['acquire', 'acquire', 'acquire again', 'append', 'append', 'append again', 'renew', 'release'],
     random,
   )
-  return { at, caller, from, ghost: random() < 0.5, index, lost: random() < 0.2, to, want }
+  return { at, caller, from, ghost: random() < 0.5, lost: random() < 0.2, to, want }
 }
 
 let fresh = 0
 
-function inputOf(want: string, caller: Caller, random: Random): Input {
+function inputOf(want: string, caller: Caller): Input {
   fresh += 1
   if (want === 'acquire') caller.lock = `l${fresh}`
   if (want === 'append') caller.key = `k${fresh}`
@@ -71,12 +71,12 @@ function inputOf(want: string, caller: Caller, random: Random): Input {
     return { do: 'acquire', lock, lease_ms: 6, ...(process === 'p0' ? { holder: process } : {}) }
   }
   if (want.startsWith('append')) return { do: 'append', token, key }
-  return { do: random() < 0.5 && want === 'release' ? 'release' : want === 'renew' ? 'renew' : 'release', lock }
+  return { do: want === 'renew' ? 'renew' : 'release', lock }
 }
 
 const codes: readonly Code[] = ['LOCK_CONTENTION', 'STALE_TOKEN', 'LEASE_EXPIRED', 'LOCK_NOT_HELD']
 
-/** The same history with one fact changed, which often makes it wrong and sometimes does not. */
+/** The same history with one fact changed, which often makes it wrong. */
 export function mutated(history: History, random: Random): History {
   const operations = history.operations.map((operation) => ({ ...operation }))
   const answered = operations.filter(({ answer }) => answer !== undefined)

@@ -1,6 +1,6 @@
 import type { Answer, History, Input, Operation } from './history.ts'
 
-/** A lock as plain as it can be: it is asked at one known moment after the other, and each moment is a whole number. */
+/** The simplest possible lock. It is asked at known moments, which are whole numbers. */
 export interface ReferenceLock {
   held: { lock: string; token: number; began: number; lease_ms: number; holder: string | null; renewals: number } | null
   lastReleased: string | null
@@ -129,7 +129,7 @@ export function isLinearizable({ deaths, operations }: History, slack: number): 
   const seqsFor = (input: Input, answer: Answer | undefined): number[] => {
     const told = input.do === 'append' ? answer?.seq : answer?.token
     if (told !== undefined) return [told]
-    // Also one between any two, which nobody saw.
+    // An unanswered command can also have a seq that no answer names.
     return answer === undefined ? [...mentioned, ...mentioned.map((seq) => seq + 0.5), 0.5] : [1e9]
   }
 

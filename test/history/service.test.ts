@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, ok } from 'uvu/assert'
 import { below, randomFrom } from '../../fixtures/random.ts'
-import { connect } from '../../src/client.ts'
+import { type Client, connect } from '../../src/client.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { openLedger } from '../../src/open.ts'
+import { all } from '../api/stage.ts'
 import { root as project } from '../runner.ts'
 import { compiled } from '../support/compiled.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
@@ -42,6 +43,7 @@ test('under kills and stops are linearizable, and each acknowledged command is i
       const where = `round ${round} of LOCKSTEP_SEED=${seed}`
       if (violations.length > 0) ok(false, `${where}: ${kept(violations, history, entries)}`)
       equal(notOnce(history.operations, entries), [], where)
+      await asked(scene.root, (client) => client.log.verify())
       tally.rounds += 1
       tally.commands += history.operations.length
       tally.accepted += history.operations.filter(({ answer }) => answer !== undefined && !answer.code).length
@@ -93,8 +95,6 @@ for (const broken of ['answers before it writes', 'forgets a grant'] as const) {
 test.run()
 
 interface Scene {
-  /** Whether its rows are what its entries say. */
-  isSound: boolean
   root: string
   fleet: Fleet
   service: ServiceProcess
@@ -108,7 +108,6 @@ async function begun(wordsOf: (dir: string) => string[], size = clients): Promis
   const service = new ServiceProcess(root, wordsOf(root))
   await service.start()
   return {
-    isSound: size === clients,
     root,
     service,
     fleet: new Fleet(root, { callers, lease_s, seed, size }),
@@ -122,19 +121,22 @@ async function ended({ fleet, service }: Scene): Promise<void> {
 }
 
 /** One round over names of its own: the clients work while some of them and the service are stopped and killed. */
-async function played({ isSound, ...scene }: Scene, round: number): Promise<Played> {
+async function played(scene: Scene, round: number): Promise<Played> {
   const { fleet, root, service } = scene
   await fleet.fill()
   fleet.work(Array.from({ length: locks }, (_, index) => `resource:round-${round}-${index}`))
   await faults(scene)
   await fleet.rest()
-  const client = await connect({ dir: root })
+  const entries = await asked(root, (client) => all(client.log.read()))
+  const history = fleet.history(service.kills)
+  return { entries, history, violations: violationsIn(history) }
+}
+
+/** What the service of a ledger answers to a client of its own. */
+async function asked<T>(dir: string, ask: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect({ dir })
   try {
-    const entries: Entry[] = []
-    for await (const entry of client.log.read()) entries.push(entry)
-    if (isSound) await client.log.verify()
-    const history = fleet.history(service.kills)
-    return { entries, history, violations: violationsIn(history) }
+    return await ask(client)
   } finally {
     await client.close()
   }
@@ -147,7 +149,7 @@ interface Played {
 }
 
 /** Three clients are stopped for longer than a lease, two are killed, and the service is killed once or twice. */
-async function faults({ fleet, random, service }: Omit<Scene, 'isSound'>): Promise<void> {
+async function faults({ fleet, random, service }: Scene): Promise<void> {
   const [first, second, third, fourth, fifth] = shuffled(fleet.size, random)
   const stops = [first, second, third].map(async (index = 0) => {
     await fleet.accepts(1 + below(acceptedMin, random))
