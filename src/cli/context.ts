@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
 import type { Kind } from '../api/operation.ts'
+import { findLayout } from '../disk/layout.ts'
 import { userActor } from '../disk/user.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
@@ -8,6 +9,7 @@ import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
+import { operatorTokenOf } from './operator-token.ts'
 import { say, setTimes } from './output.ts'
 import { progressBar } from './progress.ts'
 import { serviceAt } from './service.ts'
@@ -33,7 +35,9 @@ export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
   return serviceAt(folderOf(globals), { actor, token })
 }
 
-function tokenOf(_globals: Globals): string | undefined {
+/** Never the operator's unless told so, so that no agent uses it by accident. */
+function tokenOf(globals: Globals): string | undefined {
+  if (globals.operator) return operatorTokenOf(findLayout(folderOf(globals)))
   const token = process.env.LOCKSTEP_BEARER_TOKEN
   return token === '' ? undefined : token
 }

@@ -6,6 +6,8 @@ export interface Globals {
   dir?: string | undefined
   json?: boolean
   openWait?: number
+  /** Call the service with the operator's token. */
+  operator?: boolean
   /** Absolute times in UTC. */
   utc?: boolean
   /** Set by a command for its answer: by how much the time of entries is ahead of the wall clock. */

@@ -11,20 +11,24 @@ const ofOpen: Readonly<Record<string, string>> = {
   open_wait_s: '--open-wait',
 }
 
+const ofForbidden =
+  'Add --operator if you operate this ledger, or set LOCKSTEP_BEARER_TOKEN to a token with this grant.'
+
 /**
  * An error in the words of the command. Messages and hints name the members of an input in backticks, as the library's
  * callers know them; here these become the options of the verb.
  */
 export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): unknown {
   if (!(error instanceof LockstepError)) return error
-  const { code, details, hint, message } = withOptions(error, flags)
+  const { code, details, message } = withOptions(error, flags)
+  const hint = code === 'FORBIDDEN' ? ofForbidden : error.hint
   const said = (text: string) =>
     text.replace(/`([a-z_.]+)`/g, (quoted, member: string) => {
       if (flags.some((flag) => flag.member === member)) return shownName(flags, member)
       if (Object.hasOwn(ofOpen, member)) return ofOpen[member] ?? quoted
       return Object.hasOwn(words, member) ? `--${words[member]?.flag ?? member.replaceAll('_', '-')}` : quoted
     })
-  if (said(message) === error.message && (hint === undefined || said(hint) === hint)) return error
+  if (said(message) === error.message && (hint === undefined || said(hint) === error.hint)) return error
   return new LockstepError(code, said(message), {
     details,
     ...(hint === undefined ? {} : { hint: said(hint) }),

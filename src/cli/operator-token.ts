@@ -3,8 +3,11 @@ import { accessSync, constants, existsSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, sep } from 'node:path'
 import { makeFolderBelow, writeDurably } from '../disk/durable.ts'
+import type { Layout } from '../disk/layout.ts'
+import { readHint, readTextFile } from '../disk/regular-file.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { say } from './output.ts'
 
@@ -26,15 +29,31 @@ export async function keepOperatorToken(ledger: LocalLedger, origin: string, use
   return null
 }
 
+/** The operator's token of a ledger, as `keepOperatorToken` wrote it. Errors: NOT_FOUND, FILE_DENIED, FILE_FAILED. */
+export function operatorTokenOf(layout: Pick<Layout, 'vkey'>): string {
+  // The name of a key is the origin of its ledger, and has no plus sign.
+  const [origin = ''] = (readHint(layout.vkey, limits.homeFileBytes) ?? '').split('+')
+  const file = join(tokenFolder(), nameOf(origin))
+  const unusable = (is: string) => new LockstepError('FILE_FAILED', `${file} ${is}`)
+  const token = readTextFile(file, limits.homeFileBytes, unusable)?.trim()
+  if (token !== undefined) return token
+  throw new LockstepError('NOT_FOUND', `there is no operator token for this ledger at ${file}`, {
+    hint: 'An operator creates one with "lockstep token create".',
+  })
+}
+
+const tokenFolder = () => join(configFolder(), 'lockstep', 'tokens')
+const nameOf = (origin: string) => createHash('sha256').update(origin).digest('hex')
+
 /** The folders are made if only they are missing; a missing home is not made. Errors: those of files. */
 function fileFor(origin: string, root: string): string {
-  const folder = join(configFolder(), 'lockstep', 'tokens')
+  const folder = tokenFolder()
   if (`${realPathOf(folder)}${sep}`.startsWith(`${realPathOf(root)}${sep}`)) {
     throw new LockstepError('FILE_DENIED', `${folder} is inside the root of the ledger, where agents work`)
   }
   makeFolderBelow(dirname(configFolder()), folder, 0o700)
   accessSync(folder, constants.W_OK)
-  return join(folder, createHash('sha256').update(origin).digest('hex'))
+  return join(folder, nameOf(origin))
 }
 
 /** `$XDG_CONFIG_HOME` or `~/.config`. A relative path in the variable is ignored, as its specification demands. */

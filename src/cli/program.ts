@@ -73,6 +73,22 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Reads all stored bytes and derives all state again.',
     load: async () => (await import('./verify.ts')).verifyVerb(),
   },
+  backup: {
+    about: 'Writes a verified backup of the whole ledger to a new file.',
+    load: async () => (await import('./backup.ts')).backupVerb(),
+  },
+  restore: {
+    about: 'Restores a backup into a folder without a ledger.',
+    load: async () => (await import('./backup.ts')).restoreVerb(),
+  },
+  salvage: {
+    about: 'Copies what can be proved of a damaged ledger to a new folder.',
+    load: async () => (await import('./backup.ts')).salvageVerb(),
+  },
+  adopt: {
+    about: 'Says which ledger a copied or moved folder has.',
+    load: async () => (await import('./backup.ts')).adoptVerb(),
+  },
   doctor: {
     about: 'Checks that locks work in this environment.',
     load: async () => (await import('./doctor.ts')).doctorVerb(),
@@ -116,6 +132,10 @@ function globalOptions(): Option[] {
       'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)',
     ),
     new Option('--json', 'print one JSON document on stdout'),
+    new Option(
+      '--operator',
+      'call the service with the operator token that "lockstep init" wrote (see also LOCKSTEP_BEARER_TOKEN)',
+    ),
     new Option('--utc', 'print absolute times in UTC, instead of times relative to now'),
     new Option('--absolute', 'print absolute times in the time zone of this machine'),
     new Option('--open-wait <seconds>', 'how long a command that writes waits if another process has the ledger open')
