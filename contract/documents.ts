@@ -9,6 +9,7 @@ import { openApi } from './open-api.ts'
 import { generatedPage } from './pages.ts'
 import { referencePages } from './reference.ts'
 import { schemas } from './schemas.ts'
+import { servicePage } from './service-page.ts'
 
 /** The meaning of each exit code of the command. `128+n` stands for the signal n. */
 export const exitCodes: Readonly<Record<string, string>> = {
@@ -53,6 +54,7 @@ export async function documents(): Promise<Map<string, string>> {
   generated.set('docs/conformance.md', conformancePage())
   generated.set('docs/reference/command.md', await commandPage())
   generated.set('docs/reference/errors.md', errorsPage())
+  generated.set('docs/reference/service.md', servicePage())
   for (const [path, text] of referencePages()) generated.set(path, text)
   return generated
 }

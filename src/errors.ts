@@ -123,6 +123,11 @@ export const codes = {
     7,
     'The open ledger was moved, removed or replaced. details.outcome says whether the request took effect.',
   ),
+  LEDGER_COPIED: code(
+    409,
+    5,
+    'The ledger was copied or moved, and nobody has said whether the original goes on. Nothing was changed.',
+  ),
   LEDGER_CORRUPT: code(
     500,
     6,

@@ -11,6 +11,7 @@ import type { StagingApi } from './api/staging.ts'
 import type { TokensApi } from './api/tokens.ts'
 import type { TurnsApi } from './api/turns.ts'
 import type { WorkspacesApi } from './api/workspaces.ts'
+import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
@@ -91,10 +92,9 @@ export class LocalLedger implements Ledger {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
-    const given = { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles }
     this.#core = {
       ...read,
-      ...given,
+      ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
@@ -109,7 +109,8 @@ export class LocalLedger implements Ledger {
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.locks = served('locks', new Locks(this.#core, deliverables), ground)
-    this.log = served('log', new Entries(parts, this.#publication, () => this.#verify()), ground)
+    const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
+    this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
     this.runs = served('runs', new Runs(this.#core, policy), ground)
     this.staging = served('staging', new Staging(this.#core), ground)
@@ -163,10 +164,7 @@ export class LocalLedger implements Ledger {
     }
   }
 
-  /**
-   * Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. This happens when a
-   * command ran under a wrong clock; the ledger time stands still since then. Otherwise undefined. Cost: one read.
-   */
+  /** Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. Cost: one read. */
   async clockAheadSeconds(): Promise<number | undefined> {
     const { log, views, now } = this.#core
     const last = await views.entry(log.head().size - 1)
@@ -190,9 +188,8 @@ export class LocalLedger implements Ledger {
   }
 
   /**
-   * The ledger as it is now, for reading while others use the ledger (ADR 0032). It takes no commands, and the caller
-   * must close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table of
-   * the database.
+   * The ledger as it is now, for reading while others use it (ADR 0032). It takes no commands, and the caller must
+   * close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table.
    */
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
@@ -202,7 +199,13 @@ export class LocalLedger implements Ledger {
     return new LocalLedger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 
-  /** Answers pending commands, makes the head and files durable, and closes the ledger. Idempotent. */
+  /** Writes a verified backup (ADR 0049). A snapshot can only be closed afterwards. Errors and cost: `writeBackup`. */
+  async backUp(options: BackupOptions): Promise<WrittenBackup> {
+    this.#assertOpen()
+    return writeBackup(this.#parts, options)
+  }
+
+  /** Answers pending commands, makes everything durable, and closes the ledger. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close().catch((error: unknown) => {
       throw codedError(error, 'closing the ledger')

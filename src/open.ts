@@ -165,7 +165,7 @@ async function openOver(log: Log, { actor, config, isSnapshot, layout, options }
     now,
     reactions: (core, deliverables) => {
       if (isSnapshot) return noReactions()
-      const lockFiles = lockFileReactor(deliverables, core.views)
+      const lockFiles = lockFileReactor(deliverables, core)
       const files = [runLockReactor(log, root, config), lockFiles, materialiseReactor(workspaceFiles)]
       const cleanup = stagingReactor(layout, config, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)

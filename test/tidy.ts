@@ -42,6 +42,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   files: { rung: 7, packages: [...shared, 'nanoid', 'yaml'] },
   nouns: { rung: 8, packages: [...shared, 'nanoid'] },
   verify: { rung: 9, packages: [...shared, 'nanoid'] },
+  // Backups, restores and salvage, copied roots: what is done with a whole ledger.
+  backup: { rung: 9.5, packages: [...shared, 'nanoid'] },
   // Puts all rooms below together.
   'ledger.ts': { rung: 10, packages: [...shared, 'nanoid'] },
   'open.ts': { rung: 11, packages: [...shared, 'nanoid'] },
@@ -76,10 +78,10 @@ const nouns: Record<string, string[]> = {
  * and whatever watches LevelDB's owner or head file.
  */
 const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
-  keyed: { mayImport: [], importedBy: /^(?:verify\/|open\.ts$)/ },
+  keyed: { mayImport: [], importedBy: /^(?:backup\/|verify\/|open\.ts$)/ },
   level: {
     mayImport: ['keyed'],
-    importedBy: /^(?:log\/engines\.ts|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,
+    importedBy: /^(?:log\/engines\.ts|backup\/|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,
   },
   memory: { mayImport: ['keyed'], importedBy: /^log\/engines\.ts$/ },
 }

@@ -10,13 +10,14 @@ export type OperationName = { [Noun in keyof Api]: `${Noun}.${keyof Api[Noun] & 
  */
 const alwaysWaits: ReadonlySet<string> = new Set<OperationName>([
   'exports.create',
+  'log.backup',
   'log.subscribe',
   'log.verify',
   'workspaces.check',
   'workspaces.digest',
   'workspaces.files',
 ])
-const actorless: ReadonlySet<string> = new Set<OperationName>(['staging.consume', 'workspaces.check'])
+const actorless: ReadonlySet<string> = new Set<OperationName>(['log.backup', 'staging.consume', 'workspaces.check'])
 const keyed: ReadonlySet<string> = new Set<keyof Kinds>(['audit', 'runs', 'tokens', 'turns'])
 
 /** Whether a call may take long: such a call is never sent in a batch with others. */

@@ -34,6 +34,7 @@ export const kinds: Kinds = {
     unknownFiles: 'query',
   },
   log: {
+    backup: 'command',
     consistency: 'query',
     entry: 'query',
     prove: 'query',

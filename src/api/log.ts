@@ -28,6 +28,11 @@ export interface LogApi {
   consistency(input: shapes.CompareSizes, options?: CallOptions): Promise<shapes.ConsistencyProof>
   /** Reads all entries again and compares everything that derives from them. Cost: one pass over the store. */
   verify(input?: Nothing, options?: CallOptions): Promise<shapes.VerifiedLedger>
+  /**
+   * Writes a backup of the whole ledger to a new file, and verifies every byte of it, while others use the ledger.
+   * Cost: two passes over the store.
+   */
+  backup(input: shapes.WriteBackup, options?: CallOptions): Promise<shapes.BackedUpLedger>
 }
 
 const keyErrors = ['NOT_FOUND', 'FILE_DENIED', 'FILE_FAILED'] as const
@@ -100,6 +105,15 @@ export const log: Operations<LogApi> = {
     output: shapes.verified,
     errors: ['VERIFY_FAILED'],
     grants: anyGrant,
+    waits: () => true,
+  },
+  backup: {
+    kind: 'command',
+    summary: 'Writes a verified backup of the whole ledger to a new file.',
+    input: shapes.backup,
+    output: shapes.backedUp,
+    errors: ['VERIFY_FAILED', 'NOT_FOUND', 'FILE_DENIED', 'FILE_FAILED', 'FILE_READ_ONLY'],
+    grants: ['operator'],
     waits: () => true,
   },
 }

@@ -60,7 +60,7 @@ export const words: { readonly [member: string]: Hint } = {
   under: { about: 'Only deliverables in this folder.', path: true },
   file: { about: 'The file.', path: true },
   set_aside: { about: 'Move the file out of the way instead of taking it over.' },
-  token: { about: 'The fencing token: the seq of the grant.' },
+  token: { about: 'The fencing token. It is higher than that of every earlier grant.' },
   lock_ref: {
     about: 'The first 16 hex digits of the SHA-256 of the lock_id. Entries, files and reports show it instead.',
   },

@@ -73,6 +73,22 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Reads all stored bytes and derives all state again.',
     load: async () => (await import('./verify.ts')).verifyVerb(),
   },
+  backup: {
+    about: 'Writes a verified backup of the whole ledger to a new file.',
+    load: async () => (await import('./backup.ts')).backupVerb(),
+  },
+  restore: {
+    about: 'Restores a backup into a folder without a ledger.',
+    load: async () => (await import('./backup.ts')).restoreVerb(),
+  },
+  salvage: {
+    about: 'Copies what can be proved of a damaged ledger to a new folder.',
+    load: async () => (await import('./backup.ts')).salvageVerb(),
+  },
+  adopt: {
+    about: 'Says which ledger a copied or moved folder has.',
+    load: async () => (await import('./backup.ts')).adoptVerb(),
+  },
   doctor: {
     about: 'Checks that locks work in this environment.',
     load: async () => (await import('./doctor.ts')).doctorVerb(),

@@ -21,14 +21,18 @@ const refused: ReadonlySet<string> = new Set(['QUEUE_FULL', 'RATE_LIMITED'])
 
 /**
  * Tries a call again that failed because of the service and not because of its content, for a limited time and with
- * growing pauses. A call whose outcome is unknown is sent again only if it is repeatable. Rejects with the last error.
+ * growing pauses. A call whose outcome is unknown is sent again only if it is repeatable. Rejects with the last error;
+ * its outcome is unknown if that of any attempt was.
  */
 export async function retried<T>(failure: unknown, { isRepeatable, revive, send, signal }: Retry<T>): Promise<T> {
   const until = performance.now() + limits.retryMillisMax
   let error = failure
-  for (let millis: number = limits.retryPauseMillis; performance.now() + millis < until; millis *= 2) {
+  let isUnknown = false
+  let millis: number = limits.retryPauseMillis
+  for (; performance.now() + millis < until; millis = Math.min(millis * 2, limits.retryPauseMillisMax)) {
     if (!isPassing(error, isRepeatable) || signal.aborted) break
-    await pause(Math.min(millis, limits.retryPauseMillisMax), signal)
+    isUnknown ||= error.details.outcome === 'unknown'
+    await pause(millis, signal)
     if (signal.aborted) break
     try {
       await revive?.()
@@ -37,10 +41,18 @@ export async function retried<T>(failure: unknown, { isRepeatable, revive, send,
       error = again
     }
   }
-  throw error
+  throw isUnknown ? withOutcomeUnknown(error) : error
 }
 
-function isPassing(error: unknown, isRepeatable: boolean): boolean {
+/** An earlier attempt may have taken effect, whatever became of the last one. */
+function withOutcomeUnknown(error: unknown): unknown {
+  if (!(error instanceof LockstepError) || !(refused.has(error.code) || error.details.outcome === 'not_applied'))
+    return error
+  const { cause, code, details, message } = error
+  return new LockstepError(code, message, { cause, details: { ...details, outcome: 'unknown' } })
+}
+
+function isPassing(error: unknown, isRepeatable: boolean): error is LockstepError {
   if (!(error instanceof LockstepError) || !passing.has(error.code)) return false
   return isRepeatable || refused.has(error.code) || error.details.outcome === 'not_applied'
 }

@@ -15,6 +15,7 @@ export interface Layout {
   guard: string
   head: string
   owner: string
+  place: string
   key: string
   vkey: string
   config: string
@@ -41,6 +42,7 @@ export function layoutOf(root: string): Layout {
     guard: join(home, 'guard'),
     head: join(home, 'head'),
     owner: join(home, 'owner'),
+    place: join(home, 'place'),
     key: join(home, 'key'),
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),

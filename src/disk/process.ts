@@ -38,11 +38,9 @@ export function leaseClock(): LeaseClock {
   }
 }
 
-/** `performance.now()` counts from the start of the process, on the same clock as `hrtime`. */
-const monotonicAtStart = Number(process.hrtime.bigint()) / 1e6 - performance.now()
-
+/** Read from the kernel each time: an offset that is computed once is wrong for ever if a pause falls into it. */
 function monotonicMillis(): number {
-  return monotonicAtStart + performance.now()
+  return Number(process.hrtime.bigint()) / 1e6
 }
 
 export function now(): Now {

@@ -71,6 +71,8 @@ export const configSchema = z.strictObject({
    * sets it.
    */
   accept_permissions: z.boolean().default(false),
+  /** Whether callers on the socket of the service name their actor themselves, or need a token as on TCP. */
+  socket_auth: z.enum(['actor', 'token']).default('actor'),
   /** Whether contention, and waits that end with TIMED_OUT, are recorded as entries. */
   record_contention: z.boolean().default(false),
 })

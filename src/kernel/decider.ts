@@ -41,6 +41,8 @@ export interface Context {
   time: string
   /** The problem with the command's guard, checked against the same rows in the same decision. */
   guard: Refusal | undefined
+  /** What the token of a grant adds to its seq. Zero in a ledger that was never restored. */
+  token_offset: number
   /** The number of live waiters ahead of this command on a stream. */
   waiting: (stream: string) => number
 }

@@ -39,6 +39,7 @@ export type Check =
   | 'tables'
   | 'tiles'
   | 'time'
+  | 'tokens'
 
 const derived: ReadonlySet<Check> = new Set(['index', 'receipts', 'rows', 'state'])
 const differenceHint = 'First make a copy of .lockstep. The verification found a difference and changed nothing.'

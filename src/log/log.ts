@@ -4,11 +4,35 @@ import type { Entry } from '../kernel/entry.ts'
 // The port of an engine. An engine keeps the entries of a ledger and the data derived from them. It knows nothing of
 // locks, runs or turns. `test/engine/` holds every engine to these interfaces.
 
-/** The permanent identity of a ledger. Entry 0 contains the same facts. */
+/** The identity of a ledger. Entry 0, or the newest `ledger.restored` entry, contains the same facts. */
 export interface Meta {
   format: number
   ledger_id: string
   origin: string
+  /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */
+  restored?: readonly Restored[]
+}
+
+/** A restore: the seq of its entry, and what each later token adds to the seq of its grant (ADR 0049). */
+export interface Restored {
+  seq: number
+  token_offset: number
+}
+
+/** The seq of the entry that names the ledger and its key. */
+export function identitySeq({ restored }: Meta): number {
+  return restored?.at(-1)?.seq ?? 0
+}
+
+/** What the next token adds to the seq of its grant. */
+export function tokenOffset({ restored }: Meta): number {
+  return restored?.at(-1)?.token_offset ?? 0
+}
+
+/** The seq of the grant with a token. */
+export function seqOfToken({ restored = [] }: Meta, token: number): number {
+  const restore = restored.findLast(({ seq, token_offset }) => token >= seq + token_offset)
+  return token - (restore?.token_offset ?? 0)
 }
 
 /** The next seq for each reactor, by reactor name. */

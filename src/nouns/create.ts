@@ -6,6 +6,7 @@ import { createKey } from '../disk/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
 import { adoptTree } from '../disk/ownership.ts'
 import { keepsModes } from '../disk/permissions.ts'
+import { recordPlace } from '../disk/place.ts'
 import { now } from '../disk/process.ts'
 import { buildingPrefix, dropProcessFolders, processFolderName } from '../disk/process-folder.ts'
 import { userName } from '../disk/user.ts'
@@ -53,20 +54,42 @@ export async function createLedger({
   policy = false,
   acceptPermissions = false,
 }: CreateOptions): Promise<void> {
+  const identity = newIdentity(origin)
+  await placeHome(dir, { acceptPermissions, name: identity.ledger_id, nested }, (building, withoutModes) =>
+    build(building, { actor, identity, policyRoot: policy ? realFolder(dir) : undefined, withoutModes }),
+  )
+}
+
+/** Where a home folder is placed, and under which conditions. `name` tells two builds of one process apart. */
+export interface Placing extends Pick<CreateOptions, 'acceptPermissions' | 'nested'> {
+  name: string
+}
+
+/**
+ * Makes the home folder of a ledger beside its place, and puts it in place by one rename once it is complete. After a
+ * crash either all of it is there or nothing. Errors: LEDGER_EXISTS, LEDGER_INSECURE, NOT_FOUND (no such folder), those
+ * of `build`.
+ */
+export async function placeHome<T>(
+  dir: string,
+  { acceptPermissions = false, name, nested = false }: Placing,
+  build: (building: string, withoutModes: boolean) => Promise<T>,
+): Promise<T> {
   const root = realFolder(dir)
   refuseOverlap(root, nested)
-  const identity = newIdentity(origin)
-  const building = join(root, processFolderName(buildingPrefix, identity.ledger_id))
+  const building = join(root, processFolderName(buildingPrefix, name))
   dropProcessFolders(root, buildingPrefix)
   try {
     mkdirSync(building, { mode: 0o700 })
     chmodSync(building, 0o700)
     const withoutModes = !keepsModes(building)
     if (withoutModes && !acceptPermissions) throw noModes(root)
-    await build(building, { actor, identity, policyRoot: policy ? root : undefined, withoutModes })
+    const built = await build(building, withoutModes)
+    await recordPlace(building)
     adoptTree(building)
     renameSync(building, join(root, homeName))
     syncFolder(root)
+    return built
   } catch (error) {
     rmSync(building, { recursive: true, force: true })
     if (['ENOTEMPTY', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw ledgerExists(root)
@@ -128,15 +151,7 @@ export async function appendFirst(
   log: Log,
   { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
 ): Promise<void> {
-  const sequencer = new Sequencer({
-    log,
-    views: new Views(log),
-    receipts: new Receipts(log),
-    config: defaultConfig,
-    now,
-    cursors: () => ({}),
-    published: () => {},
-  })
+  const sequencer = bareSequencer(log)
   const { format, ledger_id, origin } = log.meta
   const data = { format, ledger_id, origin, vkey }
   await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
@@ -146,6 +161,19 @@ export async function appendFirst(
     await sequencer.submit({ command, actor })
   }
   await sequencer.close()
+}
+
+/** A sequencer of a log whose ledger is not open: nothing reacts to its entries. */
+export function bareSequencer(log: Log): Sequencer {
+  return new Sequencer({
+    log,
+    views: new Views(log),
+    receipts: new Receipts(log),
+    config: defaultConfig,
+    now,
+    cursors: () => log.head().cursors,
+    published: () => {},
+  })
 }
 
 /** Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it. */

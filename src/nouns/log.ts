@@ -21,6 +21,12 @@ interface Ground {
   log: Log
 }
 
+/** What concerns the ledger as a whole. */
+export interface WholeLedger {
+  backUp(input: { file: string }): Promise<shapes.BackedUpLedger>
+  verify(): Promise<shapes.VerifiedLedger>
+}
+
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
 /** The head of the log, and its signature. */
@@ -44,12 +50,12 @@ export class HeadOfLog implements Handlers<HeadApi> {
 export class Entries implements Handlers<LogApi> {
   readonly #ground: Ground
   readonly #publication: Publication
-  readonly #verify: () => Promise<shapes.VerifiedLedger>
+  readonly #whole: WholeLedger
 
-  constructor(ground: Ground, publication: Publication, verify: () => Promise<shapes.VerifiedLedger>) {
+  constructor(ground: Ground, publication: Publication, whole: WholeLedger) {
     this.#ground = ground
     this.#publication = publication
-    this.#verify = verify
+    this.#whole = whole
   }
 
   async entry({ seq }: Given<typeof shapes.ofEntry>): Promise<Entry> {
@@ -83,7 +89,11 @@ export class Entries implements Handlers<LogApi> {
   }
 
   verify(): Promise<shapes.VerifiedLedger> {
-    return this.#verify()
+    return this.#whole.verify()
+  }
+
+  backup(input: Given<typeof shapes.backup>): Promise<shapes.BackedUpLedger> {
+    return this.#whole.backUp(input)
   }
 }
 

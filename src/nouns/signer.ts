@@ -1,6 +1,7 @@
+import { createPublicKey, verify as verifySignature } from 'node:crypto'
 import { readKey, wrongKey } from '../disk/key-file.ts'
 import type { Layout } from '../disk/layout.ts'
-import type { Log } from '../log/log.ts'
+import { identitySeq, type Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { entryAt, rootOf } from '../log/tiles.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
@@ -14,17 +15,25 @@ export interface Signer {
   sign(message: Uint8Array): Uint8Array
 }
 
-/** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key). */
+/** Errors: LEDGER_CORRUPT (not the key that the ledger names), FILE_DENIED, NOT_FOUND (no key). */
 export async function signerOf(log: Log, layout: Layout): Promise<Signer> {
   const name = log.meta.origin
   const key = readKey(layout)
   const named = { name, publicKey: key.publicKey }
   const vkey = formatVkey(named, sha256)
-  if (vkey !== (await entryAt(log, 0))?.data.vkey) throw wrongKey(layout.key, 'is the key of another ledger')
+  if (vkey !== (await entryAt(log, identitySeq(log.meta)))?.data.vkey)
+    throw wrongKey(layout.key, 'is the key of another ledger')
   return { name, keyId: keyIdOf(named, sha256), vkey, sign: key.sign }
 }
 
 /** The tree head at a size as a C2SP checkpoint. */
 export async function checkpointOf(log: Log, signer: Signer, size: number): Promise<string> {
   return signCheckpoint({ origin: signer.name, size, root: await rootOf(log, size) }, signer)
+}
+
+/** Whether a signature is of this raw Ed25519 key. */
+export function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  const x = Buffer.from(publicKey).toString('base64url')
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
+  return verifySignature(null, message, key, signature)
 }

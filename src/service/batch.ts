@@ -17,8 +17,8 @@ type Counted = (operation: string, status: number) => void
  */
 export async function answerBatch(exchange: Exchange, caller: Caller, calls: Calls, counted: Counted): Promise<void> {
   const key = keyOf(exchange)
-  const lines = (await bodyOf(exchange, mediaTypes.lines, wireLimits.batchBytes)).split('\n')
-  if (lines.at(-1) === '') lines.pop()
+  const body = await bodyOf(exchange, mediaTypes.lines, wireLimits.batchBytes)
+  const lines = body.split('\n').filter((line) => line.trim() !== '')
   if (lines.length === 0) throw invalid('a batch has at least one line')
   if (lines.length > wireLimits.batchLinesMax) {
     throw new LockstepError('LIMIT_EXCEEDED', `a batch has at most ${wireLimits.batchLinesMax} lines`, {

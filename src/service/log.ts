@@ -8,10 +8,11 @@ export type Log = Pick<Logger, 'debug' | 'error' | 'info' | 'warn'>
  */
 export function logOf(isOn: boolean): Log {
   if (!isOn) return pino({ level: 'silent' })
+  const { LOCKSTEP_LOG_LEVEL: level = 'info' } = process.env
   const secrets = ['lock_id', 'lock_ids', 'token', 'secret', 'authorization']
   return pino(
     {
-      level: process.env.LOCKSTEP_LOG_LEVEL ?? 'info',
+      level: Object.hasOwn(pino.levels.values, level) ? level : 'info',
       base: { pid: process.pid },
       redact: { paths: secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
       timestamp: pino.stdTimeFunctions.isoTime,

@@ -21,7 +21,7 @@ export interface ServeOptions {
   listen?: TcpOptions | undefined
   /** Finds out who bears a token. Default: the tokens of the ledger. */
   authenticate?: Authenticate | undefined
-  /** Whether the socket demands tokens too. */
+  /** Whether callers on the socket name their actor, or need a token too. Default: the ledger's configuration. */
   socket_auth?: 'actor' | 'token' | undefined
   /** Logs as JSON on stderr. Default: true. */
   log?: boolean | undefined
@@ -81,7 +81,7 @@ class HttpService implements Service {
     )
     this.#metrics = new Metrics(() => this.#figures())
     const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
-    const demandsToken = options.socket_auth === 'token'
+    const demandsToken = (options.socket_auth ?? ledger.config.socket_auth) === 'token'
     const app = appOf({
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken }),

@@ -14,12 +14,12 @@ const formerEntriesMax = 20
  */
 export async function formerHolders(
   ledger: Pick<Api, 'locks'>,
-  { name, token }: { name: string; token: number },
+  { lock_ref, name }: { lock_ref: string; name: string },
 ): Promise<Evidence[]> {
   const former: Evidence[] = []
   const { entries } = await ledger.locks.history({ limit: formerEntriesMax, name })
-  for (const { data, seq, type } of entries) {
-    if (seq >= token) continue
+  const own = entries.findIndex(({ data, type }) => type === 'lock.acquired' && data.lock_ref === lock_ref)
+  for (const { data, type } of own === -1 ? [] : entries.slice(own + 1)) {
     if (type === 'lock.released' || type === 'lock.recovered') break
     if (type === 'lock.acquired') former.push(...(data as LockEventData<'lock.acquired'>).evidence)
   }

@@ -1,36 +1,55 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { RestoredData } from '../domain/log/origin.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { eventIdOf } from '../kernel/ids.ts'
 import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
-import type { Meta } from '../log/log.ts'
+import type { Meta, Restored } from '../log/log.ts'
 
 /**
- * Checks each entry against itself and its predecessor: its id, its time (which decreases only at a clock reset) and
- * its place in its request. Checks that entry 0 names this ledger. Errors: VERIFY_FAILED (`event_id`, `origin`,
- * `requests`, `time`).
+ * Checks each entry against itself and its predecessor: its id, its time (which decreases only at a clock reset), its
+ * place in its request, and what a grant adds to its seq. Checks that entry 0 and the entries of restores name this
+ * ledger. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`, `tokens`).
  */
 export class EntryVerification implements Check {
   readonly #meta: Meta
+  /** The name of the ledger up to the last entry read, and its restores so far. */
+  #ledger: Pick<Meta, 'ledger_id' | 'origin'>
+  readonly #restored: Restored[] = []
   #time = ''
   /** The request that the next entry continues. */
   #request: { key: string; sha256: string; actor_id: string; next: number; count: number } | undefined
 
   constructor(meta: Meta) {
     this.#meta = meta
+    this.#ledger = { ledger_id: meta.ledger_id, origin: meta.origin }
+  }
+
+  /** Who the ledger is after the entries read so far. */
+  get identity(): Omit<Meta, 'format'> {
+    return this.#restored.length === 0 ? this.#ledger : { ...this.#ledger, restored: [...this.#restored] }
   }
 
   entry(entry: Entry): void {
     const { event_id, seq, time } = entry
     if (seq === 0) this.#compareOrigin(entry)
-    const id = eventIdOf(this.#meta.ledger_id, seq)
+    if (entry.type === 'ledger.restored') this.#restore(entry as Entry<'ledger.restored', RestoredData>)
+    if (entry.type === 'lock.acquired') this.#compareToken(entry)
+    const id = eventIdOf(this.#ledger.ledger_id, seq)
     if (event_id !== id) throw differs('event_id', `entry ${seq} has the id ${event_id}, not ${id}`, { seq })
     // Entries of a batch share their time, so the time is checked once per batch.
     if (time !== this.#time) this.#compareTime(entry)
     if (entry.request !== undefined || this.#request !== undefined) this.#compareRequest(entry)
   }
 
-  /** Called after the last entry: checks that no request is incomplete. */
+  /** Called after the last entry: checks that no request is incomplete, and that the meta row names this ledger. */
   end({ size }: Pick<Found, 'size'>): void {
+    this.#compareMeta(size)
+    this.endRequest(size)
+  }
+
+  /** Checks that no request is incomplete after the entries read so far. */
+  endRequest(size: number): void {
     if (this.#request === undefined) return
     const { count, next } = this.#request
     throw differs('requests', `the last request has ${next} of its ${count} entries`, { seq: size - 1 })
@@ -39,8 +58,43 @@ export class EntryVerification implements Check {
   #compareOrigin({ data, seq, type }: Entry): void {
     const { format, ledger_id, origin } = this.#meta
     if (type !== 'ledger.created') throw differs('origin', `entry 0 is ${type}, not ledger.created`, { seq })
-    if (data.ledger_id === ledger_id && data.origin === origin && data.format === format) return
+    this.#ledger = { ledger_id: String(data.ledger_id), origin: String(data.origin) }
+    const isSame = data.ledger_id === ledger_id && data.origin === origin && data.format === format
+    if (isSame || this.#meta.restored !== undefined) return
     throw differs('origin', `entry 0 names the ledger ${data.origin}, the meta row names ${origin}`, { seq })
+  }
+
+  #restore({ data, seq }: Entry<'ledger.restored', RestoredData>): void {
+    const { ledger_id, origin, previous, token_offset } = data
+    const isNext = previous.ledger_id === this.#ledger.ledger_id && previous.origin === this.#ledger.origin
+    if (!isNext || previous.size !== seq || token_offset <= this.#tokenOffset) {
+      throw differs('origin', `entry ${seq} does not continue the ledger ${this.#ledger.origin} of ${seq} entries`, {
+        seq,
+      })
+    }
+    this.#ledger = { ledger_id, origin }
+    this.#restored.push({ seq, token_offset })
+  }
+
+  get #tokenOffset(): number {
+    return this.#restored.at(-1)?.token_offset ?? 0
+  }
+
+  #compareToken({ data, seq }: Entry): void {
+    const { token_offset = 0 } = data
+    if (token_offset === this.#tokenOffset) return
+    throw differs('tokens', `the token of entry ${seq} adds ${token_offset} to its seq, not ${this.#tokenOffset}`, {
+      seq,
+    })
+  }
+
+  #compareMeta(size: number): void {
+    const { ledger_id, origin, restored = [] } = this.#meta
+    const isSame = size === 0 || (this.#ledger.ledger_id === ledger_id && this.#ledger.origin === origin)
+    if (isSame && isDeepStrictEqual(restored, this.#restored)) return
+    throw differs('origin', `the entries name the ledger ${this.#ledger.origin}, the meta row names ${origin}`, {
+      seq: this.#restored.at(-1)?.seq ?? 0,
+    })
   }
 
   #compareTime({ seq, time, type }: Entry): void {

@@ -32,7 +32,15 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
   const place = item.line ?? item.calledFrom
   const waiting = (stream: string) => waiters.inFrontOf(stream, place)
-  const context: Context = { actor, config, guard: brokenGuard(item, parts), now, time: plan.time, waiting }
+  const context: Context = {
+    actor,
+    config,
+    guard: brokenGuard(item, parts),
+    now,
+    time: plan.time,
+    token_offset: plan.tokenOffset,
+    waiting,
+  }
   const decision = aggregateOf(command.type).decide(command, context, plan.reader)
   if (views.isMissed) throw notLoaded
   if (decision.kind === 'append' && context.guard !== undefined) {

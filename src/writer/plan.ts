@@ -7,7 +7,7 @@ import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/
 import { isApart } from '../kernel/entry-time.ts'
 import { type Actor, eventIdOf } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Log, Recorded, ViewWrite } from '../log/log.ts'
+import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 
@@ -16,6 +16,7 @@ export interface BatchFacts {
   firstSeq: number
   ledgerId: string
   time: string
+  tokenOffset: number
   /** The wall-clock time, if it differs from `time`. */
   wallTime: string | undefined
 }
@@ -65,6 +66,10 @@ export class Plan {
   /** The time of the next entry. */
   get time(): string {
     return this.#facts.time
+  }
+
+  get tokenOffset(): number {
+    return this.#facts.tokenOffset
   }
 
   get firstSeq(): number {
@@ -188,6 +193,7 @@ export function planAfter(
     firstSeq: before?.size ?? log.head().size,
     ledgerId: log.meta.ledger_id,
     time: isoTime(timeMillis),
+    tokenOffset: tokenOffset(log.meta),
     wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,
   }
   return new Plan(facts, ground)

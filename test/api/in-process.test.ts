@@ -14,6 +14,7 @@ const local = [
   ...[
     'askFor',
     'authenticate',
+    'backUp',
     'clockAheadSeconds',
     'close',
     'config',

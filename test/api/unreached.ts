@@ -34,6 +34,12 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     LOCK_NOT_ORPHAN: race,
   },
   'locks.unknownFiles': { FILE_DENIED: files, FILE_FAILED: files },
+  'log.backup': {
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    VERIFY_FAILED: 'needs a damaged database, which test/backup has',
+  },
   'log.prove': { FILE_DENIED: files, FILE_FAILED: files },
   'log.verify': { VERIFY_FAILED: 'needs a damaged database, which test/ledger/damage.test.ts has' },
   'policy.check': { FILE_DENIED: files, FILE_FAILED: files },

@@ -1,4 +1,4 @@
-// limit: 240
+// limit: 360
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'

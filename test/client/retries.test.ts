@@ -153,6 +153,22 @@ test(
 )
 
 test(
+  'says that the outcome is unknown if a first attempt may have taken effect, whatever becomes of the last one',
+  staged(async ({ client, decide, ledger }) => {
+    const text = JSON.stringify({ code: 'LEDGER_UNAVAILABLE', detail: 'made up', details: { outcome: 'not_applied' } })
+    let isFirst = true
+    decide(() => {
+      const fate: Fate = isFirst ? 'loses the answer' : { status: 503, text }
+      isFirst = false
+      return fate
+    })
+    const { details } = await refused(client.locks.acquire({ name: 'a', holder: 'h' }), 'LEDGER_UNAVAILABLE')
+    equal(details, { outcome: 'unknown' })
+    is((await ledger.locks.status({ name: 'resource:a' })).state, 'held')
+  }),
+)
+
+test(
   'repeats no call that was refused for what it asks',
   staged(async ({ client, seen }) => {
     await client.locks.acquire({ name: 'a', holder: 'h' })

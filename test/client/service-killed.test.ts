@@ -1,10 +1,15 @@
 // limit: 180
 
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { type Client, connect, hold, LockstepError } from '../../src/client.ts'
 import { newLockId, refused } from '../api/stage.ts'
 import { until } from '../ledger/stage.ts'
+import { root as packageRoot } from '../runner.ts'
 import { servicesOf, withServiceProcess } from './service-process.ts'
 
 const test = suite('a service that is killed and started again')
@@ -142,6 +147,39 @@ test(
     await until('the service has ended', () => servicesOf(root).length === 0)
     await Promise.all(clients.map((client) => client.audit.append({ events: [event] })))
     for (const client of clients) await client.close()
+  }),
+)
+
+test(
+  'belongs to nobody: it outlives the lock and does not take the actor of the process that started it',
+  withServiceProcess(async ({ root }) => {
+    const file = join(root, 'program.mjs')
+    const entry = JSON.stringify(pathToFileURL(join(packageRoot, 'dist/client.js')).href)
+    const program = `const { connect } = await import(${entry})\nawait connect({ dir: ${JSON.stringify(root)}, start: true })`
+    writeFileSync(file, program)
+    const lockstep = join(packageRoot, 'dist/cli/main.js')
+    const words = [lockstep, 'lock', 'run', 'work', '--dir', root, '--', process.execPath, file]
+    const env = { ...process.env, LOCKSTEP_ACTOR: 'agent:starter' }
+    const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', env, timeout: 60_000 })
+    equal([status, stderr], [0, ''])
+    const client = await connect({ dir: root })
+    is((await client.locks.status({ name: 'work' })).state, 'free')
+    const { events } = await client.audit.append({ events: [event] })
+    const { actor } = await client.log.entry({ seq: events[0]?.seq ?? 0 })
+    is(actor.actor_type, 'human')
+    await client.close()
+  }),
+)
+
+test(
+  'says how it ended, if it does not start',
+  withServiceProcess(async ({ root }) => {
+    const config = join(root, '.lockstep/config.json')
+    const text = readFileSync(config, 'utf8')
+    writeFileSync(config, '{')
+    const { message } = await refused(connect({ dir: root, start: true }), 'LEDGER_UNAVAILABLE')
+    ok(message.includes('exit code'), message)
+    writeFileSync(config, text)
   }),
 )
 

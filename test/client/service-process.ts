@@ -55,7 +55,7 @@ export function servicesOf(root: string): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
   return pids.map(Number).filter((pid) => {
     const words = commandLine(pid)
-    return words.includes('serve') && words.includes(root)
+    return words[0] === process.execPath && words.includes('serve') && words.includes(root)
   })
 }
 

@@ -20,6 +20,7 @@ test('everything has a default', () => {
     turn_limits: { object_bytes: 1024 * 1024, turn_bytes: 64 * 1024 * 1024, stems: 10_000, refs: 100_000 },
     workspace_dir: 'workspace',
     staging_cleanup: 'on_promotion',
+    socket_auth: 'actor',
   })
 })
 

@@ -73,8 +73,13 @@ function pointIn({ events }: Recording, random: () => number): number {
   return next < 0 ? anywhere : next + 1
 }
 
-/** A power failure ends the boot in which the files were written. */
+/** A power failure ends the boot in which the files were written. It does not move them to this folder. */
 function startAnew(root: string): void {
+  const place = join(root, '.lockstep/place')
+  if (existsSync(place)) {
+    is(typeof JSON.parse(readFileSync(place, 'utf8')).inode, 'string', 'the record of the place is whole')
+    rmSync(place)
+  }
   const path = join(root, '.lockstep/owner')
   if (!existsSync(path)) return
   const text = readFileSync(path, 'utf8')

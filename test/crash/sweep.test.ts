@@ -1,5 +1,5 @@
 // limit: 120
-import { cpSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
@@ -7,7 +7,7 @@ import { caller } from '../../fixtures/crash/asks.ts'
 import { folderNameOf, places } from '../../fixtures/crash/places.ts'
 import type { openLedger } from '../../src/open.ts'
 import { compiled, importCompiled } from '../support/compiled.ts'
-import { temporaryRoot } from '../support/ledger.ts'
+import { copyLedger, temporaryRoot } from '../support/ledger.ts'
 import { findingsAfterCrash } from './after-crash.ts'
 import { askedIn } from './lines.ts'
 import { chosenPoints } from './points.ts'
@@ -59,7 +59,7 @@ async function preparedRoot(open: typeof openLedger): Promise<string> {
 
 function copyOf(prepared: string): string {
   const root = temporaryRoot()
-  cpSync(prepared, root, { recursive: true, preserveTimestamps: true })
+  copyLedger(prepared, root)
   return root
 }
 

@@ -1,6 +1,6 @@
 // limit: 120
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
@@ -8,7 +8,7 @@ import { caller } from '../../fixtures/crash/asks.ts'
 import { run_id, turns } from '../../fixtures/crash/turns.ts'
 import { openLedger } from '../../src/open.ts'
 import { compiled, importCompiled } from '../support/compiled.ts'
-import { temporaryRoot } from '../support/ledger.ts'
+import { copyLedger, temporaryRoot } from '../support/ledger.ts'
 import { chosenPoints } from './points.ts'
 import { runWriter } from './writers.ts'
 
@@ -134,7 +134,7 @@ async function prepare(root: string): Promise<void> {
 
 function copyOf(prepared: string): string {
   const root = temporaryRoot()
-  cpSync(prepared, root, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true })
+  copyLedger(prepared, root)
   return root
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { grantsIn } from './lines.ts'
 
-const home = ['claims', 'config.json', 'evidence', 'head', 'key', 'key.pub', 'ledger', 'owner']
+const home = ['claims', 'config.json', 'evidence', 'head', 'key', 'key.pub', 'ledger', 'owner', 'place']
 /** What only a ledger made by `lockstep init` has. */
 const homeOfInit = [...home, 'policy']
 const ofLevel = /^(?:CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:ldb|log))$/

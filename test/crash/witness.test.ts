@@ -1,7 +1,7 @@
 // limit: 240
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, cpSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,7 +14,7 @@ import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
 import type { openLedger } from '../../src/open.ts'
 import { compiled, importCompiled } from '../support/compiled.ts'
-import { temporaryRoot } from '../support/ledger.ts'
+import { copyLedger, temporaryRoot } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
 import { printedSeed } from '../support/seed.ts'
 import { type Preload, preload } from './preloaded.ts'
@@ -106,7 +106,7 @@ const kinds: Record<string, (attack: Attack) => Promise<void>> = {
     const { layout, open, random, root, seed, tally } = attack
     await write(attack)
     const copy = `${root}-copy`
-    cpSync(layout.home, copy, { recursive: true, preserveTimestamps: true })
+    copyLedger(layout.home, copy)
     const [log] = logsIn(layout.ledger)
     if (log !== undefined) flipIn(log, random)
     const code = await openedCode(root, open)
@@ -121,7 +121,7 @@ const kinds: Record<string, (attack: Attack) => Promise<void>> = {
   'a restore of a copy of this moment': async (attack) => {
     const { layout, root } = attack
     await write(attack)
-    cpSync(layout.home, `${root}-copy`, { recursive: true, preserveTimestamps: true })
+    copyLedger(layout.home, `${root}-copy`)
     rmSync(layout.home, { recursive: true })
     renameSync(`${root}-copy`, layout.home)
   },

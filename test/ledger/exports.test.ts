@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -12,7 +12,7 @@ import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { changed, pack, resealed, spread, unpack } from '../support/bundle.ts'
 import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
 import { bundlesIn, codeOf, failedCheck, governed, lawyer, scope } from '../support/exports.ts'
-import { temporaryRoot, testActor } from '../support/ledger.ts'
+import { copyLedger, temporaryRoot, testActor } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { verifyBundle } from '../support/second-verifier.ts'
 
@@ -128,7 +128,7 @@ of('have their record in the ledger, by bundle and by run, whatever becomes of t
     await again.close()
   }
   const copy = join(temporaryRoot(), 'copy')
-  cpSync(root, copy, { recursive: true })
+  copyLedger(root, copy)
   await withLog(copy, (log) => log.objects.drop([digest], []))
   const damaged = await openLedger({ dir: copy, actor: testActor })
   try {

@@ -160,7 +160,13 @@ const nothing = () => undefined
 const noGround = { row: nothing, state: nothing, object: nothing, entry: nothing }
 
 test('a plan is full at its bound of entries or of text, and not before', () => {
-  const facts = { firstSeq: 7, ledgerId: 'testledger00', time: '2026-01-01T00:00:00.000Z', wallTime: undefined }
+  const facts = {
+    firstSeq: 7,
+    ledgerId: 'testledger00',
+    time: '2026-01-01T00:00:00.000Z',
+    tokenOffset: 0,
+    wallTime: undefined,
+  }
   const draft = (notes: string) => ({ type: 'audit.recorded', stream: 'audit', data: { ...event, notes } })
   const byEntries = new Plan(facts, noGround)
   for (let count = 0; count < limits.batchEntriesMax; count += 1) {

@@ -1,11 +1,10 @@
-import { cpSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { LocalLedger } from '../../src/ledger.ts'
 import type { KeyedLog } from '../../src/log/keyed/log.ts'
 import { openLedger } from '../../src/open.ts'
 import { rebuildViews } from '../../src/verify/rebuild.ts'
-import { temporaryRoot, testActor } from '../support/ledger.ts'
+import { copyLedger, temporaryRoot, testActor } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { bodyDigest, objectsIn, run_id, typesOf } from '../support/turn-cases.ts'
 import { startRuns } from '../support/turns.ts'
@@ -214,7 +213,7 @@ test.run()
 /** Does a damage to a copy of a ledger; its verification names the check. */
 async function refusedAfter(root: string, check: string, damage: (log: KeyedLog) => Promise<unknown>): Promise<void> {
   const copy = temporaryRoot()
-  cpSync(root, copy, { recursive: true })
+  copyLedger(root, copy)
   await withLog(copy, damage)
   const ledger = await openLedger({ dir: copy, actor: testActor })
   const error = await refusal(ledger.log.verify())

@@ -69,6 +69,7 @@ few('are enough for the check child, which is built as one file', () => {
     'log/level/open/open-check-child.cjs',
     'log/level/repair/examine-child.cjs',
     'verify/verify-child.cjs',
+    'backup/salvage-child.cjs',
   ]) {
     ok(existsSync(join(process.env.LOCKSTEP_TEST_DIST ?? 'dist', name)), name)
   }

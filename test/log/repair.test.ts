@@ -1,5 +1,5 @@
 // limit: 180
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
@@ -7,7 +7,7 @@ import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { lockstep } from '../support/command.ts'
 import { built, contentsOf, copyFiles } from '../support/damage.ts'
 import { deadPid } from '../support/deliverable.ts'
-import { temporaryRoot, testActor } from '../support/ledger.ts'
+import { copyLedger, temporaryRoot, testActor } from '../support/ledger.ts'
 import { closedLedger, evidenceIn, open, openOnce, refusalAt, size } from '../support/opening.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
@@ -17,7 +17,7 @@ const whole = await closedLedger()
 /** A copy of a closed ledger with a kept database beside it. */
 function ledgerWith(kept: string, change: (ledger: string) => void = () => {}): Layout {
   const layout = layoutOf(temporaryRoot())
-  cpSync(whole.home, layout.home, { recursive: true, preserveTimestamps: true })
+  copyLedger(whole.home, layout.home)
   copyFiles(kept, join(layout.evidence, 'damaged-1-x'))
   change(layout.ledger)
   return layout

@@ -30,10 +30,11 @@ const moveBack = (layout: Layout) => {
 }
 const backup = ({ root }: Layout) => join(root, 'backup')
 
-/** A copy of the folder as `cp -a` makes it, over what is there. */
+/** A copy of the folder as `cp -a` makes it, over what is there, without the record of its place. */
 function copyOver(from: string, to: string): void {
   mkdirSync(to, { recursive: true, mode: 0o700 })
   is(spawnSync('cp', ['-a', `${from}/.`, to]).status, 0)
+  rmSync(join(to, 'place'), { force: true })
 }
 
 const removeFiles = (pattern: RegExp) => (layout: Layout) => {

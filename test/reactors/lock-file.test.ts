@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { hold } from '../../src/lease.ts'
 import { openLedger } from '../../src/open.ts'
-import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { copyLedger, endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const reactor = suite('the lock file of a grant that ended')
 const folderName = 'DEL-01-01_One'
@@ -43,7 +43,7 @@ reactor('is removed at the next open if a copy of the root still has it', async 
   await ledger.locks.release({ lock_id })
   await ledger.close()
   const copy = temporaryRoot()
-  cpSync(root, copy, { recursive: true })
+  copyLedger(root, copy)
   writeFileSync(join(copy, folderName, '.lock'), text)
   await endsWithVerify(copy)
   equal(readdirSync(join(copy, folderName)), [])

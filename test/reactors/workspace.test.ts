@@ -23,7 +23,7 @@ import type { LockstepError } from '../../src/errors.ts'
 import { changedFiles } from '../../src/files/workspace/changes.ts'
 import { openLedger } from '../../src/open.ts'
 import { SovereignView } from '../../src/views/sovereign-view.ts'
-import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
+import { copyLedger, endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
 import { page, startRun, tombstone, triplet, turnId } from '../support/pages.ts'
 import { configure } from '../support/scene.ts'
@@ -224,7 +224,7 @@ const damages: [what: string, damage: (folder: string, before: string) => void, 
     'put back from an older copy',
     (folder, before) => {
       rmSync(folder, { recursive: true })
-      cpSync(before, folder, { recursive: true, verbatimSymlinks: true })
+      copyLedger(before, folder)
     },
     true,
   ],

@@ -69,7 +69,8 @@ streams('end with {"end":true}, and are the items of the operation', async () =>
     equal(idsIn(asEvents.text), [0, 1, 2, 3, 4])
     ok(asEvents.text.endsWith('event: end\ndata: {"end":true}\n\n'), asEvents.text)
     problemIn(await ask(address, '/v1/workspaces/refs?run_id=run_none'), 'NOT_FOUND')
-    is((await ask(address, '/v1/log/subscribe', { method: 'HEAD' })).text, '')
+    is((await ask(address, '/v1/log/subscribe', { method: 'HEAD' })).headers['content-type'], mediaTypes.lines)
+    is(JSON.parse((await ask(address, paths.ready)).text).streams, 0)
   })
 })
 

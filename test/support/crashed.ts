@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { is } from 'uvu/assert'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import { compiled } from './compiled.ts'
 import { built } from './damage.ts'
-import { temporaryRoot, testActor } from './ledger.ts'
+import { copyLedger, temporaryRoot, testActor } from './ledger.ts'
 
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 
@@ -50,6 +50,6 @@ export async function crashedLedger(rounds = 60): Promise<Crashed> {
 /** The same ledger in another folder, as a copy of its files, dates and all. */
 export function copyOfCrashed({ layout }: Crashed): Layout {
   const copy = layoutOf(temporaryRoot())
-  cpSync(layout.home, copy.home, { recursive: true, preserveTimestamps: true })
+  copyLedger(layout.home, copy.home)
   return copy
 }

@@ -21,8 +21,11 @@ export async function built<Module>(path: string): Promise<Module> {
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 const { openLog } = await built<typeof import('../../src/log/level/open/open.ts')>('log/level/open/open.js')
 
-/** Who opens LevelDB's own lock file takes the lock from the process that has it; what it tells nobody needs. */
-const neverCopied = /^(?:LOCK|LOG|LOG\.old)$/
+/**
+ * Whoever opens LevelDB's own lock file takes the lock from the process that has it; what it tells nobody needs. Without
+ * the record of its place, a copy is opened as the ledger that it is a copy of.
+ */
+const neverCopied = /^(?:LOCK|LOG|LOG\.old|place)$/
 const sessionsMin = 8
 const sessionsMax = 24
 const roundsPerSession = 8

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Now } from '../../src/kernel/clock.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
@@ -27,6 +27,15 @@ export function reachableRoot(): string {
   const folder = mkdtempSync(join(place, 'lockstep-test-'))
   folders.push(folder)
   return folder
+}
+
+/**
+ * Copies a folder of a ledger, or all of it. The record of its place stays behind, so that the copy is opened as the
+ * ledger that it is a copy of.
+ */
+export function copyLedger(from: string, to: string): void {
+  const filter = (path: string) => basename(path) !== 'place'
+  cpSync(from, to, { filter, preserveTimestamps: true, recursive: true, verbatimSymlinks: true })
 }
 
 /** A clock that stands still until it is told otherwise; wall clock and lease clock move together. */

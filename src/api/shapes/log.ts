@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { hints } from '../hints.ts'
-import { entry, hash, seq, size } from './basics.ts'
+import { entry, hash, path, seq, size } from './basics.ts'
 
 export const signHead = z.strictObject({ size: size.optional() })
 export interface SignHead extends z.input<typeof signHead> {}
@@ -62,6 +62,27 @@ export const verified = z.strictObject({
 /** `warnings` are about files that somebody edited, not about the ledger itself. */
 export interface VerifiedLedger extends z.output<typeof verified> {}
 
+export const backup = z.strictObject({ file: path })
+export interface WriteBackup extends z.input<typeof backup> {}
+
+export const backedUp = z.strictObject({
+  bytes: z.int().min(0),
+  checkpoint: z.string(),
+  file: z.string(),
+  origin: z.string(),
+  root: hash,
+  sha256: hash,
+  size,
+})
+/** A backup that was written, with the signed tree head of the ledger in it. */
+export interface BackedUpLedger extends z.output<typeof backedUp> {}
+
+hints.add(backup, { file: { about: 'Where the backup goes. No file may be there yet.' } })
+hints.add(backedUp, {
+  file: { about: 'The backup.' },
+  sha256: { about: 'The SHA-256 of the uncompressed archive.' },
+  size: { about: 'The size of the ledger in the backup. Later entries are not part of it.' },
+})
 hints.add(compare, {
   from: { about: 'The earlier size.' },
   to: { about: 'The later size. By default the whole tree.' },

@@ -4,7 +4,7 @@ import type { LockEvent } from './events.ts'
 import { streamOf } from './names.ts'
 import { acquiredEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
 import { boundElsewhere, contention, contentionWithWaiters } from './report.ts'
-import { deathOf, isOwn, type LockState, orphanReason } from './state.ts'
+import { deathOf, isOwn, type LockState, orphanReason, seqOfGrant } from './state.ts'
 
 /**
  * Refusals, in order: IDEMPOTENCY_MISMATCH (this lock_id was used with different content), RUN_LOCK_RELEASED (the lock
@@ -31,7 +31,7 @@ export function decideAcquire(command: Acquire, context: Context, state: LockSta
     events.push(recoveredEvent(grant, { ...facts, recovery_reason: orphaned }))
   }
   if (command.file_orphan !== undefined) events.push(recoveredFileEvent(command.name, command.file_orphan, facts))
-  events.push(acquiredEvent(command, context.now))
+  events.push(acquiredEvent(command, context))
   return { kind: 'append', events }
 }
 
@@ -47,11 +47,9 @@ function earlierAnswer(
       grant.holder === command.holder &&
       grant.lease_duration_s === command.lease_duration_s &&
       grant.target_name === project?.target_name
-    if (isSame) return { kind: 'repeat', seq: grant.token }
-    return mismatch(`this lock_id was used for ${name} at seq ${grant.token}, with different content`, {
-      name,
-      seq: grant.token,
-    })
+    const seq = seqOfGrant(grant)
+    if (isSame) return { kind: 'repeat', seq }
+    return mismatch(`this lock_id was used for ${name} at seq ${seq}, with different content`, { name, seq })
   }
   // A lost claim was answered with LOCK_CONTENTION, so no caller ever received its grant.
   if (ended?.lock_ref !== lock_ref || ended.type === 'lock.lost') return undefined

@@ -7,7 +7,7 @@ import type { LockEvent } from './events.ts'
 import { streamOf } from './names.ts'
 import { judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
 import { boundElsewhere, contention } from './report.ts'
-import { deathOf, type LockState, orphanReason } from './state.ts'
+import { deathOf, type LockState, orphanReason, seqOfGrant } from './state.ts'
 
 /**
  * Refusals: LOCK_NOT_ORPHAN, if the lock is free or its grant is valid. For a valid grant it has the contention report.
@@ -127,7 +127,7 @@ export function decideReportFile(
     }
     case 'judged': {
       if (grant === null || grant.token !== report.token) return staleReport(name)
-      if (!needsJudgement(grant, context.now)) return { kind: 'repeat', seq: grant.token }
+      if (!needsJudgement(grant, context.now)) return { kind: 'repeat', seq: seqOfGrant(grant) }
       return { kind: 'append', events: [judgedEvent(grant, context.now)] }
     }
     case 'conflict': {

@@ -43,7 +43,7 @@ export function decide(command: LockCommand, context: Context, rows: LoadedRows)
 }
 
 /**
- * Checks a guard: its token must be the seq of the current grant of that name. Refusals, in order: STALE_TOKEN (never
+ * Checks a guard: its token must be that of the current grant of the name. Refusals, in order: STALE_TOKEN (never
  * granted, ended or superseded), LEASE_EXPIRED. Both are recorded.
  */
 export function judgeGuard(

@@ -14,7 +14,7 @@ export const recoveryReasons = ['lease_expired', 'pid_dead', 'host_rebooted', 'u
 export type RecoveryReason = (typeof recoveryReasons)[number]
 export const finalStatuses = ['COMPLETE', 'PARTIAL', 'HALTED', 'FAILED', 'ABORTED', 'ROLLED_BACK'] as const
 
-/** A grant; its seq is the fencing token. Members are in canonical order here and wherever data is built. */
+/** A grant. Its seq plus `token_offset`, if present, is the fencing token. Members are in canonical order here and wherever data is built. */
 const acquired = z.strictObject({
   acquired: time,
   deliverable_id: z.string().optional(),
@@ -34,6 +34,7 @@ const acquired = z.strictObject({
   run_id: z.string().optional(),
   source: z.literal('import').optional(),
   target_name: z.string().optional(),
+  token_offset: z.int().min(1).optional(),
 })
 
 /** `host_id` is present if the lease clock now belongs to another host. */

@@ -1,4 +1,5 @@
 import { elapsedMillis, isoTime, judgementOf, type Now } from '../../kernel/clock.ts'
+import type { Context } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import type { Acquire, FileOrphan } from './commands.ts'
 import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
@@ -6,7 +7,10 @@ import { streamOf, streamOfNamed } from './names.ts'
 import type { Grant } from './state.ts'
 
 /** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
-export function acquiredEvent(command: Acquire, now: Now): LockEvent {
+export function acquiredEvent(
+  command: Acquire,
+  { now, token_offset }: Pick<Context, 'now' | 'token_offset'>,
+): LockEvent {
   const { claim, project } = command
   const stated = claim?.acquired ?? project?.lock_time
   const acquiredMillis = stated === undefined ? now.wall_ms : Date.parse(stated)
@@ -30,6 +34,7 @@ export function acquiredEvent(command: Acquire, now: Now): LockEvent {
       run_id: project?.run_id,
       source: project?.source,
       target_name: project?.target_name,
+      token_offset: token_offset === 0 ? undefined : token_offset,
     }),
   }
   return { type: 'lock.acquired', stream: streamOf(command.name), data }

@@ -44,7 +44,7 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
   const before = state ?? { ended: null, folder: null, grant: null, kind: kindOf(name), name, retired: null }
   switch (entry.type) {
     case 'lock.acquired': {
-      const grant = grantOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>)
+      const grant = grantOf(entry as GrantEntry)
       const { ended, folder, kind } = before
       return { ended, folder: grant.folder ?? folder, grant, kind, name, retired: null }
     }
@@ -73,10 +73,23 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
   }
 }
 
+type GrantEntry = Entry<'lock.acquired', LockEventData<'lock.acquired'>>
+
+/** The fencing token of a grant: higher than that of every earlier grant, also across a restore (ADR 0049). */
+export function tokenOf({ data, seq }: Pick<GrantEntry, 'data' | 'seq'>): number {
+  return seq + (data.token_offset ?? 0)
+}
+
+/** The seq of the entry of a grant. */
+export function seqOfGrant({ token, token_offset = 0 }: Pick<Grant, 'token' | 'token_offset'>): number {
+  return token - token_offset
+}
+
 /** The grant in an entry. */
-export function grantOf({ actor, data, seq }: Entry<'lock.acquired', LockEventData<'lock.acquired'>>): Grant {
+export function grantOf(entry: GrantEntry): Grant {
+  const { actor, data } = entry
   // The copied members come last, because V8 creates a new hidden class for every object built as `{ ...data, more }`.
-  return { actor_id: actor.actor_id, renewals: 0, token: seq, ...data }
+  return { actor_id: actor.actor_id, renewals: 0, token: tokenOf(entry), ...data }
 }
 
 /** The members that a renewal changes. */

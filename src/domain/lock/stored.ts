@@ -2,18 +2,18 @@ import type { Judgement } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { LockEventData } from './events.ts'
 import { kindOf } from './names.ts'
-import { grantOf, judgedBy, type LockState, type Renewal, renewed } from './state.ts'
+import { grantOf, judgedBy, type LockState, type Renewal, renewed, seqOfGrant } from './state.ts'
 
-/** The stored form of a lock's row. It omits facts that are in the entry of the grant. */
+/** The stored form of a lock's row. It omits facts that are in the entry of the grant. `token` is the seq of that entry. */
 export interface StoredLock extends Pick<LockState, 'ended' | 'folder' | 'retired'> {
   grant: { judged?: Judgement; renewed: Renewal | null; token: number } | null
 }
 
 export function toStored({ ended, folder, grant, retired }: LockState): StoredLock {
   if (grant === null) return { ended, folder, grant, retired }
-  const { acquired, expires_at, host_id, judged, lease_clock, renewals, token } = grant
+  const { acquired, expires_at, host_id, judged, lease_clock, renewals } = grant
   const renewal = renewals === 0 ? null : { acquired, expires_at, host_id, lease_clock, renewals }
-  const stored = { renewed: renewal, token }
+  const stored = { renewed: renewal, token: seqOfGrant(grant) }
   return { ended, folder, grant: judged === undefined ? stored : { ...stored, judged }, retired }
 }
 

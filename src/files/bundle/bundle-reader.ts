@@ -29,7 +29,24 @@ export async function openBundle(path: string, names: readonly string[]): Promis
   if (stat.isDirectory()) return () => filesOfFolder(path, names)
   if (!stat.isFile()) throw wrong(`${path} is neither a file nor a folder`)
   await checkBytes(path)
-  return () => filesOfArchive(path, names)
+  return () => filesOfArchive(path, { count: names.length, isNext: (name, at) => name === names[at] })
+}
+
+/** The files that an archive may hold. */
+export interface Contents {
+  /** How many files there must be; undefined if that is not known before. */
+  count?: number
+  /** Whether the file with this name may be the next one. */
+  isNext: (name: string, at: number) => boolean
+}
+
+/**
+ * The files of an archive, in order, after all of its bytes were compared with its SHA-256. Errors and cost: those of
+ * `openBundle`, and one more pass.
+ */
+export async function* filesOfChecked(path: string, contents: Contents): AsyncGenerator<BundleEntry> {
+  await checkBytes(path)
+  yield* filesOfArchive(path, contents)
 }
 
 /** Compares the SHA-256 in the first bytes with all bytes after them. */
@@ -56,24 +73,26 @@ async function checkBytes(path: string): Promise<void> {
   }
 }
 
-async function* filesOfArchive(path: string, names: readonly string[]): AsyncGenerator<BundleEntry> {
+async function* filesOfArchive(path: string, { count, isNext }: Contents): AsyncGenerator<BundleEntry> {
   const gunzip = createGunzip()
   const source = (await open(path, openFlags).catch(unreadable(path))).createReadStream()
   source.on('error', (error) => gunzip.destroy(error))
   const bytes = new Bytes(source.pipe(gunzip))
   try {
-    for (const name of names) {
+    for (let at = 0; at !== count; at += 1) {
       const header = Buffer.from(await bytes.take(tarBlock))
+      if (count === undefined && isEmpty(header)) break
+      const name = header.toString('latin1', 0, 100).replace(/\0.*$/s, '')
       const size = Number.parseInt(header.toString('latin1', 124, 135), 8)
-      const isOurs = size >= 0 && size <= tarFileBytesMax && header.equals(tarHeader(name, size))
-      if (!isOurs) throw wrong(`the next file is not the plain file ${name}`)
+      const isPlain = size >= 0 && size <= tarFileBytesMax && header.equals(tarHeader(name, size))
+      if (!isPlain || !isNext(name, at)) throw wrong(`file ${at + 1} is not a plain file that belongs there`)
       const part = { left: size }
       yield { name, size, chunks: bytes.part(part) }
       for await (const _ of bytes.part(part));
       if (!isEmpty(await bytes.take(paddingOf(size)))) throw wrong(`there are extra bytes after ${name}`)
     }
-    if (!isEmpty(await bytes.take(tarTrailerBytes)) || !(await bytes.isAtEnd()))
-      throw wrong('there are extra bytes after its end')
+    const left = count === undefined ? tarTrailerBytes - tarBlock : tarTrailerBytes
+    if (!isEmpty(await bytes.take(left)) || !(await bytes.isAtEnd())) throw wrong('there are extra bytes after its end')
   } catch (error) {
     if (error instanceof LockstepError) throw error
     throw wrong(`it cannot be unpacked: ${messageOf(error)}`, error)

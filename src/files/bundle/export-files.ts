@@ -150,7 +150,7 @@ export class ExportFiles {
 }
 
 /** Gives a finished file a name that is not in use. Errors: INVALID_INPUT; those of the file system. */
-function placeNew(from: string, to: string): void {
+export function placeNew(from: string, to: string): void {
   try {
     try {
       linkSync(from, to)

@@ -70,11 +70,11 @@ export function isOutcomeUnknown(error: unknown): boolean {
 /**
  * Finishes claims that were interrupted by a crash. It runs at open, when no other process can hold a claim. If a
  * folder's files cannot be reached, its note is kept and the ledger still opens; the lock is judged at its next
- * acquire. Temporary files of `head` and `owner` are removed too.
+ * acquire. Temporary files of `head`, `owner` and `place` are removed too.
  */
 export async function finishClaims(core: Core, actor: Actor): Promise<void> {
   try {
-    dropTemporaries([core.layout.head, core.layout.owner])
+    dropTemporaries([core.layout.head, core.layout.owner, core.layout.place])
   } catch {
     // They only take space; the next open tries again.
   }

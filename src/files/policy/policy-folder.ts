@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
-import { fileError, makeFolderBelow, writeDurably } from '../../disk/durable.ts'
+import { fileError, isAbsence, makeFolderBelow, writeDurably } from '../../disk/durable.ts'
 import { homeName, type Layout } from '../../disk/layout.ts'
 import { inPackage } from '../../disk/package-folder.ts'
 import { readHint, readRegularFile } from '../../disk/regular-file.ts'
@@ -68,4 +68,17 @@ export async function keepPolicyText({ home, policy }: Layout, sha256: string, t
 /** A stored text, or undefined if it no longer exists. */
 export function keptPolicyText({ policy }: Layout, sha256: string): string | undefined {
   return readHint(join(policy, 'objects', sha256), limits.policyFileBytes)
+}
+
+/** The paths of all stored texts. */
+export function keptPolicyTexts({ policy }: Layout): string[] {
+  const folder = join(policy, 'objects')
+  try {
+    return readdirSync(folder)
+      .filter((name) => /^[0-9a-f]{64}$/.test(name))
+      .map((name) => join(folder, name))
+  } catch (error) {
+    if (isAbsence(error)) return []
+    throw fileError(error, `reading ${folder}`)
+  }
 }

@@ -3,7 +3,7 @@ import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Log } from '../../log/log.ts'
+import { type Log, seqOfToken } from '../../log/log.ts'
 import { entryAt } from '../../log/tiles.ts'
 import type { Reactor } from '../reactor.ts'
 import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLock } from './run-lock-files.ts'
@@ -18,8 +18,9 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
     concerns: (entry) =>
       entry.stream.startsWith('lock/project:') && (entry.type === 'lock.acquired' || ends.has(entry.type)),
     handle: async (entry) => {
-      const token = entry.type === 'lock.acquired' ? entry.seq : Number(entry.data.token ?? entry.data.previous_token)
-      const grant = (await entryAt(log, token))?.data as GrantData | undefined
+      const { previous_token, token = previous_token } = entry.data
+      const seq = entry.type === 'lock.acquired' ? entry.seq : seqOfToken(log.meta, Number(token))
+      const grant = (await entryAt(log, seq))?.data as GrantData | undefined
       if (grant?.run_id === undefined) return 'done'
       const path = runLockPath(root, config, grant.run_id)
       return entry.type === 'lock.acquired'

@@ -28,7 +28,7 @@ type OverStore<L> = new (store: Store, meta: Meta, selfCheck: boolean) => L
  * and answer at once.
  */
 export class KeyedLog extends KeyedReader implements Log {
-  readonly meta: Meta
+  meta: Meta
   readonly objects: Objects
   readonly index: IndexRows
   /** Views that are not in force. A rebuild fills one generation. */
@@ -145,6 +145,14 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#tree.keep(grown)
     this.#head = head
     return { outcome: 'done' }
+  }
+
+  /** Gives the ledger another identity. Its next entry must record this. */
+  async rename(meta: Meta): Promise<void> {
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    putMeta(batch, meta)
+    await this.#writes.write(batch)
+    this.meta = meta
   }
 
   /** Puts a filled generation in force with one batch. The previous generation can then be cleared. */

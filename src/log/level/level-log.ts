@@ -22,7 +22,7 @@ interface Place {
 export class LevelLog extends KeyedLog {
   #place: (Place & { heads: HeadKeeper }) | undefined
   /** For a copy: its head file, and what is done after its database was closed. */
-  copied: { head: string; removed: () => void } | undefined
+  copied: { head: string; ledger: string; removed: () => void } | undefined
 
   /** Called once, when the database was opened and belongs to this process. */
   takePlace({ copy, custody, layout }: Place): void {
@@ -46,6 +46,16 @@ export class LevelLog extends KeyedLog {
   override copy(): Promise<LevelLog> {
     invariant(this.#place !== undefined, 'only an opened log is copied')
     return this.#place.copy()
+  }
+
+  /**
+   * For a copy: closes its database, and returns the folder of its files. They stay until `close` removes them. Nothing
+   * writes to them meanwhile.
+   */
+  async closeToFiles(): Promise<string> {
+    invariant(this.copied !== undefined, 'the files of an open log belong to LevelDB')
+    await super.close()
+    return this.copied.ledger
   }
 
   /**

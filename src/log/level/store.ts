@@ -74,6 +74,18 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
   }
 }
 
+/**
+ * Lets LevelDB rebuild CURRENT and MANIFEST from the tables and logs in a folder. It drops what it cannot read, so this is
+ * only for copies. Errors: LEDGER_UNAVAILABLE, LEDGER_CORRUPT.
+ */
+export async function repairStore(folder: string): Promise<void> {
+  const { Level } = await import('level')
+  // Level's type lacks what only LevelDB has.
+  await (Level as unknown as { repair(folder: string): Promise<void> }).repair(folder).catch((error: unknown) => {
+    throw failureOf(`LevelDB cannot repair ${folder}`, error)
+  })
+}
+
 /** The files that LevelDB creates, except its lock file: opening and closing that file would release the lock. */
 const filesOfLevel = /^(?:CURRENT|LOG|MANIFEST-|\d+\.)/
 

@@ -4,7 +4,6 @@ import type * as shapes from '../../api/shapes/audit.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import { eventIdOf } from '../../kernel/ids.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
@@ -58,5 +57,6 @@ export class Audit implements Handlers<AuditApi> {
 /** The entry with an event_id. The id contains the seq, so no index is needed. */
 export async function entryOfEvent({ log, views }: Core, eventId: string): Promise<Entry | undefined> {
   const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
-  return seq < log.head().size && eventIdOf(log.meta.ledger_id, seq) === eventId ? views.entry(seq) : undefined
+  const entry = seq < log.head().size ? await views.entry(seq) : undefined
+  return entry?.event_id === eventId ? entry : undefined
 }

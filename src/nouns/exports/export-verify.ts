@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { type ExportManifest, exportManifestSchema } from '../../domain/export/bundle.ts'
 import {
   type BundleFile,
@@ -23,6 +23,7 @@ import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
 import { sha256Hex } from '../../writer/core.ts'
+import { isSignatureOf } from '../signer.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
 
 export interface VerifiedExport {
@@ -165,12 +166,6 @@ async function checkpointIn(texts: Texts, key: Vkey) {
   const checkpoint = await verifySignedCheckpoint(texts.get('checkpoint') ?? '', key, isSignatureOf)
   if (!checkpoint.ok) throw failed('checkpoint', checkpoint.reason)
   return checkpoint.value
-}
-
-function isSignatureOf(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  const x = Buffer.from(publicKey).toString('base64url')
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
-  return verifySignature(null, message, key, signature)
 }
 
 function manifestIn(texts: Texts): ExportManifest {

@@ -2,7 +2,7 @@ import type { Grant as GrantAnswer } from '../../api/shapes/locks.ts'
 import type { Acquire } from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
 import { streamOf } from '../../domain/lock/names.ts'
-import { orphanReason } from '../../domain/lock/state.ts'
+import { orphanReason, seqOfGrant, tokenOf } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
@@ -47,7 +47,7 @@ export class Grants {
       }
       return {
         name: data.name,
-        token: entry.seq,
+        token: tokenOf({ data, seq: entry.seq }),
         lock_id,
         lock_ref: data.lock_ref,
         holder: data.holder,
@@ -89,7 +89,12 @@ export class Grants {
     }
     if (await this.#isCurrent(entry)) return undefined
     const history = await historyOf(this.#core, name)
-    return history.some(({ type, data: end }) => type === 'lock.lost' && end.token === entry.seq) ? undefined : entry
+    return history.some(
+      ({ type, data: end }) =>
+        type === 'lock.lost' && end.token === tokenOf(entry as Entry<'lock.acquired', LockEventData<'lock.acquired'>>),
+    )
+      ? undefined
+      : entry
   }
 
   /** The entries whose receipts may be of this lock_ref, oldest first. */
@@ -102,7 +107,11 @@ export class Grants {
 
   async #isCurrent(entry: Entry): Promise<boolean> {
     const grant = await lockGrantOf(this.#core, String(entry.data.name))
-    return grant?.token === entry.seq && orphanReason(grant, undefined, this.#core.now()) === undefined
+    return (
+      grant !== null &&
+      seqOfGrant(grant) === entry.seq &&
+      orphanReason(grant, undefined, this.#core.now()) === undefined
+    )
   }
 }
 

@@ -6,6 +6,7 @@ import { realFolder } from '../../disk/layout.ts'
 import { type Acquire, acquireProjectSchema, type importSchema } from '../../domain/lock/commands.ts'
 import { parseTarget, projectNameOf } from '../../domain/lock/names.ts'
 import type { RunLock } from '../../domain/lock/run-lock-file.ts'
+import { seqOfGrant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import { type FoundRunLock, findRunLocks, isRunLockPath, readRunLock } from '../../files/run-lock/run-lock-files.ts'
@@ -62,7 +63,7 @@ async function takeOver(core: Core, path: string, content: RunLock, actor: Actor
   const name = nameOf(core, path, target_name)
   const grant = await lockGrantOf(core, name)
   if (grant?.run_id === run_id) {
-    const entry = await core.views.entry(grant.token)
+    const entry = await core.views.entry(seqOfGrant(grant))
     return { entries: entry === undefined ? [] : [entry], replayed: true }
   }
   if (await knowsRun(core, name, run_id)) throw alreadyReleased(run_id)

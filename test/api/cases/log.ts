@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { equal, is } from 'uvu/assert'
-import { all, type Cases, first, refused, type Stage } from '../stage.ts'
+import { equal, is, ok } from 'uvu/assert'
+import { restoreBackup } from '../../../src/backup/restore.ts'
+import { endsWithVerify, testActor } from '../../support/ledger.ts'
+import { all, type Cases, first, newName, refused, type Stage } from '../stage.ts'
 
 const append = ({ api }: Stage, count = 3) =>
   api.audit.append({ events: Array.from({ length: count }, () => ({ action_type: 'system', outcome: 'success' })) })
@@ -89,6 +91,21 @@ export const log: Cases<'log'> = {
         const { from, to } = await stage.api.log.consistency({ from: 2 })
         equal([from, to], [2, (await stage.api.head.get()).size])
         await refused(stage.api.log.consistency({ from: 3, to: 2 }), 'INVALID_INPUT')
+      },
+    },
+    backup: {
+      'is a new file, with the tree head of one moment': async (stage) => {
+        const file = `${newName('backup')}.tar.gz`
+        const written = await stage.api.log.backup({ file })
+        const { checkpoint, root, size } = await stage.api.head.signed()
+        equal([written.checkpoint, written.root, written.size], [checkpoint, root, size])
+        ok(written.file.startsWith(`${stage.root}/`), 'a relative path is below the root')
+        await refused(stage.api.log.backup({ file }), 'INVALID_INPUT')
+        await refused(stage.api.log.backup({ file: 'nowhere/backup.tar.gz' }), 'NOT_FOUND')
+        const target = join(stage.root, newName('restored'))
+        const restored = await restoreBackup({ actor: testActor, dir: target, file: written.file, nested: true })
+        equal([restored.previous.root, restored.size], [root, size + 1])
+        is((await endsWithVerify(target)).size, size + 1)
       },
     },
     verify: {

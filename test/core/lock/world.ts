@@ -63,7 +63,15 @@ export class World {
     const { guard } = command
     const judged = guard && judgeGuard(guard, this.stateOf(guard.name), command.type, this.now)
     const waiting = (stream: string) => this.waiting.get(stream) ?? 0
-    const context = { actor, config: this.config, guard: judged, now: this.now, time: this.time, waiting }
+    const context = {
+      actor,
+      config: this.config,
+      guard: judged,
+      now: this.now,
+      time: this.time,
+      token_offset: 0,
+      waiting,
+    }
     const rows = new DeclaredRows(command, this.rows)
     return rows.check(aggregateOf(command.type).decide(command, context, rows))
   }

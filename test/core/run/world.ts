@@ -59,7 +59,15 @@ export class RunWorld {
   /** Decides, and appends what the decision says: its events, or the record of its refusal. */
   command(command: LedgerCommand, actor: Actor): { decision: Decision; entries: Entry[] } {
     const now = this.clock.now()
-    const context = { actor, config: this.config, guard: undefined, now, time: isoTime(now.wall_ms), waiting: () => 0 }
+    const context = {
+      actor,
+      config: this.config,
+      guard: undefined,
+      now,
+      time: isoTime(now.wall_ms),
+      token_offset: 0,
+      waiting: () => 0,
+    }
     const rows = new DeclaredRows(command, this.rows)
     const decision = rows.check(aggregateOf(command.type).decide(command, context, rows))
     const record = decision.kind === 'refuse' && decision.record !== undefined ? [decision.record] : []

@@ -85,7 +85,7 @@ export async function openBeside({ isExpendable = false, layout }: Asked): Promi
           stopWatching()
           dropEvidence(folder)
         }
-        log.copied = { head: copy.head, removed }
+        log.copied = { head: copy.head, ledger: copy.ledger, removed }
         return log
       } catch (error) {
         if (!existsSync(layout.home)) throw noLedger(layout.root)

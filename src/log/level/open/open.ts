@@ -19,6 +19,7 @@ import {
   thisOwner,
   writeOwner,
 } from '../owner/owner.ts'
+import { placeOf } from '../owner/place.ts'
 import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
 import { isWritable, openBeside } from './beside.ts'
@@ -48,6 +49,8 @@ export interface OpenOptions {
   selfCheck?: boolean
   /** This process may crash because of the database, so no child process checks it first. */
   isExpendable?: boolean
+  /** Opens a copied or moved ledger, to say which ledger it is. */
+  isAdopting?: boolean
   /** For tests: wraps the store, for example to make it fail. */
   wrapStore?: ((store: Store) => Store) | undefined
 }
@@ -61,7 +64,7 @@ const askMillis = 250
  * Opens an existing log: takes the guard, keeps evidence, opens the database, runs the open check and writes the owner
  * file. A refused open leaves the database as it was found. With `snapshot`, the result may be a copy (`copied`).
  * Errors: LEDGER_SERVED (at once), LEDGER_UNAVAILABLE (busy for too long, with the owner's name; or a system error, with
- * no damage seen), LEDGER_CORRUPT (the hint names the kept evidence), FORMAT_TOO_NEW, LEDGER_FORMAT.
+ * no damage seen), LEDGER_CORRUPT (the hint names the kept evidence), LEDGER_COPIED, FORMAT_TOO_NEW, LEDGER_FORMAT.
  */
 export async function openLog(options: OpenOptions): Promise<LevelLog> {
   const { layout, snapshot } = options
@@ -119,7 +122,9 @@ async function tryOpen(options: OpenOptions): Promise<LevelLog | undefined> {
   if (guard === undefined) return undefined
   let log: LevelLog | undefined
   try {
+    const inPlace = options.isAdopting ? undefined : placeOf(options.layout)
     log = await openGuarded(options, guard)
+    if (log !== undefined) await inPlace?.record()
     return log
   } catch (error) {
     if (!guard.isInPlace()) return undefined

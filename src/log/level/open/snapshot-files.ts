@@ -44,7 +44,7 @@ export async function takeSnapshot(log: LevelLog, layout: Layout, nonce: string)
           stopWatching()
           dropEvidence(folder)
         }
-        opened.copied = { head: own.head, removed }
+        opened.copied = { ...own, removed }
         return opened
       }
       rmSync(own.ledger, { recursive: true, force: true })

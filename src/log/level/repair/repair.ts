@@ -63,7 +63,7 @@ export async function repair(layout: Layout, nonce: () => string): Promise<Repai
 
 async function repairOwned(layout: Layout, nonce: () => string): Promise<Repaired> {
   const headFile = readHeadFile(layout.head)
-  const inPlace = await examine(layout, layout.ledger, { nonce: nonce(), sizes: sizesOf(headFile) })
+  const inPlace = await examine(layout.evidence, layout.ledger, { nonce: nonce(), sizes: sizesOf(headFile) })
   // Only data that was seen to be wrong may be replaced. A system error says nothing about the bytes.
   if ('problem' in inPlace && codes[inPlace.problem.code].exit !== codes.LEDGER_CORRUPT.exit) {
     throw new LockstepError(inPlace.problem.code, inPlace.problem.message, { details: { outcome: 'not_applied' } })
@@ -73,7 +73,7 @@ async function repairOwned(layout: Layout, nonce: () => string): Promise<Repaire
   const evidence: Found[] = []
   let best: { path: string; examined: Examined } | undefined
   for (const path of candidatesIn(layout)) {
-    const examined = await examine(layout, path, { nonce: nonce(), sizes })
+    const examined = await examine(layout.evidence, path, { nonce: nonce(), sizes })
     evidence.push(foundOf(path, examined))
     if ('problem' in examined || ![...expectedOf(headFile), ...before].every((head) => extendsHead(examined, head)))
       continue

@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readConfig } from '../disk/config-file.ts'
+import { syncFolder } from '../disk/durable.ts'
+import type { LockState } from '../domain/lock/state.ts'
+import type { RestoredData } from '../domain/log/origin.ts'
+import type { RunState } from '../domain/run/state.ts'
+import { fingerprint } from '../log/level/files.ts'
+import { LevelLog } from '../log/level/level-log.ts'
+import { writeOwner } from '../log/level/owner/owner.ts'
+import { openStore } from '../log/level/store.ts'
+import { makeHome } from '../nouns/create.ts'
+import { Views } from '../views/views.ts'
+import { type Renaming, renameLedger } from './renamed.ts'
+
+/** A ledger that continues another. `size` counts the entry that says so, and `previous` is the other ledger. */
+export interface ContinuedLedger {
+  origin: string
+  previous: RestoredData['previous']
+  size: number
+  token_offset: number
+  vkey: string
+  /** The locks that were held and the runs that were running. They end by their leases, or by hand. */
+  held: number
+  running: number
+}
+
+interface Continuing extends Omit<Renaming, 'vkey'> {
+  /** Called with the ledger before it gets its new name. */
+  inspect?: (log: LevelLog) => Promise<void>
+  withoutModes: boolean
+}
+
+/**
+ * Completes a home folder that has a verified database and perhaps a configuration: gives it a new key and a new name,
+ * and records that. Errors: INVALID_INPUT (the configuration), LEDGER_UNAVAILABLE, those of `inspect`.
+ */
+export async function continueLedger(home: string, options: Continuing): Promise<ContinuedLedger> {
+  const { identity, inspect, withoutModes } = options
+  const [ledger, configPath] = [join(home, 'ledger'), join(home, 'config.json')]
+  readConfig(configPath)
+  const config = existsSync(configPath) ? (JSON.parse(readFileSync(configPath, 'utf8')) as object) : {}
+  const vkey = makeHome(home, { config: { ...config }, origin: identity.origin, withoutModes })
+  const store = await openStore(ledger, { create: false })
+  let continued: ContinuedLedger
+  try {
+    const log = LevelLog.open(store)
+    await inspect?.(log)
+    const { previous, token_offset } = await renameLedger(log, { ...options, vkey })
+    const { size } = log.head()
+    continued = { origin: identity.origin, previous, size, token_offset, vkey, ...(await openWork(log)) }
+  } finally {
+    await store.close()
+  }
+  writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
+  for (const folder of [ledger, home]) syncFolder(folder)
+  return continued
+}
+
+/** How many locks are held and how many runs are running. Cost: a read of all rows of locks and runs. */
+async function openWork(log: LevelLog): Promise<{ held: number; running: number }> {
+  const views = new Views(log)
+  let [held, running] = [0, 0]
+  for await (const [, { state }] of views.rows('lock/')) if ((state as LockState).grant !== null) held += 1
+  for await (const [, { state }] of views.rows('run/')) if ((state as RunState).status === 'running') running += 1
+  return { held, running }
+}

@@ -1,0 +1,236 @@
+/**
+ * Salvages a copy of a damaged database in its own process, because LevelDB may abort: `<home>`. The copy is in
+ * `damaged` below the home folder, and may be changed. Writes the longest provable prefix to a new database in `ledger`,
+ * and the readable entries after it to `after-the-gap.jsonl`.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { objectsOf } from '../domain/aggregates.ts'
+import { messageOf } from '../errors.ts'
+import type { Entry } from '../kernel/entry.ts'
+import { limits } from '../kernel/limits.ts'
+import { objectIn } from '../log/keyed/objects.ts'
+import { entryOfText, textOf, unsealIfThere } from '../log/keyed/rows/codec.ts'
+import * as keys from '../log/keyed/rows/keys.ts'
+import type { Store } from '../log/keyed/store.ts'
+import { leafHashOfText } from '../log/leaf.ts'
+import { LevelLog } from '../log/level/level-log.ts'
+import { answer } from '../log/level/open/child-answer.ts'
+import { openStore, repairStore } from '../log/level/store.ts'
+import type { Recorded, ViewWrite } from '../log/log.ts'
+import { hashBytes, sameBytes } from '../merkle/hash.ts'
+import { tileWidth } from '../merkle/tiles.ts'
+import { rebuildViews } from '../verify/rebuild.ts'
+import { EntryVerification } from '../verify/verify-entries.ts'
+import { RunVerification } from '../verify/verify-runs.ts'
+import { afterName, type Found } from './salvaged.ts'
+
+const [home = ''] = process.argv.slice(2)
+
+void answer(async (): Promise<Found> => {
+  const damaged = join(home, 'damaged')
+  await repairStore(damaged)
+  const store = await openStore(damaged, { create: false })
+  try {
+    const source = new Source(store)
+    const end = await source.end()
+    const prefix = await copyPrefix(source, end)
+    return { ...prefix, after: writeAfter(source, { from: prefix.size, to: end }), end }
+  } finally {
+    await store.close()
+  }
+})
+
+/** A readable entry, and its canonical text. */
+interface Readable extends Recorded {
+  objects: readonly (readonly [digest: string, text: string])[]
+}
+
+/** Reads of a damaged store. What cannot be read, or does not match its checksum or its hash, is undefined. */
+class Source {
+  readonly #store: Store
+  #tile: { index: number; hashes: Uint8Array | undefined } | undefined
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** One more than the highest seq of any entry. A damaged table may hide the last ones. */
+  async end(): Promise<number> {
+    let end = 0
+    try {
+      for await (const page of this.#store.scan(keys.ranges.entries(0, 2 ** 48 - 1))) {
+        const last = page.at(-1)
+        if (last !== undefined && keys.kindOf(last[0]) === 'entry') end = keys.seqOfEntryKey(last[0]) + 1
+      }
+    } catch {
+      // The entries behind a place that cannot be scanned are not found.
+    }
+    return end
+  }
+
+  /** The entry at a seq with the objects that it names. `problem` says why there is none. */
+  read(seq: number): Readable | { problem: string } {
+    try {
+      const key = keys.entryKey(seq)
+      const value = this.#store.get(key)
+      if (value === undefined) return { problem: 'it is missing' }
+      const text = textOf(key, value)
+      const entry = entryOfText(key, text)
+      if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
+      const hash = this.#hash(seq)
+      if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
+      const digests = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
+      return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
+    } catch (error) {
+      return { problem: messageOf(error) }
+    }
+  }
+
+  /** The leaf hash of an entry, if its tile is stored and readable. */
+  #hash(seq: number): Uint8Array | undefined {
+    const index = Math.floor(seq / tileWidth)
+    if (this.#tile?.index !== index) this.#tile = { index, hashes: this.#tileAt(index) }
+    const at = (seq % tileWidth) * hashBytes
+    const hash = this.#tile.hashes?.subarray(at, at + hashBytes)
+    return hash?.length === hashBytes ? hash : undefined
+  }
+
+  #tileAt(index: number): Uint8Array | undefined {
+    try {
+      const key = keys.tileKey(0, index)
+      return unsealIfThere(key, this.#store.get(key))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/**
+ * Copies entries and their objects from the first on, as long as each is readable and follows from those before it. The
+ * copy ends where no request and no event of a run is incomplete. Memory: the last seq of each stream.
+ */
+async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'problem' | 'size'>> {
+  const first = source.read(0)
+  if ('problem' in first) return { problem: first.problem, size: 0 }
+  const checks = checksFrom(first.entry)
+  mkdirSync(join(home, 'ledger'), { mode: 0o700 })
+  const store = await openStore(join(home, 'ledger'), { create: true })
+  try {
+    const log = await LevelLog.create(store, checks.entries.identity)
+    let pending: Readable[] = []
+    // How many of them end with a complete request, and who the ledger is then.
+    let complete = { count: 0, identity: checks.entries.identity }
+    const flush = async () => {
+      await append(log, pending.slice(0, complete.count))
+      pending = pending.slice(complete.count)
+      complete = { ...complete, count: 0 }
+    }
+    let problem: string | null = null
+    for (let seq = 0; seq < end && problem === null; seq += 1) {
+      const read = source.read(seq)
+      problem = 'problem' in read ? read.problem : problemIn(read.entry, checks)
+      if (problem !== null || 'problem' in read) break
+      pending.push(read)
+      if (isComplete(checks, seq + 1)) complete = { count: pending.length, identity: checks.entries.identity }
+      if (complete.count >= tileWidth || bytesOf(pending) > limits.batchBytesMax) await flush()
+      progress(seq + 1, end)
+    }
+    await flush()
+    const { size } = log.head()
+    if (size > 0) {
+      await log.rename({ format: log.meta.format, ...complete.identity })
+      await rebuildViews(log)
+    }
+    return { problem, size }
+  } finally {
+    await store.close()
+  }
+}
+
+/** What each entry is checked against. */
+interface Checks {
+  entries: EntryVerification
+  runs: RunVerification
+  /** The last seq of each stream. */
+  streams: Map<string, number>
+}
+
+/** The identity of the ledger comes from its first entry, because the meta row may be lost. */
+function checksFrom({ data }: Entry): Checks {
+  const { format = 0, ledger_id = '', origin = '' } = data as { format?: number; ledger_id?: string; origin?: string }
+  return {
+    entries: new EntryVerification({ format, ledger_id, origin }),
+    runs: new RunVerification(),
+    streams: new Map(),
+  }
+}
+
+/** Why an entry does not follow from those before it; null if it does. */
+function problemIn(entry: Entry, { entries, runs, streams }: Checks): string | null {
+  if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
+    return `it does not follow the last entry of ${entry.stream}`
+  try {
+    entries.entry(entry)
+    runs.entry(entry)
+  } catch (error) {
+    return messageOf(error)
+  }
+  streams.set(entry.stream, entry.seq)
+  return null
+}
+
+/** Whether the ledger may end with this size: no request and no event of a run is incomplete. */
+function isComplete({ entries, runs }: Checks, size: number): boolean {
+  try {
+    entries.endRequest(size)
+    runs.end({ size })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Appends entries with their objects. The objects are stored first, in small writes, as a running ledger does. */
+async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
+  if (read.length === 0) return
+  const { cursors, size } = log.head()
+  const notes = await log.objects.put(
+    read.flatMap(({ objects }) => objects),
+    size,
+  )
+  const recorded = read.map(({ entry, text }) => ({ entry, text }))
+  const writes = notes.map((key): ViewWrite => ({ view: 'note', key }))
+  await log.append({ size }, recorded, writes, cursors)
+}
+
+function bytesOf(read: readonly Readable[]): number {
+  return read.reduce(
+    (sum, { objects, text }) => objects.reduce((more, [, object]) => more + object.length, sum + text.length),
+    0,
+  )
+}
+
+/** Writes the readable entries of a range, one line of canonical JSON each. Returns their number. */
+function writeAfter(source: Source, { from, to }: { from: number; to: number }): number {
+  let count = 0
+  const descriptor = openSync(join(home, afterName), 'wx', 0o600)
+  try {
+    for (let seq = from; seq < to; seq += 1) {
+      const read = source.read(seq)
+      if ('problem' in read) continue
+      writeSync(descriptor, `${read.text}\n`)
+      count += 1
+      progress(seq + 1, to)
+    }
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+  return count
+}
+
+/** Reports progress now and then, because a child that prints nothing counts as hung. */
+function progress(done: number, total: number): void {
+  if (done % 1_024 === 0) process.stdout.write(`${done} ${total}\n`)
+}
