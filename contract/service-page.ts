@@ -26,6 +26,7 @@ export function servicePage(): string {
     ['the headers of a request', seconds(limits.headersMillisMax)],
     ['a whole request', seconds(limits.requestMillisMax)],
     ['an idle connection', seconds(limits.keepAliveMillis)],
+    ['the reader of an answer', seconds(limits.answerReadMillisMax)],
     ['a reader of a stream that takes nothing', seconds(limits.streamWriteMillisMax)],
     ['the requests in progress when the service closes', seconds(limits.drainMillisMax)],
   ]

@@ -13,8 +13,12 @@ const argv = process.argv.slice(2)
 // An open handle must not keep a finished command alive. All output is written by then.
 process.exit((await overService()) ?? (await asWhole()))
 
-/** Runs a short command over the service, if there is one: a small bundle that starts fast. */
+/**
+ * Runs a short command over the service, if there is one: a small bundle that starts fast. A command that runs another
+ * is none: it passes its descriptors on as they were when it started, before any stream was opened.
+ */
 async function overService(): Promise<number | undefined> {
+  if (argv.includes('--')) return undefined
   const bundle = besideThis('served.cjs')
   return existsSync(bundle) ? loadBundle<typeof Served>(bundle).runServed(argv) : undefined
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import type { Api } from '../api/api.ts'
 import { sharedErrors } from '../api/operation.ts'
-import { askLedger, examples, globalsOf, serviceOf, withLedger } from './context.ts'
+import { askLedger, examples, folderOf, globalsOf, withLedger } from './context.ts'
 import { type AnswerOf, type CallFacts, type CallName, factsOf, type InputOf } from './facts.ts'
 import { type Flag, type FlagOptions, flagsOf } from './flags.ts'
 import type { Globals } from './globals.ts'
@@ -9,6 +9,7 @@ import { exitText, formsText, helpOf } from './help.ts'
 import { inWordsOfCommand } from './hints.ts'
 import { checkInput, named, nested, refuseStrays, type Values, valuesOf } from './input.ts'
 import { print, writeOut } from './output.ts'
+import { isServed } from './service.ts'
 import { wholeNumber } from './values.ts'
 
 /** An option or argument that serves the command alone. Arguments have no dashes: `[file]`. */
@@ -89,7 +90,8 @@ export function verb<Call extends CallName, Shown = AnswerOf<Call>, O extends Ow
     const values = valuesOf(self, flags)
     refuseStrays(facts, flags, values)
     const input = (spec.input?.(nested(values), given) ?? nested(values)) as InputOf<Call>
-    if ((await serviceOf(globals)) === undefined) await checkInput(call, input)
+    // A service checks it for itself, and the schemas take time to load.
+    if (!(await isServed(folderOf(globals)))) await checkInput(call, input)
     const asked = { command: pathOf(self), given, globals, input }
     if (spec.run !== undefined) return { asked, shown: await spec.run(asked) }
     const open = spec.isLong ? askLedger : withLedger

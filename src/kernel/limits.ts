@@ -166,10 +166,14 @@ export const limits = {
   callsPerSecond: 20_000,
   callsSavedUp: 40_000,
   calledActorsMax: 10_000,
-  /** How long the service waits for a request's headers, for a whole request, for the next request, for a reader. */
+  /**
+   * How long the service waits for a request's headers, for a whole request, for the next request, for the reader of an
+   * answer, and for the next read of a stream.
+   */
   headersMillisMax: 10_000,
   requestMillisMax: 60_000,
   keepAliveMillis: 30_000,
+  answerReadMillisMax: 120_000,
   streamWriteMillisMax: 30_000,
   pingMillis: 15_000,
   /** How long a closing service waits for the requests in progress. */

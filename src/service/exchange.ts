@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mediaTypes } from '../api/wire.ts'
+import { limits } from '../kernel/limits.ts'
 import { headersOf, problemOf } from './problem.ts'
 
 /** Where a request came in. Only callers on the socket are on this machine for certain. */
@@ -84,6 +85,13 @@ export class Exchange {
     if (this.outgoing.headersSent || this.outgoing.destroyed) return
     this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': Buffer.byteLength(text), ...more })
     this.outgoing.end(text)
+    if (this.outgoing.socket?.writableNeedDrain) this.#limitReader()
+  }
+
+  /** Gives up on a client that does not read a long answer. */
+  #limitReader(): void {
+    const timer = setTimeout(() => this.outgoing.destroy(), limits.answerReadMillisMax)
+    this.outgoing.once('close', () => clearTimeout(timer))
   }
 
   sendJson(answer: unknown): void {

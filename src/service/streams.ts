@@ -21,15 +21,11 @@ interface Stream {
  */
 export async function sendStream(exchange: Exchange, { isEndless, items, type }: Stream): Promise<void> {
   const { outgoing } = exchange
+  if (exchange.incoming.method === 'HEAD') return exchange.send(200, mediaTypes[type], '')
   const iterator = items(exchange.signal({ untilDrain: isEndless }))[Symbol.asyncIterator]()
   const lines = linesOf[type]
-  const head = type === 'events' ? mediaTypes.events : mediaTypes.lines
-  let first: IteratorResult<unknown> | undefined
-  if (isEndless) exchange.begin(head)
-  else {
-    first = await iterator.next()
-    exchange.begin(head)
-  }
+  const first = isEndless ? undefined : await iterator.next()
+  exchange.begin(mediaTypes[type])
   const pings = type === 'events' ? setInterval(() => ping(outgoing), limits.pingMillis) : undefined
   try {
     for (let next = first ?? (await iterator.next()); next.done !== true; next = await iterator.next()) {

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { openLedger } from '../../src/open.ts'
+import { withServiceProcess } from '../client/service-process.ts'
 import { configHome, type Ended, lockstep } from '../support/command.ts'
 import { contentOf } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
@@ -119,6 +120,26 @@ token('init writes a token of the operator, for its owner alone and outside the 
   is(readFileSync(file, 'utf8'), text, 'a refused init leaves the token alone')
   await endsWithVerify(root)
 })
+
+token(
+  '--operator calls the service with that token; another token comes from the environment',
+  withServiceProcess(async ({ root, start }) => {
+    rmSync(join(root, '.lockstep'), { recursive: true })
+    is((await lockstep(['init', root])).status, 0)
+    await start()
+    equal((await inRoot(root)('list')).json.code, 'FORBIDDEN')
+    const made = await inRoot(root)('create', '--operator', ...agent)
+    is(made.status, 0, made.stdout)
+    const { secret, token_id } = made.json as { secret: string; token_id: string }
+    const bearer = { env: { LOCKSTEP_BEARER_TOKEN: secret } }
+    const acquired = await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'h'], bearer)
+    is(acquired.status, 0, acquired.stdout)
+    const entries = await lockstep(['--dir', root, 'audit', 'list', '--entries', '--type', 'lock.acquired'])
+    match(entries.stdout, /"actor":\{"actor_id":"agent-7","actor_type":"agent"\}/)
+    is((await inRoot(root)('revoke', '--operator', token_id)).status, 0)
+    equal((await lockstep(['--dir', root, 'head'], bearer)).json.code, 'UNAUTHENTICATED')
+  }),
+)
 
 token('init --no-operator-token writes none', async () => {
   const root = await newRoot()

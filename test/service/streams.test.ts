@@ -1,6 +1,8 @@
 import { connect } from 'node:net'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { membersOf, unwrapped } from '../../src/api/hints.ts'
+import { everyOperation } from '../../src/api/operations.ts'
 import { mediaTypes, paths } from '../../src/api/wire.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -69,7 +71,8 @@ streams('end with {"end":true}, and are the items of the operation', async () =>
     equal(idsIn(asEvents.text), [0, 1, 2, 3, 4])
     ok(asEvents.text.endsWith('event: end\ndata: {"end":true}\n\n'), asEvents.text)
     problemIn(await ask(address, '/v1/workspaces/refs?run_id=run_none'), 'NOT_FOUND')
-    is((await ask(address, '/v1/log/subscribe', { method: 'HEAD' })).text, '')
+    is((await ask(address, '/v1/log/subscribe', { method: 'HEAD' })).headers['content-type'], mediaTypes.lines)
+    is(JSON.parse((await ask(address, paths.ready)).text).streams, 0)
   })
 })
 
@@ -104,6 +107,15 @@ streams('whose readers never read hold up nobody, and wait in a bounded buffer',
     for (const socket of sockets) socket.destroy()
     await until('all have left', async () => (await readiness()).streams === 0)
   })
+})
+
+streams('have no item that looks like their last line', () => {
+  for (const { facts, name } of everyOperation()) {
+    if (facts.kind !== 'stream') continue
+    const members = membersOf(unwrapped(facts.output, 'output')).map(([member]) => member)
+    ok(members.length > 0, name)
+    for (const last of ['end', 'problem']) ok(!members.includes(last), `${name} has a member ${last}`)
+  }
 })
 
 streams.run()
