@@ -128,6 +128,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'SIZE_MISMATCH',
       'CLOCK_NOT_AHEAD',
       'CLOCK_AHEAD',
+      'LEDGER_COPIED',
     ],
     6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
     7: [
