@@ -148,6 +148,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       return { actor: becca, file: `bundle-${id}.tar.gz`, lane_id: 'EXPORT_CASE_DATA', select }
     }),
   ],
+  'log.backup': [(id) => ({ file: `backup-${id}.tar.gz` })],
   'exports.get': [() => ({ bundle_id: 'bundle-0000001' }), () => ({ run_id: 'run_done_1' })],
   'locks.acquire': [
     (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), name: `name-${id}` }),
