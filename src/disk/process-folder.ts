@@ -27,7 +27,8 @@ export function dropProcessFolders(folder: string, prefix: string): void {
   try {
     for (const name of readdirSync(folder)) {
       if (name.startsWith(prefix) && isLeftBehind(join(folder, name), name.slice(prefix.length))) {
-        rmSync(join(folder, name), { recursive: true, force: true })
+        // A child of the dead process may still write there for a moment.
+        rmSync(join(folder, name), { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })
       }
     }
   } catch (error) {
