@@ -1,5 +1,5 @@
 import { suite } from 'uvu'
-import { equal, ok } from 'uvu/assert'
+import { equal, ok, unreachable } from 'uvu/assert'
 import { breakMemory } from '../../fixtures/history/broken.ts'
 import { Caller, type Line } from '../../fixtures/history/caller.ts'
 import { randomFrom } from '../../fixtures/random.ts'
@@ -15,6 +15,7 @@ const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 const seed = printedSeed('histories in process')
 const callersMax = 32
 const roundMillis = 1_500
+const brokenRoundsMax = 12
 const names = Array.from({ length: 8 }, (_, index) => `resource:name-${index}`)
 
 const test = suite('histories in process')
@@ -38,11 +39,15 @@ for (const forgets of ['a grant', 'a release', 'a renewal'] as const) {
     const ledger = await openLedger({ actor: testActor, create: true, dir: temporaryRoot(), policy: false })
     const restore = breakMemory(forgets, randomFrom(seed))
     try {
-      const [violation] = violationsIn(await historyOf(ledger, seed))
-      ok(violation !== undefined, `LOCKSTEP_SEED=${seed}`)
-      console.log(
-        `${forgets}: ${JSON.stringify(violation.operation.input)} ${JSON.stringify(violation.operation.answer)}`,
-      )
+      // What is forgotten need not show in a short history, least of all on a loaded machine.
+      for (let round = 0; round < brokenRoundsMax; round += 1) {
+        const [violation] = violationsIn(await historyOf(ledger, seed + round))
+        if (violation === undefined) continue
+        const { answer, input } = violation.operation
+        console.log(`${forgets}: ${JSON.stringify(input)} ${JSON.stringify(answer)}`)
+        return
+      }
+      unreachable(`LOCKSTEP_SEED=${seed}`)
     } finally {
       restore()
       await ledger.close()
