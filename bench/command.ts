@@ -1,5 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Bench } from 'tinybench'
@@ -24,6 +25,10 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
     await openCloseFigure(root, smoke),
     ...loadFigures(smoke ? 1 : 10),
     ...(await togetherFigures(root, smoke ? 2 : 40)),
+    ...(await serviceFigures(
+      root,
+      smoke ? { alone: 1, processes: 2, rounds: 1 } : { alone: 30, processes: 40, rounds: 5 },
+    )),
   ]
   const ledger = await openLedger({ dir: root, actor })
   await ledger.log.verify()
@@ -136,6 +141,85 @@ async function togetherFigures(root: string, processes: number): Promise<Figure[
       note: 'all succeeded',
     },
   ]
+}
+
+interface Sizes {
+  alone: number
+  processes: number
+  rounds: number
+}
+
+/** The same over a service, beside Node without a program and beside the command without a service, in turns. */
+async function serviceFigures(root: string, { alone, processes, rounds }: Sizes): Promise<Figure[]> {
+  const other = `${root}-served`
+  mkdirSync(other)
+  lockstep(other, 'init', '--no-operator-token')
+  const service = spawn(process.execPath, [commandPath, 'serve'], { cwd: other, stdio: ['ignore', 'ignore', 'pipe'] })
+  await once(service.stderr, 'data')
+  const ratios: number[] = []
+  for (let index = 0; index < alone; index += 1) {
+    const [empty, acquired] = [emptyMillis(), millisOf(() => acquire(other, `alone-${index}`))]
+    ratios.push(acquired / empty)
+  }
+  const [toAlone, toNode]: [number[], number[]] = [[], []]
+  for (let round = 0; round < rounds; round += 1) {
+    const together = (dir: string) =>
+      allMillis(processes, (index) => started(dir, 'lock', 'acquire', `round-${round}-${index}`, '--holder', 'bench'))
+    const served = await together(other)
+    toAlone.push(served / (await together(root)))
+    toNode.push(served / (await allMillis(processes, () => emptyProcess())))
+  }
+  service.kill()
+  await once(service, 'exit')
+  return [
+    {
+      what: 'over a service: lock acquire ÷ node, no program',
+      value: median(ratios),
+      unit: '×',
+      samples: alone,
+      bar: { kind: 'ratio', at_most: 1.5 },
+    },
+    {
+      what: `over a service: ${processes} at once ÷ the same without one`,
+      value: median(toAlone),
+      unit: '×',
+      samples: rounds,
+      bar: { kind: 'ratio', at_most: 0.35 },
+    },
+    {
+      what: `over a service: ${processes} at once ÷ ${processes} times node`,
+      value: median(toNode),
+      unit: '×',
+      samples: rounds,
+      note: 'at most 1.5 is enough, too',
+    },
+  ]
+}
+
+function millisOf(work: () => unknown): number {
+  const from = performance.now()
+  work()
+  return performance.now() - from
+}
+
+const emptyMillis = () => millisOf(() => spawnSync(process.execPath, ['--eval', '0']))
+const acquire = (root: string, name: string) => lockstep(root, 'lock', 'acquire', name, '--holder', 'bench', '--json')
+
+/** From the start of the first of many processes to the end of the last. All must succeed. */
+async function allMillis(
+  processes: number,
+  start: (index: number) => Promise<{ code: number | null }>,
+): Promise<number> {
+  const from = performance.now()
+  const ends = await Promise.all(Array.from({ length: processes }, (_, index) => start(index)))
+  for (const { code } of ends) strictEqual(code, 0)
+  return performance.now() - from
+}
+
+async function emptyProcess(): Promise<{ code: number | null }> {
+  const child = spawn(process.execPath, ['--eval', '0'], { stdio: 'ignore' })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return { code }
 }
 
 /** Runs the command to its end and returns its output. */
