@@ -27,6 +27,7 @@ const names = [
   'runs',
   'runs-million',
   'service',
+  'service-long',
   'staging',
 ]
 const here = dirname(fileURLToPath(import.meta.url))

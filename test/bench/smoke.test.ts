@@ -33,6 +33,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'runs',
     'runs-million',
     'service',
+    'service-long',
     'staging',
   ])
   for (const [name, { figures }] of Object.entries(results)) {
