@@ -71,8 +71,9 @@ async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   ]
 }
 
+/** Without the mapped tables of the database, which the system drops from memory when it needs the space. */
 function residentMegabytes({ pid }: ChildProcess): number {
-  const [, kilobytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  const [, kilobytes] = /RssAnon:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return Number(kilobytes) / 1024
 }
 
