@@ -23,10 +23,11 @@ import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
+import { type Figures, figuresOf } from './nouns/figures.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
-import { type Figures, type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
+import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
@@ -69,6 +70,8 @@ export class LocalLedger implements Ledger {
   readonly workspaces: WorkspacesApi
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
+  /** Fails runs whose lease has expired, for the service. */
+  readonly expiring: Pick<Runs, 'expire'>
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   readonly #parts: LedgerParts
@@ -112,7 +115,9 @@ export class LocalLedger implements Ledger {
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
-    this.runs = served('runs', new Runs(this.#core, policy), ground)
+    const runs = new Runs(this.#core, policy)
+    this.expiring = runs
+    this.runs = served('runs', runs, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
     this.#tokens = new Tokens(this.#core)
     this.tokens = served('tokens', this.#tokens, ground)
@@ -151,17 +156,8 @@ export class LocalLedger implements Ledger {
   }
 
   /** What an operator watches. Cost: one read at first use. */
-  async figures(): Promise<Figures> {
-    const { index, log, waiters } = this.#core
-    const { size } = log.head()
-    return {
-      ...log.counts,
-      ...this.#sequencer.figures,
-      head_size: size,
-      index_lag: size - (await index.cursor()),
-      reactor_lag: size - Math.min(size, ...Object.values(this.#reactions.cursors())),
-      waiting: waiters.count,
-    }
+  figures(): Promise<Figures> {
+    return figuresOf(this.#core, { cursors: this.#reactions.cursors(), writer: this.#sequencer.figures })
   }
 
   /** Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. Cost: one read. */

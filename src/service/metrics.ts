@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Figures } from '../nouns/parts.ts'
+import type { Figures } from '../nouns/figures.ts'
 
 /** Numbers of the service itself. */
 export interface ServiceFigures {
