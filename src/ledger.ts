@@ -17,10 +17,9 @@ import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import { aheadSeconds } from './kernel/entry-time.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
-import { LedgerClock } from './nouns/clock.ts'
+import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
@@ -44,6 +43,7 @@ import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
+import type { Tally } from './writer/tally.ts'
 
 /** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
 export interface Ledger extends Api, AsyncDisposable {
@@ -74,6 +74,8 @@ export class LocalLedger implements Ledger {
   readonly expiring: Pick<Runs, 'expire'>
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
+  /** What the commands came to since open. */
+  readonly tally: Tally
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
@@ -95,6 +97,7 @@ export class LocalLedger implements Ledger {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
+    this.tally = this.#sequencer.tally
     this.#core = {
       ...read,
       ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
@@ -161,10 +164,8 @@ export class LocalLedger implements Ledger {
   }
 
   /** Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. Cost: one read. */
-  async clockAheadSeconds(): Promise<number | undefined> {
-    const { log, views, now } = this.#core
-    const last = await views.entry(log.head().size - 1)
-    return last && aheadSeconds(last.time, now().wall_ms)
+  clockAheadSeconds(): Promise<number | undefined> {
+    return clockAheadSeconds(this.#core)
   }
 
   /**
@@ -232,6 +233,7 @@ export class LocalLedger implements Ledger {
   }
 
   #published(entries: readonly Entry[]): void {
+    this.tally.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

@@ -80,7 +80,7 @@ class HttpService implements Service {
       failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
       millis: (options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
     })
-    this.#metrics = new Metrics(() => this.#figures())
+    this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
     const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
     const demandsToken = (options.socket_auth ?? ledger.config.socket_auth) === 'token'
     const app = appOf({
@@ -205,12 +205,13 @@ class HttpService implements Service {
   }
 
   async #figures() {
-    const { requests, stream, waiting } = this.#inProgress.counts
+    const { events, lines, requests, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
       leases_active: this.#sweep.held,
       requests_in_flight: requests,
-      streams: stream,
+      sse_clients: events,
+      streams: events + lines,
       waiting_requests: waiting,
     }
   }
