@@ -17,16 +17,16 @@ import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import { aheadSeconds } from './kernel/entry-time.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
-import { LedgerClock } from './nouns/clock.ts'
+import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
+import { type Figures, figuresOf } from './nouns/figures.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
-import { type Figures, type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
+import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
@@ -43,6 +43,7 @@ import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
+import type { Tally } from './writer/tally.ts'
 
 /** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
 export interface Ledger extends Api, AsyncDisposable {
@@ -69,8 +70,12 @@ export class LocalLedger implements Ledger {
   readonly workspaces: WorkspacesApi
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
+  /** Fails runs whose lease has expired, for the service. */
+  readonly expiring: Pick<Runs, 'expire'>
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
+  /** What the commands came to since open. */
+  readonly tally: Tally
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
@@ -92,6 +97,7 @@ export class LocalLedger implements Ledger {
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
+    this.tally = this.#sequencer.tally
     this.#core = {
       ...read,
       ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
@@ -112,7 +118,9 @@ export class LocalLedger implements Ledger {
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
-    this.runs = served('runs', new Runs(this.#core, policy), ground)
+    const runs = new Runs(this.#core, policy)
+    this.expiring = runs
+    this.runs = served('runs', runs, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
     this.#tokens = new Tokens(this.#core)
     this.tokens = served('tokens', this.#tokens, ground)
@@ -151,24 +159,13 @@ export class LocalLedger implements Ledger {
   }
 
   /** What an operator watches. Cost: one read at first use. */
-  async figures(): Promise<Figures> {
-    const { index, log, waiters } = this.#core
-    const { size } = log.head()
-    return {
-      ...log.counts,
-      ...this.#sequencer.figures,
-      head_size: size,
-      index_lag: size - (await index.cursor()),
-      reactor_lag: size - Math.min(size, ...Object.values(this.#reactions.cursors())),
-      waiting: waiters.count,
-    }
+  figures(): Promise<Figures> {
+    return figuresOf(this.#core, { cursors: this.#reactions.cursors(), writer: this.#sequencer.figures })
   }
 
   /** Whole seconds that the last entry's time is ahead of the wall clock, if more than one hour. Cost: one read. */
-  async clockAheadSeconds(): Promise<number | undefined> {
-    const { log, views, now } = this.#core
-    const last = await views.entry(log.head().size - 1)
-    return last && aheadSeconds(last.time, now().wall_ms)
+  clockAheadSeconds(): Promise<number | undefined> {
+    return clockAheadSeconds(this.#core)
   }
 
   /**
@@ -236,6 +233,7 @@ export class LocalLedger implements Ledger {
   }
 
   #published(entries: readonly Entry[]): void {
+    this.tally.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

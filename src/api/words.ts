@@ -83,6 +83,7 @@ export const words: { readonly [member: string]: Hint } = {
   orphan_reason: { about: 'Why the lock is an orphan.' },
   last_seq: { about: 'The last entry of the lock; null if only a file is known.' },
   waiting: { about: 'How many callers wait for the lock.' },
+  first_waiting: { about: 'The caller that gets the lock next; absent if nobody waits.' },
   previous_holder: { about: 'Who held the lock before.' },
   previous_token: { about: 'The token of the grant that ended; null if no entry recorded it.' },
   recovery_reason: { about: 'Why the lock counted as an orphan.' },

@@ -10,8 +10,12 @@ export function statusLines(status: LockState): string[] {
     `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; ${aliveText(status)}`,
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
     ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
-    ...(status.waiting === 0 ? [] : [`${status.waiting} waiting`]),
+    ...(status.waiting === 0 ? [] : [waitingText(status)]),
   ]
+}
+
+function waitingText({ first_waiting, waiting }: LockState): string {
+  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder} (${first_waiting.actor_id})`}`
 }
 
 /** A holder's process can outlive its lease. The lock can then be taken although the process is alive. */

@@ -178,7 +178,8 @@ export const limits = {
   pingMillis: 15_000,
   /** How long a closing service waits for the requests in progress. */
   drainMillisMax: 2_000,
-  /** The service recovers locks with expired leases this often, and this many at once. */
+  /** The service ends expired leases this often: it recovers this many locks, and examines this many running runs. */
   sweepMillis: 30_000,
   sweepLocksMax: 64,
+  sweepRunsMax: 512,
 } as const

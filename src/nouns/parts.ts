@@ -31,22 +31,6 @@ export interface LedgerParts {
   workspaceFiles: WorkspaceFiles
 }
 
-/** Numbers about an open ledger, for operators. The counts of writes are those since the ledger was opened. */
-export interface Figures {
-  batches: number
-  entries: number
-  puts: number
-  head_size: number
-  /** The entries that the search index, and the slowest reactor, have yet to read. */
-  index_lag: number
-  reactor_lag: number
-  /** Whether commands are still decided. */
-  is_writable: boolean
-  /** Commands that wait to be decided, and callers that wait for a lock. */
-  queue: number
-  waiting: number
-}
-
 /** The reactors of a snapshot: it writes no files. */
 export const noReactions = (): Reactions => ({
   published: () => {},

@@ -21,7 +21,7 @@ export interface Ground {
   exchangeOf: (bindings: HttpBindings) => Exchange
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
-  begin: (exchange: Exchange, kind: 'stream' | 'waiting') => void
+  begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
   /** Whether the service takes commands, and the figures that tell so. */
   readiness: () => Promise<{ ready: boolean }>
 }
@@ -141,7 +141,7 @@ function streamHandler(operation: Operation): Handler {
     const input = ground.calls.prepared(operation, { caller, input: inputOfQuery(operation.facts, exchange.url) })
     const type = exchange.header('accept')?.includes(mediaTypes.events) ? 'events' : 'lines'
     const isEndless = ground.calls.waits(operation, input)
-    ground.begin(exchange, 'stream')
+    ground.begin(exchange, type)
     await sendStream(exchange, {
       isEndless,
       items: (signal) => ground.calls.follow(operation, input, signal),
@@ -161,7 +161,7 @@ async function eventsHandler(exchange: Exchange, ground: Ground): Promise<void> 
   const asked = lastId === undefined ? query : { ...query, from: Number(lastId) + 1 }
   if (!('from' in asked)) throw invalid('from: the first seq is required, or the header Last-Event-ID')
   const input = ground.calls.prepared(operation, { caller, input: asked })
-  ground.begin(exchange, 'stream')
+  ground.begin(exchange, 'events')
   await sendStream(exchange, {
     isEndless: true,
     items: (signal) => ground.calls.follow(operation, input, signal),

@@ -30,8 +30,8 @@ export class Exchange {
   route = 'unknown'
   /** The bytes of the body that were read so far. */
   bodyBytes = 0
-  /** Calls that may take long and streams count apart from short requests. */
-  kind: 'requests' | 'stream' | 'waiting' = 'requests'
+  /** Calls that may take long, and streams of each type, count apart from short requests. */
+  kind: 'events' | 'lines' | 'requests' | 'waiting' = 'requests'
   /** The error of the service itself that the request was answered with. */
   defect: unknown
   /** Whether the service is closing. */

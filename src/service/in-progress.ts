@@ -8,7 +8,7 @@ import { notBegun } from './problem.ts'
 
 /** The requests in progress. Short requests, calls that wait, and streams are counted and limited apart. */
 export class InProgress {
-  readonly counts = { requests: 0, stream: 0, waiting: 0 }
+  readonly counts = { events: 0, lines: 0, requests: 0, waiting: 0 }
   readonly #exchanges = new Map<ServerResponse, Exchange>()
   readonly #ended: (exchange: Exchange) => void
   readonly #idPrefix = nanoid(8)
@@ -35,9 +35,10 @@ export class InProgress {
   }
 
   /** Counts a request as a stream or a waiting call. Errors: LEDGER_UNAVAILABLE (too many of them). */
-  move(exchange: Exchange, kind: 'stream' | 'waiting'): void {
-    const max = kind === 'stream' ? limits.streamsMax : limits.waitingRequestsMax
-    if (this.counts[kind] >= max) {
+  move(exchange: Exchange, kind: 'events' | 'lines' | 'waiting'): void {
+    const { events, lines, waiting } = this.counts
+    const [count, max] = kind === 'waiting' ? [waiting, limits.waitingRequestsMax] : [events + lines, limits.streamsMax]
+    if (count >= max) {
       throw notBegun(`${max} such calls are in progress`, 'Repeat the request a little later.')
     }
     this.counts[exchange.kind] -= 1

@@ -1,11 +1,13 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Figures } from '../nouns/parts.ts'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Figures } from '../nouns/figures.ts'
+import type { Tally } from '../writer/tally.ts'
 
 /** Numbers of the service itself. */
 export interface ServiceFigures {
   requests_in_flight: number
   waiting_requests: number
   streams: number
+  sse_clients: number
   leases_active: number
 }
 
@@ -20,10 +22,24 @@ const help: Readonly<Record<keyof ServiceFigures | Exclude<keyof Figures, 'is_wr
   waiting: 'Callers that wait for a lock.',
   requests_in_flight: 'Requests in progress, without waiting calls and streams.',
   waiting_requests: 'Calls in progress that may take long.',
-  streams: 'Open streams.',
+  streams: 'Open streams, as JSON Lines or as server-sent events.',
+  sse_clients: 'Open streams of server-sent events.',
   leases_active: 'Locks that were held at the last sweep.',
 }
 const counters = new Set(['batches', 'entries', 'puts'])
+
+/** The label of each count of the ledger, and what it counts since the ledger was opened. */
+const counted: Readonly<Record<keyof Tally['counts'], [label: string, help: string]>> = {
+  acquisitions: [
+    'result',
+    'Acquisitions of locks: granted, refused at once (contention) or after waiting (timed_out).',
+  ],
+  decisions: ['result', 'Decisions of the policy on actions and starts of runs.'],
+  promotions: ['code', 'Promotions of turns: PROMOTED, or the code of the refusal.'],
+  recoveries: ['reason', 'Recoveries of locks whose holder was gone.'],
+  refusals: ['code', 'Commands that the ledger refused, by code.'],
+  runs: ['state', 'Runs that came into a state.'],
+}
 
 /**
  * The metrics of one service, in the text format of Prometheus. Counting is a plain addition; the metrics are made from
@@ -35,9 +51,10 @@ export class Metrics {
   readonly #figures: () => Promise<Figures & ServiceFigures>
   readonly #numbers = new Map<keyof typeof help, Counter | Gauge>()
   readonly #byOperation: Counter
+  readonly #byWord: [counter: Counter, label: string, counts: ReadonlyMap<string, number>][]
   readonly #writable: Gauge
 
-  constructor(figures: () => Promise<Figures & ServiceFigures>) {
+  constructor(figures: () => Promise<Figures & ServiceFigures>, tally: Tally) {
     this.#figures = figures
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
@@ -48,11 +65,37 @@ export class Metrics {
     }
     const byOperation = { help: 'Requests by operation and HTTP status.', labelNames: ['operation', 'status'] }
     this.#byOperation = new Counter({ name: 'lockstep_requests_total', ...byOperation, registers })
+    this.#byWord = Object.entries(counted).map(([name, [label, about]]) => {
+      const counter = new Counter({ name: `lockstep_${name}_total`, help: about, labelNames: [label], registers })
+      return [counter, label, tally.counts[name as keyof typeof counted]]
+    })
     this.#writable = new Gauge({
       name: 'lockstep_is_writable',
       help: 'Whether the ledger takes commands.',
       registers,
     })
+    this.#observeBatches(tally)
+  }
+
+  /** Histograms cannot be made from numbers afterwards, so each batch is observed once it is durable. */
+  #observeBatches(tally: Tally): void {
+    const registers = [this.#registry]
+    const size = new Histogram({
+      name: 'lockstep_batch_entries',
+      help: 'Entries of a batch.',
+      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 1_024, 4_096],
+      registers,
+    })
+    const sync = new Histogram({
+      name: 'lockstep_batch_sync_seconds',
+      help: 'Time for writing and syncing a batch.',
+      buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5],
+      registers,
+    })
+    tally.onBatch = ({ entries, seconds }) => {
+      size.observe(entries)
+      sync.observe(seconds)
+    }
   }
 
   /** Counts a request, or a line of a batch. */
@@ -76,6 +119,10 @@ export class Metrics {
     this.#byOperation.reset()
     for (const [operation, byStatus] of this.#requests) {
       for (const [status, count] of byStatus) this.#byOperation.inc({ operation, status }, count)
+    }
+    for (const [counter, label, counts] of this.#byWord) {
+      counter.reset()
+      for (const [word, count] of counts) counter.inc({ [label]: word }, count)
     }
     return this.#registry.metrics()
   }

@@ -27,7 +27,7 @@ export interface ServeOptions {
   log?: boolean | undefined
   /** The calls that each actor may make in a second. */
   calls_per_second?: number | undefined
-  /** How often locks with expired leases are recovered, in seconds. */
+  /** How often expired leases of locks and runs are ended, in seconds. */
   sweep_s?: number | undefined
   /** Called when no request came for this many seconds. */
   idle?: { after_s: number; ended: () => void } | undefined
@@ -76,10 +76,11 @@ class HttpService implements Service {
     this.#ledger = ledger
     this.#options = options
     this.#log = logOf(options.log ?? true)
-    this.#sweep = new Sweep(ledger, (options.sweep_s ?? limits.sweepMillis / 1000) * 1000, (error) =>
-      this.#log.warn({ err: error }, 'recovering expired locks failed'),
-    )
-    this.#metrics = new Metrics(() => this.#figures())
+    this.#sweep = new Sweep(ledger, {
+      failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
+      millis: (options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
+    })
+    this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
     const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
     const demandsToken = (options.socket_auth ?? ledger.config.socket_auth) === 'token'
     const app = appOf({
@@ -204,12 +205,13 @@ class HttpService implements Service {
   }
 
   async #figures() {
-    const { requests, stream, waiting } = this.#inProgress.counts
+    const { events, lines, requests, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
       leases_active: this.#sweep.held,
       requests_in_flight: requests,
-      streams: stream,
+      sse_clients: events,
+      streams: events + lines,
       waiting_requests: waiting,
     }
   }

@@ -1,28 +1,45 @@
+import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 
 /**
- * Recovers locks whose lease has expired, at intervals, a limited number at once. Without it they stay orphans until
- * somebody acquires them. A lock that was renewed in the meantime is not an orphan, so the ledger leaves it.
+ * Recovers locks, and fails runs, whose lease has expired: at intervals, a limited number at once. Without it they stay
+ * as they are until the next command on them. The ledger decides again whether the lease is over, so a renewal in the
+ * meantime is safe.
  */
 export class Sweep {
   /** Locks that were held at the last sweep. */
   held = 0
   readonly #ledger: LocalLedger
   readonly #failed: (error: unknown) => void
+  readonly #runsMax: number
   readonly #timer: NodeJS.Timeout
+  /** The last run that was examined. The next sweep goes on after it. */
+  #lastRun: string | undefined
   #work: Promise<void> = Promise.resolve()
 
-  constructor(ledger: LocalLedger, millis: number, failed: (error: unknown) => void) {
+  constructor(
+    ledger: LocalLedger,
+    {
+      failed,
+      millis,
+      runsMax = limits.sweepRunsMax,
+    }: { failed: (error: unknown) => void; millis: number; runsMax?: number },
+  ) {
     this.#ledger = ledger
     this.#failed = failed
+    this.#runsMax = runsMax
     this.#timer = setInterval(() => this.now(), millis)
     this.#timer.unref()
   }
 
   /** Sweeps once. Resolves when that is done. A sweep that is still running is not started again. */
   now(): Promise<void> {
-    this.#work = this.#work.then(() => this.#sweep()).catch(this.#failed)
+    this.#work = this.#work
+      .then(() => this.#sweepLocks())
+      .catch(this.#failed)
+      .then(() => this.#sweepRuns())
+      .catch(this.#failed)
     return this.#work
   }
 
@@ -31,12 +48,23 @@ export class Sweep {
     return this.#work
   }
 
-  async #sweep(): Promise<void> {
+  async #sweepLocks(): Promise<void> {
     const { locks } = await this.#ledger.locks.list()
     const expired = locks.filter(({ orphan_reason }) => orphan_reason === 'lease_expired')
     this.held = locks.length - expired.length
     for (const { name } of expired.slice(0, limits.sweepLocksMax)) {
       await this.#ledger.locks.recover({ name, reason: 'the lease expired' }).catch(this.#failed)
     }
+  }
+
+  /** Runs are examined page by page, in order of creation. After the last one, the next sweep begins again. */
+  async #sweepRuns(): Promise<void> {
+    const { lease_expired, next } = await this.#ledger.runs.list({
+      ...given({ cursor: this.#lastRun }),
+      limit: this.#runsMax,
+      status: 'running',
+    })
+    await Promise.all(lease_expired.map((run_id) => this.#ledger.expiring.expire(run_id).catch(this.#failed)))
+    this.#lastRun = next ?? undefined
   }
 }

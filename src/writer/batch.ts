@@ -11,11 +11,13 @@ import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Step, Waiter } from './submission.ts'
+import type { Tally } from './tally.ts'
 import { type LineChanges, recordOfWaiting } from './waiters.ts'
 
 interface BatchParts extends DecisionParts {
   receipts: Receipts
   refusals: RefusalMemory
+  tally: Tally
 }
 
 /** A batch that was decided but is not durable yet. No caller has been told its answer. */
@@ -232,7 +234,11 @@ export class Batch {
   }
 
   #reject(item: Item, error: LockstepError): void {
-    this.answers.push({ item, tell: () => item.reject(error) })
+    const tell = () => {
+      this.#parts.tally.refused(item, error.code)
+      item.reject(error)
+    }
+    this.answers.push({ item, tell })
   }
 }
 

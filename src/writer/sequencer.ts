@@ -1,4 +1,4 @@
-import { LockstepError } from '../errors.ts'
+import type { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
@@ -11,7 +11,8 @@ import { declaredBy } from './decision.ts'
 import { groundOf, type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Step, Submission } from './submission.ts'
-import { ledgerClosed, unavailable } from './unavailable.ts'
+import { Tally } from './tally.ts'
+import { ledgerClosed, queueFull, unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
 export interface SequencerParts {
@@ -40,6 +41,7 @@ export interface SequencerParts {
  */
 export class Sequencer {
   readonly waiters: Waiters
+  readonly tally = new Tally()
   readonly #parts: SequencerParts
   readonly #ground: Loaded
   readonly #refusals = new RefusalMemory()
@@ -68,9 +70,7 @@ export class Sequencer {
   submit(submission: Submission): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (!this.#takesMore()) return reject(this.#refusalOfAll())
-      if (this.#queue.length >= limits.queueMax) {
-        return reject(new LockstepError('QUEUE_FULL', `${this.#queue.length} commands are waiting to be decided`))
-      }
+      if (this.#queue.length >= limits.queueMax) return reject(queueFull(this.#queue.length))
       this.#enqueue({ item: { resolve, reject, ...submission } })
     })
   }
@@ -176,7 +176,8 @@ export class Sequencer {
     const { log, receipts, cursors } = this.#parts
     const entries = plan.recorded.map(({ entry }) => entry)
     this.#lastTimeMillis = Date.parse(entries.at(-1)?.time ?? '')
-    return log.append({ size: plan.firstSeq }, plan.recorded, [...receipts.take(entries), ...plan.writes()], cursors())
+    const views = [...receipts.take(entries), ...plan.writes()]
+    return this.tally.timed(entries.length, log.append({ size: plan.firstSeq }, plan.recorded, views, cursors()))
   }
 
   /**
@@ -198,8 +199,8 @@ export class Sequencer {
         log,
         now,
       })
-      const { waiters } = this
-      batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, views, waiters }, steps)
+      const { tally, waiters } = this
+      batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, tally, views, waiters }, steps)
       while (!batch.decide()) {
         const missing = views.loadMissed()
         if (missing !== undefined) await missing
@@ -233,8 +234,7 @@ export class Sequencer {
   #fail(cause: unknown): void {
     this.#state = 'failed'
     this.#failure = unavailable(cause, 'not_applied')
-    const queued = this.#queue
-    this.#queue = []
+    const queued = this.#queue.splice(0)
     // These were decided on a batch with an unknown outcome, so their own outcome is unknown too.
     for (const { answers, lines } of this.#decided.splice(0)) {
       this.waiters.keep(lines)

@@ -28,3 +28,7 @@ export function ledgerClosed(): LockstepError {
     hint: 'Open it again; a waiting acquire is retried with the same lock_id.',
   })
 }
+
+export function queueFull(commands: number): LockstepError {
+  return new LockstepError('QUEUE_FULL', `${commands} commands are waiting to be decided`)
+}

@@ -97,6 +97,14 @@ export class Waiters {
     return own === -1 ? waiters.length : own
   }
 
+  /** How many callers wait for a lock, and which of them is first. */
+  lineOf(stream: string): { waiting: number; first_waiting?: { actor_id: string; holder: string } } {
+    const line = this.#line(stream)
+    const { actor, command } = line[0]?.item ?? {}
+    if (actor === undefined || command?.type !== 'lock.acquire') return { waiting: line.length }
+    return { first_waiting: { actor_id: actor.actor_id, holder: command.holder }, waiting: line.length }
+  }
+
   /** Whether a waiter is in its line. */
   has(waiter: Waiter): boolean {
     return this.#line(waiter.stream).includes(waiter)

@@ -1,5 +1,5 @@
 import { suite } from 'uvu'
-import { equal } from 'uvu/assert'
+import { equal, is } from 'uvu/assert'
 import { statusLines } from '../../src/cli/lock-text.ts'
 import { timeText } from '../../src/cli/output.ts'
 
@@ -32,6 +32,13 @@ text('does not contradict itself if a process outlives its lease', () => {
   ])
   const held = { state: 'held', lease_remaining_s: 60, holder_alive: 'yes' } as const
   equal(statusLines({ ...lock, ...held, waiting: 0, last_seq: 7 })[2], 'processes 100 on desk; alive: yes')
+})
+
+text('says how many wait, and who is first', () => {
+  const lock = { name: 'resource:reports', kind: 'resource', state: 'held', holder: 'TASK', token: 7 } as const
+  const first_waiting = { actor_id: 'agent-2', holder: 'draft of Ann' }
+  const of = { ...lock, lease_remaining_s: 60, holder_alive: 'yes', last_seq: 7 } as const
+  is(statusLines({ ...of, first_waiting, waiting: 3 }).at(-1), '3 waiting; first is draft of Ann (agent-2)')
 })
 
 for (const [title, time, expected] of [

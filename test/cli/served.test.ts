@@ -119,6 +119,9 @@ served(
       ends.push(acquire(holder, '--wait', '60', '--lock-id', `lck_${holder}_${holder}_${holder}`))
       await until(`${holder} waits`, async () => (await waiting()) === ends.length)
     }
+    const status = ['--dir', root, 'lock', 'status', 'a']
+    is(Object((await lockstep(status)).json.first_waiting).holder, 'second')
+    match((await lockstep(status, { isForPeople: true })).stdout, /^2 waiting; first is second \(\S+\)$/m)
     is((await lockstep(['--dir', root, 'lock', 'release', String(first.json.lock_id)])).status, 0)
     const second = await ends[0]
     equal([second?.status, second?.json.holder], [0, 'second'])

@@ -64,20 +64,21 @@ bounds('count streams and calls that wait apart, and refuse too many of them', (
     const incoming = new IncomingMessage(new Socket())
     return inProgress.accept(incoming, new ServerResponse(incoming), { kind: 'socket', isOwnHost: () => true })
   }
-  const streams = Array.from({ length: limits.streamsMax }, () => {
+  const streams = Array.from({ length: limits.streamsMax }, (_, at) => {
     const exchange = begun()
-    inProgress.move(exchange, 'stream')
+    inProgress.move(exchange, at % 2 === 0 ? 'lines' : 'events')
     return exchange
   })
   const next = begun()
   throws(
-    () => inProgress.move(next, 'stream'),
+    () => inProgress.move(next, 'lines'),
     (error: unknown) => error instanceof LockstepError && error.details.outcome === 'not_applied',
   )
   inProgress.move(next, 'waiting')
-  equal(inProgress.counts, { requests: 0, stream: limits.streamsMax, waiting: 1 })
+  const half = limits.streamsMax / 2
+  equal(inProgress.counts, { events: half, lines: half, requests: 0, waiting: 1 })
   for (const { outgoing } of [...streams, next]) outgoing.emit('close')
-  equal(inProgress.counts, { requests: 0, stream: 0, waiting: 0 })
+  equal(inProgress.counts, { events: 0, lines: 0, requests: 0, waiting: 0 })
   equal([inProgress.size, ended], [0, limits.streamsMax + 1])
 })
 

@@ -31,7 +31,9 @@ operating('shows readiness with its figures, and metrics without ids in labels',
     match(metrics, /^lockstep_requests_total\{operation="locks.acquire",status="200"\} 1$/m)
     match(metrics, /^lockstep_requests_total\{operation="locks.acquire",status="409"\} 1$/m)
     const labels = [...metrics.matchAll(/^lockstep_\w+\{([^}]*)\}/gm)].map(([, label = '']) => label)
-    for (const label of labels) match(label, /^operation="[\w./-]+",status="\d{3}"$/)
+    for (const label of labels) {
+      match(label, /^(?:operation="[\w./-]+",status="\d{3}"|(?:code|reason|result|state)="\w+"|le="[\d.+Inf]+")$/)
+    }
     ok(!metrics.includes('reports'))
   })
 })

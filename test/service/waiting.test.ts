@@ -24,8 +24,12 @@ async function inLine(at: string, holder: string, place: number, asked: Asked = 
   return { answer }
 }
 
-async function waitersAt(at: string): Promise<unknown> {
-  return JSON.parse((await ask(at, '/v1/locks/status?name=reports')).text).waiting
+async function statusAt(at: string): Promise<{ first_waiting?: unknown; waiting: number }> {
+  return JSON.parse((await ask(at, '/v1/locks/status?name=reports')).text)
+}
+
+async function waitersAt(at: string): Promise<number> {
+  return (await statusAt(at)).waiting
 }
 
 const release = (at: string, holder: string) =>
@@ -47,9 +51,12 @@ waiting('are served in the order of their arrival', async () => {
         }),
       )
     }
+    const first = await statusAt(address)
+    equal([first.waiting, first.first_waiting], [5, { actor_id: 'a', holder: 'a' }])
     await release(address, 'first')
     await Promise.all(answers)
     equal(served, names)
+    ok(!('first_waiting' in (await statusAt(address))))
   })
 })
 

@@ -125,6 +125,11 @@ export type FailRun = Of<'run.fail', typeof failRunSchema>
 export type DenyRun = Of<'run.deny', typeof denyRunSchema>
 export type CancelRun = Of<'run.cancel', typeof cancelRunSchema>
 export type RetryRun = Of<'run.retry', typeof retryRunSchema> & { new_run_id: string }
+/** The ledger itself fails a run whose lease has expired. No caller can ask for this. */
+export interface ExpireRun extends Command {
+  run_id: string
+  type: 'run.expire'
+}
 
 export type RunCommand =
   | CreateRun
@@ -137,3 +142,4 @@ export type RunCommand =
   | DenyRun
   | CancelRun
   | RetryRun
+  | ExpireRun

@@ -13,6 +13,9 @@ import type { LockState } from '../lock/state.ts'
 import {
   append,
   durationMillis,
+  eventsOfRun,
+  expiredEvents,
+  isExpired,
   laneOf,
   lostLock,
   notActive,
@@ -21,9 +24,10 @@ import {
   type RunDraft,
   refusedMove,
   refuseText,
+  rowOf,
   unrecordedEvents,
 } from './case.ts'
-import type { CancelRun, CompleteRun, DenyRun, FailRun, Heartbeat } from './commands.ts'
+import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
 import { mayMove } from './moves.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
@@ -149,6 +153,17 @@ export function decideCancel(command: CancelRun, of: RunCase): Decision {
   const outcome_reason = `cancelled: ${command.outcome_reason}`
   const data = { duration_ms: durationMillis(of), outcome_reason, run_id: command.run_id }
   return append(of, [...unrecordedEvents(of.run), { type: 'run.cancelled', data }])
+}
+
+/**
+ * Ends a run exactly as the next command on it would, if its lease has expired. Otherwise nothing is appended: the run
+ * may have been renewed, or have ended, since its lease was seen to be over.
+ */
+export function decideExpire({ run_id }: ExpireRun, context: Context, rows: LoadedRows): Decision {
+  const row = rowOf(rows, run_id)
+  if (row === undefined || !isExpired(row.state, context.now)) return { kind: 'append', events: [] }
+  const of = { context, lastSeq: row.last_seq, run: row.state }
+  return { kind: 'append', events: eventsOfRun(of, expiredEvents(of)) }
 }
 
 /** The refusal if a run cannot move to this end, or if its free text is not allowed. */

@@ -6,7 +6,14 @@ import { caseOf, expired } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'
 import { decideCreate, decideRetry } from './decide-create.ts'
-import { decideCancel, decideComplete, decideDeny, decideFail, decideHeartbeat } from './decide-endings.ts'
+import {
+  decideCancel,
+  decideComplete,
+  decideDeny,
+  decideExpire,
+  decideFail,
+  decideHeartbeat,
+} from './decide-endings.ts'
 import { decideStart } from './decide-start.ts'
 import { retryStreamOf } from './retries.ts'
 
@@ -20,7 +27,7 @@ export function reads(command: RunCommand): readonly string[] {
 }
 
 /**
- * Refusals of every command on an existing run, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
+ * Refusals of every command that a caller can make on an existing run, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
@@ -28,6 +35,7 @@ export function decide(command: RunCommand, context: Context, rows: LoadedRows):
   if (command.type === 'run.create') {
     return decideCreate(command, { context, inForce: policyInForce(rows, command.policies), rows })
   }
+  if (command.type === 'run.expire') return decideExpire(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   const ended = expired(of)

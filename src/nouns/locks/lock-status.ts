@@ -92,14 +92,14 @@ export async function fileStatus(core: Core, place: DeliverableFolder, verdict: 
     holder_alive,
     pids: pid === null ? [] : [pid],
     folder: place.folder,
-    waiting: core.waiters.inFrontOf(streamOf(place.name), undefined),
+    ...core.waiters.lineOf(streamOf(place.name)),
     last_seq: (await core.views.row(streamOf(place.name)))?.last_seq ?? null,
   }
 }
 
 function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {
-  const waiting = core.waiters.inFrontOf(streamOf(name), undefined)
-  if (grant === null) return { name, kind, state: 'free', waiting, last_seq: lastSeq }
+  const line = core.waiters.lineOf(streamOf(name))
+  if (grant === null) return { name, kind, state: 'free', ...line, last_seq: lastSeq }
   const now = core.now()
   const liveness = livenessOf(grant)
   const reason = orphanReason(grant, liveness.alive === 'no' ? liveness.reason : undefined, now)
@@ -117,7 +117,7 @@ function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number)
     pids: grant.evidence.map(({ pid }) => pid),
     ...given({ folder: grant.folder, run_id: grant.run_id, target_name: grant.target_name }),
     renewals: grant.renewals,
-    waiting,
+    ...line,
     last_seq: lastSeq,
   }
 }

@@ -94,6 +94,11 @@ export class Runs implements Handlers<RunsApi> {
     return whyOf(this.#core, run_id)
   }
 
+  /** Fails a run whose lease has expired. Nothing is recorded of any other run. Not an operation. */
+  async expire(run_id: string): Promise<void> {
+    await submit(this.#core, { type: 'run.expire', run_id })
+  }
+
   async #ask(type: AskedType, input: AskedOf): Promise<RunRecord> {
     return this.#answer(await this.#submitAsked(type, input), type)
   }
@@ -126,7 +131,7 @@ export class Runs implements Handlers<RunsApi> {
   }
 }
 
-type AskedType = Exclude<commands.RunCommand['type'], 'run.create' | 'run.retry'>
+type AskedType = Exclude<commands.RunCommand['type'], 'run.create' | 'run.expire' | 'run.retry'>
 interface AskedOf {
   actor?: Actor | undefined
   idempotency_key?: string | undefined

@@ -78,6 +78,8 @@ export const locks: Cases<'locks'> = {
           ok(tries < 10_000)
           await new Promise(setImmediate)
         }
+        const first_waiting = { actor_id: 'agent-9', holder: 'agent-9' }
+        equal((await stage.api.locks.status({ name })).first_waiting, first_waiting)
         stop.abort()
         await refused(waiting, 'ABORTED')
       },

@@ -43,6 +43,27 @@ test('a caller who may not act on a run is refused first, and does not even fail
   assert.is(codeOf(world.run('run.complete', complete)), 'INVALID_STATE_TRANSITION')
 })
 
+test('the ledger ends an expired lease exactly as the next command would, whoever acts, and else does nothing', () => {
+  const [swept, commanded] = [new RunWorld(), new RunWorld()]
+  for (const world of [swept, commanded]) {
+    world.startedTool()
+    world.run('run.authorize', { run_id, action: dictation })
+    world.clock.advance(59_999)
+  }
+  assert.equal(swept.run('run.expire', { run_id }).entries, [])
+  assert.equal(swept.run('run.expire', { run_id: 'run_top_1' }).entries, [])
+  assert.equal(swept.run('run.expire', { run_id: 'run_none1' }).decision, { kind: 'append', events: [] })
+  for (const world of [swept, commanded]) world.clock.advance(1)
+  const { entries } = swept.run('run.expire', { run_id })
+  assert.equal(
+    entries.map(({ type }) => type),
+    ['run.acted', 'run.failed'],
+  )
+  assert.equal(entries, commanded.run('run.heartbeat', { run_id }).entries)
+  assert.equal(swept.run('run.expire', { run_id }, other).entries, [])
+  assert.is(codeOf(swept.run('run.retry', { run_id, new_run_id: 'run_tool2', retry_reason: 'late' })), 'append')
+})
+
 test('a record: the state of the run, then its lock, then the decision, then the outputs', () => {
   const { decisionId, world } = withLostLock()
   assert.is(codeOf(world.run('run.record', record)), 'STALE_TOKEN')

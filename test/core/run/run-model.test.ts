@@ -50,6 +50,7 @@ const words = [
   'start last',
   'fail last',
   'pass',
+  'expire',
   'reload',
 ] as const
 const op: fc.Arbitrary<Op> = fc.record({
@@ -139,6 +140,8 @@ class Pair {
           model.retry(run_id, other, by),
           world.run('run.retry', { run_id, new_run_id: other, retry_reason: 'again' }, actor),
         )
+      case 'expire':
+        return said(model.expire(run_id), world.run('run.expire', { run_id }, actor))
       case 'pass':
         model.time += leaseSeconds / 2
         return world.clock.advance((leaseSeconds / 2) * 1000)
@@ -184,6 +187,7 @@ class Pair {
 
 function answerOf(decision: Decision, entries: readonly Entry[], what: string): Answer {
   if (decision.kind === 'refuse') return { refuse: decision.code }
+  if (entries.length === 0) return 'nothing'
   const last = entries.at(-1)
   if (last?.type === 'run.failed' && last.data.by === 'ledger') return 'expired'
   return last?.type === 'run.denied' && what !== 'deny' ? 'denied' : 'append'
@@ -255,6 +259,8 @@ const verdicts = [
   'retry RUN_ALREADY_RETRIED',
   'retry INVALID_STATE_TRANSITION',
   'retry expired',
+  'expire expired',
+  'expire nothing',
 ]
 
 test.run()

@@ -20,7 +20,7 @@ export interface ModelRun {
   isRetried?: boolean
 }
 
-export type Answer = 'append' | { refuse: string } | 'expired' | 'denied'
+export type Answer = 'append' | { refuse: string } | 'expired' | 'denied' | 'nothing'
 
 /**
  * Governed runs in a plain map and the words of runs.md, for one lane and two policies that differ in content. It says
@@ -49,6 +49,14 @@ export class RunModel {
     if (run === undefined) return { refuse: 'NOT_FOUND' }
     if (!this.mayAct(run, actor)) return { refuse: 'NOT_RUN_ACTOR' }
     if (!this.isOver(run)) return undefined
+    this.end(run, 'failed', true)
+    return 'expired'
+  }
+
+  /** The ledger's own look at a lease: any actor, and no trace unless the lease is over. */
+  expire(id: string): Answer {
+    const run = this.runs.get(id)
+    if (run === undefined || !this.isOver(run)) return 'nothing'
     this.end(run, 'failed', true)
     return 'expired'
   }

@@ -1,0 +1,34 @@
+import type { Cursors } from '../log/log.ts'
+import type { Core } from '../writer/core.ts'
+
+/** Numbers about an open ledger, for operators. The counts of writes are those since the ledger was opened. */
+export interface Figures {
+  batches: number
+  entries: number
+  puts: number
+  head_size: number
+  /** The entries that the search index, and the slowest reactor, have yet to read. */
+  index_lag: number
+  reactor_lag: number
+  /** Whether commands are still decided. */
+  is_writable: boolean
+  /** Commands that wait to be decided, and callers that wait for a lock. */
+  queue: number
+  waiting: number
+}
+
+/** The numbers of an open ledger. Cost: one read at first use. */
+export async function figuresOf(
+  { index, log, waiters }: Core,
+  { cursors, writer }: { cursors: Cursors; writer: Pick<Figures, 'is_writable' | 'queue'> },
+): Promise<Figures> {
+  const { size } = log.head()
+  return {
+    ...log.counts,
+    ...writer,
+    head_size: size,
+    index_lag: size - (await index.cursor()),
+    reactor_lag: size - Math.min(size, ...Object.values(cursors)),
+    waiting: waiters.count,
+  }
+}
