@@ -18,6 +18,7 @@ import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
 import { aheadSeconds } from './kernel/entry-time.ts'
+import type { Actor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { LedgerClock } from './nouns/clock.ts'
@@ -138,6 +139,11 @@ export class LocalLedger implements Ledger {
   /** The root: the folder that the ledger governs. */
   get dir(): string {
     return this.#parts.layout.root
+  }
+
+  /** The default actor of every call. */
+  get actor(): Actor {
+    return this.#parts.actor
   }
 
   /** The configuration that was read at open. */
