@@ -17,6 +17,7 @@ import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
+import type { Actor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
@@ -146,6 +147,11 @@ export class LocalLedger implements Ledger {
   /** The root: the folder that the ledger governs. */
   get dir(): string {
     return this.#parts.layout.root
+  }
+
+  /** The default actor of every call. */
+  get actor(): Actor {
+    return this.#parts.actor
   }
 
   /** The configuration that was read at open. */

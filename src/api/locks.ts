@@ -164,6 +164,7 @@ export const locks: Operations<LocksApi> = {
       ...fileErrors,
     ],
     grants: ['agent', 'authority'],
+    mayReleaseProject: ({ file }) => file !== undefined,
   },
   unknownFiles: {
     kind: 'query',

@@ -41,6 +41,11 @@ export interface Facts<K extends Kind, Input, Answer> {
   errors: readonly Code[]
   /** Any one of these grants is enough. Where forms differ, the grants of each form. */
   grants: readonly TokenGrant[] | { readonly [member: string]: readonly TokenGrant[] }
+  /**
+   * Whether the call may release the lock of a project when the release authority makes it. It then needs the grant
+   * `authority`, whatever other grants are enough for other actors.
+   */
+  mayReleaseProject?(input: Input): boolean
   /** Whether the call may take long, so that it is never sent in a batch with others. */
   waits?(input: Input): boolean
 }

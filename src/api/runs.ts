@@ -105,6 +105,7 @@ export const runs: Operations<RunsApi> = {
       ...onLock,
     ],
     grants: anyGrant,
+    mayReleaseProject: ({ release_lock }) => release_lock === true,
   },
   fail: {
     ...ending,

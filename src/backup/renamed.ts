@@ -1,8 +1,9 @@
 import type { RestoredData } from '../domain/log/origin.ts'
+import { invariant } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
-import { type Meta, tokenOffset } from '../log/log.ts'
-import { treeHeadOf } from '../log/tiles.ts'
+import { identitySeq, type Meta, tokenOffset } from '../log/log.ts'
+import { entryAt, treeHeadOf } from '../log/tiles.ts'
 import { bareSequencer } from '../nouns/create.ts'
 
 /**
@@ -27,11 +28,15 @@ export interface Renaming {
  * Errors: LEDGER_UNAVAILABLE. Cost: two syncs.
  */
 export async function renameLedger(log: KeyedLog, { actor, by, identity, vkey }: Renaming): Promise<RestoredData> {
-  const { ledger_id, origin, size, root } = { ...log.meta, ...(await treeHeadOf(log)) }
+  const { root, size } = await treeHeadOf(log)
   const { format } = log.meta
   // A restore whose entry is missing was interrupted, and does not count.
   const restored = (log.meta.restored ?? []).filter(({ seq }) => seq < size)
   const token_offset = tokenOffset({ ...log.meta, restored }) + tokensApart
+  // Only an entry says who the ledger is: the meta row may have the name of an interrupted restore.
+  const named = await entryAt(log, identitySeq({ ...log.meta, restored }))
+  invariant(named !== undefined, 'an entry names the ledger')
+  const { ledger_id, origin } = named.data as Pick<Meta, 'ledger_id' | 'origin'>
   const data: RestoredData = {
     by,
     format,

@@ -12,12 +12,14 @@ const socketPathBytesMax = 100
 
 /**
  * The socket at which a service of this ledger listens, if there is one; undefined if there is none for certain. The
- * path of a ledger's own folder can be too long for a socket. Then `.lockstep/socket` names a socket elsewhere.
+ * path of a ledger's own folder can be too long for a socket. Then `.lockstep/socket` names a socket elsewhere, and the
+ * folder `.lockstep` itself: in a copy of the ledger, it would name the service of the original.
  */
 export function socketOf(layout: Pick<Layout, 'home' | 'socket' | 'socketName'>): string | undefined {
   if (fits(layout.socket)) return layout.socket
-  const path = readHint(layout.socketName, limits.homeFileBytes)?.trim()
-  return path !== undefined && fits(path) && isPrivate(dirname(path), layout.home) ? path : undefined
+  const [path = '', folder] = readHint(layout.socketName, limits.homeFileBytes)?.split('\n') ?? []
+  const isOwn = path !== '' && fits(path) && folder === idOf(layout.home) && isPrivate(dirname(path), layout.home)
+  return isOwn ? path : undefined
 }
 
 /**
@@ -36,8 +38,14 @@ export function socketToListenAt(layout: Pick<Layout, 'home' | 'socket' | 'socke
     })
   }
   const path = join(mkdtempSync(join(place, 'lockstep-')), 'service.sock')
-  replaceFile(layout.socketName, path)
+  replaceFile(layout.socketName, `${path}\n${idOf(layout.home)}`)
   return path
+}
+
+/** Two folders that exist have different ids. */
+function idOf(folder: string): string | undefined {
+  const stat = lstatSync(folder, { bigint: true, throwIfNoEntry: false })
+  return stat && `${stat.dev}-${stat.ino}`
 }
 
 function fits(path: string): boolean {

@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
 import { bodyOf, jsonOf, keyOf } from './input.ts'
-import { invalid, problemOf } from './problem.ts'
+import { invalid } from './problem.ts'
 
 /** Tells the metrics how one line ended. */
 type Counted = (operation: string, status: number) => void
@@ -48,7 +48,7 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
       counted(name, 200)
       return text
     } catch (error) {
-      const problem = problemOf(error, exchange.id)
+      const problem = exchange.problem(error)
       counted(name, problem.status)
       return JSON.stringify({ status: problem.status, problem })
     }

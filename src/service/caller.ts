@@ -1,6 +1,7 @@
 import { type AnyFacts, formOf, formsOf, grantsOf, type TokenGrant } from '../api/operation.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import type { LocalLedger } from '../ledger.ts'
 import type { Authenticated } from '../nouns/tokens/tokens.ts'
 import type { Exchange, Place } from './exchange.ts'
 import { memberOf } from './input.ts'
@@ -83,11 +84,34 @@ export function demandGrant(
 }
 
 /**
+ * Refuses to release the lock of a project in the name of the release authority without its grant: on the socket
+ * anybody can state that name. Errors: FORBIDDEN.
+ */
+export function demandAuthority(
+  { grants }: Caller,
+  { facts, name }: { facts: AnyFacts; name: string },
+  input: object,
+  { actor: fallback, config }: Pick<LocalLedger, 'actor' | 'config'>,
+): void {
+  if (grants.has('authority') || facts.mayReleaseProject?.(input) !== true) return
+  const { actor = fallback } = input as { actor?: unknown }
+  const { actor_id } = Object(actor) as Partial<Actor>
+  const { release_authority } = config
+  if (actor_id !== release_authority) return
+  throw new LockstepError('FORBIDDEN', `${name} in the name of ${release_authority} needs the grant authority`, {
+    details: { needed: ['authority'] },
+    hint: 'Call with a token that has this grant.',
+  })
+}
+
+/**
  * The input with the actor of the caller's token. Errors: FORBIDDEN, if the input names another actor, or a role that
- * the token does not have. A claim to act on behalf of a party is kept.
+ * the token does not have. A claim to act on behalf of a party is kept, and a run can be created for another actor.
  */
 export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: object): object {
-  if (actor === undefined || memberOf(formOf(facts, input), 'actor') === undefined) return input
+  if (actor === undefined) return input
+  if (facts.kind === 'command') demandOwnRoles({ actor, roles }, input)
+  if (memberOf(formOf(facts, input), 'actor') === undefined) return input
   const { actor: asked } = input as { actor?: unknown }
   if (asked === undefined) return { ...input, actor }
   if (typeof asked !== 'object' || asked === null) return input
@@ -96,6 +120,17 @@ export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: obje
   if (actor_type !== undefined && actor_type !== actor.actor_type) throw notOfToken('actor_type')
   if (role_id !== undefined && !roles.has(role_id)) throw notOfToken('role_id')
   return { ...input, actor: { ...asked, ...actor } }
+}
+
+/** Errors: FORBIDDEN, if a run would get a role that the token does not have, or its actor with another type. */
+function demandOwnRoles({ actor, roles }: { actor: Actor; roles: ReadonlySet<string> }, input: object): void {
+  const { role_id, run_actor } = input as { role_id?: unknown; run_actor?: unknown }
+  const of = Object(run_actor) as Partial<Actor>
+  for (const role of [role_id, of.role_id]) {
+    if (typeof role === 'string' && !roles.has(role)) throw notOfToken('role_id')
+  }
+  const isOther = of.actor_type !== undefined && of.actor_type !== actor.actor_type
+  if (of.actor_id === actor.actor_id && isOther) throw notOfToken('actor_type')
 }
 
 function notOfToken(member: string): LockstepError {
@@ -111,11 +146,12 @@ function notOfToken(member: string): LockstepError {
  */
 export function demandLocalFacts({ place }: Caller, { errors }: AnyFacts, input: object): void {
   if (place.kind === 'socket') return
-  const { folder, pids } = input as { folder?: unknown; pids?: unknown }
+  const { directory, folder, pids } = input as { directory?: unknown; folder?: unknown; pids?: unknown }
   if (folder !== undefined && errors.includes('LOCK_PLACEMENT')) {
     throw new LockstepError('LOCK_PLACEMENT', 'a folder can be locked only from the machine of the ledger', {
       hint: 'Call the service over its socket.',
     })
   }
+  if (directory !== undefined) throw invalid('directory: folders are accepted over the socket only')
   if (pids !== undefined) throw invalid('pids: processes are accepted over the socket only')
 }

@@ -2,7 +2,7 @@ import { formOf } from '../api/operation.ts'
 import { everyOperation, type Operation } from '../api/operations.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { parse } from '../writer/parse.ts'
-import { type Caller, demandGrant, demandLocalFacts, withActor } from './caller.ts'
+import { type Caller, demandAuthority, demandGrant, demandLocalFacts, withActor } from './caller.ts'
 import { withKey } from './input.ts'
 import { invalid } from './problem.ts'
 import type { Rates } from './rates.ts'
@@ -41,6 +41,7 @@ export class Calls {
     }
     demandGrant(caller, operation, input)
     const asked = withActor(caller, facts, withKey(facts, input, key, isLine))
+    demandAuthority(caller, operation, asked, this.#ledger)
     demandLocalFacts(caller, facts, asked)
     this.#rates.take(this.#nameOf(asked))
     return asked

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { mediaTypes } from '../api/wire.ts'
+import { mediaTypes, type Problem } from '../api/wire.ts'
 import { limits } from '../kernel/limits.ts'
 import { headersOf, problemOf } from './problem.ts'
 
@@ -98,9 +98,15 @@ export class Exchange {
     this.send(200, mediaTypes.json, JSON.stringify(answer))
   }
 
-  sendProblem(thrown: unknown): void {
+  /** An error as this request's problem document. A defect of the service is kept for the log. */
+  problem(thrown: unknown): Problem {
     const problem = problemOf(thrown, this.id)
-    if (problem.status === 500) this.defect = thrown
+    if (problem.status === 500) this.defect ??= thrown
+    return problem
+  }
+
+  sendProblem(thrown: unknown): void {
+    const problem = this.problem(thrown)
     this.send(problem.status, mediaTypes.problem, JSON.stringify(problem), headersOf(problem))
   }
 

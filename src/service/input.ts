@@ -26,13 +26,20 @@ export function bodyOf(exchange: Exchange, type: string, bytesMax: number): Prom
   if (isEmpty) return Promise.resolve('')
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
-    incoming.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer) => {
       exchange.bodyBytes += chunk.length
       bytesInFlight += chunk.length
-      if (exchange.bodyBytes > bytesMax) reject(tooLarge(bytesMax))
-      else if (bytesInFlight > limits.bodyBytesInFlight) reject(tooMany())
+      if (exchange.bodyBytes > bytesMax) refuse(tooLarge(bytesMax))
+      else if (bytesInFlight > limits.bodyBytesInFlight) refuse(tooMany())
       else chunks.push(chunk)
-    })
+    }
+    // The rest is read and dropped, so that the client gets the answer. It takes no memory, so it does not count.
+    const refuse = (error: LockstepError) => {
+      chunks.length = 0
+      incoming.off('data', take).resume()
+      reject(error)
+    }
+    incoming.on('data', take)
     incoming.once('end', () => {
       const bytes = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
       if (isUtf8(bytes)) resolve(bytes.toString('utf8'))

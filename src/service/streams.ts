@@ -3,7 +3,7 @@ import { mediaTypes } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Exchange } from './exchange.ts'
-import { notBegun, problemOf } from './problem.ts'
+import { notBegun } from './problem.ts'
 
 interface Stream {
   /** Server-sent events, or JSON Lines. */
@@ -39,7 +39,7 @@ export async function sendStream(exchange: Exchange, { isEndless, items, type }:
   } catch (error) {
     const isLedgersEnd = error instanceof LockstepError && error.code === 'LEDGER_CLOSED' && exchange.isDraining
     const told = isLedgersEnd ? notBegun('the service closes', 'Read on from the last item that arrived.') : error
-    outgoing.end(lines.problem(problemOf(told, exchange.id)))
+    outgoing.end(lines.problem(exchange.problem(told)))
   } finally {
     clearInterval(pings)
     await iterator.return?.()

@@ -3,8 +3,10 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { adoptLedger } from '../../src/backup/adopt.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { hold } from '../../src/lease.ts'
+import { openLog } from '../../src/log/level/open/open.ts'
 import { openLedger } from '../../src/open.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
@@ -113,6 +115,27 @@ copied('can be adopted again after an interrupted adoption', async () => {
   is(await codeOf(to), 'LEDGER_COPIED')
   is((await lockstep(['--dir', to, 'adopt', '--copied'])).status, 0)
   is((await lockstep(['--dir', to, 'head', '--signed'])).status, 0)
+  await endsWithVerify(to)
+})
+
+copied('can be adopted again after a crash before the entry of its new name', async () => {
+  const root = await newLedger()
+  const { origin } = (await lockstep(['--dir', root, 'head'])).json
+  const to = copy(root, ['-a'])
+  const opening = { layout: layoutOf(to), command: 'test', openWaitSeconds: 5, isAdopting: true }
+  const log = await openLog({ ...opening, nonce: () => 'nonce' })
+  // The adoption has removed the head file by then.
+  rmSync(layoutOf(to).head)
+  const restored = [{ seq: log.head().size, token_offset: 2 ** 20 }]
+  await log.rename({ format: log.meta.format, ledger_id: 'interrupted00000', origin: 'example.com/lost', restored })
+  await log.close()
+  is(await codeOf(to), 'LEDGER_COPIED')
+  const adopted = await adoptLedger(layoutOf(to), { actor: testActor, as: 'copied', openWaitSeconds: 5 })
+  is(adopted.token_offset, 2 ** 20)
+  const ledger = await openLedger({ dir: to, actor: testActor })
+  const entry = await ledger.log.entry({ seq: restored[0]?.seq ?? 0 })
+  await ledger.close()
+  is((entry.data as { previous: { origin: string } }).previous.origin, origin)
   await endsWithVerify(to)
 })
 

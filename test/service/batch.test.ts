@@ -1,6 +1,12 @@
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import type { TokenGrant } from '../../src/api/operation.ts'
 import { mediaTypes, paths, wireLimits } from '../../src/api/wire.ts'
+import { answerBatch } from '../../src/service/batch.ts'
+import type { Calls } from '../../src/service/calls.ts'
+import { Exchange } from '../../src/service/exchange.ts'
 import { ask, linesIn, posted, problemIn, withService } from '../support/service.ts'
 
 const batches = suite('batches')
@@ -111,6 +117,26 @@ batches('have 1 to 256 lines, of the right type', async () => {
     )
     is((await posted(address, '/v1/locks/acquire', { holder: 'h', name: 'x' })).token, 1)
   })
+})
+
+batches('keep a defect of one line for the log', async () => {
+  const incoming = new IncomingMessage(new Socket())
+  incoming.headers = { 'content-type': mediaTypes.lines, 'transfer-encoding': 'chunked' }
+  const place = { kind: 'socket', isOwnHost: () => true } as const
+  const exchange = new Exchange(incoming, new ServerResponse(incoming), { id: 'request', place })
+  const defect = new Error('a defect')
+  const calls = {
+    prepared() {
+      throw defect
+    },
+  } as unknown as Calls
+  const caller = { actor: undefined, grants: new Set<TokenGrant>(), place, roles: new Set<string>() }
+  const statuses: number[] = []
+  const answered = answerBatch(exchange, caller, calls, (_, status) => statuses.push(status))
+  incoming.push(`${JSON.stringify({ call: 'head.get' })}\n`)
+  incoming.push(null)
+  await answered
+  equal([statuses, exchange.defect], [[500], defect])
 })
 
 batches.run()

@@ -1,9 +1,12 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { formsOf, grantsOf, type TokenGrant } from '../../src/api/operation.ts'
 import { everyOperation, type Operation } from '../../src/api/operations.ts'
 import { mediaTypes, pathOf, paths } from '../../src/api/wire.ts'
 import type { Authenticated } from '../../src/nouns/tokens/tokens.ts'
+import { fileOf, run_id, target_name, three } from '../support/projects.ts'
 import {
   type Answer,
   type Asked,
@@ -140,7 +143,55 @@ grants('over TCP include no facts about the machine of the caller', async () => 
       problemIn(await post(url, acquire, { ...input, pids: [] }, bearing('agent')), 'INVALID_INPUT')
       const folder = { folder: '/tmp', holder: 'h', pids: [process.pid] }
       problemIn(await post(url, acquire, folder, bearing('agent')), 'LOCK_PLACEMENT')
+      const staged = { directory: '/tmp', run_id: 'run-1', turn_id: 'turn-1' }
+      problemIn(await post(url, '/v1/staging/consume', staged, bearing('agent')), 'INVALID_INPUT')
       is((await posted(address, acquire, input)).current, true)
+    },
+    { authenticate, listen },
+  )
+})
+
+grants('include no role that the token lacks for a run, and no other type of its actor', async () => {
+  await withService(
+    async ({ url = '' }, ledger) => {
+      const create = '/v1/runs/create'
+      const refused = async (more: object) => {
+        const run = { run_kind: 'agent', ...more }
+        problemIn(await post(url, create, run, bearing('agent')), 'FORBIDDEN')
+        const headers = { ...bearing('agent').headers, 'content-type': mediaTypes.lines }
+        const body = `${JSON.stringify({ call: 'runs.create', input: run })}\n`
+        is(linesIn((await ask(url, paths.batch, { body, headers })).text)[0]?.status, 403)
+      }
+      await refused({ role_id: 'ADMIN' })
+      await refused({ run_actor: { ...becca, role_id: 'ADMIN' } })
+      await refused({ role_id: 'CLERK', run_actor: { actor_id: 'other', actor_type: 'agent', role_id: 'ADMIN' } })
+      await refused({ run_actor: { actor_id: 'BECCA', actor_type: 'system' } })
+      is((await ledger.head.get()).size, 1)
+      await posted(url, create, { run_kind: 'agent', role_id: 'CLERK' }, bearing('agent'))
+      const other = { actor_id: 'other', actor_type: 'agent' }
+      await posted(url, create, { run_kind: 'agent', run_actor: other }, bearing('agent'))
+    },
+    { authenticate, listen },
+  )
+})
+
+grants('of an agent release no project, whoever it names as the actor', async () => {
+  await withService(
+    async ({ address, url = '' }, ledger) => {
+      await ledger.locks.acquire({ run_id, target_name })
+      const file = join(ledger.dir, fileOf(run_id))
+      writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...three, status: 'RELEASED' }))
+      const imported = { actor: becca, file }
+      problemIn(await post(address, '/v1/locks/import-file', imported), 'FORBIDDEN')
+      problemIn(await post(url, '/v1/locks/import-file', { file }, bearing('agent+operator')), 'FORBIDDEN')
+      const completed = { actor: becca, release_lock: true, run_id: 'run-1' }
+      problemIn(await post(address, '/v1/runs/complete', completed), 'FORBIDDEN')
+      problemIn(
+        await post(address, '/v1/locks/import-file', { actor: { ...becca, actor_id: 'a' }, file }),
+        'RELEASE_DENIED',
+      )
+      is((await ledger.locks.check({ run_id, target_name })).run_id, run_id)
+      await posted(address, '/v1/locks/import-file', imported, bearing('authority'))
     },
     { authenticate, listen },
   )

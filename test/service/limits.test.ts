@@ -94,6 +94,30 @@ bounds('remember a limited number of actors', () => {
   )
 })
 
+bounds('of all bodies in memory do not count what was refused as too large', async () => {
+  await withService(async ({ address }) => {
+    const megabyte = Buffer.alloc(1024 * 1024, ' ')
+    const chunk = Buffer.concat([Buffer.from(`${megabyte.length.toString(16)}\r\n`), megabyte, Buffer.from('\r\n')])
+    const head =
+      'POST /v1/locks/acquire HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const perConnection = 16
+    for (let sent = 0; sent <= limits.bodyBytesInFlight; sent += perConnection * megabyte.length) {
+      const socket = connect(address)
+      let text = ''
+      socket.on('error', () => {})
+      socket.on('data', (read) => {
+        text += read
+      })
+      socket.write(head)
+      for (let count = 0; count < perConnection; count += 1) socket.write(chunk)
+      socket.end('0\r\n\r\n')
+      await once(socket, 'close')
+      match(text, /^HTTP\/1\.1 413 /)
+    }
+    is((await post(address, '/v1/locks/acquire', { holder: 'h', name: 'reports' })).status, 200)
+  })
+})
+
 bounds('of an input are those of the ledger', async () => {
   await withService(async ({ address }) => {
     // Each is as deep or as long as a body can be.
