@@ -70,9 +70,9 @@ export class LocalLedger implements Ledger {
   readonly turns: TurnsApi
   readonly workspaces: WorkspacesApi
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
-  readonly exporting: Pick<Exports, 'begin' | 'fail' | 'finish' | 'ready' | 'write'>
+  readonly exporting: Exports
   /** Fails runs whose lease has expired, for the service. */
-  readonly expiring: Pick<Runs, 'expire'>
+  readonly expiring: Runs
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -119,24 +119,19 @@ export class LocalLedger implements Ledger {
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
-    const runs = new Runs(this.#core, policy)
-    this.expiring = runs
-    this.runs = served('runs', runs, ground)
+    this.expiring = new Runs(this.#core, policy)
+    this.runs = served('runs', this.expiring, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
     this.#tokens = new Tokens(this.#core)
     this.tokens = served('tokens', this.#tokens, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
     this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
-    const exports = new Exports(this.#core, policy, this)
-    this.exporting = exports
-    this.exports = served('exports', exports, ground)
+    this.exporting = new Exports(this.#core, policy, this)
+    this.exports = served('exports', this.exporting, ground)
     this.#reactions = parts.reactions(this.#core, deliverables)
   }
 
-  /**
-   * Finishes the steps that the last process left: interrupted claims and exports, and files that follow the log.
-   * Called once, at open.
-   */
+  /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
   async recover(): Promise<void> {
     await this.#core.stored.collect()
     await finishClaims(this.#core, this.#parts.actor)
