@@ -212,4 +212,21 @@ deploy('has a dashboard and alerts over metrics that the service has', async () 
   }
 })
 
+deploy('has alerts and metrics that docs/how-to/monitor-it.md explains', async () => {
+  const page = readFileSync(join(project, 'docs/how-to/monitor-it.md'), 'utf8')
+  const explained = [...page.matchAll(/^\| `(lockstep_\w+)` \| (.*) \|$/gm)].map(([, name, help]) => [name, help])
+  const metrics = [...(await scraped())].map(([name, { help }]) => [name, help])
+  const ofLockstep = metrics.filter(([name = '']) => name.startsWith('lockstep_'))
+  equal(explained.sort(), ofLockstep.sort(), 'the table has the descriptions of /metrics')
+  const alerts = [...page.matchAll(/^\| (Lockstep\w+) \|/gm)].map(([, name]) => name)
+  equal(
+    alerts,
+    rules.map(({ alert }) => alert),
+  )
+  const messages = [...page.matchAll(/^\| `([a-z ]+)` \| \d0 \|/gm)].map(([, message = '']) => message)
+  const source = readFileSync(join(project, 'src/service/serve.ts'), 'utf8')
+  const logged = [...source.matchAll(/#log\.\w+\((?:\{[^}]*\}|\w+), '([^']+)'\)/g)].map(([, message = '']) => message)
+  equal(messages.sort(), logged.sort())
+})
+
 deploy.run()
