@@ -181,4 +181,7 @@ export const limits = {
   /** The service recovers locks with expired leases this often, and this many at once. */
   sweepMillis: 30_000,
   sweepLocksMax: 64,
+  /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
+  completionMillis: 300,
+  completionNamesMax: 1_000,
 } as const
