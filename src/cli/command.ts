@@ -10,6 +10,8 @@ import { program, wordsOf } from './program.ts'
 
 /** Runs a command, prints its output, and resolves with its exit code, as `docs/errors.md` lists them. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
+  // Not in the help: only the scripts of "lockstep completion" call it, with a line that is not finished.
+  if (argv[0] === 'complete') return (await import('./complete.ts')).complete(argv[1] ?? '', argv[2])
   const lockstep = await program(argv)
   try {
     const [first, ...rest] = wordsOf(argv)

@@ -24,7 +24,7 @@ export function runCommand(): Command {
       'Run a command while holding a lock. The lock is renewed meanwhile and released at the end. If the lease is lost, the command is ended.',
     )
     .usage('[options] <name> -- <command...>')
-    .argument('[words...]', 'the name of the resource (not with --folder), then -- and the command')
+    .argument('[name...]', 'the name of the resource (not with --folder), then -- and the command')
     .option('--folder <dir>', 'lock this deliverable folder instead of a resource')
     .option('--holder <holder>', 'the name of the holder (default: the actor)')
     .option(

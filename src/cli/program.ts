@@ -89,6 +89,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Says which ledger a copied or moved folder has.',
     load: async () => (await import('./backup.ts')).adoptVerb(),
   },
+  completion: {
+    about: 'Prints the script that completes commands in bash, zsh or fish.',
+    load: async () => (await import('./completion.ts')).completionVerb(),
+  },
   doctor: {
     about: 'Checks that locks work in this environment.',
     load: async () => (await import('./doctor.ts')).doctorVerb(),

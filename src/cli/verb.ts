@@ -1,6 +1,8 @@
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import type { Api } from '../api/api.ts'
 import { sharedErrors } from '../api/operation.ts'
+import { LockstepError } from '../errors.ts'
+import { choiceSentence } from '../kernel/sentences.ts'
 import { askLedger, examples, folderOf, globalsOf, withLedger } from './context.ts'
 import { type AnswerOf, type CallFacts, type CallName, factsOf, type InputOf } from './facts.ts'
 import { type Flag, type FlagOptions, flagsOf } from './flags.ts'
@@ -15,6 +17,8 @@ import { wholeNumber } from './values.ts'
 /** An option or argument that serves the command alone. Arguments have no dashes: `[file]`. */
 export interface Own<T> {
   about: string
+  /** The closed list of values; others are refused. */
+  choices?: readonly string[]
   fallback?: T
   /** As in the help: `--count <n>`. */
   flag: string
@@ -167,10 +171,11 @@ function withFlags(command: Command, flags: readonly Flag[], facts: CallFacts): 
     const isRequired = requiredIn.length === formCount && fallback === undefined
     const about = helpOf(flag, flags, formCount)
     if (isArgument) {
-      command.argument(isRequired ? `<${name}>` : `[${name}]`, about)
+      command.addArgument(withChoices(new Argument(isRequired ? `<${name}>` : `[${name}]`, about), flag))
       continue
     }
-    const option = new Option(placeholder === undefined ? `--${name}` : `--${name} <${placeholder}>`, about)
+    const words = placeholder === undefined ? `--${name}` : `--${name} <${placeholder}>`
+    const option = withChoices(new Option(words, about), flag)
     if (isList) option.argParser((value: string, before: string[] = []) => [...before, value])
     command.addOption(option.makeOptionMandatory(isRequired))
   }
@@ -178,21 +183,39 @@ function withFlags(command: Command, flags: readonly Flag[], facts: CallFacts): 
 }
 
 function withOwn(command: Command, { own = {} }: { own?: Owns }): Command {
-  for (const { about, fallback, flag, isRequired } of Object.values(own)) {
-    if (!flag.startsWith('-')) command.argument(flag, about)
-    else if (isRequired) command.requiredOption(flag, about)
-    else command.option(flag, fallback === undefined ? about : `${about} (default: ${fallback})`)
+  for (const one of Object.values(own)) {
+    const { about, fallback, flag, isRequired = false } = one
+    if (!flag.startsWith('-')) command.addArgument(withChoices(new Argument(flag, about), one))
+    else {
+      const option = new Option(flag, fallback === undefined ? about : `${about} (default: ${fallback})`)
+      command.addOption(withChoices(option.makeOptionMandatory(isRequired), one))
+    }
   }
   return command
 }
 
+const choices = new WeakMap<Argument | Option, readonly string[]>()
+
+/** Commander's own list of choices would be in the help a second time, and has its own refusals. */
+function withChoices<Place extends Argument | Option>(place: Place, of: { choices?: readonly string[] | undefined }) {
+  if (of.choices !== undefined) choices.set(place, of.choices)
+  return place
+}
+
+/** The closed list of values of an option or argument; empty if any value is allowed. */
+export function choicesOf(place: Argument | Option): readonly string[] {
+  return choices.get(place) ?? place.argChoices ?? []
+}
+
 /** The values of the verb's own options, by their names in the specification. */
 function givenOf<O extends Owns>(self: Command, { own }: { own?: Owns }): Given<O> {
-  const entries = Object.entries(own ?? {}).map(([name, { fallback, flag, read }]) => {
+  const entries = Object.entries(own ?? {}).map(([name, { choices, fallback, flag, read }]) => {
     const raw = flag.startsWith('-')
       ? self.getOptionValue(new Option(flag).attributeName())
       : self.processedArgs[self.registeredArguments.findIndex((one) => flag.includes(one.name()))]
     if (raw === undefined) return [name, fallback]
+    if (choices !== undefined && !choices.includes(raw))
+      throw new LockstepError('INVALID_INPUT', `${flag.replace(/[<>[\]]/g, '')} ${choiceSentence(choices, raw)}`)
     return [name, read === undefined ? raw : named(flag.split(' ')[0] ?? flag, () => read(String(raw)))]
   })
   return Object.fromEntries(entries) as Given<O>
