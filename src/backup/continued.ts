@@ -53,7 +53,8 @@ export async function continueLedger(home: string, options: Continuing): Promise
     await store.close()
   }
   writeOwner(join(home, 'owner'), { state: 'closed', files: fingerprint(ledger) })
-  for (const folder of [ledger, home]) syncFolder(folder)
+  const policy = join(home, 'policy')
+  for (const folder of [ledger, join(policy, 'objects'), policy, home]) syncFolder(folder)
   return continued
 }
 

@@ -84,7 +84,7 @@ async function unpack(file: string, home: string): Promise<Stated> {
   const contents = { isNext: (name: string) => backupFiles.test(name) && !names.has(name) }
   for await (const { chunks, name, size } of filesOfChecked(file, contents)) {
     names.add(name)
-    if (!name.startsWith('ledger/') && size > limits.policyFileBytes) throw failed(`${name} is too large`)
+    if (!name.startsWith('ledger/') && size > limits.homeFileBytes) throw failed(`${name} is too large`)
     const target = createWriteStream(join(home, name), { flags: 'wx', flush: true, mode: 0o600 })
     await pipeline(chunks, target).catch((error: unknown) => {
       throw fileError(error, `restoring ${name}`)

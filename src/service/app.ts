@@ -6,7 +6,7 @@ import type { Operation } from '../api/operations.ts'
 import { mediaTypes, pathOf, paths, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import { answerBatch } from './batch.ts'
-import { type Caller, demandOwnHost } from './caller.ts'
+import { type Caller, demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
 import { bodyOf, inputOfQuery, jsonOf, keyOf, parametersOf } from './input.ts'
@@ -144,7 +144,7 @@ function streamHandler(operation: Operation): Handler {
     ground.begin(exchange, type)
     await sendStream(exchange, {
       isEndless,
-      items: (signal) => ground.calls.follow(operation, input, signal),
+      items: (signal) => whileValid(caller, ground.calls.follow(operation, input, signal)),
       type,
     })
   }
@@ -164,7 +164,7 @@ async function eventsHandler(exchange: Exchange, ground: Ground): Promise<void> 
   ground.begin(exchange, 'events')
   await sendStream(exchange, {
     isEndless: true,
-    items: (signal) => ground.calls.follow(operation, input, signal),
+    items: (signal) => whileValid(caller, ground.calls.follow(operation, input, signal)),
     type: 'events',
   })
 }

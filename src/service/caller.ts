@@ -14,6 +14,8 @@ export type Authenticate = (token: string) => Promise<Authenticated | undefined>
 export interface Caller {
   /** The actor of the token. Without a token each call names its own actor. */
   actor: Actor | undefined
+  /** Checks the token again. Errors: UNAUTHENTICATED. Undefined without a token. */
+  demandValid?: () => Promise<void>
   grants: ReadonlySet<TokenGrant>
   place: Place
   roles: ReadonlySet<string>
@@ -40,10 +42,21 @@ export function callerOf(
   if (token === undefined || token.length > tokenCharsMax) {
     throw unauthenticated('the token is not valid')
   }
-  return authenticate(token).then((found) => {
+  const known = async () => {
+    const found = await authenticate(token)
     if (found === undefined) throw unauthenticated('the token is not valid')
-    return { actor: found.actor, grants: found.grants, place, roles: found.roles }
-  })
+    return found
+  }
+  const demandValid = () => known().then(() => {})
+  return known().then(({ actor, grants, roles }) => ({ actor, demandValid, grants, place, roles }))
+}
+
+/** The items of a stream, until the token of its reader expires or is revoked. Errors: UNAUTHENTICATED. */
+export async function* whileValid<T>({ demandValid }: Caller, items: AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const item of items) {
+    await demandValid?.()
+    yield item
+  }
 }
 
 /** Refuses what a web page could send to a service on its reader's machine. Errors: FORBIDDEN. */

@@ -5,6 +5,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { restoreBackup } from '../../src/backup/restore.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import { limits } from '../../src/kernel/limits.ts'
 import { hold } from '../../src/lease.ts'
 import { openLedger } from '../../src/open.ts'
 import { until } from '../ledger/stage.ts'
@@ -190,6 +193,18 @@ backups('that are killed leave nothing half, and can be repeated', async () => {
   }
   await endsWithVerify(root)
   equal(readdirSync(join(root, '.lockstep/snapshots')), [])
+})
+
+backups('restore a configuration of any size that a ledger can have', async () => {
+  const root = temporaryRoot()
+  const ledger = await openLedger({ dir: root, create: true, actor: testActor })
+  const config = layoutOf(root).config
+  writeFileSync(config, `${readFileSync(config, 'utf8').trimEnd()}${' '.repeat(limits.policyFileBytes)}`)
+  const [file, dir] = [join(temporaryRoot(), 'backup.tar.gz'), temporaryRoot()]
+  const { size } = await ledger.log.backup({ file })
+  await ledger.close()
+  is((await restoreBackup({ actor: testActor, dir, file })).size, size + 1)
+  await endsWithVerify(dir)
 })
 
 backups.run()

@@ -118,4 +118,27 @@ streams('have no item that looks like their last line', () => {
   }
 })
 
+streams('end when the token of their reader is revoked', async () => {
+  const socket_auth = 'token'
+  await withService(
+    async ({ address }, ledger) => {
+      const token_actor = { actor_id: 'reader', actor_type: 'agent' } as const
+      const actor = { actor_id: ledger.config.release_authority, actor_type: 'human' } as const
+      const { secret, token_id } = await ledger.tokens.create({ actor, grants: ['agent'], token_actor })
+      const headers = { authorization: `Bearer ${secret}` }
+      const incoming = await begin(address, `${paths.events}?from=0`, { headers })
+      let text = ''
+      incoming.setEncoding('utf8').on('data', (chunk) => {
+        text += chunk
+      })
+      await until('the stream follows', () => idsIn(text).includes(1))
+      await ledger.tokens.revoke({ actor, token_id })
+      await append(ledger, 1)
+      await until('the stream has ended', () => text.includes('event: problem'))
+      equal([idsIn(text), text.includes('UNAUTHENTICATED')], [[0, 1], true])
+    },
+    { socket_auth },
+  )
+})
+
 streams.run()
