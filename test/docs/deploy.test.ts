@@ -1,11 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { parse } from 'yaml'
 import { paths } from '../../src/api/wire.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import { socketToListenAt } from '../../src/disk/service-socket.ts'
 import { openLedger } from '../../src/open.ts'
 import { root as project } from '../runner.ts'
 import { lockstep } from '../support/command.ts'
@@ -73,9 +75,10 @@ deploy(
     mkdirSync(dir)
     await (await openLedger({ actor: testActor, create: true, dir, policy: false })).close()
     const atUnit = (settingOf('lockstep.socket', 'ListenStream') ?? '').replace('/srv/fleet', dir)
-    const isReachable = Buffer.byteLength(atUnit) <= 100
     // Commands look for the socket of a root with a long path somewhere else.
-    const socket = isReachable ? atUnit : join(temporaryRoot(), 's')
+    const socket = socketToListenAt(layoutOf(dir))
+    const isElsewhere = Buffer.byteLength(atUnit) > 100
+    if (!isElsewhere) is(socket, atUnit)
     const [, ...words] = (settingOf('lockstep.service', 'ExecStart') ?? '').split(' ')
     const variables = ['-E', `LOCKSTEP_DIR=${dir}`, '-E', 'LOCKSTEP_LOG_LEVEL=info']
     const argv = ['-l', socket, ...variables, process.execPath, main, ...words]
@@ -90,11 +93,12 @@ deploy(
       ok(!stderr.includes('lockstep serves'), stderr)
       is((await ask(socket, paths.live)).status, 200, stderr)
       match(stderr, /^lockstep serves/m)
-      if (isReachable) is((await lockstep(['lock', 'list'], { env: { LOCKSTEP_DIR: dir } })).status, 0)
+      is((await lockstep(['lock', 'list'], { env: { LOCKSTEP_DIR: dir } })).status, 0)
     } finally {
       child.kill('SIGTERM')
     }
     equal(await ended, [0, null], stderr)
+    if (isElsewhere) rmSync(dirname(socket), { recursive: true })
     await endsWithVerify(dir)
   },
 )
