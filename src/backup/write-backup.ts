@@ -65,7 +65,11 @@ export async function writeBackup(
   { isSnapshot = false, layout, log }: BackupGround,
   options: BackupOptions,
 ): Promise<WrittenBackup> {
-  if (statSync(options.file, { throwIfNoEntry: false }) !== undefined) throw isThere(options.file)
+  const { file } = options
+  if (statSync(file, { throwIfNoEntry: false }) !== undefined) throw isThere(file)
+  if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory()) {
+    throw new LockstepError('NOT_FOUND', `there is no folder ${dirname(file)}`, { details: { file } })
+  }
   if (isSnapshot) return writeCopy(log, layout, options)
   const copy = await log.copy()
   return writeCopy(copy, layout, options).finally(() => copy.close())

@@ -37,6 +37,7 @@ export function backupVerb(): Command {
 export function restoreVerb(): Command {
   return local('restore', 'Restores a backup into a folder without a ledger.', {
     more: 'Everything is verified before the ledger appears. It gets a new name and a new key, and its tokens are above all tokens of the ledger in the backup.',
+    errors: ['FILE_DENIED', 'FORMAT_TOO_NEW', 'LEDGER_EXISTS', 'NOT_FOUND', 'VERIFY_FAILED'],
     own: {
       file: text('<file>', 'the backup'),
       target: text('<dir>', 'the folder that the restored ledger governs; it is made if it is missing'),
@@ -93,6 +94,7 @@ export function restoreVerb(): Command {
 export function salvageVerb(): Command {
   return local('salvage', 'Copies what can be proved of a damaged ledger to a new folder.', {
     more: 'It keeps every entry before the first bad one, also if CURRENT or MANIFEST is lost. The readable entries after that go to a file. The damaged ledger is not changed.',
+    errors: ['FILE_DENIED', 'LEDGER_EXISTS', 'NOT_FOUND', 'VERIFY_FAILED'],
     own: {
       acceptPermissions: toggle('--accept-permissions', 'accept and record that the disk stores no file modes'),
       nested: toggle('--nested', 'allow a ledger inside or above another'),
@@ -137,6 +139,7 @@ const headTexts = {
 export function adoptVerb(): Command {
   return local('adopt', 'Says which ledger a copied or moved folder has.', {
     more: 'A ledger whose folder was copied or moved is refused with LEDGER_COPIED until then. Exactly one of --moved and --copied is required.',
+    errors: ['FILE_DENIED', 'FILE_READ_ONLY', 'LEDGER_SERVED'],
     own: {
       copied: toggle('--copied', 'the original goes on; this copy gets a new name and key, and higher tokens'),
       moved: toggle('--moved', 'this ledger goes on; the original is gone'),

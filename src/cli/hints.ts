@@ -11,8 +11,8 @@ const ofOpen: Readonly<Record<string, string>> = {
   open_wait_s: '--open-wait',
 }
 
-const ofForbidden =
-  'Add --operator if you operate this ledger, or set LOCKSTEP_BEARER_TOKEN to a token with this grant.'
+const ofGrants = 'Add --operator if you operate this ledger, or set LOCKSTEP_BEARER_TOKEN to a token with this grant.'
+const ofToken = 'Set LOCKSTEP_BEARER_TOKEN to a valid token, or add --operator if you operate this ledger.'
 
 /**
  * An error in the words of the command. Messages and hints name the members of an input in backticks, as the library's
@@ -21,7 +21,7 @@ const ofForbidden =
 export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): unknown {
   if (!(error instanceof LockstepError)) return error
   const { code, details, message } = withOptions(error, flags)
-  const hint = code === 'FORBIDDEN' ? ofForbidden : error.hint
+  const hint = hintFor(error)
   const said = (text: string) =>
     text.replace(/`([a-z_.]+)`/g, (quoted, member: string) => {
       if (flags.some((flag) => flag.member === member)) return shownName(flags, member)
@@ -34,4 +34,10 @@ export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): u
     ...(hint === undefined ? {} : { hint: said(hint) }),
     cause: error,
   })
+}
+
+/** The service speaks of headers and tokens. The command has an option and a variable for them. */
+function hintFor({ code, details, hint }: LockstepError): string | undefined {
+  if (code === 'UNAUTHENTICATED') return ofToken
+  return code === 'FORBIDDEN' && Object.hasOwn(details, 'needed') ? ofGrants : hint
 }

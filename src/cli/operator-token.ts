@@ -38,7 +38,7 @@ export function operatorTokenOf(layout: Pick<Layout, 'vkey'>): string {
   const token = readTextFile(file, limits.homeFileBytes, unusable)?.trim()
   if (token !== undefined) return token
   throw new LockstepError('NOT_FOUND', `there is no operator token for this ledger at ${file}`, {
-    hint: 'An operator creates one with "lockstep token create".',
+    hint: 'While no service runs, create one with "lockstep token create --grant operator", and write its secret to this file.',
   })
 }
 

@@ -26,6 +26,7 @@ export function serveVerb(): Command {
   return local('serve', 'Serves the ledger to other processes, until SIGTERM or SIGINT.', {
     own,
     more: 'Commands and connect() use the service without being told. A second signal ends it at once.',
+    errors: ['FILE_READ_ONLY', 'LEDGER_COPIED', 'LEDGER_SERVED'],
     run: async ({ command, given, globals }) => {
       // Checked first, so that a mistake in an option opens nothing.
       const listen = listenOf(given)

@@ -2,6 +2,7 @@ import { type RequestOptions, request } from 'node:http'
 import { connect } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { LedgerHere } from '../api/api.ts'
+import { waits } from '../api/call-facts.ts'
 import type { CallOptions } from '../api/operation.ts'
 import { parsed } from '../client/batches.ts'
 import { errorOf, type RequestOutcome, unreachable } from '../client/failures.ts'
@@ -14,6 +15,7 @@ import { retried } from '../client/retries.ts'
 import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { limits } from '../kernel/limits.ts'
 
 /** Who calls: a token, and the actor that is named where no token says it. */
 export interface ServiceCaller {
@@ -59,15 +61,20 @@ async function doesAnswer(socket: string): Promise<boolean> {
 /** One request for each call. Unlike the client's transport, it starts fast and keeps nothing open. */
 function transportOver(socketPath: string, place: string, token: string | undefined): Transport {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const opened = async (operation: RemoteOperation, input: object, signal: AbortSignal): Promise<Readable> => {
+  const opened = async (
+    operation: RemoteOperation,
+    input: object,
+    { signal, timeout = 0 }: { signal: AbortSignal; timeout?: number },
+  ): Promise<Readable> => {
     const { body = '', ...sent } = requestOf(operation, input, { ...headers, host: 'localhost' })
-    const answer = await exchange({ ...sent, socketPath, signal }, body, place)
+    const answer = await exchange({ ...sent, socketPath, signal, timeout }, body, place)
     if (answer.statusCode === 200) return answer
     throw errorOf(parsed(await textOf(answer), place), place)
   }
   const asked = async (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
     const call = new OpenCall(operation.name, signal)
-    const send = async () => parsed(await bodyOf(await opened(operation, input, call.signal), place), place)
+    const asking = { signal: call.signal, timeout: waits(operation.name, input) ? 0 : limits.answerMillisMax }
+    const send = async () => parsed(await bodyOf(await opened(operation, input, asking), place), place)
     try {
       return await send().catch((failure: unknown) =>
         retried(failure, { isRepeatable: isRepeatable(operation, input), send, signal: call.signal }),
@@ -80,7 +87,12 @@ function transportOver(socketPath: string, place: string, token: string | undefi
   }
   const followed = (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
     const call = new OpenCall(operation.name, signal)
-    return itemsOf(opened(operation, input, call.signal), { call, end: () => call.end(), isEndless: false, place })
+    return itemsOf(opened(operation, input, { signal: call.signal }), {
+      call,
+      end: () => call.end(),
+      isEndless: false,
+      place,
+    })
   }
   return { ask: asked, follow: followed }
 }
@@ -101,6 +113,8 @@ function exchange(
         outcome = 'unknown'
       })
     })
+    // A service that was stopped still accepts connections, but never answers.
+    asked.once('timeout', () => asked.destroy(new Error(`no answer within ${(sent.timeout ?? 0) / 1000} s`)))
     asked.once('response', resolve)
     asked.once('error', (error) => reject(unreachable(place, outcome, error)))
     asked.end(body)

@@ -1,7 +1,7 @@
 import { Argument, Command, Option } from 'commander'
 import type { Api } from '../api/api.ts'
 import { sharedErrors } from '../api/operation.ts'
-import { LockstepError } from '../errors.ts'
+import { type Code, LockstepError } from '../errors.ts'
 import { choiceSentence } from '../kernel/sentences.ts'
 import { askLedger, examples, folderOf, globalsOf, withLedger } from './context.ts'
 import { type AnswerOf, type CallFacts, type CallName, factsOf, type InputOf } from './facts.ts'
@@ -111,14 +111,21 @@ function operationIn(api: Api, call: CallName): (input: object) => unknown {
   return methods[noun]?.[verb] as (input: object) => unknown
 }
 
-/** A verb that is no single operation: it works on files, or on several ledgers. */
+/**
+ * A verb that is no single operation: it works on files, or on several ledgers. `errors` are those that it has beside
+ * the errors of every command.
+ */
 export function local<Shown, O extends Owns>(
   name: string,
   about: string,
-  spec: Common<Shown, Asked<undefined, O>> & { own?: O; run: (asked: Asked<undefined, O>) => Promise<Shown> },
+  spec: Common<Shown, Asked<undefined, O>> & {
+    errors?: readonly Code[]
+    own?: O
+    run: (asked: Asked<undefined, O>) => Promise<Shown>
+  },
 ): Command {
   const command = withOwn(new Command(name).description(about), spec)
-  command.addHelpText('after', () => exitText([...sharedErrors.command], spec))
+  command.addHelpText('after', () => exitText([...(spec.errors ?? []), ...sharedErrors.command], spec))
   return finished(command, spec, [], async (globals, self) => {
     const asked = { command: pathOf(self), given: givenOf<O>(self, spec), globals, input: undefined }
     return { asked, shown: await spec.run(asked) }

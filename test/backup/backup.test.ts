@@ -136,6 +136,8 @@ backups('refuse a backup that is older than a kept checkpoint, or of another his
   // The restored ledger continues the old one, so a checkpoint of the old one still fits its backups.
   const second = join(folder, 'second.tar.gz')
   await succeeds(['--dir', target, 'backup', second])
+  const nowhere = await lockstep(['--dir', target, 'backup', join(folder, 'missing', 'third.tar.gz')])
+  equal([nowhere.status, nowhere.json.message], [3, `there is no folder ${join(folder, 'missing')}`])
   await succeeds(['restore', second, join(folder, 'twice'), '--checkpoint', early])
   await endsWithVerify(join(folder, 'twice'))
   const { json } = await lockstep(['restore', file, target])

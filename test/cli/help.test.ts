@@ -34,6 +34,18 @@ help('of every command names runs by ids that a run can have', async () => {
   }
 })
 
+help('names the exit codes of verbs that are no operation', async () => {
+  for (const [verb, exit] of [
+    ['restore', /5 +LEDGER_EXISTS\n +6 .*VERIFY_FAILED/],
+    ['salvage', /5 +LEDGER_EXISTS/],
+    ['adopt', /7 +LEDGER_SERVED/],
+    ['serve', /5 +LEDGER_COPIED/],
+  ] as const) {
+    const found = commandsOf(await program()).find(({ path }) => path.join(' ') === verb)
+    assert.match(found === undefined ? '' : helpOf(found.command), exit, verb)
+  }
+})
+
 help('names every option of the program, for each command', async () => {
   for (const { path, command } of commandsOf(await program())) {
     for (const option of ['--json', '--dir', '--actor', '--open-wait'])

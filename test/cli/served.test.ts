@@ -1,9 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { serviceAt } from '../../src/cli/service.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
-import { socketOf } from '../../src/disk/service-socket.ts'
+import { socketOf, socketToListenAt } from '../../src/disk/service-socket.ts'
+import { LockstepError } from '../../src/errors.ts'
+import { limits } from '../../src/kernel/limits.ts'
 import { createLedger } from '../../src/nouns/create.ts'
 import { withServiceProcess } from '../client/service-process.ts'
 import { until } from '../ledger/stage.ts'
@@ -154,6 +158,30 @@ served(
     equal([status, json.name], [0, 'resource:a'], JSON.stringify(json))
   }),
 )
+
+served('gives up a call that a stopped service does not answer', async () => {
+  const root = temporaryRoot()
+  await createLedger({ dir: root, actor: testActor, policy: false })
+  const connections = new Set<Socket>()
+  const silent = createServer((connection) => connections.add(connection))
+  await new Promise<void>((resolve) => silent.listen(socketToListenAt(layoutOf(root)), resolve))
+  const { answerMillisMax } = limits
+  Object.assign(limits, { answerMillisMax: 50 })
+  try {
+    const ledger = await serviceAt(root, { actor: testActor, token: undefined })
+    const error = await ledger?.locks
+      .break({ name: 'a', reason: 'its holder hangs' })
+      .catch((thrown: unknown) => thrown)
+    ok(error instanceof LockstepError)
+    equal([error.code, error.details.outcome], ['LEDGER_UNAVAILABLE', 'unknown'])
+    match(error.message, /no answer within 0.05 s/)
+  } finally {
+    Object.assign(limits, { answerMillisMax })
+    for (const connection of connections) connection.destroy()
+    silent.close()
+  }
+  await endsWithVerify(root)
+})
 
 served('starts without the schemas, the store and the client of programs', () => {
   const bundle = readFileSync(join(project, 'dist/cli/served.cjs'), 'utf8')

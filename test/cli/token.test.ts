@@ -136,8 +136,13 @@ token(
     is(acquired.status, 0, acquired.stdout)
     const entries = await lockstep(['--dir', root, 'audit', 'list', '--entries', '--type', 'lock.acquired'])
     match(entries.stdout, /"actor":\{"actor_id":"agent-7","actor_type":"agent"\}/)
+    const other = ['--dir', root, '--actor', 'agent-8', 'lock', 'acquire', 'b', '--holder', 'h']
+    const foreign = (await lockstep(other, bearer)).json as { code: string; hint: string }
+    equal([foreign.code, foreign.hint], ['FORBIDDEN', 'Leave the actor out: it is the actor of the token.'])
     is((await inRoot(root)('revoke', '--operator', token_id)).status, 0)
-    equal((await lockstep(['--dir', root, 'head'], bearer)).json.code, 'UNAUTHENTICATED')
+    const refused = (await lockstep(['--dir', root, 'head'], bearer)).json as { code: string; hint: string }
+    equal(refused.code, 'UNAUTHENTICATED')
+    match(refused.hint, /LOCKSTEP_BEARER_TOKEN/, 'a command has no headers')
   }),
 )
 

@@ -80,6 +80,7 @@ const bad: [what: string, code: string, path: string, asked: Asked][] = [
   ['a body with a query', 'INVALID_INPUT', '/v1/head/get', { method: 'GET', body: '{}', headers: json }],
   ['parameters with a command', 'INVALID_INPUT', `${acquire}?name=x`, { body: '{}', headers: json }],
   ['an unknown parameter', 'INVALID_INPUT', '/v1/locks/status?name=x&more=1', {}],
+  ['an unknown parameter that is text', 'INVALID_INPUT', '/v1/locks/status?nam=x', {}],
   ['a repeated parameter', 'INVALID_INPUT', '/v1/locks/status?name=x&name=y', {}],
   ['a parameter that is not JSON', 'INVALID_INPUT', '/v1/log/entry?seq=one', {}],
   ['a parameter that is not UTF-8', 'INVALID_INPUT', '/v1/locks/status?name=%ff', {}],
@@ -103,6 +104,7 @@ requests('that are wrong get a problem document, and change nothing', async () =
       const problem = problemIn(answer, code)
       if (code === 'METHOD_NOT_ALLOWED') is(answer.headers.allow, 'POST', what)
       if (code === 'UNAUTHENTICATED') match(String(answer.headers['www-authenticate']), /^Bearer/)
+      if (what.startsWith('an unknown parameter')) match(String(problem.detail), /^there is no parameter (more|nam)$/)
       if (what === 'an unknown member') equal(problem.errors, [{ path: '', message: 'has an unknown member: x' }])
     }
     is((await ledger.head.get()).size, size)
