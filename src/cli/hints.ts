@@ -11,8 +11,11 @@ const ofOpen: Readonly<Record<string, string>> = {
   open_wait_s: '--open-wait',
 }
 
-const ofForbidden =
-  'Add --operator if you operate this ledger, or set LOCKSTEP_BEARER_TOKEN to a token with this grant.'
+/** Hints whose library form names methods or options that the command does not have. */
+const ofCode: Readonly<Record<string, string>> = {
+  FORBIDDEN: 'Add --operator if you operate this ledger, or set LOCKSTEP_BEARER_TOKEN to a token with this grant.',
+  LEDGER_SERVED: 'End the service first, or wait until it answers.',
+}
 
 /**
  * An error in the words of the command. Messages and hints name the members of an input in backticks, as the library's
@@ -21,7 +24,7 @@ const ofForbidden =
 export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): unknown {
   if (!(error instanceof LockstepError)) return error
   const { code, details, message } = withOptions(error, flags)
-  const hint = code === 'FORBIDDEN' ? ofForbidden : error.hint
+  const hint = ofCode[code] ?? error.hint
   const said = (text: string) =>
     text.replace(/`([a-z_.]+)`/g, (quoted, member: string) => {
       if (flags.some((flag) => flag.member === member)) return shownName(flags, member)
