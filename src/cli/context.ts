@@ -42,15 +42,34 @@ function tokenOf(globals: Globals): string | undefined {
   return token === '' ? undefined : token
 }
 
-/** Does the work over the service, or else with the ledger open in this process, for as long as the work takes. */
+/**
+ * Does the work over the service, or else with the ledger open in this process, for as long as the work takes. A service
+ * that begins or ends has the ledger while it does not answer, so a command waits for it for a few seconds.
+ */
 export async function withLedger<T>(
   globals: Globals,
   command: string,
   work: (ledger: LedgerHere) => Promise<T>,
   kind: Kind = 'command',
 ): Promise<T> {
-  const served = await serviceOf(globals)
-  return served === undefined ? withOpenLedger(globals, command, work, kind) : work(served)
+  const until =
+    performance.now() + Math.min(limits.connectMillisMax, (globals.openWait ?? Number.POSITIVE_INFINITY) * 1000)
+  for (;;) {
+    const served = await serviceOf(globals)
+    if (served !== undefined) return work(served)
+    let isBegun = false
+    const begin = (ledger: LocalLedger) => {
+      isBegun = true
+      return work(ledger)
+    }
+    try {
+      return await withOpenLedger(globals, command, begin, kind)
+    } catch (error) {
+      const isServed = error instanceof LockstepError && error.code === 'LEDGER_SERVED'
+      if (isBegun || !isServed || performance.now() > until) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, limits.retryPauseMillis))
+  }
 }
 
 /**

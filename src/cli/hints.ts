@@ -13,6 +13,7 @@ const ofOpen: Readonly<Record<string, string>> = {
 
 const ofGrants = 'Add --operator if you operate this ledger, or set LOCKSTEP_BEARER_TOKEN to a token with this grant.'
 const ofToken = 'Set LOCKSTEP_BEARER_TOKEN to a valid token, or add --operator if you operate this ledger.'
+const ofServed = 'End the service first, or wait until it answers.'
 
 /**
  * An error in the words of the command. Messages and hints name the members of an input in backticks, as the library's
@@ -36,8 +37,9 @@ export function inWordsOfCommand(error: unknown, flags: readonly Flag[] = []): u
   })
 }
 
-/** The service speaks of headers and tokens. The command has an option and a variable for them. */
+/** The service speaks of headers and tokens, and the library of methods. The command has options and a variable. */
 function hintFor({ code, details, hint }: LockstepError): string | undefined {
   if (code === 'UNAUTHENTICATED') return ofToken
+  if (code === 'LEDGER_SERVED') return ofServed
   return code === 'FORBIDDEN' && Object.hasOwn(details, 'needed') ? ofGrants : hint
 }

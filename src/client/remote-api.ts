@@ -48,7 +48,9 @@ export function remoteApi(transport: Transport, { actor }: { actor?: Actor | und
  * repeated command by its key or lock_id.
  */
 export function isRepeatable({ kind }: RemoteOperation, input: object): boolean {
-  return kind !== 'command' || ['idempotency_key', 'lock_id', 'lock_ids'].some((member) => member in input)
+  const given = input as Readonly<Record<string, unknown>>
+  // A member without a value is not sent.
+  return kind !== 'command' || ['idempotency_key', 'lock_id', 'lock_ids'].some((member) => given[member] !== undefined)
 }
 
 /** A copy of an input with the members that belong to the caller. Members that the input has are kept. */

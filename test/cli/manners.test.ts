@@ -263,6 +263,8 @@ manners('a hint names members to library callers, and options to people at a ter
   const said = inWordsOfCommand(refused)
   match((said as LockstepError).hint ?? '', '--dir')
   is(inWordsOfCommand(new Error('other')) instanceof LockstepError, false)
+  const served = inWordsOfCommand(new LockstepError('LEDGER_SERVED', 'a service', { hint: 'Use connect().' }))
+  is((served as LockstepError).hint?.includes('connect'), false)
 })
 
 manners.run()

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
+import { isRepeatable } from '../../src/client/remote-api.ts'
 import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { all, newName, refused } from '../api/stage.ts'
@@ -17,6 +18,12 @@ function inTurn(...fates: Fate[]): (seen: Seen) => Fate {
 
 const typesSince = async (ledger: LocalLedger, from: number) =>
   (await all(ledger.log.read({ from }))).map(({ type }) => type)
+
+test('repeats no release of a project, even with a lock_id that has no value', () => {
+  const release = { kind: 'command', name: 'locks.release', path: '/v1/locks/release' } as const
+  is(isRepeatable(release, { lock_id: 'lck_0123456789abcdef' }), true)
+  is(isRepeatable(release, { lock_id: undefined, run_id: 'run-1' }), false)
+})
 
 test(
   'repeats what can be repeated, and each command is in the log once',

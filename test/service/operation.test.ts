@@ -6,6 +6,7 @@ import { equal, is, match, ok } from 'uvu/assert'
 import { openApi } from '../../contract/open-api.ts'
 import { everyOperation } from '../../src/api/operations.ts'
 import { pathOf, paths } from '../../src/api/wire.ts'
+import { withLedger as fromCommand } from '../../src/cli/context.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { socketOf } from '../../src/disk/service-socket.ts'
 import { LockstepError } from '../../src/errors.ts'
@@ -143,6 +144,24 @@ operating('listens elsewhere when the path of the ledger is too long for a socke
     await again.close()
   })
   rmSync(folder, { recursive: true })
+})
+
+operating('is waited for by a command while it starts', async () => {
+  const dir = temporaryRoot()
+  const ledger = await openLedger({ dir, create: true, is_service: true, actor: testActor })
+  const givenUp = fromCommand({ dir, openWait: 0 }, 'lock acquire', (found) =>
+    found.locks.acquire({ holder: 'h', name: 'x' }),
+  )
+  await refused(givenUp, 'LEDGER_SERVED')
+  const asked = fromCommand({ dir }, 'lock acquire', (found) => found.locks.acquire({ holder: 'h', name: 'x' }))
+  asked.catch(() => {})
+  // Like the command, this finds the ledger open and no service that answers.
+  await refused(openLedger({ dir, actor: testActor }), 'LEDGER_SERVED')
+  const service = await serve(ledger, { log: false })
+  is((await asked).current, true)
+  await service.close()
+  await ledger.close()
+  await endsWithVerify(dir)
 })
 
 operating('refuses TCP on an address that others reach, unless that is wanted', async () => {
