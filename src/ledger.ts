@@ -77,6 +77,12 @@ export class LocalLedger implements Ledger {
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
   readonly tally: Tally
+  /** The root: the folder that the ledger governs. */
+  readonly dir: string
+  /** The default actor of every call. */
+  readonly actor: Actor
+  /** The configuration that was read at open. */
+  readonly config: Config
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
@@ -88,6 +94,9 @@ export class LocalLedger implements Ledger {
   constructor(parts: LedgerParts) {
     const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.isSnapshot = parts.isSnapshot ?? false
+    this.dir = layout.root
+    this.actor = actor
+    this.config = config
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
@@ -137,21 +146,6 @@ export class LocalLedger implements Ledger {
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()
-  }
-
-  /** The root: the folder that the ledger governs. */
-  get dir(): string {
-    return this.#parts.layout.root
-  }
-
-  /** The default actor of every call. */
-  get actor(): Actor {
-    return this.#parts.actor
-  }
-
-  /** The configuration that was read at open. */
-  get config(): Config {
-    return this.#parts.config
   }
 
   /** Exact numbers of batches, entries and puts since open. */
