@@ -9,6 +9,13 @@ import { certificate } from '../support/certificate.ts'
 import { inProcessFactory } from './in-process-factory.ts'
 import type { ApiFactory } from './stage.ts'
 
+/** The cases state roles that only the policy judges. */
+const roles = new (class extends Set<string> {
+  override has(): boolean {
+    return true
+  }
+})()
+
 /**
  * A ledger behind a service in this process, called through the client over the Unix socket. Every actor has a token
  * with all grants, because the socket alone gives only the grant `agent`.
@@ -29,7 +36,6 @@ async function served(options: Parameters<ApiFactory>[0], isTls: boolean): Retur
     authenticate: async (token) => {
       const actor = actors.get(token)
       if (actor === undefined) return undefined
-      const roles = new Set(actor.role_id === undefined ? [] : [actor.role_id])
       return { actor, grants: new Set(anyGrant), roles, token_id: token }
     },
     listen: tls && { host: '127.0.0.1', port: 0, tls },
@@ -48,10 +54,13 @@ async function served(options: Parameters<ApiFactory>[0], isTls: boolean): Retur
     clients.set(key, client)
     return client
   }
-  const ledger = calledBy((input: { actor?: Actor; folder?: string; pids?: number[] }) => {
-    const { actor = options.actor, folder, pids } = input
+  const ledger = calledBy((input: { actor?: Actor; directory?: string; folder?: string; pids?: number[] }) => {
+    const { actor = options.actor, directory, folder, pids } = input
     // After the close, any client says that it is closed.
-    return clientOf(isClosed ? options.actor : actor, folder !== undefined || pids !== undefined)
+    return clientOf(
+      isClosed ? options.actor : actor,
+      [directory, folder, pids].some((member) => member !== undefined),
+    )
   })
   await clientOf(options.actor, false)
   await clientOf(options.actor, true)

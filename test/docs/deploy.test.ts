@@ -189,7 +189,7 @@ async function scraped(): Promise<Map<string, { help: string; type: string }>> {
   })
   const found = new Map<string, { help: string; type: string }>()
   for (const [, name = '', help = '', type = ''] of text.matchAll(/^# HELP (\w+) (.*)\n# TYPE \1 (\w+)$/gm)) {
-    if (new RegExp(`^${name}(?:_count|_bucket|_sum)?[ {]`, 'm').test(text)) found.set(name, { help, type })
+    found.set(name, { help, type })
   }
   return found
 }
