@@ -43,10 +43,12 @@ export interface Client extends Api, AsyncDisposable {
 
 /**
  * Connects to the service of a ledger. Errors: LEDGER_UNAVAILABLE (no service answers), NO_LEDGER, NOT_FOUND,
- * FILE_DENIED, INVALID_INPUT (options that exclude each other).
+ * FILE_DENIED, INVALID_INPUT (unknown options, or options that exclude each other).
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { actor, start = false, tls, token } = options
+  const { actor, dir: _dir, socket: _socket, start = false, tls, token, url: _url, ...unknown } = options
+  const [stranger] = Object.keys(unknown)
+  if (stranger !== undefined) throw invalid(`there is no option ${stranger}`)
   const { root, ...target } = targetOf(options)
   if (start && root === undefined) throw invalid('only the service of a folder can be started: leave `start` out')
   const transport = new UndiciTransport({ ...target, tls, token, revive: start ? () => revive() : undefined })

@@ -37,9 +37,21 @@ export function serviceOf(globals: Globals): Promise<LedgerHere | undefined> {
 
 /** Never the operator's unless told so, so that no agent uses it by accident. */
 function tokenOf(globals: Globals): string | undefined {
-  if (globals.operator) return operatorTokenOf(findLayout(folderOf(globals)))
-  const token = process.env.LOCKSTEP_BEARER_TOKEN
+  return globals.operator ? operatorTokenOf(findLayout(folderOf(globals))) : bearerToken()
+}
+
+function bearerToken(): string | undefined {
+  const { LOCKSTEP_BEARER_TOKEN: token } = process.env
   return token === '' ? undefined : token
+}
+
+/** Without a service nobody checks a token, and the entries would name the user instead of the token's actor. */
+function demandNoToken(): void {
+  if (bearerToken() === undefined) return
+  throw new LockstepError('LEDGER_UNAVAILABLE', 'LOCKSTEP_BEARER_TOKEN is set, but no service answers', {
+    details: { outcome: 'not_applied' },
+    hint: 'Start the service, or unset the variable to work as the user of the system.',
+  })
 }
 
 /**
@@ -83,6 +95,7 @@ export async function withOpenLedger<T>(
   work: (ledger: LocalLedger) => Promise<T>,
   kind: Kind = 'command',
 ): Promise<T> {
+  demandNoToken()
   const actor = actorOf(globals)
   const { openLedger } = await import('../open.ts').catch(serviceEnded)
   const ledger = await openLedger({

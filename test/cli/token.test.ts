@@ -146,6 +146,16 @@ token(
   }),
 )
 
+token('a token in the environment is refused where no service can check it', async () => {
+  const root = await newRoot()
+  const bearer = { env: { LOCKSTEP_BEARER_TOKEN: 'lst_unknown' } }
+  const ended = await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'h'], bearer)
+  equal([ended.status, ended.json.code, ended.json.outcome], [7, 'LEDGER_UNAVAILABLE', 'not_applied'])
+  is((await lockstep(['--dir', root, 'lock', 'list'], bearer)).status, 7)
+  equal((await lockstep(['--dir', root, 'lock', 'list'])).json, { locks: [] })
+  await endsWithVerify(root)
+})
+
 token('init --no-operator-token writes none', async () => {
   const root = await newRoot()
   equal((await inRoot(root)('list')).json, { next: null, tokens: [] })

@@ -32,7 +32,7 @@ test('loads no package but undici: no schemas and no database', () => {
   equal([...packages], ['undici'])
 })
 
-test('rejects options that exclude each other, and a URL that is none', async () => {
+test('rejects unknown options, options that exclude each other, and a URL that is none', async () => {
   for (const options of [
     { dir: '.', socket: '/s' },
     { socket: '/s', url: 'http://localhost:1' },
@@ -40,6 +40,7 @@ test('rejects options that exclude each other, and a URL that is none', async ()
     { url: 'localhost' },
     { dir: '.', tls: {} },
     { socket: '/s', start: true },
+    { folder: '.' } as object,
   ]) {
     await refused(connect(options), 'INVALID_INPUT')
   }
