@@ -55,8 +55,8 @@ const script: (readonly string[])[] = [
 
 /** What an answer says, without what differs between two ledgers: times, keys and hashes. */
 function told({ json, status }: Ended): unknown {
-  const plain = JSON.stringify(json, (_, value: unknown) => {
-    if (typeof value === 'number') return value > 1_000 ? 'number' : value
+  const plain = JSON.stringify(json, (member, value: unknown) => {
+    if (typeof value === 'number') return /_ms$|_s$|^time/.test(member) || value > 1_000 ? 'number' : value
     if (typeof value !== 'string') return value
     return value
       .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'time')
