@@ -89,8 +89,9 @@ export function inputOfQuery(facts: AnyFacts, url: string): object {
   for (const [name, text] of parametersOf(url)) {
     if (Object.hasOwn(input, name)) throw invalid(`the parameter ${name} is given more than once`)
     const members = [...formsOf(facts).values()].map((form) => memberOf(form, name))
-    if (members.every((member) => member === undefined)) throw invalid(`there is no parameter ${name.slice(0, 100)}`)
-    const isText = members.some((member) => member !== undefined && isVerbatim(member))
+    // An unknown parameter stays text. The schema refuses it, after the caller's grants were checked.
+    const isKnown = members.some((member) => member !== undefined)
+    const isText = !isKnown || members.some((member) => member !== undefined && isVerbatim(member))
     input[name] = isText ? text : jsonOf(text, `the parameter ${name}`)
   }
   return { ...input }
