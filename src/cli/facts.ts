@@ -1,20 +1,18 @@
 import type { Api } from '../api/api.ts'
+import type { OperationName } from '../api/call-facts.ts'
 import type { Ask, Follow, Kind } from '../api/operation.ts'
 import type { Code } from '../errors.ts'
 import facts from './facts.json' with { type: 'json' }
 
-/** The name of an operation, such as `locks.acquire`. */
-export type CallName = { [Noun in keyof Api]: `${Noun}.${keyof Api[Noun] & string}` }[keyof Api]
-
-type MethodOf<Call extends CallName> = Call extends `${infer Noun extends keyof Api}.${infer Verb}`
+type MethodOf<Call extends OperationName> = Call extends `${infer Noun extends keyof Api}.${infer Verb}`
   ? Verb extends keyof Api[Noun]
     ? Api[Noun][Verb]
     : never
   : never
-export type InputOf<Call extends CallName> =
+export type InputOf<Call extends OperationName> =
   MethodOf<Call> extends Ask<infer Input, unknown> | Follow<infer Input, unknown> ? NonNullable<Input> : never
 /** The answer of an operation; of a stream, one item. */
-export type AnswerOf<Call extends CallName> =
+export type AnswerOf<Call extends OperationName> =
   MethodOf<Call> extends Follow<never, infer Item>
     ? Item
     : MethodOf<Call> extends Ask<never, infer Answer>
@@ -57,6 +55,6 @@ export interface Member extends Value {
 }
 
 /** From the tables of operations, by `npm run contract`. */
-export function factsOf(call: CallName): CallFacts {
-  return (facts as unknown as Record<CallName, CallFacts>)[call]
+export function factsOf(call: OperationName): CallFacts {
+  return (facts as unknown as Record<OperationName, CallFacts>)[call]
 }

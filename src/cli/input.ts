@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import type { OperationName } from '../api/call-facts.ts'
 import { LockstepError } from '../errors.ts'
 import { choiceSentence } from '../kernel/sentences.ts'
-import type { CallFacts, CallName } from './facts.ts'
+import type { CallFacts } from './facts.ts'
 import { type Flag, shownName } from './flags.ts'
 
 /** The members of an input that were given. */
@@ -83,7 +84,7 @@ export function nested(values: ReadonlyMap<string, unknown>): Values {
  * Checks the input by the schema of its form, before the ledger is opened. A service checks for itself.
  * Errors: INVALID_INPUT.
  */
-export async function checkInput(call: CallName, input: object): Promise<void> {
+export async function checkInput(call: OperationName, input: object): Promise<void> {
   const [{ everyOperation }, { formOf }, { sentenceOf }] = await Promise.all([
     import('../api/operations.ts'),
     import('../api/operation.ts'),

@@ -14,8 +14,8 @@ const argv = process.argv.slice(2)
 process.exit((await overService()) ?? (await asWhole()))
 
 /**
- * Runs a short command over the service, if there is one: a small bundle that starts fast. A command that runs another
- * is none: it passes its descriptors on as they were when it started, before any stream was opened.
+ * Runs a short command over the service, with a small bundle that starts fast. A command that runs another one always
+ * starts as a whole, because it passes on its descriptors as they were before any stream was opened.
  */
 async function overService(): Promise<number | undefined> {
   if (argv.includes('--')) return undefined

@@ -1,10 +1,11 @@
 import { Argument, Command, Option } from 'commander'
 import type { Api } from '../api/api.ts'
+import type { OperationName } from '../api/call-facts.ts'
 import { sharedErrors } from '../api/operation.ts'
 import { type Code, LockstepError } from '../errors.ts'
 import { choiceSentence } from '../kernel/sentences.ts'
 import { askLedger, examples, folderOf, globalsOf, withLedger } from './context.ts'
-import { type AnswerOf, type CallFacts, type CallName, factsOf, type InputOf } from './facts.ts'
+import { type AnswerOf, type CallFacts, factsOf, type InputOf } from './facts.ts'
 import { type Flag, type FlagOptions, flagsOf } from './flags.ts'
 import type { Globals } from './globals.ts'
 import { exitText, formsText, helpOf } from './help.ts'
@@ -79,7 +80,7 @@ interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, 
  * A verb of the command, from the table of its operation: options, arguments and their checks, help, the call, and the
  * output. Refusals of the input name options, not members.
  */
-export function verb<Call extends CallName, Shown = AnswerOf<Call>, O extends Owns = Record<never, never>>(
+export function verb<Call extends OperationName, Shown = AnswerOf<Call>, O extends Owns = Record<never, never>>(
   name: string,
   call: Call,
   spec: Spec<InputOf<Call>, Shown, O>,
@@ -105,7 +106,7 @@ export function verb<Call extends CallName, Shown = AnswerOf<Call>, O extends Ow
   })
 }
 
-function operationIn(api: Api, call: CallName): (input: object) => unknown {
+function operationIn(api: Api, call: OperationName): (input: object) => unknown {
   const [noun = '', verb = ''] = call.split('.')
   const methods = api as unknown as Record<string, Record<string, (input: object) => unknown>>
   return methods[noun]?.[verb] as (input: object) => unknown

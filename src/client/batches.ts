@@ -3,7 +3,7 @@ import { type BatchAnswer, mediaTypes, paths, wireLimits } from '../api/wire.ts'
 import { limits } from '../kernel/limits.ts'
 import { exchange } from './exchange.ts'
 import { errorOf, unreachable } from './failures.ts'
-import { linesOf, textOf } from './lines.ts'
+import { linesOf, parsed, textOf } from './lines.ts'
 
 /** How many batches are on their way at once: while the service decides one, the next is collected and sent. */
 const batchesMax = 2
@@ -117,15 +117,4 @@ function settle(line: Line | undefined, text: string, place: string): void {
   const answer = parsed(text, place) as BatchAnswer
   if ('answer' in answer) line?.resolve(answer.answer)
   else line?.reject(errorOf(answer.problem, place))
-}
-
-/** A document of an answer. Errors: LEDGER_UNAVAILABLE, because what is not JSON is no answer of the service. */
-export function parsed(text: string, place: string): object {
-  try {
-    const document: unknown = JSON.parse(text)
-    if (typeof document === 'object' && document !== null) return document
-  } catch {
-    // Told below.
-  }
-  throw unreachable(place, 'unknown', new Error('the answer is not a document of JSON'))
 }

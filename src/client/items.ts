@@ -1,8 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { StreamEnd } from '../api/wire.ts'
-import { parsed } from './batches.ts'
 import { errorOf, unreachable } from './failures.ts'
-import { linesOf } from './lines.ts'
+import { linesOf, parsed } from './lines.ts'
 import type { OpenCall } from './open-call.ts'
 
 /** A stream that is under way. */

@@ -1,5 +1,6 @@
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
+import { unreachable } from './failures.ts'
 
 /**
  * The lines of a body of JSON Lines, in groups as they arrive; blank lines are left out. Errors: those of the body, and
@@ -25,4 +26,15 @@ export async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)
   return Buffer.concat(chunks).toString()
+}
+
+/** A document of an answer. Errors: LEDGER_UNAVAILABLE, because what is not JSON is no answer of the service. */
+export function parsed(text: string, place: string): object {
+  try {
+    const document: unknown = JSON.parse(text)
+    if (typeof document === 'object' && document !== null) return document
+  } catch {
+    // Told below.
+  }
+  throw unreachable(place, 'unknown', new Error('the answer is not a document of JSON'))
 }
