@@ -73,6 +73,8 @@ export class LocalLedger implements Ledger {
   readonly exporting: Exports
   /** Fails runs whose lease has expired, for the service. */
   readonly expiring: Runs
+  /** Checks bearers of tokens and records the end of tokens, for the service. */
+  readonly bearers: Tokens
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -88,7 +90,6 @@ export class LocalLedger implements Ledger {
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
-  readonly #tokens: Tokens
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
@@ -131,8 +132,8 @@ export class LocalLedger implements Ledger {
     this.expiring = new Runs(this.#core, policy)
     this.runs = served('runs', this.expiring, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
-    this.#tokens = new Tokens(this.#core)
-    this.tokens = served('tokens', this.#tokens, ground)
+    this.bearers = new Tokens(this.#core)
+    this.tokens = served('tokens', this.bearers, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
     this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
     this.exporting = new Exports(this.#core, policy, this)
@@ -169,7 +170,7 @@ export class LocalLedger implements Ledger {
    */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
-    return this.#tokens.authenticate(token)
+    return this.bearers.authenticate(token)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */

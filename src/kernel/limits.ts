@@ -182,6 +182,7 @@ export const limits = {
   sweepMillis: 30_000,
   sweepLocksMax: 64,
   sweepRunsMax: 512,
+  sweepTokensMax: 512,
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,

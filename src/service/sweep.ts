@@ -3,8 +3,8 @@ import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 
 /**
- * Recovers locks, and fails runs, whose lease has expired: at intervals, a limited number at once. Without it they stay
- * as they are until the next command on them. The ledger decides again whether the lease is over, so a renewal in the
+ * Recovers locks, and fails runs, whose lease has expired, and records the expiry of tokens: at intervals, a limited
+ * number at once. Without it, locks and runs stay as they are until the next command on them. The ledger decides again whether the lease is over, so a renewal in the
  * meantime is safe.
  */
 export class Sweep {
@@ -14,8 +14,9 @@ export class Sweep {
   readonly #failed: (error: unknown) => void
   readonly #runsMax: number
   readonly #timer: NodeJS.Timeout
-  /** The last run that was examined. The next sweep goes on after it. */
+  /** The last run and the last token that were examined. The next sweep goes on after them. */
   #lastRun: string | undefined
+  #lastToken: string | undefined
   #work: Promise<void> = Promise.resolve()
 
   constructor(
@@ -39,6 +40,8 @@ export class Sweep {
       .then(() => this.#sweepLocks())
       .catch(this.#failed)
       .then(() => this.#sweepRuns())
+      .catch(this.#failed)
+      .then(() => this.#sweepTokens())
       .catch(this.#failed)
     return this.#work
   }
@@ -66,5 +69,9 @@ export class Sweep {
     })
     await Promise.all(lease_expired.map((run_id) => this.#ledger.expiring.expire(run_id).catch(this.#failed)))
     this.#lastRun = next ?? undefined
+  }
+
+  async #sweepTokens(): Promise<void> {
+    this.#lastToken = await this.#ledger.bearers.expire(this.#lastToken, limits.sweepTokensMax)
   }
 }
