@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { governingLayout } from '../disk/permissions.ts'
+import type { Verified } from '../verify/verify.ts'
 import { asOf, folderOf, serviceOf } from './context.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
@@ -28,12 +29,24 @@ export function verifyVerb(): Command {
         bar.stop()
       }
     },
-    lines: ({ entries, root, rows }) => `verified ${entries} entries and ${rows} rows; root ${root}`,
+    lines: ({ entries, rebuilt, root, rows }) => [
+      ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
+      `verified ${entries} entries and ${rows} rows; root ${root}`,
+    ],
     examples: ['lockstep verify', 'lockstep verify --json --dir ~/work/fleet', 'lockstep verify --rebuild'],
   })
 }
 
-function shown<T extends { warnings: readonly string[] }>(verified: T): T & { verified: true } {
+function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Verified['rebuilt']>): string[] {
+  const anchor =
+    anchor_size === null
+      ? 'rebuilt from entries that nothing outside the database confirms: .lockstep/head is missing'
+      : `rebuilt from entries that match .lockstep/head at size ${anchor_size}`
+  if (replaced === null) return [anchor, 'no row differed']
+  return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
+}
+
+function shown(verified: Verified): Verified & { verified: true } {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
   return { verified: true, ...verified }
 }

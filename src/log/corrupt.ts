@@ -20,6 +20,7 @@ export function corrupt(what: string, details: Details = {}, cause?: unknown): L
 /** The checks of a verification, by the names that reports use. */
 export type Check =
   | 'bytes'
+  | 'canonical'
   | 'chain'
   | 'entries'
   | 'event_id'
@@ -34,6 +35,7 @@ export type Check =
   | 'root'
   | 'rows'
   | 'runs'
+  | 'schema'
   | 'state'
   | 'stray'
   | 'tables'
