@@ -7,6 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
+import { isCanonicalText } from '../kernel/canonical.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { objectIn } from '../log/keyed/objects.ts'
@@ -23,6 +24,7 @@ import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
 import { RunVerification } from '../verify/verify-runs.ts'
+import { SchemaVerification } from '../verify/verify-schema.ts'
 import { afterName, type Found } from './salvaged.ts'
 
 const [home = ''] = process.argv.slice(2)
@@ -80,6 +82,7 @@ class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
+      if (!isCanonicalText(text, entry)) return { problem: 'its text is not canonical' }
       const digests = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
       return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
     } catch (error) {
@@ -152,6 +155,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
 interface Checks {
   entries: EntryVerification
   runs: RunVerification
+  schema: SchemaVerification
   /** The last seq of each stream. */
   streams: Map<string, number>
 }
@@ -162,15 +166,17 @@ function checksFrom({ data }: Entry): Checks {
   return {
     entries: new EntryVerification({ format, ledger_id, origin }),
     runs: new RunVerification(),
+    schema: new SchemaVerification(),
     streams: new Map(),
   }
 }
 
 /** Why an entry does not follow from those before it; null if it does. */
-function problemIn(entry: Entry, { entries, runs, streams }: Checks): string | null {
+function problemIn(entry: Entry, { entries, runs, schema, streams }: Checks): string | null {
   if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
     return `it does not follow the last entry of ${entry.stream}`
   try {
+    schema.entry(entry)
     entries.entry(entry)
     runs.entry(entry)
   } catch (error) {
