@@ -7,7 +7,6 @@ import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
-import { isCanonicalText } from '../kernel/canonical.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { objectIn } from '../log/keyed/objects.ts'
@@ -82,7 +81,6 @@ class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      if (!isCanonicalText(text, entry)) return { problem: 'its text is not canonical' }
       const digests = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
       return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
     } catch (error) {
@@ -132,7 +130,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
     let problem: string | null = null
     for (let seq = 0; seq < end && problem === null; seq += 1) {
       const read = source.read(seq)
-      problem = 'problem' in read ? read.problem : problemIn(read.entry, checks)
+      problem = 'problem' in read ? read.problem : problemIn(read, checks)
       if (problem !== null || 'problem' in read) break
       pending.push(read)
       if (isComplete(checks, seq + 1)) complete = { count: pending.length, identity: checks.entries.identity }
@@ -172,11 +170,11 @@ function checksFrom({ data }: Entry): Checks {
 }
 
 /** Why an entry does not follow from those before it; null if it does. */
-function problemIn(entry: Entry, { entries, runs, schema, streams }: Checks): string | null {
+function problemIn({ entry, text }: Readable, { entries, runs, schema, streams }: Checks): string | null {
   if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
     return `it does not follow the last entry of ${entry.stream}`
   try {
-    schema.entry(entry)
+    schema.entry(entry, text)
     entries.entry(entry)
     runs.entry(entry)
   } catch (error) {
