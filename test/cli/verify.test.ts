@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { suite } from 'uvu'
@@ -89,6 +89,44 @@ verify('finds wrong or missing rows and receipts, and with --rebuild derives the
   equal([missing, after.last_seq], [{ view: 'row', key: 'audit', before: null }, 599])
   is((await lockstep(['--dir', root, 'verify'])).status, 0)
   is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+})
+
+verify('compares the ledger with checkpoints that were kept, and finds a folder that was set back', async () => {
+  const root = await ledgerOf(300)
+  const kept = temporaryRoot()
+  const keep = async (name: string) => {
+    const { json } = await lockstep(['--dir', root, 'head', '--signed'])
+    writeFileSync(join(kept, name), String(json.checkpoint))
+    return String(json.vkey)
+  }
+  const vkey = await keep('first.txt')
+  cpSync(join(root, '.lockstep'), join(kept, 'older'), { recursive: true })
+  is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+  await keep('second.txt')
+  const run = (...words: string[]) =>
+    lockstep([
+      '--dir',
+      root,
+      'verify',
+      '--checkpoint',
+      ...['first.txt', 'second.txt'].map((name) => join(kept, name)),
+      ...words,
+    ])
+  const { json, status } = await run('--key', vkey)
+  equal([status, json.checkpoints], [0, [300, 301]])
+  equal((await run()).json.checkpoints, [300, 301])
+  // The folder is that of an earlier moment, whole and signed. Only what was kept elsewhere tells.
+  rmSync(join(root, '.lockstep'), { recursive: true })
+  renameSync(join(kept, 'older'), join(root, '.lockstep'))
+  is((await lockstep(['--dir', root, 'adopt', '--moved'])).status, 0)
+  is((await lockstep(['--dir', root, 'verify'])).status, 0)
+  const found = await run('--key', vkey)
+  equal([found.status, found.json.check, found.json.kept_size, found.json.size], [6, 'checkpoint', 301, 300])
+  const other = await ledgerOf(302)
+  const foreign = await lockstep(['--dir', other, 'verify', '--checkpoint', join(kept, 'first.txt'), '--key', vkey])
+  equal([foreign.status, foreign.json.check], [6, 'checkpoint'])
+  const unsigned = await lockstep(['--dir', other, 'verify', '--checkpoint', join(kept, 'first.txt')])
+  equal([unsigned.status, unsigned.json.check], [6, 'checkpoint'])
 })
 
 verify('--rebuild derives nothing from entries that do not verify, and replaces no row', async () => {
