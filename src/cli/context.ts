@@ -101,6 +101,7 @@ export async function withOpenLedger<T>(
   const ledger = await openLedger({
     dir: folderOf(globals),
     command: `lockstep ${command}`,
+    authn: 'os',
     ...(actor === undefined ? {} : { actor }),
     ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
     ...(kind === 'command' ? {} : { snapshot: 'if-busy' }),
