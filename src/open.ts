@@ -103,10 +103,7 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger
 async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   const { dir = process.cwd(), create = false, snapshot = false } = options
   const isKnown = parse(z.literal('os').optional(), options.authn, 'authn') !== undefined
-  const actor = knownAs(
-    parse(actorSchema, options.actor ?? userActor(), 'actor'),
-    isKnown ? userAuthn() : undefined,
-  )
+  const actor = knownAs(parse(actorSchema, options.actor ?? userActor(), 'actor'), isKnown ? userAuthn() : undefined)
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)

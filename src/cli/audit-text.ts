@@ -12,7 +12,9 @@ export function whoText({ actor_id, authn, on_behalf_of }: Partial<Entry['actor'
 export function eventLine(entry: Entry, event: AuditEvent): string {
   const { action_type, actor, case_id, lane_id, outcome, outcome_reason, role_id, run_id, sequence, target } = event
   const { authz, policy_versions } = event
-  const what = target ? `${target.operation ?? action_type} ${target.target_type}:${wordText(target.name)}` : action_type
+  const what = target
+    ? `${target.operation ?? action_type} ${target.target_type}:${wordText(target.name)}`
+    : action_type
   const why = outcome_reason ? [JSON.stringify(outcome_reason)] : []
   const under = { lanes: pinText(policy_versions.lanes), roles: pinText(policy_versions.roles) }
   const of = { role: role_id, lane: lane_id, run: run_id, case: case_id, rule: authz?.rule_id, ...under }

@@ -26,6 +26,16 @@ export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor 
 }
 
 /**
+ * The actor of a command and of those that it starts; undefined if a token says who calls, and nobody else does.
+ * `holder` is the actor if no other is named.
+ */
+export function actorFor(globals: Globals, holder?: string): Actor | undefined {
+  const named = actorOf(globals)
+  if (named !== undefined || globals.operator || bearerToken() !== undefined) return named
+  return holder === undefined ? userActor() : { actor_id: holder, actor_type: 'agent' }
+}
+
+/**
  * The ledger of the service, for this command's caller; undefined if no service answers. With a token, the service
  * knows the caller by it.
  */

@@ -149,7 +149,12 @@ async function build(
 /** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
 export async function appendFirst(
   log: Log,
-  { actor, home, policyRoot, vkey }: { actor: RecordedActor; home: string; policyRoot: string | undefined; vkey: string },
+  {
+    actor,
+    home,
+    policyRoot,
+    vkey,
+  }: { actor: RecordedActor; home: string; policyRoot: string | undefined; vkey: string },
 ): Promise<void> {
   const sequencer = bareSequencer(log)
   const { format, ledger_id, origin } = log.meta

@@ -127,7 +127,11 @@ function aborted(name: string): LockstepError {
  * The input with defaults filled in, absolute paths, and the caller's actor with how the caller is known. Errors:
  * INVALID_INPUT, naming the first invalid member.
  */
-function checkedInput({ facts, ground, name }: Omit<Call, 'handler'>, input: object, options: KnownCallOptions): object {
+function checkedInput(
+  { facts, ground, name }: Omit<Call, 'handler'>,
+  input: object,
+  options: KnownCallOptions,
+): object {
   const schema = formOf(facts, input)
   if (schema === undefined) {
     const members = [...formsOf(facts).keys()].join(', ')

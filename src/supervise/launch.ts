@@ -2,6 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { messageOf, systemCodeOf } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
 import { Descendants } from './descendants.ts'
 import { inheritedDescriptors } from './descriptors.ts'
 import { Guard } from './guard.ts'
@@ -28,17 +29,22 @@ export interface Place {
   sharesGroup: boolean
 }
 
-/** Finds the surroundings of a command. Must be called before any file is opened. */
-export function placeOfCommand(): Place {
+/** Finds the surroundings of a command, with more variables. Must be called before any file is opened. */
+export function placeOfCommand(more: NodeJS.ProcessEnv): Place {
   const mark = randomBytes(markBytes).toString('hex')
   const above = (process.env[markVariable] ?? '').split(':').filter((one) => one !== '')
   return {
     descriptors: inheritedDescriptors(),
-    env: { ...process.env, [markVariable]: [...above.slice(-marksMax), mark].join(':') },
+    env: { ...process.env, ...more, [markVariable]: [...above.slice(-marksMax), mark].join(':') },
     isHangupIgnored: isHangupIgnored(),
     mark,
     sharesGroup: hasTerminal(),
   }
+}
+
+/** The variable by which the commands below act as this actor, if the caller named or has one. */
+export function withActor(actor: Pick<Actor, 'actor_id' | 'actor_type'> | undefined): NodeJS.ProcessEnv {
+  return actor === undefined ? {} : { LOCKSTEP_ACTOR: `${actor.actor_type}:${actor.actor_id}` }
 }
 
 /** The options to spawn a process there. `pipe` is an additional descriptor that becomes a pipe. */

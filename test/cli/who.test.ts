@@ -2,7 +2,8 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, not, ok } from 'uvu/assert'
-import { withServiceProcess } from '../client/service-process.ts'
+import { openLedger } from '../../src/open.ts'
+import { serve } from '../../src/service/serve.ts'
 import { root as project } from '../runner.ts'
 import { type CommandOptions, type Ended, lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
@@ -35,6 +36,16 @@ async function inLedger(work: (stage: Stage) => Promise<void>): Promise<void> {
   await endsWithVerify(dir)
 }
 
+/** Serves the ledger from this process for the time of the work. */
+async function whileServed(dir: string, work: () => Promise<void>): Promise<void> {
+  const ledger = await openLedger({ authn: 'os', dir, is_service: true })
+  const service = await serve(ledger, { log: false })
+  await work().finally(async () => {
+    await service.close()
+    await ledger.close()
+  })
+}
+
 /** The words that run `lockstep` with node, without asking PATH. */
 const own = [process.execPath, main]
 
@@ -44,7 +55,7 @@ who('is on every entry of a command: the claimed actor, and the user of the syst
     const before = await entries()
     for (const { actor, type } of before) is(actor.authn, known, type)
     equal(before.at(-1)?.actor, { actor_id: 'agent-7', actor_type: 'agent', authn: known })
-    await withServiceProcess(dir, async () => {
+    await whileServed(dir, async () => {
       await run(['--actor', 'agent-8', 'lock', 'acquire', 'others'])
       equal((await entries()).at(-1)?.actor, { actor_id: 'agent-8', actor_type: 'agent', authn: known })
     })
@@ -85,26 +96,6 @@ who('is asked once: --holder and --actor default to each other', () =>
         ['agent-9', 'agent-9'],
       ],
     )
-  }),
-)
-
-who('acquired under the name of a holder can renew and release with the lock_id alone', () =>
-  inLedger(async ({ dir, run, entries }) => {
-    for (const how of ['direct', 'served'] as const) {
-      const work = async () => {
-        const { json } = await run(['lock', 'acquire', how, '--holder', 'agent-7'])
-        await run(['lock', 'renew', String(json.lock_id)])
-        await run(['lock', 'release', String(json.lock_id)])
-        await run(['lock', 'release', String(json.lock_id)])
-        const found = (await entries()).filter(({ data, type }) => type.startsWith('lock.') && data.name === `resource:${how}`)
-        equal(
-          found.map(({ actor, type }) => [type, actor.actor_id]),
-          ['lock.acquired', 'lock.renewed', 'lock.released'].map((type) => [type, 'agent-7']),
-        )
-      }
-      if (how === 'direct') await work()
-      else await withServiceProcess(dir, work)
-    }
   }),
 )
 
