@@ -19,7 +19,8 @@ export function eventLine(entry: Entry, event: AuditEvent): string {
   const under = { lanes: pinText(policy_versions.lanes), roles: pinText(policy_versions.roles) }
   const of = { role: role_id, lane: lane_id, run: run_id, case: case_id, rule: authz?.rule_id, ...under }
   // What the caller stated stands apart, because its names are the caller's own.
-  const stated = authz?.scope ? [`stated ${factsText(authz.scope)}`] : []
+  const scope = Object.fromEntries((authz?.scope ?? []).map(({ key, value }) => [key, value]))
+  const stated = authz?.scope?.length ? [`stated ${factsText(scope)}`] : []
   const who = whoText({ ...entry.actor, actor_id: actor.actor_id })
   const place = `${sequence}  ${timeText(wallTimeOf(entry))}  ${who}  ${what}  ${outcome}`
   return [place, ...why, factsText(of), ...stated].join('  ')

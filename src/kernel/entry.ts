@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Json } from './canonical.ts'
-import { lineOf, type RecordedActor, recordedActorSchema } from './ids.ts'
+import { actorSchema, type RecordedActor, recordedActorSchema } from './ids.ts'
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
 const seqSchema = z.int().min(0)
@@ -31,7 +31,7 @@ export const entrySchema = z.strictObject({
   prev: z.strictObject({ run: seqSchema.nullable().optional(), stream: seqSchema.nullable() }),
   request: requestSchema.optional(),
   /** The role of the run. Entries of earlier versions do not have it. */
-  role_id: lineOf(120).optional(),
+  role_id: actorSchema.shape.role_id,
   root_run_id: z.string().min(1).max(120).optional(),
   run_id: z.string().min(1).max(120).optional(),
   seq: seqSchema,

@@ -77,7 +77,7 @@ export type Actor = z.infer<typeof actorSchema>
  * How the caller is known: `os:<user>`, the user of the operating system whose process called, or `token:<token_id>`,
  * the token that the caller showed. Inputs do not have this member, so no caller can state it (ADR 0053).
  */
-export const authnSchema = lineOf(130).regex(/^(?:os|token):./, 'must be os:USER or token:ID')
+export const authnSchema = z.string().regex(/^(?:os|token):[!-~]{1,120}$/, 'must be os:USER or token:ID')
 
 /** The actor in an entry: what the caller claimed, and how the caller is known. Members are in canonical order. */
 export const recordedActorSchema = z.strictObject({

@@ -27,7 +27,11 @@ roles('are in the audit events of a run, so that a reader needs no other documen
       is(event.role_id, 'GOVERNANCE_AGENT', event.target?.operation ?? event.action_type)
     }
     const decision = events.find(({ authz }) => authz?.scope)
-    equal(decision?.authz?.scope, { attorney_signoff: 'true', promotion_ticket_id: 'T-9', run_id })
+    equal(decision?.authz?.scope, [
+      { key: 'attorney_signoff', value: 'true' },
+      { key: 'promotion_ticket_id', value: 'T-9' },
+      { key: 'run_id', value: run_id },
+    ])
   })
 })
 

@@ -42,8 +42,8 @@ const authz = z.strictObject({
   decision: z.enum(['allow', 'deny']),
   policy_ref: longLine.nullish(),
   rule_id: longLine.nullish(),
-  /** What the caller stated for the decision, each value as text. */
-  scope: z.record(z.string(), z.string()).nullish(),
+  /** What the caller stated for the decision, such as a ticket, a sign-off or the reason of an export. */
+  scope: z.array(z.strictObject({ key: z.string(), value: z.string() })).nullish(),
 })
 
 const error = z.strictObject({ error_code: shortLine, message: reasonSchema, retryable: z.boolean() })

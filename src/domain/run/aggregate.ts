@@ -3,7 +3,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { rowsOn, shortened } from '../../kernel/rendering.ts'
 import { decide, reads } from './decide.ts'
-import { type RunEventData, runEventSchemas } from './events.ts'
+import { runEventSchemas } from './events.ts'
 import { evolveRetry } from './retries.ts'
 import { evolve, statusAfter } from './state.ts'
 
@@ -67,7 +67,7 @@ function facts({ data, event_id, policy_versions, type }: Entry): Readonly<Recor
         decision: data.decision,
         policy_ref: `lanes@${policy_versions.lanes}`,
         rule_id: rule === undefined ? undefined : shortened(rule, ruleCharsMax),
-        scope: scopeOf(data.scope),
+        scope: data.scope,
       }
       return { authz, decision_id: event_id, input_artifacts: data.artifacts }
     }
@@ -90,13 +90,6 @@ function facts({ data, event_id, policy_versions, type }: Entry): Readonly<Recor
     default:
       return {}
   }
-}
-
-/** What the caller stated for the decision, such as a ticket, a sign-off or the reason of an export. */
-function scopeOf(scope: unknown): Readonly<Record<string, string>> | undefined {
-  const members = (scope ?? []) as NonNullable<RunEventData<'run.decided'>['scope']>
-  if (members.length === 0) return undefined
-  return Object.fromEntries(members.map(({ key, value }) => [key, value]))
 }
 
 function refsIn(inputs: unknown): unknown {
