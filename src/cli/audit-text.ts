@@ -3,8 +3,11 @@ import type { Entry } from '../kernel/entry.ts'
 import { wallTimeOf } from '../kernel/entry-time.ts'
 import { timeText } from './output.ts'
 
+/** The members of an actor that listings show. Records of runs have null where entries have no member. */
+type Who = { [Member in 'actor_id' | 'authn' | 'on_behalf_of']?: string | null | undefined }
+
 /** The actor as listings name it: what the caller claimed, and in brackets how the caller is known. */
-export function whoText({ actor_id, authn, on_behalf_of }: Partial<Entry['actor']>): string {
+export function whoText({ actor_id, authn, on_behalf_of }: Who): string {
   return `${wordText(actor_id)} [${authn ?? '-'}]${on_behalf_of ? ` for ${wordText(on_behalf_of)}` : ''}`
 }
 
@@ -20,10 +23,10 @@ export function eventLine(entry: Entry, event: AuditEvent): string {
   const of = { role: role_id, lane: lane_id, run: run_id, case: case_id, rule: authz?.rule_id, ...under }
   // What the caller stated stands apart, because its names are the caller's own.
   const scope = Object.fromEntries((authz?.scope ?? []).map(({ key, value }) => [key, value]))
-  const stated = authz?.scope?.length ? [`stated ${factsText(scope)}`] : []
+  const given = authz?.scope?.length ? [`scope ${factsText(scope)}`] : []
   const who = whoText({ ...entry.actor, actor_id: actor.actor_id })
   const place = `${sequence}  ${timeText(wallTimeOf(entry))}  ${who}  ${what}  ${outcome}`
-  return [place, ...why, factsText(of), ...stated].join('  ')
+  return [place, ...why, factsText(of), ...given].join('  ')
 }
 
 /** A text as one word, so that no claim can be taken for the words of the listing beside it. */

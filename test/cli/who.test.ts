@@ -124,7 +124,6 @@ who('stands beside how it is known in every listing', () =>
       ['run', 'list'],
       ['run', 'show', 'run_top1'],
       ['run', 'tree', 'run_top1'],
-      ['run', 'why', 'run_top1'],
     ]) {
       const { stdout } = await run(words, { isForPeople: true })
       ok(stdout.includes(`agent-7 [${known}]`), `${words.join(' ')}\n${stdout}`)
