@@ -20,9 +20,17 @@ export function folderOf({ dir }: Globals): string {
   return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
 }
 
-/** The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id. Undefined means the system's user. */
-export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
-  return actor === undefined || actor === '' ? undefined : actorIn(actor)
+/**
+ * The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id, with the party that it acts for.
+ * Undefined means the system's user, or the actor of the token.
+ */
+export function actorOf({ actor = process.env.LOCKSTEP_ACTOR, ...globals }: Globals): Actor | undefined {
+  const { onBehalfOf: on_behalf_of = process.env.LOCKSTEP_ON_BEHALF_OF } = globals
+  const named = actor === undefined || actor === '' ? undefined : actorIn(actor)
+  if (on_behalf_of === undefined || on_behalf_of === '') return named
+  const isOfToken = named === undefined && (globals.operator || bearerToken() !== undefined)
+  // The service adds the actor of the token.
+  return { ...(isOfToken ? {} : (named ?? userActor())), on_behalf_of } as Actor
 }
 
 /**
@@ -30,9 +38,10 @@ export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor 
  * `holder` is the actor if no other is named.
  */
 export function actorFor(globals: Globals, holder?: string): Actor | undefined {
-  const named = actorOf(globals)
-  if (named !== undefined || globals.operator || bearerToken() !== undefined) return named
-  return holder === undefined ? userActor() : { actor_id: holder, actor_type: 'agent' }
+  const { actor = process.env.LOCKSTEP_ACTOR } = globals
+  if (actor !== undefined && actor !== '') return actorOf(globals)
+  if (globals.operator || bearerToken() !== undefined) return undefined
+  return holder === undefined ? (actorOf(globals) ?? userActor()) : actorOf({ ...globals, actor: `agent:${holder}` })
 }
 
 /**

@@ -42,9 +42,12 @@ export function placeOfCommand(more: NodeJS.ProcessEnv): Place {
   }
 }
 
-/** The variable by which the commands below act as this actor, if the caller named or has one. */
-export function withActor(actor: Pick<Actor, 'actor_id' | 'actor_type'> | undefined): NodeJS.ProcessEnv {
-  return actor === undefined ? {} : { LOCKSTEP_ACTOR: `${actor.actor_type}:${actor.actor_id}` }
+/** The variables by which the commands below act as this actor. */
+export function withActor(actor: Actor | undefined): NodeJS.ProcessEnv {
+  if (actor === undefined) return {}
+  const { actor_id, actor_type, on_behalf_of } = actor
+  const own = { LOCKSTEP_ACTOR: `${actor_type}:${actor_id}` }
+  return on_behalf_of === undefined ? own : { ...own, LOCKSTEP_ON_BEHALF_OF: on_behalf_of }
 }
 
 /** The options to spawn a process there. `pipe` is an additional descriptor that becomes a pipe. */
