@@ -4,28 +4,28 @@ import { wallTimeOf } from '../kernel/entry-time.ts'
 import { timeText } from './output.ts'
 
 /** The members of an actor that listings show. Records of runs have null where entries have no member. */
-type Who = { [Member in 'actor_id' | 'authn' | 'on_behalf_of']?: string | null | undefined }
+type Who = { [Member in 'actor_id' | 'actor_type' | 'authn' | 'on_behalf_of']?: string | null | undefined }
 
 /** The actor as listings name it: what the caller claimed, and in brackets how the caller is known. */
-export function whoText({ actor_id, authn, on_behalf_of }: Who): string {
-  return `${wordText(actor_id)} [${authn ?? '-'}]${on_behalf_of ? ` for ${wordText(on_behalf_of)}` : ''}`
+export function whoText({ actor_id, actor_type, authn, on_behalf_of }: Who): string {
+  return `${actor_type ? `${actor_type}:` : ''}${wordText(actor_id)} [${authn ?? '-'}]${on_behalf_of ? ` for ${wordText(on_behalf_of)}` : ''}`
 }
 
 /** An event on one line, for people: who, what, the outcome and its reason, and under which policy. */
 export function eventLine(entry: Entry, event: AuditEvent): string {
-  const { action_type, actor, case_id, lane_id, outcome, outcome_reason, role_id, run_id, sequence, target } = event
+  const { action_type, case_id, lane_id, outcome, outcome_reason, role_id, run_id, sequence, target } = event
   const { authz, policy_versions } = event
-  const what = target
-    ? `${target.operation ?? action_type} ${target.target_type}:${wordText(target.name)}`
-    : action_type
+  // A promotion and a plain write can be the same operation on one table, so the line begins with the type.
+  const acts = [action_type, target?.operation].filter((act, at, all) => act !== 'system' && all.indexOf(act) === at)
+  const on = target ? [`${target.target_type}:${wordText(target.name)}`] : []
+  const what = [...(acts.some(Boolean) ? acts : [action_type]), ...on].filter(Boolean).join(' ')
   const why = outcome_reason ? [JSON.stringify(outcome_reason)] : []
   const under = { lanes: pinText(policy_versions.lanes), roles: pinText(policy_versions.roles) }
   const of = { role: role_id, lane: lane_id, run: run_id, case: case_id, rule: authz?.rule_id, ...under }
   // What the caller stated stands apart, because its names are the caller's own.
   const scope = Object.fromEntries((authz?.scope ?? []).map(({ key, value }) => [key, value]))
   const given = authz?.scope?.length ? [`scope ${factsText(scope)}`] : []
-  const who = whoText({ ...entry.actor, actor_id: actor.actor_id })
-  const place = `${sequence}  ${timeText(wallTimeOf(entry))}  ${who}  ${what}  ${outcome}`
+  const place = `${sequence}  ${timeText(wallTimeOf(entry))}  ${whoText(entry.actor)}  ${what}  ${outcome}`
   return [place, ...why, factsText(of), ...given].join('  ')
 }
 
