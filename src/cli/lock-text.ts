@@ -17,7 +17,7 @@ export function statusLines(status: LockState): string[] {
 }
 
 function waitingText({ first_waiting, waiting }: LockState): string {
-  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder}, asked for by ${whoText(first_waiting)}`}`
+  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder} (${whoText(first_waiting)})`}`
 }
 
 /** A holder's process can outlive its lease. The lock can then be taken although the process is alive. */
