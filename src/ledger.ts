@@ -17,7 +17,7 @@ import { finishClaims } from './files/deliverable/claims.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import type { Actor } from './kernel/ids.ts'
+import type { RecordedActor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
@@ -82,7 +82,7 @@ export class LocalLedger implements Ledger {
   /** The root: the folder that the ledger governs. */
   readonly dir: string
   /** The default actor of every call. */
-  readonly actor: Actor
+  readonly actor: RecordedActor
   /** The configuration that was read at open. */
   readonly config: Config
   readonly #parts: LedgerParts
@@ -121,7 +121,7 @@ export class LocalLedger implements Ledger {
     }
     const deliverables = new Deliverables(this.#core)
     const policy = new PolicyOfLedger(this.#core)
-    const ground = { root: layout.root, assertOpen: () => this.#assertOpen() }
+    const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)

@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { nanoid } from 'nanoid'
+import * as z from 'zod'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
 import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow } from './disk/process.ts'
-import { userActor } from './disk/user.ts'
+import { userActor, userAuthn } from './disk/user.ts'
 import { LockstepError, systemCodeOf } from './errors.ts'
 import { runLockReactor } from './files/run-lock/reactor.ts'
 import { Reactors } from './files/runner.ts'
@@ -16,7 +17,7 @@ import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
 import type { Config } from './kernel/config.ts'
-import { type Actor, actorSchema } from './kernel/ids.ts'
+import { type Actor, actorSchema, knownAs, type RecordedActor } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
@@ -34,6 +35,11 @@ export interface OpenLedgerOptions {
   dir?: string
   /** The default actor of every call. Default: the user of the operating system, as a human. */
   actor?: Actor
+  /**
+   * `os`: entries also say which user of the operating system this process runs as, as the entries of commands do. By
+   * default they say nothing about it, because a program may act for callers of its own.
+   */
+  authn?: 'os'
   /**
    * True: create the folder `dir`, if it is missing, and the ledger in it; errors: LEDGER_EXISTS. `if-missing`: do so only
    * if no ledger governs `dir`; otherwise open that ledger.
@@ -96,7 +102,8 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger
 
 async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   const { dir = process.cwd(), create = false, snapshot = false } = options
-  const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
+  const isKnown = parse(z.literal('os').optional(), options.authn, 'authn') !== undefined
+  const actor = knownAs(parse(actorSchema, options.actor ?? userActor(), 'actor'), isKnown ? userAuthn() : undefined)
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
@@ -115,7 +122,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   return openOver(log, { actor, config, isSnapshot: log.copied !== undefined, layout, options })
 }
 
-async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<LocalLedger> {
+async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): Promise<LocalLedger> {
   const { delay, policy = true, self_check: selfCheck } = options
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lockstep-'))
   makeFolder(resolve(dir))
@@ -141,7 +148,7 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
 }
 
 interface Over {
-  actor: Actor
+  actor: RecordedActor
   config: Config
   isSnapshot: boolean
   layout: Layout
@@ -182,7 +189,7 @@ async function openOver(log: Log, { actor, config, isSnapshot, layout, options }
   return ledger
 }
 
-async function createIn(dir: string, actor: Actor, options: OpenLedgerOptions): Promise<void> {
+async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOptions): Promise<void> {
   const { accept_permissions: acceptPermissions, create, nested, origin, policy = true } = options
   makeFolder(resolve(dir))
   if (create === 'if-missing' && findRoot(dir) !== undefined) return

@@ -16,6 +16,7 @@ export const words: { readonly [member: string]: Hint } = {
   actor: { about: 'Who calls. By default the actor of the connection.', flag: 'by-actor' },
   actor_id: { about: 'The id of the actor.', flag: 'by-actor' },
   actor_type: { about: 'Whether the actor is an agent, a human or a system.' },
+  authn: { about: 'How the caller is known: the user of the system, or the token. No caller states it.' },
   on_behalf_of: { about: 'The party that the actor claims to act for.' },
   role_id: { about: 'The role of the actor.', flag: 'role' },
   guard: { about: 'The call takes effect only while this grant is current: `name` of a lock and `token`.' },

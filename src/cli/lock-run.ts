@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
+import { userName } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
 import type { Survivors } from '../supervise/runner.ts'
-import { actorOf, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
+import { actorFor, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
 import { fromHere, seconds } from './values.ts'
 
@@ -26,7 +27,7 @@ export function runCommand(): Command {
     .usage('[options] <name> -- <command...>')
     .argument('[name...]', 'the name of the resource (not with --folder), then -- and the command')
     .option('--folder <dir>', 'lock this deliverable folder instead of a resource')
-    .option('--holder <holder>', 'the name of the holder (default: the actor)')
+    .option('--holder <holder>', 'the name of the holder (default: the actor), and the actor if no other is named')
     .option(
       '--lease <seconds>',
       'the length of the lease, such as 900, 15m or 1h; it is renewed after a third of that (default: 30m)',
@@ -49,14 +50,15 @@ export function runCommand(): Command {
       if (before.length > 1 || (name === undefined) === (folder === undefined))
         throw new LockstepError('INVALID_INPUT', 'specify either a resource or --folder DIR', { hint: usageHint })
       if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
-      const [{ superviseUnderLock }, { userActor }] = await Promise.all([
-        import('../supervise/lock-run.ts'),
-        import('../disk/user.ts'),
-      ])
+      const actor = actorFor(globals, flags.holder)
+      const holder = flags.holder ?? actor?.actor_id ?? userName()
+      if (actor !== undefined) globals.actor = `${actor.actor_type}:${actor.actor_id}`
+      const { superviseUnderLock } = await import('../supervise/lock-run.ts')
       process.exitCode = await superviseUnderLock({
+        actor,
         command: behind,
         request: folder === undefined ? { name: name ?? '' } : { folder: fromHere(folder) },
-        holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
+        holder,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
         ...(flags.wait === undefined ? {} : { wait_s: flags.wait }),

@@ -1,4 +1,5 @@
 import type { LockState } from '../api/shapes/locks.ts'
+import { whoText } from './audit-text.ts'
 import { durationText, timeText } from './output.ts'
 
 /** The status of a lock, for people. */
@@ -8,6 +9,7 @@ export function statusLines(status: LockState): string[] {
     `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
     `${status.token === undefined ? 'no token' : `token ${status.token}`}, acquired ${acquiredText(status)}, ${remainingText(status)}`,
     `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; ${aliveText(status)}`,
+    ...(status.actor_id === undefined ? [] : [`granted to ${whoText(status)}`]),
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
     ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
     ...(status.waiting === 0 ? [] : [waitingText(status)]),
@@ -15,7 +17,7 @@ export function statusLines(status: LockState): string[] {
 }
 
 function waitingText({ first_waiting, waiting }: LockState): string {
-  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder} (${first_waiting.actor_id})`}`
+  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder} (${whoText(first_waiting)})`}`
 }
 
 /** A holder's process can outlive its lease. The lock can then be taken although the process is alive. */

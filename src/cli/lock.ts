@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { LockList, ReleasedLock } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { entryLine } from './audit-text.ts'
+import type { Globals } from './globals.ts'
 import { acquireVerb } from './lock-acquire.ts'
 import { breakVerb, importVerb, recoverVerb, retireVerb } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
@@ -39,12 +40,16 @@ const secret = {
  * The lock_id for what a person named. Under "lock run" the environment has the lock_id, so that it need not be an
  * argument, which every process of the machine can read. Errors: INVALID_INPUT.
  */
-function withSecret<Values extends { lock_id?: unknown }>(values: Values): Values {
-  const { LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
+function withSecret<Values extends { lock_id?: unknown }>(values: Values, _: object, globals: Globals): Values {
+  const { LOCKSTEP_LOCK_DIR: dir, LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
   const { lock_id: named } = values
-  if (typeof named !== 'string' || named.startsWith('lck_')) return values
-  if (held !== undefined && lock_id !== undefined && (named === held || `resource:${named}` === held))
-    return { ...values, lock_id }
+  if (typeof named !== 'string') return values
+  const isOwn =
+    held !== undefined && lock_id !== undefined && [held, held.replace(/^resource:/, ''), lock_id].includes(named)
+  // The lock of "lock run" is in the ledger of its wrapper, wherever its command works.
+  if (isOwn) globals.dir ??= dir
+  if (isOwn) return { ...values, lock_id }
+  if (named.startsWith('lck_')) return values
   throw new LockstepError(
     'INVALID_INPUT',
     `"${named}" is neither a lock_id nor the lock in LOCKSTEP_LOCK_NAME, which is ${held ?? 'not set'}`,

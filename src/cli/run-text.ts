@@ -1,5 +1,6 @@
 import type { RunReasons } from '../api/shapes/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
+import { whoText } from './audit-text.ts'
 import { durationText, timeText } from './output.ts'
 
 /** The record of a run, for people. */
@@ -12,7 +13,7 @@ export function runLines(record: RunRecord): string[] {
   ]
   return [
     `${run_id} (${run_kind}) is ${status}${outcome ? `: ${outcome}` : ''}`,
-    `actor ${actor?.actor_id}, created ${timeText(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
+    `actor ${whoText(actor ?? {})}, created ${timeText(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
     ...(where.some(Boolean) ? [where.filter(Boolean).join(', ')] : []),
     `pinned to lanes ${record.policy_versions.lanes}, roles ${record.policy_versions.roles}`,
     ...(lease && status === 'running' ? [`lease ends ${timeText(lease.expires_at_utc)}`] : []),

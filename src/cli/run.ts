@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { RunList, RunTree } from '../api/shapes/runs.ts'
+import { whoText } from './audit-text.ts'
 import { table, timeText } from './output.ts'
 import { authorizeVerb, recordVerb } from './run-actions.ts'
 import { execCommand } from './run-exec.ts'
@@ -167,7 +168,7 @@ function treeVerb(): Command {
 
 function treeLines({ children, run }: RunTree, indent = ''): string[] {
   const lane = run.actor?.lane_id ? `  ${run.actor.lane_id}` : ''
-  const line = `${indent}${run.run_id}  ${run.run_kind}  ${run.status}${lane}`
+  const line = `${indent}${run.run_id}  ${run.run_kind}  ${run.status}${lane}  ${whoText(run.actor ?? {})}`
   return [line, ...children.flatMap((child) => treeLines(child, `${indent}  `))]
 }
 
@@ -190,7 +191,7 @@ async function listLines({ lease_expired, next, runs }: RunList): Promise<string
     run_id,
     run_kind,
     lease_expired.includes(run_id) ? `${status}, lease expired` : status,
-    actor?.actor_id ?? '',
+    whoText(actor ?? {}),
     timeText(created_at_utc),
   ])
   const more = next === null ? [] : [`more: --cursor ${next}`]

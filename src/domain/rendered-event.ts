@@ -25,7 +25,7 @@ export function renderingOf(type: string): Rendering {
  * `contract/v1/rendering.yaml`. An entry whose type has no row is a defect.
  */
 export function renderedEvent(entry: Entry): AuditEvent {
-  const { actor, case_id, correlation_id, data, lane_id, parent_run_id, root_run_id, run_id } = entry
+  const { actor, case_id, correlation_id, data, lane_id, parent_run_id, role_id, root_run_id, run_id } = entry
   const row = renderingOf(entry.type)
   return canonical({
     ...aggregateOfEvent(entry.type).facts?.(entry),
@@ -40,7 +40,8 @@ export function renderedEvent(entry: Entry): AuditEvent {
     outcome: sourced(row.outcome, data),
     parent_run_id,
     policy_versions: entry.policy_versions,
-    role_id: actor.role_id,
+    // The role of a run stands before the role that the caller states for one call.
+    role_id: role_id ?? actor.role_id,
     root_run_id,
     run_id,
     sequence: entry.seq,
@@ -81,8 +82,9 @@ function reasonOf({ outcome_reason }: Rendering, data: Data): Members {
 }
 
 /** Ids in the contract have at least three characters. A shorter id is prefixed with its type. */
-function actorOf({ actor_id, actor_type, on_behalf_of }: Entry['actor']): unknown {
-  return { actor_id: actor_id.length < 3 ? `${actor_type}:${actor_id}` : actor_id, actor_type, on_behalf_of }
+function actorOf({ actor_id, actor_type, authn, on_behalf_of }: Entry['actor']): unknown {
+  const known = authn === undefined ? {} : { authn }
+  return { actor_id: actor_id.length < 3 ? `${actor_type}:${actor_id}` : actor_id, actor_type, ...known, on_behalf_of }
 }
 
 const reasonCharsMax = 200

@@ -13,7 +13,7 @@ import { userName } from '../disk/user.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
 import { defaultConfig } from '../kernel/config.ts'
-import { type Actor, originSchema } from '../kernel/ids.ts'
+import { originSchema, type RecordedActor } from '../kernel/ids.ts'
 import { createLog } from '../log/engines.ts'
 import type { Log, Meta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
@@ -25,7 +25,7 @@ import { Sequencer } from '../writer/sequencer.ts'
 
 export interface CreateOptions {
   dir: string
-  actor: Actor
+  actor: RecordedActor
   /** The name of the ledger's key. Default: `lockstep.local/<ledger_id>`. */
   origin?: string | undefined
   /**
@@ -136,7 +136,7 @@ async function build(
     identity,
     policyRoot,
     withoutModes,
-  }: { actor: Actor; identity: Identity; policyRoot: string | undefined; withoutModes: boolean },
+  }: { actor: RecordedActor; identity: Identity; policyRoot: string | undefined; withoutModes: boolean },
 ) {
   const vkey = makeHome(home, { origin: identity.origin, withoutModes })
   const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
@@ -149,7 +149,12 @@ async function build(
 /** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
 export async function appendFirst(
   log: Log,
-  { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
+  {
+    actor,
+    home,
+    policyRoot,
+    vkey,
+  }: { actor: RecordedActor; home: string; policyRoot: string | undefined; vkey: string },
 ): Promise<void> {
   const sequencer = bareSequencer(log)
   const { format, ledger_id, origin } = log.meta

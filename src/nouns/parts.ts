@@ -4,7 +4,7 @@ import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import type { Cursors, Log } from '../log/log.ts'
 import type { Core } from '../writer/core.ts'
 import type { Deliverables } from './locks/deliverables.ts'
@@ -18,7 +18,7 @@ export interface Reactions {
 
 /** The parts from which a ledger is built. */
 export interface LedgerParts {
-  actor: Actor
+  actor: RecordedActor
   /** A snapshot takes no commands. */
   isSnapshot?: boolean
   config: Config

@@ -112,7 +112,7 @@ function commandHandler(operation: Operation): Handler {
     const caller = await ground.callerOf(exchange)
     const text = await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes)
     const input = ground.calls.prepared(operation, { caller, input: text === '' ? {} : jsonOf(text), key })
-    await answerCall(exchange, ground, operation, input)
+    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
@@ -121,16 +121,22 @@ function queryHandler(operation: Operation): Handler {
     const caller = await ground.callerOf(exchange)
     demandNoBody(exchange)
     const input = ground.calls.prepared(operation, { caller, input: inputOfQuery(operation.facts, exchange.url) })
-    await answerCall(exchange, ground, operation, input)
+    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
-async function answerCall(exchange: Exchange, ground: Ground, operation: Operation, input: object): Promise<void> {
+async function answerCall(
+  exchange: Exchange,
+  ground: Ground,
+  operation: Operation,
+  { caller, input }: { caller: Caller; input: object },
+): Promise<void> {
   if (ground.calls.waits(operation, input)) {
     ground.begin(exchange, 'waiting')
-    exchange.sendJson(await ground.calls.ask(operation, input, exchange.signal({ untilDrain: true })))
+    const signal = exchange.signal({ untilDrain: true })
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal }))
   } else {
-    exchange.sendJson(await ground.calls.ask(operation, input))
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller }))
   }
 }
 

@@ -38,7 +38,7 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
       if (operation.facts.kind === 'stream' || calls.waits(operation, asked)) {
         throw invalid(`${name}: a stream, or a call that waits, cannot be part of a batch`)
       }
-      const text = `{"status":200,"answer":${JSON.stringify(await calls.ask(operation, asked))}}`
+      const text = `{"status":200,"answer":${JSON.stringify(await calls.ask(operation, asked, { caller }))}}`
       if (operation.facts.kind === 'query') queryChars += text.length
       if (operation.facts.kind === 'query' && queryChars > limits.batchAnswerBytes) {
         throw new LockstepError('LIMIT_EXCEEDED', 'the answers of the batch are too long together', {

@@ -1,4 +1,5 @@
 import { type AnyFacts, formOf, formsOf, grantsOf, type TokenGrant } from '../api/operation.ts'
+import { userAuthn } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -14,6 +15,11 @@ export type Authenticate = (token: string) => Promise<Authenticated | undefined>
 export interface Caller {
   /** The actor of the token. Without a token each call names its own actor. */
   actor: Actor | undefined
+  /**
+   * How the caller is known: by its token, or as a process that may open the socket of this service. The system does
+   * not tell which process connected. The mode of the socket lets in the user of the service, and root.
+   */
+  authn: string
   /** Checks the token again. Errors: UNAUTHENTICATED. Undefined without a token. */
   demandValid?: () => Promise<void>
   grants: ReadonlySet<TokenGrant>
@@ -35,7 +41,9 @@ export function callerOf(
   const { place } = exchange
   const header = exchange.header('authorization')
   if (header === undefined) {
-    if (place.kind === 'socket' && !demandsToken) return { actor: undefined, grants: ofSocket, place, roles: new Set() }
+    if (place.kind === 'socket' && !demandsToken) {
+      return { actor: undefined, authn: userAuthn(), grants: ofSocket, place, roles: new Set() }
+    }
     throw unauthenticated('the request needs a token')
   }
   const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(header) ?? []
@@ -48,7 +56,9 @@ export function callerOf(
     return found
   }
   const demandValid = () => known().then(() => {})
-  return known().then(({ actor, grants, roles }) => ({ actor, demandValid, grants, place, roles }))
+  return known().then(({ actor, grants, roles, token_id }) => {
+    return { actor, authn: `token:${token_id}`, demandValid, grants, place, roles }
+  })
 }
 
 /** The items of a stream, until the token of its reader expires or is revoked. Errors: UNAUTHENTICATED. */

@@ -1,15 +1,18 @@
 import type { LedgerHere } from '../api/api.ts'
 import { isTerminal } from '../domain/run/moves.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
 import { type Begun, begin, type PerformRequest } from '../nouns/runs/performing.ts'
 import { hashRequest } from '../writer/core.ts'
 import { ignoringHangup } from './gate.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
-import { launch, type Place, placeOfCommand } from './launch.ts'
+import { launch, type Place, placeOfCommand, withActor } from './launch.ts'
 import { keepLease, type Limits, type Survivors, untilEnd } from './runner.ts'
 import { SignalRelay } from './signal-relay.ts'
 
 export interface ExecOptions {
+  /** The actor of the command. By default the command does not learn who created the run. */
+  actor?: Actor | undefined
   argv: readonly string[]
   /** The run and its one action, a tool call. */
   request: PerformRequest & { lease_duration_s: number }
@@ -36,7 +39,7 @@ interface Ended {
  */
 export async function superviseAsRun(options: ExecOptions): Promise<number> {
   const { argv, graceMillis, request, say, withLedger } = options
-  const place = placeOfCommand()
+  const place = placeOfCommand(withActor(options.actor))
   const stop = new AbortController()
   const relay = new SignalRelay(place, stop)
   const leaseMillis = request.lease_duration_s * 1000
@@ -49,13 +52,14 @@ export async function superviseAsRun(options: ExecOptions): Promise<number> {
       const kept = { ...keepingRun(run_id), name: run_id, dir: ledger.dir, knownSize, leaseMillis, requestedAt }
       return { begun, lease: new KeptLease({ ...kept, withLedger, say }, graceMillis) }
     })
+    const inRun = { ...place, env: { ...place.env, LOCKSTEP_RUN_ID: begun.run.run_id } }
     const limits: Limits = {
       graceMillis,
       stop: stop.signal,
       survivorsMillis: leaseMillis,
       timeoutMillis: options.timeoutMillis,
     }
-    const ended = await runToEnd(options, lease, { limits, place, relay })
+    const ended = await runToEnd(options, lease, { limits, place: inRun, relay })
     await lease.stop()
     return await withLedger((ledger) => finish(ledger, begun, { ...ended, argv })).catch((error: unknown) => {
       if (!isLost(error)) throw error

@@ -2,12 +2,12 @@ import type { LedgerCommand } from '../domain/aggregates.ts'
 import type { LockstepError } from '../errors.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 
 /** A submitted command with its actor, its request key, and whether it waits for a lock. */
 export interface Submission {
   command: LedgerCommand
-  actor: Actor
+  actor: RecordedActor
   correlationId?: string | undefined
   expectedSize?: number | undefined
   request?: { key: string; sha256: string } | undefined

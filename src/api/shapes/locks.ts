@@ -98,7 +98,11 @@ export interface ReleasedLock extends z.output<typeof released> {}
 
 export const status = z.strictObject({
   acquired: z.string().exactOptional(),
-  first_waiting: z.strictObject({ actor_id: z.string(), holder: z.string() }).exactOptional(),
+  actor_id: z.string().exactOptional(),
+  authn: z.string().exactOptional(),
+  first_waiting: z
+    .strictObject({ actor_id: z.string(), authn: z.string().exactOptional(), holder: z.string() })
+    .exactOptional(),
   folder: z.string().exactOptional(),
   holder: z.string().exactOptional(),
   holder_alive: z.enum(['no', 'unknown', 'yes']).exactOptional(),

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { lockIdSchema } from '../../kernel/ids.ts'
+import { lockIdSchema, lockRefSchema } from '../../kernel/ids.ts'
 
 const time = z.iso.datetime({ offset: true })
 
@@ -27,6 +27,8 @@ export const lockContentionSchema = z
     host: z.string().nullable().optional(),
     pid: z.int().min(1).nullable().optional(),
     holder_alive: z.enum(['yes', 'no', 'unknown']),
+    /** The grant that holds the lock, as entries name it. */
+    lock_ref: lockRefSchema.optional(),
     token: z.int().min(0).nullable().optional(),
     retry_after_s: z.int().min(1).optional(),
     waiting: z.int().min(1).optional(),

@@ -22,6 +22,7 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
     host: grant.host ?? grant.evidence[0]?.host ?? null,
     pid: grant.evidence.at(-1)?.pid ?? null,
     holder_alive: holderAlive,
+    lock_ref: grant.lock_ref,
     token: grant.token,
     retry_after_s: retryAfterSeconds(remaining),
   })

@@ -67,6 +67,7 @@ function facts({ data, event_id, policy_versions, type }: Entry): Readonly<Recor
         decision: data.decision,
         policy_ref: `lanes@${policy_versions.lanes}`,
         rule_id: rule === undefined ? undefined : shortened(rule, ruleCharsMax),
+        scope: data.scope,
       }
       return { authz, decision_id: event_id, input_artifacts: data.artifacts }
     }

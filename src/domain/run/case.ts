@@ -48,7 +48,8 @@ export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefine
 /** The members that every entry of a run has. `versions` is given if these events pin the run to other versions. */
 function envelopeOf(run: RunState, versions = versionsOf(run.pins)): Omit<RunOfEvent, 'previous'> {
   const { case_id, correlation_id, lane_id, parent_run_id, root_run_id, run_id } = run
-  return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, root_run_id, run_id }
+  const { role_id } = run.manifest.actor
+  return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, role_id, root_run_id, run_id }
 }
 
 /** Events of one run as one append. Each follows the one before it in the history of the run. */

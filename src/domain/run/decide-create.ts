@@ -63,6 +63,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     lane_id: command.lane_id ?? null,
     parent_run_id,
     policy_versions: versionsOf(parent?.run.pins ?? null),
+    role_id: command.role_id ?? command.run_actor.role_id,
     root_run_id: parent?.run.root_run_id ?? command.run_id,
     run_id: command.run_id,
   }
@@ -160,6 +161,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     lane_id,
     parent_run_id: first,
     policy_versions: versionsOf(run.pins),
+    role_id: run.manifest.actor.role_id,
     root_run_id,
     run_id: command.new_run_id,
   }

@@ -14,8 +14,9 @@ export function recordOf(state: RunState): RunRecord {
     actor: {
       actor_id: actor.actor_id,
       actor_type: actor.actor_type,
+      ...given({ authn: state.authn }),
       ...(state.lane_id === null ? {} : { lane_id: state.lane_id }),
-      ...given({ role_id: actor.role_id }),
+      ...given({ on_behalf_of: actor.on_behalf_of, role_id: actor.role_id }),
     },
     ...(state.case_id === null ? {} : { case_id: state.case_id }),
     contract_version: 'v1',

@@ -12,6 +12,8 @@ export type OpenAction = Pick<RunEventData<'run.acted'>, 'action_type' | 'decisi
 
 /** The row of a run: its input at creation, and its current state. */
 export interface RunState extends RunFact {
+  /** How the actor of the run was known when it created the run itself. */
+  authn?: string
   case_id: string | null
   correlation_id: string | null
   created_at: string
@@ -70,6 +72,7 @@ export function evolve(state: RunState | undefined, entry: Entry): RunState {
 }
 
 function createdState({
+  actor,
   case_id,
   correlation_id,
   data,
@@ -78,7 +81,10 @@ function createdState({
   root_run_id,
   time,
 }: RunEntry<'run.created'>): RunState {
+  // The actor of a run that another actor created is a claim of that actor.
+  const isOwn = actor.actor_id === data.actor.actor_id
   return {
+    ...(isOwn && actor.authn !== undefined ? { authn: actor.authn } : {}),
     case_id: case_id ?? null,
     correlation_id: correlation_id ?? null,
     created_at: time,

@@ -11,6 +11,7 @@ import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { given } from '../../kernel/given.ts'
+import type { RecordedActor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
 import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
@@ -18,7 +19,7 @@ import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { begin, failWith } from '../runs/performing.ts'
 import { refuseExpired } from '../runs/runs.ts'
-import type { Handlers } from '../served.ts'
+import { callsFor, type Handlers } from '../served.ts'
 import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
 import { writeBundle } from './export-write.ts'
@@ -43,7 +44,7 @@ export class Exports implements Handlers<ExportsApi> {
     if (actor.actor_type !== 'human') {
       throw new LockstepError('INVALID_INPUT', `${actor.actor_id} is not a human and cannot approve an export`)
     }
-    const { events } = await this.#api.audit.append({ actor, events: [approvalEvent(select, approval_type, notes)] })
+    const { events } = await this.#as(actor).audit.append({ events: [approvalEvent(select, approval_type, notes)] })
     const { event_id, seq } = events[0] as (typeof events)[number]
     return { event_id, seq }
   }
@@ -81,8 +82,8 @@ export class Exports implements Handlers<ExportsApi> {
     // Gives every export run an end, even if it is never known whether its process is still alive.
     const lease_duration_s = limits.resourceLeaseSecondsMax
     try {
-      const of = { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
-      const { decision } = await begin(this.#api, of)
+      const of = { action, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
+      const { decision } = await begin(this.#as(actor), of)
       const { decision_id } = decision
       return { ...planned, case_id, decision_id, files, request_hash_sha256, run_id }
     } catch (error) {
@@ -133,7 +134,7 @@ export class Exports implements Handlers<ExportsApi> {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
     }
-    await this.#api.runs.complete({ ...of, outcome_reason: 'performed' })
+    await this.#as(actor).runs.complete({ run_id, outcome_reason: 'performed' })
     files.end()
     return { bundle, decision_id, file: files.file, record_file: files.recordFile, run_id }
   }
@@ -143,7 +144,7 @@ export class Exports implements Handlers<ExportsApi> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
     files.withdraw()
     // If this fails, the note stays, and the next open ends the run.
-    await failWith(this.#api, { actor, decision_id, request_hash_sha256, run_id }, error)
+    await failWith(this.#as(actor), { decision_id, request_hash_sha256, run_id }, error)
     files.end()
     throw error
   }
@@ -168,6 +169,11 @@ export class Exports implements Handlers<ExportsApi> {
     }
     if (found !== undefined) return found
     throw new LockstepError('NOT_FOUND', `no bundle was exported as ${Object.values(asked)[0]}`, { details: asked })
+  }
+
+  /** The operations in the name of the caller of this operation. */
+  #as(actor: RecordedActor | undefined): Pick<Api, 'audit' | 'runs'> {
+    return { audit: callsFor(this.#api.audit, actor), runs: callsFor(this.#api.runs, actor) }
   }
 
   /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */

@@ -109,6 +109,8 @@ function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number)
     state: reason === undefined ? 'held' : 'orphan',
     ...given({ orphan_reason: reason }),
     holder: grant.holder,
+    actor_id: grant.actor_id,
+    ...given({ authn: grant.authn }),
     token: grant.token,
     acquired: grant.acquired,
     lease_remaining_s: leaseRemainingSeconds(grant, now),

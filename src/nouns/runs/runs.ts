@@ -8,7 +8,7 @@ import type { RunRecord } from '../../domain/run/run-record.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Actor } from '../../kernel/ids.ts'
+import { type Actor, knownAs } from '../../kernel/ids.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { Outcome } from '../../writer/submission.ts'
@@ -31,7 +31,7 @@ export class Runs implements Handlers<RunsApi> {
 
   async create(input: Given<typeof shapes.create>): Promise<RunRecord> {
     const { actor = this.#core.actor, idempotency_key, ...asked } = input
-    const { run_actor = actor, run_id = this.#core.newRunId() } = asked
+    const { run_actor = knownAs(actor, undefined), run_id = this.#core.newRunId() } = asked
     const command = { ...asked, type: 'run.create' as const, run_actor, run_id }
     // The request's content excludes a generated run_id, because each retry generates a new one.
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
