@@ -5,6 +5,7 @@ import { ownMember } from '../kernel/ids.ts'
 import { type Rendering, type Source, shortened } from '../kernel/rendering.ts'
 import { aggregateOfEvent, aggregates } from './aggregates.ts'
 import type { AuditEvent } from './audit/audit-event.ts'
+import type { RefusalsCounted } from './audit/events.ts'
 import type { EventType } from './event-schemas.ts'
 
 /** A row for every event type; `contract/v1/rendering.yaml` is generated from it. */
@@ -54,6 +55,11 @@ export function renderedEvent(entry: Entry): AuditEvent {
 export function readAs({ data, type }: Pick<Entry, 'data' | 'type'>): { action_type: string; outcome: string } {
   const row = renderingOf(type)
   return { action_type: sourced(row.action_type, data), outcome: sourced(row.outcome, data) }
+}
+
+/** The target of an entry's audit event, without the rest of the rendering. */
+export function targetOfEvent({ data, type }: Pick<Entry, 'data' | 'type'>): RefusalsCounted['target'] {
+  return targetOf(renderingOf(type), data) as RefusalsCounted['target']
 }
 
 type Data = Entry['data']

@@ -45,6 +45,7 @@ export class Sequencer {
   readonly #parts: SequencerParts
   readonly #ground: Loaded
   readonly #refusals = new RefusalMemory()
+  #countTimer: NodeJS.Timeout | undefined
   #queue: Step[] = []
   /** Oldest first: the batch that is being synced and, briefly, the batch decided on top of it. */
   readonly #decided: DecidedBatch[] = []
@@ -85,8 +86,15 @@ export class Sequencer {
     return this.#idle
   }
 
-  /** Refuses new commands, answers the pending ones, and refuses callers that still wait in line. */
+  /**
+   * Refuses new commands, answers the pending ones, records the counted refusals, and refuses callers that still wait
+   * in line.
+   */
   async close(): Promise<void> {
+    clearTimeout(this.#countTimer)
+    if (this.#state === 'writing' || this.#refusals.millisUntilDue(this.#parts.now()) !== undefined) {
+      this.#enqueue({ counts: 'all' })
+    }
     if (this.#state === 'idle') this.#state = 'closed'
     else if (this.#state === 'writing') this.#state = 'closing'
     await this.#idle
@@ -123,6 +131,16 @@ export class Sequencer {
       return
     }
     this.#state = this.#state === 'closing' ? 'closed' : 'idle'
+    if (this.#state === 'idle') this.#armCounts()
+  }
+
+  /** Records counted refusals in time although no command comes. */
+  #armCounts(): void {
+    clearTimeout(this.#countTimer)
+    const millis = this.#refusals.millisUntilDue(this.#parts.now())
+    if (millis === undefined) return
+    const record = () => this.#enqueue({ counts: 'due' })
+    this.#countTimer = setTimeout(record, Math.max(millis, countMillisMin)).unref()
   }
 
   /** Decides a batch and passes it to the log, which writes it once the previous batch is durable. */
@@ -248,3 +266,6 @@ export class Sequencer {
     return this.#failure ?? ledgerClosed()
   }
 }
+
+/** The shortest wait for counted refusals. Their time is by another clock than that of timers. */
+const countMillisMin = 500

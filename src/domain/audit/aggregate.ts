@@ -1,6 +1,6 @@
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
-import { auditStream, decide, reads } from './decide.ts'
-import { auditEventSchemas } from './events.ts'
+import { decide, reads } from './decide.ts'
+import { auditEventSchemas, auditStream } from './events.ts'
 
 /**
  * Events that programs record. Those of a run are in the stream of the run; the others share one stream. Its state only
@@ -19,6 +19,13 @@ export const auditAggregate = defineAggregate({
       severity: { from: 'severity', otherwise: 'info' },
       target: { from: 'target' },
       outcome_reason: ['outcome_reason'],
+    },
+    'audit.refusals_counted': {
+      action_type: 'system',
+      outcome: { from: 'outcome' },
+      severity: 'warn',
+      target: { from: 'target' },
+      outcome_reason: ['message'],
     },
   },
   facts: ({ data: { corrects, notes, request_hash_sha256, response_hash_sha256 } }) => {

@@ -8,9 +8,7 @@ import { append, caseOf, expired, lostLock, notActive, type RunDraft, refuseText
 import type { RecordAction } from '../run/commands.ts'
 import { decideRecord } from '../run/decide-actions.ts'
 import type { AuditCommand } from './commands.ts'
-
-/** Events outside runs share one stream. Events of a run go into the stream of the run. */
-export const auditStream = 'audit'
+import { auditStream } from './events.ts'
 
 export function reads({ events }: AuditCommand): readonly string[] {
   const run_id = events[0]?.run_id

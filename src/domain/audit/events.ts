@@ -30,5 +30,25 @@ export const auditRecordedSchema = z.strictObject({
   target: target.optional(),
 })
 
-export const auditEventSchemas = { 'audit.recorded': auditRecordedSchema } as const
+/** Refusals that were counted instead of recorded one by one (ADR 0058). Members are in canonical order. */
+const refusalsCounted = z.strictObject({
+  codes: z.array(z.strictObject({ code: lineOf(80), count: z.int().min(1) })).min(1),
+  count: z.int().min(1),
+  /** The event_id of the recorded refusal that they are equal to. Absent for what an actor has above the limit. */
+  like: lineOf(120).optional(),
+  message: z.string(),
+  outcome: z.enum(['deny', 'failure']),
+  /** When the first of them was refused. */
+  since: z.iso.datetime({ precision: 3 }),
+  target,
+})
+export type RefusalsCounted = z.infer<typeof refusalsCounted>
+
+/** Events outside runs share one stream. Events of a run go into the stream of the run. */
+export const auditStream = 'audit'
+
+export const auditEventSchemas = {
+  'audit.recorded': auditRecordedSchema,
+  'audit.refusals_counted': refusalsCounted,
+} as const
 export type AuditRecorded = z.infer<typeof auditRecordedSchema>
