@@ -5,10 +5,10 @@ import { timeText } from './output.ts'
 
 /** An event on one line, for people. */
 export function eventLine(entry: Entry, event: AuditEvent): string {
-  const { action_type, actor, outcome, outcome_reason, sequence, target } = event
+  const { action_type, actor, outcome, outcome_reason, sequence, stated, target } = event
   const what = target ? `${target.operation ?? action_type} ${target.target_type}:${target.name}` : action_type
   const why = outcome_reason ? `  ${JSON.stringify(outcome_reason)}` : ''
-  return `${sequence}  ${timeText(wallTimeOf(entry))}  ${actor.actor_id}  ${what}  ${outcome}${why}`
+  return `${sequence}  ${timeText(wallTimeOf(entry))}  ${actor.actor_id}  ${what}  ${stated ? 'stated ' : ''}${outcome}${why}`
 }
 
 /** Fields that a line for people omits: the line shows them elsewhere, or only programs need them. */

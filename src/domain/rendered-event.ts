@@ -1,6 +1,7 @@
 import { invariant } from '../errors.ts'
 import { sorted } from '../kernel/canonical.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { given } from '../kernel/given.ts'
 import { ownMember } from '../kernel/ids.ts'
 import { type Rendering, type Source, shortened } from '../kernel/rendering.ts'
 import { aggregateOfEvent, aggregates } from './aggregates.ts'
@@ -30,18 +31,16 @@ export function renderedEvent(entry: Entry): AuditEvent {
   const row = renderingOf(entry.type)
   return canonical({
     ...aggregateOfEvent(entry.type).facts?.(entry),
+    ...given({ case_id, lane_id, role_id: actor.role_id }),
     ...reasonOf(row, data),
     action_type: sourced(row.action_type, data),
     actor: actorOf(actor),
-    case_id,
     contract_version: entry.contract_version,
     correlation_id,
     event_id: entry.event_id,
-    lane_id,
     outcome: sourced(row.outcome, data),
     parent_run_id,
     policy_versions: entry.policy_versions,
-    role_id: actor.role_id,
     root_run_id,
     run_id,
     sequence: entry.seq,

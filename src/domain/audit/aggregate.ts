@@ -20,6 +20,13 @@ export const auditAggregate = defineAggregate({
       target: { from: 'target' },
       outcome_reason: ['outcome_reason'],
     },
+    'audit.refused': {
+      action_type: 'system',
+      outcome: 'deny',
+      severity: 'warn',
+      target: { target_type: 'system', name: 'audit', operation: { from: 'command' } },
+      outcome_reason: ['code'],
+    },
     'audit.refusals_counted': {
       action_type: 'system',
       outcome: { from: 'outcome' },
@@ -28,8 +35,12 @@ export const auditAggregate = defineAggregate({
       outcome_reason: ['message'],
     },
   },
-  facts: ({ data: { corrects, notes, request_hash_sha256, response_hash_sha256 } }) => {
-    return { corrects, notes, request_hash_sha256, response_hash_sha256 }
+  facts: ({ data, type }) => {
+    if (type !== 'audit.recorded') return {}
+    const { case_id, corrects, input_artifacts, lane_id, notes, output_artifacts, role_id } = data
+    const { request_hash_sha256, response_hash_sha256 } = data
+    const hashes = { request_hash_sha256, response_hash_sha256 }
+    return { case_id, corrects, input_artifacts, lane_id, notes, output_artifacts, role_id, stated: true, ...hashes }
   },
   reads,
   decide,
