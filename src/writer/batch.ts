@@ -61,7 +61,7 @@ export class Batch {
    */
   decide(): boolean {
     try {
-      this.#recordCounts('due')
+      this.#parts.refusals.record(this.#parts, 'due')
       this.#serveLines()
       for (let step = this.#steps[this.decided]; step !== undefined; step = this.#steps[this.decided]) {
         if (this.#parts.plan.isFull || (this.decided > 0 && performance.now() >= this.#until)) break
@@ -77,20 +77,10 @@ export class Batch {
   }
 
   #decide(step: Step): void {
-    if ('counts' in step) {
-      this.#recordCounts(step.counts)
-    } else if ('poke' in step) {
-      this.#serveWaiters(step.poke)
-    } else if ('leave' in step) {
-      this.#decideLeave(step.leave, step.error)
-    } else {
-      this.#decideItem(step.item)
-    }
-  }
-
-  #recordCounts(which: 'due' | 'all'): void {
-    const { now, plan, refusals } = this.#parts
-    refusals.record(plan, now, which)
+    if ('counts' in step) this.#parts.refusals.record(this.#parts, step.counts)
+    else if ('poke' in step) this.#serveWaiters(step.poke)
+    else if ('leave' in step) this.#decideLeave(step.leave, step.error)
+    else this.#decideItem(step.item)
   }
 
   /** The waiter may have been first in line or called in, so the next waiter is checked. */
@@ -199,19 +189,13 @@ export class Batch {
     this.#reject(item, errorOf(refusal))
   }
 
-  /**
-   * Records a refusal that asks for it. A refusal with a change is always recorded; others only if no equal refusal
-   * was recorded shortly before, and otherwise they are counted.
-   */
-  #record(
-    item: Item,
-    { isChange = false, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>,
-  ): void {
+  /** Records a refusal that asks for it, unless it is counted because an equal refusal was recorded shortly before. */
+  #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
-    if (wanted === undefined || !refusals.admits(wanted, item, { now, isChange })) return
+    if (wanted === undefined || !(isChange || refusals.admits(wanted, item, now))) return
     const [entry] = plan.add([wanted], { actor: item.actor, correlationId: item.correlationId })
     plan.addWith({ objects })
-    if (entry !== undefined && wanted.data.code !== undefined) refusals.recorded(entry, item, now)
+    refusals.recorded(entry, item, now)
   }
 
   /** Gives a freed lock to the first waiter in its line, within the same batch. */

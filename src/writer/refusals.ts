@@ -43,13 +43,13 @@ interface OfActor {
 export class RefusalMemory {
   readonly #windows = new Remembered<Window>()
   readonly #actors = new Remembered<OfActor>()
+  #timer: NodeJS.Timeout | undefined
 
-  /** Whether to record a refusal. If not, it was counted. A refusal with a change is always recorded. */
-  admits(record: EventDraft, item: Item, { now, isChange }: { now: Now; isChange: boolean }): boolean {
+  /** Whether to record a refusal. If not, it was counted. It is not asked about a refusal with a change. */
+  admits(record: EventDraft, item: Item, now: Now): boolean {
     const nowMillis = now.lease_clock.boot_ms
     const key = keyOf(record, item)
     const window = this.#windows.get(key)
-    if (isChange) return true
     if (window !== undefined && nowMillis < window.endsMillis) {
       const since = window.count === 0 ? isoTime(now.wall_ms) : window.since
       this.#windows.set(key, { ...window, count: window.count + 1, since })
@@ -60,20 +60,24 @@ export class RefusalMemory {
     return false
   }
 
-  /** Remembers a refusal that was recorded. */
-  recorded(entry: Entry, item: Item, now: Now): void {
+  /** Remembers an entry of a refusal. The entry of a change without a refusal, such as a judgement, has no code. */
+  recorded(entry: Entry | undefined, item: Item, now: Now): void {
+    if (entry?.data.code === undefined) return
     const nowMillis = now.lease_clock.boot_ms
     this.#noteRecorded(item.actor, now)
     if (this.#windows.size >= limits.refusalWindowsMax) return
+    const key = keyOf(entry, item)
+    // A refusal with a change is recorded although equal ones are being counted. Their count goes on.
+    const { count, since } = this.#windows.get(key) ?? { count: 0, since: entry.time }
     const endsMillis = nowMillis + limits.refusalRepeatMillis
-    this.#windows.set(keyOf(entry, item), { actor: item.actor, count: 0, endsMillis, entry, since: entry.time })
+    this.#windows.set(key, { actor: item.actor, count, endsMillis, entry, since })
   }
 
   /**
    * Adds the entries of counts to a plan: of those whose time is over, or of all. It may throw `notLoaded`; it then
    * continues at the next call.
    */
-  record(plan: Plan, now: Now, which: 'due' | 'all'): void {
+  record({ now, plan }: { now: Now; plan: Plan }, which: 'due' | 'all'): void {
     const nowMillis = now.lease_clock.boot_ms
     for (const [key, window] of this.#windows.entries()) {
       if (which === 'due' && nowMillis < window.endsMillis) continue
@@ -91,16 +95,16 @@ export class RefusalMemory {
     }
   }
 
-  /** How long until a count is due; undefined if nothing is counted. */
-  millisUntilDue(now: Now): number | undefined {
-    let dueMillis = Number.POSITIVE_INFINITY
-    for (const [, { count, endsMillis }] of this.#windows.entries()) {
-      if (count > 0) dueMillis = Math.min(dueMillis, endsMillis)
-    }
-    for (const [, { rest, restEndsMillis }] of this.#actors.entries()) {
-      if (Object.keys(rest).length > 0) dueMillis = Math.min(dueMillis, restEndsMillis)
-    }
-    return dueMillis === Number.POSITIVE_INFINITY ? undefined : Math.max(0, dueMillis - now.lease_clock.boot_ms)
+  /** Whether a count is not recorded yet. */
+  get isCounting(): boolean {
+    return this.#dueMillis() !== Number.POSITIVE_INFINITY
+  }
+
+  /** Has the next count recorded in time although no command comes. */
+  arm(now: Now, record: () => void): void {
+    clearTimeout(this.#timer)
+    const millis = this.#dueMillis() - now.lease_clock.boot_ms
+    if (millis < Number.POSITIVE_INFINITY) this.#timer = setTimeout(record, Math.max(millis, timerMillisMin)).unref()
   }
 
   /** Ends a batch. The returned function restores the counts, in case the batch is discarded. */
@@ -125,6 +129,18 @@ export class RefusalMemory {
     const events = run === undefined ? [event] : eventsOfRun({ lastSeq: run.last_seq, run: run.state }, [event])
     plan.add(events, { actor, correlationId: entry.correlation_id })
     this.#noteRecorded(actor, now)
+  }
+
+  /** When the next count is due; infinite if nothing is counted. */
+  #dueMillis(): number {
+    let dueMillis = Number.POSITIVE_INFINITY
+    for (const [, { count, endsMillis }] of this.#windows.entries()) {
+      if (count > 0) dueMillis = Math.min(dueMillis, endsMillis)
+    }
+    for (const [, { rest, restEndsMillis }] of this.#actors.entries()) {
+      if (Object.keys(rest).length > 0) dueMillis = Math.min(dueMillis, restEndsMillis)
+    }
+    return dueMillis
   }
 
   #mayRecord(actorId: string, nowMillis: number): boolean {
@@ -164,6 +180,9 @@ export class RefusalMemory {
 }
 
 const minuteMillis = 60_000
+
+/** Counts are due by the lease clock, which timers do not follow. So a timer is never set shorter than this. */
+const timerMillisMin = 500
 
 /** The actors above the limit, under one id. A caller that takes this id gains nothing from it. */
 const others = { actor_id: 'lockstep:other-actors', actor_type: 'system' } as const

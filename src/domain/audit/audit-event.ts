@@ -77,7 +77,7 @@ export const auditEventSchema = z
     sequence: z.int().min(0),
     severity: z.enum(['info', 'warn', 'error', 'critical']).nullish(),
     /** True if the event says what a caller stated. The ledger did not check it. */
-    stated: z.literal(true).nullish(),
+    stated: z.literal(true).optional(),
     target: auditTargetSchema.nullish(),
     taxonomy_versions: taxonomyVersionsSchema.nullish(),
     timestamp_utc: utcSchema,

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { lineOf, reasonSchema } from '../../kernel/ids.ts'
-import { caseIdSchema, line, targetTypes } from '../../kernel/vocabulary.ts'
+import { caseIdSchema, eventIdSchema, line, shortLine, targetTypes } from '../../kernel/vocabulary.ts'
 
 const target = z.strictObject({
   name: lineOf(200),
@@ -46,10 +46,10 @@ const refused = z.strictObject({ code: z.string(), command: z.string(), message:
 
 /** Refusals that were counted instead of recorded one by one (ADR 0058). Members are in canonical order. */
 const refusalsCounted = z.strictObject({
-  codes: z.array(z.strictObject({ code: lineOf(80), count: z.int().min(1) })).min(1),
+  codes: z.array(z.strictObject({ code: shortLine, count: z.int().min(1) })).min(1),
   count: z.int().min(1),
   /** The event_id of the recorded refusal that they are equal to. Absent for what an actor has above the limit. */
-  like: lineOf(120).optional(),
+  like: eventIdSchema.optional(),
   message: z.string(),
   outcome: z.enum(['deny', 'failure']),
   /** When the first of them was refused. */
