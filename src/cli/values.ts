@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { readText } from './input-file.ts'
 
@@ -108,12 +109,7 @@ export function scopeIn(texts: readonly string[]): Record<string, string | boole
 
 /** Reads a JSON document from a file, or from stdin for `-`. Errors: also LIMIT_EXCEEDED, NOT_FOUND, FILE_DENIED. */
 export function jsonIn(file: string): unknown {
-  const text = readText(file, limits.documentBytes)
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new LockstepError('INVALID_INPUT', `${file} is not JSON`, { cause })
-  }
+  return parsedJson(readText(file, limits.documentBytes), file)
 }
 
 function invalid(message: string): LockstepError {

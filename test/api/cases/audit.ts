@@ -70,7 +70,7 @@ export const audit: Cases<'audit'> = {
         await refused(append({ events: [event, { ...event, target }] }), 'STATEMENT_DENIED')
         const override = { action_type: 'override', outcome: 'success', outcome_reason: 'x' } as const
         await refused(append({ actor: stranger, events: [override] }), 'OVERRIDE_DENIED')
-        const own = { ...event, case_id: 'CASE-17', input_artifacts: [artifact], lane_id: 'L', role_id: 'R' } as const
+        const own = { ...event, case_id: 'CASE-17', input_artifacts: [artifact], lane_id: 'L', role_id: 'R' }
         const { events } = await append({ events: [own] })
         const [stated] = (await api.audit.list({ cursor: events[0]?.seq })).events
         equal([stated?.stated, stated?.case_id, stated?.role_id], [true, 'CASE-17', 'R'])
