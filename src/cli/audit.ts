@@ -32,7 +32,6 @@ function appendVerb(): Command {
       'events.0.corrects': { about: 'the event_id of the earlier event that this event corrects' },
       'events.0.error': false,
       'events.0.outcome': { about: 'the outcome; required unless --file is given', isOptional: true },
-      'events.0.output_artifacts': false,
       'events.0.request_hash_sha256': false,
       'events.0.response_hash_sha256': false,
       'events.0.run_id': { about: 'the run that the event belongs to; it must be running', name: 'run' },

@@ -90,20 +90,26 @@ export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
 }
 
-/** Reads pairs of the form `KEY=VALUE`. */
+/** Reads pairs of the form `KEY=VALUE`, each key once. */
 export function pairsIn(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((pair) => {
-      const at = pair.indexOf('=')
-      if (at < 1) throw invalid(`must be KEY=VALUE, not "${pair}"`)
-      return [pair.slice(0, at), pair.slice(at + 1)]
-    }),
-  )
+  const pairs = new Map<string, string>()
+  for (const pair of texts) {
+    const at = pair.indexOf('=')
+    if (at < 1) throw invalid(`must be KEY=VALUE, not "${pair}"`)
+    const key = pair.slice(0, at)
+    if (pairs.has(key)) throw invalid(`${key} is given more than once`)
+    pairs.set(key, pair.slice(at + 1))
+  }
+  return Object.fromEntries(pairs)
 }
 
-/** Reads pairs as a scope, in which true and false are booleans. */
+/** The members of a scope that are true or false. All others are text. */
+const flagsOfScope: readonly string[] = ['attorney_signoff', 'audit']
+
+/** Reads pairs as a scope. */
 export function scopeIn(texts: readonly string[]): Record<string, string | boolean> {
-  const typed = ([key, value]: [string, string]) => [key, value === 'true' || (value === 'false' ? false : value)]
+  const isFlag = ([key, value]: [string, string]) => flagsOfScope.includes(key) && /^(?:true|false)$/.test(value)
+  const typed = (pair: [string, string]) => (isFlag(pair) ? [pair[0], pair[1] === 'true'] : pair)
   return Object.fromEntries(Object.entries(pairsIn(texts)).map(typed))
 }
 
