@@ -54,6 +54,8 @@ export const codes = {
     'The decision_id does not name an allow of this run and action that is still unrecorded.',
   ),
   OUTPUTS_DENIED: code(403, 4, 'The lane of the run does not allow outputs after a failure.'),
+  STATEMENT_DENIED: code(403, 4, 'Only the ledger itself records such an event. A caller cannot state it.'),
+  OVERRIDE_DENIED: code(403, 4, 'Only the release authority or an operator may record an override.'),
   FREE_TEXT_DENIED: code(403, 4, 'The lane of the run prohibits raw case text, so a reason must be a single word.'),
   POLICY_INVALID: code(422, 2, 'The policy files are invalid. The details name the file and the line.'),
   POLICY_DENIED: code(403, 4, 'Only the release authority or an operator may change the policy in force.'),

@@ -32,8 +32,12 @@ export const audit: Operations<AuditApi> = {
       'DECISION_NOT_OPEN',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
+      'OVERRIDE_DENIED',
+      'STATEMENT_DENIED',
     ],
     grants: ['agent', 'operator'],
+    mayOverride: ({ events }) =>
+      Array.isArray(events) && events.some((event: unknown) => Object(event).action_type === 'override'),
   },
   list: {
     kind: 'query',

@@ -13,8 +13,8 @@ export function whoText({ actor_id, actor_type, authn, on_behalf_of }: Who): str
 
 /** An event on one line, for people: who, what, the outcome and its reason, and under which policy. */
 export function eventLine(entry: Entry, event: AuditEvent): string {
-  const { action_type, case_id, lane_id, outcome, outcome_reason, role_id, run_id, sequence, target } = event
-  const { authz, policy_versions } = event
+  const { action_type, case_id, lane_id, outcome, outcome_reason, role_id, run_id, sequence, stated } = event
+  const { authz, policy_versions, target } = event
   // A promotion and a plain write can be the same operation on one table, so the line begins with the type.
   const acts = [action_type, target?.operation].filter((act, at, all) => act !== 'system' && all.indexOf(act) === at)
   const on = target ? [`${target.target_type}:${wordText(target.name)}`] : []
@@ -25,7 +25,7 @@ export function eventLine(entry: Entry, event: AuditEvent): string {
   // What the caller stated stands apart, because its names are the caller's own.
   const scope = Object.fromEntries((authz?.scope ?? []).map(({ key, value }) => [key, value]))
   const given = authz?.scope?.length ? [`scope ${factsText(scope)}`] : []
-  const place = `${sequence}  ${timeText(wallTimeOf(entry))}  ${whoText(entry.actor)}  ${what}  ${outcome}`
+  const place = `${sequence}  ${timeText(wallTimeOf(entry))}  ${whoText(entry.actor)}  ${what}  ${stated ? 'stated ' : ''}${outcome}`
   return [place, ...why, factsText(of), ...given].join('  ')
 }
 

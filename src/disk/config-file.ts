@@ -1,18 +1,18 @@
 import { LockstepError } from '../errors.ts'
 import { type Config, configSchema } from '../kernel/config.ts'
+import { jsonProblemText, readJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { readTextFile } from './regular-file.ts'
 
 /** The configuration of a ledger. Every setting has a default. Errors: INVALID_INPUT, with the file and the member. */
 export function readConfig(path: string): Config {
   const text = readTextFile(path, limits.homeFileBytes, (is) => unusable(path, is)) ?? '{}'
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new LockstepError('INVALID_INPUT', `${path} is not JSON`, { details: { file: path }, cause })
+  const read = readJson(text)
+  if ('problem' in read) {
+    const is = jsonProblemText(path, read.problem)
+    throw new LockstepError('INVALID_INPUT', is, { details: { file: path } })
   }
-  const parsed = configSchema.safeParse(value)
+  const parsed = configSchema.safeParse(read.value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   throw new LockstepError('INVALID_INPUT', `${path}: ${issue?.path.join('.') || 'the file'}: ${issue?.message}`, {

@@ -94,10 +94,13 @@ export const limits = {
 
   /** Receipts of requests older than this many entries are dropped, a whole block of 256 at a time. */
   receiptEntries: 2 ** 20,
-  /** Within this time, the same refusal for one actor on one stream is recorded only once. */
+  /** Within this time, equal refusals are recorded only once, and then counted. */
   refusalRepeatMillis: 10_000,
-  /** The number of earlier entries that are searched for the same recorded refusal. */
-  refusalLookBack: 32,
+  /** An actor’s refusals on record within a minute. Any further ones are counted in one entry. */
+  refusalsPerMinute: 60,
+  /** The recorded refusals whose repetitions are counted, and the actors that have limits of their own. */
+  refusalWindowsMax: 4_096,
+  refusalActorsMax: 1_024,
 
   /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,

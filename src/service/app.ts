@@ -5,11 +5,12 @@ import { type Context, Hono } from 'hono'
 import type { Operation } from '../api/operations.ts'
 import { mediaTypes, pathOf, paths, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { answerBatch } from './batch.ts'
 import { type Caller, demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
-import { bodyOf, inputOfQuery, jsonOf, keyOf, parametersOf } from './input.ts'
+import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
 import { invalid, notBegun } from './problem.ts'
 import { sendStream } from './streams.ts'
@@ -111,7 +112,11 @@ function commandHandler(operation: Operation): Handler {
     if (parametersOf(exchange.url).length > 0) throw invalid('a command takes its input from the body, not the URL')
     const caller = await ground.callerOf(exchange)
     const text = await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes)
-    const input = ground.calls.prepared(operation, { caller, input: text === '' ? {} : jsonOf(text), key })
+    const input = ground.calls.prepared(operation, {
+      caller,
+      input: text === '' ? {} : parsedJson(text, 'the body'),
+      key,
+    })
     await answerCall(exchange, ground, operation, { caller, input })
   }
 }

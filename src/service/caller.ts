@@ -28,6 +28,7 @@ export interface Caller {
 }
 
 const tokenCharsMax = 512
+const overriding: readonly TokenGrant[] = ['authority', 'operator']
 const ofSocket: ReadonlySet<TokenGrant> = new Set<TokenGrant>(['agent'])
 
 /**
@@ -98,7 +99,8 @@ export function demandGrant(
   const chosen = formOf(facts, input)
   const form = [...formsOf(facts)].find(([, schema]) => schema === chosen)?.[0]
   // An input without a form is invalid, and the ledger says how.
-  const needed = form === undefined ? undefined : grantsOf(facts, form)
+  const demanded = form === undefined ? undefined : grantsOf(facts, form)
+  const needed = facts.mayOverride?.(input) === true ? overriding : demanded
   if (needed === undefined || needed.some((grant) => grants.has(grant))) return
   throw new LockstepError('FORBIDDEN', `${name} needs the grant ${needed.join(' or ')}`, {
     details: { needed },
@@ -149,7 +151,9 @@ export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: obje
 function demandOwnRoles({ actor, roles }: { actor: Actor; roles: ReadonlySet<string> }, input: object): void {
   const { role_id, run_actor } = input as { role_id?: unknown; run_actor?: unknown }
   const of = Object(run_actor) as Partial<Actor>
-  for (const role of [role_id, of.role_id]) {
+  const { events } = input as { events?: unknown }
+  const stated = Array.isArray(events) ? events.map((event: unknown) => Object(event).role_id) : []
+  for (const role of [role_id, of.role_id, ...stated]) {
     if (typeof role === 'string' && !roles.has(role)) throw notOfToken('role_id')
   }
   const isOther = of.actor_type !== undefined && of.actor_type !== actor.actor_type

@@ -30,8 +30,15 @@ export interface Item extends Submission {
   reject: (error: LockstepError) => void
 }
 
-/** A step that is decided in order: a command, a waiter that leaves, or a check whether a stream's lock became free. */
-export type Step = { item: Item } | { leave: Waiter; error: LockstepError | undefined } | { poke: string }
+/**
+ * A step that is decided in order: a command, a waiter that leaves, a check whether a stream's lock became free, or the
+ * recording of counted refusals.
+ */
+export type Step =
+  | { item: Item }
+  | { leave: Waiter; error: LockstepError | undefined }
+  | { poke: string }
+  | { counts: 'due' | 'all' }
 
 /** The answer that a caller gets once the batch is durable. */
 export interface Answer {

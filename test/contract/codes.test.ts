@@ -88,6 +88,8 @@ test('have the exit codes of the command, which are permanent', () => {
       'NOT_RUN_ACTOR',
       'RUN_DENIED',
       'OUTPUTS_DENIED',
+      'STATEMENT_DENIED',
+      'OVERRIDE_DENIED',
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
       'UNAUTHENTICATED',

@@ -110,7 +110,12 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       const hashes = { request_hash_sha256: hash, response_hash_sha256: hash }
       const target = { name: 'a', operation: 'b', target_type: 'system' }
       const options = { ...asked(id), correlation_id: 'c-1', guard: { name: 'resource:guard', token: 1 } }
-      return { ...options, events: [{ ...of, ...hashes, outcome_reason: 'b', target }] }
+      return { ...options, actor: becca, events: [{ ...of, ...hashes, outcome_reason: 'b', target }] }
+    },
+    (id) => {
+      const about = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' }
+      const artifacts = { input_artifacts: [artifact], output_artifacts: [artifact] }
+      return { ...asked(id), events: [{ action_type: 'system', outcome: 'success', ...about, ...artifacts }] }
     },
     (id) => {
       const of = { action_type: 'tool_call', decision_id: 'evt_x_00000', outcome: 'failure', run_id: 'run_main_1' }

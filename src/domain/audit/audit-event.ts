@@ -79,6 +79,8 @@ export const auditEventSchema = z
     run_id: runIdSchema.nullish(),
     sequence: z.int().min(0),
     severity: z.enum(['info', 'warn', 'error', 'critical']).nullish(),
+    /** True if the event says what a caller stated. The ledger did not check it. */
+    stated: z.literal(true).optional(),
     target: auditTargetSchema.nullish(),
     taxonomy_versions: taxonomyVersionsSchema.nullish(),
     timestamp_utc: utcSchema,

@@ -143,10 +143,13 @@ function isRetryable(error: unknown): boolean {
   return error instanceof LockstepError && error.retryable
 }
 
-/** Makes a foreign error message fit for an entry. */
+/**
+ * Makes a foreign error message fit for an entry. It is never a single word, so that a lane that prohibits raw case
+ * text refuses it whatever it says.
+ */
 function textOf(error: unknown): string {
-  const text = wellFormed(messageOf(error).slice(0, 2_000))
+  const text = wellFormed(messageOf(error).slice(0, 1_900))
     .replace(/[^\P{Cc}\n\r\t]/gu, ' ')
     .trim()
-  return text === '' ? 'the work failed' : text
+  return text === '' ? 'the work failed' : `the work failed: ${text}`
 }

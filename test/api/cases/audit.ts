@@ -64,6 +64,17 @@ export const audit: Cases<'audit'> = {
         await refused(append({ events: [act] }), 'RUN_LEASE_EXPIRED')
         await refused(append({ events: [act] }), 'RUN_NOT_ACTIVE')
       },
+      'takes no statement that looks like an event of the ledger': async ({ api }) => {
+        const { append } = api.audit
+        const target = { name: 'reports', operation: 'lock.release', target_type: 'artifact' } as const
+        await refused(append({ events: [event, { ...event, target }] }), 'STATEMENT_DENIED')
+        const override = { action_type: 'override', outcome: 'success', outcome_reason: 'x' } as const
+        await refused(append({ actor: stranger, events: [override] }), 'OVERRIDE_DENIED')
+        const own = { ...event, case_id: 'CASE-17', input_artifacts: [artifact], lane_id: 'L', role_id: 'R' }
+        const { events } = await append({ events: [own] })
+        const [stated] = (await api.audit.list({ cursor: events[0]?.seq })).events
+        equal([stated?.stated, stated?.case_id, stated?.role_id], [true, 'CASE-17', 'R'])
+      },
       'takes no free text where the lane prohibits it': async ({ api }) => {
         const actor = { actor_id: 'ana', actor_type: 'human' } as const
         const of = { actor, run_id: newName('run_terse') }
