@@ -65,6 +65,6 @@ export function turnLines({ manifest_digest, promotion, run_id, seq, status, tim
   ]
 }
 
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+export function counted(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`
 }
