@@ -9,7 +9,7 @@ import { itemsOf } from '../client/items.ts'
 import { parsed, textOf } from '../client/lines.ts'
 import { OpenCall } from '../client/open-call.ts'
 import { isRepeatable, type RemoteOperation, remoteApi, type Transport } from '../client/remote-api.ts'
-import { requestOf } from '../client/requests.ts'
+import { requestOf, withTimeLeft } from '../client/requests.ts'
 import { retried } from '../client/retries.ts'
 import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
@@ -72,8 +72,10 @@ function transportOver(socketPath: string, place: string, token: string | undefi
   }
   const asked = async (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
     const call = new OpenCall(operation.name, signal)
+    const startedAt = performance.now()
     const asking = { signal: call.signal, timeout: waits(operation.name, input) ? 0 : limits.answerMillisMax }
-    const send = async () => parsed(await bodyOf(await opened(operation, input, asking), place), place)
+    const send = async () =>
+      parsed(await bodyOf(await opened(operation, withTimeLeft(input, startedAt), asking), place), place)
     try {
       return await send().catch((failure: unknown) =>
         retried(failure, { isRepeatable: isRepeatable(operation, input), send, signal: call.signal }),
