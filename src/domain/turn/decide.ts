@@ -6,6 +6,7 @@ import { noIssues, turnIdOf } from '../run/turns.ts'
 import {
   append,
   caseOf,
+  demands,
   inactive,
   lostGuard,
   otherStaged,
@@ -116,7 +117,7 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   const set = stagedSet(of, open)
   const manifest_digest = open?.staged?.manifest_digest
   if (set === undefined || manifest_digest === undefined) return refusal(of, stageMissing(of))
-  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows).all()
+  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows, demands(of)).all()
   const { issues, list, objects } = listed(found, rows.digest)
   const data = { issues: list, manifest_digest, run_id, turn_id }
   const failed = firstCode(issues)
