@@ -134,7 +134,7 @@ export class LocalLedger implements Ledger {
     this.#tokens = new Tokens(this.#core)
     this.tokens = served('tokens', this.#tokens, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
-    this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
+    this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
     this.exports = served('exports', this.exporting, ground)
     this.#reactions = parts.reactions(this.#core, deliverables)

@@ -65,6 +65,8 @@ export const limits = {
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
   turnListMax: 10_000,
+  /** Pins of one workspace. */
+  pinsMax: 100,
   /** The issues that an entry lists. A longer list is stored as an object that the entry names. */
   turnIssueBytes: 12 * 1024,
 

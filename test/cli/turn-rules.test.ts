@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { governed } from '../support/governed.ts'
-import { stageStem } from '../support/staging.ts'
+import { stageFile, stageStem } from '../support/staging.ts'
 
 const turns = suite('the rules of lockstep turn and lockstep stem')
 const runId = 'run_rules_1'
@@ -72,6 +72,50 @@ turns('stem digest prints the state_digest of a workspace, now, at a size and at
       is((await call(2, ['stem', 'digest', ...run, ...words])).code, 'INVALID_INPUT')
     is((await call(2, ['stem', 'digest', '--workflow', 'w', '--at', 'turn-0001'])).code, 'INVALID_INPUT')
   }),
+)
+
+turns('stem pin keeps the tree of a turn, stem pins lists it, and stem unpin gives it up', () =>
+  governed(oneRun, async (call, root) => {
+    const out = join(root, 'out')
+    for (const turn of [1, 2]) {
+      stageStem(out, 'a', body('a', turn))
+      stageFile(out, 'report.md', `# Report ${turn}\n`)
+      await call(0, ['turn', 'apply', ...of(turn), '--from', out])
+    }
+    const pinned = await call(0, ['stem', 'pin', 'first', ...run, '--at', 'turn-0001'])
+    equal([pinned.turn_id, pinned.files], ['turn-0001', 'current'])
+    const report = (folder: unknown) => readFileSync(join(String(folder), 'report.md'), 'utf8')
+    is(report(pinned.folder), '# Report 1\n')
+    is(report(join(root, `workspace/run/${runId}/current`)), '# Report 2\n')
+    const { state_digest } = await call(0, ['stem', 'digest', ...run, '--at', 'turn-0001'])
+    is(pinned.state_digest, state_digest)
+    is((await call(5, ['stem', 'pin', 'first', ...run])).code, 'PIN_EXISTS')
+    is(((await call(0, ['stem', 'pins', ...run])).pins as unknown[]).length, 1)
+    await call(0, ['stem', 'unpin', 'first', ...run])
+    is(existsSync(String(pinned.folder)), false)
+    await call(0, ['stem', 'check', ...run])
+  }),
+)
+
+turns('a run that changes the stems of another run from a directory states their bases in _base.json', () =>
+  governed(
+    [
+      { run_id: runId, workflow_id: 'site' },
+      { run_id: 'run_rules_2', workflow_id: 'site' },
+    ],
+    async (call, root) => {
+      const out = join(root, 'out')
+      const other = ['--run', 'run_rules_2', '--turn', 'turn-0001', '--from', out]
+      stageFile(out, 'report.md', 'one')
+      await call(0, ['turn', 'apply', ...of(1), '--from', out])
+      stageFile(out, 'report.md', 'two')
+      is((await call(5, ['turn', 'apply', ...other])).code, 'E_PROMOTION_CONFLICT')
+      const { triplet } = await call(0, ['stem', 'show', 'report.md', '--workflow', 'site'])
+      stageFile(out, '_base.json', { 'report.md': (triplet as { body_digest: string }).body_digest })
+      await call(0, ['turn', 'apply', ...other])
+      is(readFileSync(join(root, 'workspace/workflow/site/current/report.md'), 'utf8'), 'two')
+    },
+  ),
 )
 
 turns.run()

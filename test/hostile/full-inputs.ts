@@ -304,7 +304,10 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'workspaces.check': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.digest': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.object': [() => ({ digest: hash })],
+  'workspaces.pin': [async (id, stage) => ({ actor, name: 'a', run_id: await running(id, stage), turn_id })],
+  'workspaces.pins': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.refs': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.stem': [() => ({ run_id: 'run_main_1', stem: 'a' }), () => ({ stem: 'a', workflow_id: 'a' })],
   'workspaces.triplets': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
+  'workspaces.unpin': [async (id, stage) => ({ actor, name: 'a', run_id: await running(id, stage) })],
 }

@@ -23,20 +23,27 @@ import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './command
 import { decidePromote } from './decide-promote.ts'
 import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
+import { decidePin, type PinCommand, pinStreamOf } from './pin.ts'
 import { type CleanStaging, decideClean, stagingStreamOf } from './staging.ts'
 
 /** The rows of its workspace follow from the row of the run, so the command does not name them. */
-export function reads(command: TurnCommand | CleanStaging): readonly string[] {
+export function reads(command: TurnCommand | CleanStaging | PinCommand): readonly string[] {
   if (command.type === 'staging.clean') return [stagingStreamOf(command.data.run_id)]
-  return [streamOfRun(command.run_id), policyStream]
+  const reads = [streamOfRun(command.run_id), policyStream]
+  return isPin(command) ? [...reads, pinStreamOf(command.workspace)] : reads
 }
 
 /**
  * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
  * after them. A cleanup of staged files is always recorded.
  */
-export function decide(command: TurnCommand | CleanStaging, context: Context, rows: LoadedState): Decision {
+export function decide(
+  command: TurnCommand | CleanStaging | PinCommand,
+  context: Context,
+  rows: LoadedState,
+): Decision {
   if (command.type === 'staging.clean') return decideClean(command)
+  if (isPin(command)) return decidePin(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   switch (command.type) {
@@ -49,6 +56,10 @@ export function decide(command: TurnCommand | CleanStaging, context: Context, ro
     case 'turn.reject':
       return decideReject({ ...of, command })
   }
+}
+
+function isPin(command: TurnCommand | PinCommand): command is PinCommand {
+  return command.type === 'pin.keep' || command.type === 'pin.drop'
 }
 
 /**

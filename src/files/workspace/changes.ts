@@ -20,10 +20,13 @@ export interface PromotedTurn {
   turn_id: string
 }
 
+/** Sovereign state, as it is or as it was. */
+type StateView = Pick<SovereignView, 'chains' | 'object' | 'scan'>
+
 const sliceMillis = 5
 
 /** All files of a workspace. Cost: reads all of its rows and objects. */
-export async function* allFiles(view: SovereignView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {
+export async function* allFiles(view: StateView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {
   for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace)) {
     for await (const change of filesOf(view, triplet.stem, triplet)) if (change.content !== null) yield change
   }
@@ -136,7 +139,11 @@ async function linksIn(current: string, stem: string): Promise<ReadObject | unde
  * The files of a stem as they should be. A triplet's files have the exact bytes of its objects, so their SHA-256 is
  * the digest. A text file is written as it was staged, in place of the three files.
  */
-async function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): AsyncGenerator<TreeChange> {
+async function* filesOf(
+  view: Pick<StateView, 'object'>,
+  stem: string,
+  triplet: Triplet | undefined,
+): AsyncGenerator<TreeChange> {
   const pathOfText = textPath(stem)
   const text =
     triplet === undefined || pathOfText === undefined
@@ -155,7 +162,7 @@ async function* filesOf(view: SovereignView, stem: string, triplet: Triplet | un
 
 /** Reads the sources page by page, because a target may have many; other callers can run in between. */
 async function refFile(
-  view: SovereignView,
+  view: Pick<StateView, 'scan'>,
   workspace: string,
   { id, type }: IdentityRow,
   disk: Disk,
