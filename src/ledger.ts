@@ -14,6 +14,7 @@ import type { WorkspacesApi } from './api/workspaces.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
+import { Uploads } from './files/staging/uploads.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
@@ -73,6 +74,8 @@ export class LocalLedger implements Ledger {
   readonly exporting: Exports
   /** Fails runs whose lease has expired, for the service. */
   readonly expiring: Runs
+  /** Proposals that callers of a service put before they stage them. */
+  readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -108,11 +111,13 @@ export class LocalLedger implements Ledger {
       published: (entries) => this.#published(entries),
     })
     this.tally = this.#sequencer.tally
+    this.uploads = new Uploads(layout.uploads, config.turn_limits)
     this.#core = {
       ...read,
       ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
+      uploads: this.uploads,
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),

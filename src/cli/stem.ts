@@ -135,6 +135,7 @@ function importVerb(): Command {
     flags: {
       delete_stem: false,
       issues: false,
+      proposal_digest: false,
       require_staged: false,
       run_id: { about: 'the run that imports the state', name: 'run' },
       tombstones: false,

@@ -38,7 +38,13 @@ const source = {
 }
 const sourceText = 'Without --from and --file, the files are read from .lockstep/staging/<run>/<turn>.'
 /** The members that files state, and that no option can. */
-const proposed = { delete_stem: false, issues: false, tombstones: false, triplets: false } as const
+const proposed = {
+  delete_stem: false,
+  issues: false,
+  proposal_digest: false,
+  tombstones: false,
+  triplets: false,
+} as const
 
 function stageVerb(): Command {
   return verb('stage', 'turns.stage', {

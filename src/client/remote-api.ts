@@ -6,6 +6,7 @@ import type { CallOptions, Kind } from '../api/operation.ts'
 import { pathOf } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { askWithProposal, hasProposal } from './proposals.ts'
 
 /** An operation as a transport sees it. */
 export interface RemoteOperation {
@@ -20,6 +21,8 @@ export interface Transport {
   ask(operation: RemoteOperation, input: object, options: CallOptions): Promise<unknown>
   /** The stream begins at the call, not when its first item is read. */
   follow(operation: RemoteOperation, input: object, options: CallOptions): AsyncIterable<unknown>
+  /** Puts JSON Lines at a path. It is safe to repeat. */
+  put(path: string, body: Uint8Array, options: CallOptions): Promise<unknown>
 }
 
 /**
@@ -34,7 +37,9 @@ export function remoteApi(transport: Transport, { actor }: { actor?: Actor | und
       // Not an async function: its frame would live for as long as the call.
       const ask = (input: object = {}, options: CallOptions = {}) => {
         if (!isObject(input)) return Promise.reject(noObject(operation.name))
-        return transport.ask(operation, completed(operation, input, actor), options)
+        const asked = completed(operation, input, actor)
+        if (hasProposal(operation)) return askWithProposal(transport, operation, { input: asked, options })
+        return transport.ask(operation, asked, options)
       }
       return [verb, kind === 'stream' ? follow : ask]
     })

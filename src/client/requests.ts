@@ -26,6 +26,20 @@ export function requestOf(
   return { method: 'POST', path, headers: { ...headers, accept, 'content-type': mediaTypes.json }, body }
 }
 
+/** Puts JSON Lines at a path. */
+export function putOf(
+  path: string,
+  body: Uint8Array,
+  headers: Record<string, string>,
+): Pick<Request, 'body' | 'headers' | 'method' | 'path'> {
+  return {
+    method: 'PUT',
+    path,
+    headers: { ...headers, accept: mediaTypes.json, 'content-type': mediaTypes.lines },
+    body,
+  }
+}
+
 /** The input of a call that is made again: a wait is shorter by the time that has passed. */
 export function withTimeLeft(input: object, startedAt: number): object {
   const passed = Math.floor((performance.now() - startedAt) / 1000)

@@ -88,8 +88,12 @@ export function demandGrant(
   const chosen = formOf(facts, input)
   const form = [...formsOf(facts)].find(([, schema]) => schema === chosen)?.[0]
   // An input without a form is invalid, and the ledger says how.
-  const needed = form === undefined ? undefined : grantsOf(facts, form)
-  if (needed === undefined || needed.some((grant) => grants.has(grant))) return
+  if (form !== undefined) demandOneOf(grants, name, grantsOf(facts, form))
+}
+
+/** Errors: FORBIDDEN. */
+export function demandOneOf(grants: Caller['grants'], name: string, needed: readonly TokenGrant[]): void {
+  if (needed.some((grant) => grants.has(grant))) return
   throw new LockstepError('FORBIDDEN', `${name} needs the grant ${needed.join(' or ')}`, {
     details: { needed },
     hint: 'Call with a token that has this grant.',

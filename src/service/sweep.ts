@@ -5,7 +5,7 @@ import type { LocalLedger } from '../ledger.ts'
 /**
  * Recovers locks, and fails runs, whose lease has expired: at intervals, a limited number at once. Without it they stay
  * as they are until the next command on them. The ledger decides again whether the lease is over, so a renewal in the
- * meantime is safe.
+ * meantime is safe. It also removes uploads that were not staged for long.
  */
 export class Sweep {
   /** Locks that were held at the last sweep. */
@@ -39,6 +39,8 @@ export class Sweep {
       .then(() => this.#sweepLocks())
       .catch(this.#failed)
       .then(() => this.#sweepRuns())
+      .catch(this.#failed)
+      .then(() => this.#ledger.uploads.clean())
       .catch(this.#failed)
     return this.#work
   }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Layout } from '../disk/layout.ts'
 import type { LedgerCommand } from '../domain/aggregates.ts'
+import type { Uploads } from '../files/staging/uploads.ts'
 import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
 import { canonicalText, type Json } from '../kernel/canonical.ts'
 import type { Now } from '../kernel/clock.ts'
@@ -26,6 +27,7 @@ export interface Core {
   now: () => Now
   receipts: Receipts
   stored: StoredObjects
+  uploads: Uploads
   workspaceFiles: WorkspaceFiles
   views: Views
   submit: (submission: Submission) => Promise<Outcome>
