@@ -24,6 +24,7 @@ async function* bodyOf({ incoming, outgoing }: Exchange): AsyncGenerator<Uint8Ar
   // Once Node has answered what it could not parse, it tells nobody that the body ends too early.
   const cutOff = () => void incoming.destroy(new Error('the connection is gone'))
   outgoing.once('close', cutOff)
+  if (outgoing.destroyed) cutOff()
   try {
     yield* incoming.iterator({ destroyOnReturn: false })
   } catch (error) {

@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
 import { type ServiceProcess, withServiceProcess } from '../client/service-process.ts'
 import { lockstep } from '../support/command.ts'
-import { stageStem } from '../support/staging.ts'
+import { stageFile, stageStem } from '../support/staging.ts'
 
 const test = suite('lockstep turn over a service')
 const run_id = 'run_served_1'
@@ -40,6 +41,18 @@ test(
     await call(0, ['turn', 'apply', ...of(1), '--from', out])
     const shown = await call(0, ['stem', 'show', 'a', '--run', run_id])
     equal([shown.body, shown.links, shown.manifest], [{ dto_type: 'page', id: 'a' }, links, { v: 1 }])
+  }),
+)
+
+test(
+  'a directory that is larger than any body is staged without being told',
+  served(async (call, root) => {
+    const out = join(root, 'out')
+    for (let page = 0; page < 24; page += 1) stageFile(out, `page-${page}.txt`, `${page}\n${'text '.repeat(160_000)}`)
+    const applied = await call(0, ['turn', 'apply', ...of(1), '--from', out, '--key', 'k'])
+    is((applied.promoted_stems as unknown[]).length, 24)
+    const copy = readFileSync(join(root, `workspace/run/${run_id}/current/page-7.txt`))
+    equal(copy, readFileSync(join(out, 'page-7.txt')))
   }),
 )
 

@@ -65,7 +65,6 @@ test('that differ from what their request says are refused, and nothing of them 
       headers: { ...lines, 'transfer-encoding': 'chunked' },
     })
     await refused('INVALID_INPUT', 'x', { digest: 'no-digest' })
-    await refused('INVALID_INPUT', 'x', { digest: digestOf('x').toUpperCase() })
     await refused('UNSUPPORTED_MEDIA_TYPE', 'x', { headers: {} })
     await refused('UNSUPPORTED_MEDIA_TYPE', 'x', { headers: { ...lines, 'content-encoding': 'gzip' } })
     problemIn(
