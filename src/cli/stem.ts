@@ -4,7 +4,6 @@ import type { Api } from '../api/api.ts'
 import type {
   DigestOfRun,
   DigestOfWorkflow,
-  ShownPin,
   ShownStem,
   WorkspaceOfRun,
   WorkspaceOfWorkflow,
@@ -14,6 +13,7 @@ import type { Triplet } from '../domain/turn/triplet.ts'
 import { LockstepError } from '../errors.ts'
 import { askLedger, withLedger, withSnapshot } from './context.ts'
 import { table, writeOut } from './output.ts'
+import { pinsVerb, pinVerb, unpinVerb } from './stem-pin.ts'
 import { promotionLines, withFiles } from './turn.ts'
 import { readDirectory } from './turn-source.ts'
 import { counted, withIssuesShown } from './turn-text.ts'
@@ -209,48 +209,5 @@ async function promotionOf(api: Api, input: DigestOfRun | DigestOfWorkflow, turn
   if (status === 'promoted') return seq
   throw new LockstepError('NOT_FOUND', `${turn_id} of ${input.run_id} is ${status}, not promoted`, {
     details: { status, turn_id },
-  })
-}
-
-function pinVerb(): Command {
-  return verb('pin', 'workspaces.pin', {
-    arguments: ['name'],
-    flags: {
-      run_id: { about: 'the run whose workspace to pin', name: 'run' },
-      turn_id: { about: 'the promoted turn to keep (default: the last of the run)', name: 'at' },
-    },
-    more: 'Later promotions do not change its files.',
-    call: async (api, input) => ({ ...(await api.workspaces.pin(input)), ...(await api.workspaces.files()) }),
-    lines: (pin) => [...pinLines(pin), `files ${pin.files}`],
-    examples: [
-      'lockstep stem pin release-1 --run run_draft1',
-      'lockstep stem pin draft --run run_draft1 --at turn-0002',
-    ],
-  })
-}
-
-function pinLines({ folder, name, run_id, state_digest, turn_id, workspace }: ShownPin): string[] {
-  return [`${name} keeps ${workspace} after ${turn_id} of ${run_id}: ${folder}`, `state ${state_digest}`]
-}
-
-function unpinVerb(): Command {
-  return verb('unpin', 'workspaces.unpin', {
-    arguments: ['name'],
-    flags: { run_id: { about: 'a run of the workspace', name: 'run' } },
-    call: async (api, input) => ({ ...(await api.workspaces.unpin(input)), ...(await api.workspaces.files()) }),
-    lines: ({ files, name, seq, workspace }) => [
-      `${name} of ${workspace} is given up (entry ${seq})`,
-      `files ${files}`,
-    ],
-    examples: ['lockstep stem unpin release-1 --run run_draft1', 'lockstep stem unpin draft --run run_draft1 --json'],
-  })
-}
-
-function pinsVerb(): Command {
-  return verb('pins', 'workspaces.pins', {
-    flags: ofWorkspace,
-    items: ({ pins }) => pins,
-    lines: ({ pins }) => (pins.length === 0 ? ['no pins'] : pins.flatMap(pinLines)),
-    examples: ['lockstep stem pins --run run_draft1', 'lockstep stem pins --workflow site --json'],
   })
 }

@@ -3,7 +3,7 @@ import type { CallOptions } from '../api/operation.ts'
 import { objectPath } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import type { RemoteOperation, Transport } from './remote-api.ts'
+import type { RemoteOperation, Transport } from './transport.ts'
 
 /** The lists of a proposal, and what one line of an upload calls an item. */
 const lists = { delete_stem: 'delete_stem', issues: 'issue', tombstones: 'tombstone', triplets: 'triplet' } as const

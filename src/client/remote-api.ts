@@ -7,23 +7,7 @@ import { pathOf } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { askWithProposal, hasProposal } from './proposals.ts'
-
-/** An operation as a transport sees it. */
-export interface RemoteOperation {
-  name: OperationName
-  kind: Kind
-  /** The route of the service. */
-  path: string
-}
-
-/** Carries calls to a service and their answers back. Every failure is a `LockstepError`. */
-export interface Transport {
-  ask(operation: RemoteOperation, input: object, options: CallOptions): Promise<unknown>
-  /** The stream begins at the call, not when its first item is read. */
-  follow(operation: RemoteOperation, input: object, options: CallOptions): AsyncIterable<unknown>
-  /** Puts JSON Lines at a path. It is safe to repeat. */
-  put(path: string, body: Uint8Array, options: CallOptions): Promise<unknown>
-}
+import type { RemoteOperation, Transport } from './transport.ts'
 
 /**
  * All operations of the ledger of a service. It adds to each input what belongs to the caller: the actor of the

@@ -1,7 +1,7 @@
 import { mediaTypes, wireLimits } from '../api/wire.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Request } from './exchange.ts'
-import type { RemoteOperation } from './remote-api.ts'
+import type { RemoteOperation } from './transport.ts'
 
 /** A call as a line of a batch. Errors: INVALID_INPUT (JSON cannot carry it), LIMIT_EXCEEDED. */
 export function lineOf({ name }: RemoteOperation, input: object): string {

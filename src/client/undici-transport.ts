@@ -11,9 +11,10 @@ import { aborted, closedClient, errorOf } from './failures.ts'
 import { itemsOf } from './items.ts'
 import { parsed, textOf } from './lines.ts'
 import { OpenCall } from './open-call.ts'
-import { isRepeatable, type RemoteOperation, type Transport } from './remote-api.ts'
+import { isRepeatable } from './remote-api.ts'
 import { lineOf, putOf, requestOf, withTimeLeft } from './requests.ts'
 import { type Retry, retried } from './retries.ts'
+import type { RemoteOperation, Transport } from './transport.ts'
 
 /** Where a service is, and how to speak to it. */
 export interface Service {

@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Layout } from '../disk/layout.ts'
 import type { LedgerCommand } from '../domain/aggregates.ts'
-import type { Uploads } from '../files/staging/uploads.ts'
 import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
 import { canonicalText, type Json } from '../kernel/canonical.ts'
 import type { Now } from '../kernel/clock.ts'
@@ -27,7 +26,10 @@ export interface Core {
   now: () => Now
   receipts: Receipts
   stored: StoredObjects
-  uploads: Uploads
+  /** Proposals that callers of a service put before they stage them. */
+  uploads: {
+    stage<T>(digest: string, work: (chunks: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T>
+  }
   workspaceFiles: WorkspaceFiles
   views: Views
   submit: (submission: Submission) => Promise<Outcome>
