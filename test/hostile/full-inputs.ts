@@ -291,7 +291,10 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       return { actor: becca, reason: 'a', token_id }
     },
   ],
-  'turns.apply': [async (id, stage) => content(id, await running(id, stage))],
+  'turns.apply': [
+    async (id, stage) => content(id, await running(id, stage)),
+    () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
+  ],
   'turns.get': [() => ({ run_id: 'run_main_1', turn_id })],
   'turns.list': [() => ({ run_id: 'run_main_1' })],
   'turns.promote': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
@@ -299,6 +302,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'turns.stage': [
     async (id, stage) => content(id, await running(id, stage)),
     async (id, stage) => ({ run_id: await running(id, stage), triplets, turn_id }),
+    () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
   ],
   'turns.validate': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
   'workspaces.check': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],

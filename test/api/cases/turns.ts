@@ -279,6 +279,14 @@ export const turns: Cases<'turns'> = {
         const empty = { run_id: of.run_id, turn_id: 'turn-0003', require_staged: true }
         await stage.api.turns.apply(empty).catch(({ code }) => is(code, 'E_PROMOTION_STAGE_MISSING'))
       },
+      'refuses an upload that is not there, and lists beside one': async (stage) => {
+        const of = { proposal_digest: other, run_id: await running(stage), turn_id: first }
+        for (const verb of ['apply', 'stage'] as const) {
+          is((await refused(stage.api.turns[verb](of), 'NOT_FOUND')).details.proposal_digest, other)
+          await refused(stage.api.turns[verb]({ ...of, triplets: stems('one') }), 'INVALID_INPUT')
+          await refused(stage.api.turns[verb]({ ...of, proposal_digest: 'x' }), 'INVALID_INPUT')
+        }
+      },
       'refuses each proposal that is wrong': (stage) => onProposals(stage, 'apply'),
       'has the refusals of every turn': async (stage) => {
         const call: Call = (of) => stage.api.turns.apply({ ...of, triplets: stems('one') })
