@@ -4,7 +4,7 @@ import { membersOf, unwrapped } from '../src/api/hints.ts'
 import { type JsonSchema, jsonSchemaOf } from '../src/api/json-schema.ts'
 import { errorsOf, formsOf, grantsOf } from '../src/api/operation.ts'
 import { everyOperation, type Operation } from '../src/api/operations.ts'
-import { mediaTypes, pathOf, paths } from '../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths } from '../src/api/wire.ts'
 import { type Code, codes } from '../src/errors.ts'
 import { isVerbatim } from '../src/service/input.ts'
 
@@ -226,6 +226,44 @@ const otherRoutes: readonly [string, JsonSchema][] = [
           { name: 'Last-Event-ID', in: 'header', description: 'Resume after this seq.', schema: { type: 'string' } },
         ],
         ...answerOf('The events.', mediaTypes.events, { type: 'string' }),
+      },
+    },
+  ],
+  [
+    objectPath('{digest}'),
+    {
+      parameters: [
+        { name: 'digest', in: 'path', required: true, description: 'The SHA-256 in hex.', schema: { type: 'string' } },
+      ],
+      put: {
+        operationId: 'putObject',
+        summary: 'Keeps the proposal of a turn under its SHA-256, so that turns.stage and turns.apply can name it.',
+        requestBody: {
+          required: true,
+          content: {
+            [mediaTypes.lines]: {
+              schema: {
+                type: 'string',
+                description: 'One object a line, with one member: triplet, tombstone, delete_stem or issue.',
+              },
+            },
+          },
+        },
+        ...answerOf('The digest, and the number of bytes.', mediaTypes.json),
+      },
+      get: {
+        operationId: 'getObject',
+        summary: 'An upload, or an object that the ledger has, by its SHA-256.',
+        responses: {
+          200: {
+            description: 'The bytes.',
+            content: {
+              [mediaTypes.lines]: { schema: { type: 'string' } },
+              [mediaTypes.json]: { schema: { type: 'object' } },
+            },
+          },
+          ...problem,
+        },
       },
     },
   ],

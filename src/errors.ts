@@ -89,7 +89,12 @@ export const codes = {
   E_PROMOTION_OUT_OF_ORDER: code(409, 5, 'The turn does not directly follow the last promoted turn.'),
   E_PROMOTION_NOT_VALIDATED: code(409, 5, 'The content staged last has not been validated, or its validation failed.'),
   E_PROMOTION_STAGE_MISSING: code(409, 5, 'Nothing is staged for this turn.'),
-  E_PROMOTION_CONFLICT: code(409, 5, 'A body in the workspace differs from the body that the turn was based on.'),
+  E_PROMOTION_CONFLICT: code(
+    409,
+    5,
+    'A body in the workspace differs from the body that the turn was based on, or another run wrote it and no base is stated.',
+  ),
+  PIN_EXISTS: code(409, 5, 'The workspace already has a pin of this name, for another turn.'),
   GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 

@@ -14,6 +14,7 @@ import type { WorkspacesApi } from './api/workspaces.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
+import { Uploads } from './files/staging/uploads.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
@@ -75,6 +76,8 @@ export class LocalLedger implements Ledger {
   readonly expiring: Runs
   /** Checks bearers of tokens and records the end of tokens, for the service. */
   readonly bearers: Tokens
+  /** Proposals that callers of a service put before they stage them. */
+  readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -109,11 +112,13 @@ export class LocalLedger implements Ledger {
       published: (entries) => this.#published(entries),
     })
     this.tally = this.#sequencer.tally
+    this.uploads = new Uploads(layout.uploads, config.turn_limits)
     this.#core = {
       ...read,
       ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
+      uploads: this.uploads,
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
@@ -135,7 +140,7 @@ export class LocalLedger implements Ledger {
     this.bearers = new Tokens(this.#core)
     this.tokens = served('tokens', this.bearers, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
-    this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
+    this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
     this.exports = served('exports', this.exporting, ground)
     this.#reactions = parts.reactions(this.#core, deliverables)

@@ -16,6 +16,7 @@ const alwaysWaits: ReadonlySet<string> = new Set<OperationName>([
   'workspaces.check',
   'workspaces.digest',
   'workspaces.files',
+  'workspaces.pin',
 ])
 const actorless: ReadonlySet<string> = new Set<OperationName>(['log.backup', 'staging.consume', 'workspaces.check'])
 const keyed: ReadonlySet<string> = new Set<keyof Kinds>(['audit', 'runs', 'tokens', 'turns'])

@@ -75,8 +75,11 @@ export const kinds: Kinds = {
     digest: 'query',
     files: 'query',
     object: 'query',
+    pin: 'command',
+    pins: 'query',
     refs: 'stream',
     stem: 'query',
     triplets: 'stream',
+    unpin: 'command',
   },
 }

@@ -26,6 +26,12 @@ export type TokenGrant = (typeof tokenGrants)[number]
 /** The grants of an operation that every caller with a token may use. */
 export const anyGrant: readonly TokenGrant[] = ['agent', 'authority', 'operator']
 
+/** The grants for the objects of the service, which are no operations. Any one of them is enough. */
+export const objectGrants: Readonly<Record<'GET' | 'PUT', readonly TokenGrant[]>> = {
+  GET: anyGrant,
+  PUT: ['agent', 'operator'],
+}
+
 /** Different forms of one input, each with its schema. The member that is present chooses the form. */
 export type Forms<Input> = { readonly [member: string]: z.ZodType<unknown, Input> }
 

@@ -169,6 +169,7 @@ export const words: { readonly [member: string]: Hint } = {
   delete_stem: { about: 'Stems to delete; each also needs its tombstone.' },
   issues: { about: 'Problems of the turn, and notices.' },
   manifest_digest: { about: 'The digest of the staged proposal.' },
+  proposal_digest: { about: 'The SHA-256 of an upload to the service that has the whole proposal.' },
   require_staged: { about: 'Refuse a turn on which nothing is staged.' },
   bytes: { about: 'The size of all objects.', unit: 'bytes' },
   counts: { about: 'How many triplets, tombstones and deletes are staged.' },

@@ -48,6 +48,8 @@ export interface Asked<Input, O> {
 }
 
 interface Common<Shown, A> {
+  /** Codes that the command adds to those of its operation, or of every command. */
+  errors?: readonly Code[]
   /** The document of --json, if it is not the answer itself. */
   document?: (shown: Shown) => unknown
   examples: readonly [string, string, ...string[]]
@@ -89,7 +91,7 @@ export function verb<Call extends OperationName, Shown = AnswerOf<Call>, O exten
   const flags = flagsOf(facts, spec)
   const command = withOwn(withFlags(new Command(name).description(spec.about ?? facts.summary), flags, facts), spec)
   if (Object.keys(facts.forms).length > 1) command.addHelpText('after', formsText(facts, flags))
-  command.addHelpText('after', () => exitText(facts.errors, spec))
+  command.addHelpText('after', () => exitText([...facts.errors, ...(spec.errors ?? [])], spec))
   return finished(command, spec, flags, async (globals, self) => {
     const given = givenOf<O>(self, spec)
     const values = valuesOf(self, flags)
@@ -113,14 +115,12 @@ function operationIn(api: Api, call: OperationName): (input: object) => unknown 
 }
 
 /**
- * A verb that is no single operation: it works on files, or on several ledgers. `errors` are those that it has beside
- * the errors of every command.
+ * A verb that is no single operation: it works on files, or on several ledgers.
  */
 export function local<Shown, O extends Owns>(
   name: string,
   about: string,
   spec: Common<Shown, Asked<undefined, O>> & {
-    errors?: readonly Code[]
     own?: O
     run: (asked: Asked<undefined, O>) => Promise<Shown>
   },

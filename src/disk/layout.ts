@@ -22,6 +22,7 @@ export interface Layout {
   claims: string
   policy: string
   staging: string
+  uploads: string
   /** The Unix socket of the service, and the file that names the socket if this path is too long for one. */
   socket: string
   socketName: string
@@ -49,6 +50,7 @@ export function layoutOf(root: string): Layout {
     claims: join(home, 'claims'),
     policy: join(home, 'policy'),
     staging: join(home, 'staging'),
+    uploads: join(home, 'uploads'),
     socket: join(home, 'service.sock'),
     socketName: join(home, 'socket'),
   }

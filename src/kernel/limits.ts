@@ -65,6 +65,8 @@ export const limits = {
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
   turnListMax: 10_000,
+  /** Pins of one workspace. */
+  pinsMax: 100,
   /** The issues that an entry lists. A longer list is stored as an object that the entry names. */
   turnIssueBytes: 12 * 1024,
 
@@ -165,6 +167,18 @@ export const limits = {
   bodyBytesInFlight: 256 * 1024 * 1024,
   /** The bytes of the answers of queries in one batch. */
   batchAnswerBytes: 64 * 1024 * 1024,
+  /**
+   * Uploads of proposals: their number, the bytes of all of them, the bytes that a stem may have beside its objects, the
+   * longest line, how long one is kept, and how long one that is not staged yet is safe from others.
+   */
+  uploadsMax: 256,
+  uploadBytesInTotal: 512 * 1024 * 1024,
+  uploadStemBytes: 2_048,
+  uploadLineBytes: 16 * 1024 * 1024,
+  uploadMillisMax: 60 * 60 * 1_000,
+  uploadMillisMin: 60_000,
+  /** A client uploads a proposal of more bytes, and sends a smaller one in its call. */
+  uploadFromBytes: 1024 * 1024,
   /** How often an actor may call, how much of that it can save up, and the actors that are remembered. */
   callsPerSecond: 20_000,
   callsSavedUp: 40_000,

@@ -112,6 +112,9 @@ interface Home {
   withoutModes?: boolean
 }
 
+/** What the configuration of a new ledger sets, where an older ledger keeps the default. */
+export const newConfig = { workflows: { optimistic: true } } as const
+
 /** Makes the files of a ledger's home folder, apart from its database, and returns the line of its new key. */
 export function makeHome(home: string, { config = {}, origin, withoutModes = false }: Home): string {
   const key = createKey(join(home, 'key'))
@@ -138,7 +141,7 @@ async function build(
     withoutModes,
   }: { actor: RecordedActor; identity: Identity; policyRoot: string | undefined; withoutModes: boolean },
 ) {
-  const vkey = makeHome(home, { origin: identity.origin, withoutModes })
+  const vkey = makeHome(home, { config: newConfig, origin: identity.origin, withoutModes })
   const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(place.ledger, { mode: 0o700 })

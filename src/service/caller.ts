@@ -99,9 +99,13 @@ export function demandGrant(
   const chosen = formOf(facts, input)
   const form = [...formsOf(facts)].find(([, schema]) => schema === chosen)?.[0]
   // An input without a form is invalid, and the ledger says how.
-  const demanded = form === undefined ? undefined : grantsOf(facts, form)
-  const needed = facts.mayOverride?.(input) === true ? overriding : demanded
-  if (needed === undefined || needed.some((grant) => grants.has(grant))) return
+  if (form === undefined) return
+  demandOneOf(grants, name, facts.mayOverride?.(input) === true ? overriding : grantsOf(facts, form))
+}
+
+/** Errors: FORBIDDEN. */
+export function demandOneOf(grants: Caller['grants'], name: string, needed: readonly TokenGrant[]): void {
+  if (needed.some((grant) => grants.has(grant))) return
   throw new LockstepError('FORBIDDEN', `${name} needs the grant ${needed.join(' or ')}`, {
     details: { needed },
     hint: 'Call with a token that has this grant.',

@@ -1,9 +1,9 @@
-import { formOf } from '../api/operation.ts'
+import { formOf, type TokenGrant } from '../api/operation.ts'
 import { everyOperation, type Operation } from '../api/operations.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { KnownCallOptions } from '../nouns/served.ts'
 import { parse } from '../writer/parse.ts'
-import { type Caller, demandAuthority, demandGrant, demandLocalFacts, withActor } from './caller.ts'
+import { type Caller, demandAuthority, demandGrant, demandLocalFacts, demandOneOf, withActor } from './caller.ts'
 import { withKey } from './input.ts'
 import { invalid } from './problem.ts'
 import type { Rates } from './rates.ts'
@@ -51,6 +51,12 @@ export class Calls {
     demandLocalFacts(caller, facts, asked)
     this.#rates.take(this.#nameOf(asked))
     return asked
+  }
+
+  /** Checks a request that is no operation, and counts it. Errors: FORBIDDEN, RATE_LIMITED. */
+  admit({ actor, grants }: Caller, name: string, needed: readonly TokenGrant[]): void {
+    demandOneOf(grants, name, needed)
+    this.#rates.take(this.#nameOf({ actor }))
   }
 
   /** Whether a call may take long. An invalid input makes no call. */

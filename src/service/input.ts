@@ -58,7 +58,8 @@ export function forgetBody({ bodyBytes }: Exchange): void {
   bytesInFlight -= bodyBytes
 }
 
-function demandType(exchange: Exchange, expected: string): void {
+/** Errors: UNSUPPORTED_MEDIA_TYPE. */
+export function demandType(exchange: Exchange, expected: string): void {
   const [type = '', ...parameters] = (exchange.header('content-type') ?? '').toLowerCase().split(';')
   const isUnicode = parameters.every((parameter) => /^\s*charset\s*=\s*"?utf-?8"?\s*$/.test(parameter))
   const encoding = exchange.header('content-encoding') ?? 'identity'

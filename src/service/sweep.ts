@@ -4,8 +4,8 @@ import type { LocalLedger } from '../ledger.ts'
 
 /**
  * Recovers locks, and fails runs, whose lease has expired, and records the expiry of tokens: at intervals, a limited
- * number at once. Without it, locks and runs stay as they are until the next command on them. The ledger decides again whether the lease is over, so a renewal in the
- * meantime is safe.
+ * number at once. Without it, locks and runs stay as they are until the next command on them. The ledger decides again
+ * whether the lease is over, so a renewal in the meantime is safe. It also removes uploads that were not staged for long.
  */
 export class Sweep {
   /** Locks that were held at the last sweep. */
@@ -42,6 +42,8 @@ export class Sweep {
       .then(() => this.#sweepRuns())
       .catch(this.#failed)
       .then(() => this.#sweepTokens())
+      .catch(this.#failed)
+      .then(() => this.#ledger.uploads.clean())
       .catch(this.#failed)
     return this.#work
   }

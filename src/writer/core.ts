@@ -26,6 +26,10 @@ export interface Core {
   now: () => Now
   receipts: Receipts
   stored: StoredObjects
+  /** Proposals that callers of a service put before they stage them. */
+  uploads: {
+    stage<T>(digest: string, work: (chunks: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T>
+  }
   workspaceFiles: WorkspaceFiles
   views: Views
   submit: (submission: Submission) => Promise<Outcome>

@@ -124,6 +124,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'E_PROMOTION_NOT_VALIDATED',
       'E_PROMOTION_STAGE_MISSING',
       'E_PROMOTION_CONFLICT',
+      'PIN_EXISTS',
       'GUARD_REQUIRED',
       'RUN_HAS_OPEN_TURN',
       'IDEMPOTENCY_MISMATCH',

@@ -296,7 +296,10 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       return { actor: becca, reason: 'a', token_id }
     },
   ],
-  'turns.apply': [async (id, stage) => content(id, await running(id, stage))],
+  'turns.apply': [
+    async (id, stage) => content(id, await running(id, stage)),
+    () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
+  ],
   'turns.get': [() => ({ run_id: 'run_main_1', turn_id })],
   'turns.list': [() => ({ run_id: 'run_main_1' })],
   'turns.promote': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
@@ -304,12 +307,16 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'turns.stage': [
     async (id, stage) => content(id, await running(id, stage)),
     async (id, stage) => ({ run_id: await running(id, stage), triplets, turn_id }),
+    () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
   ],
   'turns.validate': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
   'workspaces.check': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.digest': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.object': [() => ({ digest: hash })],
+  'workspaces.pin': [async (id, stage) => ({ actor, name: 'a', run_id: await running(id, stage), turn_id })],
+  'workspaces.pins': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.refs': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.stem': [() => ({ run_id: 'run_main_1', stem: 'a' }), () => ({ stem: 'a', workflow_id: 'a' })],
   'workspaces.triplets': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
+  'workspaces.unpin': [async (id, stage) => ({ actor, name: 'a', run_id: await running(id, stage) })],
 }

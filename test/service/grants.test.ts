@@ -1,10 +1,11 @@
+import { hash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { formsOf, grantsOf, type TokenGrant } from '../../src/api/operation.ts'
+import { formsOf, grantsOf, objectGrants, type TokenGrant } from '../../src/api/operation.ts'
 import { everyOperation, type Operation } from '../../src/api/operations.ts'
-import { mediaTypes, pathOf, paths } from '../../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths } from '../../src/api/wire.ts'
 import type { Authenticated } from '../../src/nouns/tokens/tokens.ts'
 import { fileOf, run_id, target_name, three } from '../support/projects.ts'
 import {
@@ -73,6 +74,31 @@ grants('are those of the table, for each form of each operation and each set of 
       }
       agent.destroy()
       is((await ledger.head.get()).size, size)
+    },
+    { authenticate, listen },
+  )
+})
+
+grants('of objects are those of their table, for each set of grants', async () => {
+  await withService(
+    async ({ url = '' }) => {
+      const body = 'x'
+      const path = objectPath(hash('sha256', body, 'hex'))
+      for (const subset of subsets) {
+        const { headers } = bearing(subset.join('+') || 'nothing')
+        const put = await ask(url, path, {
+          method: 'PUT',
+          body,
+          headers: { ...headers, 'content-type': mediaTypes.lines },
+        })
+        const get = await ask(url, path, { headers: headers ?? {} })
+        for (const [method, { status }] of Object.entries({ GET: get, PUT: put })) {
+          const isAllowed = objectGrants[method as 'GET' | 'PUT'].some((grant) => subset.includes(grant))
+          is(status === 403, !isAllowed, `${method} with ${subset.join('+')}: ${status}`)
+        }
+      }
+      for (const state of ['wrong', 'expired', 'revoked'])
+        problemIn(await ask(url, path, bearing(state)), 'UNAUTHENTICATED')
     },
     { authenticate, listen },
   )

@@ -152,3 +152,8 @@ export function stagedSet({ rows }: TurnCase, open: OpenTurn | null): StagedSet 
   if (open === null || open.staged === null) return undefined
   return rows.object(open.staged.manifest_digest) as StagedSet
 }
+
+/** What the configuration demands of a turn. */
+export function demands({ context }: TurnCase): { demandsBase: boolean } {
+  return { demandsBase: context.config.workflows.optimistic }
+}

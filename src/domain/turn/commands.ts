@@ -33,7 +33,7 @@ const baseDigest = sha256Schema.nullable().optional()
  * One triplet of a proposal. Each part is a plain value or a `JsonObject` that was read from a file. Links and manifest
  * default to `{}`.
  */
-const proposedTriplet = z.strictObject({
+export const proposedTriplet = z.strictObject({
   base_digest: baseDigest,
   body: z.unknown().optional(),
   links: z.unknown().optional(),
@@ -49,6 +49,8 @@ export const stageSchema = z.strictObject({
    * Issues found while files were read. If one of them is an error, the stage is refused and the refusal is recorded.
    */
   issues: z.array(issueSchema).max(limits.turnIssuesMax).default([]),
+  /** Over a service: the SHA-256 of an upload that has the proposal, in place of the lists. */
+  proposal_digest: sha256Schema.optional(),
   /** Tombstones of five members. Each may also have a `base_digest`. */
   tombstones: z.array(z.unknown()).default([]),
   triplets: z.array(proposedTriplet).default([]),

@@ -4,6 +4,7 @@ import { expired as expiredRun } from '../run/case.ts'
 import { turnIdOf } from '../run/turns.ts'
 import {
   append,
+  demands,
   inactive,
   lostGuard,
   otherStaged,
@@ -110,8 +111,9 @@ function promotionOf(of: TurnCase<PromoteTurn>): Promotion {
  * Runs the groups of checks against the current workspace. The first group that fails decides, with all issues that it
  * found.
  */
-function failedChecks({ command, rows }: TurnCase<PromoteTurn>, promotion: Promotion): Wrong | undefined {
-  const checks = new TurnChecks(promotion, rows)
+function failedChecks(of: TurnCase<PromoteTurn>, promotion: Promotion): Wrong | undefined {
+  const { command, rows } = of
+  const checks = new TurnChecks(promotion, rows, demands(of))
   for (const group of [() => checks.deletes(), () => checks.bases(), () => checks.integrity()]) {
     const wrong = wrongContent(group().filter(isError), command.turn_id)
     if (wrong !== undefined) return wrong

@@ -6,6 +6,7 @@ import { noIssues, turnIdOf } from '../run/turns.ts'
 import {
   append,
   caseOf,
+  demands,
   inactive,
   lostGuard,
   otherStaged,
@@ -22,20 +23,27 @@ import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './command
 import { decidePromote } from './decide-promote.ts'
 import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
+import { decidePin, type PinCommand, pinStreamOf } from './pin.ts'
 import { type CleanStaging, decideClean, stagingStreamOf } from './staging.ts'
 
 /** The rows of its workspace follow from the row of the run, so the command does not name them. */
-export function reads(command: TurnCommand | CleanStaging): readonly string[] {
+export function reads(command: TurnCommand | CleanStaging | PinCommand): readonly string[] {
   if (command.type === 'staging.clean') return [stagingStreamOf(command.data.run_id)]
-  return [streamOfRun(command.run_id), policyStream]
+  const reads = [streamOfRun(command.run_id), policyStream]
+  return isPin(command) ? [...reads, pinStreamOf(command.workspace)] : reads
 }
 
 /**
  * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
  * after them. A cleanup of staged files is always recorded.
  */
-export function decide(command: TurnCommand | CleanStaging, context: Context, rows: LoadedState): Decision {
+export function decide(
+  command: TurnCommand | CleanStaging | PinCommand,
+  context: Context,
+  rows: LoadedState,
+): Decision {
   if (command.type === 'staging.clean') return decideClean(command)
+  if (isPin(command)) return decidePin(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   switch (command.type) {
@@ -48,6 +56,10 @@ export function decide(command: TurnCommand | CleanStaging, context: Context, ro
     case 'turn.reject':
       return decideReject({ ...of, command })
   }
+}
+
+function isPin(command: TurnCommand | PinCommand): command is PinCommand {
+  return command.type === 'pin.keep' || command.type === 'pin.drop'
 }
 
 /**
@@ -116,7 +128,7 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   const set = stagedSet(of, open)
   const manifest_digest = open?.staged?.manifest_digest
   if (set === undefined || manifest_digest === undefined) return refusal(of, stageMissing(of))
-  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows).all()
+  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows, demands(of)).all()
   const { issues, list, objects } = listed(found, rows.digest)
   const data = { issues: list, manifest_digest, run_id, turn_id }
   const failed = firstCode(issues)

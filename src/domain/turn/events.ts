@@ -3,6 +3,7 @@ import { reasonSchema } from '../../kernel/ids.ts'
 import { line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
 import { turnIdSchema } from '../run/turns.ts'
 import { issueSchema } from './issue.ts'
+import { pinEventSchemas } from './pin.ts'
 import { stagingCleanedSchema } from './staging.ts'
 
 /**
@@ -87,7 +88,7 @@ const refused = {
   turn_id: line,
 }
 
-/** Every event of a turn, by type. They are in the stream of their run, except cleanups of staged files. */
+/** Every event of a turn, by type. They are in the stream of their run, except cleanups of staged files and pins. */
 export const turnEventSchemas = {
   'turn.staging_cleaned': stagingCleanedSchema,
   'turn.staged': staged,
@@ -96,6 +97,7 @@ export const turnEventSchemas = {
   'turn.rejected': rejected,
   'turn.promoted': promoted,
   'turn.promotion_rejected': z.strictObject(refused),
+  ...pinEventSchemas,
 } as const
 
 export type TurnEventType = keyof typeof turnEventSchemas

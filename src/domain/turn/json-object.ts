@@ -24,6 +24,11 @@ export class JsonObject {
     this.value = value
     this.text = canonicalText(value as JsonValue)
   }
+
+  /** A service gets the value, as it does from a program that has no `JsonObject`. */
+  toJSON(): { readonly [key: string]: JsonValue } {
+    return this.value
+  }
 }
 
 /** The object, or all problems that make it invalid. */

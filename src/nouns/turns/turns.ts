@@ -16,6 +16,7 @@ import { refuseExpired } from '../runs/runs.ts'
 import type { Handlers } from '../served.ts'
 import { readProposal, type ToStage } from './proposing.ts'
 import { promotedOf, stagedOf, turnOf, turnsOf, verdictOf } from './turn-answers.ts'
+import { whole } from './uploaded.ts'
 import { warm } from './warming.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
@@ -31,7 +32,7 @@ export class Turns implements Handlers<TurnsApi> {
   }
 
   async stage(asked: Given<typeof shapes.stage>): Promise<shapes.StagedTurn> {
-    return this.#stage(asked, await readProposal(this.#core, asked))
+    return this.#stage(asked, await readProposal(this.#core, await whole(this.#core, asked)))
   }
 
   async validate(asked: Given<typeof shapes.validate>): Promise<shapes.TurnVerdict> {
@@ -48,7 +49,7 @@ export class Turns implements Handlers<TurnsApi> {
     const keyOf = (step: string) => key && `${key}#${step}`
     const { manifest_digest } = await this.#stage(
       { ...asked, idempotency_key: keyOf('stage') },
-      await readProposal(this.#core, asked),
+      await readProposal(this.#core, await whole(this.#core, asked)),
     )
     const ofTurn = { actor, guard, manifest_digest, run_id, turn_id }
     const { issues, outcome } = await this.#verdict(ofTurn, (attempt) => keyOf(`validate${attempt}`))
