@@ -88,7 +88,14 @@ export const locks: Operations<LocksApi> = {
     summary: 'Releases a lock by its lock_id, or a project lock by its run_id.',
     input: { lock_id: shapes.release, run_id: shapes.releaseProject },
     output: shapes.released,
-    errors: ['LOCK_NOT_HELD', 'LEASE_LOST', 'RELEASE_DENIED', 'RELEASE_CONDITION_UNMET', ...fileErrors],
+    errors: [
+      'LOCK_NOT_HELD',
+      'LEASE_LOST',
+      'RELEASE_DENIED',
+      'RELEASE_CONDITION_UNMET',
+      'IDEMPOTENCY_MISMATCH',
+      ...fileErrors,
+    ],
     grants: { lock_id: ['agent'], run_id: ['authority'] },
   },
   recover: {
@@ -106,6 +113,7 @@ export const locks: Operations<LocksApi> = {
     output: shapes.ended,
     errors: ['RELEASE_DENIED', 'LOCK_NOT_HELD', ...fileErrors],
     grants: ['authority', 'operator'],
+    mayReleaseProject: ({ name }) => name?.startsWith('project:') === true,
   },
   retire: {
     kind: 'command',

@@ -93,6 +93,7 @@ const recovered = z.strictObject({
   recovery_reason: z.enum(recoveryReasons),
 })
 
+/** `released_by` is present for a project lock, except in entries of older versions. */
 const broken = z.strictObject({
   by: z.string(),
   name,
@@ -100,6 +101,7 @@ const broken = z.strictObject({
   previous_holder: z.string(),
   previous_token: token,
   reason: reasonSchema,
+  released_by: z.string().optional(),
 })
 
 /** The lock file no longer belongs to the holder: a process that does not share this ledger took it. */

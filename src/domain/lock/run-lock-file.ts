@@ -61,8 +61,8 @@ export function releasedFile(
 }
 
 /**
- * The content once an entry ended the grant. A broken grant counts as an override by the authority, and its run as
- * aborted.
+ * The content once an entry ended the grant. The run of a broken grant counts as aborted. A break that an older version
+ * recorded has no `released_by`; its file then says what that version wrote.
  */
 export function endedFile(grant: LockEventData<'lock.acquired'>, end: Entry, authority: string): RunLock {
   const { final_status = 'ABORTED', released_by = `${authority} (manual override)` } = end.data as Partial<

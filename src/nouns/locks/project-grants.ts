@@ -1,10 +1,12 @@
-import type { Acquire } from '../../domain/lock/commands.ts'
+import type { Acquire, ReleaseProject } from '../../domain/lock/commands.ts'
 import { isEvaluable } from '../../domain/lock/decide-project.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
+import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
-import { type Core, lockRefOf } from '../../writer/core.ts'
+import { type Core, lockRefOf, submit } from '../../writer/core.ts'
+import type { Outcome } from '../../writer/submission.ts'
 
 /** The command that acquires a project lock, for a caller or for an imported file. */
 export function projectCommand(
@@ -29,6 +31,22 @@ export function demandEvaluable(release_conditions: readonly string[]): void {
   throw new LockstepError('INVALID_INPUT', 'none of the release conditions can be evaluated', {
     details: { release_conditions },
     hint: 'Use "state == COMPLETE" or "manual override by <AUTHORITY>".',
+  })
+}
+
+/**
+ * Releases the lock of a run. A repeated release gets the first answer, which is terminal. Errors: those of the
+ * decision, and IDEMPOTENCY_MISMATCH if the repetition names another final status.
+ */
+export async function submitRelease(core: Core, asked: Omit<ReleaseProject, 'type'>, actor: Actor): Promise<Outcome> {
+  const { final_status, from_file = false, name, override, reason, run_id } = asked
+  const command = { type: 'lock.release_project' as const, final_status, from_file, name, override, reason, run_id }
+  const outcome = await submit(core, command, { actor })
+  const first = outcome.entries.find(({ type }) => type === 'lock.released')
+  if (first === undefined || first.data.final_status === final_status) return outcome
+  const message = `the lock of ${run_id} was released as ${first.data.final_status}, which cannot become ${final_status}`
+  throw new LockstepError('IDEMPOTENCY_MISMATCH', message, {
+    details: { run_id, final_status: first.data.final_status, seq: first.seq },
   })
 }
 

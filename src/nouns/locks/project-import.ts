@@ -16,7 +16,7 @@ import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
+import { alreadyReleased, demandEvaluable, knowsRun, projectCommand, submitRelease } from './project-grants.ts'
 
 /**
  * Imports a RUN_LOCK.json that the ledger does not know, or a release that was written into one. With `set_aside`,
@@ -84,8 +84,7 @@ function release(
 ): Promise<Outcome> {
   const { final_status, released_by, run_id, target_name } = content
   const by = lineOf(120).safeParse(released_by).success ? `: ${released_by}` : ''
-  const command = {
-    type: 'lock.release_project' as const,
+  const asked = {
     name: nameOf(core, path, target_name),
     run_id,
     final_status,
@@ -93,7 +92,7 @@ function release(
     reason: reason ?? `imported from ${basename(path)}${by}`,
     from_file: true,
   }
-  return submit(core, command, { actor })
+  return submitRelease(core, asked, actor)
 }
 
 async function setAside(

@@ -19,7 +19,7 @@ import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { findRun } from '../runs/run-status.ts'
-import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
+import { alreadyReleased, demandEvaluable, knowsRun, projectCommand, submitRelease } from './project-grants.ts'
 import { importFile, unknownFiles } from './project-import.ts'
 
 /** Project locks: which run works on a project. The ledger decides; RUN_LOCK.json follows. */
@@ -69,9 +69,8 @@ export class Projects {
   }
 
   async release(input: z.output<typeof releaseProjectSchema>, actor: Actor): Promise<Outcome> {
-    const { run_id, final_status, override, reason } = input
-    const name = await this.#nameOfRun(run_id)
-    return submit(this.#core, { type: 'lock.release_project', name, run_id, final_status, override, reason }, { actor })
+    const name = await this.#nameOfRun(input.run_id)
+    return submitRelease(this.#core, { ...input, name }, actor)
   }
 
   /** Checks that this run holds this target's lock; a role checks it before it acts. Errors: LOCK_CHECK_FAILED. */
