@@ -23,13 +23,19 @@ export interface LocksApi {
   release(input: shapes.ReleaseLock | shapes.ReleaseProject, options?: CallOptions): Promise<shapes.ReleasedLock>
   /** Ends an orphan. With `dry_run` it shows evidence and verdict, and changes nothing. */
   recover(input: shapes.RecoverLock, options?: CallOptions): Promise<shapes.EndedLock>
-  /** Ends a valid grant without its holder's consent. */
-  break(input: shapes.BreakLock, options?: CallOptions): Promise<shapes.EndedLock>
+  /**
+   * Ends a valid grant without its holder's consent, by its name or its folder. A lock file that no grant explains is
+   * moved aside instead, and kept.
+   */
+  break(input: shapes.BreakLock | shapes.BreakFolder, options?: CallOptions): Promise<shapes.EndedLock>
   /** Ends the lock of a deliverable before its folder is moved or deleted. */
   retire(input: shapes.RetireFolder, options?: CallOptions): Promise<shapes.RetiredFolder>
-  /** The state of a lock now. */
-  status(input: shapes.OfLock, options?: CallOptions): Promise<shapes.LockState>
-  /** Locks that are held, orphans included, in the order of their names. */
+  /** The state of a lock now. It is free only if there is neither a grant nor a lock file. */
+  status(input: shapes.OfLock | shapes.OfFolder, options?: CallOptions): Promise<shapes.LockState>
+  /**
+   * Locks that are held, orphans included, in the order of their names. Lock files that no grant explains are listed
+   * for the folders that the ledger knows, and with `under` for all folders below it.
+   */
   list(input?: shapes.ListLocks, options?: CallOptions): Promise<shapes.LockList>
   /** The entries of a lock, newest first: who held it, when, and why each grant ended. */
   history(input: shapes.LockHistory, options?: CallOptions): Promise<shapes.EntryList>
@@ -108,12 +114,20 @@ export const locks: Operations<LocksApi> = {
   },
   break: {
     kind: 'command',
-    summary: 'Ends a valid grant without its holder’s consent.',
-    input: shapes.breakLock,
+    summary: 'Ends a valid grant without its holder’s consent, or moves the lock file of another tool aside.',
+    input: { name: shapes.breakLock, folder: shapes.breakFolder },
     output: shapes.ended,
-    errors: ['RELEASE_DENIED', 'LOCK_NOT_HELD', ...fileErrors],
+    errors: [
+      'RELEASE_DENIED',
+      'LOCK_NOT_HELD',
+      'LOCK_IS_HELD',
+      'LOCK_PLACEMENT',
+      'LOCK_CONTENTION',
+      'NOT_FOUND',
+      ...fileErrors,
+    ],
     grants: ['authority', 'operator'],
-    mayReleaseProject: ({ name }) => name?.startsWith('project:') === true,
+    mayReleaseProject: (input) => 'name' in input && String(input.name).startsWith('project:'),
   },
   retire: {
     kind: 'command',
@@ -126,9 +140,9 @@ export const locks: Operations<LocksApi> = {
   status: {
     kind: 'query',
     summary: 'Shows the state of a lock now.',
-    input: shapes.ofLock,
+    input: { name: shapes.ofLock, folder: shapes.ofFolder },
     output: shapes.status,
-    errors: ['NOT_FOUND'],
+    errors: ['NOT_FOUND', 'LOCK_PLACEMENT', 'FILE_DENIED', 'FILE_FAILED'],
     grants: anyGrant,
   },
   list: {
@@ -136,7 +150,7 @@ export const locks: Operations<LocksApi> = {
     summary: 'Lists locks that are held, in the order of their names.',
     input: shapes.list,
     output: shapes.listed,
-    errors: ['FILE_DENIED'],
+    errors: ['NOT_FOUND', 'LIMIT_EXCEEDED', 'FILE_DENIED', 'FILE_FAILED'],
     grants: anyGrant,
   },
   history: {

@@ -90,7 +90,7 @@ function statusVerb(): Command {
   return verb('status', 'locks.status', {
     arguments: ['name'],
     flags: { name: { about: 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' } },
-    more: 'With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
+    more: 'A lock is free only if there is neither a grant nor a lock file. With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
     own: { exitCode: toggle('--exit-code', 'answer by the exit code: 0 if the lock is free, 75 if it is held') },
     lines: statusLines,
     exit: ({ state }, { given }) => (given.exitCode && state !== 'free' ? 75 : 0),
@@ -100,7 +100,12 @@ function statusVerb(): Command {
 
 function listVerb(): Command {
   return verb('list', 'locks.list', {
-    flags: { under: { about: 'only deliverables below this folder (relative to the working directory)' } },
+    flags: {
+      under: {
+        about:
+          'only deliverables below this folder (relative to the working directory), with lock files of other tools',
+      },
+    },
     own: {
       cursor: text('--cursor <name>', 'list the locks after this name; the page before prints it as "more"'),
       limit: count('--limit <n>', 'the most locks to list (default: all)'),
@@ -127,7 +132,7 @@ async function listLines(
     lock.name,
     lock.state,
     lock.holder ?? '',
-    String(lock.token),
+    lock.token === undefined ? '' : String(lock.token),
     remainingText(lock),
     lock.orphan_reason ?? '',
   ])

@@ -35,7 +35,8 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
 
 /**
  * Refusals, in order: RELEASE_DENIED (neither release authority nor operator; for a project lock, not the release
- * authority: RUN_LOCK.json Template, Lock States), LOCK_NOT_HELD (the lock is free); both are recorded.
+ * authority: RUN_LOCK.json Template, Lock States), LOCK_NOT_HELD (the lock is free); both are recorded. For a file of
+ * another tool, the record that it was moved aside.
  */
 export function decideBreak(command: Break, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const { actor, config } = context
@@ -45,6 +46,12 @@ export function decideBreak(command: Break, context: Context, state: LockState |
     const message = `${actor.actor_id} may not break ${command.name}: only ${who} may`
     const record = refusedEvent(command.name, { code: 'RELEASE_DENIED', command: command.type, message })
     return refuse('RELEASE_DENIED', message, { name: command.name }, record)
+  }
+  if (command.file !== undefined) {
+    const { aside, content, digest, path } = command.file
+    const { name, reason } = command
+    const data = { aside, by: actor.actor_id, content: wellFormed(content), digest, name, path, reason }
+    return { kind: 'append', events: [{ type: 'lock.file_set_aside', stream: streamOf(name), data }] }
   }
   const grant = state?.grant ?? null
   if (grant === null) {

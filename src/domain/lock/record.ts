@@ -107,7 +107,9 @@ export function recoveredFileEvent(name: string, orphan: FileOrphan, facts: Reco
     type: 'lock.recovered',
     stream: streamOf(name),
     data: {
+      ...given({ aside: orphan.kept?.aside }),
       by: facts.by,
+      ...given({ digest: orphan.kept?.digest }),
       mode: facts.mode,
       name,
       previous_acquired: orphan.previous_acquired,

@@ -55,7 +55,8 @@ export function vanishedFolder(path: string, root: string, config: Config): Deli
   return describe(absolute, id, root, config)
 }
 
-function describe(path: string, id: string, root: string, config: Config): DeliverableFolder {
+/** The lock of a folder with this id, without the checks. */
+export function describe(path: string, id: string, root: string, config: Config): DeliverableFolder {
   const folder = relative(root, path).split(sep).join('/')
   const prefix = executionRootOf(folder, config)
   const name = `deliverable:${prefix === undefined ? '' : `${prefix}/`}${id}`
