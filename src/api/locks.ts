@@ -114,7 +114,7 @@ export const locks: Operations<LocksApi> = {
   },
   break: {
     kind: 'command',
-    summary: 'Ends a valid grant without its holder’s consent, or moves the lock file of another tool aside.',
+    summary: 'Ends a valid grant without its holder’s consent, or moves a foreign lock file aside.',
     input: { name: shapes.breakLock, folder: shapes.breakFolder },
     output: shapes.ended,
     errors: [

@@ -86,7 +86,7 @@ export function decideBreak(command: Break, context: Context, state: LockState |
 export function decideRetire(command: Retire, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const grant = state?.grant ?? null
   if (state?.folder && state.folder !== command.folder) {
-    return boundElsewhere(command.name, { bound: state.folder, asked: command.folder })
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.folder, holder: grant })
   }
   if (state?.retired?.folder === command.folder) return { kind: 'repeat', seq: state.retired.seq }
   const by = context.actor.actor_id

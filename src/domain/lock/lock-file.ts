@@ -82,6 +82,17 @@ export function lockFileOfGrant(grant: Grant, ledger: string): string {
   })
 }
 
+/**
+ * Whether a text is the lock file of this grant without its end, as a failure of power or of the disk leaves it. It must
+ * reach the time of the grant: an empty file, for example, could be another tool's.
+ */
+export function isCutFile(text: string, grant: Grant, ledger: string): boolean {
+  const whole = lockFileOfGrant(grant, ledger)
+  // Some file systems keep the length of a file and fill it with zeros.
+  const left = text.replace(/\0+$/, '')
+  return left.length < whole.trimEnd().length && whole.startsWith(left) && left.includes(grant.acquired)
+}
+
 /** The content of a lock file, or undefined if it is unreadable, incomplete or has an unknown major version. */
 export function parseLockFile(content: string): LockFile | undefined {
   let value: unknown

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { probeFilePid, probeHolder } from '../../disk/process.ts'
 import type { FileOrphan } from '../../domain/lock/commands.ts'
 import type { Liveness } from '../../domain/lock/liveness.ts'
-import { fileOrphanReason, type LockFile, lockFileName } from '../../domain/lock/lock-file.ts'
+import { fileOrphanReason, isCutFile, type LockFile, lockFileName } from '../../domain/lock/lock-file.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { boundElsewhere, contention, contentionWithFile, type FileFinding } from '../../domain/lock/report.ts'
 import { type Grant, type LockState, orphanReason } from '../../domain/lock/state.ts'
@@ -40,7 +40,8 @@ export async function judge(
 ): Promise<LockFileVerdict> {
   const state = await lockStateOf(core, place.name)
   if (state?.folder && state.folder !== place.folder) {
-    return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
+    const where = { bound: state.folder, asked: place.folder, holder: state.grant }
+    return { kind: 'elsewhere', refusal: boundElsewhere(place.name, where) }
   }
   const seen = await inspect(place.lock)
   const grant = state?.grant ?? null
@@ -49,10 +50,16 @@ export async function judge(
     return { kind: isOwn ? 'own' : 'held', grant, seen }
   }
   if (seen === undefined) return { kind: 'free' }
-  if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen, orphan: undefined }
+  if (grant !== null && isFileOf(core, grant, seen)) return { kind: 'orphan', seen, orphan: undefined }
   const moved = await movedGrant(core, place, seen)
   if (moved !== undefined) return { kind: 'foreign', refusal: await contentionWithMoved(core, moved, place), seen }
   return judgeUnexplained(core, place, seen)
+}
+
+/** Whether this is the file of a grant, or what a crash of the machine left of it. */
+function isFileOf(core: Core, grant: Grant, { content, text }: Seen): boolean {
+  if (content !== undefined) return content.lock_ref === grant.lock_ref
+  return isCutFile(text, grant, core.log.meta.origin)
 }
 
 /**
@@ -77,11 +84,18 @@ export async function movedGrant(
   return undefined
 }
 
-async function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: DeliverableFolder): Promise<Refusal> {
+/** The report names the lock that was attempted, as REQ-LOCK-007 demands, and the lock that is held. */
+async function contentionWithMoved(core: Core, grant: Grant, place: DeliverableFolder): Promise<Refusal> {
+  const { deliverable_id, folder, lock: path, name } = place
   const { holder_alive = 'unknown' } = await deathOfHolder(core, grant.name)
   const refusal = contention(grant, core.now(), holder_alive)
-  const message = `${refusal.message}; its file is in ${folder}`
-  return { ...refusal, message, details: { ...refusal.details, path: lock } }
+  const held = grant.folder === undefined ? {} : { held_folder: grant.folder }
+  const message = `${name} is in a folder that is locked as another: ${refusal.message}; its file is in ${folder}`
+  return {
+    ...refusal,
+    message,
+    details: { ...refusal.details, name, deliverable_id, held_name: grant.name, ...held, path },
+  }
 }
 
 /**

@@ -4,8 +4,8 @@ import { lockFileName } from '../../domain/lock/lock-file.ts'
 import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown, underNote } from '../../files/deliverable/claims.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
-import type * as files from '../../files/deliverable/lock-file.ts'
 import { keepFile } from '../../files/deliverable/kept-file.ts'
+import type * as files from '../../files/deliverable/lock-file.ts'
 import { dropAside, putBack } from '../../files/deliverable/lock-file-aside.ts'
 import type { LockFileSteps } from '../../files/deliverable/lock-file-steps.ts'
 import { judge, movedGrant } from '../../files/deliverable/lock-file-verdict.ts'
@@ -60,7 +60,11 @@ export function recoverFile<T>(core: Core, deliverables: Deliverables, recovery:
       case 'own':
         return record(undefined)
       case 'orphan':
-        return moveAside(core, steps, verdict.seen, { ...recovery, isKept: false, record: () => record(verdict.orphan) })
+        return moveAside(core, steps, verdict.seen, {
+          ...recovery,
+          isKept: false,
+          record: () => record(verdict.orphan),
+        })
       case 'unreadable': {
         const orphan = (kept: KeptFile | undefined) => record({ ...unreadable, kept })
         return moveAside(core, steps, verdict.seen, { ...recovery, isKept: true, record: orphan })

@@ -38,7 +38,7 @@ export async function statusIn(core: Core, place: DeliverableFolder): Promise<Lo
   const row = await core.views.row(streamOf(name))
   const state = row?.state as LockState | undefined
   if (state?.folder && state.folder !== folder) {
-    throw errorOf(boundElsewhere(name, { bound: state.folder, asked: folder }))
+    throw errorOf(boundElsewhere(name, { bound: state.folder, asked: folder, holder: state.grant }))
   }
   const found = await standingFile(core, place)
   if (found !== undefined) return found

@@ -1,7 +1,13 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { EndedLock, RetiredFolder } from '../../api/shapes/locks.ts'
-import type { breakFolderSchema, breakSchema, FileOrphan, recoverSchema, retireSchema } from '../../domain/lock/commands.ts'
+import type {
+  breakFolderSchema,
+  breakSchema,
+  FileOrphan,
+  recoverSchema,
+  retireSchema,
+} from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
@@ -83,7 +89,10 @@ export class OrphanCare {
    * Breaks a grant, by its name or its folder. If no grant explains the lock file there, an operator moves the file
    * aside instead. Errors: those of the decision, LOCK_PLACEMENT, LOCK_IS_HELD (the file of another current grant).
    */
-  async break(input: z.output<typeof breakSchema> | z.output<typeof breakFolderSchema>, actor: Actor): Promise<EndedLock> {
+  async break(
+    input: z.output<typeof breakSchema> | z.output<typeof breakFolderSchema>,
+    actor: Actor,
+  ): Promise<EndedLock> {
     const place = await this.#placeToBreak(input)
     const { reason } = input
     const name = 'name' in input ? input.name : (place?.name ?? '')

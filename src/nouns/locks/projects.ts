@@ -1,4 +1,4 @@
-import { relative } from 'node:path'
+import { dirname, relative } from 'node:path'
 import type { z } from 'zod'
 import type {
   acquireProjectSchema,
@@ -51,8 +51,10 @@ export class Projects {
     demandEvaluable(release_conditions)
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
+    const grant = await lockGrantOf(this.#core, name)
+    if (grant !== null) await this.#restoreFile(grant, actor)
     // A run that already holds the lock gets the same answer again, whatever the files say now.
-    if ((await lockGrantOf(this.#core, name))?.run_id !== run_id) await this.#refuseBlocked(name, target, run_id)
+    if (grant?.run_id !== run_id) await this.#refuseBlocked(name, target, run_id)
     const command = projectCommand(name, { ...input, release_conditions })
     const request = {
       key: command.lock_ref,
@@ -117,6 +119,24 @@ export class Projects {
         ? found.content.run_id === grant.run_id
         : isSameRunLock(found.content, lockedFile(grant))
     return isOwn ? undefined : 'its RUN_LOCK.json was edited by hand'
+  }
+
+  /**
+   * Restores the file of a current grant after somebody removed it: the removal is recorded, and the reactor writes the
+   * file again.
+   */
+  async #restoreFile({ lock_ref, name, run_id = '', token }: Grant, actor: Actor): Promise<void> {
+    const { config, filesDrained, layout } = this.#core
+    // The reactor may not have written the file yet, or cannot.
+    if ((await filesDrained()) === 'pending') return
+    const path = runLockPath(layout.root, config, run_id)
+    if (readRunLock(path) !== undefined) return
+    const report = { fact: 'restored' as const, lock_ref, token, folder: relative(layout.root, dirname(path)) }
+    await submit(this.#core, { type: 'lock.report_file', name, report }, { actor }).catch((error: unknown) => {
+      // The grant has ended meanwhile.
+      if (!(error instanceof LockstepError) || error.code !== 'LOCK_NOT_HELD') throw error
+    })
+    await filesDrained()
   }
 
   /** A run works on only one project. Errors: IDEMPOTENCY_MISMATCH. */
