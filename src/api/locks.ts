@@ -43,7 +43,7 @@ export interface LocksApi {
   check(input: shapes.CheckLock, options?: CallOptions): Promise<shapes.CheckedLock>
   /** Takes over an existing RUN_LOCK.json. With `set_aside` it moves a file that blocks a project. */
   importFile(input: shapes.ImportFile, options?: CallOptions): Promise<shapes.ImportedFile>
-  /** RUN_LOCK.json files below the root that say LOCKED and that the ledger does not know. */
+  /** RUN_LOCK.json files below the root that the ledger does not know, and that say LOCKED or cannot be read. */
   unknownFiles(input?: Nothing, options?: CallOptions): Promise<shapes.FileList>
 }
 
@@ -190,7 +190,7 @@ export const locks: Operations<LocksApi> = {
   },
   unknownFiles: {
     kind: 'query',
-    summary: 'Lists RUN_LOCK.json files that say LOCKED and that the ledger does not know.',
+    summary: 'Lists RUN_LOCK.json files that block and that the ledger does not know.',
     input: nothing,
     output: shapes.fileList,
     errors: ['FILE_DENIED', 'FILE_FAILED'],

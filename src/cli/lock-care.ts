@@ -74,7 +74,10 @@ export function importVerb(): Command {
   return verb('import', 'locks.importFile', {
     flags: { file: false, set_aside: false },
     own: {
-      all: toggle('--all', 'import all LOCKED files below the root that the ledger does not know'),
+      all: toggle(
+        '--all',
+        'import all LOCKED files below the root that the ledger does not know, and name those that cannot be imported',
+      ),
       file: text('[file]', 'the RUN_LOCK.json to import'),
       setAside: text('--set-aside <file>', 'move this file aside instead; needs --reason and the release authority'),
     },

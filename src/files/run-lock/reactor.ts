@@ -1,5 +1,5 @@
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-file.ts'
+import { endedFile, lockedFile, type ReadRunLock } from '../../domain/lock/run-lock-file.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
@@ -74,7 +74,7 @@ function readable(path: string): FoundRunLock | undefined {
 }
 
 /** Whether the file belongs to this grant, LOCKED or RELEASED: every member except the status matches the grant. */
-function isOf(content: RunLock, grant: GrantData): boolean {
+function isOf(content: ReadRunLock, grant: GrantData): boolean {
   const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
   const members = { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name }
   return isSameRunLock({ status: 'LOCKED', ...members }, lockedFile(grant))

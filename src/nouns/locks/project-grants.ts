@@ -1,6 +1,7 @@
 import type { Acquire, ReleaseProject } from '../../domain/lock/commands.ts'
 import { isEvaluable } from '../../domain/lock/decide-project.ts'
 import { streamOf } from '../../domain/lock/names.ts'
+import type { LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
@@ -59,6 +60,15 @@ export async function knowsRun(core: Core, name: string, runId: string): Promise
     if (left === 0) return false
   }
   return false
+}
+
+/** The project that a run locked; null if there is none. It searches the rows of all projects, which are few. */
+export async function nameOfRun(core: Core, runId: string): Promise<string | null> {
+  for await (const [, row] of core.views.rows(streamOf('project:'))) {
+    const { ended, grant, name } = row.state as LockState
+    if (grant?.run_id === runId || ended?.run_id === runId) return name
+  }
+  return null
 }
 
 export function alreadyReleased(runId: string): LockstepError {

@@ -1,26 +1,42 @@
 import { dirname, relative } from 'node:path'
 import type { z } from 'zod'
+import { quoted } from '../../disk/permissions.ts'
 import type {
   acquireProjectSchema,
   checkSchema,
   importSchema,
   releaseProjectSchema,
 } from '../../domain/lock/commands.ts'
-import { judgeRunId, parseTarget, projectNameOf, streamOf, type Target } from '../../domain/lock/names.ts'
+import { isoMillis } from '../../domain/lock/iso-time.ts'
+import { judgeRunId, namesProject, parseTarget, projectNameOf, type Target } from '../../domain/lock/names.ts'
 import { lockedFile } from '../../domain/lock/run-lock-file.ts'
-import type { Grant, LockState } from '../../domain/lock/state.ts'
+import type { Grant } from '../../domain/lock/state.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
 import { LockstepError } from '../../errors.ts'
-import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
-import { isoTime } from '../../kernel/clock.ts'
+import {
+  type FoundRunLock,
+  findRunLocks,
+  isSameRunLock,
+  projectFolderOf,
+  readRunLock,
+  runLockPath,
+} from '../../files/run-lock/run-lock-files.ts'
+import { isoSeconds, isoTime } from '../../kernel/clock.ts'
 import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { findRun } from '../runs/run-status.ts'
-import { alreadyReleased, demandEvaluable, knowsRun, projectCommand, submitRelease } from './project-grants.ts'
-import { importFile, unknownFiles } from './project-import.ts'
+import {
+  alreadyReleased,
+  demandEvaluable,
+  knowsRun,
+  nameOfRun,
+  projectCommand,
+  submitRelease,
+} from './project-grants.ts'
+import { importFile, isImportable, unknownFiles } from './project-import.ts'
 
 /** Project locks: which run works on a project. The ledger decides; RUN_LOCK.json follows. */
 export class Projects {
@@ -52,9 +68,10 @@ export class Projects {
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
     const grant = await lockGrantOf(this.#core, name)
-    if (grant !== null) await this.#restoreFile(grant, actor)
-    // A run that already holds the lock gets the same answer again, whatever the files say now.
-    if (grant?.run_id !== run_id) await this.#refuseBlocked(name, target, run_id)
+    if (grant?.run_id !== run_id && (await knowsRun(this.#core, name, run_id))) throw alreadyReleased(run_id)
+    // While a run holds the lock, the ledger decides, whatever the files say now.
+    if (grant === null) await this.#refuseBlocked(name, target, run_id)
+    else await this.#restoreFile(grant, actor)
     const command = projectCommand(name, { ...input, release_conditions })
     const request = {
       key: command.lock_ref,
@@ -71,7 +88,7 @@ export class Projects {
   }
 
   async release(input: z.output<typeof releaseProjectSchema>, actor: Actor): Promise<Outcome> {
-    const name = await this.#nameOfRun(input.run_id)
+    const name = await nameOfRun(this.#core, input.run_id)
     return submitRelease(this.#core, { ...input, name }, actor)
   }
 
@@ -100,7 +117,7 @@ export class Projects {
     return importFile(this.#core, input, actor)
   }
 
-  /** The files that `import --all` would import: LOCKED files that are unknown to the ledger. */
+  /** The files that `import --all` would import: unknown to the ledger, and LOCKED or not readable. */
   unknownFiles(): Promise<string[]> {
     return unknownFiles(this.#core)
   }
@@ -112,8 +129,8 @@ export class Projects {
     if (status !== undefined && isTerminal(status)) return `its run is ${status}`
     const found = readRunLock(runLockPath(layout.root, config, grant.run_id ?? ''))
     if (found === undefined) return 'its RUN_LOCK.json is gone'
-    if (found.content?.status !== 'LOCKED')
-      return `its RUN_LOCK.json is ${found.content?.status ?? 'unreadable'}, the ledger says LOCKED`
+    if (found.status !== 'LOCKED' || found.content === undefined)
+      return `its RUN_LOCK.json is ${found.status === 'RELEASED' ? found.status : 'unreadable'}, the ledger says LOCKED`
     const isOwn =
       grant.source === 'import'
         ? found.content.run_id === grant.run_id
@@ -141,7 +158,7 @@ export class Projects {
 
   /** A run works on only one project. Errors: IDEMPOTENCY_MISMATCH. */
   async #refuseOtherProject(name: string, { run_id, target_name }: { run_id: string; target_name: string }) {
-    const other = await this.#nameOfRun(run_id)
+    const other = await nameOfRun(this.#core, run_id)
     if (other === null || other === name) return
     throw new LockstepError('IDEMPOTENCY_MISMATCH', `the run ${run_id} has locked ${other}, not ${name}`, {
       details: { run_id, target_name, name: other },
@@ -149,44 +166,38 @@ export class Projects {
   }
 
   /**
-   * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know. A file
-   * that cannot be read blocks every project, since it may belong to any of them.
+   * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know and that
+   * says LOCKED or cannot be read.
    */
   async #refuseBlocked(name: string, target: Target, runId: string): Promise<void> {
     const { config, layout } = this.#core
-    if (await knowsRun(this.#core, name, runId)) throw alreadyReleased(runId)
-    for (const { path, content, run_id } of findRunLocks(layout.root, config)) {
+    for (const found of findRunLocks(layout.root, config)) {
+      const { content, path, run_id, status } = found
       const inRun = relative(layout.root, path)
+      if (status === 'RELEASED') {
+        if ((content?.run_id ?? run_id) === runId) throw alreadyReleased(runId)
+        continue
+      }
       if (content === undefined) {
-        throw blocked(this.#core, name, path, `${inRun} cannot be read, so it may lock this project`, {
+        if (!mayLock(found, target, layout.root) || (await nameOfRun(this.#core, run_id)) !== null) continue
+        if (await knowsRun(this.#core, name, run_id)) continue
+        throw blocked(this.#core, name, found, `${inRun} cannot be read, so it may lock this project`, {
           holder: 'unreadable',
           lease_remaining_s: 0,
           blocking_run_id: run_id,
         })
       }
-      if (content.status === 'RELEASED') {
-        if (content.run_id === runId) throw alreadyReleased(runId)
-        continue
-      }
       const other = parseTarget(content.target_name, config.target_prefix)
       const isSameProject =
         typeof other === 'string' ? content.target_name.includes(target.slug) : projectNameOf(other) === name
       if (!isSameProject || (await knowsRun(this.#core, name, content.run_id))) continue
-      throw blocked(this.#core, name, path, `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`, {
+      const message = `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`
+      throw blocked(this.#core, name, found, message, {
         holder: content.lock_owner,
         blocking_run_id: content.run_id,
-        acquired: content.lock_time,
+        acquired: isoSeconds(isoTime(isoMillis(content.lock_time) ?? 0)),
       })
     }
-  }
-
-  /** The project that a run locked; null if there is none. It searches the rows of all projects, which are few. */
-  async #nameOfRun(runId: string): Promise<string | null> {
-    for await (const [, row] of this.#core.views.rows(streamOf('project:'))) {
-      const { ended, grant, name } = row.state as LockState
-      if (grant?.run_id === runId || ended?.run_id === runId) return name
-    }
-    return null
   }
 
   #target(targetName: string): Target {
@@ -197,7 +208,26 @@ export class Projects {
   }
 }
 
-function blocked(core: Core, name: string, path: string, message: string, details: Record<string, unknown>) {
+/**
+ * Whether a file that cannot be read may lock this project: its own, by the run_id in its path. Where that names no
+ * project, the file may belong to every project that has its runs in the same directory.
+ */
+function mayLock({ path, run_id }: FoundRunLock, target: Target, root: string): boolean {
+  if (namesProject(run_id)) {
+    const { problem, warning } = judgeRunId(run_id, target)
+    return problem === undefined && warning === undefined
+  }
+  const folder = projectFolderOf(path, root)
+  const words = [target.client, target.type, target.slug].join('/').toLowerCase()
+  return folder === undefined || folder.join('/').toLowerCase() === words
+}
+
+function blocked(core: Core, name: string, found: FoundRunLock, message: string, details: Record<string, unknown>) {
+  const { path } = found
+  const setAside = `lockstep --actor ${quoted(core.config.release_authority)} lock import --set-aside ${quoted(path)} --reason TEXT`
+  const ways = isImportable(core, found)
+    ? `Import the file with "lockstep lock import ${quoted(path)}", or let the release authority move it away: "${setAside}".`
+    : `The file cannot be imported. The release authority moves it away: "${setAside}".`
   return new LockstepError('LOCK_CONTENTION', `${name} is locked: ${message}`, {
     details: {
       name,
@@ -212,6 +242,6 @@ function blocked(core: Core, name: string, path: string, message: string, detail
       retry_after_s: 60,
       ...details,
     },
-    hint: `P0_INVENTORY must stop. Import the file with "lockstep lock import ${path}", or let the release authority set it aside.`,
+    hint: `P0_INVENTORY must stop. ${ways}`,
   })
 }
