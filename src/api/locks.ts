@@ -109,7 +109,7 @@ export const locks: Operations<LocksApi> = {
     summary: 'Ends an orphan, or only shows the evidence.',
     input: shapes.recover,
     output: shapes.ended,
-    errors: ['NOT_FOUND', 'LOCK_NOT_ORPHAN', 'LOCK_CONTENTION', 'LOCK_PLACEMENT', ...fileErrors],
+    errors: ['NOT_FOUND', 'LOCK_NOT_ORPHAN', 'LOCK_CONTENTION', 'LOCK_PLACEMENT', 'WRITE_SCOPE_DENIED', ...fileErrors],
     grants: ['agent', 'operator'],
   },
   break: {
@@ -134,7 +134,15 @@ export const locks: Operations<LocksApi> = {
     summary: 'Ends the lock of a deliverable before its folder is moved or deleted.',
     input: shapes.retire,
     output: shapes.retired,
-    errors: ['NOT_FOUND', 'LOCK_IS_HELD', 'LOCK_PLACEMENT', 'LOCK_CONTENTION', 'LOCK_NOT_ORPHAN', ...fileErrors],
+    errors: [
+      'NOT_FOUND',
+      'LOCK_IS_HELD',
+      'LOCK_PLACEMENT',
+      'LOCK_CONTENTION',
+      'LOCK_NOT_ORPHAN',
+      'WRITE_SCOPE_DENIED',
+      ...fileErrors,
+    ],
     grants: ['agent', 'operator'],
   },
   status: {

@@ -54,7 +54,7 @@ export class Sweep {
     const expired = locks.filter(({ orphan_reason }) => orphan_reason === 'lease_expired')
     this.held = locks.length - expired.length
     for (const { name } of expired.slice(0, limits.sweepLocksMax)) {
-      await this.#ledger.locks.recover({ name, reason: 'the lease expired' }).catch(this.#failed)
+      await this.#ledger.expiringLocks.expire(name).catch(this.#failed)
     }
   }
 

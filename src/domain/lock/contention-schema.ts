@@ -12,7 +12,8 @@ export const lockContentionSchema = z
   .strictObject({
     code: z.literal('LOCK_CONTENTION'),
     message: z.string().min(1),
-    retryable: z.literal(true),
+    /** False for a file of an unknown schema version: only a person can end that lock. */
+    retryable: z.boolean(),
     hint: z.string().min(1).optional(),
     /** With it, a retry is the same acquisition. Only the caller learns it. */
     lock_id: lockIdSchema.optional(),

@@ -12,9 +12,11 @@ const deliverableName = /^(?:[A-Za-z0-9._-]{1,60}\/)?(?:DEL-\d{2,3}-\d{2}|KTY-[A
 
 /**
  * A lock's full name, `<kind>:<rest>`. A name without a prefix means `resource:`. The three kinds are reserved as
- * prefixes, so `deliverable:x` is never a resource.
+ * prefixes, so `deliverable:x` is never a resource. Names that Unicode holds for the same text are one name, in the
+ * normal form NFC: a macOS file name, for example, comes in another form than the same text from a keyboard.
  */
-export const lockNameSchema = lineOf(limits.lockNameBytes).transform((text, context) => {
+export const lockNameSchema = lineOf(limits.lockNameBytes).transform((given, context) => {
+  const text = given.normalize('NFC')
   const kind = lockKinds.find((candidate) => text.startsWith(`${candidate}:`))
   const rest = kind === undefined ? text : text.slice(kind.length + 1)
   const wellNamed =

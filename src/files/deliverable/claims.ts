@@ -4,6 +4,7 @@ import { dropTemporaries, fileError, makeFolderBelow } from '../../disk/durable.
 import type { Layout } from '../../disk/layout.ts'
 import { adopt } from '../../disk/ownership.ts'
 import { readHint } from '../../disk/regular-file.ts'
+import { isoMillis } from '../../domain/lock/iso-time.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
@@ -121,11 +122,16 @@ async function dropRecovered(core: Core, place: DeliverableFolder, since: number
     const { acquired = null, holder = 'unreadable', ledger } = content ?? {}
     const isRecorded = moves.some(({ data }) =>
       data.digest === undefined
-        ? data.previous_holder === holder && data.previous_acquired === acquired
+        ? data.previous_holder === holder && millisIn(data.previous_acquired) === millisIn(acquired)
         : hasDigest(aside, data.digest),
     )
     if (isRecorded && ledger !== core.log.meta.origin) await dropAside(aside)
   }
+}
+
+/** An earlier version recorded the time of a file as the file has it. */
+function millisIn(time: unknown): number | undefined {
+  return isoMillis(String(time))
 }
 
 /** The entries of a lock, appended at a seq or later, about files that were moved out of the way, newest first. */

@@ -1,8 +1,14 @@
 import { join } from 'node:path'
-import { probeFilePid, probeHolder } from '../../disk/process.ts'
+import { probeFileHolder, probeFilePid } from '../../disk/process.ts'
 import type { FileOrphan } from '../../domain/lock/commands.ts'
 import type { Liveness } from '../../domain/lock/liveness.ts'
-import { fileOrphanReason, isCutFile, type LockFile, lockFileName } from '../../domain/lock/lock-file.ts'
+import {
+  fileOrphanReason,
+  isCutFile,
+  type LockFile,
+  lockFileName,
+  unknownVersionOf,
+} from '../../domain/lock/lock-file.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { boundElsewhere, contention, contentionWithFile, type FileFinding } from '../../domain/lock/report.ts'
 import { type Grant, type LockState, orphanReason } from '../../domain/lock/state.ts'
@@ -109,8 +115,9 @@ function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Loc
   if (content === undefined) {
     const version = unknownVersionOf(seen.text)
     if (version === undefined) return { kind: 'unreadable', refusal, seen }
-    const message = `${refusal.message}; its schema version ${version} is unknown, so the file is never touched`
-    return { kind: 'foreign', refusal: { ...refusal, message }, seen }
+    const message = `${refusal.message}; its schema version ${version} is unknown, so only an operator can move it away`
+    const { retry_after_s: _, ...details } = refusal.details
+    return { kind: 'foreign', refusal: { ...refusal, message, details: { ...details, retryable: false } }, seen }
   }
   const isOurs = content.ledger === core.log.meta.origin
   const reason = isOurs ? ('unrecorded' as const) : fileOrphanReason(content, now.wall_ms, livenessIn(content))
@@ -144,22 +151,15 @@ export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | und
   }
 }
 
-/** Whether the holder that a file names is alive, by its evidence or, without evidence, by its bare pid. */
-function livenessIn({ acquired, evidence = [], pid }: LockFile): Liveness {
-  return evidence.length === 0 ? probeFilePid(pid) : probeHolder(evidence, Date.parse(acquired))
+/**
+ * Whether the holder that a file names is alive, by its evidence or, without evidence, by its bare pid and the
+ * namespace that it records (ADR 0059).
+ */
+function livenessIn({ acquired, evidence = [], pid, pid_ns }: LockFile): Liveness {
+  if (evidence.length > 0) return probeFileHolder(evidence, Date.parse(acquired))
+  return probeFilePid(pid, typeof pid_ns === 'string' ? pid_ns : null)
 }
 
 async function isOrphan(core: Core, grant: Grant): Promise<boolean> {
   return orphanReason(grant, (await deathOfHolder(core, grant.name)).death?.reason, core.now()) !== undefined
-}
-
-/** The schema version of a file if its major version is unknown. Such a file counts as held and is never touched. */
-function unknownVersionOf(text: string): string | undefined {
-  try {
-    const { schema_version } = JSON.parse(text) as { schema_version?: unknown }
-    const isUnknown = typeof schema_version === 'string' && /^\d{1,9}(?:\.|$)/.test(schema_version)
-    return isUnknown && !/^0*1(?:\.|$)/.test(schema_version) ? schema_version.slice(0, 20) : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -86,6 +86,11 @@ export class Locks implements Handlers<LocksApi> {
     return this.#care.recover(input, input.actor ?? this.#core.actor)
   }
 
+  /** Recovers a lock whose lease has expired, for the service. The ledger decides again whether it has. */
+  async expire(name: string): Promise<void> {
+    await this.#care.recoverAsLedger({ dry_run: false, name, reason: 'the lease expired' }, this.#core.actor)
+  }
+
   async break(input: Given<typeof shapes.breakLock> | Given<typeof shapes.breakFolder>): Promise<shapes.EndedLock> {
     return this.#care.break(input, input.actor ?? this.#core.actor)
   }

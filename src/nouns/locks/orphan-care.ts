@@ -9,6 +9,7 @@ import type {
   retireSchema,
 } from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
+import { kindOf } from '../../domain/lock/names.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
@@ -23,6 +24,7 @@ import { errorOf } from '../../writer/refusals.ts'
 import type { Deliverables } from './deliverables.ts'
 import { breakFile, clearFolder, recoverFile } from './file-recovery.ts'
 import { fileStatus, isOfFile, statusOf } from './lock-status.ts'
+import { demandScopeToEnd } from './write-scope.ts'
 
 /** Ends locks that their holders do not release: recovers orphans, breaks grants, retires folders. */
 export class OrphanCare {
@@ -34,7 +36,16 @@ export class OrphanCare {
     this.#deliverables = deliverables
   }
 
-  async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<EndedLock> {
+  async recover(input: z.output<typeof recoverSchema>, actor: Actor): Promise<EndedLock> {
+    if (!input.dry_run && kindOf(input.name) === 'deliverable') demandScopeToEnd(this.#core, actor)
+    return this.recoverAsLedger(input, actor)
+  }
+
+  /** The same without a write scope, for the service, which recovers expired locks for the ledger. */
+  async recoverAsLedger(
+    { dry_run, folder, name, reason }: z.output<typeof recoverSchema>,
+    actor: Actor,
+  ): Promise<EndedLock> {
     const state = await lockStateOf(this.#core, name)
     const place = this.#placeOf(name, state, folder)
     if (dry_run) return this.#preview(name, place)
@@ -124,6 +135,7 @@ export class OrphanCare {
   }
 
   async retire({ folder, reason }: z.output<typeof retireSchema>, actor: Actor): Promise<RetiredFolder> {
+    demandScopeToEnd(this.#core, actor)
     const place = this.#deliverables.folderOfAny(folder)
     const { name } = place
     return this.#deliverables.inFolder(place, async (steps) => {
