@@ -220,6 +220,15 @@ export const locks: Cases<'locks'> = {
         const { grant } = await deliverable(stage)
         await refused(recover({ name: grant.name, folder: '.' }), 'LOCK_PLACEMENT')
       },
+      'is for actors that may write in the folder': (stage) =>
+        stage.apart({ write_scopes: { other: 'deliverable-local' } }, async (apart) => {
+          const { folder } = await deliverable(apart, { actor: { actor_id: 'other', actor_type: 'agent' } })
+          const { api } = apart
+          const { name } = await api.locks.status({ folder })
+          await refused(api.locks.recover({ name, reason: 'x' }), 'WRITE_SCOPE_DENIED')
+          await refused(api.locks.retire({ folder }), 'WRITE_SCOPE_DENIED')
+          await refused(api.locks.recover({ name, reason: 'x', actor: becca }), 'LOCK_NOT_ORPHAN')
+        }),
     },
     break: {
       'ends a valid grant, for operators': async (stage) => {
