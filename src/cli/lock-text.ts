@@ -12,7 +12,7 @@ export function statusLines(status: LockState): string[] {
     `${status.token === undefined ? 'no token' : `token ${status.token}`}, acquired ${acquiredText(status)}, ${remainingText(status)}`,
     `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; ${aliveText(status)}`,
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
-    ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
+    ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name ?? 'unknown target'})`]),
     ...(status.waiting === 0 ? [] : [waitingText(status)]),
   ]
 }

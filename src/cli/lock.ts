@@ -43,7 +43,9 @@ function withSecret<Values extends { lock_id?: unknown }>(values: Values): Value
   const { LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
   const { lock_id: named } = values
   if (typeof named !== 'string' || named.startsWith('lck_')) return values
-  if (held !== undefined && lock_id !== undefined && (named === held || `resource:${named}` === held))
+  // Names are one in all normal forms of Unicode.
+  const name = named.normalize('NFC')
+  if (held !== undefined && lock_id !== undefined && (name === held || `resource:${name}` === held))
     return { ...values, lock_id }
   throw new LockstepError(
     'INVALID_INPUT',

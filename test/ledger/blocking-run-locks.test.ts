@@ -55,6 +55,29 @@ only(
 
 only.run()
 
+const standing = suite('a project is free only when neither a grant nor a file stands')
+
+standing(
+  'status shows the file that blocks it, and nothing else',
+  scene(async (stage) => {
+    const { ledger, root } = stage
+    is((await refusalOf(ledger.locks.status({ name }))).code, 'NOT_FOUND')
+    put(root, fileOf(secondRun), JSON.stringify({ ...seven, run_id: secondRun, lock_owner: secondRun }))
+    const held = await ledger.locks.status({ name })
+    equal([held.state, held.holder, held.run_id, held.token], ['held', secondRun, secondRun, undefined])
+    equal([held.acquired, held.folder], [seven.lock_time, `runtime/runs/${secondRun}`])
+    writeFileSync(join(root, fileOf(secondRun)), 'cut')
+    const cut = await ledger.locks.status({ name })
+    equal([cut.state, cut.orphan_reason, cut.holder], ['orphan', 'unreadable', 'unreadable'])
+    is((await refusalOf(ledger.locks.status({ name: 'project:ACME/SITE/shop' }))).code, 'NOT_FOUND')
+    put(root, fileOf(secondRun), JSON.stringify({ status: 'RELEASED' }))
+    const lease = await lock(stage)
+    is((await ledger.locks.status({ name })).token, lease.token)
+  }),
+)
+
+standing.run()
+
 const unreadable = suite('a RUN_LOCK.json that cannot be read')
 
 const broken: Record<string, (path: string) => void> = {

@@ -11,13 +11,19 @@ import { given } from '../../kernel/given.ts'
 import type { Core } from '../../writer/core.ts'
 import { livenessOf } from '../../writer/holders.ts'
 import { errorOf } from '../../writer/refusals.ts'
+import { runLockStatus } from './project-files.ts'
 
 /**
- * The status of a lock. It is free only if there is neither a grant nor a file in the folder that the name is bound to.
+ * The status of a lock. It is free only if there is neither a grant nor a file: in the folder that a deliverable is bound
+ * to, or one that blocks a project.
  * Errors: NOT_FOUND if the ledger has no entry of this lock, and file errors.
  */
 export async function statusOf(core: Core, name: string): Promise<LockStatus> {
   const row = await core.views.row(streamOf(name))
+  if (kindOf(name) === 'project' && !(row?.state as LockState | undefined)?.grant) {
+    const blocked = await runLockStatus(core, name, row?.last_seq ?? null)
+    if (blocked !== undefined) return blocked
+  }
   if (row === undefined) {
     throw new LockstepError('NOT_FOUND', `${name} was never locked`, {
       details: { name },

@@ -1,33 +1,24 @@
 import { dirname, relative } from 'node:path'
 import type { z } from 'zod'
-import { quoted } from '../../disk/permissions.ts'
 import type {
   acquireProjectSchema,
   checkSchema,
   importSchema,
   releaseProjectSchema,
 } from '../../domain/lock/commands.ts'
-import { isoMillis } from '../../domain/lock/iso-time.ts'
-import { judgeRunId, namesProject, parseTarget, projectNameOf, type Target } from '../../domain/lock/names.ts'
+import { judgeRunId, parseTarget, projectNameOf, type Target } from '../../domain/lock/names.ts'
 import { lockedFile } from '../../domain/lock/run-lock-file.ts'
 import type { Grant } from '../../domain/lock/state.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
 import { LockstepError } from '../../errors.ts'
-import {
-  type FoundRunLock,
-  findRunLocks,
-  isSameRunLock,
-  projectFolderOf,
-  readRunLock,
-  runLockPath,
-} from '../../files/run-lock/run-lock-files.ts'
-import { isoSeconds, isoTime } from '../../kernel/clock.ts'
+import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
 import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { findRun } from '../runs/run-status.ts'
+import { blockingFile, contentionWithRunLock } from './project-files.ts'
 import {
   alreadyReleased,
   demandEvaluable,
@@ -36,7 +27,7 @@ import {
   projectCommand,
   submitRelease,
 } from './project-grants.ts'
-import { importFile, isImportable, unknownFiles } from './project-import.ts'
+import { importFile, unknownFiles } from './project-import.ts'
 
 /** Project locks: which run works on a project. The ledger decides; RUN_LOCK.json follows. */
 export class Projects {
@@ -165,39 +156,14 @@ export class Projects {
     })
   }
 
-  /**
-   * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know and that
-   * says LOCKED or cannot be read.
-   */
+  /** Refuses a run whose file says RELEASED, and a project that a file blocks. */
   async #refuseBlocked(name: string, target: Target, runId: string): Promise<void> {
     const { config, layout } = this.#core
-    for (const found of findRunLocks(layout.root, config)) {
-      const { content, path, run_id, status } = found
-      const inRun = relative(layout.root, path)
-      if (status === 'RELEASED') {
-        if ((content?.run_id ?? run_id) === runId) throw alreadyReleased(runId)
-        continue
-      }
-      if (content === undefined) {
-        if (!mayLock(found, target, layout.root) || (await nameOfRun(this.#core, run_id)) !== null) continue
-        if (await knowsRun(this.#core, name, run_id)) continue
-        throw blocked(this.#core, name, found, `${inRun} cannot be read, so it may lock this project`, {
-          holder: 'unreadable',
-          lease_remaining_s: 0,
-          blocking_run_id: run_id,
-        })
-      }
-      const other = parseTarget(content.target_name, config.target_prefix)
-      const isSameProject =
-        typeof other === 'string' ? content.target_name.includes(target.slug) : projectNameOf(other) === name
-      if (!isSameProject || (await knowsRun(this.#core, name, content.run_id))) continue
-      const message = `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`
-      throw blocked(this.#core, name, found, message, {
-        holder: content.lock_owner,
-        blocking_run_id: content.run_id,
-        acquired: isoSeconds(isoTime(isoMillis(content.lock_time) ?? 0)),
-      })
+    for (const { content, run_id, status } of findRunLocks(layout.root, config)) {
+      if (status === 'RELEASED' && (content?.run_id ?? run_id) === runId) throw alreadyReleased(runId)
     }
+    const blocking = await blockingFile(this.#core, name, target)
+    if (blocking !== undefined) throw contentionWithRunLock(this.#core, name, blocking)
   }
 
   #target(targetName: string): Target {
@@ -206,42 +172,4 @@ export class Projects {
       throw new LockstepError('INVALID_INPUT', target, { details: { target_name: targetName } })
     return target
   }
-}
-
-/**
- * Whether a file that cannot be read may lock this project: its own, by the run_id in its path. Where that names no
- * project, the file may belong to every project that has its runs in the same directory.
- */
-function mayLock({ path, run_id }: FoundRunLock, target: Target, root: string): boolean {
-  if (namesProject(run_id)) {
-    const { problem, warning } = judgeRunId(run_id, target)
-    return problem === undefined && warning === undefined
-  }
-  const folder = projectFolderOf(path, root)
-  const words = [target.client, target.type, target.slug].join('/').toLowerCase()
-  return folder === undefined || folder.join('/').toLowerCase() === words
-}
-
-function blocked(core: Core, name: string, found: FoundRunLock, message: string, details: Record<string, unknown>) {
-  const { path } = found
-  const setAside = `lockstep --actor ${quoted(core.config.release_authority)} lock import --set-aside ${quoted(path)} --reason TEXT`
-  const ways = isImportable(core, found)
-    ? `Import the file with "lockstep lock import ${quoted(path)}", or let the release authority move it away: "${setAside}".`
-    : `The file cannot be imported. The release authority moves it away: "${setAside}".`
-  return new LockstepError('LOCK_CONTENTION', `${name} is locked: ${message}`, {
-    details: {
-      name,
-      path,
-      lease_remaining_s: null,
-      contention_time: isoTime(core.now().wall_ms),
-      acquired: null,
-      host: null,
-      pid: null,
-      holder_alive: 'unknown',
-      token: null,
-      retry_after_s: 60,
-      ...details,
-    },
-    hint: `P0_INVENTORY must stop. ${ways}`,
-  })
 }
