@@ -56,11 +56,11 @@ for (const [what, cut] of Object.entries(cuts)) {
   )
 
   removed(
-    `and the holder releases as ever: ${what}`,
+    `at the release, which succeeds: ${what}`,
     scene(async ({ ledger, acquire, lock, path }) => {
       const lease = await acquire()
       cut(lock)
-      equal(await typesAppended(ledger, () => lease.release()), ['lock.released'])
+      equal(await typesAppended(ledger, () => lease.release()), ['lock.file_restored', 'lock.released'])
       not(existsSync(lock))
       equal((await ledger.locks.status({ folder: path })).state, 'free')
     }),

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { lockFileOfGrant } from '../../domain/lock/lock-file.ts'
 import { type Grant, orphanReason } from '../../domain/lock/state.ts'
+import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown, underNote } from '../../files/deliverable/claims.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
 import * as files from '../../files/deliverable/lock-file.ts'
@@ -63,18 +64,28 @@ async function writeBack(steps: LockFileSteps, { grant, place }: Held, text: str
   if (seen !== undefined) await files.rewrite(place.lock, seen, text)
 }
 
-/** Releases a grant, then removes its file. Errors: LEASE_LOST if another file is there, and those of the decision. */
+/**
+ * Releases a grant, then removes its file. A file that was removed under the grant is restored first, so that this is on
+ * record: another tool may have held the folder meanwhile. Errors: LEASE_LOST if another file is there, and those of
+ * the decision.
+ */
 export async function releaseGrant(
   core: Core,
   steps: LockFileSteps,
   held: Held & { outcome: 'failure' | 'success' },
 ): Promise<Outcome & { files: 'current' | 'pending' }> {
   const { actor, grant, outcome, place } = held
-  // If the file cannot be read now, the holder can still release. Its removal is retried later.
-  const { other, cut } = await steps.look(grant, place).catch(() => ({ other: undefined, cut: undefined }))
+  // If the file cannot be read or restored now, the holder can still release. Its removal is retried later.
+  const { cut, other } = await steps.look(grant, place).catch(() => ({ cut: undefined, other: undefined }))
   if (other !== undefined && other !== 'missing' && cut === undefined) throw await steps.lose(grant, other, actor)
+  const isOver = orphanReason(grant, undefined, core.now()) !== undefined
+  if (other !== undefined && !isOver) {
+    await ownFile(core, steps, held).catch((error: unknown) => {
+      if (!(error instanceof LockstepError) || !/^(?:DISK|FILE|LINK)_/.test(error.code)) throw error
+    })
+  }
   const { lock_ref, name } = grant
   const released = await submit(core, { type: 'lock.release', name, lock_ref, outcome }, { actor })
-  if (cut !== undefined) await steps.remove(place, cut, actor).catch(() => {})
+  if (cut !== undefined && isOver) await steps.remove(place, cut, actor).catch(() => {})
   return { ...released, files: await steps.removeFileOf(grant, place, actor) }
 }
