@@ -127,11 +127,14 @@ export class OrphanCare {
     }
   }
 
-  /** The folder of a deliverable to break: the named one, or that of the name; undefined if there is none. */
+  /**
+   * The folder whose file may have to be moved aside: the named one, or that of a name without a grant. A grant is broken
+   * whatever its file is.
+   */
   async #placeToBreak(input: { folder: string } | { name: string }): Promise<DeliverableFolder | undefined> {
     if ('folder' in input) return this.#deliverables.folderOfAny(input.folder)
     const state = await lockStateOf(this.#core, input.name)
-    return state?.folder ? this.#placeOf(input.name, state, undefined) : undefined
+    return state?.folder && state.grant === null ? this.#placeOf(input.name, state, undefined) : undefined
   }
 
   async retire({ folder, reason }: z.output<typeof retireSchema>, actor: Actor): Promise<RetiredFolder> {
