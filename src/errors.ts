@@ -177,7 +177,8 @@ export class LockstepError extends Error {
     this.code = code
     this.details = details
     this.hint = hint
-    this.retryable = codes[code].retryable
+    // A case of a retryable code can be one that no retry changes. It is in the details, so that a service passes it on.
+    this.retryable = codes[code].retryable && details.retryable !== false
   }
 
   /** The problem document of `--json`: `{code, message, retryable, hint?, …details}`. */

@@ -78,6 +78,8 @@ export class LocalLedger implements Ledger {
   readonly bearers: Tokens
   /** Proposals that callers of a service put before they stage them. */
   readonly uploads: Uploads
+  /** Recovers locks whose lease has expired, for the service. */
+  readonly expiringLocks: Locks
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -130,7 +132,8 @@ export class LocalLedger implements Ledger {
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
-    this.locks = served('locks', new Locks(this.#core, deliverables), ground)
+    this.expiringLocks = new Locks(this.#core, deliverables)
+    this.locks = served('locks', this.expiringLocks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)

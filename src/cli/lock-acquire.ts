@@ -28,7 +28,7 @@ export function acquireVerb(): Command {
           'INVALID_INPUT',
           '--pid is missing: name the process whose death frees the deliverable',
           {
-            hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID. Or use "lockstep lock run --folder DIR -- COMMAND".',
+            hint: 'This command ends at once, so name a process that lives as long as the work: in a script --pid $$, the script itself; where each command has a shell of its own --pid $PPID, the program that starts the shells. Or use "lockstep lock run --folder DIR -- COMMAND".',
           },
         )
       }
@@ -45,7 +45,7 @@ export function acquireVerb(): Command {
     },
     examples: [
       'lockstep lock acquire reports --holder agent-7 --lease 15m',
-      'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $PPID --wait 2m',
+      'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $$ --wait 2m',
       'lockstep lock acquire --target "IAMBECCA | ACME | SITE | shop | NEO" --run-id run_ACME_shop_2026-02-02_001',
     ],
   })

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
 import { userName } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
 import type { Survivors } from '../supervise/runner.ts'
 import { actorFor, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
@@ -33,7 +34,7 @@ export function runCommand(): Command {
       'the length of the lease, such as 900, 15m or 1h; it is renewed after a third of that (default: 30m)',
       seconds,
     )
-    .option('--wait <seconds>', 'wait this long if the lock is held (default: no wait)', seconds)
+    .option('--wait <seconds>', 'wait this long if the lock is held, at most a day (default: no wait)', waitSeconds)
     .option(
       '--grace <seconds>',
       'the time between TERM and KILL when the lease is lost; at most a quarter of the lease',
@@ -73,6 +74,13 @@ export function runCommand(): Command {
     'lockstep lock run reports -- npm run report',
     'lockstep lock run --folder packages/DEL-08-05_Lock --lease 15m --wait 5m -- agent --task "write it"',
   )
+}
+
+/** Reads `--wait`. The bound is that of `lock acquire`. Errors: INVALID_INPUT. */
+function waitSeconds(text: string): number {
+  const value = seconds(text)
+  if (value <= limits.waitSecondsMax) return value
+  throw new LockstepError('INVALID_INPUT', `--wait must be at most ${limits.waitSecondsMax} seconds, not ${value}`)
 }
 
 /** The option `--survivors`, which says how the command waits for processes that it left running. */

@@ -44,8 +44,10 @@ function withSecret<Values extends { lock_id?: unknown }>(values: Values, _: obj
   const { LOCKSTEP_LOCK_DIR: dir, LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
   const { lock_id: named } = values
   if (typeof named !== 'string') return values
+  // Names are one in all normal forms of Unicode.
+  const name = named.normalize('NFC')
   const isOwn =
-    held !== undefined && lock_id !== undefined && [held, held.replace(/^resource:/, ''), lock_id].includes(named)
+    held !== undefined && lock_id !== undefined && [held, held.replace(/^resource:/, ''), lock_id].includes(name)
   // The lock of "lock run" is in the ledger of its wrapper, wherever its command works.
   if (isOwn) globals.dir ??= dir
   if (isOwn) return { ...values, lock_id }
@@ -95,7 +97,7 @@ function statusVerb(): Command {
   return verb('status', 'locks.status', {
     arguments: ['name'],
     flags: { name: { about: 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' } },
-    more: 'With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
+    more: 'A lock is free only if there is neither a grant nor a lock file. With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
     own: { exitCode: toggle('--exit-code', 'answer by the exit code: 0 if the lock is free, 75 if it is held') },
     lines: statusLines,
     exit: ({ state }, { given }) => (given.exitCode && state !== 'free' ? 75 : 0),
@@ -105,7 +107,12 @@ function statusVerb(): Command {
 
 function listVerb(): Command {
   return verb('list', 'locks.list', {
-    flags: { under: { about: 'only deliverables below this folder (relative to the working directory)' } },
+    flags: {
+      under: {
+        about:
+          'only deliverables below this folder (relative to the working directory), with lock files of other tools',
+      },
+    },
     own: {
       cursor: text('--cursor <name>', 'list the locks after this name; the page before prints it as "more"'),
       limit: count('--limit <n>', 'the most locks to list (default: all)'),
@@ -132,7 +139,7 @@ async function listLines(
     lock.name,
     lock.state,
     lock.holder ?? '',
-    String(lock.token),
+    lock.token === undefined ? '' : String(lock.token),
     remainingText(lock),
     lock.orphan_reason ?? '',
   ])

@@ -24,6 +24,9 @@ export const limits = {
   requestDepthMax: 64,
   /** A lock file or RUN_LOCK.json that another tool wrote. */
   lockFileBytes: 64 * 1024,
+  /** A file that is moved aside whole, and the folders that are searched for lock files. */
+  asideFileBytes: 16 * 1024 * 1024,
+  foldersSearchedMax: 200_000,
 
   leaseSecondsDefault: 1_800,
   resourceLeaseSecondsMin: 1,

@@ -54,11 +54,12 @@ export class Sweep {
   }
 
   async #sweepLocks(): Promise<void> {
-    const { locks } = await this.#ledger.locks.list()
+    // A lock file without a grant has no token. It is left to the next acquire.
+    const locks = (await this.#ledger.locks.list()).locks.filter(({ token }) => token !== undefined)
     const expired = locks.filter(({ orphan_reason }) => orphan_reason === 'lease_expired')
     this.held = locks.length - expired.length
     for (const { name } of expired.slice(0, limits.sweepLocksMax)) {
-      await this.#ledger.locks.recover({ name, reason: 'the lease expired' }).catch(this.#failed)
+      await this.#ledger.expiringLocks.expire(name).catch(this.#failed)
     }
   }
 

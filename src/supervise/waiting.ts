@@ -32,7 +32,8 @@ export async function untilFree<T>(attempt: () => Promise<T>, waitSeconds: numbe
       return await attempt()
     } catch (error) {
       if (isHeldAbove(error)) throw heldAbove(error)
-      if (!(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION' || waitSeconds === 0) throw error
+      const isContention = error instanceof LockstepError && error.code === 'LOCK_CONTENTION' && error.retryable
+      if (!isContention || waitSeconds === 0) throw error
       const left = until - performance.now()
       if (left <= 0) {
         throw new LockstepError('TIMED_OUT', `${error.message}; it did not become free within ${waitSeconds} s`, {

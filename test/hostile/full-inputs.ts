@@ -177,6 +177,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       await api.locks.acquire({ holder: 'a', name: `name-${id}` })
       return { actor: becca, name: `name-${id}`, reason: 'a' }
     },
+    () => ({ actor: becca, folder: 'work', reason: 'a' }),
   ],
   'locks.check': [(id) => ({ run_id: projectRun(id), target_name: target_name(id) })],
   'locks.history': [() => ({ name: 'guard' })],
@@ -197,7 +198,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
     },
   ],
   'locks.retire': [() => ({ actor, folder: 'work', reason: 'a' })],
-  'locks.status': [() => ({ name: 'guard' })],
+  'locks.status': [() => ({ name: 'guard' }), () => ({ folder: 'work' })],
   'policy.explain': [
     () => ({ action, actor, run_id: 'run_main_1' }),
     () => ({ action, actor_type: 'agent', case_id: 'CASE-17', role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' }),

@@ -17,7 +17,7 @@ export function decideAcquire(command: Acquire, context: Context, state: LockSta
   if (earlier !== undefined) return earlier
   const grant = state?.grant ?? null
   if (command.claim !== undefined && state?.folder && state.folder !== command.claim.folder) {
-    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder })
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder, holder: grant })
   }
   const orphaned = grant === null ? undefined : orphanReason(grant, deathOf(command.death, grant), context.now)
   if (grant !== null && orphaned === undefined)
