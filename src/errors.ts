@@ -43,6 +43,7 @@ export const codes = {
   INVALID_STATE_TRANSITION: code(409, 5, 'The run cannot move from its current state to the requested state.'),
   NOT_RUN_ACTOR: code(403, 4, 'Only the actor of the run or of a run above it, or an operator, may do this.'),
   RUN_NOT_ACTIVE: code(409, 5, 'The run is not in the running state, so it cannot authorise or record actions.'),
+  RUN_ANCESTOR_ENDED: code(409, 5, 'A run above this run has ended, so no work can be added below it.'),
   RUN_DENIED: code(403, 4, 'The policy denied the request, and the run is now denied. The details name the rules.'),
   RUN_LEASE_EXPIRED: code(409, 5, 'The lease of the run expired, so the ledger marked the run as failed.'),
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),

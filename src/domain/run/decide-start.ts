@@ -5,7 +5,8 @@ import { streamOf } from '../lock/names.ts'
 import { type LockState, orphanReason } from '../lock/state.ts'
 import { authorizeStart } from '../policy/authorize.ts'
 import { isPin } from '../policy/content.ts'
-import { append, expiredEvents, isExpired, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
+import { stoppedAbove } from './above.ts'
+import { append, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
 import type { StartRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decide-actions.ts'
 import type { Pins } from './events.ts'
@@ -14,19 +15,16 @@ import type { RunState } from './state.ts'
 
 /**
  * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
- * INVALID_STATE_TRANSITION (the run is not in the state created, or the run above it is not running), LOCK_NOT_HELD;
- * both are recorded.
+ * INVALID_STATE_TRANSITION (the run is not in the state created), RUN_ANCESTOR_ENDED, INVALID_STATE_TRANSITION (the run
+ * above it has not started), LOCK_NOT_HELD; all are recorded.
  */
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
-  const above = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)
-  const parent = above?.state
-  if (above !== undefined && isExpired(above.state, context.now)) {
-    const ofParent = { ...of, lastSeq: above.last_seq, run: above.state }
-    return append(ofParent, expiredEvents(ofParent))
-  }
-  if (parent !== undefined && parent.status !== 'running' && !run.manifest.metadata?.retry_of) {
+  const stopped = stoppedAbove(of, command.type)
+  if (stopped !== undefined) return stopped
+  const parent = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)?.state
+  if (parent?.status === 'created') {
     return refusedMove(of, command.type, 'running', `the run above it, ${parent.run_id}, is ${parent.status}`)
   }
   const who = { actor_id: run.manifest.actor.actor_id, run_id: run.run_id }
