@@ -24,8 +24,12 @@ export interface RunsApi {
   fail(input: shapes.FailRun, options?: CallOptions): Promise<RunRecord>
   /** Ends a run that must not continue. */
   deny(input: shapes.DenyRun, options?: CallOptions): Promise<RunRecord>
-  /** Ends a run that is no longer needed. */
-  cancel(input: shapes.CancelRun, options?: CallOptions): Promise<RunRecord>
+  /**
+   * Ends a run that is no longer needed. With `tree` it also ends every run below it: the run first, so that no work can
+   * be added below it, and then the others, some at a time. It can be repeated. Cost: one read per run of the tree, and
+   * one append per 256 runs that it ends.
+   */
+  cancel(input: shapes.CancelRun, options?: CallOptions): Promise<shapes.CancelledRun>
   /** Creates a new run in place of a failed run, and returns the new run. */
   retry(input: shapes.RetryRun, options?: CallOptions): Promise<RunRecord>
   /** The record of a run. */
@@ -56,7 +60,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Creates a run.',
     input: shapes.create,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_ACTIVE', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
+    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_ANCESTOR_ENDED', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   start: {
@@ -64,7 +68,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Starts a run under the policy in force.',
     input: shapes.start,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'LOCK_NOT_HELD', 'RUN_DENIED'],
+    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_ANCESTOR_ENDED', 'LOCK_NOT_HELD', 'RUN_DENIED'],
     grants: ofRuns,
   },
   heartbeat: {
@@ -72,7 +76,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Renews the lease of a run.',
     input: shapes.heartbeat,
     output: shapes.run,
-    errors: [...onRun, 'RUN_NOT_ACTIVE'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED'],
     grants: ofRuns,
   },
   authorize: {
@@ -80,7 +84,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Decides about an action before it is done.',
     input: shapes.authorize,
     output: shapes.decided,
-    errors: [...onRun, 'RUN_NOT_ACTIVE', 'FREE_TEXT_DENIED'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   record: {
@@ -98,6 +102,7 @@ export const runs: Operations<RunsApi> = {
     output: shapes.run,
     errors: [
       ...endingErrors,
+      'RUN_ANCESTOR_ENDED',
       'RUN_HAS_OPEN_ACTION',
       'RUN_HAS_OPEN_TURN',
       'RELEASE_DENIED',
@@ -114,13 +119,26 @@ export const runs: Operations<RunsApi> = {
     errors: [...endingErrors, 'OUTPUTS_DENIED'],
   },
   deny: { ...ending, summary: 'Ends a run that must not continue.', input: shapes.deny, errors: endingErrors },
-  cancel: { ...ending, summary: 'Ends a run that is no longer needed.', input: shapes.cancel, errors: endingErrors },
+  cancel: {
+    ...ending,
+    summary: 'Ends a run that is no longer needed.',
+    input: shapes.cancel,
+    output: shapes.cancelled,
+    errors: endingErrors,
+  },
   retry: {
     kind: 'command',
     summary: 'Creates a new run in place of a failed run.',
     input: shapes.retry,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_RETRYABLE', 'RUN_ALREADY_RETRIED', 'FREE_TEXT_DENIED'],
+    errors: [
+      ...onRun,
+      'INVALID_STATE_TRANSITION',
+      'RUN_NOT_RETRYABLE',
+      'RUN_ALREADY_RETRIED',
+      'RUN_ANCESTOR_ENDED',
+      'FREE_TEXT_DENIED',
+    ],
     grants: ofRuns,
   },
   get: {

@@ -44,6 +44,10 @@ export interface ListRuns extends z.input<typeof list> {}
 
 export const run = runRecordSchema
 
+/** With `tree`, the answer also counts the runs below that this call ended. */
+export const cancelled = runRecordSchema.extend({ cancelled_below: z.int().min(0).optional() })
+export interface CancelledRun extends z.output<typeof cancelled> {}
+
 const { decision, missing, reason, rule_ids } = runEventSchemas['run.decided'].shape
 
 export const decided = z.strictObject({
@@ -81,6 +85,7 @@ export const why = z.strictObject({
       rule_ids: z.array(z.string()),
     })
     .nullable(),
+  ended_ancestor: z.strictObject({ run_id: z.string(), status: z.enum(runStatuses) }).nullable(),
   last_event: z.strictObject({ code: z.string().nullable(), seq, time: z.string(), type: z.string() }),
   lease_expired: z.boolean(),
   lease_remaining_s: z.int().min(0).nullable(),
@@ -103,6 +108,12 @@ hints.add(list, {
   status: { about: 'Only runs in this state.' },
 })
 hints.add(create, { run_id: { about: 'The id of the run. By default the ledger makes one.' } })
+hints.add(cancel, {
+  tree: { about: 'Also cancel every run below it that has not ended. It is safe to repeat.' },
+})
+hints.add(cancelled, {
+  cancelled_below: { about: 'With `tree`: how many runs below it this call ended.' },
+})
 hints.add(start, {
   lease_duration_s: { about: 'How long the run lives without a heartbeat. Without it the run has no lease.' },
   lock: { about: 'A lock that the run holds. The run acts only while that grant is current.' },
@@ -113,6 +124,7 @@ hints.add(decided, {
   decision_id: { about: 'The event_id of the decision. It is needed to record the outcome of an allow.' },
 })
 hints.add(why, {
+  ended_ancestor: { about: 'The nearest run above it that has ended. No work can be added below that run.' },
   lease_expired: { about: 'Whether the lease of the run is over.' },
   lock: { about: 'The lock of the run, and whether its grant is current.' },
 })

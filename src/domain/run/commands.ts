@@ -89,7 +89,12 @@ export const failRunSchema = z.strictObject({
 })
 export const denyRunSchema = z.strictObject(ending)
 /** The recorded reason begins with `cancelled: `. */
-export const cancelRunSchema = z.strictObject({ ...ofRun, outcome_reason: reasonSchema.max(189) })
+export const cancelRunSchema = z.strictObject({
+  ...ofRun,
+  outcome_reason: reasonSchema.max(189),
+  /** Also cancels every run below it that has not ended. If the run itself has ended, only the runs below it. */
+  tree: z.boolean().optional(),
+})
 export const retryRunSchema = z.strictObject({
   ...ofRun,
   new_run_id: runIdSchema.optional(),
@@ -124,6 +129,13 @@ export type CompleteRun = Of<'run.complete', typeof completeRunSchema>
 export type FailRun = Of<'run.fail', typeof failRunSchema>
 export type DenyRun = Of<'run.deny', typeof denyRunSchema>
 export type CancelRun = Of<'run.cancel', typeof cancelRunSchema>
+/** Cancels some of the runs below an ended run. `runs.cancel` asks for this until none is left. */
+export interface CancelBelow extends Command {
+  policies: Policies
+  run_id: string
+  run_ids: readonly string[]
+  type: 'run.cancel_below'
+}
 export type RetryRun = Of<'run.retry', typeof retryRunSchema> & { new_run_id: string }
 /** The ledger itself fails a run whose lease has expired. No caller can ask for this. */
 export interface ExpireRun extends Command {
@@ -141,5 +153,6 @@ export type RunCommand =
   | FailRun
   | DenyRun
   | CancelRun
+  | CancelBelow
   | RetryRun
   | ExpireRun

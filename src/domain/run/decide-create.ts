@@ -43,8 +43,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     return refuse('NOT_FOUND', `the parent run ${parent_run_id} does not exist`, { run_id: parent_run_id })
   }
   if (parent !== undefined) {
-    const refusal =
-      notRunActor(parent, command.type) ?? stoppedBelow(parent, command.type) ?? refuseDepth(parent)
+    const refusal = notRunActor(parent, command.type) ?? stoppedBelow(parent, command.type) ?? refuseDepth(parent)
     if (refusal !== undefined) return refusal
   }
   const lane = ground.inForce.policy?.lanes.get(command.lane_id ?? '')

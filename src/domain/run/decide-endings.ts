@@ -29,7 +29,7 @@ import {
   unrecordedEvents,
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
-import { mayMove } from './moves.ts'
+import { isTerminal, mayMove } from './moves.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
 
@@ -53,8 +53,7 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong =
-    refuseEnd(command, of, 'completed', notesIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
+  const wrong = refuseEnd(command, of, 'completed', notesIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
   if (wrong !== undefined) return wrong
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
@@ -148,8 +147,9 @@ export function decideDeny(command: DenyRun, of: RunCase): Decision {
   return append(of, [...unrecordedEvents(of.run), { type: 'run.denied', data }])
 }
 
-/** The refusals are those of a deny. */
+/** The refusals are those of a deny. With `tree`, a run that has ended is left as it is. */
 export function decideCancel(command: CancelRun, of: RunCase): Decision {
+  if (command.tree && isTerminal(of.run.status)) return { kind: 'repeat', seq: of.lastSeq }
   const wrong = refuseEnd(command, of, 'cancelled')
   if (wrong !== undefined) return wrong
   const outcome_reason = `cancelled: ${command.outcome_reason}`

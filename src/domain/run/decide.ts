@@ -2,6 +2,7 @@ import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import { policyInForce, policyStream } from '../policy/state.ts'
+import { decideCancelBelow } from './above.ts'
 import { caseOf, expired } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'
@@ -22,6 +23,7 @@ export function reads(command: RunCommand): readonly string[] {
   const streams = [streamOfRun(command.run_id), policyStream]
   if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
   if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
+  if (command.type === 'run.cancel_below') streams.push(...command.run_ids.map(streamOfRun))
   if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
   return streams
 }
@@ -57,6 +59,8 @@ export function decide(command: RunCommand, context: Context, rows: LoadedRows):
       return decideDeny(command, of)
     case 'run.cancel':
       return decideCancel(command, of)
+    case 'run.cancel_below':
+      return decideCancelBelow(command, of)
     case 'run.retry':
       return decideRetry(command, of)
   }

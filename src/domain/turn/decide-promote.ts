@@ -1,5 +1,6 @@
 import type { Decision } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
+import { stoppedAbove } from '../run/above.ts'
 import { expired as expiredRun } from '../run/case.ts'
 import { turnIdOf } from '../run/turns.ts'
 import {
@@ -26,7 +27,7 @@ import { isEmptySet, type StagedSet, type Triplet } from './triplet.ts'
  * Promotes a turn: the effect of the staged proposal becomes sovereign state, in one append (Run Lifecycle Contract,
  * Law 2 and Law 6). Refusals, in order, each recorded as `turn.promotion_rejected`: E_PROMOTION_FAILED (malformed
  * turn_id), E_PROMOTION_ALREADY_APPLIED, RUN_NOT_ACTIVE, GUARD_REQUIRED, STALE_TOKEN and LEASE_EXPIRED,
- * E_PROMOTION_OUT_OF_ORDER, E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_NOT_VALIDATED,
+ * RUN_ANCESTOR_ENDED, E_PROMOTION_OUT_OF_ORDER, E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_NOT_VALIDATED,
  * E_PROMOTION_STAGE_MISSING, E_TOMBSTONE_INVALID and E_DELETE_MISSING_TOMBSTONE, E_PROMOTION_CONFLICT,
  * E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY and E_LSI_ORPHAN_TARGET.
  */
@@ -42,6 +43,9 @@ export function decidePromote(of: TurnCase<PromoteTurn>): Decision {
   const unguarded = guardRequired(of)
   if (unguarded !== undefined) return rejected(of, unguarded)
   if (lost !== undefined) return rejected(of, { ...lost, facts: lost.details })
+  const stopped = stoppedAbove(of, of.command.type)
+  if (stopped !== undefined)
+    return stopped.kind === 'refuse' ? rejected(of, { ...stopped, facts: stopped.details }) : stopped
   const wrong = outOfOrder(of) ?? notPromotable(of)
   if (wrong !== undefined) return rejected(of, wrong)
   const promotion = promotionOf(of)

@@ -61,6 +61,8 @@ const promoted = z.strictObject({
 
 /** The facts of a refusal, if it has any. */
 export const factsSchema = z.strictObject({
+  ancestor_run_id: runIdSchema.optional(),
+  ancestor_status: z.string().optional(),
   current_token: z.int().min(0).nullable().optional(),
   expected: turnIdSchema.optional(),
   last: z.string().optional(),

@@ -12,6 +12,7 @@ import { LockstepError } from '../../errors.ts'
 import { leaseRemainingMillis } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { limits } from '../../kernel/limits.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
@@ -91,7 +92,47 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   return trees.get(runId) as RunTree
 }
 
-/** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
+/** The runs below a run that have not ended, page by page. Cost: one read per run of the whole tree it belongs to. */
+export async function* runsBelow(core: Core, runId: string): AsyncGenerator<string[]> {
+  const { root_run_id } = await stateOfRun(core, runId)
+  const { size } = core.log.head()
+  await core.index.reached(size)
+  // A run is created after its parent, so its parent is already in the set.
+  const below = new Set([runId])
+  let found: string[] = []
+  for await (const page of runsOf(core.log, { root_run_id }, { from: 0, to: size })) {
+    for (const id of page) {
+      const { parent_run_id, status } = await stateOfRun(core, id)
+      if (!below.has(parent_run_id ?? '')) continue
+      below.add(id)
+      if (!isTerminal(status)) found.push(id)
+      if (found.length < limits.runTreePage) continue
+      yield found
+      found = []
+    }
+  }
+  if (found.length > 0) yield found
+}
+
+/** Those of some runs that have not ended. */
+export async function unended(core: Core, runIds: readonly string[]): Promise<string[]> {
+  const runs = await Promise.all(runIds.map((run_id) => stateOfRun(core, run_id)))
+  return runs.filter(({ status }) => !isTerminal(status)).map(({ run_id }) => run_id)
+}
+
+/** The nearest run above a run that has ended, so that no work can be added; null if there is none. */
+async function endedAbove(core: Core, run: RunState): Promise<RunReasons['ended_ancestor']> {
+  let below = run
+  while (below.parent_run_id !== null) {
+    const above = await stateOfRun(core, below.parent_run_id)
+    const { run_id, status } = above
+    if (isTerminal(status) && !below.manifest.metadata?.retry_of) return { run_id, status }
+    below = above
+  }
+  return null
+}
+
+/** Errors: NOT_FOUND. Cost: one read, and one per run above. For a denied run, one read per entry since the denial. */
 export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
   const run = await stateOfRun(core, runId)
   const { value: last } = await walked(core.views, await chainOfStream(core.views, streamOfRun(runId))).next()
@@ -117,6 +158,7 @@ export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
       run.status === 'denied'
         ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOfRun(runId))))
         : null,
+    ended_ancestor: await endedAbove(core, run),
     lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),

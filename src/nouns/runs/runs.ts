@@ -15,7 +15,7 @@ import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import type { Handlers } from '../served.ts'
 import { deniedError } from './performing.ts'
-import { listRuns, stateOfRun, treeOf, whyOf } from './run-status.ts'
+import { listRuns, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
@@ -69,8 +69,20 @@ export class Runs implements Handlers<RunsApi> {
     return this.#ask('run.deny', input)
   }
 
-  async cancel(input: Given<typeof shapes.cancel>): Promise<RunRecord> {
-    return this.#ask('run.cancel', input)
+  async cancel(input: Given<typeof shapes.cancel>): Promise<shapes.CancelledRun> {
+    const record = await this.#ask('run.cancel', input)
+    if (!input.tree) return record
+    const { actor, run_id } = input
+    let cancelled_below = 0
+    for await (const run_ids of runsBelow(this.#core, run_id)) {
+      for (let left = run_ids; left.length > 0; left = await unended(this.#core, left)) {
+        const command = { type: 'run.cancel_below' as const, run_id, run_ids: left }
+        const { entries } = await this.#submit(command, { actor, content: {} })
+        if (entries.length === 0) break
+        cancelled_below += new Set(entries.map((entry) => entry.run_id)).size
+      }
+    }
+    return { ...record, cancelled_below }
   }
 
   async retry({ actor, idempotency_key, ...asked }: Given<typeof shapes.retry>): Promise<RunRecord> {
@@ -131,7 +143,7 @@ export class Runs implements Handlers<RunsApi> {
   }
 }
 
-type AskedType = Exclude<commands.RunCommand['type'], 'run.create' | 'run.expire' | 'run.retry'>
+type AskedType = Exclude<commands.RunCommand['type'], 'run.cancel_below' | 'run.create' | 'run.expire' | 'run.retry'>
 interface AskedOf {
   actor?: Actor | undefined
   idempotency_key?: string | undefined
