@@ -46,6 +46,12 @@ export const codes = {
   RUN_ANCESTOR_ENDED: code(409, 5, 'A run above this run has ended, so no work can be added below it.'),
   RUN_DENIED: code(403, 4, 'The policy denied the request, and the run is now denied. The details name the rules.'),
   RUN_LEASE_EXPIRED: code(409, 5, 'The lease of the run expired, so the ledger marked the run as failed.'),
+  RUN_NOT_ORPHAN: code(409, 5, 'The run is not known to be dead, so it cannot be recovered.'),
+  RUN_OUTCOME_UNKNOWN: code(
+    409,
+    76,
+    'The command of this run was started before, and its outcome is not recorded. It is not run again.',
+  ),
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
   RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),

@@ -54,6 +54,7 @@ export const kinds: Kinds = {
     heartbeat: 'command',
     list: 'query',
     record: 'command',
+    recover: 'command',
     retry: 'command',
     start: 'command',
     tree: 'query',

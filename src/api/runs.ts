@@ -12,6 +12,8 @@ export interface RunsApi {
   create(input: shapes.CreateRun, options?: CallOptions): Promise<RunRecord>
   /** Pins a run to the policy in force and moves it to running. */
   start(input: shapes.StartRun, options?: CallOptions): Promise<RunRecord>
+  /** Ends a run whose processes are all dead. Anyone may. A run with a lease ends with its lease instead. */
+  recover(input: shapes.RecoverRun, options?: CallOptions): Promise<RunRecord>
   /** Renews the lease of a run. */
   heartbeat(input: shapes.Heartbeat, options?: CallOptions): Promise<RunRecord>
   /** Decides about an action before it is done. A deny is an answer, not an error; it moves the run to denied. */
@@ -68,7 +70,22 @@ export const runs: Operations<RunsApi> = {
     summary: 'Starts a run under the policy in force.',
     input: shapes.start,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_ANCESTOR_ENDED', 'LOCK_NOT_HELD', 'RUN_DENIED'],
+    errors: [
+      ...onRun,
+      'INVALID_STATE_TRANSITION',
+      'RUN_ANCESTOR_ENDED',
+      'PID_NOT_FOUND',
+      'LOCK_NOT_HELD',
+      'RUN_DENIED',
+    ],
+    grants: ofRuns,
+  },
+  recover: {
+    kind: 'command',
+    summary: 'Ends a run whose processes are dead.',
+    input: shapes.recover,
+    output: shapes.run,
+    errors: ['NOT_FOUND', 'RUN_NOT_ACTIVE', 'RUN_NOT_ORPHAN', 'FREE_TEXT_DENIED', 'IDEMPOTENCY_MISMATCH'],
     grants: ofRuns,
   },
   heartbeat: {

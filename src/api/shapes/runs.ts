@@ -12,6 +12,9 @@ export interface CreateRun extends z.input<typeof create> {}
 export const start = commands.startRunSchema
 export interface StartRun extends z.input<typeof start> {}
 
+export const recover = commands.recoverRunSchema
+export interface RecoverRun extends z.input<typeof recover> {}
+
 export const heartbeat = commands.heartbeatSchema
 export interface Heartbeat extends z.input<typeof heartbeat> {}
 
@@ -65,6 +68,7 @@ export interface DecidedAction extends z.output<typeof decided> {}
 export const listed = z.strictObject({
   lease_expired: z.array(z.string()),
   next: z.string().nullable(),
+  process_dead: z.array(z.string()),
   runs: z.array(run),
 })
 export interface RunList extends z.output<typeof listed> {}
@@ -93,6 +97,9 @@ export const why = z.strictObject({
   missing_events: z.array(z.string()),
   moves: z.array(z.enum(runStatuses)),
   phase: z.string(),
+  processes: z
+    .strictObject({ alive: z.enum(['no', 'unknown', 'yes']).nullable(), host: z.string(), pids: z.array(z.int()) })
+    .nullable(),
   run_id: z.string(),
   status: z.enum(runStatuses),
 })
@@ -104,10 +111,18 @@ hints.add(list, {
   case_id: { about: 'Only runs of this case.' },
   cursor: { about: 'Where to continue: `next` of the page before, which is a run_id.' },
   lane_id: { about: 'Only runs in this lane.' },
+  orphans: { about: 'Only running runs whose processes are dead or whose lease is over.' },
   run_kind: { about: 'Only runs of this kind.' },
   status: { about: 'Only runs in this state.' },
 })
 hints.add(create, { run_id: { about: 'The id of the run. By default the ledger makes one.' } })
+hints.add(listed, {
+  lease_expired: {
+    about: 'Running runs of the page whose lease is over. The next command on each marks it as failed.',
+  },
+  process_dead: { about: 'Running runs of the page without a lease whose processes are dead. They can be recovered.' },
+})
+hints.add(recover, { reason: { about: 'Why the run is ended. It is recorded with the evidence.' } })
 hints.add(cancel, {
   tree: { about: 'Also cancel every run below it that has not ended. It is safe to repeat.' },
 })
@@ -116,6 +131,7 @@ hints.add(cancelled, {
 })
 hints.add(start, {
   lease_duration_s: { about: 'How long the run lives without a heartbeat. Without it the run has no lease.' },
+  pids: { about: 'A process that does the work of the run. When all of them are dead, the run can be recovered.' },
   lock: { about: 'A lock that the run holds. The run acts only while that grant is current.' },
 })
 hints.add(authorize, { action: { about: 'The action that the run wants to do.' } })
@@ -126,5 +142,6 @@ hints.add(decided, {
 hints.add(why, {
   ended_ancestor: { about: 'The nearest run above it that has ended. No work can be added below that run.' },
   lease_expired: { about: 'Whether the lease of the run is over.' },
+  processes: { about: 'The recorded processes of the run, and whether they are alive.' },
   lock: { about: 'The lock of the run, and whether its grant is current.' },
 })

@@ -1,6 +1,7 @@
 import { invariant } from '../../errors.ts'
 import { isoTime } from '../../kernel/clock.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import { streamOf } from '../lock/names.ts'
 import { type LockState, orphanReason } from '../lock/state.ts'
 import { authorizeStart } from '../policy/authorize.ts'
@@ -90,7 +91,7 @@ function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | nul
 }
 
 function startedEvent(
-  { lease_duration_s, taxonomy_versions }: StartRun,
+  { lease_duration_s, processes, taxonomy_versions }: StartRun,
   { context: { now }, run }: RunCase,
   { lock, pins }: { lock: RunState['lock']; pins: FoundPins },
 ): RunDraft {
@@ -102,5 +103,5 @@ function startedEvent(
   const { lanes, roles } = pins
   invariant(lanes !== null && roles !== null, 'a run that starts is pinned')
   const data = { host_id, lease, lease_clock, lock, pins: { lanes, roles }, run_id: run.run_id }
-  return { type: 'run.started', data: taxonomy_versions === undefined ? data : { ...data, taxonomy_versions } }
+  return { type: 'run.started', data: { ...data, ...given({ processes, taxonomy_versions }) } }
 }

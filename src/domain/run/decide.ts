@@ -15,6 +15,7 @@ import {
   decideFail,
   decideHeartbeat,
 } from './decide-endings.ts'
+import { decideRecover } from './decide-recover.ts'
 import { decideStart } from './decide-start.ts'
 import { retryStreamOf } from './retries.ts'
 
@@ -29,7 +30,8 @@ export function reads(command: RunCommand): readonly string[] {
 }
 
 /**
- * Refusals of every command that a caller can make on an existing run, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
+ * Refusals of every command that a caller can make on an existing run, except a recovery, which anyone may make, in
+ * order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
@@ -37,6 +39,7 @@ export function decide(command: RunCommand, context: Context, rows: LoadedRows):
   if (command.type === 'run.create') {
     return decideCreate(command, { context, inForce: policyInForce(rows, command.policies), rows })
   }
+  if (command.type === 'run.recover') return decideRecover(command, context, rows)
   if (command.type === 'run.expire') return decideExpire(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of

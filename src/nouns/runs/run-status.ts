@@ -1,6 +1,8 @@
 import type { z } from 'zod'
 import type { RunList, RunReasons, RunTree } from '../../api/shapes/runs.ts'
+import { probeHolder } from '../../disk/process.ts'
 import { judgeGuard } from '../../domain/lock/decide.ts'
+import type { Liveness } from '../../domain/lock/liveness.ts'
 import { isExpired } from '../../domain/run/case.ts'
 import type { listRunsSchema } from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
@@ -38,12 +40,13 @@ export async function stateOfRun(core: Core, runId: string): Promise<RunState> {
  * per returned run.
  */
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunList> {
-  const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
+  const { actor_id, case_id, cursor, lane_id, limit, orphans, run_kind, since, until } = asked
+  const status = asked.status ?? (orphans ? 'running' : undefined)
   const { size } = core.log.head()
   if (cursor !== undefined) await stateOfRun(core, cursor)
   await core.index.reached(size)
   const now = core.now()
-  const listing: RunList = { runs: [], lease_expired: [], next: null }
+  const listing: RunList = { runs: [], lease_expired: [], process_dead: [], next: null }
   const words = { actor_id, case_id, lane_id, run_kind, status }
   const { ranges } = await rangesOf(core, { since, until }, size)
   const bounds = { after: cursor, from: ranges[0]?.[0] ?? size, to: ranges.at(-1)?.[1] ?? 0 }
@@ -52,16 +55,30 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
       const run = await stateOfRun(core, runId)
       // The run may have moved since the index was read.
       if (status !== undefined && run.status !== status) continue
+      const isOver = isExpired(run, now)
+      const isDead = isOrphan(run)
+      if (orphans && !isOver && !isDead) continue
       if (!(await wasCreatedWithin(core, runId, { since, until }))) continue
       if (listing.runs.length === limit) {
         listing.next = listing.runs.at(-1)?.run_id ?? null
         return listing
       }
       listing.runs.push(recordOf(run))
-      if (isExpired(run, now)) listing.lease_expired.push(run.run_id)
+      if (isOver) listing.lease_expired.push(run.run_id)
+      if (isDead) listing.process_dead.push(run.run_id)
     }
   }
   return listing
+}
+
+/** Whether the processes that do the work of a run are alive. Nobody can know it of a run without recorded processes. */
+export function livenessOfRun({ processes = [], started }: RunState): Liveness {
+  return probeHolder(processes, Date.parse(started?.at ?? ''))
+}
+
+/** Whether a running run without a lease has recorded processes, all of them dead. */
+function isOrphan(run: RunState): boolean {
+  return run.status === 'running' && run.lease === null && livenessOfRun(run).alive === 'no'
 }
 
 /** Whether a run was created within the requested times. Cost: two reads if a time is requested. */
@@ -159,6 +176,7 @@ export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
         ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOfRun(runId))))
         : null,
     ended_ancestor: await endedAbove(core, run),
+    processes: processesOf(run),
     lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
@@ -180,6 +198,14 @@ async function deniedBy(history: AsyncIterable<Entry>): Promise<RunReasons['deni
     if (type === 'run.decided') return { decision_id: event_id, missing, reason, rule_ids }
   }
   return null
+}
+
+/** The recorded processes of a run, and for a running run whether they are alive. */
+function processesOf(run: RunState): RunReasons['processes'] {
+  const [first] = run.processes ?? []
+  if (first === undefined) return null
+  const alive = run.status === 'running' ? livenessOfRun(run).alive : null
+  return { alive, host: first.host, pids: (run.processes ?? []).map(({ pid }) => pid) }
 }
 
 async function isCurrent(core: Core, lock: { name: string; token: number }): Promise<boolean> {

@@ -11,11 +11,12 @@ import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
+import { evidenceFor } from '../../writer/holders.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import type { Handlers } from '../served.ts'
 import { deniedError } from './performing.ts'
-import { listRuns, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
+import { listRuns, livenessOfRun, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
@@ -37,8 +38,18 @@ export class Runs implements Handlers<RunsApi> {
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
   }
 
-  async start(input: Given<typeof shapes.start>): Promise<RunRecord> {
-    return this.#ask('run.start', input)
+  async start({ actor, idempotency_key, ...asked }: Given<typeof shapes.start>): Promise<RunRecord> {
+    const { pids, ...rest } = asked
+    const processes = pids && evidenceFor(pids)
+    const command = { ...rest, type: 'run.start' as const, processes }
+    return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
+  }
+
+  async recover({ actor, idempotency_key, ...asked }: Given<typeof shapes.recover>): Promise<RunRecord> {
+    const liveness = livenessOfRun(await stateOfRun(this.#core, asked.run_id))
+    const command = { ...asked, type: 'run.recover' as const, liveness }
+    await this.#submit(command, { actor, idempotency_key, content: asked })
+    return this.get(asked)
   }
 
   async heartbeat(input: Given<typeof shapes.heartbeat>): Promise<RunRecord> {
@@ -143,7 +154,10 @@ export class Runs implements Handlers<RunsApi> {
   }
 }
 
-type AskedType = Exclude<commands.RunCommand['type'], 'run.cancel_below' | 'run.create' | 'run.expire' | 'run.retry'>
+type AskedType = Exclude<
+  commands.RunCommand['type'],
+  'run.cancel_below' | 'run.create' | 'run.expire' | 'run.recover' | 'run.retry' | 'run.start'
+>
 interface AskedOf {
   actor?: Actor | undefined
   idempotency_key?: string | undefined
