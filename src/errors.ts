@@ -96,6 +96,11 @@ export const codes = {
   E_PROMOTION_STAGE_MISSING: code(409, 5, 'Nothing is staged for this turn.'),
   E_PROMOTION_CONFLICT: code(409, 5, 'A body in the workspace differs from the body that the turn was based on.'),
   GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
+  DECISION_REQUIRED: code(
+    409,
+    5,
+    'The lane of the run requires the decision_id of an allow for each promotion of a turn.',
+  ),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
   // Requests

@@ -1,3 +1,4 @@
+// limit: 240
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
 import type { LocalLedger } from '../../src/ledger.ts'

@@ -30,7 +30,8 @@ const outcomeReason = reasonSchema.max(200)
 /** `write_broker` is accepted as another name for db_write, only on input. */
 const runKindSchema = z.union([z.enum(runKinds), z.literal('write_broker').transform(() => 'db_write' as const)])
 
-export const createRunSchema = manifestSchema.extend({
+/** The phase of a run follows from its events, so no caller can state it. */
+export const createRunSchema = manifestSchema.omit({ phase: true }).extend({
   ...asked,
   case_id: caseIdSchema.optional(),
   correlation_id: line.optional(),

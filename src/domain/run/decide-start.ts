@@ -7,7 +7,7 @@ import { type LockState, orphanReason } from '../lock/state.ts'
 import { authorizeStart } from '../policy/authorize.ts'
 import { isPin } from '../policy/content.ts'
 import { stoppedAbove } from './above.ts'
-import { append, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
+import { append, laneOf, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
 import type { StartRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decide-actions.ts'
 import type { Pins } from './events.ts'
@@ -92,16 +92,21 @@ function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | nul
 
 function startedEvent(
   { lease_duration_s, processes, taxonomy_versions }: StartRun,
-  { context: { now }, run }: RunCase,
+  of: RunCase,
   { lock, pins }: { lock: RunState['lock']; pins: FoundPins },
 ): RunDraft {
+  const {
+    context: { now },
+    run,
+  } = of
   const lease =
     lease_duration_s === undefined
       ? null
       : { expires_at: isoTime(now.wall_ms + lease_duration_s * 1000), lease_duration_s }
   const { host_id, lease_clock } = now
+  const turns_require_decision = laneOf(of)?.turns?.require_decision || undefined
   const { lanes, roles } = pins
   invariant(lanes !== null && roles !== null, 'a run that starts is pinned')
   const data = { host_id, lease, lease_clock, lock, pins: { lanes, roles }, run_id: run.run_id }
-  return { type: 'run.started', data: { ...data, ...given({ processes, taxonomy_versions }) } }
+  return { type: 'run.started', data: { ...data, ...given({ processes, taxonomy_versions, turns_require_decision }) } }
 }

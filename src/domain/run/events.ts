@@ -47,6 +47,7 @@ export const manifestSchema = z.strictObject({
   matter_id: shape.matter_id,
   nondeterminism: shape.nondeterminism,
   notes: shape.notes,
+  /** Recorded by earlier versions, and never shown: the phase follows from the events. */
   phase: shape.phase,
   run_name: shape.run_name,
   tags: shape.tags,
@@ -90,6 +91,8 @@ const started = z.strictObject({
   processes: z.array(evidenceSchema).min(1).max(limits.evidenceMax).optional(),
   run_id: runIdSchema,
   taxonomy_versions: taxonomyVersionsSchema.optional(),
+  /** The lane of the run, in the policy of its pins, wants a decision for each promotion of a turn. */
+  turns_require_decision: z.literal(true).optional(),
 })
 
 const renewed = z.strictObject({

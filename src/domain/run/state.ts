@@ -33,6 +33,8 @@ export interface RunState extends RunFact {
   started: { at: string; host_id: string; lease_clock: LeaseClock } | null
   status: RunStatus
   taxonomy_versions: RunRecord['taxonomy_versions'] | null
+  /** Whether each promotion of a turn needs the decision_id of an allow. */
+  turns_require_decision?: true
   /** Its turns, once it has any. */
   turns?: TurnChain
 }
@@ -109,13 +111,13 @@ function withDecision(state: RunState, { data, event_id }: RunEntry<'run.decided
 }
 
 function startedState(state: RunState, { data, time }: RunEntry<'run.started'>): RunState {
-  const { host_id, lease, lease_clock, lock, pins, processes, taxonomy_versions = null } = data
+  const { host_id, lease, lease_clock, lock, pins, processes, taxonomy_versions = null, turns_require_decision } = data
   return {
     ...state,
     lease: lease && { ...lease, host_id, lease_clock },
     lock,
     pins,
-    ...given({ processes }),
+    ...given({ processes, turns_require_decision }),
     started: { at: time, host_id, lease_clock },
     status: 'running',
     taxonomy_versions,
