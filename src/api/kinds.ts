@@ -46,6 +46,7 @@ export const kinds: Kinds = {
   runs: {
     authorize: 'command',
     cancel: 'command',
+    cancelTree: 'command',
     complete: 'command',
     create: 'command',
     deny: 'command',

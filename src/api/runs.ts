@@ -26,12 +26,14 @@ export interface RunsApi {
   fail(input: shapes.FailRun, options?: CallOptions): Promise<RunRecord>
   /** Ends a run that must not continue. */
   deny(input: shapes.DenyRun, options?: CallOptions): Promise<RunRecord>
+  /** Ends a run that is no longer needed. */
+  cancel(input: shapes.CancelRun, options?: CallOptions): Promise<RunRecord>
   /**
-   * Ends a run that is no longer needed. With `tree` it also ends every run below it: the run first, so that no work can
-   * be added below it, and then the others, some at a time. It can be repeated. Cost: one read per run of the tree, and
+   * Ends a run and every run below it: the run first, so that no work can be added below it, and then the others, some
+   * at a time. It can be repeated, also for a run that has ended in another way. Cost: one read per run of the tree, and
    * one append per 256 runs that it ends.
    */
-  cancel(input: shapes.CancelRun, options?: CallOptions): Promise<shapes.CancelledRun>
+  cancelTree(input: shapes.CancelRun, options?: CallOptions): Promise<shapes.CancelledTree>
   /** Creates a new run in place of a failed run, and returns the new run. */
   retry(input: shapes.RetryRun, options?: CallOptions): Promise<RunRecord>
   /** The record of a run. */
@@ -136,12 +138,13 @@ export const runs: Operations<RunsApi> = {
     errors: [...endingErrors, 'OUTPUTS_DENIED'],
   },
   deny: { ...ending, summary: 'Ends a run that must not continue.', input: shapes.deny, errors: endingErrors },
-  cancel: {
+  cancel: { ...ending, summary: 'Ends a run that is no longer needed.', input: shapes.cancel, errors: endingErrors },
+  cancelTree: {
     ...ending,
-    summary: 'Ends a run that is no longer needed.',
+    summary: 'Ends a run and every run below it.',
     input: shapes.cancel,
-    output: shapes.cancelled,
-    errors: endingErrors,
+    output: shapes.cancelledTree,
+    errors: [...onRun, 'FREE_TEXT_DENIED'],
   },
   retry: {
     kind: 'command',

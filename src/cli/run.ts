@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
 import type { RunList, RunTree } from '../api/shapes/runs.ts'
+import type { RunRecord } from '../domain/run/run-record.ts'
 import { table, timeText } from './output.ts'
 import { authorizeVerb, recordVerb } from './run-actions.ts'
 import { execCommand } from './run-exec.ts'
 import { runLines, whyLines } from './run-text.ts'
-import { noun, verb } from './verb.ts'
+import { noun, toggle, verb } from './verb.ts'
 
 export function runsCommand(asked?: string): Command {
   const verbs = {
@@ -122,10 +123,14 @@ function denyVerb(): Command {
 function cancelVerb(): Command {
   return verb('cancel', 'runs.cancel', {
     arguments: ['run_id'],
-    lines: ({ cancelled_below, ...record }) => [
-      ...runLines(record),
+    call: async ({ runs }, input, { given }): Promise<{ cancelled_below?: number; run: RunRecord }> =>
+      given.tree ? runs.cancelTree(input) : { run: await runs.cancel(input) },
+    document: ({ run, ...more }) => ({ ...run, ...more }),
+    lines: ({ cancelled_below, run }) => [
+      ...runLines(run),
       ...(cancelled_below === undefined ? [] : [`${cancelled_below} runs below it have ended with it`]),
     ],
+    own: { tree: toggle('--tree', 'also cancel every run below it that has not ended; safe to repeat') },
     examples: [
       'lockstep run cancel run_draft1 --reason "client left"',
       'lockstep run cancel run_draft1 --reason over --tree',

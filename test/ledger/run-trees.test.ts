@@ -67,8 +67,8 @@ governed('cancelling a tree ends everything running or created below its root, a
     target: { name: 'dictation.start' },
   }
   await runs.authorize({ run_id: tool, action })
-  const cancelled = await runs.cancel({ run_id: root, tree: true, ...done })
-  equal([cancelled.status, cancelled.outcome, cancelled.cancelled_below], ['cancelled', 'cancelled: over', 2])
+  const { cancelled_below, run } = await runs.cancelTree({ run_id: root, ...done })
+  equal([run.status, run.outcome, cancelled_below], ['cancelled', 'cancelled: over', 2])
   const statusOf = async (run_id: string) => (await runs.get({ run_id })).status
   equal(await Promise.all([tool, 'run_new_1', 'run_done1', 'run_other'].map(statusOf)), [
     'cancelled',
@@ -78,7 +78,7 @@ governed('cancelling a tree ends everything running or created below its root, a
   ])
   is((await runs.get({ run_id: tool })).outcome, `cancelled: with ${root}`)
   const { size } = await ledger.head.get()
-  is((await runs.cancel({ run_id: root, tree: true, ...done })).cancelled_below, 0)
+  is((await runs.cancelTree({ run_id: root, ...done })).cancelled_below, 0)
   is((await ledger.head.get()).size, size)
 })
 
@@ -89,10 +89,10 @@ governed(
     const tool = await startTool(ledger)
     await runs.deny({ run_id: root, ...done })
     const stranger = { actor_id: 'agent-9', actor_type: 'agent' } as const
-    is(await codeOf(runs.cancel({ run_id: root, tree: true, actor: stranger, ...done })), 'NOT_RUN_ACTOR')
+    is(await codeOf(runs.cancelTree({ run_id: root, actor: stranger, ...done })), 'NOT_RUN_ACTOR')
     is(await codeOf(runs.cancel({ run_id: root, ...done })), 'INVALID_STATE_TRANSITION')
-    const { cancelled_below, status } = await runs.cancel({ run_id: root, tree: true, ...done })
-    equal([status, cancelled_below], ['denied', 1])
+    const { cancelled_below, run } = await runs.cancelTree({ run_id: root, ...done })
+    equal([run.status, cancelled_below], ['denied', 1])
     match((await runs.get({ run_id: tool })).outcome ?? '', /^cancelled: with run_top_1$/)
   },
 )
@@ -102,7 +102,7 @@ governed('a tree of 2,000 runs is cancelled in one command, by appends of a boun
   const ids = Array.from({ length: runsBelow }, (_, at) => `run_below_${String(at).padStart(4, '0')}`)
   await Promise.all(ids.map((run_id) => runs.create({ run_id, parent_run_id: root, run_kind: 'orchestrator' })))
   const { size } = await ledger.head.get()
-  is((await runs.cancel({ run_id: root, tree: true, ...done })).cancelled_below, runsBelow)
+  is((await runs.cancelTree({ run_id: root, ...done })).cancelled_below, runsBelow)
   is((await ledger.head.get()).size, size + runsBelow + 1)
   is((await runs.list({ status: 'created', limit: 1 })).runs.length, 0)
 })

@@ -47,9 +47,9 @@ export interface ListRuns extends z.input<typeof list> {}
 
 export const run = runRecordSchema
 
-/** With `tree`, the answer also counts the runs below that this call ended. */
-export const cancelled = runRecordSchema.extend({ cancelled_below: z.int().min(0).optional() })
-export interface CancelledRun extends z.output<typeof cancelled> {}
+/** The run at the top of a cancelled tree, and the number of runs below it that the call ended. */
+export const cancelledTree = z.strictObject({ cancelled_below: z.int().min(0), run })
+export interface CancelledTree extends z.output<typeof cancelledTree> {}
 
 const { decision, missing, reason, rule_ids } = runEventSchemas['run.decided'].shape
 
@@ -123,11 +123,9 @@ hints.add(listed, {
   process_dead: { about: 'Running runs of the page without a lease whose processes are dead. They can be recovered.' },
 })
 hints.add(recover, { reason: { about: 'Why the run is ended. It is recorded with the evidence.' } })
-hints.add(cancel, {
-  tree: { about: 'Also cancel every run below it that has not ended. It is safe to repeat.' },
-})
-hints.add(cancelled, {
-  cancelled_below: { about: 'With `tree`: how many runs below it this call ended.' },
+hints.add(cancelledTree, {
+  cancelled_below: { about: 'The number of runs below it that this call ended.' },
+  run: { about: 'The record of the run.' },
 })
 hints.add(start, {
   lease_duration_s: { about: 'How long the run lives without a heartbeat. Without it the run has no lease.' },

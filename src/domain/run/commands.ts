@@ -94,12 +94,7 @@ export const failRunSchema = z.strictObject({
 })
 export const denyRunSchema = z.strictObject(ending)
 /** The recorded reason begins with `cancelled: `. */
-export const cancelRunSchema = z.strictObject({
-  ...ofRun,
-  outcome_reason: reasonSchema.max(189),
-  /** Also cancels every run below it that has not ended. If the run itself has ended, only the runs below it. */
-  tree: z.boolean().optional(),
-})
+export const cancelRunSchema = z.strictObject({ ...ofRun, outcome_reason: reasonSchema.max(189) })
 export const retryRunSchema = z.strictObject({
   ...ofRun,
   new_run_id: runIdSchema.optional(),
@@ -136,8 +131,9 @@ export type RecordAction = Of<'run.record', typeof recordActionSchema> & {
 export type CompleteRun = Of<'run.complete', typeof completeRunSchema>
 export type FailRun = Of<'run.fail', typeof failRunSchema>
 export type DenyRun = Of<'run.deny', typeof denyRunSchema>
-export type CancelRun = Of<'run.cancel', typeof cancelRunSchema>
-/** Cancels some of the runs below an ended run. `runs.cancel` asks for this until none is left. */
+/** With `tree` the run may have ended: then only the runs below it are left to cancel. */
+export type CancelRun = Of<'run.cancel', typeof cancelRunSchema> & { tree?: boolean }
+/** Cancels some of the runs below an ended run. `runs.cancelTree` asks for this until none is left. */
 export interface CancelBelow extends Command {
   policies: Policies
   run_id: string

@@ -80,10 +80,14 @@ export class Runs implements Handlers<RunsApi> {
     return this.#ask('run.deny', input)
   }
 
-  async cancel(input: Given<typeof shapes.cancel>): Promise<shapes.CancelledRun> {
-    const record = await this.#ask('run.cancel', input)
-    if (!input.tree) return record
-    const { actor, run_id } = input
+  async cancel(input: Given<typeof shapes.cancel>): Promise<RunRecord> {
+    return this.#ask('run.cancel', input)
+  }
+
+  async cancelTree({ actor, idempotency_key, ...asked }: Given<typeof shapes.cancel>): Promise<shapes.CancelledTree> {
+    const top = { ...asked, tree: true, type: 'run.cancel' as const }
+    const run = await this.#answer(await this.#submit(top, { actor, idempotency_key, content: top }), top.type)
+    const { run_id } = run
     let cancelled_below = 0
     for await (const run_ids of runsBelow(this.#core, run_id)) {
       for (let left = run_ids; left.length > 0; left = await unended(this.#core, left)) {
@@ -93,7 +97,7 @@ export class Runs implements Handlers<RunsApi> {
         cancelled_below += new Set(entries.map((entry) => entry.run_id)).size
       }
     }
-    return { ...record, cancelled_below }
+    return { cancelled_below, run }
   }
 
   async retry({ actor, idempotency_key, ...asked }: Given<typeof shapes.retry>): Promise<RunRecord> {
