@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
+import { userActor } from '../../src/disk/user.ts'
+import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
@@ -18,10 +20,11 @@ const obedient = 'sleep 100 & echo far $!; echo ready $$; wait'
 /** A ledger with a running root that has a case and a correlation id. */
 async function withRoot(work: (root: string) => Promise<void>): Promise<void> {
   const root = temporaryRoot()
-  is((await lockstep(['--dir', root, 'init', root])).status, 0)
-  const of = ['--run-id', 'run_root1', '--case', 'CASE-17', '--correlation', 'request-1']
-  is((await lockstep(['--dir', root, 'run', 'create', '--kind', 'orchestrator', ...of])).status, 0)
-  is((await lockstep(['--dir', root, 'run', 'start', 'run_root1'])).status, 0)
+  const ledger = await openLedger({ actor: userActor(), create: true, dir: root })
+  const run_id = 'run_root1'
+  await ledger.runs.create({ case_id: 'CASE-17', correlation_id: 'request-1', run_id, run_kind: 'orchestrator' })
+  await ledger.runs.start({ run_id })
+  await ledger.close()
   await work(root)
   await endsWithVerify(root)
 }
