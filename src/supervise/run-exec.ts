@@ -145,7 +145,8 @@ function keepingRun(run_id: string) {
       if (isTerminal(status)) {
         throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
       }
-      if (above === null) return
+      // An older service does not say it.
+      if (!above) return
       const message = `${above.run_id}, above ${run_id}, is ${above.status}`
       throw new LockstepError('RUN_ANCESTOR_ENDED', message, { details: { run_id } })
     },

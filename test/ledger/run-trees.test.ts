@@ -49,7 +49,9 @@ governed('why a run can do nothing more names the run above that ended', async (
   const run_id = await startTool(ledger)
   is((await ledger.runs.why({ run_id })).ended_ancestor, null)
   await ledger.runs.deny({ run_id: root, ...done })
-  equal((await ledger.runs.why({ run_id })).ended_ancestor, { run_id: root, status: 'denied' })
+  const { ended_ancestor, moves } = await ledger.runs.why({ run_id })
+  equal(ended_ancestor, { run_id: root, status: 'denied' })
+  equal(moves, ['failed', 'denied', 'cancelled'])
 })
 
 governed('cancelling a tree ends everything running or created below its root, and can be repeated', async (ledger) => {

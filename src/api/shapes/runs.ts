@@ -120,7 +120,7 @@ hints.add(listed, {
   lease_expired: {
     about: 'Running runs of the page whose lease is over. The next command on each marks it as failed.',
   },
-  process_dead: { about: 'Running runs of the page without a lease whose processes are dead. They can be recovered.' },
+  process_dead: { about: 'With `orphans`: the runs of the page that have no lease and whose processes are dead.' },
 })
 hints.add(recover, { reason: { about: 'Why the run is ended. It is recorded with the evidence.' } })
 hints.add(cancelledTree, {

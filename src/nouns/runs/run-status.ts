@@ -17,6 +17,7 @@ import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { limits } from '../../kernel/limits.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
+import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
@@ -56,7 +57,8 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
       // The run may have moved since the index was read.
       if (status !== undefined && run.status !== status) continue
       const isOver = isExpired(run, now)
-      const isDead = isOrphan(run)
+      // On some systems a probe starts a program, so it is only made when orphans are requested.
+      const isDead = orphans && isOrphan(run)
       if (orphans && !isOver && !isDead) continue
       if (!(await wasCreatedWithin(core, runId, { since, until }))) continue
       if (listing.runs.length === limit) {
@@ -154,6 +156,7 @@ export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
   const run = await stateOfRun(core, runId)
   const { value: last } = await walked(core.views, await chainOfStream(core.views, streamOfRun(runId))).next()
   const openTurn = openTurnId(run.turns)
+  const ended_ancestor = await endedAbove(core, run)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
   return {
@@ -175,12 +178,12 @@ export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
       run.status === 'denied'
         ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOfRun(runId))))
         : null,
-    ended_ancestor: await endedAbove(core, run),
+    ended_ancestor,
     processes: processesOf(run),
     lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
-    moves: [...moves[run.status]],
+    moves: moves[run.status].filter((to) => ended_ancestor === null || !addsWork(to)),
   }
 }
 
@@ -198,6 +201,11 @@ async function deniedBy(history: AsyncIterable<Entry>): Promise<RunReasons['deni
     if (type === 'run.decided') return { decision_id: event_id, missing, reason, rule_ids }
   }
   return null
+}
+
+/** Whether a move is refused below an ended run. */
+function addsWork(to: RunStatus): boolean {
+  return to === 'running' || to === 'completed'
 }
 
 /** The recorded processes of a run, and for a running run whether they are alive. */
