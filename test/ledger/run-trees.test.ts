@@ -52,6 +52,11 @@ governed('why a run can do nothing more names the run above that ended', async (
   const { ended_ancestor, moves } = await ledger.runs.why({ run_id })
   equal(ended_ancestor, { run_id: root, status: 'denied' })
   equal(moves, ['failed', 'denied', 'cancelled'])
+  const scope = { case_id: of.case_id, client_session_id: 's-1', run_id }
+  const target = { name: 'dictation.start' }
+  const action = { action_type: 'tool_call' as const, lane_id: of.lane_id, scope, target }
+  const { decision, rule_ids } = await ledger.policy.explain({ run_id, action })
+  equal([decision, rule_ids], ['deny', [`run/ended_ancestor/${root}`]])
 })
 
 governed('cancelling a tree ends everything running or created below its root, and can be repeated', async (ledger) => {

@@ -140,7 +140,7 @@ export async function unended(core: Core, runIds: readonly string[]): Promise<st
 }
 
 /** The nearest run above a run that has ended, so that no work can be added; null if there is none. */
-async function endedAbove(core: Core, run: RunState): Promise<RunReasons['ended_ancestor']> {
+export async function endedAbove(core: Core, run: RunState): Promise<RunReasons['ended_ancestor']> {
   let below = run
   while (below.parent_run_id !== null) {
     const above = await stateOfRun(core, below.parent_run_id)

@@ -45,6 +45,7 @@ const words = [
   'fail',
   'deny',
   'cancel',
+  'cancel below',
   'retry',
   'retry last',
   'start last',
@@ -135,6 +136,8 @@ class Pair {
           model.finish(run_id, 'cancelled', false, by),
           world.run('run.cancel', { run_id, outcome_reason: 'no' }, actor),
         )
+      case 'cancel below':
+        return said(model.cancelBelow(run_id, ids, by), world.run('run.cancel_below', { run_id, run_ids: ids }, actor))
       case 'retry':
         return said(
           model.retry(run_id, other, by),
@@ -257,6 +260,10 @@ const verdicts = [
   'cancel append',
   'cancel INVALID_STATE_TRANSITION',
   'cancel NOT_RUN_ACTOR',
+  'cancel below append',
+  'cancel below nothing',
+  'cancel below expired',
+  'cancel below NOT_RUN_ACTOR',
   'retry append',
   'retry of a retry',
   'retry RUN_NOT_RETRYABLE',

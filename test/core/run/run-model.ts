@@ -169,6 +169,26 @@ export class RunModel {
     return 'append'
   }
 
+  /** Cancels what is below an ended run; a run whose lease is over fails instead. */
+  cancelBelow(id: string, ids: readonly string[], actor: string): Answer {
+    const first = this.before(id, actor)
+    if (first !== undefined) return first
+    let answer: Answer = 'nothing'
+    if (!isTerminal((this.runs.get(id) as ModelRun).status)) return answer
+    for (const other of ids) {
+      const run = this.runs.get(other)
+      if (run === undefined || isTerminal(run.status) || !this.#isBelow(run, id)) continue
+      answer = this.isOver(run) ? 'expired' : 'append'
+      if (answer === 'expired') this.end(run, 'failed', true)
+      else this.end(run, 'cancelled', false)
+    }
+    return answer
+  }
+
+  #isBelow(run: ModelRun, id: string): boolean {
+    return run.parent !== null && (run.parent === id || this.#isBelow(this.runs.get(run.parent) as ModelRun, id))
+  }
+
   end(run: ModelRun, status: RunStatus, retryable: boolean): void {
     Object.assign(run, { status, retryable, allowed: 0 })
   }
