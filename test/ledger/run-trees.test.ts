@@ -45,6 +45,15 @@ governed('no stage, no validation and no promotion below an ended root', async (
   is((await turns.reject({ ...turn, reason: 'over' })).status, 'rejected')
 })
 
+governed('an override is no late fact, so none is recorded below an ended root; a note is', async (ledger) => {
+  const run_id = await startTool(ledger)
+  await ledger.runs.deny({ run_id: root, ...done })
+  const { append } = ledger.audit
+  const override = { action_type: 'override' as const, outcome: 'success' as const, outcome_reason: 'urgent', run_id }
+  is(await codeOf(append({ events: [override] })), 'RUN_ANCESTOR_ENDED')
+  is(await codeOf(append({ events: [{ action_type: 'system', outcome: 'failure', run_id }] })), 'none')
+})
+
 governed('why a run can do nothing more names the run above that ended', async (ledger) => {
   const run_id = await startTool(ledger)
   is((await ledger.runs.why({ run_id })).ended_ancestor, null)
