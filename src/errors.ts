@@ -43,8 +43,15 @@ export const codes = {
   INVALID_STATE_TRANSITION: code(409, 5, 'The run cannot move from its current state to the requested state.'),
   NOT_RUN_ACTOR: code(403, 4, 'Only the actor of the run or of a run above it, or an operator, may do this.'),
   RUN_NOT_ACTIVE: code(409, 5, 'The run is not in the running state, so it cannot authorise or record actions.'),
+  RUN_ANCESTOR_ENDED: code(409, 5, 'A run above this run has ended, so no work can be added below it.'),
   RUN_DENIED: code(403, 4, 'The policy denied the request, and the run is now denied. The details name the rules.'),
   RUN_LEASE_EXPIRED: code(409, 5, 'The lease of the run expired, so the ledger marked the run as failed.'),
+  RUN_NOT_ORPHAN: code(409, 5, 'The run is not known to be dead, so it cannot be recovered.'),
+  RUN_OUTCOME_UNKNOWN: code(
+    409,
+    76,
+    'The command of this run was started before, and its outcome is not recorded. It is not run again.',
+  ),
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
   RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),
@@ -96,6 +103,11 @@ export const codes = {
   ),
   PIN_EXISTS: code(409, 5, 'The workspace already has a pin of this name, for another turn.'),
   GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
+  DECISION_REQUIRED: code(
+    409,
+    5,
+    'The lane of the run requires the decision_id of an allow for each promotion of a turn.',
+  ),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
   // Requests

@@ -28,6 +28,7 @@ export const audit: Operations<AuditApi> = {
       'IDEMPOTENCY_MISMATCH',
       'NOT_RUN_ACTOR',
       'RUN_NOT_ACTIVE',
+      'RUN_ANCESTOR_ENDED',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',
       'OUTPUTS_DENIED',

@@ -33,6 +33,7 @@ export const exports: Operations<ExportsApi> = {
       'NOT_FOUND',
       'FREE_TEXT_DENIED',
       'NOT_RUN_ACTOR',
+      'RUN_ANCESTOR_ENDED',
       'RUN_NOT_ACTIVE',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',

@@ -46,6 +46,7 @@ export const kinds: Kinds = {
   runs: {
     authorize: 'command',
     cancel: 'command',
+    cancelTree: 'command',
     complete: 'command',
     create: 'command',
     deny: 'command',
@@ -54,6 +55,7 @@ export const kinds: Kinds = {
     heartbeat: 'command',
     list: 'query',
     record: 'command',
+    recover: 'command',
     retry: 'command',
     start: 'command',
     tree: 'query',

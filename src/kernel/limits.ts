@@ -43,6 +43,9 @@ export const limits = {
   runOpenActionsMax: 100,
   runOutputsMax: 100,
   runListMax: 1_000,
+  /** The runs of a tree that one append is asked to cancel, and the number of events from which it takes no more runs. */
+  runTreePage: 256,
+  runTreeEventsMin: 512,
 
   /** The roles of a token, the longest time until it expires (ten years), and the tokens on one page of a list. */
   tokenRolesMax: 100,

@@ -111,7 +111,9 @@ test('have the exit codes of the command, which are permanent', () => {
       'LOCK_CHECK_FAILED',
       'INVALID_STATE_TRANSITION',
       'RUN_NOT_ACTIVE',
+      'RUN_ANCESTOR_ENDED',
       'RUN_LEASE_EXPIRED',
+      'RUN_NOT_ORPHAN',
       'RUN_HAS_OPEN_ACTION',
       'RUN_NOT_RETRYABLE',
       'RUN_ALREADY_RETRIED',
@@ -126,6 +128,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'E_PROMOTION_CONFLICT',
       'PIN_EXISTS',
       'GUARD_REQUIRED',
+      'DECISION_REQUIRED',
       'RUN_HAS_OPEN_TURN',
       'IDEMPOTENCY_MISMATCH',
       'SIZE_MISMATCH',
@@ -148,7 +151,7 @@ test('have the exit codes of the command, which are permanent', () => {
     ],
     8: ['TIMED_OUT', 'ABORTED'],
     75: ['LOCK_CONTENTION'],
-    76: ['LEASE_LOST'],
+    76: ['LEASE_LOST', 'RUN_OUTCOME_UNKNOWN'],
   }
   const found: Record<number, string[]> = {}
   for (const [code, { exit }] of table) found[exit] = [...(found[exit] ?? []), code]

@@ -214,6 +214,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
     },
   ],
   'runs.cancel': [ending],
+  'runs.cancelTree': [ending],
   'runs.complete': [
     async (id, stage) => ({ ...(await ending(id, stage)), output_artifacts: [artifact], release_lock: false }),
   ],
@@ -230,7 +231,6 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       nondeterminism: { is_nondeterministic: true, reasons: ['a'], replay_strategy: 'best_effort' },
       notes: 'a',
       parent_run_id: 'run_main_1',
-      phase: 'a',
       role_id: 'INTERVIEW_AGENT',
       root_run_id: 'run_main_1',
       run_actor: actor,
@@ -271,6 +271,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       }
     },
   ],
+  'runs.recover': [async (id, stage) => ({ ...asked(id), reason: 'a', run_id: await running(id, stage) })],
   'runs.retry': [
     async (id, stage) => {
       const run_id = await running(id, stage)
@@ -300,10 +301,14 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'turns.apply': [
     async (id, stage) => content(id, await running(id, stage)),
     () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
+    async (id, stage) => ({ ...content(id, await running(id, stage)), decision_id: 'evt_x_00000' }),
   ],
   'turns.get': [() => ({ run_id: 'run_main_1', turn_id })],
   'turns.list': [() => ({ run_id: 'run_main_1' })],
-  'turns.promote': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
+  'turns.promote': [
+    async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash }),
+    async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), decision_id: 'evt_x_00000' }),
+  ],
   'turns.reject': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), reason: 'a' })],
   'turns.stage': [
     async (id, stage) => content(id, await running(id, stage)),

@@ -4,6 +4,7 @@ import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { PrivilegedAction } from '../../kernel/vocabulary.ts'
 import { type Policies, policyStream } from '../policy/state.ts'
+import { stoppedAbove } from '../run/above.ts'
 import {
   append,
   caseOf,
@@ -51,8 +52,8 @@ export function decide(command: AuditCommand, context: Context, rows: LoadedRows
 /**
  * Appends events of one run, all or none. Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). If the lease of the
  * run has expired, the ledger then fails the run and ignores the events. Then RUN_NOT_ACTIVE (recorded), STALE_TOKEN
- * and LEASE_EXPIRED (the run's lock); for each event OVERRIDE_DENIED and STATEMENT_DENIED (recorded), FREE_TEXT_DENIED,
- * or the refusals of recording an action.
+ * and LEASE_EXPIRED (the run's lock), RUN_ANCESTOR_ENDED (recorded; for an override); for each event OVERRIDE_DENIED and
+ * STATEMENT_DENIED (recorded), FREE_TEXT_DENIED, or the refusals of recording an action.
  */
 function decideInRun(
   {
@@ -66,7 +67,9 @@ function decideInRun(
 ): Decision {
   const of = caseOf({ policies, run_id, type }, context, rows)
   if ('kind' in of) return of
-  const wrong = expired(of) ?? notActive(of, type) ?? lostLock(of, type)
+  const isOverride = events.some(({ action_type }) => action_type === 'override')
+  const stopped = isOverride ? stoppedAbove(of, type) : undefined
+  const wrong = expired(of) ?? notActive(of, type) ?? lostLock(of, type) ?? stopped
   if (wrong !== undefined) return wrong
   const drafts: RunDraft[] = []
   let { run } = of

@@ -1,4 +1,4 @@
-import type { Code } from '../../errors.ts'
+import type { Code, Details } from '../../errors.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
@@ -85,6 +85,8 @@ export function append(
 interface Refused {
   code: Code
   command: string
+  /** Further facts for the caller. */
+  facts?: Details
   message: string
   /** The move that was requested. */
   to?: RunStatus
@@ -93,13 +95,13 @@ interface Refused {
 /** A refusal that is recorded on the run and does not change it. */
 export function refused(
   { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
-  { code, command, message, to }: Refused,
+  { code, command, facts = {}, message, to }: Refused,
 ): Refusal {
   const { run_id, status } = run
   const move = to === undefined ? {} : { move: { from: status, to } }
   const data = { code, command, message, ...move, name: run_id }
   const [record] = eventsOf(envelopeOf(run), lastSeq, [{ type: 'run.refused', data }])
-  return refuse(code, message, { run_id, status, ...given({ wanted: to }) }, record)
+  return refuse(code, message, { run_id, status, ...facts, ...given({ wanted: to }) }, record)
 }
 
 /** INVALID_STATE_TRANSITION, recorded. */

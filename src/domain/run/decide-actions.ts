@@ -4,6 +4,7 @@ import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Action } from '../policy/action.ts'
 import type { PolicyVerdict } from '../policy/authorize.ts'
+import { stoppedAbove } from './above.ts'
 import {
   append,
   durationMillis,
@@ -23,12 +24,12 @@ import type { OpenAction } from './state.ts'
 
 /**
  * An allow appends the decision. A deny appends the decision and the run's move to denied together. Refusals, in order:
- * RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet),
+ * RUN_NOT_ACTIVE and RUN_ANCESTOR_ENDED (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet),
  * FREE_TEXT_DENIED.
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
   const { context, inForce, run } = of
-  const ended = notActive(of, command.type)
+  const ended = notActive(of, command.type) ?? stoppedAbove(of, command.type)
   if (ended !== undefined) return ended
   if (run.open.length >= limits.runOpenActionsMax) {
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`

@@ -17,7 +17,7 @@ import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
 import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
-import { begin, failWith } from '../runs/performing.ts'
+import { begin, completeIn, failWith } from '../runs/performing.ts'
 import { refuseExpired } from '../runs/runs.ts'
 import { callsFor, type Handlers } from '../served.ts'
 import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
@@ -134,7 +134,7 @@ export class Exports implements Handlers<ExportsApi> {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
     }
-    await this.#as(actor).runs.complete({ run_id, outcome_reason: 'performed' })
+    await completeIn(this.#as(actor), { run_id, outcome_reason: 'performed' })
     files.end()
     return { bundle, decision_id, file: files.file, record_file: files.recordFile, run_id }
   }

@@ -23,7 +23,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
-import { stateOfRun } from '../runs/run-status.ts'
+import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
 
 type ShownFile = shapes.PolicyInForce['lanes']
@@ -91,7 +91,9 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     if ('run_id' in asked) {
       const caller = asked.actor ?? self
       const run = await stateOfRun(this.#core, asked.run_id)
-      return copied(verdictOn(action, { caller, config, policy, run }))
+      const above = await endedAbove(this.#core, run)
+      const stopped = above === null ? [] : [`run/ended_ancestor/${above.run_id}`]
+      return copied(withMore(verdictOn(action, { caller, config, policy, run }), stopped))
     }
     return copied(
       withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config)),

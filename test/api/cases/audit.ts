@@ -75,6 +75,17 @@ export const audit: Cases<'audit'> = {
         const [stated] = (await api.audit.list({ cursor: events[0]?.seq })).events
         equal([stated?.stated, stated?.case_id, stated?.role_id], [true, 'CASE-17', 'R'])
       },
+      'takes no override below a run that has ended': async ({ api }) => {
+        const parent_run_id = newName('run_parent')
+        const run_id = newName('run_below')
+        for (const of of [{ run_id: parent_run_id }, { parent_run_id, run_id }]) {
+          await api.runs.create({ ...of, run_kind: 'orchestrator' })
+          await api.runs.start({ run_id: of.run_id })
+        }
+        await api.runs.cancel({ run_id: parent_run_id, outcome_reason: 'over' })
+        const override = { ...event, action_type: 'override' as const, outcome_reason: 'urgent', run_id }
+        await refused(api.audit.append({ events: [override] }), 'RUN_ANCESTOR_ENDED')
+      },
       'takes no free text where the lane prohibits it': async ({ api }) => {
         const actor = { actor_id: 'ana', actor_type: 'human' } as const
         const of = { actor, run_id: newName('run_terse') }

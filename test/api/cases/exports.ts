@@ -60,7 +60,7 @@ export const exports: Cases<'exports'> = {
         await runs.start({ ...of, lease_duration_s: 60 })
         stage.clock.advance(61_000)
         await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_LEASE_EXPIRED')
-        await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_NOT_ACTIVE')
+        await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_ANCESTOR_ENDED')
       },
     },
     get: {
