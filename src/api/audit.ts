@@ -30,6 +30,7 @@ export const audit: Operations<AuditApi> = {
       'RUN_NOT_ACTIVE',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',
+      'BUNDLE_NOT_RECORDED',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
     ],

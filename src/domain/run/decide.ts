@@ -1,5 +1,6 @@
 import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
+import { approvalStreamsOf } from '../approval/judge.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import { policyInForce, policyStream } from '../policy/state.ts'
 import { caseOf, expired } from './case.ts'
@@ -23,6 +24,7 @@ export function reads(command: RunCommand): readonly string[] {
   if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
   if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
   if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
+  if (command.type === 'run.authorize') streams.push(...approvalStreamsOf(command.action))
   return streams
 }
 

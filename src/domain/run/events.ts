@@ -64,6 +64,8 @@ const created = manifestSchema.extend({
 /** A decision on the start of a run or on an action in it; its event_id is the decision_id. */
 const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
+  /** What an export would hand out, and the approvals that it named. */
+  bundle: actionSchema.shape.bundle,
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
+import type { ApprovalState } from '../../domain/approval/state.ts'
 import { type ExportManifest, exportManifestSchema } from '../../domain/export/bundle.ts'
 import {
+  approvedBundleFiles,
   type BundleFile,
   bundleFiles,
   type FileFacts,
@@ -17,6 +19,7 @@ import { LockstepError } from '../../errors.ts'
 import { type BundleFiles, openBundle } from '../../files/bundle/bundle-reader.ts'
 import { paddingOf, tarHeader, tarTrailerBytes } from '../../files/bundle/tar.ts'
 import { refuseNewerContract } from '../../kernel/format.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
@@ -24,10 +27,24 @@ import { toBase64, toHex } from '../../merkle/hash.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
 import { sha256Hex } from '../../writer/core.ts'
 import { isSignatureOf } from '../signer.ts'
+import { checkApprovals } from './export-approvals.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
+
+/** An approval in a bundle. */
+export interface VerifiedApproval {
+  approval_id: string
+  approval_type: string
+  approved_at_utc: string
+  approved_by: string
+  expires_at: string | null
+  notes?: string
+  role_id: string
+}
 
 export interface VerifiedExport {
   verified: true
+  /** Who approved the export. */
+  approvals: VerifiedApproval[]
   /** `unchecked` if the caller gave no key: the key inside the bundle proves nothing by itself. */
   authenticity: 'checked' | 'unchecked'
   bundle_id: string
@@ -52,7 +69,7 @@ export interface VerifiedExport {
  * over the bundle, and memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
-  const files = await openBundle(path, bundleFiles)
+  const files = await openBundle(path, [bundleFiles, approvedBundleFiles])
   const { facts, package_hash_sha256, texts } = await readOnce(files)
   const key = await keyOf(texts, options.vkey)
   const { origin, root, size } = await checkpointIn(texts, key)
@@ -66,9 +83,15 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   await checkEntries(files, selected, { root, size })
   const selectedFacts = selected.facts()
   if (selectedFacts === undefined) throw failed('entries', 'the bundle has no entries')
+  const { bundle_kind, redaction } = manifest
+  const exported = { bundle_kind, ...(redaction ? { redaction } : {}), select: selection, size }
+  const approvals = texts.has('approvals/checkpoint')
+    ? await checkApprovals(texts, { key, origin, root, size }, exported)
+    : []
   const derived = manifestOf(
     {
-      bundle_kind: manifest.bundle_kind,
+      approvals,
+      bundle_kind,
       entries: factOf(facts, 'entries.jsonl'),
       // `created_by` contains the ledger id. The ledger is authenticated by the name of its key.
       ledger_id: manifest.created_by.replace(/^ledger:/, ''),
@@ -86,11 +109,12 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   )
   const text = JSON.stringify(derived)
   if (`${text}\n` !== texts.get('manifest.json')) throw failed('manifest', 'it is not the manifest of these entries')
-  if (readmeOf(derived.bundle_id) !== texts.get('README.txt'))
+  if (readmeOf(derived.bundle_id, approvals.length > 0) !== texts.get('README.txt'))
     throw failed('manifest', 'README.txt belongs to another bundle')
   const { entries, first_seq, last_seq, open_runs } = selectedFacts
   return {
     verified: true,
+    approvals: approvals.map(shownApproval),
     authenticity: options.vkey === undefined ? 'unchecked' : 'checked',
     bundle_id: derived.bundle_id,
     entries,
@@ -105,6 +129,18 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
     root: toHex(root),
     size,
   }
+}
+
+function shownApproval({
+  actor,
+  approval_id,
+  approval_type,
+  expires_at,
+  notes,
+  time,
+}: ApprovalState): VerifiedApproval {
+  const by = { approved_at_utc: time, approved_by: actor.actor_id, role_id: actor.role_id ?? '' }
+  return { approval_id, approval_type, ...by, expires_at, ...given({ notes }) }
 }
 
 type Texts = ReadonlyMap<string, string>
