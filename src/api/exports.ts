@@ -41,7 +41,6 @@ export const exports: Operations<ExportsApi> = {
       'RUN_NOT_ACTIVE',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',
-      'BUNDLE_NOT_RECORDED',
       'INVALID_STATE_TRANSITION',
       'FILE_DENIED',
       'FILE_FAILED',

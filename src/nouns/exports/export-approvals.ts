@@ -4,6 +4,7 @@ import { type ApprovalState, approvalIn, evolve, streamOfApproval } from '../../
 import type { ApprovalFile } from '../../domain/export/manifest.ts'
 import { invariant } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
@@ -64,6 +65,17 @@ export async function proveApprovals(
 }
 
 const byValue = (one: number, other: number) => one - other
+
+/** An approval in a bundle. */
+export interface VerifiedApproval {
+  approval_id: string
+  approval_type: string
+  approved_at_utc: string
+  approved_by: string
+  expires_at: string | null
+  notes?: string
+  role_id: string
+}
 
 /** The tree that a bundle exports, and the key that signed its head. */
 interface Exporting {
@@ -156,4 +168,17 @@ function judged(entries: readonly Entry[], bundle: Exported): ApprovalState[] {
 function linesOf(text: string): string[] {
   if (text !== '' && !text.endsWith('\n')) throw failed('approvals', 'the last line does not end with a newline')
   return text.split('\n').slice(0, -1)
+}
+
+/** An approval as the verification of a bundle shows it. */
+export function shownApproval({
+  actor,
+  approval_id,
+  approval_type,
+  expires_at,
+  notes,
+  time,
+}: ApprovalState): VerifiedApproval {
+  const by = { approved_at_utc: time, approved_by: actor.actor_id, role_id: actor.role_id ?? '' }
+  return { approval_id, approval_type, ...by, expires_at, ...given({ notes }) }
 }

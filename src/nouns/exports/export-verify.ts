@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import type { ApprovalState } from '../../domain/approval/state.ts'
 import { type ExportManifest, exportManifestSchema } from '../../domain/export/bundle.ts'
 import {
   approvedBundleFiles,
@@ -19,7 +18,6 @@ import { LockstepError } from '../../errors.ts'
 import { type BundleFiles, openBundle } from '../../files/bundle/bundle-reader.ts'
 import { paddingOf, tarHeader, tarTrailerBytes } from '../../files/bundle/tar.ts'
 import { refuseNewerContract } from '../../kernel/format.ts'
-import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
@@ -27,19 +25,8 @@ import { toBase64, toHex } from '../../merkle/hash.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
 import { sha256Hex } from '../../writer/core.ts'
 import { isSignatureOf } from '../signer.ts'
-import { checkApprovals } from './export-approvals.ts'
+import { checkApprovals, shownApproval, type VerifiedApproval } from './export-approvals.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
-
-/** An approval in a bundle. */
-export interface VerifiedApproval {
-  approval_id: string
-  approval_type: string
-  approved_at_utc: string
-  approved_by: string
-  expires_at: string | null
-  notes?: string
-  role_id: string
-}
 
 export interface VerifiedExport {
   verified: true
@@ -129,18 +116,6 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
     root: toHex(root),
     size,
   }
-}
-
-function shownApproval({
-  actor,
-  approval_id,
-  approval_type,
-  expires_at,
-  notes,
-  time,
-}: ApprovalState): VerifiedApproval {
-  const by = { approved_at_utc: time, approved_by: actor.actor_id, role_id: actor.role_id ?? '' }
-  return { approval_id, approval_type, ...by, expires_at, ...given({ notes }) }
 }
 
 type Texts = ReadonlyMap<string, string>
