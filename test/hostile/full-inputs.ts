@@ -123,14 +123,15 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'audit.list': [() => filters],
   'clock.reset': [() => ({ actor: becca, reason: 'a' })],
   'exports.approve': [
-    ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => () => {
-      return { actor: becca, approval_type: 'compliance', notes: 'a', select }
+    ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => (id: string) => {
+      const redaction = { notes: 'a', redaction_applied: false, redaction_profile_id: 'a' }
+      return { ...asked(id), actor: becca, approval_type: 'compliance', notes: 'a', redaction, select }
     }),
   ],
   'exports.create': [
     (id) => ({
       actor: becca,
-      approvals: ['evt_x_00000'],
+      approvals: ['apr_0123456789abcdef'],
       bundle_description: 'all',
       bundle_kind: 'internal_review',
       bundle_name: 'a',
