@@ -1,12 +1,12 @@
 import * as z from 'zod'
 import { approvalTypes, noteSchema, runIdSchema } from '../../kernel/vocabulary.ts'
-import { approvalIdSchema, exportedSchema } from './exported.ts'
+import { approvalIdSchema, recordedExportSchema } from './exported.ts'
 
 /** A human approves one export. The entry's actor has the role of the approval type. Members are in canonical order. */
 const given = z.strictObject({
   approval_id: approvalIdSchema,
   approval_type: z.enum(approvalTypes),
-  bundle: exportedSchema,
+  bundle: recordedExportSchema,
   expires_at: z.iso.datetime({ precision: 3 }).nullable(),
   notes: noteSchema.optional(),
 })

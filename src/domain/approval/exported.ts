@@ -1,17 +1,21 @@
 import * as z from 'zod'
-import { caseIdSchema, line, noteSchema, runIdSchema } from '../../kernel/vocabulary.ts'
+import { caseIdSchema, line, noteSchema, runIdSchema, targetNameSchema } from '../../kernel/vocabulary.ts'
 import { lockNameSchema } from '../lock/names.ts'
 
 const seq = z.int().min(0)
+
+const ofRun = z.strictObject({ run_id: runIdSchema })
+const ofCase = z.strictObject({ case_id: caseIdSchema })
+const range = z.strictObject({ from: seq, to: seq })
 
 /**
  * The selection of a bundle: a run with all runs below it, a case, a lock, or a range of entries including both ends.
  */
 export const selectionSchema = z.union([
-  z.strictObject({ run_id: runIdSchema }),
-  z.strictObject({ case_id: caseIdSchema }),
+  ofRun,
+  ofCase,
   z.strictObject({ lock: lockNameSchema }),
-  z.strictObject({ from: seq, to: seq }).refine(({ from, to }) => from <= to, 'the range ends before it begins'),
+  range.refine(({ from, to }) => from <= to, 'the range ends before it begins'),
 ])
 export type Selection = z.output<typeof selectionSchema>
 
@@ -53,6 +57,11 @@ export const approvalIdsSchema = z.array(approvalIdSchema).max(20)
 /** What an export action hands out, and the approvals that it names. */
 export const askedExportSchema = exportedSchema.extend({ approvals: approvalIdsSchema.optional() })
 export type AskedExport = z.output<typeof askedExportSchema>
+
+// The same as entries have it: the name of a lock is the full name.
+const recorded = { select: z.union([ofRun, ofCase, z.strictObject({ lock: targetNameSchema }), range]) }
+export const recordedExportSchema = exportedSchema.extend(recorded)
+export const recordedAskedSchema = askedExportSchema.extend(recorded)
 
 /** A selection as one line of text. */
 export function subjectOf(selection: Selection): string {

@@ -14,6 +14,7 @@ import {
   targetTypes,
   taxonomyVersionsSchema,
 } from '../../kernel/vocabulary.ts'
+import { recordedAskedSchema } from '../approval/exported.ts'
 import { actionSchema } from '../policy/action.ts'
 import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record.ts'
 
@@ -65,7 +66,7 @@ const created = manifestSchema.extend({
 const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
   /** What an export would hand out, and the approvals that it named. */
-  bundle: actionSchema.shape.bundle,
+  bundle: recordedAskedSchema.optional(),
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,

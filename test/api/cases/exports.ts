@@ -40,7 +40,7 @@ export const exports: Cases<'exports'> = {
       },
       'answers a repeated request with the first approval': async ({ api }) => {
         const key = { idempotency_key: newName('key') }
-        const input = { ...key, actor: lawyer, approval_type: 'compliance' as const, expires_in_s: 60, select }
+        const input = { ...key, actor: lawyer, approval_type: 'compliance' as const, select }
         const { replayed: _, ...first } = await api.exports.approve(input)
         equal(await api.exports.approve(input), { ...first, replayed: true })
         await refused(api.exports.approve({ ...input, bundle_kind: 'other' }), 'IDEMPOTENCY_MISMATCH')
