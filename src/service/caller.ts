@@ -152,7 +152,8 @@ function demandOwnRoles(
 
 /** The role that an operation needs; undefined if the input is invalid, which the ledger refuses. */
 function roleFor(facts: AnyFacts, input: object): string | undefined {
-  return formOf(facts, input)?.safeParse(input).success ? facts.roleFor?.(input) : undefined
+  if (facts.roleFor === undefined) return undefined
+  return formOf(facts, input)?.safeParse(input).success ? facts.roleFor(input) : undefined
 }
 
 function notOfToken(member: string): LockstepError {
