@@ -199,8 +199,10 @@ All of it: lockstep export verify <this archive, or the folder it was unpacked t
 `
 }
 
-const approvalsText = `approvals/entries.jsonl  who approved this export, and its use of each approval, as in entries.jsonl
-approvals/inclusion.jsonl  their inclusion proofs, in the tree after the decision on this export
-approvals/checkpoint     that tree's head, signed with the same key
+const approvalsText = `
+Who approved this export:
+approvals/entries.jsonl     the entries that gave the approvals and used them, in the form of entries.jsonl
+approvals/inclusion.jsonl   their inclusion proofs, in the tree after the decision on this export
+approvals/checkpoint        that tree's head, signed with the same key
 approvals/consistency.json  the RFC 6962 proof that this tree continues the exported one
 `
