@@ -31,6 +31,7 @@ export const audit: Operations<AuditApi> = {
       'RUN_ANCESTOR_ENDED',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',
+      'BUNDLE_NOT_RECORDED',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
       'OVERRIDE_DENIED',

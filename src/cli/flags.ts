@@ -136,6 +136,7 @@ const file: Shape = { notes: ['a JSON file, or - for stdin'], placeholder: 'file
 const written: Readonly<Record<string, Shape>> = {
   artifact_refs: file,
   artifacts: file,
+  bundle: file,
   guard: { placeholder: 'name@token', read: grantIn },
   input_artifacts: file,
   output_artifacts: file,

@@ -19,6 +19,7 @@ export function corrupt(what: string, details: Details = {}, cause?: unknown): L
 
 /** The checks of a verification, by the names that reports use. */
 export type Check =
+  | 'approvals'
   | 'bytes'
   | 'canonical'
   | 'chain'

@@ -139,7 +139,7 @@ export function demandAuthority(
  */
 export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: object): object {
   if (actor === undefined) return input
-  if (facts.kind === 'command') demandOwnRoles({ actor, roles }, input)
+  if (facts.kind === 'command') demandOwnRoles({ actor, roles }, facts, input)
   if (memberOf(formOf(facts, input), 'actor') === undefined) return input
   const { actor: asked } = input as { actor?: unknown }
   if (asked === undefined) return { ...input, actor }
@@ -152,16 +152,26 @@ export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: obje
 }
 
 /** Errors: FORBIDDEN, if a run would get a role that the token does not have, or its actor with another type. */
-function demandOwnRoles({ actor, roles }: { actor: Actor; roles: ReadonlySet<string> }, input: object): void {
+function demandOwnRoles(
+  { actor, roles }: { actor: Actor; roles: ReadonlySet<string> },
+  facts: AnyFacts,
+  input: object,
+): void {
   const { role_id, run_actor } = input as { role_id?: unknown; run_actor?: unknown }
   const of = Object(run_actor) as Partial<Actor>
   const { events } = input as { events?: unknown }
   const stated = Array.isArray(events) ? events.map((event: unknown) => Object(event).role_id) : []
-  for (const role of [role_id, of.role_id, ...stated]) {
+  for (const role of [role_id, of.role_id, roleFor(facts, input), ...stated]) {
     if (typeof role === 'string' && !roles.has(role)) throw notOfToken('role_id')
   }
   const isOther = of.actor_type !== undefined && of.actor_type !== actor.actor_type
   if (of.actor_id === actor.actor_id && isOther) throw notOfToken('actor_type')
+}
+
+/** The role that an operation needs; undefined if the input is invalid, which the ledger refuses. */
+function roleFor(facts: AnyFacts, input: object): string | undefined {
+  if (facts.roleFor === undefined) return undefined
+  return formOf(facts, input)?.safeParse(input).success ? facts.roleFor(input) : undefined
 }
 
 function notOfToken(member: string): LockstepError {

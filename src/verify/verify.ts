@@ -16,6 +16,7 @@ import type { Key, Log } from '../log/log.ts'
 import { toHex } from '../merkle/hash.ts'
 import { IndexComparison } from './compare-index.ts'
 import { ReceiptComparison, RowComparison } from './compare-rows.ts'
+import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
@@ -88,6 +89,7 @@ export async function verifyLog(
       new ReceiptComparison(snapshot, head),
       index,
       new RunVerification(),
+      new ApprovalVerification(),
       new TurnVerification((digest) => objectIn(snapshot, digest)),
       runLocks,
     ]

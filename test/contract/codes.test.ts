@@ -87,6 +87,8 @@ test('have the exit codes of the command, which are permanent', () => {
       'FILE_READ_ONLY',
       'NOT_RUN_ACTOR',
       'RUN_DENIED',
+      'BUNDLE_NOT_RECORDED',
+      'APPROVAL_DENIED',
       'OUTPUTS_DENIED',
       'STATEMENT_DENIED',
       'OVERRIDE_DENIED',

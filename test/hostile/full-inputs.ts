@@ -22,14 +22,22 @@ const artifact = {
   scope: 'case',
   storage_locator: 'files/a.wav',
 }
+const redaction = { notes: 'a', redaction_applied: false, redaction_profile_id: 'a' }
+const bundle = { approvals: ['apr_0123456789abcdef'], bundle_kind: 'other', redaction, size: 1 }
 const action = {
   action_type: 'tool_call',
   artifacts: [artifact],
+  bundle: { ...bundle, select: { run_id: 'run_main_1' } },
   effects: ['external_transfer'],
   lane_id: 'TOOL_INTERVIEW_CAPTURE',
   scope: { case_id: 'CASE-17', client_session_id: 's-1' },
   target: { mode: 'read', name: 'dictation.start' },
 }
+/** The other forms of a selection. */
+const others = [{ case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => {
+  const { action_type, lane_id, target } = action
+  return { action_type, bundle: { bundle_kind: 'other', select, size: 1 }, lane_id, scope: {}, target }
+})
 const error = { error_code: 'E_1', message: 'it_failed', retryable: true, stack_ref: 'files/stack.txt' }
 const lockId = (id: string) => `lck_${'a'.repeat(16)}${id}`
 const runId = (id: string) => `run_host_${id}`
@@ -128,14 +136,15 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'audit.list': [() => filters],
   'clock.reset': [() => ({ actor: becca, reason: 'a' })],
   'exports.approve': [
-    ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => () => {
-      return { actor: becca, approval_type: 'compliance', notes: 'a', select }
+    ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => (id: string) => {
+      const bound = { bundle_kind: 'other', redaction, select }
+      return { ...asked(id), ...bound, actor: becca, approval_type: 'attorney_admin', notes: 'a' }
     }),
   ],
   'exports.create': [
     (id) => ({
       actor: becca,
-      approvals: ['evt_x_00000'],
+      approvals: ['apr_0123456789abcdef'],
       bundle_description: 'all',
       bundle_kind: 'internal_review',
       bundle_name: 'a',
@@ -144,7 +153,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       lane_id: 'EXPORT_CASE_DATA',
       matter_id: 'matter-1',
       parent_run_id: 'run_main_1',
-      redaction: { notes: 'a', redaction_applied: false, redaction_profile_id: 'a' },
+      redaction,
       role_id: 'ATTORNEY_ADMIN',
       scope: { case_id: 'CASE-17', export_reason: 'asked' },
       select: { run_id: 'run_done_1' },
@@ -202,6 +211,8 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'policy.explain': [
     () => ({ action, actor, run_id: 'run_main_1' }),
     () => ({ action, actor_type: 'agent', case_id: 'CASE-17', role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' }),
+    ...others.map((action) => () => ({ action, run_id: 'run_main_1' })),
+    ...others.map((action) => () => ({ action, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' })),
   ],
   'policy.reload': [() => ({ actor: becca })],
   'runs.authorize': [
@@ -212,6 +223,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       await api.runs.start({ run_id })
       return { ...asked(id), action: { ...action, scope: { ...action.scope, run_id } }, run_id }
     },
+    ...others.map((action) => () => ({ action, run_id: 'run_main_1' })),
   ],
   'runs.cancel': [ending],
   'runs.cancelTree': [ending],

@@ -40,7 +40,6 @@ const auditInputSchema = auditRecordedSchema
     }
     if (outcome !== 'failure' && outcome !== 'success') issue('outcome', 'of an action must be success or failure')
   })
-export type AuditInput = z.input<typeof auditInputSchema>
 
 /** One or more events, appended all or none. Either all belong to one run, or none belongs to a run. */
 export const appendSchema = z

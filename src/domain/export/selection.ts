@@ -1,21 +1,7 @@
-import * as z from 'zod'
 import type { Entry } from '../../kernel/entry.ts'
-import { caseIdSchema, runIdSchema } from '../../kernel/vocabulary.ts'
-import { lockNameSchema, streamOf } from '../lock/names.ts'
+import type { Selection } from '../approval/exported.ts'
+import { streamOf } from '../lock/names.ts'
 import { statusAfter } from '../run/state.ts'
-
-const seq = z.int().min(0)
-
-/**
- * The selection of a bundle: a run with all runs below it, a case, a lock, or a range of entries including both ends.
- */
-export const selectionSchema = z.union([
-  z.strictObject({ run_id: runIdSchema }),
-  z.strictObject({ case_id: caseIdSchema }),
-  z.strictObject({ lock: lockNameSchema }),
-  z.strictObject({ from: seq, to: seq }).refine(({ from, to }) => from <= to, 'the range ends before it begins'),
-])
-export type Selection = z.output<typeof selectionSchema>
 
 /** A summary of the selected entries. */
 export interface SelectedFacts {

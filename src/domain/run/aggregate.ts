@@ -10,7 +10,12 @@ import { evolve, statusAfter } from './state.ts'
 const runRow = rowsOn('run', { from: 'run_id' })
 
 /** The codes of refusals for lack of permission. */
-const denials = { NOT_RUN_ACTOR: 'deny', RUN_ANCESTOR_ENDED: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
+const denials = {
+  BUNDLE_NOT_RECORDED: 'deny',
+  NOT_RUN_ACTOR: 'deny',
+  RUN_ANCESTOR_ENDED: 'deny',
+  RUN_NOT_ACTIVE: 'deny',
+} as const
 const decisions = { RUN_ANCESTOR_ENDED: 'authz_decision', RUN_NOT_ACTIVE: 'authz_decision' } as const
 
 /** Runs, each with its own stream, which also has the events of its turns; and the retries of failed runs. */

@@ -11,6 +11,7 @@ import { streamOf as streamOfLock } from '../lock/names.ts'
 import { releasedEvent } from '../lock/record.ts'
 import type { LockState } from '../lock/state.ts'
 import { stoppedAbove } from './above.ts'
+import { refuseUnrecorded } from './bundles.ts'
 import {
   append,
   durationMillis,
@@ -48,7 +49,8 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
- * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release),
+ * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
+ * INVALID_INPUT (no lock to release),
  * RELEASE_DENIED, RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
@@ -67,6 +69,8 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
     const message = `${turn_id} of ${run.run_id} is neither promoted nor rejected`
     return refuse('RUN_HAS_OPEN_TURN', message, { run_id: run.run_id, turn_id })
   }
+  const unrecorded = refuseUnrecorded(of, command)
+  if (unrecorded !== undefined) return unrecorded
   const { outcome_reason, output_artifacts, release_lock } = command
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
@@ -117,12 +121,17 @@ function releaseLock(
   })
 }
 
-/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. */
+/**
+ * Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, BUNDLE_NOT_RECORDED (recorded),
+ * OUTPUTS_DENIED, LIMIT_EXCEEDED.
+ */
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
   const { run } = of
   const wrong = refuseEnd(command, of, 'failed', [error.message, ...notesIn(output_artifacts)])
   if (wrong !== undefined) return wrong
+  const unrecorded = refuseUnrecorded(of, command)
+  if (unrecorded !== undefined) return unrecorded
   if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
       run_id: run.run_id,

@@ -1,5 +1,6 @@
 import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
+import { approvalStreamsOf } from '../approval/judge.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import { policyInForce, policyStream } from '../policy/state.ts'
 import { decideCancelBelow } from './above.ts'
@@ -26,6 +27,7 @@ export function reads(command: RunCommand): readonly string[] {
   if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
   if (command.type === 'run.cancel_below') streams.push(...command.run_ids.map(streamOfRun))
   if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
+  if (command.type === 'run.authorize') streams.push(...approvalStreamsOf(command.action))
   return streams
 }
 

@@ -15,6 +15,7 @@ import {
   targetTypes,
   taxonomyVersionsSchema,
 } from '../../kernel/vocabulary.ts'
+import { recordedAskedSchema } from '../approval/exported.ts'
 import { evidenceSchema } from '../lock/liveness.ts'
 import { actionSchema } from '../policy/action.ts'
 import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record.ts'
@@ -67,6 +68,8 @@ const created = manifestSchema.extend({
 /** A decision on the start of a run or on an action in it; its event_id is the decision_id. */
 const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
+  /** What an export would hand out, and the approvals that it named. */
+  bundle: recordedAskedSchema.optional(),
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,

@@ -58,6 +58,8 @@ export const audit: Cases<'audit'> = {
         await refused(append({ events: [{ ...act, run_id: 'run_nowhere' }] }), 'NOT_FOUND')
         const failed = { ...act, outcome: 'failure' as const, output_artifacts: [artifact] }
         await refused(append({ events: [failed] }), 'OUTPUTS_DENIED')
+        const invented = { ...act, output_artifacts: [{ ...artifact, artifact_kind: 'export_bundle' }] }
+        await refused(append({ events: [invented] }), 'BUNDLE_NOT_RECORDED')
         await append({ events: [act] })
         await refused(append({ events: [act] }), 'DECISION_NOT_OPEN')
         stage.clock.advance(61_000)

@@ -25,6 +25,8 @@ import {
   withLostLock,
 } from './run-stage.ts'
 
+const invented = { artifact_id: 'bnd-1', artifact_kind: 'export_bundle', hash_sha256: 'ab'.repeat(32) }
+
 export const runs: Cases<'runs'> = {
   begin: async ({ api }) => {
     await api.policy.reload()
@@ -125,6 +127,7 @@ export const runs: Cases<'runs'> = {
         await refused(record(said), 'FREE_TEXT_DENIED')
         const open = await allowed(stage)
         await refused(record({ ...open, outcome: 'failure', output_artifacts: [artifact] }), 'OUTPUTS_DENIED')
+        await refused(record({ ...open, outcome: 'success', output_artifacts: [invented] }), 'BUNDLE_NOT_RECORDED')
         await asBefore(record, { ...open, outcome: 'success' as 'failure' | 'success' }, { outcome: 'failure' })
       },
       'is refused once the lock of the run is lost': async (stage) => {
@@ -151,6 +154,8 @@ export const runs: Cases<'runs'> = {
         await asBefore(complete, { run_id: await running(stage), ...done }, { outcome_reason: 'other' })
         const open = await allowed(stage)
         await refused(complete({ run_id: open.run_id, ...done }), 'RUN_HAS_OPEN_ACTION')
+        const claimed = { run_id: await running(stage), ...done, output_artifacts: [invented] }
+        await refused(complete(claimed), 'BUNDLE_NOT_RECORDED')
         await refused(complete({ ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
         const turn = { run_id: await running(stage), turn_id: 'turn-0001' }
         await stage.api.turns.stage({ ...turn, triplets: [{ stem: 'one', body: {} }] })
@@ -198,6 +203,10 @@ export const runs: Cases<'runs'> = {
         await asBefore(fail, { ...input, run_id: await running(stage) }, { outcome_reason: 'other' })
         await refused(fail({ ...input, ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
         await refused(fail({ ...input, run_id: await tool(stage), output_artifacts: [artifact] }), 'OUTPUTS_DENIED')
+        await refused(
+          fail({ ...input, run_id: await tool(stage), output_artifacts: [invented] }),
+          'BUNDLE_NOT_RECORDED',
+        )
       },
     },
     deny: { 'ends a run, once': (stage) => ends(stage, 'deny', 'denied') },
