@@ -70,6 +70,7 @@ export type {
 } from './api/shapes/policy.ts'
 export type {
   AuthorizeAction,
+  CancelledTree,
   CancelRun,
   CompleteRun,
   CreateRun,
@@ -80,6 +81,7 @@ export type {
   ListRuns,
   OfRun,
   RecordAction,
+  RecoverRun,
   RetryRun,
   RunList,
   RunReasons,

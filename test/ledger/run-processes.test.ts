@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { evidenceOf, thisMachine } from '../../src/disk/process.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import { perform } from '../../src/nouns/runs/performing.ts'
+import { authorizeIn, createFor, perform } from '../../src/nouns/runs/performing.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { codeOf, governedIn, of } from '../support/governed-runs.ts'
 
@@ -132,6 +132,19 @@ governed('a case that the action does not name is that of the run, which can inh
   equal([run.case_id, run.correlation_id, run.status], ['CASE-17', 'request-1', 'completed'])
   ok((await lastOf(ledger, 'run.decided')).data.scope)
   match(JSON.stringify((await lastOf(ledger, 'run.decided')).data.scope), /"case_id","value":"CASE-17"/)
+})
+
+governed('a run of an action that was only created is begun by a repeat, and by no other request', async (ledger) => {
+  const { lane_id: _, ...facts } = of
+  const asked = { ...facts, action, parent_run_id: 'run_top_1', run_id }
+  const inputs = (hash: string) => ({ artifact_refs: [], parameters_hash_sha256: hash.repeat(32) })
+  const create = (hash: string) => createFor(ledger, asked, { idempotency_key: 'key-1', inputs: inputs(hash) })
+  is((await create('ab')).status, 'created')
+  const run = await create('ab')
+  is(run.status, 'created')
+  is((await authorizeIn(ledger, run, asked)).decision.decision, 'allow')
+  is((await create('ab')).status, 'running')
+  is(await codeOf(create('cd')), 'IDEMPOTENCY_MISMATCH')
 })
 
 test.run()
