@@ -20,7 +20,9 @@ export function unexplainedIn(root: string, entries: readonly Entry[]): string[]
 function inHome(root: string): string[] {
   const at = join(root, '.lockstep')
   const names = readdirSync(at)
-  const findings = names.filter((name) => ![...homeOfInit, copies].includes(name)).map((name) => `.lockstep/${name} is left over`)
+  const findings = names
+    .filter((name) => ![...homeOfInit, copies].includes(name))
+    .map((name) => `.lockstep/${name} is left over`)
   for (const name of home) {
     if (!names.includes(name)) findings.push(`.lockstep/${name} is missing`)
   }

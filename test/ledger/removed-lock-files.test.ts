@@ -177,7 +177,7 @@ vanished.run()
 
 const runs = suite('a RUN_LOCK.json that is removed under a current grant is restored and recorded')
 
-const ways: Record<string, (stage: Scene) => unknown> = {
+const ways: Record<string, (stage: Scene) => Promise<unknown>> = {
   'another run asks': (stage) => refusalOf(lockProject(stage, { run_id: secondRun })),
   'the same run asks again': (stage) => lockProject(stage),
 }
