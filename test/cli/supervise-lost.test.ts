@@ -149,8 +149,9 @@ supervise('puts the lock file back when it was deleted, long before it is renewe
     const script = 'rm "$0/.lock"; until [ -e "$0/.lock" ]; do sleep 0.1; done; sleep 1; [ -e "$0/.lock" ]'
     const ran = run(dir, ['sh', '-c', script, folder], { request: { folder } })
     is(await ran.exit, 0)
-    const types = typesIn(await historyOf(dir, 'deliverable:DEL-08-05'))
-    equal(types, ['lock.acquired', 'lock.file_restored', 'lock.renewed', 'lock.released'])
+    // The command may end before the renewal that put the file back is appended.
+    const types = typesIn(await historyOf(dir, 'deliverable:DEL-08-05')).filter((type) => type !== 'lock.renewed')
+    equal(types, ['lock.acquired', 'lock.file_restored', 'lock.released'])
   }),
 )
 

@@ -138,7 +138,7 @@ export async function clearFolder(core: Core, steps: LockFileSteps, recovery: Fi
  * `.lockstep/aside` first, and the record names the copy. If the record is refused, the file is put back. Errors:
  * LOCK_CONTENTION if the file changed meanwhile, and the errors of `record`.
  */
-export async function moveAside<T>(core: Core, steps: LockFileSteps, seen: files.Seen, move: FileMove<T>): Promise<T> {
+async function moveAside<T>(core: Core, steps: LockFileSteps, seen: files.Seen, move: FileMove<T>): Promise<T> {
   const { actor, isKept, place, record } = move
   // If this crashes, the file stays aside. The next open puts it back unless its move was recorded.
   return underNote(core, `recover-${core.newLockId().slice(4, 16)}`, place.path, async (note) => {
