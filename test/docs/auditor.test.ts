@@ -49,7 +49,7 @@ const answers: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'Was anything changed since?': [['verified'], ['COUNT root HEX']],
 }
 
-auditor('has an answer for each of its questions, and each comes out as the page shows it', () => {
+auditor('has an answer for each of its questions, and each comes out as the page shows it', async () => {
   const folder = temporaryRoot()
   const env = environmentWith(join(folder, 'bin'))
   const root = join(folder, 'ledger')
@@ -77,7 +77,7 @@ auditor('has an answer for each of its questions, and each comes out as the page
   // The root that the ledger proves, and the root in the checkpoint.
   const [first, kept] = play(['-c', questions.at(-1)?.script.replace('lockstep verify\n', '') ?? '']).split('\n')
   is(first?.split(' ').at(-1), kept)
-  return endsWithVerify(root)
+  await endsWithVerify(root)
 })
 
 /** The lines of an output without what differs between two ledgers: times, numbers, hashes, and the user. */
