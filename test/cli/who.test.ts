@@ -13,7 +13,7 @@ const who = suite('who did it')
 const main = join(process.env.LOCKSTEP_TEST_DIST ?? join(project, 'dist'), 'cli/main.js')
 const user = userInfo().username
 const known = `os:${user}`
-type Actor = { actor_id: string; actor_type: string; authn?: string }
+type Actor = { actor_id: string; actor_type: string; authn?: string; on_behalf_of?: string }
 type Listed = { actor: Actor; data: Record<string, unknown>; run_id?: string; type: string }
 
 interface Stage {
@@ -130,6 +130,29 @@ who('stands beside how it is known in every listing', () =>
     }
     const { stdout } = await run(['run', 'show', 'run_top2'], { isForPeople: true })
     match(stdout, 'agent-7 [-]', 'another actor named the actor of this run')
+  }),
+)
+
+who('says for whom: --on-behalf-of reaches the entries, the commands below, and the actor of a token', () =>
+  inLedger(async ({ dir, run, entries }) => {
+    const party = ['--on-behalf-of', 'ACME']
+    const script = `"$0" "$1" audit append --outcome success`
+    await run([...party, '--actor', 'agent-7', 'lock', 'run', 'a', '--', 'sh', '-c', script, ...own], {
+      isForPeople: true,
+    })
+    const forAcme = (await entries()).filter(({ actor }) => actor.on_behalf_of === 'ACME')
+    equal(
+      forAcme.map(({ type }) => type),
+      ['lock.acquired', 'audit.recorded', 'lock.released'],
+    )
+    const made = await run(['token', 'create', '--actor', 'agent-9', '--type', 'agent', '--grant', 'agent'])
+    const { secret, token_id } = made.json as { secret: string; token_id: string }
+    await whileServed(dir, async () => {
+      const env = { LOCKSTEP_BEARER_TOKEN: secret, LOCKSTEP_ON_BEHALF_OF: 'ACME' }
+      await run(['audit', 'append', '--outcome', 'success'], { env })
+    })
+    const { actor } = (await entries()).at(-1) as Listed
+    equal(actor, { actor_id: 'agent-9', actor_type: 'agent', authn: `token:${token_id}`, on_behalf_of: 'ACME' })
   }),
 )
 

@@ -40,6 +40,15 @@ export const audit: Cases<'audit'> = {
         is((await append({ events: [event], expected_size: size })).events[0]?.seq, size)
         await refused(append({ events: [] }), 'INVALID_INPUT')
       },
+      'refuses an actor that says how it is known: only the ledger says that': async ({ api }) => {
+        const { size } = await api.head.get()
+        for (const authn of ['os:root', 'token:tok_1', '']) {
+          const actor = { ...stranger, authn }
+          await refused(api.audit.append({ actor, events: [event] }), 'INVALID_INPUT')
+          await refused(api.runs.create({ run_actor: actor, run_kind: 'orchestrator' }), 'INVALID_INPUT')
+        }
+        is((await api.head.get()).size, size)
+      },
       'holds to a guard': async (stage) => {
         const { append } = stage.api.audit
         const name = newName('guard')
