@@ -200,12 +200,12 @@ function restTarget(actorId: string) {
 }
 
 /**
- * Equal refusals have the same key: the same actor, stream, code, command and target. The message does not count. An
- * action is not in the entry of its refusal, so it is taken from the command.
+ * Equal refusals have the same key: the same actor, stream, code, command and target. Neither the message nor
+ * the presented lock_id counts. An action is not in the entry of its refusal, so it is taken from the command.
  */
 function keyOf({ data, stream, type }: Pick<EventDraft, 'data' | 'stream' | 'type'>, { actor, command }: Item): string {
-  const { facts, message: _, ...told } = data
-  const { seq: __, ...asked } = (facts ?? {}) as Record<string, Json>
+  const { current_token: _, facts, lock_ref: __, message: ___, ...told } = data
+  const { seq: ____, ...asked } = (facts ?? {}) as Record<string, Json>
   const action = 'action' in command ? [command.action.action_type, command.action.target as Json] : null
   return sha256Hex(canonicalText([actor.actor_id, stream, type, told, asked, action] as Json))
 }

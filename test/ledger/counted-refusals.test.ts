@@ -155,6 +155,23 @@ test('an actor has at most 60 refusals on record in a minute, and the rest is on
   )
 })
 
+test('inventing actors does not lift the limits', async () => {
+  const clock = testClock(Date.UTC(2100, 0, 2))
+  const dir = temporaryRoot()
+  const ledger = await openLedger({ dir, actor: testActor, create: true, now: clock.now, policy: false })
+  const actors = limits.refusalActorsMax + 200
+  const attempt = (at: number) => stale(ledger, 'a', { actor_id: `agent-${at}`, actor_type: 'agent' })
+  await Promise.all(Array.from({ length: actors }, (_, at) => attempt(at)))
+  await ledger.close()
+  const again = await openLedger({ dir, actor: testActor })
+  const own = limits.refusalActorsMax + limits.refusalsPerMinute
+  assert.equal(await shown(again), { own, counted: actors - own, counts: 1 })
+  const count = (await entriesOf(again)).at(-1)
+  assert.equal(count?.actor, { actor_id: 'lockstep:other-actors', actor_type: 'system' })
+  await again.close()
+  await endsWithVerify(dir)
+})
+
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3)
 
 test('generated attempts: none is lost, and no actor has more than 60 on record in a minute', async () => {
