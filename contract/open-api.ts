@@ -4,7 +4,7 @@ import { membersOf, unwrapped } from '../src/api/hints.ts'
 import { type JsonSchema, jsonSchemaOf } from '../src/api/json-schema.ts'
 import { errorsOf, formsOf, grantsOf } from '../src/api/operation.ts'
 import { everyOperation, type Operation } from '../src/api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths } from '../src/api/wire.ts'
+import { mediaTypes, pathOf, paths } from '../src/api/wire.ts'
 import { type Code, codes } from '../src/errors.ts'
 import { isVerbatim } from '../src/service/input.ts'
 
@@ -230,7 +230,7 @@ const otherRoutes: readonly [string, JsonSchema][] = [
     },
   ],
   [
-    objectPath('{digest}'),
+    paths.objects,
     {
       parameters: [
         { name: 'digest', in: 'path', required: true, description: 'The SHA-256 in hex.', schema: { type: 'string' } },

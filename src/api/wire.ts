@@ -15,7 +15,7 @@ export const mediaTypes = {
 export const paths = {
   batch: '/v1/batch',
   events: '/v1/events',
-  objects: '/v1/objects',
+  objects: '/v1/objects/{digest}',
   live: '/livez',
   ready: '/readyz',
   metrics: '/metrics',
@@ -31,7 +31,7 @@ export const wireLimits = {
 
 /** The route of an object, by its SHA-256 in hex. */
 export function objectPath(digest: string): string {
-  return `${paths.objects}/${digest}`
+  return paths.objects.replace('{digest}', digest)
 }
 
 /** The route of an operation: `pathOf('locks', 'acquireAll')` is `/v1/locks/acquire-all`. */

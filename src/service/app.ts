@@ -72,7 +72,7 @@ export function appOf(ground: Ground): Hono<Bindings> {
   app.notFound((context) =>
     answered(context, () => {
       const { path } = context.req
-      const known = methods.get(path.startsWith(`${paths.objects}/`) ? anyObject : path)
+      const known = methods.get(path.startsWith(objectPath('')) ? anyObject : path)
       throw refusalOf(path, context.env.incoming.method ?? '', known)
     }),
   )
@@ -122,7 +122,7 @@ function objectHandler(method: 'GET' | 'PUT', answer: typeof sendObject): Handle
     calls.admit(await callerOf(exchange), `${method} ${paths.objects}`, objectGrants[method])
     if (parametersOf(exchange.url).length > 0) throw invalid('an object takes no parameters')
     if (method === 'GET') demandNoBody(exchange)
-    await answer(exchange, exchange.url.slice(paths.objects.length + 1), ledger)
+    await answer(exchange, exchange.url.slice(objectPath('').length), ledger)
   }
 }
 

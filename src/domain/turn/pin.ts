@@ -13,7 +13,7 @@ import { turnIdSchema } from '../run/turns.ts'
 // A pin keeps the tree of a workspace as a promoted turn left it, under a name. Later promotions do not change it.
 
 /** Small letters, so that two names never mean one folder on a disk that ignores case. */
-export const pinNameSchema = z
+const pinNameSchema = z
   .string()
   .regex(
     /^[a-z0-9](?:[a-z0-9_-]|\.(?=[a-z0-9_-])){0,99}$/,
