@@ -132,7 +132,7 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
     const identity = newIdentity(options.origin)
     const vkey = makeHome(home, { config: options.config, origin: identity.origin })
     const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
-    await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
+    await appendFirst(log, { actor, home, policy, root, vkey })
     return await openOver(log, { actor, config: readConfig(layout.config), isSnapshot: false, layout, options })
   } catch (error) {
     closed()

@@ -12,6 +12,7 @@ import { buildingPrefix, dropProcessFolders, processFolderName } from '../disk/p
 import { userName } from '../disk/user.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
+import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { type Actor, originSchema } from '../kernel/ids.ts'
 import { createLog } from '../log/engines.ts'
@@ -56,7 +57,7 @@ export async function createLedger({
 }: CreateOptions): Promise<void> {
   const identity = newIdentity(origin)
   await placeHome(dir, { acceptPermissions, name: identity.ledger_id, nested }, (building, withoutModes) =>
-    build(building, { actor, identity, policyRoot: policy ? realFolder(dir) : undefined, withoutModes }),
+    build(building, { actor, identity, policy, root: realFolder(dir), withoutModes }),
   )
 }
 
@@ -129,34 +130,39 @@ export function makeHome(home: string, { config = {}, origin, withoutModes = fal
   return vkey
 }
 
+interface Built {
+  actor: Actor
+  policy: boolean
+  root: string
+}
+
 async function build(
   home: string,
-  {
-    actor,
-    identity,
-    policyRoot,
-    withoutModes,
-  }: { actor: Actor; identity: Identity; policyRoot: string | undefined; withoutModes: boolean },
+  { identity, withoutModes, ...built }: Built & { identity: Identity; withoutModes: boolean },
 ) {
   const vkey = makeHome(home, { origin: identity.origin, withoutModes })
   const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(place.ledger, { mode: 0o700 })
-  await createLog(place, identity, (log) => appendFirst(log, { actor, home, policyRoot, vkey }))
+  await createLog(place, identity, (log) => appendFirst(log, { ...built, home, vkey }))
   for (const folder of [place.ledger, home]) syncFolder(folder)
 }
 
-/** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
+/**
+ * Writes the shipped policy files, unless the root has its own, and appends entry 0, and the policy entry if a policy is
+ * to be in force. Errors: POLICY_INVALID.
+ */
 export async function appendFirst(
   log: Log,
-  { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
+  { actor, home, policy, root, vkey }: Built & { home: string; vkey: string },
 ): Promise<void> {
+  const layout = { ...layoutOf(root), home, policy: join(home, 'policy') }
+  await placeShippedPolicy(layout)
   const sequencer = bareSequencer(log)
   const { format, ledger_id, origin } = log.meta
   const data = { format, ledger_id, origin, vkey }
   await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
-  if (policyRoot !== undefined) {
-    const layout = { ...layoutOf(policyRoot), policy: join(home, 'policy') }
+  if (policy) {
     const { command } = await policyToLoad(layout, defaultConfig.promotion_roles)
     await sequencer.submit({ command, actor })
   }

@@ -76,7 +76,8 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   }
 
   async check(): Promise<shapes.CheckedPolicy> {
-    const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
+    const files = policyFiles(this.#core.layout, await this.#fileInForce())
+    const read = readPolicy(files, this.#core.config.promotion_roles)
     if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
     return { loadable: true, problems: [], findings: read.findings }
   }
@@ -99,10 +100,18 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   }
 
   async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
-    const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
+    const { config, layout } = this.#core
+    const { command, policy } = await policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
     return { ...(await this.show()), replayed }
+  }
+
+  /** The path of the policy in force, from which a reload reads again; undefined if there is none. */
+  async #fileInForce(): Promise<string | undefined> {
+    const state = await this.#state()
+    const entry = state && (await this.#core.views.entry(state.seq))
+    return (entry?.data as PolicyEventData<'policy.loaded'> | undefined)?.lanes.file
   }
 
   #state(): Maybe<PolicyState | undefined> {
@@ -120,13 +129,13 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   }
 
   #shown(name: 'lanes' | 'roles', { file, pin, sha256, source }: LoadedFile): ShownFile {
-    return { file, pin, source, sha256, on_disk: this.#onDisk(name, sha256) }
+    return { file, pin, source, sha256, on_disk: this.#onDisk(name, { file, sha256 }) }
   }
 
-  #onDisk(name: 'lanes' | 'roles', sha256: string): ShownFile['on_disk'] {
+  #onDisk(name: 'lanes' | 'roles', { file, sha256 }: Pick<LoadedFile, 'file' | 'sha256'>): ShownFile['on_disk'] {
     try {
       const { layout } = this.#core
-      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout)[name]))) === sha256 ? 'same' : 'changed'
+      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout, file)[name]))) === sha256 ? 'same' : 'changed'
     } catch {
       return 'missing'
     }
