@@ -1,6 +1,7 @@
 import type { Api } from './api/api.ts'
 import type { AuditApi } from './api/audit.ts'
 import type { ClockApi } from './api/clock.ts'
+import type { ConfigApi } from './api/config.ts'
 import type { ExportsApi } from './api/exports.ts'
 import type { LocksApi } from './api/locks.ts'
 import type { HeadApi, LogApi } from './api/log.ts'
@@ -21,6 +22,7 @@ import type { Actor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
+import { ConfigOfLedger } from './nouns/config.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
@@ -40,6 +42,7 @@ import { Receipts } from './views/receipts.ts'
 import { SearchIndex } from './views/search-index.ts'
 import { Views } from './views/views.ts'
 import { codedError } from './writer/coded-errors.ts'
+import { ConfigInForce } from './writer/config-in-force.ts'
 import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
@@ -59,6 +62,7 @@ export interface Ledger extends Api, AsyncDisposable {
 export class LocalLedger implements Ledger {
   readonly audit: AuditApi
   readonly clock: ClockApi
+  readonly config: ConfigApi
   readonly exports: ExportsApi
   readonly head: HeadApi
   readonly locks: LocksApi
@@ -81,8 +85,7 @@ export class LocalLedger implements Ledger {
   readonly dir: string
   /** The default actor of every call. */
   readonly actor: Actor
-  /** The configuration that was read at open. */
-  readonly config: Config
+  readonly #configuration: ConfigOfLedger
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
@@ -96,7 +99,6 @@ export class LocalLedger implements Ledger {
     this.isSnapshot = parts.isSnapshot ?? false
     this.dir = layout.root
     this.actor = actor
-    this.config = config
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
@@ -110,7 +112,10 @@ export class LocalLedger implements Ledger {
     this.tally = this.#sequencer.tally
     this.#core = {
       ...read,
-      ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
+      ...{ actor, layout, log, newLockId, newRunId, now, workspaceFiles },
+      get config() {
+        return config.current.config
+      },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
@@ -123,6 +128,8 @@ export class LocalLedger implements Ledger {
     const ground = { root: layout.root, assertOpen: () => this.#assertOpen() }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
+    this.#configuration = new ConfigOfLedger(this.#core, { config, policy })
+    this.config = served('config', this.#configuration, ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.locks = served('locks', new Locks(this.#core, deliverables), ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
@@ -140,9 +147,15 @@ export class LocalLedger implements Ledger {
     this.#reactions = parts.reactions(this.#core, deliverables)
   }
 
+  /** The configuration in force. */
+  get settings(): Config {
+    return this.#core.config
+  }
+
   /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
   async recover(): Promise<void> {
     await this.#core.stored.collect()
+    await this.#configuration.loadFirst()
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()
@@ -185,10 +198,11 @@ export class LocalLedger implements Ledger {
    */
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
-    const { config, layout } = this.#parts
+    const { layout } = this.#parts
     const log = await this.#parts.log.copy()
-    const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
-    return new LocalLedger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
+    const config = new ConfigInForce(this.settings, this.#parts.config.current)
+    const workspaceFiles = new WorkspaceFiles(layout.root, () => config.current.config, log)
+    return new LocalLedger({ ...this.#parts, config, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 
   /** Writes a verified backup (ADR 0049). A snapshot can only be closed afterwards. Errors and cost: `writeBackup`. */
@@ -221,14 +235,15 @@ export class LocalLedger implements Ledger {
   }
 
   async #verify(): Promise<VerifiedLedger> {
-    const { config, layout, log } = this.#parts
+    const { layout, log } = this.#parts
     await this.#sequencer.settled()
     await this.#reactions.drained()
-    return verifyLog(log, layout, config)
+    return verifyLog(log, layout, this.settings)
   }
 
   #published(entries: readonly Entry[]): void {
     this.tally.published(entries)
+    this.#parts.config.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { readConfig } from '../disk/config-file.ts'
+import type { Api } from '../api/api.ts'
 import { readKey } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
@@ -81,7 +81,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
     await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable only by its owner`),
-    await check('configuration', () => `release authority ${readConfig(layout.config).release_authority}`),
+    await check('configuration', () => configuration(globals)),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
     await check('case', () => caseOf(layout)),
@@ -121,6 +121,18 @@ function permissions(layout: Layout): string {
       'this disk stores no file modes, which the configuration accepts: everyone with access can change the ledger',
     )
   return `only uid ${uid} has access to .lockstep`
+}
+
+/** The configuration in force goes on to hold whatever is wrong with the file, so that is a warning. */
+async function configuration(globals: Globals): Promise<string> {
+  const served = await serviceOf(globals)
+  const ask = ({ config }: Api) => config.show()
+  const shown = served === undefined ? await withOpenLedger(globals, 'doctor', ask, 'query') : await ask(served)
+  const { file, on_disk, seq, settings } = shown
+  const text = `release authority ${settings.release_authority}, in force by entry ${seq}`
+  if (on_disk === 'same') return text
+  const advice = on_disk === 'changed' ? '"lockstep config check" shows the changes' : 'correct it or put it back'
+  throw new Warning(`${text}; ${file} is ${on_disk} and has no effect: ${advice}`)
 }
 
 function clock(bootId: string | null, bootMillis: number): string {

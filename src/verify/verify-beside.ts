@@ -2,10 +2,12 @@ import { nanoid } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
+import type { Config } from '../kernel/config.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
 import type { LevelLog } from '../log/level/level-log.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { IndexBehind, SearchIndex } from '../views/search-index.ts'
+import { configInLog } from '../writer/config-in-force.ts'
 import { rebuildViews } from './rebuild.ts'
 import { rebuildBeside } from './rebuild-beside.ts'
 import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts'
@@ -52,7 +54,7 @@ export async function verifyBeside(layout: Layout, asked: Options): Promise<Veri
   try {
     const lastSeqsNow = async (streams: readonly string[]) =>
       using(await opened(layout, options, 'if-busy'), (log) => lastSeqsIn(log)(streams))
-    return await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
+    return await verifyLog(snapshot, layout, await configOf(snapshot, layout), { lastSeqsNow, onProgress })
   } catch (error) {
     if (isOfIntegrity(error) && !isHeldElsewhere) await hold(distrusted).catch(() => {})
     throw error
@@ -88,9 +90,14 @@ async function verifyInPlace(log: KeyedLog, layout: Layout, { onProgress, rebuil
     await rebuildViews(log, (done, total) => onProgress({ done, total }))
     await indexAll(log, onProgress)
   }
-  const verified = await verifyLog(log, layout, readConfig(layout.config), { onProgress })
+  const verified = await verifyLog(log, layout, await configOf(log, layout), { onProgress })
   log.isDamaged = false
   return verified
+}
+
+/** The configuration in force. A ledger of an older version has none yet, and then its file is read. */
+async function configOf(log: KeyedLog, { config }: Layout): Promise<Config> {
+  return ((await configInLog(log)) ?? readConfig(config)).config
 }
 
 /** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */

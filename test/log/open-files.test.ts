@@ -132,7 +132,7 @@ beside('without its configuration the ledger opens with the defaults: nobody is 
   withClosed(async (layout, before) => {
     rmSync(layout.config)
     equal(await lookedAt(layout), before)
-    await withOpen(layout, async (ledger) => equal(ledger.config.operators, []))
+    await withOpen(layout, async (ledger) => equal(ledger.settings.operators, []))
   }),
 )
 

@@ -64,6 +64,8 @@ const created = manifestSchema.extend({
 /** A decision on the start of a run or on an action in it; its event_id is the decision_id. */
 const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
+  /** The configuration that the decision was made under. Ledgers of older versions had none in force. */
+  config_sha256: sha256Schema.optional(),
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,

@@ -11,7 +11,7 @@ import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLoc
 type GrantData = LockEventData<'lock.acquired'>
 
 /** Keeps RUN_LOCK.json (run lock template) in step with the ledger. It never overwrites a file that was edited by hand. */
-export function runLockReactor(log: Log, root: string, config: Config): Reactor {
+export function runLockReactor(log: Log, root: string, settings: () => Config): Reactor {
   const ends = new Set(['lock.broken', 'lock.released'])
   return {
     name: 'run_lock',
@@ -22,6 +22,7 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
       const seq = entry.type === 'lock.acquired' ? entry.seq : seqOfToken(log.meta, Number(token))
       const grant = (await entryAt(log, seq))?.data as GrantData | undefined
       if (grant?.run_id === undefined) return 'done'
+      const config = settings()
       const path = runLockPath(root, config, grant.run_id)
       return entry.type === 'lock.acquired'
         ? writeLocked(path, grant)

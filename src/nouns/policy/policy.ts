@@ -4,6 +4,7 @@ import type * as shapes from '../../api/shapes/policy.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
 import type { RunFacts } from '../../domain/policy/checks.ts'
+import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'
 import {
@@ -19,6 +20,7 @@ import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
@@ -31,14 +33,18 @@ type ShownFile = shapes.PolicyInForce['lanes']
 /** The lanes and roles that govern runs. */
 export class PolicyOfLedger implements Handlers<PolicyApi> {
   readonly #core: Core
-  readonly #read = new Map<string, Policy>()
+  /** The policies that were read, and the configuration under which they were read. */
+  #read = new Map<string, Policy>()
+  #readUnder: Config
 
   constructor(core: Core) {
     this.#core = core
+    this.#readUnder = core.config
   }
 
   /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
   known(): Maybe<Policies> {
+    this.#forgetOthers()
     return after(this.#state(), (state) => {
       if (state === undefined || this.#read.has(policyKeyOf(state))) return this.#read
       return after(this.#core.views.entry(state.seq), (entry) => {
@@ -102,6 +108,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
     const { config, layout } = this.#core
     const { command, policy } = await policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
+    this.#forgetOthers()
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
     return { ...(await this.show()), replayed }
@@ -114,18 +121,41 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     return (entry?.data as PolicyEventData<'policy.loaded'> | undefined)?.lanes.file
   }
 
+  /** Whether the policy in force can be read depends on the configuration: it is read anew when that changes. */
+  #forgetOthers(): void {
+    if (this.#readUnder === this.#core.config) return
+    this.#readUnder = this.#core.config
+    this.#read = new Map()
+  }
+
   #state(): Maybe<PolicyState | undefined> {
     return after(this.#core.views.row(policyStream), stateIn)
   }
 
+  /**
+   * What would make the policy in force invalid if only these roles could promote. Empty if there is no policy in force,
+   * or if it cannot be read as it is.
+   */
+  async problemsUnder(promotionRoles: readonly string[]): Promise<PolicyProblem[]> {
+    const state = await this.#state()
+    const entry = state && (await this.#core.views.entry(state.seq))
+    if (entry === undefined || !(await this.known()).has(policyKeyOf(state as PolicyState))) return []
+    const read = readPolicy(this.#filesIn(entry), promotionRoles)
+    return 'problems' in read ? read.problems : []
+  }
+
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
-  #readLoaded({ data }: Entry): void {
+  #readLoaded(entry: Entry): void {
+    const read = readPolicy(this.#filesIn(entry), this.#core.config.promotion_roles)
+    if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
+  }
+
+  #filesIn({ data }: Entry): { lanes: PolicyFile; roles: PolicyFile } {
     const { lanes, roles } = data as PolicyEventData<'policy.loaded'>
     const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
       return { file, bytes: Buffer.from(text ?? '') }
     }
-    const read = readPolicy({ lanes: fileOf(lanes), roles: fileOf(roles) }, this.#core.config.promotion_roles)
-    if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
+    return { lanes: fileOf(lanes), roles: fileOf(roles) }
   }
 
   #shown(name: 'lanes' | 'roles', { file, pin, sha256, source }: LoadedFile): ShownFile {
