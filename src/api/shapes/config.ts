@@ -36,11 +36,16 @@ hints.add(reload, { sha256: { about: 'The hash that "config check" showed. Anoth
 const inForce = {
   on_disk: { about: 'How the file compares: a changed file has no effect until it is loaded.' },
   seq: { about: 'The entry that put the configuration in force; null if none did.' },
+  settings: { about: 'Every setting with its value.' },
   sha256: { about: 'The SHA-256 of the text in force; decisions name it.' },
 }
+const changes = { changes: { about: 'The settings whose values change, except for `accept_permissions`.' } }
 hints.add(shown, inForce)
-hints.add(checked, { sha256: { about: 'The SHA-256 of the file; null if the file cannot be loaded.' } })
-hints.add(reloaded, { ...inForce, replayed: { about: 'Whether this text was in force already.' } })
+hints.add(checked, {
+  ...changes,
+  sha256: { about: 'The SHA-256 of the file; null if the file cannot be loaded.' },
+})
+hints.add(reloaded, { ...changes, ...inForce, replayed: { about: 'Whether this text was in force already.' } })
 hints.add(change, {
   after: { about: 'The value in the file; null if there is none.' },
   before: { about: 'The value in force; null if there is none.' },
