@@ -172,7 +172,7 @@ at('a change is an entry with the old and the new hash, and its text stays in th
   is(loaded.actor.actor_id, 'BECCA')
   const { events } = await ledger.audit.list({ type: 'config.loaded' })
   equal(
-    events.map(({ action_type, target }) => [action_type, target.name]),
+    events.map(({ action_type, target }) => [action_type, target?.name]),
     [['policy_change', 'configuration']],
   )
   writeFileSync(fileIn(root), '')
