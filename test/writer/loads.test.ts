@@ -46,7 +46,7 @@ loads('all rows that the commands of a batch declare come with one load', async 
   await Promise.all(names.map((name) => sequencer.submit({ command: acquireOf(name), actor: testActor })))
   const rows = asked.filter((keys) => keys.some(({ view }) => view === 'row'))
   is(rows.length, 1)
-  equal(new Set(rows[0]?.map(({ key }) => key)), new Set(['policy', ...names.map((name) => `lock/${name}`)]))
+  equal(new Set(rows[0]?.map(({ key }) => key)), new Set(['ledger', 'policy', ...names.map((name) => `lock/${name}`)]))
   await Promise.all(names.map((name) => sequencer.submit({ command: acquireOf(`${name}x`), actor: testActor })))
   is(asked.filter((keys) => keys.some(({ view }) => view === 'row')).length, 2, 'what is in memory is not loaded again')
   await sequencer.close()
