@@ -1,17 +1,5 @@
 import type { Api } from './api/api.ts'
-import type { AuditApi } from './api/audit.ts'
-import type { ClockApi } from './api/clock.ts'
-import type { ConfigApi } from './api/config.ts'
-import type { ExportsApi } from './api/exports.ts'
-import type { LocksApi } from './api/locks.ts'
-import type { HeadApi, LogApi } from './api/log.ts'
-import type { PolicyApi } from './api/policy.ts'
-import type { RunsApi } from './api/runs.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
-import type { StagingApi } from './api/staging.ts'
-import type { TokensApi } from './api/tokens.ts'
-import type { TurnsApi } from './api/turns.ts'
-import type { WorkspacesApi } from './api/workspaces.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
@@ -22,7 +10,7 @@ import type { Actor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
-import { ConfigOfLedger } from './nouns/config.ts'
+import { ConfigOfLedger, loadFirstConfig } from './nouns/config.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
@@ -60,19 +48,19 @@ export interface Ledger extends Api, AsyncDisposable {
  * ledger open at a time. Besides the operations it has the members that only this process can use.
  */
 export class LocalLedger implements Ledger {
-  readonly audit: AuditApi
-  readonly clock: ClockApi
-  readonly config: ConfigApi
-  readonly exports: ExportsApi
-  readonly head: HeadApi
-  readonly locks: LocksApi
-  readonly log: LogApi
-  readonly policy: PolicyApi
-  readonly runs: RunsApi
-  readonly staging: StagingApi
-  readonly tokens: TokensApi
-  readonly turns: TurnsApi
-  readonly workspaces: WorkspacesApi
+  readonly audit: Api['audit']
+  readonly clock: Api['clock']
+  readonly config: Api['config']
+  readonly exports: Api['exports']
+  readonly head: Api['head']
+  readonly locks: Api['locks']
+  readonly log: Api['log']
+  readonly policy: Api['policy']
+  readonly runs: Api['runs']
+  readonly staging: Api['staging']
+  readonly tokens: Api['tokens']
+  readonly turns: Api['turns']
+  readonly workspaces: Api['workspaces']
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
   /** Fails runs whose lease has expired, for the service. */
@@ -85,7 +73,6 @@ export class LocalLedger implements Ledger {
   readonly dir: string
   /** The default actor of every call. */
   readonly actor: Actor
-  readonly #configuration: ConfigOfLedger
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
@@ -114,7 +101,7 @@ export class LocalLedger implements Ledger {
       ...read,
       ...{ actor, layout, log, newLockId, newRunId, now, workspaceFiles },
       get config() {
-        return config.current.config
+        return config.settings()
       },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
@@ -128,8 +115,7 @@ export class LocalLedger implements Ledger {
     const ground = { root: layout.root, assertOpen: () => this.#assertOpen() }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
-    this.#configuration = new ConfigOfLedger(this.#core, { config, policy })
-    this.config = served('config', this.#configuration, ground)
+    this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.locks = served('locks', new Locks(this.#core, deliverables), ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
@@ -155,7 +141,7 @@ export class LocalLedger implements Ledger {
   /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
   async recover(): Promise<void> {
     await this.#core.stored.collect()
-    await this.#configuration.loadFirst()
+    await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()
@@ -201,7 +187,7 @@ export class LocalLedger implements Ledger {
     const { layout } = this.#parts
     const log = await this.#parts.log.copy()
     const config = new ConfigInForce(this.settings, this.#parts.config.current)
-    const workspaceFiles = new WorkspaceFiles(layout.root, () => config.current.config, log)
+    const workspaceFiles = new WorkspaceFiles(layout.root, config.settings, log)
     return new LocalLedger({ ...this.#parts, config, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 

@@ -151,8 +151,7 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
   const config = await configOf(log, layout)
-  const settings = () => config.current.config
-  const workspaceFiles = new WorkspaceFiles(root, settings, log)
+  const workspaceFiles = new WorkspaceFiles(root, config.settings, log)
   const ledger = new LocalLedger({
     actor,
     config,
@@ -165,8 +164,8 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
     reactions: (core, deliverables) => {
       if (isSnapshot) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
-      const files = [runLockReactor(log, root, settings), lockFiles, materialiseReactor(workspaceFiles)]
-      const cleanup = stagingReactor(layout, settings, (cleaned, key) => recordCleaned(core, cleaned, key))
+      const files = [runLockReactor(log, root, config.settings), lockFiles, materialiseReactor(workspaceFiles)]
+      const cleanup = stagingReactor(layout, config.settings, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)
     },
     workspaceFiles,

@@ -1,9 +1,13 @@
 import type { Command } from 'commander'
+import type { Api } from '../api/api.ts'
 import type { CheckedConfig, ConfigInForce } from '../api/shapes/config.ts'
 import { problemText } from '../domain/policy/document.ts'
 import { codes } from '../errors.ts'
+import { serviceOf, withOpenLedger } from './context.ts'
+import type { Globals } from './globals.ts'
 import { timeText } from './output.ts'
 import { noun, verb } from './verb.ts'
+import { Warning } from './warning.ts'
 
 export function configCommand(asked?: string): Command {
   const verbs = { show: showVerb, check: checkVerb, reload: reloadVerb }
@@ -55,4 +59,15 @@ function reloadVerb(): Command {
     ],
     examples: ['lockstep config reload', 'lockstep --operator config reload --json'],
   })
+}
+
+/** What the doctor says. The configuration in force holds whatever is wrong with the file, so that is a warning. */
+export async function configFinding(globals: Globals): Promise<string> {
+  const served = await serviceOf(globals)
+  const ask = ({ config }: Api) => config.show()
+  const shown = served === undefined ? await withOpenLedger(globals, 'doctor', ask, 'query') : await ask(served)
+  const { file, on_disk, seq, settings } = shown
+  const text = `release authority ${settings.release_authority}, in force by entry ${seq}`
+  if (on_disk === 'same') return text
+  throw new Warning(`${text}; ${file} is ${on_disk}, which has no effect: see "lockstep config check"`)
 }

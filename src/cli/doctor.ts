@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { Api } from '../api/api.ts'
 import { readKey } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
@@ -12,11 +11,13 @@ import { hold } from '../lease.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
 import { clockAheadText } from './clock-ahead.ts'
+import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
 import { local, toggle } from './verb.ts'
+import { Warning } from './warning.ts'
 
 type Outcome = 'fail' | 'ok' | 'warn'
 
@@ -81,7 +82,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
     await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable only by its owner`),
-    await check('configuration', () => configuration(globals)),
+    await check('configuration', () => configFinding(globals)),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
     await check('case', () => caseOf(layout)),
@@ -105,8 +106,6 @@ async function check(name: string, look: () => string | Promise<string>): Promis
   }
 }
 
-class Warning extends Error {}
-
 function permissions(layout: Layout): string {
   const { mode, uid } = statSync(layout.home)
   try {
@@ -121,18 +120,6 @@ function permissions(layout: Layout): string {
       'this disk stores no file modes, which the configuration accepts: everyone with access can change the ledger',
     )
   return `only uid ${uid} has access to .lockstep`
-}
-
-/** The configuration in force goes on to hold whatever is wrong with the file, so that is a warning. */
-async function configuration(globals: Globals): Promise<string> {
-  const served = await serviceOf(globals)
-  const ask = ({ config }: Api) => config.show()
-  const shown = served === undefined ? await withOpenLedger(globals, 'doctor', ask, 'query') : await ask(served)
-  const { file, on_disk, seq, settings } = shown
-  const text = `release authority ${settings.release_authority}, in force by entry ${seq}`
-  if (on_disk === 'same') return text
-  const advice = on_disk === 'changed' ? '"lockstep config check" shows the changes' : 'correct it or put it back'
-  throw new Warning(`${text}; ${file} is ${on_disk} and has no effect: ${advice}`)
 }
 
 function clock(bootId: string | null, bootMillis: number): string {

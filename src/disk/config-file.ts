@@ -74,7 +74,8 @@ export function configOf(text: string): ConfigText | InvalidConfig {
     reader.read()
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error
-    return { problems: [at(reader.at, `${jsonProblems.syntax.replace('it', 'the file')} here`)] }
+    const { problem = 'syntax' } = reader.problems.at(-1) ?? {}
+    return { problems: [at(reader.at, `the file cannot be read from here on: ${jsonProblems[problem]}`)] }
   }
   if (reader.problems.length > 0) {
     return {

@@ -12,6 +12,7 @@ import {
 import { type ConfigChange, changesOf, ledgerStream, loadedConfig } from '../domain/log/configuration.ts'
 import type { Config } from '../kernel/config.ts'
 import { wallTimeOf } from '../kernel/entry-time.ts'
+import type { Actor } from '../kernel/ids.ts'
 import type { ConfigInForce } from '../writer/config-in-force.ts'
 import { type Core, submit } from '../writer/core.ts'
 import type { PolicyOfLedger } from './policy/policy.ts'
@@ -32,14 +33,6 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
     this.#core = core
     this.#inForce = config
     this.#policy = policy
-  }
-
-  /**
-   * Puts the file in force if no configuration is, as in a ledger of an older version. So an edit of the file has no
-   * effect from the first open on. Errors: CONFIG_INVALID.
-   */
-  async loadFirst(): Promise<void> {
-    if (this.#inForce.current.sha256 === undefined) await this.#load(readConfig(this.#core.layout.config), {})
   }
 
   async show(): Promise<shapes.ConfigInForce> {
@@ -69,13 +62,8 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
       throw invalidConfig([{ file: configFileName, line: 1, message }])
     }
     const changes = this.#changes(read.config)
-    const { replayed } = await this.#load(read, { actor })
+    const { replayed } = await load(this.#core, this.#inForce, read, actor)
     return { ...(await this.show()), changes, replayed }
-  }
-
-  #load(read: ConfigText, options: Parameters<typeof submit>[2]) {
-    this.#inForce.keep(read)
-    return submit(this.#core, { type: 'config.load', ...read }, options)
   }
 
   /** The file, or its problems. A file under which the policy in force could not be read is a problem too. */
@@ -101,4 +89,17 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
       return 'invalid'
     }
   }
+}
+
+/**
+ * Puts the file in force if no configuration is, as in a ledger of an older version. So an edit of the file has no effect
+ * from the first open on. Errors: CONFIG_INVALID.
+ */
+export async function loadFirstConfig(core: Core, inForce: ConfigInForce): Promise<void> {
+  if (inForce.current.sha256 === undefined) await load(core, inForce, readConfig(core.layout.config))
+}
+
+function load(core: Core, inForce: ConfigInForce, read: ConfigText, actor?: Actor) {
+  inForce.keep(read)
+  return submit(core, { type: 'config.load', ...read }, { actor })
 }

@@ -31,6 +31,9 @@ export class ConfigInForce {
     return this.#current
   }
 
+  /** The settings in force, for parts that ask each time. */
+  readonly settings = (): Config => this.#current.config
+
   /** The configuration in force by the state that a decision reads. Throws `notLoaded` as `rows` does. */
   at(rows: LoadedState): InForce {
     const loaded = loadedConfig(rows.get(ledgerStream))

@@ -1,14 +1,15 @@
 import type { z } from 'zod'
 import type * as shapes from '../../api/shapes/locks.ts'
 import type { Acquire } from '../../domain/lock/commands.ts'
+import { deniedScope } from '../../domain/lock/decide-acquire.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
-import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { after, all, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
+import { errorOf } from '../../writer/refusals.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
 import { gaveUp } from '../../writer/waiters.ts'
 import type { Deliverables } from './deliverables.ts'
@@ -170,18 +171,10 @@ export class Acquiring {
     return after(deathOfHolder(this.#core, name), (found) => ({ ...command, ...found }))
   }
 
+  /** Refuses before the folder is touched. The decision checks it again. */
   #demandScope(actor: Actor): void {
-    const { config } = this.#core
-    if (config.write_scopes === undefined) return
-    const scope = writeScopeOf(config, actor.actor_id, actor.role_id)
-    if (scope === 'deliverable-local') return
-    throw new LockstepError(
-      'WRITE_SCOPE_DENIED',
-      `${actor.actor_id} has the write scope ${scope ?? 'none'}; a deliverable’s lock needs deliverable-local`,
-      {
-        details: { actor_id: actor.actor_id, write_scope: scope ?? null },
-      },
-    )
+    const denied = deniedScope({ actor, config: this.#core.config })
+    if (denied !== undefined) throw errorOf(denied)
   }
 }
 
