@@ -21,6 +21,7 @@ export function corrupt(what: string, details: Details = {}, cause?: unknown): L
 export type Check =
   | 'bytes'
   | 'chain'
+  | 'config'
   | 'entries'
   | 'event_id'
   | 'head'

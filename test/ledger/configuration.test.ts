@@ -1,10 +1,12 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is, match, ok } from 'uvu/assert'
+import { equal, is, match, ok, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import { type LocalLedger, openLedger } from '../../src/index.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
 import type { Actor } from '../../src/kernel/ids.ts'
+import { EntryVerification } from '../../src/verify/verify-entries.ts'
 import { dictation } from '../core/run/world.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
@@ -200,6 +202,30 @@ at('a decision names the configuration that it was made under', async ({ ledger,
   is((await ledger.runs.authorize({ action: dictation, run_id: 'run_tool1' })).decision, 'deny', 'no actor has a role')
   const { data } = await lastOf(ledger, 'run.decided')
   equal([data.config_sha256, data.rule_ids], [sha256, ['role:INTERVIEW_AGENT/actors']])
+})
+
+at('verify finds an entry that names a configuration that was not in force', async ({ ledger, root }) => {
+  await ledger.runs.create({ run_id: 'run_main_1', run_kind: 'orchestrator' })
+  await ledger.runs.start({ run_id: 'run_main_1' })
+  editConfig(root, { record_contention: true })
+  await ledger.config.reload({ actor: becca })
+  const entries: Entry[] = []
+  for await (const entry of ledger.log.read({ from: 0 })) entries.push(entry)
+  const { ledger_id, origin } = entries[0]?.data as { ledger_id: string; origin: string }
+  for (const [type, member] of [
+    ['run.decided', 'config_sha256'],
+    ['config.loaded', 'previous'],
+  ] as const) {
+    const check = new EntryVerification({ format: 1, ledger_id, origin })
+    const verify = (to: string) => {
+      for (const entry of entries) {
+        check.entry(entry.type === type ? { ...entry, data: { ...entry.data, [member]: to } } : entry)
+      }
+    }
+    throws(() => verify('ab'.repeat(32)), /names the configuration abab/)
+  }
+  const whole = new EntryVerification({ format: 1, ledger_id, origin })
+  for (const entry of entries) whole.entry(entry)
 })
 
 at('a reload and the commands after it in one batch are decided in their order', async ({ ledger, root }) => {
