@@ -211,7 +211,8 @@ at('verify finds an entry that names a configuration that was not in force', asy
   await ledger.config.reload({ actor: becca })
   const entries: Entry[] = []
   for await (const entry of ledger.log.read({ from: 0 })) entries.push(entry)
-  const { ledger_id, origin } = entries[0]?.data as { ledger_id: string; origin: string }
+  const { data } = await ledger.log.entry({ seq: 0 })
+  const { ledger_id, origin } = data as { ledger_id: string; origin: string }
   for (const [type, member] of [
     ['run.decided', 'config_sha256'],
     ['config.loaded', 'previous'],
