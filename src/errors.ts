@@ -68,6 +68,8 @@ export const codes = {
   FREE_TEXT_DENIED: code(403, 4, 'The lane of the run prohibits raw case text, so a reason must be a single word.'),
   POLICY_INVALID: code(422, 2, 'The policy files are invalid. The details name the file and the line.'),
   POLICY_DENIED: code(403, 4, 'Only the release authority or an operator may change the policy in force.'),
+  CONFIG_INVALID: code(422, 2, 'The configuration file is invalid. The details name the file and the line.'),
+  CONFIG_DENIED: code(403, 4, 'Only the release authority or an operator may change the configuration in force.'),
 
   // Turns
   E_STEM_INVALID: code(422, 2, 'The stem is not a valid name for a unit of state.'),

@@ -16,7 +16,6 @@ import { stagingReactor } from './files/staging/reactor.ts'
 import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
-import type { Config } from './kernel/config.ts'
 import { type Actor, actorSchema, knownAs, type RecordedActor } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { LocalLedger } from './ledger.ts'
@@ -28,6 +27,7 @@ import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { codedError } from './writer/coded-errors.ts'
+import { ConfigInForce, configInLog } from './writer/config-in-force.ts'
 import { parse } from './writer/parse.ts'
 
 export interface OpenLedgerOptions {
@@ -63,7 +63,7 @@ export interface OpenLedgerOptions {
    * must have no ledger. Default: `level`, a ledger in files.
    */
   engine?: 'level' | 'memory'
-  /** With `engine: 'memory'`: members of the configuration that differ from their defaults. */
+  /** With `create` or `engine: 'memory'`: members of the first configuration that differ from a new ledger's. */
   config?: Record<string, unknown>
   /** With `engine: 'memory'`, for tests of Lockstep itself: every load answers one turn of the event loop later. */
   delay?: boolean
@@ -92,7 +92,7 @@ export interface OpenLedgerOptions {
 /**
  * Opens the ledger that governs a folder, and finishes the steps that the last process left unfinished.
  * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_SERVED, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, FORMAT_TOO_NEW, LEDGER_FORMAT,
- * INVALID_INPUT (configuration).
+ * CONFIG_INVALID (only in a ledger that has no configuration in force).
  */
 export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger> {
   return open(options).catch((error: unknown) => {
@@ -107,8 +107,6 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
-  // Read before the database is opened, so that a mistake in it leaves the database alone.
-  const config = readConfig(layout.config)
   const log = await openLog({
     layout,
     openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
@@ -119,7 +117,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     snapshot: snapshot === true ? 'always' : snapshot || undefined,
     wrapStore: options.wrapStore,
   })
-  return openOver(log, { actor, config, isSnapshot: log.copied !== undefined, layout, options })
+  return openOver(log, { actor, isSnapshot: log.copied !== undefined, layout, options })
 }
 
 async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): Promise<LocalLedger> {
@@ -139,8 +137,8 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
     const identity = newIdentity(options.origin)
     const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
     const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
-    await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
-    return await openOver(log, { actor, config: readConfig(layout.config), isSnapshot: false, layout, options })
+    await appendFirst(log, { actor, home, policy, root, vkey })
+    return await openOver(log, { actor, isSnapshot: false, layout, options })
   } catch (error) {
     closed()
     throw error
@@ -149,18 +147,18 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
 
 interface Over {
   actor: RecordedActor
-  config: Config
   isSnapshot: boolean
   layout: Layout
   options: OpenLedgerOptions
 }
 
 /** Puts the parts of a ledger together and finishes what the last process left unfinished. A snapshot shows that as is. */
-async function openOver(log: Log, { actor, config, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
+async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
   const { now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
-  const workspaceFiles = new WorkspaceFiles(root, config, log)
+  const config = await configOf(log, layout)
+  const workspaceFiles = new WorkspaceFiles(root, config.settings, log)
   const ledger = new LocalLedger({
     actor,
     config,
@@ -173,8 +171,8 @@ async function openOver(log: Log, { actor, config, isSnapshot, layout, options }
     reactions: (core, deliverables) => {
       if (isSnapshot) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
-      const files = [runLockReactor(log, root, config), lockFiles, materialiseReactor(workspaceFiles)]
-      const cleanup = stagingReactor(layout, config, (cleaned, key) => recordCleaned(core, cleaned, key))
+      const files = [runLockReactor(log, root, config.settings), lockFiles, materialiseReactor(workspaceFiles)]
+      const cleanup = stagingReactor(layout, config.settings, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)
     },
     workspaceFiles,
@@ -189,12 +187,25 @@ async function openOver(log: Log, { actor, config, isSnapshot, layout, options }
   return ledger
 }
 
+/** The configuration in force. A ledger of an older version has none yet, and then its file is read. */
+async function configOf(log: Log, { config }: Layout): Promise<ConfigInForce> {
+  try {
+    const inForce = await configInLog(log)
+    return inForce === undefined
+      ? new ConfigInForce(readConfig(config).config)
+      : new ConfigInForce(inForce.config, inForce)
+  } catch (error) {
+    await log.close().catch(() => {})
+    throw error
+  }
+}
+
 async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOptions): Promise<void> {
-  const { accept_permissions: acceptPermissions, create, nested, origin, policy = true } = options
+  const { accept_permissions: acceptPermissions, config, create, nested, origin, policy = true } = options
   makeFolder(resolve(dir))
   if (create === 'if-missing' && findRoot(dir) !== undefined) return
   try {
-    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
+    await createLedger({ acceptPermissions, actor, config, dir, nested, origin, policy })
   } catch (error) {
     const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
     // Another process created the ledger at the same moment.

@@ -16,6 +16,7 @@ export type Kinds = {
 export const kinds: Kinds = {
   audit: { append: 'command', entries: 'query', list: 'query' },
   clock: { reset: 'command' },
+  config: { check: 'query', reload: 'command', show: 'query' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
   locks: {

@@ -206,7 +206,7 @@ export const words: { readonly [member: string]: Hint } = {
   entries: { about: 'The entries.' },
   lanes: { about: 'The file of the lanes.' },
   roles: { about: 'The file of the roles.' },
-  loaded: { about: 'When the policy was loaded.' },
+  loaded: { about: 'When it was loaded.' },
   loadable: { about: 'Whether the files could be put in force.' },
   problems: { about: 'Problems that keep the files from being loaded.' },
   findings: { about: 'Problems that do not keep the files from being loaded.' },

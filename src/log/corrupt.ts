@@ -23,6 +23,7 @@ export type Check =
   | 'bytes'
   | 'canonical'
   | 'chain'
+  | 'config'
   | 'entries'
   | 'event_id'
   | 'head'

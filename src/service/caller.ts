@@ -120,12 +120,12 @@ export function demandAuthority(
   { grants }: Caller,
   { facts, name }: { facts: AnyFacts; name: string },
   input: object,
-  { actor: fallback, config }: Pick<LocalLedger, 'actor' | 'config'>,
+  { actor: fallback, settings }: Pick<LocalLedger, 'actor' | 'settings'>,
 ): void {
   if (grants.has('authority') || facts.mayReleaseProject?.(input) !== true) return
   const { actor = fallback } = input as { actor?: unknown }
   const { actor_id } = Object(actor) as Partial<Actor>
-  const { release_authority } = config
+  const { release_authority } = settings
   if (actor_id !== release_authority) return
   throw new LockstepError('FORBIDDEN', `${name} in the name of ${release_authority} needs the grant authority`, {
     details: { needed: ['authority'] },

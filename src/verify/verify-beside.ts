@@ -3,11 +3,13 @@ import { nanoid } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
+import type { Config } from '../kernel/config.ts'
 import { given } from '../kernel/given.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
 import type { LevelLog } from '../log/level/level-log.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { IndexBehind, SearchIndex } from '../views/search-index.ts'
+import { configInLog } from '../writer/config-in-force.ts'
 import { rebuildViews } from './rebuild.ts'
 import { rebuildBeside } from './rebuild-beside.ts'
 import { lastSeqsIn, type Progress, type Verified, verifyEntries, verifyLog } from './verify.ts'
@@ -54,7 +56,8 @@ export async function verifyBeside(layout: Layout, asked: Options): Promise<Veri
   try {
     const lastSeqsNow = async (streams: readonly string[]) =>
       using(await opened(layout, options, 'if-busy'), (log) => lastSeqsIn(log)(streams))
-    const verified = await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
+    const config = await configOf(snapshot, layout)
+    const verified = await verifyLog(snapshot, layout, config, { lastSeqsNow, onProgress })
     return { ...verified, ...given({ rebuilt }) }
   } catch (error) {
     if (isOfIntegrity(error) && !isHeldElsewhere) await hold(distrusted).catch(() => {})
@@ -88,7 +91,7 @@ async function using<T>(log: LevelLog, work: (log: LevelLog) => Promise<T>): Pro
 
 async function verifyInPlace(log: KeyedLog, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
   const rebuilt = rebuild ? await rebuildVerified(log, layout, onProgress) : undefined
-  const verified = await verifyLog(log, layout, readConfig(layout.config), { onProgress })
+  const verified = await verifyLog(log, layout, await configOf(log, layout), { onProgress })
   log.isDamaged = false
   return { ...verified, ...given({ rebuilt }) }
 }
@@ -106,6 +109,11 @@ async function rebuildVerified(log: KeyedLog, layout: Layout, onProgress: Option
   })
   await indexAll(log, onProgress)
   return { anchor_size: anchorSize ?? null, replaced: kept > 0 ? path : null, replaced_rows: kept }
+}
+
+/** The configuration in force. A ledger of an older version has none yet, and then its file is read. */
+async function configOf(log: KeyedLog, { config }: Layout): Promise<Config> {
+  return ((await configInLog(log)) ?? readConfig(config)).config
 }
 
 /** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */

@@ -18,7 +18,8 @@ import type { Waiters } from './waiters.ts'
 /** The open ledger as the parts of the API share it. */
 export interface Core {
   actor: RecordedActor
-  config: Config
+  /** The configuration in force, by the published entries. */
+  readonly config: Config
   /** Must be awaited before `log.index` is searched. */
   index: SearchIndex
   layout: Layout

@@ -1,12 +1,12 @@
 import type { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Loaded, Views } from '../views/views.ts'
 import { Batch, batchMax, type DecidedBatch } from './batch.ts'
+import type { ConfigInForce } from './config-in-force.ts'
 import { declaredBy } from './decision.ts'
 import { groundOf, type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
@@ -19,7 +19,7 @@ export interface SequencerParts {
   log: Log
   views: Views
   receipts: Receipts
-  config: Config
+  config: ConfigInForce
   now: () => Now
   /** The cursors of the reactors, to be saved with the next batch. */
   cursors: () => Cursors

@@ -6,6 +6,8 @@ const race = 'needs another process at the right moment'
 
 /** Codes of the tables that no case reaches, and why. A code that a case does reach must not stand here. */
 export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> = {
+  'config.check': { FILE_DENIED: files, FILE_FAILED: files },
+  'config.reload': { FILE_DENIED: files, FILE_FAILED: files },
   'exports.create': {
     DECISION_NOT_OPEN: race,
     FILE_DENIED: files,

@@ -1,9 +1,10 @@
 // limit: 240
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { userActor } from '../../src/disk/user.ts'
+import { configure } from '../support/scene.ts'
 import {
   driverArguments,
   historyOf,
@@ -126,9 +127,7 @@ supervise('ends the processes of a wrapper that it runs', () =>
 /** A root with a deliverable folder, whose leases may be short. */
 const withDeliverable = (work: (dir: string, folder: string) => Promise<void>) =>
   withRoot(async (dir) => {
-    const config = join(dir, '.lockstep/config.json')
-    const settings = { ...JSON.parse(readFileSync(config, 'utf8')), deliverable_lease_s: { min: 1 } }
-    writeFileSync(config, JSON.stringify(settings))
+    await configure(dir, { deliverable_lease_s: { min: 1 } })
     const folder = join(dir, 'DEL-08-05_Lock')
     mkdirSync(folder)
     await work(dir, folder)

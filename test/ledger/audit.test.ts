@@ -79,7 +79,7 @@ of('an override is recorded with its reason, or not at all; in a run as outside 
   )
   assert.is(await codeOf(ledger.audit.append({ events: [{ ...override, decision_id: 'evt_1_000' }] })), 'INVALID_INPUT')
   assert.is((await ledger.head.get()).size, size)
-  const actor = { actor_id: ledger.config.release_authority, actor_type: 'human' } as const
+  const actor = { actor_id: ledger.settings.release_authority, actor_type: 'human' } as const
   await ledger.audit.append({ actor, events: [override] })
   await ledger.audit.append({ actor, events: [{ ...override, run_id }] })
   const { events } = await ledger.audit.list({ action_type: 'override' })

@@ -98,7 +98,7 @@ test('an override needs the release authority or an operator', () =>
     const override = { action_type: 'override', outcome: 'success', outcome_reason: 'the court asked' } as const
     await refusal(ledger.audit.append({ events: [override] }), 'OVERRIDE_DENIED')
     assert.equal([(await newest(ledger)).type, (await newest(ledger)).data.code], ['audit.refused', 'OVERRIDE_DENIED'])
-    const actor = { actor_id: ledger.config.release_authority, actor_type: 'human' } as const
+    const actor = { actor_id: ledger.settings.release_authority, actor_type: 'human' } as const
     await ledger.audit.append({ actor, events: [override] })
   }))
 

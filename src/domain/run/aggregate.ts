@@ -2,7 +2,9 @@ import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { rowsOn, shortened } from '../../kernel/rendering.ts'
+import type { RunCommand } from './commands.ts'
 import { decide, reads } from './decide.ts'
+import { decidedUnder } from './decided-under.ts'
 import { runEventSchemas } from './events.ts'
 import { evolveRetry } from './retries.ts'
 import { evolve, statusAfter } from './state.ts'
@@ -59,7 +61,7 @@ export const runAggregate = defineAggregate({
     if (data.record_digest !== undefined) yield String(data.record_digest)
   },
   reads,
-  decide,
+  decide: (command: RunCommand, context, rows) => decidedUnder(decide(command, context, rows), context),
 })
 
 /** The facts that audit events have under other names, or that only some events have. */

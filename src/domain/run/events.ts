@@ -70,6 +70,8 @@ const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
   /** What an export would hand out, and the approvals that it named. */
   bundle: recordedAskedSchema.optional(),
+  /** The configuration that the decision was made under. Ledgers of older versions had none in force. */
+  config_sha256: sha256Schema.optional(),
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,

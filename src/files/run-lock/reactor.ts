@@ -11,7 +11,7 @@ import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLoc
 type GrantData = LockEventData<'lock.acquired'>
 
 /** Keeps RUN_LOCK.json (run lock template) in step with the ledger. It never overwrites a file that was edited by hand. */
-export function runLockReactor(log: Log, root: string, config: Config): Reactor {
+export function runLockReactor(log: Log, root: string, settings: () => Config): Reactor {
   const handled = new Set(['lock.acquired', 'lock.broken', 'lock.file_restored', 'lock.released'])
   return {
     name: 'run_lock',
@@ -21,6 +21,7 @@ export function runLockReactor(log: Log, root: string, config: Config): Reactor 
       const seq = entry.type === 'lock.acquired' ? entry.seq : seqOfToken(log.meta, Number(token))
       const grant = (await entryAt(log, seq))?.data as GrantData | undefined
       if (grant?.run_id === undefined) return 'done'
+      const config = settings()
       const path = runLockPath(root, config, grant.run_id)
       // An imported lock already has a file: the grant was read from it.
       if (entry.type === 'lock.acquired') return grant.source === 'import' ? 'done' : writeLocked(path, grant)

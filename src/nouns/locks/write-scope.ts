@@ -1,18 +1,17 @@
-import { LockstepError } from '../../errors.ts'
-import { isOperator, writeScopeOf } from '../../kernel/config.ts'
+import { deniedScope } from '../../domain/lock/decide-acquire.ts'
+import { isOperator } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import type { Core } from '../../writer/core.ts'
+import { errorOf } from '../../writer/refusals.ts'
 
 /**
- * Refuses an actor that may not write in deliverable folders (REQ-LOCK-008), if the configuration has write scopes.
+ * Refuses an actor that may not write in deliverable folders (REQ-LOCK-008) before a folder is touched, if the
+ * configuration has write scopes. The decision to grant checks it again.
  * Errors: WRITE_SCOPE_DENIED.
  */
-export function demandScope({ config }: Core, { actor_id, role_id }: Actor): void {
-  if (config.write_scopes === undefined) return
-  const scope = writeScopeOf(config, actor_id, role_id)
-  if (scope === 'deliverable-local') return
-  const message = `${actor_id} has the write scope ${scope ?? 'none'}; a deliverable’s lock needs deliverable-local`
-  throw new LockstepError('WRITE_SCOPE_DENIED', message, { details: { actor_id, write_scope: scope ?? null } })
+export function demandScope({ config }: Core, actor: Actor): void {
+  const denied = deniedScope({ actor, config })
+  if (denied !== undefined) throw errorOf(denied)
 }
 
 /**
