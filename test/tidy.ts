@@ -70,7 +70,7 @@ const nouns: Record<string, string[]> = {
   turn: ['policy', 'lock', 'run'],
   audit: ['policy', 'lock', 'run'],
   token: [],
-  export: ['policy', 'lock', 'run', 'approval'],
+  export: ['policy', 'lock', 'run', 'approval', 'audit'],
 }
 
 /**
