@@ -64,14 +64,10 @@ export class LocalLedger implements Ledger {
   readonly workspaces: Api['workspaces']
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
-  /** Fails runs whose lease has expired, for the service. */
-  readonly expiring: Runs
-  /** Checks bearers of tokens and records the end of tokens, for the service. */
-  readonly bearers: Tokens
+  /** Records the end of what has expired, for the service. */
+  readonly expiring: { locks: Locks; runs: Runs; tokens: Tokens }
   /** Proposals that callers of a service put before they stage them. */
   readonly uploads: Uploads
-  /** Recovers locks whose lease has expired, for the service. */
-  readonly expiringLocks: Locks
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -121,20 +117,23 @@ export class LocalLedger implements Ledger {
     const deliverables = new Deliverables(this.#core)
     const policy = new PolicyOfLedger(this.#core)
     const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
+    const [locks, runs, tokens] = [
+      new Locks(this.#core, deliverables),
+      new Runs(this.#core, policy),
+      new Tokens(this.#core),
+    ]
+    this.expiring = { locks, runs, tokens }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
-    this.expiringLocks = new Locks(this.#core, deliverables)
-    this.locks = served('locks', this.expiringLocks, ground)
+    this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
-    this.expiring = new Runs(this.#core, policy)
-    this.runs = served('runs', this.expiring, ground)
+    this.runs = served('runs', this.expiring.runs, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
-    this.bearers = new Tokens(this.#core)
-    this.tokens = served('tokens', this.bearers, ground)
+    this.tokens = served('tokens', this.expiring.tokens, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
     this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
@@ -177,7 +176,7 @@ export class LocalLedger implements Ledger {
    */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
-    return this.bearers.authenticate(token)
+    return this.expiring.tokens.authenticate(token)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */

@@ -1,6 +1,11 @@
 import type { Api } from '../api/api.ts'
 import { LockstepError } from '../errors.ts'
-import { verifyCheckpoint, verifyConsistencyProof } from '../verify.ts'
+import { sha256 } from '../log/sha256.ts'
+import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
+import { fromHex } from '../merkle/hash.ts'
+import { verifyConsistency } from '../merkle/proofs.ts'
+import { parseVkey } from '../merkle/vkey.ts'
+import { isSignatureOf } from '../nouns/signer.ts'
 import { readText } from './input-file.ts'
 
 const noteBytesMax = 1_000_000
@@ -23,31 +28,30 @@ export async function compareKept(
   api: Pick<Api, 'head' | 'log'>,
   { files, key, root, size }: Asked,
 ): Promise<number[]> {
-  const vkey = key ?? (await api.head.signed()).vkey
+  const trusted = await parseVkey(key ?? (await api.head.signed()).vkey, sha256)
+  if (!trusted.ok) throw failed('key', trusted.reason, {})
   const sizes: number[] = []
   for (const file of files) {
-    const kept = await verifyCheckpoint(readText(file, noteBytesMax), vkey)
-    if (!kept.ok) throw failed(kept.check === 'key' ? 'key' : 'checkpoint', `${file}: ${kept.reason}`, { file })
-    if (kept.size > size) {
-      const what = `${file} is a checkpoint of ${kept.size} entries, but the ledger has ${size}: entries were removed`
-      throw failed('checkpoint', what, { file, kept_size: kept.size, size })
+    const kept = await verifySignedCheckpoint(readText(file, noteBytesMax), trusted.value, isSignatureOf)
+    if (!kept.ok) throw failed('checkpoint', `${file}: ${kept.reason}`, { file })
+    const { root: fromRoot, size: from } = kept.value
+    const details = { file, kept_size: from, size }
+    if (from > size) {
+      const what = `${file} is a checkpoint of ${from} entries, but the ledger has ${size}: entries were removed`
+      throw failed('checkpoint', what, details)
     }
-    const { proof } = await api.log.consistency({ from: kept.size, to: size })
-    const grown = await verifyConsistencyProof({
-      from: kept.size,
-      from_root: kept.root,
-      proof,
-      to: size,
-      to_root: root,
-    })
-    if (!grown.ok) {
-      const what = `${file}: the first ${kept.size} entries are not those of the checkpoint: the history was changed`
-      throw failed('checkpoint', what, { file, kept_size: kept.size, size })
+    const proof = (await api.log.consistency({ from, to: size })).proof.map(bytesOf)
+    if (!(await verifyConsistency({ from, fromRoot, proof, to: size, toRoot: bytesOf(root) }, sha256))) {
+      const what = `${file}: the first ${from} entries are not those of the checkpoint: the history was changed`
+      throw failed('checkpoint', what, details)
     }
-    sizes.push(kept.size)
+    sizes.push(from)
   }
   return sizes
 }
+
+/** The bytes of a hash in hex. A text that is none matches nothing. */
+const bytesOf = (hex: string) => fromHex(hex) ?? new Uint8Array()
 
 function failed(check: 'checkpoint' | 'key', what: string, details: Record<string, number | string>): LockstepError {
   return new LockstepError('VERIFY_FAILED', what, {

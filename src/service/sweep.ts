@@ -59,7 +59,7 @@ export class Sweep {
     const expired = locks.filter(({ orphan_reason }) => orphan_reason === 'lease_expired')
     this.held = locks.length - expired.length
     for (const { name } of expired.slice(0, limits.sweepLocksMax)) {
-      await this.#ledger.expiringLocks.expire(name).catch(this.#failed)
+      await this.#ledger.expiring.locks.expire(name).catch(this.#failed)
     }
   }
 
@@ -70,11 +70,11 @@ export class Sweep {
       limit: this.#runsMax,
       status: 'running',
     })
-    await Promise.all(lease_expired.map((run_id) => this.#ledger.expiring.expire(run_id).catch(this.#failed)))
+    await Promise.all(lease_expired.map((run_id) => this.#ledger.expiring.runs.expire(run_id).catch(this.#failed)))
     this.#lastRun = next ?? undefined
   }
 
   async #sweepTokens(): Promise<void> {
-    this.#lastToken = await this.#ledger.bearers.expire(this.#lastToken, limits.sweepTokensMax)
+    this.#lastToken = await this.#ledger.expiring.tokens.expire(this.#lastToken, limits.sweepTokensMax)
   }
 }

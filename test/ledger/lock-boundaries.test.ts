@@ -65,7 +65,7 @@ scopes(
       await acquire({ actor: { actor_id: 'agent-2', actor_type: 'agent' } })
       clock.advance(10 * minute)
       is((await refusalOf(ledger.locks.recover({ name, reason: 'x' }))).code, 'WRITE_SCOPE_DENIED')
-      await ledger.expiringLocks.expire(name)
+      await ledger.expiring.locks.expire(name)
       is((await ledger.locks.status({ name })).state, 'free')
     },
     { config: { write_scopes: { 'agent-2': 'deliverable-local' } } },

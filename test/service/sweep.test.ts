@@ -88,7 +88,7 @@ governed('records the expiry of each token once, page by page', async (ledger, c
   }
   const expireAll = async () => {
     let last: string | undefined
-    do last = await ledger.bearers.expire(last, 2)
+    do last = await ledger.expiring.tokens.expire(last, 2)
     while (last !== undefined)
   }
   await expireAll()
