@@ -92,9 +92,7 @@ export class LocalLedger implements Ledger {
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
       ...read,
-      log,
-      config,
-      now,
+      ...{ config, log, now },
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
