@@ -128,6 +128,7 @@ export const words: { readonly [member: string]: Hint } = {
   rule_ids: { about: 'The rules that decided.' },
   outcome: { about: 'How it ended.' },
   outcome_reason: { about: 'Why it ended so.', flag: 'reason' },
+  input_artifacts: { about: 'What was read: references with hashes, never content.', flag: 'inputs' },
   output_artifacts: { about: 'The results: references with hashes, never content.', flag: 'outputs' },
   error: { about: 'The failure: a code, a message, and whether a retry may succeed.' },
   error_code: { about: 'A short code for programs.', flag: 'error-code' },
