@@ -52,6 +52,10 @@ export interface Facts<K extends Kind, Input, Answer> {
    * `authority`, whatever other grants are enough for other actors.
    */
   mayReleaseProject?(input: Input): boolean
+  /** Whether the call records that a rule was set aside. It then needs the grant `authority` or `operator`. */
+  mayOverride?(input: Input): boolean
+  /** The role that the caller needs. The bearer of a token must have it. */
+  roleFor?(input: Input): string
   /** Whether the call may take long, so that it is never sent in a batch with others. */
   waits?(input: Input): boolean
 }

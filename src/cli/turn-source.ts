@@ -1,5 +1,4 @@
 import type { StageTurn } from '../api/shapes/turns.ts'
-import { readConfig } from '../disk/config-file.ts'
 import { governingLayout } from '../disk/permissions.ts'
 import { turnNumberOf } from '../domain/run/turns.ts'
 import { LockstepError } from '../errors.ts'
@@ -62,7 +61,9 @@ async function readSource(
 /** Reads a directory, and shows a progress bar on a terminal. */
 export async function readDirectory(globals: Globals, directory: string, isWorkspace = false): Promise<Proposal> {
   const { readStaging } = await import('../files/staging/staging.ts')
-  const bounds = readConfig(governingLayout(folderOf(globals)).config).turn_limits
+  // The ledger applies the limits that are in force. Nothing larger can be in force than these.
+  const { turnBytes, turnBytesMax, turnRefsMaxMax, turnStemsMaxMax } = limits
+  const bounds = { object_bytes: turnBytes, refs: turnRefsMaxMax, stems: turnStemsMaxMax, turn_bytes: turnBytesMax }
   const bar = await progressBar(globals, 'read')
   try {
     const onProgress = ({ known, read }: { known: number; read: number }) => bar.show(read, known)

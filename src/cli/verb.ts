@@ -70,7 +70,7 @@ interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, 
   /** Makes the call, and others beside it. By default it is the operation alone. */
   call?: (api: Api, input: Input, asked: Asked<Input, O>) => Promise<Shown>
   /** Completes the input from what the command alone knows. It is checked afterwards. */
-  input?: (values: Values, given: Given<O>) => object
+  input?: (values: Values, given: Given<O>, globals: Globals) => object
   /** Whether the query can take long: the ledger is then released between slices. */
   isLong?: boolean
   own?: O
@@ -96,7 +96,7 @@ export function verb<Call extends OperationName, Shown = AnswerOf<Call>, O exten
     const given = givenOf<O>(self, spec)
     const values = valuesOf(self, flags)
     refuseStrays(facts, flags, values)
-    const input = (spec.input?.(nested(values), given) ?? nested(values)) as InputOf<Call>
+    const input = (spec.input?.(nested(values), given, globals) ?? nested(values)) as InputOf<Call>
     // A service checks it for itself, and the schemas take time to load.
     if (!(await isServed(folderOf(globals)))) await checkInput(call, input)
     const asked = { command: pathOf(self), given, globals, input }

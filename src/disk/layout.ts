@@ -7,6 +7,8 @@ import { fileError } from './durable.ts'
 export interface Layout {
   root: string
   home: string
+  /** Lock files of other tools that were moved out of the way, by their SHA-256. */
+  aside: string
   ledger: string
   evidence: string
   snapshots: string
@@ -35,6 +37,7 @@ export function layoutOf(root: string): Layout {
   return {
     root,
     home,
+    aside: join(home, 'aside'),
     ledger: join(home, 'ledger'),
     evidence: join(home, 'evidence'),
     snapshots: join(home, 'snapshots'),

@@ -6,12 +6,13 @@ import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
 import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
+import { parsedJson } from '../kernel/json.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { answerBatch } from './batch.ts'
 import { type Caller, demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
-import { bodyOf, inputOfQuery, jsonOf, keyOf, parametersOf } from './input.ts'
+import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
 import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
@@ -131,8 +132,12 @@ function commandHandler(operation: Operation): Handler {
     if (parametersOf(exchange.url).length > 0) throw invalid('a command takes its input from the body, not the URL')
     const caller = await ground.callerOf(exchange)
     const text = await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes)
-    const input = ground.calls.prepared(operation, { caller, input: text === '' ? {} : jsonOf(text), key })
-    await answerCall(exchange, ground, operation, input)
+    const input = ground.calls.prepared(operation, {
+      caller,
+      input: text === '' ? {} : parsedJson(text, 'the body'),
+      key,
+    })
+    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
@@ -141,16 +146,22 @@ function queryHandler(operation: Operation): Handler {
     const caller = await ground.callerOf(exchange)
     demandNoBody(exchange)
     const input = ground.calls.prepared(operation, { caller, input: inputOfQuery(operation.facts, exchange.url) })
-    await answerCall(exchange, ground, operation, input)
+    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
-async function answerCall(exchange: Exchange, ground: Ground, operation: Operation, input: object): Promise<void> {
+async function answerCall(
+  exchange: Exchange,
+  ground: Ground,
+  operation: Operation,
+  { caller, input }: { caller: Caller; input: object },
+): Promise<void> {
   if (ground.calls.waits(operation, input)) {
     ground.begin(exchange, 'waiting')
-    exchange.sendJson(await ground.calls.ask(operation, input, exchange.signal({ untilDrain: true })))
+    const signal = exchange.signal({ untilDrain: true })
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal }))
   } else {
-    exchange.sendJson(await ground.calls.ask(operation, input))
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller }))
   }
 }
 

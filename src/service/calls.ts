@@ -1,6 +1,7 @@
 import { formOf, type TokenGrant } from '../api/operation.ts'
 import { everyOperation, type Operation } from '../api/operations.ts'
 import type { LocalLedger } from '../ledger.ts'
+import type { KnownCallOptions } from '../nouns/served.ts'
 import { parse } from '../writer/parse.ts'
 import { type Caller, demandAuthority, demandGrant, demandLocalFacts, demandOneOf, withActor } from './caller.ts'
 import { withKey } from './input.ts'
@@ -12,8 +13,13 @@ export const operationsByName: ReadonlyMap<string, Operation> = new Map(
   everyOperation().map((operation) => [operation.name, operation]),
 )
 
-type Asked = (input: object, options: { signal?: AbortSignal }) => Promise<unknown>
+type Asked = (input: object, options: KnownCallOptions) => Promise<unknown>
 type Followed = (input: object, options: { signal: AbortSignal }) => AsyncIterable<unknown>
+
+interface Asking {
+  caller: Caller
+  signal?: AbortSignal
+}
 
 interface Request {
   caller: Caller
@@ -58,9 +64,10 @@ export class Calls {
     return facts.waits !== undefined && formOf(facts, input) !== undefined && facts.waits(input)
   }
 
-  /** Asks the ledger. The signal ends a waiting call. Errors: those of the operation. */
-  ask({ noun, verb }: Operation, input: object, signal?: AbortSignal): Promise<unknown> {
-    return this.#method<Asked>(noun, verb)(input, signal === undefined ? {} : { signal })
+  /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
+  ask({ noun, verb }: Operation, input: object, { caller, signal }: Asking): Promise<unknown> {
+    const { authn } = caller
+    return this.#method<Asked>(noun, verb)(input, signal === undefined ? { authn } : { authn, signal })
   }
 
   /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */

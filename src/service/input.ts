@@ -5,6 +5,7 @@ import { membersOf, unwrapped } from '../api/hints.ts'
 import { type AnyFacts, formOf, formsOf } from '../api/operation.ts'
 import { LockstepError } from '../errors.ts'
 import { lockIdSchema, requestKeySchema } from '../kernel/ids.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { parse } from '../writer/parse.ts'
 import type { Exchange } from './exchange.ts'
@@ -72,15 +73,6 @@ export function demandType(exchange: Exchange, expected: string): void {
   )
 }
 
-/** The value of a body or line of JSON. Errors: INVALID_INPUT. */
-export function jsonOf(text: string, what = 'the body'): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw invalid(`${what} is not JSON`)
-  }
-}
-
 /**
  * The input of a query or stream from the parameters of its URL. A member that is text is taken verbatim; any other is
  * JSON. Errors: INVALID_INPUT.
@@ -93,7 +85,7 @@ export function inputOfQuery(facts: AnyFacts, url: string): object {
     // An unknown parameter stays text. The schema refuses it, after the caller's grants were checked.
     const isKnown = members.some((member) => member !== undefined)
     const isText = !isKnown || members.some((member) => member !== undefined && isVerbatim(member))
-    input[name] = isText ? text : jsonOf(text, `the parameter ${name}`)
+    input[name] = isText ? text : parsedJson(text, `the parameter ${name}`)
   }
   return { ...input }
 }

@@ -31,7 +31,9 @@ async function authenticate(token: string): Promise<Authenticated | undefined> {
   const words = token.split('+')
   const isKnown = words.every((word) => word === 'nothing' || all.includes(word as TokenGrant))
   const granted = new Set(words.filter((word): word is TokenGrant => all.includes(word as TokenGrant)))
-  return isKnown ? { actor: becca, grants: granted, roles: new Set(['CLERK']), token_id: 'tok_1' } : undefined
+  return isKnown
+    ? { actor: becca, grants: granted, roles: new Set(['CLERK', 'COMPLIANCE']), token_id: 'tok_1' }
+    : undefined
 }
 
 const bearing = (token: string): Asked => ({ headers: { authorization: `Bearer ${token}` } })
@@ -196,6 +198,26 @@ grants('include no role that the token lacks for a run, and no other type of its
       await posted(url, create, { run_kind: 'agent', role_id: 'CLERK' }, bearing('agent'))
       const other = { actor_id: 'other', actor_type: 'agent' }
       await posted(url, create, { run_kind: 'agent', run_actor: other }, bearing('agent'))
+    },
+    { authenticate, listen },
+  )
+})
+
+grants('include the approvals of exports whose role the token states', async () => {
+  await withService(
+    async ({ url = '' }, ledger) => {
+      const approve = '/v1/exports/approve'
+      const input = { approval_type: 'compliance', select: { run_id: 'run_top_1' } }
+      const { seq } = (await posted(url, approve, input, bearing('operator'))) as { seq: number }
+      const { actor } = await ledger.log.entry({ seq })
+      equal([actor.actor_id, actor.role_id], ['BECCA', 'COMPLIANCE'])
+      const other = { ...input, approval_type: 'attorney_admin' }
+      problemIn(await post(url, approve, other, bearing('operator')), 'FORBIDDEN')
+      problemIn(
+        await post(url, approve, { ...input, actor: { ...becca, role_id: 'CLERK' } }, bearing('operator')),
+        'APPROVAL_DENIED',
+      )
+      problemIn(await post(url, approve, input, bearing('agent')), 'FORBIDDEN')
     },
     { authenticate, listen },
   )

@@ -91,7 +91,7 @@ test('that differ from what their request says are refused, and nothing of them 
 
 test('that grow beyond their limit while they arrive are refused', async () => {
   const folder = join(temporaryRoot(), 'uploads')
-  const small = new Uploads(folder, { stems: 1, turn_bytes: 100 })
+  const small = new Uploads(folder, () => ({ stems: 1, turn_bytes: 100 }))
   const chunks = async function* () {
     for (let at = 0; at < 1_000; at += 1) yield Buffer.alloc(100)
   }
@@ -202,7 +202,7 @@ test('that nobody stages are removed after a while, and so is what a crash left'
     utimesSync(join(folder, digestOf('old')), old, old)
     writeFileSync(join(folder, 'x.part'), 'left')
     // As the next process of the ledger does when it begins.
-    await new Uploads(folder, ledger.config.turn_limits).clean()
+    await new Uploads(folder, () => ledger.settings.turn_limits).clean()
     equal(uploads(ledger), [digestOf('new')])
   })
 })

@@ -80,7 +80,7 @@ const bad: [what: string, code: string, path: string, asked: Asked][] = [
   ['a body with a query', 'INVALID_INPUT', '/v1/head/get', { method: 'GET', body: '{}', headers: json }],
   ['parameters with a command', 'INVALID_INPUT', `${acquire}?name=x`, { body: '{}', headers: json }],
   ['an unknown parameter', 'INVALID_INPUT', '/v1/locks/status?name=x&more=1', {}],
-  ['an unknown parameter that is text', 'INVALID_INPUT', '/v1/locks/status?nam=x', {}],
+  ['an unknown parameter that is text', 'INVALID_INPUT', '/v1/locks/history?nam=x', {}],
   ['a repeated parameter', 'INVALID_INPUT', '/v1/locks/status?name=x&name=y', {}],
   ['a parameter that is not JSON', 'INVALID_INPUT', '/v1/log/entry?seq=one', {}],
   ['a parameter that is not UTF-8', 'INVALID_INPUT', '/v1/locks/status?name=%ff', {}],

@@ -62,9 +62,18 @@ export const stageSchema = z.strictObject({
 const expected = { manifest_digest: sha256Schema.optional() }
 
 export const validateSchema = z.strictObject({ ...ofTurn, ...expected })
-export const promoteSchema = z.strictObject({ ...ofTurn, ...expected, require_staged: z.boolean().default(false) })
+export const promoteSchema = z.strictObject({
+  ...ofTurn,
+  ...expected,
+  /** An allow of the run that is not recorded yet. The promotion is its outcome. */
+  decision_id: line.optional(),
+  require_staged: z.boolean().default(false),
+})
 export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max(200) })
-export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
+export const applySchema = stageSchema.extend({
+  decision_id: promoteSchema.shape.decision_id,
+  require_staged: promoteSchema.shape.require_staged,
+})
 export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
 export const listTurnsSchema = z.strictObject({
   /** The `next` of an answer, to continue with earlier turns. */
@@ -97,6 +106,7 @@ export interface ValidateTurn extends OfTurn {
 }
 export interface PromoteTurn extends OfTurn {
   type: 'turn.promote'
+  decision_id?: string | undefined
   manifest_digest?: string | undefined
   require_staged: boolean
 }

@@ -1,6 +1,7 @@
 import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { policyStream } from '../policy/state.ts'
+import { stoppedAbove } from '../run/above.ts'
 import { expired, refuseText } from '../run/case.ts'
 import { noIssues, turnIdOf } from '../run/turns.ts'
 import {
@@ -66,17 +67,22 @@ function isPin(command: TurnCommand | PinCommand): command is PinCommand {
  * The checks for any command on a turn, before the turn itself is checked. Refusals, in order: E_PROMOTION_FAILED
  * (malformed turn_id), E_PROMOTION_ALREADY_APPLIED; then the ledger fails a run whose lease has expired; RUN_NOT_ACTIVE
  * or INVALID_INPUT (runs of this kind have no turns), STALE_TOKEN and LEASE_EXPIRED (recorded on the lock),
- * E_PROMOTION_OUT_OF_ORDER.
+ * RUN_ANCESTOR_ENDED (recorded; a rejection adds no work, so it is not refused), E_PROMOTION_OUT_OF_ORDER.
  */
 function early(of: TurnCase): Decision | undefined {
   const wrong = wrongTurn(of)
   if (wrong !== undefined) return refusal(of, wrong)
   const lost = lostGuard(of)
   if (lost !== undefined) return inactive(of) ?? lost
-  const ended = expired(of) ?? inactive(of)
+  const ended = expired(of) ?? inactive(of) ?? stopped(of)
   if (ended !== undefined) return ended
   const early = outOfOrder(of)
   return early && refusal(of, early, record(of))
+}
+
+/** A command that would add work below an ended run. */
+function stopped(of: TurnCase): Decision | undefined {
+  return of.command.type === 'turn.reject' ? undefined : stoppedAbove(of, of.command.type)
 }
 
 /** Of these refusals only that of a stage is recorded, because it is an event of the turn. */

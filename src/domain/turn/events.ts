@@ -51,6 +51,8 @@ const rejected = z.strictObject({
 /** A promotion. `previous` is the seq of the previous promotion in the run. The changes follow from the objects. */
 const promoted = z.strictObject({
   ...ofTurn,
+  /** The allow that the promotion used. Its action event is in the same append. */
+  decision_id: line.optional(),
   deleted_count: z.int().min(0),
   delta_digest: sha256Schema,
   manifest_digest: sha256Schema.nullable(),
@@ -62,7 +64,10 @@ const promoted = z.strictObject({
 
 /** The facts of a refusal, if it has any. */
 export const factsSchema = z.strictObject({
+  ancestor_run_id: runIdSchema.optional(),
+  ancestor_status: z.string().optional(),
   current_token: z.int().min(0).nullable().optional(),
+  decision_id: line.optional(),
   expected: turnIdSchema.optional(),
   last: z.string().optional(),
   name: z.string().optional(),

@@ -1,15 +1,16 @@
 import { canonicalText, isWellFormed } from '../../kernel/canonical.ts'
-import { limits } from '../../kernel/limits.ts'
-import { type ErrorIssueCode, errorIssue, type Issue, type IssueStage, pointerStep } from './issue.ts'
-import { JsonReader } from './json-reader.ts'
+import { JsonReader } from '../../kernel/json-reader.ts'
 import {
   emptyObject,
   type JsonProblem,
   type JsonProblemKind,
   type JsonValue,
   jsonProblems,
+  pointerStep,
   Unreadable,
-} from './json-value.ts'
+} from '../../kernel/json-value.ts'
+import { limits } from '../../kernel/limits.ts'
+import { type ErrorIssueCode, errorIssue, type Issue, type IssueStage } from './issue.ts'
 
 /**
  * A JSON object in the form that the ledger keeps: canonical by RFC 8785, only integers within ±(2^53-1), no duplicate

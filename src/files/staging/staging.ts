@@ -1,4 +1,4 @@
-import { errorIssue, type Issue, pointerStep, sortedIssues } from '../../domain/turn/issue.ts'
+import { errorIssue, type Issue, sortedIssues } from '../../domain/turn/issue.ts'
 import {
   type JsonObject,
   jsonIssues,
@@ -8,6 +8,7 @@ import {
 } from '../../domain/turn/json-object.ts'
 import { byBytes, foldOf, wrongWithStem } from '../../domain/turn/stem.ts'
 import { textBody } from '../../domain/turn/text-file.ts'
+import { pointerStep } from '../../kernel/json-value.ts'
 import { printable } from '../../kernel/printable.ts'
 import { sha256Schema } from '../../kernel/vocabulary.ts'
 import { tripletParts } from '../workspace/names.ts'

@@ -23,27 +23,28 @@ interface Kept {
  */
 export class Uploads {
   readonly #folder: string
-  readonly #bytesMax: number
+  readonly #turnLimits: () => Pick<Config['turn_limits'], 'stems' | 'turn_bytes'>
   #kept: Map<string, Kept> | undefined
   /** The bytes of uploads that are still arriving. */
   #arriving = 0
   #reading: Promise<unknown> = Promise.resolve()
 
-  constructor(folder: string, { stems, turn_bytes }: Pick<Config['turn_limits'], 'stems' | 'turn_bytes'>) {
+  constructor(folder: string, turnLimits: () => Pick<Config['turn_limits'], 'stems' | 'turn_bytes'>) {
     this.#folder = folder
-    // Each stem has a name and the names of its members beside the bytes that count.
-    this.#bytesMax = turn_bytes + stems * limits.uploadStemBytes
+    this.#turnLimits = turnLimits
   }
 
   /** The most bytes of one upload. */
   get bytesMax(): number {
-    return this.#bytesMax
+    const { stems, turn_bytes } = this.#turnLimits()
+    // Each stem has a name and the names of its members beside the bytes that count.
+    return turn_bytes + stems * limits.uploadStemBytes
   }
 
   /** LIMIT_EXCEEDED for a longer one. */
   tooLarge(): LockstepError {
-    return new LockstepError('LIMIT_EXCEEDED', `an upload can have at most ${this.#bytesMax} bytes`, {
-      details: { bytes_max: this.#bytesMax },
+    return new LockstepError('LIMIT_EXCEEDED', `an upload can have at most ${this.bytesMax} bytes`, {
+      details: { bytes_max: this.bytesMax },
     })
   }
 
@@ -66,7 +67,7 @@ export class Uploads {
         for await (const chunk of chunks) {
           bytes += chunk.length
           this.#arriving += chunk.length
-          if (bytes > this.#bytesMax) throw this.tooLarge()
+          if (bytes > this.bytesMax) throw this.tooLarge()
           await this.#makeRoom()
           sha256.update(chunk)
           await handle.writeFile(chunk)

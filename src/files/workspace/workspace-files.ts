@@ -38,7 +38,7 @@ type Promoted = TurnEventData<'turn.promoted'>
  */
 export class WorkspaceFiles {
   readonly #root: string
-  readonly #config: Config
+  readonly #settings: () => Config
   readonly #log: Log
   /** Promotions that were read but are not on disk yet, by workspace. Entries were read up to `#seen`. */
   readonly #pending = new Map<string, PromotedTurn[]>()
@@ -47,15 +47,15 @@ export class WorkspaceFiles {
   readonly #cleared = new Set<string>()
   #work: Promise<unknown> = Promise.resolve()
 
-  constructor(root: string, config: Config, log: Log) {
+  constructor(root: string, settings: () => Config, log: Log) {
     this.#root = root
-    this.#config = config
+    this.#settings = settings
     this.#log = log
   }
 
   /** The folder of a workspace (`run/run_x1` or `workflow/w1`) on disk. */
   folder(workspace: string): string {
-    return join(this.#root, this.#config.workspace_dir, ...workspace.split('/').map(fileName))
+    return join(this.#root, this.#settings().workspace_dir, ...workspace.split('/').map(fileName))
   }
 
   /** The folder of a pin on disk. */

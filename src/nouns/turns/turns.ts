@@ -44,7 +44,7 @@ export class Turns implements Handlers<TurnsApi> {
     return promotedOf(this.#core, outcome)
   }
 
-  async apply({ require_staged, ...asked }: Given<typeof shapes.apply>): Promise<shapes.PromotedTurn> {
+  async apply({ decision_id, require_staged, ...asked }: Given<typeof shapes.apply>): Promise<shapes.PromotedTurn> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const keyOf = (step: string) => key && `${key}#${step}`
     const { manifest_digest } = await this.#stage(
@@ -54,7 +54,7 @@ export class Turns implements Handlers<TurnsApi> {
     const ofTurn = { actor, guard, manifest_digest, run_id, turn_id }
     const { issues, outcome } = await this.#verdict(ofTurn, (attempt) => keyOf(`validate${attempt}`))
     if (outcome === 'FAIL') throw failed(turn_id, issues)
-    return this.promote({ ...ofTurn, require_staged, idempotency_key: keyOf('promote') })
+    return this.promote({ ...ofTurn, decision_id, require_staged, idempotency_key: keyOf('promote') })
   }
 
   async reject(asked: Given<typeof shapes.reject>): Promise<shapes.TurnState> {
@@ -133,7 +133,7 @@ interface AskedOfTurn {
 type Rest =
   | Pick<commands.StageTurn, 'proposal' | 'type'>
   | Pick<commands.ValidateTurn, 'manifest_digest' | 'type'>
-  | Pick<commands.PromoteTurn, 'manifest_digest' | 'require_staged' | 'type'>
+  | Pick<commands.PromoteTurn, 'decision_id' | 'manifest_digest' | 'require_staged' | 'type'>
   | Pick<commands.RejectTurn, 'reason' | 'type'>
 
 /** The writer has stopped. The notes of the remaining objects stay, and the next open drops the objects. */

@@ -46,7 +46,7 @@ type Prepare = (of: { run_id: string; turn_id: string }) => Promise<unknown>
 const first = 'turn-0001'
 
 /** The refusals that every command on a turn has. */
-async function onAnyTurn(stage: Stage, call: Call): Promise<void> {
+async function onAnyTurn(stage: Stage, call: Call, addsWork = true): Promise<void> {
   const { api, clock } = stage
   const run_id = await running(stage, { lease_duration_s: 600 })
   const of = { run_id, turn_id: first }
@@ -63,8 +63,12 @@ async function onAnyTurn(stage: Stage, call: Call): Promise<void> {
   await refused(call(guarded), 'LEASE_EXPIRED')
   await api.locks.release({ lock_id })
   await refused(call(guarded), 'STALE_TOKEN')
+  const below = newName('run_below')
+  await api.runs.create({ parent_run_id: run_id, run_id: below, run_kind: 'orchestrator' })
+  await api.runs.start({ run_id: below })
   clock.advance(600_000)
   await refused(call({ run_id, turn_id: 'turn-0002' }), 'RUN_LEASE_EXPIRED')
+  if (addsWork) await refused(call({ run_id: below, turn_id: first }), 'RUN_ANCESTOR_ENDED')
   await refused(call({ run_id, turn_id: 'turn-0002' }), 'RUN_NOT_ACTIVE')
 }
 
@@ -178,6 +182,8 @@ export const turns: Cases<'turns'> = {
         const of = { run_id: await running(stage, { lock: name }), turn_id: first }
         await validatedBy(stage)(of)
         await refused(stage.api.turns.promote(of), 'GUARD_REQUIRED')
+        const named = { run_id: await running(stage), turn_id: first, decision_id: 'evt_nowhere_1' }
+        await refused(stage.api.turns.promote(named), 'DECISION_NOT_OPEN')
       },
       'needs the base_digest of a stem that another run of the workflow wrote': (stage) =>
         stage.apart({ workflows: { optimistic: true } }, async ({ api }) => {
@@ -296,6 +302,8 @@ export const turns: Cases<'turns'> = {
         await stage.api.locks.acquire({ name, holder: 'agent-1' })
         const run_id = await running(stage, { lock: name })
         await refused(call({ run_id, turn_id: first }), 'GUARD_REQUIRED')
+        const named = { run_id: await running(stage), turn_id: first, decision_id: 'evt_nowhere_1' }
+        await refused(stage.api.turns.apply({ ...named, triplets: stems('one') }), 'DECISION_NOT_OPEN')
       },
     },
     reject: {
@@ -310,7 +318,7 @@ export const turns: Cases<'turns'> = {
       },
       'has the refusals of every turn': async (stage) => {
         const call: Call = (of) => stage.api.turns.reject({ ...of, reason: 'x' })
-        await onAnyTurn(stage, call)
+        await onAnyTurn(stage, call, false)
         await asBefore(stage, call, stagedBy(stage))
       },
       'takes one word where the lane prohibits free text': async (stage) => {
