@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -28,7 +28,10 @@ const lines = { 'content-type': mediaTypes.lines }
 const digestOf = (text: string | Uint8Array) => hash('sha256', text, 'hex')
 const triplet = (stem: string, more: object = {}) => ({ stem, body: { dto_type: 'page', id: stem, ...more } })
 const lineOf = (value: object) => `${JSON.stringify(value)}\n`
-const uploads = ({ dir }: LocalLedger) => readdirSync(join(dir, '.lockstep/uploads')).sort()
+const uploads = ({ dir }: LocalLedger) => {
+  const folder = join(dir, '.lockstep/uploads')
+  return existsSync(folder) ? readdirSync(folder).sort() : []
+}
 
 const put = (at: string, body: string | Uint8Array, { digest = digestOf(body), ...asked }: Put = {}): Promise<Answer> =>
   ask(at, objectPath(digest), { method: 'PUT', body, headers: lines, ...asked })
@@ -102,10 +105,9 @@ test('of a request that is cut off leave nothing', async () => {
     const outgoing = request({ socketPath: address, method: 'PUT', path: objectPath(digestOf('x')), headers })
     outgoing.on('error', () => {})
     outgoing.write('begun')
-    const folder = () => (readdirSync(join(ledger.dir, '.lockstep')).includes('uploads') ? uploads(ledger) : [])
-    await until('the upload has begun', () => folder().length === 1)
+    await until('the upload has begun', () => uploads(ledger).length === 1)
     outgoing.destroy()
-    await until('nothing is left', () => folder().length === 0)
+    await until('nothing is left', () => uploads(ledger).length === 0)
   })
 })
 

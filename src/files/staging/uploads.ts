@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, readdirSync, statSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { nanoid } from 'nanoid'
-import { fileError, isAbsence, makeFolder, syncFolder } from '../../disk/durable.ts'
+import { fileError, isAbsence, makeFolderBelow, syncFolder } from '../../disk/durable.ts'
 import { adopt } from '../../disk/ownership.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
@@ -59,6 +59,8 @@ export class Uploads {
     const sha256 = createHash('sha256')
     let bytes = 0
     try {
+      // Nothing is made again where the ledger was moved away.
+      makeFolderBelow(dirname(this.#folder), this.#folder, 0o700)
       const handle = await open(beside, 'wx', 0o600)
       try {
         adopt(beside)
@@ -167,8 +169,7 @@ export class Uploads {
     if (this.#kept !== undefined) return this.#kept
     const kept = new Map<string, Kept>()
     this.#kept = kept
-    makeFolder(this.#folder, 0o700)
-    for (const name of readdirSync(this.#folder)) {
+    for (const name of namesIn(this.#folder)) {
       const path = join(this.#folder, name)
       if (!/^[0-9a-f]{64}$/.test(name)) {
         if (name.endsWith(partial)) await rm(path, { force: true })
@@ -182,6 +183,15 @@ export class Uploads {
 }
 
 const partial = '.part'
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (isAbsence(error)) return []
+    throw fileError(error, `reading ${folder}`)
+  }
+}
 const damaged = new Error('the bytes of the upload have another SHA-256')
 
 /** The file takes up space until the next start, which removes it. */
