@@ -72,6 +72,7 @@ export type {
 } from './api/shapes/policy.ts'
 export type {
   AuthorizeAction,
+  CancelledTree,
   CancelRun,
   CompleteRun,
   CreateRun,
@@ -82,6 +83,7 @@ export type {
   ListRuns,
   OfRun,
   RecordAction,
+  RecoverRun,
   RetryRun,
   RunList,
   RunReasons,

@@ -3,10 +3,11 @@ import type { VerifiedLedger } from './api/shapes/log.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
+import { Uploads } from './files/staging/uploads.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import type { Actor } from './kernel/ids.ts'
+import type { RecordedActor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
@@ -63,8 +64,10 @@ export class LocalLedger implements Ledger {
   readonly workspaces: Api['workspaces']
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
-  /** Fails runs whose lease has expired, for the service. */
-  readonly expiring: Runs
+  /** Records the end of what has expired, for the service. */
+  readonly expiring: { locks: Locks; runs: Runs; tokens: Tokens }
+  /** Proposals that callers of a service put before they stage them. */
+  readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -72,13 +75,12 @@ export class LocalLedger implements Ledger {
   /** The root: the folder that the ledger governs. */
   readonly dir: string
   /** The default actor of every call. */
-  readonly actor: Actor
+  readonly actor: RecordedActor
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
-  readonly #tokens: Tokens
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
@@ -90,13 +92,12 @@ export class LocalLedger implements Ledger {
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
       ...read,
-      log,
-      config,
-      now,
+      ...{ config, log, now },
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })
     this.tally = this.#sequencer.tally
+    this.uploads = new Uploads(layout.uploads, () => config.settings().turn_limits)
     this.#core = {
       ...read,
       ...{ actor, layout, log, newLockId, newRunId, now, workspaceFiles },
@@ -105,6 +106,7 @@ export class LocalLedger implements Ledger {
       },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
+      uploads: this.uploads,
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
@@ -112,22 +114,26 @@ export class LocalLedger implements Ledger {
     }
     const deliverables = new Deliverables(this.#core)
     const policy = new PolicyOfLedger(this.#core)
-    const ground = { root: layout.root, assertOpen: () => this.#assertOpen() }
+    const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
+    const [locks, runs, tokens] = [
+      new Locks(this.#core, deliverables),
+      new Runs(this.#core, policy),
+      new Tokens(this.#core),
+    ]
+    this.expiring = { locks, runs, tokens }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
-    this.locks = served('locks', new Locks(this.#core, deliverables), ground)
+    this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
-    this.expiring = new Runs(this.#core, policy)
-    this.runs = served('runs', this.expiring, ground)
+    this.runs = served('runs', this.expiring.runs, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
-    this.#tokens = new Tokens(this.#core)
-    this.tokens = served('tokens', this.#tokens, ground)
+    this.tokens = served('tokens', this.expiring.tokens, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
-    this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
+    this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
     this.exports = served('exports', this.exporting, ground)
     this.#reactions = parts.reactions(this.#core, deliverables)
@@ -168,7 +174,7 @@ export class LocalLedger implements Ledger {
    */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
-    return this.#tokens.authenticate(token)
+    return this.expiring.tokens.authenticate(token)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */

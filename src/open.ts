@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { nanoid } from 'nanoid'
+import * as z from 'zod'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
 import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow } from './disk/process.ts'
-import { userActor } from './disk/user.ts'
+import { userActor, userAuthn } from './disk/user.ts'
 import { LockstepError, systemCodeOf } from './errors.ts'
 import { runLockReactor } from './files/run-lock/reactor.ts'
 import { Reactors } from './files/runner.ts'
@@ -15,13 +16,13 @@ import { stagingReactor } from './files/staging/reactor.ts'
 import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
-import { type Actor, actorSchema } from './kernel/ids.ts'
+import { type Actor, actorSchema, knownAs, type RecordedActor } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
-import { appendFirst, createLedger, ledgerExists, makeHome, newIdentity } from './nouns/create.ts'
+import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdentity } from './nouns/create.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
@@ -34,6 +35,11 @@ export interface OpenLedgerOptions {
   dir?: string
   /** The default actor of every call. Default: the user of the operating system, as a human. */
   actor?: Actor
+  /**
+   * `os`: entries also say which user of the operating system this process runs as, as the entries of commands do. By
+   * default they say nothing about it, because a program may act for callers of its own.
+   */
+  authn?: 'os'
   /**
    * True: create the folder `dir`, if it is missing, and the ledger in it; errors: LEDGER_EXISTS. `if-missing`: do so only
    * if no ledger governs `dir`; otherwise open that ledger.
@@ -96,7 +102,8 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger
 
 async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   const { dir = process.cwd(), create = false, snapshot = false } = options
-  const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
+  const isKnown = parse(z.literal('os').optional(), options.authn, 'authn') !== undefined
+  const actor = knownAs(parse(actorSchema, options.actor ?? userActor(), 'actor'), isKnown ? userAuthn() : undefined)
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
@@ -113,7 +120,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   return openOver(log, { actor, isSnapshot: log.copied !== undefined, layout, options })
 }
 
-async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<LocalLedger> {
+async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): Promise<LocalLedger> {
   const { delay, policy = true, self_check: selfCheck } = options
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lockstep-'))
   makeFolder(resolve(dir))
@@ -128,7 +135,7 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
   const closed = () => rmSync(options.dir === undefined ? root : home, { recursive: true, force: true })
   try {
     const identity = newIdentity(options.origin)
-    const vkey = makeHome(home, { config: options.config, origin: identity.origin })
+    const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
     const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
     await appendFirst(log, { actor, home, policy, root, vkey })
     return await openOver(log, { actor, isSnapshot: false, layout, options })
@@ -139,7 +146,7 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
 }
 
 interface Over {
-  actor: Actor
+  actor: RecordedActor
   isSnapshot: boolean
   layout: Layout
   options: OpenLedgerOptions
@@ -193,7 +200,7 @@ async function configOf(log: Log, { config }: Layout): Promise<ConfigInForce> {
   }
 }
 
-async function createIn(dir: string, actor: Actor, options: OpenLedgerOptions): Promise<void> {
+async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOptions): Promise<void> {
   const { accept_permissions: acceptPermissions, config, create, nested, origin, policy = true } = options
   makeFolder(resolve(dir))
   if (create === 'if-missing' && findRoot(dir) !== undefined) return

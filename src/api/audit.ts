@@ -28,12 +28,18 @@ export const audit: Operations<AuditApi> = {
       'IDEMPOTENCY_MISMATCH',
       'NOT_RUN_ACTOR',
       'RUN_NOT_ACTIVE',
+      'RUN_ANCESTOR_ENDED',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',
+      'BUNDLE_NOT_RECORDED',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
+      'OVERRIDE_DENIED',
+      'STATEMENT_DENIED',
     ],
     grants: ['agent', 'operator'],
+    mayOverride: ({ events }) =>
+      Array.isArray(events) && events.some((event: unknown) => Object(event).action_type === 'override'),
   },
   list: {
     kind: 'query',

@@ -47,6 +47,7 @@ export const kinds: Kinds = {
   runs: {
     authorize: 'command',
     cancel: 'command',
+    cancelTree: 'command',
     complete: 'command',
     create: 'command',
     deny: 'command',
@@ -55,6 +56,7 @@ export const kinds: Kinds = {
     heartbeat: 'command',
     list: 'query',
     record: 'command',
+    recover: 'command',
     retry: 'command',
     start: 'command',
     tree: 'query',
@@ -76,8 +78,11 @@ export const kinds: Kinds = {
     digest: 'query',
     files: 'query',
     object: 'query',
+    pin: 'command',
+    pins: 'query',
     refs: 'stream',
     stem: 'query',
     triplets: 'stream',
+    unpin: 'command',
   },
 }

@@ -139,6 +139,7 @@ function globalOptions(): Option[] {
       '--actor <actor>',
       'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)',
     ),
+    new Option('--on-behalf-of <party>', 'the party that the actor acts for, as it claims (LOCKSTEP_ON_BEHALF_OF)'),
     new Option('--json', 'print one JSON document on stdout'),
     new Option(
       '--operator',

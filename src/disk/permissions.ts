@@ -175,6 +175,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function quoted(path: string): string {
+/** A word of a shell command, in quotes where the shell would change it. */
+export function quoted(path: string): string {
   return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

@@ -15,7 +15,7 @@ import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
 import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
 import { defaultConfig } from '../kernel/config.ts'
-import { type Actor, originSchema } from '../kernel/ids.ts'
+import { originSchema, type RecordedActor } from '../kernel/ids.ts'
 import { createLog } from '../log/engines.ts'
 import type { Log, Meta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
@@ -28,7 +28,7 @@ import { Sequencer } from '../writer/sequencer.ts'
 
 export interface CreateOptions {
   dir: string
-  actor: Actor
+  actor: RecordedActor
   /** Members of the first configuration that differ from a new ledger's. Errors: CONFIG_INVALID. */
   config?: Record<string, unknown> | undefined
   /** The name of the ledger's key. Default: `lockstep.local/<ledger_id>`. */
@@ -121,6 +121,9 @@ interface Home {
   withoutModes?: boolean | undefined
 }
 
+/** What the configuration of a new ledger sets, where an older ledger keeps the default. */
+export const newConfig = { workflows: { optimistic: true } } as const
+
 /** Makes the files of a ledger's home folder, apart from its database, and returns the line of its new key. */
 export function makeHome(home: string, { config = {}, configText, origin, withoutModes = false }: Home): string {
   const key = createKey(join(home, 'key'))
@@ -137,7 +140,7 @@ export function makeHome(home: string, { config = {}, configText, origin, withou
 }
 
 interface Built {
-  actor: Actor
+  actor: RecordedActor
   policy: boolean
   root: string
 }
@@ -146,7 +149,7 @@ async function build(
   home: string,
   { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: Identity },
 ) {
-  const vkey = makeHome(home, { config, origin: identity.origin, withoutModes })
+  const vkey = makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
   const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(place.ledger, { mode: 0o700 })

@@ -3,7 +3,7 @@ import { LockstepError } from '../errors.ts'
 import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import type { Cursors, Log } from '../log/log.ts'
 import type { ConfigInForce } from '../writer/config-in-force.ts'
 import type { Core } from '../writer/core.ts'
@@ -18,7 +18,7 @@ export interface Reactions {
 
 /** The parts from which a ledger is built. */
 export interface LedgerParts {
-  actor: Actor
+  actor: RecordedActor
   /** A snapshot takes no commands. */
   isSnapshot?: boolean
   config: ConfigInForce

@@ -88,6 +88,7 @@ class HttpService implements Service {
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
       calls: new Calls(ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
+      ledger,
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
     })

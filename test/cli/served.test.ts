@@ -125,7 +125,7 @@ served(
     }
     const status = ['--dir', root, 'lock', 'status', 'a']
     is(Object((await lockstep(status)).json.first_waiting).holder, 'second')
-    match((await lockstep(status, { isForPeople: true })).stdout, /^2 waiting; first is second \(\S+\)$/m)
+    match((await lockstep(status, { isForPeople: true })).stdout, /^2 waiting; first is second \(\S+ \[\S+\]\)$/m)
     is((await lockstep(['--dir', root, 'lock', 'release', String(first.json.lock_id)])).status, 0)
     const second = await ends[0]
     equal([second?.status, second?.json.holder], [0, 'second'])
@@ -140,7 +140,7 @@ served(
   withServiceProcess(async ({ root, start }) => {
     await start()
     const main = join(project, 'dist/cli/main.js')
-    const inside = `"${process.execPath}" "${main}" lock status reports --json`
+    const inside = `"${process.execPath}" "${main}" --dir "$LOCKSTEP_LOCK_DIR" lock status reports --json`
     const ran = await lockstep(['--dir', root, 'lock', 'run', 'reports', '--lease', '10s', '--', 'sh', '-c', inside])
     is(ran.status, 0, ran.stderr)
     match(ran.stdout, /"state":"held"/)

@@ -74,7 +74,7 @@ token('create takes --actor as the actor of the token; the caller comes from the
   const byBecca = await inRoot(root, { LOCKSTEP_ACTOR: 'human:BECCA' })('create', ...agent)
   is(byBecca.status, 0, byBecca.stdout)
   const entry = await lockstep(['--dir', root, 'audit', 'list', '--entries', '--type', 'token.created'])
-  match(entry.stdout, /"actor":\{"actor_id":"BECCA","actor_type":"human"\}/)
+  match(entry.stdout, /"actor":\{"actor_id":"BECCA","actor_type":"human","authn":"os:[^"]+"\}/)
   await endsWithVerify(root)
 })
 
@@ -135,7 +135,7 @@ token(
     const acquired = await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'h'], bearer)
     is(acquired.status, 0, acquired.stdout)
     const entries = await lockstep(['--dir', root, 'audit', 'list', '--entries', '--type', 'lock.acquired'])
-    match(entries.stdout, /"actor":\{"actor_id":"agent-7","actor_type":"agent"\}/)
+    match(entries.stdout, /"actor":\{"actor_id":"agent-7","actor_type":"agent","authn":"token:tok_[0-9a-f]+"\}/)
     const other = ['--dir', root, '--actor', 'agent-8', 'lock', 'acquire', 'b', '--holder', 'h']
     const foreign = (await lockstep(other, bearer)).json as { code: string; hint: string }
     equal([foreign.code, foreign.hint], ['FORBIDDEN', 'Leave the actor out: it is the actor of the token.'])

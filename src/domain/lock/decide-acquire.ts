@@ -20,7 +20,7 @@ export function decideAcquire(command: Acquire, context: Context, state: LockSta
   if (denied !== undefined) return denied
   const grant = state?.grant ?? null
   if (command.claim !== undefined && state?.folder && state.folder !== command.claim.folder) {
-    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder })
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder, holder: grant })
   }
   const orphaned = grant === null ? undefined : orphanReason(grant, deathOf(command.death, grant), context.now)
   if (grant !== null && orphaned === undefined)

@@ -12,7 +12,13 @@ import { evolve, statusAfter } from './state.ts'
 const runRow = rowsOn('run', { from: 'run_id' })
 
 /** The codes of refusals for lack of permission. */
-const denials = { NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
+const denials = {
+  BUNDLE_NOT_RECORDED: 'deny',
+  NOT_RUN_ACTOR: 'deny',
+  RUN_ANCESTOR_ENDED: 'deny',
+  RUN_NOT_ACTIVE: 'deny',
+} as const
+const decisions = { RUN_ANCESTOR_ENDED: 'authz_decision', RUN_NOT_ACTIVE: 'authz_decision' } as const
 
 /** Runs, each with its own stream, which also has the events of its turns; and the retries of failed runs. */
 export const runAggregate = defineAggregate({
@@ -43,7 +49,7 @@ export const runAggregate = defineAggregate({
     'run.cancelled': runRow('run.cancel', 'failure', 'warn', 'outcome_reason'),
     'run.retried': runRow('run.retry', 'success', 'info'),
     'run.refused': {
-      action_type: { from: 'code', cases: { RUN_NOT_ACTIVE: 'authz_decision' }, otherwise: 'system' },
+      action_type: { from: 'code', cases: decisions, otherwise: 'system' },
       outcome: { from: 'code', cases: denials, otherwise: 'failure' },
       severity: 'warn',
       target: { target_type: 'run', name: { from: 'name' }, operation: { from: 'command' } },
@@ -69,6 +75,7 @@ function facts({ data, event_id, policy_versions, type }: Entry): Readonly<Recor
         decision: data.decision,
         policy_ref: `lanes@${policy_versions.lanes}`,
         rule_id: rule === undefined ? undefined : shortened(rule, ruleCharsMax),
+        scope: data.scope,
       }
       return { authz, decision_id: event_id, input_artifacts: data.artifacts }
     }

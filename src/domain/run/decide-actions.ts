@@ -2,8 +2,11 @@ import { cut } from '../../kernel/canonical.ts'
 import { type Decision, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
+import { usedEvents } from '../approval/judge.ts'
 import type { Action } from '../policy/action.ts'
 import type { PolicyVerdict } from '../policy/authorize.ts'
+import { stoppedAbove } from './above.ts'
+import { refuseUnrecorded } from './bundles.ts'
 import {
   append,
   durationMillis,
@@ -22,13 +25,13 @@ import { verdictOn } from './facts.ts'
 import type { OpenAction } from './state.ts'
 
 /**
- * An allow appends the decision. A deny appends the decision and the run's move to denied together. Refusals, in order:
- * RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet),
- * FREE_TEXT_DENIED.
+ * An allow appends the decision, after the uses of the approvals that it needed. A deny appends the decision and the
+ * run's move to denied together. Refusals, in order: RUN_NOT_ACTIVE and RUN_ANCESTOR_ENDED (recorded as a deny without a
+ * move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet), FREE_TEXT_DENIED.
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
-  const { context, inForce, run } = of
-  const ended = notActive(of, command.type)
+  const { context, inForce, rows, run } = of
+  const ended = notActive(of, command.type) ?? stoppedAbove(of, command.type)
   if (ended !== undefined) return ended
   if (run.open.length >= limits.runOpenActionsMax) {
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
@@ -36,22 +39,22 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
   }
   const text = refuseText(of, textsOf(command.action))
   if (text !== undefined) return text
-  const { actor: caller, config } = context
-  const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, run })
+  const { actor: caller, config, time } = context
+  const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, rows, run, time })
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
-  if (verdict.decision === 'allow') return append(of, [decided])
+  if (verdict.decision === 'allow') return append(of, [...usedEvents(command.action, run.run_id), decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
 }
 
 /** The free text of an action. All of it would be recorded with the decision. Blank text counts as missing. */
-function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
+function textsOf({ artifacts, bundle, scope }: Action): (string | null | undefined)[] {
   const stated = Object.values(scope).filter((value) => typeof value === 'string')
-  return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts)]
+  return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts), bundle?.redaction?.notes]
 }
 
 /**
  * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
- * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
+ * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -64,6 +67,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
     const message = `${run.run_id} has no open decision ${command.decision_id} for this action`
     return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
   }
+  const unrecorded = refuseUnrecorded(of, command)
+  if (unrecorded !== undefined) return unrecorded
   const { error, outcome, outcome_reason, output_artifacts = [] } = command
   if (outcome === 'failure' && output_artifacts.length > 0 && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
@@ -92,12 +97,12 @@ function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction
 }
 
 type DecidedData = RunEventData<'run.decided'>
-type AskedFor = Pick<DecidedData, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
+type AskedFor = Pick<DecidedData, 'artifacts' | 'bundle' | 'effects' | 'on' | 'scope' | 'target'>
 
 function askedFor(action: Action): AskedFor {
-  const { action_type, artifacts, effects, scope } = action
+  const { action_type, artifacts, bundle, effects, scope } = action
   return {
-    ...given({ artifacts, effects }),
+    ...given({ artifacts, bundle, effects }),
     on: action_type,
     scope: Object.keys(scope)
       .sort()

@@ -2,18 +2,15 @@ import { type Context, type Decision, type LoadedRows, type Refusal, refuse } fr
 import type { RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { PolicyInForce } from '../policy/state.ts'
+import { stoppedAbove, stoppedBelow } from './above.ts'
 import {
   ancestorsOf,
-  append,
   eventsOf,
-  expiredEvents,
   freeTextIn,
-  isExpired,
   notesIn,
   notRunActor,
   type RunCase,
   type RunDraft,
-  refused,
   refusedMove,
   refuseFreeText,
   rowOf,
@@ -21,7 +18,6 @@ import {
 import type { CreateRun, RetryRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decide-actions.ts'
 import type { RunEventData } from './events.ts'
-import { isTerminal } from './moves.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
 
@@ -33,8 +29,8 @@ interface Ground {
 
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
- * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
- * FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
+ * exist), NOT_RUN_ACTOR (for the parent), RUN_ANCESTOR_ENDED (the parent or a run above it has ended), LIMIT_EXCEEDED
+ * (too deep), FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseAt(command.run_id, ground)
@@ -47,11 +43,8 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     return refuse('NOT_FOUND', `the parent run ${parent_run_id} does not exist`, { run_id: parent_run_id })
   }
   if (parent !== undefined) {
-    const denied = notRunActor(parent, command.type)
-    if (denied !== undefined) return denied
-    if (isExpired(parent.run, ground.context.now)) return append(parent, expiredEvents(parent))
-    const ended = refuseUnder(parent, command.type)
-    if (ended !== undefined) return ended
+    const refusal = notRunActor(parent, command.type) ?? stoppedBelow(parent, command.type) ?? refuseDepth(parent)
+    if (refusal !== undefined) return refusal
   }
   const lane = ground.inForce.policy?.lanes.get(command.lane_id ?? '')
   if (freeTextIn(lane, textsOf(command)) !== undefined) {
@@ -63,6 +56,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     lane_id: command.lane_id ?? null,
     parent_run_id,
     policy_versions: versionsOf(parent?.run.pins ?? null),
+    role_id: command.role_id ?? command.run_actor.role_id,
     root_run_id: parent?.run.root_run_id ?? command.run_id,
     run_id: command.run_id,
   }
@@ -75,13 +69,8 @@ function textsOf({ data_classification, inputs, nondeterminism, notes }: CreateR
   return [notes, data_classification?.notes, ...reasons, ...notesIn(inputs?.artifact_refs)]
 }
 
-/** A run that has ended gets no more children, and the depth of a tree is limited. */
-function refuseUnder(parent: RunCase, command: string): Refusal | undefined {
-  const { rows, run } = parent
-  if (isTerminal(run.status)) {
-    const message = `${run.run_id} is ${run.status}, so no run can be created below it`
-    return refused(parent, { code: 'RUN_NOT_ACTIVE', command, message })
-  }
+/** The depth of a tree is limited. */
+function refuseDepth({ rows, run }: RunCase): Refusal | undefined {
   if ([...ancestorsOf(run, rows)].length + 2 <= limits.runDepthMax) return undefined
   return refuse('LIMIT_EXCEEDED', `a tree of runs is at most ${limits.runDepthMax} deep`, { run_id: run.run_id })
 }
@@ -125,7 +114,7 @@ function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: re
 /**
  * Creates a new run in place of a failed, retryable run, which does not change. The parent of the new run is the first
  * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
- * INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
+ * RUN_ANCESTOR_ENDED, INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
  */
 export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const { run } = of
@@ -141,6 +130,8 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     const message = `${run.run_id} was retried in ${retried_in}`
     return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
   }
+  const stopped = stoppedAbove(of, command.type)
+  if (stopped !== undefined) return stopped
   const taken = caseAt(command.new_run_id, of)
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
@@ -160,6 +151,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     lane_id,
     parent_run_id: first,
     policy_versions: versionsOf(run.pins),
+    role_id: run.manifest.actor.role_id,
     root_run_id,
     run_id: command.new_run_id,
   }

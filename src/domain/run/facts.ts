@@ -1,6 +1,7 @@
 import { type Config, mayClaim } from '../../kernel/config.ts'
+import type { LoadedRows } from '../../kernel/decider.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import type { ApprovalType } from '../../kernel/vocabulary.ts'
+import { brokenApprovals } from '../approval/judge.ts'
 import type { Action } from '../policy/action.ts'
 import { authorize, type PolicyVerdict } from '../policy/authorize.ts'
 import type { RunFacts } from '../policy/checks.ts'
@@ -38,27 +39,25 @@ export function factsOf(
   }
 }
 
+interface Asked {
+  caller: Actor
+  config: Config
+  policy: Policy | undefined
+  /** The rows of the approvals that the action names. */
+  rows: LoadedRows
+  run: RunState
+  /** The time of the decision, by the clock of the ledger. */
+  time: string
+}
+
 /** The verdict of the policy and of the configuration about an action that a caller requests in a run. */
-export function verdictOn(
-  action: Action,
-  { caller, config, policy, run }: { caller: Actor; config: Config; policy: Policy | undefined; run: RunState },
-): PolicyVerdict {
+export function verdictOn(action: Action, { caller, config, policy, run, ...ground }: Asked): PolicyVerdict {
   const pins = run.pins ?? { lanes: null, roles: null }
   const facts = factsOf(run, caller.actor_type, { pins, inherited: run.pins })
   const unbound = unboundRole(run, config, caller.actor_id)
-  return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved(action, config)])
-}
-
-/** The rules of the configuration whose approval the scope of an export does not name. */
-export function unapproved({ action_type, scope }: Action, { exports }: Config): string[] {
-  if (action_type !== 'export') return []
-  const missing = exports.approvals_required.filter((type) => String(scope[approvalKey(type)] ?? '').trim() === '')
-  return missing.map((type) => `config:exports/approvals_required/${type}`)
-}
-
-/** The member of an export's scope that names the approval event. */
-export function approvalKey(type: ApprovalType): string {
-  return `approval_${type}`
+  const exporters = [caller, run.manifest.actor]
+  const unapproved = brokenApprovals(action, { config, exporters, ...ground })
+  return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved])
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { PolicyApi } from '../../api/policy.ts'
 import type * as shapes from '../../api/shapes/policy.ts'
+import { approvalStreamsOf, brokenApprovals } from '../../domain/approval/judge.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
 import type { RunFacts } from '../../domain/policy/checks.ts'
@@ -15,17 +16,19 @@ import {
   policyStream,
   stateIn,
 } from '../../domain/policy/state.ts'
-import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
+import { verdictOn, withMore } from '../../domain/run/facts.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import { isoTime } from '../../kernel/clock.ts'
 import type { Config } from '../../kernel/config.ts'
+import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
-import { stateOfRun } from '../runs/run-status.ts'
+import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
 
 type ShownFile = shapes.PolicyInForce['lanes']
@@ -95,14 +98,16 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     const policy = state && (await this.known()).get(policyKeyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
+    const ground = { rows: await this.#approvalsOf(action), time: await this.#time() }
     if ('run_id' in asked) {
       const caller = asked.actor ?? self
       const run = await stateOfRun(this.#core, asked.run_id)
-      return copied(verdictOn(action, { caller, config, policy, run }))
+      const above = await endedAbove(this.#core, run)
+      const stopped = above === null ? [] : [`run/ended_ancestor/${above.run_id}`]
+      return copied(withMore(verdictOn(action, { caller, config, policy, run, ...ground }), stopped))
     }
-    return copied(
-      withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config)),
-    )
+    const unapproved = brokenApprovals(action, { config, exporters: [self], ...ground })
+    return copied(withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved))
   }
 
   async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
@@ -112,6 +117,23 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
     return { ...(await this.show()), replayed }
+  }
+
+  /** The rows of the approvals that an action names. */
+  async #approvalsOf(action: Action): Promise<LoadedRows> {
+    const rows = new Map<string, Row>()
+    for (const stream of approvalStreamsOf(action)) {
+      const row = await this.#core.views.row(stream)
+      if (row !== undefined) rows.set(stream, row)
+    }
+    return rows
+  }
+
+  /** The time that the next entry would have. */
+  async #time(): Promise<string> {
+    const { log, now, views } = this.#core
+    const last = await views.entry(log.head().size - 1)
+    return isoTime(Math.max(now().wall_ms, Date.parse(last?.time ?? '') || 0))
   }
 
   /** The path of the policy in force, from which a reload reads again; undefined if there is none. */

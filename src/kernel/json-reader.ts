@@ -1,7 +1,13 @@
-import { isWellFormed } from '../../kernel/canonical.ts'
-import { limits } from '../../kernel/limits.ts'
-import { pointerStep } from './issue.ts'
-import { emptyObject, type JsonProblem, type JsonProblemKind, type JsonValue, Unreadable } from './json-value.ts'
+import { isWellFormed } from './canonical.ts'
+import {
+  emptyObject,
+  type JsonProblem,
+  type JsonProblemKind,
+  type JsonValue,
+  pointerStep,
+  Unreadable,
+} from './json-value.ts'
+import { limits } from './limits.ts'
 
 const whiteSpace = /[ \t\n\r]*/y
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
