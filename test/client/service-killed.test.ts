@@ -1,7 +1,7 @@
 // limit: 180
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
@@ -175,11 +175,10 @@ test(
   'says how it ended, if it does not start',
   withServiceProcess(async ({ root }) => {
     const head = join(root, '.lockstep/head')
-    const text = readFileSync(head, 'utf8')
     writeFileSync(head, '{')
     const { message } = await refused(connect({ dir: root, start: true }), 'LEDGER_UNAVAILABLE')
     ok(message.includes('exit code'), message)
-    writeFileSync(head, text)
+    rmSync(head)
   }),
 )
 
