@@ -19,9 +19,6 @@ const ownTargets: readonly string[] = ['lock', 'policy', 'run', 'turn']
 const ownWords =
   /^(?:approval|audit|authz|clock|config|export|ledger|lock|policy|refusals|run|stage|staging|token|turn|workspace)[.:/]/
 
-/** An approval of an export, which is recorded as an event of its approver. */
-const approval = /^approve:/
-
 /**
  * The problem with a statement that could be mistaken for an event of the ledger; undefined if there is none. An
  * override needs the release authority or an operator (OVERRIDE_DENIED). STATEMENT_DENIED: an outcome, target or
@@ -34,8 +31,7 @@ export function refusedStatement(event: Statement, { actor, config }: Context): 
     return { code: 'OVERRIDE_DENIED', message }
   }
   const operation = visible(target?.operation ?? '').toLowerCase()
-  const isApproval = target?.target_type === 'export_bundle' && approval.test(operation)
-  if ((outcome === 'allow' || outcome === 'deny') && !isApproval) {
+  if (outcome === 'allow' || outcome === 'deny') {
     return denied(`the outcome ${outcome} is a decision, which only the ledger records`)
   }
   if (target !== undefined && ownTargets.includes(target.target_type)) {
