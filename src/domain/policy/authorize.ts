@@ -28,22 +28,30 @@ export interface PolicyVerdict {
   pins: { lanes: string; roles: string }
 }
 
+/** An action in a run. `policy` is the one in force; undefined if no policy could be loaded. */
+interface Question {
+  action: Action
+  /** The policy that the run is pinned to, if it is another one. */
+  pinned?: Policy | undefined
+  policy: Policy | undefined
+  run: RunFacts
+}
+
 /**
- * Whether a running run may do an action, by the policy in force (undefined if no policy could be loaded). It makes
- * seven checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a
- * deny.
+ * Whether a running run may do an action, by the policy that it is pinned to, which must be in force. It makes seven
+ * checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a deny.
  */
-export function authorize(question: { action: Action; policy: Policy | undefined; run: RunFacts }): PolicyVerdict {
+export function authorize(question: Question): PolicyVerdict {
   return decide(question.run, () => {
-    const { action, policy, run } = question
-    const lane = policy?.lanes.get(action.lane_id)
-    return { failed: [...checksOf(run, action, policy)], granted: lane === undefined ? [] : [grantOf(lane, action)] }
+    const { action, policy, pinned = policy } = question
+    const lane = pinned?.lanes.get(action.lane_id)
+    return { failed: [...checksOf(question)], granted: lane === undefined ? [] : [grantOf(lane, action)] }
   })
 }
 
 /** Checks that need no policy, or no lane, run even if it is missing. */
-function* checksOf(run: RunFacts, action: Action, policy: Policy | undefined): Generator<Failed> {
-  yield* checkRun(run, policy, 'running')
+function* checksOf({ action, policy: inForce, pinned: policy = inForce, run }: Question): Generator<Failed> {
+  yield* checkRun(run, inForce, 'running')
   if (policy !== undefined) {
     yield* checkRole(run, policy)
     yield* checkLane(run, action.lane_id, policy)

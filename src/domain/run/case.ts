@@ -12,8 +12,8 @@ import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { judgeGuard } from '../lock/decide.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import type { LockState } from '../lock/state.ts'
-import type { Lane } from '../policy/policy.ts'
-import { type Policies, type PolicyInForce, policyInForce } from '../policy/state.ts'
+import type { Lane, Policy } from '../policy/policy.ts'
+import { type Policies, type PolicyInForce, policyInForce, policyPinnedBy } from '../policy/state.ts'
 import type { RunEventData, RunEventType } from './events.ts'
 import { type RunState, versionsOf } from './state.ts'
 
@@ -22,6 +22,8 @@ export interface RunCase {
   context: Context
   inForce: PolicyInForce
   lastSeq: number
+  /** The policy that judges the run: the one that its pins name, or the one in force if it has no pins yet. */
+  policy: Policy | undefined
   rows: LoadedRows
   run: RunState
 }
@@ -35,10 +37,26 @@ export function caseOf(
   context: Context,
   rows: LoadedRows,
 ): RunCase | Refusal {
-  const row = rowOf(rows, run_id)
-  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
-  const of = { context, inForce: policyInForce(rows, policies), lastSeq: row.last_seq, rows, run: row.state }
+  const of = caseAt(run_id, { context, inForce: policyInForce(rows, policies), policies, rows })
+  if (of === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
   return notRunActor(of, type) ?? of
+}
+
+/** What decisions on any run can use. */
+export interface Ground {
+  context: Context
+  inForce: PolicyInForce
+  policies: Policies
+  rows: LoadedRows
+}
+
+/** The case of a run; undefined if there is no such run. */
+export function caseAt(runId: string, { context, inForce, policies, rows }: Ground): RunCase | undefined {
+  const row = rowOf(rows, runId)
+  if (row === undefined) return undefined
+  const { last_seq: lastSeq, state: run } = row
+  const policy = run.pins === null ? inForce.policy : policyPinnedBy(run.pins, policies)
+  return { context, inForce, lastSeq, policy, rows, run }
 }
 
 export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefined {
@@ -193,9 +211,9 @@ export function durationMillis({
   return started === null ? null : elapsedMillis({ ...started, time: started.at }, now)
 }
 
-/** The lane of a run in the policy in force. */
-export function laneOf({ inForce, run }: Pick<RunCase, 'inForce' | 'run'>): Lane | undefined {
-  return inForce.policy?.lanes.get(run.lane_id ?? '')
+/** The lane of a run in the policy that judges the run. */
+export function laneOf({ policy, run }: Pick<RunCase, 'policy' | 'run'>): Lane | undefined {
+  return policy?.lanes.get(run.lane_id ?? '')
 }
 
 /** A lane that prohibits raw case text also prohibits free text: a reason must be one word of a closed alphabet. */

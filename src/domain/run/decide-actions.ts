@@ -27,7 +27,7 @@ import type { OpenAction } from './state.ts'
  * FREE_TEXT_DENIED.
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
-  const { context, inForce, run } = of
+  const { context, inForce, policy: pinned, run } = of
   const ended = notActive(of, command.type)
   if (ended !== undefined) return ended
   if (run.open.length >= limits.runOpenActionsMax) {
@@ -37,7 +37,7 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
   const text = refuseText(of, textsOf(command.action))
   if (text !== undefined) return text
   const { actor: caller, config } = context
-  const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, run })
+  const verdict = verdictOn(command.action, { caller, config, pinned, policy: inForce.policy, run })
   const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
   if (verdict.decision === 'allow') return append(of, [decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])

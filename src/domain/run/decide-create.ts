@@ -1,14 +1,16 @@
-import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { PolicyInForce } from '../policy/state.ts'
 import {
   ancestorsOf,
   append,
+  caseAt,
   eventsOf,
   expiredEvents,
   freeTextIn,
+  type Ground,
   isExpired,
+  laneOf,
   notesIn,
   notRunActor,
   type RunCase,
@@ -16,7 +18,6 @@ import {
   refused,
   refusedMove,
   refuseFreeText,
-  rowOf,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decide-actions.ts'
@@ -24,12 +25,6 @@ import type { RunEventData } from './events.ts'
 import { isTerminal } from './moves.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
-
-interface Ground {
-  context: Context
-  inForce: PolicyInForce
-  rows: LoadedRows
-}
 
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
@@ -53,7 +48,8 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     const ended = refuseUnder(parent, command.type)
     if (ended !== undefined) return ended
   }
-  const lane = ground.inForce.policy?.lanes.get(command.lane_id ?? '')
+  const { policy } = parent ?? ground.inForce
+  const lane = policy?.lanes.get(command.lane_id ?? '')
   if (freeTextIn(lane, textsOf(command)) !== undefined) {
     return refuseFreeText(command.lane_id ?? null)
   }
@@ -141,11 +137,11 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     const message = `${run.run_id} was retried in ${retried_in}`
     return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
   }
-  const taken = caseAt(command.new_run_id, of)
+  const taken = caseAt(command.new_run_id, { ...of, policies: command.policies })
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
-  if (freeTextIn(of.inForce.policy?.lanes.get(run.lane_id ?? ''), [command.retry_reason]) !== undefined) {
+  if (freeTextIn(laneOf(of), [command.retry_reason]) !== undefined) {
     return refuseFreeText(run.lane_id)
   }
   const { retry_count } = run.manifest.metadata ?? {}
@@ -166,9 +162,4 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const retried = retriedEvent({ new_run_id: command.new_run_id, retry_count: count, run_id: run.run_id })
   const events = eventsOf(envelope, null, [{ type: 'run.created', data }])
   return { kind: 'append', events: [retried, ...events] }
-}
-
-function caseAt(runId: string, { context, inForce, rows }: Ground): RunCase | undefined {
-  const row = rowOf(rows, runId)
-  return row && { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
 }

@@ -33,7 +33,12 @@ export function reads(command: RunCommand): readonly string[] {
  */
 export function decide(command: RunCommand, context: Context, rows: LoadedRows): Decision {
   if (command.type === 'run.create') {
-    return decideCreate(command, { context, inForce: policyInForce(rows, command.policies), rows })
+    return decideCreate(command, {
+      context,
+      inForce: policyInForce(rows, command.policies),
+      policies: command.policies,
+      rows,
+    })
   }
   if (command.type === 'run.expire') return decideExpire(command, context, rows)
   const of = caseOf(command, context, rows)

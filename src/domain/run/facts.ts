@@ -3,7 +3,7 @@ import type { Actor } from '../../kernel/ids.ts'
 import type { ApprovalType } from '../../kernel/vocabulary.ts'
 import type { Action } from '../policy/action.ts'
 import { authorize, type PolicyVerdict } from '../policy/authorize.ts'
-import type { RunFacts } from '../policy/checks.ts'
+import type { DenyReason, RunFacts } from '../policy/checks.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
@@ -41,12 +41,23 @@ export function factsOf(
 /** The verdict of the policy and of the configuration about an action that a caller requests in a run. */
 export function verdictOn(
   action: Action,
-  { caller, config, policy, run }: { caller: Actor; config: Config; policy: Policy | undefined; run: RunState },
+  {
+    caller,
+    config,
+    ...policies
+  }: {
+    caller: Actor
+    config: Config
+    pinned: Policy | undefined
+    policy: Policy | undefined
+    run: RunState
+  },
 ): PolicyVerdict {
+  const { run } = policies
   const pins = run.pins ?? { lanes: null, roles: null }
   const facts = factsOf(run, caller.actor_type, { pins, inherited: run.pins })
   const unbound = unboundRole(run, config, caller.actor_id)
-  return withMore(authorize({ action, policy, run: facts }), [...unbound, ...unapproved(action, config)])
+  return withMore(authorize({ ...policies, action, run: facts }), [...unbound, ...unapproved(action, config)])
 }
 
 /** The rules of the configuration whose approval the scope of an export does not name. */
@@ -71,10 +82,14 @@ export function unboundRole({ manifest: { actor } }: RunState, config: Config, c
   return [`role:${role_id}/actors`]
 }
 
-/** A verdict with further failed rules. The reason is not_permitted if nothing failed before. */
-export function withMore(verdict: PolicyVerdict, rules: readonly string[]): PolicyVerdict {
+/** A verdict with further failed rules. Their reason counts if nothing failed before. */
+export function withMore(
+  verdict: PolicyVerdict,
+  rules: readonly string[],
+  ofRules: DenyReason = 'not_permitted',
+): PolicyVerdict {
   if (rules.length === 0) return verdict
   const { decision, reason, rule_ids } = verdict
   const failed = decision === 'deny' ? rule_ids : []
-  return { ...verdict, decision: 'deny', reason: reason ?? 'not_permitted', rule_ids: [...failed, ...rules] }
+  return { ...verdict, decision: 'deny', reason: reason ?? ofRules, rule_ids: [...failed, ...rules] }
 }

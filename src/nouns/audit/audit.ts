@@ -25,7 +25,7 @@ export class Audit implements Handlers<AuditApi> {
     const { actor, correlation_id, events, expected_size, guard, idempotency_key } = input
     for (const { corrects } of events) if (corrects !== undefined) await this.#assertThere(corrects)
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events } as Json }
-    const outcome = await after(this.#policy.known(), (policies) =>
+    const outcome = await after(this.#policy.known(events[0]?.run_id), (policies) =>
       submit(
         this.#core,
         { type: 'audit.append', events, guard, policies },

@@ -173,7 +173,12 @@ export class Exports implements Handlers<ExportsApi> {
   /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */
   async #record({ actor, ...asked }: RecordAction, text: string): Promise<void> {
     const bundle_record = { digest: sha256Hex(text), text }
-    const command = { ...asked, bundle_record, policies: await this.#policy.known(), type: 'run.record' as const }
+    const command = {
+      ...asked,
+      bundle_record,
+      policies: await this.#policy.known(asked.run_id),
+      type: 'run.record' as const,
+    }
     refuseExpired(await submit(this.#core, command, { actor }))
   }
 }

@@ -119,7 +119,8 @@ export class Runs implements Handlers<RunsApi> {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return after(this.#policy.known(), (policies) =>
+    const parent = command.type === 'run.create' ? command.parent_run_id : undefined
+    return after(this.#policy.known(command.run_id, parent), (policies) =>
       submit(this.#core, { ...command, policies } as commands.RunCommand, { actor, request }),
     )
   }
