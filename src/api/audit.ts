@@ -32,6 +32,7 @@ export const audit: Operations<AuditApi> = {
       'DECISION_NOT_OPEN',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
+      'RUN_DENIED',
     ],
     grants: ['agent', 'operator'],
   },

@@ -13,6 +13,7 @@ import {
   policy,
   type Question,
   questionOf,
+  sanitized,
   verdictOf,
   withAction,
   withRun,
@@ -235,9 +236,15 @@ adds(
     isWrite(question) && !row.requires.includes('promotion_ticket_id')
       ? withRun(withAction(question, { action_type: 'promotion' }), { run_kind: 'promotion' })
       : undefined,
-  ({ lane }) => [
+  ({ lane, prohibits }) => [
     [5, 'not_permitted', `lane:${lane}/promotion`],
     [6, 'missing_scope', `lane:${lane}/requires/promotion_ticket_id`, 'promotion_ticket_id'],
+    [
+      7,
+      'forbidden',
+      `${prohibits.includes('shared_knowledge_write') ? `lane:${lane}/` : ''}prohibits/shared_knowledge_write`,
+    ],
+    [7.5, 'missing_scope', 'shared_knowledge/sanitized_artifact', 'artifacts'],
   ],
 )
 adds(
@@ -342,31 +349,51 @@ adds(
 for (const destination of ['exports/x.tar.gz', 'file:///srv/exports', 'the client: see https://host.example']) {
   adds(`a destination inside: ${destination}`, (question) => withScope(question, { destination }))
 }
-const art = (change: Partial<ArtifactRef>): ArtifactRef => ({
-  artifact_id: 'art',
-  artifact_kind: 'note',
-  hash_sha256: 'a'.repeat(64),
-  ...change,
-})
 const artifact = (change: Partial<ArtifactRef>) => (question: Question) =>
-  withAction(question, { artifacts: [art({}), art(change)] })
+  withAction(question, { artifacts: [sanitized(), sanitized(change)] })
+/** Whether an action writes shared knowledge: in the table, every write of the lane for promotions does. */
+const isSharing = ({ requires }: LaneRow) => requires.includes('promotion_ticket_id')
 adds(
   'an artifact on the web',
   artifact({ storage_locator: 'https://host.example/x' }),
   prohibited('external_export', 'raw_external_destination'),
 )
 adds('an artifact in a store', artifact({ storage_locator: 's3://cases/x' }))
-adds('an artifact of the case', artifact({ case_id: 'CASE-17', scope: 'case' }))
-adds('an artifact of another case', artifact({ case_id: 'CASE-18' }), (row) => [crossed(row)])
+adds('an artifact of the case', artifact({ case_id: 'CASE-17', scope: 'case' }), (row) =>
+  isSharing(row) ? prohibited('client_identity')(row) : [],
+)
+adds('an artifact of another case', artifact({ case_id: 'CASE-18' }), (row) => [
+  ...(isSharing(row) ? prohibited('client_identity')(row) : []),
+  crossed(row),
+])
+for (const artifact_kind of ['raw_case_text', 'Raw-Case-Text', 'RawCaseText', 'client_identity', 'privileged_notes']) {
+  const effect = ['client_identity', 'privileged_notes'].find((kind) => kind === artifact_kind) ?? 'raw_case_text'
+  adds(`an artifact of the kind ${artifact_kind}`, artifact({ artifact_kind }), prohibited(effect))
+}
+adds('an artifact whose content is not stated', artifact({ confidentiality: null }), (row) =>
+  isSharing(row) ? prohibited('client_identity', 'privileged_notes')(row) : [],
+)
+adds(
+  'no artifact',
+  (question) => withAction(question, { artifacts: [] }),
+  (row) => (isSharing(row) ? [[7.5, 'missing_scope', 'shared_knowledge/sanitized_artifact', 'artifacts']] : []),
+)
 for (const [mark, effect] of [
   ['contains_privileged', 'privileged_notes'],
   ['contains_pii', 'client_identity'],
   ['contains_phi', 'client_identity'],
 ] as const) {
-  adds(`an artifact that ${mark}`, artifact({ confidentiality: { [mark]: true } }), (row, { action }) =>
-    action.action_type === 'promotion' ? prohibited(effect)(row) : [],
+  const { confidentiality } = sanitized()
+  adds(
+    `an artifact that ${mark}`,
+    artifact({ confidentiality: { ...confidentiality, [mark]: true } }),
+    prohibited(effect),
   )
-  adds(`an artifact that is not marked: ${mark}`, artifact({ confidentiality: { [mark]: false } }))
+  adds(
+    `an artifact that is not marked: ${mark}`,
+    artifact({ confidentiality: { ...confidentiality, [mark]: null } }),
+    (row) => (isSharing(row) ? prohibited(effect)(row) : []),
+  )
 }
 for (const audit of [false, 'false', 0]) {
   adds(

@@ -7,13 +7,13 @@ import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
 const test = suite('policy pins')
 
-const roles = [role('WORKER', ['TOOLS'])]
+const roles = [role('GOVERNANCE_AGENT', ['TOOLS'])]
 const open = { lanes: [lane('TOOLS', { tools: ['read.page'], partial_outputs: true })], roles }
 /** No text, and no outputs of failures. */
 const closed = { lanes: [lane('TOOLS', { tools: ['read.page'], prohibits: ['raw_case_text'] })], roles }
 const at = gatedBy(test, open)
 
-const facts = { lane_id: 'TOOLS', role_id: 'WORKER', run_kind: 'tool_gateway' } as const
+const facts = { lane_id: 'TOOLS', role_id: 'GOVERNANCE_AGENT', run_kind: 'tool_gateway' } as const
 const error = { error_code: 'E1', message: 'the page was not found', retryable: true }
 const page = { artifact_id: 'page-1', artifact_kind: 'page', hash_sha256: 'ab'.repeat(32) }
 const action = (run_id: string) => ({

@@ -3,7 +3,7 @@ import type { Lane, Role } from '../../src/domain/policy/policy.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { temporaryRoot, testActor } from './ledger.ts'
-import { put } from './scene.ts'
+import { asPlainError, put } from './scene.ts'
 
 /** The two policy files, as their values. JSON is YAML, so a test need not write YAML. */
 export interface PolicyTexts {
@@ -18,7 +18,7 @@ export function lane(
   lane_id: string,
   of: Partial<Lane['scope']> & Lane['allowed_actions'] & { open?: string[] },
 ): Lane {
-  const { allows, open = ['WORKER'], prohibits = [], requires = [], ...allowed_actions } = of
+  const { allows, open = ['GOVERNANCE_AGENT'], prohibits = [], requires = [], ...allowed_actions } = of
   return {
     lane_id,
     purpose: 'Made for a test.',
@@ -46,10 +46,9 @@ export async function underPolicy(
 ): Promise<void> {
   const dir = temporaryRoot()
   putPolicy(dir, policy)
-  const config = { promotion_roles: ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN', 'WORKER'] }
-  const ledger = await openLedger({ actor: testActor, config, dir, engine: 'memory', self_check: true })
+  const ledger = await openLedger({ actor: testActor, dir, engine: 'memory', self_check: true }).catch(asPlainError)
   try {
-    await work(ledger, dir)
+    await work(ledger, dir).catch(asPlainError)
     await ledger.log.verify()
   } finally {
     await ledger.close()

@@ -60,8 +60,11 @@ function decideInRun(
       continue
     }
     const record = recordOf({ ...event, action_type })
-    const decision = decideRecord({ ...record, policies, run_id, type: 'run.record' }, { ...of, run })
+    const command = { ...record, policies, run_id, type: 'run.record' as const }
+    const decision = decideRecord(command, { ...of, run })
     if (decision.kind !== 'append') return decision
+    // Prohibited outputs deny the run, and no event of this append is recorded.
+    if (decision.events.some(({ type }) => type === 'run.denied')) return decideRecord(command, of)
     drafts.push(...decision.events)
     // The next event is decided against the state after this event, so that each allow is used only once.
     const outputs = [...run.outputs, ...(record.output_artifacts ?? [])]

@@ -1,3 +1,4 @@
+import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
 import type { Action } from './action.ts'
 import {
@@ -13,8 +14,8 @@ import {
   type RunFacts,
 } from './checks.ts'
 import { isPin } from './content.ts'
-import { checkEffects } from './effects.ts'
-import type { Policy } from './policy.ts'
+import { checkEffects, checkInputs, checkOutputs } from './effects.ts'
+import type { Lane, Policy } from './policy.ts'
 
 /**
  * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
@@ -74,6 +75,7 @@ export function authorizeStart({ policy, run }: { policy: Policy | undefined; ru
 
 function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Failed> {
   yield* checkRun(run, policy, 'created')
+  yield* checkInputs(run, policy?.lanes.get(run.lane_id ?? ''))
   const isOrchestrator = run.run_kind === 'orchestrator'
   if (policy !== undefined && !(isOrchestrator && run.role_id === null)) yield* checkRole(run, policy)
   if (policy === undefined || isOrchestrator) return
@@ -82,6 +84,20 @@ function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Fa
   if (lane?.scope.requires.includes('case_id') && run.case_id === null) {
     yield { reason: 'missing_scope', rule: `lane:${lane.lane_id}/requires/case_id`, missing: 'case_id' }
   }
+}
+
+/** Whether a run may be created with its inputs. `lane` is its lane in the policy that judges it. It never throws. */
+export function authorizeInputs(run: RunFacts, lane: Lane | undefined): PolicyVerdict {
+  return decide(run, () => ({ failed: [...checkInputs(run, lane)], granted: [] }))
+}
+
+/** Whether artifacts may be recorded as outputs of an action; without an action, of the run. It never throws. */
+export function authorizeOutputs(
+  run: RunFacts,
+  lane: Lane | undefined,
+  { action, outputs }: { action?: Pick<Action, 'action_type' | 'target'> | undefined; outputs: readonly ArtifactRef[] },
+): PolicyVerdict {
+  return decide(run, () => ({ failed: [...checkOutputs(run, lane, outputs, action)], granted: [] }))
 }
 
 /** The verdict of the checks, or a deny if a check throws. */

@@ -3,7 +3,7 @@ import { type Decision, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Action } from '../policy/action.ts'
-import type { PolicyVerdict } from '../policy/authorize.ts'
+import { sharesKnowledge } from '../policy/effects.ts'
 import {
   append,
   durationMillis,
@@ -12,13 +12,13 @@ import {
   notActive,
   notesIn,
   type RunCase,
-  type RunDraft,
   refuseText,
   unrecordedEvents,
 } from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
-import type { RunEventData } from './events.ts'
+import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
+import { deniedOutputs } from './outputs.ts'
 import type { OpenAction } from './state.ts'
 
 /**
@@ -51,7 +51,8 @@ function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
 
 /**
  * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
- * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
+ * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, INVALID_INPUT (a write to shared
+ * knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -75,8 +76,14 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
       run_id: run.run_id,
     })
   }
+  if (outcome === 'success' && output_artifacts.length === 0 && sharesKnowledge(allowed)) {
+    const message = `${allowed.target.name} holds shared knowledge: output_artifacts must name what was written to it`
+    return refuse('INVALID_INPUT', message, { run_id: run.run_id, decision_id: allowed.decision_id })
+  }
   const text = refuseText(of, [outcome_reason, error?.message, ...notesIn(output_artifacts)])
   if (text !== undefined) return text
+  const denied = deniedOutputs(of, output_artifacts, { action: allowed, command: command.type })
+  if (denied !== undefined) return denied
   const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
   if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
   const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
@@ -90,9 +97,6 @@ function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction
   const { name, operation } = targetOf({ action_type: allowed.action_type, target })
   return name === allowed.target.name && operation === allowed.target.operation
 }
-
-type DecidedData = RunEventData<'run.decided'>
-type AskedFor = Pick<DecidedData, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
 
 function askedFor(action: Action): AskedFor {
   const { action_type, artifacts, effects, scope } = action
@@ -115,28 +119,10 @@ const targetTypes = {
 } as const
 
 /** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
-function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): DecidedData['target'] {
+function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): AskedFor['target'] {
   const name = cut(target.name, nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
 
 /** A code unit takes at most three bytes, so the text fits into the target of an audit event. */
 const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
-
-/** The authz_decision event: the request and the verdict of the policy. */
-export function decidedEvent(run_id: string, asked: AskedFor, verdict: PolicyVerdict): RunDraft {
-  const { decision, missing, reason, rule_ids } = verdict
-  const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
-  return { type: 'run.decided', data }
-}
-
-/** The move to denied that follows a deny. */
-export function deniedEvent(
-  run_id: string,
-  duration_ms: number | null,
-  { missing, reason, rule_ids }: PolicyVerdict,
-): RunDraft {
-  const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
-  const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }
-  return { type: 'run.denied', data: { duration_ms, ...facts, run_id } }
-}

@@ -1,6 +1,7 @@
 import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
+import { authorizeInputs, type PolicyVerdict } from '../policy/authorize.ts'
 import {
   ancestorsOf,
   append,
@@ -20,8 +21,9 @@ import {
   refuseFreeText,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
-import { decidedEvent, deniedEvent } from './decide-actions.ts'
+import { decidedEvent, deniedEvent } from './decided.ts'
 import type { RunEventData } from './events.ts'
+import { factsOfNew, withMore } from './facts.ts'
 import { isTerminal } from './moves.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
@@ -29,7 +31,8 @@ import { type RunState, versionsOf } from './state.ts'
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
  * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
- * FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
+ * FREE_TEXT_DENIED. A child that states other versions than it inherits, and a run with prohibited inputs, is created,
+ * decided and denied in one append.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseAt(command.run_id, ground)
@@ -62,7 +65,9 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     root_run_id: parent?.run.root_run_id ?? command.run_id,
     run_id: command.run_id,
   }
-  return created(of, createdData(command, parent?.run), broughtOthers(command, parent?.run, of))
+  const facts = factsOfNew(command, of, parent?.run.pins ?? null)
+  const verdict = withMore(authorizeInputs(facts, lane), broughtOthers(command, parent?.run, of))
+  return created(of, createdData(command, parent?.run), verdict)
 }
 
 /** All free text in the input for a new run. */
@@ -107,11 +112,11 @@ function broughtOthers(
   return others
 }
 
-function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: readonly string[]): Decision {
+/** A run with prohibited inputs, or with other versions than it inherits, is created and denied in one append. */
+function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, verdict: PolicyVerdict): Decision {
   const drafts: RunDraft[] = [{ type: 'run.created', data }]
-  if (others.length > 0) {
-    const { policy_versions: pins, run_id } = of
-    const verdict = { decision: 'deny', missing: [], pins, reason: 'not_permitted', rule_ids: others } as const
+  if (verdict.decision === 'deny') {
+    const { run_id } = of
     const target = { name: run_id, operation: 'run.create', target_type: 'run' as const }
     drafts.push(decidedEvent(run_id, { on: 'start', target }, verdict), deniedEvent(run_id, null, verdict))
   }

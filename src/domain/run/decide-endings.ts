@@ -29,6 +29,7 @@ import {
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
 import { mayMove } from './moves.ts'
+import { deniedOutputs } from './outputs.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
 
@@ -48,7 +49,8 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
  * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release),
- * RELEASE_DENIED, RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
+ * RELEASE_DENIED, RELEASE_CONDITION_UNMET. Prohibited outputs deny the run instead. With `release_lock` the lock is
+ * released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
@@ -69,6 +71,8 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { outcome_reason, output_artifacts, release_lock } = command
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
+  const denied = deniedOutputs(of, output_artifacts, { command: command.type })
+  if (denied !== undefined) return denied
   const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOfRun(run.run_id) })
   if (release_lock) {
     if (run.lock === null) {
@@ -116,7 +120,10 @@ function releaseLock(
   })
 }
 
-/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. */
+/**
+ * Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. Prohibited
+ * outputs deny the run instead.
+ */
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
   const { run } = of
@@ -129,6 +136,8 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   }
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
+  const denied = deniedOutputs(of, output_artifacts, { command: command.type })
+  if (denied !== undefined) return denied
   const data = { duration_ms: durationMillis(of) ?? 0, error, outcome_reason, run_id: run.run_id }
   const failed = {
     type: 'run.failed' as const,

@@ -67,7 +67,8 @@ const decided = z.strictObject({
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,
-  on: z.enum(['start', ...privilegedActions]),
+  /** `outputs` stands for the outputs of a run that ends, and `start` also for its creation. */
+  on: z.enum(['start', 'outputs', ...privilegedActions]),
   reason: z
     .enum(['not_permitted', 'forbidden', 'missing_scope', 'missing_pin', 'unmediated', 'drift', 'error'])
     .nullable(),

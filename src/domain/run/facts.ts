@@ -5,6 +5,7 @@ import type { Action } from '../policy/action.ts'
 import { authorize, type PolicyVerdict } from '../policy/authorize.ts'
 import type { DenyReason, RunFacts } from '../policy/checks.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { CreateRun } from './commands.ts'
 import type { Pins } from './events.ts'
 import type { RunState } from './state.ts'
 
@@ -32,10 +33,37 @@ export function factsOf(
     role_id: run.manifest.actor.role_id ?? null,
     lane_id: run.lane_id,
     case_id: run.case_id,
+    inputs: run.manifest.inputs?.artifact_refs,
     contract_version: contractVersion,
     policy_versions: { lanes: pins.lanes?.pin ?? null, roles: pins.roles?.pin ?? null },
     policy_sha256: inherited && { lanes: inherited.lanes.sha256, roles: inherited.roles.sha256 },
   }
+}
+
+/** The facts about a run that is to be created. */
+export function factsOfNew(
+  { inputs, role_id, run_actor, run_kind }: CreateRun,
+  { case_id, lane_id, run_id }: { case_id: string | null; lane_id: string | null; run_id: string },
+  pins: Pins | null,
+): RunFacts {
+  return {
+    run_id,
+    run_kind,
+    status: 'created',
+    actor_type: run_actor.actor_type,
+    role_id: role_id ?? null,
+    lane_id,
+    case_id,
+    inputs: inputs?.artifact_refs,
+    contract_version: 'v1',
+    policy_versions: { lanes: pins?.lanes.pin ?? null, roles: pins?.roles.pin ?? null },
+    policy_sha256: pins && { lanes: pins.lanes.sha256, roles: pins.roles.sha256 },
+  }
+}
+
+/** The facts about a run with the pins that it has. */
+export function factsOfPinned(run: RunState, actor_type: RunFacts['actor_type']): RunFacts {
+  return factsOf(run, actor_type, { pins: run.pins ?? { lanes: null, roles: null }, inherited: run.pins })
 }
 
 /** The verdict of the policy and of the configuration about an action that a caller requests in a run. */
@@ -54,8 +82,7 @@ export function verdictOn(
   },
 ): PolicyVerdict {
   const { run } = policies
-  const pins = run.pins ?? { lanes: null, roles: null }
-  const facts = factsOf(run, caller.actor_type, { pins, inherited: run.pins })
+  const facts = factsOfPinned(run, caller.actor_type)
   const unbound = unboundRole(run, config, caller.actor_id)
   return withMore(authorize({ ...policies, action, run: facts }), [...unbound, ...unapproved(action, config)])
 }

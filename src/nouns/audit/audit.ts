@@ -7,7 +7,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
-import { refuseExpired } from '../runs/runs.ts'
+import { refuseEnded } from '../runs/runs.ts'
 import type { Handlers } from '../served.ts'
 import { listEntries } from './audit-list.ts'
 
@@ -32,7 +32,7 @@ export class Audit implements Handlers<AuditApi> {
         { actor, correlationId: correlation_id, expectedSize: expected_size, request },
       ),
     )
-    refuseExpired(outcome)
+    refuseEnded(outcome)
     const { entries, replayed } = outcome
     return { events: entries.map(({ event_id, seq, time }) => ({ event_id, seq, time })), replayed }
   }

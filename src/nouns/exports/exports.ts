@@ -17,7 +17,7 @@ import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { begin, failWith } from '../runs/performing.ts'
-import { refuseExpired } from '../runs/runs.ts'
+import { refuseEnded } from '../runs/runs.ts'
 import type { Handlers } from '../served.ts'
 import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
@@ -179,7 +179,7 @@ export class Exports implements Handlers<ExportsApi> {
       policies: await this.#policy.known(asked.run_id),
       type: 'run.record' as const,
     }
-    refuseExpired(await submit(this.#core, command, { actor }))
+    refuseEnded(await submit(this.#core, command, { actor }))
   }
 }
 

@@ -147,10 +147,18 @@ type Command = {
  */
 function refuseUnlessDone({ entries }: Outcome, type: commands.RunCommand['type']): Entry {
   const entry = entries.at(-1) as Entry
-  refuseExpired({ entries })
-  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start'))
-    throw deniedError(entry.data as RunEventData<'run.denied'>)
+  if (type === 'run.authorize' || type === 'run.deny') refuseExpired({ entries })
+  else refuseEnded({ entries })
   return entry
+}
+
+/**
+ * Throws the error of a run that ended instead of appending the requested event. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
+ */
+export function refuseEnded({ entries }: Pick<Outcome, 'entries'>): void {
+  const { data, type } = entries.at(-1) as Entry
+  refuseExpired({ entries })
+  if (type === 'run.denied') throw deniedError(data as RunEventData<'run.denied'>)
 }
 
 /**

@@ -4,6 +4,7 @@ import { becca, type Cases, newName, refused, type Stage, stranger } from '../st
 const of = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' } as const
 const error = { error_code: 'E1', message: 'it broke', retryable: true }
 const artifact = { artifact_id: 'art-1', artifact_kind: 'transcript', hash_sha256: 'ab'.repeat(32) }
+const ofAnother = { ...artifact, case_id: 'CASE-18' }
 const done = { outcome_reason: 'done' }
 const actionOf = (run_id: string, name = 'dictation.start') => ({
   action_type: 'tool_call' as const,
@@ -34,6 +35,8 @@ async function tool({ api }: Stage, more: object = {}): Promise<string> {
   return run_id
 }
 
+const unmarked = { contains_phi: false, contains_pii: false, contains_privileged: false }
+const sanitized = { ...artifact, artifact_kind: 'playbook', confidentiality: unmarked }
 const human = { actor_id: 'ana', actor_type: 'human' } as const
 const knowledge = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', role_id: 'ATTORNEY_ADMIN', actor: human } as const
 
@@ -50,6 +53,7 @@ const promotionOf = (run_id: string, ticket = 'PT-1') => ({
   lane_id: knowledge.lane_id,
   scope: { promotion_ticket_id: ticket, run_id, attorney_signoff: true },
   target: { name: 'shared_playbooks', mode: 'append' },
+  artifacts: [sanitized],
 })
 
 /** A tool run with an allowed action that is not recorded. */
@@ -122,6 +126,8 @@ export const runs: Cases<'runs'> = {
         await refused(create({ parent_run_id, run_kind: 'agent' }), 'RUN_LEASE_EXPIRED')
         const top = await running(stage)
         await refused(create({ parent_run_id: top, run_kind: 'agent', root_run_id: 'run_other' }), 'RUN_DENIED')
+        const inputs = { artifact_refs: [ofAnother] }
+        await refused(create({ ...of, run_kind: 'tool_gateway', inputs }), 'RUN_DENIED')
         const notes = 'what the client said'
         await refused(create({ ...knowledge, run_kind: 'promotion', notes }), 'FREE_TEXT_DENIED')
       },
@@ -190,11 +196,19 @@ export const runs: Cases<'runs'> = {
         await refused(record({ ...input, run_id: await completed(stage) }), 'RUN_NOT_ACTIVE')
         const free = await terse(stage)
         const { decision_id: promotion } = await stage.api.runs.authorize({ ...free, action: promotionOf(free.run_id) })
-        const said = { ...free, decision_id: promotion, outcome: 'success' as const, outcome_reason: 'two words' }
+        const success = { ...free, decision_id: promotion, outcome: 'success' as const, output_artifacts: [sanitized] }
+        const said = { ...success, outcome_reason: 'two words' }
         await refused(record(said), 'FREE_TEXT_DENIED')
         const open = await allowed(stage)
         await refused(record({ ...open, outcome: 'failure', output_artifacts: [artifact] }), 'OUTPUTS_DENIED')
         await asBefore(record, { ...open, outcome: 'success' as 'failure' | 'success' }, { outcome: 'failure' })
+      },
+      'denies the run if its outputs are of another case': async (stage) => {
+        const { decision_id, run_id } = await allowed(stage)
+        const input = { run_id, decision_id, outcome: 'success' as const, output_artifacts: [ofAnother] }
+        const { details } = await refused(stage.api.runs.record(input), 'RUN_DENIED')
+        equal(details.rule_ids, ['lane:TOOL_INTERVIEW_CAPTURE/prohibits/cross_case_lookup'])
+        is((await stage.api.runs.get({ run_id })).outputs, undefined)
       },
       'is refused once the lock of the run is lost': async (stage) => {
         for (const how of ['ended', 'expired'] as const) {
@@ -223,6 +237,12 @@ export const runs: Cases<'runs'> = {
         await stage.api.turns.stage({ ...turn, triplets: [{ stem: 'one', body: {} }] })
         await refused(complete({ run_id: turn.run_id, ...done }), 'RUN_HAS_OPEN_TURN')
         is((await complete({ run_id: turn.run_id, ...done, discard_turn: true })).status, 'completed')
+      },
+      'denies the run if its outputs are of another case': async (stage) => {
+        const input = { run_id: await tool(stage), ...done, output_artifacts: [ofAnother] }
+        await refused(stage.api.runs.complete(input), 'RUN_DENIED')
+        const { denied } = await stage.api.runs.why({ run_id: input.run_id })
+        equal(denied?.rule_ids, ['lane:TOOL_INTERVIEW_CAPTURE/prohibits/cross_case_lookup'])
       },
       'releases the lock of the run, or is refused once that is lost': async (stage) => {
         const { complete } = stage.api.runs
