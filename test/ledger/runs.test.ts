@@ -316,7 +316,7 @@ governed(
     const { decision_id, run_id } = await promote(scope, { artifacts: [sanitized] })
     await runs.record({ run_id, actor, decision_id, outcome: 'success', output_artifacts: [sanitized] })
     const [event] = (await ledger.audit.list({ run_id, action_type: 'promotion' })).events
-    assert.equal([event?.outcome, event?.output_artifacts], ['success', [sanitized]])
+    assert.equal(JSON.parse(JSON.stringify([event?.outcome, event?.output_artifacts])), ['success', [sanitized]])
   },
 )
 

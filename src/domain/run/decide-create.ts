@@ -1,5 +1,5 @@
 import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
-import type { RunOfEvent } from '../../kernel/entry.ts'
+import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { authorizeInputs, type PolicyVerdict } from '../policy/authorize.ts'
 import {
@@ -27,12 +27,13 @@ import { factsOfNew, withMore } from './facts.ts'
 import { isTerminal } from './moves.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
+import { claimOf, isWorkflowOfAnother } from './workflows.ts'
 
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
  * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
- * FREE_TEXT_DENIED. A child that states other versions than it inherits, and a run with prohibited inputs, is created,
- * decided and denied in one append.
+ * FREE_TEXT_DENIED. A child that states other versions than it inherits, a run with prohibited inputs, and a run in a
+ * workflow of another case is created, decided and denied in one append. The first run of a workflow claims it.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseAt(command.run_id, ground)
@@ -66,8 +67,15 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     run_id: command.run_id,
   }
   const facts = factsOfNew(command, of, parent?.run.pins ?? null)
-  const verdict = withMore(authorizeInputs(facts, lane), broughtOthers(command, parent?.run, of))
-  return created(of, createdData(command, parent?.run), verdict)
+  const { workflow_id } = command
+  const workflow = isWorkflowOfAnother(ground.rows, { ...of, workflow_id }) ? [`workflow:${workflow_id}/case`] : []
+  const verdict = withMore(
+    withMore(authorizeInputs(facts, lane), workflow, 'forbidden'),
+    broughtOthers(command, parent?.run, of),
+  )
+  const claim =
+    verdict.decision === 'deny' ? [] : claimOf(ground.rows, { case_id: of.case_id, run_id: of.run_id, workflow_id })
+  return created(of, createdData(command, parent?.run), verdict, claim)
 }
 
 /** All free text in the input for a new run. */
@@ -113,14 +121,19 @@ function broughtOthers(
 }
 
 /** A run with prohibited inputs, or with other versions than it inherits, is created and denied in one append. */
-function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, verdict: PolicyVerdict): Decision {
+function created(
+  of: Omit<RunOfEvent, 'previous'>,
+  data: CreatedData,
+  verdict: PolicyVerdict,
+  claim: readonly EventDraft[],
+): Decision {
   const drafts: RunDraft[] = [{ type: 'run.created', data }]
   if (verdict.decision === 'deny') {
     const { run_id } = of
     const target = { name: run_id, operation: 'run.create', target_type: 'run' as const }
     drafts.push(decidedEvent(run_id, { on: 'start', target }, verdict), deniedEvent(run_id, null, verdict))
   }
-  return { kind: 'append', events: eventsOf(of, null, drafts) }
+  return { kind: 'append', events: [...claim, ...eventsOf(of, null, drafts)] }
 }
 
 /**

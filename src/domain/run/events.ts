@@ -3,6 +3,7 @@ import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
 import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 import {
+  caseIdSchema,
   line,
   privilegedActions,
   runIdSchema,
@@ -167,6 +168,13 @@ const retried = z.strictObject({
   run_id: runIdSchema,
 })
 
+/** A workflow belongs to the case of its first run. This event belongs to no run. */
+const claimed = z.strictObject({
+  case_id: caseIdSchema.nullable(),
+  run_id: runIdSchema,
+  workflow_id: line,
+})
+
 /** Every event of a run, by type. */
 export const runEventSchemas = {
   'run.created': created,
@@ -180,6 +188,7 @@ export const runEventSchemas = {
   'run.cancelled': cancelled,
   'run.refused': refused,
   'run.retried': retried,
+  'workflow.claimed': claimed,
 } as const
 
 export type RunEventType = keyof typeof runEventSchemas

@@ -22,6 +22,7 @@ import type { Handlers } from '../served.ts'
 import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
 import { writeBundle } from './export-write.ts'
+import { selectsOtherCase } from './other-cases.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
@@ -70,9 +71,11 @@ export class Exports implements Handlers<ExportsApi> {
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
     const planned = await planExport(this.#core, this.#policy, request)
-    const { actor, asked, file, select, size, stated } = planned
-    const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
+    const { actor, file, select, size, stated } = planned
     const case_id = parse(caseIdSchema.optional(), planned.scope.case_id, 'scope.case_id')
+    const crossed = (await selectsOtherCase(this.#core, { case_id, select, size })) ? ['cross_case_lookup'] : []
+    const asked = { ...planned.asked, effects: [...(planned.asked.effects ?? []), ...crossed] }
+    const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
     const target = { name: 'export_bundle.create' }
     const action = { action_type: 'export' as const, effects, lane_id, scope: planned.scope, target }
     const run_id = this.#core.newRunId()
@@ -84,7 +87,7 @@ export class Exports implements Handlers<ExportsApi> {
       const of = { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
       const { decision } = await begin(this.#api, of)
       const { decision_id } = decision
-      return { ...planned, case_id, decision_id, files, request_hash_sha256, run_id }
+      return { ...planned, asked, case_id, decision_id, files, request_hash_sha256, run_id }
     } catch (error) {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
