@@ -168,9 +168,9 @@ const retried = z.strictObject({
   run_id: runIdSchema,
 })
 
-/** A workflow belongs to the case of its first run. This event belongs to no run. */
+/** A workflow belongs to the case of its first run, or to none. This event belongs to no run. */
 const claimed = z.strictObject({
-  case_id: caseIdSchema.nullable(),
+  case_id: caseIdSchema.optional(),
   run_id: runIdSchema,
   workflow_id: line,
 })
