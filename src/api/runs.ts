@@ -64,7 +64,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Starts a run under the policy in force.',
     input: shapes.start,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'LOCK_NOT_HELD', 'RUN_DENIED'],
+    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'LOCK_NOT_HELD', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   heartbeat: {
@@ -80,7 +80,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Decides about an action before it is done.',
     input: shapes.authorize,
     output: shapes.decided,
-    errors: [...onRun, 'RUN_NOT_ACTIVE', 'FREE_TEXT_DENIED'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE'],
     grants: ofRuns,
   },
   record: {

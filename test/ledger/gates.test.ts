@@ -257,9 +257,6 @@ class Round {
     const action = this.#actionOf(run)
     const call = this.#ledger.runs.authorize({ actor: run.actor, run_id: run.run_id, action })
     if (run.status !== 'running') return this.#refused('authorize', call, 'RUN_NOT_ACTIVE')
-    const own = run.policy?.lanes.find(({ lane_id }) => lane_id === run.lane)
-    const isText = own?.scope.prohibits.includes('raw_case_text') && action.scope.destination !== undefined
-    if (isText) return this.#refused('authorize', call, 'FREE_TEXT_DENIED')
     const forbidden = actionForbids(run, this.#inForce, action)
     const decided = await call
     const answer = decided.decision === 'allow' ? Promise.resolve() : Promise.reject(deny(decided))

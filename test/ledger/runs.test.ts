@@ -329,7 +329,7 @@ governed('free text is refused where the lane prohibits raw case text', async (l
     run_kind: 'promotion',
     actor: human,
   } as const
-  assert.is(await codeOf(runs.create({ ...run, notes: 'what the client said' })), 'FREE_TEXT_DENIED')
+  assert.is(await codeOf(runs.create({ ...run, notes: 'what the client said' })), 'RUN_DENIED')
   const { run_id } = await runs.create(run)
   await runs.start({ run_id, actor: human })
   const action = {

@@ -141,6 +141,9 @@ export function actionForbids(run: ModelRun, inForce: PolicyTexts, action: Actio
   if (isStrict) for (const content of contentsOf(artifacts, true)) derived.add(content)
   const places = [...Object.values(scope), ...artifacts.map(({ storage_locator }) => storage_locator)]
   if (places.some(isOutside)) derived.add('external_export').add('raw_external_destination')
+  // 8: no raw text. A place outside is no single word.
+  const isRaw = Object.values(scope).some(isOutside)
+  if (isRaw && lane?.scope.prohibits.includes('raw_case_text')) forbidden.push('8 raw text')
   if (scope.audit === false) derived.add('bypass_audit').add('unaudited_delivery')
   const all = [...artifacts, ...run.inputs]
   forbidden.push(...prohibitions(run, policy, { artifacts: all, effects: derived, isShared, isStrict }))

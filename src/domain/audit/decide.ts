@@ -4,9 +4,10 @@ import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { PrivilegedAction } from '../../kernel/vocabulary.ts'
 import { type Policies, policyStream } from '../policy/state.ts'
-import { append, caseOf, expired, lostLock, notActive, type RunDraft, refuseText } from '../run/case.ts'
+import { append, caseOf, expired, lostLock, notActive, type RunDraft } from '../run/case.ts'
 import type { RecordAction } from '../run/commands.ts'
 import { decideRecord } from '../run/decide-actions.ts'
+import { refuseText, unfitIn } from '../run/free-text.ts'
 import type { AuditCommand } from './commands.ts'
 
 /** Events outside runs share one stream. Events of a run go into the stream of the run. */
@@ -54,7 +55,12 @@ function decideInRun(
     const { action_type } = event
     if (action_type === 'system' || action_type === 'override') {
       const { run_id: _, ...data } = event
-      const text = refuseText(of, [event.notes, event.outcome_reason])
+      const { target } = event
+      const text = refuseText(
+        of,
+        [event.notes, event.outcome_reason, ...unfitIn([target?.name, target?.operation])],
+        type,
+      )
       if (text !== undefined) return text
       drafts.push({ type: 'audit.recorded', stream: streamOfRun(run_id), data: sorted(data) })
       continue

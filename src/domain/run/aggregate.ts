@@ -11,7 +11,7 @@ import { evolveWorkflow } from './workflows.ts'
 const runRow = rowsOn('run', { from: 'run_id' })
 
 /** The codes of refusals for lack of permission. */
-const denials = { NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
+const denials = { FREE_TEXT_DENIED: 'deny', NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
 
 /**
  * Runs, each with its own stream, which also has the events of its turns; the retries of failed runs; and the cases of

@@ -1,5 +1,4 @@
 import type { Code } from '../../errors.ts'
-import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
@@ -214,31 +213,4 @@ export function durationMillis({
 /** The lane of a run in the policy that judges the run. */
 export function laneOf({ policy, run }: Pick<RunCase, 'policy' | 'run'>): Lane | undefined {
   return policy?.lanes.get(run.lane_id ?? '')
-}
-
-/** A lane that prohibits raw case text also prohibits free text: a reason must be one word of a closed alphabet. */
-export function freeTextIn(lane: Lane | undefined, texts: readonly (string | null | undefined)[]): string | undefined {
-  if (!lane?.scope.prohibits.includes('raw_case_text')) return undefined
-  return texts.find((text) => typeof text === 'string' && !/^[A-Za-z0-9_.:-]{1,80}$/.test(text)) ?? undefined
-}
-
-/** The free text in references to artifacts. */
-export function notesIn(refs: readonly ArtifactRef[] = []): (string | null | undefined)[] {
-  return refs.map(({ confidentiality }) => confidentiality?.notes)
-}
-
-/** FREE_TEXT_DENIED, if the lane of the run allows only single words. */
-export function refuseText(of: RunCase, texts: readonly (string | null | undefined)[]): Refusal | undefined {
-  return freeTextIn(laneOf(of), texts) === undefined ? undefined : refuseFreeText(of.run.lane_id)
-}
-
-/** FREE_TEXT_DENIED. The refusal does not repeat the text. */
-export function refuseFreeText(laneId: string | null): Refusal {
-  return refuse(
-    'FREE_TEXT_DENIED',
-    `the lane ${laneId} prohibits raw_case_text: a reason must be one word, and notes are not allowed`,
-    {
-      lane_id: laneId,
-    },
-  )
 }

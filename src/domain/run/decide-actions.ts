@@ -4,27 +4,18 @@ import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import type { Action } from '../policy/action.ts'
 import { sharesKnowledge } from '../policy/effects.ts'
-import {
-  append,
-  durationMillis,
-  laneOf,
-  lostLock,
-  notActive,
-  notesIn,
-  type RunCase,
-  refuseText,
-  unrecordedEvents,
-} from './case.ts'
+import { append, durationMillis, laneOf, lostLock, notActive, type RunCase, unrecordedEvents } from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
 import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
+import { hasFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
 import { deniedOutputs } from './outputs.ts'
 import type { OpenAction } from './state.ts'
 
 /**
- * An allow appends the decision. A deny appends the decision and the run's move to denied together. Refusals, in order:
- * RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet),
- * FREE_TEXT_DENIED.
+ * An allow appends the decision. A deny appends the decision and the run's move to denied together. Free text that the
+ * lane prohibits is a deny. Refusals, in order: RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too
+ * many allowed actions are not recorded yet).
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
   const { context, inForce, policy: pinned, run } = of
@@ -34,19 +25,14 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
-  const text = refuseText(of, textsOf(command.action))
-  if (text !== undefined) return text
+  const { action } = command
   const { actor: caller, config } = context
-  const verdict = verdictOn(command.action, { caller, config, pinned, policy: inForce.policy, run })
-  const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
+  const verdict = verdictOn(action, { caller, config, pinned, policy: inForce.policy, run })
+  // Free text that the lane prohibits is not recorded, not even with the deny.
+  const asked = hasFreeText(action, laneOf(of)) ? withoutText(action) : askedFor(action)
+  const decided = decidedEvent(run.run_id, asked, verdict)
   if (verdict.decision === 'allow') return append(of, [decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
-}
-
-/** The free text of an action. All of it would be recorded with the decision. Blank text counts as missing. */
-function textsOf({ artifacts, scope }: Action): (string | null | undefined)[] {
-  const stated = Object.values(scope).filter((value) => typeof value === 'string')
-  return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts)]
 }
 
 /**
@@ -80,7 +66,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
     const message = `${allowed.target.name} holds shared knowledge: output_artifacts must name what was written to it`
     return refuse('INVALID_INPUT', message, { run_id: run.run_id, decision_id: allowed.decision_id })
   }
-  const text = refuseText(of, [outcome_reason, error?.message, ...notesIn(output_artifacts)])
+  const texts = [outcome_reason, error?.message, ...unfitIn([error?.error_code]), ...textsIn(output_artifacts)]
+  const text = refuseText(of, texts, command.type)
   if (text !== undefined) return text
   const denied = deniedOutputs(of, output_artifacts, { action: allowed, command: command.type })
   if (denied !== undefined) return denied
@@ -108,6 +95,12 @@ function askedFor(action: Action): AskedFor {
       .map((key) => ({ key, value: String(scope[key]) })),
     target: targetOf(action),
   }
+}
+
+/** What is recorded of an action with prohibited free text: its type, and its target if that is an identifier. */
+function withoutText({ action_type, target }: Action): AskedFor {
+  const isFit = unfitIn([target.name, target.mode]).length === 0
+  return { on: action_type, target: targetOf({ action_type, target: isFit ? target : { name: 'withheld' } }) }
 }
 
 const targetTypes = {

@@ -8,22 +8,19 @@ import {
   caseAt,
   eventsOf,
   expiredEvents,
-  freeTextIn,
   type Ground,
   isExpired,
-  laneOf,
-  notesIn,
   notRunActor,
   type RunCase,
   type RunDraft,
   refused,
   refusedMove,
-  refuseFreeText,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decided.ts'
 import type { RunEventData } from './events.ts'
 import { factsOfNew, withMore } from './facts.ts'
+import { freeTextIn, freeTextRule, refuseFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
 import { isTerminal } from './moves.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
@@ -32,7 +29,7 @@ import { claimOf, isWorkflowOfAnother } from './workflows.ts'
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
  * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
- * FREE_TEXT_DENIED. A child that states other versions than it inherits, a run with prohibited inputs, and a run in a
+ * FREE_TEXT_DENIED (the run_id is free text). Other free text that the lane prohibits denies the new run. A child that states other versions than it inherits, a run with prohibited inputs, and a run in a
  * workflow of another case is created, decided and denied in one append. The first run of a workflow claims it.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
@@ -54,9 +51,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
   }
   const { policy } = parent ?? ground.inForce
   const lane = policy?.lanes.get(command.lane_id ?? '')
-  if (freeTextIn(lane, textsOf(command)) !== undefined) {
-    return refuseFreeText(command.lane_id ?? null)
-  }
+  if (freeTextIn(lane, textsOf(command)) !== undefined) return deniedText(command, parent?.run)
   const of = {
     case_id: command.case_id ?? parent?.run.case_id ?? null,
     correlation_id: command.correlation_id ?? parent?.run.correlation_id ?? null,
@@ -78,10 +73,37 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
   return created(of, createdData(command, parent?.run), verdict, claim)
 }
 
-/** All free text in the input for a new run. */
-function textsOf({ data_classification, inputs, nondeterminism, notes }: CreateRun): (string | null | undefined)[] {
-  const reasons = nondeterminism?.reasons ?? []
-  return [notes, data_classification?.notes, ...reasons, ...notesIn(inputs?.artifact_refs)]
+/** All free text in the input for a new run: texts, and names that are not identifiers. */
+function textsOf(command: CreateRun): (string | null | undefined)[] {
+  const { client_session_id, correlation_id, data_classification, inputs, nondeterminism, notes, phase } = command
+  const { case_id, matter_id, role_id, run_id, run_name, tags, tool_versions, workflow_id, workflow_state } = command
+  const versions = (tool_versions ?? []).flatMap(({ key, value }) => [key, value])
+  return [
+    notes,
+    data_classification?.notes,
+    ...(nondeterminism?.reasons ?? []),
+    ...unfitIn([run_id, case_id, correlation_id, matter_id, client_session_id, role_id, workflow_id, workflow_state]),
+    ...unfitIn([run_name, phase, ...(tags ?? []), ...versions]),
+    ...textsIn(inputs?.artifact_refs),
+  ]
+}
+
+/** Creates a run without what its caller states about it, and denies it. The text is not recorded. */
+function deniedText({ lane_id, parent_run_id, run_actor, run_id, run_kind }: CreateRun, parent?: RunState): Decision {
+  if (unfitIn([run_id]).length > 0) return refuseFreeText(lane_id ?? null)
+  const versions = versionsOf(parent?.pins ?? null)
+  const of = {
+    case_id: parent?.case_id ?? null,
+    correlation_id: parent?.correlation_id ?? null,
+    lane_id: lane_id ?? null,
+    parent_run_id: parent_run_id ?? null,
+    policy_versions: versions,
+    root_run_id: parent?.root_run_id ?? run_id,
+    run_id,
+  }
+  const rule_ids = [freeTextRule(of.lane_id)]
+  const verdict: PolicyVerdict = { decision: 'deny', reason: 'forbidden', rule_ids, missing: [], pins: versions }
+  return created(of, { actor: run_actor, pins: parent?.pins ?? null, run_id, run_kind }, verdict, [])
 }
 
 /** A run that has ended gets no more children, and the depth of a tree is limited. */
@@ -159,9 +181,8 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
-  if (freeTextIn(laneOf(of), [command.retry_reason]) !== undefined) {
-    return refuseFreeText(run.lane_id)
-  }
+  const text = refuseText(of, [command.retry_reason], command.type)
+  if (text !== undefined) return text
   const { retry_count } = run.manifest.metadata ?? {}
   const first = retry_count ? run.parent_run_id : run.run_id
   const count = (retry_count ?? 0) + 1

@@ -19,15 +19,14 @@ import {
   laneOf,
   lostLock,
   notActive,
-  notesIn,
   type RunCase,
   type RunDraft,
   refusedMove,
-  refuseText,
   rowOf,
   unrecordedEvents,
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
+import { refuseText, textsIn, unfitIn } from './free-text.ts'
 import { mayMove } from './moves.ts'
 import { deniedOutputs } from './outputs.ts'
 import type { RunState } from './state.ts'
@@ -54,7 +53,7 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong = refuseEnd(command, of, 'completed', notesIn(command.output_artifacts))
+  const wrong = refuseEnd(command, of, 'completed', textsIn(command.output_artifacts))
   if (wrong !== undefined) return wrong
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
@@ -121,13 +120,17 @@ function releaseLock(
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, OUTPUTS_DENIED, LIMIT_EXCEEDED. Prohibited
+ * Refusals, in order: INVALID_STATE_TRANSITION and FREE_TEXT_DENIED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED. Prohibited
  * outputs deny the run instead.
  */
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
   const { run } = of
-  const wrong = refuseEnd(command, of, 'failed', [error.message, ...notesIn(output_artifacts)])
+  const wrong = refuseEnd(command, of, 'failed', [
+    error.message,
+    ...unfitIn([error.error_code, error.stack_ref]),
+    ...textsIn(output_artifacts),
+  ])
   if (wrong !== undefined) return wrong
   if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
@@ -146,7 +149,7 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   return append(of, [...unrecordedEvents(run), failed])
 }
 
-/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED. */
+/** Refusals, in order: INVALID_STATE_TRANSITION and FREE_TEXT_DENIED; both are recorded. */
 export function decideDeny(command: DenyRun, of: RunCase): Decision {
   const wrong = refuseEnd(command, of, 'denied')
   if (wrong !== undefined) return wrong
@@ -183,7 +186,7 @@ function refuseEnd(
   texts: readonly (string | null | undefined)[] = [],
 ): Refusal | undefined {
   if (!mayMove(of.run.status, to)) return refusedMove(of, type, to)
-  return refuseText(of, [outcome_reason, ...texts])
+  return refuseText(of, [outcome_reason, ...texts], type)
 }
 
 function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {

@@ -10,16 +10,19 @@ import type { StartRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decided.ts'
 import type { Pins } from './events.ts'
 import { type FoundPins, factsOf, unboundRole, withMore } from './facts.ts'
+import { refuseText, unfitIn } from './free-text.ts'
 import type { RunState } from './state.ts'
 
 /**
  * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
- * INVALID_STATE_TRANSITION (the run is not in the state created, or the run above it is not running), LOCK_NOT_HELD;
- * both are recorded.
+ * INVALID_STATE_TRANSITION (the run is not in the state created), FREE_TEXT_DENIED, INVALID_STATE_TRANSITION (the run
+ * above it is not running), LOCK_NOT_HELD; all are recorded.
  */
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
+  const text = refuseText(of, unfitIn(Object.values(command.taxonomy_versions ?? {})), command.type)
+  if (text !== undefined) return text
   const above = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)
   const parent = above?.state
   if (above !== undefined && isExpired(above.state, context.now)) {

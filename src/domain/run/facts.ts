@@ -7,7 +7,8 @@ import type { DenyReason, RunFacts } from '../policy/checks.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { CreateRun } from './commands.ts'
 import type { Pins } from './events.ts'
-import type { RunState } from './state.ts'
+import { freeTextRule, hasFreeText } from './free-text.ts'
+import { type RunState, versionsOf } from './state.ts'
 
 /** The pins that a run would start with. A missing or malformed pin is null. */
 export interface FoundPins {
@@ -83,6 +84,12 @@ export function verdictOn(
 ): PolicyVerdict {
   const { run } = policies
   const facts = factsOfPinned(run, caller.actor_type)
+  const { pinned = policies.policy } = policies
+  if (hasFreeText(action, pinned?.lanes.get(run.lane_id ?? ''))) {
+    // The other rules could repeat the text.
+    const rule_ids = [freeTextRule(run.lane_id)]
+    return { decision: 'deny', reason: 'forbidden', rule_ids, missing: [], pins: versionsOf(run.pins) }
+  }
   const unbound = unboundRole(run, config, caller.actor_id)
   return withMore(authorize({ ...policies, action, run: facts }), [...unbound, ...unapproved(action, config)])
 }

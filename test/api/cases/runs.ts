@@ -129,7 +129,9 @@ export const runs: Cases<'runs'> = {
         const inputs = { artifact_refs: [ofAnother] }
         await refused(create({ ...of, run_kind: 'tool_gateway', inputs }), 'RUN_DENIED')
         const notes = 'what the client said'
-        await refused(create({ ...knowledge, run_kind: 'promotion', notes }), 'FREE_TEXT_DENIED')
+        await refused(create({ ...knowledge, run_kind: 'promotion', notes }), 'RUN_DENIED')
+        const named = { ...knowledge, run_id: 'run of the client' }
+        await refused(create({ ...named, run_kind: 'promotion' }), 'FREE_TEXT_DENIED')
       },
     },
     start: {
@@ -145,6 +147,9 @@ export const runs: Cases<'runs'> = {
         })
         await onAnyRun(stage, start)
         await refused(start({ run_id: await created(stage), lock: newName('free') }), 'LOCK_NOT_HELD')
+        const promotion = { actor: human, run_id: newName('run_terse') }
+        await stage.api.runs.create({ ...knowledge, ...promotion, run_kind: 'promotion' })
+        await refused(start({ ...promotion, taxonomy_versions: { coa: 'two words' } }), 'FREE_TEXT_DENIED')
         const versions = { lanes: 'main', roles: 'main' }
         await refused(start({ run_id: await created(stage), policy_versions: versions }), 'RUN_DENIED')
       },
@@ -176,7 +181,8 @@ export const runs: Cases<'runs'> = {
         await onAnyRun(stage, (input) => authorize({ ...input, action: actionOf(input.run_id) }))
         const free = await terse(stage)
         const action = promotionOf(free.run_id, 'two words')
-        await refused(authorize({ ...free, action }), 'FREE_TEXT_DENIED')
+        const text = await authorize({ ...free, action })
+        equal([text.decision, text.rule_ids], ['deny', [`lane:${knowledge.lane_id}/prohibits/raw_case_text`]])
         const again = await tool(stage)
         const input = { run_id: again, action: actionOf(again), idempotency_key: newName('key') }
         const { decision_id } = await authorize(input)
