@@ -129,6 +129,15 @@ for (const [what, call] of Object.entries(calls)) {
   })
 }
 
+for (const reason of ['one;two', 'ä', 'x'.repeat(81)]) {
+  at(`a reason is a single word there, not ${reason.slice(0, 10)}`, async (ledger) => {
+    const run_id = await running(ledger)
+    assert.is(await codeOf(ledger.runs.cancel({ run_id, outcome_reason: reason })), 'FREE_TEXT_DENIED')
+    const asked = { run_id, action: { ...action(run_id), scope: { reason } } }
+    assert.equal((await ledger.runs.authorize(asked)).rule_ids, [rule])
+  })
+}
+
 at('what a function throws is not recorded where text is prohibited', async (ledger) => {
   const asked = { action: action('run_filled_in'), role_id: 'GOVERNANCE_AGENT', run_id: 'run_quiet1' }
   const work = () => {
