@@ -271,18 +271,10 @@ adds(
   (question) => withAction(question, { scope: {} }),
   ({ lane, requires }) => requires.map((key): Expected => [6, 'missing_scope', `lane:${lane}/requires/${key}`, key]),
 )
-adds('another run', (question) => withScope(question, { run_id: 'run_0002' }), [
-  6,
-  'missing_scope',
-  'scope/run_id',
-  'run_id',
-])
-adds('a number for the run', (question) => withScope(question, { run_id: 1 }), [
-  6,
-  'missing_scope',
-  'scope/run_id',
-  'run_id',
-])
+for (const run_id of ['run_0002', 1]) {
+  const failed: Expected = [6, 'missing_scope', 'scope/run_id', 'run_id']
+  adds(`another run: ${run_id}`, (question) => withScope(question, { run_id }), failed)
+}
 
 /** Another case’s id is no scope of this run, and looking there is prohibited, in this lane or in every one. */
 const crossed = ({ lane, prohibits }: LaneRow): Expected => [
@@ -383,17 +375,12 @@ for (const [mark, effect] of [
   ['contains_pii', 'client_identity'],
   ['contains_phi', 'client_identity'],
 ] as const) {
-  const { confidentiality } = sanitized()
-  adds(
-    `an artifact that ${mark}`,
-    artifact({ confidentiality: { ...confidentiality, [mark]: true } }),
-    prohibited(effect),
-  )
-  adds(
-    `an artifact that is not marked: ${mark}`,
-    artifact({ confidentiality: { ...confidentiality, [mark]: null } }),
-    (row) => (isSharing(row) ? prohibited(effect)(row) : []),
-  )
+  for (const value of [true, null]) {
+    const confidentiality = { ...sanitized().confidentiality, [mark]: value }
+    adds(`an artifact with ${mark}: ${value}`, artifact({ confidentiality }), (row) =>
+      value || isSharing(row) ? prohibited(effect)(row) : [],
+    )
+  }
 }
 for (const audit of [false, 'false', 0]) {
   adds(
