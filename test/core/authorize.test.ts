@@ -383,11 +383,8 @@ for (const [mark, effect] of [
   }
 }
 for (const audit of [false, 'false', 0]) {
-  adds(
-    `audit: ${JSON.stringify(audit)}`,
-    (question) => withScope(question, { audit }),
-    prohibited('bypass_audit', 'unaudited_delivery'),
-  )
+  const stated = (question: Question) => withScope(question, { audit })
+  adds(`audit: ${JSON.stringify(audit)}`, stated, prohibited('bypass_audit', 'unaudited_delivery'))
 }
 adds('audit: true', (question) => withScope(question, { audit: true }))
 
