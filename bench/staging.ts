@@ -45,7 +45,7 @@ async function staging(ledger: Ledger, directory: string, stems: number): Promis
   const others = Array.from({ length: 4 }, other)
   const of = { run_id, turn_id: 'turn-0001' }
   const started = performance.now()
-  const proposal = await readStaging(directory, { bounds: ledger.config.turn_limits })
+  const proposal = await readStaging(directory, { bounds: ledger.settings.turn_limits })
   const read = performance.now()
   const { counts } = await ledger.turns.stage({ ...of, ...proposal })
   const seconds = (performance.now() - started) / 1000

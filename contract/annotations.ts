@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { approvalIdSchema, recordedAskedSchema, recordedExportSchema } from '../src/domain/approval/exported.ts'
 import { actionsOfRuns, auditEventSchema, auditTargetSchema } from '../src/domain/audit/audit-event.ts'
 import { auditRecordedSchema } from '../src/domain/audit/events.ts'
 import { eventSchemas } from '../src/domain/event-schemas.ts'
@@ -98,6 +99,9 @@ annotations.add(stemSchema, {
   },
 })
 annotations
+  .add(approvalIdSchema, { id: 'approval_id' })
+  .add(recordedExportSchema, { id: 'export' })
+  .add(recordedAskedSchema, { id: 'asked_export' })
   .add(issueSchema, { id: 'issue' })
   .add(issuesSchema, { id: 'issues_of_turn' })
   .add(factsSchema, { id: 'facts_of_turn' })

@@ -23,7 +23,7 @@ export const exitCodes: Readonly<Record<string, string>> = {
   7: 'Unavailable.',
   8: 'Timed out or aborted.',
   75: 'Another holder has the lock.',
-  76: 'The lease was lost while the command ran.',
+  76: 'The lease was lost while the command ran, or it is not known how the command ended.',
   '128+n': 'Ended by signal n.',
 }
 

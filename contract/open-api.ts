@@ -230,6 +230,44 @@ const otherRoutes: readonly [string, JsonSchema][] = [
     },
   ],
   [
+    paths.objects,
+    {
+      parameters: [
+        { name: 'digest', in: 'path', required: true, description: 'The SHA-256 in hex.', schema: { type: 'string' } },
+      ],
+      put: {
+        operationId: 'putObject',
+        summary: 'Keeps the proposal of a turn under its SHA-256, so that turns.stage and turns.apply can name it.',
+        requestBody: {
+          required: true,
+          content: {
+            [mediaTypes.lines]: {
+              schema: {
+                type: 'string',
+                description: 'One object a line, with one member: triplet, tombstone, delete_stem or issue.',
+              },
+            },
+          },
+        },
+        ...answerOf('The digest, and the number of bytes.', mediaTypes.json),
+      },
+      get: {
+        operationId: 'getObject',
+        summary: 'An upload, or an object that the ledger has, by its SHA-256.',
+        responses: {
+          200: {
+            description: 'The bytes.',
+            content: {
+              [mediaTypes.lines]: { schema: { type: 'string' } },
+              [mediaTypes.json]: { schema: { type: 'object' } },
+            },
+          },
+          ...problem,
+        },
+      },
+    },
+  ],
+  [
     paths.live,
     { get: { operationId: 'live', summary: 'Whether the process runs.', ...answerOf('It runs.', mediaTypes.json) } },
   ],

@@ -8,6 +8,7 @@ import { generatedPage, table } from './pages.ts'
 const nouns: { readonly [Noun in keyof Api]: string } = {
   audit: 'Audit events that programs append, and every entry as an audit event.',
   clock: 'The time of entries.',
+  config: 'The settings that decide, as they are in force.',
   exports: 'Bundles of entries with their proofs, for readers without the ledger.',
   head: 'The tree head: how far the ledger has come, and the hash over all of it.',
   locks: 'Who may work on what: resources, deliverable folders and projects.',

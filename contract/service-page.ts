@@ -1,5 +1,6 @@
+import { objectGrants } from '../src/api/operation.ts'
 import { everyOperation } from '../src/api/operations.ts'
-import { mediaTypes, pathOf, paths, wireLimits } from '../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../src/api/wire.ts'
 import { codes } from '../src/errors.ts'
 import { limits } from '../src/kernel/limits.ts'
 import { generatedPage, table } from './pages.ts'
@@ -45,6 +46,8 @@ ${table(
   [
     `| POST | \`${paths.batch}\` | Several calls in one request |`,
     `| GET | \`${paths.events}\` | Entries as server-sent events, without end |`,
+    `| PUT | \`${objectPath('<sha256>')}\` | Keeps the proposal of a turn, for a turn of more than ${wireLimits.bodyBytes / 2 ** 20} MiB |`,
+    `| GET | \`${objectPath('<sha256>')}\` | An upload, or an object of the ledger, by its SHA-256 |`,
     `| GET | \`${paths.live}\` | Whether the process runs. Needs no token |`,
     `| GET | \`${paths.ready}\` | Whether commands are taken, with figures: 200 or 503. Needs no token |`,
     `| GET | \`${paths.metrics}\` | Metrics for Prometheus |`,
@@ -71,6 +74,18 @@ ${table(
 for each call, in the same order; empty lines are ignored: \`{"status":200,"answer":…}\` or \`{"status":409,"problem":{…}}\`. The calls begin in the
 order of the lines and do not wait for each other. A batch is not atomic. With \`Idempotency-Key: K\`, line n (from
 0) has the key \`K:n\`, unless it has its own. Streams and calls that may take long are refused line by line.
+
+## Objects
+
+\`PUT ${objectPath('<sha256>')}\` takes \`${mediaTypes.lines}\` and answers with \`{"bytes":…,"digest":…}\` once the bytes are durable.
+Each line has one member: \`triplet\`, \`tombstone\`, \`delete_stem\` or \`issue\`, an item of that list of \`turns.stage\`.
+\`turns.stage\` and \`turns.apply\` then take \`proposal_digest\` in place of the lists. The client and the command do so by
+themselves for proposals of more than ${limits.uploadFromBytes / 2 ** 20} MiB. A body with another SHA-256 is \`INVALID_INPUT\`. \`PUT\` needs the grant
+${objectGrants.PUT.map((grant) => `\`${grant}\``).join(' or ')}, and \`GET\` any grant.
+
+Uploads are no entries, and backups do not include them. An upload is removed ${seconds(limits.uploadMillisMax)} after it was put. All uploads
+together may have ${limits.uploadBytesInTotal / 2 ** 20} MiB: the oldest make room for new ones, but an upload that is younger than ${seconds(limits.uploadMillisMin)} and not
+staged is kept. If a call names an upload that is gone, it is \`NOT_FOUND\` with \`proposal_digest\` in the details: put it again.
 
 ## Events
 

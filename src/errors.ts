@@ -43,8 +43,15 @@ export const codes = {
   INVALID_STATE_TRANSITION: code(409, 5, 'The run cannot move from its current state to the requested state.'),
   NOT_RUN_ACTOR: code(403, 4, 'Only the actor of the run or of a run above it, or an operator, may do this.'),
   RUN_NOT_ACTIVE: code(409, 5, 'The run is not in the running state, so it cannot authorise or record actions.'),
+  RUN_ANCESTOR_ENDED: code(409, 5, 'A run above this run has ended, so no work can be added below it.'),
   RUN_DENIED: code(403, 4, 'The policy denied the request, and the run is now denied. The details name the rules.'),
   RUN_LEASE_EXPIRED: code(409, 5, 'The lease of the run expired, so the ledger marked the run as failed.'),
+  RUN_NOT_ORPHAN: code(409, 5, 'The run is not known to be dead, so it cannot be recovered.'),
+  RUN_OUTCOME_UNKNOWN: code(
+    409,
+    76,
+    'The command of this run was started before, and its outcome is not recorded. It is not run again.',
+  ),
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
   RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),
@@ -53,10 +60,16 @@ export const codes = {
     5,
     'The decision_id does not name an allow of this run and action that is still unrecorded.',
   ),
+  BUNDLE_NOT_RECORDED: code(403, 4, 'Only an export that the ledger made records a bundle as the output of its run.'),
+  APPROVAL_DENIED: code(403, 4, 'Only a human who has the role of the approval type may approve an export.'),
   OUTPUTS_DENIED: code(403, 4, 'The lane of the run does not allow outputs after a failure.'),
+  STATEMENT_DENIED: code(403, 4, 'Only the ledger itself records such an event. A caller cannot state it.'),
+  OVERRIDE_DENIED: code(403, 4, 'Only the release authority or an operator may record an override.'),
   FREE_TEXT_DENIED: code(403, 4, 'The lane of the run prohibits raw case text, so a reason must be a single word.'),
   POLICY_INVALID: code(422, 2, 'The policy files are invalid. The details name the file and the line.'),
   POLICY_DENIED: code(403, 4, 'Only the release authority or an operator may change the policy in force.'),
+  CONFIG_INVALID: code(422, 2, 'The configuration file is invalid. The details name the file and the line.'),
+  CONFIG_DENIED: code(403, 4, 'Only the release authority or an operator may change the configuration in force.'),
 
   // Turns
   E_STEM_INVALID: code(422, 2, 'The stem is not a valid name for a unit of state.'),
@@ -87,8 +100,18 @@ export const codes = {
   E_PROMOTION_OUT_OF_ORDER: code(409, 5, 'The turn does not directly follow the last promoted turn.'),
   E_PROMOTION_NOT_VALIDATED: code(409, 5, 'The content staged last has not been validated, or its validation failed.'),
   E_PROMOTION_STAGE_MISSING: code(409, 5, 'Nothing is staged for this turn.'),
-  E_PROMOTION_CONFLICT: code(409, 5, 'A body in the workspace differs from the body that the turn was based on.'),
+  E_PROMOTION_CONFLICT: code(
+    409,
+    5,
+    'A body in the workspace differs from the body that the turn was based on, or another run wrote it and no base is stated.',
+  ),
+  PIN_EXISTS: code(409, 5, 'The workspace already has a pin of this name, for another turn.'),
   GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
+  DECISION_REQUIRED: code(
+    409,
+    5,
+    'The lane of the run requires the decision_id of an allow for each promotion of a turn.',
+  ),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
   // Requests
@@ -170,7 +193,8 @@ export class LockstepError extends Error {
     this.code = code
     this.details = details
     this.hint = hint
-    this.retryable = codes[code].retryable
+    // A case of a retryable code can be one that no retry changes. It is in the details, so that a service passes it on.
+    this.retryable = codes[code].retryable && details.retryable !== false
   }
 
   /** The problem document of `--json`: `{code, message, retryable, hint?, …details}`. */

@@ -1,6 +1,7 @@
 export type { Api } from './api/api.ts'
 export type { AuditApi } from './api/audit.ts'
 export type { ClockApi, ClockReset, ResetClock } from './api/clock.ts'
+export type { ConfigApi } from './api/config.ts'
 export type { ExportsApi } from './api/exports.ts'
 export type { LocksApi } from './api/locks.ts'
 export type { HeadApi, LogApi } from './api/log.ts'
@@ -8,6 +9,7 @@ export type { CallOptions } from './api/operation.ts'
 export type { PolicyApi } from './api/policy.ts'
 export type { RunsApi } from './api/runs.ts'
 export type { AppendEvents, AppendedEvents, EntryPage, EventPage, ListEvents } from './api/shapes/audit.ts'
+export type { CheckedConfig, ConfigInForce, ReloadConfig, ReloadedConfig } from './api/shapes/config.ts'
 export type {
   ApprovedExport,
   ApproveExport,
@@ -70,6 +72,7 @@ export type {
 } from './api/shapes/policy.ts'
 export type {
   AuthorizeAction,
+  CancelledTree,
   CancelRun,
   CompleteRun,
   CreateRun,
@@ -80,6 +83,7 @@ export type {
   ListRuns,
   OfRun,
   RecordAction,
+  RecoverRun,
   RetryRun,
   RunList,
   RunReasons,

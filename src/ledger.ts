@@ -1,26 +1,17 @@
 import type { Api } from './api/api.ts'
-import type { AuditApi } from './api/audit.ts'
-import type { ClockApi } from './api/clock.ts'
-import type { ExportsApi } from './api/exports.ts'
-import type { LocksApi } from './api/locks.ts'
-import type { HeadApi, LogApi } from './api/log.ts'
-import type { PolicyApi } from './api/policy.ts'
-import type { RunsApi } from './api/runs.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
-import type { StagingApi } from './api/staging.ts'
-import type { TokensApi } from './api/tokens.ts'
-import type { TurnsApi } from './api/turns.ts'
-import type { WorkspacesApi } from './api/workspaces.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
+import { Uploads } from './files/staging/uploads.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
-import type { Actor } from './kernel/ids.ts'
+import type { RecordedActor } from './kernel/ids.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
+import { ConfigOfLedger, loadFirstConfig } from './nouns/config.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
@@ -40,6 +31,7 @@ import { Receipts } from './views/receipts.ts'
 import { SearchIndex } from './views/search-index.ts'
 import { Views } from './views/views.ts'
 import { codedError } from './writer/coded-errors.ts'
+import { ConfigInForce } from './writer/config-in-force.ts'
 import type { Core } from './writer/core.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
@@ -57,22 +49,29 @@ export interface Ledger extends Api, AsyncDisposable {
  * ledger open at a time. Besides the operations it has the members that only this process can use.
  */
 export class LocalLedger implements Ledger {
-  readonly audit: AuditApi
-  readonly clock: ClockApi
-  readonly exports: ExportsApi
-  readonly head: HeadApi
-  readonly locks: LocksApi
-  readonly log: LogApi
-  readonly policy: PolicyApi
-  readonly runs: RunsApi
-  readonly staging: StagingApi
-  readonly tokens: TokensApi
-  readonly turns: TurnsApi
-  readonly workspaces: WorkspacesApi
+  readonly audit: Api['audit']
+  readonly clock: Api['clock']
+  readonly config: Api['config']
+  readonly exports: Api['exports']
+  readonly head: Api['head']
+  readonly locks: Api['locks']
+  readonly log: Api['log']
+  readonly policy: Api['policy']
+  readonly runs: Api['runs']
+  readonly staging: Api['staging']
+  readonly tokens: Api['tokens']
+  readonly turns: Api['turns']
+  readonly workspaces: Api['workspaces']
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
   /** Fails runs whose lease has expired, for the service. */
   readonly expiring: Runs
+  /** Checks bearers of tokens and records the end of tokens, for the service. */
+  readonly bearers: Tokens
+  /** Proposals that callers of a service put before they stage them. */
+  readonly uploads: Uploads
+  /** Recovers locks whose lease has expired, for the service. */
+  readonly expiringLocks: Locks
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
   /** What the commands came to since open. */
@@ -80,15 +79,12 @@ export class LocalLedger implements Ledger {
   /** The root: the folder that the ledger governs. */
   readonly dir: string
   /** The default actor of every call. */
-  readonly actor: Actor
-  /** The configuration that was read at open. */
-  readonly config: Config
+  readonly actor: RecordedActor
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
   readonly #reactions: Reactions
   readonly #sequencer: Sequencer
-  readonly #tokens: Tokens
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
@@ -96,7 +92,6 @@ export class LocalLedger implements Ledger {
     this.isSnapshot = parts.isSnapshot ?? false
     this.dir = layout.root
     this.actor = actor
-    this.config = config
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
@@ -108,11 +103,16 @@ export class LocalLedger implements Ledger {
       published: (entries) => this.#published(entries),
     })
     this.tally = this.#sequencer.tally
+    this.uploads = new Uploads(layout.uploads, () => config.settings().turn_limits)
     this.#core = {
       ...read,
-      ...{ actor, config, layout, log, newLockId, newRunId, now, workspaceFiles },
+      ...{ actor, layout, log, newLockId, newRunId, now, workspaceFiles },
+      get config() {
+        return config.settings()
+      },
       index: new SearchIndex(log),
       stored: new StoredObjects(log),
+      uploads: this.uploads,
       submit: (submission) => (parts.isSnapshot ? refuseOnSnapshot() : this.#sequencer.submit(submission)),
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
@@ -120,29 +120,37 @@ export class LocalLedger implements Ledger {
     }
     const deliverables = new Deliverables(this.#core)
     const policy = new PolicyOfLedger(this.#core)
-    const ground = { root: layout.root, assertOpen: () => this.#assertOpen() }
+    const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
+    this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
-    this.locks = served('locks', new Locks(this.#core, deliverables), ground)
+    this.expiringLocks = new Locks(this.#core, deliverables)
+    this.locks = served('locks', this.expiringLocks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
     this.expiring = new Runs(this.#core, policy)
     this.runs = served('runs', this.expiring, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
-    this.#tokens = new Tokens(this.#core)
-    this.tokens = served('tokens', this.#tokens, ground)
+    this.bearers = new Tokens(this.#core)
+    this.tokens = served('tokens', this.bearers, ground)
     this.turns = served('turns', new Turns(this.#core, policy), ground)
-    this.workspaces = served('workspaces', new Workspaces(this.#core), ground)
+    this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
     this.exports = served('exports', this.exporting, ground)
     this.#reactions = parts.reactions(this.#core, deliverables)
   }
 
+  /** The configuration in force. */
+  get settings(): Config {
+    return this.#core.config
+  }
+
   /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
   async recover(): Promise<void> {
     await this.#core.stored.collect()
+    await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()
@@ -169,7 +177,7 @@ export class LocalLedger implements Ledger {
    */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
-    return this.#tokens.authenticate(token)
+    return this.bearers.authenticate(token)
   }
 
   /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */
@@ -185,10 +193,11 @@ export class LocalLedger implements Ledger {
    */
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
-    const { config, layout } = this.#parts
+    const { layout } = this.#parts
     const log = await this.#parts.log.copy()
-    const workspaceFiles = new WorkspaceFiles(layout.root, config, log)
-    return new LocalLedger({ ...this.#parts, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
+    const config = new ConfigInForce(this.settings, this.#parts.config.current)
+    const workspaceFiles = new WorkspaceFiles(layout.root, config.settings, log)
+    return new LocalLedger({ ...this.#parts, config, isSnapshot: true, log, reactions: noReactions, workspaceFiles })
   }
 
   /** Writes a verified backup (ADR 0049). A snapshot can only be closed afterwards. Errors and cost: `writeBackup`. */
@@ -221,14 +230,15 @@ export class LocalLedger implements Ledger {
   }
 
   async #verify(): Promise<VerifiedLedger> {
-    const { config, layout, log } = this.#parts
+    const { layout, log } = this.#parts
     await this.#sequencer.settled()
     await this.#reactions.drained()
-    return verifyLog(log, layout, config)
+    return verifyLog(log, layout, this.settings)
   }
 
   #published(entries: readonly Entry[]): void {
     this.tally.published(entries)
+    this.#parts.config.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

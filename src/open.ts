@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { nanoid } from 'nanoid'
+import * as z from 'zod'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
 import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow } from './disk/process.ts'
-import { userActor } from './disk/user.ts'
+import { userActor, userAuthn } from './disk/user.ts'
 import { LockstepError, systemCodeOf } from './errors.ts'
 import { runLockReactor } from './files/run-lock/reactor.ts'
 import { Reactors } from './files/runner.ts'
@@ -15,18 +16,18 @@ import { stagingReactor } from './files/staging/reactor.ts'
 import { materialiseReactor } from './files/workspace/reactor.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Now } from './kernel/clock.ts'
-import type { Config } from './kernel/config.ts'
-import { type Actor, actorSchema } from './kernel/ids.ts'
+import { type Actor, actorSchema, knownAs, type RecordedActor } from './kernel/ids.ts'
 import { limits } from './kernel/limits.ts'
 import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
-import { appendFirst, createLedger, ledgerExists, makeHome, newIdentity } from './nouns/create.ts'
+import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdentity } from './nouns/create.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { codedError } from './writer/coded-errors.ts'
+import { ConfigInForce, configInLog } from './writer/config-in-force.ts'
 import { parse } from './writer/parse.ts'
 
 export interface OpenLedgerOptions {
@@ -34,6 +35,11 @@ export interface OpenLedgerOptions {
   dir?: string
   /** The default actor of every call. Default: the user of the operating system, as a human. */
   actor?: Actor
+  /**
+   * `os`: entries also say which user of the operating system this process runs as, as the entries of commands do. By
+   * default they say nothing about it, because a program may act for callers of its own.
+   */
+  authn?: 'os'
   /**
    * True: create the folder `dir`, if it is missing, and the ledger in it; errors: LEDGER_EXISTS. `if-missing`: do so only
    * if no ledger governs `dir`; otherwise open that ledger.
@@ -57,7 +63,7 @@ export interface OpenLedgerOptions {
    * must have no ledger. Default: `level`, a ledger in files.
    */
   engine?: 'level' | 'memory'
-  /** With `engine: 'memory'`: members of the configuration that differ from their defaults. */
+  /** With `create` or `engine: 'memory'`: members of the first configuration that differ from a new ledger's. */
   config?: Record<string, unknown>
   /** With `engine: 'memory'`, for tests of Lockstep itself: every load answers one turn of the event loop later. */
   delay?: boolean
@@ -86,7 +92,7 @@ export interface OpenLedgerOptions {
 /**
  * Opens the ledger that governs a folder, and finishes the steps that the last process left unfinished.
  * Errors: NO_LEDGER, LEDGER_INSECURE, LEDGER_SERVED, LEDGER_UNAVAILABLE (busy), LEDGER_CORRUPT, FORMAT_TOO_NEW, LEDGER_FORMAT,
- * INVALID_INPUT (configuration).
+ * CONFIG_INVALID (only in a ledger that has no configuration in force).
  */
 export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger> {
   return open(options).catch((error: unknown) => {
@@ -96,12 +102,11 @@ export function openLedger(options: OpenLedgerOptions = {}): Promise<LocalLedger
 
 async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   const { dir = process.cwd(), create = false, snapshot = false } = options
-  const actor = parse(actorSchema, options.actor ?? userActor(), 'actor')
+  const isKnown = parse(z.literal('os').optional(), options.authn, 'authn') !== undefined
+  const actor = knownAs(parse(actorSchema, options.actor ?? userActor(), 'actor'), isKnown ? userAuthn() : undefined)
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
-  // Read before the database is opened, so that a mistake in it leaves the database alone.
-  const config = readConfig(layout.config)
   const log = await openLog({
     layout,
     openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
@@ -112,10 +117,10 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     snapshot: snapshot === true ? 'always' : snapshot || undefined,
     wrapStore: options.wrapStore,
   })
-  return openOver(log, { actor, config, isSnapshot: log.copied !== undefined, layout, options })
+  return openOver(log, { actor, isSnapshot: log.copied !== undefined, layout, options })
 }
 
-async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<LocalLedger> {
+async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): Promise<LocalLedger> {
   const { delay, policy = true, self_check: selfCheck } = options
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lockstep-'))
   makeFolder(resolve(dir))
@@ -130,10 +135,10 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
   const closed = () => rmSync(options.dir === undefined ? root : home, { recursive: true, force: true })
   try {
     const identity = newIdentity(options.origin)
-    const vkey = makeHome(home, { config: options.config, origin: identity.origin })
+    const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
     const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
-    await appendFirst(log, { actor, home, policyRoot: policy ? root : undefined, vkey })
-    return await openOver(log, { actor, config: readConfig(layout.config), isSnapshot: false, layout, options })
+    await appendFirst(log, { actor, home, policy, root, vkey })
+    return await openOver(log, { actor, isSnapshot: false, layout, options })
   } catch (error) {
     closed()
     throw error
@@ -141,19 +146,19 @@ async function openInMemory(actor: Actor, options: OpenLedgerOptions): Promise<L
 }
 
 interface Over {
-  actor: Actor
-  config: Config
+  actor: RecordedActor
   isSnapshot: boolean
   layout: Layout
   options: OpenLedgerOptions
 }
 
 /** Puts the parts of a ledger together and finishes what the last process left unfinished. A snapshot shows that as is. */
-async function openOver(log: Log, { actor, config, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
+async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
   const { now = systemNow } = options
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
-  const workspaceFiles = new WorkspaceFiles(root, config, log)
+  const config = await configOf(log, layout)
+  const workspaceFiles = new WorkspaceFiles(root, config.settings, log)
   const ledger = new LocalLedger({
     actor,
     config,
@@ -166,8 +171,8 @@ async function openOver(log: Log, { actor, config, isSnapshot, layout, options }
     reactions: (core, deliverables) => {
       if (isSnapshot) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
-      const files = [runLockReactor(log, root, config), lockFiles, materialiseReactor(workspaceFiles)]
-      const cleanup = stagingReactor(layout, config, (cleaned, key) => recordCleaned(core, cleaned, key))
+      const files = [runLockReactor(log, root, config.settings), lockFiles, materialiseReactor(workspaceFiles)]
+      const cleanup = stagingReactor(layout, config.settings, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)
     },
     workspaceFiles,
@@ -182,12 +187,25 @@ async function openOver(log: Log, { actor, config, isSnapshot, layout, options }
   return ledger
 }
 
-async function createIn(dir: string, actor: Actor, options: OpenLedgerOptions): Promise<void> {
-  const { accept_permissions: acceptPermissions, create, nested, origin, policy = true } = options
+/** The configuration in force. A ledger of an older version has none yet, and then its file is read. */
+async function configOf(log: Log, { config }: Layout): Promise<ConfigInForce> {
+  try {
+    const inForce = await configInLog(log)
+    return inForce === undefined
+      ? new ConfigInForce(readConfig(config).config)
+      : new ConfigInForce(inForce.config, inForce)
+  } catch (error) {
+    await log.close().catch(() => {})
+    throw error
+  }
+}
+
+async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOptions): Promise<void> {
+  const { accept_permissions: acceptPermissions, config, create, nested, origin, policy = true } = options
   makeFolder(resolve(dir))
   if (create === 'if-missing' && findRoot(dir) !== undefined) return
   try {
-    await createLedger({ acceptPermissions, actor, dir, nested, origin, policy })
+    await createLedger({ acceptPermissions, actor, config, dir, nested, origin, policy })
   } catch (error) {
     const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
     // Another process created the ledger at the same moment.

@@ -5,10 +5,14 @@ import { proofHashesMax, verifyConsistency, verifyInclusion } from './merkle/pro
 import { parseVkey } from './merkle/vkey.ts'
 
 // This module is published as `lockstep/verify`. It checks a ledger's claims without the ledger, also in a browser. It
-// needs `crypto.subtle` with SHA-256 and, for checkpoints, Ed25519. No input makes it throw.
+// needs `crypto.subtle` with SHA-256 and, for checkpoints, Ed25519; browsers give it to secure origins alone. No input
+// makes it throw.
 
-/** The check that failed: the shape of the input, the entry, its leaf hash, a proof, the key or the checkpoint. */
-export type Check = 'document' | 'entry' | 'leaf_hash' | 'inclusion' | 'consistency' | 'key' | 'checkpoint'
+/**
+ * The check that failed: the shape of the input, the entry, its leaf hash, a proof, the key, the checkpoint, or what this
+ * platform can do.
+ */
+export type Check = 'document' | 'entry' | 'leaf_hash' | 'inclusion' | 'consistency' | 'key' | 'checkpoint' | 'platform'
 
 /** The check that failed, and the reason as a sentence. */
 export type Failed = { ok: false; check: Check; reason: string }
@@ -27,12 +31,13 @@ export type VerifiedProof = {
  * Verifies the document that `lockstep prove <seq> --json` prints: `{ seq, size, root, leaf_hash, proof, entry,
  * checkpoint?, vkey? }`, with hashes in hex. A checkpoint must be signed and contain this size and root. The key inside
  * the document does not prove who wrote it. So `authenticity` is checked only with `options.vkey`, and a checkpoint is
- * then required.
+ * then required. Options with a key that is undefined are refused, because their author meant to check.
  */
-export async function verifyProof(
-  document: unknown,
-  options: { vkey?: string | undefined } = {},
-): Promise<VerifiedProof | Failed> {
+export function verifyProof(document: unknown, options?: { vkey: string }): Promise<VerifiedProof | Failed> {
+  return guarded(() => proven(document, options))
+}
+
+async function proven(document: unknown, options: { vkey: string } | undefined): Promise<VerifiedProof | Failed> {
   if (!isRecord(document)) return failed('document', 'the document is not an object')
   const { seq, size, root, leaf_hash, proof, entry, checkpoint } = document
   if (hashOf(leaf_hash) === undefined) return failed('document', 'leaf_hash is not 32 bytes in hex')
@@ -44,10 +49,9 @@ export async function verifyProof(
   const verified = await verifyEntry({ line, seq, size, proof, root })
   if (!verified.ok) return verified
 
-  const hasTrustedKey = options.vkey !== undefined
-  const authenticity = hasTrustedKey ? 'checked' : 'unchecked'
-  if (checkpoint === undefined && !hasTrustedKey) return { ...verified, authenticity }
-  const head = await verifyCheckpoint(checkpoint, hasTrustedKey ? options.vkey : document.vkey)
+  const authenticity = options === undefined ? 'unchecked' : 'checked'
+  if (checkpoint === undefined && options === undefined) return { ...verified, authenticity }
+  const head = await verifyCheckpoint(checkpoint, options === undefined ? document.vkey : options.vkey)
   if (!head.ok) return head
   if (head.size !== verified.size || head.root !== verified.root) {
     return failed('checkpoint', 'the size or root of the checkpoint differs from the proof')
@@ -59,13 +63,20 @@ export async function verifyProof(
  * Verifies that an entry is at `seq` in the tree with this root. `line` is its canonical JSON line without the newline,
  * and hashes are in hex. Members may have any value, because they come from outside.
  */
-export async function verifyEntry(claim: {
+export function verifyEntry(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity'> | Failed> {
+  return guarded(() => included(claim))
+}
+
+/** What `verifyEntry` is asked about. */
+interface EntryClaim {
   line: unknown
   seq: unknown
   size: unknown
   proof: unknown
   root: unknown
-}): Promise<Omit<VerifiedProof, 'authenticity'> | Failed> {
+}
+
+async function included(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity'> | Failed> {
   const { line, seq, size, proof, root } = claim
   if (typeof line !== 'string' || !isWellFormed(line)) return failed('entry', 'the line is not valid Unicode text')
   if (!isSize(seq) || !isSize(size)) return failed('document', 'seq or size is not a whole number')
@@ -80,13 +91,38 @@ export async function verifyEntry(claim: {
   return { ok: true, seq, size, root: toHex(rootHash), leaf_hash: toHex(leaf) }
 }
 
+/** Two tree sizes; the smaller tree was proven to be the beginning of the larger one. */
+export type VerifiedGrowth = { ok: true; from: number; to: number }
+
+/**
+ * Verifies that a ledger only grew between two checkpoints (signed notes) of the same key. `proof` is the member of that
+ * name of `lockstep consistency FROM TO --json`: hashes in hex. Only signed roots are compared, so the answer does not
+ * depend on who delivered the proof.
+ */
+export function verifyGrowth(
+  oldNote: unknown,
+  newNote: unknown,
+  proof: unknown,
+  vkey: string,
+): Promise<VerifiedGrowth | Failed> {
+  return guarded(async () => {
+    const [old, grown] = [await verifyCheckpoint(oldNote, vkey), await verifyCheckpoint(newNote, vkey)]
+    if (!old.ok) return old
+    if (!grown.ok) return grown
+    return consistent({ from: old.size, from_root: old.root, proof, to: grown.size, to_root: grown.root })
+  })
+}
+
 /**
  * Verifies the document `{ from, from_root, to, to_root, proof }`, with hashes in hex: the tree of `to` entries begins
- * with the tree of `from` entries. The authors of the two roots are proven only by their checkpoints.
+ * with the tree of `from` entries. Nothing here proves whose roots these are: take them from verified checkpoints, or
+ * use `verifyGrowth`.
  */
-export async function verifyConsistencyProof(
-  document: unknown,
-): Promise<{ ok: true; from: number; to: number } | Failed> {
+export function verifyConsistencyProof(document: unknown): Promise<VerifiedGrowth | Failed> {
+  return guarded(() => consistent(document))
+}
+
+async function consistent(document: unknown): Promise<VerifiedGrowth | Failed> {
   if (!isRecord(document)) return failed('document', 'the document is not an object')
   const { from, from_root, to, to_root, proof } = document
   if (!isSize(from) || !isSize(to)) return failed('document', 'from or to is not a whole number')
@@ -106,10 +142,14 @@ export async function verifyConsistencyProof(
 }
 
 /** Verifies a checkpoint (a signed note) with a verifier key line. The returned root is in hex. */
-export async function verifyCheckpoint(
-  note: unknown,
-  vkey: unknown,
-): Promise<{ ok: true; origin: string; size: number; root: string } | Failed> {
+export function verifyCheckpoint(note: unknown, vkey: unknown): Promise<VerifiedCheckpoint | Failed> {
+  return guarded(() => signed(note, vkey))
+}
+
+/** A tree head that the key signed. */
+export type VerifiedCheckpoint = { ok: true; origin: string; size: number; root: string }
+
+async function signed(note: unknown, vkey: unknown): Promise<VerifiedCheckpoint | Failed> {
   if (typeof vkey !== 'string') return failed('key', 'there is no key to verify the checkpoint with')
   if (typeof note !== 'string') return failed('checkpoint', 'there is no checkpoint')
   const key = await parseVkey(vkey, sha256)
@@ -139,6 +179,18 @@ async function importKey(publicKey: Uint8Array) {
     return await crypto.subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify'])
   } catch {
     return undefined
+  }
+}
+
+/** The result of a verification. A getter that throws or a revoked proxy in the input is a failure like others. */
+async function guarded<Verified>(verification: () => Promise<Verified | Failed>): Promise<Verified | Failed> {
+  if (globalThis.crypto?.subtle === undefined) {
+    return failed('platform', 'WebCrypto is missing here; browsers offer it only to pages from https or localhost')
+  }
+  try {
+    return await verification()
+  } catch {
+    return failed('document', 'the input cannot be read')
   }
 }
 

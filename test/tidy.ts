@@ -63,13 +63,14 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
 /** The folders of `domain`, each with the other folders that it may import from. Files beside them import any of them. */
 const nouns: Record<string, string[]> = {
   log: [],
-  policy: [],
   lock: [],
-  run: ['policy', 'lock'],
+  approval: ['lock'],
+  policy: ['approval'],
+  run: ['policy', 'lock', 'approval'],
   turn: ['policy', 'lock', 'run'],
   audit: ['policy', 'lock', 'run'],
   token: [],
-  export: ['policy', 'lock', 'run', 'audit'],
+  export: ['policy', 'lock', 'run', 'approval', 'audit'],
 }
 
 /**

@@ -9,7 +9,14 @@ import { leafHash } from '../src/merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../src/merkle/proofs.ts'
 import { emptyTree, growTree, readerOf, rootAt } from '../src/merkle/tiles.ts'
 import { formatVkey, keyIdOf } from '../src/merkle/vkey.ts'
-import { leafHashOf, verifyCheckpoint, verifyConsistencyProof, verifyEntry, verifyProof } from '../src/verify.ts'
+import {
+  leafHashOf,
+  verifyCheckpoint,
+  verifyConsistencyProof,
+  verifyEntry,
+  verifyGrowth,
+  verifyProof,
+} from '../src/verify.ts'
 import { fixture, hexOf, sha256, tileStore } from './merkle/model.ts'
 import { root } from './runner.ts'
 
@@ -214,6 +221,58 @@ test('a consistency document verifies, or says why it does not', async () => {
   const document = consistencyOf(7, 300)
   for (const changed of [{ from: 8 }, { to: 7 }, { from_root: document.to_root }, { proof: [] }]) {
     assert.is(outcome(await verifyConsistencyProof({ ...document, ...changed })), 'consistency')
+  }
+})
+
+test('a ledger that only grew between two checkpoints verifies, whoever delivered the proof', async () => {
+  const { proof } = consistencyOf(7, 300)
+  const [old, grown] = [log.checkpointAt(7), log.checkpointAt(300)]
+  assert.equal(await verifyGrowth(old, grown, proof, log.vkey), { ok: true, from: 7, to: 300 })
+  assert.is(outcome(await verifyGrowth(grown, old, proof, log.vkey)), 'consistency')
+  assert.is(outcome(await verifyGrowth(old, grown, [], log.vkey)), 'consistency')
+  // A fork: the key signed another root of the same size.
+  const fork = log.checkpointAt(300, rootAt(299, reader, sha256))
+  assert.is(outcome(await verifyGrowth(old, fork, proof, log.vkey)), 'consistency')
+  assert.is(
+    outcome(await verifyGrowth(old, logNamed('lockstep.local/test').checkpointAt(300), proof, log.vkey)),
+    'checkpoint',
+  )
+  assert.is(outcome(await verifyGrowth(old, grown, proof, undefined as never)), 'key')
+})
+
+test('who meant to check with a key never gets an unchecked answer', async () => {
+  const document = documentOf(7, 300)
+  for (const options of [{ vkey: undefined }, {}]) {
+    assert.is(outcome(await verifyProof(document, options as never)), 'key')
+  }
+})
+
+test('an input that throws when it is read is a failure', async () => {
+  const document = documentOf(7, 300)
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  const throwing = (name: string) =>
+    Object.defineProperty({ ...document }, name, {
+      get: () => {
+        throw new Error('no')
+      },
+    })
+  for (const name of Object.keys(document)) assert.not((await verifyProof(throwing(name))).ok, name)
+  for (const value of [proxy, { ...document, entry: proxy }, { ...document, proof: proxy }]) {
+    assert.is((await verifyProof(value)).ok, false)
+    assert.is((await verifyConsistencyProof(value)).ok, false)
+    assert.is((await verifyEntry(value as never)).ok, false)
+  }
+})
+
+test('without WebCrypto, as on a page from an insecure origin, the answer says what is missing', async () => {
+  const { crypto } = globalThis
+  Object.defineProperty(globalThis, 'crypto', { configurable: true, value: {} })
+  try {
+    assert.is(outcome(await verifyProof(documentOf(7, 300))), 'platform')
+    assert.is(outcome(await verifyCheckpoint(log.checkpointAt(7), log.vkey)), 'platform')
+  } finally {
+    Object.defineProperty(globalThis, 'crypto', { configurable: true, value: crypto })
   }
 })
 

@@ -1,5 +1,6 @@
 import type { AuditApi } from './audit.ts'
 import type { ClockApi } from './clock.ts'
+import type { ConfigApi } from './config.ts'
 import type { ExportsApi } from './exports.ts'
 import type { LocksApi } from './locks.ts'
 import type { HeadApi, LogApi } from './log.ts'
@@ -17,6 +18,7 @@ import type { WorkspacesApi } from './workspaces.ts'
 export interface Api {
   readonly audit: AuditApi
   readonly clock: ClockApi
+  readonly config: ConfigApi
   readonly exports: ExportsApi
   readonly head: HeadApi
   readonly locks: LocksApi

@@ -16,6 +16,7 @@ const alwaysWaits: ReadonlySet<string> = new Set<OperationName>([
   'workspaces.check',
   'workspaces.digest',
   'workspaces.files',
+  'workspaces.pin',
 ])
 const actorless: ReadonlySet<string> = new Set<OperationName>(['log.backup', 'staging.consume', 'workspaces.check'])
 const keyed: ReadonlySet<string> = new Set<keyof Kinds>(['audit', 'runs', 'tokens', 'turns'])
@@ -33,5 +34,6 @@ export function takesActor(name: OperationName, kind: string, input: object): bo
 
 /** Whether the input of an operation has the member `idempotency_key`. */
 export function takesKey(name: OperationName, kind: string): boolean {
+  if (name === 'exports.approve') return true
   return kind === 'command' && name !== 'tokens.revoke' && keyed.has(name.slice(0, name.indexOf('.')))
 }

@@ -1,9 +1,13 @@
+import { roleOf } from '../domain/approval/state.ts'
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
 import * as shapes from './shapes/exports.ts'
 
 /** Exports: entries with their proofs, for readers without the ledger. */
 export interface ExportsApi {
-  /** Records that a human approves an export of a selection. Another actor makes the export. Cost: one append. */
+  /**
+   * Records that a human approves one export: its kind, selection, size and redaction. The human needs the role of the
+   * approval type, and another actor makes the export. Cost: one append.
+   */
   approve(input: shapes.ApproveExport, options?: CallOptions): Promise<shapes.ApprovedExport>
   /**
    * Writes a bundle as the only action of a separate run. The same selection, size and statements give the same bytes.
@@ -17,10 +21,11 @@ export interface ExportsApi {
 export const exports: Operations<ExportsApi> = {
   approve: {
     kind: 'command',
-    summary: 'Records that a human approves an export.',
+    summary: 'Records that a human approves one export.',
     input: shapes.approve,
     output: shapes.approved,
-    errors: [],
+    errors: ['APPROVAL_DENIED', 'CLOCK_AHEAD', 'IDEMPOTENCY_MISMATCH'],
+    roleFor: ({ approval_type }) => roleOf(approval_type),
     grants: ['authority', 'operator'],
   },
   create: {
@@ -33,6 +38,7 @@ export const exports: Operations<ExportsApi> = {
       'NOT_FOUND',
       'FREE_TEXT_DENIED',
       'NOT_RUN_ACTOR',
+      'RUN_ANCESTOR_ENDED',
       'RUN_NOT_ACTIVE',
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',

@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { selectionSchema } from '../domain/approval/exported.ts'
 import { auditEventSchema } from '../domain/audit/audit-event.ts'
 import { exportBundleSchema } from '../domain/export/bundle.ts'
-import { selectionSchema } from '../domain/export/selection.ts'
 import { actionSchema } from '../domain/policy/action.ts'
 import { runErrorSchema, runRecordSchema } from '../domain/run/run-record.ts'
 import { issueSchema } from '../domain/turn/issue.ts'

@@ -16,6 +16,7 @@ export type Kinds = {
 export const kinds: Kinds = {
   audit: { append: 'command', entries: 'query', list: 'query' },
   clock: { reset: 'command' },
+  config: { check: 'query', reload: 'command', show: 'query' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
   locks: {
@@ -46,6 +47,7 @@ export const kinds: Kinds = {
   runs: {
     authorize: 'command',
     cancel: 'command',
+    cancelTree: 'command',
     complete: 'command',
     create: 'command',
     deny: 'command',
@@ -54,6 +56,7 @@ export const kinds: Kinds = {
     heartbeat: 'command',
     list: 'query',
     record: 'command',
+    recover: 'command',
     retry: 'command',
     start: 'command',
     tree: 'query',
@@ -75,8 +78,11 @@ export const kinds: Kinds = {
     digest: 'query',
     files: 'query',
     object: 'query',
+    pin: 'command',
+    pins: 'query',
     refs: 'stream',
     stem: 'query',
     triplets: 'stream',
+    unpin: 'command',
   },
 }

@@ -23,13 +23,19 @@ export interface LocksApi {
   release(input: shapes.ReleaseLock | shapes.ReleaseProject, options?: CallOptions): Promise<shapes.ReleasedLock>
   /** Ends an orphan. With `dry_run` it shows evidence and verdict, and changes nothing. */
   recover(input: shapes.RecoverLock, options?: CallOptions): Promise<shapes.EndedLock>
-  /** Ends a valid grant without its holder's consent. */
-  break(input: shapes.BreakLock, options?: CallOptions): Promise<shapes.EndedLock>
+  /**
+   * Ends a valid grant without its holder's consent, by its name or its folder. A lock file that no grant explains is
+   * moved aside instead, and kept.
+   */
+  break(input: shapes.BreakLock | shapes.BreakFolder, options?: CallOptions): Promise<shapes.EndedLock>
   /** Ends the lock of a deliverable before its folder is moved or deleted. */
   retire(input: shapes.RetireFolder, options?: CallOptions): Promise<shapes.RetiredFolder>
-  /** The state of a lock now. */
-  status(input: shapes.OfLock, options?: CallOptions): Promise<shapes.LockState>
-  /** Locks that are held, orphans included, in the order of their names. */
+  /** The state of a lock now. It is free only if there is neither a grant nor a lock file. */
+  status(input: shapes.OfLock | shapes.OfFolder, options?: CallOptions): Promise<shapes.LockState>
+  /**
+   * Locks that are held, orphans included, in the order of their names. Lock files that no grant explains are listed
+   * for the folders that the ledger knows, and with `under` for all folders below it.
+   */
   list(input?: shapes.ListLocks, options?: CallOptions): Promise<shapes.LockList>
   /** The entries of a lock, newest first: who held it, when, and why each grant ended. */
   history(input: shapes.LockHistory, options?: CallOptions): Promise<shapes.EntryList>
@@ -37,7 +43,7 @@ export interface LocksApi {
   check(input: shapes.CheckLock, options?: CallOptions): Promise<shapes.CheckedLock>
   /** Takes over an existing RUN_LOCK.json. With `set_aside` it moves a file that blocks a project. */
   importFile(input: shapes.ImportFile, options?: CallOptions): Promise<shapes.ImportedFile>
-  /** RUN_LOCK.json files below the root that say LOCKED and that the ledger does not know. */
+  /** RUN_LOCK.json files below the root that the ledger does not know, and that say LOCKED or cannot be read. */
   unknownFiles(input?: Nothing, options?: CallOptions): Promise<shapes.FileList>
 }
 
@@ -88,7 +94,14 @@ export const locks: Operations<LocksApi> = {
     summary: 'Releases a lock by its lock_id, or a project lock by its run_id.',
     input: { lock_id: shapes.release, run_id: shapes.releaseProject },
     output: shapes.released,
-    errors: ['LOCK_NOT_HELD', 'LEASE_LOST', 'RELEASE_DENIED', 'RELEASE_CONDITION_UNMET', ...fileErrors],
+    errors: [
+      'LOCK_NOT_HELD',
+      'LEASE_LOST',
+      'RELEASE_DENIED',
+      'RELEASE_CONDITION_UNMET',
+      'IDEMPOTENCY_MISMATCH',
+      ...fileErrors,
+    ],
     grants: { lock_id: ['agent'], run_id: ['authority'] },
   },
   recover: {
@@ -96,31 +109,48 @@ export const locks: Operations<LocksApi> = {
     summary: 'Ends an orphan, or only shows the evidence.',
     input: shapes.recover,
     output: shapes.ended,
-    errors: ['NOT_FOUND', 'LOCK_NOT_ORPHAN', 'LOCK_CONTENTION', 'LOCK_PLACEMENT', ...fileErrors],
+    errors: ['NOT_FOUND', 'LOCK_NOT_ORPHAN', 'LOCK_CONTENTION', 'LOCK_PLACEMENT', 'WRITE_SCOPE_DENIED', ...fileErrors],
     grants: ['agent', 'operator'],
   },
   break: {
     kind: 'command',
-    summary: 'Ends a valid grant without its holder’s consent.',
-    input: shapes.breakLock,
+    summary: 'Ends a valid grant without its holder’s consent, or moves a foreign lock file aside.',
+    input: { name: shapes.breakLock, folder: shapes.breakFolder },
     output: shapes.ended,
-    errors: ['RELEASE_DENIED', 'LOCK_NOT_HELD', ...fileErrors],
+    errors: [
+      'RELEASE_DENIED',
+      'LOCK_NOT_HELD',
+      'LOCK_IS_HELD',
+      'LOCK_PLACEMENT',
+      'LOCK_CONTENTION',
+      'NOT_FOUND',
+      ...fileErrors,
+    ],
     grants: ['authority', 'operator'],
+    mayReleaseProject: (input) => 'name' in input && String(input.name).startsWith('project:'),
   },
   retire: {
     kind: 'command',
     summary: 'Ends the lock of a deliverable before its folder is moved or deleted.',
     input: shapes.retire,
     output: shapes.retired,
-    errors: ['NOT_FOUND', 'LOCK_IS_HELD', 'LOCK_PLACEMENT', 'LOCK_CONTENTION', 'LOCK_NOT_ORPHAN', ...fileErrors],
+    errors: [
+      'NOT_FOUND',
+      'LOCK_IS_HELD',
+      'LOCK_PLACEMENT',
+      'LOCK_CONTENTION',
+      'LOCK_NOT_ORPHAN',
+      'WRITE_SCOPE_DENIED',
+      ...fileErrors,
+    ],
     grants: ['agent', 'operator'],
   },
   status: {
     kind: 'query',
     summary: 'Shows the state of a lock now.',
-    input: shapes.ofLock,
+    input: { name: shapes.ofLock, folder: shapes.ofFolder },
     output: shapes.status,
-    errors: ['NOT_FOUND'],
+    errors: ['NOT_FOUND', 'LOCK_PLACEMENT', 'FILE_DENIED', 'FILE_FAILED'],
     grants: anyGrant,
   },
   list: {
@@ -128,7 +158,7 @@ export const locks: Operations<LocksApi> = {
     summary: 'Lists locks that are held, in the order of their names.',
     input: shapes.list,
     output: shapes.listed,
-    errors: ['FILE_DENIED'],
+    errors: ['NOT_FOUND', 'LIMIT_EXCEEDED', 'FILE_DENIED', 'FILE_FAILED'],
     grants: anyGrant,
   },
   history: {
@@ -168,7 +198,7 @@ export const locks: Operations<LocksApi> = {
   },
   unknownFiles: {
     kind: 'query',
-    summary: 'Lists RUN_LOCK.json files that say LOCKED and that the ledger does not know.',
+    summary: 'Lists RUN_LOCK.json files that block and that the ledger does not know.',
     input: nothing,
     output: shapes.fileList,
     errors: ['FILE_DENIED', 'FILE_FAILED'],

@@ -26,6 +26,12 @@ export type TokenGrant = (typeof tokenGrants)[number]
 /** The grants of an operation that every caller with a token may use. */
 export const anyGrant: readonly TokenGrant[] = ['agent', 'authority', 'operator']
 
+/** The grants for the objects of the service, which are no operations. Any one of them is enough. */
+export const objectGrants: Readonly<Record<'GET' | 'PUT', readonly TokenGrant[]>> = {
+  GET: anyGrant,
+  PUT: ['agent', 'operator'],
+}
+
 /** Different forms of one input, each with its schema. The member that is present chooses the form. */
 export type Forms<Input> = { readonly [member: string]: z.ZodType<unknown, Input> }
 
@@ -46,6 +52,10 @@ export interface Facts<K extends Kind, Input, Answer> {
    * `authority`, whatever other grants are enough for other actors.
    */
   mayReleaseProject?(input: Input): boolean
+  /** Whether the call records that a rule was set aside. It then needs the grant `authority` or `operator`. */
+  mayOverride?(input: Input): boolean
+  /** The role that the caller needs. The bearer of a token must have it. */
+  roleFor?(input: Input): string
   /** Whether the call may take long, so that it is never sent in a batch with others. */
   waits?(input: Input): boolean
 }

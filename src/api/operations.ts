@@ -1,6 +1,7 @@
 import type { Api } from './api.ts'
 import { audit } from './audit.ts'
 import { clock } from './clock.ts'
+import { config } from './config.ts'
 import { exports } from './exports.ts'
 import { locks } from './locks.ts'
 import { head, log } from './log.ts'
@@ -19,6 +20,7 @@ import { workspaces } from './workspaces.ts'
 export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> } = {
   audit,
   clock,
+  config,
   exports,
   head,
   locks,

@@ -12,6 +12,8 @@ export interface RunsApi {
   create(input: shapes.CreateRun, options?: CallOptions): Promise<RunRecord>
   /** Pins a run to the policy in force and moves it to running. */
   start(input: shapes.StartRun, options?: CallOptions): Promise<RunRecord>
+  /** Ends a run whose processes are all dead. Anyone may. A run with a lease ends with its lease instead. */
+  recover(input: shapes.RecoverRun, options?: CallOptions): Promise<RunRecord>
   /** Renews the lease of a run. */
   heartbeat(input: shapes.Heartbeat, options?: CallOptions): Promise<RunRecord>
   /** Decides about an action before it is done. A deny is an answer, not an error; it moves the run to denied. */
@@ -26,6 +28,12 @@ export interface RunsApi {
   deny(input: shapes.DenyRun, options?: CallOptions): Promise<RunRecord>
   /** Ends a run that is no longer needed. */
   cancel(input: shapes.CancelRun, options?: CallOptions): Promise<RunRecord>
+  /**
+   * Ends a run and every run below it: the run first, so that no work can be added below it, and then the others, some
+   * at a time. It can be repeated, also for a run that has ended in another way. Cost: one read per run of the tree, and
+   * one append per 256 runs that it ends.
+   */
+  cancelTree(input: shapes.CancelRun, options?: CallOptions): Promise<shapes.CancelledTree>
   /** Creates a new run in place of a failed run, and returns the new run. */
   retry(input: shapes.RetryRun, options?: CallOptions): Promise<RunRecord>
   /** The record of a run. */
@@ -56,7 +64,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Creates a run.',
     input: shapes.create,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_ACTIVE', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
+    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_ANCESTOR_ENDED', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   start: {
@@ -64,7 +72,23 @@ export const runs: Operations<RunsApi> = {
     summary: 'Starts a run under the policy in force.',
     input: shapes.start,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'LOCK_NOT_HELD', 'RUN_DENIED', 'FREE_TEXT_DENIED'],
+    errors: [
+      ...onRun,
+      'INVALID_STATE_TRANSITION',
+      'RUN_ANCESTOR_ENDED',
+      'PID_NOT_FOUND',
+      'LOCK_NOT_HELD',
+      'RUN_DENIED',
+      'FREE_TEXT_DENIED',
+    ],
+    grants: ofRuns,
+  },
+  recover: {
+    kind: 'command',
+    summary: 'Ends a run whose processes are dead.',
+    input: shapes.recover,
+    output: shapes.run,
+    errors: ['NOT_FOUND', 'RUN_NOT_ACTIVE', 'RUN_NOT_ORPHAN', 'FREE_TEXT_DENIED', 'IDEMPOTENCY_MISMATCH'],
     grants: ofRuns,
   },
   heartbeat: {
@@ -72,7 +96,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Renews the lease of a run.',
     input: shapes.heartbeat,
     output: shapes.run,
-    errors: [...onRun, 'RUN_NOT_ACTIVE'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED'],
     grants: ofRuns,
   },
   authorize: {
@@ -80,7 +104,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Decides about an action before it is done.',
     input: shapes.authorize,
     output: shapes.decided,
-    errors: [...onRun, 'RUN_NOT_ACTIVE'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED'],
     grants: ofRuns,
   },
   record: {
@@ -92,6 +116,7 @@ export const runs: Operations<RunsApi> = {
       ...onRun,
       'RUN_NOT_ACTIVE',
       'DECISION_NOT_OPEN',
+      'BUNDLE_NOT_RECORDED',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
       'RUN_DENIED',
@@ -106,8 +131,10 @@ export const runs: Operations<RunsApi> = {
     output: shapes.run,
     errors: [
       ...endingErrors,
+      'RUN_ANCESTOR_ENDED',
       'RUN_HAS_OPEN_ACTION',
       'RUN_HAS_OPEN_TURN',
+      'BUNDLE_NOT_RECORDED',
       'RELEASE_DENIED',
       'RELEASE_CONDITION_UNMET',
       'RUN_DENIED',
@@ -120,16 +147,30 @@ export const runs: Operations<RunsApi> = {
     ...ending,
     summary: 'Ends a run that failed.',
     input: shapes.fail,
-    errors: [...endingErrors, 'OUTPUTS_DENIED', 'RUN_DENIED'],
+    errors: [...endingErrors, 'BUNDLE_NOT_RECORDED', 'OUTPUTS_DENIED', 'RUN_DENIED'],
   },
   deny: { ...ending, summary: 'Ends a run that must not continue.', input: shapes.deny, errors: endingErrors },
   cancel: { ...ending, summary: 'Ends a run that is no longer needed.', input: shapes.cancel, errors: endingErrors },
+  cancelTree: {
+    ...ending,
+    summary: 'Ends a run and every run below it.',
+    input: shapes.cancel,
+    output: shapes.cancelledTree,
+    errors: [...onRun, 'FREE_TEXT_DENIED'],
+  },
   retry: {
     kind: 'command',
     summary: 'Creates a new run in place of a failed run.',
     input: shapes.retry,
     output: shapes.run,
-    errors: [...onRun, 'INVALID_STATE_TRANSITION', 'RUN_NOT_RETRYABLE', 'RUN_ALREADY_RETRIED', 'FREE_TEXT_DENIED'],
+    errors: [
+      ...onRun,
+      'INVALID_STATE_TRANSITION',
+      'RUN_NOT_RETRYABLE',
+      'RUN_ALREADY_RETRIED',
+      'RUN_ANCESTOR_ENDED',
+      'FREE_TEXT_DENIED',
+    ],
     grants: ofRuns,
   },
   get: {

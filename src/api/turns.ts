@@ -35,10 +35,12 @@ const onTurn = [
   'E_PROMOTION_ALREADY_APPLIED',
   'E_PROMOTION_OUT_OF_ORDER',
 ] as const
-const onStaged = [...onTurn, 'E_PROMOTION_STAGE_MISSING', 'E_PROMOTION_NOT_VALIDATED'] as const
+const onStaged = [...onTurn, 'RUN_ANCESTOR_ENDED', 'E_PROMOTION_STAGE_MISSING', 'E_PROMOTION_NOT_VALIDATED'] as const
 const onPromotion = [
   ...onStaged,
   'GUARD_REQUIRED',
+  'DECISION_REQUIRED',
+  'DECISION_NOT_OPEN',
   'E_TOMBSTONE_INVALID',
   'E_DELETE_MISSING_TOMBSTONE',
   'E_PROMOTION_CONFLICT',
@@ -55,7 +57,7 @@ export const turns: Operations<TurnsApi> = {
     summary: 'Holds a proposal until it is promoted or replaced.',
     input: shapes.stage,
     output: shapes.staged,
-    errors: [...onTurn, ...errorCodes],
+    errors: [...onTurn, 'RUN_ANCESTOR_ENDED', ...errorCodes],
     grants: ofTurns,
   },
   validate: {

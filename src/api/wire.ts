@@ -15,6 +15,7 @@ export const mediaTypes = {
 export const paths = {
   batch: '/v1/batch',
   events: '/v1/events',
+  objects: '/v1/objects/{digest}',
   live: '/livez',
   ready: '/readyz',
   metrics: '/metrics',
@@ -27,6 +28,11 @@ export const wireLimits = {
   bodyBytes: 2 * 1024 * 1024,
   batchBytes: 16 * 1024 * 1024,
 } as const
+
+/** The route of an object, by its SHA-256 in hex. */
+export function objectPath(digest: string): string {
+  return paths.objects.replace('{digest}', digest)
+}
 
 /** The route of an operation: `pathOf('locks', 'acquireAll')` is `/v1/locks/acquire-all`. */
 export function pathOf(noun: string, verb: string): string {

@@ -22,6 +22,12 @@ export interface WorkspacesApi {
   files(input?: Nothing, options?: CallOptions): Promise<shapes.FilesState>
   /** Compares the files of a workspace with the ledger. With `rebuild` it first rewrites all of them. */
   check(input: shapes.CheckOfRun | shapes.CheckOfWorkflow, options?: CallOptions): Promise<shapes.ComparedFiles>
+  /** Keeps the tree of a run's workspace as a promoted turn left it, by default the last. Cost: a pass over the log. */
+  pin(input: shapes.PinTurn, options?: CallOptions): Promise<shapes.PinnedTurn>
+  /** Gives up a pin; its files are removed. Cost: one append. */
+  unpin(input: shapes.UnpinTurn, options?: CallOptions): Promise<shapes.UnpinnedTurn>
+  /** The pins of a workspace, by name. */
+  pins(input: shapes.WorkspaceOfRun | shapes.WorkspaceOfWorkflow, options?: CallOptions): Promise<shapes.PinList>
 }
 
 const ofWorkspace = { run_id: shapes.ofRun, workflow_id: shapes.ofWorkflow }
@@ -85,5 +91,30 @@ export const workspaces: Operations<WorkspacesApi> = {
     errors: ['NOT_FOUND', 'VERIFY_FAILED', 'FILE_DENIED', 'FILE_FAILED', 'FILE_READ_ONLY'],
     grants: ['agent', 'operator'],
     waits: () => true,
+  },
+  pin: {
+    kind: 'command',
+    summary: 'Keeps the tree of a workspace as a promoted turn left it.',
+    input: shapes.pin,
+    output: shapes.pinned,
+    errors: ['NOT_FOUND', 'NOT_RUN_ACTOR', 'PIN_EXISTS'],
+    grants: ['agent', 'operator'],
+    waits: () => true,
+  },
+  unpin: {
+    kind: 'command',
+    summary: 'Gives up a pin and removes its tree.',
+    input: shapes.unpin,
+    output: shapes.unpinned,
+    errors: ['NOT_FOUND', 'NOT_RUN_ACTOR'],
+    grants: ['agent', 'operator'],
+  },
+  pins: {
+    kind: 'query',
+    summary: 'Lists the pins of a workspace.',
+    input: ofWorkspace,
+    output: shapes.pinList,
+    errors: ['NOT_FOUND'],
+    grants: anyGrant,
   },
 }

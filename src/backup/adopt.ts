@@ -5,7 +5,7 @@ import { createKey } from '../disk/key-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { recordPlace } from '../disk/place.ts'
 import { LockstepError } from '../errors.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
@@ -14,7 +14,7 @@ import { signerOf } from '../nouns/signer.ts'
 import { renameLedger } from './renamed.ts'
 
 export interface AdoptOptions {
-  actor: Actor
+  actor: RecordedActor
   /** `moved`: this ledger goes on, and the original is gone. `copied`: the original goes on, and this becomes another. */
   as: 'copied' | 'moved'
   openWaitSeconds: number

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readConfig } from '../disk/config-file.ts'
 import { syncFolder } from '../disk/durable.ts'
@@ -11,6 +11,7 @@ import { writeOwner } from '../log/level/owner/owner.ts'
 import { openStore } from '../log/level/store.ts'
 import { makeHome } from '../nouns/create.ts'
 import { Views } from '../views/views.ts'
+import { configInLog } from '../writer/config-in-force.ts'
 import { type Renaming, renameLedger } from './renamed.ts'
 
 /** A ledger that continues another. `size` counts the entry that says so, and `previous` is the other ledger. */
@@ -33,19 +34,20 @@ interface Continuing extends Omit<Renaming, 'vkey'> {
 
 /**
  * Completes a home folder that has a verified database and perhaps a configuration: gives it a new key and a new name,
- * and records that. Errors: INVALID_INPUT (the configuration), LEDGER_UNAVAILABLE, those of `inspect`.
+ * and records that. Errors: CONFIG_INVALID, LEDGER_UNAVAILABLE, those of `inspect`.
  */
 export async function continueLedger(home: string, options: Continuing): Promise<ContinuedLedger> {
   const { identity, inspect, withoutModes } = options
   const [ledger, configPath] = [join(home, 'ledger'), join(home, 'config.json')]
-  readConfig(configPath)
-  const config = existsSync(configPath) ? (JSON.parse(readFileSync(configPath, 'utf8')) as object) : {}
-  const vkey = makeHome(home, { config: { ...config }, origin: identity.origin, withoutModes })
   const store = await openStore(ledger, { create: false })
   let continued: ContinuedLedger
   try {
     const log = LevelLog.open(store)
     await inspect?.(log)
+    // The file becomes what is in force. A ledger of an older version only has the file.
+    const file = existsSync(configPath) ? () => readConfig(configPath) : () => undefined
+    const configText = ((await configInLog(log)) ?? file())?.text
+    const vkey = makeHome(home, { configText, origin: identity.origin, withoutModes })
     const { previous, token_offset } = await renameLedger(log, { ...options, vkey })
     const { size } = log.head()
     continued = { origin: identity.origin, previous, size, token_offset, vkey, ...(await openWork(log)) }

@@ -1,6 +1,6 @@
 import type { RestoredData } from '../domain/log/origin.ts'
 import { invariant } from '../errors.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
 import { identitySeq, type Meta, tokenOffset } from '../log/log.ts'
 import { entryAt, treeHeadOf } from '../log/tiles.ts'
@@ -14,7 +14,7 @@ const tokensApart = 2 ** 20
 
 /** What a renamed ledger begins with. */
 export interface Renaming {
-  actor: Actor
+  actor: RecordedActor
   by: RestoredData['by']
   identity: Pick<Meta, 'ledger_id' | 'origin'>
   /** The line of its new key. */

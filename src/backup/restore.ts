@@ -6,7 +6,7 @@ import { fileError, makeFolder } from '../disk/durable.ts'
 import { realFolder } from '../disk/layout.ts'
 import { type Details, LockstepError } from '../errors.ts'
 import { filesOfChecked } from '../files/bundle/bundle-reader.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LevelLog } from '../log/level/level-log.ts'
 import { problemError } from '../log/level/open/child.ts'
@@ -22,7 +22,7 @@ import { type ContinuedLedger, continueLedger } from './continued.ts'
 import { backupFiles } from './write-backup.ts'
 
 export interface RestoreOptions extends Omit<Placing, 'name'> {
-  actor: Actor
+  actor: RecordedActor
   /** The text of a signed checkpoint that was kept elsewhere. An older or different backup is refused. */
   checkpoint?: string | undefined
   /** The folder that the restored ledger governs. It is made if it is missing. */

@@ -23,6 +23,7 @@ import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
 import { RunVerification } from '../verify/verify-runs.ts'
+import { SchemaVerification } from '../verify/verify-schema.ts'
 import { afterName, type Found } from './salvaged.ts'
 
 const [home = ''] = process.argv.slice(2)
@@ -129,7 +130,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
     let problem: string | null = null
     for (let seq = 0; seq < end && problem === null; seq += 1) {
       const read = source.read(seq)
-      problem = 'problem' in read ? read.problem : problemIn(read.entry, checks)
+      problem = 'problem' in read ? read.problem : problemIn(read, checks)
       if (problem !== null || 'problem' in read) break
       pending.push(read)
       if (isComplete(checks, seq + 1)) complete = { count: pending.length, identity: checks.entries.identity }
@@ -152,6 +153,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
 interface Checks {
   entries: EntryVerification
   runs: RunVerification
+  schema: SchemaVerification
   /** The last seq of each stream. */
   streams: Map<string, number>
 }
@@ -162,15 +164,17 @@ function checksFrom({ data }: Entry): Checks {
   return {
     entries: new EntryVerification({ format, ledger_id, origin }),
     runs: new RunVerification(),
+    schema: new SchemaVerification(),
     streams: new Map(),
   }
 }
 
 /** Why an entry does not follow from those before it; null if it does. */
-function problemIn(entry: Entry, { entries, runs, streams }: Checks): string | null {
+function problemIn({ entry, text }: Readable, { entries, runs, schema, streams }: Checks): string | null {
   if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
     return `it does not follow the last entry of ${entry.stream}`
   try {
+    schema.entry(entry, text)
     entries.entry(entry)
     runs.entry(entry)
   } catch (error) {

@@ -4,7 +4,7 @@ import { nanoid } from 'nanoid'
 import { fileError, makeFolder, syncFolder } from '../disk/durable.ts'
 import { type Layout, realFolder } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import { databaseFiles } from '../log/level/files.ts'
 import { problemError, programAt, runChild } from '../log/level/open/child.ts'
 import { readHeadFile } from '../log/level/open/head-file.ts'
@@ -16,7 +16,7 @@ import { afterName, type Found } from './salvaged.ts'
 import { settingsOf } from './write-backup.ts'
 
 export interface SalvageOptions extends Omit<Placing, 'name'> {
-  actor: Actor
+  actor: RecordedActor
   onProgress?: ((done: number, total: number) => void) | undefined
   /** The new name of the ledger. Default: `lockstep.local/<ledger_id>`. */
   origin?: string | undefined

@@ -4,6 +4,7 @@ import type { ListEvents } from '../api/shapes/audit.ts'
 import { renderedEvent, renderings } from '../domain/rendered-event.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { jsonProblemText, readJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { printable } from '../kernel/printable.ts'
 
@@ -31,7 +32,6 @@ function appendVerb(): Command {
       'events.0.corrects': { about: 'the event_id of the earlier event that this event corrects' },
       'events.0.error': false,
       'events.0.outcome': { about: 'the outcome; required unless --file is given', isOptional: true },
-      'events.0.output_artifacts': false,
       'events.0.request_hash_sha256': false,
       'events.0.response_hash_sha256': false,
       'events.0.run_id': { about: 'the run that the event belongs to; it must be running', name: 'run' },
@@ -63,23 +63,18 @@ function appendVerb(): Command {
 /** Reads events from a file or stdin: one document, an array, or JSON lines. Errors: INVALID_INPUT with the line. */
 function readEvents(file: string): unknown[] {
   const source = readText(file, limits.documentBytes * 64)
-  const whole = tryParse(source)
-  if (whole !== undefined) return Array.isArray(whole) ? whole : [whole]
-  return source.split('\n').flatMap((line, index) => {
-    if (line.trim() === '') return []
-    const value = tryParse(line)
-    if (value !== undefined) return [value]
-    const number = index + 1
-    throw new LockstepError('INVALID_INPUT', `line ${number} of ${file} is not JSON`, { details: { line: number } })
+  const whole = readJson(source)
+  if ('value' in whole) return Array.isArray(whole.value) ? whole.value : [whole.value]
+  const lines = source.split('\n').map((line, index) => ({ line, number: index + 1 }))
+  const full = lines.filter(({ line }) => line.trim() !== '')
+  const isWhole = whole.problem.problem !== 'syntax' || full.length < 2
+  if (isWhole) throw new LockstepError('INVALID_INPUT', jsonProblemText(file, whole.problem))
+  return full.map(({ line, number }) => {
+    const read = readJson(line)
+    if ('value' in read) return read.value
+    const is = jsonProblemText(`line ${number} of ${file}`, read.problem)
+    throw new LockstepError('INVALID_INPUT', is, { details: { line: number } })
   })
-}
-
-function tryParse(source: string): unknown {
-  try {
-    return JSON.parse(source)
-  } catch {
-    return undefined
-  }
 }
 
 function listVerb(): Command {

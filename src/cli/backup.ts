@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { userActor } from '../disk/user.ts'
+import { userActor, userAuthn } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
+import { knownAs } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf, serviceOf, withOpenLedger } from './context.ts'
 import { say } from './output.ts'
@@ -56,7 +57,7 @@ export function restoreVerb(): Command {
       const bar = await progressBar(globals, 'restore')
       try {
         return await restoreBackup({
-          actor: actorOf(globals) ?? userActor(),
+          actor: knownAs(actorOf(globals) ?? userActor(), userAuthn()),
           acceptPermissions: given.acceptPermissions,
           checkpoint:
             kept === undefined ? undefined : (readTextFile(kept, limits.documentBytes, refuse) ?? missing(kept)),
@@ -107,7 +108,7 @@ export function salvageVerb(): Command {
       const bar = await progressBar(globals, 'salvage')
       try {
         return await salvageLedger(governingLayout(folderOf(globals)), {
-          actor: actorOf(globals) ?? userActor(),
+          actor: knownAs(actorOf(globals) ?? userActor(), userAuthn()),
           acceptPermissions: given.acceptPermissions,
           nested: given.nested,
           onProgress: (done, total) => bar.show(done, total),
@@ -153,7 +154,7 @@ export function adoptVerb(): Command {
       const { adoptLedger } = await import('../backup/adopt.ts')
       const { governingLayout } = await import('../disk/permissions.ts')
       return adoptLedger(governingLayout(folderOf(globals)), {
-        actor: actorOf(globals) ?? userActor(),
+        actor: knownAs(actorOf(globals) ?? userActor(), userAuthn()),
         as: copied ? 'copied' : 'moved',
         openWaitSeconds: globals.openWait ?? limits.openWaitSecondsDefault,
         origin,

@@ -20,9 +20,28 @@ export function folderOf({ dir }: Globals): string {
   return dir ?? process.env.LOCKSTEP_DIR ?? process.cwd()
 }
 
-/** The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id. Undefined means the system's user. */
-export function actorOf({ actor = process.env.LOCKSTEP_ACTOR }: Globals): Actor | undefined {
-  return actor === undefined || actor === '' ? undefined : actorIn(actor)
+/**
+ * The actor of `--actor` or LOCKSTEP_ACTOR: `<type>:<id>` or an agent's bare id, with the party that it acts for.
+ * Undefined means the system's user, or the actor of the token.
+ */
+export function actorOf({ actor = process.env.LOCKSTEP_ACTOR, ...globals }: Globals): Actor | undefined {
+  const { onBehalfOf: on_behalf_of = process.env.LOCKSTEP_ON_BEHALF_OF } = globals
+  const named = actor === undefined || actor === '' ? undefined : actorIn(actor)
+  if (on_behalf_of === undefined || on_behalf_of === '') return named
+  const isOfToken = named === undefined && (globals.operator || bearerToken() !== undefined)
+  // The service adds the actor of the token.
+  return { ...(isOfToken ? {} : (named ?? userActor())), on_behalf_of } as Actor
+}
+
+/**
+ * The actor of a command and of those that it starts; undefined if a token says who calls, and nobody else does.
+ * `holder` is the actor if no other is named.
+ */
+export function actorFor(globals: Globals, holder?: string): Actor | undefined {
+  const { actor = process.env.LOCKSTEP_ACTOR } = globals
+  if (actor !== undefined && actor !== '') return actorOf(globals)
+  if (globals.operator || bearerToken() !== undefined) return undefined
+  return holder === undefined ? (actorOf(globals) ?? userActor()) : actorOf({ ...globals, actor: `agent:${holder}` })
 }
 
 /**
@@ -101,6 +120,7 @@ export async function withOpenLedger<T>(
   const ledger = await openLedger({
     dir: folderOf(globals),
     command: `lockstep ${command}`,
+    authn: 'os',
     ...(actor === undefined ? {} : { actor }),
     ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
     ...(kind === 'command' ? {} : { snapshot: 'if-busy' }),

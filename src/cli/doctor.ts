@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { readConfig } from '../disk/config-file.ts'
 import { readKey } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
@@ -12,11 +11,13 @@ import { hold } from '../lease.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
 import { clockAheadText } from './clock-ahead.ts'
+import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
 import { local, toggle } from './verb.ts'
+import { Warning } from './warning.ts'
 
 type Outcome = 'fail' | 'ok' | 'warn'
 
@@ -81,7 +82,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
     await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable only by its owner`),
-    await check('configuration', () => `release authority ${readConfig(layout.config).release_authority}`),
+    await check('configuration', () => configFinding(globals)),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
     await check('case', () => caseOf(layout)),
@@ -104,8 +105,6 @@ async function check(name: string, look: () => string | Promise<string>): Promis
     return { check: name, outcome: error instanceof Warning ? 'warn' : 'fail', finding: messageOf(error) }
   }
 }
-
-class Warning extends Error {}
 
 function permissions(layout: Layout): string {
   const { mode, uid } = statSync(layout.home)

@@ -3,7 +3,7 @@ import type { CreatedExport, CreateExport } from '../api/shapes/exports.ts'
 import { LockstepError } from '../errors.ts'
 import { askOpenLedger, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
-import { say } from './output.ts'
+import { say, timeText } from './output.ts'
 import { wholeNumber } from './values.ts'
 import { type Given, local, noun, text, verb } from './verb.ts'
 
@@ -27,13 +27,16 @@ const selectText = 'Exactly one of --run, --case, --lock and --range is required
 function approveVerb(): Command {
   return verb('approve', 'exports.approve', {
     flags: { approval_type: { name: 'type' }, select: false },
-    more: `The approver is a human other than the exporter. It prints the event_id to pass to "export create --approval". ${selectText}`,
+    more: `The approver is a human other than the exporter, with the role of the type, such as COMPLIANCE. The approval serves one export of this kind, selection, size and redaction: pass its approval_id to "export create --approval". ${selectText}`,
     own: selecting,
     input: (values, given) => ({ ...values, select: selectionFrom(given) }),
-    lines: ({ event_id, seq }) => `${seq} ${event_id}`,
+    lines: ({ approval_id, expires_at, size }) => [
+      approval_id,
+      `size ${size}, ${expires_at === null ? 'never expires' : `expires ${timeText(expires_at)}`}`,
+    ],
     examples: [
-      'lockstep export approve --case CASE-17 --type compliance',
-      'lockstep --actor human:ana export approve --run run_draft1 --type attorney_admin --notes "order of 2 May"',
+      'lockstep --actor human:ana export approve --case CASE-17 --type compliance --kind discovery_production --expires 7d',
+      'lockstep --actor human:ana export approve --run run_draft1 --type attorney_admin --size 812 --notes "order of 2 May"',
     ],
   })
 }
@@ -159,6 +162,9 @@ function verifyVerb(): Command {
       `key ${verified.key_fingerprint_sha256}`,
       `package ${verified.package_hash_sha256}`,
       `authenticity ${verified.authenticity}`,
+      ...verified.approvals.map(({ approval_type, approved_at_utc, approved_by, role_id }) => {
+        return `approved by ${approved_by} as ${role_id} (${approval_type}) at ${approved_at_utc}`
+      }),
     ],
     examples: [
       'lockstep export verify case-17.tar.gz',

@@ -136,13 +136,15 @@ const file: Shape = { notes: ['a JSON file, or - for stdin'], placeholder: 'file
 const written: Readonly<Record<string, Shape>> = {
   artifact_refs: file,
   artifacts: file,
+  bundle: file,
   guard: { placeholder: 'name@token', read: grantIn },
+  input_artifacts: file,
   output_artifacts: file,
   redaction: file,
   run_actor: { placeholder: 'actor', read: actorIn },
   scope: {
     isList: true,
-    notes: ['repeatable; true and false are booleans'],
+    notes: ['repeatable; attorney_signoff and audit are true or false, everything else is text'],
     placeholder: 'key=value',
     readAll: scopeIn,
   },

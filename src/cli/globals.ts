@@ -5,6 +5,7 @@ export interface Globals {
   actor?: string
   dir?: string | undefined
   json?: boolean
+  onBehalfOf?: string
   openWait?: number
   /** Call the service with the operator's token. */
   operator?: boolean

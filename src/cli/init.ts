@@ -38,6 +38,7 @@ export function initVerb(): Command {
         dir: root,
         create: true,
         command: `lockstep ${command}`,
+        authn: 'os',
         nested: given.nested === true,
         accept_permissions: given.acceptPermissions === true,
         ...(given.origin === undefined ? {} : { origin: given.origin }),

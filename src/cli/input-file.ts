@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileError } from '../disk/durable.ts'
@@ -23,11 +24,11 @@ export function readInput(file: string, bytesMax: number): Buffer {
   }
 }
 
-/** Reads a file as text, without its byte order mark. Errors: those of `readInput`. */
+/** Reads a file as text, without its byte order mark. Errors: those of `readInput`, INVALID_INPUT (not UTF-8). */
 export function readText(file: string, bytesMax: number): string {
-  return readInput(file, bytesMax)
-    .toString()
-    .replace(/^\ufeff/, '')
+  const bytes = readInput(file, bytesMax)
+  if (isUtf8(bytes)) return bytes.toString().replace(/^\ufeff/, '')
+  throw new LockstepError('INVALID_INPUT', `${file} is not valid UTF-8`, { details: { file } })
 }
 
 /** A path that a shell opened for the command, as for `<(generate)`. It is read like stdin, whatever its kind. */

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import { nanoid } from 'nanoid'
 import type { AcquireDeliverable, AcquireProject, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
+import { heldAbove, isHeldAbove, locksAbove } from '../supervise/locks-above.ts'
 import { untilFree } from '../supervise/waiting.ts'
-import { serviceOf, withLedger } from './context.ts'
+import { actorFor, serviceOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
 import { verb } from './verb.ts'
@@ -14,25 +15,27 @@ export function acquireVerb(): Command {
   return verb('acquire', 'locks.acquire', {
     arguments: ['name'],
     flags: {
-      holder: { about: 'the name of the holder, for reports' },
+      holder: { about: 'the name of the holder, for reports (default: the actor)', isOptional: true },
       lock_id: { about: 'the lock_id of an earlier attempt, to get its answer' },
       name: { about: 'the name of the resource' },
       pids: { about: 'a process that holds the lock; when all of them are dead, the lock can be recovered' },
       wait_s: { about: 'wait this long if the lock is held (default: no wait)' },
     },
     more: 'It ends at once, so the lock is held until its lease ends or it is released.',
-    input: (values) => {
-      if (values.folder !== undefined && values.holder !== undefined && values.pids === undefined) {
+    input: (values, _, globals) => {
+      if (values.folder !== undefined && values.pids === undefined) {
         throw new LockstepError(
           'INVALID_INPUT',
           '--pid is missing: name the process whose death frees the deliverable',
           {
-            hint: 'This command ends at once, so name a process that lives as long as the work: --pid $PPID. Or use "lockstep lock run --folder DIR -- COMMAND".',
+            hint: 'This command ends at once, so name a process that lives as long as the work: in a script --pid $$, the script itself; where each command has a shell of its own --pid $PPID, the program that starts the shells. Or use "lockstep lock run --folder DIR -- COMMAND".',
           },
         )
       }
       // The id is chosen before the first attempt, so that all attempts of this command are the same acquisition.
-      return values.target_name === undefined ? { lock_id: `lck_${nanoid()}`, ...values } : values
+      if (values.target_name !== undefined) return values
+      const { actor_id: holder } = actorFor(globals) ?? {}
+      return { lock_id: `lck_${nanoid()}`, ...(holder === undefined ? {} : { holder }), ...values }
     },
     run: async ({ command, globals, input }) => {
       const granted = await acquired(globals, command, input)
@@ -42,7 +45,7 @@ export function acquireVerb(): Command {
     },
     examples: [
       'lockstep lock acquire reports --holder agent-7 --lease 15m',
-      'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $PPID --wait 2m',
+      'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $$ --wait 2m',
       'lockstep lock acquire --target "IAMBECCA | ACME | SITE | shop | NEO" --run-id run_ACME_shop_2026-02-02_001',
     ],
   })
@@ -55,11 +58,17 @@ export function acquireVerb(): Command {
 async function acquired(globals: Globals, command: string, input: Acquire): Promise<Grant> {
   const ask = (once: Acquire) => withLedger(globals, command, async (ledger) => ledger.locks.acquire(once))
   if ('target_name' in input) return ask(input)
-  const { wait_s, ...once } = input
+  const { wait_s = 0, ...once } = input
   try {
     const served = await serviceOf(globals)
-    if (served !== undefined) return await served.locks.acquire(input)
-    return await untilFree(() => ask(once), wait_s ?? 0)
+    if (served === undefined) return await untilFree(() => ask(once), wait_s)
+    // The service does not know the commands above this one, so it is asked without a wait first.
+    if (locksAbove().length === 0) return await served.locks.acquire(input)
+    return await served.locks.acquire(once).catch((error: unknown) => {
+      if (isHeldAbove(error)) throw heldAbove(error)
+      if (wait_s === 0 || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
+      return served.locks.acquire(input)
+    })
   } catch (error) {
     throw withLockId(error, input.lock_id)
   }

@@ -18,8 +18,11 @@ export function recoverVerb(): Command {
   })
 }
 
-function recoveredLines({ name, previous_holder, recovery_reason, status }: EndedLock): string[] {
-  if (status === undefined) return [`recovered ${name} from ${previous_holder}: ${recovery_reason}`]
+function recoveredLines({ aside, name, previous_holder, recovery_reason, status }: EndedLock): string[] {
+  if (status === undefined) {
+    const kept = aside === undefined ? [] : [`the file is kept as ${aside}`]
+    return [`recovered ${name} from ${previous_holder}: ${recovery_reason}`, ...kept]
+  }
   const verdict =
     recovery_reason === null ? 'would be refused: it is not an orphan' : `would be recovered: ${recovery_reason}`
   return [...statusLines(status), verdict]
@@ -28,14 +31,20 @@ function recoveredLines({ name, previous_holder, recovery_reason, status }: Ende
 export function breakVerb(): Command {
   return verb('break', 'locks.break', {
     arguments: ['name'],
-    more: 'Its token becomes stale. Only the release authority or an operator may do this.',
-    lines: ({ name, previous_holder, previous_token }) =>
-      `broke ${name}: ${previous_holder} held it with token ${previous_token}`,
+    more: 'Its token becomes stale. A lock file of another tool is moved aside, and its bytes are kept. Only the release authority or an operator may do this; the lock of a project, only the release authority.',
+    lines: brokenLines,
     examples: [
+      'lockstep lock break --folder packages/DEL-08-05_Lock --reason "other-tool hangs, approved by Ann"',
       'lockstep lock break reports --reason "agent-7 hangs, approved by Ann"',
       'lockstep --actor BECCA lock break project:ACME/SITE/shop --reason "rolled back"',
     ],
   })
+}
+
+function brokenLines({ aside, name, previous_holder, previous_token }: EndedLock): string {
+  return aside === undefined
+    ? `broke ${name}: ${previous_holder} held it with token ${previous_token}`
+    : `broke ${name}: the lock file of ${previous_holder} is kept as ${aside}`
 }
 
 export function retireVerb(): Command {
@@ -65,7 +74,10 @@ export function importVerb(): Command {
   return verb('import', 'locks.importFile', {
     flags: { file: false, set_aside: false },
     own: {
-      all: toggle('--all', 'import all LOCKED files below the root that the ledger does not know'),
+      all: toggle(
+        '--all',
+        'import all LOCKED files below the root that the ledger does not know, and name those that cannot be imported',
+      ),
       file: text('[file]', 'the RUN_LOCK.json to import'),
       setAside: text('--set-aside <file>', 'move this file aside instead; needs --reason and the release authority'),
     },

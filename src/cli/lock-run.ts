@@ -1,8 +1,10 @@
 import { Command, Option } from 'commander'
 import { nanoid } from 'nanoid'
+import { userName } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
 import type { Survivors } from '../supervise/runner.ts'
-import { actorOf, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
+import { actorFor, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
 import { fromHere, seconds } from './values.ts'
 
@@ -26,13 +28,13 @@ export function runCommand(): Command {
     .usage('[options] <name> -- <command...>')
     .argument('[name...]', 'the name of the resource (not with --folder), then -- and the command')
     .option('--folder <dir>', 'lock this deliverable folder instead of a resource')
-    .option('--holder <holder>', 'the name of the holder (default: the actor)')
+    .option('--holder <holder>', 'the name of the holder (default: the actor), and the actor if no other is named')
     .option(
       '--lease <seconds>',
       'the length of the lease, such as 900, 15m or 1h; it is renewed after a third of that (default: 30m)',
       seconds,
     )
-    .option('--wait <seconds>', 'wait this long if the lock is held (default: no wait)', seconds)
+    .option('--wait <seconds>', 'wait this long if the lock is held, at most a day (default: no wait)', waitSeconds)
     .option(
       '--grace <seconds>',
       'the time between TERM and KILL when the lease is lost; at most a quarter of the lease',
@@ -49,14 +51,15 @@ export function runCommand(): Command {
       if (before.length > 1 || (name === undefined) === (folder === undefined))
         throw new LockstepError('INVALID_INPUT', 'specify either a resource or --folder DIR', { hint: usageHint })
       if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
-      const [{ superviseUnderLock }, { userActor }] = await Promise.all([
-        import('../supervise/lock-run.ts'),
-        import('../disk/user.ts'),
-      ])
+      const actor = actorFor(globals, flags.holder)
+      const holder = flags.holder ?? actor?.actor_id ?? userName()
+      if (actor !== undefined) globals.actor = `${actor.actor_type}:${actor.actor_id}`
+      const { superviseUnderLock } = await import('../supervise/lock-run.ts')
       process.exitCode = await superviseUnderLock({
+        actor,
         command: behind,
         request: folder === undefined ? { name: name ?? '' } : { folder: fromHere(folder) },
-        holder: flags.holder ?? (actorOf(globals) ?? userActor()).actor_id,
+        holder,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
         ...(flags.wait === undefined ? {} : { wait_s: flags.wait }),
@@ -71,6 +74,13 @@ export function runCommand(): Command {
     'lockstep lock run reports -- npm run report',
     'lockstep lock run --folder packages/DEL-08-05_Lock --lease 15m --wait 5m -- agent --task "write it"',
   )
+}
+
+/** Reads `--wait`. The bound is that of `lock acquire`. Errors: INVALID_INPUT. */
+function waitSeconds(text: string): number {
+  const value = seconds(text)
+  if (value <= limits.waitSecondsMax) return value
+  throw new LockstepError('INVALID_INPUT', `--wait must be at most ${limits.waitSecondsMax} seconds, not ${value}`)
 }
 
 /** The option `--survivors`, which says how the command waits for processes that it left running. */

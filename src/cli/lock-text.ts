@@ -1,21 +1,26 @@
 import type { LockState } from '../api/shapes/locks.ts'
+import { whoText } from './audit-text.ts'
 import { durationText, timeText } from './output.ts'
 
 /** The status of a lock, for people. */
 export function statusLines(status: LockState): string[] {
-  if (status.state === 'free') return [`${status.name} is free; its last entry is ${status.last_seq}`]
+  if (status.state === 'free') {
+    const last = status.last_seq === null ? 'it was never locked' : `its last entry is ${status.last_seq}`
+    return [`${status.name} is free; ${last}`]
+  }
   return [
     `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
     `${status.token === undefined ? 'no token' : `token ${status.token}`}, acquired ${acquiredText(status)}, ${remainingText(status)}`,
     `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; ${aliveText(status)}`,
+    ...(status.actor_id === undefined ? [] : [`granted to ${whoText(status)}`]),
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
-    ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name})`]),
+    ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name ?? 'unknown target'})`]),
     ...(status.waiting === 0 ? [] : [waitingText(status)]),
   ]
 }
 
 function waitingText({ first_waiting, waiting }: LockState): string {
-  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder} (${first_waiting.actor_id})`}`
+  return `${waiting} waiting${first_waiting === undefined ? '' : `; first is ${first_waiting.holder} (${whoText(first_waiting)})`}`
 }
 
 /** A holder's process can outlive its lease. The lock can then be taken although the process is alive. */

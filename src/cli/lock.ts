@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { LockList, ReleasedLock } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { entryLine } from './audit-text.ts'
+import type { Globals } from './globals.ts'
 import { acquireVerb } from './lock-acquire.ts'
 import { breakVerb, importVerb, recoverVerb, retireVerb } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
@@ -39,12 +40,18 @@ const secret = {
  * The lock_id for what a person named. Under "lock run" the environment has the lock_id, so that it need not be an
  * argument, which every process of the machine can read. Errors: INVALID_INPUT.
  */
-function withSecret<Values extends { lock_id?: unknown }>(values: Values): Values {
-  const { LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
+function withSecret<Values extends { lock_id?: unknown }>(values: Values, _: object, globals: Globals): Values {
+  const { LOCKSTEP_LOCK_DIR: dir, LOCKSTEP_LOCK_ID: lock_id, LOCKSTEP_LOCK_NAME: held } = process.env
   const { lock_id: named } = values
-  if (typeof named !== 'string' || named.startsWith('lck_')) return values
-  if (held !== undefined && lock_id !== undefined && (named === held || `resource:${named}` === held))
-    return { ...values, lock_id }
+  if (typeof named !== 'string') return values
+  // Names are one in all normal forms of Unicode.
+  const name = named.normalize('NFC')
+  const isOwn =
+    held !== undefined && lock_id !== undefined && [held, held.replace(/^resource:/, ''), lock_id].includes(name)
+  // The lock of "lock run" is in the ledger of its wrapper, wherever its command works.
+  if (isOwn) globals.dir ??= dir
+  if (isOwn) return { ...values, lock_id }
+  if (named.startsWith('lck_')) return values
   throw new LockstepError(
     'INVALID_INPUT',
     `"${named}" is neither a lock_id nor the lock in LOCKSTEP_LOCK_NAME, which is ${held ?? 'not set'}`,
@@ -90,7 +97,7 @@ function statusVerb(): Command {
   return verb('status', 'locks.status', {
     arguments: ['name'],
     flags: { name: { about: 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' } },
-    more: 'With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
+    more: 'A lock is free only if there is neither a grant nor a lock file. With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
     own: { exitCode: toggle('--exit-code', 'answer by the exit code: 0 if the lock is free, 75 if it is held') },
     lines: statusLines,
     exit: ({ state }, { given }) => (given.exitCode && state !== 'free' ? 75 : 0),
@@ -100,7 +107,12 @@ function statusVerb(): Command {
 
 function listVerb(): Command {
   return verb('list', 'locks.list', {
-    flags: { under: { about: 'only deliverables below this folder (relative to the working directory)' } },
+    flags: {
+      under: {
+        about:
+          'only deliverables below this folder (relative to the working directory), with lock files of other tools',
+      },
+    },
     own: {
       cursor: text('--cursor <name>', 'list the locks after this name; the page before prints it as "more"'),
       limit: count('--limit <n>', 'the most locks to list (default: all)'),
@@ -127,7 +139,7 @@ async function listLines(
     lock.name,
     lock.state,
     lock.holder ?? '',
-    String(lock.token),
+    lock.token === undefined ? '' : String(lock.token),
     remainingText(lock),
     lock.orphan_reason ?? '',
   ])

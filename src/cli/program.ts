@@ -37,6 +37,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Show, check and load the policy: the lanes and roles that govern runs.',
     load: async (verb) => (await import('./policy.ts')).policyCommand(verb),
   },
+  config: {
+    about: 'Show, check and load the configuration: who may do what, and where files are.',
+    load: async (verb) => (await import('./config.ts')).configCommand(verb),
+  },
   token: {
     about: 'Create, list and revoke the tokens of callers of the service.',
     load: async (verb) => (await import('./token.ts')).tokenCommand(verb),
@@ -135,6 +139,7 @@ function globalOptions(): Option[] {
       '--actor <actor>',
       'the actor: agent:ID, human:ID, system:ID, or the bare ID of an agent (LOCKSTEP_ACTOR)',
     ),
+    new Option('--on-behalf-of <party>', 'the party that the actor acts for, as it claims (LOCKSTEP_ON_BEHALF_OF)'),
     new Option('--json', 'print one JSON document on stdout'),
     new Option(
       '--operator',

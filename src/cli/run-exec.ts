@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import type { ExecOptions } from '../supervise/run-exec.ts'
 import type { Survivors } from '../supervise/runner.ts'
-import { aroundDashes, examples, globalsOf, withLedger } from './context.ts'
+import { actorFor, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { survivorsOption } from './lock-run.ts'
 import { say } from './output.ts'
 import { collect, scopeIn, seconds } from './values.ts'
@@ -64,6 +64,7 @@ export function execCommand(): Command {
       }
       const { superviseAsRun } = await import('../supervise/run-exec.ts')
       process.exitCode = await superviseAsRun({
+        actor: actorFor(globals),
         argv: behind,
         request: requestFrom(flags),
         graceMillis: flags.grace * 1000,

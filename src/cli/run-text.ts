@@ -1,5 +1,6 @@
 import type { RunReasons } from '../api/shapes/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
+import { whoText } from './audit-text.ts'
 import { durationText, timeText } from './output.ts'
 
 /** The record of a run, for people. */
@@ -12,7 +13,7 @@ export function runLines(record: RunRecord): string[] {
   ]
   return [
     `${run_id} (${run_kind}) is ${status}${outcome ? `: ${outcome}` : ''}`,
-    `actor ${actor?.actor_id}, created ${timeText(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
+    `actor ${whoText(actor ?? {})}, created ${timeText(record.created_at_utc)}${parent_run_id ? `, below ${parent_run_id}` : ''}`,
     ...(where.some(Boolean) ? [where.filter(Boolean).join(', ')] : []),
     `pinned to lanes ${record.policy_versions.lanes}, roles ${record.policy_versions.roles}`,
     ...(lease && status === 'running' ? [`lease ends ${timeText(lease.expires_at_utc)}`] : []),
@@ -22,7 +23,7 @@ export function runLines(record: RunRecord): string[] {
 
 /** The state of a run and the reasons for it, for people. */
 export function whyLines(why: RunReasons): string[] {
-  const { denied, last_event, lease_remaining_s, lock, missing_events, moves } = why
+  const { denied, ended_ancestor, last_event, lease_remaining_s, lock, missing_events, moves, processes } = why
   const code = last_event.code === null ? '' : ` ${last_event.code}`
   return [
     `${why.run_id} is ${why.status}${why.lease_expired ? ', but its lease expired: the next command marks it as failed' : ''}`,
@@ -32,6 +33,15 @@ export function whyLines(why: RunReasons): string[] {
     ...(missing_events.length === 0 ? [] : [`owes ${missing_events.join(', ')}`]),
     ...(lock === null ? [] : [`holds ${lock.name}, token ${lock.token}${lock.current ? '' : ', no longer current'}`]),
     ...(lease_remaining_s === null ? [] : [`${durationText(lease_remaining_s)} left of its lease`]),
+    ...(processes === null ? [] : [processText(processes)]),
+    ...(ended_ancestor === null
+      ? []
+      : [`${ended_ancestor.run_id} above it is ${ended_ancestor.status}, so no work can be added`]),
     moves.length === 0 ? 'it has ended' : `it can become ${moves.join(', ')}`,
   ]
+}
+
+function processText({ alive, host, pids }: NonNullable<RunReasons['processes']>): string {
+  const state = { no: 'dead', unknown: 'perhaps alive', yes: 'alive' }
+  return `processes ${pids.join(', ')} on ${host}${alive === null ? '' : `: ${state[alive]}`}`
 }

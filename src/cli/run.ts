@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import type { RunList, RunTree } from '../api/shapes/runs.ts'
+import type { RunRecord } from '../domain/run/run-record.ts'
+import { whoText } from './audit-text.ts'
 import { table, timeText } from './output.ts'
 import { authorizeVerb, recordVerb } from './run-actions.ts'
 import { execCommand } from './run-exec.ts'
 import { runLines, whyLines } from './run-text.ts'
-import { noun, verb } from './verb.ts'
+import { noun, toggle, verb } from './verb.ts'
 
 export function runsCommand(asked?: string): Command {
   const verbs = {
@@ -15,6 +17,7 @@ export function runsCommand(asked?: string): Command {
     fail: failVerb,
     deny: denyVerb,
     cancel: cancelVerb,
+    recover: recoverVerb,
     retry: retryVerb,
     authorize: authorizeVerb,
     record: recordVerb,
@@ -38,7 +41,6 @@ function createVerb(): Command {
       'inputs.parameters_hash_sha256': false,
       'inputs.artifact_refs': { about: 'the inputs: an array of artifact refs', name: 'inputs' },
       lane_id: { about: 'the lane of the run; every kind except orchestrator needs one to start' },
-      phase: false,
       root_run_id: false,
       role_id: { about: 'the role that the actor claims; every kind except orchestrator needs one to start' },
       run_actor: { about: 'the actor of the run (default: the actor that creates it)' },
@@ -67,7 +69,7 @@ function startVerb(): Command {
     },
     more: 'A run that the policy does not allow is denied.',
     lines: runLines,
-    examples: ['lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --lock reports'],
+    examples: ['lockstep run start run_draft1 --lease 10m', 'lockstep run start run_draft1 --pid 4711 --lock reports'],
   })
 }
 
@@ -122,8 +124,30 @@ function denyVerb(): Command {
 function cancelVerb(): Command {
   return verb('cancel', 'runs.cancel', {
     arguments: ['run_id'],
+    call: async ({ runs }, input, { given }): Promise<{ cancelled_below?: number; run: RunRecord }> =>
+      given.tree ? runs.cancelTree(input) : { run: await runs.cancel(input) },
+    document: ({ run, ...more }) => ({ ...run, ...more }),
+    lines: ({ cancelled_below, run }) => [
+      ...runLines(run),
+      ...(cancelled_below === undefined ? [] : [`${cancelled_below} runs below it have ended with it`]),
+    ],
+    own: { tree: toggle('--tree', 'also cancel every run below it that has not ended; safe to repeat') },
+    examples: [
+      'lockstep run cancel run_draft1 --reason "client left"',
+      'lockstep run cancel run_draft1 --reason over --tree',
+    ],
+  })
+}
+
+function recoverVerb(): Command {
+  return verb('recover', 'runs.recover', {
+    arguments: ['run_id'],
+    more: 'A run whose processes are alive, or may be, is refused. A run with a lease ends with its lease.',
     lines: runLines,
-    examples: ['lockstep run cancel run_draft1 --reason "client left"', 'lockstep run cancel "$RUN_ID" --reason over'],
+    examples: [
+      'lockstep run recover run_draft1 --reason "the machine was switched off"',
+      'lockstep run recover "$RUN_ID" --reason killed',
+    ],
   })
 }
 
@@ -167,7 +191,7 @@ function treeVerb(): Command {
 
 function treeLines({ children, run }: RunTree, indent = ''): string[] {
   const lane = run.actor?.lane_id ? `  ${run.actor.lane_id}` : ''
-  const line = `${indent}${run.run_id}  ${run.run_kind}  ${run.status}${lane}`
+  const line = `${indent}${run.run_id}  ${run.run_kind}  ${run.status}${lane}  ${whoText(run.actor ?? {})}`
   return [line, ...children.flatMap((child) => treeLines(child, `${indent}  `))]
 }
 
@@ -180,17 +204,17 @@ function listVerb(): Command {
     isLong: true,
     items: ({ runs }) => runs,
     lines: listLines,
-    examples: ['lockstep run list --state running', 'lockstep run list --case CASE-17 --limit 20 --json'],
+    examples: ['lockstep run list --orphans', 'lockstep run list --case CASE-17 --limit 20 --json'],
   })
 }
 
-async function listLines({ lease_expired, next, runs }: RunList): Promise<string[]> {
+async function listLines({ lease_expired, next, process_dead, runs }: RunList): Promise<string[]> {
   if (runs.length === 0) return ['no runs']
   const rows = runs.map(({ actor, created_at_utc, run_id, run_kind, status }) => [
     run_id,
     run_kind,
-    lease_expired.includes(run_id) ? `${status}, lease expired` : status,
-    actor?.actor_id ?? '',
+    `${status}${lease_expired.includes(run_id) ? ', lease expired' : process_dead.includes(run_id) ? ', process dead' : ''}`,
+    whoText(actor ?? {}),
     timeText(created_at_utc),
   ])
   const more = next === null ? [] : [`more: --cursor ${next}`]

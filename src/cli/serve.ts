@@ -35,6 +35,7 @@ export function serveVerb(): Command {
       const ledger = await openLedger({
         dir: folderOf(globals),
         command: `lockstep ${command}`,
+        authn: 'os',
         is_service: true,
         ...(actor === undefined ? {} : { actor }),
         ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),

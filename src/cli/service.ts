@@ -3,14 +3,14 @@ import { connect } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { LedgerHere } from '../api/api.ts'
 import { waits } from '../api/call-facts.ts'
-import type { CallOptions } from '../api/operation.ts'
 import { errorOf, type RequestOutcome, unreachable } from '../client/failures.ts'
 import { itemsOf } from '../client/items.ts'
 import { parsed, textOf } from '../client/lines.ts'
 import { OpenCall } from '../client/open-call.ts'
-import { isRepeatable, type RemoteOperation, remoteApi, type Transport } from '../client/remote-api.ts'
-import { requestOf } from '../client/requests.ts'
+import { isRepeatable, remoteApi } from '../client/remote-api.ts'
+import { putOf, requestOf, withTimeLeft } from '../client/requests.ts'
 import { retried } from '../client/retries.ts'
+import type { Transport } from '../client/transport.ts'
 import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
@@ -59,47 +59,64 @@ async function doesAnswer(socket: string): Promise<boolean> {
 
 /** One request for each call. Unlike the client's transport, it starts fast and keeps nothing open. */
 function transportOver(socketPath: string, place: string, token: string | undefined): Transport {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers = { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), host: 'localhost' }
   const opened = async (
-    operation: RemoteOperation,
-    input: object,
+    { body = '', ...sent }: ReturnType<typeof requestOf>,
     { signal, timeout = 0 }: { signal: AbortSignal; timeout?: number },
   ): Promise<Readable> => {
-    const { body = '', ...sent } = requestOf(operation, input, { ...headers, host: 'localhost' })
     const answer = await exchange({ ...sent, socketPath, signal, timeout }, body, place)
     if (answer.statusCode === 200) return answer
     throw errorOf(parsed(await textOf(answer), place), place)
   }
-  const asked = async (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
-    const call = new OpenCall(operation.name, signal)
-    const asking = { signal: call.signal, timeout: waits(operation.name, input) ? 0 : limits.answerMillisMax }
-    const send = async () => parsed(await bodyOf(await opened(operation, input, asking), place), place)
+  const sent = async (
+    requestNow: () => ReturnType<typeof requestOf>,
+    { isRepeatable, name, signal, timeout }: Sent,
+  ): Promise<object> => {
+    const call = new OpenCall(name, signal)
+    const send = async () =>
+      parsed(await bodyOf(await opened(requestNow(), { signal: call.signal, timeout }), place), place)
     try {
-      return await send().catch((failure: unknown) =>
-        retried(failure, { isRepeatable: isRepeatable(operation, input), send, signal: call.signal }),
-      )
+      return await send().catch((failure: unknown) => retried(failure, { isRepeatable, send, signal: call.signal }))
     } catch (error) {
       throw call.explained(error)
     } finally {
       call.end()
     }
   }
-  const followed = (operation: RemoteOperation, input: object, { signal }: CallOptions) => {
-    const call = new OpenCall(operation.name, signal)
-    return itemsOf(opened(operation, input, { signal: call.signal }), {
-      call,
-      end: () => call.end(),
-      isEndless: false,
-      place,
-    })
+  return {
+    ask: (operation, input, { signal }) => {
+      const { name } = operation
+      const startedAt = performance.now()
+      const timeout = waits(name, input) ? 0 : limits.answerMillisMax
+      const request = () => requestOf(operation, withTimeLeft(input, startedAt), headers)
+      return sent(request, { name, isRepeatable: isRepeatable(operation, input), signal, timeout })
+    },
+    follow: (operation, input, { signal }) => {
+      const call = new OpenCall(operation.name, signal)
+      const answer = opened(requestOf(operation, input, headers), { signal: call.signal })
+      return itemsOf(answer, { call, end: () => call.end(), isEndless: false, place })
+    },
+    put: (path, body, { signal }) =>
+      sent(() => putOf(path, body, headers), {
+        name: 'put',
+        isRepeatable: true,
+        signal,
+        timeout: limits.answerMillisMax,
+      }),
   }
-  return { ask: asked, follow: followed }
+}
+
+interface Sent {
+  isRepeatable: boolean
+  name: string
+  signal: AbortSignal | undefined
+  timeout: number
 }
 
 /** Errors: LEDGER_UNAVAILABLE, with the outcome `not_applied` if there was no connection. */
 function exchange(
   sent: RequestOptions,
-  body: string,
+  body: string | Uint8Array,
   place: string,
 ): Promise<Readable & { statusCode?: number | undefined }> {
   return new Promise((resolve, reject) => {

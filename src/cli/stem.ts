@@ -1,18 +1,35 @@
 import { realpathSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Api } from '../api/api.ts'
-import type { ShownStem, WorkspaceOfRun, WorkspaceOfWorkflow } from '../api/shapes/workspaces.ts'
+import type {
+  DigestOfRun,
+  DigestOfWorkflow,
+  ShownStem,
+  WorkspaceOfRun,
+  WorkspaceOfWorkflow,
+} from '../api/shapes/workspaces.ts'
 import { fileError } from '../disk/durable.ts'
 import type { Triplet } from '../domain/turn/triplet.ts'
+import { LockstepError } from '../errors.ts'
 import { askLedger, withLedger, withSnapshot } from './context.ts'
 import { table, writeOut } from './output.ts'
+import { pinsVerb, pinVerb, unpinVerb } from './stem-pin.ts'
 import { promotionLines, withFiles } from './turn.ts'
 import { readDirectory } from './turn-source.ts'
 import { counted, withIssuesShown } from './turn-text.ts'
 import { count, noun, text, toggle, verb } from './verb.ts'
 
 export function stemCommand(asked?: string): Command {
-  const verbs = { list: listVerb, show: showVerb, import: importVerb, check: checkVerb }
+  const verbs = {
+    list: listVerb,
+    show: showVerb,
+    import: importVerb,
+    check: checkVerb,
+    digest: digestVerb,
+    pin: pinVerb,
+    unpin: unpinVerb,
+    pins: pinsVerb,
+  }
   return noun('stem', verbs, asked, [
     'lockstep stem list --run run_draft1',
     'lockstep stem show pages/home --workflow site --json',
@@ -118,6 +135,7 @@ function importVerb(): Command {
     flags: {
       delete_stem: false,
       issues: false,
+      proposal_digest: false,
       require_staged: false,
       run_id: { about: 'the run that imports the state', name: 'run' },
       tombstones: false,
@@ -159,5 +177,37 @@ function checkVerb(): Command {
     more: 'The exit code is 6 if they differ.',
     lines: ({ files, folder }) => `${folder}: ${counted(files, 'file')}, equal to the ledger`,
     examples: ['lockstep stem check --run run_draft1', 'lockstep stem check --workflow site --rebuild'],
+  })
+}
+
+function digestVerb(): Command {
+  return verb('digest', 'workspaces.digest', {
+    flags: {
+      ...ofWorkspace,
+      at: { about: 'the state after the first entries of the ledger, this many', name: 'size' },
+    },
+    isLong: true,
+    more: 'Two ledgers with the same promoted state print the same digest.',
+    own: { turn: text('--at <turn>', 'with --run: the state after this promoted turn of the run') },
+    call: async (api, input, { given: { turn } }) => {
+      if (turn === undefined) return api.workspaces.digest(input)
+      return api.workspaces.digest({ ...input, at: (await promotionOf(api, input, turn)) + 1 })
+    },
+    lines: ({ size, state_digest, workspace }) => [
+      state_digest,
+      `${workspace}, after ${counted(size, 'entry', 'entries')}`,
+    ],
+    examples: ['lockstep stem digest --run run_draft1 --at turn-0002', 'lockstep stem digest --workflow site --json'],
+  })
+}
+
+/** The seq of the promotion of a turn. Errors: INVALID_INPUT, NOT_FOUND. */
+async function promotionOf(api: Api, input: DigestOfRun | DigestOfWorkflow, turn_id: string): Promise<number> {
+  if (!('run_id' in input) || input.at !== undefined)
+    throw new LockstepError('INVALID_INPUT', '--at needs --run, and excludes --size')
+  const { seq, status } = await api.turns.get({ run_id: input.run_id, turn_id })
+  if (status === 'promoted') return seq
+  throw new LockstepError('NOT_FOUND', `${turn_id} of ${input.run_id} is ${status}, not promoted`, {
+    details: { status, turn_id },
   })
 }

@@ -23,7 +23,9 @@ export async function withIssuesShown<T>({ json }: Globals, work: () => Promise<
   try {
     return await work()
   } catch (error) {
-    const issues = error instanceof LockstepError && Array.isArray(error.details.issues) ? error.details.issues : []
+    // The issues of INVALID_INPUT are about members of the input, and its message names them.
+    const isOfTurn = error instanceof LockstepError && error.code !== 'INVALID_INPUT'
+    const issues = isOfTurn && Array.isArray(error.details.issues) ? error.details.issues : []
     if (!json) for (const line of await issueLines(issues as Issue[])) say(line)
     throw error
   }
@@ -65,6 +67,6 @@ export function turnLines({ manifest_digest, promotion, run_id, seq, status, tim
   ]
 }
 
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+export function counted(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`
 }

@@ -4,8 +4,9 @@ import type { PromotedTurn } from '../api/shapes/turns.ts'
 import type { ConsumedStaging } from '../api/staging.ts'
 import { type Code, codes, messageOf } from '../errors.ts'
 import { withLedger } from './context.ts'
+import type { Values } from './input.ts'
 import { say, table, timeText } from './output.ts'
-import { proposalFrom } from './turn-source.ts'
+import { allowEmpty, proposalFrom } from './turn-source.ts'
 import { issueLines, promotedLines, stagedLines, turnLines, verdictLines, withIssuesShown } from './turn-text.ts'
 import { fromHere } from './values.ts'
 import { noun, text, toggle, verb } from './verb.ts'
@@ -21,7 +22,7 @@ export function turnCommand(asked?: string): Command {
     list: listVerb,
   }
   return noun('turn', verbs, asked, [
-    'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
+    'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1',
     'lockstep turn list --run run_draft1',
   ])
 }
@@ -30,16 +31,24 @@ const ofTurn = { manifest_digest: false, run_id: { about: 'the run of the turn',
 
 /** Where the files of a proposal come from. */
 const source = {
+  allowEmpty,
   consume: toggle('--consume', 'with --from: remove the staged files and no others'),
   file: text('--file <file>', 'a JSON document with triplets, tombstones and delete_stem; - for stdin'),
   from: text('--from <dir>', 'a directory with <stem>.body.json, .links.json, .manifest.json and .tombstone.json'),
 }
 const sourceText = 'Without --from and --file, the files are read from .lockstep/staging/<run>/<turn>.'
 /** The members that files state, and that no option can. */
-const proposed = { delete_stem: false, issues: false, tombstones: false, triplets: false } as const
+const proposed = {
+  delete_stem: false,
+  issues: false,
+  proposal_digest: false,
+  tombstones: false,
+  triplets: false,
+} as const
 
 function stageVerb(): Command {
   return verb('stage', 'turns.stage', {
+    errors: ['E_PROMOTION_STAGE_MISSING'],
     flags: { ...ofTurn, ...proposed },
     more: `It replaces an earlier proposal. ${sourceText}`,
     own: source,
@@ -63,7 +72,8 @@ function stageVerb(): Command {
 
 function applyVerb(): Command {
   return verb('apply', 'turns.apply', {
-    flags: { ...ofTurn, ...proposed, require_staged: { about: 'refuse a turn that changes nothing' } },
+    flags: { ...ofTurn, ...proposed, require_staged: false },
+    input: requiringStaged,
     more: `It stops at the first refused step. ${sourceText}`,
     own: source,
     run: async ({ command, given, globals, input }) => {
@@ -77,10 +87,15 @@ function applyVerb(): Command {
     },
     lines: promotionLines,
     examples: [
-      'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1 --require-staged',
+      'lockstep turn apply --run run_draft1 --turn turn-0001 --from out/turn-1',
       'lockstep turn apply --run run_draft1 --turn turn-0002 --file turn-2.json --json',
     ],
   })
+}
+
+/** The operations promote a turn without content; the command does so only if it is told to. */
+function requiringStaged(values: Values, { allowEmpty = false }: { allowEmpty: boolean | undefined }): object {
+  return { ...values, require_staged: !allowEmpty }
 }
 
 /** A promotion, once the files on disk follow it or cannot for now. */
@@ -138,14 +153,16 @@ function validateVerb(): Command {
 
 function promoteVerb(): Command {
   return verb('promote', 'turns.promote', {
-    flags: ofTurn,
+    flags: { ...ofTurn, require_staged: false },
+    input: requiringStaged,
     more: 'It also updates the workspace on disk.',
+    own: { allowEmpty },
     call: (api, input, { globals }) =>
       withIssuesShown(globals, async () => withFiles(api, await api.turns.promote(input))),
     lines: promotionLines,
     examples: [
       'lockstep turn promote --run run_draft1 --turn turn-0001',
-      'lockstep turn promote --run run_draft1 --turn turn-0002 --guard reports@42 --require-staged --json',
+      'lockstep turn promote --run run_draft1 --turn turn-0002 --guard reports@42 --json',
     ],
   })
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { readText } from './input-file.ts'
 
@@ -89,31 +90,32 @@ export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
 }
 
-/** Reads pairs of the form `KEY=VALUE`. */
+/** Reads pairs of the form `KEY=VALUE`, each key once. */
 export function pairsIn(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((pair) => {
-      const at = pair.indexOf('=')
-      if (at < 1) throw invalid(`must be KEY=VALUE, not "${pair}"`)
-      return [pair.slice(0, at), pair.slice(at + 1)]
-    }),
-  )
+  const pairs = new Map<string, string>()
+  for (const pair of texts) {
+    const at = pair.indexOf('=')
+    if (at < 1) throw invalid(`must be KEY=VALUE, not "${pair}"`)
+    const key = pair.slice(0, at)
+    if (pairs.has(key)) throw invalid(`${key} is given more than once`)
+    pairs.set(key, pair.slice(at + 1))
+  }
+  return Object.fromEntries(pairs)
 }
 
-/** Reads pairs as a scope, in which true and false are booleans. */
+/** The members of a scope that are true or false. All others are text. */
+const flagsOfScope: readonly string[] = ['attorney_signoff', 'audit']
+
+/** Reads pairs as a scope. */
 export function scopeIn(texts: readonly string[]): Record<string, string | boolean> {
-  const typed = ([key, value]: [string, string]) => [key, value === 'true' || (value === 'false' ? false : value)]
+  const isFlag = ([key, value]: [string, string]) => flagsOfScope.includes(key) && /^(?:true|false)$/.test(value)
+  const typed = (pair: [string, string]) => (isFlag(pair) ? [pair[0], pair[1] === 'true'] : pair)
   return Object.fromEntries(Object.entries(pairsIn(texts)).map(typed))
 }
 
 /** Reads a JSON document from a file, or from stdin for `-`. Errors: also LIMIT_EXCEEDED, NOT_FOUND, FILE_DENIED. */
 export function jsonIn(file: string): unknown {
-  const text = readText(file, limits.documentBytes)
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new LockstepError('INVALID_INPUT', `${file} is not JSON`, { cause })
-  }
+  return parsedJson(readText(file, limits.documentBytes), file)
 }
 
 function invalid(message: string): LockstepError {

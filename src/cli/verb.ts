@@ -48,6 +48,8 @@ export interface Asked<Input, O> {
 }
 
 interface Common<Shown, A> {
+  /** Codes that the command adds to those of its operation, or of every command. */
+  errors?: readonly Code[]
   /** The document of --json, if it is not the answer itself. */
   document?: (shown: Shown) => unknown
   examples: readonly [string, string, ...string[]]
@@ -68,7 +70,7 @@ interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, 
   /** Makes the call, and others beside it. By default it is the operation alone. */
   call?: (api: Api, input: Input, asked: Asked<Input, O>) => Promise<Shown>
   /** Completes the input from what the command alone knows. It is checked afterwards. */
-  input?: (values: Values, given: Given<O>) => object
+  input?: (values: Values, given: Given<O>, globals: Globals) => object
   /** Whether the query can take long: the ledger is then released between slices. */
   isLong?: boolean
   own?: O
@@ -89,12 +91,12 @@ export function verb<Call extends OperationName, Shown = AnswerOf<Call>, O exten
   const flags = flagsOf(facts, spec)
   const command = withOwn(withFlags(new Command(name).description(spec.about ?? facts.summary), flags, facts), spec)
   if (Object.keys(facts.forms).length > 1) command.addHelpText('after', formsText(facts, flags))
-  command.addHelpText('after', () => exitText(facts.errors, spec))
+  command.addHelpText('after', () => exitText([...facts.errors, ...(spec.errors ?? [])], spec))
   return finished(command, spec, flags, async (globals, self) => {
     const given = givenOf<O>(self, spec)
     const values = valuesOf(self, flags)
     refuseStrays(facts, flags, values)
-    const input = (spec.input?.(nested(values), given) ?? nested(values)) as InputOf<Call>
+    const input = (spec.input?.(nested(values), given, globals) ?? nested(values)) as InputOf<Call>
     // A service checks it for itself, and the schemas take time to load.
     if (!(await isServed(folderOf(globals)))) await checkInput(call, input)
     const asked = { command: pathOf(self), given, globals, input }
@@ -113,14 +115,12 @@ function operationIn(api: Api, call: OperationName): (input: object) => unknown 
 }
 
 /**
- * A verb that is no single operation: it works on files, or on several ledgers. `errors` are those that it has beside
- * the errors of every command.
+ * A verb that is no single operation: it works on files, or on several ledgers.
  */
 export function local<Shown, O extends Owns>(
   name: string,
   about: string,
   spec: Common<Shown, Asked<undefined, O>> & {
-    errors?: readonly Code[]
     own?: O
     run: (asked: Asked<undefined, O>) => Promise<Shown>
   },

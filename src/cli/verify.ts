@@ -1,18 +1,35 @@
 import type { Command } from 'commander'
+import type { LedgerHere } from '../api/api.ts'
 import { governingLayout } from '../disk/permissions.ts'
-import { asOf, folderOf, serviceOf } from './context.ts'
+import type { Verified } from '../verify/verify.ts'
+import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
+import { compareKept } from './kept-checkpoints.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
-import { local, toggle } from './verb.ts'
+import { local, type Own, text, toggle } from './verb.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
     more: 'A failure names the first bad entry.',
-    own: { rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries') },
+    own: {
+      checkpoint: {
+        about: 'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
+        flag: '--checkpoint <file...>',
+      } as Own<string[]>,
+      key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
+      rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
+    },
     run: async ({ given, globals }) => {
+      const { checkpoint: files = [], key } = given
+      const compared = async (verified: Verified) => {
+        if (files.length === 0) return shown(verified)
+        const { root, size } = verified
+        const compare = (api: LedgerHere) => compareKept(api, { files, key, root, size })
+        return { ...shown(verified), checkpoints: await withLedger(globals, 'verify', compare, 'query') }
+      }
       const rebuild = given.rebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
-      if (served !== undefined) return shown(await served.log.verify())
+      if (served !== undefined) return compared(await served.log.verify())
       const { verifyInChild } = await import('../verify/verify-in-child.ts')
       const bar = await progressBar(globals, 'verify')
       try {
@@ -23,17 +40,38 @@ export function verifyVerb(): Command {
           rebuild,
         })
         bar.stop()
-        return shown(verified)
+        return compared(verified)
       } finally {
         bar.stop()
       }
     },
-    lines: ({ entries, root, rows }) => `verified ${entries} entries and ${rows} rows; root ${root}`,
-    examples: ['lockstep verify', 'lockstep verify --json --dir ~/work/fleet', 'lockstep verify --rebuild'],
+    lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
+      ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
+      `verified ${entries} entries and ${rows} rows; root ${root}`,
+      ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
+    ],
+    examples: [
+      'lockstep verify',
+      'lockstep verify --json --dir ~/work/fleet',
+      'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
+      'lockstep verify --rebuild',
+    ],
   })
 }
 
-function shown<T extends { warnings: readonly string[] }>(verified: T): T & { verified: true } {
+function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Verified['rebuilt']>): string[] {
+  const anchor =
+    anchor_size === null
+      ? 'rebuilt from entries that nothing outside the database confirms: .lockstep/head is missing'
+      : `rebuilt from entries that match .lockstep/head at size ${anchor_size}`
+  if (replaced === null) return [anchor, 'no row differed']
+  return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
+}
+
+/** The verification, and the sizes of the kept checkpoints that the ledger extends. */
+type Shown = Verified & { checkpoints?: number[]; verified: true }
+
+function shown(verified: Verified): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
   return { verified: true, ...verified }
 }

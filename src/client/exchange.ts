@@ -4,10 +4,10 @@ import { type RequestOutcome, unreachable } from './failures.ts'
 
 /** A request of HTTP, and how long its answer may take. */
 export interface Request {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'PUT'
   path: string
   headers: Record<string, string>
-  body?: string
+  body?: string | Uint8Array
   /** The most milliseconds until the answer begins, and between two parts of it. 0: without end. */
   answerMillisMax: number
   signal?: AbortSignal | undefined

@@ -6,21 +6,8 @@ import type { CallOptions, Kind } from '../api/operation.ts'
 import { pathOf } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
-
-/** An operation as a transport sees it. */
-export interface RemoteOperation {
-  name: OperationName
-  kind: Kind
-  /** The route of the service. */
-  path: string
-}
-
-/** Carries calls to a service and their answers back. Every failure is a `LockstepError`. */
-export interface Transport {
-  ask(operation: RemoteOperation, input: object, options: CallOptions): Promise<unknown>
-  /** The stream begins at the call, not when its first item is read. */
-  follow(operation: RemoteOperation, input: object, options: CallOptions): AsyncIterable<unknown>
-}
+import { askWithProposal, hasProposal } from './proposals.ts'
+import type { RemoteOperation, Transport } from './transport.ts'
 
 /**
  * All operations of the ledger of a service. It adds to each input what belongs to the caller: the actor of the
@@ -34,7 +21,9 @@ export function remoteApi(transport: Transport, { actor }: { actor?: Actor | und
       // Not an async function: its frame would live for as long as the call.
       const ask = (input: object = {}, options: CallOptions = {}) => {
         if (!isObject(input)) return Promise.reject(noObject(operation.name))
-        return transport.ask(operation, completed(operation, input, actor), options)
+        const asked = completed(operation, input, actor)
+        if (hasProposal(operation)) return askWithProposal(transport, operation, { input: asked, options })
+        return transport.ask(operation, asked, options)
       }
       return [verb, kind === 'stream' ? follow : ask]
     })

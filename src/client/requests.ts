@@ -1,7 +1,7 @@
 import { mediaTypes, wireLimits } from '../api/wire.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import type { Request } from './exchange.ts'
-import type { RemoteOperation } from './remote-api.ts'
+import type { RemoteOperation } from './transport.ts'
 
 /** A call as a line of a batch. Errors: INVALID_INPUT (JSON cannot carry it), LIMIT_EXCEEDED. */
 export function lineOf({ name }: RemoteOperation, input: object): string {
@@ -24,6 +24,20 @@ export function requestOf(
   }
   const body = textOf(name, input)
   return { method: 'POST', path, headers: { ...headers, accept, 'content-type': mediaTypes.json }, body }
+}
+
+/** Puts JSON Lines at a path. */
+export function putOf(
+  path: string,
+  body: Uint8Array,
+  headers: Record<string, string>,
+): Pick<Request, 'body' | 'headers' | 'method' | 'path'> {
+  return {
+    method: 'PUT',
+    path,
+    headers: { ...headers, accept: mediaTypes.json, 'content-type': mediaTypes.lines },
+    body,
+  }
 }
 
 /** The input of a call that is made again: a wait is shorter by the time that has passed. */

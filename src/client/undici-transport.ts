@@ -11,9 +11,10 @@ import { aborted, closedClient, errorOf } from './failures.ts'
 import { itemsOf } from './items.ts'
 import { parsed, textOf } from './lines.ts'
 import { OpenCall } from './open-call.ts'
-import { isRepeatable, type RemoteOperation, type Transport } from './remote-api.ts'
-import { lineOf, requestOf, withTimeLeft } from './requests.ts'
-import { retried } from './retries.ts'
+import { isRepeatable } from './remote-api.ts'
+import { lineOf, putOf, requestOf, withTimeLeft } from './requests.ts'
+import { type Retry, retried } from './retries.ts'
+import type { RemoteOperation, Transport } from './transport.ts'
 
 /** Where a service is, and how to speak to it. */
 export interface Service {
@@ -84,7 +85,17 @@ export class UndiciTransport implements Transport {
     if (this.#closed !== undefined) return Promise.reject(closedClient('not_applied'))
     if (signal?.aborted) return Promise.reject(aborted(name, 'not_applied'))
     const isAlone = signal !== undefined || waits(name, input)
-    const asked = isAlone ? this.#askAlone(operation, input, signal) : this.#askInBatch(operation, input)
+    return this.#counted(isAlone ? this.#askAlone(operation, input, signal) : this.#askInBatch(operation, input))
+  }
+
+  put(path: string, body: Uint8Array, { signal }: CallOptions): Promise<unknown> {
+    if (this.#closed !== undefined) return Promise.reject(closedClient('not_applied'))
+    if (signal?.aborted) return Promise.reject(aborted('put', 'not_applied'))
+    const request = { ...putOf(path, body, this.#headers), answerMillisMax: limits.answerMillisMax }
+    return this.#counted(this.#sendAlone(() => request, { name: 'put', isRepeatable: true, signal }))
+  }
+
+  #counted<T>(asked: Promise<T>): Promise<T> {
     this.#unanswered += 1
     return asked.finally(() => {
       this.#unanswered -= 1
@@ -135,7 +146,10 @@ export class UndiciTransport implements Transport {
     } catch (error) {
       return Promise.reject(error)
     }
-    const asked = this.#retried(() => this.#batches.ask(line), { operation, input, signal: this.#closing.signal })
+    const asked = this.#retried(() => this.#batches.ask(line), {
+      isRepeatable: isRepeatable(operation, input),
+      signal: this.#closing.signal,
+    })
     return asked.catch((error: unknown) => {
       // The answers of a batch may be too long together.
       if (operation.kind !== 'query' || !(error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'))
@@ -144,19 +158,27 @@ export class UndiciTransport implements Transport {
     })
   }
 
-  async #askAlone(operation: RemoteOperation, input: object, signal: AbortSignal | undefined): Promise<unknown> {
-    const call = new OpenCall(operation.name, signal)
+  #askAlone(operation: RemoteOperation, input: object, signal: AbortSignal | undefined): Promise<unknown> {
+    const { name } = operation
     const startedAt = performance.now()
-    const answerMillisMax = waits(operation.name, input) ? 0 : limits.answerMillisMax
+    const answerMillisMax = waits(name, input) ? 0 : limits.answerMillisMax
+    const request = () => ({
+      ...requestOf(operation, withTimeLeft(input, startedAt), this.#headers),
+      answerMillisMax,
+    })
+    return this.#sendAlone(request, { name, isRepeatable: isRepeatable(operation, input), signal })
+  }
+
+  async #sendAlone(requestNow: () => Request, { isRepeatable, name, signal }: SentAlone): Promise<unknown> {
+    const call = new OpenCall(name, signal)
     const send = async () => {
       while (this.#opening.size > 0) await Promise.allSettled(this.#opening)
-      const request = requestOf(operation, withTimeLeft(input, startedAt), this.#headers)
-      const { body } = await this.#exchange({ ...request, answerMillisMax, signal: call.signal })
+      const { body } = await this.#exchange({ ...requestNow(), signal: call.signal })
       return parsed(await textOf(body), this.#service.place)
     }
     try {
       this.#begin(call)
-      return await this.#retried(send, { operation, input, signal: call.signal })
+      return await this.#retried(send, { isRepeatable, signal: call.signal })
     } catch (error) {
       throw call.explained(error)
     } finally {
@@ -170,7 +192,7 @@ export class UndiciTransport implements Transport {
     this.#begin(call)
     const request = requestOf(operation, input, this.#headers)
     const send = () => this.#exchange({ ...request, answerMillisMax: 0, signal: call.signal })
-    const { body } = await this.#retried(send, { operation, input, signal: call.signal })
+    const { body } = await this.#retried(send, { isRepeatable: isRepeatable(operation, input), signal: call.signal })
     return body
   }
 
@@ -192,11 +214,9 @@ export class UndiciTransport implements Transport {
     return answer
   }
 
-  #retried<T>(send: () => Promise<T>, { input, operation, signal }: Retrying): Promise<T> {
+  #retried<T>(send: () => Promise<T>, how: Retrying): Promise<T> {
     const { revive } = this.#service
-    return send().catch((error: unknown) =>
-      retried(error, { isRepeatable: isRepeatable(operation, input), revive, send, signal }),
-    )
+    return send().catch((error: unknown) => retried(error, { ...how, revive, send }))
   }
 }
 
@@ -211,10 +231,13 @@ function connector({ socket, tls }: Service): buildConnector.connector {
   }
 }
 
-interface Retrying {
-  input: object
-  operation: RemoteOperation
-  signal: AbortSignal
+type Retrying = Pick<Retry<unknown>, 'isRepeatable' | 'signal'>
+
+/** A call with a request of its own. */
+interface SentAlone {
+  isRepeatable: boolean
+  name: string
+  signal: AbortSignal | undefined
 }
 
 function tooMany(what: string): LockstepError {

@@ -22,7 +22,12 @@ import { adopt, adoptOpened } from './ownership.ts'
  * resolves. The temporary file always has the same name, so the next try replaces what a crash left behind. Only one
  * write of a path may run at a time, unless `beside` names a different temporary file.
  */
-export async function writeDurably(path: string, content: string, mode = 0o644, beside = `${path}.tmp`): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o644,
+  beside = `${path}.tmp`,
+): Promise<void> {
   try {
     await rm(beside, { force: true })
     await writeNew(beside, content, mode)
@@ -132,7 +137,7 @@ function isMade(folder: string, mode: number): boolean {
   }
 }
 
-async function writeNew(path: string, content: string, mode: number): Promise<void> {
+async function writeNew(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const handle = await open(
     path,
     constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,

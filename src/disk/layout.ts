@@ -7,6 +7,8 @@ import { fileError } from './durable.ts'
 export interface Layout {
   root: string
   home: string
+  /** Lock files of other tools that were moved out of the way, by their SHA-256. */
+  aside: string
   ledger: string
   evidence: string
   snapshots: string
@@ -22,6 +24,7 @@ export interface Layout {
   claims: string
   policy: string
   staging: string
+  uploads: string
   /** The Unix socket of the service, and the file that names the socket if this path is too long for one. */
   socket: string
   socketName: string
@@ -34,6 +37,7 @@ export function layoutOf(root: string): Layout {
   return {
     root,
     home,
+    aside: join(home, 'aside'),
     ledger: join(home, 'ledger'),
     evidence: join(home, 'evidence'),
     snapshots: join(home, 'snapshots'),
@@ -49,6 +53,7 @@ export function layoutOf(root: string): Layout {
     claims: join(home, 'claims'),
     policy: join(home, 'policy'),
     staging: join(home, 'staging'),
+    uploads: join(home, 'uploads'),
     socket: join(home, 'service.sock'),
     socketName: join(home, 'socket'),
   }

@@ -2,7 +2,7 @@ import { lstatSync, mkdtempSync, readdirSync, rmdirSync, type Stats } from 'node
 import { join } from 'node:path'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { readConfig } from './config-file.ts'
+import { acceptsPermissions } from './config-file.ts'
 import { fileError } from './durable.ts'
 import { findLayout, type Layout } from './layout.ts'
 import { otherKind } from './regular-file.ts'
@@ -52,12 +52,9 @@ export function demandSecure(layout: Layout): void {
   if (open !== undefined && !areModesAccepted(layout)) throw insecure(layout, open)
 }
 
-/**
- * Whether the configuration accepts a disk that does not keep modes, and `.lockstep` is on such a disk.
- * Errors: INVALID_INPUT.
- */
+/** Whether the configuration file accepts a disk that does not keep modes, and `.lockstep` is on such a disk. */
 export function areModesAccepted({ config, home }: Layout): boolean {
-  return readConfig(config).accept_permissions && !keepsModes(home)
+  return acceptsPermissions(config) && !keepsModes(home)
 }
 
 /**
@@ -178,6 +175,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function quoted(path: string): string {
+/** A word of a shell command, in quotes where the shell would change it. */
+export function quoted(path: string): string {
   return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

@@ -58,7 +58,7 @@ export function evidenceOf(pid: number): Evidence {
   if (!seen.exists || /^[ZXx]/.test(seen.state ?? '')) {
     throw new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
       details: { pid },
-      hint: 'Name a process in `pids` that runs as long as the work, such as the calling shell ($PPID in a shell).',
+      hint: 'Name a process in `pids` that runs as long as the work. In a script that is $$, the script itself.',
     })
   }
   const evidence = { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }
@@ -84,11 +84,29 @@ function probeLiveness(evidence: Evidence, seenMillis: number): Liveness {
 }
 
 /**
- * Whether the bare pid in another tool's file is running. The file names no namespace, so the pid is checked only if
- * this process sees the pids of the whole machine.
+ * Like `probeHolder`, for the evidence in another tool's file. Evidence of this host whose boot is unknown is judged by
+ * the pid alone. If both boots are known and differ, the pid may belong to another machine.
  */
-export function probeFilePid(pid: number): Liveness {
-  if (pid <= pidMax && !isInitialPidNamespace(thisMachine().pid_ns)) return { alive: 'unknown' }
+export function probeFileHolder(evidence: readonly Evidence[], seenMillis: number): Liveness {
+  const verdict = probeHolder(evidence, seenMillis)
+  if (verdict.alive !== 'unknown') return verdict
+  const { boot_id, host_id } = thisMachine()
+  const verdicts = evidence.map((process): Liveness => {
+    const isOtherBoot = process.boot_id !== null && boot_id !== null && process.boot_id !== boot_id
+    if (process.host_id !== host_id || isOtherBoot) return { alive: 'unknown' }
+    return probeFilePid(process.pid, process.pid_ns)
+  })
+  return judgeHolder(verdicts)
+}
+
+/**
+ * Whether the bare pid in another tool's file is running. It is checked only if the file records this process's own pid
+ * namespace, or if it records none and this process sees the pids of the whole machine.
+ */
+export function probeFilePid(pid: number, pidNamespace: string | null): Liveness {
+  const { pid_ns } = thisMachine()
+  const isSeen = pidNamespace === null ? isInitialPidNamespace(pid_ns) : pidNamespace === pid_ns
+  if (pid <= pidMax && !isSeen) return { alive: 'unknown' }
   return isRunning(pid) ? { alive: 'yes' } : { alive: 'no', reason: 'pid_dead' }
 }
 

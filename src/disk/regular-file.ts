@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { type LockstepError, systemCodeOf } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
@@ -62,7 +63,10 @@ export function readTextFile(
 ): string | undefined {
   const read = readRegularFile(path, bytesMax)
   if (read === undefined) return undefined
-  if ('bytes' in read) return read.bytes.toString('utf8').replace(/^\ufeff/, '')
+  if ('bytes' in read) {
+    if (!isUtf8(read.bytes)) throw errorOf('is not valid UTF-8')
+    return read.bytes.toString('utf8').replace(/^\ufeff/, '')
+  }
   throw errorOf('is' in read ? read.is : `has ${read.size} bytes, but at most ${bytesMax} are allowed`)
 }
 

@@ -2,6 +2,7 @@ import { invariant } from '../errors.ts'
 import type { Aggregate, Stream } from '../kernel/aggregate.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { approvalAggregate } from './approval/aggregate.ts'
 import { auditAggregate } from './audit/aggregate.ts'
 import { lockAggregate } from './lock/aggregate.ts'
 import { streamOf as streamOfLock } from './lock/names.ts'
@@ -22,6 +23,7 @@ export const aggregates = [
   runAggregate,
   turnAggregate,
   tokenAggregate,
+  approvalAggregate,
 ] as const
 
 export type LedgerCommand = Parameters<(typeof aggregates)[number]['decide']>[0]

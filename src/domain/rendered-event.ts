@@ -1,10 +1,12 @@
 import { invariant } from '../errors.ts'
 import { sorted } from '../kernel/canonical.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { given } from '../kernel/given.ts'
 import { ownMember } from '../kernel/ids.ts'
 import { type Rendering, type Source, shortened } from '../kernel/rendering.ts'
 import { aggregateOfEvent, aggregates } from './aggregates.ts'
 import type { AuditEvent } from './audit/audit-event.ts'
+import type { RefusalsCounted } from './audit/events.ts'
 import type { EventType } from './event-schemas.ts'
 
 /** A row for every event type; `contract/v1/rendering.yaml` is generated from it. */
@@ -25,22 +27,21 @@ export function renderingOf(type: string): Rendering {
  * `contract/v1/rendering.yaml`. An entry whose type has no row is a defect.
  */
 export function renderedEvent(entry: Entry): AuditEvent {
-  const { actor, case_id, correlation_id, data, lane_id, parent_run_id, root_run_id, run_id } = entry
+  const { actor, case_id, correlation_id, data, lane_id, parent_run_id, role_id, root_run_id, run_id } = entry
   const row = renderingOf(entry.type)
   return canonical({
     ...aggregateOfEvent(entry.type).facts?.(entry),
+    // The role of a run stands before the role that the caller states for one call.
+    ...given({ case_id, lane_id, role_id: role_id ?? actor.role_id }),
     ...reasonOf(row, data),
     action_type: sourced(row.action_type, data),
     actor: actorOf(actor),
-    case_id,
     contract_version: entry.contract_version,
     correlation_id,
     event_id: entry.event_id,
-    lane_id,
     outcome: sourced(row.outcome, data),
     parent_run_id,
     policy_versions: entry.policy_versions,
-    role_id: actor.role_id,
     root_run_id,
     run_id,
     sequence: entry.seq,
@@ -54,6 +55,11 @@ export function renderedEvent(entry: Entry): AuditEvent {
 export function readAs({ data, type }: Pick<Entry, 'data' | 'type'>): { action_type: string; outcome: string } {
   const row = renderingOf(type)
   return { action_type: sourced(row.action_type, data), outcome: sourced(row.outcome, data) }
+}
+
+/** The target of an entry's audit event, without the rest of the rendering. */
+export function targetOfEvent({ data, type }: Pick<Entry, 'data' | 'type'>): RefusalsCounted['target'] {
+  return targetOf(renderingOf(type), data) as RefusalsCounted['target']
 }
 
 type Data = Entry['data']
@@ -81,8 +87,9 @@ function reasonOf({ outcome_reason }: Rendering, data: Data): Members {
 }
 
 /** Ids in the contract have at least three characters. A shorter id is prefixed with its type. */
-function actorOf({ actor_id, actor_type, on_behalf_of }: Entry['actor']): unknown {
-  return { actor_id: actor_id.length < 3 ? `${actor_type}:${actor_id}` : actor_id, actor_type, on_behalf_of }
+function actorOf({ actor_id, actor_type, authn, on_behalf_of }: Entry['actor']): unknown {
+  const known = authn === undefined ? {} : { authn }
+  return { actor_id: actor_id.length < 3 ? `${actor_type}:${actor_id}` : actor_id, actor_type, ...known, on_behalf_of }
 }
 
 const reasonCharsMax = 200

@@ -67,6 +67,29 @@ export function assertCanonical(value: unknown, where = '$'): void {
   }
 }
 
+/**
+ * Whether a JSON text is the RFC 8785 text of the value it was parsed to: no spaces, members in order and none twice,
+ * keys from the alphabet, integers in their shortest form, and no escape that need not be.
+ */
+export function isCanonicalText(text: string, value: unknown): boolean {
+  return JSON.stringify(value) === text && !loneEscape.test(text) && isPlain(value)
+}
+
+/** `JSON.stringify` writes a lone surrogate as an escape, and nothing else as an escape with these digits. */
+const loneEscape = /(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]/
+
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (Array.isArray(value)) return value.every(isPlain)
+  let previous = ''
+  for (const key of Object.keys(value)) {
+    if (key <= previous || !keyPattern.test(key) || !isPlain((value as { [key: string]: unknown })[key])) return false
+    previous = key
+  }
+  return true
+}
+
 /** Whether a string has no lone surrogates, so that it survives UTF-8. */
 export function isWellFormed(text: string): boolean {
   return !loneSurrogate.test(text)

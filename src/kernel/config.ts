@@ -67,6 +67,11 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   /**
+   * If `optimistic` is true, a turn that changes a stem which another run of its workflow wrote must state the
+   * `base_digest` of that stem. `init` sets it; ledgers from before this setting keep its default.
+   */
+  workflows: z.strictObject({ optimistic: z.boolean().default(false) }).prefault({}),
+  /**
    * If true, file modes are not checked, for disks without modes such as drvfs and exFAT. `init --accept-permissions`
    * sets it.
    */

@@ -36,6 +36,8 @@ export type Objects = ReadonlyMap<string, string>
 export interface Context {
   actor: Actor
   config: Config
+  /** The SHA-256 of the text of the configuration; undefined in a ledger that has none in force yet. */
+  config_sha256?: string | undefined
   now: Now
   /** The time of the next entry. It is never earlier than that of the last entry, whatever the wall clock shows. */
   time: string

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Json } from './canonical.ts'
-import { type Actor, actorSchema } from './ids.ts'
+import { actorSchema, type RecordedActor, recordedActorSchema } from './ids.ts'
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
 const seqSchema = z.int().min(0)
@@ -18,7 +18,7 @@ export const requestSchema = z.strictObject({
  * plain `JSON.stringify` of an entry gives its RFC 8785 text, which the leaf hash is made over.
  */
 export const entrySchema = z.strictObject({
-  actor: actorSchema,
+  actor: recordedActorSchema,
   case_id: z.string().min(1).max(120).optional(),
   causation_id: z.string().min(1).max(120).optional(),
   contract_version: z.literal('v1'),
@@ -30,6 +30,8 @@ export const entrySchema = z.strictObject({
   policy_versions: z.strictObject({ lanes: z.string().min(1).max(64), roles: z.string().min(1).max(64) }),
   prev: z.strictObject({ run: seqSchema.nullable().optional(), stream: seqSchema.nullable() }),
   request: requestSchema.optional(),
+  /** The role of the run. Entries of earlier versions do not have it. */
+  role_id: actorSchema.shape.role_id,
   root_run_id: z.string().min(1).max(120).optional(),
   run_id: z.string().min(1).max(120).optional(),
   seq: seqSchema,
@@ -42,7 +44,7 @@ export const entrySchema = z.strictObject({
 
 type EntryData = { [key: string]: Json | undefined }
 export interface Entry<Type extends string = string, Data = EntryData> {
-  actor: Actor
+  actor: RecordedActor
   case_id?: string
   contract_version: 'v1'
   correlation_id?: string
@@ -53,6 +55,7 @@ export interface Entry<Type extends string = string, Data = EntryData> {
   policy_versions: { lanes: string; roles: string }
   prev: { run?: number | null; stream: number | null }
   request?: z.infer<typeof requestSchema>
+  role_id?: string
   root_run_id?: string
   run_id?: string
   seq: number
@@ -83,13 +86,14 @@ export interface RunOfEvent {
   policy_versions: { lanes: string; roles: string }
   /** The seq of the run's previous entry, or a mark that this is the event before it in the same append. */
   previous: number | null | 'event before'
+  role_id?: string | undefined
   root_run_id: string
   run_id: string
 }
 
 /** The facts about an entry's place that the sequencer adds. */
 export interface Placement {
-  actor: Actor
+  actor: RecordedActor
   correlationId: string | undefined
   eventId: string
   /** The pins in force, for events outside any run. */
@@ -136,6 +140,7 @@ function entryOfRun(draft: EventDraft, run: RunOfEvent, place: Placement): Entry
     policy_versions: run.policy_versions,
     prev: { run: run.previous === 'event before' ? place.seq - 1 : run.previous, stream: place.previous },
     ...(place.request === undefined ? {} : { request: place.request }),
+    ...(run.role_id === undefined ? {} : { role_id: run.role_id }),
     root_run_id: run.root_run_id,
     run_id: run.run_id,
     seq: place.seq,

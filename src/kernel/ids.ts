@@ -61,7 +61,10 @@ function shortUtf8Bytes(text: string): number {
 
 export const holderSchema = lineOf(limits.nameBytes)
 
-/** The actor of a command. `role_id` and `on_behalf_of` are unverified claims unless the configuration binds them. */
+/**
+ * The actor that a caller claims to be. `role_id` and `on_behalf_of` are unverified claims unless the configuration
+ * binds them.
+ */
 export const actorSchema = z.strictObject({
   actor_id: lineOf(120),
   actor_type: z.enum(['agent', 'human', 'system']),
@@ -69,6 +72,29 @@ export const actorSchema = z.strictObject({
   role_id: lineOf(120).optional(),
 })
 export type Actor = z.infer<typeof actorSchema>
+
+/**
+ * How the caller is known: `os:<user>`, the user of the operating system whose process called, or `token:<token_id>`,
+ * the token that the caller showed. Inputs do not have this member, so no caller can state it (ADR 0053).
+ */
+export const authnSchema = z.string().regex(/^(?:os|token):[!-~]{1,120}$/, 'must be os:USER or token:ID')
+
+/** The actor in an entry: what the caller claimed, and how the caller is known. Members are in canonical order. */
+export const recordedActorSchema = z.strictObject({
+  actor_id: actorSchema.shape.actor_id,
+  actor_type: actorSchema.shape.actor_type,
+  authn: authnSchema.optional(),
+  on_behalf_of: actorSchema.shape.on_behalf_of,
+  role_id: actorSchema.shape.role_id,
+})
+export type RecordedActor = z.infer<typeof recordedActorSchema>
+
+/** The claimed actor with how the caller is known, in canonical order. Without `authn`, nothing is known. */
+export function knownAs(claim: RecordedActor, authn: string | undefined): RecordedActor {
+  if (claim.authn === authn) return claim
+  const { actor_id, actor_type, authn: _, ...rest } = claim
+  return authn === undefined ? { actor_id, actor_type, ...rest } : { actor_id, actor_type, authn, ...rest }
+}
 
 /** The holder's secret. The caller creates one for each acquisition, before the first try. */
 export const lockIdSchema = z

@@ -24,6 +24,9 @@ export const limits = {
   requestDepthMax: 64,
   /** A lock file or RUN_LOCK.json that another tool wrote. */
   lockFileBytes: 64 * 1024,
+  /** A file that is moved aside whole, and the folders that are searched for lock files. */
+  asideFileBytes: 16 * 1024 * 1024,
+  foldersSearchedMax: 200_000,
 
   leaseSecondsDefault: 1_800,
   resourceLeaseSecondsMin: 1,
@@ -40,6 +43,9 @@ export const limits = {
   runOpenActionsMax: 100,
   runOutputsMax: 100,
   runListMax: 1_000,
+  /** The runs of a tree that one append is asked to cancel, and the number of events from which it takes no more runs. */
+  runTreePage: 256,
+  runTreeEventsMin: 512,
 
   /** The roles of a token, the longest time until it expires (ten years), and the tokens on one page of a list. */
   tokenRolesMax: 100,
@@ -65,6 +71,8 @@ export const limits = {
   jsonProblemsMax: 100,
   turnIssuesMax: 10_000,
   turnListMax: 10_000,
+  /** Pins of one workspace. */
+  pinsMax: 100,
   /** The issues that an entry lists. A longer list is stored as an object that the entry names. */
   turnIssueBytes: 12 * 1024,
 
@@ -94,10 +102,13 @@ export const limits = {
 
   /** Receipts of requests older than this many entries are dropped, a whole block of 256 at a time. */
   receiptEntries: 2 ** 20,
-  /** Within this time, the same refusal for one actor on one stream is recorded only once. */
+  /** Within this time, equal refusals are recorded only once, and then counted. */
   refusalRepeatMillis: 10_000,
-  /** The number of earlier entries that are searched for the same recorded refusal. */
-  refusalLookBack: 32,
+  /** An actor’s refusals on record within a minute. Any further ones are counted in one entry. */
+  refusalsPerMinute: 60,
+  /** The recorded refusals whose repetitions are counted, and the actors that have limits of their own. */
+  refusalWindowsMax: 4_096,
+  refusalActorsMax: 1_024,
 
   /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
@@ -162,6 +173,18 @@ export const limits = {
   bodyBytesInFlight: 256 * 1024 * 1024,
   /** The bytes of the answers of queries in one batch. */
   batchAnswerBytes: 64 * 1024 * 1024,
+  /**
+   * Uploads of proposals: their number, the bytes of all of them, the bytes that a stem may have beside its objects, the
+   * longest line, how long one is kept, and how long one that is not staged yet is safe from others.
+   */
+  uploadsMax: 256,
+  uploadBytesInTotal: 512 * 1024 * 1024,
+  uploadStemBytes: 2_048,
+  uploadLineBytes: 16 * 1024 * 1024,
+  uploadMillisMax: 60 * 60 * 1_000,
+  uploadMillisMin: 60_000,
+  /** A client uploads a proposal of more bytes, and sends a smaller one in its call. */
+  uploadFromBytes: 1024 * 1024,
   /** How often an actor may call, how much of that it can save up, and the actors that are remembered. */
   callsPerSecond: 20_000,
   callsSavedUp: 40_000,
@@ -182,6 +205,7 @@ export const limits = {
   sweepMillis: 30_000,
   sweepLocksMax: 64,
   sweepRunsMax: 512,
+  sweepTokensMax: 512,
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,

@@ -40,7 +40,7 @@ export function choiceSentence(choices: readonly string[], given: unknown): stri
 }
 
 /** The word that differs least from the given text; undefined if none is similar. */
-function nearest(words: readonly string[], text: string): string | undefined {
+export function nearest(words: readonly string[], text: string): string | undefined {
   if (text.length > 80) return undefined
   const typed = text.toLowerCase()
   const ranked = words

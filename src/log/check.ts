@@ -6,8 +6,8 @@ import type { Note } from './log.ts'
  * then the others with what else the store holds, and `end` last. Each throws VERIFY_FAILED or LEDGER_CORRUPT.
  */
 export interface Check {
-  /** The bytes of the entry are known to match their hash. */
-  entry?(entry: Entry): void
+  /** An entry and its stored text, which is known to match its hash. */
+  entry?(entry: Entry, text: string): void
   /** A row in force, still encoded. */
   row?(key: Uint8Array, value: Uint8Array): void
   /** A row of sovereign state in force. */

@@ -19,8 +19,11 @@ export function corrupt(what: string, details: Details = {}, cause?: unknown): L
 
 /** The checks of a verification, by the names that reports use. */
 export type Check =
+  | 'approvals'
   | 'bytes'
+  | 'canonical'
   | 'chain'
+  | 'config'
   | 'entries'
   | 'event_id'
   | 'head'
@@ -34,6 +37,7 @@ export type Check =
   | 'root'
   | 'rows'
   | 'runs'
+  | 'schema'
   | 'state'
   | 'stray'
   | 'tables'

@@ -117,8 +117,11 @@ export interface LogReader {
   load(keys: readonly Key[]): Values | Promise<Values>
   /** The entries of a range, in pages. `to` defaults to the end. Errors: LEDGER_CORRUPT if an entry is missing. */
   entries(from: number, to?: number): AsyncGenerator<Entry[]>
-  /** Pages of stored rows or rows of sovereign state whose keys have a prefix, in the order of the keys' UTF-8. */
-  scan(view: 'row' | 'state', prefix: string): AsyncGenerator<[key: string, value: unknown][]>
+  /**
+   * Pages of stored rows or rows of sovereign state whose keys have a prefix, in the order of the keys' UTF-8. With
+   * `after`, only those behind that key.
+   */
+  scan(view: 'row' | 'state', prefix: string, after?: string): AsyncGenerator<[key: string, value: unknown][]>
 }
 
 /** The log at one moment. It stays readable while others append, until it is closed. */

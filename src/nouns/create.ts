@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { customAlphabet } from 'nanoid'
+import { readConfig } from '../disk/config-file.ts'
 import { fileError, syncFolder } from '../disk/durable.ts'
 import { createKey } from '../disk/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
@@ -12,20 +13,24 @@ import { buildingPrefix, dropProcessFolders, processFolderName } from '../disk/p
 import { userName } from '../disk/user.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
+import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
 import { defaultConfig } from '../kernel/config.ts'
-import { type Actor, originSchema } from '../kernel/ids.ts'
+import { originSchema, type RecordedActor } from '../kernel/ids.ts'
 import { createLog } from '../log/engines.ts'
 import type { Log, Meta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Views } from '../views/views.ts'
+import { ConfigInForce } from '../writer/config-in-force.ts'
 import { parse } from '../writer/parse.ts'
 import { Sequencer } from '../writer/sequencer.ts'
 
 export interface CreateOptions {
   dir: string
-  actor: Actor
+  actor: RecordedActor
+  /** Members of the first configuration that differ from a new ledger's. Errors: CONFIG_INVALID. */
+  config?: Record<string, unknown> | undefined
   /** The name of the ledger's key. Default: `lockstep.local/<ledger_id>`. */
   origin?: string | undefined
   /**
@@ -44,11 +49,13 @@ const foldersLookedAtMax = 20_000
 
 /**
  * Creates a ledger: key, configuration, database and entry 0. It is built in a temporary folder and put in place by
- * one rename, so a crash leaves either a complete ledger or none. Errors: LEDGER_EXISTS, INVALID_INPUT, FILE_DENIED.
+ * one rename, so a crash leaves either a complete ledger or none. Errors: LEDGER_EXISTS, INVALID_INPUT, CONFIG_INVALID,
+ * FILE_DENIED.
  */
 export async function createLedger({
   dir,
   actor,
+  config,
   origin,
   nested = false,
   policy = false,
@@ -56,7 +63,7 @@ export async function createLedger({
 }: CreateOptions): Promise<void> {
   const identity = newIdentity(origin)
   await placeHome(dir, { acceptPermissions, name: identity.ledger_id, nested }, (building, withoutModes) =>
-    build(building, { actor, identity, policyRoot: policy ? realFolder(dir) : undefined, withoutModes }),
+    build(building, { actor, config, identity, policy, root: realFolder(dir), withoutModes }),
   )
 }
 
@@ -108,56 +115,65 @@ export function newIdentity(origin: string | undefined): Identity {
 interface Home {
   /** Members of the configuration that differ from a new ledger's. */
   config?: Record<string, unknown> | undefined
+  /** The text of a configuration, if it is known already. */
+  configText?: string | undefined
   origin: string
-  withoutModes?: boolean
+  withoutModes?: boolean | undefined
 }
 
+/** What the configuration of a new ledger sets, where an older ledger keeps the default. */
+export const newConfig = { workflows: { optimistic: true } } as const
+
 /** Makes the files of a ledger's home folder, apart from its database, and returns the line of its new key. */
-export function makeHome(home: string, { config = {}, origin, withoutModes = false }: Home): string {
+export function makeHome(home: string, { config = {}, configText, origin, withoutModes = false }: Home): string {
   const key = createKey(join(home, 'key'))
   const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
   writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
   const accepted = withoutModes ? { accept_permissions: true } : {}
-  const whole = {
-    release_authority: defaultConfig.release_authority,
-    operators: [userName()],
-    ...accepted,
-    ...config,
-  }
-  writeFileSync(join(home, 'config.json'), `${JSON.stringify(whole, null, 2)}\n`, { mode: 0o600, flush: true })
+  const known = configText === undefined ? undefined : (JSON.parse(configText) as object)
+  const whole = known ?? { release_authority: defaultConfig.release_authority, operators: [userName()] }
+  const text = `${JSON.stringify({ ...whole, ...accepted, ...config }, null, 2)}\n`
+  const written = configText === undefined || withoutModes ? text : configText
+  writeFileSync(join(home, 'config.json'), written, { mode: 0o600, flush: true })
   for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
   return vkey
 }
 
+interface Built {
+  actor: RecordedActor
+  policy: boolean
+  root: string
+}
+
 async function build(
   home: string,
-  {
-    actor,
-    identity,
-    policyRoot,
-    withoutModes,
-  }: { actor: Actor; identity: Identity; policyRoot: string | undefined; withoutModes: boolean },
+  { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: Identity },
 ) {
-  const vkey = makeHome(home, { origin: identity.origin, withoutModes })
+  const vkey = makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
   const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(place.ledger, { mode: 0o700 })
-  await createLog(place, identity, (log) => appendFirst(log, { actor, home, policyRoot, vkey }))
+  await createLog(place, identity, (log) => appendFirst(log, { ...built, home, vkey }))
   for (const folder of [place.ledger, home]) syncFolder(folder)
 }
 
-/** Appends entry 0, and the policy entry if a policy is to be in force. Errors: POLICY_INVALID. */
+/**
+ * Writes the shipped policy files, unless the root has its own, and appends entry 0, and the policy entry if a policy is
+ * to be in force. Entry 0 puts the configuration in force. Errors: CONFIG_INVALID, POLICY_INVALID.
+ */
 export async function appendFirst(
   log: Log,
-  { actor, home, policyRoot, vkey }: { actor: Actor; home: string; policyRoot: string | undefined; vkey: string },
+  { actor, home, policy, root, vkey }: Built & { home: string; vkey: string },
 ): Promise<void> {
+  const layout = { ...layoutOf(root), home, policy: join(home, 'policy') }
+  await placeShippedPolicy(layout)
+  const { config, sha256, text } = readConfig(join(home, 'config.json'))
   const sequencer = bareSequencer(log)
   const { format, ledger_id, origin } = log.meta
-  const data = { format, ledger_id, origin, vkey }
-  await sequencer.submit({ command: { type: 'ledger.create', data }, actor })
-  if (policyRoot !== undefined) {
-    const layout = { ...layoutOf(policyRoot), policy: join(home, 'policy') }
-    const { command } = await policyToLoad(layout, defaultConfig.promotion_roles)
+  const data = { config_sha256: sha256, format, ledger_id, origin, vkey }
+  await sequencer.submit({ command: { type: 'ledger.create', config: text, data }, actor })
+  if (policy) {
+    const { command } = await policyToLoad(layout, config.promotion_roles)
     await sequencer.submit({ command, actor })
   }
   await sequencer.close()
@@ -169,7 +185,7 @@ export function bareSequencer(log: Log): Sequencer {
     log,
     views: new Views(log),
     receipts: new Receipts(log),
-    config: defaultConfig,
+    config: new ConfigInForce(defaultConfig),
     now,
     cursors: () => log.head().cursors,
     published: () => {},

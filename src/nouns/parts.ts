@@ -2,10 +2,10 @@ import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
 import type { Now } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import type { Cursors, Log } from '../log/log.ts'
+import type { ConfigInForce } from '../writer/config-in-force.ts'
 import type { Core } from '../writer/core.ts'
 import type { Deliverables } from './locks/deliverables.ts'
 
@@ -18,10 +18,10 @@ export interface Reactions {
 
 /** The parts from which a ledger is built. */
 export interface LedgerParts {
-  actor: Actor
+  actor: RecordedActor
   /** A snapshot takes no commands. */
   isSnapshot?: boolean
-  config: Config
+  config: ConfigInForce
   layout: Layout
   log: Log
   newLockId: () => string

@@ -4,6 +4,7 @@ import { hintOf, membersOf, unwrapped } from '../api/hints.ts'
 import { type AnyFacts, type Ask, type CallOptions, type Follow, formOf, formsOf } from '../api/operation.ts'
 import { operations } from '../api/operations.ts'
 import { LockstepError } from '../errors.ts'
+import { knownAs, type RecordedActor } from '../kernel/ids.ts'
 import { codedError } from '../writer/coded-errors.ts'
 import { parse } from '../writer/parse.ts'
 
@@ -22,8 +23,16 @@ export type Handlers<Noun> = {
       : never
 }
 
+/** The options of a call in this process. A caller in another process cannot send `authn`. */
+export interface KnownCallOptions extends CallOptions {
+  /** How the caller is known. Default: as the default actor is. */
+  authn?: string | undefined
+}
+
 /** What holds for every call of a ledger. */
 export interface Ground {
+  /** The default actor of every call. */
+  actor: RecordedActor
   /** A relative path in an input means a path below this folder. */
   root: string
   /** Throws if the ledger takes no more calls. */
@@ -43,7 +52,7 @@ export function served<Noun extends keyof Api>(noun: Noun, handlers: Handlers<Ap
   return Object.fromEntries(methods) as Api[Noun]
 }
 
-type Method = (input: object, options: CallOptions) => unknown
+type Method = (input: object, options: KnownCallOptions) => unknown
 
 interface Call {
   facts: AnyFacts
@@ -57,9 +66,9 @@ function asked({ facts, ground, handler, name }: Call) {
   const rethrow = (error: unknown) => {
     throw codedError(error, name)
   }
-  return (input: object = {}, options: CallOptions = {}): Promise<unknown> => {
+  return (input: object = {}, options: KnownCallOptions = {}): Promise<unknown> => {
     try {
-      const checked = checkedInput(facts, input, name, ground)
+      const checked = checkedInput({ facts, ground, name }, input, options)
       if (options.signal?.aborted) throw aborted(name)
       ground.assertOpen()
       return (handler(checked, options) as Promise<unknown>).catch(rethrow)
@@ -73,7 +82,7 @@ function asked({ facts, ground, handler, name }: Call) {
 function followed({ facts, ground, handler, name }: Call) {
   return (input: object = {}, options: CallOptions = {}) => {
     try {
-      const checked = checkedInput(facts, input, name, ground)
+      const checked = checkedInput({ facts, ground, name }, input, options)
       ground.assertOpen()
       const items = handler(checked, options) as AsyncIterable<unknown>
       return codedStream(() => items, name)
@@ -83,6 +92,15 @@ function followed({ facts, ground, handler, name }: Call) {
       }, name)
     }
   }
+}
+
+/** The operations of a noun for a handler that makes further calls for its caller, who is known as before. */
+export function callsFor<Noun extends object>(noun: Noun, actor: RecordedActor | undefined): Noun {
+  const claim = actor && { actor: knownAs(actor, undefined) }
+  const known = Object.entries<Method>(noun as never).map(([verb, method]) => {
+    return [verb, (input: object) => method({ ...input, ...claim }, { authn: actor?.authn })]
+  })
+  return Object.fromEntries(known) as Noun
 }
 
 async function* codedStream(itemsOf: () => AsyncIterable<unknown>, name: string): AsyncGenerator<unknown> {
@@ -105,29 +123,48 @@ function aborted(name: string): LockstepError {
   return new LockstepError('ABORTED', `${name}: the caller's signal has aborted`)
 }
 
-/** The input with defaults filled in and absolute paths. Errors: INVALID_INPUT, naming the first invalid member. */
-function checkedInput(facts: AnyFacts, input: object, name: string, { root }: Ground): object {
+/**
+ * The input with defaults filled in, absolute paths, and the caller's actor with how the caller is known. Errors:
+ * INVALID_INPUT, naming the first invalid member.
+ */
+function checkedInput(
+  { facts, ground, name }: Omit<Call, 'handler'>,
+  input: object,
+  options: KnownCallOptions,
+): object {
   const schema = formOf(facts, input)
   if (schema === undefined) {
     const members = [...formsOf(facts).keys()].join(', ')
     throw new LockstepError('INVALID_INPUT', `${name}: one of these members is required: ${members}`)
   }
   const checked = parse(schema, input, name) as Record<string, unknown>
-  for (const member of pathsOf(schema)) {
-    if (checked[member] !== undefined) checked[member] = resolve(root, String(checked[member]))
+  const { hasActor, paths } = membersToComplete(schema)
+  for (const member of paths) {
+    if (checked[member] !== undefined) checked[member] = resolve(ground.root, String(checked[member]))
+  }
+  // The schema refuses `authn` in an input, so what is recorded of it always comes from here.
+  const authn = options.authn ?? ground.actor.authn
+  if (hasActor && authn !== undefined) {
+    const { actor = ground.actor } = checked as { actor?: RecordedActor }
+    checked.actor = knownAs(actor, authn)
   }
   return checked
 }
 
-const pathsOfSchemas = new WeakMap<object, string[]>()
+interface ToComplete {
+  hasActor: boolean
+  paths: string[]
+}
+const toComplete = new WeakMap<object, ToComplete>()
 
-/** The members of an input that are paths. */
-function pathsOf(schema: Parameters<typeof unwrapped>[0]): string[] {
-  let paths = pathsOfSchemas.get(schema)
-  if (paths === undefined) {
+/** The members of an input that are completed after the check: its paths, and its actor. */
+function membersToComplete(schema: Parameters<typeof unwrapped>[0]): ToComplete {
+  let found = toComplete.get(schema)
+  if (found === undefined) {
     const object = unwrapped(schema, 'input')
-    paths = membersOf(object).flatMap(([member]) => (hintOf(object, member)?.path ? [member] : []))
-    pathsOfSchemas.set(schema, paths)
+    const members = membersOf(object).map(([member]) => member)
+    found = { hasActor: members.includes('actor'), paths: members.filter((member) => hintOf(object, member)?.path) }
+    toComplete.set(schema, found)
   }
-  return paths
+  return found
 }

@@ -2,15 +2,19 @@ import { readFileSync } from 'node:fs'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
+import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
-import { mediaTypes, pathOf, paths, wireLimits } from '../api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
+import { parsedJson } from '../kernel/json.ts'
+import type { LocalLedger } from '../ledger.ts'
 import { answerBatch } from './batch.ts'
 import { type Caller, demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
-import { bodyOf, inputOfQuery, jsonOf, keyOf, parametersOf } from './input.ts'
+import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
+import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
 import { sendStream } from './streams.ts'
 
@@ -19,6 +23,7 @@ export interface Ground {
   calls: Calls
   callerOf: (exchange: Exchange) => Caller | Promise<Caller>
   exchangeOf: (bindings: HttpBindings) => Exchange
+  ledger: LocalLedger
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
   begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
@@ -30,7 +35,7 @@ export interface Ground {
 const openApiFile = new URL('../../contract/v1/openapi.json', import.meta.url)
 
 type Handler = (exchange: Exchange, ground: Ground) => void | Promise<void>
-type Method = 'GET' | 'POST'
+type Method = 'GET' | 'POST' | 'PUT'
 type Bindings = { Bindings: HttpBindings }
 
 /**
@@ -39,7 +44,7 @@ type Bindings = { Bindings: HttpBindings }
  */
 export function appOf(ground: Ground): Hono<Bindings> {
   const app = new Hono<Bindings>()
-  const methods = new Map<string, Method>()
+  const methods = new Map<string, Method[]>()
   const answered = async (context: Context<Bindings>, handler: Handler): Promise<Response> => {
     const exchange = ground.exchangeOf(context.env)
     try {
@@ -52,7 +57,7 @@ export function appOf(ground: Ground): Hono<Bindings> {
     return RESPONSE_ALREADY_SENT
   }
   const route = (method: Method, path: string, handler: Handler, name = path) => {
-    methods.set(path, method)
+    methods.set(path, [...(methods.get(path) ?? []), method])
     app.on(method, path, (context) => {
       ground.exchangeOf(context.env).route = name
       return answered(context, handler)
@@ -66,7 +71,9 @@ export function appOf(ground: Ground): Hono<Bindings> {
   for (const [method, path, handler] of others) route(method, path, handler)
   app.notFound((context) =>
     answered(context, () => {
-      throw refusalOf(context.req.path, context.env.incoming.method ?? '', methods.get(context.req.path))
+      const { path } = context.req
+      const known = methods.get(path.startsWith(objectPath('')) ? anyObject : path)
+      throw refusalOf(path, context.env.incoming.method ?? '', known)
     }),
   )
   app.onError((error, context) =>
@@ -78,13 +85,13 @@ export function appOf(ground: Ground): Hono<Bindings> {
 }
 
 /** The error of a route that does not exist, or does not have the method. */
-function refusalOf(path: string, asked: string, method: Method | undefined): LockstepError {
-  if (method === undefined) {
+function refusalOf(path: string, asked: string, methods: readonly Method[] | undefined): LockstepError {
+  if (methods === undefined) {
     return new LockstepError('NOT_FOUND', `there is no route ${path.slice(0, 200)}`, {
       hint: `${paths.openApi} describes all routes.`,
     })
   }
-  const allow = method === 'GET' ? ['GET', 'HEAD'] : [method]
+  const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
   return new LockstepError('METHOD_NOT_ALLOWED', `${path} takes ${allow.join(' or ')}, not ${asked}`, {
     details: { allow },
   })
@@ -96,7 +103,11 @@ const handlersByKind: Readonly<Record<Operation['facts']['kind'], [Method, (oper
   stream: ['GET', streamHandler],
 }
 
+const anyObject = objectPath(':digest')
+
 const others: readonly [Method, string, Handler][] = [
+  ['GET', anyObject, objectHandler('GET', sendObject)],
+  ['PUT', anyObject, objectHandler('PUT', takeObject)],
   ['POST', paths.batch, batchHandler],
   ['GET', paths.events, eventsHandler],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],
@@ -105,14 +116,28 @@ const others: readonly [Method, string, Handler][] = [
   ['GET', paths.openApi, openApiHandler],
 ]
 
+function objectHandler(method: 'GET' | 'PUT', answer: typeof sendObject): Handler {
+  return async (exchange, ground) => {
+    const { calls, callerOf, ledger } = ground
+    calls.admit(await callerOf(exchange), `${method} ${paths.objects}`, objectGrants[method])
+    if (parametersOf(exchange.url).length > 0) throw invalid('an object takes no parameters')
+    if (method === 'GET') demandNoBody(exchange)
+    await answer(exchange, exchange.url.slice(objectPath('').length), ledger)
+  }
+}
+
 function commandHandler(operation: Operation): Handler {
   return async (exchange, ground) => {
     const key = keyOf(exchange)
     if (parametersOf(exchange.url).length > 0) throw invalid('a command takes its input from the body, not the URL')
     const caller = await ground.callerOf(exchange)
     const text = await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes)
-    const input = ground.calls.prepared(operation, { caller, input: text === '' ? {} : jsonOf(text), key })
-    await answerCall(exchange, ground, operation, input)
+    const input = ground.calls.prepared(operation, {
+      caller,
+      input: text === '' ? {} : parsedJson(text, 'the body'),
+      key,
+    })
+    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
@@ -121,16 +146,22 @@ function queryHandler(operation: Operation): Handler {
     const caller = await ground.callerOf(exchange)
     demandNoBody(exchange)
     const input = ground.calls.prepared(operation, { caller, input: inputOfQuery(operation.facts, exchange.url) })
-    await answerCall(exchange, ground, operation, input)
+    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
-async function answerCall(exchange: Exchange, ground: Ground, operation: Operation, input: object): Promise<void> {
+async function answerCall(
+  exchange: Exchange,
+  ground: Ground,
+  operation: Operation,
+  { caller, input }: { caller: Caller; input: object },
+): Promise<void> {
   if (ground.calls.waits(operation, input)) {
     ground.begin(exchange, 'waiting')
-    exchange.sendJson(await ground.calls.ask(operation, input, exchange.signal({ untilDrain: true })))
+    const signal = exchange.signal({ untilDrain: true })
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal }))
   } else {
-    exchange.sendJson(await ground.calls.ask(operation, input))
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller }))
   }
 }
 

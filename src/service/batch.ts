@@ -1,10 +1,11 @@
 import { type BatchCall, mediaTypes, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Caller } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
-import { bodyOf, jsonOf, keyOf } from './input.ts'
+import { bodyOf, keyOf } from './input.ts'
 import { invalid } from './problem.ts'
 
 /** Tells the metrics how one line ended. */
@@ -38,7 +39,7 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
       if (operation.facts.kind === 'stream' || calls.waits(operation, asked)) {
         throw invalid(`${name}: a stream, or a call that waits, cannot be part of a batch`)
       }
-      const text = `{"status":200,"answer":${JSON.stringify(await calls.ask(operation, asked))}}`
+      const text = `{"status":200,"answer":${JSON.stringify(await calls.ask(operation, asked, { caller }))}}`
       if (operation.facts.kind === 'query') queryChars += text.length
       if (operation.facts.kind === 'query' && queryChars > limits.batchAnswerBytes) {
         throw new LockstepError('LIMIT_EXCEEDED', 'the answers of the batch are too long together', {
@@ -58,7 +59,7 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
 }
 
 function callIn(line: string, at: number): Required<BatchCall> {
-  const value = jsonOf(line, `line ${at}`)
+  const value = parsedJson(line, `line ${at}`)
   const { call, input = {}, ...rest } = Object(value) as Partial<BatchCall>
   if (typeof call === 'string' && Object.keys(rest).length === 0) return { call, input }
   throw invalid(`line ${at}: must be an object with call and input`)

@@ -1,4 +1,5 @@
 import { type AnyFacts, formOf, formsOf, grantsOf, type TokenGrant } from '../api/operation.ts'
+import { userAuthn } from '../disk/user.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -14,6 +15,11 @@ export type Authenticate = (token: string) => Promise<Authenticated | undefined>
 export interface Caller {
   /** The actor of the token. Without a token each call names its own actor. */
   actor: Actor | undefined
+  /**
+   * How the caller is known: by its token, or as a process that may open the socket of this service. The system does
+   * not tell which process connected. The mode of the socket lets in the user of the service, and root.
+   */
+  authn: string
   /** Checks the token again. Errors: UNAUTHENTICATED. Undefined without a token. */
   demandValid?: () => Promise<void>
   grants: ReadonlySet<TokenGrant>
@@ -22,6 +28,7 @@ export interface Caller {
 }
 
 const tokenCharsMax = 512
+const overriding: readonly TokenGrant[] = ['authority', 'operator']
 const ofSocket: ReadonlySet<TokenGrant> = new Set<TokenGrant>(['agent'])
 
 /**
@@ -35,7 +42,9 @@ export function callerOf(
   const { place } = exchange
   const header = exchange.header('authorization')
   if (header === undefined) {
-    if (place.kind === 'socket' && !demandsToken) return { actor: undefined, grants: ofSocket, place, roles: new Set() }
+    if (place.kind === 'socket' && !demandsToken) {
+      return { actor: undefined, authn: userAuthn(), grants: ofSocket, place, roles: new Set() }
+    }
     throw unauthenticated('the request needs a token')
   }
   const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(header) ?? []
@@ -48,7 +57,9 @@ export function callerOf(
     return found
   }
   const demandValid = () => known().then(() => {})
-  return known().then(({ actor, grants, roles }) => ({ actor, demandValid, grants, place, roles }))
+  return known().then(({ actor, grants, roles, token_id }) => {
+    return { actor, authn: `token:${token_id}`, demandValid, grants, place, roles }
+  })
 }
 
 /** The items of a stream, until the token of its reader expires or is revoked. Errors: UNAUTHENTICATED. */
@@ -88,8 +99,13 @@ export function demandGrant(
   const chosen = formOf(facts, input)
   const form = [...formsOf(facts)].find(([, schema]) => schema === chosen)?.[0]
   // An input without a form is invalid, and the ledger says how.
-  const needed = form === undefined ? undefined : grantsOf(facts, form)
-  if (needed === undefined || needed.some((grant) => grants.has(grant))) return
+  if (form === undefined) return
+  demandOneOf(grants, name, facts.mayOverride?.(input) === true ? overriding : grantsOf(facts, form))
+}
+
+/** Errors: FORBIDDEN. */
+export function demandOneOf(grants: Caller['grants'], name: string, needed: readonly TokenGrant[]): void {
+  if (needed.some((grant) => grants.has(grant))) return
   throw new LockstepError('FORBIDDEN', `${name} needs the grant ${needed.join(' or ')}`, {
     details: { needed },
     hint: 'Call with a token that has this grant.',
@@ -104,12 +120,12 @@ export function demandAuthority(
   { grants }: Caller,
   { facts, name }: { facts: AnyFacts; name: string },
   input: object,
-  { actor: fallback, config }: Pick<LocalLedger, 'actor' | 'config'>,
+  { actor: fallback, settings }: Pick<LocalLedger, 'actor' | 'settings'>,
 ): void {
   if (grants.has('authority') || facts.mayReleaseProject?.(input) !== true) return
   const { actor = fallback } = input as { actor?: unknown }
   const { actor_id } = Object(actor) as Partial<Actor>
-  const { release_authority } = config
+  const { release_authority } = settings
   if (actor_id !== release_authority) return
   throw new LockstepError('FORBIDDEN', `${name} in the name of ${release_authority} needs the grant authority`, {
     details: { needed: ['authority'] },
@@ -123,7 +139,7 @@ export function demandAuthority(
  */
 export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: object): object {
   if (actor === undefined) return input
-  if (facts.kind === 'command') demandOwnRoles({ actor, roles }, input)
+  if (facts.kind === 'command') demandOwnRoles({ actor, roles }, facts, input)
   if (memberOf(formOf(facts, input), 'actor') === undefined) return input
   const { actor: asked } = input as { actor?: unknown }
   if (asked === undefined) return { ...input, actor }
@@ -136,14 +152,26 @@ export function withActor({ actor, roles }: Caller, facts: AnyFacts, input: obje
 }
 
 /** Errors: FORBIDDEN, if a run would get a role that the token does not have, or its actor with another type. */
-function demandOwnRoles({ actor, roles }: { actor: Actor; roles: ReadonlySet<string> }, input: object): void {
+function demandOwnRoles(
+  { actor, roles }: { actor: Actor; roles: ReadonlySet<string> },
+  facts: AnyFacts,
+  input: object,
+): void {
   const { role_id, run_actor } = input as { role_id?: unknown; run_actor?: unknown }
   const of = Object(run_actor) as Partial<Actor>
-  for (const role of [role_id, of.role_id]) {
+  const { events } = input as { events?: unknown }
+  const stated = Array.isArray(events) ? events.map((event: unknown) => Object(event).role_id) : []
+  for (const role of [role_id, of.role_id, roleFor(facts, input), ...stated]) {
     if (typeof role === 'string' && !roles.has(role)) throw notOfToken('role_id')
   }
   const isOther = of.actor_type !== undefined && of.actor_type !== actor.actor_type
   if (of.actor_id === actor.actor_id && isOther) throw notOfToken('actor_type')
+}
+
+/** The role that an operation needs; undefined if the input is invalid, which the ledger refuses. */
+function roleFor(facts: AnyFacts, input: object): string | undefined {
+  if (facts.roleFor === undefined) return undefined
+  return formOf(facts, input)?.safeParse(input).success ? facts.roleFor(input) : undefined
 }
 
 function notOfToken(member: string): LockstepError {

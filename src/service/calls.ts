@@ -1,8 +1,9 @@
-import { formOf } from '../api/operation.ts'
+import { formOf, type TokenGrant } from '../api/operation.ts'
 import { everyOperation, type Operation } from '../api/operations.ts'
 import type { LocalLedger } from '../ledger.ts'
+import type { KnownCallOptions } from '../nouns/served.ts'
 import { parse } from '../writer/parse.ts'
-import { type Caller, demandAuthority, demandGrant, demandLocalFacts, withActor } from './caller.ts'
+import { type Caller, demandAuthority, demandGrant, demandLocalFacts, demandOneOf, withActor } from './caller.ts'
 import { withKey } from './input.ts'
 import { invalid } from './problem.ts'
 import type { Rates } from './rates.ts'
@@ -12,8 +13,13 @@ export const operationsByName: ReadonlyMap<string, Operation> = new Map(
   everyOperation().map((operation) => [operation.name, operation]),
 )
 
-type Asked = (input: object, options: { signal?: AbortSignal }) => Promise<unknown>
+type Asked = (input: object, options: KnownCallOptions) => Promise<unknown>
 type Followed = (input: object, options: { signal: AbortSignal }) => AsyncIterable<unknown>
+
+interface Asking {
+  caller: Caller
+  signal?: AbortSignal
+}
 
 interface Request {
   caller: Caller
@@ -47,14 +53,21 @@ export class Calls {
     return asked
   }
 
+  /** Checks a request that is no operation, and counts it. Errors: FORBIDDEN, RATE_LIMITED. */
+  admit({ actor, grants }: Caller, name: string, needed: readonly TokenGrant[]): void {
+    demandOneOf(grants, name, needed)
+    this.#rates.take(this.#nameOf({ actor }))
+  }
+
   /** Whether a call may take long. An invalid input makes no call. */
   waits({ facts }: Operation, input: object): boolean {
     return facts.waits !== undefined && formOf(facts, input) !== undefined && facts.waits(input)
   }
 
-  /** Asks the ledger. The signal ends a waiting call. Errors: those of the operation. */
-  ask({ noun, verb }: Operation, input: object, signal?: AbortSignal): Promise<unknown> {
-    return this.#method<Asked>(noun, verb)(input, signal === undefined ? {} : { signal })
+  /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
+  ask({ noun, verb }: Operation, input: object, { caller, signal }: Asking): Promise<unknown> {
+    const { authn } = caller
+    return this.#method<Asked>(noun, verb)(input, signal === undefined ? { authn } : { authn, signal })
   }
 
   /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */

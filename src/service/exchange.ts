@@ -110,9 +110,9 @@ export class Exchange {
     this.send(problem.status, mediaTypes.problem, JSON.stringify(problem), headersOf(problem))
   }
 
-  /** Begins an answer of unknown length. */
-  begin(type: string): void {
-    this.outgoing.writeHead(200, this.#headers(type))
+  /** Begins an answer that is sent in pieces. */
+  begin(type: string, more: Readonly<Record<string, string>> = {}): void {
+    this.outgoing.writeHead(200, { ...this.#headers(type), ...more })
     this.outgoing.flushHeaders()
   }
 

@@ -5,6 +5,7 @@ import { membersOf, unwrapped } from '../api/hints.ts'
 import { type AnyFacts, formOf, formsOf } from '../api/operation.ts'
 import { LockstepError } from '../errors.ts'
 import { lockIdSchema, requestKeySchema } from '../kernel/ids.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { parse } from '../writer/parse.ts'
 import type { Exchange } from './exchange.ts'
@@ -57,7 +58,8 @@ export function forgetBody({ bodyBytes }: Exchange): void {
   bytesInFlight -= bodyBytes
 }
 
-function demandType(exchange: Exchange, expected: string): void {
+/** Errors: UNSUPPORTED_MEDIA_TYPE. */
+export function demandType(exchange: Exchange, expected: string): void {
   const [type = '', ...parameters] = (exchange.header('content-type') ?? '').toLowerCase().split(';')
   const isUnicode = parameters.every((parameter) => /^\s*charset\s*=\s*"?utf-?8"?\s*$/.test(parameter))
   const encoding = exchange.header('content-encoding') ?? 'identity'
@@ -69,15 +71,6 @@ function demandType(exchange: Exchange, expected: string): void {
       details: { expected },
     },
   )
-}
-
-/** The value of a body or line of JSON. Errors: INVALID_INPUT. */
-export function jsonOf(text: string, what = 'the body'): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw invalid(`${what} is not JSON`)
-  }
 }
 
 /**
@@ -92,7 +85,7 @@ export function inputOfQuery(facts: AnyFacts, url: string): object {
     // An unknown parameter stays text. The schema refuses it, after the caller's grants were checked.
     const isKnown = members.some((member) => member !== undefined)
     const isText = !isKnown || members.some((member) => member !== undefined && isVerbatim(member))
-    input[name] = isText ? text : jsonOf(text, `the parameter ${name}`)
+    input[name] = isText ? text : parsedJson(text, `the parameter ${name}`)
   }
   return { ...input }
 }

@@ -82,12 +82,13 @@ class HttpService implements Service {
     })
     this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
     const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
-    const demandsToken = (options.socket_auth ?? ledger.config.socket_auth) === 'token'
+    const demandsToken = () => (options.socket_auth ?? ledger.settings.socket_auth) === 'token'
     const app = appOf({
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
-      callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken }),
+      callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
       calls: new Calls(ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
+      ledger,
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
     })

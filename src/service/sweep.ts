@@ -3,9 +3,9 @@ import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 
 /**
- * Recovers locks, and fails runs, whose lease has expired: at intervals, a limited number at once. Without it they stay
- * as they are until the next command on them. The ledger decides again whether the lease is over, so a renewal in the
- * meantime is safe.
+ * Recovers locks, and fails runs, whose lease has expired, and records the expiry of tokens: at intervals, a limited
+ * number at once. Without it, locks and runs stay as they are until the next command on them. The ledger decides again
+ * whether the lease is over, so a renewal in the meantime is safe. It also removes uploads that were not staged for long.
  */
 export class Sweep {
   /** Locks that were held at the last sweep. */
@@ -14,8 +14,9 @@ export class Sweep {
   readonly #failed: (error: unknown) => void
   readonly #runsMax: number
   readonly #timer: NodeJS.Timeout
-  /** The last run that was examined. The next sweep goes on after it. */
+  /** The last run and the last token that were examined. The next sweep goes on after them. */
   #lastRun: string | undefined
+  #lastToken: string | undefined
   #work: Promise<void> = Promise.resolve()
 
   constructor(
@@ -40,6 +41,10 @@ export class Sweep {
       .catch(this.#failed)
       .then(() => this.#sweepRuns())
       .catch(this.#failed)
+      .then(() => this.#sweepTokens())
+      .catch(this.#failed)
+      .then(() => this.#ledger.uploads.clean())
+      .catch(this.#failed)
     return this.#work
   }
 
@@ -49,11 +54,12 @@ export class Sweep {
   }
 
   async #sweepLocks(): Promise<void> {
-    const { locks } = await this.#ledger.locks.list()
+    // A lock file without a grant has no token. It is left to the next acquire.
+    const locks = (await this.#ledger.locks.list()).locks.filter(({ token }) => token !== undefined)
     const expired = locks.filter(({ orphan_reason }) => orphan_reason === 'lease_expired')
     this.held = locks.length - expired.length
     for (const { name } of expired.slice(0, limits.sweepLocksMax)) {
-      await this.#ledger.locks.recover({ name, reason: 'the lease expired' }).catch(this.#failed)
+      await this.#ledger.expiringLocks.expire(name).catch(this.#failed)
     }
   }
 
@@ -66,5 +72,9 @@ export class Sweep {
     })
     await Promise.all(lease_expired.map((run_id) => this.#ledger.expiring.expire(run_id).catch(this.#failed)))
     this.#lastRun = next ?? undefined
+  }
+
+  async #sweepTokens(): Promise<void> {
+    this.#lastToken = await this.#ledger.bearers.expire(this.#lastToken, limits.sweepTokensMax)
   }
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { LockstepError } from '../errors.ts'
 
-const environment = ['LOCKSTEP_LOCK_NAME', 'LOCKSTEP_LOCK_ID', 'LOCKSTEP_TOKEN', 'LOCKSTEP_DIR'] as const
+const environment = ['LOCKSTEP_LOCK_NAME', 'LOCKSTEP_LOCK_ID', 'LOCKSTEP_TOKEN', 'LOCKSTEP_LOCK_DIR'] as const
 
 /**
  * Variables that shells set themselves, which would change the environment of a command started through a shell. None

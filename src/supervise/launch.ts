@@ -2,6 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { messageOf, systemCodeOf } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
 import { Descendants } from './descendants.ts'
 import { inheritedDescriptors } from './descriptors.ts'
 import { Guard } from './guard.ts'
@@ -28,17 +29,25 @@ export interface Place {
   sharesGroup: boolean
 }
 
-/** Finds the surroundings of a command. Must be called before any file is opened. */
-export function placeOfCommand(): Place {
+/** Finds the surroundings of a command, with more variables. Must be called before any file is opened. */
+export function placeOfCommand(more: NodeJS.ProcessEnv): Place {
   const mark = randomBytes(markBytes).toString('hex')
   const above = (process.env[markVariable] ?? '').split(':').filter((one) => one !== '')
   return {
     descriptors: inheritedDescriptors(),
-    env: { ...process.env, [markVariable]: [...above.slice(-marksMax), mark].join(':') },
+    env: { ...process.env, ...more, [markVariable]: [...above.slice(-marksMax), mark].join(':') },
     isHangupIgnored: isHangupIgnored(),
     mark,
     sharesGroup: hasTerminal(),
   }
+}
+
+/** The variables by which the commands below act as this actor. */
+export function withActor(actor: Actor | undefined): NodeJS.ProcessEnv {
+  if (actor === undefined) return {}
+  const { actor_id, actor_type, on_behalf_of } = actor
+  const own = { LOCKSTEP_ACTOR: `${actor_type}:${actor_id}` }
+  return on_behalf_of === undefined ? own : { ...own, LOCKSTEP_ON_BEHALF_OF: on_behalf_of }
 }
 
 /** The options to spawn a process there. `pipe` is an additional descriptor that becomes a pipe. */

@@ -1,12 +1,18 @@
+import { nanoid } from 'nanoid'
 import { codes, LockstepError } from '../errors.ts'
+import type { Actor } from '../kernel/ids.ts'
+import { lockRefOf } from '../writer/core.ts'
 import { formerAreGone } from './former.ts'
 import { gateFor, openGate } from './gate.ts'
 import { acquireLock, type HeldLock, type LockOptions } from './held-lock.ts'
-import { type Launched, launch, type Place, placeOfCommand } from './launch.ts'
+import { type Launched, launch, type Place, placeOfCommand, withActor } from './launch.ts'
+import { withLockRef } from './locks-above.ts'
 import { endLost, keepLease, type Survivors, untilEnd, type Work } from './runner.ts'
 import { SignalRelay } from './signal-relay.ts'
 
 export interface SuperviseOptions extends LockOptions {
+  /** The actor of the command. By default the command does not learn who acquired the lock. */
+  actor?: Actor | undefined
   /** The program, looked up like in a shell, and its arguments, which no shell interprets. */
   command: string[]
   /** How to treat processes that the command leaves running. The default is to wait for them. */
@@ -23,8 +29,10 @@ export interface SuperviseOptions extends LockOptions {
  * opens, the child becomes the command under the same pid. If the wrapper is killed, the guard ends the command, and
  * exits when all processes of the command are gone.
  */
-export async function superviseUnderLock(options: SuperviseOptions): Promise<number> {
-  const place = placeOfCommand()
+export async function superviseUnderLock(asked: SuperviseOptions): Promise<number> {
+  const { actor, lock_id = `lck_${nanoid()}` } = asked
+  const options = { ...asked, lock_id }
+  const place = placeOfCommand({ ...withActor(actor), ...withLockRef(lockRefOf(lock_id)) })
   const stop = new AbortController()
   const relay = new SignalRelay(place, stop)
   let child: ChildAtGate | undefined

@@ -1,15 +1,19 @@
 import type { LedgerHere } from '../api/api.ts'
 import { isTerminal } from '../domain/run/moves.ts'
+import type { RunRecord } from '../domain/run/run-record.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
-import { type Begun, begin, type PerformRequest } from '../nouns/runs/performing.ts'
+import type { Actor } from '../kernel/ids.ts'
+import { authorizeIn, type Begun, completeIn, createFor, type PerformRequest } from '../nouns/runs/performing.ts'
 import { hashRequest } from '../writer/core.ts'
 import { ignoringHangup } from './gate.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
-import { launch, type Place, placeOfCommand } from './launch.ts'
+import { launch, type Place, placeOfCommand, withActor } from './launch.ts'
 import { keepLease, type Limits, type Survivors, untilEnd } from './runner.ts'
 import { SignalRelay } from './signal-relay.ts'
 
 export interface ExecOptions {
+  /** The actor of the command. By default the command does not learn who created the run. */
+  actor?: Actor | undefined
   argv: readonly string[]
   /** The run and its one action, a tool call. */
   request: PerformRequest & { lease_duration_s: number }
@@ -36,26 +40,34 @@ interface Ended {
  */
 export async function superviseAsRun(options: ExecOptions): Promise<number> {
   const { argv, graceMillis, request, say, withLedger } = options
-  const place = placeOfCommand()
+  const place = placeOfCommand(withActor(options.actor))
   const stop = new AbortController()
   const relay = new SignalRelay(place, stop)
   const leaseMillis = request.lease_duration_s * 1000
   try {
-    const { begun, lease } = await withLedger(async (ledger) => {
+    const started = await withLedger(async (ledger) => {
       const requestedAt = bootMillis()
-      const begun = await begin(ledger, request)
+      const run = await createFor(ledger, request, keyOf(options))
+      if (run.status !== 'created') return { code: firstExitOf(run) }
+      const begun = await authorizeIn(ledger, run, request)
       const { run_id } = begun.run
       const { size: knownSize } = await ledger.head.get()
       const kept = { ...keepingRun(run_id), name: run_id, dir: ledger.dir, knownSize, leaseMillis, requestedAt }
       return { begun, lease: new KeptLease({ ...kept, withLedger, say }, graceMillis) }
     })
+    if ('code' in started) {
+      say(`${request.run_id} has ended before, and its command is not run again`)
+      return started.code
+    }
+    const { begun, lease } = started
+    const inRun = { ...place, env: { ...place.env, LOCKSTEP_RUN_ID: begun.run.run_id } }
     const limits: Limits = {
       graceMillis,
       stop: stop.signal,
       survivorsMillis: leaseMillis,
       timeoutMillis: options.timeoutMillis,
     }
-    const ended = await runToEnd(options, lease, { limits, place, relay })
+    const ended = await runToEnd(options, lease, { limits, place: inRun, relay })
     await lease.stop()
     return await withLedger((ledger) => finish(ledger, begun, { ...ended, argv })).catch((error: unknown) => {
       if (!isLost(error)) throw error
@@ -66,6 +78,32 @@ export async function superviseAsRun(options: ExecOptions): Promise<number> {
   } finally {
     relay.end()
   }
+}
+
+/** Under a run_id of the caller, a second request with the same command is the first one again. */
+function keyOf({ argv, request: { action, run_id } }: ExecOptions): Parameters<typeof createFor>[2] {
+  const parameters_hash_sha256 = hashRequest({ action, command: argv })
+  const inputs = { artifact_refs: [], parameters_hash_sha256 }
+  return run_id === undefined ? { inputs } : { idempotency_key: `run exec ${run_id}`, inputs }
+}
+
+/**
+ * The exit code of a command that an earlier call ran. Errors: RUN_DENIED, RUN_OUTCOME_UNKNOWN (the command may have
+ * run, so only a retry, with a reason, runs it again).
+ */
+function firstExitOf({ outcome, run_id, status }: RunRecord): number {
+  if (status === 'denied')
+    throw new LockstepError('RUN_DENIED', `${run_id} is denied: ${outcome}`, { details: { run_id } })
+  const code = status === 'completed' || status === 'failed' ? /^exit_(\d{1,3})$/.exec(outcome ?? '')?.[1] : undefined
+  if (code !== undefined) return Number(code)
+  throw new LockstepError(
+    'RUN_OUTCOME_UNKNOWN',
+    `${run_id} is ${status}, and the outcome of its command is not recorded`,
+    {
+      details: { run_id, status },
+      hint: `See "lockstep run why ${run_id}". To run the command again, use "lockstep run retry" with a reason.`,
+    },
+  )
 }
 
 /** Runs the command under the lease of its run. */
@@ -107,28 +145,34 @@ function keepingRun(run_id: string) {
   return {
     renew: ({ runs }: LedgerHere) => runs.heartbeat({ run_id }),
     look: async ({ runs }: LedgerHere) => {
-      const { status } = await runs.get({ run_id })
-      if (isTerminal(status))
+      const { ended_ancestor: above, status } = await runs.why({ run_id })
+      if (isTerminal(status)) {
         throw new LockstepError('RUN_NOT_ACTIVE', `${run_id} is ${status}`, { details: { run_id } })
+      }
+      // An older service does not say it.
+      if (!above) return
+      const message = `${above.run_id}, above ${run_id}, is ${above.status}`
+      throw new LockstepError('RUN_ANCESTOR_ENDED', message, { details: { run_id } })
     },
     isLoss: isLost,
   }
 }
 
-/** Whether an error means that the run has already ended. */
+/** Whether an error means that the run, or a run above it, has already ended. */
 function isLost(error: unknown): error is LockstepError {
   return (
     error instanceof LockstepError &&
-    ['RUN_LEASE_EXPIRED', 'RUN_NOT_ACTIVE', 'INVALID_STATE_TRANSITION'].includes(error.code)
+    ['RUN_ANCESTOR_ENDED', 'RUN_LEASE_EXPIRED', 'RUN_NOT_ACTIVE', 'INVALID_STATE_TRANSITION'].includes(error.code)
   )
 }
 
 /** Records the action and ends the run according to the result of the command. Resolves with the exit code. */
 async function finish(
-  { runs }: LedgerHere,
+  ledger: LedgerHere,
   { decision, run }: Begun,
   { argv, code, failure }: Ended & { argv: readonly string[] },
 ): Promise<number> {
+  const { runs } = ledger
   const hashes = {
     request_hash_sha256: hashRequest({ command: argv }),
     response_hash_sha256: hashRequest({ exit_code: code }),
@@ -137,11 +181,11 @@ async function finish(
   const acted = { ...of, ...hashes, decision_id: decision.decision_id }
   if (failure === null) {
     await runs.record({ ...acted, outcome: 'success' })
-    await runs.complete({ ...of, outcome_reason: 'exit_0' })
+    await completeIn(ledger, { ...of, outcome_reason: 'exit_0' })
   } else {
     const error = { ...failure, retryable: true }
     await runs.record({ ...acted, error, outcome: 'failure', outcome_reason: failure.message })
-    await runs.fail({ ...of, error, outcome_reason: failure.message })
+    await runs.fail({ ...of, error, outcome_reason: `exit_${code}` })
   }
   return code
 }

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { LockstepError } from '../errors.ts'
+import { heldAbove, isHeldAbove } from './locks-above.ts'
 
 /** The longest delay of a Node timer. A longer delay would fire at once. */
 const timerMillisMax = 2 ** 31 - 1
@@ -21,7 +22,8 @@ const pauseMillisMax = 250
 
 /**
  * Retries an acquisition until the lock is free, for at most `waitSeconds`. No process may keep the ledger open while
- * it waits, so the wait is a poll. Every attempt uses the same lock_id. Errors: TIMED_OUT.
+ * it waits, so the wait is a poll. Every attempt uses the same lock_id. A lock that a command above this one holds is
+ * not waited for. Errors: TIMED_OUT.
  */
 export async function untilFree<T>(attempt: () => Promise<T>, waitSeconds: number): Promise<T> {
   const until = performance.now() + waitSeconds * 1000
@@ -29,7 +31,9 @@ export async function untilFree<T>(attempt: () => Promise<T>, waitSeconds: numbe
     try {
       return await attempt()
     } catch (error) {
-      if (!(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION' || waitSeconds === 0) throw error
+      if (isHeldAbove(error)) throw heldAbove(error)
+      const isContention = error instanceof LockstepError && error.code === 'LOCK_CONTENTION' && error.retryable
+      if (!isContention || waitSeconds === 0) throw error
       const left = until - performance.now()
       if (left <= 0) {
         throw new LockstepError('TIMED_OUT', `${error.message}; it did not become free within ${waitSeconds} s`, {

@@ -8,6 +8,7 @@ import type { KeyedLog } from '../log/keyed/log.ts'
 import type { ViewWrite } from '../log/log.ts'
 import { changesOf } from '../views/derived-state.ts'
 import { horizon, ReceiptBlocks } from '../views/receipts.ts'
+import { keepReplaced } from './replaced-rows.ts'
 
 /** A generation is one byte of a key, and the next byte value bounds its range. */
 const generationMax = 250
@@ -18,19 +19,24 @@ const rowsPerBatch = 4_096
 export interface Rebuilt {
   entries: number
   generation: number
+  /** How many replaced rows were kept. */
+  kept: number
   rows: number
+}
+
+export interface RebuildOptions {
+  onProgress?: ((done: number, total: number) => void) | undefined
+  /** The path of a file for the rows that are replaced. */
+  replaced?: string | undefined
 }
 
 /**
  * Derives all rows and receipts again from the entries, into a new generation that one batch puts in force. No
  * entries may be appended meanwhile. After a crash either the old or the complete new generation is in force, and the
- * next rebuild deletes the other. The index of the new generation is empty and is derived when it is used
- * (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the other rows are in the store.
+ * next rebuild deletes the other. Before that, rows that differ from the new ones are kept in the file `replaced`
+ * (`keepReplaced`). The index of the new generation is empty and is derived when it is used (`SearchIndex`). Memory: `limits.rebuildRowsMax` rows; the other rows are in the store.
  */
-export async function rebuildViews(
-  log: KeyedLog,
-  onProgress?: (done: number, total: number) => void,
-): Promise<Rebuilt> {
+export async function rebuildViews(log: KeyedLog, { onProgress, replaced }: RebuildOptions = {}): Promise<Rebuilt> {
   const { generation: before, size } = log.head()
   const generation = (before % generationMax) + 1
   await log.generations.clear(generations.filter((other) => other !== before))
@@ -55,9 +61,10 @@ export async function rebuildViews(
   await state.writeAll()
 
   invariant(log.head().size === size, 'no entries are appended while the views are rebuilt')
+  const kept = replaced === undefined ? 0 : await keepReplaced(log, [before, generation], replaced)
   await log.switchTo(generation)
   await log.generations.clear([before])
-  return { entries: size, generation, rows: rows.count }
+  return { entries: size, generation, kept, rows: rows.count }
 }
 
 /**

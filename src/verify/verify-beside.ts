@@ -1,14 +1,18 @@
+import { join } from 'node:path'
 import { nanoid } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
+import type { Config } from '../kernel/config.ts'
+import { given } from '../kernel/given.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
 import type { LevelLog } from '../log/level/level-log.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { IndexBehind, SearchIndex } from '../views/search-index.ts'
+import { configInLog } from '../writer/config-in-force.ts'
 import { rebuildViews } from './rebuild.ts'
 import { rebuildBeside } from './rebuild-beside.ts'
-import { lastSeqsIn, type Progress, type Verified, verifyLog } from './verify.ts'
+import { lastSeqsIn, type Progress, type Verified, verifyEntries, verifyLog } from './verify.ts'
 
 interface Options {
   onProgress: (progress: Progress) => void
@@ -37,10 +41,10 @@ export async function verifyBeside(layout: Layout, asked: Options): Promise<Veri
   const hold = async <T>(work: (log: LevelLog) => Promise<T>) => using(await opened(layout, options), work)
   let snapshot = await copied(layout, options)
   if ('indexed' in snapshot) return snapshot
+  let rebuilt: Verified['rebuilt']
   if (rebuild) {
     try {
-      await rebuildViews(snapshot, (done, total) => onProgress({ done, total }))
-      await indexAll(snapshot, onProgress)
+      rebuilt = await rebuildVerified(snapshot, layout, onProgress)
       const { size } = snapshot.head()
       await rebuildBeside(snapshot, { hold, nonce: nanoid(12), onSlice: () => onProgress({ done: size, total: size }) })
     } finally {
@@ -52,7 +56,9 @@ export async function verifyBeside(layout: Layout, asked: Options): Promise<Veri
   try {
     const lastSeqsNow = async (streams: readonly string[]) =>
       using(await opened(layout, options, 'if-busy'), (log) => lastSeqsIn(log)(streams))
-    return await verifyLog(snapshot, layout, readConfig(layout.config), { lastSeqsNow, onProgress })
+    const config = await configOf(snapshot, layout)
+    const verified = await verifyLog(snapshot, layout, config, { lastSeqsNow, onProgress })
+    return { ...verified, ...given({ rebuilt }) }
   } catch (error) {
     if (isOfIntegrity(error) && !isHeldElsewhere) await hold(distrusted).catch(() => {})
     throw error
@@ -84,13 +90,30 @@ async function using<T>(log: LevelLog, work: (log: LevelLog) => Promise<T>): Pro
 }
 
 async function verifyInPlace(log: KeyedLog, layout: Layout, { onProgress, rebuild }: Options): Promise<Verified> {
-  if (rebuild) {
-    await rebuildViews(log, (done, total) => onProgress({ done, total }))
-    await indexAll(log, onProgress)
-  }
-  const verified = await verifyLog(log, layout, readConfig(layout.config), { onProgress })
+  const rebuilt = rebuild ? await rebuildVerified(log, layout, onProgress) : undefined
+  const verified = await verifyLog(log, layout, await configOf(log, layout), { onProgress })
   log.isDamaged = false
-  return verified
+  return { ...verified, ...given({ rebuilt }) }
+}
+
+/**
+ * Derives all views again, but only from entries that verify against the tree head outside the database. Rows that
+ * differ from the new ones may show what somebody changed, so they are kept. Errors: those of `verifyEntries`.
+ */
+async function rebuildVerified(log: KeyedLog, layout: Layout, onProgress: Options['onProgress']) {
+  const anchorSize = await verifyEntries(log, onProgress)
+  const path = join(layout.evidence, `rebuild-${nanoid(12)}.jsonl`)
+  const { kept } = await rebuildViews(log, {
+    onProgress: (done, total) => onProgress({ done, total }),
+    replaced: path,
+  })
+  await indexAll(log, onProgress)
+  return { anchor_size: anchorSize ?? null, replaced: kept > 0 ? path : null, replaced_rows: kept }
+}
+
+/** The configuration in force. A ledger of an older version has none yet, and then its file is read. */
+async function configOf(log: KeyedLog, { config }: Layout): Promise<Config> {
+  return ((await configInLog(log)) ?? readConfig(config)).config
 }
 
 /** Derives the index to the end and reports progress, because a child that reports nothing counts as hung. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { digestIn } from '../domain/log/configuration.ts'
 import type { RestoredData } from '../domain/log/origin.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { eventIdOf } from '../kernel/ids.ts'
@@ -9,7 +10,8 @@ import type { Meta, Restored } from '../log/log.ts'
 /**
  * Checks each entry against itself and its predecessor: its id, its time (which decreases only at a clock reset), its
  * place in its request, and what a grant adds to its seq. Checks that entry 0 and the entries of restores name this
- * ledger. Errors: VERIFY_FAILED (`event_id`, `origin`, `requests`, `time`, `tokens`).
+ * ledger, and that decisions name the configuration in force. Errors: VERIFY_FAILED (`config`, `event_id`, `origin`,
+ * `requests`, `time`, `tokens`).
  */
 export class EntryVerification implements Check {
   readonly #meta: Meta
@@ -17,6 +19,8 @@ export class EntryVerification implements Check {
   #ledger: Pick<Meta, 'ledger_id' | 'origin'>
   readonly #restored: Restored[] = []
   #time = ''
+  /** The digest of the configuration in force after the entries read so far. */
+  #config: string | undefined
   /** The request that the next entry continues. */
   #request: { key: string; sha256: string; actor_id: string; next: number; count: number } | undefined
 
@@ -35,6 +39,9 @@ export class EntryVerification implements Check {
     if (seq === 0) this.#compareOrigin(entry)
     if (entry.type === 'ledger.restored') this.#restore(entry as Entry<'ledger.restored', RestoredData>)
     if (entry.type === 'lock.acquired') this.#compareToken(entry)
+    if (entry.type === 'run.decided') this.#compareConfig(entry, entry.data.config_sha256)
+    if (entry.type === 'config.loaded') this.#compareConfig(entry, entry.data.previous ?? undefined)
+    this.#config = digestIn(entry) ?? this.#config
     const id = eventIdOf(this.#ledger.ledger_id, seq)
     if (event_id !== id) throw differs('event_id', `entry ${seq} has the id ${event_id}, not ${id}`, { seq })
     // Entries of a batch share their time, so the time is checked once per batch.
@@ -86,6 +93,12 @@ export class EntryVerification implements Check {
     throw differs('tokens', `the token of entry ${seq} adds ${token_offset} to its seq, not ${this.#tokenOffset}`, {
       seq,
     })
+  }
+
+  /** A decision, or the next configuration, names the configuration in force before it. Older entries name none. */
+  #compareConfig({ seq }: Entry, named: unknown): void {
+    if (named === undefined || named === this.#config) return
+    throw differs('config', `entry ${seq} names the configuration ${named}, but ${this.#config} was in force`, { seq })
   }
 
   #compareMeta(size: number): void {

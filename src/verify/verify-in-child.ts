@@ -11,7 +11,7 @@ const program = programAt('verify/verify-child')
  * Verifies a ledger in a child process. Some damage makes LevelDB abort its process; here that becomes
  * LEDGER_CORRUPT. The child opens the ledger, so it waits for the present owner, and other processes wait for it. If
  * a service has the ledger open, use its `ledger.verify()` instead. If the verification fails, the next open reads
- * every byte. With `rebuild`, rows and receipts are first derived again from the entries.
+ * every byte. With `rebuild`, the entries are verified alone first, and rows and receipts are derived from them again.
  * Errors: those of `verifyLog`, and LEDGER_UNAVAILABLE (still busy after the wait; names the owner).
  */
 export async function verifyInChild(

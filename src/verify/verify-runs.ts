@@ -99,6 +99,7 @@ export class RunVerification implements Check {
 
   #take(run: Followed, entry: Entry, due: Due | undefined): void {
     switch (entry.type) {
+      case 'audit.refusals_counted':
       case 'run.created':
       case 'run.refused':
         return

@@ -16,8 +16,10 @@ import type { Key, Log } from '../log/log.ts'
 import { toHex } from '../merkle/hash.ts'
 import { IndexComparison } from './compare-index.ts'
 import { ReceiptComparison, RowComparison } from './compare-rows.ts'
+import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunVerification } from './verify-runs.ts'
+import { SchemaVerification } from './verify-schema.ts'
 import { TurnVerification } from './verify-turns.ts'
 
 /** The progress of a verification, in entries. `total` grows if another pass is needed. */
@@ -36,6 +38,18 @@ export interface Verified {
   /** The number of entries that the index covers. The index is extended when it is next used. */
   indexed: number
   warnings: string[]
+  /** The rebuild before it, if one was asked for. */
+  rebuilt?: Rebuild
+}
+
+/** What a rebuild began from, and what it replaced. */
+interface Rebuild {
+  /** The size of the tree head outside the database that the entries were compared with; null if there was none. */
+  anchor_size: number | null
+  /** The file with the rows that differed; null if none did. */
+  replaced: string | null
+  /** How many rows differed. */
+  replaced_rows: number
 }
 
 export interface VerifyOptions {
@@ -48,7 +62,7 @@ export interface VerifyOptions {
 
 /**
  * Reads every byte and derives everything again, from a snapshot, so that others may go on appending. It checks
- * everything that `verifyStored` checks, then each entry's id, time, request and place in its stream, every run's
+ * everything that `verifyStored` checks, then each entry's schema, id, time, request and place in its stream, every run's
  * events, all rows, all receipts, and the index as far as it was derived.
  * Errors: VERIFY_FAILED or LEDGER_CORRUPT. The details name the failed `check` and, if there is one, the first bad
  * `seq`. Cost: one pass over the store, two reads per stream, and memory for `limits.verifyRowsMax` open streams.
@@ -69,11 +83,13 @@ export async function verifyLog(
     const index = new IndexComparison(snapshot, head)
     const runLocks = new RunLockComparison(folder, config)
     const checks: Check[] = [
+      new SchemaVerification(),
       new EntryVerification(readMeta(snapshot)),
       rows,
       new ReceiptComparison(snapshot, head),
       index,
       new RunVerification(),
+      new ApprovalVerification(),
       new TurnVerification((digest) => objectIn(snapshot, digest)),
       runLocks,
     ]
@@ -94,6 +110,24 @@ export async function verifyLog(
     onProgress?.({ done: head.size, total: head.size })
     const { root, size } = head
     return { entries: size, size, root: toHex(root), rows: stored.rows, indexed: index.cursor, warnings }
+  } finally {
+    await snapshot.close()
+  }
+}
+
+/**
+ * Verifies the entries alone, against the tree head outside the database: what a rebuild relies on. Returns the size of
+ * that tree head; undefined if there is none. Errors: VERIFY_FAILED or LEDGER_CORRUPT.
+ */
+export async function verifyEntries(log: Log, onProgress?: VerifyOptions['onProgress']): Promise<number | undefined> {
+  const keyed = keyedLog(log)
+  const headFile = keyed.headFile()
+  const snapshot = keyed.stored()
+  try {
+    const checks = [new SchemaVerification(), new EntryVerification(readMeta(snapshot))]
+    const progress = throttled(readHead(snapshot).size, onProgress)
+    await verifyStored(snapshot, { checks, headFile, onlyEntries: true, progress: (done) => progress(done) })
+    return headFile?.size
   } finally {
     await snapshot.close()
   }

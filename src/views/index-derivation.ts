@@ -1,3 +1,4 @@
+import { caseOf } from '../domain/audit/events.ts'
 import { readAs } from '../domain/rendered-event.ts'
 import { statusAfter } from '../domain/run/state.ts'
 import type { Entry } from '../kernel/entry.ts'
@@ -63,7 +64,7 @@ export class IndexDerivation {
   #takeWords(entry: Entry): void {
     const { action_type, outcome } = readAs(entry)
     const { actor_id } = entry.actor
-    const values = { action_type, actor_id, case_id: entry.case_id, outcome, type: entry.type }
+    const values = { action_type, actor_id, case_id: caseOf(entry), outcome, type: entry.type }
     for (const word of words) {
       const value = values[word]
       if (value === undefined) continue

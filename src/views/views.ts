@@ -115,9 +115,9 @@ export class Views {
     return this.#value({ view: 'object', key: digest })
   }
 
-  /** The published rows of streams with a prefix, in the order of the streams' UTF-8. */
-  async *rows(prefix: string): AsyncGenerator<[stream: string, row: Row]> {
-    for await (const page of this.#log.scan('row', prefix)) {
+  /** The published rows of streams with a prefix, in the order of the streams' UTF-8; with `after`, those behind it. */
+  async *rows(prefix: string, after?: string): AsyncGenerator<[stream: string, row: Row]> {
+    for await (const page of this.#log.scan('row', prefix, after)) {
       const keys = page.map(([key]): Key => ({ view: 'row', key }))
       const rows = await this.#complete(
         keys,

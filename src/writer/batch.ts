@@ -61,6 +61,7 @@ export class Batch {
    */
   decide(): boolean {
     try {
+      this.#parts.refusals.record(this.#parts, 'due')
       this.#serveLines()
       for (let step = this.#steps[this.decided]; step !== undefined; step = this.#steps[this.decided]) {
         if (this.#parts.plan.isFull || (this.decided > 0 && performance.now() >= this.#until)) break
@@ -76,13 +77,10 @@ export class Batch {
   }
 
   #decide(step: Step): void {
-    if ('poke' in step) {
-      this.#serveWaiters(step.poke)
-    } else if ('leave' in step) {
-      this.#decideLeave(step.leave, step.error)
-    } else {
-      this.#decideItem(step.item)
-    }
+    if ('counts' in step) this.#parts.refusals.record(this.#parts, step.counts)
+    else if ('poke' in step) this.#serveWaiters(step.poke)
+    else if ('leave' in step) this.#decideLeave(step.leave, step.error)
+    else this.#decideItem(step.item)
   }
 
   /** The waiter may have been first in line or called in, so the next waiter is checked. */
@@ -191,16 +189,13 @@ export class Batch {
     this.#reject(item, errorOf(refusal))
   }
 
-  /**
-   * Records a refusal that asks for it. A refusal with a change is always recorded; others only if the same refusal
-   * was not recorded shortly before.
-   */
+  /** Records a refusal that asks for it, unless it is counted because an equal refusal was recorded shortly before. */
   #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
-    const record = isChange ? wanted : wanted && refusals.toRecord(wanted, item.actor, plan, now)
-    if (record === undefined) return
-    plan.add([record], { actor: item.actor, correlationId: item.correlationId })
+    if (wanted === undefined || !(isChange || refusals.admits(wanted, item, now))) return
+    const [entry] = plan.add([wanted], { actor: item.actor, correlationId: item.correlationId })
     plan.addWith({ objects })
+    refusals.recorded(entry, item, now)
   }
 
   /** Gives a freed lock to the first waiter in its line, within the same batch. */

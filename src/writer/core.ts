@@ -6,7 +6,7 @@ import { canonicalText, type Json } from '../kernel/canonical.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config.ts'
 import { hashRequest as hashOf } from '../kernel/digest.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 import type { Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { SearchIndex } from '../views/search-index.ts'
@@ -17,8 +17,9 @@ import type { Waiters } from './waiters.ts'
 
 /** The open ledger as the parts of the API share it. */
 export interface Core {
-  actor: Actor
-  config: Config
+  actor: RecordedActor
+  /** The configuration in force, by the published entries. */
+  readonly config: Config
   /** Must be awaited before `log.index` is searched. */
   index: SearchIndex
   layout: Layout
@@ -26,6 +27,10 @@ export interface Core {
   now: () => Now
   receipts: Receipts
   stored: StoredObjects
+  /** Proposals that callers of a service put before they stage them. */
+  uploads: {
+    stage<T>(digest: string, work: (chunks: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T>
+  }
   workspaceFiles: WorkspaceFiles
   views: Views
   submit: (submission: Submission) => Promise<Outcome>
@@ -42,7 +47,7 @@ export interface Core {
 
 /** Options of any command. */
 export interface SubmitOptions {
-  actor?: Actor | undefined
+  actor?: RecordedActor | undefined
   correlationId?: string | undefined
   expectedSize?: number | undefined
   line?: Line | undefined

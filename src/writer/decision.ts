@@ -2,20 +2,21 @@ import { aggregateOf, readsOf } from '../domain/aggregates.ts'
 import { judgeGuard } from '../domain/lock/decide.ts'
 import { streamOf } from '../domain/lock/names.ts'
 import type { LockState } from '../domain/lock/state.ts'
+import { ledgerStream } from '../domain/log/configuration.ts'
 import { policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import type { Now } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config.ts'
 import { type Context, type Decision, type Refusal, refuse } from '../kernel/decider.ts'
 import type { Key } from '../log/log.ts'
 import { notLoaded, type Views } from '../views/views.ts'
+import type { ConfigInForce } from './config-in-force.ts'
 import type { Plan } from './plan.ts'
 import type { Item, Step } from './submission.ts'
 import type { Waiters } from './waiters.ts'
 
 /** What a decision on a command is made from. */
 export interface DecisionParts {
-  config: Config
+  config: ConfigInForce
   now: Now
   plan: Plan
   views: Views
@@ -32,9 +33,11 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
   const place = item.line ?? item.calledFrom
   const waiting = (stream: string) => waiters.inFrontOf(stream, place)
+  const inForce = config.at(plan.reader)
   const context: Context = {
     actor,
-    config,
+    config: inForce.config,
+    config_sha256: inForce.sha256,
     guard: brokenGuard(item, parts),
     now,
     time: plan.time,
@@ -61,6 +64,7 @@ export function declaredBy(steps: readonly Step[], views: Views): Key[] {
   const add = (stream: string) => {
     if (!views.hasRow(stream)) streams.add(stream)
   }
+  add(ledgerStream)
   add(policyStream)
   for (const step of steps) {
     if (!('item' in step)) continue

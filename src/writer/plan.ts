@@ -5,7 +5,7 @@ import { isoTime, type Now } from '../kernel/clock.ts'
 import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { isApart } from '../kernel/entry-time.ts'
-import { type Actor, eventIdOf } from '../kernel/ids.ts'
+import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/views.ts'
@@ -23,7 +23,7 @@ export interface BatchFacts {
 
 /** The facts that a command adds to each of its entries. */
 export interface CommandFacts {
-  actor: Actor
+  actor: RecordedActor
   correlationId?: string | undefined
   request?: { key: string; sha256: string } | undefined
 }

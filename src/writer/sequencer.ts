@@ -1,12 +1,12 @@
 import type { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import type { Loaded, Views } from '../views/views.ts'
 import { Batch, batchMax, type DecidedBatch } from './batch.ts'
+import type { ConfigInForce } from './config-in-force.ts'
 import { declaredBy } from './decision.ts'
 import { groundOf, type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
@@ -19,7 +19,7 @@ export interface SequencerParts {
   log: Log
   views: Views
   receipts: Receipts
-  config: Config
+  config: ConfigInForce
   now: () => Now
   /** The cursors of the reactors, to be saved with the next batch. */
   cursors: () => Cursors
@@ -85,8 +85,9 @@ export class Sequencer {
     return this.#idle
   }
 
-  /** Refuses new commands, answers the pending ones, and refuses callers that still wait in line. */
+  /** Refuses new commands, answers the pending ones, records counted refusals, and refuses callers in line. */
   async close(): Promise<void> {
+    if (this.#state === 'writing' || this.#refusals.isCounting) this.#enqueue({ counts: 'all' })
     if (this.#state === 'idle') this.#state = 'closed'
     else if (this.#state === 'writing') this.#state = 'closing'
     await this.#idle
@@ -123,6 +124,7 @@ export class Sequencer {
       return
     }
     this.#state = this.#state === 'closing' ? 'closed' : 'idle'
+    this.#refusals.arm(this.#parts.now(), () => this.#enqueue({ counts: 'due' }))
   }
 
   /** Decides a batch and passes it to the log, which writes it once the previous batch is durable. */
@@ -224,23 +226,21 @@ export class Sequencer {
     const loading = views.load(declaredBy(steps, views))
     if (receipts.isLoaded && this.#lastTimeMillis !== undefined) return loading
     const { size } = log.head()
-    return Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)]).then(
-      ([, , last]) => {
-        this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))
-      },
-    )
+    const all = Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)])
+    return all.then(([, , last]) => {
+      this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))
+    })
   }
 
   #fail(cause: unknown): void {
     this.#state = 'failed'
     this.#failure = unavailable(cause, 'not_applied')
-    const queued = this.#queue.splice(0)
     // These were decided on a batch with an unknown outcome, so their own outcome is unknown too.
     for (const { answers, lines } of this.#decided.splice(0)) {
       this.waiters.keep(lines)
       for (const { item } of answers) item.reject(unavailable(cause, 'unknown'))
     }
-    for (const step of queued) if ('item' in step) step.item.reject(this.#failure)
+    for (const step of this.#queue.splice(0)) if ('item' in step) step.item.reject(this.#failure)
     this.waiters.refuseAll(this.#failure)
   }
 

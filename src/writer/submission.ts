@@ -2,12 +2,12 @@ import type { LedgerCommand } from '../domain/aggregates.ts'
 import type { LockstepError } from '../errors.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { RecordedActor } from '../kernel/ids.ts'
 
 /** A submitted command with its actor, its request key, and whether it waits for a lock. */
 export interface Submission {
   command: LedgerCommand
-  actor: Actor
+  actor: RecordedActor
   correlationId?: string | undefined
   expectedSize?: number | undefined
   request?: { key: string; sha256: string } | undefined
@@ -30,8 +30,15 @@ export interface Item extends Submission {
   reject: (error: LockstepError) => void
 }
 
-/** A step that is decided in order: a command, a waiter that leaves, or a check whether a stream's lock became free. */
-export type Step = { item: Item } | { leave: Waiter; error: LockstepError | undefined } | { poke: string }
+/**
+ * A step that is decided in order: a command, a waiter that leaves, a check whether a stream's lock became free, or the
+ * recording of counted refusals.
+ */
+export type Step =
+  | { item: Item }
+  | { leave: Waiter; error: LockstepError | undefined }
+  | { poke: string }
+  | { counts: 'due' | 'all' }
 
 /** The answer that a caller gets once the batch is durable. */
 export interface Answer {

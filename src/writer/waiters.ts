@@ -4,6 +4,7 @@ import { LockstepError } from '../errors.ts'
 import { onAbort } from '../kernel/abort.ts'
 import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/decider.ts'
+import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Views } from '../views/views.ts'
 import type { Item, Line, Waiter } from './submission.ts'
@@ -98,11 +99,12 @@ export class Waiters {
   }
 
   /** How many callers wait for a lock, and which of them is first. */
-  lineOf(stream: string): { waiting: number; first_waiting?: { actor_id: string; holder: string } } {
+  lineOf(stream: string): { waiting: number; first_waiting?: { actor_id: string; authn?: string; holder: string } } {
     const line = this.#line(stream)
     const { actor, command } = line[0]?.item ?? {}
     if (actor === undefined || command?.type !== 'lock.acquire') return { waiting: line.length }
-    return { first_waiting: { actor_id: actor.actor_id, holder: command.holder }, waiting: line.length }
+    const { actor_id, authn } = actor
+    return { first_waiting: { actor_id, ...given({ authn }), holder: command.holder }, waiting: line.length }
   }
 
   /** Whether a waiter is in its line. */

@@ -6,6 +6,7 @@ import { everyOperation, type Operation } from '../../src/api/operations.ts'
 import { LockstepError } from '../../src/errors.ts'
 import { audit } from './cases/audit.ts'
 import { clock } from './cases/clock.ts'
+import { config } from './cases/config.ts'
 import { exports } from './cases/exports.ts'
 import { locks } from './cases/locks.ts'
 import { head, log } from './cases/log.ts'
@@ -23,6 +24,7 @@ import { unreached } from './unreached.ts'
 const cases: { readonly [Noun in keyof Api]: Cases<Noun> } = {
   audit,
   clock,
+  config,
   exports,
   head,
   locks,

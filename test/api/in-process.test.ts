@@ -12,11 +12,11 @@ addApiCases(api, inProcessFactory)
 /** Members that are no operations: they belong to a ledger in this process. */
 const local = [
   ...['askFor', 'authenticate', 'backUp', 'clockAheadSeconds', 'close', 'constructor', 'counts', 'figures', 'recover'],
-  'snapshot',
+  ...['settings', 'snapshot'],
 ]
 
 /** Members that are not methods of the class. */
-const fields = ['actor', 'config', 'dir', 'expiring', 'exporting', 'isSnapshot', 'tally']
+const fields = ['actor', 'dir', 'expiring', 'exporting', 'isSnapshot', 'tally']
 
 api('are all that it offers, besides the members that belong to this process', () =>
   withLedger(async (ledger) => {

@@ -1,16 +1,20 @@
 import type { Code } from '../../src/errors.ts'
 
 const files = 'needs a file system that refuses, which the tests of files have'
+const rule = 'needs a policy with this rule, which test/ledger/turn-decisions.test.ts has'
 const race = 'needs another process at the right moment'
 
 /** Codes of the tables that no case reaches, and why. A code that a case does reach must not stand here. */
 export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> = {
+  'config.check': { FILE_DENIED: files, FILE_FAILED: files },
+  'config.reload': { FILE_DENIED: files, FILE_FAILED: files },
   'exports.create': {
     DECISION_NOT_OPEN: race,
     FILE_DENIED: files,
     FILE_FAILED: files,
     FILE_READ_ONLY: files,
     INVALID_STATE_TRANSITION: race,
+    RUN_NOT_ACTIVE: race,
   },
   'head.signed': { FILE_DENIED: files, FILE_FAILED: files },
   'locks.acquire': {
@@ -20,9 +24,9 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     LEASE_LOST: race,
     LINK_UNSUPPORTED: files,
   },
-  'locks.break': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'locks.break': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files, LOCK_CONTENTION: race },
   'locks.importFile': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
-  'locks.list': { FILE_DENIED: files },
+  'locks.list': { FILE_DENIED: files, FILE_FAILED: files, LIMIT_EXCEEDED: 'needs 200,000 folders' },
   'locks.recover': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files, LOCK_CONTENTION: race },
   'locks.release': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
   'locks.renew': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
@@ -33,6 +37,7 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     LOCK_CONTENTION: race,
     LOCK_NOT_ORPHAN: race,
   },
+  'locks.status': { FILE_DENIED: files, FILE_FAILED: files },
   'locks.unknownFiles': { FILE_DENIED: files, FILE_FAILED: files },
   'log.backup': {
     FILE_DENIED: files,
@@ -46,7 +51,10 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
   'policy.reload': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
   'runs.fail': { RUN_DENIED: 'needs a lane that allows partial outputs, which test/ledger/cross-case.test.ts has' },
   'staging.consume': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
-  'turns.apply': { E_PROMOTION_NOT_VALIDATED: race },
-  'turns.promote': { E_DELETE_MISSING_TOMBSTONE: 'the validation before it refuses such a turn' },
+  'turns.apply': { DECISION_REQUIRED: rule, E_PROMOTION_NOT_VALIDATED: race },
+  'turns.promote': {
+    DECISION_REQUIRED: rule,
+    E_DELETE_MISSING_TOMBSTONE: 'the validation before it refuses such a turn',
+  },
   'workspaces.check': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
 }

@@ -56,7 +56,7 @@ found('gets the environment of its wrapper, and a few more variables', () =>
       const lines = async (command: string[]) => {
         const ran = watch(spawn(command[0] ?? '', command.slice(1), { env }))
         is(await ran.exit, 0, ran.err())
-        const own = /^LOCKSTEP_(?:UNDER|LOCK_NAME|LOCK_ID|TOKEN|DIR)=/
+        const own = /^LOCKSTEP_(?:ACTOR|LOCK_DIR|LOCK_ID|LOCK_NAME|LOCK_REFS|RUN_ID|TOKEN|UNDER)=/
         return ran
           .out()
           .split('\0')

@@ -1,7 +1,7 @@
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is, ok } from 'uvu/assert'
+import { equal, is, match, ok } from 'uvu/assert'
 import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
 import { type Ended, lockstep } from '../support/command.ts'
@@ -62,16 +62,11 @@ const namesIn = (root: string) => Object.keys(contentOf(root)).filter((name) => 
 
 for (const [what, break_, check] of [
   ['a key that cannot be read as one', (root: string) => writeFileSync(join(root, '.lockstep/key'), 'x'), 'key'],
-  [
-    'a configuration that cannot be read as one',
-    (root: string) => writeFileSync(join(root, '.lockstep/config.json'), '{'),
-    'configuration',
-  ],
   ['a .lockstep that is open to others', (root: string) => chmodSync(join(root, '.lockstep'), 0o755), 'permissions'],
 ] as const) {
   doctor(`names ${what}, and ends with its exit code`, async () => {
     const root = await newRoot()
-    const file = { key: '.lockstep/key', configuration: '.lockstep/config.json', permissions: undefined }[check]
+    const file = { key: '.lockstep/key', permissions: undefined }[check]
     const before = file === undefined ? undefined : readFileSync(join(root, file))
     break_(root)
     const ended = await lockstep(['--dir', root, 'doctor'])
@@ -80,6 +75,22 @@ for (const [what, break_, check] of [
     ok(!readdirSync(join(root, '.lockstep')).some((name) => name.startsWith('doctor-')))
     if (file === undefined) chmodSync(join(root, '.lockstep'), 0o700)
     else writeFileSync(join(root, file), before ?? '')
+    await endsWithVerify(root)
+  })
+}
+
+for (const [what, text] of [
+  ['differs from what is in force', '{"operators": ["agent-9"]}'],
+  ['cannot be read', '{'],
+] as const) {
+  doctor(`warns of a configuration file that ${what}: it has no effect`, async () => {
+    const root = await newRoot()
+    writeFileSync(join(root, '.lockstep/config.json'), text)
+    const ended = await lockstep(['--dir', root, 'doctor'])
+    is(ended.status, 0, ended.stderr)
+    const { configuration } = findingsOf(ended)
+    is(configuration?.outcome, 'warn')
+    match(String(configuration?.finding), /in force by entry 0; .*config\.json is \w+, which has no effect/)
     await endsWithVerify(root)
   })
 }

@@ -9,6 +9,7 @@ import { exportBundleSchema } from '../../src/domain/export/bundle.ts'
 import { root as projectRoot } from '../runner.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
+import { configure } from '../support/scene.ts'
 import { verifyBundle } from '../support/second-verifier.ts'
 
 const commands = suite('lockstep audit and lockstep export')
@@ -128,6 +129,38 @@ of('a case is exported, verified without a ledger, and checked with sha256sum', 
   assert.is(shell(subjects).stdout, 'entries.jsonl differs\n')
   const failed = await call(6, ['export', 'verify', folder])
   assert.equal([failed.code, failed.check], ['VERIFY_FAILED', 'statement'])
+})
+
+of('humans approve an export, which the bundle proves, and one approval serves one export', async (call, root) => {
+  await call(0, ['init', root])
+  configure(root, { exports: { approvals_required: ['attorney_admin', 'compliance'] } })
+  await call(0, ['run', 'create', '--kind', 'orchestrator', '--run-id', 'run_top_1', '--case', 'CASE-17'])
+  const bound = ['--case', 'CASE-17', '--kind', 'discovery_production']
+  const approve = (by: string, type: string, ...more: string[]) =>
+    call(0, ['--actor', by, 'export', 'approve', ...bound, '--type', type, ...more])
+  const first = await approve('human:ana', 'attorney_admin', '--expires', '7d')
+  const second = await approve('human:ben', 'compliance', '--size', String(first.size), '--notes', 'order of 2 May')
+  const refused = await call(4, ['--actor', 'agent-7', 'export', 'approve', ...bound, '--type', 'compliance'])
+  assert.equal([refused.code, refused.rule_id], ['APPROVAL_DENIED', 'approval/human'])
+  const ids = [first, second].map(({ approval_id }) => String(approval_id))
+  const create = (out: string) => [
+    ...['export', 'create', ...bound, '--out', join(root, out), ...governed],
+    ...ids.flatMap((id) => ['--approval', id]),
+  ]
+  const { approvals } = exportBundleSchema.parse((await call(0, create('one.tar.gz'))).bundle)
+  assert.equal(
+    approvals?.map(({ approved_by, notes }) => [approved_by, notes]),
+    [
+      ['ana', undefined],
+      ['ben', 'order of 2 May'],
+    ],
+  )
+  const denied = await call(4, create('two.tar.gz'))
+  assert.equal([denied.code, denied.rule_ids], ['RUN_DENIED', ids.map((id) => `approval:${id}/unused`)])
+  const { status, stdout } = await lockstep(['export', 'verify', join(root, 'one.tar.gz')], { isForPeople: true })
+  assert.is(status, 0)
+  assert.match(stdout, /^approved by ana as ATTORNEY_ADMIN \(attorney_admin\) at .*Z$/m)
+  assert.match(stdout, /^approved by ben as COMPLIANCE \(compliance\) at .*Z$/m)
 })
 
 commands.run()

@@ -38,7 +38,7 @@ text('says how many wait, and who is first', () => {
   const lock = { name: 'resource:reports', kind: 'resource', state: 'held', holder: 'TASK', token: 7 } as const
   const first_waiting = { actor_id: 'agent-2', holder: 'draft of Ann' }
   const of = { ...lock, lease_remaining_s: 60, holder_alive: 'yes', last_seq: 7 } as const
-  is(statusLines({ ...of, first_waiting, waiting: 3 }).at(-1), '3 waiting; first is draft of Ann (agent-2)')
+  is(statusLines({ ...of, first_waiting, waiting: 3 }).at(-1), '3 waiting; first is draft of Ann (agent-2 [-])')
 })
 
 for (const [title, time, expected] of [

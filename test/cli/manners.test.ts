@@ -81,7 +81,6 @@ for (const [words, option, near] of [
 for (const [words, message] of [
   [['lock', 'acquire', 'a', '--holder', 'h', '--lease', '0'], '--lease must be at least 1'],
   [['lock', 'acquire', 'a', '--holder', ''], '--holder must not be empty'],
-  [['lock', 'acquire', 'a'], '--holder is required'],
   [
     ['lock', 'acquire', 'deliverable:DEL-08-05', '--holder', 'h'],
     'NAME is a deliverable or project lock: acquire those with --folder, or with --target and --run-id',

@@ -98,7 +98,8 @@ governed('exec is a mediated run around a command, whose exit code it passes on'
     retryable: true,
   })
   await call(127, ...exec('run_exec_3', 'transcription.run', 'no-such-program-here'))
-  assert.is((await call(0, 'run', 'show', 'run_exec_3')).outcome, 'not_started')
+  const { error, outcome } = await call(0, 'run', 'show', 'run_exec_3')
+  assert.equal([outcome, (error as { message: string }).message], ['exit_127', 'not_started'])
   await call(
     143,
     ...exec(

@@ -1,9 +1,10 @@
 // limit: 240
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { userActor } from '../../src/disk/user.ts'
+import { configure } from '../support/scene.ts'
 import {
   driverArguments,
   historyOf,
@@ -126,9 +127,7 @@ supervise('ends the processes of a wrapper that it runs', () =>
 /** A root with a deliverable folder, whose leases may be short. */
 const withDeliverable = (work: (dir: string, folder: string) => Promise<void>) =>
   withRoot(async (dir) => {
-    const config = join(dir, '.lockstep/config.json')
-    const settings = { ...JSON.parse(readFileSync(config, 'utf8')), deliverable_lease_s: { min: 1 } }
-    writeFileSync(config, JSON.stringify(settings))
+    await configure(dir, { deliverable_lease_s: { min: 1 } })
     const folder = join(dir, 'DEL-08-05_Lock')
     mkdirSync(folder)
     await work(dir, folder)
@@ -144,11 +143,23 @@ supervise('holds the lock of a deliverable and its file', () =>
   }),
 )
 
+supervise('puts the lock file back when it was deleted, long before it is renewed, and the command goes on', () =>
+  withDeliverable(async (dir, folder) => {
+    const script = 'rm "$0/.lock"; until [ -e "$0/.lock" ]; do sleep 0.1; done; sleep 1; [ -e "$0/.lock" ]'
+    const ran = run(dir, ['sh', '-c', script, folder], { request: { folder } })
+    is(await ran.exit, 0)
+    // The command may end before the renewal that put the file back is appended.
+    const types = typesIn(await historyOf(dir, 'deliverable:DEL-08-05')).filter((type) => type !== 'lock.renewed')
+    equal(types, ['lock.acquired', 'lock.file_restored', 'lock.released'])
+  }),
+)
+
 supervise('ends the command when the lock file was taken away from it, long before it is renewed', () =>
   withDeliverable(async (dir, folder) => {
     const ran = run(dir, tellsSignals.concat('--one'), { request: { folder } })
     await pidAfter(ran, 'ready')
     rmSync(join(folder, '.lock'))
+    writeFileSync(join(folder, '.lock'), '{}')
     is(await ran.exit, 76)
     match(ran.out(), /^SIGTERM$/m)
     equal(typesIn(await historyOf(dir, 'deliverable:DEL-08-05')), ['lock.acquired', 'lock.lost'])

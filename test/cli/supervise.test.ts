@@ -75,7 +75,7 @@ supervise('gives the child its arguments, its environment and the four variables
     is(env.LOCKSTEP_LOCK_NAME, `resource:${name}`)
     is(env.LOCKSTEP_TOKEN, String(acquired?.seq))
     match(env.LOCKSTEP_LOCK_ID, /^lck_/)
-    is(env.LOCKSTEP_DIR, dir)
+    is(env.LOCKSTEP_LOCK_DIR, dir)
     // Only a bash at the gate hands on what is no name to a shell.
     if (existsSync('/bin/bash')) {
       is(env['dotted.name-of.it'], odd['dotted.name-of.it'])

@@ -134,16 +134,6 @@ governed('the folder that Lockstep owns, documents and stdin are staged as well'
   is((await call(2, ['turn', 'stage', ...of(4), '--file', '-', '--from', root])).code, 'INVALID_INPUT')
 })
 
-governed('an empty stage is a turn that changes nothing, unless something is required', async (call, root) => {
-  const out = join(root, 'missing')
-  is((await call(5, ['turn', 'apply', ...of(1), '--from', out, '--require-staged'])).code, 'E_PROMOTION_STAGE_MISSING')
-  const promoted = await call(0, ['turn', 'apply', ...of(1), '--from', out])
-  ok((promoted.issues as { code: string }[]).some(({ code }) => code === 'I_NOOP_PROMOTION'))
-  is((await call(5, ['turn', 'promote', ...of(2), '--require-staged'])).code, 'E_PROMOTION_STAGE_MISSING')
-  await call(0, ['turn', 'promote', ...of(2)])
-  is((await call(0, ['turn', 'list', ...run])).last_promoted_turn_id, 'turn-0002')
-})
-
 governed('a directory is consumed only on request, and only its staged files', async (call, root) => {
   const out = join(root, 'out')
   stageStem(out, 'a', body('a'))

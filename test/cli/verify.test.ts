@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
+import { encodeEntry } from '../../src/log/keyed/rows/codec.ts'
+import { readHead } from '../../src/log/keyed/rows/head-row.ts'
 import { entryKey, indexKey, receiptsKey, rowKey } from '../../src/log/keyed/rows/keys.ts'
 import { openStore } from '../../src/log/level/store.ts'
 import { openLedger } from '../../src/open.ts'
@@ -81,8 +83,67 @@ verify('finds wrong or missing rows and receipts, and with --rebuild derives the
   for (const { json } of [found, refused]) ok(String(json.hint).includes('verify --rebuild'), JSON.stringify(json))
   const rebuilt = await lockstep(['--dir', root, 'verify', '--rebuild'])
   equal([rebuilt.status, rebuilt.json.rows], [0, found.json.rows ?? rebuilt.json.rows])
+  const { anchor_size, replaced, replaced_rows } = rebuilt.json.rebuilt as Record<string, unknown>
+  equal([anchor_size, replaced_rows], [600, 1])
+  const { after, ...missing } = JSON.parse(readFileSync(String(replaced), 'utf8'))
+  equal([missing, after.last_seq], [{ view: 'row', key: 'audit', before: null }, 599])
   is((await lockstep(['--dir', root, 'verify'])).status, 0)
   is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+})
+
+verify('compares the ledger with checkpoints that were kept, and finds a folder that was set back', async () => {
+  const root = await ledgerOf(300)
+  const kept = temporaryRoot()
+  const keep = async (name: string) => {
+    const { json } = await lockstep(['--dir', root, 'head', '--signed'])
+    writeFileSync(join(kept, name), String(json.checkpoint))
+    return String(json.vkey)
+  }
+  const vkey = await keep('first.txt')
+  cpSync(join(root, '.lockstep'), join(kept, 'older'), { recursive: true })
+  is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+  await keep('second.txt')
+  const run = (...words: string[]) =>
+    lockstep([
+      '--dir',
+      root,
+      'verify',
+      '--checkpoint',
+      ...['first.txt', 'second.txt'].map((name) => join(kept, name)),
+      ...words,
+    ])
+  const { json, status } = await run('--key', vkey)
+  equal([status, json.checkpoints], [0, [300, 301]])
+  equal((await run()).json.checkpoints, [300, 301])
+  // The folder is that of an earlier moment, whole and signed. Only what was kept elsewhere tells.
+  rmSync(join(root, '.lockstep'), { recursive: true })
+  renameSync(join(kept, 'older'), join(root, '.lockstep'))
+  is((await lockstep(['--dir', root, 'adopt', '--moved'])).status, 0)
+  is((await lockstep(['--dir', root, 'verify'])).status, 0)
+  const found = await run('--key', vkey)
+  equal([found.status, found.json.check, found.json.kept_size, found.json.size], [6, 'checkpoint', 301, 300])
+  const other = await ledgerOf(302)
+  const foreign = await lockstep(['--dir', other, 'verify', '--checkpoint', join(kept, 'first.txt'), '--key', vkey])
+  equal([foreign.status, foreign.json.check], [6, 'checkpoint'])
+  const unsigned = await lockstep(['--dir', other, 'verify', '--checkpoint', join(kept, 'first.txt')])
+  equal([unsigned.status, unsigned.json.check], [6, 'checkpoint'])
+})
+
+verify('--rebuild derives nothing from entries that do not verify, and replaces no row', async () => {
+  const root = await ledgerOf(600)
+  const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  const key = entryKey(17)
+  const text = Buffer.from(store.get(key) ?? []).subarray(0, -4)
+  const forged = text.toString().replace('"outcome":"success"', '"outcome":"failure"')
+  await store.write({ puts: [{ key, value: encodeEntry(key, forged).value }], deletes: [rowKey(1, 'audit')] })
+  await store.close()
+  const { json, status } = await lockstep(['--dir', root, 'verify', '--rebuild'])
+  equal([status, json.check, json.seq], [6, 'leaves', 17])
+  const after = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  is(readHead(after).generation, 1)
+  await after.close()
+  const kept = readdirSync(join(root, '.lockstep')).includes('evidence')
+  equal(kept ? readdirSync(join(root, '.lockstep/evidence')).filter((name) => name.startsWith('rebuild')) : [], [])
 })
 
 verify('finds a wrong index, which affects no other command, and with --rebuild derives it again', async () => {

@@ -174,12 +174,12 @@ test(
 test(
   'says how it ended, if it does not start',
   withServiceProcess(async ({ root }) => {
-    const config = join(root, '.lockstep/config.json')
-    const text = readFileSync(config, 'utf8')
-    writeFileSync(config, '{')
+    const head = join(root, '.lockstep/head')
+    const text = readFileSync(head, 'utf8')
+    writeFileSync(head, '{')
     const { message } = await refused(connect({ dir: root, start: true }), 'LEDGER_UNAVAILABLE')
     ok(message.includes('exit code'), message)
-    writeFileSync(config, text)
+    writeFileSync(head, text)
   }),
 )
 

@@ -292,6 +292,8 @@ test('a run with turns: every event, the records and the result of a promotion',
       tombstones: [tombstone],
     })
     conforms('promotion_result', { delta_digest, deleted_stems, issues, outcome, promoted_stems })
+    await ledger.workspaces.pin({ name: 'release-1', run_id })
+    await ledger.workspaces.unpin({ name: 'release-1', run_id })
     await ledger.turns.stage({ ...turn('turn-0003'), triplets: [{ stem: 'three', body: {} }] })
     await problemOf(ledger.runs.complete({ run_id, outcome_reason: 'done' }), 'RUN_HAS_OPEN_TURN')
     conforms(
@@ -300,11 +302,13 @@ test('a run with turns: every event, the records and the result of a promotion',
     )
     const types = [...(await entriesConform(ledger))].filter((type) => type.startsWith('turn.')).sort()
     assert.equal(types, [
+      'turn.pinned',
       'turn.promoted',
       'turn.promotion_rejected',
       'turn.rejected',
       'turn.staged',
       'turn.staging_rejected',
+      'turn.unpinned',
       'turn.validated',
     ])
   })

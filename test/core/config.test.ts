@@ -21,6 +21,7 @@ test('everything has a default', () => {
     workspace_dir: 'workspace',
     staging_cleanup: 'on_promotion',
     socket_auth: 'actor',
+    workflows: { optimistic: false },
   })
 })
 

@@ -139,7 +139,7 @@ async function heldFindings(
 }
 
 function authorityOf(ledger: LocalLedger) {
-  return { actor_id: ledger.config.release_authority, actor_type: 'human' } as const
+  return { actor_id: ledger.settings.release_authority, actor_type: 'human' } as const
 }
 
 function isRunning(pid: number): boolean {

@@ -56,7 +56,7 @@ function isAnswer({ data, request, type }: Entry, ask: Ask, { name }: Answer): b
     case 'recover':
       return type === 'lock.recovered' && data.name === name
     case 'break':
-      return type === 'lock.broken' && data.name === name
+      return type === ('folder' in ask ? 'lock.file_set_aside' : 'lock.broken') && data.name === name
     default:
       return true
   }

@@ -51,6 +51,8 @@ async function preparedRoot(open: typeof openLedger): Promise<string> {
   const acquired = new Date().toISOString()
   const orphan = { deliverable_id: 'DEL-02-03', holder: 'another tool', acquired, lease_duration_s: 600, pid: 2 ** 30 }
   writeFileSync(join(root, folderNameOf('foreign'), '.lock'), JSON.stringify(orphan))
+  const hung = { ...orphan, deliverable_id: 'DEL-02-09', holder: 'a hung tool', acquired: '2099-01-01T00:00:00Z' }
+  writeFileSync(join(root, folderNameOf('hung'), '.lock'), JSON.stringify({ ...hung, pid: process.pid }))
   writeFileSync(join(root, folderNameOf('unreadable'), '.lock'), 'no JSON')
   const { code, stderr } = await runWriter(compiled('fixtures/crash/script.ts'), [root, 'prepare'], {})
   is(code, 0, stderr)

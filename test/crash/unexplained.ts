@@ -6,6 +6,8 @@ import { grantsIn } from './lines.ts'
 const home = ['claims', 'config.json', 'evidence', 'head', 'key', 'key.pub', 'ledger', 'owner', 'place']
 /** What only a ledger made by `lockstep init` has. */
 const homeOfInit = [...home, 'policy']
+/** Copies of lock files, by their SHA-256. A crash may leave one whose move was not recorded, and no unfinished one. */
+const copies = 'aside'
 const ofLevel = /^(?:CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:ldb|log))$/
 /** What the tests put into a root and into deliverable folders themselves. */
 const ofTests = ['_STATUS.md', 'projects', 'runtime']
@@ -18,12 +20,17 @@ export function unexplainedIn(root: string, entries: readonly Entry[]): string[]
 function inHome(root: string): string[] {
   const at = join(root, '.lockstep')
   const names = readdirSync(at)
-  const findings = names.filter((name) => !homeOfInit.includes(name)).map((name) => `.lockstep/${name} is left over`)
+  const findings = names
+    .filter((name) => ![...homeOfInit, copies].includes(name))
+    .map((name) => `.lockstep/${name} is left over`)
   for (const name of home) {
     if (!names.includes(name)) findings.push(`.lockstep/${name} is missing`)
   }
   for (const folder of ['claims', 'evidence']) {
     for (const name of namesIn(join(at, folder))) findings.push(`.lockstep/${folder}/${name} is left over`)
+  }
+  for (const name of namesIn(join(at, copies))) {
+    if (!/^[0-9a-f]{64}$/.test(name)) findings.push(`.lockstep/${copies}/${name} is left over`)
   }
   const strange = namesIn(join(at, 'ledger')).filter((name) => !ofLevel.test(name))
   return [...findings, ...strange.map((name) => `.lockstep/ledger/${name} is not LevelDB's`)]
@@ -49,7 +56,7 @@ function inFolders(root: string, entries: readonly Entry[]): string[] {
     if (content === undefined) continue
     if (ref === undefined ? content.ledger !== undefined : content.lock_ref !== ref)
       findings.push(`${folder}/.lock says ${content.lock_ref}, the ledger says ${ref ?? 'free'}`)
-    if (ref === undefined && isRecovered(content, entries)) findings.push(`${folder}/.lock was recovered and is back`)
+    if (ref === undefined && isMoved(content, entries)) findings.push(`${folder}/.lock was moved away and is back`)
   }
   return findings
 }
@@ -71,8 +78,12 @@ function lockIn(folder: string): { ledger?: string; lock_ref?: string; holder?: 
   }
 }
 
-function isRecovered({ holder }: { holder?: string }, entries: readonly Entry[]): boolean {
-  return entries.some(({ data, type }) => type === 'lock.recovered' && data.previous_holder === holder)
+function isMoved({ holder }: { holder?: string }, entries: readonly Entry[]): boolean {
+  return entries.some(
+    ({ data, type }) =>
+      (type === 'lock.recovered' && data.previous_holder === holder) ||
+      (type === 'lock.file_set_aside' && String(data.content).includes(`"holder":"${holder}"`)),
+  )
 }
 
 /** RUN_LOCK.json of every run that ever had a project lock says what the log says, byte for byte. */

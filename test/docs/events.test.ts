@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal } from 'uvu/assert'
+import { configEvents } from '../../src/domain/log/configuration.ts'
 import { policyEventSchemas } from '../../src/domain/policy/events.ts'
 import { runEventSchemas } from '../../src/domain/run/events.ts'
 import { tokenEventSchemas } from '../../src/domain/token/events.ts'
@@ -14,6 +15,7 @@ const text = readFileSync(join(project, 'docs/reference/events.md'), 'utf8')
 for (const [noun, schemas] of [
   ['Runs', runEventSchemas],
   ['Policy', policyEventSchemas],
+  ['Configuration', configEvents],
   ['Turns', turnEventSchemas],
   ['Tokens', tokenEventSchemas],
 ] as const) {

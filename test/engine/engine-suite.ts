@@ -32,9 +32,14 @@ async function entriesOf(log: Pick<Log, 'entries'>, from = 0, to?: number): Prom
   return seqs
 }
 
-async function scanned(log: Pick<Log, 'scan'>, view: 'row' | 'state', prefix: string): Promise<string[]> {
+async function scanned(
+  log: Pick<Log, 'scan'>,
+  view: 'row' | 'state',
+  prefix: string,
+  after?: string,
+): Promise<string[]> {
   const keys: string[] = []
-  for await (const page of log.scan(view, prefix)) keys.push(...page.map(([key]) => key))
+  for await (const page of log.scan(view, prefix, after)) keys.push(...page.map(([key]) => key))
   return keys
 }
 
@@ -160,6 +165,8 @@ export function addEngineCases(suite: Test, engine: EngineUnderTest): void {
       inOrder.filter((name) => name.startsWith('a/')),
     )
     equal([await scanned(log, 'row', 'c'), await scanned(log, 'state', '')], [[], ['a/state']])
+    for (const [at, key] of inOrder.entries()) equal(await scanned(log, 'row', '', key), inOrder.slice(at + 1))
+    equal(await scanned(log, 'state', '', 'a/state'), [])
   })
 
   on('a snapshot stays as it is while others append', async (log) => {

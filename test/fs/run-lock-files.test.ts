@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is } from 'uvu/assert'
+import { equal, is, not, ok } from 'uvu/assert'
 import type { RunLock } from '../../src/domain/lock/run-lock-file.ts'
 import {
   findRunLocks,
   isRunLockPath,
+  isSameRunLock,
   readRunLock,
   runLockPath,
   writeRunLock,
@@ -39,7 +40,8 @@ files.before.each(() => {
 
 files('the example of the template is read unchanged', () => {
   put(path, JSON.stringify(seven, null, 2))
-  equal(readRunLock(path), { path, run_id: 'run_x', content: seven, text: readFileSync(path, 'utf8') })
+  const text = readFileSync(path, 'utf8')
+  equal(readRunLock(path), { path, run_id: 'run_x', content: seven, status: 'LOCKED', text })
 })
 
 files('a byte order mark is tolerated', () => {
@@ -58,17 +60,33 @@ const unreadable: Record<string, string | Uint8Array> = {
   empty: '',
   cut: JSON.stringify(seven).slice(0, 80),
   'an array': JSON.stringify([seven]),
-  'an eighth member': JSON.stringify({ ...seven, note: 'x' }),
   'a member less': JSON.stringify({ ...seven, lock_reason: undefined }),
   'another status': JSON.stringify({ ...seven, status: 'locked' }),
-  'RELEASED without its three': JSON.stringify({ ...seven, status: 'RELEASED' }),
-  'LOCKED with the three': JSON.stringify({ ...seven, ...released }),
   'an unknown final status': JSON.stringify({ ...seven, ...released, status: 'RELEASED', final_status: 'DONE' }),
   'a time that is none': JSON.stringify({ ...seven, lock_time: 'noon' }),
   'a lone surrogate': JSON.stringify(seven).replace('P0_', '\\ud800'),
   '70,000 bytes': JSON.stringify(seven) + ' '.repeat(70_000),
   'bytes that are no text': Uint8Array.from([0xff, 0xfe]),
 }
+for (const [what, content] of Object.entries({
+  'an eighth member': { ...seven, note: 'x' },
+  'RELEASED without its three': { ...seven, status: 'RELEASED' },
+  'LOCKED with the three': { ...seven, ...released },
+})) {
+  files(`a file with ${what} is read, and differs from one without`, () => {
+    put(path, JSON.stringify(content))
+    const found = readRunLock(path)
+    equal([found?.content, found?.status], [content, content.status])
+    not(found?.content !== undefined && isSameRunLock(found.content, seven))
+  })
+}
+
+files('a file with a member that has no canonical form differs', () => {
+  put(path, JSON.stringify({ ...seven, note: 'x' }).replace('"x"', '"\\ud800"'))
+  const content = readRunLock(path)?.content
+  ok(content !== undefined && !isSameRunLock(content, seven))
+})
+
 for (const [what, content] of Object.entries(unreadable)) {
   files(`a file that is ${what} exists and is unreadable`, () => {
     put(path, content)

@@ -130,8 +130,8 @@ const cells: [what: string, make: Hostile, issues: string[]][] = [
   ],
   [
     'a file of no triplet',
-    (directory) => stageFile(directory, 'notes.txt', 'x') && undefined,
-    ['E_STAGING_FILE_INVALID notes.txt'],
+    (directory) => stageFile(directory, 'notes.png', 'x') && undefined,
+    ['E_STAGING_FILE_INVALID notes.png'],
   ],
   [
     'a file without a stem',

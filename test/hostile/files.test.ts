@@ -84,7 +84,9 @@ const home = (name: string) => (root: string) => join(root, '.lockstep', name)
 const below = (name: string) => (root: string) => join(root, name)
 
 const places: Record<string, Place> = {
-  'config.json': { path: home('config.json'), reads: 'open' },
+  // What is in force comes from the ledger.
+  'config.json': { path: home('config.json'), reads: 'open', read: all },
+  'config.json at a reload': { path: home('config.json'), reads: 'config' },
   'the head file': { path: home('head'), reads: 'open', read: owners },
   'the owner file': { path: home('owner'), reads: 'open', read: all },
   'the key': { path: home('key'), reads: 'sign' },

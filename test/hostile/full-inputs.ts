@@ -22,14 +22,22 @@ const artifact = {
   scope: 'case',
   storage_locator: 'files/a.wav',
 }
+const redaction = { notes: 'a', redaction_applied: false, redaction_profile_id: 'a' }
+const bundle = { approvals: ['apr_0123456789abcdef'], bundle_kind: 'other', redaction, size: 1 }
 const action = {
   action_type: 'tool_call',
   artifacts: [artifact],
+  bundle: { ...bundle, select: { run_id: 'run_main_1' } },
   effects: ['external_transfer'],
   lane_id: 'TOOL_INTERVIEW_CAPTURE',
   scope: { case_id: 'CASE-17', client_session_id: 's-1' },
   target: { mode: 'read', name: 'dictation.start' },
 }
+/** The other forms of a selection. */
+const others = [{ case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => {
+  const { action_type, lane_id, target } = action
+  return { action_type, bundle: { bundle_kind: 'other', select, size: 1 }, lane_id, scope: {}, target }
+})
 const error = { error_code: 'E_1', message: 'it_failed', retryable: true, stack_ref: 'files/stack.txt' }
 const lockId = (id: string) => `lck_${'a'.repeat(16)}${id}`
 const runId = (id: string) => `run_host_${id}`
@@ -110,7 +118,12 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       const hashes = { request_hash_sha256: hash, response_hash_sha256: hash }
       const target = { name: 'a', operation: 'b', target_type: 'system' }
       const options = { ...asked(id), correlation_id: 'c-1', guard: { name: 'resource:guard', token: 1 } }
-      return { ...options, events: [{ ...of, ...hashes, outcome_reason: 'b', target }] }
+      return { ...options, actor: becca, events: [{ ...of, ...hashes, outcome_reason: 'b', target }] }
+    },
+    (id) => {
+      const about = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' }
+      const artifacts = { input_artifacts: [artifact], output_artifacts: [artifact] }
+      return { ...asked(id), events: [{ action_type: 'system', outcome: 'success', ...about, ...artifacts }] }
     },
     (id) => {
       const of = { action_type: 'tool_call', decision_id: 'evt_x_00000', outcome: 'failure', run_id: 'run_main_1' }
@@ -122,15 +135,17 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'audit.entries': [() => filters],
   'audit.list': [() => filters],
   'clock.reset': [() => ({ actor: becca, reason: 'a' })],
+  'config.reload': [async (_, { api }) => ({ actor: becca, sha256: (await api.config.check()).sha256 })],
   'exports.approve': [
-    ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => () => {
-      return { actor: becca, approval_type: 'compliance', notes: 'a', select }
+    ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => (id: string) => {
+      const bound = { bundle_kind: 'other', redaction, select }
+      return { ...asked(id), ...bound, actor: becca, approval_type: 'attorney_admin', notes: 'a' }
     }),
   ],
   'exports.create': [
     (id) => ({
       actor: becca,
-      approvals: ['evt_x_00000'],
+      approvals: ['apr_0123456789abcdef'],
       bundle_description: 'all',
       bundle_kind: 'internal_review',
       bundle_name: 'a',
@@ -139,7 +154,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       lane_id: 'EXPORT_CASE_DATA',
       matter_id: 'matter-1',
       parent_run_id: 'run_main_1',
-      redaction: { notes: 'a', redaction_applied: false, redaction_profile_id: 'a' },
+      redaction,
       role_id: 'ATTORNEY_ADMIN',
       scope: { case_id: 'CASE-17', export_reason: 'asked' },
       select: { run_id: 'run_done_1' },
@@ -172,6 +187,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       await api.locks.acquire({ holder: 'a', name: `name-${id}` })
       return { actor: becca, name: `name-${id}`, reason: 'a' }
     },
+    () => ({ actor: becca, folder: 'work', reason: 'a' }),
   ],
   'locks.check': [(id) => ({ run_id: projectRun(id), target_name: target_name(id) })],
   'locks.history': [() => ({ name: 'guard' })],
@@ -192,10 +208,12 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
     },
   ],
   'locks.retire': [() => ({ actor, folder: 'work', reason: 'a' })],
-  'locks.status': [() => ({ name: 'guard' })],
+  'locks.status': [() => ({ name: 'guard' }), () => ({ folder: 'work' })],
   'policy.explain': [
     () => ({ action, actor, run_id: 'run_main_1' }),
     () => ({ action, actor_type: 'agent', case_id: 'CASE-17', role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' }),
+    ...others.map((action) => () => ({ action, run_id: 'run_main_1' })),
+    ...others.map((action) => () => ({ action, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' })),
   ],
   'policy.reload': [() => ({ actor: becca })],
   'runs.authorize': [
@@ -206,8 +224,10 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       await api.runs.start({ run_id })
       return { ...asked(id), action: { ...action, scope: { ...action.scope, run_id } }, run_id }
     },
+    ...others.map((action) => () => ({ action, run_id: 'run_main_1' })),
   ],
   'runs.cancel': [ending],
+  'runs.cancelTree': [ending],
   'runs.complete': [
     async (id, stage) => ({ ...(await ending(id, stage)), output_artifacts: [artifact], release_lock: false }),
   ],
@@ -224,7 +244,6 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       nondeterminism: { is_nondeterministic: true, reasons: ['a'], replay_strategy: 'best_effort' },
       notes: 'a',
       parent_run_id: 'run_main_1',
-      phase: 'a',
       role_id: 'INTERVIEW_AGENT',
       root_run_id: 'run_main_1',
       run_actor: actor,
@@ -265,6 +284,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       }
     },
   ],
+  'runs.recover': [async (id, stage) => ({ ...asked(id), reason: 'a', run_id: await running(id, stage) })],
   'runs.retry': [
     async (id, stage) => {
       const run_id = await running(id, stage)
@@ -291,20 +311,31 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       return { actor: becca, reason: 'a', token_id }
     },
   ],
-  'turns.apply': [async (id, stage) => content(id, await running(id, stage))],
+  'turns.apply': [
+    async (id, stage) => content(id, await running(id, stage)),
+    () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
+    async (id, stage) => ({ ...content(id, await running(id, stage)), decision_id: 'evt_x_00000' }),
+  ],
   'turns.get': [() => ({ run_id: 'run_main_1', turn_id })],
   'turns.list': [() => ({ run_id: 'run_main_1' })],
-  'turns.promote': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
+  'turns.promote': [
+    async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash }),
+    async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), decision_id: 'evt_x_00000' }),
+  ],
   'turns.reject': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), reason: 'a' })],
   'turns.stage': [
     async (id, stage) => content(id, await running(id, stage)),
     async (id, stage) => ({ run_id: await running(id, stage), triplets, turn_id }),
+    () => ({ proposal_digest: hash, run_id: 'run_main_1', turn_id }),
   ],
   'turns.validate': [async (id, stage) => ({ ...ofTurn(id, await staged(id, stage)), manifest_digest: hash })],
   'workspaces.check': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.digest': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.object': [() => ({ digest: hash })],
+  'workspaces.pin': [async (id, stage) => ({ actor, name: 'a', run_id: await running(id, stage), turn_id })],
+  'workspaces.pins': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.refs': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
   'workspaces.stem': [() => ({ run_id: 'run_main_1', stem: 'a' }), () => ({ stem: 'a', workflow_id: 'a' })],
   'workspaces.triplets': [() => ({ run_id: 'run_main_1' }), () => ({ workflow_id: 'a' })],
+  'workspaces.unpin': [async (id, stage) => ({ actor, name: 'a', run_id: await running(id, stage) })],
 }

@@ -184,7 +184,9 @@ async function withFault(
 
 async function statusOf({ ledger }: Scene, name: string): Promise<{ state: string; token?: number | null }> {
   try {
-    return await ledger.locks.status({ name })
+    const status = await ledger.locks.status({ name })
+    // Without a token only a file is left, which the next acquire or open removes.
+    return status.token === undefined ? { state: 'free', token: null } : status
   } catch {
     // It was never held.
     return { state: 'free', token: null }

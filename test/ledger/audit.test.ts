@@ -79,8 +79,9 @@ of('an override is recorded with its reason, or not at all; in a run as outside 
   )
   assert.is(await codeOf(ledger.audit.append({ events: [{ ...override, decision_id: 'evt_1_000' }] })), 'INVALID_INPUT')
   assert.is((await ledger.head.get()).size, size)
-  await ledger.audit.append({ events: [override] })
-  await ledger.audit.append({ events: [{ ...override, run_id }] })
+  const actor = { actor_id: ledger.settings.release_authority, actor_type: 'human' } as const
+  await ledger.audit.append({ actor, events: [override] })
+  await ledger.audit.append({ actor, events: [{ ...override, run_id }] })
   const { events } = await ledger.audit.list({ action_type: 'override' })
   assert.equal(
     events.map(({ outcome_reason, run_id }) => [outcome_reason, run_id]),
@@ -230,7 +231,7 @@ of('a member that is undefined is none', async (ledger) => {
   const { events } = await ledger.audit.append({
     events: [{ ...event, notes: undefined, run_id: undefined, target: undefined }],
   })
-  assert.equal((await ledger.log.entry({ seq: events[0]?.seq ?? 0 })).data, event)
+  assert.equal((await ledger.log.entry({ seq: events[0]?.seq ?? 0 })).data, { ...event, stated: true })
 })
 
 of('a correction names an event that is there', async (ledger) => {

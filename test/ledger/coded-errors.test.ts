@@ -5,6 +5,7 @@ import { LockstepError } from '../../src/errors.ts'
 import { type Handlers, served } from '../../src/nouns/served.ts'
 import { codedError } from '../../src/writer/coded-errors.ts'
 import { nextOf } from '../support/entries.ts'
+import { testActor } from '../support/ledger.ts'
 
 const coded = suite('what the API rejects with')
 const system = (code: string) => Object.assign(new Error(`${code}: it failed`), { code, syscall: 'open' })
@@ -38,7 +39,7 @@ coded('each operation, whether it gives an answer or a stream', async () => {
   const failing = () => {
     throw system('EIO')
   }
-  const ground = { root: '/', assertOpen: failing }
+  const ground = { actor: testActor, root: '/', assertOpen: failing }
   const log = served('log', anyOf(failing), ground)
   for (const call of [log.entry({ seq: 0 }), nextOf(log.read())]) {
     const error = await call.catch((thrown: unknown) => thrown)
@@ -52,7 +53,7 @@ coded('each item of a stream', async () => {
     yield 1
     throw system('EIO')
   }
-  const ground = { root: '/', assertOpen: () => {} }
+  const ground = { actor: testActor, root: '/', assertOpen: () => {} }
   const log = served('log', anyOf(items), ground)
   const stream = log.read()[Symbol.asyncIterator]()
   is((await stream.next()).value, 1)

@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
@@ -8,6 +6,7 @@ import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import type { Submission } from '../../src/writer/submission.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { configure } from '../support/scene.ts'
 import { refusal, withBareSequencer } from './stage.ts'
 
 const test = suite('defects and hostile names')
@@ -74,7 +73,7 @@ for (const name of names) {
     const dir = temporaryRoot()
     await (await openLedger({ dir, create: true, actor: testActor })).close()
     const config = { actors: { 'agent-1': ['INTERVIEW_AGENT'] }, write_scopes: { 'agent-1': 'deliverable-local' } }
-    writeFileSync(join(dir, '.lockstep/config.json'), JSON.stringify(config), { mode: 0o600 })
+    await configure(dir, config)
     const ledger = await openLedger({ dir, actor: testActor, self_check: true })
     try {
       const outcomes = await Promise.all(callsWith(name, ledger).map(outcomeOf))

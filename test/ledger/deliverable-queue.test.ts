@@ -113,7 +113,7 @@ listing(
     equal(await under('packages/'), both)
     equal(await under('link'), both)
     equal(await under('packages/one/DEL-01-01_A'), both.slice(0, 1))
-    equal(await under('nowhere'), [])
+    is((await refusalOf(under('nowhere'))).code, 'NOT_FOUND')
     is((await under('.')).length, 3)
     is((await ledger.locks.list()).locks.length, 4)
     rmSync(inside.path, { recursive: true })

@@ -122,6 +122,7 @@ acquiring(
       acquired: lease.acquired,
       pid: process.pid,
       holder_alive: 'yes',
+      lock_ref: lease.lock_ref,
       token: lease.token,
       retry_after_s: 60,
     })

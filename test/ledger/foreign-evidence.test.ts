@@ -19,9 +19,13 @@ const gone = () => ({ ...evidenceOf(process.pid), pid: deadPid() })
 for (const [title, facts, expected] of [
   ['of a dead process here', () => [gone()], 'pid_dead'],
   ['of a dead process in another pid namespace', () => [{ ...gone(), pid_ns: 'pid:[4026532999]' }], 'unknown'],
-  ['of a dead process in an unknown pid namespace', () => [{ ...gone(), pid_ns: null }], 'unknown'],
+  [
+    'of a dead process in an unknown pid namespace',
+    () => [{ ...gone(), pid_ns: null }],
+    isInitial ? 'pid_dead' : 'unknown',
+  ],
   ['of a dead process on another host', () => [{ ...gone(), host_id: '0'.repeat(32) }], 'unknown'],
-  ['of a dead process in an unknown boot', () => [{ ...gone(), boot_id: null }], 'unknown'],
+  ['of a dead process in an unknown boot', () => [{ ...gone(), boot_id: null }], 'pid_dead'],
   ['of two processes, one of them alive', () => [gone(), evidenceOf(process.pid)], 'yes'],
   ['missing, and its bare pid is dead', () => undefined, isInitial ? 'pid_dead' : 'unknown'],
   ['empty, and its bare pid is dead', () => [], isInitial ? 'pid_dead' : 'unknown'],

@@ -90,7 +90,7 @@ test('has the state_digest of the one that was materialised, whatever its stems 
       assert.is((await ledger.workspaces.files()).files, 'current')
       await withLedger(async (other) => {
         await startRun(other, run_id)
-        const read = await readStaging(treeOf(root), { isWorkspace: true, bounds: other.config.turn_limits })
+        const read = await readStaging(treeOf(root), { isWorkspace: true, bounds: other.settings.turn_limits })
         assert.equal(read.issues, [])
         await other.turns.apply({ ...turn, ...read })
         const [one, same] = [await ledger.workspaces.digest({ run_id }), await other.workspaces.digest({ run_id })]
@@ -115,7 +115,7 @@ test('into another run, after some turns, holds the same but for who promoted wh
     })
     assert.is((await ledger.workspaces.files()).files, 'current')
     await ledger.workspaces.check({ run_id })
-    const read = await readStaging(treeOf(root), { isWorkspace: true, bounds: ledger.config.turn_limits })
+    const read = await readStaging(treeOf(root), { isWorkspace: true, bounds: ledger.settings.turn_limits })
     await startRun(ledger, 'run_other_1')
     await ledger.turns.apply({ run_id: 'run_other_1', turn_id: 'turn-0001', ...read })
     assert.equal(await contentOf(ledger, { run_id: 'run_other_1' }), await contentOf(ledger, { run_id }))

@@ -19,7 +19,7 @@ moved(
     const before = readFileSync(join(folder, '.lock'), 'utf8')
     const refused = await refusalOf(acquire({ folder, holder: 'second' }))
     is(refused.code, 'LOCK_CONTENTION')
-    equal([refused.details.holder, refused.details.token, refused.details.name], ['first', held.token, held.name])
+    equal([refused.details.holder, refused.details.token, refused.details.held_name], ['first', held.token, held.name])
     for (const field of contentionFields) is(field in refused.details, true, field)
     is((await refusalOf(ledger.locks.retire({ folder }))).code, 'LOCK_IS_HELD')
     const recover = { name: 'deliverable:DEL-09-09', folder, reason: 'x' }

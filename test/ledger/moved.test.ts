@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { storedRow } from '../../src/domain/aggregates.ts'
 import type { Acquire } from '../../src/domain/lock/commands.ts'
-import { acquiredEvent, refusedEvent } from '../../src/domain/lock/record.ts'
+import { acquiredEvent } from '../../src/domain/lock/record.ts'
 import { isoTime } from '../../src/kernel/clock.ts'
 import type { Row } from '../../src/kernel/decider.ts'
 import type { EventDraft } from '../../src/kernel/entry.ts'
@@ -235,20 +235,8 @@ test('refusals that were counted in the void batch are counted once', () => {
     await refused
     clock.pass(10_000)
     await refusal(submit(guarded), 'STALE_TOKEN')
-    assert.is(log.entry(log.head().size - 1)?.data.repeats, 1)
-  }, clock)
-})
-
-test('a refusal that the other writer recorded is not recorded again', () => {
-  const clock = new StageClock()
-  return withBareSequencer(async ({ log, submit }) => {
-    const message = 'token 7 of resource:a is not current; the lock is free'
-    const facts = { code: 'STALE_TOKEN', command: 'audit.append', current_token: null, message, token: 7 }
-    const draft = refusedEvent('resource:a', { ...facts, name: 'resource:a' })
-    moveOnce(log, { drafts: [draft], time: isoTime(clock.wall) })
-    await refusal(submit({ ...append, guard: { name: 'resource:a', token: 7 } }), 'STALE_TOKEN')
-    await turns()
-    assert.is(log.head().size, 1)
+    const last = log.head().size - 1
+    assert.equal([log.entry(last - 1)?.data.count, log.entry(last)?.type], [1, 'lock.refused'])
   }, clock)
 })
 

@@ -180,7 +180,7 @@ at(
   (root) => own(false)(root),
   async (ledger, root) => {
     await ledger.close()
-    configure(root, { pins: 'commit' })
+    await configure(root, { pins: 'commit' })
     const opened = await openLedger({ dir: root, actor: testActor })
     try {
       const run = () => opened.runs.create({ run_kind: 'orchestrator' })
@@ -222,7 +222,7 @@ at('explain shows a decision and records none', none, async (ledger) => {
 
 at('roles are bound where the configuration binds them', none, async (ledger, root) => {
   await ledger.close()
-  configure(root, { actors: { 'agent-1': ['INTAKE_AGENT'] } })
+  await configure(root, { actors: { 'agent-1': ['INTAKE_AGENT'] } })
   const opened = await openLedger({ dir: root, actor: testActor })
   const of = { lane_id: dictation.lane_id, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' } as const
   try {
@@ -240,7 +240,7 @@ at(
   async (ledger, root) => {
     await ledger.close()
     const agent = (actor_id: string) => ({ actor_id, actor_type: 'agent' }) as const
-    configure(root, { actors: { 'agent-2': ['INTERVIEW_AGENT'], 'agent-3': ['INTERVIEW_AGENT'] } })
+    await configure(root, { actors: { 'agent-2': ['INTERVIEW_AGENT'], 'agent-3': ['INTERVIEW_AGENT'] } })
     const opened = await openLedger({ dir: root, actor: testActor })
     const of = { lane_id: dictation.lane_id, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' } as const
     const { runs } = opened

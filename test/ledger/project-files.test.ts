@@ -57,7 +57,6 @@ for (const [what, where, content] of [
 for (const [what, make] of Object.entries({
   'is empty': (path: string) => writeFileSync(path, ''),
   'is cut': (path: string) => writeFileSync(path, JSON.stringify(seven).slice(0, 50)),
-  'has an eighth member': (path: string) => writeFileSync(path, JSON.stringify({ ...seven, eighth: 1 })),
   'is a pipe': (path: string) => execFileSync('mkfifo', [path]),
   'is a folder': (path: string) => mkdirSync(path),
 })) {

@@ -49,7 +49,6 @@ const stated = [
   { correlation_id: text },
   { client_session_id: text },
   { case_id: text },
-  { phase: text },
   { notes: text },
   { tool_versions: [{ key: 'tool', value: text }] },
   { nondeterminism: { is_nondeterministic: true, reasons: [text] } },

@@ -234,8 +234,10 @@ governed('an override takes a human of its lane, a ticket and a reason, and noth
       continue
     }
     await runs.record({ actor: ana, decision_id, outcome: 'success', run_id: id })
-    const event = { action_type: 'override', outcome: 'allow', outcome_reason: 'OT-1', run_id: id } as const
-    await ledger.audit.append({ events: [event], actor: ana })
+    const event = { action_type: 'override', outcome: 'success', outcome_reason: 'OT-1', run_id: id } as const
+    assert.is(await codeOf(ledger.audit.append({ events: [event], actor: ana })), 'OVERRIDE_DENIED')
+    const actor = { actor_id: ledger.settings.release_authority, actor_type: 'human' } as const
+    await ledger.audit.append({ events: [event], actor })
     const [override] = (await ledger.audit.list({ action_type: 'override' })).events
     assert.equal([override?.run_id, override?.lane_id, override?.outcome_reason], [id, lane.lane_id, 'OT-1'])
   }

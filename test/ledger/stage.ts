@@ -9,6 +9,7 @@ import type { Store, StoreBatch } from '../../src/log/keyed/store.ts'
 import { openStore } from '../../src/log/level/store.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Views } from '../../src/views/views.ts'
+import { ConfigInForce } from '../../src/writer/config-in-force.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import type { Submission } from '../../src/writer/submission.ts'
 import { temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
@@ -117,7 +118,7 @@ async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => P
     log,
     views: new Views(log),
     receipts: new Receipts(log),
-    config: defaultConfig,
+    config: new ConfigInForce(defaultConfig),
     now: clock.now,
     cursors: () => ({}),
     published: (entries) => published.push(...entries),

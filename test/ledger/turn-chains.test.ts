@@ -116,7 +116,7 @@ test('have the phase of their last event, a refused stage and a failed validatio
 test('are bounded as the configuration has it: past an object, a turn, its stems or refs nothing is stored', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
-  configure(root, { turn_limits: { object_bytes: 100, turn_bytes: 300, stems: 3, refs: 2 } })
+  await configure(root, { turn_limits: { object_bytes: 100, turn_bytes: 300, stems: 3, refs: 2 } })
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
   const stage = (triplets: { stem: string; body: object }[], more = {}) =>
@@ -169,7 +169,7 @@ test('say of a promotion what it changed by a digest that anyone can make', () =
 test('tell each of many tombstones whose stem is not there, and delete the others', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
-  configure(root, { turn_limits: { stems: 20_000 } })
+  await configure(root, { turn_limits: { stems: 20_000 } })
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
   await ledger.turns.apply({ ...first, triplets: [page('s9')] })

@@ -7,11 +7,12 @@ import { openLedger } from '../../src/open.ts'
 import { digestOf, type Pair, type Proposed } from '../core/turn/proposed.ts'
 import { TurnModel } from '../core/turn/turn-model.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { configure } from '../support/scene.ts'
 import { randomBelow } from '../support/seed.ts'
 import { startRuns } from '../support/turns.ts'
 
 const test = suite('turn model')
-const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 800)
+const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 400)
 const below = randomBelow('turn model')
 
 const runs = ['run_one_1', 'run_two_1', 'run_three_1']
@@ -135,10 +136,17 @@ async function compareFiles(ledger: LocalLedger): Promise<void> {
   await ledger.workspaces.check({ workflow_id: 'flow-1' })
 }
 
-test('state_digest, index, chains and files are the model’s after every step, across restarts', async () => {
+for (const isOptimistic of [true, false]) {
+  const title = isOptimistic ? 'with base digests that are required' : 'with optional base digests'
+  test(`state_digest, index, chains and files are the model’s after every step, ${title}`, () => played(isOptimistic))
+}
+
+async function played(isOptimistic: boolean): Promise<void> {
   const dir = temporaryRoot()
-  const model = new TurnModel()
-  let ledger = await openLedger({ dir, create: true, actor: testActor })
+  const model = new TurnModel({ isOptimistic })
+  await (await openLedger({ dir, create: true, actor: testActor })).close()
+  configure(dir, { workflows: { optimistic: isOptimistic } })
+  let ledger = await openLedger({ dir, actor: testActor })
   await startRuns(ledger, runs, 'flow-1')
   const reached = new Map<string, number>()
   const digests: { at: number; state_digest: string }[] = []
@@ -182,6 +190,6 @@ test('state_digest, index, chains and files are the model’s after every step, 
     'E_PROMOTION_ALREADY_APPLIED',
   ]
   for (const outcome of wanted) assert.ok((reached.get(outcome) ?? 0) > 0, `${outcome} was reached`)
-})
+}
 
 test.run()

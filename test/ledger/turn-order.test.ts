@@ -19,6 +19,15 @@ const grave = (stem: string, id: string, deleted_by_turn_id: string) => ({
   deleted_by_turn_id,
 })
 
+type Named = { stem: string }
+
+/** With the digest of the promoted body, where there is one. */
+async function based<Item extends Named>(ledger: LocalLedger, items: readonly Item[]) {
+  const digests = new Map<string, string>()
+  for await (const { body_digest, stem } of ledger.workspaces.triplets({ run_id })) digests.set(stem, body_digest)
+  return items.map((item) => ({ ...item, base_digest: digests.get(item.stem) ?? null }))
+}
+
 type Promote = Parameters<LocalLedger['turns']['promote']>[0]
 
 test('is that of the rulings: whatever else is wrong, the first that fails decides, and is recorded', async () => {
@@ -56,15 +65,16 @@ test('is that of the rulings: whatever else is wrong, the first that fails decid
       await ledger.turns.stage({
         ...second,
         triplets: [{ ...note('two', '2'), base_digest: null }, three],
-        tombstones: [grave('one', '1', 'turn-0002')],
+        tombstones: await based(ledger, [grave('one', '1', 'turn-0002')]),
       })
       await refused('E_PROMOTION_NOT_VALIDATED', { guard })
       assert.is((await ledger.turns.validate(second)).outcome, 'PASS')
 
       // The other run of the workflow takes away what this turn was validated over, all at once.
       let turns = 0
-      const other = (what: Omit<Parameters<LocalLedger['turns']['apply']>[0], 'run_id' | 'turn_id'>) => {
+      const other = async ({ tombstones = [], triplets = [] }: { tombstones?: Named[]; triplets?: Named[] }) => {
         turns += 1
+        const what = { tombstones: await based(ledger, tombstones), triplets: await based(ledger, triplets) }
         return ledger.turns.apply({ run_id: 'run_two_1', turn_id: `turn-000${turns}`, ...what })
       }
       await other({

@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { openLedger, verifyExport } from '../../src/index.ts'
+import { configSchema } from '../../src/kernel/config.ts'
 import { hold } from '../../src/lease.ts'
 import { encode } from '../../src/log/keyed/rows/codec.ts'
 import { metaKey } from '../../src/log/keyed/rows/keys.ts'
@@ -33,17 +34,49 @@ for (const format of formats) {
     const { facts, root } = unpacked(format)
     const { size } = facts
     const ledger = await openLedger({ dir: root, actor: testActor })
-    equal(await ledger.head.get(), { origin: facts.origin, root: facts.root, size })
+    // Its configuration comes in force at the first open.
+    const { origin, size: opened } = await ledger.head.get()
+    equal([origin, opened, (await ledger.config.show()).seq], [facts.origin, size + 1, size])
     is((await ledger.workspaces.digest({ run_id: 'run_life_1' })).state_digest, facts.state_digest)
-    is((await ledger.log.verify()).size, size)
+    is((await ledger.log.verify()).size, opened)
     const { token } = await hold(ledger, { name: 'after', holder: 'x' })
-    is(token, size)
+    is(token, opened)
     is((await ledger.log.consistency({ from: size })).from_root, facts.root)
     await ledger.close()
     const again = await openLedger({ dir: root, actor: testActor })
-    is((await again.log.verify()).size, size + 1)
+    is((await again.log.verify()).size, opened + 1)
     await again.close()
   })
+
+  golden(
+    `a ledger of ${format} takes its configuration from the file once, at the first open that can write`,
+    async () => {
+      const { facts, root } = unpacked(format)
+      const { config } = layoutOf(root)
+      const text = readFileSync(config, 'utf8')
+      const refusedBy = async (change: () => void) => {
+        change()
+        const { code, message } = await refusalOf(() => openLedger({ dir: root, actor: testActor }))
+        is(code, 'CONFIG_INVALID')
+        return message
+      }
+      ok((await refusedBy(() => writeFileSync(config, '{'))).includes('config.json:1'))
+      ok((await refusedBy(() => rmSync(config))).includes('is missing'), 'what decides is never guessed')
+      writeFileSync(config, text)
+      const reader = await openLedger({ dir: root, actor: testActor, snapshot: true })
+      equal([(await reader.config.show()).seq, reader.settings], [null, configSchema.parse(JSON.parse(text))])
+      await reader.close()
+      const ledger = await openLedger({ dir: root, actor: testActor })
+      const { data, seq, type } = await ledger.log.entry({ seq: facts.size })
+      equal([seq, type, data.previous], [facts.size, 'config.loaded', null])
+      await ledger.close()
+      writeFileSync(config, JSON.stringify({ operators: [testActor.actor_id] }))
+      const again = await openLedger({ dir: root, actor: testActor })
+      equal(again.settings, configSchema.parse(JSON.parse(text)))
+      is((await again.head.get()).size, facts.size + 1)
+      await again.close()
+    },
+  )
 
   golden(`a bundle of ${format} verifies with the key of its ledger`, async () => {
     const { facts, root } = unpacked(format)

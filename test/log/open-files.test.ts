@@ -57,24 +57,16 @@ const refusedAtOpen: Row[] = [
   ['a head file with another root of an earlier size', 'LEDGER_CORRUPT', head({ size: 2, root: 'ab'.repeat(32) })],
   ['a head file of no size', 'LEDGER_CORRUPT', head({ size: -1 })],
   ['a head file with a member too many', 'LEDGER_CORRUPT', head({ more: 1 })],
-  ['a configuration that is cut', 'INVALID_INPUT', cut('config')],
-  ['an empty configuration', 'INVALID_INPUT', emptied('config')],
-  ['a configuration that is a folder', 'INVALID_INPUT', folderInstead('config')],
-  ['a configuration of another program', 'INVALID_INPUT', config('{"editor":"vi"}')],
-  ['a configuration that is a list', 'INVALID_INPUT', config('[]')],
-  ['a configuration in NUL bytes', 'INVALID_INPUT', config('\0'.repeat(100))],
 ]
 
 for (const [what, code, change] of refusedAtOpen) {
   beside(`${what} is ${code} at every open, and nothing is lost once it is repaired`, () =>
     withClosed(async (layout, before) => {
-      const right = { head: readFileSync(layout.head), config: readFileSync(layout.config) }
+      const right = readFileSync(layout.head)
       change(layout)
       for (let time = 0; time < 2; time += 1) is((await refusalOf(open(layout))).code, code)
-      for (const name of ['head', 'config'] as const) {
-        rmSync(layout[name], { recursive: true })
-        writeFileSync(layout[name], right[name], { mode: 0o600 })
-      }
+      rmSync(layout.head, { recursive: true })
+      writeFileSync(layout.head, right, { mode: 0o600 })
       equal(await lookedAt(layout), before)
     }),
   )
@@ -128,13 +120,26 @@ beside('without its head file the ledger opens, and writes a new one when it is 
   }),
 )
 
-beside('without its configuration the ledger opens with the defaults: nobody is an operator', () =>
-  withClosed(async (layout, before) => {
-    rmSync(layout.config)
-    equal(await lookedAt(layout), before)
-    await withOpen(layout, async (ledger) => equal(ledger.config.operators, []))
-  }),
-)
+const ofConfiguration: [what: string, change: (layout: Layout) => void][] = [
+  ['that is cut', cut('config')],
+  ['that is empty', emptied('config')],
+  ['that is a folder', folderInstead('config')],
+  ['of another program', config('{"editor":"vi"}')],
+  ['that is a list', config('[]')],
+  ['in NUL bytes', config('\0'.repeat(100))],
+  ['that is gone', (layout) => rmSync(layout.config)],
+]
+
+for (const [what, change] of ofConfiguration) {
+  beside(`a configuration file ${what} has no effect: the last good one stays in force`, () =>
+    withClosed(async (layout, before) => {
+      const { operators } = JSON.parse(readFileSync(layout.config, 'utf8'))
+      change(layout)
+      equal(await lookedAt(layout), before)
+      await withOpen(layout, async (ledger) => equal(ledger.settings.operators, operators))
+    }),
+  )
+}
 
 for (const [what, text] of [
   ['nonsense', '{"state":'],

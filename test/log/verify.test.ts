@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
-import { encode, encodeEntry } from '../../src/log/keyed/rows/codec.ts'
+import { encode, encodeEntry, seal } from '../../src/log/keyed/rows/codec.ts'
 import { readHead } from '../../src/log/keyed/rows/head-row.ts'
 import { entryKey, noteKey, stateKey } from '../../src/log/keyed/rows/keys.ts'
 import { verifyStored } from '../../src/log/level/repair/verify.ts'
@@ -71,6 +71,15 @@ verification('takes no text but the canonical one', async () => {
   ]) {
     equal(await findingOf(withTexts(change, 300)), { code: 'VERIFY_FAILED', check: 'leaves', seq: 300, heard: 256 })
   }
+})
+
+verification('takes no bytes that only decode to the text that was hashed', async () => {
+  const store = withTexts((text) => text.replace('note 300', 'note \ufffd'), 300)
+  const key = entryKey(300)
+  const bytes = Buffer.from(store.get(key) ?? []).subarray(0, -4)
+  const at = bytes.indexOf('\ufffd')
+  store.put(key, seal(key, Buffer.concat([bytes.subarray(0, at), Buffer.of(0xff), bytes.subarray(at + 3)])))
+  equal(await findingOf(store), { code: 'VERIFY_FAILED', check: 'bytes', seq: 300, heard: 256 })
 })
 
 verification('names a wrong tile before a later entry that is missing or unreadable', async () => {

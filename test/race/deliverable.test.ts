@@ -38,7 +38,7 @@ async function newTrack(): Promise<Track> {
   const ledger = await openLedger({ dir: root, create: true, policy: false, actor: testActor })
   const { origin } = await ledger.head.get()
   await ledger.close()
-  configure(root, { deliverable_lease_s: { min: 1 } })
+  await configure(root, { deliverable_lease_s: { min: 1 } })
   return { root, origin, ...deliverable }
 }
 

@@ -19,12 +19,12 @@ async function cleanedUnder(
 ): Promise<{ afterPromotion: boolean; afterEnd: boolean; events: object[] }> {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
-  configure(root, { staging_cleanup })
+  await configure(root, { staging_cleanup })
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
   const folder = (await ledger.staging.folder({ run_id, turn_id: 'turn-0001' })).folder
   stageStem(folder, 'a', { body: { dto_type: 'page', id: 'a' } })
-  await promote(ledger, [await readStaging(folder, { bounds: ledger.config.turn_limits })])
+  await promote(ledger, [await readStaging(folder, { bounds: ledger.settings.turn_limits })])
   await ledger.workspaces.files()
   const afterPromotion = existsSync(folder)
   await ledger.runs.complete({ run_id, outcome_reason: 'done' })
@@ -78,7 +78,7 @@ cleaned('of the caller is cleaned only on request, and only of files that are st
     const directory = join(root, 'out')
     stageStem(directory, 'a', { body: { dto_type: 'page', id: 'a' } })
     stageStem(directory, 'deep/b', { body: { dto_type: 'page', id: 'b' } })
-    await promote(ledger, [await readStaging(directory, { bounds: ledger.config.turn_limits })])
+    await promote(ledger, [await readStaging(directory, { bounds: ledger.settings.turn_limits })])
     await ledger.workspaces.files()
     equal(readdirSync(directory).length, 4)
     writeFileSync(join(directory, 'a.links.json'), '{"changed":[]}')

@@ -341,7 +341,7 @@ workspace('is finished by the next open after several promotions, from the exist
 workspace('is where the configuration says', async () => {
   const root = temporaryRoot()
   await (await openLedger({ dir: root, create: true, actor: testActor })).close()
-  configure(root, { workspace_dir: 'runtime/state' })
+  await configure(root, { workspace_dir: 'runtime/state' })
   const ledger = await openLedger({ dir: root, actor: testActor })
   await startRun(ledger, run_id)
   await promote(ledger, [{ triplets: [page('a')] }])

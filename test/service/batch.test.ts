@@ -130,7 +130,8 @@ batches('keep a defect of one line for the log', async () => {
       throw defect
     },
   } as unknown as Calls
-  const caller = { actor: undefined, grants: new Set<TokenGrant>(), place, roles: new Set<string>() }
+  const grants = new Set<TokenGrant>()
+  const caller = { actor: undefined, authn: 'os:tester', grants, place, roles: new Set<string>() }
   const statuses: number[] = []
   const answered = answerBatch(exchange, caller, calls, (_, status) => statuses.push(status))
   incoming.push(`${JSON.stringify({ call: 'head.get' })}\n`)

@@ -1,10 +1,11 @@
+import { hash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
-import { formsOf, grantsOf, type TokenGrant } from '../../src/api/operation.ts'
+import { formsOf, grantsOf, objectGrants, type TokenGrant } from '../../src/api/operation.ts'
 import { everyOperation, type Operation } from '../../src/api/operations.ts'
-import { mediaTypes, pathOf, paths } from '../../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths } from '../../src/api/wire.ts'
 import type { Authenticated } from '../../src/nouns/tokens/tokens.ts'
 import { fileOf, run_id, target_name, three } from '../support/projects.ts'
 import {
@@ -30,7 +31,9 @@ async function authenticate(token: string): Promise<Authenticated | undefined> {
   const words = token.split('+')
   const isKnown = words.every((word) => word === 'nothing' || all.includes(word as TokenGrant))
   const granted = new Set(words.filter((word): word is TokenGrant => all.includes(word as TokenGrant)))
-  return isKnown ? { actor: becca, grants: granted, roles: new Set(['CLERK']), token_id: 'tok_1' } : undefined
+  return isKnown
+    ? { actor: becca, grants: granted, roles: new Set(['CLERK', 'COMPLIANCE']), token_id: 'tok_1' }
+    : undefined
 }
 
 const bearing = (token: string): Asked => ({ headers: { authorization: `Bearer ${token}` } })
@@ -73,6 +76,31 @@ grants('are those of the table, for each form of each operation and each set of 
       }
       agent.destroy()
       is((await ledger.head.get()).size, size)
+    },
+    { authenticate, listen },
+  )
+})
+
+grants('of objects are those of their table, for each set of grants', async () => {
+  await withService(
+    async ({ url = '' }) => {
+      const body = 'x'
+      const path = objectPath(hash('sha256', body, 'hex'))
+      for (const subset of subsets) {
+        const { headers } = bearing(subset.join('+') || 'nothing')
+        const put = await ask(url, path, {
+          method: 'PUT',
+          body,
+          headers: { ...headers, 'content-type': mediaTypes.lines },
+        })
+        const get = await ask(url, path, { headers: headers ?? {} })
+        for (const [method, { status }] of Object.entries({ GET: get, PUT: put })) {
+          const isAllowed = objectGrants[method as 'GET' | 'PUT'].some((grant) => subset.includes(grant))
+          is(status === 403, !isAllowed, `${method} with ${subset.join('+')}: ${status}`)
+        }
+      }
+      for (const state of ['wrong', 'expired', 'revoked'])
+        problemIn(await ask(url, path, bearing(state)), 'UNAUTHENTICATED')
     },
     { authenticate, listen },
   )
@@ -170,6 +198,26 @@ grants('include no role that the token lacks for a run, and no other type of its
       await posted(url, create, { run_kind: 'agent', role_id: 'CLERK' }, bearing('agent'))
       const other = { actor_id: 'other', actor_type: 'agent' }
       await posted(url, create, { run_kind: 'agent', run_actor: other }, bearing('agent'))
+    },
+    { authenticate, listen },
+  )
+})
+
+grants('include the approvals of exports whose role the token states', async () => {
+  await withService(
+    async ({ url = '' }, ledger) => {
+      const approve = '/v1/exports/approve'
+      const input = { approval_type: 'compliance', select: { run_id: 'run_top_1' } }
+      const { seq } = (await posted(url, approve, input, bearing('operator'))) as { seq: number }
+      const { actor } = await ledger.log.entry({ seq })
+      equal([actor.actor_id, actor.role_id], ['BECCA', 'COMPLIANCE'])
+      const other = { ...input, approval_type: 'attorney_admin' }
+      problemIn(await post(url, approve, other, bearing('operator')), 'FORBIDDEN')
+      problemIn(
+        await post(url, approve, { ...input, actor: { ...becca, role_id: 'CLERK' } }, bearing('operator')),
+        'APPROVAL_DENIED',
+      )
+      problemIn(await post(url, approve, input, bearing('agent')), 'FORBIDDEN')
     },
     { authenticate, listen },
   )

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { everyOperation } from '../../src/api/operations.ts'
-import { mediaTypes, pathOf, paths, wireLimits } from '../../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../../src/api/wire.ts'
 import { printedSeed } from '../support/seed.ts'
 import {
   type Answer,
@@ -80,12 +80,22 @@ const bad: [what: string, code: string, path: string, asked: Asked][] = [
   ['a body with a query', 'INVALID_INPUT', '/v1/head/get', { method: 'GET', body: '{}', headers: json }],
   ['parameters with a command', 'INVALID_INPUT', `${acquire}?name=x`, { body: '{}', headers: json }],
   ['an unknown parameter', 'INVALID_INPUT', '/v1/locks/status?name=x&more=1', {}],
-  ['an unknown parameter that is text', 'INVALID_INPUT', '/v1/locks/status?nam=x', {}],
+  ['an unknown parameter that is text', 'INVALID_INPUT', '/v1/locks/history?nam=x', {}],
   ['a repeated parameter', 'INVALID_INPUT', '/v1/locks/status?name=x&name=y', {}],
   ['a parameter that is not JSON', 'INVALID_INPUT', '/v1/log/entry?seq=one', {}],
   ['a parameter that is not UTF-8', 'INVALID_INPUT', '/v1/locks/status?name=%ff', {}],
   ['a parameter of the prototype', 'INVALID_INPUT', '/v1/locks/status?name=x&__proto__=1', {}],
   ['a long key', 'INVALID_INPUT', acquire, { body: '{}', headers: { ...json, 'idempotency-key': 'k'.repeat(201) } }],
+  ['an object without its digest', 'NOT_FOUND', '/v1/objects', {}],
+  ['an object whose digest is none', 'INVALID_INPUT', objectPath('x'), {}],
+  ['an object that is not there', 'NOT_FOUND', objectPath('ab'.repeat(32)), {}],
+  ['a body with an object', 'INVALID_INPUT', objectPath('ab'.repeat(32)), { method: 'GET', body: '{}', headers: json }],
+  [
+    'an object of another digest',
+    'INVALID_INPUT',
+    objectPath('ab'.repeat(32)),
+    { method: 'PUT', body: '{}', headers: { 'content-type': mediaTypes.lines } },
+  ],
   ['no from', 'INVALID_INPUT', paths.events, {}],
   ['a Last-Event-ID that is no seq', 'INVALID_INPUT', paths.events, { headers: { 'last-event-id': '-1' } }],
   ['a stream with bad input', 'INVALID_INPUT', '/v1/log/subscribe?from=-1', {}],
@@ -193,7 +203,12 @@ requests('generated at random are refused with 4xx, or get their answer, and no 
     '__proto__',
   ]
   const words = everyOperation().map(({ noun, verb }) => pathOf(noun, verb))
-  const path = fc.oneof(fc.constantFrom(...words, ...Object.values(paths)), fc.webPath(), fc.string().map(encodeURI))
+  const object = objectPath('ab'.repeat(32))
+  const path = fc.oneof(
+    fc.constantFrom(...words, ...Object.values(paths), object, objectPath('x')),
+    fc.webPath(),
+    fc.string().map(encodeURI),
+  )
   const input = fc.dictionary(fc.constantFrom(...members), scalars)
   const body = fc.oneof(
     fc.constant(undefined),
@@ -264,7 +279,7 @@ requests('say who caused a problem of the web', async () => {
       problemIn(await at({ host: '127.0.0.1.evil.example' }), 'FORBIDDEN')
       problemIn(await at({ origin: 'http://localhost' }), 'FORBIDDEN')
       problemIn(await post(url, acquire, { name: 'x', holder: 'h' }), 'UNAUTHENTICATED')
-      for (const path of [paths.metrics, paths.openApi, paths.batch, paths.events]) {
+      for (const path of [paths.metrics, paths.openApi, paths.batch, paths.events, objectPath('ab'.repeat(32))]) {
         const method = path === paths.batch ? 'POST' : 'GET'
         problemIn(await ask(url, path, { method }), 'UNAUTHENTICATED')
       }

@@ -123,7 +123,7 @@ streams('end when the token of their reader is revoked', async () => {
   await withService(
     async ({ address }, ledger) => {
       const token_actor = { actor_id: 'reader', actor_type: 'agent' } as const
-      const actor = { actor_id: ledger.config.release_authority, actor_type: 'human' } as const
+      const actor = { actor_id: ledger.settings.release_authority, actor_type: 'human' } as const
       const { secret, token_id } = await ledger.tokens.create({ actor, grants: ['agent'], token_actor })
       const headers = { authorization: `Bearer ${secret}` }
       const incoming = await begin(address, `${paths.events}?from=0`, { headers })

@@ -1,5 +1,7 @@
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
+import type { CreatedToken } from '../../src/api/shapes/tokens.ts'
+import { given } from '../../src/kernel/given.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { Sweep } from '../../src/service/sweep.ts'
 import { governedIn, of } from '../support/governed-runs.ts'
@@ -66,6 +68,45 @@ governed('leaves a run that is renewed at the same moment', async (ledger, clock
     await sweep.now()
     is((await ledger.runs.get({ run_id })).status, 'running')
   })
+})
+
+governed('records the expiry of each token once, page by page', async (ledger, clock) => {
+  const token_actor = { actor_id: 'agent-7', actor_type: 'agent' } as const
+  const actor = { actor_id: 'BECCA', actor_type: 'human' } as const
+  // The entries of `init` have the time of the real clock.
+  clock.advance(100 * 365 * 24 * 60 * 60 * 1_000)
+  const made: CreatedToken[] = []
+  for (const expires_in_s of [5, 5, 500, undefined, 5]) {
+    made.push(await ledger.tokens.create({ ...given({ expires_in_s }), actor, grants: ['agent'], token_actor }))
+  }
+  const ended = [made[0], made[1], made[4]].map((token) => token?.token_id).sort()
+  await ledger.tokens.revoke({ actor, token_id: made[4]?.token_id ?? '' })
+  const recorded = async () => {
+    const ids = []
+    for await (const { data, type } of ledger.log.read()) if (type === 'token.expired') ids.push(data.token_id)
+    return ids.sort()
+  }
+  const expireAll = async () => {
+    let last: string | undefined
+    do last = await ledger.bearers.expire(last, 2)
+    while (last !== undefined)
+  }
+  await expireAll()
+  equal(await recorded(), [])
+  clock.advance(5_000)
+  await Promise.all([expireAll(), expireAll()])
+  // A revoked token has ended already.
+  equal(
+    await recorded(),
+    ended.filter((id) => id !== made[4]?.token_id),
+  )
+  // A recorded expiry stands, whatever becomes of the clock.
+  clock.advance(-5_000)
+  is(await ledger.authenticate(made[0]?.secret ?? ''), undefined)
+  is((await ledger.authenticate(made[3]?.secret ?? ''))?.token_id, made[3]?.token_id)
+  clock.advance(5_000)
+  await expireAll()
+  is((await recorded()).length, 2)
 })
 
 sweeping('a service sweeps runs and locks by itself', async () => {

@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { type Asked, ask, post, posted, problemIn, until, withService } from '../support/service.ts'
@@ -52,7 +53,7 @@ waiting('are served in the order of their arrival', async () => {
       )
     }
     const first = await statusAt(address)
-    equal([first.waiting, first.first_waiting], [5, { actor_id: 'a', holder: 'a' }])
+    equal([first.waiting, first.first_waiting], [5, { actor_id: 'a', authn: `os:${userInfo().username}`, holder: 'a' }])
     await release(address, 'first')
     await Promise.all(answers)
     equal(served, names)

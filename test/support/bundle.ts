@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { readKey } from '../../src/disk/key-file.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
-import { bundleFiles, signedBytes, statementType } from '../../src/domain/export/manifest.ts'
+import { signedBytes, statementType } from '../../src/domain/export/manifest.ts'
 import { writeArchive } from '../../src/files/bundle/bundle-file.ts'
 import { tarBlock } from '../../src/files/bundle/tar.ts'
 
@@ -36,8 +36,10 @@ export async function pack(files: Bundle, archive: string): Promise<string> {
 
 /** Writes files as a folder, as tar would unpack them. */
 export function spread(files: Bundle, folder: string): string {
-  mkdirSync(join(folder, 'proofs'), { recursive: true })
-  for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes)
+  for (const [name, bytes] of files) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), bytes)
+  }
   return folder
 }
 
@@ -52,7 +54,7 @@ export function resealed(files: Bundle, root: string): Bundle {
   return changed(files, 'statement.json', (text) => {
     const envelope = JSON.parse(text)
     const statement = JSON.parse(Buffer.from(envelope.payload, 'base64').toString('utf8'))
-    statement.subject = bundleFiles
+    statement.subject = [...files.keys()]
       .filter((name) => name !== 'statement.json')
       .map((name) => ({ digest: { sha256: digestOf(files.get(name)) }, name }))
     const payload = JSON.stringify(statement)

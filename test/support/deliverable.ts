@@ -98,6 +98,7 @@ export const contentionFields = [
   'holder_alive',
   'host',
   'lease_remaining_s',
+  'lock_ref',
   'name',
   'pid',
   'retry_after_s',

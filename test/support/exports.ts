@@ -40,7 +40,7 @@ export function bundlesIn(on: Test) {
       await withLedger(
         async (made, root) => {
           await made.close()
-          configure(root, config)
+          await configure(root, config)
           const ledger = await openLedger({ dir: root, actor: testActor, self_check: true })
           await fill(ledger).catch(asPlainError)
           const place = (name: string) => join(folder, name)

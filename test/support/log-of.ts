@@ -49,7 +49,11 @@ function noteOf(seq: number, streams: number): EventDraft {
  */
 export async function logOf<S extends Store = MemoryStore>(
   entries: readonly Entry[],
-  { batchMax = 97, store = new MemoryStore() as unknown as S }: { batchMax?: number; store?: S } = {},
+  {
+    batchMax = 97,
+    store = new MemoryStore() as unknown as S,
+    textOf = JSON.stringify,
+  }: { batchMax?: number; store?: S; textOf?: (entry: Entry) => string } = {},
 ): Promise<{ log: KeyedLog; store: S }> {
   const log = await KeyedLog.create(store, sampleMeta)
   const rows = new Map<string, Row>()
@@ -68,7 +72,8 @@ export async function logOf<S extends Store = MemoryStore>(
       const value = rows.get(stream)
       if (value !== undefined) writes.push({ view: 'row', key: stream, value: storedRow(stream, value) })
     }
-    await log.append({ size: at }, batch.map(recorded), writes, {})
+    const stored = batch.map((entry) => ({ entry, text: textOf(entry) }))
+    await log.append({ size: at }, stored, writes, {})
   }
   return { log, store }
 }

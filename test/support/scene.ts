@@ -52,11 +52,10 @@ export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptio
           return clock.now()
         },
       })
-    await createLedger({ dir: root, actor: testActor })
+    await createLedger({ dir: root, actor: testActor, config })
     // Said as a close says it, so that the first open need not doubt the database and start a process to check it.
     const layout = layoutOf(root)
     writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
-    if (config !== undefined) configure(root, config)
     const deliverable = makeDeliverable(root)
     const stage = { ...deliverable, root, clock, onNow: () => {}, visible: () => visibleIn(root) } as Scene
     stage.acquire = (request = {}, options = {}) =>
@@ -82,8 +81,20 @@ export function asPlainError(error: unknown): never {
   throw new Error(`${error.code}: ${error.message}`, { cause: error.stack })
 }
 
-/** Changes a ledger's configuration; the next open reads it. */
-export function configure(root: string, config: Record<string, unknown>): void {
+/** Changes the configuration of a ledger that no process has open, and puts it in force. */
+export async function configure(root: string, config: Record<string, unknown>): Promise<void> {
+  if (Object.keys(config).length === 0) return
+  editConfig(root, config)
+  const ledger = await openLedger({ actor: { actor_id: 'BECCA', actor_type: 'human' }, dir: root })
+  try {
+    await ledger.config.reload()
+  } finally {
+    await ledger.close()
+  }
+}
+
+/** Changes members of the configuration file. Alone, that has no effect. */
+export function editConfig(root: string, config: Record<string, unknown>): void {
   const path = join(root, '.lockstep/config.json')
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...config }))
 }

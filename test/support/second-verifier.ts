@@ -19,15 +19,7 @@ export function verifyBundle(path: string, vkey: string): Record<string, unknown
   const key = keyOf(vkey)
   check(text('key.pub').trim() === vkey.trim(), 'the key is another')
 
-  const checkpoint = text('checkpoint')
-  const split = checkpoint.lastIndexOf('\n\n')
-  const note = checkpoint.slice(0, split + 1)
-  const [dash, name, base64] = checkpoint.slice(split + 2, -1).split(' ')
-  const signed = Buffer.from(base64 ?? '', 'base64')
-  check(dash === '\u2014' && name === key.name && signed.subarray(0, 4).equals(key.id), 'the note is signed by another')
-  check(verify(null, Buffer.from(note), key.public, signed.subarray(4)), 'the note’s signature is wrong')
-  const [origin, size, root] = note.split('\n')
-  check(origin === key.name, 'the checkpoint is of another log')
+  const { root, size } = treeIn(text('checkpoint'), key)
 
   const envelope = JSON.parse(text('statement.json'))
   const payload = Buffer.from(envelope.payload, 'base64')
@@ -43,15 +35,42 @@ export function verifyBundle(path: string, vkey: string): Record<string, unknown
     check(file === 'statement.json' || subjects.get(file) === sha256(bytes).toString('hex'), `${file} is not stated`)
   }
 
-  const proofs = text('proofs/inclusion.jsonl').trimEnd().split('\n')
-  const lines = text('entries.jsonl').trimEnd().split('\n')
+  // Who approved the export is proven in a later tree.
+  if (files.has('approvals/checkpoint')) {
+    const later = treeIn(text('approvals/checkpoint'), key)
+    check(later.size > size, 'the approvals are in no later tree')
+    provenLines(text('approvals/entries.jsonl'), text('approvals/inclusion.jsonl'), later)
+  }
+  return provenLines(text('entries.jsonl'), text('proofs/inclusion.jsonl'), { root, size })
+}
+
+/** The size and root of a checkpoint that is signed with the key. */
+function treeIn(checkpoint: string, key: ReturnType<typeof keyOf>): { root: string; size: number } {
+  const split = checkpoint.lastIndexOf('\n\n')
+  const note = checkpoint.slice(0, split + 1)
+  const [dash, name, base64] = checkpoint.slice(split + 2, -1).split(' ')
+  const signed = Buffer.from(base64 ?? '', 'base64')
+  check(dash === '\u2014' && name === key.name && signed.subarray(0, 4).equals(key.id), 'the note is signed by another')
+  check(verify(null, Buffer.from(note), key.public, signed.subarray(4)), 'the note’s signature is wrong')
+  const [origin, size, root] = note.split('\n')
+  check(origin === key.name, 'the checkpoint is of another log')
+  return { root: root ?? '', size: Number(size) }
+}
+
+/** The entries of some lines, each proven to be in the tree. */
+function provenLines(entries: string, inclusion: string, tree: { root: string; size: number }) {
+  const proofs = inclusion.trimEnd().split('\n')
+  const lines = entries.trimEnd().split('\n')
   check(proofs.length === lines.length, 'there is not one proof an entry')
   return lines.map((line, index) => {
     const { leaf_hash, proof, seq } = JSON.parse(proofs[index] ?? '')
     const leaf = sha256('\0', line)
     check(leaf.toString('hex') === leaf_hash, `line ${index + 1} has another leaf hash`)
     const hashes = (proof as string[]).map((hash) => Buffer.from(hash, 'hex'))
-    check(rootFrom(leaf, seq, Number(size), hashes).toString('base64') === root, `line ${index + 1} is not in the tree`)
+    check(
+      rootFrom(leaf, seq, tree.size, hashes).toString('base64') === tree.root,
+      `line ${index + 1} is not in the tree`,
+    )
     const entry = JSON.parse(line)
     check(entry.seq === seq, `line ${index + 1} has another seq`)
     return entry

@@ -10,6 +10,7 @@ import type { Store } from '../../src/log/keyed/store.ts'
 import { type Verified, verifyLog } from '../../src/verify/verify.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { Views } from '../../src/views/views.ts'
+import { ConfigInForce } from '../../src/writer/config-in-force.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import * as steps from '../core/lock/steps.ts'
 import type { World } from '../core/lock/world.ts'
@@ -37,7 +38,7 @@ export async function writtenOver(store: Store, random: Random): Promise<Written
     log,
     views: new Views(log),
     receipts,
-    config: defaultConfig,
+    config: new ConfigInForce(defaultConfig),
     now: clock.now,
     cursors: () => ({ files: log.head().size }),
     published: () => {},

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
@@ -5,10 +7,12 @@ import { LockstepError } from '../../src/errors.ts'
 import { limits } from '../../src/kernel/limits.ts'
 import { hold } from '../../src/lease.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
+import { encode } from '../../src/log/keyed/rows/codec.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
 import type { StoreBatch } from '../../src/log/keyed/store.ts'
 import { openLog } from '../../src/log/level/open/open.ts'
 import { rebuildViews } from '../../src/verify/rebuild.ts'
+import { temporaryRoot } from '../support/ledger.ts'
 import { logOf, sampleEntries } from '../support/log-of.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { scene } from '../support/scene.ts'
@@ -28,7 +32,7 @@ rebuild('gives the rows and receipts that appends wrote, byte for byte', async (
     const [before, found, pairs] = [await viewsOf(log), await foundIn(log, receipts), new Map(store.pairs)]
     ok(before.rows.length > 20 && Object.keys(found).length > 20)
     const rebuilt = await rebuildViews(log)
-    equal(rebuilt, { entries: log.head().size, generation: 2, rows: before.rows.length })
+    equal(rebuilt, { entries: log.head().size, generation: 2, kept: 0, rows: before.rows.length })
     equal(await viewsOf(log), before)
     equal(await foundIn(log), found)
     equal(valuesIn(store, 2), valuesIn(new MemoryStore(pairs), 1))
@@ -182,6 +186,34 @@ rebuild('repairs wrong, missing and surplus rows and receipts', async () => {
   await rebuildViews(log)
   equal(await viewsOf(log), before)
   await verified(log)
+})
+
+rebuild('keeps each row that it replaces, in a file that is made only if there is one', async () => {
+  const { log, store } = await logOf(sampleEntries(300, 5))
+  const folder = temporaryRoot()
+  const first = join(folder, 'evidence', 'first.jsonl')
+  is((await rebuildViews(log, { replaced: first })).kept, 0)
+  is(existsSync(first), false)
+  const { generation } = log.head()
+  const row = (name: string) => keys.rowKey(generation, name)
+  const other = { last_seq: 1, state: { count: 1 } }
+  const before = log.generations.get(generation, { view: 'row', key: 'audit/1' })
+  store.put(row('audit/1'), encode(row('audit/1'), other))
+  store.put(row('audit/2'), Buffer.from('nonsense'))
+  store.put(row('nobody'), encode(row('nobody'), other))
+  store.put(keys.stateKey(generation, 'nothing'), encode(keys.stateKey(generation, 'nothing'), 7))
+  const second = join(folder, 'evidence', 'second.jsonl')
+  is((await rebuildViews(KeyedLog.open(store), { replaced: second })).kept, 4)
+  const lines = readFileSync(second, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  equal(lines[0], { view: 'row', key: 'audit/1', before: other, after: before })
+  equal(lines[1].before, { damaged: Buffer.from('nonsense').toString('base64') })
+  equal(lines.slice(2), [
+    { view: 'row', key: 'nobody', before: other, after: null },
+    { view: 'state', key: 'nothing', before: 7, after: null },
+  ])
 })
 
 rebuild('stops at an entry that does not follow its predecessor in the stream, and changes nothing', async () => {

@@ -7,6 +7,7 @@ import { MemoryLog } from '../../src/log/memory/memory-log.ts'
 import { openLedger } from '../../src/open.ts'
 import { Receipts } from '../../src/views/receipts.ts'
 import { notLoaded, Views } from '../../src/views/views.ts'
+import { ConfigInForce } from '../../src/writer/config-in-force.ts'
 import { Sequencer } from '../../src/writer/sequencer.ts'
 import { acquire } from '../core/lock/steps.ts'
 import { refusal, StageClock } from '../ledger/stage.ts'
@@ -26,7 +27,14 @@ async function counted(): Promise<{ asked: (readonly Key[])[]; log: MemoryLog; s
     return real(keys)
   }
   const views = new Views(log)
-  const parts = { config: defaultConfig, cursors: () => ({}), log, now: clock.now, published: () => {}, views }
+  const parts = {
+    config: new ConfigInForce(defaultConfig),
+    cursors: () => ({}),
+    log,
+    now: clock.now,
+    published: () => {},
+    views,
+  }
   return { asked, log, sequencer: new Sequencer({ ...parts, receipts: new Receipts(log) }), views }
 }
 
@@ -38,7 +46,7 @@ loads('all rows that the commands of a batch declare come with one load', async 
   await Promise.all(names.map((name) => sequencer.submit({ command: acquireOf(name), actor: testActor })))
   const rows = asked.filter((keys) => keys.some(({ view }) => view === 'row'))
   is(rows.length, 1)
-  equal(new Set(rows[0]?.map(({ key }) => key)), new Set(['policy', ...names.map((name) => `lock/${name}`)]))
+  equal(new Set(rows[0]?.map(({ key }) => key)), new Set(['ledger', 'policy', ...names.map((name) => `lock/${name}`)]))
   await Promise.all(names.map((name) => sequencer.submit({ command: acquireOf(`${name}x`), actor: testActor })))
   is(asked.filter((keys) => keys.some(({ view }) => view === 'row')).length, 2, 'what is in memory is not loaded again')
   await sequencer.close()
@@ -95,7 +103,7 @@ loads('a ledger in memory needs no folder and leaves none', async () => {
 loads('a ledger in memory takes no folder that has a ledger, and empties the one that it took', async () => {
   const root = temporaryRoot()
   const ledger = await openLedger({ actor: testActor, config: { operators: ['BECCA'] }, dir: root, engine: 'memory' })
-  equal(ledger.config.operators, ['BECCA'])
+  equal(ledger.settings.operators, ['BECCA'])
   await refusal(openLedger({ actor: testActor, dir: root, engine: 'memory' }), 'LEDGER_EXISTS')
   await ledger.close()
   equal(readdirSync(root), [])

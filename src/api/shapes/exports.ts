@@ -1,18 +1,14 @@
 import * as z from 'zod'
+import { approveSchema } from '../../domain/approval/commands.ts'
+import { approvalIdsSchema, selectionSchema } from '../../domain/approval/exported.ts'
 import { exportBundleSchema, statedSchema } from '../../domain/export/bundle.ts'
-import { selectionSchema } from '../../domain/export/selection.ts'
 import { actionSchema } from '../../domain/policy/action.ts'
 import { actorSchema } from '../../kernel/ids.ts'
-import { approvalTypes, eventIdSchema, line, noteSchema, runIdSchema } from '../../kernel/vocabulary.ts'
+import { line, runIdSchema } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
-import { path, seq } from './basics.ts'
+import { path, seq, size, time } from './basics.ts'
 
-export const approve = z.strictObject({
-  actor: actorSchema.optional(),
-  approval_type: z.enum(approvalTypes),
-  notes: noteSchema.optional(),
-  select: selectionSchema,
-})
+export const approve = approveSchema
 export interface ApproveExport extends z.input<typeof approve> {}
 
 const { bundle_id, bundle_kind } = exportBundleSchema.shape
@@ -20,7 +16,7 @@ const { effects, scope } = actionSchema.shape
 
 export const create = statedSchema.extend({
   actor: actorSchema.optional(),
-  approvals: z.array(eventIdSchema).max(20).default([]),
+  approvals: approvalIdsSchema.default([]),
   bundle_kind: bundle_kind.default('internal_review'),
   effects,
   file: path,
@@ -39,7 +35,15 @@ export interface OfBundle extends z.input<typeof ofBundle> {}
 export const ofRun = z.strictObject({ run_id: runIdSchema })
 export interface ExportOfRun extends z.input<typeof ofRun> {}
 
-export const approved = z.strictObject({ event_id: z.string(), seq })
+export const approved = z.strictObject({
+  approval_id: z.string(),
+  event_id: z.string(),
+  expires_at: time.nullable(),
+  replayed: z.boolean(),
+  seq,
+  size,
+})
+/** An approval, and the size of the tree that it binds. */
 export interface ApprovedExport extends z.output<typeof approved> {}
 
 export const created = z.strictObject({
@@ -58,10 +62,21 @@ export interface RecordedExport extends z.output<typeof record> {}
 
 hints.add(create, {
   file: { about: 'Where the archive goes. No file may be there yet.', flag: 'out' },
-  size: { about: 'The size of the tree that is exported. By default the size before the export itself.' },
+  size: {
+    about:
+      'The size of the tree that is exported. By default the size that the approvals bind, or all before the export.',
+  },
 })
 hints.add(created, {
   file: { about: 'The archive.' },
   run_id: { about: 'The run that wrote the bundle.' },
 })
-hints.add(approve, { select: { about: 'What may be exported.' } })
+hints.add(approve, {
+  expires_in_s: { about: 'How long the approval lasts. Without it the approval does not expire.' },
+  select: { about: 'What may be exported.' },
+  size: { about: 'The size of the tree that may be exported. By default all of it, before the approval itself.' },
+})
+hints.add(approved, {
+  expires_at: { about: 'When the approval expires; null if it does not.' },
+  size: { about: 'The size of the tree that may be exported.' },
+})

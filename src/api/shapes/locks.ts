@@ -2,7 +2,7 @@ import * as z from 'zod'
 import * as commands from '../../domain/lock/commands.ts'
 import { lockKinds, lockNameSchema } from '../../domain/lock/names.ts'
 import { hints } from '../hints.ts'
-import { entry, files, fullName, path, seq, time } from './basics.ts'
+import { entry, files, fullName, hash, path, seq, time } from './basics.ts'
 
 export const acquireResource = commands.acquireResourceSchema
 export interface AcquireResource extends z.input<typeof acquireResource> {}
@@ -31,11 +31,17 @@ export interface RecoverLock extends z.input<typeof recover> {}
 export const breakLock = commands.breakSchema
 export interface BreakLock extends z.input<typeof breakLock> {}
 
+export const breakFolder = commands.breakFolderSchema
+export interface BreakFolder extends z.input<typeof breakFolder> {}
+
 export const retire = commands.retireSchema
 export interface RetireFolder extends z.input<typeof retire> {}
 
 export const ofLock = z.strictObject({ name: lockNameSchema })
 export interface OfLock extends z.input<typeof ofLock> {}
+
+export const ofFolder = z.strictObject({ folder: path })
+export interface OfFolder extends z.input<typeof ofFolder> {}
 
 export const list = z.strictObject({ orphans: z.boolean().default(false), under: path.optional() })
 export interface ListLocks extends z.input<typeof list> {}
@@ -98,7 +104,11 @@ export interface ReleasedLock extends z.output<typeof released> {}
 
 export const status = z.strictObject({
   acquired: z.string().exactOptional(),
-  first_waiting: z.strictObject({ actor_id: z.string(), holder: z.string() }).exactOptional(),
+  actor_id: z.string().exactOptional(),
+  authn: z.string().exactOptional(),
+  first_waiting: z
+    .strictObject({ actor_id: z.string(), authn: z.string().exactOptional(), holder: z.string() })
+    .exactOptional(),
   folder: z.string().exactOptional(),
   holder: z.string().exactOptional(),
   holder_alive: z.enum(['no', 'unknown', 'yes']).exactOptional(),
@@ -126,6 +136,8 @@ export const entries = z.strictObject({ entries: z.array(entry) })
 export interface EntryList extends z.output<typeof entries> {}
 
 export const ended = z.strictObject({
+  aside: z.string().exactOptional(),
+  digest: hash.exactOptional(),
   dry_run: z.boolean(),
   files: files.exactOptional(),
   name: fullName,
@@ -167,7 +179,11 @@ hints.add(retire, { folder: { about: 'The folder that will be moved or deleted.'
 hints.add(importFile, { file: { about: 'The RUN_LOCK.json.' } })
 hints.add(fileList, { files: { about: 'The paths of the files.' } })
 hints.add(released, { outcome: { about: 'Whether the work under the lock succeeded.' } })
+hints.add(breakFolder, { folder: { about: 'The deliverable folder whose lock or lock file is broken.' } })
+hints.add(ofFolder, { folder: { about: 'The deliverable folder.' } })
 hints.add(ended, {
+  aside: { about: 'Where the bytes of a lock file are kept that no grant explained, below the root.' },
+  digest: { about: 'The SHA-256 of those bytes.' },
   seq: { about: 'The entry that ended the grant; null with `dry_run`.' },
   status: { about: 'The state of the lock, with `dry_run`.' },
 })

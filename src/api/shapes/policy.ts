@@ -65,6 +65,7 @@ export const verdict = z.strictObject({
 /** A decision that was not recorded. */
 export interface PolicyVerdict extends z.output<typeof verdict> {}
 
+hints.add(actionSchema, { bundle: { about: 'What an export hands out, and the approvals that it names.' } })
 hints.add(explainForRole, { role_id: { about: 'The role that would act.' }, run_kind: { about: 'The kind of run.' } })
 hints.add(explainInRun, { run_id: { about: 'The run that would act.' } })
 const inForce = {

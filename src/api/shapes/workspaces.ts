@@ -1,8 +1,9 @@
 import * as z from 'zod'
+import { pinEventSchemas, pinSchema, unpinSchema } from '../../domain/turn/pin.ts'
 import { tripletSchema } from '../../domain/turn/triplet.ts'
 import { line, runIdSchema } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
-import { files, hash, size } from './basics.ts'
+import { files, hash, seq, size } from './basics.ts'
 
 // A workspace is named by its workflow, or by the run where the run has none: two forms of each input.
 
@@ -72,6 +73,25 @@ export interface FilesState extends z.output<typeof filesState> {}
 export const checkedFiles = z.strictObject({ files: z.int().min(0), folder: z.string() })
 export interface ComparedFiles extends z.output<typeof checkedFiles> {}
 
+export const pin = pinSchema
+export interface PinTurn extends z.input<typeof pin> {}
+
+export const unpin = unpinSchema
+export interface UnpinTurn extends z.input<typeof unpin> {}
+
+const shownPin = pinEventSchemas['turn.pinned'].extend({ folder: z.string(), seq })
+/** A pin: the turn that it keeps, the digest of the state after it, and the folder of its files. */
+export interface ShownPin extends z.output<typeof shownPin> {}
+
+export const pinned = shownPin.extend({ replayed: z.boolean() })
+export interface PinnedTurn extends z.output<typeof pinned> {}
+
+export const unpinned = pinEventSchemas['turn.unpinned'].omit({ run_id: true }).extend({ seq })
+export interface UnpinnedTurn extends z.output<typeof unpinned> {}
+
+export const pinList = z.strictObject({ pins: z.array(shownPin), workspace: z.string() })
+export interface PinList extends z.output<typeof pinList> {}
+
 hints.add(ref, { type: { about: 'The type of the target.' } })
 hints.add(checkedFiles, {
   files: { about: 'How many files the workspace has.' },
@@ -79,3 +99,13 @@ hints.add(checkedFiles, {
 })
 for (const shape of [digestOfRun, digestOfWorkflow, stemOfRun, stemOfWorkflow, checkOfRun, checkOfWorkflow, ofRun])
   hints.add(shape, { run_id: { about: 'A run of the workspace.' } })
+for (const shape of [pin, unpin, shownPin, pinned, unpinned])
+  hints.add(shape, { name: { about: 'The name of the pin.' } })
+for (const shape of [shownPin, pinned]) {
+  hints.add(shape, {
+    folder: { about: 'The folder of the pin. Its files are written after the answer.' },
+    seq: { about: 'The seq of the entry that records the pin.' },
+    size: { about: 'The number of entries up to and including the promotion.' },
+  })
+}
+hints.add(pin, { turn_id: { about: 'The promoted turn. By default the last promoted turn of the run.' } })

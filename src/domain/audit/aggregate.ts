@@ -1,6 +1,6 @@
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
-import { auditStream, decide, reads } from './decide.ts'
-import { auditEventSchemas } from './events.ts'
+import { decide, reads } from './decide.ts'
+import { auditEventSchemas, auditStream } from './events.ts'
 
 /**
  * Events that programs record. Those of a run are in the stream of the run; the others share one stream. Its state only
@@ -20,9 +20,27 @@ export const auditAggregate = defineAggregate({
       target: { from: 'target' },
       outcome_reason: ['outcome_reason'],
     },
+    'audit.refused': {
+      action_type: 'system',
+      outcome: 'deny',
+      severity: 'warn',
+      target: { target_type: 'system', name: 'audit', operation: { from: 'command' } },
+      outcome_reason: ['code'],
+    },
+    'audit.refusals_counted': {
+      action_type: 'system',
+      outcome: { from: 'outcome' },
+      severity: 'warn',
+      target: { from: 'target' },
+      outcome_reason: ['message'],
+    },
   },
-  facts: ({ data: { corrects, notes, request_hash_sha256, response_hash_sha256 } }) => {
-    return { corrects, notes, request_hash_sha256, response_hash_sha256 }
+  facts: ({ data, type }) => {
+    if (type !== 'audit.recorded') return {}
+    const { case_id, corrects, input_artifacts, lane_id, notes, output_artifacts, role_id } = data
+    const { request_hash_sha256, response_hash_sha256 } = data
+    const hashes = { request_hash_sha256, response_hash_sha256 }
+    return { case_id, corrects, input_artifacts, lane_id, notes, output_artifacts, role_id, stated: true, ...hashes }
   },
   reads,
   decide,

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { artifactRefSchema, artifactRefsSchema } from '../../kernel/artifact-ref.ts'
-import { reasonSchema } from '../../kernel/ids.ts'
+import { authnSchema, reasonSchema } from '../../kernel/ids.ts'
 import {
   actionTypes,
   actorTypes,
@@ -25,6 +25,7 @@ const actor = z.strictObject({
   actor_id: line.min(3),
   actor_type: z.enum(actorTypes),
   agent_name: line.nullish(),
+  authn: authnSchema.nullish(),
   on_behalf_of: line.nullish(),
   user_display: longLine.nullish(),
 })
@@ -41,6 +42,8 @@ const authz = z.strictObject({
   decision: z.enum(['allow', 'deny']),
   policy_ref: longLine.nullish(),
   rule_id: longLine.nullish(),
+  /** What the caller stated for the decision, such as a ticket, a sign-off or the reason of an export. */
+  scope: z.array(z.strictObject({ key: z.string(), value: z.string() })).nullish(),
 })
 
 const error = z.strictObject({ error_code: shortLine, message: reasonSchema, retryable: z.boolean() })
@@ -76,6 +79,8 @@ export const auditEventSchema = z
     run_id: runIdSchema.nullish(),
     sequence: z.int().min(0),
     severity: z.enum(['info', 'warn', 'error', 'critical']).nullish(),
+    /** True if the event says what a caller stated. The ledger did not check it. */
+    stated: z.literal(true).optional(),
     target: auditTargetSchema.nullish(),
     taxonomy_versions: taxonomyVersionsSchema.nullish(),
     timestamp_utc: utcSchema,

@@ -1,5 +1,4 @@
 import * as z from 'zod'
-import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import type { Command } from '../../kernel/decider.ts'
 import { actorSchema, lineOf, requestKeySchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
@@ -15,11 +14,11 @@ const error = z.strictObject({ error_code: shortLine, message: noteSchema.max(2_
  * `run_id` and the `decision_id` of the allow.
  */
 const auditInputSchema = auditRecordedSchema
+  .omit({ stated: true })
   .extend({
     action_type: z.enum(['system', 'override', ...privilegedActions]),
     decision_id: line.optional(),
     error: error.optional(),
-    output_artifacts: artifactRefsSchema.optional(),
     run_id: runIdSchema.optional(),
   })
   .superRefine((event, context) => {
@@ -28,7 +27,7 @@ const auditInputSchema = auditRecordedSchema
     if (action_type === 'system' || action_type === 'override') {
       if (action_type === 'override' && event.outcome_reason === undefined)
         issue('outcome_reason', 'is required for override')
-      for (const path of ['decision_id', 'error', 'output_artifacts'] as const) {
+      for (const path of ['decision_id', 'error'] as const) {
         if (event[path] !== undefined) issue(path, 'is only for actions with a decision')
       }
       return
@@ -36,12 +35,11 @@ const auditInputSchema = auditRecordedSchema
     for (const path of ['run_id', 'decision_id'] as const) {
       if (event[path] === undefined) issue(path, `is required for ${action_type}`)
     }
-    for (const path of ['corrects', 'notes', 'severity'] as const) {
+    for (const path of ['corrects', 'input_artifacts', 'notes', 'severity'] as const) {
       if (event[path] !== undefined) issue(path, 'is only for system and override events')
     }
     if (outcome !== 'failure' && outcome !== 'success') issue('outcome', 'of an action must be success or failure')
   })
-export type AuditInput = z.input<typeof auditInputSchema>
 
 /** One or more events, appended all or none. Either all belong to one run, or none belongs to a run. */
 export const appendSchema = z

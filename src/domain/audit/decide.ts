@@ -1,31 +1,40 @@
 import { sorted } from '../../kernel/canonical.ts'
-import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { PrivilegedAction } from '../../kernel/vocabulary.ts'
 import { type Policies, policyStream } from '../policy/state.ts'
-import { append, caseOf, expired, lostLock, notActive, type RunDraft } from '../run/case.ts'
+import { stoppedAbove } from '../run/above.ts'
+import { append, caseOf, expired, laneOf, lostLock, notActive, type RunDraft, refused } from '../run/case.ts'
 import type { RecordAction } from '../run/commands.ts'
 import { decideRecord } from '../run/decide-actions.ts'
-import { refuseText, unfitIn } from '../run/free-text.ts'
+import { refuseText, textsIn, unfitIn } from '../run/free-text.ts'
 import type { AuditCommand } from './commands.ts'
-
-/** Events outside runs share one stream. Events of a run go into the stream of the run. */
-export const auditStream = 'audit'
+import { auditStream } from './events.ts'
+import { refusedStatement, strangeToRun } from './statements.ts'
 
 export function reads({ events }: AuditCommand): readonly string[] {
   const run_id = events[0]?.run_id
   return run_id === undefined ? [auditStream] : [streamOfRun(run_id), policyStream]
 }
 
-/** Refusals: those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run. */
+/**
+ * Refusals: those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run; outside runs OVERRIDE_DENIED and
+ * STATEMENT_DENIED (recorded).
+ */
 export function decide(command: AuditCommand, context: Context, rows: LoadedRows): Decision {
   if (context.guard !== undefined) return context.guard
   const { events, policies = new Map(), type } = command
   const run_id = events[0]?.run_id
   if (run_id !== undefined) return decideInRun({ events, policies, run_id, type }, context, rows)
+  for (const event of events) {
+    const wrong = refusedStatement(event, context)
+    if (wrong === undefined) continue
+    const data = { ...wrong, command: type }
+    return refuse(wrong.code, wrong.message, {}, { type: 'audit.refused', stream: auditStream, data: sorted(data) })
+  }
   const drafts = events.map(
-    (event): EventDraft => ({ type: 'audit.recorded', stream: auditStream, data: sorted(event) }),
+    (event): EventDraft => ({ type: 'audit.recorded', stream: auditStream, data: sorted({ ...event, stated: true }) }),
   )
   return { kind: 'append', events: drafts }
 }
@@ -33,7 +42,8 @@ export function decide(command: AuditCommand, context: Context, rows: LoadedRows
 /**
  * Appends events of one run, all or none. Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). If the lease of the
  * run has expired, the ledger then fails the run and ignores the events. Then RUN_NOT_ACTIVE (recorded), STALE_TOKEN
- * and LEASE_EXPIRED (the run's lock); for each event FREE_TEXT_DENIED, or the refusals of recording an action.
+ * and LEASE_EXPIRED (the run's lock), RUN_ANCESTOR_ENDED (recorded; for an override); for each event OVERRIDE_DENIED and
+ * STATEMENT_DENIED (recorded), FREE_TEXT_DENIED, or the refusals of recording an action.
  */
 function decideInRun(
   {
@@ -47,22 +57,26 @@ function decideInRun(
 ): Decision {
   const of = caseOf({ policies, run_id, type }, context, rows)
   if ('kind' in of) return of
-  const wrong = expired(of) ?? notActive(of, type) ?? lostLock(of, type)
+  const isOverride = events.some(({ action_type }) => action_type === 'override')
+  const stopped = isOverride ? stoppedAbove(of, type) : undefined
+  const wrong = expired(of) ?? notActive(of, type) ?? lostLock(of, type) ?? stopped
   if (wrong !== undefined) return wrong
   const drafts: RunDraft[] = []
   let { run } = of
+  const mayCross = laneOf(of)?.scope.allows?.includes('cross_case_lookup') ?? false
   for (const event of events) {
     const { action_type } = event
+    const strange = strangeToRun(event, run, mayCross)
+    if (strange !== undefined) return refused(of, { ...strange, command: type })
     if (action_type === 'system' || action_type === 'override') {
-      const { run_id: _, ...data } = event
-      const { target } = event
-      const text = refuseText(
-        of,
-        [event.notes, event.outcome_reason, ...unfitIn([target?.name, target?.operation])],
-        type,
-      )
+      const wrong = refusedStatement(event, context)
+      if (wrong !== undefined) return refused(of, { ...wrong, command: type })
+      const { case_id: _, lane_id: __, run_id: ___, ...data } = event
+      const artifacts = textsIn([...(event.input_artifacts ?? []), ...(event.output_artifacts ?? [])])
+      const names = unfitIn([event.target?.name, event.target?.operation])
+      const text = refuseText(of, [event.notes, event.outcome_reason, ...names, ...artifacts], type)
       if (text !== undefined) return text
-      drafts.push({ type: 'audit.recorded', stream: streamOfRun(run_id), data: sorted(data) })
+      drafts.push({ type: 'audit.recorded', stream: streamOfRun(run_id), data: sorted({ ...data, stated: true }) })
       continue
     }
     const record = recordOf({ ...event, action_type })
@@ -84,7 +98,8 @@ type ActionRecord = Omit<RecordAction, 'policies' | 'run_id' | 'type'>
 
 /** The outcome of an allowed action, as the command of runs that records it. */
 function recordOf(event: AuditInput & { action_type: PrivilegedAction }): ActionRecord {
-  const { corrects, decision_id = '', notes, outcome, run_id, severity, target, ...rest } = event
+  const { case_id, corrects, decision_id = '', input_artifacts, lane_id, notes, outcome, role_id, ...more } = event
+  const { run_id, severity, target, ...rest } = more
   const on = target && { target: { name: target.name, mode: target.operation } }
   return { ...rest, decision_id, outcome: outcome === 'success' ? 'success' : 'failure', ...on }
 }

@@ -14,6 +14,7 @@ import {
   taxonomyVersionsSchema,
   utcSchema,
 } from '../../kernel/vocabulary.ts'
+import { bundleKindSchema, redactionSchema } from '../approval/exported.ts'
 
 const includedTable = z.strictObject({
   format: z.enum(['csv', 'json', 'parquet', 'pdf', 'other']),
@@ -48,13 +49,6 @@ const signature = z.strictObject({
   signed_by: line,
 })
 
-const redaction = z.strictObject({
-  contains_privileged: z.boolean().nullish(),
-  notes: noteSchema.nullish(),
-  redaction_applied: z.boolean(),
-  redaction_profile_id: line.nullish(),
-})
-
 /** The record of an export: its content, its purpose, and its hashes (Run Lifecycle, Contract v1, section 10.2). */
 export const exportBundleSchema = z.strictObject({
   approvals: z.array(approval).max(20).nullish(),
@@ -63,15 +57,7 @@ export const exportBundleSchema = z.strictObject({
     .nullish(),
   bundle_description: noteSchema.nullish(),
   bundle_id: line.min(8),
-  bundle_kind: z.enum([
-    'discovery_production',
-    'internal_review',
-    'attorney_client_delivery',
-    'court_filing_support',
-    'expert_review',
-    'backup_archive',
-    'other',
-  ]),
+  bundle_kind: bundleKindSchema,
   bundle_name: longLine.nullish(),
   case_id: caseIdSchema.nullish(),
   completed_at_utc: utcSchema.nullish(),
@@ -83,7 +69,7 @@ export const exportBundleSchema = z.strictObject({
   integrity,
   matter_id: line.nullish(),
   policy_versions: policyVersionsSchema,
-  redaction: redaction.nullish(),
+  redaction: redactionSchema.nullish(),
   scope: z.enum(['case', 'shared', 'system']).nullish(),
   signatures: z.array(signature).max(20).nullish(),
   status: z.enum(['created', 'assembling', 'completed', 'failed', 'cancelled', 'denied']),

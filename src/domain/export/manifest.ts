@@ -1,7 +1,12 @@
 import { canonicalText, type Json, sorted } from '../../kernel/canonical.ts'
 import type { HexDigest } from '../../kernel/digest.ts'
+import { given } from '../../kernel/given.ts'
+import { type Selection, selectionSchema } from '../approval/exported.ts'
+import type { ApprovalState } from '../approval/state.ts'
 import { type ExportManifest, type Stated, statedSchema } from './bundle.ts'
-import { type SelectedFacts, type Selection, selectionSchema } from './selection.ts'
+import type { SelectedFacts } from './selection.ts'
+
+type Approval = NonNullable<ExportManifest['approvals']>[number]
 
 /** The files of a bundle, in the order of the archive, which is the byte order of their names. */
 export const bundleFiles = [
@@ -13,7 +18,19 @@ export const bundleFiles = [
   'proofs/inclusion.jsonl',
   'statement.json',
 ] as const
-export type BundleFile = (typeof bundleFiles)[number]
+
+/** The files that a bundle has besides, if its export used approvals. */
+export const approvalFiles = [
+  'approvals/checkpoint',
+  'approvals/consistency.json',
+  'approvals/entries.jsonl',
+  'approvals/inclusion.jsonl',
+] as const
+export type ApprovalFile = (typeof approvalFiles)[number]
+export type BundleFile = (typeof bundleFiles)[number] | ApprovalFile
+
+/** All files of a bundle whose export used approvals, in the order of the archive. */
+export const approvedBundleFiles: readonly BundleFile[] = [...bundleFiles, ...approvalFiles].sort()
 
 /** A file in the manifest and the statement. */
 export interface FileFacts {
@@ -26,6 +43,8 @@ export interface FileFacts {
  * statements.
  */
 export interface ManifestFacts {
+  /** The approvals that the export used. The manifest depends on them too. */
+  approvals: readonly ApprovalState[]
   bundle_kind: ExportManifest['bundle_kind']
   entries: FileFacts
   ledger_id: string
@@ -41,13 +60,14 @@ export interface ManifestFacts {
 }
 
 /**
- * The manifest of a bundle. It depends only on the selection, the tree, the kind and the caller's statements. So two
- * exports at one size have the same bytes, and anyone with the entries can rebuild the manifest and compare.
+ * The manifest of a bundle. It depends only on the selection, the tree, the kind, the caller's statements and the
+ * approvals. So two exports at one size that need no approval have the same bytes, and anyone with the entries can rebuild the manifest and compare.
  */
 export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManifest {
-  const { bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size, stated } = facts
+  const { approvals, bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size, stated } = facts
   const named = canonicalText({
     ...(stated as Record<string, Json>),
+    ...(approvals.length === 0 ? {} : { approvals: approvals.map(({ approval_id }) => approval_id) }),
     bundle_kind,
     origin,
     selection: selection as Json,
@@ -77,6 +97,7 @@ export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManif
   const filters = Object.entries(filtered).map(([key, value]) => ({ key, value: String(value) }))
   const manifest: ExportManifest = {
     ...stated,
+    ...(approvals.length === 0 ? {} : { approvals: approvals.map(approvalOf) }),
     ...(selected.run_ids.length === 0 || selected.run_ids.length > runIdsMax
       ? {}
       : { audit: { run_ids: [...selected.run_ids] } }),
@@ -99,6 +120,11 @@ export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManif
     status: 'completed',
   }
   return sorted(manifest as never) as ExportManifest
+}
+
+/** An approval in the words of the contract. Its entry is in the bundle. */
+function approvalOf({ actor, approval_type, notes, time }: ApprovalState): Approval {
+  return { approval_type, approved_at_utc: time, approved_by: actor.actor_id, ...given({ notes }) }
 }
 
 /** The caller's statements in a manifest. */
@@ -154,7 +180,8 @@ export function signedBytes(payload: string): Uint8Array {
 }
 
 /** The README in the archive, for readers without Lockstep. */
-export function readmeOf(bundleId: string): string {
+export function readmeOf(bundleId: string, hasApprovals: boolean): string {
+  const approvals = hasApprovals ? approvalsText : ''
   return `Lockstep export bundle ${bundleId}
 
 entries.jsonl            one entry of the ledger a line: RFC 8785 JSON, the text that its leaf hash is made over
@@ -163,7 +190,7 @@ checkpoint               the ledger's tree head, signed with its Ed25519 key (C2
 key.pub                  that key; it proves nothing unless you have it from elsewhere too
 manifest.json            what was selected, and why it stops there (export_bundle of Contract v1, without integrity)
 statement.json           the SHA-256 of every other file, signed with the same key (in-toto Statement in DSSE)
-
+${approvals}
 Leaf hash of a line, with common tools:
   line() { sed -n "$1p" entries.jsonl | tr -d '\\n'; }
   { printf '\\000'; line 1; } | sha256sum
@@ -171,3 +198,11 @@ Leaf hash of a line, with common tools:
 All of it: lockstep export verify <this archive, or the folder it was unpacked to> --key <key from elsewhere>
 `
 }
+
+const approvalsText = `
+Who approved this export:
+approvals/entries.jsonl     the entries that gave the approvals and used them, in the form of entries.jsonl
+approvals/inclusion.jsonl   their inclusion proofs, in the tree after the decision on this export
+approvals/checkpoint        that tree's head, signed with the same key
+approvals/consistency.json  the RFC 6962 proof that this tree continues the exported one
+`

@@ -1,21 +1,8 @@
-import * as z from 'zod'
 import type { Entry } from '../../kernel/entry.ts'
-import { caseIdSchema, runIdSchema } from '../../kernel/vocabulary.ts'
-import { lockNameSchema, streamOf } from '../lock/names.ts'
+import type { Selection } from '../approval/exported.ts'
+import { caseOf } from '../audit/events.ts'
+import { streamOf } from '../lock/names.ts'
 import { statusAfter } from '../run/state.ts'
-
-const seq = z.int().min(0)
-
-/**
- * The selection of a bundle: a run with all runs below it, a case, a lock, or a range of entries including both ends.
- */
-export const selectionSchema = z.union([
-  z.strictObject({ run_id: runIdSchema }),
-  z.strictObject({ case_id: caseIdSchema }),
-  z.strictObject({ lock: lockNameSchema }),
-  z.strictObject({ from: seq, to: seq }).refine(({ from, to }) => from <= to, 'the range ends before it begins'),
-])
-export type Selection = z.output<typeof selectionSchema>
 
 /** A summary of the selected entries. */
 export interface SelectedFacts {
@@ -47,10 +34,11 @@ export class Selected {
   }
 
   /** Whether an entry is selected. For a tree of runs, all earlier entries must have been taken before. */
-  has({ case_id, parent_run_id, run_id, seq, stream, type }: Entry): boolean {
+  has(entry: Entry): boolean {
+    const { parent_run_id, run_id, seq, stream, type } = entry
     const selection = this.#selection
     if ('lock' in selection) return stream === streamOf(selection.lock)
-    if ('case_id' in selection) return case_id === selection.case_id
+    if ('case_id' in selection) return caseOf(entry) === selection.case_id
     if ('from' in selection) return seq >= selection.from && seq <= selection.to
     if (run_id === undefined) return false
     const isBelow = type === 'run.created' && parent_run_id !== undefined && this.#lastOfRun.has(parent_run_id)
@@ -59,7 +47,7 @@ export class Selected {
 
   /** Takes the next entry. Returns the problem if it does not follow the entries before it. */
   take(entry: Entry): string | undefined {
-    const { case_id = null, prev, run_id, seq } = entry
+    const { prev, run_id, seq } = entry
     if (!this.has(entry)) return 'is not selected'
     if (this.#last !== null && seq <= this.#last) return `comes after entry ${this.#last}`
     const wrong = this.#wrongBefore(entry)
@@ -67,7 +55,7 @@ export class Selected {
     if (this.#last === null) this.#first = seq
     this.#entries += 1
     this.#last = seq
-    this.#cases.add(case_id)
+    this.#cases.add(caseOf(entry) ?? null)
     if (run_id === undefined) return undefined
     if (prev.run === null) this.#open.add(run_id)
     if (statusAfter[entry.type] !== undefined) this.#open.delete(run_id)

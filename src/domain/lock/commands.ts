@@ -89,6 +89,7 @@ export const recoverSchema = z.strictObject({
   reason: reasonSchema,
 })
 export const breakSchema = z.strictObject({ actor, name: lockNameSchema, reason: reasonSchema })
+export const breakFolderSchema = z.strictObject({ actor, folder, reason: reasonSchema })
 export const retireSchema = z.strictObject({ actor, folder, reason: reasonSchema.optional() })
 export const historySchema = z.strictObject({
   name: lockNameSchema,
@@ -112,8 +113,15 @@ export interface Death {
   reason: RecoveryReason
 }
 
-/** A lock file without a current grant, which was set aside as an orphan. */
+/** The copy of a file that was moved out of the way: its path below the root, and its SHA-256. */
+export interface KeptFile {
+  aside: string
+  digest: string
+}
+
+/** A lock file without a current grant, which was set aside as an orphan. `kept` is set if its bytes are kept. */
 export interface FileOrphan {
+  kept?: KeptFile | undefined
   previous_acquired: string | null
   previous_holder: string
   recovery_reason: RecoveryReason
@@ -196,6 +204,8 @@ export interface Break extends Command {
   type: 'lock.break'
   name: string
   reason: string
+  /** The lock file of another tool that was moved out of the way: no grant ends, only the file goes. */
+  file?: (KeptFile & { content: string; path: string }) | undefined
 }
 
 export interface Retire extends Command {

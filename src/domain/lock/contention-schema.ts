@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { lockIdSchema } from '../../kernel/ids.ts'
+import { lockIdSchema, lockRefSchema } from '../../kernel/ids.ts'
 
 const time = z.iso.datetime({ offset: true })
 
@@ -12,7 +12,8 @@ export const lockContentionSchema = z
   .strictObject({
     code: z.literal('LOCK_CONTENTION'),
     message: z.string().min(1),
-    retryable: z.literal(true),
+    /** False for a file of an unknown schema version: only a person can end that lock. */
+    retryable: z.boolean(),
     hint: z.string().min(1).optional(),
     /** With it, a retry is the same acquisition. Only the caller learns it. */
     lock_id: lockIdSchema.optional(),
@@ -27,10 +28,15 @@ export const lockContentionSchema = z
     host: z.string().nullable().optional(),
     pid: z.int().min(1).nullable().optional(),
     holder_alive: z.enum(['yes', 'no', 'unknown']),
+    /** The grant that holds the lock, as entries name it. */
+    lock_ref: lockRefSchema.optional(),
     token: z.int().min(0).nullable().optional(),
     retry_after_s: z.int().min(1).optional(),
     waiting: z.int().min(1).optional(),
     path: z.string().min(1).optional(),
+    /** The lock that is held, and its folder, if the folder was renamed and `name` is the lock that was attempted. */
+    held_name: z.string().min(1).optional(),
+    held_folder: z.string().min(1).optional(),
     blocking_run_id: z.string().min(1).optional(),
   })
   .refine(({ deliverable_id, name }) => deliverable_id !== undefined || !name.startsWith('deliverable:'), {

@@ -1,23 +1,26 @@
+import { writeScopeOf } from '../../kernel/config.ts'
 import { type Context, type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { Acquire, AcquireAll } from './commands.ts'
 import type { LockEvent } from './events.ts'
-import { streamOf } from './names.ts'
+import { kindOf, streamOf } from './names.ts'
 import { acquiredEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
 import { boundElsewhere, contention, contentionWithWaiters } from './report.ts'
 import { deathOf, isOwn, type LockState, orphanReason, seqOfGrant } from './state.ts'
 
 /**
  * Refusals, in order: IDEMPOTENCY_MISMATCH (this lock_id was used with different content), RUN_LOCK_RELEASED (the lock
- * of this project run has ended), LOCK_ENDED (the grant of this lock_id has ended), LOCK_PLACEMENT (the name is bound
- * to another folder), LOCK_CONTENTION with the holder, LOCK_CONTENTION with waiters. If the current grant is an orphan,
+ * of this project run has ended), LOCK_ENDED (the grant of this lock_id has ended), WRITE_SCOPE_DENIED (a deliverable,
+ * by the configuration in force), LOCK_PLACEMENT (the name is bound to another folder), LOCK_CONTENTION with the holder, LOCK_CONTENTION with waiters. If the current grant is an orphan,
  * `lock.recovered` and `lock.acquired` are appended together.
  */
 export function decideAcquire(command: Acquire, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const earlier = state && earlierAnswer(command, context, state)
   if (earlier !== undefined) return earlier
+  const denied = kindOf(command.name) === 'deliverable' ? deniedScope(context) : undefined
+  if (denied !== undefined) return denied
   const grant = state?.grant ?? null
   if (command.claim !== undefined && state?.folder && state.folder !== command.claim.folder) {
-    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder })
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.claim.folder, holder: grant })
   }
   const orphaned = grant === null ? undefined : orphanReason(grant, deathOf(command.death, grant), context.now)
   if (grant !== null && orphaned === undefined)
@@ -33,6 +36,16 @@ export function decideAcquire(command: Acquire, context: Context, state: LockSta
   if (command.file_orphan !== undefined) events.push(recoveredFileEvent(command.name, command.file_orphan, facts))
   events.push(acquiredEvent(command, context))
   return { kind: 'append', events }
+}
+
+/** WRITE_SCOPE_DENIED, if the configuration has write scopes and the actor may not lock a deliverable. */
+export function deniedScope({ actor, config }: Pick<Context, 'actor' | 'config'>): Refusal | undefined {
+  if (config.write_scopes === undefined) return undefined
+  const { actor_id, role_id } = actor
+  const scope = writeScopeOf(config, actor_id, role_id)
+  if (scope === 'deliverable-local') return undefined
+  const message = `${actor_id} has the write scope ${scope ?? 'none'}; a deliverable’s lock needs deliverable-local`
+  return refuse('WRITE_SCOPE_DENIED', message, { actor_id, write_scope: scope ?? null })
 }
 
 /** The earlier result of this same acquisition, if the row still has it. */

@@ -1,11 +1,11 @@
 import { wellFormed } from '../../kernel/canonical.ts'
 import { needsJudgement } from '../../kernel/clock.ts'
-import { isOperator } from '../../kernel/config.ts'
+import { isAuthority, isOperator } from '../../kernel/config.ts'
 import { type Context, type Decision, refuse } from '../../kernel/decider.ts'
 import type { Break, Recover, ReportFile, Retire } from './commands.ts'
 import type { LockEvent } from './events.ts'
-import { streamOf } from './names.ts'
-import { judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
+import { kindOf, streamOf } from './names.ts'
+import { judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent, releasedBy } from './record.ts'
 import { boundElsewhere, contention } from './report.ts'
 import { deathOf, type LockState, orphanReason, seqOfGrant } from './state.ts'
 
@@ -34,15 +34,24 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
 }
 
 /**
- * Refusals, in order: RELEASE_DENIED (neither release authority nor operator), LOCK_NOT_HELD (the lock is free); both
- * are recorded.
+ * Refusals, in order: RELEASE_DENIED (neither release authority nor operator; for a project lock, not the release
+ * authority: RUN_LOCK.json Template, Lock States), LOCK_NOT_HELD (the lock is free); both are recorded. For a file of
+ * another tool, the record that it was moved aside.
  */
 export function decideBreak(command: Break, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const { actor, config } = context
-  if (!isOperator(config, actor.actor_id)) {
-    const message = `${actor.actor_id} may not break ${command.name}: only ${config.release_authority} or an operator may`
+  const isProject = kindOf(command.name) === 'project'
+  if (!(isProject ? isAuthority : isOperator)(config, actor.actor_id)) {
+    const who = isProject ? config.release_authority : `${config.release_authority} or an operator`
+    const message = `${actor.actor_id} may not break ${command.name}: only ${who} may`
     const record = refusedEvent(command.name, { code: 'RELEASE_DENIED', command: command.type, message })
     return refuse('RELEASE_DENIED', message, { name: command.name }, record)
+  }
+  if (command.file !== undefined) {
+    const { aside, content, digest, path } = command.file
+    const { name, reason } = command
+    const data = { aside, by: actor.actor_id, content: wellFormed(content), digest, name, path, reason }
+    return { kind: 'append', events: [{ type: 'lock.file_set_aside', stream: streamOf(name), data }] }
   }
   const grant = state?.grant ?? null
   if (grant === null) {
@@ -63,6 +72,7 @@ export function decideBreak(command: Break, context: Context, state: LockState |
           previous_holder: grant.holder,
           previous_token: grant.token,
           reason: command.reason,
+          ...(isProject ? { released_by: releasedBy(config, 'manual override') } : {}),
         },
       },
     ],
@@ -76,7 +86,7 @@ export function decideBreak(command: Break, context: Context, state: LockState |
 export function decideRetire(command: Retire, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const grant = state?.grant ?? null
   if (state?.folder && state.folder !== command.folder) {
-    return boundElsewhere(command.name, { bound: state.folder, asked: command.folder })
+    return boundElsewhere(command.name, { bound: state.folder, asked: command.folder, holder: grant })
   }
   if (state?.retired?.folder === command.folder) return { kind: 'repeat', seq: state.retired.seq }
   const by = context.actor.actor_id

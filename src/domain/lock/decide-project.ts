@@ -4,7 +4,7 @@ import { given } from '../../kernel/given.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
 import type { ReleaseProject } from './commands.ts'
 import type { LockEvent } from './events.ts'
-import { refusedEvent, releasedEvent } from './record.ts'
+import { refusedEvent, releasedBy, releasedEvent } from './record.ts'
 import type { LockState } from './state.ts'
 
 const stateCondition = /^state\s*==\s*COMPLETE$/
@@ -64,7 +64,7 @@ export function decideReleaseProject(
         late: false,
         outcome: command.final_status === 'COMPLETE' ? 'success' : 'failure',
         ...given({ reason: command.reason }),
-        released_by: `${authority} (${command.override ? 'manual override' : 'VERIFICATION'})`,
+        released_by: releasedBy(config, command.override ? 'manual override' : 'VERIFICATION'),
         run_id: command.run_id,
       }),
     ],

@@ -8,6 +8,8 @@ const time = z.iso.datetime({ precision: 3 })
 const name = z.string().min(1).max(300)
 const holder = z.string().min(1).max(200)
 const token = z.int().min(0)
+/** The SHA-256 of a file's bytes, in hex. */
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const hostId = evidenceSchema.shape.host_id
 
 export const recoveryReasons = ['lease_expired', 'pid_dead', 'host_rebooted', 'unreadable', 'unrecorded'] as const
@@ -80,10 +82,12 @@ const released = z.strictObject({
 
 /**
  * The end of an orphan. The fields do not depend on its cause. `previous_token` is null for a file without a recorded
- * grant.
+ * grant. `aside` and `digest` are present for a file that could not be read, because its bytes are kept.
  */
 const recovered = z.strictObject({
+  aside: z.string().optional(),
   by: z.string(),
+  digest: digest.optional(),
   mode: z.enum(['automatic', 'manual']),
   name,
   previous_acquired: z.string().nullable(),
@@ -93,6 +97,7 @@ const recovered = z.strictObject({
   recovery_reason: z.enum(recoveryReasons),
 })
 
+/** `released_by` is present for a project lock, except in entries of older versions. */
 const broken = z.strictObject({
   by: z.string(),
   name,
@@ -100,6 +105,7 @@ const broken = z.strictObject({
   previous_holder: z.string(),
   previous_token: token,
   reason: reasonSchema,
+  released_by: z.string().optional(),
 })
 
 /** The lock file no longer belongs to the holder: a process that does not share this ledger took it. */
@@ -115,10 +121,12 @@ const conflict = z.strictObject({
 
 const fileRestored = z.strictObject({ folder: z.string(), lock_ref: lockRefSchema, name, token })
 const retired = z.strictObject({ by: z.string(), folder: z.string(), name, reason: reasonSchema.nullable() })
+/** A file that was moved out of the way. `digest` is present if its bytes are kept in `.lockstep/aside`. */
 const fileSetAside = z.strictObject({
   aside: z.string(),
   by: z.string(),
   content: z.string(),
+  digest: digest.optional(),
   name,
   path: z.string(),
   reason: reasonSchema,

@@ -1,6 +1,8 @@
 import * as z from 'zod'
 import { isWellFormed } from '../../kernel/canonical.ts'
+import { isoTime } from '../../kernel/clock.ts'
 import { limits } from '../../kernel/limits.ts'
+import { isoMillis } from './iso-time.ts'
 import { type Evidence, evidenceSchema, type Liveness } from './liveness.ts'
 import type { Grant } from './state.ts'
 
@@ -82,15 +84,43 @@ export function lockFileOfGrant(grant: Grant, ledger: string): string {
   })
 }
 
-/** The content of a lock file, or undefined if it is unreadable, incomplete or has an unknown major version. */
+/**
+ * Whether a text is the lock file of this grant without its end, as a failure of power or of the disk leaves it. It must
+ * reach the time of the grant: an empty file, for example, could be another tool's.
+ */
+export function isCutFile(text: string, grant: Grant, ledger: string): boolean {
+  const whole = lockFileOfGrant(grant, ledger)
+  // Some file systems keep the length of a file and fill it with zeros.
+  const left = text.replace(/\0+$/, '')
+  return left.length < whole.trimEnd().length && whole.startsWith(left) && left.includes(grant.acquired)
+}
+
+/**
+ * The content of a lock file, or undefined if it is unreadable, incomplete or has an unknown major version. `acquired`
+ * may have any common form of ISO 8601, and is given in ours. A byte order mark is ignored.
+ */
 export function parseLockFile(content: string): LockFile | undefined {
-  let value: unknown
+  const value = jsonIn(content)
+  if (typeof value !== 'object' || value === null) return undefined
+  const { acquired } = value as { acquired?: unknown }
+  const millis = typeof acquired === 'string' ? isoMillis(acquired) : undefined
+  if (millis === undefined) return undefined
+  return lockFileSchema.safeParse({ ...value, acquired: isoTime(millis) }).data
+}
+
+/** The schema version of a file if its major version is unknown. Such a file counts as held. */
+export function unknownVersionOf(content: string): string | undefined {
+  const { schema_version } = Object(jsonIn(content)) as { schema_version?: unknown }
+  const isUnknown = typeof schema_version === 'string' && /^\d{1,9}(?:\.|$)/.test(schema_version)
+  return isUnknown && !/^0*1(?:\.|$)/.test(schema_version) ? schema_version.slice(0, 20) : undefined
+}
+
+function jsonIn(content: string): unknown {
   try {
-    value = JSON.parse(content)
+    return JSON.parse(content.replace(/^\ufeff/, ''))
   } catch {
     return undefined
   }
-  return lockFileSchema.safeParse(value).data
 }
 
 /**

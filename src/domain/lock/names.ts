@@ -12,9 +12,11 @@ const deliverableName = /^(?:[A-Za-z0-9._-]{1,60}\/)?(?:DEL-\d{2,3}-\d{2}|KTY-[A
 
 /**
  * A lock's full name, `<kind>:<rest>`. A name without a prefix means `resource:`. The three kinds are reserved as
- * prefixes, so `deliverable:x` is never a resource.
+ * prefixes, so `deliverable:x` is never a resource. Names that Unicode holds for the same text are one name, in the
+ * normal form NFC: a macOS file name, for example, comes in another form than the same text from a keyboard.
  */
-export const lockNameSchema = lineOf(limits.lockNameBytes).transform((text, context) => {
+export const lockNameSchema = lineOf(limits.lockNameBytes).transform((given, context) => {
+  const text = given.normalize('NFC')
   const kind = lockKinds.find((candidate) => text.startsWith(`${candidate}:`))
   const rest = kind === undefined ? text : text.slice(kind.length + 1)
   const wellNamed =
@@ -96,17 +98,26 @@ export function projectNameOf(target: Target): string {
 
 const runIdPattern = /^run_([A-Za-z0-9][A-Za-z0-9._-]*)_(\d{4}-\d{2}-\d{2})_\d{3,}$/
 
+/** Whether a run_id has the form of the template, with a real date, so that it names the project of its run. */
+export function namesProject(runId: string): boolean {
+  const [, , date] = runIdPattern.exec(runId) ?? []
+  return date !== undefined && isDate(date)
+}
+
+function isDate(date: string): boolean {
+  const parsed = new Date(`${date}T00:00:00Z`)
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().slice(0, 10) === date
+}
+
 /**
  * Problems and warnings about a run_id for this target. Both client and slug may contain `_`, so the target decides
  * where the client ends and the slug begins. Source: RUN_LOCK.json Template, Field Definitions.
  */
 export function judgeRunId(runId: string, target: Target): { problem?: string; warning?: string } {
-  const [, clientAndSlug, date] = runIdPattern.exec(runId) ?? []
+  const [, clientAndSlug, date = ''] = runIdPattern.exec(runId) ?? []
   if (clientAndSlug === undefined)
     return { problem: 'run_id must be run_<CLIENT>_<slug>_<YYYY-MM-DD>_<seq>, seq of at least three digits' }
-  const parsed = new Date(`${date}T00:00:00Z`)
-  if (Number.isNaN(parsed.getTime()) || parsed.toISOString().slice(0, 10) !== date)
-    return { problem: `run_id has an invalid date: ${date}` }
+  if (!isDate(date)) return { problem: `run_id has an invalid date: ${date}` }
   if (!clientAndSlug.endsWith(`_${target.slug}`))
     return { problem: `run_id's "${clientAndSlug}" does not end in the target's PROJECT_SLUG "${target.slug}"` }
   const client = clientAndSlug.slice(0, -target.slug.length - 1)

@@ -40,6 +40,11 @@ export function acquiredEvent(
   return { type: 'lock.acquired', stream: streamOf(command.name), data }
 }
 
+/** What `released_by` of RUN_LOCK.json says once the release authority has acted. The entry's actor says who that was. */
+export function releasedBy({ release_authority }: Context['config'], how: 'VERIFICATION' | 'manual override'): string {
+  return `${release_authority} (${how})`
+}
+
 /** How and why a grant was released. Only project locks have the members about the project. */
 export interface ReleaseFacts
   extends Pick<LockEventData<'lock.released'>, 'outcome'>,
@@ -102,7 +107,9 @@ export function recoveredFileEvent(name: string, orphan: FileOrphan, facts: Reco
     type: 'lock.recovered',
     stream: streamOf(name),
     data: {
+      ...given({ aside: orphan.kept?.aside }),
       by: facts.by,
+      ...given({ digest: orphan.kept?.digest }),
       mode: facts.mode,
       name,
       previous_acquired: orphan.previous_acquired,

@@ -22,6 +22,7 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
     host: grant.host ?? grant.evidence[0]?.host ?? null,
     pid: grant.evidence.at(-1)?.pid ?? null,
     holder_alive: holderAlive,
+    lock_ref: grant.lock_ref,
     token: grant.token,
     retry_after_s: retryAfterSeconds(remaining),
   })
@@ -49,13 +50,23 @@ export function contentionWithWaiters(name: string, waiting: number, now: Now): 
 
 /**
  * LOCK_PLACEMENT: a deliverable's name is bound to the folder where it was first locked, until that folder is retired.
+ * `holder` has the lock there.
  */
-export function boundElsewhere(name: string, { bound, asked }: { bound: string; asked: string }): Refusal {
-  return refuse('LOCK_PLACEMENT', `${name} is bound to the folder ${bound}, so ${asked} cannot have the same id`, {
-    name,
-    bound_folder: bound,
-    folder: asked,
-  })
+export function boundElsewhere(
+  name: string,
+  { bound, asked, holder }: { bound: string; asked: string; holder: Grant | null },
+): Refusal {
+  const held = holder === null ? '' : `; the lock is held there by ${holder.holder}`
+  return refuse(
+    'LOCK_PLACEMENT',
+    `${name} is bound to the folder ${bound}, so ${asked} cannot have the same id${held}`,
+    {
+      name,
+      bound_folder: bound,
+      folder: asked,
+      ...(holder === null ? {} : { holder: holder.holder, token: holder.token }),
+    },
+  )
 }
 
 /** The content of a lock file without a grant in the ledger. */

@@ -5,6 +5,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { limits } from '../../kernel/limits.ts'
 import { finalStatuses, type LockEventData } from './events.ts'
+import { isoMillis } from './iso-time.ts'
 
 export const runLockFileName = 'RUN_LOCK.json'
 
@@ -13,6 +14,11 @@ const text = z
   .min(1)
   .max(limits.reasonChars)
   .refine((value) => isWellFormed(value))
+
+const isoText = z
+  .string()
+  .max(64)
+  .refine((value) => isoMillis(value) !== undefined)
 
 /** The members that never change. `status` is not one of them. */
 const unchanging = {
@@ -36,6 +42,43 @@ export const runLockSchema = z.discriminatedUnion('status', [
   }),
 ])
 export type RunLock = z.infer<typeof runLockSchema>
+
+/**
+ * The same as other tools and people write it: further members, other forms of ISO 8601, and a RELEASED file that does
+ * not say how its lock ended.
+ */
+const foundSchema = z.discriminatedUnion('status', [
+  z.looseObject({ status: z.literal('LOCKED'), ...unchanging, lock_time: isoText }),
+  z.looseObject({
+    status: z.literal('RELEASED'),
+    ...unchanging,
+    lock_time: isoText,
+    released_at: isoText.optional(),
+    released_by: text.optional(),
+    final_status: z.enum(finalStatuses).optional(),
+  }),
+])
+/** The content of a file that was found. */
+export type ReadRunLock = z.infer<typeof foundSchema>
+
+/**
+ * Reads a RUN_LOCK.json. `status` is known even if other members are missing, because only LOCKED blocks a project.
+ * `content` is undefined if the file is not one that can be imported.
+ */
+export function parseRunLock(found: string): {
+  content: ReadRunLock | undefined
+  status: RunLock['status'] | undefined
+} {
+  let value: unknown
+  try {
+    value = JSON.parse(found.replace(/^\ufeff/, ''))
+  } catch {
+    return { content: undefined, status: undefined }
+  }
+  const content = foundSchema.safeParse(value).data
+  const { status } = Object(value) as { status?: unknown }
+  return { content, status: status === 'LOCKED' || status === 'RELEASED' ? status : undefined }
+}
 
 /** The content of the file of a granted project lock. */
 export function lockedFile(grant: LockEventData<'lock.acquired'>): RunLock {
@@ -61,8 +104,8 @@ export function releasedFile(
 }
 
 /**
- * The content once an entry ended the grant. A broken grant counts as an override by the authority, and its run as
- * aborted.
+ * The content once an entry ended the grant. The run of a broken grant counts as aborted. A break that an older version
+ * recorded has no `released_by`; its file then says what that version wrote.
  */
 export function endedFile(grant: LockEventData<'lock.acquired'>, end: Entry, authority: string): RunLock {
   const { final_status = 'ABORTED', released_by = `${authority} (manual override)` } = end.data as Partial<

@@ -7,6 +7,8 @@ import { kindOf, type LockKind } from './names.ts'
 /** The current state of a grant: the facts of `lock.acquired`, its token, and changes by renewals. */
 export interface Grant extends LockEventData<'lock.acquired'> {
   actor_id: string
+  /** How the actor was known. */
+  authn?: string
   /** When the lease began, if a renewal has restarted it. */
   first?: { acquired: string; lease_clock: LeaseClock }
   /** The judgement of this lease since it last began, by a process whose clocks could not place it. */
@@ -89,7 +91,9 @@ export function seqOfGrant({ token, token_offset = 0 }: Pick<Grant, 'token' | 't
 export function grantOf(entry: GrantEntry): Grant {
   const { actor, data } = entry
   // The copied members come last, because V8 creates a new hidden class for every object built as `{ ...data, more }`.
-  return { actor_id: actor.actor_id, renewals: 0, token: tokenOf(entry), ...data }
+  const { actor_id, authn } = actor
+  if (authn === undefined) return { actor_id, renewals: 0, token: tokenOf(entry), ...data }
+  return { actor_id, authn, renewals: 0, token: tokenOf(entry), ...data }
 }
 
 /** The members that a renewal changes. */

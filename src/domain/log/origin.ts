@@ -2,11 +2,25 @@ import * as z from 'zod'
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { type Command, type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import { ledgerIdSchema, originSchema } from '../../kernel/ids.ts'
+import {
+  configEvents,
+  configSha256,
+  decideConfig,
+  digestIn,
+  evolveLedger,
+  type LoadConfig,
+  ledgerStream,
+} from './configuration.ts'
 
-const originStream = 'ledger'
-
-/** Entry 0: the name of this ledger, and its public key. */
-const created = z.strictObject({ format: z.int(), ledger_id: ledgerIdSchema, origin: originSchema, vkey: z.string() })
+/** Entry 0: the name of this ledger, its public key, and its first configuration. */
+const created = z.strictObject({
+  /** Ledgers of older versions have none: they load their configuration at the first open. */
+  config_sha256: configSha256.optional(),
+  format: z.int(),
+  ledger_id: ledgerIdSchema,
+  origin: originSchema,
+  vkey: z.string(),
+})
 
 /**
  * From this entry on the ledger has another name and key, because the ledger that it continues may also go on. Each
@@ -30,6 +44,8 @@ export type RestoredData = z.infer<typeof restored>
 
 export interface CreateLedger extends Command {
   type: 'ledger.create'
+  /** The text of the configuration. */
+  config?: string
   data: z.infer<typeof created>
 }
 
@@ -38,11 +54,11 @@ export interface RestoreLedger extends Command {
   data: RestoredData
 }
 
-/** The stream of the ledger itself: its creation and each restore. */
+/** The stream of the ledger itself: its creation, each restore, and each configuration that came in force. */
 export const originAggregate = defineAggregate({
-  commands: ['ledger'],
-  streams: { [originStream]: stream({ evolve: () => ({ created: true }) }) },
-  events: { 'ledger.created': created, 'ledger.restored': restored },
+  commands: ['ledger', 'config'],
+  streams: { [ledgerStream]: stream({ evolve: evolveLedger }) },
+  events: { 'ledger.created': created, 'ledger.restored': restored, ...configEvents },
   rendering: {
     'ledger.created': {
       action_type: 'system',
@@ -58,17 +74,44 @@ export const originAggregate = defineAggregate({
       target: { target_type: 'system', name: { from: 'origin' }, operation: 'ledger.restore' },
       outcome_reason: ['by'],
     },
+    'config.loaded': {
+      action_type: 'policy_change',
+      outcome: 'success',
+      severity: 'info',
+      target: { target_type: 'policy', name: 'configuration', operation: 'config.load' },
+      outcome_reason: [],
+    },
+    'config.refused': {
+      action_type: 'policy_change',
+      outcome: 'deny',
+      severity: 'warn',
+      target: { target_type: 'policy', name: 'configuration', operation: { from: 'command' } },
+      outcome_reason: ['code'],
+    },
   },
-  reads: (_command: CreateLedger | RestoreLedger) => [originStream],
+  *objects(entry) {
+    const digest = digestIn(entry)
+    if (digest !== undefined) yield digest
+  },
+  reads: (_command: LedgerCommand) => [ledgerStream],
   decide,
 })
 
-/** Refusals: LEDGER_EXISTS, for a creation. */
-function decide(command: CreateLedger | RestoreLedger, _context: Context, rows: LoadedRows): Decision {
-  if (command.type === 'ledger.restore') {
-    return { kind: 'append', events: [{ type: 'ledger.restored', stream: originStream, data: command.data }] }
+type LedgerCommand = CreateLedger | LoadConfig | RestoreLedger
+
+/** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig`. */
+function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Decision {
+  switch (command.type) {
+    case 'config.load':
+      return decideConfig(command, context, rows)
+    case 'ledger.restore':
+      return { kind: 'append', events: [{ type: 'ledger.restored', stream: ledgerStream, data: command.data }] }
+    case 'ledger.create': {
+      const { config, data } = command
+      if (rows.get(ledgerStream) !== undefined) return refuse('LEDGER_EXISTS', 'the ledger already exists')
+      const events = [{ type: 'ledger.created', stream: ledgerStream, data }]
+      if (config === undefined || data.config_sha256 === undefined) return { kind: 'append', events }
+      return { kind: 'append', events, objects: new Map([[data.config_sha256, config]]) }
+    }
   }
-  const { data } = command
-  if (rows.get(originStream) !== undefined) return refuse('LEDGER_EXISTS', 'the ledger already exists')
-  return { kind: 'append', events: [{ type: 'ledger.created', stream: originStream, data }] }
 }

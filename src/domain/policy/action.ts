@@ -4,6 +4,7 @@ import { isWellFormed } from '../../kernel/canonical.ts'
 import { lineOf, recordWith } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, privilegedActions, shortLine } from '../../kernel/vocabulary.ts'
+import { askedExportSchema } from '../approval/exported.ts'
 
 /** Such a key can be neither an array index nor `__proto__`. */
 const scopeKey = z.string().regex(/^[a-z][a-z0-9_]{0,79}$/)
@@ -18,6 +19,8 @@ export const actionSchema = z.strictObject({
   action_type: z.enum(privilegedActions),
   /** The artifacts that the action reads or passes on, if they are known in advance. */
   artifacts: artifactRefsSchema.optional(),
+  /** What an export hands out, and the approvals that it names. */
+  bundle: askedExportSchema.optional(),
   /** The side effects that the caller declares, in the words that lanes use to prohibit them. */
   effects: z.array(scopeKey).max(50).optional(),
   lane_id: line,

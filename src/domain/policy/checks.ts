@@ -1,9 +1,9 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
-import { ownMember } from '../../kernel/ids.ts'
 import type { PrivilegedAction, RunKind, RunStatus } from '../../kernel/vocabulary.ts'
 import type { Action } from './action.ts'
 import { isPin } from './content.ts'
 import { isPromotionLane, type Lane, type Policy } from './policy.ts'
+import { isGiven, isStated } from './stated.ts'
 
 /** The reason of a deny, as one word. */
 export type DenyReason =
@@ -108,6 +108,8 @@ export function* checkAction(lane: Lane, action: Action): Generator<Failed> {
   if (action.action_type === 'promotion' && !isPromotionLane(lane)) {
     yield { reason: 'not_permitted', rule: `lane:${lane.lane_id}/promotion` }
   }
+  // The contract demands audit (Run Lifecycle, Contract v1, section 6), and the ledger records every action.
+  if (!lane.audit.required) yield { reason: 'forbidden', rule: `lane:${lane.lane_id}/audit/required` }
   if (!isListed(lane, action)) yield { reason: 'not_permitted', rule: grantOf(lane, action) }
 }
 
@@ -142,18 +144,11 @@ export function* checkScope(run: RunFacts, lane: Lane, action: Action): Generato
       yield { reason: 'missing_scope', rule: `lane:${lane.lane_id}/requires/${key}`, missing: key }
     }
   }
-  if (isStated(scope, 'run_id') && scope.run_id !== run.run_id) {
+  if (isGiven(scope, 'run_id') && scope.run_id !== run.run_id) {
     yield { reason: 'missing_scope', rule: 'scope/run_id', missing: 'run_id' }
   }
   const mayCross = lane.scope.allows?.includes('cross_case_lookup') ?? false
-  if (isStated(scope, 'case_id') && scope.case_id !== run.case_id && !mayCross) {
+  if (isGiven(scope, 'case_id') && scope.case_id !== run.case_id && !mayCross) {
     yield { reason: 'missing_scope', rule: 'scope/case_id', missing: 'case_id' }
   }
-}
-
-/** Whether a member is present and not blank. A signoff counts only if it is exactly true. */
-function isStated(scope: Action['scope'], key: string): boolean {
-  const value = ownMember(scope, key)
-  if (key === 'attorney_signoff') return value === true
-  return value !== undefined && String(value).trim() !== ''
 }

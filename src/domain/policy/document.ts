@@ -31,3 +31,11 @@ export function problemAt(document: PolicyDocument, path: DocumentPath, message:
 export function problemText({ file, line, message }: PolicyProblem): string {
   return `${file}:${line}: ${message}`
 }
+
+/** The line of the first conflict marker that a merge by Git left in a text; undefined if there is none. */
+export function conflictLine(text: string): number | undefined {
+  const marker = /^(?:<{7}|\|{7}|>{7})(?=[ \t\r\n]|$)/m.exec(text)
+  return marker === null ? undefined : text.slice(0, marker.index).split('\n').length
+}
+
+export const conflictMessage = 'the line is a conflict marker of Git: resolve the conflict first'

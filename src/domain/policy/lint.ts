@@ -1,3 +1,4 @@
+import { nearest } from '../../kernel/sentences.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
 import { isPromotionLane, isSharedTable, type Lane, type Policy } from './policy.ts'
 
@@ -9,6 +10,8 @@ export function lintPolicy(policy: Policy, files: { lanes: PolicyDocument; roles
   const lanes = [...policy.lanes.values()].flatMap((lane, index) => [
     ...grantsOf(lane, policy, ['lanes', index], files),
     ...sharedKnowledge(lane, ['lanes', index], files.lanes),
+    ...unknownWords(lane, ['lanes', index], files.lanes),
+    ...withoutAudit(lane, ['lanes', index], files.lanes),
   ])
   const roles = [...policy.roles.values()].flatMap(({ privileges, role_id }, index) =>
     privileges.lanes.flatMap((laneId, at) => {
@@ -55,4 +58,58 @@ function sharedKnowledge(lane: Lane, path: Path, file: PolicyDocument): PolicyPr
     return [problemAt(file, place, `${effect} is only for a lane that requires promotion_ticket_id`)]
   })
   return [...writes, ...allowed]
+}
+
+/** The effects that follow from actions, and those that callers declare in the shipped lanes. */
+const knownEffects = [
+  'bypass_audit',
+  'client_identity',
+  'cross_case_lookup',
+  'external_export',
+  'privileged_notes',
+  'raw_case_text',
+  'raw_external_destination',
+  'shared_knowledge_write',
+  'silent_changes',
+  'unaudited_delivery',
+]
+
+/** The facts that the contract names. A lane may require others. */
+const knownFacts = [
+  'attorney_signoff',
+  'case_id',
+  'client_session_id',
+  'coa_version',
+  'export_reason',
+  'override_reason',
+  'override_ticket_id',
+  'promotion_ticket_id',
+  'run_id',
+]
+
+/**
+ * Prohibitions and required facts that are probably misspelled. A misspelled prohibition prohibits nothing that the
+ * ledger derives from an action, and a misspelled fact is never stated.
+ */
+function unknownWords({ scope }: Lane, path: Path, file: PolicyDocument): PolicyProblem[] {
+  const prohibited = scope.prohibits.flatMap((effect, at) => {
+    if (knownEffects.includes(effect)) return []
+    const near = nearest(knownEffects, effect)
+    const says = `${effect} is not a known effect, so it prohibits only what callers declare by this name`
+    const text = near === undefined ? says : `${says}: did you mean ${near}?`
+    return [problemAt(file, [...path, 'scope', 'prohibits', at], text)]
+  })
+  const required = scope.requires.flatMap((fact, at) => {
+    const near = knownFacts.includes(fact) ? undefined : nearest(knownFacts, fact)
+    if (near === undefined) return []
+    return [problemAt(file, [...path, 'scope', 'requires', at], `${fact}: did you mean ${near}?`)]
+  })
+  return [...prohibited, ...required]
+}
+
+/** The contract demands the audit of every action (Run Lifecycle, Contract v1, section 6). */
+function withoutAudit({ audit }: Lane, path: Path, file: PolicyDocument): PolicyProblem[] {
+  if (audit.required) return []
+  const text = 'the contract demands audit, so every action in this lane is denied'
+  return [problemAt(file, [...path, 'audit', 'required'], text)]
 }

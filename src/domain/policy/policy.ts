@@ -38,6 +38,8 @@ const laneSchema = z.strictObject({
     allows: listOf(z.enum(deniedByDefault)).optional(),
   }),
   audit: z.strictObject({ required: z.boolean(), level: word }),
+  /** Whether each promotion of a turn needs the decision_id of an allow in its run. */
+  turns: z.strictObject({ require_decision: z.boolean() }).optional(),
 })
 export type Lane = z.infer<typeof laneSchema>
 

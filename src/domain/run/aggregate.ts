@@ -2,7 +2,9 @@ import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { rowsOn, shortened } from '../../kernel/rendering.ts'
+import type { RunCommand } from './commands.ts'
 import { decide, reads } from './decide.ts'
+import { decidedUnder } from './decided-under.ts'
 import { runEventSchemas } from './events.ts'
 import { evolveRetry } from './retries.ts'
 import { evolve, statusAfter } from './state.ts'
@@ -11,7 +13,14 @@ import { evolveWorkflow } from './workflows.ts'
 const runRow = rowsOn('run', { from: 'run_id' })
 
 /** The codes of refusals for lack of permission. */
-const denials = { FREE_TEXT_DENIED: 'deny', NOT_RUN_ACTOR: 'deny', RUN_NOT_ACTIVE: 'deny' } as const
+const denials = {
+  BUNDLE_NOT_RECORDED: 'deny',
+  FREE_TEXT_DENIED: 'deny',
+  NOT_RUN_ACTOR: 'deny',
+  RUN_ANCESTOR_ENDED: 'deny',
+  RUN_NOT_ACTIVE: 'deny',
+} as const
+const decisions = { RUN_ANCESTOR_ENDED: 'authz_decision', RUN_NOT_ACTIVE: 'authz_decision' } as const
 
 /**
  * Runs, each with its own stream, which also has the events of its turns; the retries of failed runs; and the cases of
@@ -50,7 +59,7 @@ export const runAggregate = defineAggregate({
     'run.retried': runRow('run.retry', 'success', 'info'),
     'workflow.claimed': rowsOn('system', { from: 'workflow_id' })('workflow.claim', 'success', 'info'),
     'run.refused': {
-      action_type: { from: 'code', cases: { RUN_NOT_ACTIVE: 'authz_decision' }, otherwise: 'system' },
+      action_type: { from: 'code', cases: decisions, otherwise: 'system' },
       outcome: { from: 'code', cases: denials, otherwise: 'failure' },
       severity: 'warn',
       target: { target_type: 'run', name: { from: 'name' }, operation: { from: 'command' } },
@@ -62,7 +71,7 @@ export const runAggregate = defineAggregate({
     if (data.record_digest !== undefined) yield String(data.record_digest)
   },
   reads,
-  decide,
+  decide: (command: RunCommand, context, rows) => decidedUnder(decide(command, context, rows), context),
 })
 
 /** The facts that audit events have under other names, or that only some events have. */
@@ -76,6 +85,7 @@ function facts({ data, event_id, policy_versions, type }: Entry): Readonly<Recor
         decision: data.decision,
         policy_ref: `lanes@${policy_versions.lanes}`,
         rule_id: rule === undefined ? undefined : shortened(rule, ruleCharsMax),
+        scope: data.scope,
       }
       return { authz, decision_id: event_id, input_artifacts: data.artifacts }
     }

@@ -1,4 +1,4 @@
-import type { Code } from '../../errors.ts'
+import type { Code, Details } from '../../errors.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
@@ -65,7 +65,8 @@ export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefine
 /** The members that every entry of a run has. `versions` is given if these events pin the run to other versions. */
 function envelopeOf(run: RunState, versions = versionsOf(run.pins)): Omit<RunOfEvent, 'previous'> {
   const { case_id, correlation_id, lane_id, parent_run_id, root_run_id, run_id } = run
-  return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, root_run_id, run_id }
+  const { role_id } = run.manifest.actor
+  return { case_id, correlation_id, lane_id, parent_run_id, policy_versions: versions, role_id, root_run_id, run_id }
 }
 
 /** Events of one run as one append. Each follows the one before it in the history of the run. */
@@ -101,6 +102,8 @@ export function append(
 interface Refused {
   code: Code
   command: string
+  /** Further facts for the caller. */
+  facts?: Details
   message: string
   /** The move that was requested. */
   to?: RunStatus
@@ -109,13 +112,13 @@ interface Refused {
 /** A refusal that is recorded on the run and does not change it. */
 export function refused(
   { lastSeq, run }: Pick<RunCase, 'lastSeq' | 'run'>,
-  { code, command, message, to }: Refused,
+  { code, command, facts = {}, message, to }: Refused,
 ): Refusal {
   const { run_id, status } = run
   const move = to === undefined ? {} : { move: { from: status, to } }
   const data = { code, command, message, ...move, name: run_id }
   const [record] = eventsOf(envelopeOf(run), lastSeq, [{ type: 'run.refused', data }])
-  return refuse(code, message, { run_id, status, ...given({ wanted: to }) }, record)
+  return refuse(code, message, { run_id, status, ...facts, ...given({ wanted: to }) }, record)
 }
 
 /** INVALID_STATE_TRANSITION, recorded. */

@@ -14,6 +14,7 @@ import {
   taxonomyVersionsSchema,
   utcSchema,
 } from '../../kernel/vocabulary.ts'
+import type { Evidence, Liveness } from '../lock/liveness.ts'
 import { lockNameSchema } from '../lock/names.ts'
 import { actionSchema } from '../policy/action.ts'
 import type { Policies } from '../policy/state.ts'
@@ -29,7 +30,8 @@ const outcomeReason = reasonSchema.max(200)
 /** `write_broker` is accepted as another name for db_write, only on input. */
 const runKindSchema = z.union([z.enum(runKinds), z.literal('write_broker').transform(() => 'db_write' as const)])
 
-export const createRunSchema = manifestSchema.extend({
+/** The phase of a run follows from its events, so no caller can state it. */
+export const createRunSchema = manifestSchema.omit({ phase: true }).extend({
   ...asked,
   case_id: caseIdSchema.optional(),
   correlation_id: line.optional(),
@@ -52,10 +54,13 @@ export const startRunSchema = z.strictObject({
   lease_duration_s: z.int().min(1).max(limits.resourceLeaseSecondsMax).optional(),
   /** A lock that the run's actor holds, or the project lock of the run. The run can act while that grant is current. */
   lock: lockNameSchema.optional(),
+  /** The processes that do the work of the run. */
+  pids: z.array(z.int32().min(1)).min(1).max(limits.evidenceMax).optional(),
   policy_versions: z.strictObject({ lanes: brought, roles: brought }).optional(),
   taxonomy_versions: taxonomyVersionsSchema.optional(),
 })
 
+export const recoverRunSchema = z.strictObject({ ...ofRun, reason: reasonSchema })
 export const heartbeatSchema = z.strictObject(ofRun)
 export const authorizeSchema = z.strictObject({ ...ofRun, action: actionSchema })
 
@@ -101,6 +106,8 @@ export const listRunsSchema = z.strictObject({
   cursor: runIdSchema.optional(),
   lane_id: line.optional(),
   limit: z.int().min(1).max(limits.runListMax).default(100),
+  /** Only running runs whose processes are dead or whose lease is over. */
+  orphans: z.boolean().default(false),
   run_kind: runKindSchema.optional(),
   since: utcSchema.optional(),
   status: z.enum(runStatuses).optional(),
@@ -113,7 +120,8 @@ type Parsed<Schema extends z.ZodType> = Omit<z.output<Schema>, 'actor' | 'idempo
 type Of<Type extends string, Schema extends z.ZodType> = Command & Parsed<Schema> & { type: Type; policies: Policies }
 
 export type CreateRun = Of<'run.create', typeof createRunSchema> & { run_id: string; run_actor: Actor }
-export type StartRun = Of<'run.start', typeof startRunSchema>
+/** Has the evidence of the processes that the caller names. */
+export type StartRun = Omit<Of<'run.start', typeof startRunSchema>, 'pids'> & { processes?: Evidence[] | undefined }
 export type Heartbeat = Of<'run.heartbeat', typeof heartbeatSchema>
 export type AuthorizeAction = Of<'run.authorize', typeof authorizeSchema>
 /** Has the record of a bundle if the action exported one. The record is an object that the entry names. */
@@ -123,8 +131,18 @@ export type RecordAction = Of<'run.record', typeof recordActionSchema> & {
 export type CompleteRun = Of<'run.complete', typeof completeRunSchema>
 export type FailRun = Of<'run.fail', typeof failRunSchema>
 export type DenyRun = Of<'run.deny', typeof denyRunSchema>
-export type CancelRun = Of<'run.cancel', typeof cancelRunSchema>
+/** With `tree` the run may have ended: then only the runs below it are left to cancel. */
+export type CancelRun = Of<'run.cancel', typeof cancelRunSchema> & { tree?: boolean }
+/** Cancels some of the runs below an ended run. `runs.cancelTree` asks for this until none is left. */
+export interface CancelBelow extends Command {
+  policies: Policies
+  run_id: string
+  run_ids: readonly string[]
+  type: 'run.cancel_below'
+}
 export type RetryRun = Of<'run.retry', typeof retryRunSchema> & { new_run_id: string }
+/** Has the verdict of a probe on the recorded processes of the run. A dead process stays dead. */
+export type RecoverRun = Of<'run.recover', typeof recoverRunSchema> & { liveness: Liveness }
 /** The ledger itself fails a run whose lease has expired. No caller can ask for this. */
 export interface ExpireRun extends Command {
   run_id: string
@@ -141,5 +159,7 @@ export type RunCommand =
   | FailRun
   | DenyRun
   | CancelRun
+  | CancelBelow
+  | RecoverRun
   | RetryRun
   | ExpireRun

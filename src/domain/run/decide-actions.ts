@@ -2,8 +2,11 @@ import { cut } from '../../kernel/canonical.ts'
 import { type Decision, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
+import { usedEvents } from '../approval/judge.ts'
 import type { Action } from '../policy/action.ts'
 import { sharesKnowledge } from '../policy/effects.ts'
+import { stoppedAbove } from './above.ts'
+import { refuseUnrecorded } from './bundles.ts'
 import { append, durationMillis, laneOf, lostLock, notActive, type RunCase, unrecordedEvents } from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
 import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
@@ -13,32 +16,33 @@ import { deniedOutputs } from './outputs.ts'
 import type { OpenAction } from './state.ts'
 
 /**
- * An allow appends the decision. A deny appends the decision and the run's move to denied together. Free text that the
- * lane prohibits is a deny. Refusals, in order: RUN_NOT_ACTIVE (recorded as a deny without a move), LIMIT_EXCEEDED (too
- * many allowed actions are not recorded yet).
+ * An allow appends the decision, after the uses of the approvals that it needed. A deny appends the decision and the
+ * run's move to denied together. Free text that the lane prohibits is a deny. Refusals, in order: RUN_NOT_ACTIVE and
+ * RUN_ANCESTOR_ENDED (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet).
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
-  const { context, inForce, policy: pinned, run } = of
-  const ended = notActive(of, command.type)
+  const { context, inForce, policy: pinned, rows, run } = of
+  const ended = notActive(of, command.type) ?? stoppedAbove(of, command.type)
   if (ended !== undefined) return ended
   if (run.open.length >= limits.runOpenActionsMax) {
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
   const { action } = command
-  const { actor: caller, config } = context
-  const verdict = verdictOn(action, { caller, config, pinned, policy: inForce.policy, run })
+  const { actor: caller, config, time } = context
+  const verdict = verdictOn(action, { caller, config, pinned, policy: inForce.policy, rows, run, time })
   // Free text that the lane prohibits is not recorded, not even with the deny.
   const asked = hasFreeText(action, laneOf(of)) ? withoutText(action) : askedFor(action)
   const decided = decidedEvent(run.run_id, asked, verdict)
-  if (verdict.decision === 'allow') return append(of, [decided])
+  if (verdict.decision === 'allow') return append(of, [...usedEvents(action, run.run_id), decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
 }
 
 /**
  * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
- * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, OUTPUTS_DENIED, LIMIT_EXCEEDED, INVALID_INPUT (a write to shared
- * knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the run instead.
+ * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED,
+ * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the
+ * run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -51,6 +55,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
     const message = `${run.run_id} has no open decision ${command.decision_id} for this action`
     return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
   }
+  const unrecorded = refuseUnrecorded(of, command)
+  if (unrecorded !== undefined) return unrecorded
   const { error, outcome, outcome_reason, output_artifacts = [] } = command
   if (outcome === 'failure' && output_artifacts.length > 0 && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
@@ -86,9 +92,9 @@ function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction
 }
 
 function askedFor(action: Action): AskedFor {
-  const { action_type, artifacts, effects, scope } = action
+  const { action_type, artifacts, bundle, effects, scope } = action
   return {
-    ...given({ artifacts, effects }),
+    ...given({ artifacts, bundle, effects }),
     on: action_type,
     scope: Object.keys(scope)
       .sort()

@@ -2,18 +2,15 @@ import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { authorizeInputs, type PolicyVerdict } from '../policy/authorize.ts'
+import { stoppedAbove, stoppedBelow } from './above.ts'
 import {
   ancestorsOf,
-  append,
   caseAt,
   eventsOf,
-  expiredEvents,
   type Ground,
-  isExpired,
   notRunActor,
   type RunCase,
   type RunDraft,
-  refused,
   refusedMove,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
@@ -21,16 +18,16 @@ import { decidedEvent, deniedEvent } from './decided.ts'
 import type { RunEventData } from './events.ts'
 import { factsOfNew, withMore } from './facts.ts'
 import { freeTextIn, freeTextRule, refuseFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
-import { isTerminal } from './moves.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
 import { claimOf, isWorkflowOfAnother } from './workflows.ts'
 
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
- * exist), NOT_RUN_ACTOR (for the parent), RUN_NOT_ACTIVE (the parent has ended), LIMIT_EXCEEDED (too deep),
- * FREE_TEXT_DENIED (the run_id is free text). Other free text that the lane prohibits denies the new run. A child that states other versions than it inherits, a run with prohibited inputs, and a run in a
- * workflow of another case is created, decided and denied in one append. The first run of a workflow claims it.
+ * exist), NOT_RUN_ACTOR (for the parent), RUN_ANCESTOR_ENDED (the parent or a run above it has ended), LIMIT_EXCEEDED
+ * (too deep), FREE_TEXT_DENIED (the run_id is free text). Other free text that the lane prohibits denies the new run.
+ * A child that states other versions than it inherits, a run with prohibited inputs, and a run in a workflow of another
+ * case is created, decided and denied in one append. The first run of a workflow claims it.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseAt(command.run_id, ground)
@@ -43,11 +40,8 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     return refuse('NOT_FOUND', `the parent run ${parent_run_id} does not exist`, { run_id: parent_run_id })
   }
   if (parent !== undefined) {
-    const denied = notRunActor(parent, command.type)
-    if (denied !== undefined) return denied
-    if (isExpired(parent.run, ground.context.now)) return append(parent, expiredEvents(parent))
-    const ended = refuseUnder(parent, command.type)
-    if (ended !== undefined) return ended
+    const refusal = notRunActor(parent, command.type) ?? stoppedBelow(parent, command.type) ?? refuseDepth(parent)
+    if (refusal !== undefined) return refusal
   }
   const { policy } = parent ?? ground.inForce
   const lane = policy?.lanes.get(command.lane_id ?? '')
@@ -58,6 +52,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     lane_id: command.lane_id ?? null,
     parent_run_id,
     policy_versions: versionsOf(parent?.run.pins ?? null),
+    role_id: command.role_id ?? command.run_actor.role_id,
     root_run_id: parent?.run.root_run_id ?? command.run_id,
     run_id: command.run_id,
   }
@@ -75,7 +70,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
 
 /** All free text in the input for a new run: texts, and names that are not identifiers. */
 function textsOf(command: CreateRun): (string | null | undefined)[] {
-  const { client_session_id, correlation_id, data_classification, inputs, nondeterminism, notes, phase } = command
+  const { client_session_id, correlation_id, data_classification, inputs, nondeterminism, notes } = command
   const { case_id, matter_id, role_id, run_id, run_name, tags, tool_versions, workflow_id, workflow_state } = command
   const versions = (tool_versions ?? []).flatMap(({ key, value }) => [key, value])
   return [
@@ -83,7 +78,7 @@ function textsOf(command: CreateRun): (string | null | undefined)[] {
     data_classification?.notes,
     ...(nondeterminism?.reasons ?? []),
     ...unfitIn([run_id, case_id, correlation_id, matter_id, client_session_id, role_id, workflow_id, workflow_state]),
-    ...unfitIn([run_name, phase, ...(tags ?? []), ...versions]),
+    ...unfitIn([run_name, ...(tags ?? []), ...versions]),
     ...textsIn(inputs?.artifact_refs),
   ]
 }
@@ -106,13 +101,8 @@ function deniedText({ lane_id, parent_run_id, run_actor, run_id, run_kind }: Cre
   return created(of, { actor: run_actor, pins: parent?.pins ?? null, run_id, run_kind }, verdict, [])
 }
 
-/** A run that has ended gets no more children, and the depth of a tree is limited. */
-function refuseUnder(parent: RunCase, command: string): Refusal | undefined {
-  const { rows, run } = parent
-  if (isTerminal(run.status)) {
-    const message = `${run.run_id} is ${run.status}, so no run can be created below it`
-    return refused(parent, { code: 'RUN_NOT_ACTIVE', command, message })
-  }
+/** The depth of a tree is limited. */
+function refuseDepth({ rows, run }: RunCase): Refusal | undefined {
   if ([...ancestorsOf(run, rows)].length + 2 <= limits.runDepthMax) return undefined
   return refuse('LIMIT_EXCEEDED', `a tree of runs is at most ${limits.runDepthMax} deep`, { run_id: run.run_id })
 }
@@ -161,7 +151,7 @@ function created(
 /**
  * Creates a new run in place of a failed, retryable run, which does not change. The parent of the new run is the first
  * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
- * INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
+ * RUN_ANCESTOR_ENDED, INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
  */
 export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const { run } = of
@@ -177,6 +167,8 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     const message = `${run.run_id} was retried in ${retried_in}`
     return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
   }
+  const stopped = stoppedAbove(of, command.type)
+  if (stopped !== undefined) return stopped
   const taken = caseAt(command.new_run_id, { ...of, policies: command.policies })
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
@@ -195,6 +187,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
     lane_id,
     parent_run_id: first,
     policy_versions: versionsOf(run.pins),
+    role_id: run.manifest.actor.role_id,
     root_run_id,
     run_id: command.new_run_id,
   }

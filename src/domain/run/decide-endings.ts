@@ -10,6 +10,8 @@ import type { LockEvent } from '../lock/events.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import { releasedEvent } from '../lock/record.ts'
 import type { LockState } from '../lock/state.ts'
+import { stoppedAbove } from './above.ts'
+import { refuseUnrecorded } from './bundles.ts'
 import {
   append,
   durationMillis,
@@ -27,15 +29,15 @@ import {
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
 import { refuseText, textsIn, unfitIn } from './free-text.ts'
-import { mayMove } from './moves.ts'
+import { isTerminal, mayMove } from './moves.ts'
 import { deniedOutputs } from './outputs.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
 
-/** Refusals, in order: RUN_NOT_ACTIVE (recorded), INVALID_INPUT (the run has no lease). */
+/** Refusals, in order: RUN_NOT_ACTIVE and RUN_ANCESTOR_ENDED (recorded), INVALID_INPUT (the run has no lease). */
 export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
   const { context, run } = of
-  const ended = notActive(of, command.type)
+  const ended = notActive(of, command.type) ?? stoppedAbove(of, command.type)
   if (ended !== undefined) return ended
   if (run.lease === null) {
     return refuse('INVALID_INPUT', `${run.run_id} was started without a lease`, { run_id: run.run_id })
@@ -46,14 +48,14 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
- * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, LIMIT_EXCEEDED, FREE_TEXT_DENIED, INVALID_INPUT (no lock to release),
- * RELEASE_DENIED, RELEASE_CONDITION_UNMET. Prohibited outputs deny the run instead. With `release_lock` the lock is
- * released in the same append.
+ * Refusals, in order: INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
+ * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
+ * INVALID_INPUT (no lock to release), RELEASE_DENIED, RELEASE_CONDITION_UNMET. Prohibited outputs deny the run instead.
+ * With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong = refuseEnd(command, of, 'completed', textsIn(command.output_artifacts))
+  const wrong = refuseEnd(command, of, 'completed', textsIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
   if (wrong !== undefined) return wrong
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
@@ -67,6 +69,8 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
     const message = `${turn_id} of ${run.run_id} is neither promoted nor rejected`
     return refuse('RUN_HAS_OPEN_TURN', message, { run_id: run.run_id, turn_id })
   }
+  const unrecorded = refuseUnrecorded(of, command)
+  if (unrecorded !== undefined) return unrecorded
   const { outcome_reason, output_artifacts, release_lock } = command
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
@@ -120,8 +124,8 @@ function releaseLock(
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION and FREE_TEXT_DENIED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED. Prohibited
- * outputs deny the run instead.
+ * Refusals, in order: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED and BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED,
+ * LIMIT_EXCEEDED. Prohibited outputs deny the run instead.
  */
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
@@ -132,6 +136,8 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
     ...textsIn(output_artifacts),
   ])
   if (wrong !== undefined) return wrong
+  const unrecorded = refuseUnrecorded(of, command)
+  if (unrecorded !== undefined) return unrecorded
   if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
     return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
       run_id: run.run_id,
@@ -158,8 +164,9 @@ export function decideDeny(command: DenyRun, of: RunCase): Decision {
   return append(of, [...unrecordedEvents(of.run), { type: 'run.denied', data }])
 }
 
-/** The refusals are those of a deny. */
+/** The refusals are those of a deny. With `tree`, a run that has ended is left as it is. */
 export function decideCancel(command: CancelRun, of: RunCase): Decision {
+  if (command.tree && isTerminal(of.run.status)) return { kind: 'repeat', seq: of.lastSeq }
   const wrong = refuseEnd(command, of, 'cancelled')
   if (wrong !== undefined) return wrong
   const outcome_reason = `cancelled: ${command.outcome_reason}`

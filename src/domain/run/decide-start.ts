@@ -1,11 +1,13 @@
 import { invariant } from '../../errors.ts'
 import { isoTime } from '../../kernel/clock.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import { streamOf } from '../lock/names.ts'
 import { type LockState, orphanReason } from '../lock/state.ts'
 import { authorizeStart } from '../policy/authorize.ts'
 import { isPin } from '../policy/content.ts'
-import { append, expiredEvents, isExpired, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
+import { stoppedAbove } from './above.ts'
+import { append, laneOf, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
 import type { StartRun } from './commands.ts'
 import { decidedEvent, deniedEvent } from './decided.ts'
 import type { Pins } from './events.ts'
@@ -15,21 +17,18 @@ import type { RunState } from './state.ts'
 
 /**
  * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
- * INVALID_STATE_TRANSITION (the run is not in the state created), FREE_TEXT_DENIED, INVALID_STATE_TRANSITION (the run
- * above it is not running), LOCK_NOT_HELD; all are recorded.
+ * INVALID_STATE_TRANSITION (the run is not in the state created), FREE_TEXT_DENIED, RUN_ANCESTOR_ENDED,
+ * INVALID_STATE_TRANSITION (the run above it has not started), LOCK_NOT_HELD; all are recorded.
  */
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
   const text = refuseText(of, unfitIn(Object.values(command.taxonomy_versions ?? {})), command.type)
   if (text !== undefined) return text
-  const above = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)
-  const parent = above?.state
-  if (above !== undefined && isExpired(above.state, context.now)) {
-    const ofParent = { ...of, lastSeq: above.last_seq, run: above.state }
-    return append(ofParent, expiredEvents(ofParent))
-  }
-  if (parent !== undefined && parent.status !== 'running' && !run.manifest.metadata?.retry_of) {
+  const stopped = stoppedAbove(of, command.type)
+  if (stopped !== undefined) return stopped
+  const parent = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)?.state
+  if (parent?.status === 'created') {
     return refusedMove(of, command.type, 'running', `the run above it, ${parent.run_id}, is ${parent.status}`)
   }
   const who = { actor_id: run.manifest.actor.actor_id, run_id: run.run_id }
@@ -95,17 +94,22 @@ function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | nul
 }
 
 function startedEvent(
-  { lease_duration_s, taxonomy_versions }: StartRun,
-  { context: { now }, run }: RunCase,
+  { lease_duration_s, processes, taxonomy_versions }: StartRun,
+  of: RunCase,
   { lock, pins }: { lock: RunState['lock']; pins: FoundPins },
 ): RunDraft {
+  const {
+    context: { now },
+    run,
+  } = of
   const lease =
     lease_duration_s === undefined
       ? null
       : { expires_at: isoTime(now.wall_ms + lease_duration_s * 1000), lease_duration_s }
   const { host_id, lease_clock } = now
+  const turns_require_decision = laneOf(of)?.turns?.require_decision || undefined
   const { lanes, roles } = pins
   invariant(lanes !== null && roles !== null, 'a run that starts is pinned')
   const data = { host_id, lease, lease_clock, lock, pins: { lanes, roles }, run_id: run.run_id }
-  return { type: 'run.started', data: taxonomy_versions === undefined ? data : { ...data, taxonomy_versions } }
+  return { type: 'run.started', data: { ...data, ...given({ processes, taxonomy_versions, turns_require_decision }) } }
 }

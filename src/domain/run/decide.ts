@@ -1,7 +1,9 @@
 import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
+import { approvalStreamsOf } from '../approval/judge.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import { policyInForce, policyStream } from '../policy/state.ts'
+import { decideCancelBelow } from './above.ts'
 import { caseOf, expired } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'
@@ -14,6 +16,7 @@ import {
   decideFail,
   decideHeartbeat,
 } from './decide-endings.ts'
+import { decideRecover } from './decide-recover.ts'
 import { decideStart } from './decide-start.ts'
 import { retryStreamOf } from './retries.ts'
 import { workflowStreamOf } from './workflows.ts'
@@ -24,12 +27,15 @@ export function reads(command: RunCommand): readonly string[] {
   if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
   if (command.type === 'run.create' && command.workflow_id) streams.push(workflowStreamOf(command.workflow_id))
   if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
+  if (command.type === 'run.cancel_below') streams.push(...command.run_ids.map(streamOfRun))
   if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
+  if (command.type === 'run.authorize') streams.push(...approvalStreamsOf(command.action))
   return streams
 }
 
 /**
- * Refusals of every command that a caller can make on an existing run, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
+ * Refusals of every command that a caller can make on an existing run, except a recovery, which anyone may make, in
+ * order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
@@ -42,6 +48,7 @@ export function decide(command: RunCommand, context: Context, rows: LoadedRows):
       rows,
     })
   }
+  if (command.type === 'run.recover') return decideRecover(command, context, rows)
   if (command.type === 'run.expire') return decideExpire(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
@@ -64,6 +71,8 @@ export function decide(command: RunCommand, context: Context, rows: LoadedRows):
       return decideDeny(command, of)
     case 'run.cancel':
       return decideCancel(command, of)
+    case 'run.cancel_below':
+      return decideCancelBelow(command, of)
     case 'run.retry':
       return decideRetry(command, of)
   }

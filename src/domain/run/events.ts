@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
 import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
 import {
   caseIdSchema,
   line,
@@ -15,6 +16,8 @@ import {
   targetTypes,
   taxonomyVersionsSchema,
 } from '../../kernel/vocabulary.ts'
+import { recordedAskedSchema } from '../approval/exported.ts'
+import { evidenceSchema } from '../lock/liveness.ts'
 import { actionSchema } from '../policy/action.ts'
 import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record.ts'
 
@@ -46,6 +49,7 @@ export const manifestSchema = z.strictObject({
   matter_id: shape.matter_id,
   nondeterminism: shape.nondeterminism,
   notes: shape.notes,
+  /** Recorded by earlier versions, and never shown: the phase follows from the events. */
   phase: shape.phase,
   run_name: shape.run_name,
   tags: shape.tags,
@@ -65,6 +69,10 @@ const created = manifestSchema.extend({
 /** A decision on the start of a run or on an action in it; its event_id is the decision_id. */
 const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
+  /** What an export would hand out, and the approvals that it named. */
+  bundle: recordedAskedSchema.optional(),
+  /** The configuration that the decision was made under. Ledgers of older versions had none in force. */
+  config_sha256: sha256Schema.optional(),
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,
@@ -86,8 +94,12 @@ const started = z.strictObject({
   lease_clock: leaseClockSchema,
   lock: z.strictObject({ name: z.string(), token: z.int().min(0) }).nullable(),
   pins,
+  /** The processes that do the work, as locks record the processes of their holders. */
+  processes: z.array(evidenceSchema).min(1).max(limits.evidenceMax).optional(),
   run_id: runIdSchema,
   taxonomy_versions: taxonomyVersionsSchema.optional(),
+  /** The lane of the run, in the policy of its pins, wants a decision for each promotion of a turn. */
+  turns_require_decision: z.literal(true).optional(),
 })
 
 const renewed = z.strictObject({
@@ -128,6 +140,12 @@ const completed = z.strictObject({
   output_artifacts: outputs,
   run_id: ended.run_id,
 })
+/** The recovery of a run whose processes are dead: the verdict, its evidence, and the reason of the caller. */
+const recovery = z.strictObject({
+  processes: z.array(evidenceSchema).min(1).max(limits.evidenceMax),
+  reason: reasonSchema,
+  recovery_reason: z.enum(['host_rebooted', 'pid_dead']),
+})
 const failed = z.strictObject({
   /**
    * True if the ledger failed the run because its lease had expired. The entry's actor only made the call that found
@@ -138,6 +156,7 @@ const failed = z.strictObject({
   error: runErrorSchema,
   outcome_reason: ended.outcome_reason,
   output_artifacts: outputs,
+  recovery: recovery.optional(),
   run_id: ended.run_id,
 })
 const denied = z.strictObject({

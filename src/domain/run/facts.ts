@@ -1,6 +1,7 @@
 import { type Config, mayClaim } from '../../kernel/config.ts'
+import type { LoadedRows } from '../../kernel/decider.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import type { ApprovalType } from '../../kernel/vocabulary.ts'
+import { brokenApprovals } from '../approval/judge.ts'
 import type { Action } from '../policy/action.ts'
 import { authorize, type PolicyVerdict } from '../policy/authorize.ts'
 import type { DenyReason, RunFacts } from '../policy/checks.ts'
@@ -67,43 +68,32 @@ export function factsOfPinned(run: RunState, actor_type: RunFacts['actor_type'])
   return factsOf(run, actor_type, { pins: run.pins ?? { lanes: null, roles: null }, inherited: run.pins })
 }
 
+interface Asked {
+  caller: Actor
+  config: Config
+  /** The policy that the run is pinned to, if it is another one than that in force. */
+  pinned: Policy | undefined
+  policy: Policy | undefined
+  /** The rows of the approvals that the action names. */
+  rows: LoadedRows
+  run: RunState
+  /** The time of the decision, by the clock of the ledger. */
+  time: string
+}
+
 /** The verdict of the policy and of the configuration about an action that a caller requests in a run. */
-export function verdictOn(
-  action: Action,
-  {
-    caller,
-    config,
-    ...policies
-  }: {
-    caller: Actor
-    config: Config
-    pinned: Policy | undefined
-    policy: Policy | undefined
-    run: RunState
-  },
-): PolicyVerdict {
-  const { run } = policies
-  const facts = factsOfPinned(run, caller.actor_type)
-  const { pinned = policies.policy } = policies
+export function verdictOn(action: Action, asked: Asked): PolicyVerdict {
+  const { caller, config, policy, pinned = policy, run, ...ground } = asked
   if (hasFreeText(action, pinned?.lanes.get(run.lane_id ?? ''))) {
     // The other rules could repeat the text.
     const rule_ids = [freeTextRule(run.lane_id)]
     return { decision: 'deny', reason: 'forbidden', rule_ids, missing: [], pins: versionsOf(run.pins) }
   }
+  const facts = factsOfPinned(run, caller.actor_type)
   const unbound = unboundRole(run, config, caller.actor_id)
-  return withMore(authorize({ ...policies, action, run: facts }), [...unbound, ...unapproved(action, config)])
-}
-
-/** The rules of the configuration whose approval the scope of an export does not name. */
-export function unapproved({ action_type, scope }: Action, { exports }: Config): string[] {
-  if (action_type !== 'export') return []
-  const missing = exports.approvals_required.filter((type) => String(scope[approvalKey(type)] ?? '').trim() === '')
-  return missing.map((type) => `config:exports/approvals_required/${type}`)
-}
-
-/** The member of an export's scope that names the approval event. */
-export function approvalKey(type: ApprovalType): string {
-  return `approval_${type}`
+  const exporters = [caller, run.manifest.actor]
+  const unapproved = brokenApprovals(action, { config, exporters, ...ground })
+  return withMore(authorize({ action, pinned, policy, run: facts }), [...unbound, ...unapproved])
 }
 
 /**

@@ -7,15 +7,16 @@ import { lastPromotedTurnId, mayHaveTurns, phaseOf } from './turns.ts'
 
 /** The record of a run in Contract v1. It depends only on the row of the run. */
 export function recordOf(state: RunState): RunRecord {
-  const { actor, metadata, pins, run_id, run_kind, ...manifest } = state.manifest
+  const { actor, metadata, phase: _, pins, run_id, run_kind, ...manifest } = state.manifest
   const { ended, lease, started } = state
   const record: RunRecord = {
     ...manifest,
     actor: {
       actor_id: actor.actor_id,
       actor_type: actor.actor_type,
+      ...given({ authn: state.authn }),
       ...(state.lane_id === null ? {} : { lane_id: state.lane_id }),
-      ...given({ role_id: actor.role_id }),
+      ...given({ on_behalf_of: actor.on_behalf_of, role_id: actor.role_id }),
     },
     ...(state.case_id === null ? {} : { case_id: state.case_id }),
     contract_version: 'v1',
@@ -25,8 +26,7 @@ export function recordOf(state: RunState): RunRecord {
     ...(metadata ? { metadata } : {}),
     ...(state.parent_run_id === null ? {} : { parent_run_id: state.parent_run_id }),
     ...(state.pins === null ? {} : { pin_evidence: evidenceOf(state.pins) }),
-    // A phase that the caller named is kept. Otherwise the phase follows from the turns of the run.
-    ...(manifest.phase || state.turns === undefined ? {} : { phase: phaseOf(state) }),
+    ...(state.turns === undefined ? {} : { phase: phaseOf(state) }),
     policy_versions: versionsOf(state.pins),
     root_run_id: state.root_run_id,
     run_id,

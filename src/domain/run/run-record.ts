@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { artifactRefsSchema, locatorSchema } from '../../kernel/artifact-ref.ts'
-import { lineOf, reasonSchema } from '../../kernel/ids.ts'
+import { authnSchema, lineOf, reasonSchema } from '../../kernel/ids.ts'
 import {
   actorTypes,
   caseIdSchema,
@@ -25,7 +25,9 @@ export const runTagSchema = lineOf(60)
 const actor = z.strictObject({
   actor_id: line,
   actor_type: z.enum(actorTypes),
+  authn: authnSchema.nullish(),
   lane_id: line.nullish(),
+  on_behalf_of: line.nullish(),
   role_id: line.nullish(),
 })
 

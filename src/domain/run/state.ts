@@ -1,8 +1,10 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import type { LeaseClock, LeaseFacts } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 import type { RunFact } from '../../kernel/run-fact.ts'
 import { type RunStatus, unpinned } from '../../kernel/vocabulary.ts'
+import type { Evidence } from '../lock/liveness.ts'
 import type { Pins, RunEventData, RunEventType } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { evolveTurns, type TurnChain } from './turns.ts'
@@ -12,6 +14,8 @@ export type OpenAction = Pick<RunEventData<'run.acted'>, 'action_type' | 'decisi
 
 /** The row of a run: its input at creation, and its current state. */
 export interface RunState extends RunFact {
+  /** How the actor of the run was known when it created the run itself. */
+  authn?: string
   case_id: string | null
   correlation_id: string | null
   created_at: string
@@ -24,11 +28,15 @@ export interface RunState extends RunFact {
   outputs: readonly ArtifactRef[]
   parent_run_id: string | null
   pins: Pins | null
+  /** The processes that do its work, if they were recorded at its start. */
+  processes?: readonly Evidence[]
   root_run_id: string
   run_id: string
   started: { at: string; host_id: string; lease_clock: LeaseClock } | null
   status: RunStatus
   taxonomy_versions: RunRecord['taxonomy_versions'] | null
+  /** Whether each promotion of a turn needs the decision_id of an allow. */
+  turns_require_decision?: true
   /** Its turns, once it has any. */
   turns?: TurnChain
 }
@@ -70,6 +78,7 @@ export function evolve(state: RunState | undefined, entry: Entry): RunState {
 }
 
 function createdState({
+  actor,
   case_id,
   correlation_id,
   data,
@@ -78,7 +87,10 @@ function createdState({
   root_run_id,
   time,
 }: RunEntry<'run.created'>): RunState {
+  // The actor of a run that another actor created is a claim of that actor.
+  const isOwn = actor.actor_id === data.actor.actor_id
   return {
+    ...(isOwn && actor.authn !== undefined ? { authn: actor.authn } : {}),
     case_id: case_id ?? null,
     correlation_id: correlation_id ?? null,
     created_at: time,
@@ -105,12 +117,13 @@ function withDecision(state: RunState, { data, event_id }: RunEntry<'run.decided
 }
 
 function startedState(state: RunState, { data, time }: RunEntry<'run.started'>): RunState {
-  const { host_id, lease, lease_clock, lock, pins, taxonomy_versions = null } = data
+  const { host_id, lease, lease_clock, lock, pins, processes, taxonomy_versions = null, turns_require_decision } = data
   return {
     ...state,
     lease: lease && { ...lease, host_id, lease_clock },
     lock,
     pins,
+    ...given({ processes, turns_require_decision }),
     started: { at: time, host_id, lease_clock },
     status: 'running',
     taxonomy_versions,

@@ -14,6 +14,7 @@ export const tokenAggregate = defineAggregate({
   rendering: {
     'token.created': tokenRow('token.create', 'success', 'info'),
     'token.revoked': tokenRow('token.revoke', 'success', 'info', 'reason'),
+    'token.expired': tokenRow('token.expire', 'success', 'info'),
     'token.refused': {
       action_type: 'system',
       outcome: 'deny',

@@ -33,7 +33,12 @@ interface CreateToken extends Command, Omit<TokenEventData<'token.created'>, 'ex
 interface RevokeToken extends Command, TokenEventData<'token.revoked'> {
   type: 'token.revoke'
 }
-export type TokenCommand = CreateToken | RevokeToken
+/** Records that a token has expired. The ledger itself asks for it, when it meets such a token. */
+interface ExpireToken extends Command {
+  type: 'token.expire'
+  token_id: string
+}
+export type TokenCommand = CreateToken | ExpireToken | RevokeToken
 
 function sortedSet<T extends string>(values: T[]): T[] {
   return [...new Set(values)].sort()

@@ -4,7 +4,7 @@ import { isOperator } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { TokenCommand } from './commands.ts'
 import type { TokenEvent, TokenEventData } from './events.ts'
-import { streamOfToken, tokenIn, tokenStream } from './state.ts'
+import { statusOf, streamOfToken, type TokenState, tokenIn, tokenStream } from './state.ts'
 
 export function reads({ token_id }: TokenCommand): readonly string[] {
   return [streamOfToken(token_id), tokenStream]
@@ -13,13 +13,15 @@ export function reads({ token_id }: TokenCommand): readonly string[] {
 /**
  * Refusals, in order: TOKEN_DENIED (neither release authority nor operator), recorded. Then for `create` CLOCK_AHEAD
  * (by the time of entries the token would have expired already), and for `revoke` NOT_FOUND. A token that is revoked
- * already is answered with the entry that revoked it.
+ * already is answered with the entry that revoked it. `expire` is never refused: it appends nothing unless the token has
+ * expired and no entry says so.
  */
 export function decide(command: TokenCommand, context: Context, rows: LoadedRows): Decision<TokenEvent> {
-  const denied = denial(command, context)
-  if (denied !== undefined) return denied
   const stream = streamOfToken(command.token_id)
   const token = tokenIn(rows.get(stream))
+  if (command.type === 'token.expire') return { kind: 'append', events: expiry(token, stream, context) }
+  const denied = denial(command, context)
+  if (denied !== undefined) return denied
   switch (command.type) {
     case 'token.create': {
       invariant(token === undefined, 'a new secret has a new token_id')
@@ -39,7 +41,17 @@ export function decide(command: TokenCommand, context: Context, rows: LoadedRows
   }
 }
 
-function denial({ type }: TokenCommand, { actor, config }: Context): Refusal | undefined {
+function expiry(token: TokenState | undefined, stream: string, { now, time }: Context): TokenEvent[] {
+  if (token === undefined || token.expires_at === null || token.expired_seq !== undefined) return []
+  if (statusOf(token, { time, wallMillis: now.wall_ms }) !== 'expired') return []
+  const { expires_at, token_id } = token
+  return [{ type: 'token.expired', stream, data: { expires_at, token_id } }]
+}
+
+function denial(
+  { type }: Exclude<TokenCommand, { type: 'token.expire' }>,
+  { actor, config }: Context,
+): Refusal | undefined {
   if (isOperator(config, actor.actor_id)) return undefined
   const message = `${actor.actor_id} may not manage tokens: only ${config.release_authority} or an operator may`
   const data = { code: 'TOKEN_DENIED', command: type, message }

@@ -23,6 +23,9 @@ const created = z.strictObject({
 
 const revoked = z.strictObject({ reason: reasonSchema.optional(), token_id: tokenIdSchema })
 
+/** The ledger recorded that the token had expired. A clock that is set back later does not make it valid again. */
+const expired = z.strictObject({ expires_at: z.iso.datetime({ precision: 3 }), token_id: tokenIdSchema })
+
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
@@ -33,6 +36,7 @@ const refused = z.strictObject({
 export const tokenEventSchemas = {
   'token.created': created,
   'token.revoked': revoked,
+  'token.expired': expired,
   'token.refused': refused,
 } as const
 

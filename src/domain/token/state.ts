@@ -19,6 +19,8 @@ export interface TokenState extends TokenEventData<'token.created'> {
   /** The seq of `token.created`. */
   seq: number
   revoked: { seq: number; time: string } | null
+  /** The seq of `token.expired`, if the end of the token was recorded. */
+  expired_seq?: number
 }
 
 /** Returns the next state; null for the stream of refusals. It applies the event without checking it. */
@@ -27,8 +29,10 @@ export function evolve(state: TokenState | null | undefined, entry: Entry): Toke
     const data = entry.data as TokenEventData<'token.created'>
     return { ...data, created: wallTimeOf(entry), revoked: null, seq: entry.seq }
   }
-  if (entry.type !== 'token.revoked' || state === undefined || state === null) return state ?? null
-  return { ...state, revoked: { seq: entry.seq, time: wallTimeOf(entry) } }
+  if (state === undefined || state === null) return null
+  if (entry.type === 'token.expired') return { ...state, expired_seq: entry.seq }
+  if (entry.type === 'token.revoked') return { ...state, revoked: { seq: entry.seq, time: wallTimeOf(entry) } }
+  return state
 }
 
 /** The state of a token's row; undefined if there is no such token. */
@@ -43,10 +47,11 @@ export function tokenIn(row: Row | undefined): TokenState | undefined {
  * valid.
  */
 export function statusOf(
-  { created, expires_at, revoked }: TokenState,
+  { created, expired_seq, expires_at, revoked }: TokenState,
   { time, wallMillis }: { time: string; wallMillis: number },
 ): 'expired' | 'revoked' | 'valid' {
   if (revoked !== null) return 'revoked'
+  if (expired_seq !== undefined) return 'expired'
   if (expires_at === null) return 'valid'
   const atMillis = Math.max(wallMillis, Date.parse(time))
   return Date.parse(created) <= atMillis && atMillis < Date.parse(expires_at) ? 'valid' : 'expired'

@@ -3,17 +3,21 @@ import type { Entry } from '../../kernel/entry.ts'
 import { rowsOn } from '../../kernel/rendering.ts'
 import { decide, reads } from './decide.ts'
 import { turnEventSchemas } from './events.ts'
+import { pinStream } from './pin.ts'
 import type { StagedSet } from './triplet.ts'
 
 const turnRow = rowsOn('turn', { from: 'turn_id' })
 
 /**
- * Turns. Their events are in the stream of their run and change the row of the run (`run/turns.ts`). Only the cleanups
- * of staged files have streams of their own, whose state counts them.
+ * Turns. Their events are in the stream of their run and change the row of the run (`run/turns.ts`). The cleanups of
+ * staged files have streams of their own, whose state counts them, and so have the pins of each workspace.
  */
 export const turnAggregate = defineAggregate({
-  commands: ['turn', 'staging'],
-  streams: { staging: stream<{ count: number }, unknown>({ evolve: (state) => ({ count: (state?.count ?? 0) + 1 }) }) },
+  commands: ['turn', 'staging', 'pin'],
+  streams: {
+    pin: stream(pinStream),
+    staging: stream<{ count: number }, unknown>({ evolve: (state) => ({ count: (state?.count ?? 0) + 1 }) }),
+  },
   events: turnEventSchemas,
   rendering: {
     'turn.staged': turnRow('turn.stage', 'success', 'info'),
@@ -28,6 +32,8 @@ export const turnAggregate = defineAggregate({
     ),
     'turn.staging_cleaned': turnRow('turn.clean_staging', 'success', 'info', 'reason'),
     'turn.promoted': turnRow('turn.promote', 'success', 'info'),
+    'turn.pinned': turnRow('turn.pin', 'success', 'info'),
+    'turn.unpinned': rowsOn('turn', { from: 'name' })('turn.unpin', 'success', 'info'),
     'turn.promotion_rejected': turnRow('turn.promote', 'failure', 'warn', 'code'),
   },
   objects,

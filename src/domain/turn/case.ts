@@ -3,7 +3,7 @@ import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decid
 import { refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
-import { caseOf as caseOfRun, eventsOfRun, lostLock, type RunCase } from '../run/case.ts'
+import { caseOf as caseOfRun, eventsOfRun, lostLock, type RunCase, type RunDraft } from '../run/case.ts'
 import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
 import { isWorkflowOfAnother } from '../run/workflows.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
@@ -33,19 +33,24 @@ export function caseOf<C extends TurnCommand>(command: C, context: Context, rows
   return { ...of, chain, command, number: turnNumberOf(command.turn_id), rows, workspace }
 }
 
-/** One event of the turn, with the objects and rows that belong to it. */
+/** One event of the turn, with the objects and rows that belong to it, after events of its run. */
 export function append(
   of: TurnCase,
   draft: TurnDraft,
   more: Omit<Extract<Decision, { kind: 'append' }>, 'events' | 'kind'> = {},
+  before: readonly RunDraft[] = [],
 ): Decision {
-  return { kind: 'append', events: [eventOf(of, draft)], ...more }
+  return { kind: 'append', events: eventsOfRun(of, [...before, onRun(of, draft)]), ...more }
 }
 
-function eventOf(of: TurnCase, { data, type }: TurnDraft): EventDraft {
-  const [event] = eventsOfRun(of, [{ type, stream: streamOfRun(of.run.run_id), data: data as EventDraft['data'] }])
+function eventOf(of: TurnCase, draft: TurnDraft): EventDraft {
+  const [event] = eventsOfRun(of, [onRun(of, draft)])
   invariant(event !== undefined, 'one draft gives one event')
   return event
+}
+
+function onRun({ run }: TurnCase, { data, type }: TurnDraft): EventDraft {
+  return { type, stream: streamOfRun(run.run_id), data: data as EventDraft['data'] }
 }
 
 /**
@@ -158,4 +163,9 @@ export function wrongContent(issues: readonly Issue[], what: string): Wrong | un
 export function stagedSet({ rows }: TurnCase, open: OpenTurn | null): StagedSet | undefined {
   if (open === null || open.staged === null) return undefined
   return rows.object(open.staged.manifest_digest) as StagedSet
+}
+
+/** What the configuration demands of a turn. */
+export function demands({ context }: TurnCase): { demandsBase: boolean } {
+  return { demandsBase: context.config.workflows.optimistic }
 }

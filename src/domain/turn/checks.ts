@@ -1,4 +1,5 @@
 import type { LoadedState } from '../../kernel/decider.ts'
+import { given } from '../../kernel/given.ts'
 import type { Promotion } from './effect.ts'
 import { errorIssue, type Issue, notice } from './issue.ts'
 import type { Identity } from './links.ts'
@@ -11,13 +12,16 @@ import { carriedBy, identityKey, Workspace } from './workspace.ts'
  * the turn.
  */
 export class TurnChecks {
+  readonly #demandsBase: boolean
   readonly #promotion: Promotion
   readonly #workspace: Workspace
   readonly #staged: ReadonlyMap<string, StagedTriplet>
   readonly #deleted: ReadonlySet<string>
 
-  constructor(promotion: Promotion, rows: LoadedState) {
+  /** With `demandsBase`, a stem that another run wrote may be changed only by a turn that states its `base_digest`. */
+  constructor(promotion: Promotion, rows: LoadedState, { demandsBase }: { demandsBase: boolean }) {
     const { triplets, tombstones } = promotion.set
+    this.#demandsBase = demandsBase
     this.#promotion = promotion
     this.#workspace = new Workspace(promotion.workspace, rows)
     this.#staged = new Map(triplets.map((triplet) => [triplet.stem, triplet]))
@@ -56,11 +60,15 @@ export class TurnChecks {
     const { tombstones, triplets } = this.#promotion.set
     const issues: Issue[] = []
     for (const { base_digest, stem } of [...triplets, ...tombstones]) {
-      if (base_digest === undefined) continue
-      const current_digest = this.#workspace.triplet(stem)?.body_digest ?? null
-      if (current_digest === base_digest) continue
-      const details = { base_digest, current_digest, stem }
-      const message = 'the promoted body differs from the body that the turn is based on'
+      const current = this.#workspace.triplet(stem)
+      const current_digest = current?.body_digest ?? null
+      const isUnseen = this.#demandsBase && current !== undefined && current.run_id !== this.#promotion.run_id
+      if (base_digest === undefined ? !isUnseen : base_digest === current_digest) continue
+      const details = { ...given({ base_digest }), current_digest, stem }
+      const message =
+        base_digest === undefined
+          ? `${current?.run_id} wrote the promoted body, so base_digest is required`
+          : 'the promoted body differs from the body that the turn is based on'
       issues.push(errorIssue('E_PROMOTION_CONFLICT', { details, location: '/base_digest', message, stage: 'base' }))
     }
     return issues

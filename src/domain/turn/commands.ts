@@ -33,7 +33,7 @@ const baseDigest = sha256Schema.nullable().optional()
  * One triplet of a proposal. Each part is a plain value or a `JsonObject` that was read from a file. Links and manifest
  * default to `{}`.
  */
-const proposedTriplet = z.strictObject({
+export const proposedTriplet = z.strictObject({
   base_digest: baseDigest,
   body: z.unknown().optional(),
   links: z.unknown().optional(),
@@ -49,6 +49,8 @@ export const stageSchema = z.strictObject({
    * Issues found while files were read. If one of them is an error, the stage is refused and the refusal is recorded.
    */
   issues: z.array(issueSchema).max(limits.turnIssuesMax).default([]),
+  /** Over a service: the SHA-256 of an upload that has the proposal, in place of the lists. */
+  proposal_digest: sha256Schema.optional(),
   /** Tombstones of five members. Each may also have a `base_digest`. */
   tombstones: z.array(z.unknown()).default([]),
   triplets: z.array(proposedTriplet).default([]),
@@ -60,9 +62,18 @@ export const stageSchema = z.strictObject({
 const expected = { manifest_digest: sha256Schema.optional() }
 
 export const validateSchema = z.strictObject({ ...ofTurn, ...expected })
-export const promoteSchema = z.strictObject({ ...ofTurn, ...expected, require_staged: z.boolean().default(false) })
+export const promoteSchema = z.strictObject({
+  ...ofTurn,
+  ...expected,
+  /** An allow of the run that is not recorded yet. The promotion is its outcome. */
+  decision_id: line.optional(),
+  require_staged: z.boolean().default(false),
+})
 export const rejectSchema = z.strictObject({ ...ofTurn, reason: reasonSchema.max(200) })
-export const applySchema = stageSchema.extend({ require_staged: promoteSchema.shape.require_staged })
+export const applySchema = stageSchema.extend({
+  decision_id: promoteSchema.shape.decision_id,
+  require_staged: promoteSchema.shape.require_staged,
+})
 export const ofTurnSchema = z.strictObject({ run_id: runIdSchema, turn_id: line })
 export const listTurnsSchema = z.strictObject({
   /** The `next` of an answer, to continue with earlier turns. */
@@ -95,6 +106,7 @@ export interface ValidateTurn extends OfTurn {
 }
 export interface PromoteTurn extends OfTurn {
   type: 'turn.promote'
+  decision_id?: string | undefined
   manifest_digest?: string | undefined
   require_staged: boolean
 }

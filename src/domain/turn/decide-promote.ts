@@ -1,9 +1,12 @@
 import type { Decision } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
+import { stoppedAbove } from '../run/above.ts'
 import { expired as expiredRun } from '../run/case.ts'
+import type { OpenAction } from '../run/state.ts'
 import { turnIdOf } from '../run/turns.ts'
 import {
   append,
+  demands,
   inactive,
   lostGuard,
   otherStaged,
@@ -26,7 +29,7 @@ import { isEmptySet, type StagedSet, type Triplet } from './triplet.ts'
  * Promotes a turn: the effect of the staged proposal becomes sovereign state, in one append (Run Lifecycle Contract,
  * Law 2 and Law 6). Refusals, in order, each recorded as `turn.promotion_rejected`: E_PROMOTION_FAILED (malformed
  * turn_id), E_PROMOTION_ALREADY_APPLIED, RUN_NOT_ACTIVE, GUARD_REQUIRED, STALE_TOKEN and LEASE_EXPIRED,
- * E_PROMOTION_OUT_OF_ORDER, E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_NOT_VALIDATED,
+ * RUN_ANCESTOR_ENDED, DECISION_REQUIRED, DECISION_NOT_OPEN, E_PROMOTION_OUT_OF_ORDER, E_PROMOTION_FAILED (the last stage was refused), E_PROMOTION_NOT_VALIDATED,
  * E_PROMOTION_STAGE_MISSING, E_TOMBSTONE_INVALID and E_DELETE_MISSING_TOMBSTONE, E_PROMOTION_CONFLICT,
  * E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY and E_LSI_ORPHAN_TARGET.
  */
@@ -42,7 +45,10 @@ export function decidePromote(of: TurnCase<PromoteTurn>): Decision {
   const unguarded = guardRequired(of)
   if (unguarded !== undefined) return rejected(of, unguarded)
   if (lost !== undefined) return rejected(of, { ...lost, facts: lost.details })
-  const wrong = outOfOrder(of) ?? notPromotable(of)
+  const stopped = stoppedAbove(of, of.command.type)
+  if (stopped !== undefined)
+    return stopped.kind === 'refuse' ? rejected(of, { ...stopped, facts: stopped.details }) : stopped
+  const wrong = wrongDecision(of) ?? outOfOrder(of) ?? notPromotable(of)
   if (wrong !== undefined) return rejected(of, wrong)
   const promotion = promotionOf(of)
   const failed = failedChecks(of, promotion)
@@ -63,6 +69,24 @@ function guardRequired({ command, run }: TurnCase<PromoteTurn>): Wrong | undefin
     message: `${run_id} was started with the lock ${lock.name}, so a guard on that lock is required`,
     facts: { name: lock.name },
   }
+}
+
+/** A decision that is named must be an open allow of the run. A lane can require that one is named. */
+function wrongDecision(of: TurnCase<PromoteTurn>): Wrong | undefined {
+  const { decision_id } = of.command
+  const { run_id, turns_require_decision } = of.run
+  if (decision_id === undefined) {
+    if (!turns_require_decision) return undefined
+    return { code: 'DECISION_REQUIRED', message: `each promotion of ${run_id} needs the decision_id of an allow` }
+  }
+  if (allowOf(of) !== undefined) return undefined
+  const message = `${run_id} has no open decision ${decision_id}`
+  return { code: 'DECISION_NOT_OPEN', facts: { decision_id }, message }
+}
+
+/** The unrecorded allow that the promotion uses. */
+function allowOf({ command, run }: TurnCase<PromoteTurn>): OpenAction | undefined {
+  return run.open.find(({ decision_id }) => decision_id === command.decision_id)
 }
 
 /** The problem that keeps the turn from being promoted, by its last event. */
@@ -110,8 +134,9 @@ function promotionOf(of: TurnCase<PromoteTurn>): Promotion {
  * Runs the groups of checks against the current workspace. The first group that fails decides, with all issues that it
  * found.
  */
-function failedChecks({ command, rows }: TurnCase<PromoteTurn>, promotion: Promotion): Wrong | undefined {
-  const checks = new TurnChecks(promotion, rows)
+function failedChecks(of: TurnCase<PromoteTurn>, promotion: Promotion): Wrong | undefined {
+  const { command, rows } = of
+  const checks = new TurnChecks(promotion, rows, demands(of))
   for (const group of [() => checks.deletes(), () => checks.bases(), () => checks.integrity()]) {
     const wrong = wrongContent(group().filter(isError), command.turn_id)
     if (wrong !== undefined) return wrong
@@ -137,7 +162,12 @@ function promoted(of: TurnCase<PromoteTurn>, promotion: Promotion): Decision {
     turn_id: turnIdOf(of.chain.last + 1),
     workspace: promotion.workspace,
   }
-  return append(of, { type: 'turn.promoted', data }, { changes, objects })
+  const allow = allowOf(of)
+  if (allow === undefined) return append(of, { type: 'turn.promoted', data }, { changes, objects })
+  const { run_id, turn_id } = data
+  const acted = { ...allow, outcome: 'success' as const, outcome_reason: turn_id, run_id }
+  const event = { type: 'turn.promoted' as const, data: { ...data, decision_id: allow.decision_id } }
+  return append(of, event, { changes, objects }, [{ type: 'run.acted', data: acted }])
 }
 
 /**

@@ -1,12 +1,14 @@
 import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { policyStream } from '../policy/state.ts'
+import { stoppedAbove } from '../run/above.ts'
 import { expired } from '../run/case.ts'
 import { refuseText } from '../run/free-text.ts'
 import { noIssues, turnIdOf } from '../run/turns.ts'
 import {
   append,
   caseOf,
+  demands,
   inactive,
   lostGuard,
   otherStaged,
@@ -23,20 +25,27 @@ import type { RejectTurn, StageTurn, TurnCommand, ValidateTurn } from './command
 import { decidePromote } from './decide-promote.ts'
 import { notice } from './issue.ts'
 import { firstCode, listed } from './issue-list.ts'
+import { decidePin, type PinCommand, pinStreamOf } from './pin.ts'
 import { type CleanStaging, decideClean, stagingStreamOf } from './staging.ts'
 
 /** The rows of its workspace follow from the row of the run, so the command does not name them. */
-export function reads(command: TurnCommand | CleanStaging): readonly string[] {
+export function reads(command: TurnCommand | CleanStaging | PinCommand): readonly string[] {
   if (command.type === 'staging.clean') return [stagingStreamOf(command.data.run_id)]
-  return [streamOfRun(command.run_id), policyStream]
+  const reads = [streamOfRun(command.run_id), policyStream]
+  return isPin(command) ? [...reads, pinStreamOf(command.workspace)] : reads
 }
 
 /**
  * Refusals of every command on a turn, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). The command's own refusals come
  * after them. A cleanup of staged files is always recorded.
  */
-export function decide(command: TurnCommand | CleanStaging, context: Context, rows: LoadedState): Decision {
+export function decide(
+  command: TurnCommand | CleanStaging | PinCommand,
+  context: Context,
+  rows: LoadedState,
+): Decision {
   if (command.type === 'staging.clean') return decideClean(command)
+  if (isPin(command)) return decidePin(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   switch (command.type) {
@@ -51,21 +60,30 @@ export function decide(command: TurnCommand | CleanStaging, context: Context, ro
   }
 }
 
+function isPin(command: TurnCommand | PinCommand): command is PinCommand {
+  return command.type === 'pin.keep' || command.type === 'pin.drop'
+}
+
 /**
  * The checks for any command on a turn, before the turn itself is checked. Refusals, in order: E_PROMOTION_FAILED
  * (malformed turn_id), E_PROMOTION_ALREADY_APPLIED; then the ledger fails a run whose lease has expired; RUN_NOT_ACTIVE
  * or INVALID_INPUT (runs of this kind have no turns), STALE_TOKEN and LEASE_EXPIRED (recorded on the lock),
- * E_PROMOTION_OUT_OF_ORDER.
+ * RUN_ANCESTOR_ENDED (recorded; a rejection adds no work, so it is not refused), E_PROMOTION_OUT_OF_ORDER.
  */
 function early(of: TurnCase): Decision | undefined {
   const wrong = wrongTurn(of)
   if (wrong !== undefined) return refusal(of, wrong)
   const lost = lostGuard(of)
   if (lost !== undefined) return inactive(of) ?? lost
-  const ended = expired(of) ?? inactive(of)
+  const ended = expired(of) ?? inactive(of) ?? stopped(of)
   if (ended !== undefined) return ended
   const early = outOfOrder(of)
   return early && refusal(of, early, record(of))
+}
+
+/** A command that would add work below an ended run. */
+function stopped(of: TurnCase): Decision | undefined {
+  return of.command.type === 'turn.reject' ? undefined : stoppedAbove(of, of.command.type)
 }
 
 /** Of these refusals only that of a stage is recorded, because it is an event of the turn. */
@@ -117,7 +135,7 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
   const set = stagedSet(of, open)
   const manifest_digest = open?.staged?.manifest_digest
   if (set === undefined || manifest_digest === undefined) return refusal(of, stageMissing(of))
-  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows).all()
+  const found = new TurnChecks({ run_id, set, turn_id, workspace: of.workspace }, rows, demands(of)).all()
   const { issues, list, objects } = listed(found, rows.digest)
   const data = { issues: list, manifest_digest, run_id, turn_id }
   const failed = firstCode(issues)

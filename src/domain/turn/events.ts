@@ -3,6 +3,7 @@ import { reasonSchema } from '../../kernel/ids.ts'
 import { line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
 import { turnIdSchema } from '../run/turns.ts'
 import { issueSchema } from './issue.ts'
+import { pinEventSchemas } from './pin.ts'
 import { stagingCleanedSchema } from './staging.ts'
 
 /**
@@ -50,6 +51,8 @@ const rejected = z.strictObject({
 /** A promotion. `previous` is the seq of the previous promotion in the run. The changes follow from the objects. */
 const promoted = z.strictObject({
   ...ofTurn,
+  /** The allow that the promotion used. Its action event is in the same append. */
+  decision_id: line.optional(),
   deleted_count: z.int().min(0),
   delta_digest: sha256Schema,
   manifest_digest: sha256Schema.nullable(),
@@ -61,7 +64,10 @@ const promoted = z.strictObject({
 
 /** The facts of a refusal, if it has any. */
 export const factsSchema = z.strictObject({
+  ancestor_run_id: runIdSchema.optional(),
+  ancestor_status: z.string().optional(),
   current_token: z.int().min(0).nullable().optional(),
+  decision_id: line.optional(),
   expected: turnIdSchema.optional(),
   last: z.string().optional(),
   name: z.string().optional(),
@@ -87,7 +93,7 @@ const refused = {
   turn_id: line,
 }
 
-/** Every event of a turn, by type. They are in the stream of their run, except cleanups of staged files. */
+/** Every event of a turn, by type. They are in the stream of their run, except cleanups of staged files and pins. */
 export const turnEventSchemas = {
   'turn.staging_cleaned': stagingCleanedSchema,
   'turn.staged': staged,
@@ -96,6 +102,7 @@ export const turnEventSchemas = {
   'turn.rejected': rejected,
   'turn.promoted': promoted,
   'turn.promotion_rejected': z.strictObject(refused),
+  ...pinEventSchemas,
 } as const
 
 export type TurnEventType = keyof typeof turnEventSchemas

@@ -119,10 +119,3 @@ export function sortedIssues(issues: readonly Issue[], max: number = limits.turn
     )
     .slice(0, max)
 }
-
-/**
- * A key of a JSON object as one step of an RFC 6901 pointer. Pointers are recorded, so a lone surrogate becomes U+FFFD.
- */
-export function pointerStep(key: string | number): string {
-  return `/${wellFormed(String(key)).replaceAll('~', '~0').replaceAll('/', '~1')}`
-}

@@ -1,15 +1,16 @@
 import { canonicalText, isWellFormed } from '../../kernel/canonical.ts'
-import { limits } from '../../kernel/limits.ts'
-import { type ErrorIssueCode, errorIssue, type Issue, type IssueStage, pointerStep } from './issue.ts'
-import { JsonReader } from './json-reader.ts'
+import { JsonReader } from '../../kernel/json-reader.ts'
 import {
   emptyObject,
   type JsonProblem,
   type JsonProblemKind,
   type JsonValue,
   jsonProblems,
+  pointerStep,
   Unreadable,
-} from './json-value.ts'
+} from '../../kernel/json-value.ts'
+import { limits } from '../../kernel/limits.ts'
+import { type ErrorIssueCode, errorIssue, type Issue, type IssueStage } from './issue.ts'
 
 /**
  * A JSON object in the form that the ledger keeps: canonical by RFC 8785, only integers within ±(2^53-1), no duplicate
@@ -22,6 +23,11 @@ export class JsonObject {
   constructor(value: { readonly [key: string]: JsonValue }) {
     this.value = value
     this.text = canonicalText(value as JsonValue)
+  }
+
+  /** A service gets the value, as it does from a program that has no `JsonObject`. */
+  toJSON(): { readonly [key: string]: JsonValue } {
+    return this.value
   }
 }
 

@@ -1,6 +1,6 @@
+import { type JsonValue, pointerStep } from '../../kernel/json-value.ts'
 import { limits } from '../../kernel/limits.ts'
-import { errorIssue, type Issue, pointerStep } from './issue.ts'
-import type { JsonValue } from './json-value.ts'
+import { errorIssue, type Issue } from './issue.ts'
 
 /**
  * The type and id that identify a thing, regardless of the stem that carries it. Compare the pairs, never a joined

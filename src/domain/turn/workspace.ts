@@ -1,5 +1,5 @@
 import type { LoadedState } from '../../kernel/decider.ts'
-import type { JsonValue } from './json-value.ts'
+import type { JsonValue } from '../../kernel/json-value.ts'
 import type { Identity, Ref } from './links.ts'
 import { refsOf } from './links.ts'
 import { foldOf } from './stem.ts'

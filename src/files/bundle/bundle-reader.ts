@@ -19,17 +19,47 @@ export interface BundleEntry {
 export type BundleFiles = () => AsyncGenerator<BundleEntry>
 
 /**
- * Opens a bundle: an archive, or the folder that it was unpacked to. It must hold exactly the named files, in order,
- * each a plain file whose header matches the one that Lockstep writes. No other path, link or size is ever used.
+ * Opens a bundle: an archive, or the folder that it was unpacked to. It must hold exactly the files of one form, in
+ * order, each a plain file whose header matches the one that Lockstep writes. No other path, link or size is ever used.
  * Cost: one pass over the archive.
  * Errors: VERIFY_FAILED (`archive`), NOT_FOUND, FILE_DENIED.
  */
-export async function openBundle(path: string, names: readonly string[]): Promise<BundleFiles> {
+export async function openBundle(path: string, forms: readonly Form[]): Promise<BundleFiles> {
   const stat = await lstat(path).catch(unreadable(path))
-  if (stat.isDirectory()) return () => filesOfFolder(path, names)
+  if (stat.isDirectory()) {
+    const names = await formOfFolder(path, forms)
+    return () => filesOfFolder(path, names)
+  }
   if (!stat.isFile()) throw wrong(`${path} is neither a file nor a folder`)
   await checkBytes(path)
+  const names = await formOfArchive(path, forms)
   return () => filesOfArchive(path, { count: names.length, isNext: (name, at) => name === names[at] })
+}
+
+/** The names of all files of a bundle, in order. The first form is the usual one. */
+type Form = readonly string[]
+
+/** The form of an archive, by its first file that only one form has in that place. */
+async function formOfArchive(path: string, forms: readonly Form[]): Promise<Form> {
+  let left = forms
+  let at = 0
+  for await (const { name } of filesOfArchive(path, { isNext: (name, at) => left.some((form) => form[at] === name) })) {
+    left = left.filter((form) => form[at] === name)
+    at += 1
+    if (left.length === 1) break
+  }
+  return left[0] ?? []
+}
+
+/** The form of a folder: a form with further files, if any of them is there. */
+async function formOfFolder(path: string, [usual = [], ...others]: readonly Form[]): Promise<Form> {
+  for (const form of others) {
+    for (const name of form.filter((name) => !usual.includes(name))) {
+      const [first = ''] = name.split('/')
+      if (await lstat(join(path, first)).catch(() => undefined)) return form
+    }
+  }
+  return usual
 }
 
 /** The files that an archive may hold. */

@@ -4,6 +4,7 @@ import { dropTemporaries, fileError, makeFolderBelow } from '../../disk/durable.
 import type { Layout } from '../../disk/layout.ts'
 import { adopt } from '../../disk/ownership.ts'
 import { readHint } from '../../disk/regular-file.ts'
+import { isoMillis } from '../../domain/lock/iso-time.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
@@ -13,6 +14,7 @@ import { chainOfStream, walked } from '../../views/chains.ts'
 import type { Core } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { type DeliverableFolder, deliverableFolder } from './deliverable-folder.ts'
+import { dropUnfinishedCopies, hasDigest } from './kept-file.ts'
 import * as files from './lock-file.ts'
 import { dropAside } from './lock-file-aside.ts'
 import { LockFileSteps } from './lock-file-steps.ts'
@@ -75,6 +77,7 @@ export function isOutcomeUnknown(error: unknown): boolean {
 export async function finishClaims(core: Core, actor: Actor): Promise<void> {
   try {
     dropTemporaries([core.layout.head, core.layout.owner, core.layout.place])
+    dropUnfinishedCopies(core.layout)
   } catch {
     // They only take space; the next open tries again.
   }
@@ -111,26 +114,33 @@ async function finish(
   await steps.clearDebris(place)
 }
 
-/** Removes another tool's lock file that was set aside, if its recovery was appended. */
+/** Removes another tool's lock file that was set aside, if its recovery or its move was appended. */
 async function dropRecovered(core: Core, place: DeliverableFolder, since: number): Promise<void> {
-  const recoveries = await recoveriesSince(core, streamOf(place.name), since)
+  const moves = await movesSince(core, streamOf(place.name), since)
   for (const aside of (await files.debrisIn(place.path)).asides) {
     const content = (await files.inspect(aside))?.content
     const { acquired = null, holder = 'unreadable', ledger } = content ?? {}
-    const isRecorded = recoveries.some(
-      ({ data }) => data.previous_holder === holder && data.previous_acquired === acquired,
+    const isRecorded = moves.some(({ data }) =>
+      data.digest === undefined
+        ? data.previous_holder === holder && millisIn(data.previous_acquired) === millisIn(acquired)
+        : hasDigest(aside, data.digest),
     )
     if (isRecorded && ledger !== core.log.meta.origin) await dropAside(aside)
   }
 }
 
-/** The recoveries of a lock that were appended at a seq or later, newest first. */
-async function recoveriesSince(core: Core, stream: string, since: number): Promise<Entry[]> {
-  const recoveries: Entry[] = []
+/** An earlier version recorded the time of a file as the file has it. */
+function millisIn(time: unknown): number | undefined {
+  return isoMillis(String(time))
+}
+
+/** The entries of a lock, appended at a seq or later, about files that were moved out of the way, newest first. */
+async function movesSince(core: Core, stream: string, since: number): Promise<Entry[]> {
+  const moves: Entry[] = []
   for await (const entry of walked(core.views, await chainOfStream(core.views, stream), since)) {
-    if (entry.type === 'lock.recovered') recoveries.push(entry)
+    if (entry.type === 'lock.recovered' || entry.type === 'lock.file_set_aside') moves.push(entry)
   }
-  return recoveries
+  return moves
 }
 
 /** The folder may be gone, or another ledger may govern it now. Then the next acquire there judges its files. */

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, relative, resolve, sep } from 'node:path'
 import { fileError } from '../../disk/durable.ts'
-import { findRoot, realFolder } from '../../disk/layout.ts'
+import { findRoot, homeName, realFolder } from '../../disk/layout.ts'
 import { lockFileName } from '../../domain/lock/lock-file.ts'
 import { deliverableIdOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
@@ -40,6 +40,9 @@ export function deliverableFolder(path: string, root: string, config: Config): D
       hint: 'The name of a deliverable folder looks like DEL-08-05_Title or KTY-A1-B2_Title.',
     })
   }
+  if (isInHome(relative(root, real))) {
+    throw new LockstepError('LOCK_PLACEMENT', `${real} is in the ledger’s own folder`, { details: { folder: real } })
+  }
   refuseCaseTwin(real)
   return describe(real, id, root, config)
 }
@@ -52,10 +55,17 @@ export function vanishedFolder(path: string, root: string, config: Config): Deli
   const absolute = resolve(path)
   const id = deliverableIdOf(basename(absolute))
   if (id === undefined || existsSync(absolute) || !absolute.startsWith(`${root}${sep}`)) return undefined
+  if (isInHome(relative(root, absolute))) return undefined
   return describe(absolute, id, root, config)
 }
 
-function describe(path: string, id: string, root: string, config: Config): DeliverableFolder {
+/** Whether a path leads into a `.lockstep`, in whatever case: some file systems ignore it. */
+function isInHome(folder: string): boolean {
+  return folder.split(sep).some((part) => part.toLowerCase() === homeName)
+}
+
+/** The lock of a folder with this id, without the checks. */
+export function describe(path: string, id: string, root: string, config: Config): DeliverableFolder {
   const folder = relative(root, path).split(sep).join('/')
   const prefix = executionRootOf(folder, config)
   const name = `deliverable:${prefix === undefined ? '' : `${prefix}/`}${id}`

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { lockFileName, lockFileOfGrant } from '../../domain/lock/lock-file.ts'
+import { isCutFile, lockFileName, lockFileOfGrant } from '../../domain/lock/lock-file.ts'
 import { contentionWithFile } from '../../domain/lock/report.ts'
 import type { Grant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
@@ -64,8 +64,14 @@ export class LockFileSteps {
     }
   }
 
-  /** Restores the file of a current grant after somebody removed it. */
+  /**
+   * Restores the file of a current grant after somebody removed it, or after a crash of the machine cut it, and records
+   * that. Does nothing if another file is there.
+   */
   async restore(place: DeliverableFolder, grant: Grant, actor: Actor): Promise<void> {
+    const { cut, other } = await this.look(grant, place)
+    if (cut !== undefined) await this.remove(place, cut, actor)
+    else if (other !== 'missing') return
     const text = lockFileOfGrant(grant, this.#core.log.meta.origin)
     if ((await files.claim(place.path, grant.lock_ref, text)) === undefined) return
     const report = { fact: 'restored' as const, lock_ref: grant.lock_ref, token: grant.token, folder: place.folder }
@@ -116,13 +122,18 @@ export class LockFileSteps {
   }
 
   /**
-   * Reads the file of a grant. If the file is not the grant's own, `other` is its holder, or `missing`. Errors:
-   * FILE_DENIED and other file errors.
+   * Reads the file of a grant. If the file is not the grant's own, `other` is its holder, or `missing`. `cut` is the
+   * grant's own file without its end. Errors: FILE_DENIED and other file errors.
    */
-  async look(grant: GrantData, place: DeliverableFolder): Promise<{ seen?: files.Seen; other?: string }> {
+  async look(
+    grant: Grant,
+    place: DeliverableFolder,
+  ): Promise<{ seen?: files.Seen; other?: string; cut?: files.Seen | undefined }> {
     try {
       const seen = await files.inspect(place.lock)
-      return seen?.content?.lock_ref === grant.lock_ref ? { seen } : { other: holderIn(seen) }
+      if (seen?.content?.lock_ref === grant.lock_ref) return { seen }
+      const isCut = seen !== undefined && isCutFile(seen.text, grant, this.#core.log.meta.origin)
+      return { other: holderIn(seen), cut: isCut ? seen : undefined }
     } catch (error) {
       if (error instanceof LockstepError && error.code === 'LOCK_PLACEMENT') return { other: 'not a plain file' }
       throw error

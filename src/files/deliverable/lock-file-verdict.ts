@@ -1,8 +1,14 @@
 import { join } from 'node:path'
-import { probeFilePid, probeHolder } from '../../disk/process.ts'
+import { probeFileHolder, probeFilePid } from '../../disk/process.ts'
 import type { FileOrphan } from '../../domain/lock/commands.ts'
 import type { Liveness } from '../../domain/lock/liveness.ts'
-import { fileOrphanReason, type LockFile, lockFileName } from '../../domain/lock/lock-file.ts'
+import {
+  fileOrphanReason,
+  isCutFile,
+  type LockFile,
+  lockFileName,
+  unknownVersionOf,
+} from '../../domain/lock/lock-file.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { boundElsewhere, contention, contentionWithFile, type FileFinding } from '../../domain/lock/report.ts'
 import { type Grant, type LockState, orphanReason } from '../../domain/lock/state.ts'
@@ -40,7 +46,8 @@ export async function judge(
 ): Promise<LockFileVerdict> {
   const state = await lockStateOf(core, place.name)
   if (state?.folder && state.folder !== place.folder) {
-    return { kind: 'elsewhere', refusal: boundElsewhere(place.name, { bound: state.folder, asked: place.folder }) }
+    const where = { bound: state.folder, asked: place.folder, holder: state.grant }
+    return { kind: 'elsewhere', refusal: boundElsewhere(place.name, where) }
   }
   const seen = await inspect(place.lock)
   const grant = state?.grant ?? null
@@ -49,10 +56,16 @@ export async function judge(
     return { kind: isOwn ? 'own' : 'held', grant, seen }
   }
   if (seen === undefined) return { kind: 'free' }
-  if (grant !== null && seen.content?.lock_ref === grant.lock_ref) return { kind: 'orphan', seen, orphan: undefined }
+  if (grant !== null && isFileOf(core, grant, seen)) return { kind: 'orphan', seen, orphan: undefined }
   const moved = await movedGrant(core, place, seen)
   if (moved !== undefined) return { kind: 'foreign', refusal: await contentionWithMoved(core, moved, place), seen }
   return judgeUnexplained(core, place, seen)
+}
+
+/** Whether this is the file of a grant, or what a crash of the machine left of it. */
+function isFileOf(core: Core, grant: Grant, { content, text }: Seen): boolean {
+  if (content !== undefined) return content.lock_ref === grant.lock_ref
+  return isCutFile(text, grant, core.log.meta.origin)
 }
 
 /**
@@ -77,11 +90,18 @@ export async function movedGrant(
   return undefined
 }
 
-async function contentionWithMoved(core: Core, grant: Grant, { folder, lock }: DeliverableFolder): Promise<Refusal> {
+/** The report names the lock that was attempted, as REQ-LOCK-007 demands, and the lock that is held. */
+async function contentionWithMoved(core: Core, grant: Grant, place: DeliverableFolder): Promise<Refusal> {
+  const { deliverable_id, folder, lock: path, name } = place
   const { holder_alive = 'unknown' } = await deathOfHolder(core, grant.name)
   const refusal = contention(grant, core.now(), holder_alive)
-  const message = `${refusal.message}; its file is in ${folder}`
-  return { ...refusal, message, details: { ...refusal.details, path: lock } }
+  const held = grant.folder === undefined ? {} : { held_folder: grant.folder }
+  const message = `${name} is in a folder that is locked as another: ${refusal.message}; its file is in ${folder}`
+  return {
+    ...refusal,
+    message,
+    details: { ...refusal.details, name, deliverable_id, held_name: grant.name, ...held, path },
+  }
 }
 
 /**
@@ -95,8 +115,9 @@ function judgeUnexplained(core: Core, place: DeliverableFolder, seen: Seen): Loc
   if (content === undefined) {
     const version = unknownVersionOf(seen.text)
     if (version === undefined) return { kind: 'unreadable', refusal, seen }
-    const message = `${refusal.message}; its schema version ${version} is unknown, so the file is never touched`
-    return { kind: 'foreign', refusal: { ...refusal, message }, seen }
+    const message = `${refusal.message}; its schema version ${version} is unknown, so only an operator can move it away`
+    const { retry_after_s: _, ...details } = refusal.details
+    return { kind: 'foreign', refusal: { ...refusal, message, details: { ...details, retryable: false } }, seen }
   }
   const isOurs = content.ledger === core.log.meta.origin
   const reason = isOurs ? ('unrecorded' as const) : fileOrphanReason(content, now.wall_ms, livenessIn(content))
@@ -130,22 +151,15 @@ export function findingOf(core: Core, place: DeliverableFolder, seen: Seen | und
   }
 }
 
-/** Whether the holder that a file names is alive, by its evidence or, without evidence, by its bare pid. */
-function livenessIn({ acquired, evidence = [], pid }: LockFile): Liveness {
-  return evidence.length === 0 ? probeFilePid(pid) : probeHolder(evidence, Date.parse(acquired))
+/**
+ * Whether the holder that a file names is alive, by its evidence or, without evidence, by its bare pid and the
+ * namespace that it records (ADR 0059).
+ */
+function livenessIn({ acquired, evidence = [], pid, pid_ns }: LockFile): Liveness {
+  if (evidence.length > 0) return probeFileHolder(evidence, Date.parse(acquired))
+  return probeFilePid(pid, typeof pid_ns === 'string' ? pid_ns : null)
 }
 
 async function isOrphan(core: Core, grant: Grant): Promise<boolean> {
   return orphanReason(grant, (await deathOfHolder(core, grant.name)).death?.reason, core.now()) !== undefined
-}
-
-/** The schema version of a file if its major version is unknown. Such a file counts as held and is never touched. */
-function unknownVersionOf(text: string): string | undefined {
-  try {
-    const { schema_version } = JSON.parse(text) as { schema_version?: unknown }
-    const isUnknown = typeof schema_version === 'string' && /^\d{1,9}(?:\.|$)/.test(schema_version)
-    return isUnknown && !/^0*1(?:\.|$)/.test(schema_version) ? schema_version.slice(0, 20) : undefined
-  } catch {
-    return undefined
-  }
 }

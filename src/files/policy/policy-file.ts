@@ -1,7 +1,13 @@
 import { hash } from 'node:crypto'
 import { type Document, isMap, isScalar, isSeq, Lexer, LineCounter, Parser, parseDocument, visit } from 'yaml'
 import { contentOf, contentSha256 } from '../../domain/policy/content.ts'
-import type { DocumentPath, PolicyDocument, PolicyProblem } from '../../domain/policy/document.ts'
+import {
+  conflictLine,
+  conflictMessage,
+  type DocumentPath,
+  type PolicyDocument,
+  type PolicyProblem,
+} from '../../domain/policy/document.ts'
 import { lintPolicy } from '../../domain/policy/lint.ts'
 import { type Policy, policyOf } from '../../domain/policy/policy.ts'
 import { limits } from '../../kernel/limits.ts'
@@ -33,11 +39,13 @@ export function readPolicy(
 
 /**
  * Parses a policy file as YAML 1.2. These are rejected, with the line: an encoding other than UTF-8, an empty file, a
- * file wrapped in a shell's here-string, invalid YAML, duplicate keys, several documents, aliases and tags.
+ * Git conflict, a file wrapped in a shell's here-string, invalid YAML, duplicate keys, several documents, aliases, tags.
  */
 function readPolicyFile({ bytes, file }: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
   const content = contentOf(bytes)
   if (!content.ok) return { problems: [{ file, line: 1, message: content.message }] }
+  const conflict = conflictLine(content.text)
+  if (conflict !== undefined) return { problems: [{ file, line: conflict, message: conflictMessage }] }
   const outside = wrapper(content.text) ?? nesting(content.text)
   if (outside !== undefined) {
     const line = content.text.slice(0, outside.offset).split('\n').length

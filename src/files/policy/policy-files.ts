@@ -8,29 +8,29 @@ import { LockstepError } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
 import { pinOfFile } from './git-pin.ts'
 import { type PolicyFile, readPolicy } from './policy-file.ts'
-import { keepPolicyText, placeShippedPolicy, policyBytes, policyFolder } from './policy-folder.ts'
+import { keepPolicyText, policyBytes, policyFolder } from './policy-folder.ts'
 
-/** Both policy files as they are on disk. Errors: POLICY_INVALID, FILE_DENIED. */
-export function policyFiles(layout: Layout): { lanes: PolicyFile; roles: PolicyFile } {
-  const { lanes, roles } = policyFolder(layout)
+/** Both policy files as they are on disk; `inForce` as for `policyFolder`. Errors: POLICY_INVALID, FILE_DENIED. */
+export function policyFiles(layout: Layout, inForce?: string): { lanes: PolicyFile; roles: PolicyFile } {
+  const { lanes, roles } = policyFolder(layout, inForce)
   return { lanes: policyBytes(layout, lanes), roles: policyBytes(layout, roles) }
 }
 
 /**
- * Reads the policy files, or the shipped ones if there are none, and builds the command that puts them in force.
- * Texts too long for an entry are written durably first, so the policy in force can always be read.
+ * Reads the policy files and builds the command that puts them in force. Texts too long for an entry are written durably
+ * first, so the policy in force can always be read. `inForce` as for `policyFolder`.
  * Errors: POLICY_INVALID with file and line, FILE_DENIED, DISK_FULL.
  */
 export async function policyToLoad(
   layout: Layout,
   promotionRoles: readonly string[],
+  inForce?: string,
 ): Promise<{ command: LoadPolicy; policy: Policy }> {
-  await placeShippedPolicy(layout)
-  const files = policyFiles(layout)
+  const files = policyFiles(layout, inForce)
   const read = readPolicy(files, promotionRoles)
   if ('problems' in read) throw invalid(read.problems)
   const { policy } = read
-  const folder = policyFolder(layout)
+  const folder = policyFolder(layout, inForce)
   const texts = { lanes: textOf(files.lanes), roles: textOf(files.roles) }
   const isShort = Buffer.byteLength(JSON.stringify(texts)) <= limits.policyInlineBytes
   const loaded = async (name: 'lanes' | 'roles'): Promise<LoadedFile> => {

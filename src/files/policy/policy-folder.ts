@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileError, isAbsence, makeFolderBelow, writeDurably } from '../../disk/durable.ts'
 import { homeName, type Layout } from '../../disk/layout.ts'
@@ -13,26 +13,41 @@ export interface PolicyFolder {
   roles: string
 }
 
-const names = ['lanes', 'roles'] as const
-const ownFolder = join('contract', 'v1', 'policy')
+const ownFolder = 'contract/v1/policy'
 const shippedFolder = inPackage('contract/v1/policy')
 
-/** The location of a ledger's policy files: the policy folder below the root if there is one, otherwise `.lockstep`. */
-export function policyFolder({ policy, root }: Layout): PolicyFolder {
+/**
+ * The location of a ledger's policy files: the policy folder below the root if there is one, otherwise `.lockstep`. If
+ * the policy in force came from the folder below the root (`inForce` is its file), it stays that folder, even if the
+ * folder is missing.
+ */
+export function policyFolder({ policy, root }: Layout, inForce?: string): PolicyFolder {
   const own = join(root, ownFolder)
-  const folder = existsSync(own) ? own : policy
+  const isOwn = inForce?.startsWith(`${ownFolder}/`) === true || isThere(own)
+  const folder = isOwn ? own : policy
   return { lanes: join(folder, 'lanes.yaml'), roles: join(folder, 'roles.yaml') }
 }
 
-/** Copies the shipped policy files if they are missing. Existing files are kept. Errors: FILE_DENIED, DISK_FULL. */
+/** Whether anything has this path, even a link that leads nowhere. If that cannot be known, the answer is yes. */
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path)
+    return true
+  } catch (error) {
+    return !isAbsence(error)
+  }
+}
+
+/**
+ * Copies the shipped policy files to a new ledger, unless the root has its own policy. No other step writes these files,
+ * so a missing file is never replaced. Errors: FILE_DENIED, DISK_FULL.
+ */
 export async function placeShippedPolicy(layout: Layout): Promise<void> {
-  const folder = policyFolder(layout)
-  if (!folder.lanes.startsWith(layout.policy)) return
+  if (isThere(join(layout.root, ownFolder))) return
   try {
     makeFolderBelow(layout.home, layout.policy, 0o700)
-    for (const name of names) {
-      if (existsSync(folder[name])) continue
-      await writeDurably(folder[name], readFileSync(join(shippedFolder, `${name}.yaml`), 'utf8'))
+    for (const name of ['lanes.yaml', 'roles.yaml']) {
+      await writeDurably(join(layout.policy, name), readFileSync(join(shippedFolder, name), 'utf8'))
     }
   } catch (error) {
     throw fileError(error, `copying the policy to ${layout.policy}`)

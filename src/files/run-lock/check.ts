@@ -1,11 +1,10 @@
 import { relative } from 'node:path'
 import type { LockEventData } from '../../domain/lock/events.ts'
 import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-file.ts'
-import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Check } from '../../log/check.ts'
-import { type FoundRunLock, findRunLocks } from './run-lock-files.ts'
+import { type FoundRunLock, findRunLocks, isSameRunLock } from './run-lock-files.ts'
 
 /** The expected file of a run. */
 interface Expected {
@@ -97,8 +96,6 @@ function judge(runId: string, expected: Expected, file: FoundRunLock | undefined
   if (content === undefined) return `${path} is not a valid RUN_LOCK.json`
   const { status } = expected.content
   if (content.status !== status) return `${path} says ${content.status}, the ledger says ${status}`
-  const isAsExpected = expected.isForeign
-    ? content.run_id === runId
-    : canonicalText(content as Json) === canonicalText(expected.content as Json)
+  const isAsExpected = expected.isForeign ? content.run_id === runId : isSameRunLock(content, expected.content)
   return isAsExpected ? undefined : `${path} was edited: it differs from the ledger’s record of its lock`
 }

@@ -1,5 +1,5 @@
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { endedFile, lockedFile, type RunLock } from '../../domain/lock/run-lock-file.ts'
+import { endedFile, lockedFile, type ReadRunLock } from '../../domain/lock/run-lock-file.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
@@ -11,28 +11,28 @@ import { type FoundRunLock, isSameRunLock, readRunLock, runLockPath, writeRunLoc
 type GrantData = LockEventData<'lock.acquired'>
 
 /** Keeps RUN_LOCK.json (run lock template) in step with the ledger. It never overwrites a file that was edited by hand. */
-export function runLockReactor(log: Log, root: string, config: Config): Reactor {
-  const ends = new Set(['lock.broken', 'lock.released'])
+export function runLockReactor(log: Log, root: string, settings: () => Config): Reactor {
+  const handled = new Set(['lock.acquired', 'lock.broken', 'lock.file_restored', 'lock.released'])
   return {
     name: 'run_lock',
-    concerns: (entry) =>
-      entry.stream.startsWith('lock/project:') && (entry.type === 'lock.acquired' || ends.has(entry.type)),
+    concerns: ({ stream, type }) => stream.startsWith('lock/project:') && handled.has(type),
     handle: async (entry) => {
       const { previous_token, token = previous_token } = entry.data
       const seq = entry.type === 'lock.acquired' ? entry.seq : seqOfToken(log.meta, Number(token))
       const grant = (await entryAt(log, seq))?.data as GrantData | undefined
       if (grant?.run_id === undefined) return 'done'
+      const config = settings()
       const path = runLockPath(root, config, grant.run_id)
-      return entry.type === 'lock.acquired'
+      // An imported lock already has a file: the grant was read from it.
+      if (entry.type === 'lock.acquired') return grant.source === 'import' ? 'done' : writeLocked(path, grant)
+      return entry.type === 'lock.file_restored'
         ? writeLocked(path, grant)
         : writeReleased(path, grant, { end: entry, authority: config.release_authority })
     },
   }
 }
 
-/** An imported lock already has a file: the grant was read from it. */
 async function writeLocked(path: string, grant: GrantData): Promise<'done' | 'left'> {
-  if (grant.source === 'import') return 'done'
   const found = readable(path)
   if (found !== undefined) {
     // This entry was handled before; the lock may have been released since.
@@ -75,7 +75,7 @@ function readable(path: string): FoundRunLock | undefined {
 }
 
 /** Whether the file belongs to this grant, LOCKED or RELEASED: every member except the status matches the grant. */
-function isOf(content: RunLock, grant: GrantData): boolean {
+function isOf(content: ReadRunLock, grant: GrantData): boolean {
   const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
   const members = { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name }
   return isSameRunLock({ status: 'LOCKED', ...members }, lockedFile(grant))

@@ -1,8 +1,14 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileError, isAbsence, makeFolder, writeDurably } from '../../disk/durable.ts'
 import { readRegularFile } from '../../disk/regular-file.ts'
-import { type RunLock, runLockFileName, runLockSchema, runLockText } from '../../domain/lock/run-lock-file.ts'
+import {
+  parseRunLock,
+  type ReadRunLock,
+  type RunLock,
+  runLockFileName,
+  runLockText,
+} from '../../domain/lock/run-lock-file.ts'
 import { LockstepError, systemCodeOf } from '../../errors.ts'
 import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import type { Config } from '../../kernel/config.ts'
@@ -13,7 +19,9 @@ export interface FoundRunLock {
   path: string
   /** The name of the folder that contains it. */
   run_id: string
-  content: RunLock | undefined
+  content: ReadRunLock | undefined
+  /** Undefined if the file cannot be read, or says something else. */
+  status: RunLock['status'] | undefined
   text: string
 }
 
@@ -34,10 +42,10 @@ export function readRunLock(path: string): FoundRunLock | undefined {
     const read = readRegularFile(path, limits.lockFileBytes)
     if (read === undefined) return undefined
     const text = 'bytes' in read ? read.bytes.toString('utf8') : ''
-    return { ...found, content: parse(text), text }
+    return { ...found, ...parseRunLock(text), text }
   } catch (error) {
     if (error instanceof LockstepError && isAbsence(error.cause)) return undefined
-    return { ...found, content: undefined, text: '' }
+    return { ...found, content: undefined, status: undefined, text: '' }
   }
 }
 
@@ -47,29 +55,31 @@ export function runLockPath(root: string, config: Config, runId: string): string
   return candidates.find(isThere) ?? join(root, config.runs_dir, runId, runLockFileName)
 }
 
+/** The words of the project folder that a run's file is in: client, type and slug; undefined for `runs_dir`. */
+export function projectFolderOf(path: string, root: string): string[] | undefined {
+  const parts = relative(root, path).split(sep)
+  return parts.length === 8 && parts[0] === 'projects' ? parts.slice(1, 4) : undefined
+}
+
 /** Whether a path is a valid place for a run's file: directly in a run's folder in one of the runs directories. */
 export function isRunLockPath(path: string, root: string, config: Config): boolean {
   return basename(path) === runLockFileName && runsDirectories(root, config).includes(dirname(dirname(path)))
 }
 
 /** Whether both have the same members, in any order. */
-export function isSameRunLock(left: RunLock, right: RunLock): boolean {
-  return canonicalText(left as Json) === canonicalText(right as Json)
+export function isSameRunLock(left: ReadRunLock, right: RunLock): boolean {
+  try {
+    return canonicalText(left as Json) === canonicalText(right as Json)
+  } catch {
+    // A further member of the file has no canonical form, such as a lone surrogate.
+    return false
+  }
 }
 
 /** Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. */
 export async function writeRunLock(path: string, file: RunLock): Promise<void> {
   makeFolder(dirname(path))
   await writeDurably(path, runLockText(file))
-}
-
-function parse(text: string): RunLock | undefined {
-  try {
-    const parsed = runLockSchema.safeParse(JSON.parse(text.replace(/^\ufeff/, '')))
-    return parsed.success ? parsed.data : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** `runs_dir`, and `projects/<client>/<type>/<slug>/runtime/runs`. */

@@ -12,12 +12,15 @@ const ends = new Set(['run.completed', 'run.failed', 'run.denied', 'run.cancelle
  * Removes a turn's files in `.lockstep/staging/<run_id>/<turn_id>`, when the configuration asks for that. The removal
  * is recorded first, and only once however often the entry is handled. So no files disappear without a record.
  */
-export function stagingReactor(layout: Layout, { staging_cleanup }: Config, record: RecordCleaned): Reactor {
+export function stagingReactor(layout: Layout, settings: () => Config, record: RecordCleaned): Reactor {
   return {
     name: 'staging',
-    concerns: ({ type }) =>
-      (staging_cleanup === 'on_promotion' && type === 'turn.promoted') ||
-      (staging_cleanup === 'on_run_end' && ends.has(type)),
+    concerns: ({ type }) => {
+      const { staging_cleanup } = settings()
+      return staging_cleanup === 'on_promotion'
+        ? type === 'turn.promoted'
+        : staging_cleanup === 'on_run_end' && ends.has(type)
+    },
     handle: async (entry) => {
       const { run_id, turn_id } = entry.data as { run_id?: string; turn_id?: string }
       const runId = run_id ?? entry.run_id ?? ''

@@ -1,12 +1,18 @@
 import { OpenFolder } from '../../disk/open-folder.ts'
 import { errorIssue, type Issue } from '../../domain/turn/issue.ts'
 import { partSuffixes } from '../../domain/turn/stem.ts'
+import { isTextPath, textEndings } from '../../domain/turn/text-file.ts'
 import type { Config } from '../../kernel/config.ts'
 import { limits } from '../../kernel/limits.ts'
 import { indexName } from '../workspace/names.ts'
 import { type StemAt, stemsOfWorkspace } from '../workspace/stems.ts'
 
-export type PartName = keyof typeof partSuffixes
+/** The parts of a triplet and a tombstone by the ends of their names. A text file is a whole triplet. */
+const suffixes = { ...partSuffixes, text: '' } as const
+export type PartName = keyof typeof suffixes
+
+/** The file at the top of a staging directory that maps stems to the digests that they are based on. */
+export const basesName = '_base.json'
 
 /** The stem and the part of it that a name in a staging directory stands for. */
 export interface StagingName {
@@ -22,6 +28,8 @@ export interface StagingFile extends StagingName {
 
 /** The files that were read. `names` also includes files that could not be read. */
 export interface StagingFiles {
+  /** The content of `_base.json`. */
+  bases?: Uint8Array | undefined
   files: StagingFile[]
   issues: Issue[]
   names: StagingName[]
@@ -73,6 +81,7 @@ export async function readStagingFiles(directory: string, read: StagingRead): Pr
 }
 
 class Reading implements StagingFiles {
+  bases: Uint8Array | undefined
   readonly files: StagingFile[] = []
   readonly issues: Issue[] = []
   readonly names: StagingName[] = []
@@ -99,14 +108,16 @@ class Reading implements StagingFiles {
     for (const found of names) {
       const path = [...above, found.name].join('/')
       const part = found.kind === 'folder' ? undefined : partOf(found.name)
-      const stem = part && this.#stemAt(path.slice(0, -partSuffixes[part].length))
+      const stem = part && this.#stemAt(path.slice(0, path.length - suffixes[part].length))
       const named = part !== undefined && stem !== undefined ? { part, stem } : undefined
       if (named !== undefined) this.names.push(named)
       if (found.name.includes('\ufffd')) this.#wrong(path, 'has a name that is not UTF-8')
       else if (found.kind === 'other') this.#wrong(path, found.is)
       else if (found.kind === 'folder') {
         if (!isWorkspace || above.length > 0 || found.name !== indexName) below.push(found.name)
-      } else if (part === undefined) this.#wrong(path, 'is neither a file of a triplet nor a tombstone')
+      } else if (path === basesName && !isWorkspace) this.#readBases(folder)
+      else if (part === undefined)
+        this.#wrong(path, `is neither a file of a triplet, a tombstone nor a text (${textEndings.join(', ')})`)
       else if (named === undefined) this.#wrong(path, 'has a name that a workspace does not use for any stem')
       else here.push({ ...named, name: found.name })
     }
@@ -127,6 +138,12 @@ class Reading implements StagingFiles {
     } finally {
       child.close()
     }
+  }
+
+  #readBases(folder: OpenFolder): void {
+    const found = folder.read(basesName, this.#read.bounds.turn_bytes)
+    if ('bytes' in found) this.bases = found.bytes
+    else this.#wrong(basesName, 'is' in found ? found.is : 'is too long')
   }
 
   #file(folder: OpenFolder, name: string, file: Omit<StagingFile, 'bytes'>): void {
@@ -169,7 +186,8 @@ class Reading implements StagingFiles {
 }
 
 function partOf(name: string): PartName | undefined {
-  return (Object.keys(partSuffixes) as PartName[]).find((part) => name.endsWith(partSuffixes[part]))
+  const parts = Object.keys(partSuffixes) as (keyof typeof partSuffixes)[]
+  return parts.find((part) => name.endsWith(partSuffixes[part])) ?? (isTextPath(name) ? 'text' : undefined)
 }
 
 class OverBound extends Error {

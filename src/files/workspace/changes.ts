@@ -1,6 +1,7 @@
 import { turnIdOf } from '../../domain/run/turns.ts'
 import { objectFromBytes, objectFromText, type ReadObject } from '../../domain/turn/json-object.ts'
 import { type Identity, refsOf } from '../../domain/turn/links.ts'
+import { textOf } from '../../domain/turn/text-file.ts'
 import type { StagedSet, Triplet } from '../../domain/turn/triplet.ts'
 import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../../domain/turn/workspace.ts'
 import { systemCodeOf } from '../../errors.ts'
@@ -8,7 +9,7 @@ import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import { tripletsIn } from '../../views/derived-state.ts'
 import type { SovereignView } from '../../views/sovereign-view.ts'
 import type { TreeChange } from './build.ts'
-import { type Disk, hashedStemPath, partPath, refPath, runPath, tripletParts } from './names.ts'
+import { type Disk, hashedStemPath, partPath, refPath, runPath, textPath, tripletParts } from './names.ts'
 import { bytesInTree } from './tree.ts'
 
 /** A promotion of a workspace that is not yet written to its files. */
@@ -19,12 +20,16 @@ export interface PromotedTurn {
   turn_id: string
 }
 
+/** Sovereign state, as it is or as it was. */
+type StateView = Pick<SovereignView, 'chains' | 'object' | 'scan'>
+
 const sliceMillis = 5
 
 /** All files of a workspace. Cost: reads all of its rows and objects. */
-export async function* allFiles(view: SovereignView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {
-  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace))
-    yield* filesOf(view, triplet.stem, triplet)
+export async function* allFiles(view: StateView, workspace: string, disk: Disk): AsyncGenerator<TreeChange> {
+  for await (const triplet of tripletsIn((prefix) => view.scan(prefix), workspace)) {
+    for await (const change of filesOf(view, triplet.stem, triplet)) if (change.content !== null) yield change
+  }
   for await (const [, row] of view.scan(identityRows(workspace))) {
     if ((row as IdentityRow).sources !== null) yield await refFile(view, workspace, row as IdentityRow, disk)
   }
@@ -132,11 +137,22 @@ async function linksIn(current: string, stem: string): Promise<ReadObject | unde
 
 /**
  * The files of a stem as they should be. A triplet's files have the exact bytes of its objects, so their SHA-256 is
- * the digest.
+ * the digest. A text file is written as it was staged, in place of the three files.
  */
-async function* filesOf(view: SovereignView, stem: string, triplet: Triplet | undefined): AsyncGenerator<TreeChange> {
+async function* filesOf(
+  view: Pick<StateView, 'object'>,
+  stem: string,
+  triplet: Triplet | undefined,
+): AsyncGenerator<TreeChange> {
+  const pathOfText = textPath(stem)
+  const text =
+    triplet === undefined || pathOfText === undefined
+      ? undefined
+      : textOf(triplet, JSON.parse(await view.object(triplet.body_digest)))
+  if (pathOfText !== undefined) yield { path: pathOfText, content: text === undefined ? null : Buffer.from(text) }
   for (const part of tripletParts) {
-    const content = triplet === undefined ? null : Buffer.from(await view.object(triplet[`${part}_digest`]))
+    const isFile = triplet !== undefined && text === undefined
+    const content = isFile ? Buffer.from(await view.object(triplet[`${part}_digest`])) : null
     yield { path: partPath(stem, part), content }
   }
   const named = hashedStemPath(stem)
@@ -146,7 +162,7 @@ async function* filesOf(view: SovereignView, stem: string, triplet: Triplet | un
 
 /** Reads the sources page by page, because a target may have many; other callers can run in between. */
 async function refFile(
-  view: SovereignView,
+  view: Pick<StateView, 'scan'>,
   workspace: string,
   { id, type }: IdentityRow,
   disk: Disk,

@@ -11,7 +11,10 @@ const differencesMax = 100
  * Compares a tree with the files that it should have, and returns their number.
  * Errors: VERIFY_FAILED with as many missing, changed and extra paths as fit; FILE_DENIED, FILE_FAILED.
  */
-export async function sameFiles(tree: Tree | undefined, files: AsyncIterable<TreeChange>): Promise<number> {
+export async function sameFiles(
+  tree: Pick<Tree, 'path'> | undefined,
+  files: AsyncIterable<TreeChange>,
+): Promise<number> {
   const differences: { path: string; is: 'changed' | 'missing' | 'stray' }[] = []
   const expected = new Set<string>()
   for await (const { content, path } of files) {
@@ -45,7 +48,7 @@ async function bytesOf(tree: string, path: string): Promise<Buffer | 'no file' |
 }
 
 /** The paths of everything in a tree except folders, relative to the tree. */
-async function pathsIn({ path }: Tree): Promise<string[]> {
+async function pathsIn({ path }: Pick<Tree, 'path'>): Promise<string[]> {
   const paths: string[] = []
   const below = ['']
   for (let at = 0; at < below.length; at += 1) {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { partSuffixes } from '../../domain/turn/stem.ts'
+import { isTextPath } from '../../domain/turn/text-file.ts'
 
 /** The three files of a stem, by the members of a triplet. */
 export const tripletParts = ['body', 'links', 'manifest'] as const
@@ -27,10 +28,19 @@ export function partPath(stem: string, part: TripletPart): string {
 
 /** The path of a stem's files without their suffixes. */
 export function stemPath(stem: string): string {
-  const segments = stem.split('/').map(fileName)
+  const names = stem.split('/').map(fileName)
+  // A folder must not have the name of a text file.
+  const segments = names.map((name, at) =>
+    at < names.length - 1 && isTextPath(name) ? name.replace(/.$/, escapeBytes) : name,
+  )
   // A case-insensitive file system would confuse such a stem with the index.
   if (segments[0]?.toLowerCase() === indexName) segments[0] = `%5F${segments[0].slice(1)}`
   return segments.join('/')
+}
+
+/** The path at which a stem is written as a text file; undefined for a stem that never is. */
+export function textPath(stem: string): string | undefined {
+  return isTextPath(stem) && hashedStemPath(stem) === undefined ? stemPath(stem) : undefined
 }
 
 /** The stem whose files are at a path. Undefined if they would be elsewhere, or are named by a hash. */

@@ -2,15 +2,15 @@ import type { Reactor } from '../reactor.ts'
 import type { WorkspaceFiles } from './workspace-files.ts'
 
 /**
- * Writes promoted state to the workspace on disk. One call may write several promotions; their entries are then
- * skipped.
+ * Writes promoted state and pins to the workspace on disk. One call may write several promotions; their entries are
+ * then skipped.
  */
-export function materialiseReactor(files: Pick<WorkspaceFiles, 'follow'>): Reactor {
+export function materialiseReactor(files: Pick<WorkspaceFiles, 'follow' | 'followPin'>): Reactor {
   return {
     name: 'materialise',
-    concerns: ({ type }) => type === 'turn.promoted',
+    concerns: ({ type }) => ['turn.pinned', 'turn.promoted', 'turn.unpinned'].includes(type),
     handle: async (entry) => {
-      await files.follow(entry)
+      await (entry.type === 'turn.promoted' ? files.follow(entry) : files.followPin(entry))
       return 'done'
     },
   }

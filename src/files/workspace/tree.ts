@@ -12,6 +12,7 @@ import { rememberSpare, spareName, spareOf } from './spare.ts'
 // A workspace on disk (ADR 0021). `current` is a symbolic link to a tree, and no tree changes while it points there.
 //
 //   <folder>/current -> .trees/812.0
+//   <folder>/pins/<name>/        what was promoted when a turn was pinned; never changes
 //   <folder>/.trees/812.0/       what is promoted, as of entry 812
 //   <folder>/.trees/790.0/       the previous tree, which becomes the next one
 //   <folder>/.trees/spare.json   the paths in it that differ from the current tree
@@ -20,6 +21,7 @@ import { rememberSpare, spareName, spareOf } from './spare.ts'
 const currentName = 'current'
 const treesName = '.trees'
 const buildingName = 'building'
+const pinsName = 'pins'
 const treeName = /^\d+\.\d+$/
 
 export interface Tree {
@@ -117,6 +119,52 @@ export async function switchTree(folder: string, { changes, isWhole, seq }: Next
     await dropOthers(folder, isSpare ? [name, current.name] : [name])
   } catch (error) {
     throw fileError(error, `building ${folder}`)
+  }
+}
+
+/** The folder of a pin. Unlike a tree, nothing in it ever changes. */
+export function pinFolder(folder: string, name: string): string {
+  return join(folder, pinsName, name)
+}
+
+/**
+ * Writes the tree of a pin, unless it is there; durable when this resolves. With `isAgain` it takes the place of the
+ * tree that is there. A crash leaves the whole tree or none. Errors: see `switchTree`. Cost: one file and sync for each
+ * file of the workspace.
+ */
+export async function writePin(
+  folder: string,
+  name: string,
+  { files, isAgain = false }: { files: AsyncIterable<TreeChange>; isAgain?: boolean },
+): Promise<void> {
+  const [place, building] = [pinFolder(folder, name), join(folder, treesName, buildingName)]
+  try {
+    const isThere = lstatSync(place, { throwIfNoEntry: false }) !== undefined
+    if (isThere && !isAgain) return
+    for (const above of [join(folder, treesName), join(folder, pinsName)]) makeFolder(above)
+    await rm(building, { recursive: true, force: true })
+    mkdirSync(building, { mode: folderMode })
+    adopt(building)
+    const tree = new TreeBuild(building)
+    await tree.change(files)
+    await tree.sync()
+    if (isThere) await rm(place, { recursive: true, force: true })
+    renameSync(building, place)
+    syncFolder(join(folder, pinsName))
+  } catch (error) {
+    throw fileError(error, `building ${place}`)
+  }
+}
+
+/** Removes the tree of a pin, durably. */
+export async function removePin(folder: string, name: string): Promise<void> {
+  const place = pinFolder(folder, name)
+  try {
+    if (lstatSync(place, { throwIfNoEntry: false }) === undefined) return
+    await rm(place, { recursive: true, force: true })
+    syncFolder(join(folder, pinsName))
+  } catch (error) {
+    throw fileError(error, `removing ${place}`)
   }
 }
 

@@ -1,15 +1,27 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ignoresCase } from '../../disk/layout.ts'
 import { turnIdOf, turnNumberOf } from '../../domain/run/turns.ts'
 import type { TurnEventData } from '../../domain/turn/events.ts'
+import type { Pinned } from '../../domain/turn/pin.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { Log } from '../../log/log.ts'
+import { PastView } from '../../views/past-view.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
 import { allFiles, changedFiles, type PromotedTurn } from './changes.ts'
 import { sameFiles } from './compare.ts'
 import { type Disk, fileName, runPath } from './names.ts'
-import { bytesInTree, currentTree, dropLeftovers, switchTree, type Tree } from './tree.ts'
+import {
+  bytesInTree,
+  currentTree,
+  dropLeftovers,
+  pinFolder,
+  removePin,
+  switchTree,
+  type Tree,
+  writePin,
+} from './tree.ts'
 
 /** The folder of a workspace on disk, and its number of files. */
 export interface CheckedFiles {
@@ -17,6 +29,7 @@ export interface CheckedFiles {
   files: number
 }
 
+type PinOnDisk = Pick<Pinned, 'name' | 'size'>
 type Promoted = TurnEventData<'turn.promoted'>
 
 /**
@@ -25,7 +38,7 @@ type Promoted = TurnEventData<'turn.promoted'>
  */
 export class WorkspaceFiles {
   readonly #root: string
-  readonly #config: Config
+  readonly #settings: () => Config
   readonly #log: Log
   /** Promotions that were read but are not on disk yet, by workspace. Entries were read up to `#seen`. */
   readonly #pending = new Map<string, PromotedTurn[]>()
@@ -34,15 +47,20 @@ export class WorkspaceFiles {
   readonly #cleared = new Set<string>()
   #work: Promise<unknown> = Promise.resolve()
 
-  constructor(root: string, config: Config, log: Log) {
+  constructor(root: string, settings: () => Config, log: Log) {
     this.#root = root
-    this.#config = config
+    this.#settings = settings
     this.#log = log
   }
 
   /** The folder of a workspace (`run/run_x1` or `workflow/w1`) on disk. */
   folder(workspace: string): string {
-    return join(this.#root, this.#config.workspace_dir, ...workspace.split('/').map(fileName))
+    return join(this.#root, this.#settings().workspace_dir, ...workspace.split('/').map(fileName))
+  }
+
+  /** The folder of a pin on disk. */
+  pinFolder(workspace: string, name: string): string {
+    return pinFolder(this.folder(workspace), name)
   }
 
   /** Writes a promotion and all later ones to the files. Errors: FILE_DENIED, DISK_FULL, FILE_FAILED. */
@@ -50,9 +68,24 @@ export class WorkspaceFiles {
     return this.#inTurn(() => this.#follow(entry))
   }
 
-  /** Writes all files of a workspace again, from the ledger alone. Errors: see `follow`. */
-  rebuild(workspace: string): Promise<void> {
+  /** Writes or removes the files of a pin. Errors: see `follow`. */
+  followPin({ data, type }: Entry): Promise<void> {
+    return this.#inTurn(() => {
+      const { name, workspace } = data as Pinned
+      if (type === 'turn.unpinned') return removePin(this.folder(workspace), name)
+      return this.#writePin(workspace, data as Pinned)
+    })
+  }
+
+  async #writePin(workspace: string, { name, size }: PinOnDisk, isAgain = false): Promise<void> {
+    const view = await PastView.at(this.#log, size, workspace)
+    await writePin(this.folder(workspace), name, { files: allFiles(view, workspace, this.#disk), isAgain })
+  }
+
+  /** Writes all files of a workspace and its pins again, from the ledger alone. Errors: see `follow`. */
+  rebuild(workspace: string, pins: readonly PinOnDisk[]): Promise<void> {
     return this.#inTurn(async () => {
+      for (const pin of pins) await this.#writePin(workspace, pin, true)
       const view = await SovereignView.open(this.#log)
       try {
         const folder = this.folder(workspace)
@@ -64,13 +97,21 @@ export class WorkspaceFiles {
     })
   }
 
-  /** Compares the files of a workspace with the ledger, byte by byte. Errors: VERIFY_FAILED (`workspace`). */
-  check(workspace: string): Promise<CheckedFiles> {
+  /** Compares the files of a workspace and its pins with the ledger, byte by byte. Errors: VERIFY_FAILED. */
+  check(workspace: string, pins: readonly PinOnDisk[]): Promise<CheckedFiles> {
     return this.#inTurn(async () => {
+      let pinned = 0
+      for (const { name, size } of pins) {
+        const past = await PastView.at(this.#log, size, workspace)
+        const path = this.pinFolder(workspace, name)
+        const tree = existsSync(path) ? { path } : undefined
+        pinned += await sameFiles(tree, allFiles(past, workspace, this.#disk))
+      }
       const view = await SovereignView.open(this.#log)
       try {
         const folder = this.folder(workspace)
-        return { files: await sameFiles(currentTree(folder), allFiles(view, workspace, this.#disk)), folder }
+        const files = await sameFiles(currentTree(folder), allFiles(view, workspace, this.#disk))
+        return { files: files + pinned, folder }
       } finally {
         await view.close()
       }

@@ -44,9 +44,10 @@ export abstract class KeyedReader implements LogReader {
     return entriesOf(this.reader, from, to)
   }
 
-  async *scan(view: 'row' | 'state', prefix: string): AsyncGenerator<[string, unknown][]> {
+  async *scan(view: 'row' | 'state', prefix: string, after?: string): AsyncGenerator<[string, unknown][]> {
     const { generation } = this.head()
-    const range = view === 'row' ? keys.ranges.rows(generation, prefix) : keys.ranges.state(generation, prefix)
+    const range =
+      view === 'row' ? keys.ranges.rows(generation, prefix, after) : keys.ranges.state(generation, prefix, after)
     for await (const page of this.reader.scan(range)) {
       yield page.map(([key, value]) => [keys.nameOfRowKey(key), decode(key, value)])
     }

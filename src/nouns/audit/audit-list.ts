@@ -112,7 +112,7 @@ function fits(entry: Entry, event: AuditEvent, asked: ParsedListAudit): boolean 
     (run_id ?? entry.run_id) === entry.run_id &&
     (lock === undefined || entry.stream === lockStreamOf(lock)) &&
     (stream ?? entry.stream) === entry.stream &&
-    (case_id ?? entry.case_id) === entry.case_id &&
+    (case_id ?? event.case_id) === event.case_id &&
     (actor_id ?? entry.actor.actor_id) === entry.actor.actor_id &&
     (type ?? entry.type) === entry.type &&
     (action_type ?? event.action_type) === event.action_type &&

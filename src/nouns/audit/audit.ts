@@ -55,7 +55,7 @@ export class Audit implements Handlers<AuditApi> {
 }
 
 /** The entry with an event_id. The id contains the seq, so no index is needed. */
-export async function entryOfEvent({ log, views }: Core, eventId: string): Promise<Entry | undefined> {
+async function entryOfEvent({ log, views }: Core, eventId: string): Promise<Entry | undefined> {
   const seq = Number(/_(\d+)$/.exec(eventId)?.[1] ?? Number.NaN)
   const entry = seq < log.head().size ? await views.entry(seq) : undefined
   return entry?.event_id === eventId ? entry : undefined

@@ -1,4 +1,4 @@
-import type { Selection } from '../../domain/export/selection.ts'
+import type { Selection } from '../../domain/approval/exported.ts'
 import { streamOf as lockStreamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'

@@ -11,7 +11,15 @@ import { fromHex, toHex } from '../../merkle/hash.ts'
 import { verifyInclusion } from '../../merkle/proofs.ts'
 
 /** The checks of a bundle, in the order in which they run. */
-export type ExportCheck = 'archive' | 'key' | 'checkpoint' | 'statement' | 'entries' | 'proofs' | 'manifest'
+export type ExportCheck =
+  | 'archive'
+  | 'key'
+  | 'checkpoint'
+  | 'statement'
+  | 'entries'
+  | 'proofs'
+  | 'approvals'
+  | 'manifest'
 
 /**
  * Checks every line: it is an entry in canonical form, its proof is valid, and it follows the previous selected
@@ -50,13 +58,14 @@ export async function checkEntries(
   }
 }
 
-function entryIn(line: string): Entry | undefined {
+/** The entry of a line; undefined if the line is not an entry in canonical form. */
+export function entryIn(line: string): Entry | undefined {
   const value = parsed(line)
   return entryLine(value) === line && entrySchema.safeParse(value).success ? (value as Entry) : undefined
 }
 
 /** The hashes of a proof line. Undefined if the line is not the proof of this leaf in its written form. */
-function proofIn(line: string, leaf_hash: string, seq: number): Uint8Array[] | undefined {
+export function proofIn(line: string, leaf_hash: string, seq: number): Uint8Array[] | undefined {
   const { proof } = (parsed(line) ?? {}) as { proof?: unknown }
   if (!Array.isArray(proof) || JSON.stringify({ leaf_hash, proof, seq }) !== line) return undefined
   const hashes = proof.map((hash) => (typeof hash === 'string' ? fromHex(hash) : undefined))

@@ -7,6 +7,7 @@ import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { ExportFiles } from '../../files/bundle/export-files.ts'
 import type { Core } from '../../writer/core.ts'
+import { completeIn } from '../runs/performing.ts'
 import { findRun } from '../runs/run-status.ts'
 
 /** Writes the note of an export that this process is about to begin. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED. */
@@ -39,7 +40,7 @@ function isOver({ evidence, notedMillis }: ExportFiles, run: RunState | undefine
 async function end(files: ExportFiles, run: RunState | undefined, runs: RunsApi): Promise<void> {
   const isRecorded = run !== undefined && run.outputs.length > 0
   if (!isRecorded) files.withdraw()
-  if (run !== undefined && !isTerminal(run.status)) await endRun(run, isRecorded, runs).catch(ignoreExpiry)
+  if (run !== undefined && !isTerminal(run.status)) await endRun(run, isRecorded, runs).catch(ignoreFailed)
   files.end()
 }
 
@@ -48,14 +49,15 @@ async function endRun({ manifest, run_id, status }: RunState, isRecorded: boolea
   const { actor_id, actor_type } = manifest.actor
   const of = { actor: { actor_id, actor_type }, run_id }
   if (status === 'created') await runs.cancel({ ...of, outcome_reason: abandoned })
-  else if (isRecorded) await runs.complete({ ...of, outcome_reason: 'performed' })
+  else if (isRecorded) await completeIn({ runs }, { ...of, outcome_reason: 'performed' })
   else await runs.fail({ ...of, error, outcome_reason: abandoned })
 }
 
+const failedAlready: ReadonlySet<string> = new Set(['RUN_ANCESTOR_ENDED', 'RUN_LEASE_EXPIRED'])
 const abandoned = 'EXPORT_ABANDONED'
 const error = { error_code: abandoned, message: abandoned, retryable: true }
 
-/** The run's lease was over, so the run has been failed already. */
-function ignoreExpiry(error: unknown): void {
-  if (!(error instanceof LockstepError) || error.code !== 'RUN_LEASE_EXPIRED') throw error
+/** The run has been failed already, because its lease was over or a run above it has ended. */
+function ignoreFailed(error: unknown): void {
+  if (!(error instanceof LockstepError) || !failedAlready.has(error.code)) throw error
 }

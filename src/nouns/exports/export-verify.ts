@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type ExportManifest, exportManifestSchema } from '../../domain/export/bundle.ts'
 import {
+  approvedBundleFiles,
   type BundleFile,
   bundleFiles,
   type FileFacts,
@@ -24,10 +25,13 @@ import { toBase64, toHex } from '../../merkle/hash.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
 import { sha256Hex } from '../../writer/core.ts'
 import { isSignatureOf } from '../signer.ts'
+import { checkApprovals, shownApproval, type VerifiedApproval } from './export-approvals.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
 
 export interface VerifiedExport {
   verified: true
+  /** Who approved the export. */
+  approvals: VerifiedApproval[]
   /** `unchecked` if the caller gave no key: the key inside the bundle proves nothing by itself. */
   authenticity: 'checked' | 'unchecked'
   bundle_id: string
@@ -52,7 +56,7 @@ export interface VerifiedExport {
  * over the bundle, and memory for its small files and one entry.
  */
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
-  const files = await openBundle(path, bundleFiles)
+  const files = await openBundle(path, [bundleFiles, approvedBundleFiles])
   const { facts, package_hash_sha256, texts } = await readOnce(files)
   const key = await keyOf(texts, options.vkey)
   const { origin, root, size } = await checkpointIn(texts, key)
@@ -66,9 +70,15 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   await checkEntries(files, selected, { root, size })
   const selectedFacts = selected.facts()
   if (selectedFacts === undefined) throw failed('entries', 'the bundle has no entries')
+  const { bundle_kind, redaction } = manifest
+  const exported = { bundle_kind, ...(redaction ? { redaction } : {}), select: selection, size }
+  const approvals = texts.has('approvals/checkpoint')
+    ? await checkApprovals(texts, { key, origin, root, size }, exported)
+    : []
   const derived = manifestOf(
     {
-      bundle_kind: manifest.bundle_kind,
+      approvals,
+      bundle_kind,
       entries: factOf(facts, 'entries.jsonl'),
       // `created_by` contains the ledger id. The ledger is authenticated by the name of its key.
       ledger_id: manifest.created_by.replace(/^ledger:/, ''),
@@ -86,11 +96,12 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   )
   const text = JSON.stringify(derived)
   if (`${text}\n` !== texts.get('manifest.json')) throw failed('manifest', 'it is not the manifest of these entries')
-  if (readmeOf(derived.bundle_id) !== texts.get('README.txt'))
+  if (readmeOf(derived.bundle_id, approvals.length > 0) !== texts.get('README.txt'))
     throw failed('manifest', 'README.txt belongs to another bundle')
   const { entries, first_seq, last_seq, open_runs } = selectedFacts
   return {
     verified: true,
+    approvals: approvals.map(shownApproval),
     authenticity: options.vkey === undefined ? 'unchecked' : 'checked',
     bundle_id: derived.bundle_id,
     entries,

@@ -1,8 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fileError } from '../../disk/durable.ts'
+import type { Selection } from '../../domain/approval/exported.ts'
 import type { ExportManifest, Stated } from '../../domain/export/bundle.ts'
 import {
+  approvedBundleFiles,
   bundleFiles,
   type FileFacts,
   manifestOf,
@@ -11,7 +13,7 @@ import {
   statementOf,
   statementType,
 } from '../../domain/export/manifest.ts'
-import { Selected, type Selection } from '../../domain/export/selection.ts'
+import { Selected } from '../../domain/export/selection.ts'
 import type { PolicyEventData } from '../../domain/policy/events.ts'
 import { policyStream } from '../../domain/policy/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
@@ -26,11 +28,13 @@ import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
 import { checkpointOf, type Signer, signerOf } from '../signer.ts'
+import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
 
 export interface AskedBundle {
   /** The only case whose entries may be exported. Null allows only entries without a case; undefined allows all. */
   allowed_case: string | null | undefined
+  approvals: ProvenApprovals | undefined
   bundle_kind: ExportManifest['bundle_kind']
   selection: Selection
   size: number
@@ -60,7 +64,7 @@ export async function writeBundle(core: Core, asked: AskedBundle, files: ExportF
 
 async function assemble(
   core: Core,
-  { allowed_case, bundle_kind, selection, size, stated }: AskedBundle,
+  { allowed_case, approvals: proven, bundle_kind, selection, size, stated }: AskedBundle,
   files: ExportFiles,
 ): Promise<WrittenBundle> {
   const signer = await signerOf(core.log, core.layout)
@@ -74,28 +78,44 @@ async function assemble(
   const { ledger_id, origin } = core.log.meta
   const root = toHex(await rootOf(core.log, size))
   const pinned = { policy_versions: await pinsAt(core, size), time: last.time }
+  const approvals = proven?.approvals ?? []
   const manifest = manifestOf(
-    { ...pinned, bundle_kind, entries, ledger_id, origin, proofs, root, selected: facts, selection, size, stated },
+    {
+      ...pinned,
+      approvals,
+      bundle_kind,
+      entries,
+      ledger_id,
+      origin,
+      proofs,
+      root,
+      selected: facts,
+      selection,
+      size,
+      stated,
+    },
     (bytes) => createHash('sha256').update(bytes).digest('hex'),
   )
   const manifestText = JSON.stringify(manifest)
-  const texts = new Map([
-    ['README.txt', readmeOf(manifest.bundle_id)],
+  const names = proven === undefined ? bundleFiles : approvedBundleFiles
+  const texts = new Map<string, string>([
+    ...(proven?.files ?? []),
+    ['README.txt', readmeOf(manifest.bundle_id, proven !== undefined)],
     ['checkpoint', await checkpointOf(core.log, signer, size)],
     ['key.pub', `${signer.vkey}\n`],
     ['manifest.json', `${manifestText}\n`],
   ])
-  const spooled = new Map([
+  const spooled = new Map<string, FileFacts & { path: string }>([
     ['entries.jsonl', { ...entries, path: paths.entries }],
     ['proofs/inclusion.jsonl', { ...proofs, path: paths.proofs }],
   ])
-  const subjects = bundleFiles
+  const subjects = names
     .filter((name) => name !== 'statement.json')
     .map((name): [string, FileFacts] => [name, spooled.get(name) ?? factsOf(texts.get(name) ?? '')])
   const statement = statementOf({ bundle_id: manifest.bundle_id, origin, root, size }, new Map(subjects))
   texts.set('statement.json', `${envelopeOf(statement, signer)}\n`)
 
-  const members = bundleFiles.map((name) => {
+  const members = names.map((name) => {
     const long = spooled.get(name)
     return long === undefined
       ? { name, bytes: Buffer.from(texts.get(name) ?? '') }

@@ -1,25 +1,31 @@
 import { basename } from 'node:path'
+import { nanoid } from 'nanoid'
 import type { z } from 'zod'
 import type { Api } from '../../api/api.ts'
 import type { ExportsApi } from '../../api/exports.ts'
 import type * as shapes from '../../api/shapes/exports.ts'
 import type { RecordAction } from '../../api/shapes/runs.ts'
 import { fileError, writeDurably } from '../../disk/durable.ts'
-import { approvalEvent } from '../../domain/export/approvals.ts'
+import type { ApprovalEventData } from '../../domain/approval/events.ts'
+import { roleOf } from '../../domain/approval/state.ts'
 import { type ExportBundle, exportBundleSchema, recordTextOf } from '../../domain/export/bundle.ts'
-import { LockstepError } from '../../errors.ts'
+import { invariant, LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
+import type { Json } from '../../kernel/canonical.ts'
+import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
+import type { RecordedActor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
 import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
-import { begin, failWith } from '../runs/performing.ts'
+import { begin, completeIn, failWith } from '../runs/performing.ts'
 import { refuseEnded } from '../runs/runs.ts'
-import type { Handlers } from '../served.ts'
-import { type BegunExport, planExport, type WrittenExport } from './export-plan.ts'
+import { callsFor, type Handlers } from '../served.ts'
+import { proveApprovals } from './export-approvals.ts'
+import { type BegunExport, planExport, sizeUpTo, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
 import { writeBundle } from './export-write.ts'
 import { selectsOtherCase } from './other-cases.ts'
@@ -40,13 +46,27 @@ export class Exports implements Handlers<ExportsApi> {
   }
 
   async approve(input: Given<typeof shapes.approve>): Promise<shapes.ApprovedExport> {
-    const { actor = this.#core.actor, approval_type, notes, select } = input
-    if (actor.actor_type !== 'human') {
-      throw new LockstepError('INVALID_INPUT', `${actor.actor_id} is not a human and cannot approve an export`)
+    const { actor = this.#core.actor, idempotency_key, ...asked } = input
+    const { bundle_kind, redaction, select, size, ...rest } = asked
+    const bundle = { bundle_kind, ...given({ redaction }), select, size: sizeUpTo(this.#core, size) }
+    const command = { ...rest, approval_id: `apr_${nanoid()}`, bundle, type: 'approval.give' as const }
+    // The request's content excludes the generated id and the size by default, because they differ at each retry.
+    const content = { ...asked, command: command.type } as unknown as Json
+    const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content }
+    // The approver claims the role that the type demands. The decision checks whether the approver may.
+    const approver = { ...actor, role_id: actor.role_id ?? roleOf(rest.approval_type) }
+    const { entries, replayed } = await submit(this.#core, command, { actor: approver, request })
+    const [entry] = entries
+    invariant(entry?.type === 'approval.given', 'an approval is given by one entry')
+    const { data, event_id, seq } = entry as Entry<'approval.given', ApprovalEventData<'approval.given'>>
+    return {
+      approval_id: data.approval_id,
+      event_id,
+      expires_at: data.expires_at,
+      replayed,
+      seq,
+      size: data.bundle.size,
     }
-    const { events } = await this.#api.audit.append({ actor, events: [approvalEvent(select, approval_type, notes)] })
-    const { event_id, seq } = events[0] as (typeof events)[number]
-    return { event_id, seq }
   }
 
   async create(request: Given<typeof shapes.create>): Promise<shapes.CreatedExport> {
@@ -60,7 +80,7 @@ export class Exports implements Handlers<ExportsApi> {
    * `create`.
    */
   async ready(request: Given<typeof shapes.create>): Promise<void> {
-    const { select, size } = await planExport(this.#core, this.#policy, request)
+    const { select, size } = (await planExport(this.#core, this.#policy, request)).bundle
     if ('run_id' in select || 'case_id' in select) await this.#core.index.reached(size)
   }
 
@@ -71,43 +91,49 @@ export class Exports implements Handlers<ExportsApi> {
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
     const planned = await planExport(this.#core, this.#policy, request)
-    const { actor, file, select, size, stated } = planned
-    const case_id = parse(caseIdSchema.optional(), planned.scope.case_id, 'scope.case_id')
-    const crossed = (await selectsOtherCase(this.#core, { case_id, select, size })) ? ['cross_case_lookup'] : []
-    const asked = { ...planned.asked, effects: [...(planned.asked.effects ?? []), ...crossed] }
-    const { bundle_kind, effects, lane_id, parent_run_id, role_id } = asked
+    const { actor, bundle, file, stated } = planned
+    const { lane_id, parent_run_id, role_id, scope } = planned.asked
+    const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
+    const crossed = (await selectsOtherCase(this.#core, { ...bundle, case_id })) ? ['cross_case_lookup'] : []
+    const effects = [...(planned.asked.effects ?? []), ...crossed]
+    const asked = { ...planned.asked, effects }
     const target = { name: 'export_bundle.create' }
-    const action = { action_type: 'export' as const, effects, lane_id, scope: planned.scope, target }
+    const action = { action_type: 'export' as const, bundle, effects, lane_id, scope, target }
     const run_id = this.#core.newRunId()
     const files = await noteExport(this.#core, { file, run_id })
-    const request_hash_sha256 = hashRequest({ bundle_kind, select, size, ...stated })
+    const request_hash_sha256 = hashRequest({ ...bundle, ...stated })
     // Gives every export run an end, even if it is never known whether its process is still alive.
     const lease_duration_s = limits.resourceLeaseSecondsMax
+    const made = { files, request_hash_sha256, run_id }
+    let begun: BegunExport
     try {
-      const of = { action, actor, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
-      const { decision } = await begin(this.#api, of)
-      const { decision_id } = decision
-      return { ...planned, asked, case_id, decision_id, files, request_hash_sha256, run_id }
+      const of = { action, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
+      const { decision } = await begin(this.#as(actor), of)
+      begun = { ...planned, asked, approvals: undefined, case_id, decision_id: decision.decision_id, ...made }
     } catch (error) {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
     }
+    // A snapshot for the writing may be older than the decision, so the approvals are proven here.
+    const proven = proveApprovals(this.#core, bundle.approvals ?? [], bundle.size)
+    return { ...begun, approvals: await proven.catch((error: unknown) => this.fail(begun, error)) }
   }
 
   /**
    * The second part of `create`: writes the archive and the record, and puts them in place. It does not change the
    * ledger, so it also works on a snapshot.
    */
-  async write({ approvals, asked, case_id, files, select, size, scope, stated }: BegunExport): Promise<WrittenExport> {
-    const { bundle_kind, effects } = asked
+  async write(begun: BegunExport): Promise<WrittenExport> {
+    const { approvals, asked, case_id, files, stated } = begun
+    const { bundle_kind, select, size } = begun.bundle
+    const { effects, scope } = asked
     // At this point the lane has allowed the declared effects.
     const allowed_case = effects?.includes('cross_case_lookup') ? undefined : (case_id ?? null)
-    const of = { allowed_case, bundle_kind, selection: select, size, stated }
+    const of = { allowed_case, approvals, bundle_kind, selection: select, size, stated }
     const { manifest, ...integrity } = await writeBundle(this.#core, of, files)
     const export_reason = noteSchema.safeParse(scope.export_reason).data
     const bundle = exportBundleSchema.parse({
       ...manifest,
-      ...(approvals.length === 0 ? {} : { approvals }),
       ...given({ export_reason }),
       integrity: { ...integrity, package_locator: basename(files.file) },
     })
@@ -136,7 +162,7 @@ export class Exports implements Handlers<ExportsApi> {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
     }
-    await this.#api.runs.complete({ ...of, outcome_reason: 'performed' })
+    await completeIn(this.#as(actor), { run_id, outcome_reason: 'performed' })
     files.end()
     return { bundle, decision_id, file: files.file, record_file: files.recordFile, run_id }
   }
@@ -146,7 +172,7 @@ export class Exports implements Handlers<ExportsApi> {
     const { actor, decision_id, files, request_hash_sha256, run_id } = begun
     files.withdraw()
     // If this fails, the note stays, and the next open ends the run.
-    await failWith(this.#api, { actor, decision_id, request_hash_sha256, run_id }, error)
+    await failWith(this.#as(actor), { decision_id, request_hash_sha256, run_id }, error)
     files.end()
     throw error
   }
@@ -171,6 +197,11 @@ export class Exports implements Handlers<ExportsApi> {
     }
     if (found !== undefined) return found
     throw new LockstepError('NOT_FOUND', `no bundle was exported as ${Object.values(asked)[0]}`, { details: asked })
+  }
+
+  /** The operations in the name of the caller of this operation. */
+  #as(actor: RecordedActor | undefined): Pick<Api, 'audit' | 'runs'> {
+    return { audit: callsFor(this.#api.audit, actor), runs: callsFor(this.#api.runs, actor) }
   }
 
   /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */

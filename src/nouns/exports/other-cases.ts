@@ -1,4 +1,5 @@
-import { Selected, type Selection } from '../../domain/export/selection.ts'
+import type { Selection } from '../../domain/approval/exported.ts'
+import { Selected } from '../../domain/export/selection.ts'
 import type { Core } from '../../writer/core.ts'
 import { entriesToSelect } from './export-entries.ts'
 

@@ -3,7 +3,6 @@ import type * as shapes from '../../api/shapes/locks.ts'
 import type { Acquire } from '../../domain/lock/commands.ts'
 import { streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
-import { writeScopeOf } from '../../kernel/config.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { after, all, type Maybe } from '../../kernel/maybe.ts'
@@ -15,6 +14,7 @@ import type { Deliverables } from './deliverables.ts'
 import { Grants } from './grants.ts'
 import { namingGrants } from './named-grants.ts'
 import type { Projects } from './projects.ts'
+import { demandScope } from './write-scope.ts'
 
 /** How often a waiting caller probes the lock's holder, and how often it checks a lock file of another tool. */
 const probeMillis = 1_000
@@ -74,7 +74,7 @@ export class Acquiring {
     const { min, max } = this.#core.config.deliverable_lease_s
     const { actor = this.#core.actor, folder, holder, lock_id = this.#core.newLockId(), pids, wait_s } = input
     const { lease_duration_s = Math.max(min, Math.min(max, limits.leaseSecondsDefault)) } = input
-    this.#demandScope(actor)
+    demandScope(this.#core, actor)
     if (lease_duration_s < min || lease_duration_s > max) {
       throw new LockstepError(
         'INVALID_INPUT',
@@ -94,7 +94,7 @@ export class Acquiring {
     const ended = await this.grants.ended(command, actor)
     if (ended !== undefined) return this.grants.answerOf(ended, lock_id, { actor, replayed: true })
     const waited = this.#deliverables.acquire(command, place, actor).catch((error: unknown) => {
-      if (wait_s === 0 || !(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
+      if (wait_s === 0 || !isWorthWaiting(error)) throw error
       return this.#waitForTurn({ command, actor, waitMillis: wait_s * 1000, signal }, (line) =>
         this.#deliverables.acquire(command, place, actor, line),
       )
@@ -132,7 +132,7 @@ export class Acquiring {
         try {
           return await claim(line)
         } catch (error) {
-          if (!(error instanceof LockstepError) || error.code !== 'LOCK_CONTENTION') throw error
+          if (!isWorthWaiting(error)) throw error
           if (signal?.aborted) throw gaveUp('ABORTED', error, waitMillis)
           if (performance.now() + pollMillis > until) throw gaveUp('TIMED_OUT', error, waitMillis)
           await new Promise((resolve) => setTimeout(resolve, pollMillis))
@@ -169,20 +169,11 @@ export class Acquiring {
     const command = { type: 'lock.acquire' as const, name, holder, lock_ref, lease_duration_s, evidence }
     return after(deathOfHolder(this.#core, name), (found) => ({ ...command, ...found }))
   }
+}
 
-  #demandScope(actor: Actor): void {
-    const { config } = this.#core
-    if (config.write_scopes === undefined) return
-    const scope = writeScopeOf(config, actor.actor_id, actor.role_id)
-    if (scope === 'deliverable-local') return
-    throw new LockstepError(
-      'WRITE_SCOPE_DENIED',
-      `${actor.actor_id} has the write scope ${scope ?? 'none'}; a deliverable’s lock needs deliverable-local`,
-      {
-        details: { actor_id: actor.actor_id, write_scope: scope ?? null },
-      },
-    )
-  }
+/** Whether a lock may become free by waiting. */
+function isWorthWaiting(error: unknown): error is LockstepError {
+  return error instanceof LockstepError && error.code === 'LOCK_CONTENTION' && error.retryable
 }
 
 /** Sorts names by their UTF-8 bytes and drops duplicates. Each name keeps the lock_id given at its position. */

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs'
 import type { Acquire, Claim, FileOrphan } from '../../domain/lock/commands.ts'
-import { lockFileOfGrant, lockFileText } from '../../domain/lock/lock-file.ts'
-import { type Grant, orphanReason } from '../../domain/lock/state.ts'
+import { lockFileText } from '../../domain/lock/lock-file.ts'
+import type { Grant } from '../../domain/lock/state.ts'
 import { isOutcomeUnknown, underNote } from '../../files/deliverable/claims.ts'
 import {
   type DeliverableFolder,
@@ -18,8 +17,10 @@ import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { contentionWith, deathOfHolder } from '../../writer/holders.ts'
+import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { errorOf } from '../../writer/refusals.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
+import { releaseGrant, renewGrant } from './held-deliverable.ts'
 
 /** How often a claim is retried while other tools create and remove files in its place. */
 const claimTriesMax = 5
@@ -86,9 +87,9 @@ export class Deliverables {
     const verdict = await judge(this.#core, place, { lock_ref: command.lock_ref, actor_id: actor.actor_id })
     switch (verdict.kind) {
       case 'own':
-        return this.#again(claimant, verdict.grant, verdict.seen)
+        return this.#again(claimant, verdict.grant)
       case 'held': {
-        if (verdict.seen === undefined) await this.#files.restore(place, verdict.grant, actor)
+        await this.#files.restore(place, verdict.grant, actor)
         throw await contentionWith(this.#core, verdict.grant, actor)
       }
       case 'elsewhere':
@@ -105,9 +106,9 @@ export class Deliverables {
   }
 
   /** A repeated acquisition returns the same grant, if the file still belongs to the holder. */
-  async #again({ command, place, actor }: Claimant, grant: Grant, seen: files.Seen | undefined): Promise<Outcome> {
-    if (seen === undefined) await this.#files.restore(place, grant, actor)
-    else if (seen.content?.lock_ref !== grant.lock_ref) {
+  async #again({ command, place, actor }: Claimant, grant: Grant): Promise<Outcome> {
+    await this.#files.restore(place, grant, actor)
+    if ((await this.#files.look(grant, place)).seen === undefined) {
       throw await this.#files.loseClaim(place, command.lock_ref, actor)
     }
     return submit(this.#core, command, { actor })
@@ -145,8 +146,17 @@ export class Deliverables {
         note.isKept = true
       })
     }
-    if (await files.isStill(place.lock, claimed)) return outcome
+    if ((await files.isStill(place.lock, claimed)) || (await this.#isRestored(claimant))) return outcome
     throw await this.#files.loseClaim(place, command.lock_ref, actor)
+  }
+
+  /** Puts back the file of a new grant that was removed at once. False if another file is there. */
+  async #isRestored({ command, place, actor }: Claimant): Promise<boolean> {
+    const grant = await lockGrantOf(this.#core, command.name)
+    if (grant?.lock_ref !== command.lock_ref) return false
+    if ((await this.#files.look(grant, place)).seen !== undefined) return false
+    await this.#files.restore(place, grant, actor)
+    return (await this.#files.look(grant, place)).seen !== undefined
   }
 
   /** Withdraws the claim of a refused grant. The caller gets the refusal; steps that fail here are left to the note. */
@@ -159,54 +169,20 @@ export class Deliverables {
     }
   }
 
-  /** Renews the grant. The file is rewritten first, so that it never promises less time than the ledger. */
+  /** Renews the grant of a folder. Errors: those of `renewGrant`. */
   renew(grant: Grant, actor: Actor): Promise<Outcome> {
     const place = this.#files.placeOf(grant)
-    return this.inFolder(place, async () => {
-      const command = { type: 'lock.renew' as const, name: grant.name, lock_ref: grant.lock_ref }
-      // An expired lease cannot be renewed, so its file is left unchanged.
-      if (orphanReason(grant, undefined, this.#core.now()) !== undefined) return submit(this.#core, command, { actor })
-      const { seen, other = 'missing' } = await this.#files.look(grant, place)
-      if (seen === undefined) throw await this.#files.lose(grant, other, actor)
-      const { acquired, lease_clock } = this.#newClaim(place)
-      const text = lockFileOfGrant({ ...grant, acquired }, this.#core.log.meta.origin)
-      if (!(await files.rewrite(place.lock, seen, text))) {
-        throw await this.#files.lose(grant, (await this.#files.look(grant, place)).other ?? 'replaced', actor)
-      }
-      const renewed = submit(this.#core, { ...command, claim: { acquired, lease_clock } }, { actor })
-      return renewed.catch(async (error: unknown) => {
-        // The renewal was refused, so the file gets its old text back.
-        if (!isOutcomeUnknown(error)) await this.#writeBack(grant, place, seen.text).catch(() => {})
-        throw error
-      })
-    })
+    return this.inFolder(place, (steps) => renewGrant(this.#core, steps, { actor, grant, place }))
   }
 
-  async #writeBack(grant: Grant, place: DeliverableFolder, text: string): Promise<void> {
-    const { seen } = await this.#files.look(grant, place)
-    if (seen !== undefined) await files.rewrite(place.lock, seen, text)
-  }
-
-  /** Releases the grant, then removes its file. The lease was lost if the file is missing or another holder's. */
+  /** Releases the grant of a folder, then removes its file. Errors: those of `releaseGrant`. */
   release(
     grant: Grant,
     outcome: 'failure' | 'success',
     actor: Actor,
   ): Promise<Outcome & { files: 'current' | 'pending' }> {
     const place = this.#files.placeOf(grant)
-    return this.inFolder(place, async () => {
-      // If the file cannot be read now, the holder can still release. Its removal is retried later.
-      const { other } = await this.#files.look(grant, place).catch(() => ({ other: undefined }))
-      if (other !== undefined && !this.#isExplained(grant, place, other)) {
-        throw await this.#files.lose(grant, other, actor)
-      }
-      const released = await submit(
-        this.#core,
-        { type: 'lock.release', name: grant.name, lock_ref: grant.lock_ref, outcome },
-        { actor },
-      )
-      return { ...released, files: await this.#files.removeFileOf(grant, place, actor) }
-    })
+    return this.inFolder(place, (steps) => releaseGrant(this.#core, steps, { actor, grant, outcome, place }))
   }
 
   /** Removes the file of an ended grant, and remains of an earlier removal. Returns `pending` if that failed. */
@@ -216,12 +192,6 @@ export class Deliverables {
       const removed = await this.#files.removeFileOf(grant, place, actor)
       return removed === 'current' ? this.#files.dropAsidesOf(grant, place) : removed
     })
-  }
-
-  /** Whether a missing file is expected, because the lease is over or the folder is gone. */
-  #isExplained(grant: Grant, place: DeliverableFolder, other: string): boolean {
-    if (other !== 'missing') return false
-    return orphanReason(grant, undefined, this.#core.now()) !== undefined || !existsSync(place.path)
   }
 
   async #putBack(place: DeliverableFolder, aside: string | undefined): Promise<void> {

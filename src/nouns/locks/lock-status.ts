@@ -1,71 +1,79 @@
-import { realpathSync } from 'node:fs'
-import { basename, dirname, join, relative, sep } from 'node:path'
-import type { z } from 'zod'
-import type { LockState as LockStatus, list } from '../../api/shapes/locks.ts'
-import { streamOf } from '../../domain/lock/names.ts'
-import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
+import { join } from 'node:path'
+import type { LockState as LockStatus } from '../../api/shapes/locks.ts'
+import { lockFileName } from '../../domain/lock/lock-file.ts'
+import { deliverableIdIn, kindOf, streamOf } from '../../domain/lock/names.ts'
+import { boundElsewhere, contentionWithFile } from '../../domain/lock/report.ts'
+import { type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
-import { findingOf, type LockFileVerdict } from '../../files/deliverable/lock-file-verdict.ts'
+import { findingOf, judge, type LockFileVerdict } from '../../files/deliverable/lock-file-verdict.ts'
 import { given } from '../../kernel/given.ts'
 import type { Core } from '../../writer/core.ts'
 import { livenessOf } from '../../writer/holders.ts'
+import { errorOf } from '../../writer/refusals.ts'
+import { runLockStatus } from './project-files.ts'
 
-/** Errors: NOT_FOUND if the ledger has no entry of this lock. */
+/**
+ * The status of a lock. It is free only if there is neither a grant nor a file: in the folder that a deliverable is bound
+ * to, or one that blocks a project.
+ * Errors: NOT_FOUND if the ledger has no entry of this lock, and file errors.
+ */
 export async function statusOf(core: Core, name: string): Promise<LockStatus> {
   const row = await core.views.row(streamOf(name))
-  if (row === undefined) throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
-  return describe(core, row.state as LockState, row.last_seq)
+  if (kindOf(name) === 'project' && !(row?.state as LockState | undefined)?.grant) {
+    const blocked = await runLockStatus(core, name, row?.last_seq ?? null)
+    if (blocked !== undefined) return blocked
+  }
+  if (row === undefined) {
+    throw new LockstepError('NOT_FOUND', `${name} was never locked`, {
+      details: { name },
+      hint: kindOf(name) === 'deliverable' ? 'Name its folder in `folder` to look for a lock file there.' : undefined,
+    })
+  }
+  const state = row.state as LockState
+  const status = describe(core, state, row.last_seq)
+  const place = boundPlace(core, state)
+  // The grant of a live holder explains the file.
+  if (status.state === 'held' || place === undefined) return status
+  return (await standingFile(core, place)) ?? status
+}
+
+/** The status of a folder's lock. Errors: LOCK_PLACEMENT if its name is bound to another folder, and file errors. */
+export async function statusIn(core: Core, place: DeliverableFolder): Promise<LockStatus> {
+  const { folder, name } = place
+  const row = await core.views.row(streamOf(name))
+  const state = row?.state as LockState | undefined
+  if (state?.folder && state.folder !== folder) {
+    throw errorOf(boundElsewhere(name, { bound: state.folder, asked: folder, holder: state.grant }))
+  }
+  const found = await standingFile(core, place)
+  if (found !== undefined) return found
+  if (state !== undefined) return describe(core, state, row?.last_seq ?? 0)
+  const line = core.waiters.lineOf(streamOf(name))
+  return { name, kind: 'deliverable', state: 'free', folder, ...line, last_seq: null }
+}
+
+/** The folder that a deliverable's name is bound to; undefined if there is none. */
+export function boundPlace({ layout }: Core, { folder, name }: LockState): DeliverableFolder | undefined {
+  if (!folder) return undefined
+  const path = join(layout.root, folder)
+  return { path, folder, deliverable_id: deliverableIdIn(name) ?? '', name, lock: join(path, lockFileName) }
 }
 
 /**
- * Lists held locks by name. `orphans` keeps only locks whose holder is gone, or whose project file differs from the
- * ledger. `under` keeps only locks in a folder below the root. Cost: one pass over the rows of locks.
+ * The status of a lock file that no grant explains; undefined if there is none. A link or folder in its place also
+ * keeps the lock from being free. Errors: file errors.
  */
-export async function listLocks(
-  core: Core,
-  { orphans, under }: z.output<typeof list>,
-  projectOrphan: (grant: Grant) => Promise<string | undefined>,
-): Promise<LockStatus[]> {
-  const prefix = under === undefined ? undefined : prefixOf(core.layout.root, under)
-  const listed: LockStatus[] = []
-  for await (const [, row] of core.views.rows(streamOf(''))) {
-    const state = row.state as LockState
-    const { grant } = state
-    if (grant === null || (prefix !== undefined && !isUnder(grant, prefix))) continue
-    const status = describe(core, state, row.last_seq)
-    const finding = orphans && grant.kind === 'project' ? await projectOrphan(grant) : undefined
-    if (finding !== undefined) Object.assign(status, { state: 'orphan', orphan_reason: finding })
-    if (!orphans || status.state === 'orphan') listed.push(status)
-  }
-  return listed
-}
-
-/** Errors: INVALID_INPUT for a folder outside the root. An empty list would suggest that the folder has no locks. */
-function prefixOf(root: string, folder: string): string {
-  const real = realPath(folder)
-  const prefix = relative(root, real).split(sep).join('/')
-  if (prefix === '..' || prefix.startsWith('../')) {
-    throw new LockstepError('INVALID_INPUT', `${real} is outside ${root}, the root of this ledger`)
-  }
-  return prefix
-}
-
-/**
- * Resolves links, as the ledger's root is resolved. A folder that was deleted may still have locks, so it is
- * accepted.
- */
-function realPath(path: string): string {
+export async function standingFile(core: Core, place: DeliverableFolder): Promise<LockStatus | undefined> {
   try {
-    return realpathSync(path)
-  } catch {
-    const parent = dirname(path)
-    return parent === path ? path : join(realPath(parent), basename(path))
+    const verdict = await judge(core, place)
+    return isOfFile(verdict) ? await fileStatus(core, place, verdict) : undefined
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'LOCK_PLACEMENT') throw error
+    const seen = { ino: 0n, size: 0n, mtimeNs: 0n, text: '', content: undefined }
+    const refusal = contentionWithFile(findingOf(core, place, seen), core.now())
+    return fileStatus(core, place, { kind: 'foreign', refusal, seen })
   }
-}
-
-function isUnder({ folder }: Grant, prefix: string): boolean {
-  return folder !== undefined && (prefix === '' || folder === prefix || folder.startsWith(`${prefix}/`))
 }
 
 /** Whether a verdict concerns a file that no grant explains. */
@@ -97,7 +105,8 @@ export async function fileStatus(core: Core, place: DeliverableFolder, verdict: 
   }
 }
 
-function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {
+/** The status of a lock by its grant alone. */
+export function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {
   const line = core.waiters.lineOf(streamOf(name))
   if (grant === null) return { name, kind, state: 'free', ...line, last_seq: lastSeq }
   const now = core.now()
@@ -109,6 +118,8 @@ function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number)
     state: reason === undefined ? 'held' : 'orphan',
     ...given({ orphan_reason: reason }),
     holder: grant.holder,
+    actor_id: grant.actor_id,
+    ...given({ authn: grant.authn }),
     token: grant.token,
     acquired: grant.acquired,
     lease_remaining_s: leaseRemainingSeconds(grant, now),

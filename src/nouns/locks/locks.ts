@@ -17,7 +17,8 @@ import type { Handlers } from '../served.ts'
 import { Acquiring } from './acquiring.ts'
 import type { Deliverables } from './deliverables.ts'
 import { historyOf } from './grants.ts'
-import { listLocks, statusOf } from './lock-status.ts'
+import { listLocks } from './lock-list.ts'
+import { statusIn, statusOf } from './lock-status.ts'
 import { OrphanCare } from './orphan-care.ts'
 import { Projects } from './projects.ts'
 
@@ -85,7 +86,12 @@ export class Locks implements Handlers<LocksApi> {
     return this.#care.recover(input, input.actor ?? this.#core.actor)
   }
 
-  async break(input: Given<typeof shapes.breakLock>): Promise<shapes.EndedLock> {
+  /** Recovers a lock whose lease has expired, for the service. The ledger decides again whether it has. */
+  async expire(name: string): Promise<void> {
+    await this.#care.recoverAsLedger({ dry_run: false, name, reason: 'the lease expired' }, this.#core.actor)
+  }
+
+  async break(input: Given<typeof shapes.breakLock> | Given<typeof shapes.breakFolder>): Promise<shapes.EndedLock> {
     return this.#care.break(input, input.actor ?? this.#core.actor)
   }
 
@@ -93,12 +99,14 @@ export class Locks implements Handlers<LocksApi> {
     return this.#care.retire(input, input.actor ?? this.#core.actor)
   }
 
-  async status({ name }: Given<typeof shapes.ofLock>): Promise<shapes.LockState> {
-    return statusOf(this.#core, name)
+  async status(input: Given<typeof shapes.ofLock> | Given<typeof shapes.ofFolder>): Promise<shapes.LockState> {
+    if ('name' in input) return statusOf(this.#core, input.name)
+    return statusIn(this.#core, this.#deliverables.folderOfAny(input.folder))
   }
 
   async list(input: Given<typeof shapes.list>): Promise<shapes.LockList> {
-    return { locks: await listLocks(this.#core, input, (grant) => this.#projects.orphanFinding(grant)) }
+    const orphanOf = (grant: Grant) => this.#projects.orphanFinding(grant)
+    return { locks: await listLocks(this.#core, input, orphanOf) }
   }
 
   async history({ name, ...page }: Given<typeof shapes.history>): Promise<shapes.EntryList> {

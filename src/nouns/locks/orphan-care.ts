@@ -1,12 +1,20 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { EndedLock, RetiredFolder } from '../../api/shapes/locks.ts'
-import type { breakSchema, FileOrphan, recoverSchema, retireSchema } from '../../domain/lock/commands.ts'
+import type {
+  breakFolderSchema,
+  breakSchema,
+  FileOrphan,
+  recoverSchema,
+  retireSchema,
+} from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
+import { kindOf } from '../../domain/lock/names.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
 import { judge } from '../../files/deliverable/lock-file-verdict.ts'
+import { isOperator } from '../../kernel/config.ts'
 import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
@@ -14,8 +22,9 @@ import { deathOfHolder } from '../../writer/holders.ts'
 import { lockGrantOf, lockStateOf } from '../../writer/lock-rows.ts'
 import { errorOf } from '../../writer/refusals.ts'
 import type { Deliverables } from './deliverables.ts'
-import { clearFolder, recoverFile } from './file-recovery.ts'
+import { breakFile, clearFolder, recoverFile } from './file-recovery.ts'
 import { fileStatus, isOfFile, statusOf } from './lock-status.ts'
+import { demandScopeToEnd } from './write-scope.ts'
 
 /** Ends locks that their holders do not release: recovers orphans, breaks grants, retires folders. */
 export class OrphanCare {
@@ -27,7 +36,16 @@ export class OrphanCare {
     this.#deliverables = deliverables
   }
 
-  async recover({ dry_run, folder, name, reason }: z.output<typeof recoverSchema>, actor: Actor): Promise<EndedLock> {
+  async recover(input: z.output<typeof recoverSchema>, actor: Actor): Promise<EndedLock> {
+    if (!input.dry_run && kindOf(input.name) === 'deliverable') demandScopeToEnd(this.#core, actor)
+    return this.recoverAsLedger(input, actor)
+  }
+
+  /** The same without a write scope, for the service, which recovers expired locks for the ledger. */
+  async recoverAsLedger(
+    { dry_run, folder, name, reason }: z.output<typeof recoverSchema>,
+    actor: Actor,
+  ): Promise<EndedLock> {
     const state = await lockStateOf(this.#core, name)
     const place = this.#placeOf(name, state, folder)
     if (dry_run) return this.#preview(name, place)
@@ -43,6 +61,8 @@ export class OrphanCare {
         : await recoverFile(this.#core, this.#deliverables, { place, actor, record: append })
     const entry = entries.at(-1)
     const {
+      aside,
+      digest,
       previous_holder = null,
       previous_token = null,
       recovery_reason = null,
@@ -56,7 +76,7 @@ export class OrphanCare {
       recovery_reason,
       seq: entry?.seq ?? null,
       dry_run,
-      ...given({ files }),
+      ...given({ aside, digest, files }),
     }
   }
 
@@ -76,7 +96,21 @@ export class OrphanCare {
     return { name, ...facts, seq: null, dry_run: true, status }
   }
 
-  async break({ name, reason }: z.output<typeof breakSchema>, actor: Actor): Promise<EndedLock> {
+  /**
+   * Breaks a grant, by its name or its folder. If no grant explains the lock file there, an operator moves the file
+   * aside instead. Errors: those of the decision, LOCK_PLACEMENT, LOCK_IS_HELD (the file of another current grant).
+   */
+  async break(
+    input: z.output<typeof breakSchema> | z.output<typeof breakFolderSchema>,
+    actor: Actor,
+  ): Promise<EndedLock> {
+    const place = await this.#placeToBreak(input)
+    const { reason } = input
+    const name = 'name' in input ? input.name : (place?.name ?? '')
+    if (place !== undefined && isOperator(this.#core.config, actor.actor_id)) {
+      const moved = await breakFile(this.#core, this.#deliverables, { place, reason, actor })
+      if (moved !== undefined) return moved
+    }
     const grant = await lockGrantOf(this.#core, name)
     const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
     const files = grant === null ? undefined : await this.#filesAfter(grant)
@@ -93,7 +127,18 @@ export class OrphanCare {
     }
   }
 
+  /**
+   * The folder whose file may have to be moved aside: the named one, or that of a name without a grant. A grant is broken
+   * whatever its file is.
+   */
+  async #placeToBreak(input: { folder: string } | { name: string }): Promise<DeliverableFolder | undefined> {
+    if ('folder' in input) return this.#deliverables.folderOfAny(input.folder)
+    const state = await lockStateOf(this.#core, input.name)
+    return state?.folder && state.grant === null ? this.#placeOf(input.name, state, undefined) : undefined
+  }
+
   async retire({ folder, reason }: z.output<typeof retireSchema>, actor: Actor): Promise<RetiredFolder> {
+    demandScopeToEnd(this.#core, actor)
     const place = this.#deliverables.folderOfAny(folder)
     const { name } = place
     return this.#deliverables.inFolder(place, async (steps) => {

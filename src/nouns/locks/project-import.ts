@@ -4,19 +4,28 @@ import type { z } from 'zod'
 import { fileError } from '../../disk/durable.ts'
 import { realFolder } from '../../disk/layout.ts'
 import { type Acquire, acquireProjectSchema, type importSchema } from '../../domain/lock/commands.ts'
+import { isoMillis } from '../../domain/lock/iso-time.ts'
 import { parseTarget, projectNameOf } from '../../domain/lock/names.ts'
-import type { RunLock } from '../../domain/lock/run-lock-file.ts'
+import type { ReadRunLock } from '../../domain/lock/run-lock-file.ts'
 import { seqOfGrant } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import { type FoundRunLock, findRunLocks, isRunLockPath, readRunLock } from '../../files/run-lock/run-lock-files.ts'
+import { isoTime } from '../../kernel/clock.ts'
 import { isAuthority } from '../../kernel/config.ts'
 import { type Actor, lineOf } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import { parse } from '../../writer/parse.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
+import {
+  alreadyReleased,
+  demandEvaluable,
+  knowsRun,
+  nameOfRun,
+  projectCommand,
+  submitRelease,
+} from './project-grants.ts'
 
 /**
  * Imports a RUN_LOCK.json that the ledger does not know, or a release that was written into one. With `set_aside`,
@@ -29,29 +38,45 @@ export async function importFile(core: Core, input: z.output<typeof importSchema
   if (found === undefined) throw new LockstepError('NOT_FOUND', `${path} does not exist`)
   if (input.set_aside) return setAside(core, found, input.reason, actor)
   const { content, run_id } = found
-  if (content === undefined) throw notImportable(path, 'is not a RUN_LOCK.json')
+  if (content?.status !== 'RELEASED') return takeOver(core, found, actor)
   if (content.run_id !== run_id)
     throw notImportable(path, `belongs to the run ${content.run_id} but is in the folder of ${run_id}`)
-  return content.status === 'LOCKED'
-    ? takeOver(core, path, content, actor)
-    : release(core, path, content, { actor, reason: input.reason })
+  return release(core, path, content, { actor, reason: input.reason })
 }
 
-/** LOCKED files below the root that are unknown to the ledger. */
+/** Files below the root that are unknown to the ledger, and that say LOCKED or cannot be read. */
 export async function unknownFiles(core: Core): Promise<string[]> {
   const unknown: string[] = []
-  for (const { content, path } of findRunLocks(core.layout.root, core.config)) {
-    if (content?.status !== 'LOCKED') continue
-    const target = parseTarget(content.target_name, core.config.target_prefix)
-    const isKnown = typeof target !== 'string' && (await knowsRun(core, projectNameOf(target), content.run_id))
+  for (const { content, path, run_id, status } of findRunLocks(core.layout.root, core.config)) {
+    if (status === 'RELEASED') continue
+    const target = parseTarget(content?.target_name ?? '', core.config.target_prefix)
+    const isKnown =
+      typeof target === 'string'
+        ? content === undefined && (await nameOfRun(core, run_id)) !== null
+        : await knowsRun(core, projectNameOf(target), content?.run_id ?? run_id)
     if (!isKnown) unknown.push(path)
   }
   return unknown
 }
 
-/** Records the grant that a file states. The form of an old run_id is not checked. */
-async function takeOver(core: Core, path: string, content: RunLock, actor: Actor): Promise<Outcome> {
+/** Whether a file can be imported as a lock, as far as the file alone tells. */
+export function isImportable(core: Core, found: FoundRunLock): boolean {
+  try {
+    claimIn(core, found)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The lock that a LOCKED file claims. The form of an old run_id is not checked. Errors: INVALID_INPUT,
+ * LOCK_OWNER_MISMATCH.
+ */
+function claimIn(core: Core, { content, path, run_id: folder }: FoundRunLock) {
+  if (content === undefined) throw notImportable(path, 'cannot be read as a RUN_LOCK.json')
   const { lock_owner, lock_reason, lock_time, release_conditions, run_id, target_name } = content
+  if (run_id !== folder) throw notImportable(path, `belongs to the run ${run_id} but is in the folder of ${folder}`)
   if (lock_owner !== run_id) {
     throw new LockstepError('LOCK_OWNER_MISMATCH', `${path}: lock_owner is ${lock_owner}, run_id is ${run_id}`, {
       details: { run_id, lock_owner },
@@ -60,32 +85,38 @@ async function takeOver(core: Core, path: string, content: RunLock, actor: Actor
   }
   const bounded = parse(acquireProjectSchema, { run_id, target_name, reason: lock_reason, release_conditions }, path)
   demandEvaluable(release_conditions)
-  const name = nameOf(core, path, target_name)
+  const command = projectCommand(nameOf(core, path, target_name), { ...bounded, release_conditions })
+  const stated = { source: 'import' as const, lock_time: isoTime(isoMillis(lock_time) ?? 0) }
+  return { command, run_id, stated }
+}
+
+/** Records the grant that a file states. */
+async function takeOver(core: Core, found: FoundRunLock, actor: Actor): Promise<Outcome> {
+  const { command, run_id, stated } = claimIn(core, found)
+  const { name, project } = command
   const grant = await lockGrantOf(core, name)
   if (grant?.run_id === run_id) {
     const entry = await core.views.entry(seqOfGrant(grant))
     return { entries: entry === undefined ? [] : [entry], replayed: true }
   }
   if (await knowsRun(core, name, run_id)) throw alreadyReleased(run_id)
-  const command = projectCommand(name, { ...bounded, release_conditions })
-  const project = { ...command.project, source: 'import', lock_time: new Date(lock_time).toISOString() }
-  return submit(core, { ...command, project } as Acquire, { actor })
+  return submit(core, { ...command, project: { ...project, ...stated } } as Acquire, { actor })
 }
 
 /**
  * Releases the lock of a file that was set to RELEASED. The release authority must confirm it; an attempt by anyone
  * else is recorded.
  */
-function release(
+async function release(
   core: Core,
   path: string,
-  content: Extract<RunLock, { status: 'RELEASED' }>,
+  content: Extract<ReadRunLock, { status: 'RELEASED' }>,
   { actor, reason }: { actor: Actor; reason: string | undefined },
 ): Promise<Outcome> {
   const { final_status, released_by, run_id, target_name } = content
+  if (final_status === undefined) throw notImportable(path, 'says RELEASED but has no final_status')
   const by = lineOf(120).safeParse(released_by).success ? `: ${released_by}` : ''
-  const command = {
-    type: 'lock.release_project' as const,
+  const asked = {
     name: nameOf(core, path, target_name),
     run_id,
     final_status,
@@ -93,7 +124,7 @@ function release(
     reason: reason ?? `imported from ${basename(path)}${by}`,
     from_file: true,
   }
-  return submit(core, command, { actor })
+  return submitRelease(core, asked, actor)
 }
 
 async function setAside(

@@ -1,4 +1,4 @@
-import { relative } from 'node:path'
+import { dirname, relative } from 'node:path'
 import type { z } from 'zod'
 import type {
   acquireProjectSchema,
@@ -6,20 +6,27 @@ import type {
   importSchema,
   releaseProjectSchema,
 } from '../../domain/lock/commands.ts'
-import { judgeRunId, parseTarget, projectNameOf, streamOf, type Target } from '../../domain/lock/names.ts'
+import { judgeRunId, parseTarget, projectNameOf, type Target } from '../../domain/lock/names.ts'
 import { lockedFile } from '../../domain/lock/run-lock-file.ts'
-import type { Grant, LockState } from '../../domain/lock/state.ts'
+import type { Grant } from '../../domain/lock/state.ts'
 import { isTerminal } from '../../domain/run/moves.ts'
 import { LockstepError } from '../../errors.ts'
 import { findRunLocks, isSameRunLock, readRunLock, runLockPath } from '../../files/run-lock/run-lock-files.ts'
-import { isoTime } from '../../kernel/clock.ts'
 import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { findRun } from '../runs/run-status.ts'
-import { alreadyReleased, demandEvaluable, knowsRun, projectCommand } from './project-grants.ts'
+import { blockingFile, contentionWithRunLock } from './project-files.ts'
+import {
+  alreadyReleased,
+  demandEvaluable,
+  knowsRun,
+  nameOfRun,
+  projectCommand,
+  submitRelease,
+} from './project-grants.ts'
 import { importFile, unknownFiles } from './project-import.ts'
 
 /** Project locks: which run works on a project. The ledger decides; RUN_LOCK.json follows. */
@@ -51,8 +58,11 @@ export class Projects {
     demandEvaluable(release_conditions)
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
-    // A run that already holds the lock gets the same answer again, whatever the files say now.
-    if ((await lockGrantOf(this.#core, name))?.run_id !== run_id) await this.#refuseBlocked(name, target, run_id)
+    const grant = await lockGrantOf(this.#core, name)
+    if (grant?.run_id !== run_id && (await knowsRun(this.#core, name, run_id))) throw alreadyReleased(run_id)
+    // While a run holds the lock, the ledger decides, whatever the files say now.
+    if (grant === null) await this.#refuseBlocked(name, target, run_id)
+    else await this.#restoreFile(grant, actor)
     const command = projectCommand(name, { ...input, release_conditions })
     const request = {
       key: command.lock_ref,
@@ -69,9 +79,8 @@ export class Projects {
   }
 
   async release(input: z.output<typeof releaseProjectSchema>, actor: Actor): Promise<Outcome> {
-    const { run_id, final_status, override, reason } = input
-    const name = await this.#nameOfRun(run_id)
-    return submit(this.#core, { type: 'lock.release_project', name, run_id, final_status, override, reason }, { actor })
+    const name = await nameOfRun(this.#core, input.run_id)
+    return submitRelease(this.#core, { ...input, name }, actor)
   }
 
   /** Checks that this run holds this target's lock; a role checks it before it acts. Errors: LOCK_CHECK_FAILED. */
@@ -99,7 +108,7 @@ export class Projects {
     return importFile(this.#core, input, actor)
   }
 
-  /** The files that `import --all` would import: LOCKED files that are unknown to the ledger. */
+  /** The files that `import --all` would import: unknown to the ledger, and LOCKED or not readable. */
   unknownFiles(): Promise<string[]> {
     return unknownFiles(this.#core)
   }
@@ -111,8 +120,8 @@ export class Projects {
     if (status !== undefined && isTerminal(status)) return `its run is ${status}`
     const found = readRunLock(runLockPath(layout.root, config, grant.run_id ?? ''))
     if (found === undefined) return 'its RUN_LOCK.json is gone'
-    if (found.content?.status !== 'LOCKED')
-      return `its RUN_LOCK.json is ${found.content?.status ?? 'unreadable'}, the ledger says LOCKED`
+    if (found.status !== 'LOCKED' || found.content === undefined)
+      return `its RUN_LOCK.json is ${found.status === 'RELEASED' ? found.status : 'unreadable'}, the ledger says LOCKED`
     const isOwn =
       grant.source === 'import'
         ? found.content.run_id === grant.run_id
@@ -120,54 +129,41 @@ export class Projects {
     return isOwn ? undefined : 'its RUN_LOCK.json was edited by hand'
   }
 
+  /**
+   * Restores the file of a current grant after somebody removed it: the removal is recorded, and the reactor writes the
+   * file again.
+   */
+  async #restoreFile({ lock_ref, name, run_id = '', token }: Grant, actor: Actor): Promise<void> {
+    const { config, filesDrained, layout } = this.#core
+    // The reactor may not have written the file yet, or cannot.
+    if ((await filesDrained()) === 'pending') return
+    const path = runLockPath(layout.root, config, run_id)
+    if (readRunLock(path) !== undefined) return
+    const report = { fact: 'restored' as const, lock_ref, token, folder: relative(layout.root, dirname(path)) }
+    await submit(this.#core, { type: 'lock.report_file', name, report }, { actor }).catch((error: unknown) => {
+      // The grant has ended meanwhile.
+      if (!(error instanceof LockstepError) || error.code !== 'LOCK_NOT_HELD') throw error
+    })
+    await filesDrained()
+  }
+
   /** A run works on only one project. Errors: IDEMPOTENCY_MISMATCH. */
   async #refuseOtherProject(name: string, { run_id, target_name }: { run_id: string; target_name: string }) {
-    const other = await this.#nameOfRun(run_id)
+    const other = await nameOfRun(this.#core, run_id)
     if (other === null || other === name) return
     throw new LockstepError('IDEMPOTENCY_MISMATCH', `the run ${run_id} has locked ${other}, not ${name}`, {
       details: { run_id, target_name, name: other },
     })
   }
 
-  /**
-   * Refuses a run whose lock has ended. Also refuses if the project has a file that the ledger does not know. A file
-   * that cannot be read blocks every project, since it may belong to any of them.
-   */
+  /** Refuses a run whose file says RELEASED, and a project that a file blocks. */
   async #refuseBlocked(name: string, target: Target, runId: string): Promise<void> {
     const { config, layout } = this.#core
-    if (await knowsRun(this.#core, name, runId)) throw alreadyReleased(runId)
-    for (const { path, content, run_id } of findRunLocks(layout.root, config)) {
-      const inRun = relative(layout.root, path)
-      if (content === undefined) {
-        throw blocked(this.#core, name, path, `${inRun} cannot be read, so it may lock this project`, {
-          holder: 'unreadable',
-          lease_remaining_s: 0,
-          blocking_run_id: run_id,
-        })
-      }
-      if (content.status === 'RELEASED') {
-        if (content.run_id === runId) throw alreadyReleased(runId)
-        continue
-      }
-      const other = parseTarget(content.target_name, config.target_prefix)
-      const isSameProject =
-        typeof other === 'string' ? content.target_name.includes(target.slug) : projectNameOf(other) === name
-      if (!isSameProject || (await knowsRun(this.#core, name, content.run_id))) continue
-      throw blocked(this.#core, name, path, `${inRun} is LOCKED by ${content.run_id}, which is unknown to the ledger`, {
-        holder: content.lock_owner,
-        blocking_run_id: content.run_id,
-        acquired: content.lock_time,
-      })
+    for (const { content, run_id, status } of findRunLocks(layout.root, config)) {
+      if (status === 'RELEASED' && (content?.run_id ?? run_id) === runId) throw alreadyReleased(runId)
     }
-  }
-
-  /** The project that a run locked; null if there is none. It searches the rows of all projects, which are few. */
-  async #nameOfRun(runId: string): Promise<string | null> {
-    for await (const [, row] of this.#core.views.rows(streamOf('project:'))) {
-      const { ended, grant, name } = row.state as LockState
-      if (grant?.run_id === runId || ended?.run_id === runId) return name
-    }
-    return null
+    const blocking = await blockingFile(this.#core, name, target)
+    if (blocking !== undefined) throw contentionWithRunLock(this.#core, name, blocking)
   }
 
   #target(targetName: string): Target {
@@ -176,23 +172,4 @@ export class Projects {
       throw new LockstepError('INVALID_INPUT', target, { details: { target_name: targetName } })
     return target
   }
-}
-
-function blocked(core: Core, name: string, path: string, message: string, details: Record<string, unknown>) {
-  return new LockstepError('LOCK_CONTENTION', `${name} is locked: ${message}`, {
-    details: {
-      name,
-      path,
-      lease_remaining_s: null,
-      contention_time: isoTime(core.now().wall_ms),
-      acquired: null,
-      host: null,
-      pid: null,
-      holder_alive: 'unknown',
-      token: null,
-      retry_after_s: 60,
-      ...details,
-    },
-    hint: `P0_INVENTORY must stop. Import the file with "lockstep lock import ${path}", or let the release authority set it aside.`,
-  })
 }

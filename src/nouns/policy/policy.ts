@@ -1,9 +1,11 @@
 import type { z } from 'zod'
 import type { PolicyApi } from '../../api/policy.ts'
 import type * as shapes from '../../api/shapes/policy.ts'
+import { approvalStreamsOf, brokenApprovals } from '../../domain/approval/judge.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
 import type { RunFacts } from '../../domain/policy/checks.ts'
+import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'
 import {
@@ -16,19 +18,22 @@ import {
   stateIn,
 } from '../../domain/policy/state.ts'
 import type { Pins } from '../../domain/run/events.ts'
-import { unapproved, verdictOn, withMore } from '../../domain/run/facts.ts'
+import { verdictOn, withMore } from '../../domain/run/facts.ts'
 import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
 import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import { isoTime } from '../../kernel/clock.ts'
+import type { Config } from '../../kernel/config.ts'
+import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
-import { stateOfRun } from '../runs/run-status.ts'
+import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
 
 type ShownFile = shapes.PolicyInForce['lanes']
@@ -36,10 +41,13 @@ type ShownFile = shapes.PolicyInForce['lanes']
 /** The lanes and roles that govern runs. */
 export class PolicyOfLedger implements Handlers<PolicyApi> {
   readonly #core: Core
-  readonly #read = new Map<string, Policy>()
+  /** The policies that were read, and the configuration under which they were read. */
+  #read = new Map<string, Policy>()
+  #readUnder: Config
 
   constructor(core: Core) {
     this.#core = core
+    this.#readUnder = core.config
   }
 
   /**
@@ -47,6 +55,7 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
    * are pinned to, as far as they can be read.
    */
   known(...runIds: readonly (string | undefined)[]): Maybe<Policies> {
+    this.#forgetOthers()
     return after(this.#state(), (state) => {
       if (state === undefined || this.#read.has(policyKeyOf(state))) return this.#knownTo(runIds)
       return after(this.#core.views.entry(state.seq), (entry) => {
@@ -104,7 +113,8 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   }
 
   async check(): Promise<shapes.CheckedPolicy> {
-    const read = readPolicy(policyFiles(this.#core.layout), this.#core.config.promotion_roles)
+    const files = policyFiles(this.#core.layout, await this.#fileInForce())
+    const read = readPolicy(files, this.#core.config.promotion_roles)
     if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
     return { loadable: true, problems: [], findings: read.findings }
   }
@@ -116,46 +126,97 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     const policy = state && (await this.known()).get(policyKeyOf(state))
     const { actor: self, config } = this.#core
     const { action } = asked
+    const ground = { rows: await this.#approvalsOf(action), time: await this.#time() }
     if ('run_id' in asked) {
       const caller = asked.actor ?? self
       const run = await stateOfRun(this.#core, asked.run_id)
       const pinned = run.pins === null ? policy : policyPinnedBy(run.pins, await this.known(run.run_id))
-      return copied(verdictOn(action, { caller, config, pinned, policy, run }))
+      const above = await endedAbove(this.#core, run)
+      const stopped = above === null ? [] : [`run/ended_ancestor/${above.run_id}`]
+      return copied(withMore(verdictOn(action, { caller, config, pinned, policy, run, ...ground }), stopped))
     }
-    return copied(
-      withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved(action, config)),
-    )
+    const unapproved = brokenApprovals(action, { config, exporters: [self], ...ground })
+    return copied(withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved))
   }
 
   async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
-    const { command, policy } = await policyToLoad(this.#core.layout, this.#core.config.promotion_roles)
+    const { config, layout } = this.#core
+    const { command, policy } = await policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
+    this.#forgetOthers()
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
     return { ...(await this.show()), replayed }
+  }
+
+  /** The rows of the approvals that an action names. */
+  async #approvalsOf(action: Action): Promise<LoadedRows> {
+    const rows = new Map<string, Row>()
+    for (const stream of approvalStreamsOf(action)) {
+      const row = await this.#core.views.row(stream)
+      if (row !== undefined) rows.set(stream, row)
+    }
+    return rows
+  }
+
+  /** The time that the next entry would have. */
+  async #time(): Promise<string> {
+    const { log, now, views } = this.#core
+    const last = await views.entry(log.head().size - 1)
+    return isoTime(Math.max(now().wall_ms, Date.parse(last?.time ?? '') || 0))
+  }
+
+  /** The path of the policy in force, from which a reload reads again; undefined if there is none. */
+  async #fileInForce(): Promise<string | undefined> {
+    const state = await this.#state()
+    const entry = state && (await this.#core.views.entry(state.seq))
+    return (entry?.data as PolicyEventData<'policy.loaded'> | undefined)?.lanes.file
+  }
+
+  /** Whether the policy in force can be read depends on the configuration: it is read anew when that changes. */
+  #forgetOthers(): void {
+    if (this.#readUnder === this.#core.config) return
+    this.#readUnder = this.#core.config
+    this.#read = new Map()
   }
 
   #state(): Maybe<PolicyState | undefined> {
     return after(this.#core.views.row(policyStream), stateIn)
   }
 
+  /**
+   * What would make the policy in force invalid if only these roles could promote. Empty if there is no policy in force,
+   * or if it cannot be read as it is.
+   */
+  async problemsUnder(promotionRoles: readonly string[]): Promise<PolicyProblem[]> {
+    const state = await this.#state()
+    const entry = state && (await this.#core.views.entry(state.seq))
+    if (entry === undefined || !(await this.known()).has(policyKeyOf(state as PolicyState))) return []
+    const read = readPolicy(this.#filesIn(entry), promotionRoles)
+    return 'problems' in read ? read.problems : []
+  }
+
   /** If the policy's text is missing or does not match its hash, there is no policy, and runs are denied. */
-  #readLoaded({ data }: Entry): void {
+  #readLoaded(entry: Entry): void {
+    const read = readPolicy(this.#filesIn(entry), this.#core.config.promotion_roles)
+    if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
+  }
+
+  #filesIn({ data }: Entry): { lanes: PolicyFile; roles: PolicyFile } {
     const { lanes, roles } = data as PolicyEventData<'policy.loaded'>
     const fileOf = ({ file, sha256, text = keptPolicyText(this.#core.layout, sha256) }: LoadedFile): PolicyFile => {
       return { file, bytes: Buffer.from(text ?? '') }
     }
-    const read = readPolicy({ lanes: fileOf(lanes), roles: fileOf(roles) }, this.#core.config.promotion_roles)
-    if ('policy' in read) this.#read.set(policyKey(read.policy.sha256), read.policy)
+    return { lanes: fileOf(lanes), roles: fileOf(roles) }
   }
 
   #shown(name: 'lanes' | 'roles', { file, pin, sha256, source }: LoadedFile): ShownFile {
-    return { file, pin, source, sha256, on_disk: this.#onDisk(name, sha256) }
+    return { file, pin, source, sha256, on_disk: this.#onDisk(name, { file, sha256 }) }
   }
 
-  #onDisk(name: 'lanes' | 'roles', sha256: string): ShownFile['on_disk'] {
+  #onDisk(name: 'lanes' | 'roles', { file, sha256 }: Pick<LoadedFile, 'file' | 'sha256'>): ShownFile['on_disk'] {
     try {
       const { layout } = this.#core
-      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout)[name]))) === sha256 ? 'same' : 'changed'
+      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout, file)[name]))) === sha256 ? 'same' : 'changed'
     } catch {
       return 'missing'
     }

@@ -1,9 +1,10 @@
 import * as z from 'zod'
 import type { Api } from '../../api/api.ts'
-import type { DecidedAction, RecordAction } from '../../api/shapes/runs.ts'
+import type { CompleteRun, CreateRun, DecidedAction, RecordAction } from '../../api/shapes/runs.ts'
 import { actionSchema } from '../../domain/policy/action.ts'
 import { mediators } from '../../domain/policy/checks.ts'
 import { sharesKnowledge } from '../../domain/policy/effects.ts'
+import { startRunSchema } from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
 import { LockstepError, messageOf } from '../../errors.ts'
@@ -15,7 +16,7 @@ import { parse } from '../../writer/parse.ts'
 
 type Calls = Pick<Api, 'runs'>
 
-/** The scope's `run_id` is filled in with the id of the new run. */
+/** In the scope, `run_id` is the id of the new run, and `case_id` is by default its case, which it can inherit. */
 const performSchema = z.strictObject({
   action: actionSchema,
   actor: actorSchema.optional(),
@@ -23,6 +24,8 @@ const performSchema = z.strictObject({
   correlation_id: line.optional(),
   lease_duration_s: z.int().min(1).optional(),
   parent_run_id: runIdSchema.optional(),
+  /** The processes that do the work. By default this process, unless the ledger may be on another machine. */
+  pids: startRunSchema.shape.pids,
   request_hash_sha256: sha256Schema.optional(),
   role_id: line.optional(),
   run_id: runIdSchema.optional(),
@@ -48,21 +51,56 @@ export interface Begun {
 }
 
 /**
- * The first half of `perform`, for work in another process: creates, starts and authorizes the run of one action. The
- * caller records the outcome. Errors: RUN_DENIED, and the errors of these three calls.
+ * The first half of `perform`, for callers that record the outcome themselves: creates, starts and authorizes the run of
+ * one action. Errors: RUN_DENIED, and the errors of these three calls.
  */
-export async function begin({ runs }: Calls, request: PerformRequest): Promise<Begun> {
-  const { action, actor, lease_duration_s, request_hash_sha256, ...asked } = parse(performSchema, request, 'action')
-  const { run_id } = await runs.create({
-    actor,
-    ...asked,
-    lane_id: action.lane_id,
-    run_kind: mediators[action.action_type],
-  })
-  const run = await runs.start({ actor, run_id, lease_duration_s })
-  const decision = await runs.authorize({ actor, run_id, action: { ...action, scope: { ...action.scope, run_id } } })
+export async function begin(ledger: Calls, request: PerformRequest): Promise<Begun> {
+  return authorizeIn(ledger, await createFor(ledger, request), request)
+}
+
+/** Creates the run of one action. With a key, a repeated request gets the run that the first one created. */
+export async function createFor(
+  { runs }: Calls,
+  request: PerformRequest,
+  more: Pick<CreateRun, 'idempotency_key' | 'inputs'> = {},
+): Promise<RunRecord> {
+  const parsed = parse(performSchema, request, 'action')
+  const { action, lease_duration_s, pids, request_hash_sha256, ...asked } = parsed
+  return runs.create({ ...asked, ...more, lane_id: action.lane_id, run_kind: mediators[action.action_type] })
+}
+
+/** Starts the created run of an action and authorizes the action. */
+export async function authorizeIn(
+  ledger: Calls,
+  { case_id, run_id }: RunRecord,
+  request: PerformRequest,
+): Promise<Begun> {
+  const { runs } = ledger
+  const { action, actor, lease_duration_s, pids = 'dir' in ledger ? [process.pid] : undefined } = request
+  const run = await runs.start({ actor, run_id, lease_duration_s, pids })
+  const scope = { ...(case_id ? { case_id } : {}), ...action.scope, run_id }
+  const decision = await runs.authorize({ actor, run_id, action: { ...action, scope } })
   if (decision.decision === 'allow') return { decision, run }
   throw deniedError({ ...decision, run_id })
+}
+
+/**
+ * Completes a run whose action is recorded. If a run above it ended in the meantime, the run fails instead. Errors:
+ * RUN_ANCESTOR_ENDED, and those of `runs.complete`.
+ */
+export async function completeIn({ runs }: Calls, of: CompleteRun): Promise<RunRecord> {
+  try {
+    return await runs.complete(of)
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    // The call found that the lease of a run above is over. The next call is refused for that run.
+    if (error.code === 'RUN_LEASE_EXPIRED' && error.details.run_id !== of.run_id) return await completeIn({ runs }, of)
+    if (error.code !== 'RUN_ANCESTOR_ENDED') throw error
+    const { actor, run_id } = of
+    const failure = { error_code: error.code, message: error.code, retryable: false }
+    await runs.fail({ actor, run_id, error: failure, outcome_reason: error.code })
+    throw error
+  }
 }
 
 /** RUN_DENIED, with the rules that denied the run. */
@@ -78,7 +116,7 @@ export function deniedError(
 
 /**
  * Runs a function as the one action of a new run. If the function throws, the run fails and the error is passed on.
- * Errors: INVALID_INPUT, the errors of `begin`, and the function's own.
+ * Errors: INVALID_INPUT, the errors of `begin`, the function's own, and RUN_ANCESTOR_ENDED.
  */
 export async function perform<T>(
   ledger: Calls,
@@ -108,7 +146,7 @@ export async function perform<T>(
     request_hash_sha256,
     response_hash_sha256,
   })
-  return { decision, result, run: await ledger.runs.complete({ ...of, outcome_reason: 'performed' }) }
+  return { decision, result, run: await completeIn(ledger, { ...of, outcome_reason: 'performed' }) }
 }
 
 interface Failure {
@@ -145,10 +183,13 @@ function isRetryable(error: unknown): boolean {
   return error instanceof LockstepError && error.retryable
 }
 
-/** Makes a foreign error message fit for an entry. */
+/**
+ * Makes a foreign error message fit for an entry. It is never a single word, so that a lane that prohibits raw case
+ * text refuses it whatever it says.
+ */
 function textOf(error: unknown): string {
-  const text = wellFormed(messageOf(error).slice(0, 2_000))
+  const text = wellFormed(messageOf(error).slice(0, 1_900))
     .replace(/[^\P{Cc}\n\r\t]/gu, ' ')
     .trim()
-  return text === '' ? 'the work failed' : text
+  return text === '' ? 'the work failed' : `the work failed: ${text}`
 }

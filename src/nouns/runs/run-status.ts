@@ -1,6 +1,8 @@
 import type { z } from 'zod'
 import type { RunList, RunReasons, RunTree } from '../../api/shapes/runs.ts'
+import { probeHolder } from '../../disk/process.ts'
 import { judgeGuard } from '../../domain/lock/decide.ts'
+import type { Liveness } from '../../domain/lock/liveness.ts'
 import { isExpired } from '../../domain/run/case.ts'
 import type { listRunsSchema } from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
@@ -12,8 +14,10 @@ import { LockstepError } from '../../errors.ts'
 import { leaseRemainingMillis } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { limits } from '../../kernel/limits.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
+import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
@@ -37,12 +41,13 @@ export async function stateOfRun(core: Core, runId: string): Promise<RunState> {
  * per returned run.
  */
 export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema>): Promise<RunList> {
-  const { actor_id, case_id, cursor, lane_id, limit, run_kind, since, status, until } = asked
+  const { actor_id, case_id, cursor, lane_id, limit, orphans, run_kind, since, until } = asked
+  const status = asked.status ?? (orphans ? 'running' : undefined)
   const { size } = core.log.head()
   if (cursor !== undefined) await stateOfRun(core, cursor)
   await core.index.reached(size)
   const now = core.now()
-  const listing: RunList = { runs: [], lease_expired: [], next: null }
+  const listing: RunList = { runs: [], lease_expired: [], process_dead: [], next: null }
   const words = { actor_id, case_id, lane_id, run_kind, status }
   const { ranges } = await rangesOf(core, { since, until }, size)
   const bounds = { after: cursor, from: ranges[0]?.[0] ?? size, to: ranges.at(-1)?.[1] ?? 0 }
@@ -51,16 +56,31 @@ export async function listRuns(core: Core, asked: z.output<typeof listRunsSchema
       const run = await stateOfRun(core, runId)
       // The run may have moved since the index was read.
       if (status !== undefined && run.status !== status) continue
+      const isOver = isExpired(run, now)
+      // On some systems a probe starts a program, so it is only made when orphans are requested.
+      const isDead = orphans && isOrphan(run)
+      if (orphans && !isOver && !isDead) continue
       if (!(await wasCreatedWithin(core, runId, { since, until }))) continue
       if (listing.runs.length === limit) {
         listing.next = listing.runs.at(-1)?.run_id ?? null
         return listing
       }
       listing.runs.push(recordOf(run))
-      if (isExpired(run, now)) listing.lease_expired.push(run.run_id)
+      if (isOver) listing.lease_expired.push(run.run_id)
+      if (isDead) listing.process_dead.push(run.run_id)
     }
   }
   return listing
+}
+
+/** Whether the processes that do the work of a run are alive. Nobody can know it of a run without recorded processes. */
+export function livenessOfRun({ processes = [], started }: RunState): Liveness {
+  return probeHolder(processes, Date.parse(started?.at ?? ''))
+}
+
+/** Whether a running run without a lease has recorded processes, all of them dead. */
+function isOrphan(run: RunState): boolean {
+  return run.status === 'running' && run.lease === null && livenessOfRun(run).alive === 'no'
 }
 
 /** Whether a run was created within the requested times. Cost: two reads if a time is requested. */
@@ -91,11 +111,52 @@ export async function treeOf(core: Core, runId: string): Promise<RunTree> {
   return trees.get(runId) as RunTree
 }
 
-/** Errors: NOT_FOUND. Cost: one read. For a denied run, one read per entry since the denial. */
+/** The runs below a run that have not ended, page by page. Cost: one read per run of the whole tree it belongs to. */
+export async function* runsBelow(core: Core, runId: string): AsyncGenerator<string[]> {
+  const { root_run_id } = await stateOfRun(core, runId)
+  const { size } = core.log.head()
+  await core.index.reached(size)
+  // A run is created after its parent, so its parent is already in the set.
+  const below = new Set([runId])
+  let found: string[] = []
+  for await (const page of runsOf(core.log, { root_run_id }, { from: 0, to: size })) {
+    for (const id of page) {
+      const { parent_run_id, status } = await stateOfRun(core, id)
+      if (!below.has(parent_run_id ?? '')) continue
+      below.add(id)
+      if (!isTerminal(status)) found.push(id)
+      if (found.length < limits.runTreePage) continue
+      yield found
+      found = []
+    }
+  }
+  if (found.length > 0) yield found
+}
+
+/** Those of some runs that have not ended. */
+export async function unended(core: Core, runIds: readonly string[]): Promise<string[]> {
+  const runs = await Promise.all(runIds.map((run_id) => stateOfRun(core, run_id)))
+  return runs.filter(({ status }) => !isTerminal(status)).map(({ run_id }) => run_id)
+}
+
+/** The nearest run above a run that has ended, so that no work can be added; null if there is none. */
+export async function endedAbove(core: Core, run: RunState): Promise<RunReasons['ended_ancestor']> {
+  let below = run
+  while (below.parent_run_id !== null) {
+    const above = await stateOfRun(core, below.parent_run_id)
+    const { run_id, status } = above
+    if (isTerminal(status) && !below.manifest.metadata?.retry_of) return { run_id, status }
+    below = above
+  }
+  return null
+}
+
+/** Errors: NOT_FOUND. Cost: one read, and one per run above. For a denied run, one read per entry since the denial. */
 export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
   const run = await stateOfRun(core, runId)
   const { value: last } = await walked(core.views, await chainOfStream(core.views, streamOfRun(runId))).next()
   const openTurn = openTurnId(run.turns)
+  const ended_ancestor = await endedAbove(core, run)
   const now = core.now()
   const remaining = run.lease === null || run.status !== 'running' ? null : leaseRemainingMillis(run.lease, now)
   return {
@@ -117,10 +178,12 @@ export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
       run.status === 'denied'
         ? await deniedBy(walked(core.views, await chainOfStream(core.views, streamOfRun(runId))))
         : null,
+    ended_ancestor,
+    processes: processesOf(run),
     lock: run.lock && { ...run.lock, current: await isCurrent(core, run.lock) },
     lease_remaining_s: remaining === null ? null : Math.max(0, Math.ceil(remaining / 1000)),
     lease_expired: isExpired(run, now),
-    moves: [...moves[run.status]],
+    moves: moves[run.status].filter((to) => ended_ancestor === null || !addsWork(to)),
   }
 }
 
@@ -138,6 +201,19 @@ async function deniedBy(history: AsyncIterable<Entry>): Promise<RunReasons['deni
     if (type === 'run.decided') return { decision_id: event_id, missing, reason, rule_ids }
   }
   return null
+}
+
+/** Whether a move is refused below an ended run. */
+function addsWork(to: RunStatus): boolean {
+  return to === 'running' || to === 'completed'
+}
+
+/** The recorded processes of a run, and for a running run whether they are alive. */
+function processesOf(run: RunState): RunReasons['processes'] {
+  const [first] = run.processes ?? []
+  if (first === undefined) return null
+  const alive = run.status === 'running' ? livenessOfRun(run).alive : null
+  return { alive, host: first.host, pids: (run.processes ?? []).map(({ pid }) => pid) }
 }
 
 async function isCurrent(core: Core, lock: { name: string; token: number }): Promise<boolean> {

@@ -8,14 +8,15 @@ import type { RunRecord } from '../../domain/run/run-record.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Actor } from '../../kernel/ids.ts'
+import { type Actor, knownAs } from '../../kernel/ids.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
+import { evidenceFor } from '../../writer/holders.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import type { Handlers } from '../served.ts'
 import { deniedError } from './performing.ts'
-import { listRuns, stateOfRun, treeOf, whyOf } from './run-status.ts'
+import { listRuns, livenessOfRun, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
@@ -31,14 +32,24 @@ export class Runs implements Handlers<RunsApi> {
 
   async create(input: Given<typeof shapes.create>): Promise<RunRecord> {
     const { actor = this.#core.actor, idempotency_key, ...asked } = input
-    const { run_actor = actor, run_id = this.#core.newRunId() } = asked
+    const { run_actor = knownAs(actor, undefined), run_id = this.#core.newRunId() } = asked
     const command = { ...asked, type: 'run.create' as const, run_actor, run_id }
     // The request's content excludes a generated run_id, because each retry generates a new one.
     return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
   }
 
-  async start(input: Given<typeof shapes.start>): Promise<RunRecord> {
-    return this.#ask('run.start', input)
+  async start({ actor, idempotency_key, ...asked }: Given<typeof shapes.start>): Promise<RunRecord> {
+    const { pids, ...rest } = asked
+    const processes = pids && evidenceFor(pids)
+    const command = { ...rest, type: 'run.start' as const, processes }
+    return this.#answer(await this.#submit(command, { actor, idempotency_key, content: asked }), command.type)
+  }
+
+  async recover({ actor, idempotency_key, ...asked }: Given<typeof shapes.recover>): Promise<RunRecord> {
+    const liveness = livenessOfRun(await stateOfRun(this.#core, asked.run_id))
+    const command = { ...asked, type: 'run.recover' as const, liveness }
+    await this.#submit(command, { actor, idempotency_key, content: asked })
+    return this.get(asked)
   }
 
   async heartbeat(input: Given<typeof shapes.heartbeat>): Promise<RunRecord> {
@@ -71,6 +82,22 @@ export class Runs implements Handlers<RunsApi> {
 
   async cancel(input: Given<typeof shapes.cancel>): Promise<RunRecord> {
     return this.#ask('run.cancel', input)
+  }
+
+  async cancelTree({ actor, idempotency_key, ...asked }: Given<typeof shapes.cancel>): Promise<shapes.CancelledTree> {
+    const top = { ...asked, tree: true, type: 'run.cancel' as const }
+    const run = await this.#answer(await this.#submit(top, { actor, idempotency_key, content: top }), top.type)
+    const { run_id } = run
+    let cancelled_below = 0
+    for await (const run_ids of runsBelow(this.#core, run_id)) {
+      for (let left = run_ids; left.length > 0; left = await unended(this.#core, left)) {
+        const command = { type: 'run.cancel_below' as const, run_id, run_ids: left }
+        const { entries } = await this.#submit(command, { actor, content: {} })
+        if (entries.length === 0) break
+        cancelled_below += new Set(entries.map((entry) => entry.run_id)).size
+      }
+    }
+    return { cancelled_below, run }
   }
 
   async retry({ actor, idempotency_key, ...asked }: Given<typeof shapes.retry>): Promise<RunRecord> {
@@ -132,7 +159,10 @@ export class Runs implements Handlers<RunsApi> {
   }
 }
 
-type AskedType = Exclude<commands.RunCommand['type'], 'run.create' | 'run.expire' | 'run.retry'>
+type AskedType = Exclude<
+  commands.RunCommand['type'],
+  'run.cancel_below' | 'run.create' | 'run.expire' | 'run.recover' | 'run.retry' | 'run.start'
+>
 interface AskedOf {
   actor?: Actor | undefined
   idempotency_key?: string | undefined

@@ -4,7 +4,7 @@ import type { TokenGrant } from '../../api/operation.ts'
 import type * as shapes from '../../api/shapes/tokens.ts'
 import type { TokensApi } from '../../api/tokens.ts'
 import type { TokenEventData } from '../../domain/token/events.ts'
-import { statusOf, streamOfToken, tokenIdOf, tokenIn, tokenStream } from '../../domain/token/state.ts'
+import { statusOf, streamOfToken, type TokenState, tokenIdOf, tokenIn, tokenStream } from '../../domain/token/state.ts'
 import { invariant } from '../../errors.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import type { Actor } from '../../kernel/ids.ts'
@@ -46,14 +46,12 @@ export class Tokens implements Handlers<TokensApi> {
     return { ...facts, created: wallTimeOf(entry), replayed, secret: replayed ? null : secret, seq: entry.seq }
   }
 
-  async list({ cursor = '', limit }: Given<typeof shapes.list>): Promise<shapes.TokenList> {
+  async list({ cursor, limit }: Given<typeof shapes.list>): Promise<shapes.TokenList> {
     const now = await this.#now()
     const tokens: shapes.TokenList['tokens'] = []
-    for await (const [, row] of this.#core.views.rows(`${tokenStream}/`)) {
-      const token = tokenIn(row)
-      if (token === undefined || token.token_id <= cursor) continue
+    for await (const token of this.#stored(cursor)) {
       if (tokens.length === limit) return { next: tokens.at(-1)?.token_id ?? null, tokens }
-      const { revoked, sha256: _, ...facts } = token
+      const { expired_seq: _seq, revoked, sha256: _, ...facts } = token
       tokens.push({ ...facts, revoked: revoked?.time ?? null, status: statusOf(token, now) })
     }
     return { next: null, tokens }
@@ -78,6 +76,33 @@ export class Tokens implements Handlers<TokensApi> {
     if (statusOf(token, await this.#now()) !== 'valid') return undefined
     const { actor, grants, roles, token_id } = token
     return { actor, grants: new Set(grants), roles: new Set(roles), token_id }
+  }
+
+  /**
+   * Records the expiry of tokens whose end has come, among the next `limit` tokens behind `after`. Returns the last of
+   * them; undefined at the end of the list. Not an operation.
+   */
+  async expire(after: string | undefined, limit: number): Promise<string | undefined> {
+    const now = await this.#now()
+    let [seen, last]: [number, string | undefined] = [0, undefined]
+    for await (const token of this.#stored(after)) {
+      if (seen === limit) return last
+      const { expired_seq, token_id } = token
+      const isNew = expired_seq === undefined && statusOf(token, now) === 'expired'
+      if (isNew) await submit(this.#core, { type: 'token.expire', token_id })
+      seen += 1
+      last = token_id
+    }
+    return undefined
+  }
+
+  /** The tokens behind one, in the order of their ids. */
+  async *#stored(after: string | undefined): AsyncGenerator<TokenState> {
+    const from = after === undefined ? undefined : streamOfToken(after)
+    for await (const [, row] of this.#core.views.rows(`${tokenStream}/`, from)) {
+      const token = tokenIn(row)
+      if (token !== undefined) yield token
+    }
   }
 
   /** The clocks that an expiry is judged by. */

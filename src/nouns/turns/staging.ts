@@ -2,6 +2,7 @@ import type { ConsumedStaging, StagingApi, StagingFolder } from '../../api/stagi
 import { objectFromBytes } from '../../domain/turn/json-object.ts'
 import type { StagingCleaned } from '../../domain/turn/staging.ts'
 import type { StagedSet } from '../../domain/turn/triplet.ts'
+import { textObjectOf } from '../../files/staging/staging.ts'
 import { type PartName, readStagingFiles, type StagingFile } from '../../files/staging/staging-files.ts'
 import { stagingFolder } from '../../files/staging/staging-folder.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
@@ -46,6 +47,7 @@ export class Staging implements Handlers<StagingApi> {
     const { tombstones, triplets } = (await this.#core.views.object(manifest_digest)) as StagedSet
     for (const { body_digest, links_digest, manifest_digest, stem } of triplets) {
       const digests = { body: body_digest, links: links_digest, manifest: manifest_digest }
+      staged.set(keyOf({ part: 'text', stem }), body_digest)
       for (const [part, digest] of Object.entries(digests)) staged.set(keyOf({ part: part as PartName, stem }), digest)
     }
     for (const { base_digest: _, ...tombstone } of tombstones) {
@@ -66,10 +68,10 @@ export async function recordCleaned(core: Core, data: StagingCleaned, key: strin
 
 const itself = { actor_id: 'lockstep', actor_type: 'system' } as const
 
-function isStaged(staged: ReadonlyMap<string, string>, { bytes, part, stem }: StagingFile): boolean {
-  const digest = staged.get(keyOf({ part, stem }))
+function isStaged(staged: ReadonlyMap<string, string>, file: StagingFile): boolean {
+  const digest = staged.get(keyOf(file))
   if (digest === undefined) return false
-  const read = objectFromBytes(bytes)
+  const read = file.part === 'text' ? textObjectOf(file) : objectFromBytes(file.bytes)
   return 'object' in read && sha256Hex(read.object.text) === digest
 }
 

@@ -16,6 +16,7 @@ import { refuseExpired } from '../runs/runs.ts'
 import type { Handlers } from '../served.ts'
 import { readProposal, type ToStage } from './proposing.ts'
 import { promotedOf, stagedOf, turnOf, turnsOf, verdictOf } from './turn-answers.ts'
+import { whole } from './uploaded.ts'
 import { warm } from './warming.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
@@ -31,7 +32,7 @@ export class Turns implements Handlers<TurnsApi> {
   }
 
   async stage(asked: Given<typeof shapes.stage>): Promise<shapes.StagedTurn> {
-    return this.#stage(asked, await readProposal(this.#core, asked))
+    return this.#stage(asked, await readProposal(this.#core, await whole(this.#core, asked)))
   }
 
   async validate(asked: Given<typeof shapes.validate>): Promise<shapes.TurnVerdict> {
@@ -43,17 +44,17 @@ export class Turns implements Handlers<TurnsApi> {
     return promotedOf(this.#core, outcome)
   }
 
-  async apply({ require_staged, ...asked }: Given<typeof shapes.apply>): Promise<shapes.PromotedTurn> {
+  async apply({ decision_id, require_staged, ...asked }: Given<typeof shapes.apply>): Promise<shapes.PromotedTurn> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const keyOf = (step: string) => key && `${key}#${step}`
     const { manifest_digest } = await this.#stage(
       { ...asked, idempotency_key: keyOf('stage') },
-      await readProposal(this.#core, asked),
+      await readProposal(this.#core, await whole(this.#core, asked)),
     )
     const ofTurn = { actor, guard, manifest_digest, run_id, turn_id }
     const { issues, outcome } = await this.#verdict(ofTurn, (attempt) => keyOf(`validate${attempt}`))
     if (outcome === 'FAIL') throw failed(turn_id, issues)
-    return this.promote({ ...ofTurn, require_staged, idempotency_key: keyOf('promote') })
+    return this.promote({ ...ofTurn, decision_id, require_staged, idempotency_key: keyOf('promote') })
   }
 
   async reject(asked: Given<typeof shapes.reject>): Promise<shapes.TurnState> {
@@ -132,7 +133,7 @@ interface AskedOfTurn {
 type Rest =
   | Pick<commands.StageTurn, 'proposal' | 'type'>
   | Pick<commands.ValidateTurn, 'manifest_digest' | 'type'>
-  | Pick<commands.PromoteTurn, 'manifest_digest' | 'require_staged' | 'type'>
+  | Pick<commands.PromoteTurn, 'decision_id' | 'manifest_digest' | 'require_staged' | 'type'>
   | Pick<commands.RejectTurn, 'reason' | 'type'>
 
 /** The writer has stopped. The notes of the remaining objects stay, and the next open drops the objects. */

@@ -2,14 +2,23 @@ import type { z } from 'zod'
 import type { CallOptions } from '../../api/operation.ts'
 import type * as shapes from '../../api/shapes/workspaces.ts'
 import type { WorkspacesApi } from '../../api/workspaces.ts'
+import { lastPromotedTurnId } from '../../domain/run/turns.ts'
+import { type Pin, type PinCommand, pinStreamOf, pinsIn } from '../../domain/turn/pin.ts'
+import { byBytes } from '../../domain/turn/stem.ts'
 import type { RefRecord, Source, Triplet } from '../../domain/turn/triplet.ts'
 import { carriedBy, isWorkspaceName, sourceRows, tripletKey, workspaceOf } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
-import { DerivedState, refsIn, type ScanState, stateDigest, tripletsIn } from '../../views/derived-state.ts'
+import type { Actor } from '../../kernel/ids.ts'
+import { after } from '../../kernel/maybe.ts'
+import { refsIn, type ScanState, stateDigest, tripletsIn } from '../../views/derived-state.ts'
+import { PastView } from '../../views/past-view.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
-import type { Core } from '../../writer/core.ts'
+import { type Core, submit } from '../../writer/core.ts'
+import type { Outcome } from '../../writer/submission.ts'
+import type { PolicyOfLedger } from '../policy/policy.ts'
 import { stateOfRun } from '../runs/run-status.ts'
 import { type Handlers, untilAborted } from '../served.ts'
+import { turnOf } from './turn-answers.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 type OfWorkspace = Given<typeof shapes.ofRun> | Given<typeof shapes.ofWorkflow>
@@ -17,9 +26,11 @@ type OfWorkspace = Given<typeof shapes.ofRun> | Given<typeof shapes.ofWorkflow>
 /** Sovereign state, as promoted turns made it. Each read sees the state of one moment, however long it takes. */
 export class Workspaces implements Handlers<WorkspacesApi> {
   readonly #core: Core
+  readonly #policy: PolicyOfLedger
 
-  constructor(core: Core) {
+  constructor(core: Core, policy: PolicyOfLedger) {
     this.#core = core
+    this.#policy = policy
   }
 
   async *triplets(asked: OfWorkspace, options: CallOptions): AsyncGenerator<Triplet> {
@@ -55,7 +66,8 @@ export class Workspaces implements Handlers<WorkspacesApi> {
     const { size } = log.head()
     if (at !== undefined) {
       if (at > size) throw new LockstepError('INVALID_INPUT', `at must be a size of 0 to ${size}, not ${at}`)
-      return { workspace, state_digest: await this.#digestAt(at, workspace), size: at }
+      const past = await PastView.at(log, at, workspace)
+      return { workspace, state_digest: await stateDigest((prefix) => past.scan(prefix), workspace), size: at }
     }
     const view = await SovereignView.open(log)
     try {
@@ -64,25 +76,6 @@ export class Workspaces implements Handlers<WorkspacesApi> {
     } finally {
       await view.close()
     }
-  }
-
-  async #digestAt(size: number, workspace: string): Promise<string> {
-    const { log, views } = this.#core
-    const state = new DerivedState((digest) => views.loaded.object(digest))
-    for await (const page of log.entries(0, size)) {
-      for (const entry of page) {
-        if (entry.data.workspace === workspace) await views.untilLoaded(() => state.next(entry))
-      }
-    }
-    const inOrder = [...state.rows].map(([key, row]) => ({ bytes: Buffer.from(key), key, row }))
-    inOrder.sort((one, other) => Buffer.compare(one.bytes, other.bytes))
-    return stateDigest(async function* (prefix) {
-      const wanted = Buffer.from(prefix)
-      for (let at = firstAt(inOrder, wanted); inOrder[at]?.key.startsWith(prefix); at += 1) {
-        const { key, row } = inOrder[at] as (typeof inOrder)[number]
-        yield [key, row] as const
-      }
-    }, workspace)
   }
 
   async *#reading<T>(read: (scan: ScanState) => AsyncGenerator<T>): AsyncGenerator<T> {
@@ -130,8 +123,43 @@ export class Workspaces implements Handlers<WorkspacesApi> {
   }: Given<typeof shapes.checkOfRun> | Given<typeof shapes.checkOfWorkflow>): Promise<shapes.ComparedFiles> {
     const workspace = await this.#nameOf(asked)
     await this.#core.filesDrained()
-    if (rebuild) await this.#core.workspaceFiles.rebuild(workspace)
-    return this.#core.workspaceFiles.check(workspace)
+    const pins = Object.values(await this.#pinsOf(workspace))
+    if (rebuild) await this.#core.workspaceFiles.rebuild(workspace, pins)
+    return this.#core.workspaceFiles.check(workspace, pins)
+  }
+
+  async pin({ actor, name, run_id, turn_id }: Given<typeof shapes.pin>): Promise<shapes.PinnedTurn> {
+    const workspace = await this.#nameOf({ run_id })
+    const turn = await promotedTurn(this.#core, { run_id, turn_id })
+    const size = turn.seq + 1
+    const { state_digest } = await this.digest({ run_id, at: size })
+    const asked = { name, run_id, size, state_digest, turn_id: turn.turn_id, workspace }
+    const { entries, replayed } = await this.#submit({ ...asked, type: 'pin.keep' }, actor)
+    return { ...this.#shown({ ...asked, seq: entries.at(-1)?.seq ?? 0 }), replayed }
+  }
+
+  async unpin({ actor, name, run_id }: Given<typeof shapes.unpin>): Promise<shapes.UnpinnedTurn> {
+    const workspace = await this.#nameOf({ run_id })
+    const { entries } = await this.#submit({ name, run_id, type: 'pin.drop', workspace }, actor)
+    return { name, seq: entries.at(-1)?.seq ?? 0, workspace }
+  }
+
+  async pins(asked: OfWorkspace): Promise<shapes.PinList> {
+    const workspace = await this.#nameOf(asked)
+    const pins = Object.values(await this.#pinsOf(workspace)).map((pin) => this.#shown(pin))
+    return { pins: pins.sort((one, other) => byBytes(one.name, other.name)), workspace }
+  }
+
+  async #submit(command: PinAsked, actor: Actor | undefined): Promise<Outcome> {
+    return after(this.#policy.known(), (policies) => submit(this.#core, { ...command, policies }, { actor }))
+  }
+
+  async #pinsOf(workspace: string) {
+    return pinsIn(await this.#core.views.row(pinStreamOf(workspace)))
+  }
+
+  #shown(pin: Pin): shapes.ShownPin {
+    return { ...pin, folder: this.#core.workspaceFiles.pinFolder(pin.workspace, pin.name) }
   }
 
   async #nameOf(asked: OfWorkspace): Promise<string> {
@@ -141,13 +169,20 @@ export class Workspaces implements Handlers<WorkspacesApi> {
   }
 }
 
-/** The index of the first row at or after the wanted key. */
-function firstAt(inOrder: readonly { bytes: Uint8Array }[], wanted: Uint8Array): number {
-  let [from, to] = [0, inOrder.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (Buffer.compare(inOrder[middle]?.bytes ?? wanted, wanted) < 0) from = middle + 1
-    else to = middle
-  }
-  return from
+type PinAsked = DistributiveOmit<PinCommand, 'policies'>
+type DistributiveOmit<T, K extends keyof T> = T extends unknown ? Omit<T, K> : never
+
+/** A promoted turn of a run: the last one, unless another is named. Errors: NOT_FOUND, INVALID_INPUT. */
+async function promotedTurn(
+  core: Core,
+  { run_id, turn_id }: { run_id: string; turn_id?: string | undefined },
+): Promise<{ seq: number; turn_id: string }> {
+  const { turns } = await stateOfRun(core, run_id)
+  if (turn_id === undefined && !turns?.last)
+    throw new LockstepError('NOT_FOUND', `${run_id} has no promoted turn`, { details: { run_id } })
+  const turn = await turnOf(core, { run_id, turn_id: turn_id ?? lastPromotedTurnId(turns) })
+  if (turn.status === 'promoted') return turn
+  throw new LockstepError('NOT_FOUND', `${turn_id} of ${run_id} is ${turn.status}, not promoted`, {
+    details: { run_id, status: turn.status, turn_id: turn.turn_id },
+  })
 }

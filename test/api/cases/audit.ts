@@ -40,6 +40,15 @@ export const audit: Cases<'audit'> = {
         is((await append({ events: [event], expected_size: size })).events[0]?.seq, size)
         await refused(append({ events: [] }), 'INVALID_INPUT')
       },
+      'refuses an actor that says how it is known: only the ledger says that': async ({ api }) => {
+        const { size } = await api.head.get()
+        for (const authn of ['os:root', 'token:tok_1', '']) {
+          const actor = { ...stranger, authn }
+          await refused(api.audit.append({ actor, events: [event] }), 'INVALID_INPUT')
+          await refused(api.runs.create({ run_actor: actor, run_kind: 'orchestrator' }), 'INVALID_INPUT')
+        }
+        is((await api.head.get()).size, size)
+      },
       'holds to a guard': async (stage) => {
         const { append } = stage.api.audit
         const name = newName('guard')
@@ -58,6 +67,8 @@ export const audit: Cases<'audit'> = {
         await refused(append({ events: [{ ...act, run_id: 'run_nowhere' }] }), 'NOT_FOUND')
         const failed = { ...act, outcome: 'failure' as const, output_artifacts: [artifact] }
         await refused(append({ events: [failed] }), 'OUTPUTS_DENIED')
+        const invented = { ...act, output_artifacts: [{ ...artifact, artifact_kind: 'export_bundle' }] }
+        await refused(append({ events: [invented] }), 'BUNDLE_NOT_RECORDED')
         await append({ events: [act] })
         await refused(append({ events: [act] }), 'DECISION_NOT_OPEN')
         const ofAnother = { ...(await allowed(stage)), output_artifacts: [{ ...artifact, case_id: 'CASE-18' }] }
@@ -65,6 +76,28 @@ export const audit: Cases<'audit'> = {
         stage.clock.advance(61_000)
         await refused(append({ events: [act] }), 'RUN_LEASE_EXPIRED')
         await refused(append({ events: [act] }), 'RUN_NOT_ACTIVE')
+      },
+      'takes no statement that looks like an event of the ledger': async ({ api }) => {
+        const { append } = api.audit
+        const target = { name: 'reports', operation: 'lock.release', target_type: 'artifact' } as const
+        await refused(append({ events: [event, { ...event, target }] }), 'STATEMENT_DENIED')
+        const override = { action_type: 'override', outcome: 'success', outcome_reason: 'x' } as const
+        await refused(append({ actor: stranger, events: [override] }), 'OVERRIDE_DENIED')
+        const own = { ...event, case_id: 'CASE-17', input_artifacts: [artifact], lane_id: 'L', role_id: 'R' }
+        const { events } = await append({ events: [own] })
+        const [stated] = (await api.audit.list({ cursor: events[0]?.seq })).events
+        equal([stated?.stated, stated?.case_id, stated?.role_id], [true, 'CASE-17', 'R'])
+      },
+      'takes no override below a run that has ended': async ({ api }) => {
+        const parent_run_id = newName('run_parent')
+        const run_id = newName('run_below')
+        for (const of of [{ run_id: parent_run_id }, { parent_run_id, run_id }]) {
+          await api.runs.create({ ...of, run_kind: 'orchestrator' })
+          await api.runs.start({ run_id: of.run_id })
+        }
+        await api.runs.cancel({ run_id: parent_run_id, outcome_reason: 'over' })
+        const override = { ...event, action_type: 'override' as const, outcome_reason: 'urgent', run_id }
+        await refused(api.audit.append({ events: [override] }), 'RUN_ANCESTOR_ENDED')
       },
       'takes no free text where the lane prohibits it': async ({ api }) => {
         const actor = { actor_id: 'ana', actor_type: 'human' } as const

@@ -5,6 +5,7 @@ import { verifyExport } from '../../../src/nouns/exports/export-verify.ts'
 import { type Cases, newName, refused, type Stage } from '../stage.ts'
 
 const lawyer = { actor_id: 'lawyer-1', actor_type: 'human' } as const
+const ana = { actor_id: 'ana', actor_type: 'human' } as const
 const select = { run_id: 'run_export_1' }
 const governed = {
   actor: lawyer,
@@ -13,6 +14,7 @@ const governed = {
   scope: { case_id: 'CASE-17', export_reason: 'asked for by the court' },
   select,
 }
+const yearMillis = 365 * 24 * 60 * 60 * 1_000
 const create = ({ api }: Stage, more: object = {}) =>
   api.exports.create({ ...governed, file: `${newName('bundle')}.tar.gz`, ...more })
 
@@ -25,12 +27,32 @@ export const exports: Cases<'exports'> = {
   },
   of: {
     approve: {
-      'records the approval of a human': async ({ api }) => {
+      'records the approval of a human who has the role': async ({ api }) => {
         const input = { actor: lawyer, approval_type: 'compliance' as const, select }
-        const { event_id, seq } = await api.exports.approve(input)
-        is((await api.log.entry({ seq })).event_id, event_id)
+        const { event_id, expires_at, seq, size } = await api.exports.approve(input)
+        const entry = await api.log.entry({ seq })
+        equal([entry.event_id, entry.type, entry.actor.role_id], [event_id, 'approval.given', 'COMPLIANCE'])
+        equal([expires_at, size], [null, seq])
         ok((await api.exports.approve(input)).seq > seq)
-        await refused(api.exports.approve({ ...input, actor: { actor_id: 'a', actor_type: 'agent' } }), 'INVALID_INPUT')
+        for (const actor of [{ actor_id: 'agent-7', actor_type: 'agent' } as const, { ...lawyer, role_id: 'INTAKE' }]) {
+          await refused(api.exports.approve({ ...input, actor }), 'APPROVAL_DENIED')
+        }
+      },
+      'answers a repeated request with the first approval': async ({ api }) => {
+        const key = { idempotency_key: newName('key') }
+        const input = { ...key, actor: lawyer, approval_type: 'compliance' as const, select }
+        const { replayed: _, ...first } = await api.exports.approve(input)
+        equal(await api.exports.approve(input), { ...first, replayed: true })
+        await refused(api.exports.approve({ ...input, bundle_kind: 'other' }), 'IDEMPOTENCY_MISMATCH')
+      },
+      'refuses an approval that would have expired by the time of entries': async ({ apart }) => {
+        await apart({}, async ({ api, clock }) => {
+          clock.advance(100 * yearMillis)
+          await api.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
+          clock.advance(-100 * yearMillis)
+          const input = { actor: lawyer, approval_type: 'compliance' as const, expires_in_s: 60, select }
+          await refused(api.exports.approve(input), 'CLOCK_AHEAD')
+        })
       },
     },
     create: {
@@ -43,6 +65,24 @@ export const exports: Cases<'exports'> = {
         ok(one.file.startsWith(`${stage.root}/`), 'a relative path is below the root')
         is((await verifyExport(one.file)).entries, (await verifyExport(two.file)).entries)
         await refused(create(stage, { file: one.file }), 'INVALID_INPUT')
+      },
+      'needs approvals, each for this export alone': async ({ apart }) => {
+        await apart({ exports: { approvals_required: ['attorney_admin'] } }, async (stage) => {
+          const { api } = stage
+          await exports.begin?.(stage)
+          const { size } = await api.head.get()
+          const input = { actor: ana, approval_type: 'attorney_admin' as const, select, size }
+          const { approval_id } = await api.exports.approve(input)
+          await refused(create(stage, {}), 'RUN_DENIED')
+          await refused(create(stage, { approvals: [approval_id], bundle_kind: 'other' }), 'RUN_DENIED')
+          const { bundle, file } = await create(stage, { approvals: [approval_id] })
+          equal(
+            bundle.approvals?.map(({ approved_by }) => approved_by),
+            [ana.actor_id],
+          )
+          is((await verifyExport(file)).approvals[0]?.approval_id, approval_id)
+          await refused(create(stage, { approvals: [approval_id] }), 'RUN_DENIED')
+        })
       },
       'leaves no file of what is refused': async (stage) => {
         const file = join(stage.root, 'refused.tar.gz')
@@ -60,7 +100,7 @@ export const exports: Cases<'exports'> = {
         await runs.start({ ...of, lease_duration_s: 60 })
         stage.clock.advance(61_000)
         await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_LEASE_EXPIRED')
-        await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_NOT_ACTIVE')
+        await refused(create(stage, { parent_run_id: of.run_id }), 'RUN_ANCESTOR_ENDED')
       },
     },
     get: {

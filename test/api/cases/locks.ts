@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { equal, is, ok } from 'uvu/assert'
-import { makeDeliverable } from '../../support/deliverable.ts'
+import { foreignText, makeDeliverable } from '../../support/deliverable.ts'
 import { becca, type Cases, newLockId, newName, refused, type Stage, stranger } from '../stage.ts'
 
 const holder = 'agent-1'
@@ -79,7 +79,8 @@ export const locks: Cases<'locks'> = {
           await new Promise(setImmediate)
         }
         const first_waiting = { actor_id: 'agent-9', holder: 'agent-9' }
-        equal((await stage.api.locks.status({ name })).first_waiting, first_waiting)
+        const { authn: _, ...first } = (await stage.api.locks.status({ name })).first_waiting ?? {}
+        equal(first, first_waiting)
         stop.abort()
         await refused(waiting, 'ABORTED')
       },
@@ -169,9 +170,15 @@ export const locks: Cases<'locks'> = {
         await locks.release({ lock_id })
         await refused(locks.renew({ lock_id }), 'STALE_TOKEN')
       },
-      'fails for a deliverable whose lock file is gone': async (stage) => {
+      'fails for a deliverable whose lock file another tool replaced, and puts back one that is gone': async (
+        stage,
+      ) => {
         const { grant, lock } = await deliverable(stage)
+        const text = readFileSync(lock, 'utf8')
         rmSync(lock)
+        is((await stage.api.locks.renew({ lock_id: grant.lock_id })).renewals, 1)
+        is(JSON.parse(readFileSync(lock, 'utf8')).lock_ref, JSON.parse(text).lock_ref)
+        writeFileSync(lock, '{"holder":"another"}')
         await refused(stage.api.locks.renew({ lock_id: grant.lock_id }), 'LEASE_LOST')
       },
     },
@@ -185,7 +192,7 @@ export const locks: Cases<'locks'> = {
         is((await locks.status({ name })).state, 'free')
         await refused(locks.release({ lock_id: newLockId() }), 'LOCK_NOT_HELD')
         const { grant, lock } = await deliverable(stage)
-        rmSync(lock)
+        writeFileSync(lock, '{"holder":"another"}')
         await refused(locks.release({ lock_id: grant.lock_id }), 'LEASE_LOST')
       },
       'ends the lock of a project, for the release authority alone': async (stage) => {
@@ -196,6 +203,8 @@ export const locks: Cases<'locks'> = {
         await refused(release({ final_status: 'FAILED' }), 'RELEASE_CONDITION_UNMET')
         const answer = await release()
         equal(await release(), { ...answer, replayed: true })
+        const other = { final_status: 'HALTED', override: true, reason: 'looked again' }
+        await refused(release(other), 'IDEMPOTENCY_MISMATCH')
         is(JSON.parse(readFileSync(file, 'utf8')).status, 'RELEASED')
       },
     },
@@ -212,6 +221,15 @@ export const locks: Cases<'locks'> = {
         const { grant } = await deliverable(stage)
         await refused(recover({ name: grant.name, folder: '.' }), 'LOCK_PLACEMENT')
       },
+      'is for actors that may write in the folder': (stage) =>
+        stage.apart({ write_scopes: { other: 'deliverable-local' } }, async (apart) => {
+          const { folder } = await deliverable(apart, { actor: { actor_id: 'other', actor_type: 'agent' } })
+          const { api } = apart
+          const { name } = await api.locks.status({ folder })
+          await refused(api.locks.recover({ name, reason: 'x' }), 'WRITE_SCOPE_DENIED')
+          await refused(api.locks.retire({ folder }), 'WRITE_SCOPE_DENIED')
+          await refused(api.locks.recover({ name, reason: 'x', actor: becca }), 'LOCK_NOT_ORPHAN')
+        }),
     },
     break: {
       'ends a valid grant, for operators': async (stage) => {
@@ -220,6 +238,26 @@ export const locks: Cases<'locks'> = {
         await refused(stage.api.locks.break(input), 'RELEASE_DENIED')
         is((await stage.api.locks.break({ ...input, actor: becca })).previous_token, token)
         await refused(stage.api.locks.break({ ...input, actor: becca }), 'LOCK_NOT_HELD')
+      },
+      'moves the lock file of another tool aside, and keeps it': async (stage) => {
+        const { folder, grant, lock } = await deliverable(stage)
+        const { locks } = stage.api
+        await locks.release({ lock_id: grant.lock_id })
+        writeFileSync(lock, foreignText({ acquired: '2099-01-01T00:00:00Z', deliverable_id: grant.deliverable_id }))
+        is((await locks.status({ folder })).holder, 'foreign-tool')
+        ok((await locks.list({ under: folder })).locks.some(({ holder }) => holder === 'foreign-tool'))
+        const input = { folder, reason: 'the tool hangs' }
+        await refused(locks.break(input), 'RELEASE_DENIED')
+        const { aside = '', digest } = await locks.break({ ...input, actor: becca })
+        ok(aside.endsWith(String(digest)) && readFileSync(join(stage.root, aside), 'utf8').includes('2099'))
+        is((await locks.status({ folder })).state, 'free')
+        const renamed = await deliverable(stage)
+        renameSync(renamed.path, join(stage.root, 'DEL-99-99_Renamed'))
+        const held = { folder: 'DEL-99-99_Renamed', reason: 'x', actor: becca }
+        await refused(locks.break(held), 'LOCK_IS_HELD')
+        rmSync(join(stage.root, held.folder), { recursive: true })
+        await refused(locks.break({ folder: '..', reason: 'x', actor: becca }), 'LOCK_PLACEMENT')
+        await refused(locks.break({ folder: 'nowhere', reason: 'x', actor: becca }), 'NOT_FOUND')
       },
     },
     retire: {
@@ -249,6 +287,9 @@ export const locks: Cases<'locks'> = {
         await stage.api.locks.release({ lock_id })
         is((await stage.api.locks.status({ name })).state, 'free')
         await refused(stage.api.locks.status({ name: newName('never') }), 'NOT_FOUND')
+        await refused(stage.api.locks.status({ folder: '..' }), 'LOCK_PLACEMENT')
+        const { folder, grant } = await deliverable(stage)
+        equal(await stage.api.locks.status({ folder }), await stage.api.locks.status({ name: grant.name }))
       },
     },
     list: {
@@ -262,6 +303,7 @@ export const locks: Cases<'locks'> = {
         )
         equal((await list({ under: join(stage.root, folder), orphans: true })).locks, [])
         await refused(list({ under: '..' }), 'INVALID_INPUT')
+        await refused(list({ under: 'nosuch' }), 'NOT_FOUND')
       },
     },
     history: {

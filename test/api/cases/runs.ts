@@ -1,107 +1,35 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { equal, is, ok } from 'uvu/assert'
 import { becca, type Cases, newName, refused, type Stage, stranger } from '../stage.ts'
 
-const of = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' } as const
-const error = { error_code: 'E1', message: 'it broke', retryable: true }
-const artifact = { artifact_id: 'art-1', artifact_kind: 'transcript', hash_sha256: 'ab'.repeat(32) }
-const ofAnother = { ...artifact, case_id: 'CASE-18' }
-const done = { outcome_reason: 'done' }
-const actionOf = (run_id: string, name = 'dictation.start') => ({
-  action_type: 'tool_call' as const,
-  lane_id: of.lane_id,
-  scope: { case_id: of.case_id, client_session_id: 'session-1', run_id },
-  target: { name },
-})
+import {
+  actionOf,
+  allowed,
+  artifact,
+  asBefore,
+  child,
+  codes,
+  completed,
+  created,
+  done,
+  error,
+  human,
+  knowledge,
+  noPid,
+  of,
+  ofAnother,
+  onAnyRun,
+  orphaned,
+  promotionOf,
+  running,
+  sanitized,
+  terse,
+  tool,
+  withLostLock,
+} from './run-stage.ts'
 
-/** An orchestrator, created. */
-async function created({ api }: Stage, more: object = {}): Promise<string> {
-  const run_id = newName('run_orchestrator')
-  await api.runs.create({ run_id, run_kind: 'orchestrator', ...more })
-  return run_id
-}
-
-/** An orchestrator, running. */
-async function running(stage: Stage, more: object = {}): Promise<string> {
-  const run_id = await created(stage)
-  await stage.api.runs.start({ run_id, ...more })
-  return run_id
-}
-
-/** A run in the lane for interviews, running. */
-async function tool({ api }: Stage, more: object = {}): Promise<string> {
-  const run_id = newName('run_tool')
-  await api.runs.create({ ...of, run_id, run_kind: 'tool_gateway' })
-  await api.runs.start({ run_id, ...more })
-  return run_id
-}
-
-const unmarked = { contains_phi: false, contains_pii: false, contains_privileged: false }
-const sanitized = { ...artifact, artifact_kind: 'playbook', confidentiality: unmarked }
-const human = { actor_id: 'ana', actor_type: 'human' } as const
-const knowledge = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', role_id: 'ATTORNEY_ADMIN', actor: human } as const
-
-/** A running run in a lane that prohibits free text. */
-async function terse({ api }: Stage): Promise<{ actor: typeof human; run_id: string }> {
-  const run_id = newName('run_terse')
-  await api.runs.create({ ...knowledge, run_id, run_kind: 'promotion' })
-  await api.runs.start({ run_id, actor: human })
-  return { actor: human, run_id }
-}
-
-const promotionOf = (run_id: string, ticket = 'PT-1') => ({
-  action_type: 'promotion' as const,
-  lane_id: knowledge.lane_id,
-  scope: { promotion_ticket_id: ticket, run_id, attorney_signoff: true },
-  target: { name: 'shared_playbooks', mode: 'append' },
-  artifacts: [sanitized],
-})
-
-/** A tool run with an allowed action that is not recorded. */
-async function allowed(stage: Stage, more: object = {}) {
-  const run_id = await tool(stage, more)
-  const { decision_id } = await stage.api.runs.authorize({ run_id, action: actionOf(run_id) })
-  return { decision_id, run_id }
-}
-
-async function completed(stage: Stage): Promise<string> {
-  const run_id = await running(stage)
-  await stage.api.runs.complete({ run_id, ...done })
-  return run_id
-}
-
-/** The refusals that every command on a run has. */
-async function onAnyRun(stage: Stage, call: (input: { run_id: string }) => Promise<unknown>): Promise<void> {
-  await refused(call({ run_id: newName('run_nowhere') }), 'NOT_FOUND')
-  const run_id = await running(stage, { lease_duration_s: 60 })
-  await refused(call({ run_id, actor: stranger } as { run_id: string }), 'NOT_RUN_ACTOR')
-  stage.clock.advance(61_000)
-  await refused(call({ run_id }), 'RUN_LEASE_EXPIRED')
-}
-
-/** The same key and content is answered as before; the same key with other content is refused. */
-async function asBefore<Input extends object>(
-  call: (input: Input) => Promise<unknown>,
-  input: Input,
-  other: Partial<Input>,
-): Promise<void> {
-  const keyed = { ...input, idempotency_key: newName('key') }
-  const answer = (await call(keyed)) as { run_id?: string }
-  const again = (await call(keyed)) as { run_id?: string }
-  is(again.run_id, answer.run_id)
-  await refused(call({ ...keyed, ...other }), 'IDEMPOTENCY_MISMATCH')
-}
-
-/** A lock of the caller, and a run that was started with it; the lock's lease is over or its grant ended. */
-async function withLostLock(stage: Stage, how: 'ended' | 'expired', begin: (more: object) => Promise<string>) {
-  const name = newName('lock')
-  const { lock_id } = await stage.api.locks.acquire({ name, holder: 'agent-1', lease_duration_s: 60 })
-  const run_id = await begin({ lock: name })
-  if (how === 'ended') await stage.api.locks.release({ lock_id })
-  else stage.clock.advance(61_000)
-  return run_id
-}
-
-const codes = { ended: 'STALE_TOKEN', expired: 'LEASE_EXPIRED' } as const
+const invented = { artifact_id: 'bnd-1', artifact_kind: 'export_bundle', hash_sha256: 'ab'.repeat(32) }
 
 export const runs: Cases<'runs'> = {
   begin: async ({ api }) => {
@@ -120,7 +48,7 @@ export const runs: Cases<'runs'> = {
         await refused(create({ run_id, run_kind: 'orchestrator' }), 'INVALID_STATE_TRANSITION')
         await refused(create({ run_id, run_kind: 'orchestrator', actor: stranger }), 'NOT_RUN_ACTOR')
         await refused(create({ parent_run_id: 'run_nowhere', run_kind: 'agent' }), 'NOT_FOUND')
-        await refused(create({ parent_run_id: await completed(stage), run_kind: 'agent' }), 'RUN_NOT_ACTIVE')
+        await refused(create({ parent_run_id: await completed(stage), run_kind: 'agent' }), 'RUN_ANCESTOR_ENDED')
         const parent_run_id = await running(stage, { lease_duration_s: 60 })
         stage.clock.advance(61_000)
         await refused(create({ parent_run_id, run_kind: 'agent' }), 'RUN_LEASE_EXPIRED')
@@ -146,6 +74,8 @@ export const runs: Cases<'runs'> = {
           lease_duration_s: 60,
         })
         await onAnyRun(stage, start)
+        await refused(start({ run_id: await orphaned(stage, (more) => created(stage, more)) }), 'RUN_ANCESTOR_ENDED')
+        await refused(start({ run_id: await created(stage), pids: [noPid] }), 'PID_NOT_FOUND')
         await refused(start({ run_id: await created(stage), lock: newName('free') }), 'LOCK_NOT_HELD')
         const promotion = { actor: human, run_id: newName('run_terse') }
         await stage.api.runs.create({ ...knowledge, ...promotion, run_kind: 'promotion' })
@@ -163,6 +93,7 @@ export const runs: Cases<'runs'> = {
         stage.clock.advance(40_000)
         is((await heartbeat({ run_id })).status, 'running')
         await refused(heartbeat({ run_id: await completed(stage) }), 'RUN_NOT_ACTIVE')
+        await refused(heartbeat({ run_id: await orphaned(stage, (more) => child(stage, more)) }), 'RUN_ANCESTOR_ENDED')
         await refused(heartbeat({ run_id: await running(stage) }), 'INVALID_INPUT')
         await onAnyRun(stage, heartbeat)
         const [one, other] = [await running(stage, { lease_duration_s: 60 }), await running(stage)]
@@ -178,6 +109,8 @@ export const runs: Cases<'runs'> = {
         const deny = await authorize({ run_id, action: actionOf(run_id, 'rm.all') })
         equal([deny.decision, deny.reason], ['deny', 'not_permitted'])
         await refused(authorize({ run_id, action: actionOf(run_id) }), 'RUN_NOT_ACTIVE')
+        const below = await orphaned(stage, (more) => child(stage, more))
+        await refused(authorize({ run_id: below, action: actionOf(below) }), 'RUN_ANCESTOR_ENDED')
         await onAnyRun(stage, (input) => authorize({ ...input, action: actionOf(input.run_id) }))
         const free = await terse(stage)
         const action = promotionOf(free.run_id, 'two words')
@@ -207,6 +140,7 @@ export const runs: Cases<'runs'> = {
         await refused(record(said), 'FREE_TEXT_DENIED')
         const open = await allowed(stage)
         await refused(record({ ...open, outcome: 'failure', output_artifacts: [artifact] }), 'OUTPUTS_DENIED')
+        await refused(record({ ...open, outcome: 'success', output_artifacts: [invented] }), 'BUNDLE_NOT_RECORDED')
         await asBefore(record, { ...open, outcome: 'success' as 'failure' | 'success' }, { outcome: 'failure' })
       },
       'denies the run if its outputs are of another case': async (stage) => {
@@ -235,9 +169,13 @@ export const runs: Cases<'runs'> = {
         is((await complete({ run_id, ...done })).status, 'completed')
         await refused(complete({ run_id, ...done }), 'INVALID_STATE_TRANSITION')
         await onAnyRun(stage, (input) => complete({ ...input, ...done }))
+        const below = await orphaned(stage, (more) => child(stage, more))
+        await refused(complete({ run_id: below, ...done }), 'RUN_ANCESTOR_ENDED')
         await asBefore(complete, { run_id: await running(stage), ...done }, { outcome_reason: 'other' })
         const open = await allowed(stage)
         await refused(complete({ run_id: open.run_id, ...done }), 'RUN_HAS_OPEN_ACTION')
+        const claimed = { run_id: await running(stage), ...done, output_artifacts: [invented] }
+        await refused(complete(claimed), 'BUNDLE_NOT_RECORDED')
         await refused(complete({ ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
         const turn = { run_id: await running(stage), turn_id: 'turn-0001' }
         await stage.api.turns.stage({ ...turn, triplets: [{ stem: 'one', body: {} }] })
@@ -291,10 +229,49 @@ export const runs: Cases<'runs'> = {
         await asBefore(fail, { ...input, run_id: await running(stage) }, { outcome_reason: 'other' })
         await refused(fail({ ...input, ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
         await refused(fail({ ...input, run_id: await tool(stage), output_artifacts: [artifact] }), 'OUTPUTS_DENIED')
+        await refused(
+          fail({ ...input, run_id: await tool(stage), output_artifacts: [invented] }),
+          'BUNDLE_NOT_RECORDED',
+        )
       },
     },
     deny: { 'ends a run, once': (stage) => ends(stage, 'deny', 'denied') },
-    cancel: { 'ends a run, once': (stage) => ends(stage, 'cancel', 'cancelled') },
+    cancel: {
+      'ends a run, once': (stage) => ends(stage, 'cancel', 'cancelled'),
+    },
+    cancelTree: {
+      'ends a run and all below it, and can be repeated': async (stage) => {
+        const { cancelTree, get } = stage.api.runs
+        const run_id = await running(stage)
+        const below = await child(stage, { parent_run_id: run_id })
+        const input = { run_id, outcome_reason: 'no', idempotency_key: newName('key') }
+        equal([(await cancelTree(input)).cancelled_below, (await get({ run_id: below })).status], [1, 'cancelled'])
+        equal([(await cancelTree(input)).cancelled_below, (await get({ run_id })).status], [0, 'cancelled'])
+        await refused(cancelTree({ ...input, outcome_reason: 'other' }), 'IDEMPOTENCY_MISMATCH')
+        await onAnyRun(stage, (any) => cancelTree({ outcome_reason: 'no', ...any }))
+        await refused(cancelTree({ ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
+      },
+    },
+    recover: {
+      'ends a run whose process is dead, once': async (stage) => {
+        const { recover } = stage.api.runs
+        const process = spawn('sleep', ['100'])
+        await once(process, 'spawn')
+        const pids = [process.pid ?? 0]
+        const free = await terse(stage, { pids })
+        const input = { run_id: await running(stage, { pids }), reason: 'killed' }
+        await refused(recover(input), 'RUN_NOT_ORPHAN')
+        process.kill('SIGKILL')
+        await once(process, 'exit')
+        await refused(recover({ ...free, reason: 'two words' }), 'FREE_TEXT_DENIED')
+        const keyed = { ...input, idempotency_key: newName('key') }
+        is((await recover(keyed)).error?.error_code, 'RUN_ORPHANED')
+        is((await recover(keyed)).status, 'failed')
+        await refused(recover({ ...keyed, reason: 'other' }), 'IDEMPOTENCY_MISMATCH')
+        await refused(recover(input), 'RUN_NOT_ACTIVE')
+        await refused(recover({ ...input, run_id: 'run_nowhere' }), 'NOT_FOUND')
+      },
+    },
     retry: {
       'makes a new run in the place of a failed one, once': async (stage) => {
         const { fail, retry } = stage.api.runs
@@ -316,6 +293,9 @@ export const runs: Cases<'runs'> = {
         const free = await terse(stage)
         await fail({ ...free, outcome_reason: 'broke', error: { ...error, message: 'broke' } })
         await refused(retry({ ...free, retry_reason: 'two words' }), 'FREE_TEXT_DENIED')
+        const below = await orphaned(stage, (more) => child(stage, more))
+        await fail({ run_id: below, outcome_reason: 'broke', error })
+        await refused(retry({ run_id: below, retry_reason: 'x' }), 'RUN_ANCESTOR_ENDED')
         const expired = await running(stage, { lease_duration_s: 60 })
         stage.clock.advance(61_000)
         await refused(retry({ run_id: expired, retry_reason: 'x' }), 'RUN_LEASE_EXPIRED')

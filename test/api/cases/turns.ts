@@ -1,4 +1,6 @@
+import { hash } from 'node:crypto'
 import { equal, is } from 'uvu/assert'
+import type { Api } from '../../../src/api/api.ts'
 import type { ErrorIssueCode } from '../../../src/domain/turn/issue.ts'
 import type { Code } from '../../../src/errors.ts'
 import { type Cases, newName, refused, type Stage, stranger } from '../stage.ts'
@@ -7,6 +9,20 @@ const other = 'ab'.repeat(32)
 const stems = (...names: string[]) => names.map((stem) => ({ stem, body: { dto_type: 'note', id: stem } }))
 const tombstoneOf = (stem: string, turn_id: string, more: object = {}) => {
   return { deleted_by_turn_id: turn_id, dto_type: 'note', id: stem, kind: 'tombstone', stem, ...more }
+}
+
+/** The digest of the body of `stems('one')`. */
+const digestOfOne = hash('sha256', '{"dto_type":"note","id":"one"}', 'hex')
+
+/** Three running runs that share a workspace. */
+async function ofOneWorkflow(api: Api): Promise<[string, string, string]> {
+  const workflow_id = newName('flow')
+  const run_ids: [string, string, string] = [newName('run_a'), newName('run_b'), newName('run_c')]
+  for (const run_id of run_ids) {
+    await api.runs.create({ run_id, run_kind: 'orchestrator', workflow_id })
+    await api.runs.start({ run_id })
+  }
+  return run_ids
 }
 
 /** A running run with turns of its own. */
@@ -30,7 +46,7 @@ type Prepare = (of: { run_id: string; turn_id: string }) => Promise<unknown>
 const first = 'turn-0001'
 
 /** The refusals that every command on a turn has. */
-async function onAnyTurn(stage: Stage, call: Call): Promise<void> {
+async function onAnyTurn(stage: Stage, call: Call, addsWork = true): Promise<void> {
   const { api, clock } = stage
   const run_id = await running(stage, { lease_duration_s: 600 })
   const of = { run_id, turn_id: first }
@@ -47,8 +63,12 @@ async function onAnyTurn(stage: Stage, call: Call): Promise<void> {
   await refused(call(guarded), 'LEASE_EXPIRED')
   await api.locks.release({ lock_id })
   await refused(call(guarded), 'STALE_TOKEN')
+  const below = newName('run_below')
+  await api.runs.create({ parent_run_id: run_id, run_id: below, run_kind: 'orchestrator' })
+  await api.runs.start({ run_id: below })
   clock.advance(600_000)
   await refused(call({ run_id, turn_id: 'turn-0002' }), 'RUN_LEASE_EXPIRED')
+  if (addsWork) await refused(call({ run_id: below, turn_id: first }), 'RUN_ANCESTOR_ENDED')
   await refused(call({ run_id, turn_id: 'turn-0002' }), 'RUN_NOT_ACTIVE')
 }
 
@@ -162,7 +182,53 @@ export const turns: Cases<'turns'> = {
         const of = { run_id: await running(stage, { lock: name }), turn_id: first }
         await validatedBy(stage)(of)
         await refused(stage.api.turns.promote(of), 'GUARD_REQUIRED')
+        const named = { run_id: await running(stage), turn_id: first, decision_id: 'evt_nowhere_1' }
+        await refused(stage.api.turns.promote(named), 'DECISION_NOT_OPEN')
       },
+      'needs the base_digest of a stem that another run of the workflow wrote': (stage) =>
+        stage.apart({ workflows: { optimistic: true } }, async ({ api }) => {
+          await api.policy.reload()
+          const [one, two] = await ofOneWorkflow(api)
+          await api.turns.apply({ run_id: one, turn_id: first, triplets: stems('one', 'mine') })
+          const changes = [
+            { triplets: [{ stem: 'one', body: { dto_type: 'note', id: 'one', v: 2 } }] },
+            { tombstones: [tombstoneOf('one', first)] },
+          ]
+          for (const change of changes) {
+            const of = { run_id: two, turn_id: first }
+            await api.turns.stage({ ...of, ...change })
+            const { issues, outcome } = await api.turns.validate(of)
+            equal([outcome, issues.map(({ code }) => code)], ['FAIL', ['E_PROMOTION_CONFLICT']])
+            equal(issues[0]?.details, { current_digest: digestOfOne, stem: 'one' })
+            await refused(api.turns.apply({ ...of, ...change }), 'E_PROMOTION_CONFLICT')
+          }
+          const [based] = changes[0]?.triplets ?? []
+          await api.turns.apply({
+            run_id: two,
+            turn_id: first,
+            triplets: [{ stem: 'one', ...based, base_digest: digestOfOne }, ...stems('new')],
+          })
+          // A run changes its own stems as before, and no longer the stem that the other run took over.
+          await api.turns.apply({ run_id: one, turn_id: 'turn-0002', triplets: stems('mine') })
+          const again = { run_id: one, turn_id: 'turn-0003', triplets: stems('one') }
+          await refused(api.turns.apply(again), 'E_PROMOTION_CONFLICT')
+        }),
+      'finds the stem of another run although it was not there at the validation': (stage) =>
+        stage.apart({ workflows: { optimistic: true } }, async ({ api }) => {
+          await api.policy.reload()
+          const [one, two] = await ofOneWorkflow(api)
+          await api.turns.stage({ run_id: one, turn_id: first, triplets: stems('one') })
+          is((await api.turns.validate({ run_id: one, turn_id: first })).outcome, 'PASS')
+          await api.turns.apply({ run_id: two, turn_id: first, triplets: stems('one') })
+          await refused(api.turns.promote({ run_id: one, turn_id: first }), 'E_PROMOTION_CONFLICT')
+        }),
+      'needs no base_digest where the configuration does not demand it': (stage) =>
+        stage.apart({ workflows: {} }, async ({ api }) => {
+          await api.policy.reload()
+          const [one, two] = await ofOneWorkflow(api)
+          await api.turns.apply({ run_id: one, turn_id: first, triplets: stems('one') })
+          await api.turns.apply({ run_id: two, turn_id: first, triplets: stems('one') })
+        }),
       'is refused where another turn has changed the workspace meanwhile': async (stage) => {
         const cases: [Code, first: object, mine: object, theirs: object][] = [
           [
@@ -186,22 +252,17 @@ export const turns: Cases<'turns'> = {
                 { stem: 'two', body: {}, links: { to: [{ type: 'note', id: 'one', relationship: 'cites' }] } },
               ],
             },
-            { tombstones: [tombstoneOf('one', first)] },
+            { tombstones: [{ ...tombstoneOf('one', first), base_digest: digestOfOne }] },
           ],
           [
             'E_TOMBSTONE_INVALID',
             { triplets: stems('one') },
-            { tombstones: [tombstoneOf('one', first)] },
-            { triplets: [{ stem: 'one', body: { dto_type: 'note', id: 'other' } }] },
+            { tombstones: [{ ...tombstoneOf('one', first), base_digest: digestOfOne }] },
+            { triplets: [{ stem: 'one', body: { dto_type: 'note', id: 'other' }, base_digest: digestOfOne }] },
           ],
         ]
         for (const [code, before, mine, theirs] of cases) {
-          const workflow_id = newName('flow')
-          const [zeroth, one, two] = [newName('run_a'), newName('run_b'), newName('run_c')]
-          for (const run_id of [zeroth, one, two]) {
-            await stage.api.runs.create({ run_id, run_kind: 'orchestrator', workflow_id })
-            await stage.api.runs.start({ run_id })
-          }
+          const [zeroth, one, two] = await ofOneWorkflow(stage.api)
           await stage.api.turns.apply({ run_id: zeroth, turn_id: first, ...before })
           await stage.api.turns.stage({ run_id: one, turn_id: first, ...mine })
           is((await stage.api.turns.validate({ run_id: one, turn_id: first })).outcome, 'PASS', code)
@@ -224,6 +285,14 @@ export const turns: Cases<'turns'> = {
         const empty = { run_id: of.run_id, turn_id: 'turn-0003', require_staged: true }
         await stage.api.turns.apply(empty).catch(({ code }) => is(code, 'E_PROMOTION_STAGE_MISSING'))
       },
+      'refuses an upload that is not there, and lists beside one': async (stage) => {
+        const of = { proposal_digest: other, run_id: await running(stage), turn_id: first }
+        for (const verb of ['apply', 'stage'] as const) {
+          is((await refused(stage.api.turns[verb](of), 'NOT_FOUND')).details.proposal_digest, other)
+          await refused(stage.api.turns[verb]({ ...of, triplets: stems('one') }), 'INVALID_INPUT')
+          await refused(stage.api.turns[verb]({ ...of, proposal_digest: 'x' }), 'INVALID_INPUT')
+        }
+      },
       'refuses each proposal that is wrong': (stage) => onProposals(stage, 'apply'),
       'has the refusals of every turn': async (stage) => {
         const call: Call = (of) => stage.api.turns.apply({ ...of, triplets: stems('one') })
@@ -233,6 +302,8 @@ export const turns: Cases<'turns'> = {
         await stage.api.locks.acquire({ name, holder: 'agent-1' })
         const run_id = await running(stage, { lock: name })
         await refused(call({ run_id, turn_id: first }), 'GUARD_REQUIRED')
+        const named = { run_id: await running(stage), turn_id: first, decision_id: 'evt_nowhere_1' }
+        await refused(stage.api.turns.apply({ ...named, triplets: stems('one') }), 'DECISION_NOT_OPEN')
       },
     },
     reject: {
@@ -247,7 +318,7 @@ export const turns: Cases<'turns'> = {
       },
       'has the refusals of every turn': async (stage) => {
         const call: Call = (of) => stage.api.turns.reject({ ...of, reason: 'x' })
-        await onAnyTurn(stage, call)
+        await onAnyTurn(stage, call, false)
         await asBefore(stage, call, stagedBy(stage))
       },
       'takes one word where the lane prohibits free text': async (stage) => {

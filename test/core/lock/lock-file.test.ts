@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isoMillis } from '../../../src/domain/lock/iso-time.ts'
 import type { Liveness } from '../../../src/domain/lock/liveness.ts'
 import {
   fileOrphanReason,
@@ -102,7 +103,12 @@ test('a renewal rewrites it with its new time and the same length', () => {
 })
 
 for (const { title, content } of files.read) {
-  test(`it is read: ${title}`, () => assert.equal(parseLockFile(JSON.stringify(content)), content))
+  test(`it is read, with its time in UTC: ${title}`, () => {
+    const acquired = new Date(isoMillis(String(content.acquired)) ?? Number.NaN).toISOString()
+    for (const mark of ['', '\ufeff']) {
+      assert.equal(parseLockFile(mark + JSON.stringify(content)), { ...content, acquired })
+    }
+  })
 }
 
 test('white space around it and the order of its keys do not matter', () => {

@@ -71,7 +71,9 @@ export class RunModel {
       if (first !== undefined) return first
     }
     const above = parent === null ? undefined : this.runs.get(parent)
-    if (above !== undefined && isTerminal(above.status)) return { refuse: 'RUN_NOT_ACTIVE' }
+    if (above !== undefined && isTerminal(above.status)) return { refuse: 'RUN_ANCESTOR_ENDED' }
+    const stopped = above && this.#stoppedAbove(above)
+    if (stopped !== undefined) return stopped
     this.#add(id, { actor, parent, root: above?.root ?? id, pin: above?.pin ?? null, attempt: 0, of: null })
     return 'append'
   }
@@ -82,6 +84,8 @@ export class RunModel {
     const run = this.runs.get(id) as ModelRun
     if (run.status !== 'failed' || !run.retryable) return { refuse: 'RUN_NOT_RETRYABLE' }
     if (run.isRetried) return { refuse: 'RUN_ALREADY_RETRIED' }
+    const stopped = this.#stoppedAbove(run)
+    if (stopped !== undefined) return stopped
     const taken = this.runs.get(next)
     if (taken !== undefined) {
       return { refuse: this.mayAct(taken, actor) ? 'INVALID_STATE_TRANSITION' : 'NOT_RUN_ACTOR' }
@@ -97,14 +101,10 @@ export class RunModel {
     if (first !== undefined) return first
     const run = this.runs.get(id) as ModelRun
     if (run.status !== 'created') return { refuse: 'INVALID_STATE_TRANSITION' }
+    const stopped = this.#stoppedAbove(run)
+    if (stopped !== undefined) return stopped
     const above = this.runs.get(run.parent ?? '')
-    if (above !== undefined && this.isOver(above)) {
-      this.end(above, 'failed', true)
-      return 'expired'
-    }
-    if (above !== undefined && run.of === null && above.status !== 'running') {
-      return { refuse: 'INVALID_STATE_TRANSITION' }
-    }
+    if (above?.status === 'created') return { refuse: 'INVALID_STATE_TRANSITION' }
     const pin = run.pin ?? above?.pin ?? null
     if (pin !== null && pin !== this.policy) {
       this.end(run, 'denied', false)
@@ -124,6 +124,8 @@ export class RunModel {
     if (first !== undefined) return first
     const run = this.runs.get(id) as ModelRun
     if (run.status !== 'running') return { refuse: 'RUN_NOT_ACTIVE' }
+    const stopped = this.#stoppedAbove(run)
+    if (stopped !== undefined) return stopped
     if (!run.lease) return { refuse: 'INVALID_INPUT' }
     run.until = this.time + lease
     return 'append'
@@ -134,6 +136,8 @@ export class RunModel {
     if (first !== undefined) return first
     const run = this.runs.get(id) as ModelRun
     if (run.status !== 'running') return { refuse: 'RUN_NOT_ACTIVE' }
+    const stopped = this.#stoppedAbove(run)
+    if (stopped !== undefined) return stopped
     if (isGood && run.pin === this.policy) {
       run.allowed += 1
       return 'append'
@@ -158,13 +162,49 @@ export class RunModel {
     const run = this.runs.get(id) as ModelRun
     const isAllowed = run.status === 'running' || (run.status === 'created' && (to === 'denied' || to === 'cancelled'))
     if (!isAllowed) return { refuse: 'INVALID_STATE_TRANSITION' }
+    const stopped = to === 'completed' ? this.#stoppedAbove(run) : undefined
+    if (stopped !== undefined) return stopped
     if (to === 'completed' && run.allowed > 0) return { refuse: 'RUN_HAS_OPEN_ACTION' }
     this.end(run, to, retryable)
     return 'append'
   }
 
+  /** Cancels what is below an ended run; a run whose lease is over fails instead. */
+  cancelBelow(id: string, ids: readonly string[], actor: string): Answer {
+    const first = this.before(id, actor)
+    if (first !== undefined) return first
+    let answer: Answer = 'nothing'
+    if (!isTerminal((this.runs.get(id) as ModelRun).status)) return answer
+    for (const other of ids) {
+      const run = this.runs.get(other)
+      if (run === undefined || isTerminal(run.status) || !this.#isBelow(run, id)) continue
+      answer = this.isOver(run) ? 'expired' : 'append'
+      if (answer === 'expired') this.end(run, 'failed', true)
+      else this.end(run, 'cancelled', false)
+    }
+    return answer
+  }
+
+  #isBelow(run: ModelRun, id: string): boolean {
+    return run.parent !== null && (run.parent === id || this.#isBelow(this.runs.get(run.parent) as ModelRun, id))
+  }
+
   end(run: ModelRun, status: RunStatus, retryable: boolean): void {
     Object.assign(run, { status, retryable, allowed: 0 })
+  }
+
+  /** What an ended run above does to new work; undefined where all runs above go on. A retry replaces its parent. */
+  #stoppedAbove(run: ModelRun): Answer | undefined {
+    let below = run
+    for (let at = this.runs.get(run.parent ?? ''); at !== undefined; at = this.runs.get(at.parent ?? '')) {
+      if (this.isOver(at)) {
+        this.end(at, 'failed', true)
+        return 'expired'
+      }
+      if (isTerminal(at.status) && below.of === null) return { refuse: 'RUN_ANCESTOR_ENDED' }
+      below = at
+    }
+    return undefined
   }
 
   #add(id: string, facts: Pick<ModelRun, 'actor' | 'attempt' | 'of' | 'parent' | 'pin' | 'root'>): void {

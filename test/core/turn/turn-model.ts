@@ -20,6 +20,12 @@ export class TurnModel {
   readonly stems = new Map<string, Held>()
   readonly chains = new Map<string, Chain>()
   readonly #targets = new Set<string>()
+  /** Whether a stem that another run wrote is changed only with its base. */
+  readonly #isOptimistic: boolean
+
+  constructor({ isOptimistic }: { isOptimistic: boolean }) {
+    this.#isOptimistic = isOptimistic
+  }
 
   stage(run: string, number: number, proposed: Proposed): string {
     const chain = this.#chain(run)
@@ -34,7 +40,7 @@ export class TurnModel {
   validate(run: string, number: number): string {
     const proposed = this.#proposed(run, number)
     if (typeof proposed === 'string') return proposed
-    const [failed] = this.#wrongs(proposed).flat()
+    const [failed] = this.#wrongs(run, proposed).flat()
     this.chains.set(run, {
       last: number - 1,
       open: { proposed, status: failed === undefined ? 'validated' : 'failed' },
@@ -69,7 +75,8 @@ export class TurnModel {
     const isEmpty = delete_stem.length + tombstones.length + triplets.length === 0
     const isReady = open === undefined || open.status === 'validated' || (open.status === 'staged' && isEmpty)
     if (!isReady) return 'E_PROMOTION_NOT_VALIDATED'
-    for (const group of this.#wrongs({ delete_stem, tombstones, triplets })) if (group[0] !== undefined) return group[0]
+    for (const group of this.#wrongs(run, { delete_stem, tombstones, triplets }))
+      if (group[0] !== undefined) return group[0]
     for (const { stem } of tombstones) this.stems.delete(stem)
     const turn = `turn-${String(number).padStart(4, '0')}`
     for (const { body, links, stem } of triplets) this.stems.set(stem, { body, links, run_id: run, turn })
@@ -79,7 +86,7 @@ export class TurnModel {
   }
 
   /** The codes of each group of checks, the one that decides first in each. */
-  #wrongs({ delete_stem, tombstones, triplets }: Proposed): string[][] {
+  #wrongs(run: string, { delete_stem, tombstones, triplets }: Proposed): string[][] {
     const deletes = new Set(tombstones.map(({ stem }) => stem))
     const touched = new Set([...deletes, ...triplets.map(({ stem }) => stem)])
     const left = [...this.stems].filter(([stem]) => !touched.has(stem))
@@ -92,7 +99,9 @@ export class TurnModel {
     for (const stem of delete_stem) if (!deletes.has(stem)) groups[0]?.push('E_DELETE_MISSING_TOMBSTONE')
     for (const { base, stem } of [...triplets, ...tombstones]) {
       const held = this.stems.get(stem)
-      if (base !== undefined && base !== (held ? digestOf(held.body) : null)) groups[1]?.push('E_PROMOTION_CONFLICT')
+      const isOther = base !== undefined && base !== (held ? digestOf(held.body) : null)
+      const isUnseen = this.#isOptimistic && base === undefined && held !== undefined && held.run_id !== run
+      if (isOther || isUnseen) groups[1]?.push('E_PROMOTION_CONFLICT')
     }
     // A stem that stays is in the way, whether it is staged anew or not; one that is only deleted is not.
     const names = [...this.stems.keys()].filter((stem) => !deletes.has(stem))

@@ -133,19 +133,24 @@ export const ranges = {
     })),
   notes: { gte: Buffer.of(prefix.note), lt: Buffer.of(prefix.note + 1) },
   objects: { gte: Buffer.of(prefix.object), lt: Buffer.of(prefix.object + 1) },
-  state: (generation: number, keyPrefix: string) => ({
-    gte: stateKey(generation, keyPrefix),
+  state: (generation: number, keyPrefix: string, after?: string) => ({
+    gte: after === undefined ? stateKey(generation, keyPrefix) : behind(stateKey(generation, after)),
     lt: Buffer.concat([stateKey(generation, keyPrefix), Buffer.of(0xff)]),
   }),
   index: (generation: number, from: Uint8Array, to: Uint8Array) => ({
     gte: indexKey(generation, from),
     lt: indexKey(generation, to),
   }),
-  rows: (generation: number, streamPrefix: string) => ({
-    gte: rowKey(generation, streamPrefix),
+  rows: (generation: number, streamPrefix: string, after?: string) => ({
+    gte: after === undefined ? rowKey(generation, streamPrefix) : behind(rowKey(generation, after)),
     lt: Buffer.concat([rowKey(generation, streamPrefix), Buffer.of(0xff)]),
   }),
   tiles: { gte: Buffer.of(prefix.tile), lt: Buffer.of(prefix.tile + 1) },
+}
+
+/** The first key behind this one. */
+function behind(key: Uint8Array): Buffer {
+  return Buffer.concat([key, Buffer.of(0)])
 }
 
 function numbered(first: number, second: number | undefined, value: number): Buffer {

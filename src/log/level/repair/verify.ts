@@ -1,9 +1,10 @@
+import { isUtf8 } from 'node:buffer'
 import type { Entry } from '../../../kernel/entry.ts'
 import { sameBytes, toHex } from '../../../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
 import type { Check } from '../../check.ts'
 import { differs, missing } from '../../corrupt.ts'
-import { decode, entryOfText, textOf, unseal } from '../../keyed/rows/codec.ts'
+import { decode, entryOfText, unseal } from '../../keyed/rows/codec.ts'
 import { readHead, type StoredHead } from '../../keyed/rows/head-row.ts'
 import * as keys from '../../keyed/rows/keys.ts'
 import { readMeta } from '../../keyed/rows/meta-row.ts'
@@ -23,20 +24,20 @@ export interface StoredOptions {
    * entries.
    */
   checks?: readonly Check[]
+  /**
+   * Only what cannot be derived from the entries is read: entries, tiles, both tree heads, and objects. The files of the
+   * store are not checked.
+   */
+  onlyEntries?: boolean
   /** Called with the number of entries read so far. */
   progress?: (done: number, total: number) => void
 }
 
-/** The content of a store that verified. */
-export interface Stored {
-  head: StoredHead
-  meta: Meta
-  /** Counts: rows, blocks of receipts and index rows of the generation in force; pairs that a rebuild left behind. */
-  rows: number
-  receipts: number
-  index: number
-  left: number
-}
+/**
+ * The content of a store that verified, with counts: rows, blocks of receipts and index rows of the generation in force;
+ * pairs that a rebuild left behind.
+ */
+export type Stored = { head: StoredHead; meta: Meta } & Record<'index' | 'left' | 'receipts' | 'rows', number>
 
 /**
  * Reads the store's files, then every pair once, in key order, and trusts none of them. `views/` compares the content
@@ -60,8 +61,8 @@ class StoredVerification {
   readonly #takesRows: boolean
   readonly #storedTiles: TileReader
   readonly #tree: TreeVerification
-  /** The entries of the tile that is being read, and the leaf hashes of their texts. */
-  #entries: Entry[] = []
+  /** The entries of the tile that is being read, with their texts, and the leaf hashes of those. */
+  #entries: { entry: Entry; text: string }[] = []
   #leafHashes: Uint8Array[] = []
   #isEnded = false
   #seq = 0
@@ -82,7 +83,7 @@ class StoredVerification {
   }
 
   async run(): Promise<Stored> {
-    await this.#reader.checkFiles()
+    if (this.#options.onlyEntries !== true) await this.#reader.checkFiles()
     const { size } = this.#stored.head
     for await (const page of this.#reader.scan(keys.ranges.all)) {
       for (const [key, value] of page) this.#pair(key, value)
@@ -93,7 +94,7 @@ class StoredVerification {
     if (this.#tiles !== expectedTiles) {
       throw differs('tiles', `the store has ${this.#tiles} tiles, but ${size} entries require ${expectedTiles}`)
     }
-    this.#compareRows()
+    if (this.#options.onlyEntries !== true) this.#compareRows()
     this.#compareCursors()
     this.#compareHeadFile()
     const { index, receipts } = this.#stored
@@ -105,25 +106,21 @@ class StoredVerification {
     const kind = keys.kindOf(key)
     // Entries come first in key order. The first other key means that all entries were read.
     if (kind !== 'entry') this.#endEntries()
+    if (this.#options.onlyEntries === true && derivedKinds.has(kind)) return
     switch (kind) {
       case 'entry':
         this.#entry(key, value)
         return
       case 'head':
       case 'meta':
-        unseal(key, value)
-        return
       case 'tile':
-        this.#tiles += 1
         unseal(key, value)
+        if (kind === 'tile') this.#tiles += 1
         return
       case 'receipts':
-        unseal(key, value)
-        if (this.#isInForce(key)) this.#stored.receipts += 1
-        return
       case 'index':
         unseal(key, value)
-        if (this.#isInForce(key)) this.#stored.index += 1
+        if (this.#isInForce(key)) this.#stored[kind] += 1
         return
       case 'row':
         if (this.#isInForce(key)) this.#row(key, value)
@@ -155,10 +152,13 @@ class StoredVerification {
     const seq = keys.seqOfEntryKey(key)
     if (seq !== this.#seq) throw missing(this.#seq)
     if (seq >= size) throw differs('entries', `entry ${seq} is beyond the ledger’s ${size} entries`, { seq })
-    const text = textOf(key, value)
+    const bytes = unseal(key, value)
+    const text = bytes.toString()
     const entry = entryOfText(key, text)
     if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} has the seq ${entry.seq}`, { seq })
-    this.#entries.push(entry)
+    // Other bytes can decode to the same text, but only these were hashed.
+    if (!isUtf8(bytes)) throw differs('bytes', `entry ${seq} is not UTF-8`, { seq })
+    this.#entries.push({ entry, text })
     this.#leafHashes.push(leafHashOfText(text))
     this.#seq += 1
     if (this.#entries.length === tileWidth) this.#takeEntries()
@@ -168,10 +168,10 @@ class StoredVerification {
   #takeEntries(): void {
     this.#tree.add(this.#leafHashes)
     if (this.#seq === this.#stored.head.size) this.#compareRoot()
-    for (const entry of this.#entries) {
+    for (const { entry, text } of this.#entries) {
       if (entry.prev.stream === null) this.#streams += 1
       this.#lastSeqs = (this.#lastSeqs + entry.seq - (entry.prev.stream ?? 0)) % sumModulus
-      for (const check of this.#checks) check.entry?.(entry)
+      for (const check of this.#checks) check.entry?.(entry, text)
     }
     this.#entries = []
     this.#leafHashes = []
@@ -188,15 +188,15 @@ class StoredVerification {
   #compareRoot(): void {
     const { root, size } = this.#stored.head
     const computed = this.#tree.root()
-    if (sameBytes(computed, root)) return
     const what = `the entries give the root ${toHex(computed)} at size ${size}, but the head row says ${toHex(root)}`
+    if (sameBytes(computed, root)) return
     throw differs('root', what, { seq: size - (size % tileWidth) })
   }
 
   #isInForce(key: Uint8Array): boolean {
-    const isInForce = key[1] === this.#stored.head.generation
-    if (!isInForce) this.#stored.left += 1
-    return isInForce
+    if (key[1] === this.#stored.head.generation) return true
+    this.#stored.left += 1
+    return false
   }
 
   #row(key: Uint8Array, value: Uint8Array): void {
@@ -215,27 +215,25 @@ class StoredVerification {
    */
   #compareRows(): void {
     const { rows } = this.#stored
-    if (rows !== this.#streams)
-      throw differs('rows', `the entries have ${this.#streams} streams, but the store has ${rows} rows`)
-    if (!this.#takesRows && this.#lastSeqs !== 0)
-      throw differs('rows', 'a row does not name the last entry of its stream')
+    const what = `the entries have ${this.#streams} streams, but the store has ${rows} rows`
+    if (rows !== this.#streams) throw differs('rows', what)
+    if (this.#takesRows || this.#lastSeqs === 0) return
+    throw differs('rows', 'a row does not name the last entry of its stream')
   }
 
   #compareCursors(): void {
     const { cursors, size } = this.#stored.head
-    for (const [reactor, cursor] of Object.entries(cursors)) {
-      if (cursor > size)
-        throw differs('head', `the cursor of ${reactor} is ${cursor}, but there are only ${size} entries`)
-    }
+    const beyond = Object.entries(cursors).find(([, cursor]) => cursor > size)
+    if (beyond === undefined) return
+    throw differs('head', `the cursor of ${beyond[0]} is ${beyond[1]}, but there are only ${size} entries`)
   }
 
   #compareHeadFile(): void {
     const { headFile } = this.#options
-    if (headFile !== undefined) {
-      const { head, meta } = this.#stored
-      const reader = readerOf(this.#tree.tree, this.#storedTiles)
-      compareHeadFile(headFile, { origin: meta.origin, size: head.size }, (size) => rootAt(size, reader, sha256))
-    }
+    if (headFile === undefined) return
+    const { head, meta } = this.#stored
+    const reader = readerOf(this.#tree.tree, this.#storedTiles)
+    compareHeadFile(headFile, { origin: meta.origin, size: head.size }, (size) => rootAt(size, reader, sha256))
   }
 
   #tile(level: number, index: number): Uint8Array | undefined {
@@ -244,6 +242,8 @@ class StoredVerification {
     return value === undefined ? undefined : unseal(key, value)
   }
 }
+
+const derivedKinds: ReadonlySet<ReturnType<typeof keys.kindOf>> = new Set(['index', 'receipts', 'row', 'state'])
 
 /** The modulus keeps sums exact in a ledger of any length. */
 const sumModulus = 2 ** 52

@@ -1,3 +1,5 @@
+import { wellFormed } from './canonical.ts'
+
 /** A JSON value of a triplet. The caller chooses its keys, and its numbers are safe integers. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue }
 
@@ -28,4 +30,11 @@ export class Unreadable extends Error {}
 /** An object without a prototype, so that a member named `__proto__` stays a member. */
 export function emptyObject(): { [key: string]: JsonValue } {
   return Object.create(null)
+}
+
+/**
+ * A key of a JSON object as one step of an RFC 6901 pointer. Pointers are recorded, so a lone surrogate becomes U+FFFD.
+ */
+export function pointerStep(key: string | number): string {
+  return `/${wellFormed(String(key)).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

@@ -1,7 +1,13 @@
-import { isWellFormed } from '../../kernel/canonical.ts'
-import { limits } from '../../kernel/limits.ts'
-import { pointerStep } from './issue.ts'
-import { emptyObject, type JsonProblem, type JsonProblemKind, type JsonValue, Unreadable } from './json-value.ts'
+import { isWellFormed } from './canonical.ts'
+import {
+  emptyObject,
+  type JsonProblem,
+  type JsonProblemKind,
+  type JsonValue,
+  pointerStep,
+  Unreadable,
+} from './json-value.ts'
+import { limits } from './limits.ts'
 
 const whiteSpace = /[ \t\n\r]*/y
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
@@ -22,10 +28,18 @@ const words = [
 export class JsonReader {
   readonly problems: JsonProblem[] = []
   readonly #text: string
+  readonly #places: Map<string, number> | undefined
   #at = 0
 
-  constructor(text: string) {
+  /** `places` takes the offset of each member and item, by its pointer. */
+  constructor(text: string, places?: Map<string, number>) {
     this.#text = text
+    this.#places = places
+  }
+
+  /** How many code units were read: after an error, where it is. */
+  get at(): number {
+    return this.#at
   }
 
   read(): JsonValue {
@@ -56,8 +70,10 @@ export class JsonReader {
     if (this.#isNext('}')) return object
     do {
       this.#skip()
+      const from = this.#at
       const key = this.#string(pointer)
       const where = pointer + pointerStep(key)
+      this.#places?.set(where, from)
       if (Object.hasOwn(object, key)) this.#note(where, 'duplicate_key')
       if (!this.#isNext(':')) this.#stop(where, 'syntax')
       object[key] = this.#value(where, depth + 1)
@@ -70,8 +86,12 @@ export class JsonReader {
     const array: JsonValue[] = []
     this.#at += 1
     if (this.#isNext(']')) return array
-    do array.push(this.#value(pointer + pointerStep(array.length), depth + 1))
-    while (this.#isNext(','))
+    do {
+      const where = pointer + pointerStep(array.length)
+      this.#skip()
+      this.#places?.set(where, this.#at)
+      array.push(this.#value(where, depth + 1))
+    } while (this.#isNext(','))
     if (!this.#isNext(']')) this.#stop(pointer, 'syntax')
     return array
   }

@@ -1,0 +1,24 @@
+import { recordedEntrySchema } from '../domain/event-schemas.ts'
+import { isCanonicalText } from '../kernel/canonical.ts'
+import type { Entry } from '../kernel/entry.ts'
+import type { Check } from '../log/check.ts'
+import { differs } from '../log/corrupt.ts'
+
+/**
+ * Checks that the text of each entry is the only one that states its content, and that the entry has a known type and
+ * matches the schema of that type. The checks after this one may rely on it. Errors: VERIFY_FAILED (`canonical`,
+ * `schema`).
+ */
+export class SchemaVerification implements Check {
+  entry(entry: Entry, text: string): void {
+    const { seq, type } = entry
+    if (!isCanonicalText(text, entry)) {
+      throw differs('canonical', `the text of entry ${seq} is not the RFC 8785 text of its content`, { seq })
+    }
+    const { error } = recordedEntrySchema.safeParse(entry)
+    if (error === undefined) return
+    const [issue] = error.issues
+    const what = issue?.code === 'invalid_union' ? 'its type is unknown' : `${issue?.path.join('.')}: ${issue?.message}`
+    throw differs('schema', `entry ${seq} (${String(type).slice(0, 60)}) does not match its schema: ${what}`, { seq })
+  }
+}
