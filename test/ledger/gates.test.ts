@@ -196,7 +196,7 @@ class Round {
       role_id,
     }
     const call = this.#ledger.runs.create({ ...asked, run_id: run.run_id, run_kind: kind, workflow_id })
-    if (isOver) return this.#refused('create', call, 'RUN_NOT_ACTIVE')
+    if (isOver || isBelowEnded(run)) return this.#refused('create', call, 'RUN_ANCESTOR_ENDED')
     this.#runs.push(run)
     if (forbidden.length === 0 && workflow_id !== undefined && !isClaimed) this.#workflows.set(workflow_id, run.case)
     await this.#judged('create', run, call, forbidden)
@@ -209,8 +209,9 @@ class Round {
       ? chance.of([undefined, { lanes: lanes.pin, roles: roles.pin }])
       : { lanes: 'ab'.repeat(20), roles: roles.pin }
     const call = this.#ledger.runs.start({ actor: run.actor, run_id: run.run_id, policy_versions })
-    const isUnderIdle = run.parent !== undefined && run.parent.status !== 'running'
-    if (run.status !== 'created' || isUnderIdle) return this.#refused('start', call, 'INVALID_STATE_TRANSITION')
+    if (run.status !== 'created') return this.#refused('start', call, 'INVALID_STATE_TRANSITION')
+    if (isBelowEnded(run)) return this.#refused('start', call, 'RUN_ANCESTOR_ENDED')
+    if (run.parent?.status === 'created') return this.#refused('start', call, 'INVALID_STATE_TRANSITION')
     const forbidden = startForbids(run, this.#inForce, pinsAreTrue)
     if (await this.#judged('start', run, call, forbidden)) {
       run.status = 'running'
@@ -257,6 +258,7 @@ class Round {
     const action = this.#actionOf(run)
     const call = this.#ledger.runs.authorize({ actor: run.actor, run_id: run.run_id, action })
     if (run.status !== 'running') return this.#refused('authorize', call, 'RUN_NOT_ACTIVE')
+    if (isBelowEnded(run)) return this.#refused('authorize', call, 'RUN_ANCESTOR_ENDED')
     const forbidden = actionForbids(run, this.#inForce, action)
     const decided = await call
     const answer = decided.decision === 'allow' ? Promise.resolve() : Promise.reject(deny(decided))
@@ -276,6 +278,8 @@ class Round {
     })
     if (run.status !== 'running') return this.#refused('record', call, 'RUN_NOT_ACTIVE')
     if (action === undefined) return this.#refused('record', call, 'DECISION_NOT_OPEN')
+    const isExport = action.action_type === 'export' && outcome === 'success'
+    if (isExport) return this.#refused('record', call, 'BUNDLE_NOT_RECORDED')
     const isPartial = outcome === 'failure' && output_artifacts.length > 0
     if (isPartial && !mayRecordPartial(run)) return this.#refused('record', call, 'OUTPUTS_DENIED')
     const isShared =
@@ -294,7 +298,9 @@ class Round {
     const error = { error_code: 'E1', message: 'broke', retryable: false }
     const call = isComplete ? this.#ledger.runs.complete(end) : this.#ledger.runs.fail({ ...end, error })
     if (run.status !== 'running') return this.#refused('end', call, 'INVALID_STATE_TRANSITION')
+    if (isComplete && isBelowEnded(run)) return this.#refused('end', call, 'RUN_ANCESTOR_ENDED')
     if (isComplete && run.open.size > 0) return this.#refused('end', call, 'RUN_HAS_OPEN_ACTION')
+    if (isComplete && run.kind === 'export') return this.#refused('end', call, 'BUNDLE_NOT_RECORDED')
     const isPartial = !isComplete && output_artifacts.length > 0
     if (isPartial && !mayRecordPartial(run)) return this.#refused('end', call, 'OUTPUTS_DENIED')
     if (await this.#judged('end', run, call, outputsForbid(run, output_artifacts)))
@@ -342,6 +348,12 @@ class Round {
   #count(key: string): void {
     this.counts[key] = (this.counts[key] ?? 0) + 1
   }
+}
+
+/** Whether a run above this one has ended. */
+function isBelowEnded({ parent }: ModelRun): boolean {
+  if (parent === undefined) return false
+  return (parent.status !== 'created' && parent.status !== 'running') || isBelowEnded(parent)
 }
 
 function deny({ missing, rule_ids }: { missing: string[]; rule_ids: string[] }): LockstepError {

@@ -155,7 +155,6 @@ at('an event of an action with prohibited outputs denies the run, and nothing el
     action_type: 'system',
     outcome: 'success',
     run_id,
-    target: { name: 'x', operation: 'note', target_type: 'run' },
   } as const
   const events = [note, { ...promotion, output_artifacts: [sanitized({ artifact_kind: 'raw_case_text' })] }]
   assert.is(await codeOf(ledger.audit.append({ actor: { actor_id, actor_type }, events })), 'RUN_DENIED')
