@@ -34,6 +34,7 @@ export const audit: Operations<AuditApi> = {
       'BUNDLE_NOT_RECORDED',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
+      'RUN_DENIED',
       'OVERRIDE_DENIED',
       'STATEMENT_DENIED',
     ],

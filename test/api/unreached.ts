@@ -49,6 +49,7 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
   'log.verify': { VERIFY_FAILED: 'needs a damaged database, which test/ledger/damage.test.ts has' },
   'policy.check': { FILE_DENIED: files, FILE_FAILED: files },
   'policy.reload': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'runs.fail': { RUN_DENIED: 'needs a lane that allows partial outputs, which test/ledger/cross-case.test.ts has' },
   'staging.consume': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
   'turns.apply': { DECISION_REQUIRED: rule, E_PROMOTION_NOT_VALIDATED: race },
   'turns.promote': {

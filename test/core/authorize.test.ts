@@ -13,6 +13,7 @@ import {
   policy,
   type Question,
   questionOf,
+  sanitized,
   verdictOf,
   withAction,
   withRun,
@@ -235,9 +236,15 @@ adds(
     isWrite(question) && !row.requires.includes('promotion_ticket_id')
       ? withRun(withAction(question, { action_type: 'promotion' }), { run_kind: 'promotion' })
       : undefined,
-  ({ lane }) => [
+  ({ lane, prohibits }) => [
     [5, 'not_permitted', `lane:${lane}/promotion`],
     [6, 'missing_scope', `lane:${lane}/requires/promotion_ticket_id`, 'promotion_ticket_id'],
+    [
+      7,
+      'forbidden',
+      `${prohibits.includes('shared_knowledge_write') ? `lane:${lane}/` : ''}prohibits/shared_knowledge_write`,
+    ],
+    [7.5, 'missing_scope', 'shared_knowledge/sanitized_artifact', 'artifacts'],
   ],
 )
 adds(
@@ -264,18 +271,10 @@ adds(
   (question) => withAction(question, { scope: {} }),
   ({ lane, requires }) => requires.map((key): Expected => [6, 'missing_scope', `lane:${lane}/requires/${key}`, key]),
 )
-adds('another run', (question) => withScope(question, { run_id: 'run_0002' }), [
-  6,
-  'missing_scope',
-  'scope/run_id',
-  'run_id',
-])
-adds('a number for the run', (question) => withScope(question, { run_id: 1 }), [
-  6,
-  'missing_scope',
-  'scope/run_id',
-  'run_id',
-])
+for (const run_id of ['run_0002', 1]) {
+  const failed: Expected = [6, 'missing_scope', 'scope/run_id', 'run_id']
+  adds(`another run: ${run_id}`, (question) => withScope(question, { run_id }), failed)
+}
 
 /** Another case’s id is no scope of this run, and looking there is prohibited, in this lane or in every one. */
 const crossed = ({ lane, prohibits }: LaneRow): Expected => [
@@ -342,38 +341,50 @@ adds(
 for (const destination of ['exports/x.tar.gz', 'file:///srv/exports', 'the client: see https://host.example']) {
   adds(`a destination inside: ${destination}`, (question) => withScope(question, { destination }))
 }
-const art = (change: Partial<ArtifactRef>): ArtifactRef => ({
-  artifact_id: 'art',
-  artifact_kind: 'note',
-  hash_sha256: 'a'.repeat(64),
-  ...change,
-})
 const artifact = (change: Partial<ArtifactRef>) => (question: Question) =>
-  withAction(question, { artifacts: [art({}), art(change)] })
+  withAction(question, { artifacts: [sanitized(), sanitized(change)] })
+/** Whether an action writes shared knowledge: in the table, every write of the lane for promotions does. */
+const isSharing = ({ requires }: LaneRow) => requires.includes('promotion_ticket_id')
 adds(
   'an artifact on the web',
   artifact({ storage_locator: 'https://host.example/x' }),
   prohibited('external_export', 'raw_external_destination'),
 )
 adds('an artifact in a store', artifact({ storage_locator: 's3://cases/x' }))
-adds('an artifact of the case', artifact({ case_id: 'CASE-17', scope: 'case' }))
-adds('an artifact of another case', artifact({ case_id: 'CASE-18' }), (row) => [crossed(row)])
+adds('an artifact of the case', artifact({ case_id: 'CASE-17', scope: 'case' }), (row) =>
+  isSharing(row) ? prohibited('client_identity')(row) : [],
+)
+adds('an artifact of another case', artifact({ case_id: 'CASE-18' }), (row) => [
+  ...(isSharing(row) ? prohibited('client_identity')(row) : []),
+  crossed(row),
+])
+for (const artifact_kind of ['raw_case_text', 'Raw-Case-Text', 'RawCaseText', 'client_identity', 'privileged_notes']) {
+  const effect = ['client_identity', 'privileged_notes'].find((kind) => kind === artifact_kind) ?? 'raw_case_text'
+  adds(`an artifact of the kind ${artifact_kind}`, artifact({ artifact_kind }), prohibited(effect))
+}
+adds('an artifact whose content is not stated', artifact({ confidentiality: null }), (row) =>
+  isSharing(row) ? prohibited('client_identity', 'privileged_notes')(row) : [],
+)
+adds(
+  'no artifact',
+  (question) => withAction(question, { artifacts: [] }),
+  (row) => (isSharing(row) ? [[7.5, 'missing_scope', 'shared_knowledge/sanitized_artifact', 'artifacts']] : []),
+)
 for (const [mark, effect] of [
   ['contains_privileged', 'privileged_notes'],
   ['contains_pii', 'client_identity'],
   ['contains_phi', 'client_identity'],
 ] as const) {
-  adds(`an artifact that ${mark}`, artifact({ confidentiality: { [mark]: true } }), (row, { action }) =>
-    action.action_type === 'promotion' ? prohibited(effect)(row) : [],
-  )
-  adds(`an artifact that is not marked: ${mark}`, artifact({ confidentiality: { [mark]: false } }))
+  for (const value of [true, null]) {
+    const confidentiality = { ...sanitized().confidentiality, [mark]: value }
+    adds(`an artifact with ${mark}: ${value}`, artifact({ confidentiality }), (row) =>
+      value || isSharing(row) ? prohibited(effect)(row) : [],
+    )
+  }
 }
 for (const audit of [false, 'false', 0]) {
-  adds(
-    `audit: ${JSON.stringify(audit)}`,
-    (question) => withScope(question, { audit }),
-    prohibited('bypass_audit', 'unaudited_delivery'),
-  )
+  const stated = (question: Question) => withScope(question, { audit })
+  adds(`audit: ${JSON.stringify(audit)}`, stated, prohibited('bypass_audit', 'unaudited_delivery'))
 }
 adds('audit: true', (question) => withScope(question, { audit: true }))
 

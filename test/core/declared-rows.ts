@@ -41,9 +41,10 @@ export class DeclaredRows implements LoadedState {
     this.#declared.add(stream)
     if (!stream.startsWith('run/')) return
     const run = this.#rows.get(stream)?.state as
-      | { lock: { name: string } | null; parent_run_id: string | null }
+      | { lock: { name: string } | null; manifest: { workflow_id?: string | null }; parent_run_id: string | null }
       | undefined
     if (run?.lock) this.#declare(`lock/${run.lock.name}`)
+    if (run?.manifest.workflow_id) this.#declare(`workflow/${run.manifest.workflow_id}`)
     if (run?.parent_run_id) this.#declare(streamOfRun(run.parent_run_id))
   }
 

@@ -1,6 +1,7 @@
 import type { Action } from '../../src/domain/policy/action.ts'
 import type { RunFacts } from '../../src/domain/policy/checks.ts'
 import type { Policy } from '../../src/domain/policy/policy.ts'
+import type { ArtifactRef } from '../../src/kernel/artifact-ref.ts'
 import type { RunKind } from '../../src/kernel/vocabulary.ts'
 import { type LaneRow, roleTable, shippedPolicy } from '../support/policy-tables.ts'
 
@@ -37,6 +38,12 @@ const stated: Record<string, string | boolean> = {
   override_reason: 'The taxonomy is wrong.',
 }
 
+/** An artifact that may reach shared knowledge, with some of its members changed. */
+export function sanitized(change: Partial<ArtifactRef> = {}): ArtifactRef {
+  const confidentiality = { contains_phi: false, contains_pii: false, contains_privileged: false }
+  return { artifact_id: 'art', artifact_kind: 'note', confidentiality, hash_sha256: 'a'.repeat(64), ...change }
+}
+
 /** Every action that a row of the table grants; `audit_ledger` stands in the table and is granted to nobody. */
 export function actionsOf(row: LaneRow): Action[] {
   const isPromotion = row.requires.includes('promotion_ticket_id')
@@ -47,11 +54,14 @@ export function actionsOf(row: LaneRow): Action[] {
     scope,
     target: { name, ...(mode === undefined ? {} : { mode }) },
   })
+  const shared = (action: Action): Action => ({ ...action, artifacts: [sanitized()] })
   return [
     ...row.tools.map((tool) => of('tool_call', tool)),
     ...row.tools.filter((tool) => tool.startsWith('export_bundle.')).map((tool) => of('export', tool)),
-    ...row.writes.map(([table, mode]) => of('db_write', table, mode)),
-    ...row.writes.filter(() => isPromotion).map(([table, mode]) => of('promotion', table, mode)),
+    ...row.writes
+      .map(([table, mode]) => of('db_write', table, mode))
+      .map((action) => (isPromotion ? shared(action) : action)),
+    ...row.writes.filter(() => isPromotion).map(([table, mode]) => shared(of('promotion', table, mode))),
   ].filter(({ target }) => target.name !== 'audit_ledger')
 }
 

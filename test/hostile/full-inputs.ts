@@ -55,7 +55,7 @@ const newToken = (id: string) => {
 /** A running run of the caller, to act on. */
 async function running(id: string, { api }: { api: Api }): Promise<string> {
   const run_id = runId(id)
-  await api.runs.create({ run_id, run_kind: 'orchestrator' })
+  await api.runs.create({ case_id: 'CASE-17', run_id, run_kind: 'orchestrator' })
   await api.runs.start({ run_id })
   return run_id
 }

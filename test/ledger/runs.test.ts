@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { runRecordSchema } from '../../src/domain/run/run-record.ts'
 import { hold } from '../../src/lease.ts'
 import { perform } from '../../src/nouns/runs/performing.ts'
+import { sanitized as sanitizedArtifact } from '../core/questions.ts'
 import { dictation } from '../core/run/world.ts'
 import { entriesOf, lastOf, typesAppended } from '../support/entries.ts'
 import { codeOf, governedIn, of, startTool } from '../support/governed-runs.ts'
@@ -286,12 +287,13 @@ governed(
     const { runs } = ledger
     const actor = { actor_id: 'ana', actor_type: 'human' } as const
     const ofLane = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', role_id: 'ATTORNEY_ADMIN', run_kind: 'promotion' } as const
-    const sanitized = { artifact_id: 'art-1', artifact_kind: 'playbook', hash_sha256: 'ab'.repeat(32) }
+    const sanitized = sanitizedArtifact({ artifact_kind: 'playbook' })
     const target = { name: 'shared_playbooks', mode: 'append' }
     const promote = async (scope: Record<string, string | boolean>, more: object = {}) => {
       const { run_id } = await runs.create({ ...ofLane, actor })
       await runs.start({ run_id, actor })
-      const action = { action_type: 'promotion' as const, lane_id: ofLane.lane_id, scope: { ...scope, run_id }, target }
+      const of = { artifacts: [sanitized], lane_id: ofLane.lane_id, scope: { ...scope, run_id }, target }
+      const action = { action_type: 'promotion' as const, ...of }
       return { run_id, ...(await runs.authorize({ run_id, actor, action: { ...action, ...more } })) }
     }
     const scope = { promotion_ticket_id: 'PT-1', attorney_signoff: true }
@@ -314,7 +316,7 @@ governed(
     const { decision_id, run_id } = await promote(scope, { artifacts: [sanitized] })
     await runs.record({ run_id, actor, decision_id, outcome: 'success', output_artifacts: [sanitized] })
     const [event] = (await ledger.audit.list({ run_id, action_type: 'promotion' })).events
-    assert.equal([event?.outcome, event?.output_artifacts], ['success', [sanitized]])
+    assert.equal(JSON.parse(JSON.stringify([event?.outcome, event?.output_artifacts])), ['success', [sanitized]])
   },
 )
 
@@ -327,18 +329,20 @@ governed('free text is refused where the lane prohibits raw case text', async (l
     run_kind: 'promotion',
     actor: human,
   } as const
-  assert.is(await codeOf(runs.create({ ...run, notes: 'what the client said' })), 'FREE_TEXT_DENIED')
+  assert.is(await codeOf(runs.create({ ...run, notes: 'what the client said' })), 'RUN_DENIED')
   const { run_id } = await runs.create(run)
   await runs.start({ run_id, actor: human })
   const action = {
-    action_type: 'promotion',
+    action_type: 'promotion' as const,
     lane_id: run.lane_id,
+    artifacts: [sanitizedArtifact()],
     scope: { promotion_ticket_id: 'PT-1', run_id, attorney_signoff: true },
     target: { name: 'shared_playbooks', mode: 'append' },
-  } as const
+  }
   const { decision_id, decision } = await runs.authorize({ run_id, action, actor: human })
   assert.is(decision, 'allow')
-  const record = { run_id, decision_id, outcome: 'success', actor: human } as const
+  const output_artifacts = [sanitizedArtifact()]
+  const record = { run_id, decision_id, outcome: 'success' as const, output_artifacts, actor: human }
   assert.is(await codeOf(runs.record({ ...record, outcome_reason: 'the client said' })), 'FREE_TEXT_DENIED')
   await runs.record({ ...record, outcome_reason: 'sanitized' })
   assert.is(await codeOf(runs.complete({ run_id, outcome_reason: 'all good', actor: human })), 'FREE_TEXT_DENIED')

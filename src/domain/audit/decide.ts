@@ -5,20 +5,10 @@ import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { PrivilegedAction } from '../../kernel/vocabulary.ts'
 import { type Policies, policyStream } from '../policy/state.ts'
 import { stoppedAbove } from '../run/above.ts'
-import {
-  append,
-  caseOf,
-  expired,
-  laneOf,
-  lostLock,
-  notActive,
-  notesIn,
-  type RunDraft,
-  refused,
-  refuseText,
-} from '../run/case.ts'
+import { append, caseOf, expired, laneOf, lostLock, notActive, type RunDraft, refused } from '../run/case.ts'
 import type { RecordAction } from '../run/commands.ts'
 import { decideRecord } from '../run/decide-actions.ts'
+import { refuseText, textsIn, unfitIn } from '../run/free-text.ts'
 import type { AuditCommand } from './commands.ts'
 import { auditStream } from './events.ts'
 import { refusedStatement, strangeToRun } from './statements.ts'
@@ -82,15 +72,19 @@ function decideInRun(
       const wrong = refusedStatement(event, context)
       if (wrong !== undefined) return refused(of, { ...wrong, command: type })
       const { case_id: _, lane_id: __, run_id: ___, ...data } = event
-      const notes = notesIn([...(event.input_artifacts ?? []), ...(event.output_artifacts ?? [])])
-      const text = refuseText(of, [event.notes, event.outcome_reason, ...notes])
+      const artifacts = textsIn([...(event.input_artifacts ?? []), ...(event.output_artifacts ?? [])])
+      const names = unfitIn([event.target?.name, event.target?.operation])
+      const text = refuseText(of, [event.notes, event.outcome_reason, ...names, ...artifacts], type)
       if (text !== undefined) return text
       drafts.push({ type: 'audit.recorded', stream: streamOfRun(run_id), data: sorted({ ...data, stated: true }) })
       continue
     }
     const record = recordOf({ ...event, action_type })
-    const decision = decideRecord({ ...record, policies, run_id, type: 'run.record' }, { ...of, run })
+    const command = { ...record, policies, run_id, type: 'run.record' as const }
+    const decision = decideRecord(command, { ...of, run })
     if (decision.kind !== 'append') return decision
+    // Prohibited outputs deny the run, and no event of this append is recorded.
+    if (decision.events.some(({ type }) => type === 'run.denied')) return decideRecord(command, of)
     drafts.push(...decision.events)
     // The next event is decided against the state after this event, so that each allow is used only once.
     const outputs = [...run.outputs, ...(record.output_artifacts ?? [])]

@@ -1,3 +1,4 @@
+import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
 import type { Action } from './action.ts'
 import {
@@ -13,8 +14,8 @@ import {
   type RunFacts,
 } from './checks.ts'
 import { isPin } from './content.ts'
-import { checkEffects } from './effects.ts'
-import type { Policy } from './policy.ts'
+import { checkEffects, checkInputs, checkOutputs } from './effects.ts'
+import type { Lane, Policy } from './policy.ts'
 
 /**
  * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
@@ -28,22 +29,30 @@ export interface PolicyVerdict {
   pins: { lanes: string; roles: string }
 }
 
+/** An action in a run. `policy` is the one in force; undefined if no policy could be loaded. */
+interface Question {
+  action: Action
+  /** The policy that the run is pinned to, if it is another one. */
+  pinned?: Policy | undefined
+  policy: Policy | undefined
+  run: RunFacts
+}
+
 /**
- * Whether a running run may do an action, by the policy in force (undefined if no policy could be loaded). It makes
- * seven checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a
- * deny.
+ * Whether a running run may do an action, by the policy that it is pinned to, which must be in force. It makes seven
+ * checks, in the order of Run Lifecycle, Contract v1, section 5.1. It never throws: an internal error gives a deny.
  */
-export function authorize(question: { action: Action; policy: Policy | undefined; run: RunFacts }): PolicyVerdict {
+export function authorize(question: Question): PolicyVerdict {
   return decide(question.run, () => {
-    const { action, policy, run } = question
-    const lane = policy?.lanes.get(action.lane_id)
-    return { failed: [...checksOf(run, action, policy)], granted: lane === undefined ? [] : [grantOf(lane, action)] }
+    const { action, policy, pinned = policy } = question
+    const lane = pinned?.lanes.get(action.lane_id)
+    return { failed: [...checksOf(question)], granted: lane === undefined ? [] : [grantOf(lane, action)] }
   })
 }
 
 /** Checks that need no policy, or no lane, run even if it is missing. */
-function* checksOf(run: RunFacts, action: Action, policy: Policy | undefined): Generator<Failed> {
-  yield* checkRun(run, policy, 'running')
+function* checksOf({ action, policy: inForce, pinned: policy = inForce, run }: Question): Generator<Failed> {
+  yield* checkRun(run, inForce, 'running')
   if (policy !== undefined) {
     yield* checkRole(run, policy)
     yield* checkLane(run, action.lane_id, policy)
@@ -66,6 +75,7 @@ export function authorizeStart({ policy, run }: { policy: Policy | undefined; ru
 
 function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Failed> {
   yield* checkRun(run, policy, 'created')
+  yield* checkInputs(run, policy?.lanes.get(run.lane_id ?? ''))
   const isOrchestrator = run.run_kind === 'orchestrator'
   if (policy !== undefined && !(isOrchestrator && run.role_id === null)) yield* checkRole(run, policy)
   if (policy === undefined || isOrchestrator) return
@@ -74,6 +84,20 @@ function* checksOfStart(run: RunFacts, policy: Policy | undefined): Generator<Fa
   if (lane?.scope.requires.includes('case_id') && run.case_id === null) {
     yield { reason: 'missing_scope', rule: `lane:${lane.lane_id}/requires/case_id`, missing: 'case_id' }
   }
+}
+
+/** Whether a run may be created with its inputs. `lane` is its lane in the policy that judges it. It never throws. */
+export function authorizeInputs(run: RunFacts, lane: Lane | undefined): PolicyVerdict {
+  return decide(run, () => ({ failed: [...checkInputs(run, lane)], granted: [] }))
+}
+
+/** Whether artifacts may be recorded as outputs of an action; without an action, of the run. It never throws. */
+export function authorizeOutputs(
+  run: RunFacts,
+  lane: Lane | undefined,
+  { action, outputs }: { action?: Pick<Action, 'action_type' | 'target'> | undefined; outputs: readonly ArtifactRef[] },
+): PolicyVerdict {
+  return decide(run, () => ({ failed: [...checkOutputs(run, lane, outputs, action)], granted: [] }))
 }
 
 /** The verdict of the checks, or a deny if a check throws. */

@@ -1,3 +1,4 @@
+import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import type { PrivilegedAction, RunKind, RunStatus } from '../../kernel/vocabulary.ts'
 import type { Action } from './action.ts'
 import { isPin } from './content.ts'
@@ -30,6 +31,8 @@ export interface RunFacts {
   role_id: string | null
   lane_id: string | null
   case_id: string | null
+  /** The artifacts that the run was created with. */
+  inputs?: readonly ArtifactRef[] | undefined
   contract_version: string | null
   policy_versions: { lanes: string | null; roles: string | null }
   /** The SHA-256 of the pinned content; null for a run that inherits none and has not started. */

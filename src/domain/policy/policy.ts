@@ -17,6 +17,11 @@ const listOf = <Item extends z.ZodType>(item: Item) => z.array(item).max(limits.
  */
 export const deniedByDefault = ['cross_case_lookup', 'shared_knowledge_write'] as const
 
+/**
+ * The contents that never reach shared knowledge, whatever a lane states (Run Lifecycle, Contract v1, section 10.1).
+ */
+export const neverShared = ['client_identity', 'privileged_notes', 'raw_case_text'] as const
+
 const laneSchema = z.strictObject({
   lane_id: id,
   purpose: reasonSchema,
@@ -62,9 +67,9 @@ export function isPromotionLane(lane: Lane): boolean {
   return lane.scope.requires.includes('promotion_ticket_id')
 }
 
-/** Whether a table holds knowledge shared by all cases. */
+/** Whether a table holds knowledge shared by all cases. The name may have the name of a schema before it. */
 export function isSharedTable(table: string): boolean {
-  return /^shared_/i.test(table)
+  return /(?:^|\.)shared[_.-]/i.test(table)
 }
 
 /**

@@ -45,6 +45,17 @@ export interface PolicyInForce {
   policy: Policy | undefined
 }
 
+/**
+ * The policy that the pins of a run name; undefined if it could not be read. Events of a run are judged by it, whatever
+ * is in force by then.
+ */
+export function policyPinnedBy(
+  { lanes, roles }: { lanes: Pick<LoadedPin, 'sha256'>; roles: Pick<LoadedPin, 'sha256'> },
+  policies: Policies,
+): Policy | undefined {
+  return policies.get(policyKey({ lanes: lanes.sha256, roles: roles.sha256 }))
+}
+
 export function policyInForce(rows: LoadedRows, policies: Policies): PolicyInForce {
   const loaded = stateIn(rows.get(policyStream))
   if (loaded === undefined) return { loaded, policy: undefined }

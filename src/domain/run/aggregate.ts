@@ -8,22 +8,31 @@ import { decidedUnder } from './decided-under.ts'
 import { runEventSchemas } from './events.ts'
 import { evolveRetry } from './retries.ts'
 import { evolve, statusAfter } from './state.ts'
+import { evolveWorkflow } from './workflows.ts'
 
 const runRow = rowsOn('run', { from: 'run_id' })
 
 /** The codes of refusals for lack of permission. */
 const denials = {
   BUNDLE_NOT_RECORDED: 'deny',
+  FREE_TEXT_DENIED: 'deny',
   NOT_RUN_ACTOR: 'deny',
   RUN_ANCESTOR_ENDED: 'deny',
   RUN_NOT_ACTIVE: 'deny',
 } as const
 const decisions = { RUN_ANCESTOR_ENDED: 'authz_decision', RUN_NOT_ACTIVE: 'authz_decision' } as const
 
-/** Runs, each with its own stream, which also has the events of its turns; and the retries of failed runs. */
+/**
+ * Runs, each with its own stream, which also has the events of its turns; the retries of failed runs; and the cases of
+ * workflows.
+ */
 export const runAggregate = defineAggregate({
   commands: ['run'],
-  streams: { retry: stream({ evolve: evolveRetry }), run: stream({ evolve }) },
+  streams: {
+    retry: stream({ evolve: evolveRetry }),
+    run: stream({ evolve }),
+    workflow: stream({ evolve: evolveWorkflow }),
+  },
   events: runEventSchemas,
   rendering: {
     'run.created': runRow('run.create', 'success', 'info'),
@@ -48,6 +57,7 @@ export const runAggregate = defineAggregate({
     'run.denied': runRow('run.deny', 'deny', 'warn', 'outcome_reason'),
     'run.cancelled': runRow('run.cancel', 'failure', 'warn', 'outcome_reason'),
     'run.retried': runRow('run.retry', 'success', 'info'),
+    'workflow.claimed': rowsOn('system', { from: 'workflow_id' })('workflow.claim', 'success', 'info'),
     'run.refused': {
       action_type: { from: 'code', cases: decisions, otherwise: 'system' },
       outcome: { from: 'code', cases: denials, otherwise: 'failure' },

@@ -1,5 +1,4 @@
 import type { Code, Details } from '../../errors.ts'
-import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
@@ -12,8 +11,8 @@ import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { judgeGuard } from '../lock/decide.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
 import type { LockState } from '../lock/state.ts'
-import type { Lane } from '../policy/policy.ts'
-import { type Policies, type PolicyInForce, policyInForce } from '../policy/state.ts'
+import type { Lane, Policy } from '../policy/policy.ts'
+import { type Policies, type PolicyInForce, policyInForce, policyPinnedBy } from '../policy/state.ts'
 import type { RunEventData, RunEventType } from './events.ts'
 import { type RunState, versionsOf } from './state.ts'
 
@@ -22,6 +21,8 @@ export interface RunCase {
   context: Context
   inForce: PolicyInForce
   lastSeq: number
+  /** The policy that judges the run: the one that its pins name, or the one in force if it has no pins yet. */
+  policy: Policy | undefined
   rows: LoadedRows
   run: RunState
 }
@@ -35,10 +36,26 @@ export function caseOf(
   context: Context,
   rows: LoadedRows,
 ): RunCase | Refusal {
-  const row = rowOf(rows, run_id)
-  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
-  const of = { context, inForce: policyInForce(rows, policies), lastSeq: row.last_seq, rows, run: row.state }
+  const of = caseAt(run_id, { context, inForce: policyInForce(rows, policies), policies, rows })
+  if (of === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
   return notRunActor(of, type) ?? of
+}
+
+/** What decisions on any run can use. */
+export interface Ground {
+  context: Context
+  inForce: PolicyInForce
+  policies: Policies
+  rows: LoadedRows
+}
+
+/** The case of a run; undefined if there is no such run. */
+export function caseAt(runId: string, { context, inForce, policies, rows }: Ground): RunCase | undefined {
+  const row = rowOf(rows, runId)
+  if (row === undefined) return undefined
+  const { last_seq: lastSeq, state: run } = row
+  const policy = run.pins === null ? inForce.policy : policyPinnedBy(run.pins, policies)
+  return { context, inForce, lastSeq, policy, rows, run }
 }
 
 export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefined {
@@ -196,34 +213,7 @@ export function durationMillis({
   return started === null ? null : elapsedMillis({ ...started, time: started.at }, now)
 }
 
-/** The lane of a run in the policy in force. */
-export function laneOf({ inForce, run }: Pick<RunCase, 'inForce' | 'run'>): Lane | undefined {
-  return inForce.policy?.lanes.get(run.lane_id ?? '')
-}
-
-/** A lane that prohibits raw case text also prohibits free text: a reason must be one word of a closed alphabet. */
-export function freeTextIn(lane: Lane | undefined, texts: readonly (string | null | undefined)[]): string | undefined {
-  if (!lane?.scope.prohibits.includes('raw_case_text')) return undefined
-  return texts.find((text) => typeof text === 'string' && !/^[A-Za-z0-9_.:-]{1,80}$/.test(text)) ?? undefined
-}
-
-/** The free text in references to artifacts. */
-export function notesIn(refs: readonly ArtifactRef[] = []): (string | null | undefined)[] {
-  return refs.map(({ confidentiality }) => confidentiality?.notes)
-}
-
-/** FREE_TEXT_DENIED, if the lane of the run allows only single words. */
-export function refuseText(of: RunCase, texts: readonly (string | null | undefined)[]): Refusal | undefined {
-  return freeTextIn(laneOf(of), texts) === undefined ? undefined : refuseFreeText(of.run.lane_id)
-}
-
-/** FREE_TEXT_DENIED. The refusal does not repeat the text. */
-export function refuseFreeText(laneId: string | null): Refusal {
-  return refuse(
-    'FREE_TEXT_DENIED',
-    `the lane ${laneId} prohibits raw_case_text: a reason must be one word, and notes are not allowed`,
-    {
-      lane_id: laneId,
-    },
-  )
+/** The lane of a run in the policy that judges the run. */
+export function laneOf({ policy, run }: Pick<RunCase, 'policy' | 'run'>): Lane | undefined {
+  return policy?.lanes.get(run.lane_id ?? '')
 }

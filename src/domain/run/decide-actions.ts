@@ -4,57 +4,45 @@ import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { usedEvents } from '../approval/judge.ts'
 import type { Action } from '../policy/action.ts'
-import type { PolicyVerdict } from '../policy/authorize.ts'
+import { sharesKnowledge } from '../policy/effects.ts'
 import { stoppedAbove } from './above.ts'
 import { refuseUnrecorded } from './bundles.ts'
-import {
-  append,
-  durationMillis,
-  laneOf,
-  lostLock,
-  notActive,
-  notesIn,
-  type RunCase,
-  type RunDraft,
-  refuseText,
-  unrecordedEvents,
-} from './case.ts'
+import { append, durationMillis, laneOf, lostLock, notActive, type RunCase, unrecordedEvents } from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
-import type { RunEventData } from './events.ts'
+import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
+import { hasFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
+import { deniedOutputs } from './outputs.ts'
 import type { OpenAction } from './state.ts'
 
 /**
  * An allow appends the decision, after the uses of the approvals that it needed. A deny appends the decision and the
- * run's move to denied together. Refusals, in order: RUN_NOT_ACTIVE and RUN_ANCESTOR_ENDED (recorded as a deny without a
- * move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet), FREE_TEXT_DENIED.
+ * run's move to denied together. Free text that the lane prohibits is a deny. Refusals, in order: RUN_NOT_ACTIVE and
+ * RUN_ANCESTOR_ENDED (recorded as a deny without a move), LIMIT_EXCEEDED (too many allowed actions are not recorded yet).
  */
 export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision {
-  const { context, inForce, rows, run } = of
+  const { context, inForce, policy: pinned, rows, run } = of
   const ended = notActive(of, command.type) ?? stoppedAbove(of, command.type)
   if (ended !== undefined) return ended
   if (run.open.length >= limits.runOpenActionsMax) {
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
     return refuse('LIMIT_EXCEEDED', message, { run_id: run.run_id })
   }
-  const text = refuseText(of, textsOf(command.action))
-  if (text !== undefined) return text
+  const { action } = command
   const { actor: caller, config, time } = context
-  const verdict = verdictOn(command.action, { caller, config, policy: inForce.policy, rows, run, time })
-  const decided = decidedEvent(run.run_id, askedFor(command.action), verdict)
-  if (verdict.decision === 'allow') return append(of, [...usedEvents(command.action, run.run_id), decided])
+  const verdict = verdictOn(action, { caller, config, pinned, policy: inForce.policy, rows, run, time })
+  // Free text that the lane prohibits is not recorded, not even with the deny.
+  const asked = hasFreeText(action, laneOf(of)) ? withoutText(action) : askedFor(action)
+  const decided = decidedEvent(run.run_id, asked, verdict)
+  if (verdict.decision === 'allow') return append(of, [...usedEvents(action, run.run_id), decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
-}
-
-/** The free text of an action. All of it would be recorded with the decision. Blank text counts as missing. */
-function textsOf({ artifacts, bundle, scope }: Action): (string | null | undefined)[] {
-  const stated = Object.values(scope).filter((value) => typeof value === 'string')
-  return [...stated.filter((value) => value.trim() !== ''), ...notesIn(artifacts), bundle?.redaction?.notes]
 }
 
 /**
  * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
- * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED, FREE_TEXT_DENIED.
+ * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED,
+ * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the
+ * run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -80,8 +68,15 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
       run_id: run.run_id,
     })
   }
-  const text = refuseText(of, [outcome_reason, error?.message, ...notesIn(output_artifacts)])
+  if (outcome === 'success' && output_artifacts.length === 0 && sharesKnowledge(allowed)) {
+    const message = `${allowed.target.name} holds shared knowledge: output_artifacts must name what was written to it`
+    return refuse('INVALID_INPUT', message, { run_id: run.run_id, decision_id: allowed.decision_id })
+  }
+  const texts = [outcome_reason, error?.message, ...unfitIn([error?.error_code]), ...textsIn(output_artifacts)]
+  const text = refuseText(of, texts, command.type)
   if (text !== undefined) return text
+  const denied = deniedOutputs(of, output_artifacts, { action: allowed, command: command.type })
+  if (denied !== undefined) return denied
   const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
   if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
   const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
@@ -96,9 +91,6 @@ function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction
   return name === allowed.target.name && operation === allowed.target.operation
 }
 
-type DecidedData = RunEventData<'run.decided'>
-type AskedFor = Pick<DecidedData, 'artifacts' | 'bundle' | 'effects' | 'on' | 'scope' | 'target'>
-
 function askedFor(action: Action): AskedFor {
   const { action_type, artifacts, bundle, effects, scope } = action
   return {
@@ -111,6 +103,12 @@ function askedFor(action: Action): AskedFor {
   }
 }
 
+/** What is recorded of an action with prohibited free text: its type, and its target if that is an identifier. */
+function withoutText({ action_type, target }: Action): AskedFor {
+  const isFit = unfitIn([target.name, target.mode]).length === 0
+  return { on: action_type, target: targetOf({ action_type, target: isFit ? target : { name: 'withheld' } }) }
+}
+
 const targetTypes = {
   tool_call: 'tool',
   db_write: 'table',
@@ -120,28 +118,10 @@ const targetTypes = {
 } as const
 
 /** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
-function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): DecidedData['target'] {
+function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): AskedFor['target'] {
   const name = cut(target.name, nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
 
 /** A code unit takes at most three bytes, so the text fits into the target of an audit event. */
 const nameCharsMax = Math.floor(limits.lockNameBytes / 3)
-
-/** The authz_decision event: the request and the verdict of the policy. */
-export function decidedEvent(run_id: string, asked: AskedFor, verdict: PolicyVerdict): RunDraft {
-  const { decision, missing, reason, rule_ids } = verdict
-  const data = { ...asked, decision, missing: [...missing], reason, rule_ids: [...rule_ids], run_id }
-  return { type: 'run.decided', data }
-}
-
-/** The move to denied that follows a deny. */
-export function deniedEvent(
-  run_id: string,
-  duration_ms: number | null,
-  { missing, reason, rule_ids }: PolicyVerdict,
-): RunDraft {
-  const outcome_reason = `${reason}: ${rule_ids[0] ?? ''}`.slice(0, 200)
-  const facts = { missing: [...missing], outcome_reason, reason, rule_ids: [...rule_ids] }
-  return { type: 'run.denied', data: { duration_ms, ...facts, run_id } }
-}

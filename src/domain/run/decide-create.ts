@@ -1,36 +1,33 @@
-import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
-import type { RunOfEvent } from '../../kernel/entry.ts'
+import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
+import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { PolicyInForce } from '../policy/state.ts'
+import { authorizeInputs, type PolicyVerdict } from '../policy/authorize.ts'
 import { stoppedAbove, stoppedBelow } from './above.ts'
 import {
   ancestorsOf,
+  caseAt,
   eventsOf,
-  freeTextIn,
-  notesIn,
+  type Ground,
   notRunActor,
   type RunCase,
   type RunDraft,
   refusedMove,
-  refuseFreeText,
-  rowOf,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
-import { decidedEvent, deniedEvent } from './decide-actions.ts'
+import { decidedEvent, deniedEvent } from './decided.ts'
 import type { RunEventData } from './events.ts'
+import { factsOfNew, withMore } from './facts.ts'
+import { freeTextIn, freeTextRule, refuseFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
 import { retriedEvent, retriedIn } from './retries.ts'
 import { type RunState, versionsOf } from './state.ts'
-
-interface Ground {
-  context: Context
-  inForce: PolicyInForce
-  rows: LoadedRows
-}
+import { claimOf, isWorkflowOfAnother } from './workflows.ts'
 
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
  * exist), NOT_RUN_ACTOR (for the parent), RUN_ANCESTOR_ENDED (the parent or a run above it has ended), LIMIT_EXCEEDED
- * (too deep), FREE_TEXT_DENIED. A child that states other versions than it inherits is created, decided and denied in one append.
+ * (too deep), FREE_TEXT_DENIED (the run_id is free text). Other free text that the lane prohibits denies the new run.
+ * A child that states other versions than it inherits, a run with prohibited inputs, and a run in a workflow of another
+ * case is created, decided and denied in one append. The first run of a workflow claims it.
  */
 export function decideCreate(command: CreateRun, ground: Ground): Decision {
   const taken = caseAt(command.run_id, ground)
@@ -46,10 +43,9 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     const refusal = notRunActor(parent, command.type) ?? stoppedBelow(parent, command.type) ?? refuseDepth(parent)
     if (refusal !== undefined) return refusal
   }
-  const lane = ground.inForce.policy?.lanes.get(command.lane_id ?? '')
-  if (freeTextIn(lane, textsOf(command)) !== undefined) {
-    return refuseFreeText(command.lane_id ?? null)
-  }
+  const { policy } = parent ?? ground.inForce
+  const lane = policy?.lanes.get(command.lane_id ?? '')
+  if (freeTextIn(lane, textsOf(command)) !== undefined) return deniedText(command, parent?.run)
   const of = {
     case_id: command.case_id ?? parent?.run.case_id ?? null,
     correlation_id: command.correlation_id ?? parent?.run.correlation_id ?? null,
@@ -60,13 +56,49 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
     root_run_id: parent?.run.root_run_id ?? command.run_id,
     run_id: command.run_id,
   }
-  return created(of, createdData(command, parent?.run), broughtOthers(command, parent?.run, of))
+  const facts = factsOfNew(command, of, parent?.run.pins ?? null)
+  const { workflow_id } = command
+  const workflow = isWorkflowOfAnother(ground.rows, { ...of, workflow_id }) ? [`workflow:${workflow_id}/case`] : []
+  const verdict = withMore(
+    withMore(authorizeInputs(facts, lane), workflow, 'forbidden'),
+    broughtOthers(command, parent?.run, of),
+  )
+  const claim =
+    verdict.decision === 'deny' ? [] : claimOf(ground.rows, { case_id: of.case_id, run_id: of.run_id, workflow_id })
+  return created(of, createdData(command, parent?.run), verdict, claim)
 }
 
-/** All free text in the input for a new run. */
-function textsOf({ data_classification, inputs, nondeterminism, notes }: CreateRun): (string | null | undefined)[] {
-  const reasons = nondeterminism?.reasons ?? []
-  return [notes, data_classification?.notes, ...reasons, ...notesIn(inputs?.artifact_refs)]
+/** All free text in the input for a new run: texts, and names that are not identifiers. */
+function textsOf(command: CreateRun): (string | null | undefined)[] {
+  const { client_session_id, correlation_id, data_classification, inputs, nondeterminism, notes } = command
+  const { case_id, matter_id, role_id, run_id, run_name, tags, tool_versions, workflow_id, workflow_state } = command
+  const versions = (tool_versions ?? []).flatMap(({ key, value }) => [key, value])
+  return [
+    notes,
+    data_classification?.notes,
+    ...(nondeterminism?.reasons ?? []),
+    ...unfitIn([run_id, case_id, correlation_id, matter_id, client_session_id, role_id, workflow_id, workflow_state]),
+    ...unfitIn([run_name, ...(tags ?? []), ...versions]),
+    ...textsIn(inputs?.artifact_refs),
+  ]
+}
+
+/** Creates a run without what its caller states about it, and denies it. The text is not recorded. */
+function deniedText({ lane_id, parent_run_id, run_actor, run_id, run_kind }: CreateRun, parent?: RunState): Decision {
+  if (unfitIn([run_id]).length > 0) return refuseFreeText(lane_id ?? null)
+  const versions = versionsOf(parent?.pins ?? null)
+  const of = {
+    case_id: parent?.case_id ?? null,
+    correlation_id: parent?.correlation_id ?? null,
+    lane_id: lane_id ?? null,
+    parent_run_id: parent_run_id ?? null,
+    policy_versions: versions,
+    root_run_id: parent?.root_run_id ?? run_id,
+    run_id,
+  }
+  const rule_ids = [freeTextRule(of.lane_id)]
+  const verdict: PolicyVerdict = { decision: 'deny', reason: 'forbidden', rule_ids, missing: [], pins: versions }
+  return created(of, { actor: run_actor, pins: parent?.pins ?? null, run_id, run_kind }, verdict, [])
 }
 
 /** The depth of a tree is limited. */
@@ -100,15 +132,20 @@ function broughtOthers(
   return others
 }
 
-function created(of: Omit<RunOfEvent, 'previous'>, data: CreatedData, others: readonly string[]): Decision {
+/** A run with prohibited inputs, or with other versions than it inherits, is created and denied in one append. */
+function created(
+  of: Omit<RunOfEvent, 'previous'>,
+  data: CreatedData,
+  verdict: PolicyVerdict,
+  claim: readonly EventDraft[],
+): Decision {
   const drafts: RunDraft[] = [{ type: 'run.created', data }]
-  if (others.length > 0) {
-    const { policy_versions: pins, run_id } = of
-    const verdict = { decision: 'deny', missing: [], pins, reason: 'not_permitted', rule_ids: others } as const
+  if (verdict.decision === 'deny') {
+    const { run_id } = of
     const target = { name: run_id, operation: 'run.create', target_type: 'run' as const }
     drafts.push(decidedEvent(run_id, { on: 'start', target }, verdict), deniedEvent(run_id, null, verdict))
   }
-  return { kind: 'append', events: eventsOf(of, null, drafts) }
+  return { kind: 'append', events: [...claim, ...eventsOf(of, null, drafts)] }
 }
 
 /**
@@ -132,13 +169,12 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   }
   const stopped = stoppedAbove(of, command.type)
   if (stopped !== undefined) return stopped
-  const taken = caseAt(command.new_run_id, of)
+  const taken = caseAt(command.new_run_id, { ...of, policies: command.policies })
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
-  if (freeTextIn(of.inForce.policy?.lanes.get(run.lane_id ?? ''), [command.retry_reason]) !== undefined) {
-    return refuseFreeText(run.lane_id)
-  }
+  const text = refuseText(of, [command.retry_reason], command.type)
+  if (text !== undefined) return text
   const { retry_count } = run.manifest.metadata ?? {}
   const first = retry_count ? run.parent_run_id : run.run_id
   const count = (retry_count ?? 0) + 1
@@ -158,9 +194,4 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const retried = retriedEvent({ new_run_id: command.new_run_id, retry_count: count, run_id: run.run_id })
   const events = eventsOf(envelope, null, [{ type: 'run.created', data }])
   return { kind: 'append', events: [retried, ...events] }
-}
-
-function caseAt(runId: string, { context, inForce, rows }: Ground): RunCase | undefined {
-  const row = rowOf(rows, runId)
-  return row && { context, inForce, lastSeq: row.last_seq, rows, run: row.state }
 }

@@ -21,16 +21,16 @@ import {
   laneOf,
   lostLock,
   notActive,
-  notesIn,
   type RunCase,
   type RunDraft,
   refusedMove,
-  refuseText,
   rowOf,
   unrecordedEvents,
 } from './case.ts'
 import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
+import { refuseText, textsIn, unfitIn } from './free-text.ts'
 import { isTerminal, mayMove } from './moves.ts'
+import { deniedOutputs } from './outputs.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
 
@@ -50,12 +50,12 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
  * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
- * INVALID_INPUT (no lock to release),
- * RELEASE_DENIED, RELEASE_CONDITION_UNMET. With `release_lock` the lock is released in the same append.
+ * INVALID_INPUT (no lock to release), RELEASE_DENIED, RELEASE_CONDITION_UNMET. Prohibited outputs deny the run instead.
+ * With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong = refuseEnd(command, of, 'completed', notesIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
+  const wrong = refuseEnd(command, of, 'completed', textsIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
   if (wrong !== undefined) return wrong
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
@@ -74,6 +74,8 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { outcome_reason, output_artifacts, release_lock } = command
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
+  const denied = deniedOutputs(of, output_artifacts, { command: command.type })
+  if (denied !== undefined) return denied
   const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOfRun(run.run_id) })
   if (release_lock) {
     if (run.lock === null) {
@@ -122,13 +124,17 @@ function releaseLock(
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED, BUNDLE_NOT_RECORDED (recorded),
- * OUTPUTS_DENIED, LIMIT_EXCEEDED.
+ * Refusals, in order: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED and BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED,
+ * LIMIT_EXCEEDED. Prohibited outputs deny the run instead.
  */
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
   const { run } = of
-  const wrong = refuseEnd(command, of, 'failed', [error.message, ...notesIn(output_artifacts)])
+  const wrong = refuseEnd(command, of, 'failed', [
+    error.message,
+    ...unfitIn([error.error_code, error.stack_ref]),
+    ...textsIn(output_artifacts),
+  ])
   if (wrong !== undefined) return wrong
   const unrecorded = refuseUnrecorded(of, command)
   if (unrecorded !== undefined) return unrecorded
@@ -139,6 +145,8 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   }
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany
+  const denied = deniedOutputs(of, output_artifacts, { command: command.type })
+  if (denied !== undefined) return denied
   const data = { duration_ms: durationMillis(of) ?? 0, error, outcome_reason, run_id: run.run_id }
   const failed = {
     type: 'run.failed' as const,
@@ -147,7 +155,7 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   return append(of, [...unrecordedEvents(run), failed])
 }
 
-/** Refusals, in order: INVALID_STATE_TRANSITION (recorded), FREE_TEXT_DENIED. */
+/** Refusals, in order: INVALID_STATE_TRANSITION and FREE_TEXT_DENIED; both are recorded. */
 export function decideDeny(command: DenyRun, of: RunCase): Decision {
   const wrong = refuseEnd(command, of, 'denied')
   if (wrong !== undefined) return wrong
@@ -185,7 +193,7 @@ function refuseEnd(
   texts: readonly (string | null | undefined)[] = [],
 ): Refusal | undefined {
   if (!mayMove(of.run.status, to)) return refusedMove(of, type, to)
-  return refuseText(of, [outcome_reason, ...texts])
+  return refuseText(of, [outcome_reason, ...texts], type)
 }
 
 function refuseOutputs({ run }: RunCase, more: number): Refusal | undefined {

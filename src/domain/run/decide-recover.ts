@@ -2,16 +2,16 @@ import { type Context, type Decision, type LoadedRows, refuse } from '../../kern
 import { policyInForce } from '../policy/state.ts'
 import {
   append,
+  caseAt,
   durationMillis,
   expired,
   notActive,
   type RunCase,
   type RunDraft,
-  refuseText,
-  rowOf,
   unrecordedEvents,
 } from './case.ts'
 import type { RecoverRun } from './commands.ts'
+import { refuseText } from './free-text.ts'
 
 /**
  * Fails a running run whose recorded processes are all dead, so that it can be retried. Anyone may do this, as for
@@ -20,17 +20,15 @@ import type { RecoverRun } from './commands.ts'
  */
 export function decideRecover(command: RecoverRun, context: Context, rows: LoadedRows): Decision {
   const { policies, run_id } = command
-  const row = rowOf(rows, run_id)
-  if (row === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
-  const { last_seq: lastSeq, state: run } = row
-  const of: RunCase = { context, inForce: policyInForce(rows, policies), lastSeq, rows, run }
+  const of = caseAt(run_id, { context, inForce: policyInForce(rows, policies), policies, rows })
+  if (of === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
   const ended = expired(of) ?? notActive(of, command.type)
   if (ended !== undefined) return ended
   const orphaned = orphanedEvent(command, of)
   if (typeof orphaned === 'string') {
     return refuse('RUN_NOT_ORPHAN', `${run_id} is no orphan: ${orphaned}`, { alive: command.liveness.alive, run_id })
   }
-  return refuseText(of, [command.reason]) ?? append(of, [...unrecordedEvents(run), orphaned])
+  return refuseText(of, [command.reason], command.type) ?? append(of, [...unrecordedEvents(of.run), orphaned])
 }
 
 /** The end of an orphan, or why the run is none. */

@@ -9,19 +9,22 @@ import { isPin } from '../policy/content.ts'
 import { stoppedAbove } from './above.ts'
 import { append, laneOf, type RunCase, type RunDraft, refused, refusedMove, rowOf } from './case.ts'
 import type { StartRun } from './commands.ts'
-import { decidedEvent, deniedEvent } from './decide-actions.ts'
+import { decidedEvent, deniedEvent } from './decided.ts'
 import type { Pins } from './events.ts'
 import { type FoundPins, factsOf, unboundRole, withMore } from './facts.ts'
+import { refuseText, unfitIn } from './free-text.ts'
 import type { RunState } from './state.ts'
 
 /**
  * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
- * INVALID_STATE_TRANSITION (the run is not in the state created), RUN_ANCESTOR_ENDED, INVALID_STATE_TRANSITION (the run
- * above it has not started), LOCK_NOT_HELD; all are recorded.
+ * INVALID_STATE_TRANSITION (the run is not in the state created), FREE_TEXT_DENIED, RUN_ANCESTOR_ENDED,
+ * INVALID_STATE_TRANSITION (the run above it has not started), LOCK_NOT_HELD; all are recorded.
  */
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
+  const text = refuseText(of, unfitIn(Object.values(command.taxonomy_versions ?? {})), command.type)
+  if (text !== undefined) return text
   const stopped = stoppedAbove(of, command.type)
   if (stopped !== undefined) return stopped
   const parent = run.parent_run_id === null ? undefined : rowOf(rows, run.parent_run_id)?.state
@@ -36,10 +39,14 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
   const inherited = run.pins ?? parent?.pins ?? null
   const pins = inherited ?? pinsOf(command, of)
   const facts = factsOf(run, context.actor.actor_type, { pins, inherited, contractVersion: command.contract_version })
-  const verdict = withMore(authorizeStart({ policy: of.inForce.policy, run: facts }), [
-    ...broughtOthers(command, inherited),
-    ...unboundRole(run, context.config),
-  ])
+  const verdict = withMore(
+    withMore(
+      authorizeStart({ policy: of.inForce.policy, run: facts }),
+      broughtOthers(command, inherited, pins),
+      inherited === null ? 'drift' : 'not_permitted',
+    ),
+    unboundRole(run, context.config),
+  )
   const target = { name: run.run_id, operation: 'run.start', target_type: 'run' as const }
   const decided = decidedEvent(run.run_id, { on: 'start', target }, verdict)
   if (verdict.decision === 'deny') return append(of, [decided, deniedEvent(run.run_id, null, verdict)], verdict.pins)
@@ -62,32 +69,28 @@ function lockForRun(
   return refuse('LOCK_NOT_HELD', `${name} is not held for ${run_id}`, { name, run_id, token: grant?.token ?? null })
 }
 
-/** The pins of a run that inherits none: those in force, or those that the caller states. */
+/** The pins of a run that inherits none: those in force. A malformed pin from the caller counts as missing. */
 function pinsOf({ policy_versions }: StartRun, { context, inForce }: RunCase): FoundPins {
   const of = (name: 'lanes' | 'roles') => {
     const loaded = inForce.loaded?.[name]
     if (loaded === undefined) return null
-    const said = policy_versions?.[name]
-    const pin =
-      said === undefined
-        ? loaded
-        : isPin(said)
-          ? { ...loaded, pin: said.toLowerCase(), source: 'caller' as const }
-          : null
-    return context.config.pins === 'commit' && pin?.source !== 'git-commit' ? null : pin
+    const stated = policy_versions?.[name]
+    if (stated !== undefined && !isPin(stated)) return null
+    return context.config.pins === 'commit' && loaded.source !== 'git-commit' ? null : loaded
   }
   return { lanes: of('lanes'), roles: of('roles') }
 }
 
-/** The versions of a child that differ from its parent's pins. */
-function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | null): string[] {
-  if (inherited === null) return []
+/** The versions that a caller states and that differ from the inherited pins, or from those in force. */
+function broughtOthers({ policy_versions = {} }: StartRun, inherited: Pins | null, found: FoundPins): string[] {
+  const rule = inherited === null ? 'pin_mismatch:' : 'inherited/policy_versions/'
   return (['lanes', 'roles'] as const)
     .filter((name) => {
-      const said = policy_versions[name]
-      return said !== undefined && said?.toLowerCase() !== inherited[name].pin
+      const stated = policy_versions[name]
+      const pin = (inherited ?? found)[name]?.pin
+      return stated !== undefined && pin !== undefined && stated?.toLowerCase() !== pin
     })
-    .map((name) => `inherited/policy_versions/${name}`)
+    .map((name) => `${rule}${name}`)
 }
 
 function startedEvent(

@@ -19,11 +19,13 @@ import {
 import { decideRecover } from './decide-recover.ts'
 import { decideStart } from './decide-start.ts'
 import { retryStreamOf } from './retries.ts'
+import { workflowStreamOf } from './workflows.ts'
 
 /** The runs above the run and its lock follow from the row of the run, so the command does not name them. */
 export function reads(command: RunCommand): readonly string[] {
   const streams = [streamOfRun(command.run_id), policyStream]
   if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
+  if (command.type === 'run.create' && command.workflow_id) streams.push(workflowStreamOf(command.workflow_id))
   if (command.type === 'run.start' && command.lock !== undefined) streams.push(streamOfLock(command.lock))
   if (command.type === 'run.cancel_below') streams.push(...command.run_ids.map(streamOfRun))
   if (command.type === 'run.retry') streams.push(streamOfRun(command.new_run_id), retryStreamOf(command.run_id))
@@ -39,7 +41,12 @@ export function reads(command: RunCommand): readonly string[] {
  */
 export function decide(command: RunCommand, context: Context, rows: LoadedRows): Decision {
   if (command.type === 'run.create') {
-    return decideCreate(command, { context, inForce: policyInForce(rows, command.policies), rows })
+    return decideCreate(command, {
+      context,
+      inForce: policyInForce(rows, command.policies),
+      policies: command.policies,
+      rows,
+    })
   }
   if (command.type === 'run.recover') return decideRecover(command, context, rows)
   if (command.type === 'run.expire') return decideExpire(command, context, rows)

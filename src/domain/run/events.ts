@@ -4,6 +4,7 @@ import { leaseClockSchema } from '../../kernel/clock.ts'
 import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import {
+  caseIdSchema,
   line,
   privilegedActions,
   runIdSchema,
@@ -75,7 +76,8 @@ const decided = z.strictObject({
   decision: z.enum(['allow', 'deny']),
   effects: actionSchema.shape.effects,
   missing: rules,
-  on: z.enum(['start', ...privilegedActions]),
+  /** `outputs` stands for the outputs of a run that ends, and `start` also for its creation. */
+  on: z.enum(['start', 'outputs', ...privilegedActions]),
   reason: z
     .enum(['not_permitted', 'forbidden', 'missing_scope', 'missing_pin', 'unmediated', 'drift', 'error'])
     .nullable(),
@@ -185,6 +187,13 @@ const retried = z.strictObject({
   run_id: runIdSchema,
 })
 
+/** A workflow belongs to the case of its first run, or to none. This event belongs to no run. */
+const claimed = z.strictObject({
+  case_id: caseIdSchema.optional(),
+  run_id: runIdSchema,
+  workflow_id: line,
+})
+
 /** Every event of a run, by type. */
 export const runEventSchemas = {
   'run.created': created,
@@ -198,6 +207,7 @@ export const runEventSchemas = {
   'run.cancelled': cancelled,
   'run.refused': refused,
   'run.retried': retried,
+  'workflow.claimed': claimed,
 } as const
 
 export type RunEventType = keyof typeof runEventSchemas

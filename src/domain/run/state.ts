@@ -112,7 +112,7 @@ function createdState({
 }
 
 function withDecision(state: RunState, { data, event_id }: RunEntry<'run.decided'>): RunState {
-  if (data.decision === 'deny' || data.on === 'start') return state
+  if (data.decision === 'deny' || data.on === 'start' || data.on === 'outputs') return state
   return { ...state, open: [...state.open, { action_type: data.on, decision_id: event_id, target: data.target }] }
 }
 

@@ -5,6 +5,7 @@ import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { caseOf as caseOfRun, eventsOfRun, lostLock, type RunCase, type RunDraft } from '../run/case.ts'
 import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
+import { isWorkflowOfAnother } from '../run/workflows.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
 import type { TurnDraft } from './events.ts'
 import type { Issue } from './issue.ts'
@@ -54,9 +55,9 @@ function onRun({ run }: TurnCase, { data, type }: TurnDraft): EventDraft {
 
 /**
  * The refusal if the run cannot have turns now. The checks are, in order: RUN_NOT_ACTIVE, then INVALID_INPUT for its
- * kind and its names.
+ * kind, its names, and a workflow of another case.
  */
-export function inactive({ run }: TurnCase): Refusal | undefined {
+export function inactive({ rows, run }: TurnCase): Refusal | undefined {
   const { run_id, status } = run
   const { run_kind, workflow_id } = run.manifest
   if (status !== 'running') {
@@ -64,6 +65,12 @@ export function inactive({ run }: TurnCase): Refusal | undefined {
   }
   if (!mayHaveTurns(run_kind)) {
     return refuse('INVALID_INPUT', `a run of kind ${run_kind} has no turns`, { run_id, run_kind })
+  }
+  if (isWorkflowOfAnother(rows, { case_id: run.case_id, workflow_id })) {
+    return refuse('INVALID_INPUT', `the workflow ${workflow_id} belongs to another case than ${run_id}`, {
+      run_id,
+      workflow_id: workflow_id ?? null,
+    })
   }
   if (isWorkspaceName(run_id) && (!workflow_id || isWorkspaceName(workflow_id))) return undefined
   const message = 'run_id and workflow_id of a run with turns must consist of letters, digits and . _ -, without ..'

@@ -2,7 +2,8 @@ import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decid
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { policyStream } from '../policy/state.ts'
 import { stoppedAbove } from '../run/above.ts'
-import { expired, refuseText } from '../run/case.ts'
+import { expired } from '../run/case.ts'
+import { refuseText } from '../run/free-text.ts'
 import { noIssues, turnIdOf } from '../run/turns.ts'
 import {
   append,
@@ -154,7 +155,7 @@ function decideValidate(of: TurnCase<ValidateTurn>): Decision {
  */
 function decideReject(of: TurnCase<RejectTurn>): Decision {
   const { command } = of
-  const wrong = early(of) ?? nothingStaged(of) ?? refuseText(of, [command.reason])
+  const wrong = early(of) ?? nothingStaged(of) ?? refuseText(of, [command.reason], command.type)
   if (wrong !== undefined) return wrong
   const { reason, run_id, turn_id } = command
   const manifest_digest = of.chain.open?.staged?.manifest_digest ?? null

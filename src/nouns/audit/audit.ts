@@ -7,7 +7,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
-import { refuseExpired } from '../runs/runs.ts'
+import { refuseEnded } from '../runs/runs.ts'
 import type { Handlers } from '../served.ts'
 import { listEntries } from './audit-list.ts'
 
@@ -25,14 +25,14 @@ export class Audit implements Handlers<AuditApi> {
     const { actor, correlation_id, events, expected_size, guard, idempotency_key } = input
     for (const { corrects } of events) if (corrects !== undefined) await this.#assertThere(corrects)
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: { events } as Json }
-    const outcome = await after(this.#policy.known(), (policies) =>
+    const outcome = await after(this.#policy.known(events[0]?.run_id), (policies) =>
       submit(
         this.#core,
         { type: 'audit.append', events, guard, policies },
         { actor, correlationId: correlation_id, expectedSize: expected_size, request },
       ),
     )
-    refuseExpired(outcome)
+    refuseEnded(outcome)
     const { entries, replayed } = outcome
     return { events: entries.map(({ event_id, seq, time }) => ({ event_id, seq, time })), replayed }
   }

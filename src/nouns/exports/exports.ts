@@ -22,12 +22,13 @@ import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { begin, completeIn, failWith } from '../runs/performing.ts'
-import { refuseExpired } from '../runs/runs.ts'
+import { refuseEnded } from '../runs/runs.ts'
 import { callsFor, type Handlers } from '../served.ts'
 import { proveApprovals } from './export-approvals.ts'
 import { type BegunExport, planExport, sizeUpTo, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
 import { writeBundle } from './export-write.ts'
+import { selectsOtherCase } from './other-cases.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
@@ -90,9 +91,12 @@ export class Exports implements Handlers<ExportsApi> {
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
     const planned = await planExport(this.#core, this.#policy, request)
-    const { actor, asked, bundle, file, stated } = planned
-    const { effects, lane_id, parent_run_id, role_id, scope } = asked
+    const { actor, bundle, file, stated } = planned
+    const { lane_id, parent_run_id, role_id, scope } = planned.asked
     const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
+    const crossed = (await selectsOtherCase(this.#core, { ...bundle, case_id })) ? ['cross_case_lookup'] : []
+    const effects = [...(planned.asked.effects ?? []), ...crossed]
+    const asked = { ...planned.asked, effects }
     const target = { name: 'export_bundle.create' }
     const action = { action_type: 'export' as const, bundle, effects, lane_id, scope, target }
     const run_id = this.#core.newRunId()
@@ -105,7 +109,7 @@ export class Exports implements Handlers<ExportsApi> {
     try {
       const of = { action, case_id, lease_duration_s, parent_run_id, request_hash_sha256, role_id, run_id }
       const { decision } = await begin(this.#as(actor), of)
-      begun = { ...planned, approvals: undefined, case_id, decision_id: decision.decision_id, ...made }
+      begun = { ...planned, asked, approvals: undefined, case_id, decision_id: decision.decision_id, ...made }
     } catch (error) {
       if (!isOutcomeUnknown(error)) files.end()
       throw error
@@ -203,8 +207,13 @@ export class Exports implements Handlers<ExportsApi> {
   /** Appends the export's action event with the bundle's record. Callers of `runs.record` cannot pass such a record. */
   async #record({ actor, ...asked }: RecordAction, text: string): Promise<void> {
     const bundle_record = { digest: sha256Hex(text), text }
-    const command = { ...asked, bundle_record, policies: await this.#policy.known(), type: 'run.record' as const }
-    refuseExpired(await submit(this.#core, command, { actor }))
+    const command = {
+      ...asked,
+      bundle_record,
+      policies: await this.#policy.known(asked.run_id),
+      type: 'run.record' as const,
+    }
+    refuseEnded(await submit(this.#core, command, { actor }))
   }
 }
 

@@ -13,10 +13,13 @@ import {
   type PolicyState,
   policyKey,
   policyKeyOf,
+  policyPinnedBy,
   policyStream,
   stateIn,
 } from '../../domain/policy/state.ts'
+import type { Pins } from '../../domain/run/events.ts'
 import { verdictOn, withMore } from '../../domain/run/facts.ts'
+import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
 import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
@@ -27,6 +30,8 @@ import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
+import { streamOfRun } from '../../kernel/run-fact.ts'
+import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
@@ -45,16 +50,39 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     this.#readUnder = core.config
   }
 
-  /** The policies read so far, for decisions to look up. They include the policy in force, if it can be read. */
-  known(): Maybe<Policies> {
+  /**
+   * The policies read so far, for decisions to look up. They include the policy in force and those that the named runs
+   * are pinned to, as far as they can be read.
+   */
+  known(...runIds: readonly (string | undefined)[]): Maybe<Policies> {
     this.#forgetOthers()
     return after(this.#state(), (state) => {
-      if (state === undefined || this.#read.has(policyKeyOf(state))) return this.#read
+      if (state === undefined || this.#read.has(policyKeyOf(state))) return this.#knownTo(runIds)
       return after(this.#core.views.entry(state.seq), (entry) => {
         if (entry !== undefined) this.#readLoaded(entry)
-        return this.#read
+        return this.#knownTo(runIds)
       })
     })
+  }
+
+  /** A run that is pinned later has the policy in force then, which this process has loaded. */
+  #knownTo([runId, ...others]: readonly (string | undefined)[]): Maybe<Policies> {
+    if (runId === undefined) return others.length === 0 ? this.#read : this.#knownTo(others)
+    return after(this.#core.views.row(streamOfRun(runId)), (row) => {
+      const { pins = null } = (row?.state ?? {}) as Partial<RunState>
+      if (pins === null || policyPinnedBy(pins, this.#read) !== undefined) return this.#knownTo(others)
+      return this.#readPinned(pins).then(() => this.#knownTo(others))
+    })
+  }
+
+  /** Reads the policy of earlier pins. Cost: one read per policy that was loaded since. */
+  async #readPinned({ lanes, roles }: Pins): Promise<void> {
+    const { views } = this.#core
+    for await (const entry of walked(views, await chainOfStream(views, policyStream))) {
+      if (entry.type !== 'policy.loaded') continue
+      const loaded = entry.data as PolicyEventData<'policy.loaded'>
+      if (loaded.lanes.sha256 === lanes.sha256 && loaded.roles.sha256 === roles.sha256) return this.#readLoaded(entry)
+    }
   }
 
   /** A lane of the policy in force; undefined if there is none of that name. */
@@ -102,9 +130,10 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     if ('run_id' in asked) {
       const caller = asked.actor ?? self
       const run = await stateOfRun(this.#core, asked.run_id)
+      const pinned = run.pins === null ? policy : policyPinnedBy(run.pins, await this.known(run.run_id))
       const above = await endedAbove(this.#core, run)
       const stopped = above === null ? [] : [`run/ended_ancestor/${above.run_id}`]
-      return copied(withMore(verdictOn(action, { caller, config, policy, run, ...ground }), stopped))
+      return copied(withMore(verdictOn(action, { caller, config, pinned, policy, run, ...ground }), stopped))
     }
     const unapproved = brokenApprovals(action, { config, exporters: [self], ...ground })
     return copied(withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved))

@@ -3,6 +3,7 @@ import type { Api } from '../../api/api.ts'
 import type { CompleteRun, CreateRun, DecidedAction, RecordAction } from '../../api/shapes/runs.ts'
 import { actionSchema } from '../../domain/policy/action.ts'
 import { mediators } from '../../domain/policy/checks.ts'
+import { sharesKnowledge } from '../../domain/policy/effects.ts'
 import { startRunSchema } from '../../domain/run/commands.ts'
 import type { RunEventData } from '../../domain/run/events.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
@@ -140,7 +141,8 @@ export async function perform<T>(
     ...of,
     decision_id,
     outcome: 'success',
-    output_artifacts,
+    // A write to shared knowledge names its artifacts. By default they are those that were authorized.
+    output_artifacts: output_artifacts ?? (sharesKnowledge(request.action) ? request.action.artifacts : undefined),
     request_hash_sha256,
     response_hash_sha256,
   })

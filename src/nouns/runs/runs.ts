@@ -146,7 +146,8 @@ export class Runs implements Handlers<RunsApi> {
   ): Promise<Outcome> {
     const asked = { command: command.type, ...content } as unknown as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content: asked }
-    return after(this.#policy.known(), (policies) =>
+    const parent = command.type === 'run.create' ? command.parent_run_id : undefined
+    return after(this.#policy.known(command.run_id, parent), (policies) =>
       submit(this.#core, { ...command, policies } as commands.RunCommand, { actor, request }),
     )
   }
@@ -176,10 +177,18 @@ type Command = {
  */
 function refuseUnlessDone({ entries }: Outcome, type: commands.RunCommand['type']): Entry {
   const entry = entries.at(-1) as Entry
-  refuseExpired({ entries })
-  if (entry.type === 'run.denied' && (type === 'run.create' || type === 'run.start'))
-    throw deniedError(entry.data as RunEventData<'run.denied'>)
+  if (type === 'run.authorize' || type === 'run.deny') refuseExpired({ entries })
+  else refuseEnded({ entries })
   return entry
+}
+
+/**
+ * Throws the error of a run that ended instead of appending the requested event. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
+ */
+export function refuseEnded({ entries }: Pick<Outcome, 'entries'>): void {
+  const { data, type } = entries.at(-1) as Entry
+  refuseExpired({ entries })
+  if (type === 'run.denied') throw deniedError(data as RunEventData<'run.denied'>)
 }
 
 /**

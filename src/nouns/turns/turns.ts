@@ -109,7 +109,7 @@ export class Turns implements Handlers<TurnsApi> {
   async #submit(asked: AskedOfTurn, rest: Rest, stored?: Stored): Promise<Outcome> {
     const { actor, guard, idempotency_key: key, run_id, turn_id } = asked
     const content = { ...rest, command: rest.type, run_id, turn_id } as unknown as Json
-    const outcome = await after(this.#policy.known(), (policies) =>
+    const outcome = await after(this.#policy.known(run_id), (policies) =>
       submit(this.#core, { ...rest, guard, policies, run_id, turn_id } as commands.TurnCommand, {
         actor,
         notes: stored?.notes,

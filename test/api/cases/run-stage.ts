@@ -1,9 +1,11 @@
 import { is } from 'uvu/assert'
 import { newName, refused, type Stage, stranger } from '../stage.ts'
 
-const of = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' } as const
+export const of = { case_id: 'CASE-17', lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' } as const
 export const error = { error_code: 'E1', message: 'it broke', retryable: true }
 export const artifact = { artifact_id: 'art-1', artifact_kind: 'transcript', hash_sha256: 'ab'.repeat(32) }
+/** An artifact of another case than the runs. */
+export const ofAnother = { ...artifact, case_id: 'CASE-18' }
 /** No process has this pid. */
 export const noPid = 2 ** 31 - 1
 export const done = { outcome_reason: 'done' }
@@ -43,7 +45,13 @@ export async function tool({ api }: Stage, more: object = {}): Promise<string> {
   return run_id
 }
 
-const human = { actor_id: 'ana', actor_type: 'human' } as const
+/** An artifact that may reach shared knowledge. */
+export const sanitized = {
+  ...artifact,
+  artifact_kind: 'playbook',
+  confidentiality: { contains_phi: false, contains_pii: false, contains_privileged: false },
+}
+export const human = { actor_id: 'ana', actor_type: 'human' } as const
 export const knowledge = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', role_id: 'ATTORNEY_ADMIN', actor: human } as const
 
 /** A running run in a lane that prohibits free text. */
@@ -59,6 +67,7 @@ export const promotionOf = (run_id: string, ticket = 'PT-1') => ({
   lane_id: knowledge.lane_id,
   scope: { promotion_ticket_id: ticket, run_id, attorney_signoff: true },
   target: { name: 'shared_playbooks', mode: 'append' },
+  artifacts: [sanitized],
 })
 
 /** A tool run with an allowed action that is not recorded. */

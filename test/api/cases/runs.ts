@@ -14,12 +14,16 @@ import {
   created,
   done,
   error,
+  human,
   knowledge,
   noPid,
+  of,
+  ofAnother,
   onAnyRun,
   orphaned,
   promotionOf,
   running,
+  sanitized,
   terse,
   tool,
   withLostLock,
@@ -50,8 +54,12 @@ export const runs: Cases<'runs'> = {
         await refused(create({ parent_run_id, run_kind: 'agent' }), 'RUN_LEASE_EXPIRED')
         const top = await running(stage)
         await refused(create({ parent_run_id: top, run_kind: 'agent', root_run_id: 'run_other' }), 'RUN_DENIED')
+        const inputs = { artifact_refs: [ofAnother] }
+        await refused(create({ ...of, run_kind: 'tool_gateway', inputs }), 'RUN_DENIED')
         const notes = 'what the client said'
-        await refused(create({ ...knowledge, run_kind: 'promotion', notes }), 'FREE_TEXT_DENIED')
+        await refused(create({ ...knowledge, run_kind: 'promotion', notes }), 'RUN_DENIED')
+        const named = { ...knowledge, run_id: 'run of the client' }
+        await refused(create({ ...named, run_kind: 'promotion' }), 'FREE_TEXT_DENIED')
       },
     },
     start: {
@@ -69,6 +77,9 @@ export const runs: Cases<'runs'> = {
         await refused(start({ run_id: await orphaned(stage, (more) => created(stage, more)) }), 'RUN_ANCESTOR_ENDED')
         await refused(start({ run_id: await created(stage), pids: [noPid] }), 'PID_NOT_FOUND')
         await refused(start({ run_id: await created(stage), lock: newName('free') }), 'LOCK_NOT_HELD')
+        const promotion = { actor: human, run_id: newName('run_terse') }
+        await stage.api.runs.create({ ...knowledge, ...promotion, run_kind: 'promotion' })
+        await refused(start({ ...promotion, taxonomy_versions: { coa: 'two words' } }), 'FREE_TEXT_DENIED')
         const versions = { lanes: 'main', roles: 'main' }
         await refused(start({ run_id: await created(stage), policy_versions: versions }), 'RUN_DENIED')
       },
@@ -103,7 +114,8 @@ export const runs: Cases<'runs'> = {
         await onAnyRun(stage, (input) => authorize({ ...input, action: actionOf(input.run_id) }))
         const free = await terse(stage)
         const action = promotionOf(free.run_id, 'two words')
-        await refused(authorize({ ...free, action }), 'FREE_TEXT_DENIED')
+        const text = await authorize({ ...free, action })
+        equal([text.decision, text.rule_ids], ['deny', [`lane:${knowledge.lane_id}/prohibits/raw_case_text`]])
         const again = await tool(stage)
         const input = { run_id: again, action: actionOf(again), idempotency_key: newName('key') }
         const { decision_id } = await authorize(input)
@@ -123,12 +135,20 @@ export const runs: Cases<'runs'> = {
         await refused(record({ ...input, run_id: await completed(stage) }), 'RUN_NOT_ACTIVE')
         const free = await terse(stage)
         const { decision_id: promotion } = await stage.api.runs.authorize({ ...free, action: promotionOf(free.run_id) })
-        const said = { ...free, decision_id: promotion, outcome: 'success' as const, outcome_reason: 'two words' }
+        const success = { ...free, decision_id: promotion, outcome: 'success' as const, output_artifacts: [sanitized] }
+        const said = { ...success, outcome_reason: 'two words' }
         await refused(record(said), 'FREE_TEXT_DENIED')
         const open = await allowed(stage)
         await refused(record({ ...open, outcome: 'failure', output_artifacts: [artifact] }), 'OUTPUTS_DENIED')
         await refused(record({ ...open, outcome: 'success', output_artifacts: [invented] }), 'BUNDLE_NOT_RECORDED')
         await asBefore(record, { ...open, outcome: 'success' as 'failure' | 'success' }, { outcome: 'failure' })
+      },
+      'denies the run if its outputs are of another case': async (stage) => {
+        const { decision_id, run_id } = await allowed(stage)
+        const input = { run_id, decision_id, outcome: 'success' as const, output_artifacts: [ofAnother] }
+        const { details } = await refused(stage.api.runs.record(input), 'RUN_DENIED')
+        equal(details.rule_ids, ['lane:TOOL_INTERVIEW_CAPTURE/prohibits/cross_case_lookup'])
+        is((await stage.api.runs.get({ run_id })).outputs, undefined)
       },
       'is refused once the lock of the run is lost': async (stage) => {
         for (const how of ['ended', 'expired'] as const) {
@@ -161,6 +181,12 @@ export const runs: Cases<'runs'> = {
         await stage.api.turns.stage({ ...turn, triplets: [{ stem: 'one', body: {} }] })
         await refused(complete({ run_id: turn.run_id, ...done }), 'RUN_HAS_OPEN_TURN')
         is((await complete({ run_id: turn.run_id, ...done, discard_turn: true })).status, 'completed')
+      },
+      'denies the run if its outputs are of another case': async (stage) => {
+        const input = { run_id: await tool(stage), ...done, output_artifacts: [ofAnother] }
+        await refused(stage.api.runs.complete(input), 'RUN_DENIED')
+        const { denied } = await stage.api.runs.why({ run_id: input.run_id })
+        equal(denied?.rule_ids, ['lane:TOOL_INTERVIEW_CAPTURE/prohibits/cross_case_lookup'])
       },
       'releases the lock of the run, or is refused once that is lost': async (stage) => {
         const { complete } = stage.api.runs

@@ -1,0 +1,153 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { LocalLedger } from '../../src/ledger.ts'
+import { perform } from '../../src/nouns/runs/performing.ts'
+import { sanitized } from '../core/questions.ts'
+import { gatedBy, lane, role } from '../support/gated.ts'
+import { codeOf } from '../support/governed-runs.ts'
+
+const test = suite('raw text')
+
+const lanes = [
+  lane('QUIET', { partial_outputs: true, prohibits: ['raw_case_text'], tools: ['read.page'] }),
+  lane('FREE', { tools: ['read.page'] }),
+]
+const at = gatedBy(test, { lanes, roles: [role('GOVERNANCE_AGENT', ['QUIET', 'FREE'])] })
+
+const text = 'Ms Doe said she did it'
+const rule = 'lane:QUIET/prohibits/raw_case_text'
+const error = { error_code: 'E1', message: 'broke', retryable: true }
+const of = (lane_id = 'QUIET') => ({ lane_id, role_id: 'GOVERNANCE_AGENT', run_kind: 'tool_gateway' as const })
+
+async function running(ledger: LocalLedger): Promise<string> {
+  const { run_id } = await ledger.runs.create(of())
+  await ledger.runs.start({ run_id })
+  return run_id
+}
+
+/** No entry has the text, in any form. */
+async function assertNowhere(ledger: LocalLedger): Promise<void> {
+  for await (const entry of ledger.log.read({ from: 0 })) assert.not(JSON.stringify(entry).includes('Doe'), entry.type)
+}
+
+const artifacts = [
+  sanitized({ artifact_id: text }),
+  sanitized({ artifact_kind: text }),
+  sanitized({ content_type: text }),
+  sanitized({ storage_locator: text }),
+  sanitized({ lineage: { derived_from: [text] } }),
+  sanitized({ lineage: { derived_from: [], transformation: text } }),
+  sanitized({ confidentiality: { ...sanitized().confidentiality, notes: text } }),
+]
+
+const stated = [
+  { run_name: text },
+  { tags: ['fine', text] },
+  { matter_id: text },
+  { workflow_id: text },
+  { workflow_state: text },
+  { correlation_id: text },
+  { client_session_id: text },
+  { case_id: text },
+  { notes: text },
+  { tool_versions: [{ key: 'tool', value: text }] },
+  { nondeterminism: { is_nondeterministic: true, reasons: [text] } },
+  ...artifacts.map((artifact) => ({ inputs: { artifact_refs: [artifact] } })),
+]
+for (const facts of stated) {
+  at(`a run that is created with text in its lane is denied: ${Object.keys(facts)}`, async (ledger) => {
+    const run_id = 'run_quiet1'
+    assert.is(await codeOf(ledger.runs.create({ ...of(), ...facts, run_id })), 'RUN_DENIED')
+    const { denied } = await ledger.runs.why({ run_id })
+    assert.equal([(await ledger.runs.get({ run_id })).status, denied?.rule_ids], ['denied', [rule]])
+    await assertNowhere(ledger)
+    assert.is((await ledger.runs.create({ ...of('FREE'), ...facts })).status, 'created')
+  })
+}
+
+at('a run cannot have text as its run_id', async (ledger) => {
+  assert.is(await codeOf(ledger.runs.create({ ...of(), run_id: text })), 'FREE_TEXT_DENIED')
+  await assertNowhere(ledger)
+})
+
+const action = (run_id: string) => ({
+  action_type: 'tool_call' as const,
+  lane_id: 'QUIET',
+  scope: { run_id },
+  target: { name: 'read.page' },
+})
+const acts = [
+  { scope: { reason: text } },
+  { target: { name: text } },
+  { target: { name: 'read.page', mode: text } },
+  { lane_id: text },
+  ...artifacts.map((artifact) => ({ artifacts: [artifact] })),
+]
+for (const [index, change] of acts.entries()) {
+  at(`an action with text in its lane denies the run, and the text is not recorded: ${index}`, async (ledger) => {
+    const run_id = await running(ledger)
+    const asked = { run_id, action: { ...action(run_id), ...change } }
+    assert.equal((await ledger.policy.explain(asked)).rule_ids, [rule])
+    const { decision, rule_ids } = await ledger.runs.authorize(asked)
+    assert.equal([decision, rule_ids, (await ledger.runs.get({ run_id })).status], ['deny', [rule], 'denied'])
+    await assertNowhere(ledger)
+  })
+}
+
+const calls: Record<string, (ledger: LocalLedger, run_id: string, decision_id: string) => Promise<unknown>> = {
+  record: ({ runs }, run_id, decision_id) =>
+    runs.record({ run_id, decision_id, outcome: 'success', outcome_reason: text }),
+  'record of an error': ({ runs }, run_id, decision_id) =>
+    runs.record({ run_id, decision_id, error: { ...error, error_code: text }, outcome: 'failure' }),
+  'record of an artifact': ({ runs }, run_id, decision_id) =>
+    runs.record({ run_id, decision_id, outcome: 'success', output_artifacts: [sanitized({ artifact_id: text })] }),
+  complete: ({ runs }, run_id) => runs.complete({ run_id, outcome_reason: text }),
+  'complete with an artifact': ({ runs }, run_id) =>
+    runs.complete({ run_id, outcome_reason: 'done', output_artifacts: [sanitized({ content_type: text })] }),
+  fail: ({ runs }, run_id) => runs.fail({ run_id, error: { ...error, message: text }, outcome_reason: 'broke' }),
+  'fail with a code': ({ runs }, run_id) =>
+    runs.fail({ run_id, error: { ...error, error_code: text }, outcome_reason: 'broke' }),
+  deny: ({ runs }, run_id) => runs.deny({ run_id, outcome_reason: text }),
+  cancel: ({ runs }, run_id) => runs.cancel({ run_id, outcome_reason: text }),
+  'audit append': ({ audit }, run_id) =>
+    audit.append({ events: [{ action_type: 'system', notes: text, outcome: 'success', run_id }] }),
+}
+for (const [what, call] of Object.entries(calls)) {
+  at(`${what} with text is refused and recorded, and the run goes on`, async (ledger) => {
+    const run_id = await running(ledger)
+    const { decision_id } = await ledger.runs.authorize({ run_id, action: action(run_id) })
+    assert.is(await codeOf(call(ledger, run_id, decision_id)), 'FREE_TEXT_DENIED')
+    const { events } = await ledger.audit.list({ run_id, outcome: 'deny' })
+    assert.equal(
+      events.map(({ outcome_reason }) => outcome_reason),
+      ['FREE_TEXT_DENIED'],
+    )
+    await ledger.runs.record({ run_id, decision_id, outcome: 'success' })
+    await ledger.runs.complete({ run_id, outcome_reason: 'done' })
+    await assertNowhere(ledger)
+  })
+}
+
+for (const reason of ['one;two', 'ä', 'x'.repeat(81)]) {
+  at(`a reason is a single word there, not ${reason.slice(0, 10)}`, async (ledger) => {
+    const run_id = await running(ledger)
+    assert.is(await codeOf(ledger.runs.cancel({ run_id, outcome_reason: reason })), 'FREE_TEXT_DENIED')
+    const asked = { run_id, action: { ...action(run_id), scope: { reason } } }
+    assert.equal((await ledger.runs.authorize(asked)).rule_ids, [rule])
+  })
+}
+
+at('what a function throws is not recorded where text is prohibited', async (ledger) => {
+  const asked = { action: action('run_filled_in'), role_id: 'GOVERNANCE_AGENT', run_id: 'run_quiet1' }
+  const work = () => {
+    throw new Error(text)
+  }
+  await perform(ledger, asked, work).then(
+    () => assert.unreachable(),
+    (thrown: Error) => assert.is(thrown.message, text),
+  )
+  assert.is((await ledger.runs.get({ run_id: 'run_quiet1' })).status, 'failed')
+  await assertNowhere(ledger)
+})
+
+test.run()
