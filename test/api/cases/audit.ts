@@ -71,8 +71,9 @@ export const audit: Cases<'audit'> = {
         await refused(append({ events: [invented] }), 'BUNDLE_NOT_RECORDED')
         await append({ events: [act] })
         await refused(append({ events: [act] }), 'DECISION_NOT_OPEN')
-        const ofAnother = { ...(await allowed(stage)), output_artifacts: [{ ...artifact, case_id: 'CASE-18' }] }
-        await refused(append({ events: [ofAnother] }), 'RUN_DENIED')
+        const outside = { ...artifact, storage_locator: 'https://host.example/x' }
+        const exported = { ...(await allowed(stage)), output_artifacts: [outside] }
+        await refused(append({ events: [exported] }), 'RUN_DENIED')
         stage.clock.advance(61_000)
         await refused(append({ events: [act] }), 'RUN_LEASE_EXPIRED')
         await refused(append({ events: [act] }), 'RUN_NOT_ACTIVE')
