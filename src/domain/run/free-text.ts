@@ -36,9 +36,14 @@ export function textsIn(refs: readonly ArtifactRef[] = []): Text[] {
 }
 
 /** Whether an action has free text that its lane prohibits. Blank members of a scope count as missing. */
-export function hasFreeText({ artifacts, lane_id, scope, target }: Action, lane: Lane | undefined): boolean {
+export function hasFreeText({ artifacts, bundle, lane_id, scope, target }: Action, lane: Lane | undefined): boolean {
   const stated = Object.values(scope).filter((value) => typeof value === 'string' && value.trim() !== '') as string[]
-  const texts = [...stated, ...unfitIn([lane_id, target.name, target.mode]), ...textsIn(artifacts)]
+  const texts = [
+    ...stated,
+    ...unfitIn([lane_id, target.name, target.mode]),
+    ...textsIn(artifacts),
+    bundle?.redaction?.notes,
+  ]
   return freeTextIn(lane, texts) !== undefined
 }
 
