@@ -23,5 +23,5 @@ lockstep run start run_promote17 > /dev/null
 decision=$(lockstep run authorize run_promote17 --action promotion $of --target shared_playbooks --mode append \
   --artifacts "$here/insight.json" --scope promotion_ticket_id=KM-42 --scope attorney_signoff=true \
   --scope run_id=run_promote17 | sed -n 's/^decision_id //p')
-lockstep run record run_promote17 --decision "$decision" --outcome success > /dev/null
+lockstep run record run_promote17 --decision "$decision" --outcome success --outputs "$here/insight.json" > /dev/null
 lockstep run complete run_promote17 --reason promoted > /dev/null

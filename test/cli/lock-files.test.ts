@@ -6,6 +6,7 @@ import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { foreignText, makeDeliverable } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
+import { configure } from '../support/scene.ts'
 
 const command = suite('lockstep lock, and lock files of other tools')
 
@@ -63,7 +64,7 @@ commands('a lock file that is deleted during lock run is restored, and the comma
     const until = Date.now() + 30000; const look = setInterval(() => {
       if (fs.existsSync(${JSON.stringify(lock)})) { clearInterval(look); process.exit(0) }
       if (Date.now() > until) process.exit(1) }, 20)'`
-  writeFileSync(join(root, '.lockstep/config.json'), JSON.stringify({ deliverable_lease_s: { min: 1, max: 3600 } }))
+  await configure(root, { deliverable_lease_s: { min: 1, max: 3600 } })
   const ended = await run('lock', 'run', '--folder', path, '--lease', '3', '--', 'sh', '-c', renewed)
   is(ended.status, 0, ended.stderr)
   not(existsSync(lock))

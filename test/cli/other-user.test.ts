@@ -102,7 +102,7 @@ if (isRoot) {
     const { json } = await run('lock', 'history', 'a')
     equal(
       (json.entries as { actor: unknown }[]).map(({ actor }) => actor),
-      [{ actor_id: `uid-${nameless}`, actor_type: 'human' }],
+      [{ actor_id: `uid-${nameless}`, actor_type: 'human', authn: `os:uid-${nameless}` }],
     )
     is((await run('lock', 'break', 'a', '--reason', 'who runs init is an operator')).status, 0)
     chownSync(root, self, self)

@@ -24,7 +24,7 @@ statements('takes the case, lane, role and artifacts of an event, and the listin
   )
   match(
     (await lockstep(['audit', 'list', '--case', 'CASE-17'], { cwd, isForPeople: true })).stdout,
-    / {2}stated success$/m,
+    / {2}stated success( |$)/m,
   )
   const forged = ['audit', 'append', '--outcome', 'success', '--target', 'run:run_draft1']
   const { json, status } = await lockstep(forged, { cwd })

@@ -47,7 +47,7 @@ of('an approval is looked up in the decision: nobody can invent one', async (des
   assert.is((await ledger.runs.get({ run_id: run.run_id })).status, 'denied')
   // An audit event that says so is no approval either.
   const target = { name: 'run:run_top_1', operation: 'approve:compliance', target_type: 'export_bundle' as const }
-  const event = { action_type: 'system' as const, outcome: 'allow' as const, target }
+  const event = { action_type: 'system' as const, outcome: 'success' as const, target }
   const [appended] = (await ledger.audit.append({ actor: human('ana'), events: [event] })).events
   assert.is(await codeOf(desk.export([appended?.event_id ?? ''])), 'INVALID_INPUT')
 })

@@ -26,6 +26,9 @@ const orphanRounds = Number(process.env.LOCKSTEP_ORPHAN_ROUNDS ?? process.env.LO
 const racers = rounds > 1 || orphanRounds > 1 ? 12 : 4
 const lease = '600'
 
+/** The fields of a report of contention with a grant, not only with a file. */
+const grantFields = [...contentionFields, 'lock_ref'].sort()
+
 /** A root made by the command, for rounds of one kind. */
 interface Track extends Deliverable {
   root: string
@@ -91,7 +94,7 @@ async function round(track: Track, { put }: { put: () => Promise<Expected> | Exp
   const expected = await put()
   const from = await sizeOf(track)
   const words = ['lock', 'acquire', '--folder', track.path, '--pid', String(process.pid)]
-  const winner = await race(track, words, contentionFields)
+  const winner = await race(track, words, grantFields)
   ok(readFileSync(track.lock, 'utf8').includes(String(winner.json.lock_ref)))
   const released = await lockstep(['lock', 'release', String(winner.json.lock_id)], { cwd: track.root })
   equal([released.status, released.json.files], [0, 'current'], released.stdout)
@@ -167,7 +170,7 @@ for (const [what, put] of Object.entries(orphans)) {
 
 free(`a resource, free and with a dead holder: exactly one wins (${orphanRounds} rounds)`, async () => {
   const track = await newTrack()
-  const resourceFields = contentionFields.filter((field) => field !== 'deliverable_id')
+  const resourceFields = grantFields.filter((field) => field !== 'deliverable_id')
   for (let at = 0; at < orphanRounds; at += 1) {
     const from = await sizeOf(track)
     const words = ['lock', 'acquire', 'reports', '--pid', String(process.pid)]

@@ -100,9 +100,6 @@ interface Ours {
   told: string | undefined
 }
 
-/** A foreign file has no `lock_ref`. */
-const fields = contentionFields.filter((field) => field !== 'lock_ref')
-
 /** One of our holders: acquires, works, maybe renews, releases; and what it was told last. */
 async function playOurs(
   ledger: LocalLedger,
@@ -117,7 +114,7 @@ async function playOurs(
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
     is(error.code, 'LOCK_CONTENTION', error.message)
-    for (const field of fields) ok(field in error.details, `${field} in ${error.message}`)
+    for (const field of contentionFields) ok(field in error.details, `${field} in ${error.message}`)
     return { took: performance.now() - started, belief: undefined, token: undefined, told: error.code }
   }
   const took = performance.now() - started
@@ -209,7 +206,7 @@ race('with the command: the same, and exit 76 if the lock was lost', async () =>
       for (const { status, json, stdout } of answers) {
         if (status === 0) continue
         equal([status, json.code], [75, 'LOCK_CONTENTION'], stdout)
-        for (const field of fields) ok(field in json, `${field} in ${stdout}`)
+        for (const field of contentionFields) ok(field in json, `${field} in ${stdout}`)
       }
       const [winner] = winners
       if (winner === undefined) {

@@ -98,7 +98,6 @@ export const contentionFields = [
   'holder_alive',
   'host',
   'lease_remaining_s',
-  'lock_ref',
   'name',
   'pid',
   'retry_after_s',
