@@ -59,12 +59,12 @@ export class HeadWatch {
 /**
  * Detects that the lock file of a deliverable may have been taken away, so that a renewal can check at once. The file
  * counts as taken if two checks in a row find another file in its place, or no file although the folder exists. A
- * renewal writes the file in place, so it keeps its inode. A missing folder is no evidence, because switching a branch
- * can remove it for a moment.
+ * renewal writes the file in place, so it keeps its inode and time of birth; a new file may get the inode of the old
+ * one. A missing folder is no evidence, because switching a branch can remove it for a moment.
  */
 export class LockFileWatch {
   readonly #folder: string
-  #inode: bigint | undefined
+  #born: string | undefined
   #strikes = 0
 
   constructor(root: string, folder: string) {
@@ -74,7 +74,7 @@ export class LockFileWatch {
 
   /** Accepts the current file as our own. */
   know(): void {
-    this.#inode = this.#inodeNow()
+    this.#born = this.#bornNow()
     this.#strikes = 0
   }
 
@@ -85,17 +85,18 @@ export class LockFileWatch {
   }
 
   #isSuspect(): boolean {
-    const inode = this.#inodeNow()
-    if (inode === this.#inode) return false
-    return inode !== undefined || isThere(this.#folder)
+    const born = this.#bornNow()
+    if (born === this.#born) return false
+    return born !== undefined || isThere(this.#folder)
   }
 
-  #inodeNow(): bigint | undefined {
+  #bornNow(): string | undefined {
     try {
-      return lstatSync(join(this.#folder, lockFileName), { bigint: true }).ino
+      const { birthtimeNs, ino } = lstatSync(join(this.#folder, lockFileName), { bigint: true })
+      return `${ino} ${birthtimeNs}`
     } catch (error) {
       // A file that cannot be examined is no evidence of a change.
-      return systemCodeOf(error) === 'ENOENT' ? undefined : this.#inode
+      return systemCodeOf(error) === 'ENOENT' ? undefined : this.#born
     }
   }
 }

@@ -6,7 +6,8 @@ import { entriesOf } from '../support/entries.ts'
 import { withStage } from './stage.ts'
 
 const test = suite('messages that work throws')
-const artifact = { artifact_id: 'art-1', artifact_kind: 'playbook', hash_sha256: 'ab'.repeat(32) }
+const confidentiality = { contains_phi: false, contains_pii: false, contains_privileged: false }
+const artifact = { artifact_id: 'art-1', artifact_kind: 'playbook', confidentiality, hash_sha256: 'ab'.repeat(32) }
 const ana = { actor_id: 'ana', actor_type: 'human' } as const
 
 for (const thrown of [new Error('Mandantin:Erika-Muster'), new LockstepError('NOT_FOUND', 'Muster')]) {

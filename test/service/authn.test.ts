@@ -25,7 +25,8 @@ async function tokenOf(
   token_actor: { actor_id: string; actor_type: 'agent' | 'human' } = agent,
 ): Promise<{ secret: string; token_id: string }> {
   const operator = { actor_id: 'BECCA', actor_type: 'human' } as const
-  const create = { actor: operator, grants: ['agent' as const, 'authority' as const], token_actor }
+  const roles = ['ATTORNEY_ADMIN']
+  const create = { actor: operator, grants: ['agent' as const, 'authority' as const], roles, token_actor }
   const { secret, token_id } = await ledger.tokens.create(create)
   return { secret: secret ?? '', token_id }
 }
@@ -103,7 +104,8 @@ authn('is on every entry of an export, which appends through other operations', 
     const { secret, token_id } = await tokenOf(ledger, human)
     const approval = { approval_type: 'attorney_admin', select: { run_id: 'run_none1' } }
     await posted(address, '/v1/exports/approve', approval, bearing(secret))
-    equal((await lastOf(ledger)).actor, { ...human, authn: `token:${token_id}` })
+    const approver = { ...human, authn: `token:${token_id}`, role_id: 'ATTORNEY_ADMIN' }
+    equal((await lastOf(ledger)).actor, approver)
   })
 })
 
