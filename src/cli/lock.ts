@@ -130,11 +130,15 @@ function listVerb(): Command {
   })
 }
 
+/** Said where no folder was searched, because a lock file of another tool may stand in any. */
+const elsewhere = 'To find lock files of other tools in folders that were never locked here, use --under.'
+
 async function listLines(
   { locks, next }: LockList & { next: string | null },
-  { input }: { input: { orphans?: boolean | undefined } },
+  { input }: { input: { orphans?: boolean | undefined; under?: string | undefined } },
 ) {
-  if (locks.length === 0) return [input.orphans ? 'no orphans' : 'no locks are held']
+  if (locks.length === 0 && input.orphans) return ['no orphans']
+  if (locks.length === 0) return ['no locks are held', ...(input.under === undefined ? [elsewhere] : [])]
   const rows = locks.map((lock) => [
     lock.name,
     lock.state,

@@ -125,9 +125,12 @@ function exchange(
     const options: RequestOptions & { servername: string } = { ...sent, servername: '' }
     const asked = request(options)
     asked.once('socket', (socket) => {
-      socket.once('connect', () => {
-        outcome = 'unknown'
-      })
+      // A socket that was kept from an earlier call is connected already.
+      if (!socket.connecting) outcome = 'unknown'
+      else
+        socket.once('connect', () => {
+          outcome = 'unknown'
+        })
     })
     // A service that was stopped still accepts connections, but never answers.
     asked.once('timeout', () => asked.destroy(new Error(`no answer within ${(sent.timeout ?? 0) / 1000} s`)))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, not, ok } from 'uvu/assert'
 import { hold } from '../../src/lease.ts'
-import { contentionFields, deadPid, foreignText, makeDeliverable, refusalOf, stamp } from '../support/deliverable.ts'
+import { deadPid, foreignText, grantFields, makeDeliverable, refusalOf, stamp } from '../support/deliverable.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { scene } from '../support/scene.ts'
 
@@ -110,7 +110,7 @@ acquiring(
     const { code, details, retryable } = await refusalOf(acquire({ holder: 'agent-2' }))
     is(code, 'LOCK_CONTENTION')
     is(retryable, true)
-    equal(Object.keys(details).sort(), contentionFields)
+    equal(Object.keys(details).sort(), grantFields)
     const { host, ...facts } = details
     ok(typeof host === 'string' && host !== '')
     equal(facts, {

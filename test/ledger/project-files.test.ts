@@ -154,6 +154,8 @@ files(
   'reason and release conditions stand verbatim',
   scene(async (stage) => {
     const release_conditions = ['after the fair', 'state  ==COMPLETE', 'manual override by BECCA']
+    const { code } = await refusalOf(lock(stage, { release_conditions: ['manual override by EVE'] }))
+    is(code, 'INVALID_INPUT', 'nobody could release it')
     await lock(stage, { reason: 'Umbau "B",\nPhase 2', release_conditions })
     equal(
       [read(stage.root).lock_reason, read(stage.root).release_conditions],

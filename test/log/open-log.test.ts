@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is, not, ok } from 'uvu/assert'
+import { equal, is, match, not, ok } from 'uvu/assert'
 import type { Layout } from '../../src/disk/layout.ts'
 import type { LockstepError } from '../../src/errors.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
@@ -63,20 +63,24 @@ async function deleteEntries({ ledger }: Layout, seqs: readonly number[]): Promi
   await store.close()
 }
 
-opening(
-  'that was refused is refused again and again, with at most four copies kept and the first one named',
-  async () => {
-    const layout = await closedLedger()
-    await deleteEntries(layout, [40])
-    const refusals: LockstepError[] = []
-    for (let time = 0; time < 6; time += 1) refusals.push(await refusalAt(layout))
-    for (const { code, details } of refusals) equal([code, details.seq], ['LEDGER_CORRUPT', 40])
-    const kept = refusals.map(({ details }) => String(details.evidence))
-    is(new Set(kept.slice(0, 4)).size, 4)
-    equal(kept.slice(4), [kept[0], kept[0]])
-    is(evidenceIn(layout).length, 4)
-  },
-)
+opening('that was refused is refused again and again, with one copy of each damage kept, of at most four', async () => {
+  const layout = await closedLedger()
+  await deleteEntries(layout, [40])
+  const refusals: LockstepError[] = []
+  for (let time = 0; time < 6; time += 1) refusals.push(await refusalAt(layout))
+  for (const { code, details } of refusals) equal([code, details.seq], ['LEDGER_CORRUPT', 40])
+  const kept = refusals.map(({ details }) => String(details.evidence))
+  is(new Set(kept).size, 1)
+  for (const seq of [39, 38, 37]) {
+    await deleteEntries(layout, [seq])
+    ok(!kept.includes(String((await refusalAt(layout)).details.evidence)), `${seq}`)
+  }
+  is(evidenceIn(layout).length, 4)
+  await deleteEntries(layout, [36])
+  const { details, hint } = await refusalAt(layout)
+  equal([details.seq, details.evidence, evidenceIn(layout).length], [36, undefined, 4])
+  match(String(hint), /copy \.lockstep yourself/)
+})
 
 opening('without CURRENT makes no empty database and deletes nothing', async () => {
   const layout = await closedLedger()

@@ -8,10 +8,10 @@ import type { Entry } from '../../src/kernel/entry.ts'
 import { openLedger } from '../../src/open.ts'
 import { type Ended, lockstep, lockstepTogether } from '../support/command.ts'
 import {
-  contentionFields,
   type Deliverable,
   deadHolder,
   foreignText,
+  grantFields,
   makeDeliverable,
   startHolder,
 } from '../support/deliverable.ts'
@@ -25,9 +25,6 @@ const orphanRounds = Number(process.env.LOCKSTEP_ORPHAN_ROUNDS ?? process.env.LO
 /** A process costs a fifth of a second: the long run has as many as the protocol is to stand. */
 const racers = rounds > 1 || orphanRounds > 1 ? 12 : 4
 const lease = '600'
-
-/** The fields of a report of contention with a grant, not only with a file. */
-const grantFields = [...contentionFields, 'lock_ref'].sort()
 
 /** A root made by the command, for rounds of one kind. */
 interface Track extends Deliverable {

@@ -104,6 +104,9 @@ export const contentionFields = [
   'token',
 ]
 
+/** The same for contention with a grant, not only with a file. */
+export const grantFields = [...contentionFields, 'lock_ref'].sort()
+
 /** What changes when a file is replaced or written: its inode, its time, its size and its text. */
 export function stamp(path: string): string {
   const { ino, mtimeNs, size } = lstatSync(path, { bigint: true })

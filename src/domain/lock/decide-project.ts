@@ -15,9 +15,12 @@ export function isStateCondition(condition: string): boolean {
   return stateCondition.test(condition)
 }
 
-/** Whether a release condition can be evaluated. An acquire is refused if none of its conditions can. */
-export function isEvaluable(condition: string): boolean {
-  return stateCondition.test(condition) || overrideCondition.test(condition)
+/**
+ * Whether a release condition can be met: by the state of the run, or by the release authority. An acquire is refused if
+ * none of its conditions can.
+ */
+export function isEvaluable(condition: string, authority: string): boolean {
+  return stateCondition.test(condition) || overrideCondition.exec(condition)?.[1] === authority
 }
 
 /**

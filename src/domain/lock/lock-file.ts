@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { isWellFormed } from '../../kernel/canonical.ts'
 import { isoTime } from '../../kernel/clock.ts'
+import { readJson } from '../../kernel/json.ts'
 import { limits } from '../../kernel/limits.ts'
 import { isoMillis } from './iso-time.ts'
 import { type Evidence, evidenceSchema, type Liveness } from './liveness.ts'
@@ -116,11 +117,8 @@ export function unknownVersionOf(content: string): string | undefined {
 }
 
 function jsonIn(content: string): unknown {
-  try {
-    return JSON.parse(content.replace(/^\ufeff/, ''))
-  } catch {
-    return undefined
-  }
+  const read = readJson(content.replace(/^\ufeff/, ''))
+  return 'problem' in read ? undefined : read.value
 }
 
 /**

@@ -3,6 +3,7 @@ import { isWellFormed } from '../../kernel/canonical.ts'
 import { isoSeconds } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { readJson } from '../../kernel/json.ts'
 import { limits } from '../../kernel/limits.ts'
 import { finalStatuses, type LockEventData } from './events.ts'
 import { isoMillis } from './iso-time.ts'
@@ -69,12 +70,10 @@ export function parseRunLock(found: string): {
   content: ReadRunLock | undefined
   status: RunLock['status'] | undefined
 } {
-  let value: unknown
-  try {
-    value = JSON.parse(found.replace(/^\ufeff/, ''))
-  } catch {
-    return { content: undefined, status: undefined }
-  }
+  // A member that occurs twice has no one meaning, so such a file counts as unreadable.
+  const read = readJson(found.replace(/^\ufeff/, ''))
+  if ('problem' in read) return { content: undefined, status: undefined }
+  const { value } = read
   const content = foundSchema.safeParse(value).data
   const { status } = Object(value) as { status?: unknown }
   return { content, status: status === 'LOCKED' || status === 'RELEASED' ? status : undefined }

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -133,19 +134,43 @@ export function dropStaleEvidence(evidence: string): void {
 const sealedMax = 4
 
 /**
- * Renames evidence of damage so that nothing removes it, and returns its path. If enough evidence is already kept,
- * drops this folder and returns the oldest.
+ * Renames evidence of damage so that nothing removes it, and returns its path; that of an equal copy, if one is kept
+ * already. If enough evidence is kept, and the database is as it was found (`isBack`), this folder is dropped, and
+ * `earlier` is the oldest one.
  */
-export function sealEvidence(folder: string, evidence: string): string {
+export function sealEvidence(
+  folder: string,
+  evidence: string,
+  { isBack }: { isBack: boolean },
+): { path: string } | { earlier: string } {
   const sealed = readdirSync(evidence).filter((name) => name.startsWith('damaged-'))
-  if (sealed.length >= sealedMax) {
+  const equal = isBack ? sealed.map((name) => join(evidence, name)).find((kept) => isCopyOf(kept, folder)) : undefined
+  if (equal !== undefined) {
     dropEvidence(folder)
-    return join(evidence, oldestOf(sealed, evidence))
+    return { path: equal }
+  }
+  if (isBack && sealed.length >= sealedMax) {
+    dropEvidence(folder)
+    return { earlier: join(evidence, oldestOf(sealed, evidence)) }
   }
   const path = join(evidence, `damaged-${basename(folder)}`)
   renameSync(folder, path)
-  return path
+  return { path }
 }
+
+/** Whether two folders have the same files: the same inodes, or short files with the same bytes. */
+function isCopyOf(kept: string, folder: string): boolean {
+  const names = readdirSync(folder).sort()
+  if (readdirSync(kept).sort().join('/') !== names.join('/')) return false
+  return names.every((name) => {
+    const [one, other] = [join(kept, name), join(folder, name)]
+    const [old, now] = [statSync(one), statSync(other)]
+    if (old.ino === now.ino) return true
+    return old.size === now.size && old.size <= comparedBytesMax && readFileSync(one).equals(readFileSync(other))
+  })
+}
+
+const comparedBytesMax = 16 * 1024 * 1024
 
 function oldestOf(names: readonly string[], evidence: string): string {
   const born = (name: string) => statSync(join(evidence, name), { throwIfNoEntry: false })?.mtimeMs ?? Number.MAX_VALUE

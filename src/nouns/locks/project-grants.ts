@@ -26,12 +26,13 @@ export function projectCommand(
   }
 }
 
-/** Errors: INVALID_INPUT if no release condition can be evaluated, because such a lock could never be released. */
-export function demandEvaluable(release_conditions: readonly string[]): void {
-  if (release_conditions.some(isEvaluable)) return
+/** Errors: INVALID_INPUT if no release condition can be met, because such a lock could never be released. */
+export function demandEvaluable({ config }: Core, release_conditions: readonly string[]): void {
+  const { release_authority } = config
+  if (release_conditions.some((condition) => isEvaluable(condition, release_authority))) return
   throw new LockstepError('INVALID_INPUT', 'none of the release conditions can be evaluated', {
     details: { release_conditions },
-    hint: 'Use "state == COMPLETE" or "manual override by <AUTHORITY>".',
+    hint: `Use "state == COMPLETE" or "manual override by ${release_authority}".`,
   })
 }
 

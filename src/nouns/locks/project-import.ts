@@ -84,7 +84,7 @@ function claimIn(core: Core, { content, path, run_id: folder }: FoundRunLock) {
     })
   }
   const bounded = parse(acquireProjectSchema, { run_id, target_name, reason: lock_reason, release_conditions }, path)
-  demandEvaluable(release_conditions)
+  demandEvaluable(core, release_conditions)
   const command = projectCommand(nameOf(core, path, target_name), { ...bounded, release_conditions })
   const stated = { source: 'import' as const, lock_time: isoTime(isoMillis(lock_time) ?? 0) }
   return { command, run_id, stated }

@@ -55,7 +55,7 @@ export class Projects {
       })
     }
     const { release_conditions = this.#templateConditions() } = input
-    demandEvaluable(release_conditions)
+    demandEvaluable(this.#core, release_conditions)
     const name = projectNameOf(target)
     await this.#refuseOtherProject(name, input)
     const grant = await lockGrantOf(this.#core, name)

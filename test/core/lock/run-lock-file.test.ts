@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import type { LockEventData } from '../../../src/domain/lock/events.ts'
 import {
   lockedFile,
+  parseRunLock,
   releasedFile,
   runLockFileName,
   runLockSchema,
@@ -70,6 +71,12 @@ test('a released file has the same seven members unchanged and three more, in or
   const file = releasedFile(granted(), end)
   assert.is(runLockText(file), released)
   assert.equal(runLockSchema.parse(JSON.parse(released)), file)
+})
+
+test('a file whose status occurs twice says nothing', () => {
+  assert.is(parseRunLock(locked).status, 'LOCKED')
+  const twice = locked.replace('\n}', ',\n  "status": "RELEASED"\n}')
+  assert.equal(parseRunLock(twice), { content: undefined, status: undefined })
 })
 
 test('every final status is one that the file may have', () => {

@@ -31,12 +31,17 @@ export function refusedOpen(error: unknown, attempt: Attempt): LockstepError {
     dropEvidence(evidence)
     return failure
   }
-  const kept = sealEvidence(evidence, layout.evidence)
-  const state = isBack
-    ? `The database as it was found is kept in ${kept}. "lockstep doctor --repair" restores a kept database if it verifies.`
-    : `LevelDB has replaced database files. The original database is kept in ${kept}. "lockstep doctor --repair" verifies and restores it.`
+  const sealed = sealEvidence(evidence, layout.evidence, { isBack })
   const { cause, code, details, hint = 'Lockstep changed nothing.', message } = failure
-  return new LockstepError(code, message, { details: { ...details, evidence: kept }, hint: `${hint} ${state}`, cause })
+  if ('earlier' in sealed) {
+    const state = `The database is as it was found. Databases of earlier refusals are kept beside ${sealed.earlier}, but no more of them: copy .lockstep yourself.`
+    return new LockstepError(code, message, { details, hint: `${hint} ${state}`, cause })
+  }
+  const { path } = sealed
+  const state = isBack
+    ? `The database as it was found is kept in ${path}. "lockstep doctor --repair" restores a kept database if it verifies.`
+    : `LevelDB has replaced database files. The original database is kept in ${path}. "lockstep doctor --repair" verifies and restores it.`
+  return new LockstepError(code, message, { details: { ...details, evidence: path }, hint: `${hint} ${state}`, cause })
 }
 
 /** Converts an error of an open. The result always has a code and says that nothing was applied. */
