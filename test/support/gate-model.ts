@@ -20,6 +20,8 @@ export interface ModelRun {
   policy: PolicyTexts | undefined
   /** The allowed actions that have no audit event yet, by the id of their decision. */
   open: Map<string, Action>
+  /** The ids of what its successful writes to shared knowledge put out. */
+  shared: Set<string>
 }
 
 const laneOf = (policy: PolicyTexts | undefined, id: string | undefined) =>
@@ -167,6 +169,12 @@ export function outputsForbid(run: ModelRun, outputs: readonly ArtifactRef[], ac
     effects.add('external_export').add('raw_external_destination')
   }
   return [...prohibitions(run, run.policy, { artifacts: outputs, effects, isShared: isOnShared || isStrict, isStrict })]
+}
+
+/** Sections 5.2 and 10.1: shared knowledge is put out by a promotion, or as what an earlier promotion put out. */
+export function putsOutUnshared(run: ModelRun, outputs: readonly ArtifactRef[], action?: Action): boolean {
+  if (action !== undefined && sharesTable(action) && action.action_type !== 'db_read') return false
+  return outputs.some(({ artifact_id, scope }) => scope === 'shared' && !run.shared.has(artifact_id))
 }
 
 /** Section 9.1: record partial outputs only if policy permits. */
