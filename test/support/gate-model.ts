@@ -53,6 +53,7 @@ function contentsOf(artifacts: readonly ArtifactRef[], isStrict: boolean): Set<s
 }
 
 const isOutside = (text: unknown) => typeof text === 'string' && /^https?:/.test(text)
+const isOfShared = ({ table }: { table: string }) => table.startsWith('shared_')
 const sharesTable = (action: Action) => action.target.name.startsWith('shared_') || action.action_type === 'promotion'
 
 /** What artifacts and effects forbid in a lane. `isShared`: the target is shared knowledge. */
@@ -145,7 +146,9 @@ export function actionForbids(run: ModelRun, inForce: PolicyTexts, action: Actio
   if (places.some(isOutside)) derived.add('external_export').add('raw_external_destination')
   // 8: no raw text. A place outside is no single word.
   const isRaw = Object.values(scope).some(isOutside)
-  if (isRaw && lane?.scope.prohibits.includes('raw_case_text')) forbidden.push('8 raw text')
+  const mayShare = lane?.scope.requires.includes('promotion_ticket_id') || writes.some(isOfShared)
+  // 8 and 10.1: shared knowledge prohibits it in every lane.
+  if (isRaw && (mayShare || lane?.scope.prohibits.includes('raw_case_text'))) forbidden.push('8 raw text')
   if (scope.audit === false) derived.add('bypass_audit').add('unaudited_delivery')
   const all = [...artifacts, ...run.inputs]
   forbidden.push(...prohibitions(run, policy, { artifacts: all, effects: derived, isShared, isStrict }))
