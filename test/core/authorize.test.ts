@@ -325,6 +325,18 @@ for (const destination of [
   's3://elsewhere/x',
   '//host.example/x',
   'mailto:ana@example.com',
+  'bob@host.example',
+  'Bob <bob@xn--host-cua.example>',
+  'http:host.example',
+  'see:https://host.example',
+  'the client: see https://host.example',
+  '\u200bhttps://host.example',
+  'ht\u00adtps:\u2060//host.example',
+  '\uff48ttps://host.example',
+  'ssh://host.example',
+  '9s3://host/x',
+  'file://host.example/share',
+  '\\\\host\\share',
 ]) {
   adds(
     `a destination outside: ${destination}`,
@@ -338,19 +350,30 @@ adds(
   notListed,
   prohibited('external_export', 'raw_external_destination'),
 )
-for (const destination of ['exports/x.tar.gz', 'file:///srv/exports', 'the client: see https://host.example']) {
+for (const destination of [
+  'exports/x.tar.gz',
+  '/srv//exports',
+  'C:\\exports\\x',
+  'file:///srv/exports',
+  'tool:dictation.start',
+  'sha256:abcd',
+  'art-1@2.0',
+  'as follows: the client',
+]) {
   adds(`a destination inside: ${destination}`, (question) => withScope(question, { destination }))
 }
 const artifact = (change: Partial<ArtifactRef>) => (question: Question) =>
   withAction(question, { artifacts: [sanitized(), sanitized(change)] })
 /** Whether an action writes shared knowledge: in the table, every write of the lane for promotions does. */
 const isSharing = ({ requires }: LaneRow) => requires.includes('promotion_ticket_id')
-adds(
-  'an artifact on the web',
-  artifact({ storage_locator: 'https://host.example/x' }),
-  prohibited('external_export', 'raw_external_destination'),
-)
-adds('an artifact in a store', artifact({ storage_locator: 's3://cases/x' }))
+for (const storage_locator of ['https://host.example/x', 's3://host/x', '//host.example/x', 'ssh://host.example/x']) {
+  adds(
+    `an artifact outside: ${storage_locator}`,
+    artifact({ storage_locator }),
+    prohibited('external_export', 'raw_external_destination'),
+  )
+}
+adds('an artifact in a store', artifact({ storage_locator: 'cases/17/x.wav' }))
 adds('an artifact of the case', artifact({ case_id: 'CASE-17', scope: 'case' }), (row) =>
   isSharing(row) ? prohibited('client_identity')(row) : [],
 )
