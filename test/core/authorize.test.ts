@@ -5,6 +5,7 @@ import { authorize } from '../../src/domain/policy/authorize.ts'
 import type { ArtifactRef } from '../../src/kernel/artifact-ref.ts'
 import { privilegedActions, runKinds, runStatuses } from '../../src/kernel/vocabulary.ts'
 import { type LaneRow, laneTable, roleTable } from '../support/policy-tables.ts'
+import { inside, outside } from './destinations.ts'
 import {
   actionsOf,
   type Expected,
@@ -318,26 +319,7 @@ const prohibited =
       .filter((effect) => prohibits.includes(effect))
       .map((effect) => [7, 'forbidden', `lane:${lane}/prohibits/${effect}`])
 
-for (const destination of [
-  'https://host.example/x',
-  'HTTP://host.example',
-  ' ftp://host.example',
-  's3://elsewhere/x',
-  '//host.example/x',
-  'mailto:ana@example.com',
-  'bob@host.example',
-  'Bob <bob@xn--host-cua.example>',
-  'http:host.example',
-  'see:https://host.example',
-  'the client: see https://host.example',
-  '\u200bhttps://host.example',
-  'ht\u00adtps:\u2060//host.example',
-  '\uff48ttps://host.example',
-  'ssh://host.example',
-  '9s3://host/x',
-  'file://host.example/share',
-  '\\\\host\\share',
-]) {
+for (const destination of outside) {
   adds(
     `a destination outside: ${destination}`,
     (question) => withScope(question, { destination }),
@@ -350,16 +332,7 @@ adds(
   notListed,
   prohibited('external_export', 'raw_external_destination'),
 )
-for (const destination of [
-  'exports/x.tar.gz',
-  '/srv//exports',
-  'C:\\exports\\x',
-  'file:///srv/exports',
-  'tool:dictation.start',
-  'sha256:abcd',
-  'art-1@2.0',
-  'as follows: the client',
-]) {
+for (const destination of inside) {
   adds(`a destination inside: ${destination}`, (question) => withScope(question, { destination }))
 }
 const artifact = (change: Partial<ArtifactRef>) => (question: Question) =>
