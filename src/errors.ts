@@ -61,6 +61,11 @@ export const codes = {
     'The decision_id does not name an allow of this run and action that is still unrecorded.',
   ),
   BUNDLE_NOT_RECORDED: code(403, 4, 'Only an export that the ledger made records a bundle as the output of its run.'),
+  PROMOTION_NOT_RECORDED: code(
+    403,
+    4,
+    'Only an allowed write to shared knowledge, recorded as a success, puts out shared knowledge.',
+  ),
   APPROVAL_DENIED: code(403, 4, 'Only a human who has the role of the approval type may approve an export.'),
   OUTPUTS_DENIED: code(403, 4, 'The lane of the run does not allow outputs after a failure.'),
   STATEMENT_DENIED: code(403, 4, 'Only the ledger itself records such an event. A caller cannot state it.'),

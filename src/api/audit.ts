@@ -32,6 +32,7 @@ export const audit: Operations<AuditApi> = {
       'RUN_LEASE_EXPIRED',
       'DECISION_NOT_OPEN',
       'BUNDLE_NOT_RECORDED',
+      'PROMOTION_NOT_RECORDED',
       'OUTPUTS_DENIED',
       'FREE_TEXT_DENIED',
       'RUN_DENIED',

@@ -89,6 +89,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'NOT_RUN_ACTOR',
       'RUN_DENIED',
       'BUNDLE_NOT_RECORDED',
+      'PROMOTION_NOT_RECORDED',
       'APPROVAL_DENIED',
       'OUTPUTS_DENIED',
       'STATEMENT_DENIED',

@@ -90,6 +90,27 @@ test('a lane that allows other cases may read another case', () => {
   assert.is(authorize(under(policy, withAction(allowedIn(lane), { effects: ['cross_case_lookup'] }))).decision, 'allow')
 })
 
+for (const key of [
+  'source_case',
+  'case',
+  'caseid',
+  'c_a_s_e',
+  'case_number',
+  'case_id_2',
+  'case_ids',
+  'other_case_id',
+]) {
+  test(`another case is another case, whatever the scope calls it: ${key}`, () => {
+    const question = allowedIn('WRITE_MAPPING_OUTPUTS')
+    assert.equal(rulesOf(withScope(question, { [key]: 'CASE-18' })), ['prohibits/cross_case_lookup'])
+    for (const own of ['CASE-17', ' ']) {
+      assert.is(authorize(withScope(question, { [key]: own })).decision, 'allow')
+    }
+    const required = policyWith(question.action.lane_id, ['requires: [', `requires: [${key}, `])
+    assert.is(authorize(under(required, withScope(question, { [key]: 'CASE-18' }))).decision, 'allow')
+  })
+}
+
 test('a lane cannot allow what it prohibits', () => {
   const lane = 'TOOL_INTERVIEW_CAPTURE'
   const prohibits = 'prohibits: [cross_case_lookup, external_export]'

@@ -5,6 +5,7 @@ import { authorize } from '../../src/domain/policy/authorize.ts'
 import type { ArtifactRef } from '../../src/kernel/artifact-ref.ts'
 import { privilegedActions, runKinds, runStatuses } from '../../src/kernel/vocabulary.ts'
 import { type LaneRow, laneTable, roleTable } from '../support/policy-tables.ts'
+import { inside, outside } from './destinations.ts'
 import {
   actionsOf,
   type Expected,
@@ -318,14 +319,7 @@ const prohibited =
       .filter((effect) => prohibits.includes(effect))
       .map((effect) => [7, 'forbidden', `lane:${lane}/prohibits/${effect}`])
 
-for (const destination of [
-  'https://host.example/x',
-  'HTTP://host.example',
-  ' ftp://host.example',
-  's3://elsewhere/x',
-  '//host.example/x',
-  'mailto:ana@example.com',
-]) {
+for (const destination of outside) {
   adds(
     `a destination outside: ${destination}`,
     (question) => withScope(question, { destination }),
@@ -338,19 +332,21 @@ adds(
   notListed,
   prohibited('external_export', 'raw_external_destination'),
 )
-for (const destination of ['exports/x.tar.gz', 'file:///srv/exports', 'the client: see https://host.example']) {
+for (const destination of inside) {
   adds(`a destination inside: ${destination}`, (question) => withScope(question, { destination }))
 }
 const artifact = (change: Partial<ArtifactRef>) => (question: Question) =>
   withAction(question, { artifacts: [sanitized(), sanitized(change)] })
 /** Whether an action writes shared knowledge: in the table, every write of the lane for promotions does. */
 const isSharing = ({ requires }: LaneRow) => requires.includes('promotion_ticket_id')
-adds(
-  'an artifact on the web',
-  artifact({ storage_locator: 'https://host.example/x' }),
-  prohibited('external_export', 'raw_external_destination'),
-)
-adds('an artifact in a store', artifact({ storage_locator: 's3://cases/x' }))
+for (const storage_locator of ['https://host.example/x', 's3://host/x', '//host.example/x', 'ssh://host.example/x']) {
+  adds(
+    `an artifact outside: ${storage_locator}`,
+    artifact({ storage_locator }),
+    prohibited('external_export', 'raw_external_destination'),
+  )
+}
+adds('an artifact in a store', artifact({ storage_locator: 'cases/17/x.wav' }))
 adds('an artifact of the case', artifact({ case_id: 'CASE-17', scope: 'case' }), (row) =>
   isSharing(row) ? prohibited('client_identity')(row) : [],
 )

@@ -223,7 +223,8 @@ of(
     const agent = { run_id: 'run_agent_1' }
     await runs.create({ ...agent, run_kind: 'orchestrator' })
     await runs.start(agent)
-    for (const artifact_kind of ['export_bundle', 'Export_Bundle', 'export_bundle_record']) {
+    const kinds = ['export_bundle', 'Export_Bundle', 'Export-Bundle', 'ＥxportBundle', 'export_bundle_record']
+    for (const artifact_kind of [...kinds, 'export.bundle record']) {
       const outputs = { output_artifacts: [{ ...invented, artifact_kind }] }
       assert.is(await codeOf(runs.complete({ ...agent, outcome_reason: 'done', ...outputs })), 'BUNDLE_NOT_RECORDED')
     }

@@ -15,6 +15,7 @@ import {
   type ModelRun,
   mayRecordPartial,
   outputsForbid,
+  putsOutUnshared,
   startForbids,
 } from '../support/gate-model.ts'
 import { lane, operator, type PolicyTexts, putPolicy, role, underPolicy } from '../support/gated.ts'
@@ -180,6 +181,7 @@ class Round {
       parent,
       policy: undefined,
       open: new Map<string, Action>(),
+      shared: new Set<string>(),
     }
     const forbidden = inputsForbid(run, parent?.policy ?? this.#inForce)
     if (parent?.case !== undefined && stated !== undefined && stated !== parent.case)
@@ -287,8 +289,12 @@ class Round {
       (action.target.name.startsWith('shared_') && action.action_type !== 'db_read')
     if (isShared && outcome === 'success' && output_artifacts.length === 0)
       return this.#refused('record', call, 'INVALID_INPUT')
-    if (await this.#judged('record', run, call, outputsForbid(run, output_artifacts, action)))
-      run.open.delete(decision_id)
+    const forbidden = outputsForbid(run, output_artifacts, action)
+    const isUnshared = forbidden.length === 0 && putsOutUnshared(run, output_artifacts, action)
+    if (isUnshared) return this.#refused('record', call, 'PROMOTION_NOT_RECORDED')
+    if (!(await this.#judged('record', run, call, forbidden))) return
+    run.open.delete(decision_id)
+    if (isShared && outcome === 'success') for (const { artifact_id } of output_artifacts) run.shared.add(artifact_id)
   }
 
   async #end(run: ModelRun & { actor: Actor }): Promise<void> {
@@ -303,8 +309,11 @@ class Round {
     if (isComplete && run.kind === 'export') return this.#refused('end', call, 'BUNDLE_NOT_RECORDED')
     const isPartial = !isComplete && output_artifacts.length > 0
     if (isPartial && !mayRecordPartial(run)) return this.#refused('end', call, 'OUTPUTS_DENIED')
-    if (await this.#judged('end', run, call, outputsForbid(run, output_artifacts)))
-      run.status = isComplete ? 'completed' : 'failed'
+    const forbidden = outputsForbid(run, output_artifacts)
+    const isUnpromoted = isComplete && run.kind === 'promotion' && run.shared.size === 0
+    const isUnshared = forbidden.length === 0 && (isUnpromoted || putsOutUnshared(run, output_artifacts))
+    if (isUnshared) return this.#refused('end', call, 'PROMOTION_NOT_RECORDED')
+    if (await this.#judged('end', run, call, forbidden)) run.status = isComplete ? 'completed' : 'failed'
   }
 
   /** A call that the state of the run refuses, whatever the policy says. */

@@ -41,7 +41,7 @@ const onShared = (run_id: string, action_type: Action['action_type'], artifacts?
 const marked = (mark: object) => sanitized({ confidentiality: { ...sanitized().confidentiality, ...mark } })
 const unfit: [what: string, artifact: ArtifactRef, rule: string][] = [
   ['raw case text', sanitized({ artifact_kind: 'raw_case_text' }), 'prohibits/raw_case_text'],
-  ['raw case text, written otherwise', sanitized({ artifact_kind: 'Raw Case-Text' }), 'prohibits/raw_case_text'],
+  ['raw case text, written otherwise', sanitized({ artifact_kind: 'Raw-Case-Text' }), 'prohibits/raw_case_text'],
   ['privileged notes', marked({ contains_privileged: true }), 'prohibits/privileged_notes'],
   ['an identity', marked({ contains_pii: true }), 'prohibits/client_identity'],
   ['data on health', marked({ contains_phi: true }), 'prohibits/client_identity'],

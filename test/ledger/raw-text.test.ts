@@ -8,11 +8,14 @@ import { codeOf } from '../support/governed-runs.ts'
 
 const test = suite('raw text')
 
+const writes = [{ mode: 'append', table: 'shared_playbooks' }]
 const lanes = [
   lane('QUIET', { partial_outputs: true, prohibits: ['raw_case_text'], tools: ['read.page'] }),
   lane('FREE', { tools: ['read.page'] }),
+  lane('PROMOTE', { allows: ['shared_knowledge_write'], requires: ['promotion_ticket_id', 'run_id'], writes }),
+  lane('SHARE', { writes }),
 ]
-const at = gatedBy(test, { lanes, roles: [role('GOVERNANCE_AGENT', ['QUIET', 'FREE'])] })
+const at = gatedBy(test, { lanes, roles: [role('GOVERNANCE_AGENT', ['QUIET', 'FREE', 'PROMOTE', 'SHARE'])] })
 
 const text = 'Ms Doe said she did it'
 const rule = 'lane:QUIET/prohibits/raw_case_text'
@@ -134,6 +137,32 @@ for (const reason of ['one;two', 'ä', 'x'.repeat(81)]) {
     assert.is(await codeOf(ledger.runs.cancel({ run_id, outcome_reason: reason })), 'FREE_TEXT_DENIED')
     const asked = { run_id, action: { ...action(run_id), scope: { reason } } }
     assert.equal((await ledger.runs.authorize(asked)).rule_ids, [rule])
+  })
+}
+
+for (const [lane_id, run_kind] of [
+  ['PROMOTE', 'promotion'],
+  ['SHARE', 'db_write'],
+] as const) {
+  const sharing = { lane_id, role_id: 'GOVERNANCE_AGENT', run_kind }
+  const action = (run_id: string, reason: string) => ({
+    action_type: run_kind,
+    artifacts: [sanitized()],
+    lane_id,
+    scope: { promotion_ticket_id: 'PT-1', reason, run_id },
+    target: { mode: 'append', name: 'shared_playbooks' },
+  })
+  at(`a lane that may write shared knowledge takes no text, whatever it prohibits: ${lane_id}`, async (ledger) => {
+    assert.is(await codeOf(ledger.runs.create({ ...sharing, notes: text, run_id: 'run_noted1' })), 'RUN_DENIED')
+    assert.equal((await ledger.runs.why({ run_id: 'run_noted1' })).denied?.rule_ids, ['prohibits/raw_case_text'])
+    const { run_id } = await ledger.runs.create(sharing)
+    await ledger.runs.start({ run_id })
+    assert.is(await codeOf(ledger.runs.fail({ run_id, error, outcome_reason: text })), 'FREE_TEXT_DENIED')
+    const note = { action_type: 'system', notes: text, outcome: 'success', run_id } as const
+    assert.is(await codeOf(ledger.audit.append({ events: [note] })), 'FREE_TEXT_DENIED')
+    const { rule_ids } = await ledger.runs.authorize({ action: action(run_id, text), run_id })
+    assert.equal(rule_ids, ['prohibits/raw_case_text'])
+    await assertNowhere(ledger)
   })
 }
 

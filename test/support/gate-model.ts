@@ -20,6 +20,8 @@ export interface ModelRun {
   policy: PolicyTexts | undefined
   /** The allowed actions that have no audit event yet, by the id of their decision. */
   open: Map<string, Action>
+  /** The ids of what its successful writes to shared knowledge put out. */
+  shared: Set<string>
 }
 
 const laneOf = (policy: PolicyTexts | undefined, id: string | undefined) =>
@@ -51,6 +53,7 @@ function contentsOf(artifacts: readonly ArtifactRef[], isStrict: boolean): Set<s
 }
 
 const isOutside = (text: unknown) => typeof text === 'string' && /^https?:/.test(text)
+const isOfShared = ({ table }: { table: string }) => table.startsWith('shared_')
 const sharesTable = (action: Action) => action.target.name.startsWith('shared_') || action.action_type === 'promotion'
 
 /** What artifacts and effects forbid in a lane. `isShared`: the target is shared knowledge. */
@@ -143,7 +146,9 @@ export function actionForbids(run: ModelRun, inForce: PolicyTexts, action: Actio
   if (places.some(isOutside)) derived.add('external_export').add('raw_external_destination')
   // 8: no raw text. A place outside is no single word.
   const isRaw = Object.values(scope).some(isOutside)
-  if (isRaw && lane?.scope.prohibits.includes('raw_case_text')) forbidden.push('8 raw text')
+  const mayShare = lane?.scope.requires.includes('promotion_ticket_id') || writes.some(isOfShared)
+  // 8 and 10.1: shared knowledge prohibits it in every lane.
+  if (isRaw && (mayShare || lane?.scope.prohibits.includes('raw_case_text'))) forbidden.push('8 raw text')
   if (scope.audit === false) derived.add('bypass_audit').add('unaudited_delivery')
   const all = [...artifacts, ...run.inputs]
   forbidden.push(...prohibitions(run, policy, { artifacts: all, effects: derived, isShared, isStrict }))
@@ -167,6 +172,12 @@ export function outputsForbid(run: ModelRun, outputs: readonly ArtifactRef[], ac
     effects.add('external_export').add('raw_external_destination')
   }
   return [...prohibitions(run, run.policy, { artifacts: outputs, effects, isShared: isOnShared || isStrict, isStrict })]
+}
+
+/** Sections 5.2 and 10.1: shared knowledge is put out by a promotion, or as what an earlier promotion put out. */
+export function putsOutUnshared(run: ModelRun, outputs: readonly ArtifactRef[], action?: Action): boolean {
+  if (action !== undefined && sharesTable(action) && action.action_type !== 'db_read') return false
+  return outputs.some(({ artifact_id, scope }) => scope === 'shared' && !run.shared.has(artifact_id))
 }
 
 /** Section 9.1: record partial outputs only if policy permits. */

@@ -9,6 +9,9 @@ import { append, caseOf, expired, laneOf, lostLock, notActive, type RunDraft, re
 import type { RecordAction } from '../run/commands.ts'
 import { decideRecord } from '../run/decide-actions.ts'
 import { refuseText, textsIn, unfitIn } from '../run/free-text.ts'
+import { deniedInputs, deniedOutputs } from '../run/outputs.ts'
+import { refuseUnshared } from '../run/promotions.ts'
+import { actedState } from '../run/state.ts'
 import type { AuditCommand } from './commands.ts'
 import { auditStream } from './events.ts'
 import { refusedStatement, strangeToRun } from './statements.ts'
@@ -43,7 +46,8 @@ export function decide(command: AuditCommand, context: Context, rows: LoadedRows
  * Appends events of one run, all or none. Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR (recorded). If the lease of the
  * run has expired, the ledger then fails the run and ignores the events. Then RUN_NOT_ACTIVE (recorded), STALE_TOKEN
  * and LEASE_EXPIRED (the run's lock), RUN_ANCESTOR_ENDED (recorded; for an override); for each event OVERRIDE_DENIED and
- * STATEMENT_DENIED (recorded), FREE_TEXT_DENIED, or the refusals of recording an action.
+ * STATEMENT_DENIED (recorded), FREE_TEXT_DENIED and PROMOTION_NOT_RECORDED (recorded), or the refusals of recording an
+ * action. Prohibited artifacts deny the run instead, and none of the events is recorded.
  */
 function decideInRun(
   {
@@ -76,6 +80,11 @@ function decideInRun(
       const names = unfitIn([event.target?.name, event.target?.operation])
       const text = refuseText(of, [event.notes, event.outcome_reason, ...names, ...artifacts], type)
       if (text !== undefined) return text
+      const denied =
+        deniedInputs(of, event.input_artifacts, type) ?? deniedOutputs(of, event.output_artifacts, { command: type })
+      if (denied !== undefined) return denied
+      const unshared = refuseUnshared({ ...of, run }, event.output_artifacts, { command: type })
+      if (unshared !== undefined) return unshared
       drafts.push({ type: 'audit.recorded', stream: streamOfRun(run_id), data: sorted({ ...data, stated: true }) })
       continue
     }
@@ -87,8 +96,7 @@ function decideInRun(
     if (decision.events.some(({ type }) => type === 'run.denied')) return decideRecord(command, of)
     drafts.push(...decision.events)
     // The next event is decided against the state after this event, so that each allow is used only once.
-    const outputs = [...run.outputs, ...(record.output_artifacts ?? [])]
-    run = { ...run, open: run.open.filter(({ decision_id }) => decision_id !== record.decision_id), outputs }
+    for (const { data } of decision.events) run = actedState(run, data as never)
   }
   return append(of, drafts)
 }

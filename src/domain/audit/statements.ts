@@ -22,10 +22,11 @@ const ownWords =
 /**
  * The problem with a statement that could be mistaken for an event of the ledger; undefined if there is none. An
  * override needs the release authority or an operator (OVERRIDE_DENIED). STATEMENT_DENIED: an outcome, target or
- * operation that only the ledger records, or a role that the configuration does not give the actor.
+ * operation that only the ledger records, shared knowledge outside a run, or a role that the configuration does not
+ * give the actor.
  */
 export function refusedStatement(event: Statement, { actor, config }: Context): RefusedStatement | undefined {
-  const { action_type, outcome, role_id, target } = event
+  const { action_type, outcome, output_artifacts = [], role_id, run_id, target } = event
   if (action_type === 'override' && !isOperator(config, actor.actor_id)) {
     const message = `${actor.actor_id} may not record an override: only ${config.release_authority} or an operator may`
     return { code: 'OVERRIDE_DENIED', message }
@@ -38,6 +39,9 @@ export function refusedStatement(event: Statement, { actor, config }: Context): 
     return denied(`only the ledger records events on a target of type ${target.target_type}`)
   }
   if (ownWords.test(operation)) return denied('the operation of the target is one that only the ledger records')
+  if (run_id === undefined && output_artifacts.some(({ scope }) => scope === 'shared')) {
+    return denied('only a write of a run puts out shared knowledge')
+  }
   if (role_id !== undefined && !mayClaim(config, actor.actor_id, role_id)) {
     return denied(`the configuration does not give ${actor.actor_id} the stated role`)
   }

@@ -3,8 +3,7 @@ import { neverShared } from './policy.ts'
 
 /** The prohibited contents that an artifact states: by its kind, however it is written, and by its marks. */
 export function contentsOf({ artifact_kind, confidentiality: mark }: ArtifactRef): string[] {
-  const kind = lettersOf(artifact_kind)
-  const contents: string[] = neverShared.filter((content) => lettersOf(content) === kind)
+  const contents: string[] = neverShared.filter((content) => isOfKind(artifact_kind, content))
   if (mark?.contains_privileged) contents.push('privileged_notes')
   if (mark?.contains_pii || mark?.contains_phi) contents.push('client_identity')
   return contents
@@ -26,7 +25,11 @@ export function isArtifactOfCase({ case_id, scope }: Pick<ArtifactRef, 'case_id'
   return scope === 'case' || (case_id ?? '').trim() !== ''
 }
 
-/** `Raw-Case-Text` and `raw_case_text` are the same kind. */
+/** Whether a kind, however it is written, is one of the ledger's: `Raw-Case-Text` is `raw_case_text`. */
+export function isOfKind(artifact_kind: string, known: string): boolean {
+  return lettersOf(artifact_kind) === lettersOf(known)
+}
+
 function lettersOf(text: string): string {
   return text
     .normalize('NFKC')

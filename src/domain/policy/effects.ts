@@ -2,6 +2,7 @@ import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import type { Action } from './action.ts'
 import { contentsOf, isArtifactOfCase, unknownContentsOf } from './artifact-content.ts'
 import type { Failed, RunFacts } from './checks.ts'
+import { isDestination } from './destination.ts'
 import { deniedByDefault, isPromotionLane, isSharedTable, type Lane, neverShared } from './policy.ts'
 
 /** The part of an action that is known when its outputs are recorded. */
@@ -15,7 +16,7 @@ export function* checkEffects(run: RunFacts, lane: Lane, action: Action): Genera
   const { artifacts = [], effects = [] } = action
   const isShared = isOnSharedKnowledge(action)
   const isWritten = sharesKnowledge(action)
-  const derived = [...derivedEffects(run, action), ...effectsOf(run, [...artifacts, ...(run.inputs ?? [])])]
+  const derived = [...derivedEffects(run, lane, action), ...effectsOf(run, [...artifacts, ...(run.inputs ?? [])])]
   const unknown = isWritten ? [...artifacts.flatMap(unknownContentsOf), 'shared_knowledge_write'] : []
   yield* prohibited([...effects, ...derived, ...unknown], lane, isShared)
   if (!isWritten || artifacts.length > 0) return
@@ -84,26 +85,26 @@ function effectsOf(run: RunFacts, artifacts: readonly ArtifactRef[]): string[] {
   return [...artifacts.flatMap(contentsOf), ...(isOfAnother ? ['cross_case_lookup'] : [])]
 }
 
-/** An external destination: a URI with a host, with or without a scheme, or an email address. */
-const externalUri = /^(?:mailto:|[\\/]{2}|(?!file:)[a-z][a-z0-9+.-]*:\/\/)/i
-
-/**
- * The location of an artifact is not a destination, unless it can only be external. The stores of a case are not
- * external.
- */
-const externalLocator = /^(?:https?|ftps?|sftp|mailto):/i
-
 const externalEffects = ['external_export', 'raw_external_destination']
 
 function isExternal({ storage_locator }: ArtifactRef): boolean {
-  return externalLocator.test(storage_locator ?? '')
+  return isDestination(storage_locator ?? '')
 }
 
 /** The side effects that follow from the action itself, whether or not the caller declares them. */
-function* derivedEffects(run: RunFacts, { artifacts = [], scope, target }: Action): Generator<string> {
-  const cases = Object.keys(scope).filter((key) => /(?:^|_)case_ids?$/.test(key))
-  if (cases.some((key) => String(scope[key]).trim() !== '' && scope[key] !== run.case_id)) yield 'cross_case_lookup'
+function* derivedEffects(run: RunFacts, lane: Lane, { artifacts = [], scope, target }: Action): Generator<string> {
+  if (Object.keys(scope).some((key) => namesCase(key, lane) && isOther(scope[key], run))) yield 'cross_case_lookup'
   const destinations = [target.name, ...Object.values(scope).map(String)]
-  if (destinations.some((text) => externalUri.test(text.trim())) || artifacts.some(isExternal)) yield* externalEffects
+  if (destinations.some(isDestination) || artifacts.some(isExternal)) yield* externalEffects
   if (Object.hasOwn(scope, 'audit') && scope.audit !== true) yield* ['bypass_audit', 'unaudited_delivery']
+}
+
+/** Whether a key of a scope is for a case: it has the word in its letters, and the lane does not ask for it by name. */
+function namesCase(key: string, { scope }: Lane): boolean {
+  if (key !== 'case_id' && scope.requires.includes(key)) return false
+  return key.replace(/[^a-z]/g, '').includes('case')
+}
+
+function isOther(value: unknown, { case_id }: RunFacts): boolean {
+  return String(value).trim() !== '' && value !== case_id
 }

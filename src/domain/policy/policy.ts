@@ -72,6 +72,13 @@ export function isSharedTable(table: string): boolean {
   return /(?:^|\.)shared[_.-]/i.test(table)
 }
 
+/** Whether a lane takes no raw text: it prohibits raw case text, or it may write shared knowledge. */
+export function takesNoText(lane: Lane): boolean {
+  const { allowed_actions, scope } = lane
+  const mayShare = isPromotionLane(lane) || (allowed_actions.writes ?? []).some(({ table }) => isSharedTable(table))
+  return mayShare || scope.prohibits.includes('raw_case_text')
+}
+
 /**
  * The policy in two files, or all of their problems. An invalid policy is never in force, not even in part. A promotion
  * lane that admits other roles than `promotionRoles` is invalid.

@@ -17,6 +17,7 @@ const denials = {
   BUNDLE_NOT_RECORDED: 'deny',
   FREE_TEXT_DENIED: 'deny',
   NOT_RUN_ACTOR: 'deny',
+  PROMOTION_NOT_RECORDED: 'deny',
   RUN_ANCESTOR_ENDED: 'deny',
   RUN_NOT_ACTIVE: 'deny',
 } as const

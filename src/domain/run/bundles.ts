@@ -1,5 +1,6 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import type { Refusal } from '../../kernel/decider.ts'
+import { isOfKind } from '../policy/artifact-content.ts'
 import { type RunCase, refused } from './case.ts'
 import type { CompleteRun, FailRun, RecordAction } from './commands.ts'
 
@@ -7,7 +8,7 @@ import type { CompleteRun, FailRun, RecordAction } from './commands.ts'
 // such an entry (ADR 0054).
 
 const bundleKind = 'export_bundle'
-const ofExports = new Set([bundleKind, `${bundleKind}_record`])
+const ofExports = [bundleKind, `${bundleKind}_record`]
 
 /** BUNDLE_NOT_RECORDED, recorded: the success of an export, or a bundle in the outputs, that no export recorded. */
 export function refuseUnrecorded(of: RunCase, command: CompleteRun | FailRun | RecordAction): Refusal | undefined {
@@ -38,7 +39,7 @@ function refusedAs(of: RunCase, command: string, message: string): Refusal {
 }
 
 function isOfExport({ artifact_kind }: ArtifactRef): boolean {
-  return ofExports.has(artifact_kind.trim().toLowerCase())
+  return ofExports.some((known) => isOfKind(artifact_kind, known))
 }
 
 function isIn(outputs: readonly ArtifactRef[], { artifact_id, artifact_kind, hash_sha256 }: ArtifactRef): boolean {

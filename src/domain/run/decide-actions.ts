@@ -13,6 +13,7 @@ import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
 import { hasFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
 import { deniedOutputs } from './outputs.ts'
+import { refuseUnshared } from './promotions.ts'
 import type { OpenAction } from './state.ts'
 
 /**
@@ -41,8 +42,8 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
 /**
  * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
  * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED,
- * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the
- * run instead.
+ * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED, PROMOTION_NOT_RECORDED
+ * (recorded). Prohibited outputs deny the run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -77,8 +78,13 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   if (text !== undefined) return text
   const denied = deniedOutputs(of, output_artifacts, { action: allowed, command: command.type })
   if (denied !== undefined) return denied
+  const unshared = refuseUnshared(of, output_artifacts, { action: allowed, command: command.type })
+  if (unshared !== undefined) return unshared
   const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
-  if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
+  if (record === undefined) {
+    const shares = (outcome === 'success' && sharesKnowledge(allowed)) || undefined
+    return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id, ...given({ shares }) } }])
+  }
   const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
   return { ...append(of, [{ type: 'run.acted', data }]), objects: new Map([[record.digest, record.text]]) }
 }

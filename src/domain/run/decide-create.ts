@@ -2,6 +2,7 @@ import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { authorizeInputs, type PolicyVerdict } from '../policy/authorize.ts'
+import type { Lane } from '../policy/policy.ts'
 import { stoppedAbove, stoppedBelow } from './above.ts'
 import {
   ancestorsOf,
@@ -45,7 +46,7 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
   }
   const { policy } = parent ?? ground.inForce
   const lane = policy?.lanes.get(command.lane_id ?? '')
-  if (freeTextIn(lane, textsOf(command)) !== undefined) return deniedText(command, parent?.run)
+  if (freeTextIn(lane, textsOf(command)) !== undefined) return deniedText(command, lane, parent?.run)
   const of = {
     case_id: command.case_id ?? parent?.run.case_id ?? null,
     correlation_id: command.correlation_id ?? parent?.run.correlation_id ?? null,
@@ -84,7 +85,11 @@ function textsOf(command: CreateRun): (string | null | undefined)[] {
 }
 
 /** Creates a run without what its caller states about it, and denies it. The text is not recorded. */
-function deniedText({ lane_id, parent_run_id, run_actor, run_id, run_kind }: CreateRun, parent?: RunState): Decision {
+function deniedText(
+  { lane_id, parent_run_id, run_actor, run_id, run_kind }: CreateRun,
+  lane: Lane | undefined,
+  parent?: RunState,
+): Decision {
   if (unfitIn([run_id]).length > 0) return refuseFreeText(lane_id ?? null)
   const versions = versionsOf(parent?.pins ?? null)
   const of = {
@@ -96,7 +101,7 @@ function deniedText({ lane_id, parent_run_id, run_actor, run_id, run_kind }: Cre
     root_run_id: parent?.root_run_id ?? run_id,
     run_id,
   }
-  const rule_ids = [freeTextRule(of.lane_id)]
+  const rule_ids = [freeTextRule(lane)]
   const verdict: PolicyVerdict = { decision: 'deny', reason: 'forbidden', rule_ids, missing: [], pins: versions }
   return created(of, { actor: run_actor, pins: parent?.pins ?? null, run_id, run_kind }, verdict, [])
 }

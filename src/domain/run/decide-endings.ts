@@ -31,6 +31,7 @@ import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } f
 import { refuseText, textsIn, unfitIn } from './free-text.ts'
 import { isTerminal, mayMove } from './moves.ts'
 import { deniedOutputs } from './outputs.ts'
+import { refuseUnpromoted, refuseUnshared } from './promotions.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
 
@@ -50,8 +51,8 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
  * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
- * INVALID_INPUT (no lock to release), RELEASE_DENIED, RELEASE_CONDITION_UNMET. Prohibited outputs deny the run instead.
- * With `release_lock` the lock is released in the same append.
+ * PROMOTION_NOT_RECORDED (recorded), INVALID_INPUT (no lock to release), RELEASE_DENIED, RELEASE_CONDITION_UNMET.
+ * Prohibited outputs deny the run instead. With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
@@ -76,6 +77,8 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   if (tooMany !== undefined) return tooMany
   const denied = deniedOutputs(of, output_artifacts, { command: command.type })
   if (denied !== undefined) return denied
+  const unshared = refuseUnpromoted(of, command.type) ?? refuseUnshared(of, output_artifacts, { command: command.type })
+  if (unshared !== undefined) return unshared
   const drafts: RunDraft[] = discardedTurn(run.turns, { run_id: run.run_id, stream: streamOfRun(run.run_id) })
   if (release_lock) {
     if (run.lock === null) {
@@ -125,7 +128,7 @@ function releaseLock(
 
 /**
  * Refusals, in order: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED and BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED,
- * LIMIT_EXCEEDED. Prohibited outputs deny the run instead.
+ * LIMIT_EXCEEDED, PROMOTION_NOT_RECORDED (recorded). Prohibited outputs deny the run instead.
  */
 export function decideFail(command: FailRun, of: RunCase): Decision {
   const { error, outcome_reason, output_artifacts } = command
@@ -147,6 +150,8 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   if (tooMany !== undefined) return tooMany
   const denied = deniedOutputs(of, output_artifacts, { command: command.type })
   if (denied !== undefined) return denied
+  const unshared = refuseUnshared(of, output_artifacts, { command: command.type })
+  if (unshared !== undefined) return unshared
   const data = { duration_ms: durationMillis(of) ?? 0, error, outcome_reason, run_id: run.run_id }
   const failed = {
     type: 'run.failed' as const,

@@ -122,6 +122,8 @@ const acted = z.strictObject({
   request_hash_sha256: sha256Schema.optional(),
   response_hash_sha256: sha256Schema.optional(),
   run_id: runIdSchema,
+  /** The action wrote to shared knowledge, and its outputs are what it wrote. */
+  shares: z.literal(true).optional(),
   target,
 })
 

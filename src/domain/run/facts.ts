@@ -84,9 +84,10 @@ interface Asked {
 /** The verdict of the policy and of the configuration about an action that a caller requests in a run. */
 export function verdictOn(action: Action, asked: Asked): PolicyVerdict {
   const { caller, config, policy, pinned = policy, run, ...ground } = asked
-  if (hasFreeText(action, pinned?.lanes.get(run.lane_id ?? ''))) {
+  const lane = pinned?.lanes.get(run.lane_id ?? '')
+  if (hasFreeText(action, lane)) {
     // The other rules could repeat the text.
-    const rule_ids = [freeTextRule(run.lane_id)]
+    const rule_ids = [freeTextRule(lane)]
     return { decision: 'deny', reason: 'forbidden', rule_ids, missing: [], pins: versionsOf(run.pins) }
   }
   const facts = factsOfPinned(run, caller.actor_type)

@@ -1,10 +1,10 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import { type Refusal, refuse } from '../../kernel/decider.ts'
 import type { Action } from '../policy/action.ts'
-import type { Lane } from '../policy/policy.ts'
+import { type Lane, takesNoText } from '../policy/policy.ts'
 import { laneOf, type RunCase, refused } from './case.ts'
 
-// A lane that prohibits raw case text also prohibits free text. Reasons and the values of a scope are single words
+// A lane that prohibits raw case text, or may write shared knowledge, also prohibits free text. Reasons and the values of a scope are single words
 // there, and everything else that a caller names is an identifier.
 
 type Text = string | null | undefined
@@ -13,9 +13,9 @@ const word = /^[A-Za-z0-9_.:-]{1,80}$/
 /** It has no white space, and only the signs of names, paths, content types and URIs. */
 const identifier = /^[A-Za-z0-9_.:@/+;=#~-]{1,600}$/
 
-/** The first text that is not a single word, if the lane prohibits raw case text. */
+/** The first text that is not a single word, if the lane takes no raw text. */
 export function freeTextIn(lane: Lane | undefined, texts: readonly Text[]): string | undefined {
-  if (!lane?.scope.prohibits.includes('raw_case_text')) return undefined
+  if (lane === undefined || !takesNoText(lane)) return undefined
   return texts.find((text) => typeof text === 'string' && !word.test(text)) ?? undefined
 }
 
@@ -47,9 +47,10 @@ export function hasFreeText({ artifacts, bundle, lane_id, scope, target }: Actio
   return freeTextIn(lane, texts) !== undefined
 }
 
-/** The rule that denies free text. */
-export function freeTextRule(laneId: string | null): string {
-  return `lane:${laneId}/prohibits/raw_case_text`
+/** The rule that denies free text: of the lane, or of shared knowledge. */
+export function freeTextRule(lane: Lane | undefined): string {
+  const isListed = lane?.scope.prohibits.includes('raw_case_text')
+  return isListed ? `lane:${lane?.lane_id}/prohibits/raw_case_text` : 'prohibits/raw_case_text'
 }
 
 /**
@@ -65,7 +66,7 @@ export function refuseText(of: RunCase, texts: readonly Text[], command: string)
   return refused(of, { code, command, message })
 }
 
-const textless = { scope: { prohibits: ['raw_case_text'] } } as unknown as Lane
+const textless = { allowed_actions: {}, scope: { prohibits: ['raw_case_text'], requires: [] } } as unknown as Lane
 
 /** FREE_TEXT_DENIED. The refusal does not repeat the text. */
 export function refuseFreeText(laneId: string | null): Refusal {

@@ -32,6 +32,8 @@ export interface RunState extends RunFact {
   processes?: readonly Evidence[]
   root_run_id: string
   run_id: string
+  /** What its successful writes to shared knowledge put out. */
+  shared?: readonly ArtifactRef[]
   started: { at: string; host_id: string; lease_clock: LeaseClock } | null
   status: RunStatus
   taxonomy_versions: RunRecord['taxonomy_versions'] | null
@@ -55,11 +57,8 @@ export function evolve(state: RunState | undefined, entry: Entry): RunState {
       const { expires_at, host_id, lease_clock } = entry.data as RunEventData<'run.renewed'>
       return state.lease === null ? state : { ...state, lease: { ...state.lease, expires_at, host_id, lease_clock } }
     }
-    case 'run.acted': {
-      const { decision_id, output_artifacts = [] } = entry.data as RunEventData<'run.acted'>
-      const open = state.open.filter((action) => action.decision_id !== decision_id)
-      return { ...state, open, outputs: [...state.outputs, ...output_artifacts] }
-    }
+    case 'run.acted':
+      return actedState(state, entry.data as RunEventData<'run.acted'>)
     case 'run.completed':
     case 'run.failed':
     case 'run.denied':
@@ -114,6 +113,16 @@ function createdState({
 function withDecision(state: RunState, { data, event_id }: RunEntry<'run.decided'>): RunState {
   if (data.decision === 'deny' || data.on === 'start' || data.on === 'outputs') return state
   return { ...state, open: [...state.open, { action_type: data.on, decision_id: event_id, target: data.target }] }
+}
+
+/** The state of a run after the record of an allowed action. */
+export function actedState(
+  state: RunState,
+  { decision_id, output_artifacts = [], shares }: RunEventData<'run.acted'>,
+): RunState {
+  const open = state.open.filter((action) => action.decision_id !== decision_id)
+  const shared = shares && [...(state.shared ?? []), ...output_artifacts]
+  return { ...state, open, outputs: [...state.outputs, ...output_artifacts], ...given({ shared }) }
 }
 
 function startedState(state: RunState, { data, time }: RunEntry<'run.started'>): RunState {

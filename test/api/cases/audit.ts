@@ -1,5 +1,6 @@
 import { equal, is, ok } from 'uvu/assert'
 import { type Cases, newName, refused, type Stage, stranger } from '../stage.ts'
+import { sanitized } from './run-stage.ts'
 
 const event = { action_type: 'system', outcome: 'success' } as const
 const artifact = { artifact_id: 'art-1', artifact_kind: 'transcript', hash_sha256: 'ab'.repeat(32) }
@@ -100,7 +101,9 @@ export const audit: Cases<'audit'> = {
         const override = { ...event, action_type: 'override' as const, outcome_reason: 'urgent', run_id }
         await refused(api.audit.append({ events: [override] }), 'RUN_ANCESTOR_ENDED')
       },
-      'takes no free text where the lane prohibits it': async ({ api }) => {
+      'takes no free text where the lane prohibits it, and no shared knowledge that the run did not write': async ({
+        api,
+      }) => {
         const actor = { actor_id: 'ana', actor_type: 'human' } as const
         const of = { actor, run_id: newName('run_terse') }
         const lane = { lane_id: 'PROMOTE_SHARED_KNOWLEDGE', role_id: 'ATTORNEY_ADMIN' }
@@ -108,6 +111,8 @@ export const audit: Cases<'audit'> = {
         await api.runs.start(of)
         const noted = { ...event, run_id: of.run_id, notes: 'what the client said' }
         await refused(api.audit.append({ actor, events: [noted] }), 'FREE_TEXT_DENIED')
+        const shared = { ...event, run_id: of.run_id, output_artifacts: [{ ...sanitized, scope: 'shared' as const }] }
+        await refused(api.audit.append({ actor, events: [shared] }), 'PROMOTION_NOT_RECORDED')
       },
     },
     list: {

@@ -177,6 +177,7 @@ export const runs: Cases<'runs'> = {
         const claimed = { run_id: await running(stage), ...done, output_artifacts: [invented] }
         await refused(complete(claimed), 'BUNDLE_NOT_RECORDED')
         await refused(complete({ ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
+        await refused(complete({ ...(await terse(stage)), ...done }), 'PROMOTION_NOT_RECORDED')
         const turn = { run_id: await running(stage), turn_id: 'turn-0001' }
         await stage.api.turns.stage({ ...turn, triplets: [{ stem: 'one', body: {} }] })
         await refused(complete({ run_id: turn.run_id, ...done }), 'RUN_HAS_OPEN_TURN')
