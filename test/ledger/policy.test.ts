@@ -246,7 +246,7 @@ at(
     const { runs } = opened
     const made = async (run_id: string) => {
       await runs.create({ ...of, case_id: 'CASE-17', parent_run_id: 'run_top_1', run_actor: agent('agent-2'), run_id })
-      await runs.start({ run_id })
+      await runs.start({ run_id, actor: agent('agent-2') })
       return { run_id, action: { ...dictation, scope: { ...dictation.scope, run_id } } }
     }
     try {

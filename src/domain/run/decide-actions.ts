@@ -7,7 +7,16 @@ import type { Action } from '../policy/action.ts'
 import { sharesKnowledge } from '../policy/effects.ts'
 import { stoppedAbove } from './above.ts'
 import { refuseUnrecorded } from './bundles.ts'
-import { append, durationMillis, laneOf, lostLock, notActive, type RunCase, unrecordedEvents } from './case.ts'
+import {
+  append,
+  durationMillis,
+  laneOf,
+  lostLock,
+  notActive,
+  notOfRole,
+  type RunCase,
+  unrecordedEvents,
+} from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
 import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
@@ -39,14 +48,15 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
 }
 
 /**
- * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
+ * Records the one action event of an allow. Refusals, in order: NOT_RUN_ACTOR (the configuration keeps the role of the
+ * run from the caller; recorded), RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
  * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED,
  * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the
  * run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
-  const ended = notActive(of, command.type)
+  const ended = notOfRole(of, command.type) ?? notActive(of, command.type)
   if (ended !== undefined) return ended
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost

@@ -21,6 +21,7 @@ import {
   laneOf,
   lostLock,
   notActive,
+  notOfRole,
   type RunCase,
   type RunDraft,
   refusedMove,
@@ -48,14 +49,18 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
+ * Refusals, in order: NOT_RUN_ACTOR (the configuration keeps the role of the run from the caller; recorded),
+ * INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
  * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
  * INVALID_INPUT (no lock to release), RELEASE_DENIED, RELEASE_CONDITION_UNMET. Prohibited outputs deny the run instead.
  * With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong = refuseEnd(command, of, 'completed', textsIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
+  const wrong =
+    notOfRole(of, command.type) ??
+    refuseEnd(command, of, 'completed', textsIn(command.output_artifacts)) ??
+    stoppedAbove(of, command.type)
   if (wrong !== undefined) return wrong
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost

@@ -3,7 +3,7 @@ import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decid
 import { refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
-import { caseOf as caseOfRun, eventsOfRun, lostLock, type RunCase, type RunDraft } from '../run/case.ts'
+import { caseOf as caseOfRun, eventsOfRun, lostLock, notOfRole, type RunCase, type RunDraft } from '../run/case.ts'
 import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
 import { isWorkflowOfAnother } from '../run/workflows.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
@@ -24,10 +24,15 @@ export interface TurnCase<C extends TurnCommand = TurnCommand> extends RunCase {
   workspace: string
 }
 
-/** Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR. */
+/**
+ * Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR, also if the configuration keeps the role of the run from the caller. A
+ * rejection stops work, so it needs no role.
+ */
 export function caseOf<C extends TurnCommand>(command: C, context: Context, rows: LoadedState): TurnCase<C> | Refusal {
   const of = caseOfRun(command, context, rows)
   if ('kind' in of) return of
+  const unbound = command.type === 'turn.reject' ? undefined : notOfRole(of, command.type)
+  if (unbound !== undefined) return unbound
   const { manifest, run_id, turns: chain = noTurns } = of.run
   const workspace = workspaceOf({ run_id, workflow_id: manifest.workflow_id })
   return { ...of, chain, command, number: turnNumberOf(command.turn_id), rows, workspace }
