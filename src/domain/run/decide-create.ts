@@ -11,6 +11,7 @@ import {
   notRunActor,
   type RunCase,
   type RunDraft,
+  refused,
   refusedMove,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
@@ -150,22 +151,20 @@ function created(
 
 /**
  * Creates a new run in place of a failed, retryable run, which does not change. The parent of the new run is the first
- * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
- * RUN_ANCESTOR_ENDED, INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
+ * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED and
+ * RUN_ANCESTOR_ENDED (recorded), INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
  */
 export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const { run } = of
   if (run.status !== 'failed' || run.ended?.error?.retryable !== true) {
-    return refuse('RUN_NOT_RETRYABLE', `${run.run_id} is ${run.status} and cannot be retried`, {
-      run_id: run.run_id,
-      status: run.status,
-      retryable: run.ended?.error?.retryable ?? false,
-    })
+    const message = `${run.run_id} is ${run.status} and cannot be retried`
+    const facts = { retryable: run.ended?.error?.retryable ?? false }
+    return refused(of, { code: 'RUN_NOT_RETRYABLE', command: command.type, facts, message })
   }
   const retried_in = retriedIn(of.rows, run.run_id)
   if (retried_in !== undefined) {
     const message = `${run.run_id} was retried in ${retried_in}`
-    return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
+    return refused(of, { code: 'RUN_ALREADY_RETRIED', command: command.type, facts: { retried_in }, message })
   }
   const stopped = stoppedAbove(of, command.type)
   if (stopped !== undefined) return stopped

@@ -1,7 +1,7 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
-import type { Decision } from '../../kernel/decider.ts'
+import type { Decision, Refusal } from '../../kernel/decider.ts'
 import { authorizeOutputs } from '../policy/authorize.ts'
-import { append, durationMillis, laneOf, type RunCase, unrecordedEvents } from './case.ts'
+import { append, durationMillis, laneOf, type RunCase, refused, unrecordedEvents } from './case.ts'
 import { decidedEvent, deniedEvent } from './decided.ts'
 import { factsOfPinned } from './facts.ts'
 import type { OpenAction } from './state.ts'
@@ -29,4 +29,10 @@ export function deniedOutputs(
     verdict,
   )
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
+}
+
+/** OUTPUTS_DENIED, recorded: the lane of the run does not allow outputs from failures. */
+export function refusedOutputs(of: RunCase, command: string): Refusal {
+  const message = `the lane ${of.run.lane_id} does not allow outputs from failures`
+  return refused(of, { code: 'OUTPUTS_DENIED', command, message })
 }

@@ -3,7 +3,15 @@ import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decid
 import { refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
-import { caseOf as caseOfRun, eventsOfRun, lostLock, notOfRole, type RunCase, type RunDraft } from '../run/case.ts'
+import {
+  caseOf as caseOfRun,
+  eventsOfRun,
+  lostLock,
+  notActive,
+  notOfRole,
+  type RunCase,
+  type RunDraft,
+} from '../run/case.ts'
 import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
 import { isWorkflowOfAnother } from '../run/workflows.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
@@ -59,15 +67,15 @@ function onRun({ run }: TurnCase, { data, type }: TurnDraft): EventDraft {
 }
 
 /**
- * The refusal if the run cannot have turns now. The checks are, in order: RUN_NOT_ACTIVE, then INVALID_INPUT for its
+ * The refusal if the run cannot have turns now. The checks are, in order: RUN_NOT_ACTIVE (recorded), then INVALID_INPUT for its
  * kind, its names, and a workflow of another case.
  */
-export function inactive({ rows, run }: TurnCase): Refusal | undefined {
-  const { run_id, status } = run
+export function inactive(of: TurnCase): Refusal | undefined {
+  const { command, rows, run } = of
+  const { run_id } = run
   const { run_kind, workflow_id } = run.manifest
-  if (status !== 'running') {
-    return refuse('RUN_NOT_ACTIVE', `${run_id} is ${status}, not running`, { run_id, status })
-  }
+  const ended = notActive(of, command.type)
+  if (ended !== undefined) return ended
   if (!mayHaveTurns(run_kind)) {
     return refuse('INVALID_INPUT', `a run of kind ${run_kind} has no turns`, { run_id, run_kind })
   }
