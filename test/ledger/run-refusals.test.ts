@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { decidedLines } from '../../src/cli/run-actions.ts'
 import { dictation } from '../core/run/world.ts'
 import { typesAppended } from '../support/entries.ts'
 import { codeOf, governedIn, startTool } from '../support/governed-runs.ts'
@@ -52,6 +53,39 @@ governed('a decision_id that a caller invents is in the answer, not on record', 
   const decision_id = 'John Doe said it'
   assert.is(await codeOf(ledger.runs.record({ decision_id, outcome: 'success', run_id })), 'DECISION_NOT_OPEN')
   assert.not.match(JSON.stringify(await newest(ledger)), 'Doe')
+})
+
+governed('an earlier allow is answered again only while its run may act', async (ledger) => {
+  const { runs } = ledger
+  const run_id = await startTool(ledger)
+  const asked = { action: dictation, idempotency_key: 'once', run_id }
+  const { decision_id } = await runs.authorize(asked)
+  const again = await runs.authorize(asked)
+  assert.equal([again.decision_id, again.replayed], [decision_id, true])
+  await runs.cancel({ outcome_reason: 'over', run_id: 'run_top_1' })
+  const below = async () => assert.is(await codeOf(runs.authorize(asked)), 'RUN_ANCESTOR_ENDED')
+  assert.equal(await typesAppended(ledger, below), ['run.refused'])
+  await runs.cancel({ outcome_reason: 'over', run_id })
+  assert.is(await codeOf(runs.authorize(asked)), 'RUN_NOT_ACTIVE')
+})
+
+governed('an earlier deny is answered again although it ended its run', async (ledger) => {
+  const run_id = await startTool(ledger)
+  const action = { ...dictation, target: { name: 'nothing.of.it' } }
+  const asked = { action, idempotency_key: 'once', run_id }
+  const { decision_id } = await ledger.runs.authorize(asked)
+  const again = await ledger.runs.authorize(asked)
+  assert.equal([again.decision, again.decision_id, again.replayed], ['deny', decision_id, true])
+})
+
+test('what people are shown of a repeated request says that it was decided earlier', () => {
+  const pins = { lanes: 'a', roles: 'b' }
+  const lines = (replayed: boolean) => {
+    const of = { decision: 'allow', decision_id: 'evt_abc_7', reason: null } as const
+    return decidedLines({ ...of, missing: [], pins, replayed, rule_ids: ['lane:X/tools'] })
+  }
+  assert.is(lines(true).at(-1), 'decided earlier, in entry 7; nothing was decided now')
+  assert.is(lines(false).at(-1), 'decision_id evt_abc_7')
 })
 
 test.run()
