@@ -29,7 +29,7 @@ governed('every refusal of a call on an existing run is an entry of that run', a
   await refuses('DECISION_NOT_OPEN', () => audit.append({ events: [{ ...invented, action_type: 'tool_call' }] }))
   const { decision_id } = await runs.authorize({ action: dictation, run_id })
   await refuses('RUN_HAS_OPEN_ACTION', () => runs.complete({ run_id, ...done }))
-  const failure = { decision_id, outcome: 'failure', output_artifacts: [artifact], run_id } as const
+  const failure = { decision_id, outcome: 'failure' as const, output_artifacts: [artifact], run_id }
   await refuses('OUTPUTS_DENIED', () => runs.record(failure))
   await runs.record({ decision_id, outcome: 'success', run_id })
   await refuses('DECISION_NOT_OPEN', () => runs.record({ decision_id, outcome: 'success', run_id }))

@@ -24,7 +24,7 @@ import type { RunState } from './state.ts'
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
-  const text = refuseText(of, unfitIn(Object.values(command.taxonomy_versions ?? {})), command.type)
+  const text = refuseText(of, unfitIn([command.lock, ...Object.values(command.taxonomy_versions ?? {})]), command.type)
   if (text !== undefined) return text
   const stopped = stoppedAbove(of, command.type)
   if (stopped !== undefined) return stopped

@@ -12,6 +12,7 @@ import {
   type RunCase,
   type RunDraft,
 } from '../run/case.ts'
+import { refuseNames } from '../run/free-text.ts'
 import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
 import { isWorkflowOfAnother } from '../run/workflows.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
@@ -33,11 +34,12 @@ export interface TurnCase<C extends TurnCommand = TurnCommand> extends RunCase {
 }
 
 /**
- * Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR, also if the configuration keeps the role of the run from the caller. A
+ * Refusals, in order: FREE_TEXT_DENIED (a name that its entries repeat), NOT_FOUND, NOT_RUN_ACTOR, also if the configuration keeps the role of the run from the caller. A
  * rejection stops work, so it needs no role.
  */
 export function caseOf<C extends TurnCommand>(command: C, context: Context, rows: LoadedState): TurnCase<C> | Refusal {
-  const of = caseOfRun(command, context, rows)
+  const names = [command.turn_id, command.guard?.name, 'decision_id' in command ? command.decision_id : undefined]
+  const of = refuseNames(command, { context, names, rows }) ?? caseOfRun(command, context, rows)
   if ('kind' in of) return of
   const unbound = command.type === 'turn.reject' ? undefined : notOfRole(of, command.type)
   if (unbound !== undefined) return unbound
