@@ -96,7 +96,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Renews the lease of a run.',
     input: shapes.heartbeat,
     output: shapes.run,
-    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   authorize: {
@@ -104,7 +104,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Decides about an action before it is done.',
     input: shapes.authorize,
     output: shapes.decided,
-    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED'],
+    errors: [...onRun, 'RUN_NOT_ACTIVE', 'RUN_ANCESTOR_ENDED', 'FREE_TEXT_DENIED'],
     grants: ofRuns,
   },
   record: {

@@ -31,6 +31,7 @@ const onTurn = [
   'STALE_TOKEN',
   'LEASE_EXPIRED',
   'IDEMPOTENCY_MISMATCH',
+  'FREE_TEXT_DENIED',
   'E_PROMOTION_FAILED',
   'E_PROMOTION_ALREADY_APPLIED',
   'E_PROMOTION_OUT_OF_ORDER',
@@ -89,7 +90,7 @@ export const turns: Operations<TurnsApi> = {
     summary: 'Discards the staged proposal.',
     input: shapes.reject,
     output: shapes.status,
-    errors: [...onTurn, 'E_PROMOTION_STAGE_MISSING', 'FREE_TEXT_DENIED'],
+    errors: [...onTurn, 'E_PROMOTION_STAGE_MISSING'],
     grants: ofTurns,
   },
   get: {

@@ -43,15 +43,17 @@ export function exitOf({ decision }: { decision: 'allow' | 'deny' }): number {
   return decision === 'deny' ? codes.RUN_DENIED.exit : 0
 }
 
-/** A decision, for people. An explanation has no decision_id. */
+/** A decision, for people. An explanation has no decision_id. A repeated request says when it was decided. */
 export function decidedLines(
-  decided: Omit<DecidedAction, 'decision_id' | 'replayed'> & { decision_id?: string },
+  decided: Omit<DecidedAction, 'decision_id' | 'replayed'> & { decision_id?: string; replayed?: boolean },
 ): string[] {
-  const { decision, decision_id = '', missing, reason, rule_ids } = decided
+  const { decision, decision_id = '', missing, reason, replayed = false, rule_ids } = decided
   return [
     `${decision}${reason === null ? '' : `: ${reason}`} by ${rule_ids.join(', ')}`,
     ...(missing.length === 0 ? [] : [`missing: ${missing.join(', ')}`]),
     ...(decision_id === '' ? [] : [`decision_id ${decision_id}`]),
+    // The decision_id ends with the seq of its entry.
+    ...(replayed ? [`decided earlier, in entry ${decision_id.split('_').at(-1)}; nothing was decided now`] : []),
   ]
 }
 

@@ -34,6 +34,8 @@ export type Objects = ReadonlyMap<string, string>
 
 /** All facts that a decision may use besides rows and command. */
 export interface Context {
+  /** The correlation id and the request key of the command, which its entries repeat. */
+  stated?: readonly (string | undefined)[]
   actor: Actor
   config: Config
   /** The SHA-256 of the text of the configuration; undefined in a ledger that has none in force yet. */

@@ -56,14 +56,20 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
 
   async reload({ actor, sha256 }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedConfig> {
     const read = await this.#read()
-    if ('problems' in read) throw invalidConfig(read.problems)
+    if ('problems' in read) return this.#unusable(read.problems, actor)
     if (sha256 !== undefined && sha256 !== read.sha256) {
       const message = `the file has the SHA-256 ${read.sha256}, not ${sha256}: it changed after it was checked`
-      throw invalidConfig([{ file: configFileName, line: 1, message }])
+      return this.#unusable([{ file: configFileName, line: 1, message }], actor)
     }
     const changes = this.#changes(read.config)
     const { replayed } = await load(this.#core, this.#inForce, read, actor)
     return { ...(await this.show()), changes, replayed }
+  }
+
+  /** CONFIG_INVALID. Who may not change the configuration is told so, and not what is wrong with the file. */
+  async #unusable(problems: InvalidConfig['problems'], actor: Actor | undefined): Promise<never> {
+    await submit(this.#core, { type: 'config.load', sha256: null }, { actor })
+    throw invalidConfig(problems)
   }
 
   /** The file, or its problems. A file under which the policy in force could not be read is a problem too. */

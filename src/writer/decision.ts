@@ -40,6 +40,7 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
     config_sha256: inForce.sha256,
     guard: brokenGuard(item, parts),
     now,
+    stated: [item.correlationId, item.request?.key],
     time: plan.time,
     token_offset: plan.tokenOffset,
     waiting,

@@ -3,6 +3,7 @@ import type { Code } from '../../src/errors.ts'
 const files = 'needs a file system that refuses, which the tests of files have'
 const shared = 'needs a policy whose lanes can reach it, which test/ledger/shared-outputs.test.ts has'
 const rule = 'needs a policy with this rule, which test/ledger/turn-decisions.test.ts has'
+const quiet = 'needs a lane that prohibits raw text, which test/ledger/raw-text.test.ts has'
 const race = 'needs another process at the right moment'
 
 /** Codes of the tables that no case reaches, and why. A code that a case does reach must not stand here. */
@@ -50,16 +51,21 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
   'log.verify': { VERIFY_FAILED: 'needs a damaged database, which test/ledger/damage.test.ts has' },
   'policy.check': { FILE_DENIED: files, FILE_FAILED: files },
   'policy.reload': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
+  'runs.authorize': { FREE_TEXT_DENIED: quiet },
   'runs.fail': {
     PROMOTION_NOT_RECORDED: shared,
     RUN_DENIED: 'needs a lane that allows partial outputs, which test/ledger/cross-case.test.ts has',
   },
+  'runs.heartbeat': { FREE_TEXT_DENIED: quiet },
   'runs.record': { PROMOTION_NOT_RECORDED: shared },
   'staging.consume': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
-  'turns.apply': { DECISION_REQUIRED: rule, E_PROMOTION_NOT_VALIDATED: race },
+  'turns.apply': { DECISION_REQUIRED: rule, FREE_TEXT_DENIED: quiet, E_PROMOTION_NOT_VALIDATED: race },
   'turns.promote': {
     DECISION_REQUIRED: rule,
     E_DELETE_MISSING_TOMBSTONE: 'the validation before it refuses such a turn',
+    FREE_TEXT_DENIED: quiet,
   },
+  'turns.stage': { FREE_TEXT_DENIED: quiet },
+  'turns.validate': { FREE_TEXT_DENIED: quiet },
   'workspaces.check': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },
 }

@@ -246,6 +246,19 @@ at('a reload and the commands after it in one batch are decided in their order',
   }
 })
 
+at('who may not change it is denied, on record, whatever is wrong with the file', async ({ ledger, root }) => {
+  const file = join(root, '.lockstep/config.json')
+  const faults = { broken: () => writeFileSync(file, '{'), missing: () => rmSync(file) }
+  for (const [actor_id, spoil] of Object.entries(faults)) {
+    spoil()
+    is(await codeOf(ledger.config.reload({ actor: { actor_id, actor_type: 'agent' } })), 'CONFIG_DENIED')
+    is((await lastOf(ledger, 'config.refused')).actor.actor_id, actor_id)
+    is(await codeOf(ledger.config.reload({ actor: becca })), 'CONFIG_INVALID')
+  }
+  const sha256 = '0'.repeat(64)
+  is(await codeOf(ledger.config.reload({ actor: agent, sha256 })), 'CONFIG_DENIED', 'another file than it states')
+})
+
 at('a reload of only the file that was checked: an edit in between is refused', async ({ ledger, root }) => {
   editConfig(root, { record_contention: true })
   const { changes, sha256 } = await ledger.config.check()

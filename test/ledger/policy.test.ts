@@ -144,6 +144,18 @@ at('nobody but the authority or an operator changes it; that is recorded', none,
   assert.is((await ledger.policy.show()).lanes.on_disk, 'changed')
 })
 
+at('who may not change it is denied, on record, whatever is wrong with the files', none, async (ledger, root) => {
+  const file = '.lockstep/policy/lanes.yaml'
+  const faults = { broken: () => put(root, file, 'lanes: ['), missing: () => rmSync(join(root, file)) }
+  for (const [actor_id, spoil] of Object.entries(faults)) {
+    spoil()
+    const reload = () => ledger.policy.reload({ actor: { actor_id, actor_type: 'agent' } })
+    const denied = async () => assert.is(await codeOf(reload()), 'POLICY_DENIED')
+    assert.equal(await typesAppended(ledger, denied), ['policy.refused'])
+    assert.is(await codeOf(ledger.policy.reload({ actor: operator })), 'POLICY_INVALID')
+  }
+})
+
 at('a file that cannot be used is refused with its line, and what was in force stays', none, async (ledger, root) => {
   put(root, '.lockstep/policy/lanes.yaml', 'lanes:\n  - lane_id: X\n    lane_id: Y\n')
   const refused = ledger.policy.reload({ actor: operator })
@@ -246,7 +258,7 @@ at(
     const { runs } = opened
     const made = async (run_id: string) => {
       await runs.create({ ...of, case_id: 'CASE-17', parent_run_id: 'run_top_1', run_actor: agent('agent-2'), run_id })
-      await runs.start({ run_id })
+      await runs.start({ run_id, actor: agent('agent-2') })
       return { run_id, action: { ...dictation, scope: { ...dictation.scope, run_id } } }
     }
     try {

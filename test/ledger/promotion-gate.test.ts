@@ -7,6 +7,7 @@ import { perform } from '../../src/nouns/runs/performing.ts'
 import { sanitized } from '../core/questions.ts'
 import { gatedBy, lane, role } from '../support/gated.ts'
 import { codeOf } from '../support/governed-runs.ts'
+import { newest } from '../support/newest.ts'
 
 const test = suite('promotion gate')
 
@@ -84,6 +85,8 @@ for (const kind of ['db_write', 'promotion'] as const) {
     const { decision_id } = await ledger.runs.authorize(onShared(run_id, kind, [sanitized()]))
     const success = { run_id, decision_id, outcome: 'success' as const }
     assert.is(await codeOf(ledger.runs.record(success)), 'INVALID_INPUT')
+    const { data, type } = await newest(ledger)
+    assert.equal([type, data.code], ['run.refused', 'INVALID_INPUT'])
     await ledger.runs.record({ ...success, output_artifacts: [sanitized()] })
     await ledger.runs.complete({ run_id, outcome_reason: 'done' })
     const { events } = await ledger.audit.list({ run_id, action_type: kind })

@@ -179,4 +179,35 @@ at('what a function throws is not recorded where text is prohibited', async (led
   await assertNowhere(ledger)
 })
 
+const named = { actor_id: 'agent-1', actor_type: 'agent' } as const
+const event = (run_id: string) => ({ action_type: 'system' as const, outcome: 'success' as const, run_id })
+const turn = (run_id: string) => ({ run_id, turn_id: 'turn-0001' })
+type Call = (ledger: LocalLedger, run_id: string) => Promise<unknown>
+const repeated: Record<string, Call> = {
+  'the correlation of an audit event': ({ audit }, run_id) =>
+    audit.append({ correlation_id: text, events: [event(run_id)] }),
+  'the request key of an audit event': ({ audit }, run_id) =>
+    audit.append({ events: [event(run_id)], idempotency_key: text }),
+  'whom the caller acts for': ({ runs }, run_id) =>
+    runs.complete({ actor: { ...named, on_behalf_of: text }, outcome_reason: 'done', run_id }),
+  'the name of a caller who may not act': ({ runs }, run_id) =>
+    runs.complete({ actor: { ...named, actor_id: text }, outcome_reason: 'done', run_id }),
+  'the request key of a completion': ({ runs }, run_id) =>
+    runs.complete({ idempotency_key: text, outcome_reason: 'done', run_id }),
+  'the actor of a new run': ({ runs }) => runs.create({ ...of(), run_actor: { ...named, actor_id: text } }),
+  'the request key of a new run': ({ runs }) => runs.create({ ...of(), idempotency_key: text }),
+  'the lock of a run': async ({ runs }) => {
+    const { run_id } = await runs.create(of())
+    await runs.start({ lock: text, run_id })
+  },
+  'the decision of a promotion': ({ turns }, run_id) => turns.promote({ ...turn(run_id), decision_id: text }),
+  'the turn_id of a promotion': ({ turns }, run_id) => turns.promote({ run_id, turn_id: text }),
+}
+for (const [what, call] of Object.entries(repeated)) {
+  at(`text is refused as ${what}, and is in no entry`, async (ledger) => {
+    assert.is(await codeOf(call(ledger, await running(ledger))), 'FREE_TEXT_DENIED')
+    await assertNowhere(ledger)
+  })
+}
+
 test.run()

@@ -8,7 +8,7 @@ import { stoppedAbove } from '../run/above.ts'
 import { append, caseOf, expired, laneOf, lostLock, notActive, type RunDraft, refused } from '../run/case.ts'
 import type { RecordAction } from '../run/commands.ts'
 import { decideRecord } from '../run/decide-actions.ts'
-import { refuseText, textsIn, unfitIn } from '../run/free-text.ts'
+import { refuseNames, refuseText, textsIn, unfitIn } from '../run/free-text.ts'
 import { deniedInputs, deniedOutputs } from '../run/outputs.ts'
 import { refuseUnshared } from '../run/promotions.ts'
 import { actedState } from '../run/state.ts'
@@ -22,13 +22,16 @@ export function reads({ events }: AuditCommand): readonly string[] {
 }
 
 /**
- * Refusals: those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run; outside runs OVERRIDE_DENIED and
+ * Refusals: FREE_TEXT_DENIED (a name that the entries of a run repeat), those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run; outside runs OVERRIDE_DENIED and
  * STATEMENT_DENIED (recorded).
  */
 export function decide(command: AuditCommand, context: Context, rows: LoadedRows): Decision {
-  if (context.guard !== undefined) return context.guard
-  const { events, policies = new Map(), type } = command
+  const { events, guard, policies = new Map(), type } = command
   const run_id = events[0]?.run_id
+  const names = [guard?.name, ...events.map(({ role_id }) => role_id)]
+  const text = run_id && refuseNames({ policies, run_id, type }, { context, names, rows })
+  if (text) return text
+  if (context.guard !== undefined) return context.guard
   if (run_id !== undefined) return decideInRun({ events, policies, run_id, type }, context, rows)
   for (const event of events) {
     const wrong = refusedStatement(event, context)

@@ -67,19 +67,28 @@ export interface LoadConfig extends Command {
   text: string
 }
 
+/** Asks only whether the caller may put a configuration in force. It is made if the file cannot be used. */
+interface AskToLoad extends Command {
+  type: 'config.load'
+  sha256: null
+}
+export type ConfigCommand = LoadConfig | AskToLoad
+
 /**
  * Refusals: CONFIG_DENIED (a configuration is in force that makes the actor neither release authority nor operator),
- * recorded. If the same text is in force already, the answer is the entry that put it in force.
+ * recorded. If the same text is in force already, the answer is the entry that put it in force. A file that cannot be
+ * used appends nothing.
  */
-export function decideConfig(command: LoadConfig, { actor, config }: Context, rows: LoadedRows): Decision {
-  const { sha256, text } = command
+export function decideConfig(command: ConfigCommand, { actor, config }: Context, rows: LoadedRows): Decision {
   const before = loadedConfig(rows.get(ledgerStream))
-  if (before?.sha256 === sha256) return { kind: 'repeat', seq: before.seq }
+  if (before !== undefined && before.sha256 === command.sha256) return { kind: 'repeat', seq: before.seq }
   if (before !== undefined && !isOperator(config, actor.actor_id)) {
     const message = `${actor.actor_id} may not change the configuration: only ${config.release_authority} or an operator may`
     const data = { code: 'CONFIG_DENIED', command: command.type, message }
     return refuse('CONFIG_DENIED', message, {}, { type: 'config.refused', stream: ledgerStream, data })
   }
+  if (command.sha256 === null) return { kind: 'append', events: [] }
+  const { sha256, text } = command
   const changed = before === undefined ? [] : changesOf(config, command.config).map(({ setting }) => setting)
   const data = { changed, previous: before?.sha256 ?? null, sha256 } satisfies ConfigLoaded
   const event = { type: 'config.loaded', stream: ledgerStream, data }

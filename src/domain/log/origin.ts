@@ -3,12 +3,12 @@ import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { type Command, type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
 import { ledgerIdSchema, originSchema } from '../../kernel/ids.ts'
 import {
+  type ConfigCommand,
   configEvents,
   configSha256,
   decideConfig,
   digestIn,
   evolveLedger,
-  type LoadConfig,
   ledgerStream,
 } from './configuration.ts'
 
@@ -97,7 +97,7 @@ export const originAggregate = defineAggregate({
   decide,
 })
 
-type LedgerCommand = CreateLedger | LoadConfig | RestoreLedger
+type LedgerCommand = CreateLedger | ConfigCommand | RestoreLedger
 
 /** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig`. */
 function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Decision {

@@ -7,4 +7,11 @@ export interface LoadPolicy extends Command {
   lanes: LoadedFile
   roles: LoadedFile
 }
-export type PolicyCommand = LoadPolicy
+
+/** Asks only whether the caller may put a policy in force. It is made if the files cannot be used. */
+interface AskToLoad extends Command {
+  type: 'policy.load'
+  lanes: null
+  roles: null
+}
+export type PolicyCommand = LoadPolicy | AskToLoad

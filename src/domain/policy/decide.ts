@@ -10,12 +10,13 @@ export function reads(_command: PolicyCommand): readonly string[] {
 
 /**
  * Refusals: POLICY_DENIED (a policy is in force and the actor is neither release authority nor operator), recorded. If
- * the same policy is already in force, the answer is the entry that loaded it.
+ * the same policy is already in force, the answer is the entry that loaded it. Files that cannot be used append nothing.
  */
 export function decide(command: PolicyCommand, context: Context, rows: LoadedRows): Decision<PolicyEvent> {
   const { actor, config } = context
   const before = stateIn(rows.get(policyStream))
-  if (before !== undefined && isSame(before.lanes, command.lanes) && isSame(before.roles, command.roles)) {
+  const isRead = command.lanes !== null
+  if (before !== undefined && isRead && isSame(before.lanes, command.lanes) && isSame(before.roles, command.roles)) {
     return { kind: 'repeat', seq: before.seq }
   }
   if (before !== undefined && !isOperator(config, actor.actor_id)) {
@@ -23,6 +24,7 @@ export function decide(command: PolicyCommand, context: Context, rows: LoadedRow
     const data = { code: 'POLICY_DENIED', command: command.type, message }
     return refuse('POLICY_DENIED', message, {}, { type: 'policy.refused', stream: policyStream, data })
   }
+  if (!isRead) return { kind: 'append', events: [] }
   const previous = before === undefined ? null : { lanes: before.lanes.pin, roles: before.roles.pin }
   const data = { lanes: command.lanes, previous, roles: command.roles }
   return { kind: 'append', events: [{ type: 'policy.loaded', stream: policyStream, data }] }

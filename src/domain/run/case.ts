@@ -1,7 +1,7 @@
 import type { Code, Details } from '../../errors.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
-import { isOperator } from '../../kernel/config.ts'
+import { isOperator, mayClaim } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, type Row, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
@@ -152,6 +152,20 @@ export function notRunActor(of: RunCase, command: string): Refusal | undefined {
   const { context, rows, run } = of
   if (mayActOn(run, context, rows)) return undefined
   const message = `${context.actor.actor_id} is neither the actor of ${run.run_id} nor of a run above it, nor an operator`
+  return refused(of, { code: 'NOT_RUN_ACTOR', command, message })
+}
+
+/**
+ * NOT_RUN_ACTOR, recorded, if the configuration keeps the role of the run from the caller. Work in a run needs its role;
+ * stopping it does not. Operators and the release authority need no role.
+ */
+export function notOfRole(of: RunCase, command: string): Refusal | undefined {
+  const { actor, config } = of.context
+  const { role_id } = of.run.manifest.actor
+  if (role_id === undefined || isOperator(config, actor.actor_id) || mayClaim(config, actor.actor_id, role_id)) {
+    return undefined
+  }
+  const message = `the configuration does not give ${actor.actor_id} the role of ${of.run.run_id}`
   return refused(of, { code: 'NOT_RUN_ACTOR', command, message })
 }
 

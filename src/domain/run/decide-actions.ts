@@ -7,12 +7,22 @@ import type { Action } from '../policy/action.ts'
 import { sharesKnowledge } from '../policy/effects.ts'
 import { stoppedAbove } from './above.ts'
 import { refuseUnrecorded } from './bundles.ts'
-import { append, durationMillis, laneOf, lostLock, notActive, type RunCase, unrecordedEvents } from './case.ts'
+import {
+  append,
+  durationMillis,
+  laneOf,
+  lostLock,
+  notActive,
+  notOfRole,
+  type RunCase,
+  refused,
+  unrecordedEvents,
+} from './case.ts'
 import type { AuthorizeAction, RecordAction } from './commands.ts'
 import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
 import { hasFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
-import { deniedOutputs } from './outputs.ts'
+import { deniedOutputs, refusedOutputs } from './outputs.ts'
 import { refuseUnshared } from './promotions.ts'
 import type { OpenAction } from './state.ts'
 
@@ -40,29 +50,30 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
 }
 
 /**
- * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
- * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED,
- * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED, PROMOTION_NOT_RECORDED
- * (recorded). Prohibited outputs deny the run instead.
+ * Records the one action event of an allow. Refusals, in order: NOT_RUN_ACTOR (the configuration keeps the role of the
+ * run from the caller; recorded), RUN_NOT_ACTIVE (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
+ * DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED and OUTPUTS_DENIED (recorded), LIMIT_EXCEEDED, INVALID_INPUT (a write to shared
+ * knowledge without output artifacts; recorded), FREE_TEXT_DENIED, PROMOTION_NOT_RECORDED (recorded). Prohibited outputs
+ * deny the run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
-  const ended = notActive(of, command.type)
+  const ended = notOfRole(of, command.type) ?? notActive(of, command.type)
   if (ended !== undefined) return ended
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
   const allowed = run.open.find(({ decision_id }) => decision_id === command.decision_id)
   if (allowed === undefined || !isSameAction(allowed, command)) {
-    const message = `${run.run_id} has no open decision ${command.decision_id} for this action`
-    return refuse('DECISION_NOT_OPEN', message, { run_id: run.run_id, decision_id: command.decision_id })
+    // The message is recorded, and a caller could put any text into the decision_id.
+    const message = `${run.run_id} has no open decision of that decision_id for this action`
+    const facts = { decision_id: command.decision_id }
+    return refused(of, { code: 'DECISION_NOT_OPEN', command: command.type, facts, message })
   }
   const unrecorded = refuseUnrecorded(of, command)
   if (unrecorded !== undefined) return unrecorded
   const { error, outcome, outcome_reason, output_artifacts = [] } = command
   if (outcome === 'failure' && output_artifacts.length > 0 && !laneOf(of)?.allowed_actions.partial_outputs) {
-    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
-      run_id: run.run_id,
-    })
+    return refusedOutputs(of, command.type)
   }
   if (run.outputs.length + output_artifacts.length > limits.runOutputsMax) {
     return refuse('LIMIT_EXCEEDED', `a run can output at most ${limits.runOutputsMax} artifacts`, {
@@ -71,7 +82,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   }
   if (outcome === 'success' && output_artifacts.length === 0 && sharesKnowledge(allowed)) {
     const message = `${allowed.target.name} holds shared knowledge: output_artifacts must name what was written to it`
-    return refuse('INVALID_INPUT', message, { run_id: run.run_id, decision_id: allowed.decision_id })
+    const facts = { decision_id: allowed.decision_id }
+    return refused(of, { code: 'INVALID_INPUT', command: command.type, facts, message })
   }
   const texts = [outcome_reason, error?.message, ...unfitIn([error?.error_code]), ...textsIn(output_artifacts)]
   const text = refuseText(of, texts, command.type)

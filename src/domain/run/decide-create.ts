@@ -1,3 +1,4 @@
+import { isOperator } from '../../kernel/config.ts'
 import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
@@ -12,6 +13,7 @@ import {
   notRunActor,
   type RunCase,
   type RunDraft,
+  refused,
   refusedMove,
 } from './case.ts'
 import type { CreateRun, RetryRun } from './commands.ts'
@@ -26,7 +28,7 @@ import { claimOf, isWorkflowOfAnother } from './workflows.ts'
 /**
  * Refusals, in order: NOT_RUN_ACTOR or INVALID_STATE_TRANSITION (the run_id is taken), NOT_FOUND (the parent does not
  * exist), NOT_RUN_ACTOR (for the parent), RUN_ANCESTOR_ENDED (the parent or a run above it has ended), LIMIT_EXCEEDED
- * (too deep), FREE_TEXT_DENIED (the run_id is free text). Other free text that the lane prohibits denies the new run.
+ * (too deep), FREE_TEXT_DENIED (the run_id, or a name of its caller or actor, is free text). Other free text that the lane prohibits denies the new run.
  * A child that states other versions than it inherits, a run with prohibited inputs, and a run in a workflow of another
  * case is created, decided and denied in one append. The first run of a workflow claims it.
  */
@@ -46,6 +48,12 @@ export function decideCreate(command: CreateRun, ground: Ground): Decision {
   }
   const { policy } = parent ?? ground.inForce
   const lane = policy?.lanes.get(command.lane_id ?? '')
+  const { actor, config, stated = [] } = ground.context
+  const callers = [actor, command.run_actor].filter(({ actor_id }) => !isOperator(config, actor_id))
+  const named = [actor, command.run_actor].flatMap(({ on_behalf_of, role_id }) => [on_behalf_of, role_id])
+  // The entries of the new run would repeat these, even if it was denied.
+  const repeated = unfitIn([...stated, ...named, ...callers.map(({ actor_id }) => actor_id)])
+  if (freeTextIn(lane, repeated) !== undefined) return refuseFreeText(command.lane_id ?? null)
   if (freeTextIn(lane, textsOf(command)) !== undefined) return deniedText(command, lane, parent?.run)
   const of = {
     case_id: command.case_id ?? parent?.run.case_id ?? null,
@@ -155,22 +163,20 @@ function created(
 
 /**
  * Creates a new run in place of a failed, retryable run, which does not change. The parent of the new run is the first
- * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED,
- * RUN_ANCESTOR_ENDED, INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
+ * attempt, so the new run inherits its pins. Refusals, in order: RUN_NOT_RETRYABLE, RUN_ALREADY_RETRIED and
+ * RUN_ANCESTOR_ENDED (recorded), INVALID_STATE_TRANSITION (the new run_id is taken), FREE_TEXT_DENIED.
  */
 export function decideRetry(command: RetryRun, of: RunCase): Decision {
   const { run } = of
   if (run.status !== 'failed' || run.ended?.error?.retryable !== true) {
-    return refuse('RUN_NOT_RETRYABLE', `${run.run_id} is ${run.status} and cannot be retried`, {
-      run_id: run.run_id,
-      status: run.status,
-      retryable: run.ended?.error?.retryable ?? false,
-    })
+    const message = `${run.run_id} is ${run.status} and cannot be retried`
+    const facts = { retryable: run.ended?.error?.retryable ?? false }
+    return refused(of, { code: 'RUN_NOT_RETRYABLE', command: command.type, facts, message })
   }
   const retried_in = retriedIn(of.rows, run.run_id)
   if (retried_in !== undefined) {
     const message = `${run.run_id} was retried in ${retried_in}`
-    return refuse('RUN_ALREADY_RETRIED', message, { run_id: run.run_id, retried_in })
+    return refused(of, { code: 'RUN_ALREADY_RETRIED', command: command.type, facts: { retried_in }, message })
   }
   const stopped = stoppedAbove(of, command.type)
   if (stopped !== undefined) return stopped
@@ -178,7 +184,7 @@ export function decideRetry(command: RetryRun, of: RunCase): Decision {
   if (taken !== undefined) {
     return notRunActor(taken, command.type) ?? refusedMove(taken, command.type, 'created', 'the run already exists')
   }
-  const text = refuseText(of, [command.retry_reason], command.type)
+  const text = refuseText(of, [command.retry_reason, ...unfitIn([command.new_run_id])], command.type)
   if (text !== undefined) return text
   const { retry_count } = run.manifest.metadata ?? {}
   const first = retry_count ? run.parent_run_id : run.run_id

@@ -21,8 +21,10 @@ import {
   laneOf,
   lostLock,
   notActive,
+  notOfRole,
   type RunCase,
   type RunDraft,
+  refused,
   refusedMove,
   rowOf,
   unrecordedEvents,
@@ -30,7 +32,7 @@ import {
 import type { CancelRun, CompleteRun, DenyRun, ExpireRun, FailRun, Heartbeat } from './commands.ts'
 import { refuseText, textsIn, unfitIn } from './free-text.ts'
 import { isTerminal, mayMove } from './moves.ts'
-import { deniedOutputs } from './outputs.ts'
+import { deniedOutputs, refusedOutputs } from './outputs.ts'
 import { refuseUnpromoted, refuseUnshared } from './promotions.ts'
 import type { RunState } from './state.ts'
 import { discardedTurn, openTurnId } from './turns.ts'
@@ -49,26 +51,30 @@ export function decideHeartbeat(command: Heartbeat, of: RunCase): Decision {
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the
- * run's lock), RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN, BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
+ * Refusals, in order: NOT_RUN_ACTOR (the configuration keeps the role of the run from the caller; recorded),
+ * INVALID_STATE_TRANSITION and RUN_ANCESTOR_ENDED (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
+ * RUN_HAS_OPEN_ACTION, RUN_HAS_OPEN_TURN and BUNDLE_NOT_RECORDED (recorded), LIMIT_EXCEEDED, FREE_TEXT_DENIED,
  * PROMOTION_NOT_RECORDED (recorded), INVALID_INPUT (no lock to release), RELEASE_DENIED, RELEASE_CONDITION_UNMET.
  * Prohibited outputs deny the run instead. With `release_lock` the lock is released in the same append.
  */
 export function decideComplete(command: CompleteRun, of: RunCase): Decision {
   const { context, rows, run } = of
-  const wrong = refuseEnd(command, of, 'completed', textsIn(command.output_artifacts)) ?? stoppedAbove(of, command.type)
+  const wrong =
+    notOfRole(of, command.type) ??
+    refuseEnd(command, of, 'completed', textsIn(command.output_artifacts)) ??
+    stoppedAbove(of, command.type)
   if (wrong !== undefined) return wrong
   const lost = lostLock(of, command.type)
   if (lost !== undefined) return lost
   if (run.open.length > 0) {
     const decision_ids = run.open.map(({ decision_id }) => decision_id)
     const message = `${run.open.length} allowed actions of ${run.run_id} are not recorded yet`
-    return refuse('RUN_HAS_OPEN_ACTION', message, { run_id: run.run_id, decision_ids })
+    return refused(of, { code: 'RUN_HAS_OPEN_ACTION', command: command.type, facts: { decision_ids }, message })
   }
   const turn_id = openTurnId(run.turns)
   if (turn_id !== undefined && !command.discard_turn) {
     const message = `${turn_id} of ${run.run_id} is neither promoted nor rejected`
-    return refuse('RUN_HAS_OPEN_TURN', message, { run_id: run.run_id, turn_id })
+    return refused(of, { code: 'RUN_HAS_OPEN_TURN', command: command.type, facts: { turn_id }, message })
   }
   const unrecorded = refuseUnrecorded(of, command)
   if (unrecorded !== undefined) return unrecorded
@@ -127,7 +133,7 @@ function releaseLock(
 }
 
 /**
- * Refusals, in order: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED and BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED,
+ * Refusals, in order: INVALID_STATE_TRANSITION, FREE_TEXT_DENIED, BUNDLE_NOT_RECORDED and OUTPUTS_DENIED (recorded),
  * LIMIT_EXCEEDED, PROMOTION_NOT_RECORDED (recorded). Prohibited outputs deny the run instead.
  */
 export function decideFail(command: FailRun, of: RunCase): Decision {
@@ -142,9 +148,7 @@ export function decideFail(command: FailRun, of: RunCase): Decision {
   const unrecorded = refuseUnrecorded(of, command)
   if (unrecorded !== undefined) return unrecorded
   if (output_artifacts?.length && !laneOf(of)?.allowed_actions.partial_outputs) {
-    return refuse('OUTPUTS_DENIED', `the lane ${run.lane_id} does not allow outputs from failures`, {
-      run_id: run.run_id,
-    })
+    return refusedOutputs(of, command.type)
   }
   const tooMany = refuseOutputs(of, output_artifacts?.length ?? 0)
   if (tooMany !== undefined) return tooMany

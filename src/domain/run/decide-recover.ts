@@ -8,6 +8,7 @@ import {
   notActive,
   type RunCase,
   type RunDraft,
+  refused,
   unrecordedEvents,
 } from './case.ts'
 import type { RecoverRun } from './commands.ts'
@@ -16,7 +17,8 @@ import { refuseText } from './free-text.ts'
 /**
  * Fails a running run whose recorded processes are all dead, so that it can be retried. Anyone may do this, as for
  * locks. A lease decides alone: a run with an expired lease is failed for that reason, and a run with a current lease is
- * no orphan. Refusals, in order: NOT_FOUND, RUN_NOT_ACTIVE (recorded), RUN_NOT_ORPHAN, FREE_TEXT_DENIED.
+ * no orphan. Refusals, in order: NOT_FOUND, RUN_NOT_ACTIVE, RUN_NOT_ORPHAN, FREE_TEXT_DENIED; all but the first are
+ * recorded.
  */
 export function decideRecover(command: RecoverRun, context: Context, rows: LoadedRows): Decision {
   const { policies, run_id } = command
@@ -26,7 +28,9 @@ export function decideRecover(command: RecoverRun, context: Context, rows: Loade
   if (ended !== undefined) return ended
   const orphaned = orphanedEvent(command, of)
   if (typeof orphaned === 'string') {
-    return refuse('RUN_NOT_ORPHAN', `${run_id} is no orphan: ${orphaned}`, { alive: command.liveness.alive, run_id })
+    const message = `${run_id} is no orphan: ${orphaned}`
+    const facts = { alive: command.liveness.alive }
+    return refused(of, { code: 'RUN_NOT_ORPHAN', command: command.type, facts, message })
   }
   return refuseText(of, [command.reason], command.type) ?? append(of, [...unrecordedEvents(of.run), orphaned])
 }

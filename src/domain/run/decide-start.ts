@@ -1,5 +1,6 @@
 import { invariant } from '../../errors.ts'
 import { isoTime } from '../../kernel/clock.ts'
+import { isOperator } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import { streamOf } from '../lock/names.ts'
@@ -23,7 +24,7 @@ import type { RunState } from './state.ts'
 export function decideStart(command: StartRun, of: RunCase): Decision {
   const { context, rows, run } = of
   if (run.status !== 'created') return refusedMove(of, command.type, 'running')
-  const text = refuseText(of, unfitIn(Object.values(command.taxonomy_versions ?? {})), command.type)
+  const text = refuseText(of, unfitIn([command.lock, ...Object.values(command.taxonomy_versions ?? {})]), command.type)
   if (text !== undefined) return text
   const stopped = stoppedAbove(of, command.type)
   if (stopped !== undefined) return stopped
@@ -31,6 +32,7 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
   if (parent?.status === 'created') {
     return refusedMove(of, command.type, 'running', `the run above it, ${parent.run_id}, is ${parent.status}`)
   }
+  const callerId = context.actor.actor_id
   const who = { actor_id: run.manifest.actor.actor_id, run_id: run.run_id }
   const lock = command.lock === undefined ? null : lockForRun(rows, command.lock, who, context)
   if (lock !== null && 'kind' in lock) {
@@ -45,7 +47,7 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
       broughtOthers(command, inherited, pins),
       inherited === null ? 'drift' : 'not_permitted',
     ),
-    unboundRole(run, context.config),
+    unboundRole(run, context.config, isOperator(context.config, callerId) ? undefined : callerId),
   )
   const target = { name: run.run_id, operation: 'run.start', target_type: 'run' as const }
   const decided = decidedEvent(run.run_id, { on: 'start', target }, verdict)

@@ -18,6 +18,7 @@ import {
 } from './decide-endings.ts'
 import { decideRecover } from './decide-recover.ts'
 import { decideStart } from './decide-start.ts'
+import { refuseNames } from './free-text.ts'
 import { retryStreamOf } from './retries.ts'
 import { workflowStreamOf } from './workflows.ts'
 
@@ -35,7 +36,7 @@ export function reads(command: RunCommand): readonly string[] {
 
 /**
  * Refusals of every command that a caller can make on an existing run, except a recovery, which anyone may make, in
- * order: NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
+ * order: FREE_TEXT_DENIED (a name that its entries repeat), NOT_FOUND, NOT_RUN_ACTOR (recorded; the run does not change).
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
@@ -48,8 +49,10 @@ export function decide(command: RunCommand, context: Context, rows: LoadedRows):
       rows,
     })
   }
-  if (command.type === 'run.recover') return decideRecover(command, context, rows)
   if (command.type === 'run.expire') return decideExpire(command, context, rows)
+  const text = refuseNames(command, { context, rows })
+  if (text !== undefined) return text
+  if (command.type === 'run.recover') return decideRecover(command, context, rows)
   const of = caseOf(command, context, rows)
   if ('kind' in of) return of
   const ended = expired(of)

@@ -1,8 +1,9 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
-import { type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Context, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { Action } from '../policy/action.ts'
 import { type Lane, takesNoText } from '../policy/policy.ts'
-import { laneOf, type RunCase, refused } from './case.ts'
+import { type Policies, policyInForce } from '../policy/state.ts'
+import { caseAt, laneOf, notRunActor, type RunCase, refused } from './case.ts'
 
 // A lane that prohibits raw case text, or may write shared knowledge, also prohibits free text. Reasons and the values of a scope are single words
 // there, and everything else that a caller names is an identifier.
@@ -64,6 +65,24 @@ export function refuseText(of: RunCase, texts: readonly Text[], command: string)
   if (freeTextIn(lane, texts) === undefined) return undefined
   const { code, message } = refuseFreeText(run.lane_id)
   return refused(of, { code, command, message })
+}
+
+/**
+ * FREE_TEXT_DENIED if a name that the entries of a command repeat is text that the lane of its run prohibits. It is not
+ * recorded, because that entry would repeat the text too. The id of a caller who may act on the run is on record.
+ */
+export function refuseNames(
+  { policies, run_id, type }: { policies: Policies; run_id: string; type: string },
+  { context, names, rows }: { context: Context; names?: readonly Text[]; rows: LoadedRows },
+): Refusal | undefined {
+  const { actor, stated = [] } = context
+  const texts = unfitIn([actor.on_behalf_of, actor.role_id, ...stated, ...(names ?? [])])
+  if (texts.length === 0 && unfitIn([actor.actor_id]).length === 0) return undefined
+  const of = caseAt(run_id, { context, inForce: policyInForce(rows, policies), policies, rows })
+  if (of === undefined) return undefined
+  const isKnown = notRunActor(of, type) === undefined
+  const all = isKnown ? texts : [...texts, ...unfitIn([actor.actor_id])]
+  return refuseText(of, all, type) && refuseFreeText(of.run.lane_id)
 }
 
 const textless = { allowed_actions: {}, scope: { prohibits: ['raw_case_text'], requires: [] } } as unknown as Lane

@@ -1,9 +1,9 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
-import type { Decision } from '../../kernel/decider.ts'
+import type { Decision, Refusal } from '../../kernel/decider.ts'
 import { authorizeInputs, authorizeOutputs, type PolicyVerdict } from '../policy/authorize.ts'
 import type { RunFacts } from '../policy/checks.ts'
 import type { Lane } from '../policy/policy.ts'
-import { append, durationMillis, laneOf, type RunCase, unrecordedEvents } from './case.ts'
+import { append, durationMillis, laneOf, type RunCase, refused, unrecordedEvents } from './case.ts'
 import { decidedEvent, deniedEvent } from './decided.ts'
 import { factsOfPinned } from './facts.ts'
 import type { OpenAction } from './state.ts'
@@ -52,4 +52,10 @@ function deniedFor(
     verdict,
   )
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
+}
+
+/** OUTPUTS_DENIED, recorded: the lane of the run does not allow outputs from failures. */
+export function refusedOutputs(of: RunCase, command: string): Refusal {
+  const message = `the lane ${of.run.lane_id} does not allow outputs from failures`
+  return refused(of, { code: 'OUTPUTS_DENIED', command, message })
 }

@@ -3,7 +3,16 @@ import type { Context, Decision, LoadedState, Refusal } from '../../kernel/decid
 import { refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
-import { caseOf as caseOfRun, eventsOfRun, lostLock, type RunCase, type RunDraft } from '../run/case.ts'
+import {
+  caseOf as caseOfRun,
+  eventsOfRun,
+  lostLock,
+  notActive,
+  notOfRole,
+  type RunCase,
+  type RunDraft,
+} from '../run/case.ts'
+import { refuseNames } from '../run/free-text.ts'
 import { mayHaveTurns, noTurns, type OpenTurn, type TurnChain, turnIdOf, turnNumberOf } from '../run/turns.ts'
 import { isWorkflowOfAnother } from '../run/workflows.ts'
 import type { PromoteTurn, TurnCommand, ValidateTurn } from './commands.ts'
@@ -24,10 +33,16 @@ export interface TurnCase<C extends TurnCommand = TurnCommand> extends RunCase {
   workspace: string
 }
 
-/** Refusals, in order: NOT_FOUND, NOT_RUN_ACTOR. */
+/**
+ * Refusals, in order: FREE_TEXT_DENIED (a name that its entries repeat), NOT_FOUND, NOT_RUN_ACTOR, also if the configuration keeps the role of the run from the caller. A
+ * rejection stops work, so it needs no role.
+ */
 export function caseOf<C extends TurnCommand>(command: C, context: Context, rows: LoadedState): TurnCase<C> | Refusal {
-  const of = caseOfRun(command, context, rows)
+  const names = [command.turn_id, command.guard?.name, 'decision_id' in command ? command.decision_id : undefined]
+  const of = refuseNames(command, { context, names, rows }) ?? caseOfRun(command, context, rows)
   if ('kind' in of) return of
+  const unbound = command.type === 'turn.reject' ? undefined : notOfRole(of, command.type)
+  if (unbound !== undefined) return unbound
   const { manifest, run_id, turns: chain = noTurns } = of.run
   const workspace = workspaceOf({ run_id, workflow_id: manifest.workflow_id })
   return { ...of, chain, command, number: turnNumberOf(command.turn_id), rows, workspace }
@@ -54,15 +69,15 @@ function onRun({ run }: TurnCase, { data, type }: TurnDraft): EventDraft {
 }
 
 /**
- * The refusal if the run cannot have turns now. The checks are, in order: RUN_NOT_ACTIVE, then INVALID_INPUT for its
+ * The refusal if the run cannot have turns now. The checks are, in order: RUN_NOT_ACTIVE (recorded), then INVALID_INPUT for its
  * kind, its names, and a workflow of another case.
  */
-export function inactive({ rows, run }: TurnCase): Refusal | undefined {
-  const { run_id, status } = run
+export function inactive(of: TurnCase): Refusal | undefined {
+  const { command, rows, run } = of
+  const { run_id } = run
   const { run_kind, workflow_id } = run.manifest
-  if (status !== 'running') {
-    return refuse('RUN_NOT_ACTIVE', `${run_id} is ${status}, not running`, { run_id, status })
-  }
+  const ended = notActive(of, command.type)
+  if (ended !== undefined) return ended
   if (!mayHaveTurns(run_kind)) {
     return refuse('INVALID_INPUT', `a run of kind ${run_kind} has no turns`, { run_id, run_kind })
   }

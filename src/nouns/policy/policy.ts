@@ -4,7 +4,6 @@ import type * as shapes from '../../api/shapes/policy.ts'
 import { approvalStreamsOf, brokenApprovals } from '../../domain/approval/judge.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
-import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'
@@ -35,6 +34,7 @@ import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
+import { imagined } from './imagined.ts'
 
 type ShownFile = shapes.PolicyInForce['lanes']
 
@@ -141,7 +141,12 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
 
   async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
     const { config, layout } = this.#core
-    const { command, policy } = await policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
+    const read = policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
+    const { command, policy } = await read.catch(async (error: unknown) => {
+      // Who may not change the policy is told so, and not what is wrong with the files.
+      await submit(this.#core, { type: 'policy.load', lanes: null, roles: null }, { actor })
+      throw error
+    })
     this.#forgetOthers()
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
@@ -226,25 +231,4 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
 /** A verdict whose lists belong to the caller. */
 function copied({ missing, rule_ids, ...verdict }: PolicyVerdict): shapes.PolicyVerdict {
   return { ...verdict, missing: [...missing], rule_ids: [...rule_ids] }
-}
-
-/** A hypothetical run: running, in the action's lane, pinned to the policy in force. */
-function imagined(
-  asked: Pick<RunFacts, 'actor_type' | 'run_kind'> & { case_id?: string | undefined; role_id: string },
-  { lane_id, scope }: Action,
-  state: PolicyState | undefined,
-): RunFacts {
-  const { actor_type, case_id = null, role_id, run_kind } = asked
-  return {
-    run_id: typeof scope.run_id === 'string' ? scope.run_id : 'run_imagined',
-    run_kind,
-    status: 'running',
-    actor_type,
-    role_id,
-    lane_id,
-    case_id,
-    contract_version: 'v1',
-    policy_versions: { lanes: state?.lanes.pin ?? null, roles: state?.roles.pin ?? null },
-    policy_sha256: state === undefined ? null : { lanes: state.lanes.sha256, roles: state.roles.sha256 },
-  }
 }

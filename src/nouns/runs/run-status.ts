@@ -151,6 +151,12 @@ export async function endedAbove(core: Core, run: RunState): Promise<RunReasons[
   return null
 }
 
+/** Whether a run is running, and no run above it has ended. Cost: one read, and one per run above. */
+export async function mayStillAct(core: Core, runId: string): Promise<boolean> {
+  const run = await stateOfRun(core, runId)
+  return run.status === 'running' && (await endedAbove(core, run)) === null
+}
+
 /** Errors: NOT_FOUND. Cost: one read, and one per run above. For a denied run, one read per entry since the denial. */
 export async function whyOf(core: Core, runId: string): Promise<RunReasons> {
   const run = await stateOfRun(core, runId)

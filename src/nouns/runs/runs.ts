@@ -16,7 +16,7 @@ import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import type { Handlers } from '../served.ts'
 import { deniedError } from './performing.ts'
-import { listRuns, livenessOfRun, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
+import { listRuns, livenessOfRun, mayStillAct, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 
@@ -59,7 +59,11 @@ export class Runs implements Handlers<RunsApi> {
   async authorize(input: Given<typeof shapes.authorize>): Promise<shapes.DecidedAction> {
     const outcome = await this.#submitAsked('run.authorize', input)
     refuseUnlessDone(outcome, 'run.authorize')
-    return decidedOf(outcome)
+    const decided = decidedOf(outcome)
+    const isAllowAgain = decided.replayed && decided.decision === 'allow'
+    if (!isAllowAgain || (await mayStillAct(this.#core, input.run_id))) return decided
+    // The earlier allow holds no more. Without its key the call is decided now: it is refused, on record.
+    return this.authorize({ ...input, idempotency_key: undefined })
   }
 
   async record(input: Given<typeof shapes.record>): Promise<RunRecord> {
