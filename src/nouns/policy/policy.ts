@@ -4,7 +4,6 @@ import type * as shapes from '../../api/shapes/policy.ts'
 import { approvalStreamsOf, brokenApprovals } from '../../domain/approval/judge.ts'
 import type { Action } from '../../domain/policy/action.ts'
 import { authorize, type PolicyVerdict } from '../../domain/policy/authorize.ts'
-import type { RunFacts } from '../../domain/policy/checks.ts'
 import type { PolicyProblem } from '../../domain/policy/document.ts'
 import type { LoadedFile, PolicyEventData } from '../../domain/policy/events.ts'
 import type { Lane, Policy } from '../../domain/policy/policy.ts'
@@ -22,19 +21,28 @@ import { verdictOn, withMore } from '../../domain/run/facts.ts'
 import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
-import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
-import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import { policyToLoad, textOf } from '../../files/policy/policy-files.ts'
+import {
+  keptPolicyText,
+  type PolicyPlace,
+  placeOf,
+  policyBytes,
+  policyFolder,
+} from '../../files/policy/policy-folder.ts'
 import { isoTime } from '../../kernel/clock.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { given } from '../../kernel/given.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
+import { imagined } from './imagined.ts'
+import { checkedPolicy } from './policy-check.ts'
 
 type ShownFile = shapes.PolicyInForce['lanes']
 
@@ -112,11 +120,12 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     }
   }
 
-  async check(): Promise<shapes.CheckedPolicy> {
-    const files = policyFiles(this.#core.layout, await this.#fileInForce())
-    const read = readPolicy(files, this.#core.config.promotion_roles)
-    if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
-    return { loadable: true, problems: [], findings: read.findings }
+  async check({ from }: z.output<typeof shapes.check> = {}): Promise<shapes.CheckedPolicy> {
+    const { config, layout } = this.#core
+    const state = await this.#state()
+    const inForce = state && (await this.known()).get(policyKeyOf(state))
+    const place = from ?? (await this.#placeInForce())
+    return checkedPolicy(layout, { inForce, place, promotionRoles: config.promotion_roles, state })
   }
 
   async explain(
@@ -139,9 +148,12 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     return copied(withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved))
   }
 
-  async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
+  async reload(asked: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
     const { config, layout } = this.#core
-    const { command, policy } = await policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
+    const { actor, from, lanes_sha256: lanes, roles_sha256: roles } = asked
+    const place = from ?? (await this.#placeInForce())
+    const checked = { place, sha256: given({ lanes, roles }) }
+    const { command, policy } = await policyToLoad(layout, config.promotion_roles, checked)
     this.#forgetOthers()
     this.#read.set(policyKey(policy.sha256), policy)
     const { replayed } = await submit(this.#core, command, { actor })
@@ -165,11 +177,11 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     return isoTime(Math.max(now().wall_ms, Date.parse(last?.time ?? '') || 0))
   }
 
-  /** The path of the policy in force, from which a reload reads again; undefined if there is none. */
-  async #fileInForce(): Promise<string | undefined> {
+  /** The place of the policy in force, from which a reload reads again; undefined if there is none. */
+  async #placeInForce(): Promise<PolicyPlace | undefined> {
     const state = await this.#state()
     const entry = state && (await this.#core.views.entry(state.seq))
-    return (entry?.data as PolicyEventData<'policy.loaded'> | undefined)?.lanes.file
+    return entry && placeOf((entry.data as PolicyEventData<'policy.loaded'>).lanes.file)
   }
 
   /** Whether the policy in force can be read depends on the configuration: it is read anew when that changes. */
@@ -216,7 +228,9 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   #onDisk(name: 'lanes' | 'roles', { file, sha256 }: Pick<LoadedFile, 'file' | 'sha256'>): ShownFile['on_disk'] {
     try {
       const { layout } = this.#core
-      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout, file)[name]))) === sha256 ? 'same' : 'changed'
+      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout, placeOf(file))[name]))) === sha256
+        ? 'same'
+        : 'changed'
     } catch {
       return 'missing'
     }
@@ -226,25 +240,4 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
 /** A verdict whose lists belong to the caller. */
 function copied({ missing, rule_ids, ...verdict }: PolicyVerdict): shapes.PolicyVerdict {
   return { ...verdict, missing: [...missing], rule_ids: [...rule_ids] }
-}
-
-/** A hypothetical run: running, in the action's lane, pinned to the policy in force. */
-function imagined(
-  asked: Pick<RunFacts, 'actor_type' | 'run_kind'> & { case_id?: string | undefined; role_id: string },
-  { lane_id, scope }: Action,
-  state: PolicyState | undefined,
-): RunFacts {
-  const { actor_type, case_id = null, role_id, run_kind } = asked
-  return {
-    run_id: typeof scope.run_id === 'string' ? scope.run_id : 'run_imagined',
-    run_kind,
-    status: 'running',
-    actor_type,
-    role_id,
-    lane_id,
-    case_id,
-    contract_version: 'v1',
-    policy_versions: { lanes: state?.lanes.pin ?? null, roles: state?.roles.pin ?? null },
-    policy_sha256: state === undefined ? null : { lanes: state.lanes.sha256, roles: state.roles.sha256 },
-  }
 }
