@@ -287,8 +287,11 @@ class Round {
       (action.target.name.startsWith('shared_') && action.action_type !== 'db_read')
     if (isShared && outcome === 'success' && output_artifacts.length === 0)
       return this.#refused('record', call, 'INVALID_INPUT')
-    if (await this.#judged('record', run, call, outputsForbid(run, output_artifacts, action)))
-      run.open.delete(decision_id)
+    const forbidden = outputsForbid(run, output_artifacts, action)
+    const named = (action.artifacts ?? []).map(({ artifact_id, hash_sha256 }) => `${artifact_id} ${hash_sha256}`)
+    const isUnnamed = output_artifacts.some((one) => !named.includes(`${one.artifact_id} ${one.hash_sha256}`))
+    if (isShared && isUnnamed && forbidden.length === 0) return this.#refused('record', call, 'OUTPUTS_DENIED')
+    if (await this.#judged('record', run, call, forbidden)) run.open.delete(decision_id)
   }
 
   async #end(run: ModelRun & { actor: Actor }): Promise<void> {

@@ -12,7 +12,7 @@ import type { AuthorizeAction, RecordAction } from './commands.ts'
 import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
 import { hasFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
-import { deniedOutputs } from './outputs.ts'
+import { deniedOutputs, refuseUnnamed } from './outputs.ts'
 import type { OpenAction } from './state.ts'
 
 /**
@@ -41,8 +41,8 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
 /**
  * Records the one action event of an allow. Refusals, in order: RUN_NOT_ACTIVE (recorded), STALE_TOKEN and
  * LEASE_EXPIRED (the run's lock), DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED (recorded), OUTPUTS_DENIED, LIMIT_EXCEEDED,
- * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED. Prohibited outputs deny the
- * run instead.
+ * INVALID_INPUT (a write to shared knowledge without output artifacts), FREE_TEXT_DENIED, OUTPUTS_DENIED (such a write
+ * with an artifact that the allow does not name). Prohibited outputs deny the run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -77,6 +77,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   if (text !== undefined) return text
   const denied = deniedOutputs(of, output_artifacts, { action: allowed, command: command.type })
   if (denied !== undefined) return denied
+  const unnamed = refuseUnnamed(of, output_artifacts, allowed)
+  if (unnamed !== undefined) return unnamed
   const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
   if (record === undefined) return append(of, [{ type: 'run.acted', data: { ...rest, ...allowed, run_id } }])
   const data = { ...rest, ...allowed, record_digest: record.digest, run_id }
