@@ -6,11 +6,14 @@ import * as shapes from './shapes/policy.ts'
 export interface PolicyApi {
   /** The policy in force. */
   show(input?: Nothing, options?: CallOptions): Promise<shapes.PolicyInForce>
-  /** Checks the policy files on disk, and records nothing. */
-  check(input?: Nothing, options?: CallOptions): Promise<shapes.CheckedPolicy>
+  /** Checks the policy files on disk, and shows what a reload would change. Records nothing. */
+  check(input?: shapes.CheckPolicy, options?: CallOptions): Promise<shapes.CheckedPolicy>
   /** The decision that an action would get, in a run or for a role outside any run. Records nothing. */
   explain(input: shapes.ExplainInRun | shapes.ExplainForRole, options?: CallOptions): Promise<shapes.PolicyVerdict>
-  /** Reads the policy files and puts them in force. Cost: one append, none where they are in force already. */
+  /**
+   * Reads the policy files again, where the policy in force came from, and puts them in force. Another place is read
+   * only if `from` names it. Cost: one append, none where they are in force already.
+   */
   reload(input?: shapes.ReloadPolicy, options?: CallOptions): Promise<shapes.ReloadedPolicy>
 }
 
@@ -25,8 +28,8 @@ export const policy: Operations<PolicyApi> = {
   },
   check: {
     kind: 'query',
-    summary: 'Checks the policy files on disk.',
-    input: nothing,
+    summary: 'Checks the policy files on disk, and shows what a reload would change.',
+    input: shapes.check,
     output: shapes.checked,
     errors: ['POLICY_INVALID', 'FILE_DENIED', 'FILE_FAILED'],
     grants: anyGrant,

@@ -9,7 +9,7 @@ import { LockstepError } from '../errors.ts'
 import { writeArchive } from '../files/bundle/bundle-file.ts'
 import { isThere, placeNew } from '../files/bundle/export-files.ts'
 import type { TarFile } from '../files/bundle/tar.ts'
-import { keptPolicyTexts, policyFolder } from '../files/policy/policy-folder.ts'
+import { keptPolicyFolder, keptPolicyTexts } from '../files/policy/policy-folder.ts'
 import { limits } from '../kernel/limits.ts'
 import { KeyedLog } from '../log/keyed/log.ts'
 import { ranges } from '../log/keyed/rows/keys.ts'
@@ -126,7 +126,7 @@ function dropFile(path: string): void {
 
 /** The configuration and the policy files, as far as they exist. Errors: INVALID_INPUT, FILE_DENIED, FILE_FAILED. */
 export function settingsOf(layout: Layout): { bytes: Buffer; name: string }[] {
-  const { lanes, roles } = policyFolder(layout)
+  const { lanes, roles } = keptPolicyFolder(layout)
   const places = [
     { name: 'config.json', path: layout.config, bytesMax: limits.homeFileBytes },
     { name: 'policy/lanes.yaml', path: lanes, bytesMax: limits.policyFileBytes },

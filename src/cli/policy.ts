@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { PolicyInForce } from '../api/shapes/policy.ts'
+import type { CheckedPolicy, PolicyInForce } from '../api/shapes/policy.ts'
 import { problemText } from '../domain/policy/document.ts'
 import { codes } from '../errors.ts'
 import { timeText } from './output.ts'
@@ -33,15 +33,24 @@ function shownLines({ grants, lanes, loaded, roles, seq }: PolicyInForce): strin
 
 function checkVerb(): Command {
   return verb('check', 'policy.check', {
-    more: 'The exit code is 2 if they cannot be loaded.',
-    call: (api) => api.policy.check(),
-    lines: ({ findings, problems }) => {
-      const found = [...problems, ...findings].map(problemText)
-      return found.length === 0 ? 'both files are valid' : found
-    },
+    more: 'Nothing is changed. The exit code is 2 if they cannot be loaded.',
+    lines: checkedLines,
     exit: ({ loadable }) => (loadable ? 0 : codes.POLICY_INVALID.exit),
-    examples: ['lockstep policy check', 'lockstep policy check --json | jq .findings'],
+    examples: ['lockstep policy check', 'lockstep policy check --from contract --json | jq .changes'],
   })
+}
+
+function checkedLines(checked: CheckedPolicy): string[] {
+  const { changes, files, findings, in_force, loadable, other_files, problems, sha256 } = checked
+  const compared = in_force ? 'the files are in force' : 'the files differ from the policy in force'
+  return [
+    `${files.lanes}  ${sha256?.lanes ?? ''}`.trimEnd(),
+    `${files.roles}  ${sha256?.roles ?? ''}`.trimEnd(),
+    ...[...problems, ...findings].map(problemText),
+    ...(loadable ? [compared] : []),
+    ...changes.map(({ change, id, kind }) => `  ${kind} ${id}: ${change}`),
+    ...other_files.map((file) => `${file} exists too, but is not read without --from`),
+  ]
 }
 
 function explainVerb(): Command {
@@ -68,7 +77,7 @@ function explainVerb(): Command {
 
 function reloadVerb(): Command {
   return verb('reload', 'policy.reload', {
-    more: 'This is an audited event. Runs that are pinned to different content drift and are denied.',
+    more: 'It reads where the policy in force came from, unless --from names the other place. This is an audited event. Runs that are pinned to different content drift and are denied.',
     lines: (shown) => [...(shown.replayed ? ['the policy has not changed'] : []), ...shownLines(shown)],
     examples: ['lockstep policy reload', 'lockstep --actor human:BECCA policy reload --json'],
   })

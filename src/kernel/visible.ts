@@ -6,6 +6,11 @@ export function visible(text: string): string {
   return text.normalize('NFKC').replace(unseen, '')
 }
 
+/** A text for comparisons that no letter case, form of a letter or unseen character may change. */
+export function folded(text: string): string {
+  return visible(text).toLowerCase().toUpperCase().toLowerCase()
+}
+
 /**
  * Whether a text says nothing: it has no letter or digit, or it is a word or number for nothing. The words are those
  * that programs write for a value that they do not have.

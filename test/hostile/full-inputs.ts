@@ -215,7 +215,13 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
     ...others.map((action) => () => ({ action, run_id: 'run_main_1' })),
     ...others.map((action) => () => ({ action, role_id: 'INTERVIEW_AGENT', run_kind: 'tool_gateway' })),
   ],
-  'policy.reload': [() => ({ actor: becca })],
+  'policy.check': [() => ({ from: 'home' })],
+  'policy.reload': [
+    async (_, { api }) => {
+      const { sha256 } = await api.policy.check({ from: 'home' })
+      return { actor: becca, from: 'home', lanes_sha256: sha256?.lanes, roles_sha256: sha256?.roles }
+    },
+  ],
   'runs.authorize': [
     async (id, { api }) => {
       const run_id = runId(id)

@@ -124,6 +124,19 @@ of('approvals of different types come from distinct humans', async (desk) => {
   ])
 })
 
+of('persons are compared without letter case and without forms of letters', async (desk) => {
+  const one = await desk.approve('ana', 'attorney_admin', { size: 5 })
+  for (const again of ['Ana', 'ＡＮＡ', 'ana\u200b']) {
+    const two = await desk.approve(again, 'compliance', { size: 5 })
+    assert.equal(await desk.broken([one, two]), [`approval:${one}/distinct`, `approval:${two}/distinct`], again)
+  }
+  const proxy = await desk.approve('ben', 'compliance', { actor: { ...human('ben'), on_behalf_of: 'ANA' }, size: 5 })
+  assert.equal(await desk.broken([one, proxy]), [`approval:${one}/distinct`, `approval:${proxy}/distinct`])
+  const own = await desk.approve(lawyer.actor_id.toUpperCase(), 'compliance', { size: 5 })
+  assert.equal(await desk.broken([one, own]), [`approval:${own}/not_self`])
+  await desk.export([one, await desk.approve('anna', 'compliance', { size: 5 })])
+})
+
 of('self-approval is a recorded deny with a rule of its own', async (desk) => {
   const other = await desk.approve('ana', 'compliance', { size: 5 })
   const own = await desk.approve(lawyer.actor_id, 'attorney_admin', { size: 5 })

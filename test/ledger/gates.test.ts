@@ -292,6 +292,9 @@ class Round {
     const forbidden = outputsForbid(run, output_artifacts, action)
     const isUnshared = forbidden.length === 0 && putsOutUnshared(run, output_artifacts, action)
     if (isUnshared) return this.#refused('record', call, 'PROMOTION_NOT_RECORDED')
+    const named = (action.artifacts ?? []).map(({ artifact_id, hash_sha256 }) => `${artifact_id} ${hash_sha256}`)
+    const isUnnamed = output_artifacts.some((one) => !named.includes(`${one.artifact_id} ${one.hash_sha256}`))
+    if (isShared && isUnnamed && forbidden.length === 0) return this.#refused('record', call, 'OUTPUTS_DENIED')
     if (!(await this.#judged('record', run, call, forbidden))) return
     run.open.delete(decision_id)
     if (isShared && outcome === 'success') for (const { artifact_id } of output_artifacts) run.shared.add(artifact_id)

@@ -110,7 +110,7 @@ async function withPolicy(place: string, work: (ledger: LocalLedger, root: strin
   try {
     put(root, `${place}/lanes.yaml`, changed)
     put(root, `${place}/roles.yaml`, roles)
-    await ledger.policy.reload({ actor: operator })
+    await ledger.policy.reload({ actor: operator, from: place.startsWith('.lockstep') ? 'home' : 'contract' })
     await work(ledger, root).catch(asPlainError)
   } finally {
     await ledger.close()

@@ -94,6 +94,27 @@ for (const kind of ['db_write', 'promotion'] as const) {
   })
 }
 
+at('what is recorded as written to shared knowledge is what the allow named, by id and hash', async (ledger) => {
+  for (const kind of ['db_write', 'promotion'] as const) {
+    const run_id = await running(ledger, 'PROMOTE', kind)
+    const { decision_id } = await ledger.runs.authorize(onShared(run_id, kind, [sanitized()]))
+    const success = { run_id, decision_id, outcome: 'success' as const }
+    const others = [sanitized({ artifact_id: 'playbook-b' }), sanitized({ hash_sha256: 'cd'.repeat(32) })]
+    for (const other of others) {
+      const record = ledger.runs.record({ ...success, output_artifacts: [sanitized(), other] })
+      assert.is(await codeOf(record), 'OUTPUTS_DENIED')
+    }
+    assert.equal((await ledger.runs.get({ run_id })).status, 'running')
+    await ledger.runs.record({ ...success, output_artifacts: [sanitized()] })
+    // An allow for one action names nothing for another.
+    const next = await ledger.runs.authorize(onShared(run_id, kind, [others[0] as never]))
+    const again = { run_id, decision_id: next.decision_id, outcome: 'success' as const }
+    assert.is(await codeOf(ledger.runs.record({ ...again, output_artifacts: [sanitized()] })), 'OUTPUTS_DENIED')
+    await ledger.runs.record({ ...again, output_artifacts: others.slice(0, 1) })
+    await ledger.runs.complete({ run_id, outcome_reason: 'done' })
+  }
+})
+
 at('a function that promotes is recorded with the artifacts that were authorized', async (ledger) => {
   const { action } = onShared('run_filled_in', 'promotion', [sanitized()])
   const { run } = await perform(ledger, { action, role_id: 'GOVERNANCE_AGENT' }, () => 'promoted')

@@ -2,11 +2,20 @@ import * as z from 'zod'
 import { actionSchema } from '../../domain/policy/action.ts'
 import { runEventSchemas } from '../../domain/run/events.ts'
 import { actorSchema } from '../../kernel/ids.ts'
-import { actorTypes, caseIdSchema, line, runIdSchema, runKinds } from '../../kernel/vocabulary.ts'
+import { actorTypes, caseIdSchema, line, runIdSchema, runKinds, sha256Schema } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
 import { hash, seq } from './basics.ts'
 
-export const reload = z.strictObject({ actor: actorSchema.optional() })
+const from = z.enum(['contract', 'home']).optional()
+export const check = z.strictObject({ from })
+export interface CheckPolicy extends z.input<typeof check> {}
+
+export const reload = z.strictObject({
+  actor: actorSchema.optional(),
+  from,
+  lanes_sha256: sha256Schema.optional(),
+  roles_sha256: sha256Schema.optional(),
+})
 export interface ReloadPolicy extends z.input<typeof reload> {}
 
 export const explainInRun = z.strictObject({
@@ -46,12 +55,22 @@ export const reloaded = shown.extend({ replayed: z.boolean() })
 export interface ReloadedPolicy extends z.output<typeof reloaded> {}
 
 const problem = z.strictObject({ file: z.string(), line: z.int().min(0), message: z.string() })
-export const checked = z.strictObject({
-  findings: z.array(problem),
-  loadable: z.boolean(),
-  problems: z.array(problem),
+const change = z.strictObject({
+  change: z.enum(['added', 'changed', 'removed']),
+  id: z.string(),
+  kind: z.enum(['lane', 'role']),
 })
-/** `problems` keep the files from being loaded; `findings` do not. */
+export const checked = z.strictObject({
+  changes: z.array(change),
+  files: z.strictObject({ lanes: z.string(), roles: z.string() }),
+  findings: z.array(problem),
+  in_force: z.boolean(),
+  loadable: z.boolean(),
+  other_files: z.array(z.string()),
+  problems: z.array(problem),
+  sha256: z.strictObject({ lanes: hash, roles: hash }).nullable(),
+})
+/** What a reload would do. `problems` keep the files from being loaded; `findings` do not. */
 export interface CheckedPolicy extends z.output<typeof checked> {}
 
 const { decision, missing, reason, rule_ids } = runEventSchemas['run.decided'].shape
@@ -72,6 +91,20 @@ const inForce = {
   grants: { about: 'The roles that each lane admits, and for what purpose.' },
   seq: { about: 'The entry that put the policy in force.' },
 }
+const place = { from: { about: 'The place to read, if it is not that of the policy in force.' } }
+hints.add(check, place)
+hints.add(reload, {
+  ...place,
+  lanes_sha256: { about: 'The hash of the lanes that "policy check" showed. Another file is refused.' },
+  roles_sha256: { about: 'The hash of the roles that "policy check" showed. Another file is refused.' },
+})
+hints.add(checked, {
+  changes: { about: 'The lanes and roles that a reload would add, change or remove.' },
+  files: { about: 'The files that were checked.' },
+  in_force: { about: 'Whether these texts are in force.' },
+  other_files: { about: 'Files in the other place. They are not read unless `from` names it.' },
+  sha256: { about: 'The SHA-256 of each text; null if the files cannot be loaded.' },
+})
 hints.add(shown, inForce)
 hints.add(reloaded, { ...inForce, replayed: { about: 'Whether these files were in force already.' } })
 hints.add(verdict, { reason: { about: 'The first check that failed; null for an allow.' } })

@@ -3,6 +3,7 @@ import { type Config, mayClaim } from '../../kernel/config.ts'
 import type { LoadedRows } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
+import { folded } from '../../kernel/visible.ts'
 import { approvalTypes } from '../../kernel/vocabulary.ts'
 import type { AskedExport, Exported } from './exported.ts'
 import { type ApprovalState, approvalIn, roleOf, streamOfApproval } from './state.ts'
@@ -90,10 +91,15 @@ function* broken(approval: ApprovalState | undefined, others: readonly Named[], 
   if (!isHeld) yield `role:${role}`
 }
 
-/** Whether two actors stand for one person: the actor itself, or the person that it acts for. */
+/** Whether two actors stand for one person. Ids that look the same, or differ only in letter case, are one person. */
 function isSamePerson(one: Actor, other: Actor): boolean {
-  const persons = [other.actor_id, other.on_behalf_of]
-  return persons.includes(one.actor_id) || (one.on_behalf_of !== undefined && persons.includes(one.on_behalf_of))
+  const persons = personsOf(other)
+  return personsOf(one).some((person) => persons.includes(person))
+}
+
+/** The actor itself, and the person that it acts for. */
+function personsOf({ actor_id, on_behalf_of }: Actor): string[] {
+  return [actor_id, ...(on_behalf_of === undefined ? [] : [on_behalf_of])].map(folded)
 }
 
 /** One text for each value. Absent and null members mean the same. */

@@ -22,7 +22,7 @@ import type { AuthorizeAction, RecordAction } from './commands.ts'
 import { type AskedFor, decidedEvent, deniedEvent } from './decided.ts'
 import { verdictOn } from './facts.ts'
 import { hasFreeText, refuseText, textsIn, unfitIn } from './free-text.ts'
-import { deniedOutputs, refusedOutputs } from './outputs.ts'
+import { deniedOutputs, refusedOutputs, refuseUnnamed } from './outputs.ts'
 import { refuseUnshared } from './promotions.ts'
 import type { OpenAction } from './state.ts'
 
@@ -53,8 +53,8 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
  * Records the one action event of an allow. Refusals, in order: NOT_RUN_ACTOR (the configuration keeps the role of the
  * run from the caller; recorded), RUN_NOT_ACTIVE (recorded), STALE_TOKEN and LEASE_EXPIRED (the run's lock),
  * DECISION_NOT_OPEN, BUNDLE_NOT_RECORDED and OUTPUTS_DENIED (recorded), LIMIT_EXCEEDED, INVALID_INPUT (a write to shared
- * knowledge without output artifacts; recorded), FREE_TEXT_DENIED, PROMOTION_NOT_RECORDED (recorded). Prohibited outputs
- * deny the run instead.
+ * knowledge without output artifacts; recorded), FREE_TEXT_DENIED, PROMOTION_NOT_RECORDED (recorded), OUTPUTS_DENIED (a
+ * write to shared knowledge with an artifact that the allow does not name). Prohibited outputs deny the run instead.
  */
 export function decideRecord(command: RecordAction, of: RunCase): Decision {
   const { run } = of
@@ -92,6 +92,8 @@ export function decideRecord(command: RecordAction, of: RunCase): Decision {
   if (denied !== undefined) return denied
   const unshared = refuseUnshared(of, output_artifacts, { action: allowed, command: command.type })
   if (unshared !== undefined) return unshared
+  const unnamed = refuseUnnamed(of, output_artifacts, allowed)
+  if (unnamed !== undefined) return unnamed
   const { action_type, bundle_record: record, policies, run_id, target, type, ...rest } = command
   if (record === undefined) {
     const shares = (outcome === 'success' && sharesKnowledge(allowed)) || undefined

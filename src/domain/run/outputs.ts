@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
-import type { Decision, Refusal } from '../../kernel/decider.ts'
+import { type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import { authorizeInputs, authorizeOutputs, type PolicyVerdict } from '../policy/authorize.ts'
 import type { RunFacts } from '../policy/checks.ts'
 import type { Lane } from '../policy/policy.ts'
@@ -7,6 +7,28 @@ import { append, durationMillis, laneOf, type RunCase, refused, unrecordedEvents
 import { decidedEvent, deniedEvent } from './decided.ts'
 import { factsOfPinned } from './facts.ts'
 import type { OpenAction } from './state.ts'
+
+/**
+ * OUTPUTS_DENIED for an output of a write to shared knowledge that the allow does not name by id and hash; undefined if
+ * there is none.
+ */
+export function refuseUnnamed(
+  { run }: RunCase,
+  outputs: readonly ArtifactRef[],
+  { decision_id, target }: OpenAction,
+): Refusal | undefined {
+  const named = (run.shareable ?? []).filter((artifact) => artifact.decision_id === decision_id)
+  if (named.length === 0) return undefined
+  const isNamed = (output: ArtifactRef) =>
+    named.some(({ artifact_id, hash_sha256 }) => {
+      return artifact_id === output.artifact_id && hash_sha256 === output.hash_sha256
+    })
+  const other = outputs.find((output) => !isNamed(output))
+  if (other === undefined) return undefined
+  const { artifact_id } = other
+  const message = `${artifact_id} with this hash was not allowed for ${target.name}: authorize what is written to shared knowledge`
+  return refuse('OUTPUTS_DENIED', message, { artifact_id, decision_id, run_id: run.run_id })
+}
 
 /**
  * The deny of outputs that may not be recorded; undefined if all may. The decision, the missing action events and the

@@ -5,12 +5,16 @@ import { given } from '../../kernel/given.ts'
 import type { RunFact } from '../../kernel/run-fact.ts'
 import { type RunStatus, unpinned } from '../../kernel/vocabulary.ts'
 import type { Evidence } from '../lock/liveness.ts'
+import { sharesKnowledge } from '../policy/effects.ts'
 import type { Pins, RunEventData, RunEventType } from './events.ts'
 import type { RunRecord } from './run-record.ts'
 import { evolveTurns, type TurnChain } from './turns.ts'
 
 /** An allow whose action event is not recorded yet. */
 export type OpenAction = Pick<RunEventData<'run.acted'>, 'action_type' | 'decision_id' | 'target'>
+
+/** An artifact that may be written to shared knowledge, and the allow that names it. */
+export type Shareable = Pick<ArtifactRef, 'artifact_id' | 'hash_sha256'> & { decision_id: string }
 
 /** The row of a run: its input at creation, and its current state. */
 export interface RunState extends RunFact {
@@ -34,6 +38,8 @@ export interface RunState extends RunFact {
   run_id: string
   /** What its successful writes to shared knowledge put out. */
   shared?: readonly ArtifactRef[]
+  /** The artifacts that open allows to write shared knowledge name; absent if there are none. */
+  shareable?: readonly Shareable[]
   started: { at: string; host_id: string; lease_clock: LeaseClock } | null
   status: RunStatus
   taxonomy_versions: RunRecord['taxonomy_versions'] | null
@@ -112,7 +118,17 @@ function createdState({
 
 function withDecision(state: RunState, { data, event_id }: RunEntry<'run.decided'>): RunState {
   if (data.decision === 'deny' || data.on === 'start' || data.on === 'outputs') return state
-  return { ...state, open: [...state.open, { action_type: data.on, decision_id: event_id, target: data.target }] }
+  const action = { action_type: data.on, decision_id: event_id, target: data.target }
+  const shareable = [...(state.shareable ?? []), ...shareableBy(action, data)]
+  return { ...state, open: [...state.open, action], ...(shareable.length === 0 ? {} : { shareable }) }
+}
+
+/** Decisions of versions that did not name the configuration are not bound to artifacts, so their rows stay as they were. */
+function shareableBy(action: OpenAction, data: RunEventData<'run.decided'>): Shareable[] {
+  if (data.config_sha256 === undefined || !sharesKnowledge({ ...action, target: { name: action.target.name } }))
+    return []
+  const { decision_id } = action
+  return (data.artifacts ?? []).map(({ artifact_id, hash_sha256 }) => ({ artifact_id, decision_id, hash_sha256 }))
 }
 
 /** The state of a run after the record of an allowed action. */
@@ -122,7 +138,10 @@ export function actedState(
 ): RunState {
   const open = state.open.filter((action) => action.decision_id !== decision_id)
   const shared = shares && [...(state.shared ?? []), ...output_artifacts]
-  return { ...state, open, outputs: [...state.outputs, ...output_artifacts], ...given({ shared }) }
+  const { shareable = [], ...rest } = state
+  const left = shareable.filter((artifact) => artifact.decision_id !== decision_id)
+  const outputs = [...state.outputs, ...output_artifacts]
+  return { ...rest, open, outputs, ...given({ shared, shareable: left.length === 0 ? undefined : left }) }
 }
 
 function startedState(state: RunState, { data, time }: RunEntry<'run.started'>): RunState {

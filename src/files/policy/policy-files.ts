@@ -8,29 +8,34 @@ import { LockstepError } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
 import { pinOfFile } from './git-pin.ts'
 import { type PolicyFile, readPolicy } from './policy-file.ts'
-import { keepPolicyText, policyBytes, policyFolder } from './policy-folder.ts'
+import { keepPolicyText, type PolicyPlace, policyBytes, policyFolder } from './policy-folder.ts'
 
-/** Both policy files as they are on disk; `inForce` as for `policyFolder`. Errors: POLICY_INVALID, FILE_DENIED. */
-export function policyFiles(layout: Layout, inForce?: string): { lanes: PolicyFile; roles: PolicyFile } {
-  const { lanes, roles } = policyFolder(layout, inForce)
+/** Both policy files as they are on disk; `place` as for `policyFolder`. Errors: POLICY_INVALID, FILE_DENIED. */
+export function policyFiles(layout: Layout, place?: PolicyPlace): { lanes: PolicyFile; roles: PolicyFile } {
+  const { lanes, roles } = policyFolder(layout, place)
   return { lanes: policyBytes(layout, lanes), roles: policyBytes(layout, roles) }
 }
 
 /**
  * Reads the policy files and builds the command that puts them in force. Texts too long for an entry are written durably
- * first, so the policy in force can always be read. `inForce` as for `policyFolder`.
+ * first, so the policy in force can always be read. `place` as for `policyFolder`. Texts other than `sha256` names are
+ * refused.
  * Errors: POLICY_INVALID with file and line, FILE_DENIED, DISK_FULL.
  */
 export async function policyToLoad(
   layout: Layout,
   promotionRoles: readonly string[],
-  inForce?: string,
+  { place, sha256: wanted = {} }: { place?: PolicyPlace | undefined; sha256?: Partial<Policy['sha256']> } = {},
 ): Promise<{ command: LoadPolicy; policy: Policy }> {
-  const files = policyFiles(layout, inForce)
+  const files = policyFiles(layout, place)
   const read = readPolicy(files, promotionRoles)
   if ('problems' in read) throw invalid(read.problems)
   const { policy } = read
-  const folder = policyFolder(layout, inForce)
+  const problems = (['lanes', 'roles'] as const).flatMap((name) =>
+    unchecked(files[name], policy.sha256[name], wanted[name]),
+  )
+  if (problems.length > 0) throw invalid(problems)
+  const folder = policyFolder(layout, place)
   const texts = { lanes: textOf(files.lanes), roles: textOf(files.roles) }
   const isShort = Buffer.byteLength(JSON.stringify(texts)) <= limits.policyInlineBytes
   const loaded = async (name: 'lanes' | 'roles'): Promise<LoadedFile> => {
@@ -41,6 +46,12 @@ export async function policyToLoad(
     return { file, pin, sha256, source, ...(isShort ? { text: texts[name] } : {}) }
   }
   return { command: { type: 'policy.load', lanes: await loaded('lanes'), roles: await loaded('roles') }, policy }
+}
+
+/** The problem of a text that is not the one that was checked. */
+function unchecked({ file }: PolicyFile, sha256: string, wanted: string | undefined): PolicyProblem[] {
+  if (wanted === undefined || wanted === sha256) return []
+  return [{ file, line: 1, message: `has the SHA-256 ${sha256}, not ${wanted}: it changed after it was checked` }]
 }
 
 /** The text of a file as it is stored and compared. */

@@ -13,19 +13,46 @@ export interface PolicyFolder {
   roles: string
 }
 
+/** Where policy files can be: in `.lockstep`, or in `contract/v1/policy` below the root. */
+export type PolicyPlace = 'contract' | 'home'
+
 const ownFolder = 'contract/v1/policy'
 const shippedFolder = inPackage('contract/v1/policy')
 
+/** The place that a policy file in force came from, by its path in the entry. */
+export function placeOf(file: string): PolicyPlace {
+  return file.startsWith(`${ownFolder}/`) ? 'contract' : 'home'
+}
+
+/** The place of a ledger without a policy in force: the folder below the root if it exists, otherwise `.lockstep`. */
+function firstPlace({ root }: Layout): PolicyPlace {
+  return isThere(join(root, ownFolder)) ? 'contract' : 'home'
+}
+
 /**
- * The location of a ledger's policy files: the policy folder below the root if there is one, otherwise `.lockstep`. If
- * the policy in force came from the folder below the root (`inForce` is its file), it stays that folder, even if the
- * folder is missing.
+ * The location of the policy files in a place, even if they are missing. A reload must name the place that the policy
+ * in force came from, because agents can write the root.
  */
-export function policyFolder({ policy, root }: Layout, inForce?: string): PolicyFolder {
-  const own = join(root, ownFolder)
-  const isOwn = inForce?.startsWith(`${ownFolder}/`) === true || isThere(own)
-  const folder = isOwn ? own : policy
+export function policyFolder(layout: Layout, place = firstPlace(layout)): PolicyFolder {
+  const folder = place === 'contract' ? join(layout.root, ownFolder) : layout.policy
   return { lanes: join(folder, 'lanes.yaml'), roles: join(folder, 'roles.yaml') }
+}
+
+/** The policy files that exist in the other place, which are not read. */
+export function otherPolicyFiles(layout: Layout, place = firstPlace(layout)): string[] {
+  const other = policyFolder(layout, place === 'contract' ? 'home' : 'contract')
+  return Object.values(other)
+    .filter((path) => isThere(path))
+    .map((path) => shownName(layout, path))
+}
+
+/**
+ * The policy files to keep with a copy of `.lockstep`: its own, or those of the root if it has none. If it has its own,
+ * the root's files are never taken instead.
+ */
+export function keptPolicyFolder(layout: Layout): PolicyFolder {
+  const home = policyFolder(layout, 'home')
+  return isThere(home.lanes) || isThere(home.roles) ? home : policyFolder(layout)
 }
 
 /** Whether anything has this path, even a link that leads nowhere. If that cannot be known, the answer is yes. */
@@ -58,13 +85,17 @@ export async function placeShippedPolicy(layout: Layout): Promise<void> {
  * The bytes of a policy file, and its path relative to the root.
  * Errors: POLICY_INVALID (missing, too large, or not a regular file), FILE_DENIED.
  */
-export function policyBytes({ policy, root }: Layout, path: string): { bytes: Uint8Array; file: string } {
-  const isCopy = dirname(path) === policy
-  const file = isCopy ? `${homeName}/policy/${basename(path)}` : relative(root, path).split(sep).join('/')
+export function policyBytes(layout: Layout, path: string): { bytes: Uint8Array; file: string } {
+  const file = shownName(layout, path)
   const read = readRegularFile(path, limits.policyFileBytes)
   if (read === undefined) throw unusable(file, 'is missing')
   if ('bytes' in read) return { bytes: read.bytes, file }
   throw unusable(file, 'is' in read ? read.is : `is larger than ${limits.policyFileBytes} bytes`)
+}
+
+function shownName({ policy, root }: Layout, path: string): string {
+  const isCopy = dirname(path) === policy
+  return isCopy ? `${homeName}/policy/${basename(path)}` : relative(root, path).split(sep).join('/')
 }
 
 function unusable(file: string, message: string): LockstepError {

@@ -21,13 +21,20 @@ import { verdictOn, withMore } from '../../domain/run/facts.ts'
 import type { RunState } from '../../domain/run/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { type PolicyFile, readPolicy } from '../../files/policy/policy-file.ts'
-import { policyFiles, policyToLoad, textOf } from '../../files/policy/policy-files.ts'
-import { keptPolicyText, policyBytes, policyFolder } from '../../files/policy/policy-folder.ts'
+import { policyToLoad, textOf } from '../../files/policy/policy-files.ts'
+import {
+  keptPolicyText,
+  type PolicyPlace,
+  placeOf,
+  policyBytes,
+  policyFolder,
+} from '../../files/policy/policy-folder.ts'
 import { isoTime } from '../../kernel/clock.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { LoadedRows, Row } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { wallTimeOf } from '../../kernel/entry-time.ts'
+import { given } from '../../kernel/given.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
@@ -35,6 +42,7 @@ import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { endedAbove, stateOfRun } from '../runs/run-status.ts'
 import type { Handlers } from '../served.ts'
 import { imagined } from './imagined.ts'
+import { checkedPolicy } from './policy-check.ts'
 
 type ShownFile = shapes.PolicyInForce['lanes']
 
@@ -112,11 +120,12 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     }
   }
 
-  async check(): Promise<shapes.CheckedPolicy> {
-    const files = policyFiles(this.#core.layout, await this.#fileInForce())
-    const read = readPolicy(files, this.#core.config.promotion_roles)
-    if ('problems' in read) return { loadable: false, problems: read.problems, findings: [] }
-    return { loadable: true, problems: [], findings: read.findings }
+  async check({ from }: z.output<typeof shapes.check> = {}): Promise<shapes.CheckedPolicy> {
+    const { config, layout } = this.#core
+    const state = await this.#state()
+    const inForce = state && (await this.known()).get(policyKeyOf(state))
+    const place = from ?? (await this.#placeInForce())
+    return checkedPolicy(layout, { inForce, place, promotionRoles: config.promotion_roles, state })
   }
 
   async explain(
@@ -139,9 +148,12 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     return copied(withMore(authorize({ action, policy, run: imagined(asked, action, state) }), unapproved))
   }
 
-  async reload({ actor }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
+  async reload(asked: z.output<typeof shapes.reload>): Promise<shapes.ReloadedPolicy> {
     const { config, layout } = this.#core
-    const read = policyToLoad(layout, config.promotion_roles, await this.#fileInForce())
+    const { actor, from, lanes_sha256: lanes, roles_sha256: roles } = asked
+    const place = from ?? (await this.#placeInForce())
+    const checked = { place, sha256: given({ lanes, roles }) }
+    const read = policyToLoad(layout, config.promotion_roles, checked)
     const { command, policy } = await read.catch(async (error: unknown) => {
       // Who may not change the policy is told so, and not what is wrong with the files.
       await submit(this.#core, { type: 'policy.load', lanes: null, roles: null }, { actor })
@@ -170,11 +182,11 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
     return isoTime(Math.max(now().wall_ms, Date.parse(last?.time ?? '') || 0))
   }
 
-  /** The path of the policy in force, from which a reload reads again; undefined if there is none. */
-  async #fileInForce(): Promise<string | undefined> {
+  /** The place of the policy in force, from which a reload reads again; undefined if there is none. */
+  async #placeInForce(): Promise<PolicyPlace | undefined> {
     const state = await this.#state()
     const entry = state && (await this.#core.views.entry(state.seq))
-    return (entry?.data as PolicyEventData<'policy.loaded'> | undefined)?.lanes.file
+    return entry && placeOf((entry.data as PolicyEventData<'policy.loaded'>).lanes.file)
   }
 
   /** Whether the policy in force can be read depends on the configuration: it is read anew when that changes. */
@@ -221,7 +233,9 @@ export class PolicyOfLedger implements Handlers<PolicyApi> {
   #onDisk(name: 'lanes' | 'roles', { file, sha256 }: Pick<LoadedFile, 'file' | 'sha256'>): ShownFile['on_disk'] {
     try {
       const { layout } = this.#core
-      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout, file)[name]))) === sha256 ? 'same' : 'changed'
+      return sha256Hex(textOf(policyBytes(layout, policyFolder(layout, placeOf(file))[name]))) === sha256
+        ? 'same'
+        : 'changed'
     } catch {
       return 'missing'
     }

@@ -62,6 +62,32 @@ test('a promotion requires a ticket that a person would take for one', () => {
   }
 })
 
+const placeholders = [
+  'no',
+  'true',
+  'n.a.',
+  'N/A.',
+  'TBD',
+  't.b.d.',
+  '0x0',
+  'todo',
+  'ToDo',
+  'unknown',
+  '(unknown)',
+  'xxx',
+  'ｔｂｄ',
+]
+
+test('a ticket that says only that there is none is none', () => {
+  const row = laneTable.find(({ lane }) => lane === 'PROMOTE_SHARED_KNOWLEDGE')
+  const [action] = row === undefined ? [] : actionsOf(row)
+  ok(action)
+  const missing = (promotion_ticket_id: string) =>
+    authorize(questionOf({ ...action, scope: { ...action.scope, promotion_ticket_id } }, 'GOVERNANCE_AGENT')).missing
+  for (const text of placeholders) equal(missing(text), ['promotion_ticket_id'], text)
+  for (const text of ['NO-17', 'TBD-1', 'PT-1', '1', 'unknown-cause-4', '0x1']) equal(missing(text), [], text)
+})
+
 test('every required fact is denied if it is nothing', () => {
   for (const row of laneTable) {
     const [action] = actionsOf(row)
