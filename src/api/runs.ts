@@ -158,7 +158,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Ends a run and every run below it.',
     input: shapes.cancel,
     output: shapes.cancelledTree,
-    errors: [...onRun, 'FREE_TEXT_DENIED'],
+    errors: ['NOT_FOUND', 'NOT_RUN_ACTOR', 'FREE_TEXT_DENIED', 'IDEMPOTENCY_MISMATCH'],
   },
   retry: {
     kind: 'command',

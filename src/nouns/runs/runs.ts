@@ -90,8 +90,10 @@ export class Runs implements Handlers<RunsApi> {
 
   async cancelTree({ actor, idempotency_key, ...asked }: Given<typeof shapes.cancel>): Promise<shapes.CancelledTree> {
     const top = { ...asked, tree: true, type: 'run.cancel' as const }
-    const run = await this.#answer(await this.#submit(top, { actor, idempotency_key, content: top }), top.type)
-    const { run_id } = run
+    await this.#submit(top, { actor, idempotency_key, content: top })
+    // However the run at the top has ended, by now or before, what is below it ends too.
+    const { run_id } = asked
+    const run = await this.get({ run_id })
     let cancelled_below = 0
     for await (const run_ids of runsBelow(this.#core, run_id)) {
       for (let left = run_ids; left.length > 0; left = await unended(this.#core, left)) {

@@ -249,7 +249,26 @@ export const runs: Cases<'runs'> = {
         equal([(await cancelTree(input)).cancelled_below, (await get({ run_id: below })).status], [1, 'cancelled'])
         equal([(await cancelTree(input)).cancelled_below, (await get({ run_id })).status], [0, 'cancelled'])
         await refused(cancelTree({ ...input, outcome_reason: 'other' }), 'IDEMPOTENCY_MISMATCH')
-        await onAnyRun(stage, (any) => cancelTree({ outcome_reason: 'no', ...any }))
+        const no = { outcome_reason: 'no' }
+        await refused(cancelTree({ ...no, run_id: newName('run_nowhere') }), 'NOT_FOUND')
+        await refused(cancelTree({ ...no, actor: stranger, run_id: await running(stage) }), 'NOT_RUN_ACTOR')
+        // However the run at the top ended, those below it end too.
+        const denied = await running(stage)
+        const expired = await running(stage, { lease_duration_s: 60 })
+        for (const [top, status] of [
+          [denied, 'denied'],
+          [expired, 'failed'],
+        ] as const) {
+          const left = await child(stage, { parent_run_id: top })
+          if (top === denied) await stage.api.runs.deny({ run_id: top, outcome_reason: 'no' })
+          else stage.clock.advance(61_000)
+          const ended = await cancelTree({ ...no, run_id: top })
+          equal(
+            [ended.run.status, ended.cancelled_below, (await get({ run_id: left })).status],
+            [status, 1, 'cancelled'],
+          )
+          equal((await cancelTree({ ...no, run_id: top })).cancelled_below, 0)
+        }
         await refused(cancelTree({ ...(await terse(stage)), outcome_reason: 'two words' }), 'FREE_TEXT_DENIED')
       },
     },
