@@ -68,12 +68,7 @@ export function isRunLockPath(path: string, root: string, config: Config): boole
 
 /** Whether both have the same members, in any order. */
 export function isSameRunLock(left: ReadRunLock, right: RunLock): boolean {
-  try {
-    return canonicalText(left as Json) === canonicalText(right as Json)
-  } catch {
-    // A further member of the file has no canonical form, such as a lone surrogate.
-    return false
-  }
+  return canonicalText(left as Json) === canonicalText(right as Json)
 }
 
 /** Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. */
