@@ -1,4 +1,5 @@
 import { anyGrant, type CallOptions, type Operations } from './operation.ts'
+import { recordErrors } from './runs.ts'
 import * as shapes from './shapes/audit.ts'
 
 /** Audit: events that programs append, and every entry of the ledger as an audit event. */
@@ -20,25 +21,7 @@ export const audit: Operations<AuditApi> = {
     summary: 'Appends audit events, all or none.',
     input: shapes.append,
     output: shapes.appended,
-    errors: [
-      'NOT_FOUND',
-      'STALE_TOKEN',
-      'LEASE_EXPIRED',
-      'SIZE_MISMATCH',
-      'IDEMPOTENCY_MISMATCH',
-      'NOT_RUN_ACTOR',
-      'RUN_NOT_ACTIVE',
-      'RUN_ANCESTOR_ENDED',
-      'RUN_LEASE_EXPIRED',
-      'DECISION_NOT_OPEN',
-      'BUNDLE_NOT_RECORDED',
-      'PROMOTION_NOT_RECORDED',
-      'OUTPUTS_DENIED',
-      'FREE_TEXT_DENIED',
-      'RUN_DENIED',
-      'OVERRIDE_DENIED',
-      'STATEMENT_DENIED',
-    ],
+    errors: [...recordErrors, 'SIZE_MISMATCH', 'RUN_ANCESTOR_ENDED', 'OVERRIDE_DENIED', 'STATEMENT_DENIED'],
     grants: ['agent', 'operator'],
     mayOverride: ({ events }) =>
       Array.isArray(events) && events.some((event: unknown) => Object(event).action_type === 'override'),

@@ -1,4 +1,5 @@
 import type { RunRecord } from '../domain/run/run-record.ts'
+import type { Code } from '../errors.ts'
 import { anyGrant, type CallOptions, type Operations, type TokenGrant } from './operation.ts'
 import * as shapes from './shapes/runs.ts'
 
@@ -48,6 +49,18 @@ export interface RunsApi {
 
 const onRun = ['NOT_FOUND', 'NOT_RUN_ACTOR', 'RUN_LEASE_EXPIRED', 'IDEMPOTENCY_MISMATCH'] as const
 const onLock = ['STALE_TOKEN', 'LEASE_EXPIRED'] as const
+/** Of recording the outcome of an allowed action, which an audit event can do as well. */
+export const recordErrors: readonly Code[] = [
+  ...onRun,
+  'RUN_NOT_ACTIVE',
+  'DECISION_NOT_OPEN',
+  'BUNDLE_NOT_RECORDED',
+  'PROMOTION_NOT_RECORDED',
+  'OUTPUTS_DENIED',
+  'FREE_TEXT_DENIED',
+  'RUN_DENIED',
+  ...onLock,
+]
 /** Operators may act on the runs of others. */
 const ofRuns: readonly TokenGrant[] = ['agent', 'operator']
 
@@ -112,17 +125,7 @@ export const runs: Operations<RunsApi> = {
     summary: 'Records the outcome of an allowed action.',
     input: shapes.record,
     output: shapes.run,
-    errors: [
-      ...onRun,
-      'RUN_NOT_ACTIVE',
-      'DECISION_NOT_OPEN',
-      'BUNDLE_NOT_RECORDED',
-      'PROMOTION_NOT_RECORDED',
-      'OUTPUTS_DENIED',
-      'FREE_TEXT_DENIED',
-      'RUN_DENIED',
-      ...onLock,
-    ],
+    errors: recordErrors,
     grants: ofRuns,
   },
   complete: {

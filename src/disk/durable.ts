@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -155,6 +156,16 @@ async function writeNew(path: string, content: string | Uint8Array, mode: number
 /** Whether an error means that a path does not exist, or that a parent in it is not a folder. */
 export function isAbsence(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
+}
+
+/** Whether anything has this path, even a link that leads nowhere. If that cannot be known, the answer is yes. */
+export function isThere(path: string): boolean {
+  try {
+    lstatSync(path)
+    return true
+  } catch (error) {
+    return !isAbsence(error)
+  }
 }
 
 /** Whether the operating system or Node's permission model threw this error. Otherwise it is a defect in Lockstep. */

@@ -19,7 +19,6 @@ const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
   message: z.string(),
-  repeats: z.int().min(1).optional(),
   rule_id: z.string(),
 })
 

@@ -22,7 +22,6 @@ const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
   message: z.string(),
-  repeats: z.int().min(1).optional(),
 })
 
 /** The events of the configuration, by type. */

@@ -1,6 +1,6 @@
-import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
-import { fileError, isAbsence, makeFolderBelow, writeDurably } from '../../disk/durable.ts'
+import { fileError, isAbsence, isThere, makeFolderBelow, writeDurably } from '../../disk/durable.ts'
 import { homeName, type Layout } from '../../disk/layout.ts'
 import { inPackage } from '../../disk/package-folder.ts'
 import { readHint, readRegularFile } from '../../disk/regular-file.ts'
@@ -53,16 +53,6 @@ export function otherPolicyFiles(layout: Layout, place = firstPlace(layout)): st
 export function keptPolicyFolder(layout: Layout): PolicyFolder {
   const home = policyFolder(layout, 'home')
   return isThere(home.lanes) || isThere(home.roles) ? home : policyFolder(layout)
-}
-
-/** Whether anything has this path, even a link that leads nowhere. If that cannot be known, the answer is yes. */
-function isThere(path: string): boolean {
-  try {
-    lstatSync(path)
-    return true
-  } catch (error) {
-    return !isAbsence(error)
-  }
 }
 
 /**

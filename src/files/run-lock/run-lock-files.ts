@@ -1,6 +1,6 @@
-import { lstatSync, readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
-import { fileError, isAbsence, makeFolder, writeDurably } from '../../disk/durable.ts'
+import { fileError, isAbsence, isThere, makeFolder, writeDurably } from '../../disk/durable.ts'
 import { readRegularFile } from '../../disk/regular-file.ts'
 import {
   parseRunLock,
@@ -108,14 +108,5 @@ function isFolder(path: string): boolean {
   } catch (error) {
     if (isAbsence(error) || systemCodeOf(error) === 'ELOOP') return false
     throw error
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    lstatSync(path)
-    return true
-  } catch (error) {
-    return !isAbsence(error)
   }
 }
