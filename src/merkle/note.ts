@@ -44,12 +44,7 @@ export function signNote(text: string, signer: NoteSigner): string {
  * **Errors**: RangeError if the note could not be parsed again.
  */
 export function formatSignedNote(note: SignedNote): string {
-  const lines = note.signatures.map(({ name, keyId, signature }) => {
-    if (!isKeyName(name)) throw new RangeError(`"${name}" is not a valid key name`)
-    if (keyId.length !== keyIdBytes) throw new RangeError(`a key id must be ${keyIdBytes} bytes`)
-    return `${signaturePrefix}${name} ${toBase64(concatBytes(keyId, signature))}\n`
-  })
-  const formatted = `${note.text}\n${lines.join('')}`
+  const formatted = `${note.text}\n${note.signatures.map(formatSignatureLine).join('')}`
   const parsed = parseSignedNote(formatted)
   if (!parsed.ok) throw new RangeError(`cannot write the note: ${parsed.reason}`)
   if (parsed.value.text !== note.text) throw new RangeError('the text of the note does not end in a newline')
@@ -103,6 +98,17 @@ export function isPlainText(text: string): boolean {
   return !/\p{Cs}/u.test(text)
 }
 
+/**
+ * The line `— name base64(keyId ‖ signature)` and its newline. **Errors**: RangeError if the name or the key id is
+ * invalid.
+ */
+export function formatSignatureLine({ name, keyId, signature }: NoteSignature): string {
+  if (!isKeyName(name)) throw new RangeError(`"${name}" is not a valid key name`)
+  if (keyId.length !== keyIdBytes) throw new RangeError(`a key id must be ${keyIdBytes} bytes`)
+  return `${signaturePrefix}${name} ${toBase64(concatBytes(keyId, signature))}\n`
+}
+
+/** Parses a signature line without its newline. Undefined if it is malformed. */
 function parseSignatureLine(line: string): NoteSignature | undefined {
   const [name = '', base64 = '', ...more] = line.slice(signaturePrefix.length).split(' ')
   const bytes = fromBase64(base64)
