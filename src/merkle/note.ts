@@ -11,11 +11,11 @@ export type NoteSignature = {
 /** A text that ends in a newline, and its signatures in order. The signatures are not verified yet. */
 export type SignedNote = { readonly text: string; readonly signatures: readonly NoteSignature[] }
 
-/** Signs bytes with Ed25519. The caller keeps the key. */
+/** Signs bytes with Ed25519, synchronously or asynchronously. The caller keeps the key. */
 export type NoteSigner = {
   readonly name: string
   readonly keyId: Uint8Array
-  readonly sign: (bytes: Uint8Array) => Uint8Array
+  readonly sign: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
 }
 
 /** Verifies an Ed25519 signature over a message with a particular key, synchronously or asynchronously. */
@@ -34,8 +34,8 @@ const ed25519SignatureBytes = 64
 const signaturePrefix = '\u2014 '
 
 /** The signed form of a text. **Errors**: as for `formatSignedNote`. */
-export function signNote(text: string, signer: NoteSigner): string {
-  const signature = signer.sign(new TextEncoder().encode(text))
+export async function signNote(text: string, signer: NoteSigner): Promise<string> {
+  const signature = await signer.sign(new TextEncoder().encode(text))
   return formatSignedNote({ text, signatures: [{ name: signer.name, keyId: signer.keyId, signature }] })
 }
 
