@@ -135,6 +135,13 @@ export const codes = {
 
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
 
+  // Keys
+  KEY_DENIED: code(403, 4, 'Only the release authority or an operator may change the ledger’s keys.'),
+  KEY_CONFLICT: code(409, 5, 'The keys in force do not allow this change.'),
+  KEY_MISSING: code(503, 7, 'No private key in force is here, so nothing can be signed. Reading and writing go on.'),
+  KEY_NOT_IN_FORCE: code(409, 5, 'The key that was in force at this size was retired and signs no more.'),
+  SIGNER_FAILED: retry(503, 7, 'The command that signs for the ledger failed. Reading and writing go on.'),
+
   // Tokens
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 

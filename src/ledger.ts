@@ -15,6 +15,7 @@ import { ConfigOfLedger, loadFirstConfig } from './nouns/config.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
+import { Keys, settleKeyFiles } from './nouns/keys.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
@@ -55,6 +56,7 @@ export class LocalLedger implements Ledger {
   readonly config: Api['config']
   readonly exports: Api['exports']
   readonly head: Api['head']
+  readonly keys: Api['keys']
   readonly locks: Api['locks']
   readonly log: Api['log']
   readonly policy: Api['policy']
@@ -122,6 +124,7 @@ export class LocalLedger implements Ledger {
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
+    this.keys = served('keys', new Keys(this.#core), ground)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
@@ -146,6 +149,7 @@ export class LocalLedger implements Ledger {
     await raiseFormat(this.#core)
     await this.#core.stored.collect()
     await loadFirstConfig(this.#core, this.#parts.config)
+    await settleKeyFiles(this.#core.log, this.#core.layout)
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
     await this.#reactions.drained()

@@ -2,6 +2,7 @@ import type { AuditApi } from './audit.ts'
 import type { ClockApi } from './clock.ts'
 import type { ConfigApi } from './config.ts'
 import type { ExportsApi } from './exports.ts'
+import type { KeysApi } from './keys.ts'
 import type { LocksApi } from './locks.ts'
 import type { HeadApi, LogApi } from './log.ts'
 import type { PolicyApi } from './policy.ts'
@@ -21,6 +22,7 @@ export interface Api {
   readonly config: ConfigApi
   readonly exports: ExportsApi
   readonly head: HeadApi
+  readonly keys: KeysApi
   readonly locks: LocksApi
   readonly log: LogApi
   readonly policy: PolicyApi

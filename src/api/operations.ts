@@ -3,6 +3,7 @@ import { audit } from './audit.ts'
 import { clock } from './clock.ts'
 import { config } from './config.ts'
 import { exports } from './exports.ts'
+import { keys } from './keys.ts'
 import { locks } from './locks.ts'
 import { head, log } from './log.ts'
 import type { AnyFacts, Operations } from './operation.ts'
@@ -23,6 +24,7 @@ export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> }
   config,
   exports,
   head,
+  keys,
   locks,
   log,
   policy,

@@ -8,7 +8,7 @@ import { LockstepError } from '../errors.ts'
 import type { RecordedActor } from '../kernel/ids.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { sha256 } from '../log/sha256.ts'
-import { signerOf } from '../log/signer.ts'
+import { assertOwnKey, keyTextOf } from '../log/signer.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { newIdentity } from '../nouns/create.ts'
 import { renameLedger } from './renamed.ts'
@@ -54,16 +54,17 @@ export async function adoptLedger(layout: Layout, options: AdoptOptions): Promis
       const identity = newIdentity(options.origin)
       // The head file names the original. The close writes it again.
       rmSync(layout.head, { force: true })
-      rmSync(layout.key, { force: true })
+      for (const path of [layout.key, layout.nextKey]) rmSync(path, { force: true })
       const { publicKey } = createKey(layout.key)
       const vkey = formatVkey({ name: identity.origin, publicKey }, sha256)
       await writeDurably(layout.vkey, `${vkey}\n`)
       syncFolder(layout.home)
       renamed.token_offset = (await renameLedger(log, { actor, by: 'adopt', identity, vkey })).token_offset
     }
-    const { name, vkey } = await signerOf(log, layout)
+    await assertOwnKey(log, layout)
+    const vkey = (await keyTextOf(log)).trimEnd()
     await recordPlace(layout.home)
-    return { adopted: as, dir: layout.root, origin: name, size: log.head().size, ...renamed, vkey }
+    return { adopted: as, dir: layout.root, origin: log.meta.origin, size: log.head().size, ...renamed, vkey }
   } catch (error) {
     if (as === 'copied' || !(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
     const hint = 'If an "adopt --copied" was interrupted here, run it again.'

@@ -8,7 +8,7 @@ import type { Entry } from '../kernel/entry.ts'
 import { leafHashOf } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
-import { checkpointOf, signerOf } from '../log/signer.ts'
+import { checkpointOf, keyTextOf, signersOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
@@ -105,12 +105,12 @@ async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
   })
 }
 
-/** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT. */
+/** Errors: those of `signersOf`, SIGNER_FAILED, INVALID_INPUT. */
 async function signedHeadOf({ layout, log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
   const at = sizeUpTo(log, size)
-  const signer = await signerOf(log, layout)
-  const checkpoint = await checkpointOf(log, signer, at)
-  return { checkpoint, vkey: signer.vkey, size: at, root: toHex(await rootOf(log, at)) }
+  const checkpoint = await checkpointOf(log, await signersOf(log, layout, at), at)
+  const vkey = (await keyTextOf(log)).trimEnd()
+  return { checkpoint, vkey, size: at, root: toHex(await rootOf(log, at)) }
 }
 
 function sizeUpTo(log: Log, size: number | undefined): number {

@@ -3,9 +3,9 @@ import { canonicalText } from '../../kernel/canonical.ts'
 import { type Config, isOperator } from '../../kernel/config.ts'
 import { type Command, type Context, type Decision, type LoadedRows, type Row, refuse } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
-
-/** The stream of the ledger itself: its creation, each restore, and each configuration that came in force. */
-export const ledgerStream = 'ledger'
+import { given } from '../../kernel/given.ts'
+import { evolveKeys, type KeyState } from './keys.ts'
+import { ledgerStream } from './stream.ts'
 
 /** The SHA-256 of the text of a configuration. The text is an object of the ledger. */
 export const configSha256 = z.string().regex(/^[0-9a-f]{64}$/)
@@ -36,15 +36,19 @@ export interface LoadedConfig {
 }
 
 /** The state of the ledger's own stream. A ledger of an older version has no configuration in force at first. */
-interface LedgerState {
+export interface LedgerState {
   config?: LoadedConfig
   created: true
+  /** Absent until a key was added, retired or adopted: the ledger then has the key that names it. */
+  keys?: KeyState[]
 }
 
 /** Returns the next state. Entry 0 names the first configuration, and each `config.loaded` another. */
-export function evolveLedger(state: LedgerState | undefined, { data, seq, type }: Entry): LedgerState {
-  const sha256 = digestIn({ data, type })
-  return sha256 === undefined ? (state ?? { created: true }) : { config: { seq, sha256 }, created: true }
+export function evolveLedger(state: LedgerState | undefined, entry: Entry): LedgerState {
+  const sha256 = digestIn(entry)
+  const config = sha256 === undefined ? state?.config : { seq: entry.seq, sha256 }
+  const keys = evolveKeys(state?.keys, entry)
+  return { ...given({ config }), created: true, ...given({ keys }) }
 }
 
 /** The digest of the configuration that an entry puts in force; undefined if it puts none in force. */

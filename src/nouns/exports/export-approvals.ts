@@ -7,7 +7,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
-import { checkpointOf, isSignatureOf, signerOf } from '../../log/signer.ts'
+import { checkpointOf, isSignatureOf, signersOf } from '../../log/signer.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
@@ -25,7 +25,7 @@ export interface ProvenApprovals {
 /**
  * The proof that an export used these approvals: the entries that gave and used them, each with its inclusion proof in
  * the tree after the decision, that tree's signed head, and the proof that it continues the exported tree. Undefined
- * if the export names no approval. Errors: those of `signerOf`. Cost: two reads and two proofs for each approval.
+ * if the export names no approval. Errors: those of `signersOf`. Cost: two reads and two proofs for each approval.
  */
 export async function proveApprovals(
   { layout, log, views }: Core,
@@ -56,7 +56,7 @@ export async function proveApprovals(
   return {
     approvals,
     files: new Map([
-      ['approvals/checkpoint', await checkpointOf(log, await signerOf(log, layout), at)],
+      ['approvals/checkpoint', await checkpointOf(log, await signersOf(log, layout, at), at)],
       ['approvals/consistency.json', `${JSON.stringify({ from: size, proof: between, to: at })}\n`],
       ['approvals/entries.jsonl', lines.entries.join('')],
       ['approvals/inclusion.jsonl', lines.proofs.join('')],
