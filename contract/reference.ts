@@ -11,6 +11,7 @@ const nouns: { readonly [Noun in keyof Api]: string } = {
   config: 'The settings that decide, as they are in force.',
   exports: 'Bundles of entries with their proofs, for readers without the ledger.',
   head: 'The tree head: how far the ledger has come, and the hash over all of it.',
+  keys: 'What signs the ledger’s tree heads.',
   locks: 'Who may work on what: resources, deliverable folders and projects.',
   log: 'The entries themselves, and their proofs.',
   policy: 'The lanes and roles that govern runs.',

@@ -19,6 +19,7 @@ export const kinds: Kinds = {
   config: { check: 'query', reload: 'command', show: 'query' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
+  keys: { adopt: 'command', list: 'query', retire: 'command', rotate: 'command' },
   locks: {
     acquire: 'command',
     acquireAll: 'command',

@@ -2,10 +2,9 @@ import type { Api } from '../api/api.ts'
 import { LockstepError } from '../errors.ts'
 import { sha256 } from '../log/sha256.ts'
 import { isSignatureOf } from '../log/signer.ts'
-import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
 import { fromHex } from '../merkle/hash.ts'
+import { keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
 import { verifyConsistency } from '../merkle/proofs.ts'
-import { parseVkey } from '../merkle/vkey.ts'
 import { readText } from './input-file.ts'
 
 const noteBytesMax = 1_000_000
@@ -13,7 +12,7 @@ const noteBytesMax = 1_000_000
 /** A tree head that was verified, and the checkpoints to compare with it. */
 interface Asked {
   files: readonly string[]
-  /** The key line that the checkpoints were signed with; by default the ledger's own. */
+  /** The key that is trusted, as a key line or the text of key.pub; by default the ledger's own. */
   key: string | undefined
   root: string
   size: number
@@ -25,14 +24,15 @@ interface Asked {
  * NOT_FOUND, FILE_DENIED.
  */
 export async function compareKept(
-  api: Pick<Api, 'head' | 'log'>,
+  api: Pick<Api, 'keys' | 'log'>,
   { files, key, root, size }: Asked,
 ): Promise<number[]> {
-  const trusted = await parseVkey(key ?? (await api.head.signed()).vkey, sha256)
+  const { vkey } = await api.keys.list()
+  const trusted = await keysFrom(key ?? vkey, { hash: sha256, verify: isSignatureOf }, vkey)
   if (!trusted.ok) throw failed('key', trusted.reason, {})
   const sizes: number[] = []
   for (const file of files) {
-    const kept = await verifySignedCheckpoint(readText(file, noteBytesMax), trusted.value, isSignatureOf)
+    const kept = await verifyHeadByKeys(readText(file, noteBytesMax), trusted.value, isSignatureOf)
     if (!kept.ok) throw failed('checkpoint', `${file}: ${kept.reason}`, { file })
     const { root: fromRoot, size: from } = kept.value
     const details = { file, kept_size: from, size }

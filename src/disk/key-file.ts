@@ -24,7 +24,7 @@ export function createKey(path: string): SigningKey {
 }
 
 /** A key in a file, made if the file is missing. It is durable before this returns. Errors: those of `readKey`. */
-export function durableKey(layout: Layout, path: string): SigningKey {
+export function durableKey(layout: Pick<Layout, 'config' | 'home'>, path: string): SigningKey {
   const key = keyAt(layout, path)
   if (key !== undefined) return key
   const beside = `${path}.tmp`
@@ -41,14 +41,14 @@ export function durableKey(layout: Layout, path: string): SigningKey {
 }
 
 /** Errors: NOT_FOUND, FILE_DENIED if others can read the key, LEDGER_CORRUPT if the file is not a valid key. */
-export function readKey(layout: Layout): SigningKey {
+export function readKey(layout: Pick<Layout, 'config' | 'home' | 'key'>): SigningKey {
   const key = keyAt(layout, layout.key)
   if (key === undefined) throw new LockstepError('NOT_FOUND', `the key ${layout.key} is missing`)
   return key
 }
 
 /** The key in a file; undefined if the file is missing. Other errors: those of `readKey`. */
-export function keyAt(layout: Layout, path: string): SigningKey | undefined {
+export function keyAt(layout: Pick<Layout, 'config' | 'home'>, path: string): SigningKey | undefined {
   let pem: string | undefined
   try {
     const stat = lstatSync(path, { throwIfNoEntry: false })

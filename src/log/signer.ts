@@ -8,11 +8,11 @@ import { ledgerStream } from '../domain/log/stream.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
-import { signCheckpoint } from '../merkle/checkpoint.ts'
+import { type Checkpoint, signCheckpoint } from '../merkle/checkpoint.ts'
 import { toBase64 } from '../merkle/hash.ts'
-import { formatKeys } from '../merkle/keys.ts'
+import { formatKeys, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
 import type { NoteSigner } from '../merkle/note.ts'
-import { formatVkey, keyIdOf, parseVkey } from '../merkle/vkey.ts'
+import { formatVkey, keyIdOf, type Parsed, parseVkey } from '../merkle/vkey.ts'
 import { identitySeq, type Log, type LogReader } from './log.ts'
 import { sha256 } from './sha256.ts'
 import { entryAt, rootOf } from './tiles.ts'
@@ -131,6 +131,15 @@ function notInForce(size: number, keys: readonly KeyState[]): LockstepError {
 /** The tree head at a size as a C2SP checkpoint. */
 export async function checkpointOf(log: Log, signers: readonly Signer[], size: number): Promise<string> {
   return signCheckpoint({ origin: log.meta.origin, size, root: await rootOf(log, size) }, signers)
+}
+
+/**
+ * The checkpoint in a note, if a key signed it that was in force at its size. `trusted` is a key line or the text of
+ * `key.pub`; statements of `claimed` are followed from there (`keysFrom`).
+ */
+export async function checkpointIn(note: string, trusted: string, claimed?: string): Promise<Parsed<Checkpoint>> {
+  const keys = await keysFrom(trusted, { hash: sha256, verify: isSignatureOf }, claimed)
+  return keys.ok ? verifyHeadByKeys(note, keys.value, isSignatureOf) : keys
 }
 
 /** Whether a signature is of this raw Ed25519 key. */

@@ -13,9 +13,9 @@ import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import {
   assertOwnKey,
+  checkpointIn,
   commandSigner,
   fileSigner,
-  isSignatureOf,
   keysIn,
   keysOf,
   keyTextOf,
@@ -26,7 +26,7 @@ import {
 } from '../log/signer.ts'
 import { rootOf, treeHeadOf } from '../log/tiles.ts'
 import { fromHex, sameBytes } from '../merkle/hash.ts'
-import { formatKeyStatement, type KeyStatement, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
+import { formatKeyStatement, type KeyStatement } from '../merkle/keys.ts'
 import { signNote } from '../merkle/note.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { type Core, submit } from '../writer/core.ts'
@@ -152,9 +152,7 @@ export class Keys implements Handlers<KeysApi> {
   /** VERIFY_FAILED unless a lost key signed the checkpoint and the log extends it. */
   async #compareKept(note: string): Promise<void> {
     const { log } = this.#core
-    const means = { hash: sha256, verify: isSignatureOf }
-    const keys = await keysFrom(await keyTextOf(log), means)
-    const kept = keys.ok ? await verifyHeadByKeys(note, keys.value, isSignatureOf) : keys
+    const kept = await checkpointIn(note, await keyTextOf(log))
     if (!kept.ok) throw new LockstepError('VERIFY_FAILED', `the kept checkpoint: ${kept.reason}`)
     const { root, size } = kept.value
     const isExtended = size > 0 && size <= log.head().size && sameBytes(await rootOf(log, size), root)

@@ -8,6 +8,7 @@ import { audit } from './cases/audit.ts'
 import { clock } from './cases/clock.ts'
 import { config } from './cases/config.ts'
 import { exports } from './cases/exports.ts'
+import { keys } from './cases/keys.ts'
 import { locks } from './cases/locks.ts'
 import { head, log } from './cases/log.ts'
 import { policy } from './cases/policy.ts'
@@ -27,6 +28,7 @@ const cases: { readonly [Noun in keyof Api]: Cases<Noun> } = {
   config,
   exports,
   head,
+  keys,
   locks,
   log,
   policy,

@@ -9,10 +9,9 @@ import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { checkpointOf, isSignatureOf, signersOf } from '../../log/signer.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
-import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
+import { type KeyInForce, verifyHeadByKeys } from '../../merkle/keys.ts'
 import { consistencyProof, verifyConsistency, verifyInclusion } from '../../merkle/proofs.ts'
-import type { Vkey } from '../../merkle/vkey.ts'
 import type { Core } from '../../writer/core.ts'
 import { entryIn, failed, parsed, proofIn } from './export-lines.ts'
 
@@ -77,9 +76,9 @@ export interface VerifiedApproval {
   role_id: string
 }
 
-/** The tree that a bundle exports, and the key that signed its head. */
+/** The tree that a bundle exports, and the keys that may sign heads. */
 interface Exporting {
-  key: Vkey
+  keys: readonly KeyInForce[]
   origin: string
   root: Uint8Array
   size: number
@@ -117,8 +116,8 @@ export async function checkApprovals(
 }
 
 /** The tree after the decision. It must be signed with the same key, and continue the exported tree. */
-async function laterTree(text: (name: ApprovalFile) => string, { key, origin, root, size }: Exporting) {
-  const checkpoint = await verifySignedCheckpoint(text('approvals/checkpoint'), key, isSignatureOf)
+async function laterTree(text: (name: ApprovalFile) => string, { keys, origin, root, size }: Exporting) {
+  const checkpoint = await verifyHeadByKeys(text('approvals/checkpoint'), keys, isSignatureOf)
   if (!checkpoint.ok) throw failed('approvals', checkpoint.reason)
   const { value: later } = checkpoint
   const stated = text('approvals/consistency.json')

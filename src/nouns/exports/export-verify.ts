@@ -21,8 +21,8 @@ import { refuseNewerContract } from '../../kernel/format.ts'
 import { limits } from '../../kernel/limits.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { isSignatureOf } from '../../log/signer.ts'
-import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
-import { toBase64, toHex } from '../../merkle/hash.ts'
+import { fromBase64, toBase64, toHex } from '../../merkle/hash.ts'
+import { type KeyInForce, keysFrom, verifyHeadByKeys } from '../../merkle/keys.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
 import { sha256Hex } from '../../writer/core.ts'
 import { checkApprovals, shownApproval, type VerifiedApproval } from './export-approvals.ts'
@@ -58,10 +58,10 @@ export interface VerifiedExport {
 export async function verifyExport(path: string, options: { vkey?: string | undefined } = {}): Promise<VerifiedExport> {
   const files = await openBundle(path, [bundleFiles, approvedBundleFiles])
   const { facts, package_hash_sha256, texts } = await readOnce(files)
-  const key = await keyOf(texts, options.vkey)
-  const { origin, root, size } = await checkpointIn(texts, key)
+  const keys = await keysIn(texts, options.vkey)
+  const { origin, root, size } = await checkpointIn(texts, keys)
   const manifest = manifestIn(texts)
-  checkStatement(texts, facts, key, { bundle_id: manifest.bundle_id, origin, root: toHex(root), size })
+  const key = checkStatement(texts, facts, keys, { bundle_id: manifest.bundle_id, origin, root: toHex(root), size })
 
   const stated = selectionIn(manifest)
   if (stated?.size !== size) throw failed('manifest', 'it does not state a selection from the checkpoint’s tree')
@@ -73,7 +73,7 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
   const { bundle_kind, redaction } = manifest
   const exported = { bundle_kind, ...(redaction ? { redaction } : {}), select: selection, size }
   const approvals = texts.has('approvals/checkpoint')
-    ? await checkApprovals(texts, { key, origin, root, size }, exported)
+    ? await checkApprovals(texts, { keys, origin, root, size }, exported)
     : []
   const derived = manifestOf(
     {
@@ -162,19 +162,21 @@ function factOf(facts: Facts, name: BundleFile): FileFacts {
   return facts.get(name) ?? { bytes: 0, sha256: '' }
 }
 
-async function keyOf(texts: Texts, vkey: string | undefined): Promise<Vkey> {
+/**
+ * The keys that may sign the bundle: those that follow from the caller's key, or else from the key in the bundle. The
+ * bundle's statements about keys are followed either way.
+ */
+async function keysIn(texts: Texts, vkey: string | undefined): Promise<readonly KeyInForce[]> {
   const own = texts.get('key.pub') ?? ''
-  const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim(), sha256)
+  const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim().split('\n')[0] ?? '', sha256)
   if (brought?.ok === false) throw new LockstepError('INVALID_INPUT', `this is not a valid key: ${brought.reason}`)
-  if (vkey !== undefined && `${vkey.trim()}\n` !== own)
-    throw failed('key', 'the bundle’s key is not the key that you gave')
-  const key = await parseVkey(own.replace(/\n$/, ''), sha256)
-  if (!key.ok) throw failed('key', key.reason)
-  return key.value
+  const keys = await keysFrom(vkey ?? own, { hash: sha256, verify: isSignatureOf }, own)
+  if (!keys.ok) throw failed('key', keys.reason)
+  return keys.value
 }
 
-async function checkpointIn(texts: Texts, key: Vkey) {
-  const checkpoint = await verifySignedCheckpoint(texts.get('checkpoint') ?? '', key, isSignatureOf)
+async function checkpointIn(texts: Texts, keys: readonly KeyInForce[]) {
+  const checkpoint = await verifyHeadByKeys(texts.get('checkpoint') ?? '', keys, isSignatureOf)
   if (!checkpoint.ok) throw failed('checkpoint', checkpoint.reason)
   return checkpoint.value
 }
@@ -188,29 +190,35 @@ function manifestIn(texts: Texts): ExportManifest {
 }
 
 /**
- * Checks that the envelope covers exactly these files and is signed with this key. An Ed25519 signature is
- * deterministic.
+ * Checks that the envelope covers exactly these files and is signed by keys that were in force at the size, and returns
+ * the first of them. An Ed25519 signature is deterministic.
  */
 function checkStatement(
   texts: Texts,
   facts: Facts,
-  key: Vkey,
+  keys: readonly KeyInForce[],
   bundle: { bundle_id: string; origin: string; root: string; size: number },
-): void {
+): Vkey {
   const subjects = new Map([...facts].filter(([name]) => name !== 'statement.json'))
   const payload = statementOf(bundle, subjects)
-  const envelope = parsed(texts.get('statement.json') ?? '') as { signatures?: { sig?: unknown }[] } | undefined
-  const sig = envelope?.signatures?.[0]?.sig
-  const signature = Buffer.from(typeof sig === 'string' ? sig : '', 'base64')
-  const expected = JSON.stringify({
-    payload: toBase64(Buffer.from(payload)),
-    payloadType: statementType,
-    signatures: [{ keyid: toHex(key.keyId), sig: toBase64(signature) }],
-  })
+  const envelope = parsed(texts.get('statement.json') ?? '') as { signatures?: unknown } | undefined
+  const stated = Array.isArray(envelope?.signatures)
+    ? (envelope.signatures as { keyid?: unknown; sig?: unknown }[])
+    : []
+  const signatures = stated.map((signature) => ({ keyid: String(signature?.keyid), sig: String(signature?.sig) }))
+  const expected = JSON.stringify({ payload: toBase64(Buffer.from(payload)), payloadType: statementType, signatures })
   const isOurs = `${expected}\n` === texts.get('statement.json')
   if (!isOurs) throw failed('statement', `a file does not match the statement: ${differing(envelope, payload)}`)
-  if (!isSignatureOf(key.publicKey, signedBytes(payload), signature))
-    throw failed('statement', 'its signature is invalid')
+  const inForce = keys.filter(({ from, to }) => from <= bundle.size && (to === undefined || bundle.size <= to))
+  const signers = inForce.filter(({ key }) => signatures.some(({ keyid }) => keyid === toHex(key.keyId)))
+  const [first] = signers
+  if (first === undefined) throw failed('statement', 'no key that was in force signed it')
+  for (const { key } of signers) {
+    const signature = fromBase64(signatures.find(({ keyid }) => keyid === toHex(key.keyId))?.sig ?? '')
+    if (signature === undefined || !isSignatureOf(key.publicKey, signedBytes(payload), signature))
+      throw failed('statement', 'its signature is invalid')
+  }
+  return first.key
 }
 
 /** The first file whose digest differs from the statement. */
