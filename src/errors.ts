@@ -29,11 +29,7 @@ export const codes = {
   LOCK_OWNER_MISMATCH: code(422, 2, 'lock_owner must equal run_id.'),
   LOCK_CHECK_FAILED: code(409, 5, 'The run does not hold the lock on this target.'),
   WRITE_SCOPE_DENIED: code(403, 4, 'The actor’s write scope does not allow a lock inside a deliverable folder.'),
-  LINK_UNSUPPORTED: code(
-    422,
-    7,
-    'The folder’s file system does not support hard links, so a lock file cannot be claimed safely.',
-  ),
+  LINK_UNSUPPORTED: code(422, 7, 'The folder’s file system lacks hard links, so no lock file can be claimed safely.'),
   FILE_DENIED: code(403, 4, 'The operating system refused access to a file (EACCES or EPERM).'),
   FILE_READ_ONLY: code(403, 4, 'The file system is read-only (EROFS).'),
   DISK_FULL: retry(507, 7, 'The file system has no space left (ENOSPC or EDQUOT).'),
@@ -115,7 +111,7 @@ export const codes = {
   DECISION_REQUIRED: code(
     409,
     5,
-    'The lane of the run requires the decision_id of an allow for each promotion of a turn.',
+    'The lane of the run requires the decision_id of an allow for each turn’s promotion.',
   ),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
@@ -132,17 +128,14 @@ export const codes = {
   // The clock
   CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
   CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
-
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
 
-  // Keys
+  // Keys and tokens
   KEY_DENIED: code(403, 4, 'Only the release authority or an operator may change the ledger’s keys.'),
   KEY_CONFLICT: code(409, 5, 'The keys in force do not allow this change.'),
   KEY_MISSING: code(503, 7, 'No private key in force is here, so nothing can be signed. Reading and writing go on.'),
   KEY_NOT_IN_FORCE: code(409, 5, 'The key that was in force at this size was retired and signs no more.'),
   SIGNER_FAILED: retry(503, 7, 'The command that signs for the ledger failed. Reading and writing go on.'),
-
-  // Tokens
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger

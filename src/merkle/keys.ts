@@ -135,8 +135,8 @@ async function follow(
 }
 
 /**
- * The checkpoint in a signed note, if a key signed it that was in force at its size. Signatures by keys that were not are
- * ignored; a wrong signature by one that was in force rejects the note.
+ * The checkpoint in a signed note, if a key signed it that was in force at its size. A wrong signature by any of the keys
+ * rejects the note; signatures by others are ignored.
  */
 export async function verifyHeadByKeys(
   note: string,
@@ -145,26 +145,20 @@ export async function verifyHeadByKeys(
 ): Promise<Parsed<Checkpoint>> {
   const signed = parseSignedNote(note)
   if (!signed.ok) return signed
-  const head = parseCheckpoint(signed.value.text)
-  if (!head.ok) return head
-  const { size } = head.value
+  const name = keys[0]?.key.name ?? ''
   const signers = keys.filter(({ key }) =>
-    signed.value.signatures.some(({ keyId, name }) => name === key.name && sameBytes(keyId, key.keyId)),
+    signed.value.signatures.some((line) => line.name === key.name && sameBytes(line.keyId, key.keyId)),
   )
-  const inForce = signers.filter(({ from, to }) => from <= size && (to === undefined || size <= to))
-  if (inForce.length === 0) {
-    const name = keys[0]?.key.name ?? ''
-    const reason =
-      signers.length === 0
-        ? `the note has no signature by ${name}`
-        : `no key of ${name} that signed was in force at size ${size}`
-    return { ok: false, reason }
+  if (signers.length === 0) return { ok: false, reason: `the note has no signature by ${name}` }
+  let head: Parsed<Checkpoint> | undefined
+  for (const { key } of signers) {
+    head = await verifySignedCheckpoint(note, key, verify)
+    if (!head.ok) return head
   }
-  for (const { key } of inForce) {
-    const verified = await verifySignedCheckpoint(note, key, verify)
-    if (!verified.ok) return verified
-  }
-  return head
+  const size = head?.ok ? head.value.size : 0
+  const isInForce = signers.some(({ from, to }) => from <= size && (to === undefined || size <= to))
+  if (head !== undefined && isInForce) return head
+  return { ok: false, reason: `no key of ${name} that signed was in force at size ${size}` }
 }
 
 function stringIn(line: string): string | undefined {

@@ -72,11 +72,9 @@ export class Keys implements Handlers<KeysApi> {
       if (signers.some(({ vkey }) => vkey === added.vkey)) {
         throw conflict('the signer still offers the key in force', 'Let the command offer a new key first.')
       }
-      const [data, statement] = await this.#signed({ by: [old.vkey], change: 'added', vkey: added.vkey }, [
-        ...signers,
-        added,
-      ])
-      return this.#submit({ type: 'key.add', data: { ...data, by: old.vkey, statement } }, actor)
+      const change = { by: [old.vkey], change: 'added', vkey: added.vkey } as const
+      const signed = await this.#signed(change, [...signers, added])
+      return this.#submit({ type: 'key.add', data: { by: old.vkey, ...signed } }, actor)
     })
   }
 
@@ -96,8 +94,8 @@ export class Keys implements Handlers<KeysApi> {
         throw new LockstepError('KEY_MISSING', `the private key of ${remaining.vkey}, which would remain, is missing`)
       }
       const change = { by: [remaining.vkey], change: 'retired', vkey: ending.vkey } as const
-      const [data, statement] = await this.#signed(change, [signer])
-      return this.#submit({ type: 'key.retire', data: { ...data, by: remaining.vkey, statement } }, actor)
+      const signed = await this.#signed(change, [signer])
+      return this.#submit({ type: 'key.retire', data: { by: remaining.vkey, ...signed } }, actor)
     })
   }
 
@@ -114,8 +112,8 @@ export class Keys implements Handlers<KeysApi> {
       await this.#compareKept(checkpoint)
       const added = await this.#newSigner()
       if (lost.includes(added.vkey)) throw conflict('the signer still holds the key in force', 'Run "lockstep doctor".')
-      const [data, statement] = await this.#signed({ by: lost, change: 'adopted', vkey: added.vkey }, [added])
-      return this.#submit({ type: 'key.adopt', data: { ...data, checkpoint, lost, reason, statement } }, actor)
+      const signed = await this.#signed({ by: lost, change: 'adopted', vkey: added.vkey }, [added])
+      return this.#submit({ type: 'key.adopt', data: { checkpoint, lost, reason, ...signed } }, actor)
     })
   }
 
@@ -138,7 +136,7 @@ export class Keys implements Handlers<KeysApi> {
     }
   }
 
-  /** The members of an entry about a change at the published tree head, and the statement that the signers sign. */
+  /** The members of an entry about a change at the published tree head, with the statement that the signers sign. */
   async #signed<Change extends Pick<KeyStatement, 'by' | 'change' | 'vkey'>>(
     change: Change,
     signers: readonly Signer[],
@@ -146,7 +144,7 @@ export class Keys implements Handlers<KeysApi> {
     const { origin, root, size } = treeHeadOf(this.#core.log)
     const bytes = fromHex(root) ?? new Uint8Array()
     const statement = await signNote(formatKeyStatement({ ...change, origin, root: bytes, size }), signers)
-    return [{ root, size, vkey: change.vkey }, statement] as const
+    return { root, size, statement, vkey: change.vkey }
   }
 
   /** VERIFY_FAILED unless a lost key signed the checkpoint and the log extends it. */

@@ -170,6 +170,9 @@ async function keysIn(texts: Texts, vkey: string | undefined): Promise<readonly 
   const own = texts.get('key.pub') ?? ''
   const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim().split('\n')[0] ?? '', sha256)
   if (brought?.ok === false) throw new LockstepError('INVALID_INPUT', `this is not a valid key: ${brought.reason}`)
+  if (brought !== undefined && !own.includes(vkey?.trim().split('\n')[0] ?? '')) {
+    throw failed('key', 'the bundle’s key is not the key that you gave')
+  }
   const keys = await keysFrom(vkey ?? own, { hash: sha256, verify: isSignatureOf }, own)
   if (!keys.ok) throw failed('key', keys.reason)
   return keys.value
