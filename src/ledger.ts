@@ -170,10 +170,7 @@ export class LocalLedger implements Ledger {
     return clockAheadSeconds(this.#core)
   }
 
-  /**
-   * Whom a bearer token names; undefined if it is unknown, expired or revoked. Errors: LEDGER_CLOSED, LEDGER_MOVED,
-   * LEDGER_UNAVAILABLE, LEDGER_CORRUPT. Cost: usually no read.
-   */
+  /** Whom a bearer token names; undefined if it is unknown, expired or revoked. Cost: usually no read. */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
     return this.expiring.tokens.authenticate(token)

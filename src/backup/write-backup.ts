@@ -78,6 +78,7 @@ export async function writeBackup(
 async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: BackupOptions): Promise<WrittenBackup> {
   const head = await treeHeadOf(copy)
   const checkpoint = await checkpointOf(copy, await signersOf(copy, layout, head.size), head.size)
+  const vkey = await keyTextOf(copy)
   const prefix = `.${basename(file)}-`.slice(0, 100)
   const beside = join(dirname(file), processFolderName(prefix, nanoid(12)))
   const { drop, folder } = await databaseOf(copy, layout)
@@ -85,7 +86,7 @@ async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: Backup
     dropProcessFolders(dirname(file), prefix)
     const files: TarFile[] = [
       { name: 'checkpoint', bytes: Buffer.from(checkpoint) },
-      { name: 'key.pub', bytes: Buffer.from(await keyTextOf(copy)) },
+      { name: 'key.pub', bytes: Buffer.from(vkey) },
       ...settingsOf(layout),
       ...databaseFiles(folder).map((name) => {
         const path = join(folder, name)

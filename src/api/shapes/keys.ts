@@ -44,5 +44,8 @@ hints.add(key, {
   status: { about: 'Whether the key signs the tree head of now.' },
   to: { about: end },
 })
-hints.add(listed, { vkey: { about: 'The text of key.pub: the first key and the signed statements of all changes.' } })
+hints.add(listed, {
+  keys: { about: 'The keys, oldest first.' },
+  vkey: { about: 'The text of key.pub: the first key and the signed statements of all changes.' },
+})
 hints.add(retire, { vkey: { about: 'The key that ends. By default the older of the two.' } })
