@@ -9,7 +9,7 @@ import { itemsOf } from '../client/items.ts'
 import { bytesOf, parsed, textOf } from '../client/lines.ts'
 import { OpenCall } from '../client/open-call.ts'
 import { isRepeatable, remoteApi } from '../client/remote-api.ts'
-import { putOf, requestOf, withTimeLeft } from '../client/requests.ts'
+import { putOf, requestOf, traceHeaders, withTimeLeft } from '../client/requests.ts'
 import { retried } from '../client/retries.ts'
 import type { Transport } from '../client/transport.ts'
 import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
@@ -17,6 +17,7 @@ import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import { tilePath } from '../merkle/tiles.ts'
+import { traceOfProcess } from './trace.ts'
 
 /** Who calls: a token, and the actor that is named where no token says it. */
 export interface ServiceCaller {
@@ -70,7 +71,8 @@ function transportOver(
   place: string,
   token: string | undefined,
 ): Transport & { get: (path: string) => Promise<Buffer> } {
-  const headers = { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), host: 'localhost' }
+  const known = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers = { ...known, ...traceHeaders(traceOfProcess()), host: 'localhost' }
   const opened = async (
     { body = '', ...sent }: ReturnType<typeof requestOf>,
     { signal, timeout = 0 }: { signal: AbortSignal; timeout?: number },
