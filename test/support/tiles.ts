@@ -82,7 +82,7 @@ export async function checkTiles(read: ReadTile, { entries = false } = {}): Prom
 }
 
 /** Every file below a folder with its content, in the order of the names. */
-export function filesBelow(dir: string): [string, string][] {
+function filesBelow(dir: string): [string, string][] {
   return readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
