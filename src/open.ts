@@ -22,7 +22,8 @@ import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
-import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdentity } from './nouns/create.ts'
+import { appendFirst, createLedger, ledgerExists, newIdentity } from './nouns/create.ts'
+import { makeHome, newConfig } from './nouns/home.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
@@ -135,7 +136,7 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
   const closed = () => rmSync(options.dir === undefined ? root : home, { recursive: true, force: true })
   try {
     const identity = newIdentity(options.origin)
-    const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
+    const vkey = await makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
     const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
     await appendFirst(log, { actor, home, policy, root, vkey })
     return await openOver(log, { actor, isSnapshot: false, layout, options })

@@ -120,7 +120,7 @@ export const originAggregate = defineAggregate({
       outcome_reason: [],
     },
     'ledger.key_adopted': {
-      action_type: 'override',
+      action_type: 'system',
       outcome: 'success',
       severity: 'warn',
       target: { target_type: 'system', name: { from: 'vkey' }, operation: 'key.adopt' },
