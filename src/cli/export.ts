@@ -140,6 +140,7 @@ function showVerb(): Command {
 
 function verifyVerb(): Command {
   return local('verify', 'Verifies a bundle or its unpacked folder. This needs no ledger.', {
+    errors: ['VERIFY_FAILED', 'FORMAT_TOO_NEW', 'NOT_FOUND', 'FILE_DENIED'],
     more: 'It says what is proven and what the owner of the key claims. --key or --checkpoint is required: the key in the bundle proves nothing by itself.',
     own: {
       checkpoint: texts('--checkpoint <file...>', 'signed checkpoints that you kept (lockstep head --signed)'),

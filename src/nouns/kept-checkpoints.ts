@@ -70,6 +70,38 @@ export async function compareKept(
   return found
 }
 
+/** Proofs between kept checkpoints and a signed head of the ledger, and whose key signed the checkpoints. */
+export interface GrownFromKept {
+  checkpoint: string
+  growths: (Growth & { file: string; from_root: string; to_root: string })[]
+  /** Whether the caller brought the key of the checkpoints, or the ledger's own was used. */
+  key: 'given' | 'own'
+  root: string
+  size: number
+  vkey: string
+}
+
+/**
+ * Proves to whoever kept checkpoints that this ledger continues them: now, or between them and the tree of `to`. Errors:
+ * those of `compareKept`; INVALID_INPUT if the ledger is shorter than `to`.
+ */
+export async function grownFromKept(
+  api: Pick<Api, 'head' | 'log'>,
+  { kept, key, to }: { kept: readonly Kept[]; key: string | undefined; to: number | undefined },
+): Promise<GrownFromKept> {
+  const now = await api.head.signed()
+  const at = to === undefined ? now : await api.head.signed({ size: to })
+  const growths: GrownFromKept['growths'] = []
+  for (const { growth, ...head } of await compareKept(api, { ...now, kept, key })) {
+    const [smaller, larger] = head.size < at.size ? [head, at] : [at, head]
+    const [from, to] = [smaller.size, larger.size]
+    const { proof } = at === now ? growth : await api.log.consistency({ from, to })
+    growths.push({ file: head.file, from, from_root: smaller.root, proof, to, to_root: larger.root })
+  }
+  const { checkpoint, root, size, vkey } = at
+  return { checkpoint, growths, key: key === undefined ? 'own' : 'given', root, size, vkey }
+}
+
 /**
  * Checks offline that each kept tree head is the beginning of one of these trees, or the other way round. Trees of one
  * size need no proof. Errors: VERIFY_FAILED (`checkpoint`); INVALID_INPUT if the proof between two sizes is missing.
