@@ -85,7 +85,7 @@ export class LocalLedger implements Ledger {
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
-    const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
+    const { actor, config, forked, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.isSnapshot = parts.isSnapshot ?? false
     this.dir = layout.root
     this.actor = actor
@@ -93,7 +93,7 @@ export class LocalLedger implements Ledger {
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
       ...read,
-      ...{ config, log, now },
+      ...{ config, forked, log, now },
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })

@@ -11,7 +11,7 @@ export interface ServiceFigures {
   leases_active: number
 }
 
-const help: Readonly<Record<keyof ServiceFigures | Exclude<keyof Figures, 'is_writable'>, string>> = {
+const help: Readonly<Record<keyof ServiceFigures | Exclude<keyof Figures, 'is_forked' | 'is_writable'>, string>> = {
   batches: 'Batches that were appended and synced since the ledger was opened.',
   entries: 'Entries that were appended since the ledger was opened.',
   puts: 'Pairs that were written to the database since the ledger was opened.',
@@ -52,7 +52,7 @@ export class Metrics {
   readonly #numbers = new Map<keyof typeof help, Counter | Gauge>()
   readonly #byOperation: Counter
   readonly #byWord: [counter: Counter, label: string, counts: ReadonlyMap<string, number>][]
-  readonly #writable: Gauge
+  readonly #states: Readonly<Record<'is_forked' | 'is_writable', Gauge>>
 
   constructor(figures: () => Promise<Figures & ServiceFigures>, tally: Tally) {
     this.#figures = figures
@@ -69,11 +69,11 @@ export class Metrics {
       const counter = new Counter({ name: `lockstep_${name}_total`, help: about, labelNames: [label], registers })
       return [counter, label, tally.counts[name as keyof typeof counted]]
     })
-    this.#writable = new Gauge({
-      name: 'lockstep_is_writable',
-      help: 'Whether the ledger takes commands.',
-      registers,
-    })
+    const forked = 'Whether there is proof that the ledger has two histories. It then grants nothing more.'
+    this.#states = {
+      is_forked: new Gauge({ name: 'lockstep_is_forked', help: forked, registers }),
+      is_writable: new Gauge({ name: 'lockstep_is_writable', help: 'Whether the ledger takes commands.', registers }),
+    }
     this.#observeBatches(tally)
   }
 
@@ -115,7 +115,8 @@ export class Metrics {
       number.reset()
       number.inc(figures[name])
     }
-    this.#writable.set(figures.is_writable ? 1 : 0)
+    this.#states.is_forked.set(figures.is_forked ? 1 : 0)
+    this.#states.is_writable.set(figures.is_writable ? 1 : 0)
     this.#byOperation.reset()
     for (const [operation, byStatus] of this.#requests) {
       for (const [status, count] of byStatus) this.#byOperation.inc({ operation, status }, count)

@@ -202,7 +202,8 @@ class HttpService implements Service {
   async #readiness() {
     const figures = await this.#figures()
     const is_draining = this.#closed !== undefined
-    return { ready: figures.is_writable && !is_draining, is_draining, ...figures }
+    const ready = figures.is_writable && !figures.is_forked && !is_draining
+    return { ready, is_draining, ...figures }
   }
 
   async #figures() {
