@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { readKey } from '../disk/key-file.ts'
+import { keyAt } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
 import { leaseClock, thisMachine } from '../disk/process.ts'
@@ -81,7 +81,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
   const findings = [
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
-    await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable only by its owner`),
+    await check('key', () => keyFinding(layout, globals)),
     await check('configuration', () => configFinding(globals)),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),
@@ -120,6 +120,16 @@ function permissions(layout: Layout): string {
       'this disk stores no file modes, which the configuration accepts: everyone with access can change the ledger',
     )
   return `only uid ${uid} has access to .lockstep`
+}
+
+/** The key in its file, or with the command that signs, which is asked for a signature. */
+async function keyFinding(layout: Layout, globals: Globals): Promise<string> {
+  const key = keyAt(layout, layout.key)
+  if (key !== undefined) return `${key.publicKey.length * 8}-bit Ed25519, readable only by its owner`
+  const sign = async (api: Pick<LocalLedger, 'head'>) =>
+    `with a command, which signs (${(await api.head.signed()).size})`
+  const served = await serviceOf(globals)
+  return served === undefined ? withOpenLedger(globals, 'doctor', sign, 'query') : sign(served)
 }
 
 function clock(bootId: string | null, bootMillis: number): string {

@@ -66,6 +66,18 @@ export async function signersOf(log: Log, layout: Layout, size: number): Promise
   throw keyMissing(layout)
 }
 
+/** Whether a private key in force is in a file or with a command, which is not asked. A key of wrong mode is not there. */
+export async function hasKey(log: Log, layout: Layout): Promise<boolean> {
+  if ((await signerCommandOf(log)) !== undefined) return true
+  try {
+    const files = keysIn(layout, log.meta.origin)
+    return (await keysOf(log)).some(({ to, vkey }) => to === null && files.has(vkey))
+  } catch (error) {
+    if (error instanceof LockstepError) return false
+    throw error
+  }
+}
+
 /** Errors: LEDGER_CORRUPT if `.lockstep/key` is none of the ledger's keys, FILE_DENIED. A missing file passes. */
 export async function assertOwnKey(log: Log, layout: Layout): Promise<void> {
   const file = keyAt(layout, layout.key)
@@ -114,7 +126,7 @@ export function keysIn(layout: Layout, name: string): ReadonlyMap<string, Signin
 }
 
 /** KEY_MISSING. */
-export function keyMissing({ key }: Pick<Layout, 'key'>): LockstepError {
+function keyMissing({ key }: Pick<Layout, 'key'>): LockstepError {
   return new LockstepError('KEY_MISSING', `the private key ${key} is missing, so nothing can be signed`, {
     hint: 'Restore the file from a copy. If the key is lost, run "lockstep key adopt" with a checkpoint that was kept elsewhere.',
   })

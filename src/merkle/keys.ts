@@ -21,7 +21,7 @@ export type KeyInForce = { readonly vkey: string; readonly key: Vkey; from: numb
 export type Means = { readonly hash: Hash; readonly verify: VerifySignature }
 
 /** More changes of keys than any ledger has. */
-export const keyStatementsMax = 1_000
+const keyStatementsMax = 1_000
 const byMax = 2
 const firstLine = /^lockstep-key\/v1 (added|adopted|retired)$/
 

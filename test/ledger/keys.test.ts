@@ -1,5 +1,7 @@
 // limit: 240
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -16,9 +18,10 @@ import { formatVkey } from '../../src/merkle/vkey.ts'
 import { verifyExport } from '../../src/nouns/exports/export-verify.ts'
 import { openLedger } from '../../src/open.ts'
 import { verifyCheckpoint, verifyGrowth } from '../../src/verify.ts'
+import { compiled } from '../support/compiled.ts'
 import { failedCheck, governed } from '../support/exports.ts'
 import { endsWithVerify, temporaryRoot, testActor, withLedger } from '../support/ledger.ts'
-import { printedSeed } from '../support/seed.ts'
+import { printedSeed, randomBelow } from '../support/seed.ts'
 
 const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
 const events = [{ action_type: 'system' as const, outcome: 'success' as const }]
@@ -157,7 +160,7 @@ keys('that were retired sign nothing later, whoever has them', async () => {
   )
 })
 
-keys('change at every step of a killed rotation: nothing is lost, and the same command goes on', async () => {
+keys('of files that a crash left behind are put in order by the next change or open', async () => {
   // Between the durable key and the entry: the next rotation takes the key that is there.
   await withLedger(async (ledger, root) => {
     const layout = layoutOf(root)
@@ -188,6 +191,48 @@ keys('change at every step of a killed rotation: nothing is lost, and the same c
   is(readFileSync(layout.vkey, 'utf8'), settled)
   ok((await verifyCheckpoint((await again.head.signed()).checkpoint, settled)).ok)
   await again.close()
+  await endsWithVerify(root)
+})
+
+keys('survive a process that is killed at any step: what was answered holds, and the next open can sign', async () => {
+  const random = randomBelow('killed rotations')
+  const root = temporaryRoot()
+  const begun = await openLedger({ dir: root, create: true, actor: testActor, policy: false })
+  const first = (await begun.keys.list()).vkey
+  await begun.close()
+  for (let round = 0; round < runs; round += 1) {
+    const child = spawn(process.execPath, [compiled('fixtures/crash/rotating.ts'), root], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const ended = once(child, 'exit')
+    let text = ''
+    const lines = 1 + random(6)
+    for await (const chunk of child.stdout) {
+      text += chunk
+      if (text.split('\n').length > lines) child.kill('SIGKILL')
+    }
+    await ended
+    const ledger = await openLedger({ dir: root, actor: testActor })
+    const { keys, vkey } = await ledger.keys.list()
+    for (const line of text.split('\n').slice(0, -1)) {
+      const [what, name] = line.split(' ')
+      const key = keys.find((known) => known.vkey === name)
+      ok(key !== undefined, line)
+      if (what === 'retired') is(key?.status, 'ended', line)
+    }
+    equal(
+      keys
+        .filter(({ status }) => status === 'in_force')
+        .map(({ held }) => held)
+        .filter((held) => held !== 'file'),
+      [],
+    )
+    const { checkpoint } = await ledger.head.signed()
+    ok((await verifyCheckpoint(checkpoint, { vkey })).ok)
+    is(vkey.split('\n')[0], first)
+    is(readFileSync(layoutOf(root).vkey, 'utf8').trimEnd(), vkey)
+    await ledger.close()
+  }
   await endsWithVerify(root)
 })
 
