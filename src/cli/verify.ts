@@ -7,6 +7,7 @@ import { compareKept } from './kept-checkpoints.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, type Own, text, toggle } from './verb.ts'
+import { type WrittenPage, writePage } from './verify-page.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
@@ -17,17 +18,19 @@ export function verifyVerb(): Command {
         flag: '--checkpoint <file...>',
       } as Own<string[]>,
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
+      page: text('--page <file>', 'write a page that checks proofs, growths and bundles offline, in a browser'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
-    run: async ({ given, globals }) => {
-      const { checkpoint: files = [], key } = given
+    run: async ({ given, globals }): Promise<Shown | WrittenPage> => {
+      const { checkpoint: files = [], key, page, rebuild: toRebuild } = given
+      if (page !== undefined) return writePage(page, [given.checkpoint, key, toRebuild])
       const compared = async (verified: Verified) => {
         if (files.length === 0) return shown(verified)
         const { root, size } = verified
         const compare = (api: LedgerHere) => compareKept(api, { files, key, root, size })
         return { ...shown(verified), checkpoints: await withLedger(globals, 'verify', compare, 'query') }
       }
-      const rebuild = given.rebuild === true
+      const rebuild = toRebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
       if (served !== undefined) return compared(await served.log.verify())
       const { verifyInChild } = await import('../verify/verify-in-child.ts')
@@ -45,18 +48,26 @@ export function verifyVerb(): Command {
         bar.stop()
       }
     },
-    lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
-      ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
-      `verified ${entries} entries and ${rows} rows; root ${root}`,
-      ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
-    ],
+    lines: (answer) =>
+      'page' in answer
+        ? [`${answer.page} checks evidence in a browser, without a network`, `sha256 ${answer.sha256}`]
+        : verifiedLines(answer),
     examples: [
       'lockstep verify',
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
       'lockstep verify --rebuild',
+      'lockstep verify --page verify.html',
     ],
   })
+}
+
+function verifiedLines({ checkpoints = [], entries, rebuilt, root, rows }: Shown): string[] {
+  return [
+    ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
+    `verified ${entries} entries and ${rows} rows; root ${root}`,
+    ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
+  ]
 }
 
 function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Verified['rebuilt']>): string[] {
