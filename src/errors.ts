@@ -119,6 +119,12 @@ export const codes = {
   ),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
+  // Erasure and retention
+  OBJECT_ERASED: code(410, 3, 'The text was erased. The details name the entry that records it.'),
+  OBJECT_IN_USE: code(409, 5, 'The ledger still needs this object: it is in force, current, or open.'),
+  ERASURE_DENIED: code(403, 4, 'The actor may not erase or hold texts, or the approval does not allow this erasure.'),
+  LEGAL_HOLD: code(409, 5, 'A legal hold covers what would be erased.'),
+
   // Requests
   UNAUTHENTICATED: code(401, 4, 'The request has no valid token.'),
   FORBIDDEN: code(403, 4, 'The service does not allow this request to this caller.'),
