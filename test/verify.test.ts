@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import canonicalize from 'canonicalize'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { signCheckpoint } from '../src/merkle/checkpoint.ts'
+import { formatCheckpoint } from '../src/merkle/checkpoint.ts'
 import { leafHash } from '../src/merkle/hash.ts'
+import { formatSignedNote } from '../src/merkle/note.ts'
 import { consistencyProof, inclusionProof } from '../src/merkle/proofs.ts'
 import { emptyTree, growTree, readerOf, rootAt } from '../src/merkle/tiles.ts'
 import { formatVkey, keyIdOf } from '../src/merkle/vkey.ts'
@@ -43,9 +44,11 @@ const reader = readerOf(tree, store)
 function logNamed(name: string) {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   const key = { name, publicKey: new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)) }
-  const signer = { name, keyId: keyIdOf(key, sha256), sign: (bytes: Uint8Array) => sign(null, bytes, privateKey) }
-  const checkpointAt = (size: number, root = rootAt(size, reader, sha256)) =>
-    signCheckpoint({ origin: name, size, root }, signer)
+  const checkpointAt = (size: number, root = rootAt(size, reader, sha256)) => {
+    const text = formatCheckpoint({ origin: name, size, root })
+    const signature = sign(null, Buffer.from(text), privateKey)
+    return formatSignedNote({ text, signatures: [{ name, keyId: keyIdOf(key, sha256), signature }] })
+  }
   return { vkey: formatVkey(key, sha256), checkpointAt }
 }
 
