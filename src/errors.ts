@@ -123,6 +123,7 @@ export const codes = {
   OBJECT_ERASED: code(410, 3, 'The text was erased. The details name the entry that records it.'),
   OBJECT_IN_USE: code(409, 5, 'The ledger still needs this object: it is in force, current, or open.'),
   ERASURE_DENIED: code(403, 4, 'The actor may not erase or hold texts, or the approval does not allow this erasure.'),
+  RETENTION_UNCONFIRMED: code(409, 5, 'A shorter retention.minimum must be confirmed.'),
   LEGAL_HOLD: code(409, 5, 'A legal hold covers what would be erased.'),
 
   // Requests

@@ -12,13 +12,16 @@ import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
 import { ConfigOfLedger, loadFirstConfig } from './nouns/config.ts'
+import { Erasures } from './nouns/erasures/erasures.ts'
+import { Purging } from './nouns/erasures/purging.ts'
+import { Retention } from './nouns/erasures/retention.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
-import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
+import { type LedgerParts, noReactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { raiseFormat } from './nouns/raise.ts'
 import { Runs } from './nouns/runs/runs.ts'
@@ -53,11 +56,13 @@ export class LocalLedger implements Ledger {
   readonly audit: Api['audit']
   readonly clock: Api['clock']
   readonly config: Api['config']
+  readonly erasures: Api['erasures']
   readonly exports: Api['exports']
   readonly head: Api['head']
   readonly locks: Api['locks']
   readonly log: Api['log']
   readonly policy: Api['policy']
+  readonly retention: Api['retention']
   readonly runs: Api['runs']
   readonly staging: Api['staging']
   readonly tokens: Api['tokens']
@@ -66,7 +71,7 @@ export class LocalLedger implements Ledger {
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
   /** Records the end of what has expired, for the service. */
-  readonly expiring: { locks: Locks; runs: Runs; tokens: Tokens }
+  readonly expiring: { locks: Locks; retention: Retention; runs: Runs; tokens: Tokens }
   /** Proposals that callers of a service put before they stage them. */
   readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
@@ -80,7 +85,7 @@ export class LocalLedger implements Ledger {
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
-  readonly #reactions: Reactions
+  readonly #reactions: Purging
   readonly #sequencer: Sequencer
   #closed: Promise<void> | undefined
 
@@ -112,20 +117,24 @@ export class LocalLedger implements Ledger {
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
+      purge: () => this.#reactions.finish(),
     }
     const deliverables = new Deliverables(this.#core)
     const policy = new PolicyOfLedger(this.#core)
     const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
     const locks = new Locks(this.#core, deliverables)
-    this.expiring = { locks, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
+    const retention = new Retention(this.#core, config)
+    this.expiring = { locks, retention, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
+    this.erasures = served('erasures', new Erasures(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
+    this.retention = served('retention', retention, ground)
     this.runs = served('runs', this.expiring.runs, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
     this.tokens = served('tokens', this.expiring.tokens, ground)
@@ -133,7 +142,7 @@ export class LocalLedger implements Ledger {
     this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
     this.exports = served('exports', this.exporting, ground)
-    this.#reactions = parts.reactions(this.#core, deliverables)
+    this.#reactions = new Purging(this.#core, parts.reactions(this.#core, deliverables))
   }
 
   /** The configuration in force. */
@@ -148,6 +157,7 @@ export class LocalLedger implements Ledger {
     await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
+    await this.#reactions.recover()
     await this.#reactions.drained()
   }
 
@@ -166,10 +176,7 @@ export class LocalLedger implements Ledger {
     return clockAheadSeconds(this.#core)
   }
 
-  /**
-   * Whom a bearer token names; undefined if it is unknown, expired or revoked. Errors: LEDGER_CLOSED, LEDGER_MOVED,
-   * LEDGER_UNAVAILABLE, LEDGER_CORRUPT. Cost: usually no read.
-   */
+  /** Whom a bearer token names; undefined if it is not valid. Errors: those of any query. Cost: usually no read. */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
     return this.expiring.tokens.authenticate(token)
@@ -183,8 +190,8 @@ export class LocalLedger implements Ledger {
   }
 
   /**
-   * The ledger as it is now, for reading while others use it (ADR 0032). It takes no commands, and the caller must
-   * close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table.
+   * The ledger as it is now, for reading while others use it (ADR 0032). It takes no commands. The caller closes it.
+   * Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table.
    */
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()

@@ -1,10 +1,12 @@
 import type { AuditApi } from './audit.ts'
 import type { ClockApi } from './clock.ts'
 import type { ConfigApi } from './config.ts'
+import type { ErasuresApi } from './erasures.ts'
 import type { ExportsApi } from './exports.ts'
 import type { LocksApi } from './locks.ts'
 import type { HeadApi, LogApi } from './log.ts'
 import type { PolicyApi } from './policy.ts'
+import type { RetentionApi } from './retention.ts'
 import type { RunsApi } from './runs.ts'
 import type { StagingApi } from './staging.ts'
 import type { TokensApi } from './tokens.ts'
@@ -19,11 +21,13 @@ export interface Api {
   readonly audit: AuditApi
   readonly clock: ClockApi
   readonly config: ConfigApi
+  readonly erasures: ErasuresApi
   readonly exports: ExportsApi
   readonly head: HeadApi
   readonly locks: LocksApi
   readonly log: LogApi
   readonly policy: PolicyApi
+  readonly retention: RetentionApi
   readonly runs: RunsApi
   readonly staging: StagingApi
   readonly tokens: TokensApi

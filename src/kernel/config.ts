@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { lineOf, ownMember, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
+import { retentionSchema } from './retention.ts'
 import { approvalTypes } from './vocabulary.ts'
 
 /**
@@ -78,6 +79,8 @@ export const configSchema = z.strictObject({
   accept_permissions: z.boolean().default(false),
   /** Whether callers on the socket of the service name their actor themselves, or need a token as on TCP. */
   socket_auth: z.enum(['actor', 'token']).default('actor'),
+  /** Which texts are erased when they are old enough, by themselves. */
+  retention: retentionSchema.prefault({}),
   /** Whether contention, and waits that end with TIMED_OUT, are recorded as entries. */
   record_contention: z.boolean().default(false),
 })

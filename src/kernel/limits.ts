@@ -122,11 +122,14 @@ export const limits = {
   sliceMillis: 100,
   slicePairs: 2_048,
   slicePauseMillis: 40,
-  /** How often the files are written again until nothing of an erased text is left. */
+  /** How often, and after which pause, the files are written again until nothing of an erased text is left. */
   purgeAttempts: 4,
+  purgePauseMillis: 100,
   /** The objects that one entry erases, and the objects that one pass over the entries can find due. */
   erasedPerEntry: 256,
   retentionDueMax: 131_072,
+  /** The legal holds that are in force at once. */
+  holdsMax: 100,
   filePoolMax: 16,
   fileStepMillisMax: 10_000,
   /** How long reading one small file may take, and the bytes of the small files in `.lockstep`. */

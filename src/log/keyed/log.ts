@@ -1,8 +1,7 @@
 import { invariant, LockstepError } from '../../errors.ts'
 import { assertCanonical } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
-<<<<<<< HEAD
-import { limits } from '../../kernel/limits.ts'
+import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
 import type {
@@ -13,26 +12,22 @@ import type {
   Key,
   Log,
   Meta,
+  NewMeta,
   Recorded,
   TreeHeadFile,
   ViewWrite,
 } from '../log.ts'
-=======
-import { formatVersion } from '../../kernel/format.ts'
-import { rootOf } from '../../merkle/frontier.ts'
-import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
-import type { Appended, Cursors, Holding, Key, Log, Meta, NewMeta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
->>>>>>> main
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
-import { erasedAt, isMark, Objects, putMark } from './objects.ts'
+import { Objects, putMark } from './objects.ts'
+import { purgeObjects } from './purge.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
 import { decodeEntry, encodeEntry, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import { putMeta, readMeta } from './rows/meta-row.ts'
-import type { Range, Store, StoreBatch, StoreSnapshot } from './store.ts'
+import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
 import { putView } from './view-write.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -187,30 +182,8 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#head = head
   }
 
-  /**
-   * The marks are written again: a table can have a text and its first mark, and only a later value makes LevelDB write
-   * that table anew. What was stored again meanwhile is left alone.
-   */
-  async purge(digests: readonly string[]): Promise<boolean> {
-    for (let attempts = 1; ; attempts += 1) {
-      const erased = digests.filter((digest) => erasedAt(this.reader, digest) !== undefined)
-      await this.reader.flush()
-      for (let at = 0; at < erased.length; at += limits.slicePairs) {
-        await this.#writes.inTurn(() => this.#marksOf(erased.slice(at, at + limits.slicePairs)))
-      }
-      const ranges = erased.map((digest) => keys.objectRange(digest)).sort(byStart)
-      if (await this.reader.rewrite(ranges, isMark)) return true
-      if (attempts === limits.purgeAttempts) return false
-    }
-  }
-
-  #marksOf(digests: readonly string[]): StoreBatch {
-    const batch: StoreBatch = { puts: [], deletes: [] }
-    for (const digest of digests) {
-      const seq = erasedAt(this.reader, digest)
-      if (seq !== undefined) putMark(batch, this.reader, { digest, seq })
-    }
-    return batch
+  purge(digests: readonly string[]): Promise<boolean> {
+    return purgeObjects(this.reader, this.#writes, digests)
   }
 
   /** Gives the ledger another identity. Its next entry must record this. */
@@ -261,8 +234,6 @@ export class KeyedLog extends KeyedReader implements Log {
     return this.reader.close()
   }
 }
-
-const byStart = (one: Range, other: Range) => Buffer.compare(one.gte, other.gte)
 
 /** A debugging check: the stored bytes must read back as exactly the hashed text, and that text must be RFC 8785. */
 function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
