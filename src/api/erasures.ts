@@ -35,7 +35,6 @@ export const erasures: Operations<ErasuresApi> = {
       'NOT_FOUND',
       'OBJECT_IN_USE',
       'LEGAL_HOLD',
-      'OBJECT_ERASED',
       'FILE_DENIED',
       'FILE_READ_ONLY',
       'FILE_FAILED',

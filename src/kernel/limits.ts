@@ -214,6 +214,8 @@ export const limits = {
   sweepLocksMax: 64,
   sweepRunsMax: 512,
   sweepTokensMax: 512,
+  /** How often the service looks for texts that their class of retention no longer keeps. */
+  retentionMillis: 60 * 60 * 1_000,
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,

@@ -18,7 +18,9 @@ export function isErasable(kind: ObjectKind): kind is ErasableKind {
 const secondsIn = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
 
 /** A duration such as `90d`. */
-export const durationSchema = z.string().regex(/^[1-9]\d{0,5}[smhd]$/, 'must be a duration such as 90d, 12h, 15m or 30s')
+export const durationSchema = z
+  .string()
+  .regex(/^[1-9]\d{0,5}[smhd]$/, 'must be a duration such as 90d, 12h, 15m or 30s')
 
 /** The seconds of a duration. */
 export function secondsOf(text: string): number {

@@ -205,6 +205,8 @@ export interface Note {
  * the append of the entry deletes the notes. After a crash, the remaining notes show which objects have no entry.
  */
 export interface LogObjects {
+  /** The seq of the entry that records the erasure of an object; undefined if it is not erased. */
+  erasedAt(digest: string): number | undefined | Promise<number | undefined>
   /** The digests that are not stored. */
   missing(digests: readonly string[]): readonly string[] | Promise<readonly string[]>
   /** Stores objects in several durable writes and returns the numbers of their notes. */

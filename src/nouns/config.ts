@@ -54,7 +54,11 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
     return { changes: this.#changes(read.config), loadable: true, problems: [], sha256: read.sha256 }
   }
 
-  async reload({ actor, confirm_retention_minimum: confirmed, sha256 }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedConfig> {
+  async reload({
+    actor,
+    confirm_retention_minimum: confirmed,
+    sha256,
+  }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedConfig> {
     const read = await this.#read()
     if ('problems' in read) return this.#unusable(read.problems, actor)
     if (sha256 !== undefined && sha256 !== read.sha256) {
@@ -105,7 +109,12 @@ export async function loadFirstConfig(core: Core, inForce: ConfigInForce): Promi
   if (inForce.current.sha256 === undefined) await load(core, inForce, readConfig(core.layout.config))
 }
 
-function load(core: Core, inForce: ConfigInForce, read: ConfigText & { confirmed?: string | undefined }, actor?: Actor) {
+function load(
+  core: Core,
+  inForce: ConfigInForce,
+  read: ConfigText & { confirmed?: string | undefined },
+  actor?: Actor,
+) {
   inForce.keep(read)
   return submit(core, { type: 'config.load', ...read }, { actor })
 }

@@ -101,12 +101,12 @@ export class TurnVerification implements Check {
     }
     for (const digest of this.#unnamed) {
       const seq = this.#erased.get(digest)
-      const what = seq === undefined ? `no entry names the object ${digest}` : `entry ${seq} erased the object ${digest}`
+      const what =
+        seq === undefined ? `no entry names the object ${digest}` : `entry ${seq} erased the object ${digest}`
       if (!this.#noted.has(digest)) throw differs('objects', what, { digest })
       this.#erased.delete(digest)
     }
     const [digest] = this.#erased.keys()
-    if (digest !== undefined)
-      throw differs('objects', `the mark of the erased object ${digest} is missing`, { digest })
+    if (digest !== undefined) throw differs('objects', `the mark of the erased object ${digest} is missing`, { digest })
   }
 }

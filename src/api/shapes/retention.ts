@@ -1,12 +1,16 @@
 import * as z from 'zod'
-import { holdSchema, liftSchema, sweepSchema } from '../../domain/erasure/commands.ts'
+import { holdForms, liftSchema, sweepSchema } from '../../domain/erasure/commands.ts'
 import { erasureEventSchemas } from '../../domain/erasure/events.ts'
 import { erasableKinds, retentionClassName } from '../../kernel/retention.ts'
 import { hints } from '../hints.ts'
 import { files, seq, time } from './basics.ts'
 
-export const hold = holdSchema
-export interface HoldTexts extends z.input<typeof hold> {}
+export const hold = holdForms
+export interface HoldAll extends z.input<typeof hold.all> {}
+export interface HoldCase extends z.input<typeof hold.case_id> {}
+export interface HoldClass extends z.input<typeof hold.class> {}
+export interface HoldRun extends z.input<typeof hold.run_id> {}
+export type HoldTexts = HoldAll | HoldCase | HoldClass | HoldRun
 
 export const lift = liftSchema
 export interface LiftHold extends z.input<typeof lift> {}
@@ -50,13 +54,15 @@ export const swept = z.strictObject({
 /** What a sweep erased, or would erase. */
 export interface SweptTexts extends z.output<typeof swept> {}
 
-hints.add(hold, {
-  covers: { about: 'What is held: everything, a class, or what the entries of a run or a case name.' },
-  reason: { about: 'Why the texts are held.' },
-})
+const ofHold = { reason: { about: 'Why the texts are held.' } }
+hints.add(hold.all, { ...ofHold, all: { about: 'Hold every text of the ledger.' } })
+hints.add(hold.case_id, { ...ofHold, case_id: { about: 'Hold what the entries of this case name.' } })
+hints.add(hold.class, { ...ofHold, class: { about: 'Hold the texts of this class of retention.' } })
+hints.add(hold.run_id, { ...ofHold, run_id: { about: 'Hold what the entries of this run name.' } })
 hints.add(sweep, { dry_run: { about: 'Only count what would be erased.' } })
 hints.add(lift, { hold_id: { about: 'The hold to lift.' } })
 hints.add(held, {
+  covers: { about: 'What the hold covers.' },
   hold_id: { about: 'The hold, to lift it with.' },
   replayed: { about: 'Whether an earlier request with the same key set the hold.' },
 })

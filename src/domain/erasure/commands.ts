@@ -4,11 +4,11 @@ import { actorSchema, requestKeySchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import {
   type Erasure,
+  type ErasureEventData,
   erasureApprovalId,
   erasureSchema,
-  type ErasureEventData,
   type Held,
-  heldSchema,
+  heldForms,
   holdIdSchema,
   holdReasons,
 } from './events.ts'
@@ -22,12 +22,19 @@ export const approveErasureSchema = erasureSchema.extend({
 
 export const eraseSchema = erasureSchema.extend({ actor: actorSchema.optional(), approval_id: erasureApprovalId })
 
-export const holdSchema = z.strictObject({
+const hold = z.strictObject({
   actor: actorSchema.optional(),
-  covers: heldSchema,
   idempotency_key: requestKeySchema.optional(),
   reason: z.enum(holdReasons),
 })
+
+/** The forms of a hold, by what it covers. */
+export const holdForms = {
+  all: hold.extend(heldForms.all.shape),
+  case_id: hold.extend(heldForms.case_id.shape),
+  class: hold.extend(heldForms.class.shape),
+  run_id: hold.extend(heldForms.run_id.shape),
+} as const
 
 export const liftSchema = z.strictObject({ actor: actorSchema.optional(), hold_id: holdIdSchema })
 

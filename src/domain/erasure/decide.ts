@@ -8,14 +8,7 @@ import { isSamePerson } from '../approval/judge.ts'
 import { ledgerStream, loadedConfig } from '../log/configuration.ts'
 import type { ErasureCommand, Found } from './commands.ts'
 import type { ErasureEvent } from './events.ts'
-import {
-  type ErasureState,
-  erasureIn,
-  erasureStream,
-  holdsIn,
-  retentionStream,
-  streamOfErasure,
-} from './state.ts'
+import { type ErasureState, erasureIn, erasureStream, holdsIn, retentionStream, streamOfErasure } from './state.ts'
 
 type Of<Type extends ErasureCommand['type']> = Extract<ErasureCommand, { type: Type }>
 
@@ -80,11 +73,7 @@ function decideApproval(
   return { kind: 'append', events: [{ type: 'erasure.approved', stream, data }] }
 }
 
-function decideErasure(
-  command: Of<'erasure.erase'>,
-  context: Context,
-  rows: LoadedRows,
-): Decision<ErasureEvent> {
+function decideErasure(command: Of<'erasure.erase'>, context: Context, rows: LoadedRows): Decision<ErasureEvent> {
   const { approval_id, erasure, found } = command
   const stream = streamOfErasure(approval_id)
   const approval = erasureIn(rows.get(stream))
@@ -131,7 +120,8 @@ function obstacleTo({ held, needed, retention_seq }: Found, digests: readonly st
   if (needed !== null) return inUse(needed.digest, needed.for)
   const inForce = loadedConfig(rows.get(ledgerStream))?.sha256
   if (inForce !== undefined && digests.includes(inForce)) return inUse(inForce, 'in_force')
-  if (held !== null) return refuse('LEGAL_HOLD', `the legal hold ${held} covers what would be erased`, { hold_id: held })
+  if (held !== null)
+    return refuse('LEGAL_HOLD', `the legal hold ${held} covers what would be erased`, { hold_id: held })
   if ((rows.get(retentionStream)?.last_seq ?? null) === retention_seq) return undefined
   return refuse('LEGAL_HOLD', 'a legal hold was set or lifted while the request was examined; repeat the request')
 }

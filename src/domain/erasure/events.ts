@@ -4,7 +4,7 @@ import { retentionClassName } from '../../kernel/retention.ts'
 import { caseIdSchema, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
 
 /** Why a text is erased. A code, because a sentence could repeat what is erased. */
-export const erasureReasons = [
+const erasureReasons = [
   'collected_in_error',
   'consent_withdrawn',
   'court_order',
@@ -36,12 +36,13 @@ export const erasureSchema = z.strictObject({ digests, reason: z.enum(erasureRea
 export type Erasure = z.output<typeof erasureSchema>
 
 /** What a legal hold covers: everything, the objects of a class, or those that the entries of a run or a case name. */
-export const heldSchema = z.union([
-  z.strictObject({ all: z.literal(true) }),
-  z.strictObject({ case_id: caseIdSchema }),
-  z.strictObject({ class: retentionClassName }),
-  z.strictObject({ run_id: runIdSchema }),
-])
+export const heldForms = {
+  all: z.strictObject({ all: z.literal(true) }),
+  case_id: z.strictObject({ case_id: caseIdSchema }),
+  class: z.strictObject({ class: retentionClassName }),
+  run_id: z.strictObject({ run_id: runIdSchema }),
+} as const
+const heldSchema = z.union([heldForms.all, heldForms.case_id, heldForms.class, heldForms.run_id])
 export type Held = z.output<typeof heldSchema>
 
 const approved = z.strictObject({

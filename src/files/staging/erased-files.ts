@@ -3,7 +3,7 @@ import { fileError, isAbsence } from '../../disk/durable.ts'
 import type { Layout } from '../../disk/layout.ts'
 import { limits } from '../../kernel/limits.ts'
 import { digestOfFile } from './staging.ts'
-import { type StagingFile, readStagingFiles } from './staging-files.ts'
+import { readStagingFiles, type StagingFile } from './staging-files.ts'
 import { stagedTurns, stagingFolder } from './staging-folder.ts'
 
 const bounds = {
@@ -17,7 +17,8 @@ const bounds = {
 export async function removeErasedStaging(layout: Layout, digests: ReadonlySet<string>): Promise<void> {
   const take = (file: StagingFile) => digests.has(digestOfFile(file) ?? '')
   for (const run of runsIn(layout)) {
-    for (const turn of stagedTurns(layout, run)) await readStagingFiles(stagingFolder(layout, run, turn), { bounds, take })
+    for (const turn of stagedTurns(layout, run))
+      await readStagingFiles(stagingFolder(layout, run, turn), { bounds, take })
   }
 }
 

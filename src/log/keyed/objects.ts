@@ -26,6 +26,10 @@ export class Objects implements LogObjects {
     this.#write = write
   }
 
+  erasedAt(digest: string): number | undefined {
+    return erasedAt(this.#reader, digest)
+  }
+
   missing(digests: readonly string[]): readonly string[] {
     return digests.filter((digest) => {
       const key = keys.objectKey(digest, 0)
@@ -112,7 +116,11 @@ export class Objects implements LogObjects {
  * Erases an object: a mark with the seq of the entry takes the place of its first piece. So a missing object is told
  * from an erased one with one read. The first byte of a mark occurs in no UTF-8 text.
  */
-export function putMark(batch: StoreBatch, reader: StoreReader, { digest, seq }: { digest: string; seq: number }): void {
+export function putMark(
+  batch: StoreBatch,
+  reader: StoreReader,
+  { digest, seq }: { digest: string; seq: number },
+): void {
   const key = keys.objectKey(digest, 0)
   const value = reader.get(key)
   const pieces = (value && markIn(key, value)?.pieces) ?? [...piecesAt(reader, digest)].length

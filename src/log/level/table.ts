@@ -44,7 +44,10 @@ export interface TableBytes {
  * The values of keys in a range that a table has, older ones included. Deletions are left out. Cost: reads the index,
  * and the blocks that can have such keys. Errors: a damaged table throws.
  */
-export function* valuesIn(table: TableBytes, isInRange: (from: Uint8Array, to: Uint8Array) => boolean): Generator<Buffer> {
+export function* valuesIn(
+  table: TableBytes,
+  isInRange: (from: Uint8Array, to: Uint8Array) => boolean,
+): Generator<Buffer> {
   const footer = new Numbers(table.at(table.length - footerBytes, table.length))
   handleFrom(footer)
   let before: Buffer = Buffer.alloc(0)

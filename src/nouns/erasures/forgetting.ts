@@ -1,4 +1,4 @@
-import { type Pin, pinsIn, pinStreamOf } from '../../domain/turn/pin.ts'
+import { type Pin, pinStreamOf, pinsIn } from '../../domain/turn/pin.ts'
 import { hasErasedFile, removeErasedStaging } from '../../files/staging/erased-files.ts'
 import type { Core } from '../../writer/core.ts'
 

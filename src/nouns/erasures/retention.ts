@@ -19,6 +19,7 @@ import { mayRemain } from './erasures.ts'
 import { Survey } from './survey.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
+type GivenHold = Given<(typeof shapes.hold)[keyof typeof shapes.hold]>
 
 /** The objects of one class that are due. */
 interface Due {
@@ -55,7 +56,7 @@ export class Retention implements Handlers<RetentionApi> {
     }
   }
 
-  async hold({ actor, covers, idempotency_key, reason }: Given<typeof shapes.hold>): Promise<shapes.HeldTexts> {
+  async hold({ actor, idempotency_key, reason, ...covers }: GivenHold): Promise<shapes.HeldTexts> {
     const command = { covers, hold_id: `hld_${nanoid()}`, reason, type: 'retention.hold' as const }
     const content = { command: command.type, covers, reason } as Json
     const request = idempotency_key === undefined ? undefined : { key: idempotency_key, content }
@@ -185,5 +186,7 @@ export class Retention implements Handlers<RetentionApi> {
 function pagesOf(digests: readonly string[]): string[][] {
   const sorted = [...digests].sort()
   const count = Math.ceil(sorted.length / limits.erasedPerEntry)
-  return Array.from({ length: count }, (_, at) => sorted.slice(at * limits.erasedPerEntry, (at + 1) * limits.erasedPerEntry))
+  return Array.from({ length: count }, (_, at) =>
+    sorted.slice(at * limits.erasedPerEntry, (at + 1) * limits.erasedPerEntry),
+  )
 }
