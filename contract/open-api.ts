@@ -92,6 +92,13 @@ function bodyOf(inputs: readonly z.ZodType[], schemas: Record<string, JsonSchema
         description: 'A repeated request with the same key and content gets the first answer.',
         schema: { type: 'string', minLength: 1, maxLength: 200 },
       },
+      {
+        name: 'traceparent',
+        in: 'header',
+        description:
+          'The trace that the call belongs to (W3C Trace Context). Its entries keep it; an invalid one is ignored.',
+        schema: { type: 'string', maxLength: 55 },
+      },
     ],
     requestBody: { content: { [mediaTypes.json]: { schema } } },
   }
@@ -260,6 +267,34 @@ const otherRoutes: readonly [string, JsonSchema][] = [
             content: {
               [mediaTypes.lines]: { schema: { type: 'string' } },
               [mediaTypes.json]: { schema: { type: 'object' } },
+            },
+          },
+          ...problem,
+        },
+      },
+    },
+  ],
+  [
+    paths.tiles,
+    {
+      parameters: [
+        {
+          name: 'path',
+          in: 'path',
+          required: true,
+          description: 'checkpoint, or the path of a tile or of a bundle of entries as in C2SP tlog-tiles.',
+          schema: { type: 'string' },
+        },
+      ],
+      get: {
+        operationId: 'getTile',
+        summary: 'The signed checkpoint, a tile of hashes, or a bundle of entries (C2SP tlog-tiles).',
+        responses: {
+          200: {
+            description: 'The bytes.',
+            content: {
+              [mediaTypes.note]: { schema: { type: 'string' } },
+              [mediaTypes.bytes]: { schema: { type: 'string', format: 'binary' } },
             },
           },
           ...problem,

@@ -1,6 +1,6 @@
 import { objectGrants } from '../src/api/operation.ts'
 import { everyOperation } from '../src/api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../src/api/wire.ts'
 import { codes } from '../src/errors.ts'
 import { limits } from '../src/kernel/limits.ts'
 import { generatedPage, table } from './pages.ts'
@@ -48,6 +48,9 @@ ${table(
     `| GET | \`${paths.events}\` | Entries as server-sent events, without end |`,
     `| PUT | \`${objectPath('<sha256>')}\` | Keeps the proposal of a turn, for a turn of more than ${wireLimits.bodyBytes / 2 ** 20} MiB |`,
     `| GET | \`${objectPath('<sha256>')}\` | An upload, or an object of the ledger, by its SHA-256 |`,
+    `| GET | \`${tilesPath('checkpoint')}\` | The signed checkpoint, never cached |`,
+    `| GET | \`${tilesPath('tile/<L>/<N>[.p/<W>]')}\` | A tile of hashes ([C2SP tlog-tiles](tiles.md)) |`,
+    `| GET | \`${tilesPath('tile/entries/<N>[.p/<W>]')}\` | A bundle of up to 256 entries |`,
     `| GET | \`${paths.live}\` | Whether the process runs. Needs no token |`,
     `| GET | \`${paths.ready}\` | Whether commands are taken, with figures: 200 or 503. Needs no token |`,
     `| GET | \`${paths.metrics}\` | Metrics for Prometheus |`,
@@ -66,6 +69,9 @@ ${table(
 - \`Idempotency-Key\` is 1 to 200 bytes. It becomes the \`idempotency_key\` of the input, or the \`lock_id\` of
   \`locks.acquire\`: as it is if it has the form of a lock_id, or else \`lck_\` and its SHA-256 in base64url. A body
   with another key is \`INVALID_INPUT\`. Other operations are safe to repeat without a key.
+- \`traceparent\` and \`tracestate\` (W3C Trace Context) name the trace that the call belongs to. Its entries keep them in
+  \`trace\`, and the answer repeats \`traceparent\`. An invalid one is ignored. A line of a batch can have its own
+  \`trace\`: \`{"call":…,"input":…,"trace":{"traceparent":…}}\`.
 - Each answer has the header \`Request-Id\`, which is also in the logs.
 
 ## Batches

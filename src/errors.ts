@@ -146,11 +146,7 @@ export const codes = {
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger
-  LEDGER_UNAVAILABLE: retry(
-    503,
-    7,
-    'The ledger cannot process the request now. details.outcome says whether the request took effect.',
-  ),
+  LEDGER_UNAVAILABLE: retry(503, 7, 'The ledger cannot do this now. details.outcome says whether it took effect.'),
   LEDGER_SERVED: code(503, 7, 'A service has the ledger open. Use connect() to call it.'),
   LEDGER_CLOSED: code(503, 7, 'This handle of the ledger was closed.'),
   LEDGER_MOVED: code(

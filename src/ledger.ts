@@ -1,4 +1,4 @@
-import type { Api } from './api/api.ts'
+import type { Api, Ledger, LedgerHere, Tiles } from './api/api.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
@@ -26,6 +26,7 @@ import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { raiseFormat } from './nouns/raise.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
+import { TilesOfLog } from './nouns/tiles.ts'
 import { type Authenticated, Tokens } from './nouns/tokens/tokens.ts'
 import { Staging } from './nouns/turns/staging.ts'
 import { Turns } from './nouns/turns/turns.ts'
@@ -42,17 +43,11 @@ import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
 import type { Tally } from './writer/tally.ts'
 
-/** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
-export interface Ledger extends Api, AsyncDisposable {
-  /** Answers pending commands, makes everything durable, and ends. Idempotent. */
-  close(): Promise<void>
-}
-
 /**
  * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
  * ledger open at a time. Besides the operations it has the members that only this process can use.
  */
-export class LocalLedger implements Ledger {
+export class LocalLedger implements Ledger, LedgerHere {
   readonly audit: Api['audit']
   readonly clock: Api['clock']
   readonly config: Api['config']
@@ -68,6 +63,7 @@ export class LocalLedger implements Ledger {
   readonly tokens: Api['tokens']
   readonly turns: Api['turns']
   readonly workspaces: Api['workspaces']
+  readonly tiles: Tiles
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
   /** Records the end of what has expired, for the service. */
@@ -119,8 +115,7 @@ export class LocalLedger implements Ledger {
       filesDrained: () => this.#reactions.drained(),
       purge: () => this.#reactions.finish(),
     }
-    const deliverables = new Deliverables(this.#core)
-    const policy = new PolicyOfLedger(this.#core)
+    const [deliverables, policy] = [new Deliverables(this.#core), new PolicyOfLedger(this.#core)]
     const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
     const locks = new Locks(this.#core, deliverables)
     const retention = new Retention(this.#core, config)
@@ -130,6 +125,7 @@ export class LocalLedger implements Ledger {
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.erasures = served('erasures', new Erasures(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
+    this.tiles = new TilesOfLog(log, this.head)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
@@ -232,10 +228,9 @@ export class LocalLedger implements Ledger {
   }
 
   async #verify(): Promise<VerifiedLedger> {
-    const { layout, log } = this.#parts
     await this.#sequencer.settled()
     await this.#reactions.drained()
-    return verifyLog(log, layout, this.settings)
+    return verifyLog(this.#parts.log, this.#parts.layout, this.settings)
   }
 
   #published(entries: readonly Entry[]): void {

@@ -32,6 +32,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   kernel: { rung: 1, packages: ['zod'] },
   domain: { rung: 2, packages: ['zod'] },
   merkle: { rung: 2, packages: [] },
+  // What `lockstep/verify` is made of. It runs in browsers, so it knows `merkle` alone.
+  proof: { rung: 3, packages: [] },
   // What callers can ask for; the client and the command import it without the rest.
   api: { rung: 3, packages: ['zod'] },
   // The file system and the machine, for every room above.
@@ -40,6 +42,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   views: { rung: 5, packages: shared },
   writer: { rung: 6, packages: [...shared, 'nanoid'] },
   files: { rung: 7, packages: [...shared, 'nanoid', 'yaml'] },
+  // Witnesses and what they cosigned: this ledger's own, and those that it asks.
+  witness: { rung: 7.5, packages: ['node:'] },
   nouns: { rung: 8, packages: [...shared, 'nanoid'] },
   verify: { rung: 9, packages: [...shared, 'nanoid'] },
   // Backups, restores and salvage, copied roots: what is done with a whole ledger.
@@ -55,7 +59,7 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client'],
+    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api'],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }
@@ -112,7 +116,8 @@ function mayImportFile(path: string, specifier: string): boolean {
   if (!isTypeScript(target) || target.startsWith('..')) return false
   if (barrels.includes(path)) return true
   const [from, to] = [placeOf(path), placeOf(target)]
-  if (path === 'verify.ts') return to === 'merkle'
+  if (path === 'verify.ts') return to === 'proof'
+  if (from === 'proof') return to === 'proof' || to === 'merkle'
   if (to === 'log' && !mayImportEngine(path, target)) return false
   if (from === to) return from !== 'domain' || mayImportNoun(path, target)
   return (ladder[to]?.rung ?? Number.POSITIVE_INFINITY) < (ladder[from]?.rung ?? 0)

@@ -1,3 +1,4 @@
+import type { TileName } from '../merkle/tiles.ts'
 import type { AuditApi } from './audit.ts'
 import type { ClockApi } from './clock.ts'
 import type { ConfigApi } from './config.ts'
@@ -35,8 +36,23 @@ export interface Api {
   readonly workspaces: WorkspacesApi
 }
 
+/** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
+export interface Ledger extends Api, AsyncDisposable {
+  /** Answers pending commands, makes everything durable, and ends. Idempotent. */
+  close(): Promise<void>
+}
+
 /** The operations of a ledger on this machine: one that is open in this process, or that a service has open. */
 export interface LedgerHere extends Api {
   /** The root: the folder that the ledger governs. */
   readonly dir: string
+  readonly tiles: Tiles
+}
+
+/** The log as C2SP tlog-tiles has it: a checkpoint, and immutable tiles. */
+export interface Tiles {
+  /** The current tree head as a signed checkpoint. Errors: as for `head.signed`. */
+  checkpoint(): Promise<string>
+  /** The bytes of a tile or of a bundle of entries. Errors: NOT_FOUND (the log does not fill it yet). */
+  tile(name: TileName): Promise<Uint8Array>
 }

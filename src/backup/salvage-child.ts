@@ -81,9 +81,9 @@ class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
-      const stored = named.filter(({ digest }) => erasedAt(this.#store, digest) === undefined)
-      return { entry, objects: stored.map(({ digest }) => [digest, objectIn(this.#store, digest)] as const), text }
+      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))].map(({ digest }) => digest)
+      const stored = named.filter((digest) => erasedAt(this.#store, digest) === undefined)
+      return { entry, objects: stored.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
     } catch (error) {
       return { problem: messageOf(error) }
     }
@@ -204,12 +204,11 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
     read.flatMap(({ objects }) => objects),
     size,
   )
-  const recorded = read.map(({ entry, text }) => ({ entry, text }))
-  const writes = notes.map((key): ViewWrite => ({ view: 'note', key }))
-  await log.append({ size }, recorded, [...writes, ...erasedIn(read)], cursors)
+  const writes = [...notes.map((key): ViewWrite => ({ view: 'note', key })), ...erasedIn(read)]
+  await log.append({ size }, read, writes, cursors)
 }
 
-/** The marks of what these entries erase, unless a later one of them names the object again. */
+/** The marks of what these entries erase, unless a later entry names the object again. */
 function erasedIn(read: readonly Readable[]): ErasedWrite[] {
   const erased = new Map<string, number>()
   for (const { entry, objects } of read) {

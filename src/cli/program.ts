@@ -65,6 +65,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Show and apply how long texts are kept, and set legal holds.',
     load: async (verb) => (await import('./retention.ts')).retentionCommand(verb),
   },
+  tiles: {
+    about: 'Export the log as tiles, which any web server can serve to outside verifiers.',
+    load: async (verb) => (await import('./tiles.ts')).tilesCommand(verb),
+  },
   head: {
     about: 'Shows the tree head: origin, size and root.',
     load: async () => (await import('./log.ts')).headVerb(),
@@ -84,6 +88,10 @@ const parts: Readonly<Record<string, Part>> = {
   serve: {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),
+  },
+  witness: {
+    about: 'Cosign the checkpoints of other ledgers, and have those of this ledger cosigned.',
+    load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),
   },
   verify: {
     about: 'Reads all stored bytes and derives all state again.',

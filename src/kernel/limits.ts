@@ -216,6 +216,14 @@ export const limits = {
   sweepTokensMax: 512,
   /** How often the service looks for texts that their class of retention no longer keeps. */
   retentionMillis: 60 * 60 * 1_000,
+  /**
+   * A witness: the logs that it watches, the bytes of a request or of an answer, its requests in progress, and its open
+   * connections.
+   */
+  witnessLogsMax: 1_000,
+  witnessBodyBytes: 64 * 1024,
+  witnessRequestsMax: 64,
+  witnessConnectionsMax: 256,
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,

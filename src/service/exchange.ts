@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mediaTypes, type Problem } from '../api/wire.ts'
 import { limits } from '../kernel/limits.ts'
+import { type TraceContext, traceOf } from '../kernel/trace.ts'
 import { headersOf, problemOf } from './problem.ts'
 
 /** Where a request came in. Only callers on the socket are on this machine for certain. */
@@ -60,6 +61,11 @@ export class Exchange {
     return Array.isArray(value) ? value.join(', ') : value
   }
 
+  /** The distributed trace that the request belongs to. */
+  get trace(): TraceContext | undefined {
+    return traceOf(this.header('traceparent'), this.header('tracestate'))
+  }
+
   /**
    * A signal that aborts when the client goes away before its whole answer was sent. With `untilDrain` it also aborts
    * when the service begins to close. Only calls that may take long ask for it, because it costs a listener.
@@ -81,10 +87,10 @@ export class Exchange {
     this.#ending?.abort()
   }
 
-  send(status: number, type: string, text: string, more: Readonly<Record<string, string>> = {}): void {
+  send(status: number, type: string, body: string | Uint8Array, more: Readonly<Record<string, string>> = {}): void {
     if (this.outgoing.headersSent || this.outgoing.destroyed) return
-    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': Buffer.byteLength(text), ...more })
-    this.outgoing.end(text)
+    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': Buffer.byteLength(body), ...more })
+    this.outgoing.end(body)
     if (this.outgoing.socket?.writableNeedDrain) this.#limitReader()
   }
 
@@ -117,6 +123,7 @@ export class Exchange {
   }
 
   #headers(type: string): Record<string, string> {
-    return { 'Content-Type': type, 'Request-Id': this.id, ...securityHeaders }
+    const echoed = this.trace && { traceparent: this.trace.traceparent }
+    return { 'Content-Type': type, 'Request-Id': this.id, ...echoed, ...securityHeaders }
   }
 }

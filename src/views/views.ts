@@ -144,11 +144,7 @@ export class Views {
   }
 
   /** Takes over the changes of a durable batch. An object with a number in place of a text was erased. */
-  publish(
-    rows: ReadonlyMap<string, Row>,
-    state: ReadonlyMap<string, unknown>,
-    objects: ReadonlyMap<string, string | number> = new Map(),
-  ): void {
+  publish(rows: ReadonlyMap<string, Row>, state: ReadonlyMap<string, unknown>, objects = noObjects): void {
     this.#published += 1
     for (const [stream, row] of rows) this.#memory.row.set(stream, row)
     for (const [key, value] of state) this.#memory.state.set(key, value ?? absent)
@@ -231,6 +227,7 @@ export class Views {
   }
 }
 
+const noObjects: ReadonlyMap<string, unknown> = new Map()
 /** Rows of a scan stay out of memory: they would replace the rows in use. */
 const notKept = -1
 const absent: never = Symbol('a value that does not exist') as never

@@ -168,7 +168,7 @@ test('have the exit codes of the command, which are permanent', () => {
 test("have an HTTP status that tells the caller's faults from the server's", () => {
   for (const [code, { exit, status }] of table) {
     assert.ok(status >= 400 && status < 600, code)
-    if (exit === 3) assert.is(status, 404, code)
+    if (exit === 3) assert.is(status, code === 'OBJECT_ERASED' ? 410 : 404, code)
     if (exit === 4) assert.is(status, code === 'UNAUTHENTICATED' ? 401 : 403, code)
     if (exit === 6) assert.is(status, 500, code)
   }
