@@ -139,7 +139,6 @@ export const codes = {
   // The clock
   CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
   CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
-
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
 
   // Tokens
