@@ -51,11 +51,7 @@ export const codes = {
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
   RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),
-  DECISION_NOT_OPEN: code(
-    409,
-    5,
-    'The decision_id does not name an allow of this run and action that is still unrecorded.',
-  ),
+  DECISION_NOT_OPEN: code(409, 5, 'The decision_id names no unrecorded allow of this run and action.'),
   BUNDLE_NOT_RECORDED: code(403, 4, 'Only an export that the ledger made records a bundle as the output of its run.'),
   PROMOTION_NOT_RECORDED: code(
     403,
@@ -108,12 +104,15 @@ export const codes = {
   ),
   PIN_EXISTS: code(409, 5, 'The workspace already has a pin of this name, for another turn.'),
   GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
-  DECISION_REQUIRED: code(
-    409,
-    5,
-    'The lane of the run requires the decision_id of an allow for each turn’s promotion.',
-  ),
+  DECISION_REQUIRED: code(409, 5, 'The lane of the run requires an allow’s decision_id for each promotion of a turn.'),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
+
+  // Erasure and retention
+  OBJECT_ERASED: code(410, 3, 'The text was erased. The details name the entry that records it.'),
+  OBJECT_IN_USE: code(409, 5, 'The ledger still needs this object: it is in force, current, or open.'),
+  ERASURE_DENIED: code(403, 4, 'The actor may not erase or hold texts, or the approval does not allow this erasure.'),
+  RETENTION_UNCONFIRMED: code(409, 5, 'A shorter retention.minimum must be confirmed.'),
+  LEGAL_HOLD: code(409, 5, 'A legal hold covers what would be erased.'),
 
   // Requests
   UNAUTHENTICATED: code(401, 4, 'The request has no valid token.'),
@@ -140,11 +139,7 @@ export const codes = {
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger
-  LEDGER_UNAVAILABLE: retry(
-    503,
-    7,
-    'The ledger cannot process the request now. details.outcome says whether the request took effect.',
-  ),
+  LEDGER_UNAVAILABLE: retry(503, 7, 'The ledger cannot do this now. details.outcome says whether it took effect.'),
   LEDGER_SERVED: code(503, 7, 'A service has the ledger open. Use connect() to call it.'),
   LEDGER_CLOSED: code(503, 7, 'This handle of the ledger was closed.'),
   LEDGER_MOVED: code(

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { keyAt } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
 import { leaseClock, thisMachine } from '../disk/process.ts'
@@ -13,6 +12,7 @@ import { Guard } from '../log/level/owner/guard.ts'
 import { clockAheadText } from './clock-ahead.ts'
 import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
+import { keyFinding } from './doctor-key.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
@@ -120,16 +120,6 @@ function permissions(layout: Layout): string {
       'this disk stores no file modes, which the configuration accepts: everyone with access can change the ledger',
     )
   return `only uid ${uid} has access to .lockstep`
-}
-
-/** The key in its file, or with the command that signs, which is asked for a signature. */
-async function keyFinding(layout: Layout, globals: Globals): Promise<string> {
-  const key = keyAt(layout, layout.key)
-  if (key !== undefined) return `${key.publicKey.length * 8}-bit Ed25519, readable only by its owner`
-  const sign = async (api: Pick<LocalLedger, 'head'>) =>
-    `with a command, which signs (${(await api.head.signed()).size})`
-  const served = await serviceOf(globals)
-  return served === undefined ? withOpenLedger(globals, 'doctor', sign, 'query') : sign(served)
 }
 
 function clock(bootId: string | null, bootMillis: number): string {
