@@ -22,6 +22,7 @@ import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
+import { signerOf } from './log/signer.ts'
 import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdentity } from './nouns/create.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { noReactions } from './nouns/parts.ts'
@@ -136,7 +137,8 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
   try {
     const identity = newIdentity(options.origin)
     const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
-    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
+    const signer = (log: Log) => signerOf(log, layout)
+    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck, signer })
     await appendFirst(log, { actor, home, policy, root, vkey })
     return await openOver(log, { actor, isSnapshot: false, layout, options })
   } catch (error) {

@@ -16,7 +16,7 @@ import { policyToLoad } from '../files/policy/policy-files.ts'
 import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { originSchema, type RecordedActor } from '../kernel/ids.ts'
-import { createLog } from '../log/engines.ts'
+import { createLog, keepFirstHead } from '../log/engines.ts'
 import type { Log, Meta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
@@ -150,11 +150,14 @@ async function build(
   { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: Identity },
 ) {
   const vkey = makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
-  const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
+  const layout = layoutOf(built.root, home)
   // Created here, because LevelDB would create the folder with the modes of the umask.
-  mkdirSync(place.ledger, { mode: 0o700 })
-  await createLog(place, identity, (log) => appendFirst(log, { ...built, home, vkey }))
-  for (const folder of [place.ledger, home]) syncFolder(folder)
+  mkdirSync(layout.ledger, { mode: 0o700 })
+  await createLog(layout, identity, async (log) => {
+    await appendFirst(log, { ...built, home, vkey })
+    await keepFirstHead(log, layout)
+  })
+  for (const folder of [layout.ledger, home]) syncFolder(folder)
 }
 
 /**
@@ -165,7 +168,7 @@ export async function appendFirst(
   log: Log,
   { actor, home, policy, root, vkey }: Built & { home: string; vkey: string },
 ): Promise<void> {
-  const layout = { ...layoutOf(root), home, policy: join(home, 'policy') }
+  const layout = layoutOf(root, home)
   await placeShippedPolicy(layout)
   const { config, sha256, text } = readConfig(join(home, 'config.json'))
   const sequencer = bareSequencer(log)

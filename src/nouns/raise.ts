@@ -12,6 +12,8 @@ export async function raiseFormat(core: Core): Promise<void> {
   if (from === formatVersion) return
   const { root, size } = treeHeadOf(log)
   const head_size = log.headFile()?.size ?? null
+  // Signed first, so that a ledger of this format has a signed head after every crash. Without a key it stays as it is.
+  if (!(await log.keepHead())) return
   log.raise()
   await submit(core, { type: 'ledger.upgrade', data: { from, head_size, root, size, to: formatVersion } })
 }

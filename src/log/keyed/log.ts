@@ -4,7 +4,19 @@ import type { Entry } from '../../kernel/entry.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
-import type { Appended, Cursors, Holding, Key, Log, Meta, NewMeta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
+import type {
+  Appended,
+  Cursors,
+  Holding,
+  Key,
+  Log,
+  Meta,
+  NewMeta,
+  Recorded,
+  SignedHead,
+  TreeHeadFile,
+  ViewWrite,
+} from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
@@ -190,6 +202,14 @@ export class KeyedLog extends KeyedReader implements Log {
   /** The tree head that the engine keeps outside the store; undefined if it keeps none. */
   headFile(): TreeHeadFile | undefined {
     return undefined
+  }
+
+  sign(_size: number): Promise<SignedHead> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that signs')
+  }
+
+  keepHead(): Promise<boolean> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that keeps a head')
   }
 
   /** Does work on the store that must not overlap a write. Rejects if an earlier write failed. */

@@ -23,6 +23,7 @@ import { placeOf } from '../owner/place.ts'
 import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
 import { isWritable, openBeside } from './beside.ts'
+import { checkHead, checkKeys } from './check-head.ts'
 import { cleanUp } from './clean-up.ts'
 import { checkInChild, doubtOf, isOfThisBoot } from './doubt.ts'
 import { readHeadFile } from './head-file.ts'
@@ -51,6 +52,8 @@ export interface OpenOptions {
   isExpendable?: boolean
   /** Opens a copied or moved ledger, to say which ledger it is. */
   isAdopting?: boolean
+  /** Opens a ledger whose head file is missing. An entry must record that. */
+  acceptsMissingHead?: boolean | undefined
   /** For tests: wraps the store, for example to make it fail. */
   wrapStore?: ((store: Store) => Store) | undefined
 }
@@ -174,6 +177,8 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
       options.selfCheck,
     )
     checkOpened(log, store, kept)
+    await checkHead(log, headFile, { acceptsMissing: options.acceptsMissingHead })
+    if (!options.isAdopting) checkKeys(log, layout)
     // Nothing has read every byte of this database, so the next open must do so.
     if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here until close, the database belongs to this process. If two processes in a row die of it, the next open
@@ -181,7 +186,9 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
     const opening = log
-    log.takePlace({ copy: () => takeSnapshot(opening, layout, randomBytes(9).toString('hex')), custody, layout })
+    const copy = () =>
+      takeSnapshot(opening, layout, { later: () => openBeside({ layout }), nonce: randomBytes(9).toString('hex') })
+    log.takePlace({ copy, custody, last: headFile, layout })
     cleanUp(layout, evidence)
     return log
   } catch (error) {
