@@ -8,6 +8,7 @@ import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
 import type { Config } from './kernel/config.ts'
 import type { Entry } from './kernel/entry.ts'
 import type { RecordedActor } from './kernel/ids.ts'
+import { type AcceptedHead, acceptHead } from './nouns/accept-head.ts'
 import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
@@ -142,8 +143,9 @@ export class LocalLedger implements Ledger {
   }
 
   /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
-  async recover(): Promise<void> {
+  async recover(accepted?: AcceptedHead): Promise<void> {
     await raiseFormat(this.#core)
+    if (accepted !== undefined) await acceptHead(this.#core, accepted)
     await this.#core.stored.collect()
     await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
 import { governingLayout } from '../disk/permissions.ts'
+import { given } from '../kernel/given.ts'
 import type { Verified } from '../verify/verify.ts'
+import { type Accepted, acceptedLine, acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
 import { compareKept } from './kept-checkpoints.ts'
 import { say } from './output.ts'
@@ -12,6 +14,7 @@ export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
     more: 'A failure names the first bad entry.',
     own: {
+      ...acceptingHead,
       checkpoint: {
         about: 'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
         flag: '--checkpoint <file...>',
@@ -19,15 +22,17 @@ export function verifyVerb(): Command {
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
-    run: async ({ given, globals }) => {
-      const { checkpoint: files = [], key } = given
+    run: async ({ given: asked, globals }) => {
+      const { acceptMissingHead: accepts, checkpoint: files = [], key, reason } = asked
+      const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
       const compared = async (verified: Verified) => {
-        if (files.length === 0) return shown(verified)
+        const shown = shownOf(verified, accepted)
+        if (files.length === 0) return shown
         const { root, size } = verified
         const compare = (api: LedgerHere) => compareKept(api, { files, key, root, size })
-        return { ...shown(verified), checkpoints: await withLedger(globals, 'verify', compare, 'query') }
+        return { ...shown, checkpoints: await withLedger(globals, 'verify', compare, 'query') }
       }
-      const rebuild = given.rebuild === true
+      const rebuild = asked.rebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
       if (served !== undefined) return compared(await served.log.verify())
       const { verifyInChild } = await import('../verify/verify-in-child.ts')
@@ -45,7 +50,8 @@ export function verifyVerb(): Command {
         bar.stop()
       }
     },
-    lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
+    lines: ({ accepted, checkpoints = [], entries, rebuilt, root, rows }) => [
+      ...(accepted === undefined ? [] : [acceptedLine(accepted)]),
       ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
       `verified ${entries} entries and ${rows} rows; root ${root}`,
       ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
@@ -55,6 +61,7 @@ export function verifyVerb(): Command {
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
       'lockstep verify --rebuild',
+      'lockstep verify --accept-missing-head --reason "the disk image had no head file"',
     ],
   })
 }
@@ -68,10 +75,10 @@ function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Veri
   return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
 }
 
-/** The verification, and the sizes of the kept checkpoints that the ledger extends. */
-type Shown = Verified & { checkpoints?: number[]; verified: true }
+/** The verification, the sizes of the kept checkpoints that the ledger extends, and the head file that was accepted. */
+type Shown = Verified & { accepted?: Accepted; checkpoints?: number[]; verified: true }
 
-function shown(verified: Verified): Shown {
+function shownOf(verified: Verified, accepted: Accepted | undefined): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
-  return { verified: true, ...verified }
+  return { verified: true, ...verified, ...given({ accepted }) }
 }
