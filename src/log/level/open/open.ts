@@ -11,7 +11,6 @@ import { Guard } from '../owner/guard.ts'
 import {
   isKnownAlive,
   isKnownGone,
-  type OpenOwner,
   type Owner,
   ownerReader,
   readOwner,
@@ -23,6 +22,7 @@ import { placeOf } from '../owner/place.ts'
 import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
 import { isWritable, openBeside } from './beside.ts'
+import { busy, servedBy } from './busy.ts'
 import { checkHead, checkKeys } from './check-head.ts'
 import { cleanUp } from './clean-up.ts'
 import { checkInChild, doubtOf, isOfThisBoot } from './doubt.ts'
@@ -91,7 +91,7 @@ export async function openLog(options: OpenOptions): Promise<LevelLog> {
     const isOver = now >= until
     if (snapshot === 'if-busy' && isReadBeside(ownerNow(), isOver ? Number.POSITIVE_INFINITY : now - begun))
       return openBeside(options)
-    if (isOver) throw busy(options, ownerNow())
+    if (isOver) throw busy(options.openWaitSeconds, ownerNow())
     await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
   }
 }
@@ -229,28 +229,6 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
 }
-
-function servedBy(owner: OpenOwner): LockstepError {
-  return new LockstepError('LEDGER_SERVED', `${nameOf(owner)} serves the ledger`, {
-    details: { outcome: 'not_applied', ...factsOf(owner) },
-    hint: 'To call the service, use connect(). To open the ledger in this process, end the service first.',
-  })
-}
-
-function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
-  const isOpen = owner?.state === 'open'
-  return new LockstepError(
-    'LEDGER_UNAVAILABLE',
-    `${isOpen ? nameOf(owner) : 'another process'} kept the ledger open for all of ${options.openWaitSeconds} s`,
-    {
-      details: { outcome: 'not_applied', busy: true, ...(isOpen ? factsOf(owner) : {}) },
-      hint: 'Wait longer with `open_wait_s`, or end that process.',
-    },
-  )
-}
-
-const nameOf = ({ command, pid, since }: OpenOwner) => `process ${pid} (${command}, since ${since})`
-const factsOf = ({ command, pid, since }: OpenOwner) => ({ owner_pid: pid, owner_command: command, owner_since: since })
 
 function pause(millis: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, millis))
