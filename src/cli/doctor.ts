@@ -10,12 +10,12 @@ import { LockstepError, messageOf } from '../errors.ts'
 import { hold } from '../lease.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
-import { acceptedLine, acceptingHead, acceptMissingHead } from './accept-head.ts'
+import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { clockAheadText } from './clock-ahead.ts'
 import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
-import { coloursOn, print, say } from './output.ts'
+import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
 import { local, toggle } from './verb.ts'
 import { Warning } from './warning.ts'
@@ -46,13 +46,12 @@ export function doctorVerb(): Command {
       ...acceptingHead,
       repair: toggle(
         '--repair',
-        'restore a database that was kept as evidence, if it verifies and the current one does not',
+        'restore a database that was kept as evidence and verifies, if the current one does not',
       ),
     },
     run: async ({ given, globals }) => {
       if (given.repair) return repairLedger(globals)
-      const accepted = given.acceptMissingHead ? await acceptMissingHead(globals, given.reason) : undefined
-      if (accepted !== undefined) say(acceptedLine(accepted))
+      if (given.acceptMissingHead) await acceptMissingHead(globals, given.reason)
       const findings = await examine(globals)
       const failed = findings.filter(({ outcome }) => outcome === 'fail')
       if (failed.length === 0 || !globals.json) {

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
 import { governingLayout } from '../disk/permissions.ts'
 import { given } from '../kernel/given.ts'
+import type { HeadSetAside } from '../log/level/repair/set-head-aside.ts'
 import type { Verified } from '../verify/verify.ts'
-import { type Accepted, acceptedLine, acceptingHead, acceptMissingHead } from './accept-head.ts'
+import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
 import { compareKept } from './kept-checkpoints.ts'
 import { say } from './output.ts'
@@ -50,8 +51,7 @@ export function verifyVerb(): Command {
         bar.stop()
       }
     },
-    lines: ({ accepted, checkpoints = [], entries, rebuilt, root, rows }) => [
-      ...(accepted === undefined ? [] : [acceptedLine(accepted)]),
+    lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
       ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
       `verified ${entries} entries and ${rows} rows; root ${root}`,
       ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
@@ -76,9 +76,9 @@ function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Veri
 }
 
 /** The verification, the sizes of the kept checkpoints that the ledger extends, and the head file that was accepted. */
-type Shown = Verified & { accepted?: Accepted; checkpoints?: number[]; verified: true }
+type Shown = Verified & { accepted?: HeadSetAside; checkpoints?: number[]; verified: true }
 
-function shownOf(verified: Verified, accepted: Accepted | undefined): Shown {
+function shownOf(verified: Verified, accepted: HeadSetAside | undefined): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
   return { verified: true, ...verified, ...given({ accepted }) }
 }

@@ -153,10 +153,8 @@ async function build(
   const layout = layoutOf(built.root, home)
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(layout.ledger, { mode: 0o700 })
-  await createLog(layout, identity, async (log) => {
-    await appendFirst(log, { ...built, home, vkey })
-    await keepFirstHead(log, layout)
-  })
+  const fill = (log: Log) => appendFirst(log, { ...built, home, vkey }).then(() => keepFirstHead(log, layout))
+  await createLog(layout, identity, fill)
   for (const folder of [layout.ledger, home]) syncFolder(folder)
 }
 
