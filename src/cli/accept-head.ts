@@ -1,7 +1,7 @@
 import { nanoid } from 'nanoid'
+import { type HeadSetAside, setHeadAside } from '../backup/set-head-aside.ts'
 import { governingLayout } from '../disk/permissions.ts'
 import { userActor } from '../disk/user.ts'
-import { type HeadSetAside, setHeadAside } from '../log/level/repair/set-head-aside.ts'
 import { actorOf, folderOf, serviceOf } from './context.ts'
 import type { Globals } from './globals.ts'
 import { say } from './output.ts'

@@ -68,7 +68,6 @@ export function doctorVerb(): Command {
 }
 
 const marks = { fail: 'FAIL', ok: 'ok  ', warn: 'warn' }
-
 function findingLine({ check, finding, outcome }: Finding): string {
   return `${marks[outcome]} ${check.padEnd(22)} ${finding}`
 }

@@ -1,11 +1,11 @@
 import { renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { isThere, makeFolderBelow, syncFolder } from '../../../disk/durable.ts'
-import type { Layout } from '../../../disk/layout.ts'
-import { LockstepError } from '../../../errors.ts'
-import { failureOf } from '../../failure.ts'
-import { type OpenOptions, openLog } from '../open/open.ts'
-import { Guard } from '../owner/guard.ts'
+import { isThere, makeFolderBelow, syncFolder } from '../disk/durable.ts'
+import type { Layout } from '../disk/layout.ts'
+import { LockstepError } from '../errors.ts'
+import { failureOf } from '../log/failure.ts'
+import { type OpenOptions, openLog } from '../log/level/open/open.ts'
+import { Guard } from '../log/level/owner/guard.ts'
 
 /** Why a ledger was refused because of its head file, and the name of that file in the folder of evidence, if it was there. */
 export interface HeadSetAside {
