@@ -3,35 +3,38 @@ import type { LedgerHere } from '../api/api.ts'
 import type { HeadSetAside } from '../backup/set-head-aside.ts'
 import { governingLayout } from '../disk/permissions.ts'
 import { given } from '../kernel/given.ts'
+import { compareKept, type KeptHead } from '../nouns/kept-checkpoints.ts'
 import type { Verified } from '../verify/verify.ts'
 import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
-import { compareKept } from './kept-checkpoints.ts'
+import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
-import { local, type Own, text, toggle } from './verb.ts'
+import { local, text, texts, toggle } from './verb.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
     more: 'A failure names the first bad entry.',
     own: {
       ...acceptingHead,
-      checkpoint: {
-        about: 'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
-        flag: '--checkpoint <file...>',
-      } as Own<string[]>,
+      checkpoint: texts(
+        '--checkpoint <file...>',
+        'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
+      ),
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
     run: async ({ given: asked, globals }) => {
-      const { acceptMissingHead: accepts, checkpoint: files = [], key, reason } = asked
+      const { acceptMissingHead: accepts, key, reason } = asked
+      const kept = readKept(asked.checkpoint)
       const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
       const compared = async (verified: Verified) => {
         const shown = shownOf(verified, accepted)
-        if (files.length === 0) return shown
+        if (kept.length === 0) return shown
         const { root, size } = verified
-        const compare = (api: LedgerHere) => compareKept(api, { files, key, root, size })
-        return { ...shown, checkpoints: await withLedger(globals, 'verify', compare, 'query') }
+        const compare = (api: LedgerHere) => compareKept(api, { kept, key, root, size })
+        const found = await withLedger(globals, 'verify', compare, 'query')
+        return { ...shown, checkpoints: found.map(({ growth, ...head }) => head) }
       }
       const rebuild = asked.rebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
@@ -54,7 +57,7 @@ export function verifyVerb(): Command {
     lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
       ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
       `verified ${entries} entries and ${rows} rows; root ${root}`,
-      ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
+      ...checkpoints.map(({ file, root, size }) => `extends the checkpoint of size ${size}, root ${root}, in ${file}`),
     ],
     examples: [
       'lockstep verify',
@@ -75,8 +78,8 @@ function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Veri
   return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
 }
 
-/** The verification, the sizes of the kept checkpoints that the ledger extends, and the head file that was accepted. */
-type Shown = Verified & { accepted?: HeadSetAside; checkpoints?: number[]; verified: true }
+/** The verification, the kept checkpoints that the ledger extends, and the head file that was accepted. */
+type Shown = Verified & { accepted?: HeadSetAside; checkpoints?: KeptHead[]; verified: true }
 
 function shownOf(verified: Verified, accepted: HeadSetAside | undefined): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
