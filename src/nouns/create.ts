@@ -17,7 +17,7 @@ import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { originSchema, type RecordedActor } from '../kernel/ids.ts'
 import { createLog, keepFirstHead } from '../log/engines.ts'
-import type { Log, Meta } from '../log/log.ts'
+import type { Log, NewMeta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
@@ -104,10 +104,8 @@ export async function placeHome<T>(
   }
 }
 
-type Identity = Omit<Meta, 'format'>
-
 /** A new ledger's id, and its name: the requested one or the default. Errors: INVALID_INPUT. */
-export function newIdentity(origin: string | undefined): Identity {
+export function newIdentity(origin: string | undefined): NewMeta {
   const ledger_id = newLedgerId()
   return { ledger_id, origin: parse(originSchema, origin ?? `lockstep.local/${ledger_id}`, 'origin') }
 }
@@ -147,7 +145,7 @@ interface Built {
 
 async function build(
   home: string,
-  { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: Identity },
+  { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: NewMeta },
 ) {
   const vkey = makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
   const layout = layoutOf(built.root, home)

@@ -124,7 +124,7 @@ export const originAggregate = defineAggregate({
       outcome_reason: [],
     },
     'ledger.head_accepted': {
-      action_type: 'override',
+      action_type: 'system',
       outcome: 'success',
       severity: 'critical',
       target: { target_type: 'system', name: 'head', operation: 'ledger.accept_head' },
