@@ -11,6 +11,7 @@ import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, text, texts, toggle } from './verb.ts'
+import { type WrittenPage, writePage } from './verify-page.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
@@ -22,10 +23,12 @@ export function verifyVerb(): Command {
         'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
       ),
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
+      page: text('--page <file>', 'write a page that checks proofs, growths and bundles offline, in a browser'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
-    run: async ({ given: asked, globals }) => {
-      const { acceptMissingHead: accepts, key, reason } = asked
+    run: async ({ given: asked, globals }): Promise<Shown | WrittenPage> => {
+      const { acceptMissingHead: accepts, key, page, reason, rebuild: toRebuild } = asked
+      if (page !== undefined) return writePage(page, [asked.checkpoint, key, toRebuild, accepts])
       const kept = readKept(asked.checkpoint)
       const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
       const compared = async (verified: Verified) => {
@@ -36,7 +39,7 @@ export function verifyVerb(): Command {
         const found = await withLedger(globals, 'verify', compare, 'query')
         return { ...shown, checkpoints: found.map(({ growth, ...head }) => head) }
       }
-      const rebuild = asked.rebuild === true
+      const rebuild = toRebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
       if (served !== undefined) return compared(await served.log.verify())
       const { verifyInChild } = await import('../verify/verify-in-child.ts')
@@ -54,19 +57,27 @@ export function verifyVerb(): Command {
         bar.stop()
       }
     },
-    lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
-      ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
-      `verified ${entries} entries and ${rows} rows; root ${root}`,
-      ...checkpoints.map(({ file, root, size }) => `extends the checkpoint of size ${size}, root ${root}, in ${file}`),
-    ],
+    lines: (answer) =>
+      'page' in answer
+        ? [`${answer.page} checks evidence in a browser, without a network`, `sha256 ${answer.sha256}`]
+        : verifiedLines(answer),
     examples: [
       'lockstep verify',
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
       'lockstep verify --rebuild',
       'lockstep verify --accept-missing-head --reason "the disk image had no head file"',
+      'lockstep verify --page verify.html',
     ],
   })
+}
+
+function verifiedLines({ checkpoints = [], entries, rebuilt, root, rows }: Shown): string[] {
+  return [
+    ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
+    `verified ${entries} entries and ${rows} rows; root ${root}`,
+    ...checkpoints.map(({ file, root, size }) => `extends the checkpoint of size ${size}, root ${root}, in ${file}`),
+  ]
 }
 
 function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Verified['rebuilt']>): string[] {
