@@ -52,8 +52,7 @@ export async function adoptLedger(layout: Layout, options: AdoptOptions): Promis
     const renamed: { token_offset?: number } = {}
     if (as === 'copied') {
       const identity = newIdentity(options.origin)
-      // The head file names the original. The close writes it again.
-      rmSync(layout.head, { force: true })
+      // The head file stays until a head with the new name is signed, which continues it.
       for (const path of [layout.key, layout.nextKey]) rmSync(path, { force: true })
       const { publicKey } = createKey(layout.key)
       const vkey = formatVkey({ name: identity.origin, publicKey }, sha256)
@@ -63,6 +62,7 @@ export async function adoptLedger(layout: Layout, options: AdoptOptions): Promis
     }
     await assertOwnKey(log, layout)
     const vkey = (await keyTextOf(log)).trimEnd()
+    if (as === 'copied') await log.sign(log.head().size)
     await recordPlace(layout.home)
     return { adopted: as, dir: layout.root, origin: log.meta.origin, size: log.head().size, ...renamed, vkey }
   } catch (error) {

@@ -8,20 +8,23 @@ import { ledgerStream } from '../domain/log/stream.ts'
 import { invariant, LockstepError } from '../errors.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
-import { type Checkpoint, signCheckpoint } from '../merkle/checkpoint.ts'
+import type { Checkpoint } from '../merkle/checkpoint.ts'
 import { toBase64 } from '../merkle/hash.ts'
-import { formatKeys, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
+import { formatKeys, type KeyInForce, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
 import type { NoteSigner } from '../merkle/note.ts'
 import { formatVkey, keyIdOf, type Parsed, parseVkey } from '../merkle/vkey.ts'
 import { identitySeq, type Log, type LogReader } from './log.ts'
 import { sha256 } from './sha256.ts'
-import { entryAt, rootOf } from './tiles.ts'
+import { entryAt } from './tiles.ts'
 
 /** Signs for the ledger. `vkey` is the line of the key that verifies its signatures. */
 export type Signer = NoteSigner & { readonly vkey: string }
 
+/** A log whose ledger is known. */
+type NamedLog = LogReader & Pick<Log, 'meta'>
+
 /** The keys that the ledger has and had, oldest first. Cost: two reads. */
-export async function keysOf(log: Log): Promise<readonly KeyState[]> {
+export async function keysOf(log: NamedLog): Promise<readonly KeyState[]> {
   const state = (await ledgerRow(log))?.state as LedgerState | undefined
   if (state?.keys !== undefined) return state.keys
   const vkey = String((await entryAt(log, identitySeq(log.meta)))?.data.vkey)
@@ -30,16 +33,17 @@ export async function keysOf(log: Log): Promise<readonly KeyState[]> {
 
 /**
  * The text of `key.pub`, which is all that a verifier needs: the line of the first key, and the signed statements of all
- * changes since. Cost: two reads, and one for each change.
+ * changes since. After a loss, an adopted key is the first. Cost: two reads, and one for each change.
  */
-export async function keyTextOf(log: Log): Promise<string> {
+export async function keyTextOf(log: NamedLog): Promise<string> {
   const keys = await keysOf(log)
+  const first = keys.findLast(({ adopted }) => adopted) ?? keys[0]
   const seqs = keys.flatMap(({ end_seq, seq }) => [seq, end_seq]).filter((seq) => seq !== undefined)
   const statements: string[] = []
   for (const seq of [...new Set(seqs)].sort((one, other) => one - other)) {
-    statements.push(String((await entryAt(log, seq))?.data.statement))
+    if (seq >= (first?.seq ?? 0)) statements.push(String((await entryAt(log, seq))?.data.statement))
   }
-  return formatKeys(keys[0]?.vkey ?? '', statements)
+  return formatKeys(first?.vkey ?? '', statements)
 }
 
 /**
@@ -140,9 +144,15 @@ function notInForce(size: number, keys: readonly KeyState[]): LockstepError {
   })
 }
 
-/** The tree head at a size as a C2SP checkpoint. */
-export async function checkpointOf(log: Log, signers: readonly Signer[], size: number): Promise<string> {
-  return signCheckpoint({ origin: log.meta.origin, size, root: await rootOf(log, size) }, signers)
+/** The checkpoint in a note, if one of these keys of the ledger signed it that was in force at its size. */
+export async function checkpointBy(note: string, states: readonly KeyState[]): Promise<Parsed<Checkpoint>> {
+  const keys: KeyInForce[] = []
+  for (const { from, to, vkey } of states) {
+    const key = await parseVkey(vkey, sha256)
+    if (!key.ok) return key
+    keys.push({ vkey, key: key.value, from, to: to ?? undefined })
+  }
+  return verifyHeadByKeys(note, keys, isSignatureOf)
 }
 
 /**

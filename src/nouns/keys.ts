@@ -13,7 +13,7 @@ import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import {
   assertOwnKey,
-  checkpointIn,
+  checkpointBy,
   commandSigner,
   fileSigner,
   keysIn,
@@ -141,7 +141,9 @@ export class Keys implements Handlers<KeysApi> {
     change: Change,
     signers: readonly Signer[],
   ) {
-    const { origin, root, size } = treeHeadOf(this.#core.log)
+    const { log } = this.#core
+    // Signing the head first proves that the tree continues the last signed one. An adopted key has no such head yet.
+    const { origin, root, size } = change.change === 'adopted' ? treeHeadOf(log) : await log.sign(log.head().size)
     const bytes = fromHex(root) ?? new Uint8Array()
     const statement = await signNote(formatKeyStatement({ ...change, origin, root: bytes, size }), signers)
     return { root, size, statement, vkey: change.vkey }
@@ -150,7 +152,7 @@ export class Keys implements Handlers<KeysApi> {
   /** VERIFY_FAILED unless a lost key signed the checkpoint and the log extends it. */
   async #compareKept(note: string): Promise<void> {
     const { log } = this.#core
-    const kept = await checkpointIn(note, await keyTextOf(log))
+    const kept = await checkpointBy(note, await keysOf(log))
     if (!kept.ok) throw new LockstepError('VERIFY_FAILED', `the kept checkpoint: ${kept.reason}`)
     const { root, size } = kept.value
     const isExtended = size > 0 && size <= log.head().size && sameBytes(await rootOf(log, size), root)

@@ -56,6 +56,8 @@ export interface KeyState {
   to: number | null
   /** The entry of its statement; absent for the key that the ledger was made with. */
   seq?: number
+  /** Whether it replaced lost keys: nothing that they signed leads to it. */
+  adopted?: true
   /** The entry that ended it. */
   end_seq?: number
 }
@@ -77,7 +79,7 @@ export function evolveKeys(keys: KeyState[] | undefined, { data, seq, type }: En
       const { lost, size, vkey } = data as KeyAdopted
       const before = keys ?? lost.map((line) => ({ vkey: line, from: 0, to: null }))
       const ended = before.map((key) => (lost.includes(key.vkey) ? { ...key, to: size, end_seq: seq } : key))
-      return [...ended, { vkey, from: size + 1, to: null, seq }]
+      return [...ended, { vkey, from: size + 1, to: null, seq, adopted: true }]
     }
     default:
       return keys

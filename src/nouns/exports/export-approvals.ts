@@ -7,7 +7,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
-import { checkpointOf, isSignatureOf, signersOf } from '../../log/signer.ts'
+import { isSignatureOf } from '../../log/signer.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
 import { type KeyInForce, verifyHeadByKeys } from '../../merkle/keys.ts'
@@ -27,7 +27,7 @@ export interface ProvenApprovals {
  * if the export names no approval. Errors: those of `signersOf`. Cost: two reads and two proofs for each approval.
  */
 export async function proveApprovals(
-  { layout, log, views }: Core,
+  { log, views }: Core,
   approvalIds: readonly string[],
   size: number,
 ): Promise<ProvenApprovals | undefined> {
@@ -55,7 +55,7 @@ export async function proveApprovals(
   return {
     approvals,
     files: new Map([
-      ['approvals/checkpoint', await checkpointOf(log, await signersOf(log, layout, at), at)],
+      ['approvals/checkpoint', (await log.sign(at)).note],
       ['approvals/consistency.json', `${JSON.stringify({ from: size, proof: between, to: at })}\n`],
       ['approvals/entries.jsonl', lines.entries.join('')],
       ['approvals/inclusion.jsonl', lines.proofs.join('')],
