@@ -1,13 +1,14 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
 import { governingLayout } from '../disk/permissions.ts'
-import { compareKept, type KeptHead } from '../nouns/kept-checkpoints.ts'
+import { compareKept, demandQuorum, type KeptHead } from '../nouns/kept-checkpoints.ts'
 import type { Verified } from '../verify/verify.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
 import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, text, texts, toggle } from './verb.ts'
+import { newestWitnessed, policyOf } from './witnessed.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
@@ -18,15 +19,24 @@ export function verifyVerb(): Command {
         'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
       ),
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
+      witnessPolicy: text(
+        '--witness-policy <file>',
+        'a quorum of this policy must have cosigned the checkpoints (default: the newest that is kept in .lockstep)',
+      ),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
     run: async ({ given, globals }) => {
       const { key } = given
-      const kept = readKept(given.checkpoint)
+      const files = readKept(given.checkpoint)
+      const policy = given.witnessPolicy === undefined ? undefined : await policyOf(given.witnessPolicy)
       const compared = async (verified: Verified) => {
-        if (kept.length === 0) return shown(verified)
+        if (files.length === 0 && policy === undefined) return shown(verified)
         const { root, size } = verified
-        const compare = (api: LedgerHere) => compareKept(api, { kept, key, root, size })
+        const compare = async (api: LedgerHere) => {
+          const kept = policy !== undefined && files.length === 0 ? [await newestWitnessed(api, policy)] : files
+          if (policy !== undefined) await demandQuorum(kept, policy)
+          return compareKept(api, { kept, key, root, size })
+        }
         const found = await withLedger(globals, 'verify', compare, 'query')
         return { ...shown(verified), checkpoints: found.map(({ growth, ...head }) => head) }
       }
@@ -57,6 +67,7 @@ export function verifyVerb(): Command {
       'lockstep verify',
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
+      'lockstep verify --witness-policy witnesses.txt',
       'lockstep verify --rebuild',
     ],
   })
