@@ -98,13 +98,10 @@ test('a wrong cosignature, and a policy that cannot be used, are failures', asyn
     return verified.ok ? 'verified' : verified.check
   }
   assert.is(await checkOf(note, trust), 'verified')
-  assert.is(
-    await checkOf(
-      note.replace(/([A-Za-z0-9])(=*\n)$/, (_, digit, end) => `${digit === 'A' ? 'B' : 'A'}${end}`),
-      trust,
-    ),
-    'witnesses',
-  )
+  // A digit in the middle of the last signature, where any other digit is base64, too.
+  const at = note.length - 30
+  const changed = `${note.slice(0, at)}${note[at] === 'A' ? 'B' : 'A'}${note.slice(at + 1)}`
+  assert.is(await checkOf(changed, trust), 'witnesses')
   for (const wrong of [undefined, null, 7, '', 'quorum w9', policy.replace(vkey, stranger.vkey)]) {
     assert.is(await checkOf(note, { policy: wrong, vkey }), 'witnesses', String(wrong))
   }
