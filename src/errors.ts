@@ -1,7 +1,4 @@
-/**
- * The error class and the table of error codes. A released code is permanent: its sentence may be improved, but its
- * meaning never changes. `contract/v1/codes.yaml` is generated from this table.
- */
+/** The table of error codes, from which `contract/v1/codes.yaml` is generated. A released code keeps its meaning. */
 export const codes = {
   // Input and lookup
   INVALID_INPUT: code(400, 2, 'The input does not have the documented form.'),

@@ -112,6 +112,9 @@ export const limits = {
 
   /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
+  /** How long a close waits for the signature of the newest head, and a copy for a signed head that covers a size. */
+  closeSignMillisMax: 2_000,
+  coveringHeadMillisMax: 3_000,
   openWaitSecondsDefault: 30,
   /** A command holds the ledger for milliseconds. A reader waits this long, then reads a copy of the database. */
   besideMillis: 1_000,
