@@ -1,8 +1,11 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
+import type { HeadSetAside } from '../backup/set-head-aside.ts'
 import { governingLayout } from '../disk/permissions.ts'
+import { given } from '../kernel/given.ts'
 import { compareKept, demandQuorum, type KeptHead } from '../nouns/kept-checkpoints.ts'
 import type { Verified } from '../verify/verify.ts'
+import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
 import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
@@ -15,6 +18,7 @@ export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
     more: 'A failure names the first bad entry.',
     own: {
+      ...acceptingHead,
       checkpoint: texts(
         '--checkpoint <file...>',
         'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
@@ -27,13 +31,15 @@ export function verifyVerb(): Command {
       ),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
-    run: async ({ given, globals }): Promise<Shown | WrittenPage> => {
-      const { key, page, rebuild: toRebuild, witnessPolicy } = given
-      if (page !== undefined) return writePage(page, [given.checkpoint, key, toRebuild, witnessPolicy])
-      const files = readKept(given.checkpoint)
+    run: async ({ given: asked, globals }): Promise<Shown | WrittenPage> => {
+      const { acceptMissingHead: accepts, key, page, reason, rebuild: toRebuild, witnessPolicy } = asked
+      if (page !== undefined) return writePage(page, [asked.checkpoint, key, toRebuild, accepts, witnessPolicy])
+      const files = readKept(asked.checkpoint)
       const policy = witnessPolicy === undefined ? undefined : await policyOf(witnessPolicy)
+      const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
       const compared = async (verified: Verified) => {
-        if (files.length === 0 && policy === undefined) return shown(verified)
+        const shown = shownOf(verified, accepted)
+        if (files.length === 0 && policy === undefined) return shown
         const { root, size } = verified
         const compare = async (api: LedgerHere) => {
           const kept = policy !== undefined && files.length === 0 ? [await newestWitnessed(api, policy)] : files
@@ -41,7 +47,7 @@ export function verifyVerb(): Command {
           return compareKept(api, { kept, key, root, size })
         }
         const found = await withLedger(globals, 'verify', compare, 'query')
-        return { ...shown(verified), checkpoints: found.map(({ growth, ...head }) => head) }
+        return { ...shown, checkpoints: found.map(({ growth, ...head }) => head) }
       }
       const rebuild = toRebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
@@ -71,6 +77,7 @@ export function verifyVerb(): Command {
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
       'lockstep verify --witness-policy witnesses.txt',
       'lockstep verify --rebuild',
+      'lockstep verify --accept-missing-head --reason "the disk image had no head file"',
       'lockstep verify --page verify.html',
     ],
   })
@@ -93,10 +100,10 @@ function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Veri
   return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
 }
 
-/** The verification, and the kept checkpoints that the ledger extends. */
-type Shown = Verified & { checkpoints?: KeptHead[]; verified: true }
+/** The verification, the kept checkpoints that the ledger extends, and the head file that was accepted. */
+type Shown = Verified & { accepted?: HeadSetAside; checkpoints?: KeptHead[]; verified: true }
 
-function shown(verified: Verified): Shown {
+function shownOf(verified: Verified, accepted: HeadSetAside | undefined): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
-  return { verified: true, ...verified }
+  return { verified: true, ...verified, ...given({ accepted }) }
 }
