@@ -19,7 +19,7 @@ import { problemError } from '../log/level/open/child.ts'
 import { examine } from '../log/level/repair/examine.ts'
 import { openStore } from '../log/level/store.ts'
 import type { Log } from '../log/log.ts'
-import { keyTextOf } from '../log/signer.ts'
+import { keyTextOf, signersOf } from '../log/signer.ts'
 import { treeHeadOf } from '../log/tiles.ts'
 
 export interface BackupOptions {
@@ -77,6 +77,7 @@ export async function writeBackup(
 
 async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: BackupOptions): Promise<WrittenBackup> {
   const head = await treeHeadOf(copy)
+  await signersOf(copy, layout, head.size)
   const { note: checkpoint } = await copy.sign(head.size)
   const vkey = await keyTextOf(copy)
   const prefix = `.${basename(file)}-`.slice(0, 100)

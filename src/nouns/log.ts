@@ -8,7 +8,7 @@ import type { Entry } from '../kernel/entry.ts'
 import { leafHashOf } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
-import { keyTextOf } from '../log/signer.ts'
+import { keyTextOf, signersOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
@@ -106,8 +106,10 @@ async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
 }
 
 /** Errors: those of `signersOf`, SIGNER_FAILED, INVALID_INPUT. */
-async function signedHeadOf({ log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
+async function signedHeadOf({ layout, log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
   const at = sizeUpTo(log, size)
+  // The last signed head would be given out without a key, too.
+  await signersOf(log, layout, at)
   const { note, root } = await log.sign(at)
   return { checkpoint: note, vkey: (await keyTextOf(log)).trimEnd(), size: at, root }
 }

@@ -1,20 +1,25 @@
 import { isRecord } from '../merkle/entry-line.ts'
 import { toHex } from '../merkle/hash.ts'
 import { keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
-import type { VerifySignature } from '../merkle/note.ts'
 import { parseVkey } from '../merkle/vkey.ts'
 import { type Failed, failed, guarded } from './result.ts'
+import { importKey, isSignatureOf } from './signatures.ts'
 import { sha256 } from './values.ts'
+import { quorumOf, type Witnessed } from './witnesses.ts'
 
 /**
  * Whom the caller trusts for the heads of a ledger. `vkey` is the ledger's verifier key line, known from elsewhere: a key
  * that came with the claim proves nothing about it. It may also be the text of `key.pub`, whose further lines are signed
- * statements about keys that were added and retired.
+ * statements about keys that were added and retired. `policy` is the text of a policy in the form of C2SP tlog-policy: a
+ * checkpoint must then also be cosigned by a quorum of its witnesses, so that nobody can be shown another history.
  */
-export type Trust = { readonly vkey: string }
+export type Trust = { readonly vkey: string; readonly policy?: string }
 
-/** A tree head that a key signed which was in force at its size. */
-export type VerifiedCheckpoint = { ok: true; origin: string; size: number; root: string }
+/**
+ * A tree head that a key signed which was in force at its size. `witnesses` are those of the policy that cosigned it, if
+ * the caller has one.
+ */
+export type VerifiedCheckpoint = { ok: true; origin: string; size: number; root: string; witnesses?: Witnessed[] }
 
 /**
  * Verifies a checkpoint (a signed note). `trust` may be the key alone. The returned root is in hex. A key signs only the
@@ -41,26 +46,13 @@ export async function signedHead(
   // A key that this platform cannot use is named before any signature by it.
   const usable = await importKey(parsed.value.publicKey)
   if (!usable.ok) return usable
-  const keys = await keysFrom(vkey, { hash: sha256, verify }, typeof claimed === 'string' ? claimed : undefined)
+  const means = { hash: sha256, verify: isSignatureOf }
+  const keys = await keysFrom(vkey, means, typeof claimed === 'string' ? claimed : undefined)
   if (!keys.ok) return failed('key', keys.reason)
-  const checkpoint = await verifyHeadByKeys(note, keys.value, verify)
+  const checkpoint = await verifyHeadByKeys(note, keys.value, isSignatureOf)
   if (!checkpoint.ok) return failed('checkpoint', checkpoint.reason)
-  return { ok: true, ...checkpoint.value, root: toHex(checkpoint.value.root) }
-}
-
-const verify: VerifySignature = async (publicKey, message, signature) => {
-  const key = await importKey(publicKey)
-  return key.ok && crypto.subtle.verify('Ed25519', key.value, new Uint8Array(signature), new Uint8Array(message))
-}
-
-/** The key for WebCrypto. It fails if the platform lacks Ed25519, or if the bytes are not a point on its curve. */
-async function importKey(publicKey: Uint8Array) {
-  try {
-    const value = await crypto.subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify'])
-    return { ok: true as const, value }
-  } catch (error) {
-    return error instanceof Error && error.name === 'NotSupportedError'
-      ? failed('platform', 'WebCrypto here does not support Ed25519; newer browsers do')
-      : failed('key', 'the key is not a point on the curve of Ed25519')
-  }
+  const head = { ...checkpoint.value, root: toHex(checkpoint.value.root) }
+  if (!isRecord(trust) || !Object.hasOwn(trust, 'policy')) return { ok: true, ...head }
+  const quorum = await quorumOf(note, trust.policy)
+  return quorum.ok ? { ...quorum, ...head } : quorum
 }
