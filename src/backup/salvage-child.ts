@@ -5,11 +5,11 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { objectsOf } from '../domain/aggregates.ts'
+import { erasedBy, objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import { objectIn } from '../log/keyed/objects.ts'
+import { erasedAt, objectIn } from '../log/keyed/objects.ts'
 import { entryOfText, textOf, unsealIfThere } from '../log/keyed/rows/codec.ts'
 import * as keys from '../log/keyed/rows/keys.ts'
 import type { Store } from '../log/keyed/store.ts'
@@ -17,7 +17,7 @@ import { leafHashOfText } from '../log/leaf.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { answer } from '../log/level/open/child-answer.ts'
 import { openStore, repairStore } from '../log/level/store.ts'
-import type { Recorded, ViewWrite } from '../log/log.ts'
+import type { ErasedWrite, Recorded, ViewWrite } from '../log/log.ts'
 import { hashBytes, sameBytes } from '../merkle/hash.ts'
 import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
@@ -81,8 +81,9 @@ class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      const digests = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
-      return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
+      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))].map(({ digest }) => digest)
+      const stored = named.filter((digest) => erasedAt(this.#store, digest) === undefined)
+      return { entry, objects: stored.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
     } catch (error) {
       return { problem: messageOf(error) }
     }
@@ -203,9 +204,18 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
     read.flatMap(({ objects }) => objects),
     size,
   )
-  const recorded = read.map(({ entry, text }) => ({ entry, text }))
-  const writes = notes.map((key): ViewWrite => ({ view: 'note', key }))
-  await log.append({ size }, recorded, writes, cursors)
+  const writes = [...notes.map((key): ViewWrite => ({ view: 'note', key })), ...erasedIn(read)]
+  await log.append({ size }, read, writes, cursors)
+}
+
+/** The marks of what these entries erase, unless a later entry names the object again. */
+function erasedIn(read: readonly Readable[]): ErasedWrite[] {
+  const erased = new Map<string, number>()
+  for (const { entry, objects } of read) {
+    for (const [digest] of objects) erased.delete(digest)
+    for (const digest of erasedBy(entry)) erased.set(digest, entry.seq)
+  }
+  return [...erased].map(([key, value]) => ({ view: 'erased', key, value }))
 }
 
 function bytesOf(read: readonly Readable[]): number {
