@@ -134,7 +134,7 @@ function ofCheck(def: z.core.$ZodChecks['_zod']['def'] | z.core.$ZodCustomDef): 
       return (value) => pattern.test(String(value))
     }
     case 'overwrite':
-      return (value) => def.tx(value as never) === value
+      return (value) => isDeepStrictEqual(def.tx(value as never), value)
     case 'custom':
       return 'fn' in def ? (value) => def.fn(value as never) === true : no
     default:

@@ -65,8 +65,8 @@ compiled('accept no entry that the schema refuses or changes, whatever is change
   const compare = (entry: unknown) => {
     const isAccepted = accepts(entry)
     const read = recordedEntrySchema.safeParse(entry)
-    // The other direction is a matter of speed: these schemas are all known, so both agree.
-    is(isAccepted, read.success && isDeepStrictEqual(read.data, entry), JSON.stringify(entry))
+    // The other direction is only a matter of speed.
+    if (isAccepted) ok(read.success && isDeepStrictEqual(read.data, entry), JSON.stringify(entry))
     if (isAccepted) accepted += 1
     else refused += 1
   }
