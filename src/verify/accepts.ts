@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type * as z from 'zod'
 
 /** Whether a value matches a schema and is what the schema makes of it. False also stands for "not known". */
