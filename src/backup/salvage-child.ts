@@ -5,7 +5,7 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { erasedBy, objectsOf } from '../domain/aggregates.ts'
+import { objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
@@ -17,13 +17,14 @@ import { leafHashOfText } from '../log/leaf.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { answer } from '../log/level/open/child-answer.ts'
 import { openStore, repairStore } from '../log/level/store.ts'
-import type { ErasedWrite, Recorded, ViewWrite } from '../log/log.ts'
+import type { ViewWrite } from '../log/log.ts'
 import { hashBytes, sameBytes } from '../merkle/hash.ts'
 import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
 import { RunVerification } from '../verify/verify-runs.ts'
 import { SchemaVerification } from '../verify/verify-schema.ts'
+import { bytesOf, erasedIn, isText, type Readable } from './readable.ts'
 import { afterName, type Found } from './salvaged.ts'
 
 const [home = ''] = process.argv.slice(2)
@@ -41,11 +42,6 @@ void answer(async (): Promise<Found> => {
     await store.close()
   }
 })
-
-/** A readable entry, and its canonical text. */
-interface Readable extends Recorded {
-  objects: readonly (readonly [digest: string, text: string])[]
-}
 
 /** Reads of a damaged store. What cannot be read, or does not match its checksum or its hash, is undefined. */
 class Source {
@@ -81,9 +77,9 @@ class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))].map(({ digest }) => digest)
-      const stored = named.filter((digest) => erasedAt(this.#store, digest) === undefined)
-      return { entry, objects: stored.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
+      const stored = (digest: string) => erasedAt(this.#store, digest) ?? objectIn(this.#store, digest)
+      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
+      return { entry, objects: named.map(({ digest }) => [digest, stored(digest)] as const), text }
     } catch (error) {
       return { problem: messageOf(error) }
     }
@@ -201,28 +197,11 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
   if (read.length === 0) return
   const { cursors, size } = log.head()
   const notes = await log.objects.put(
-    read.flatMap(({ objects }) => objects),
+    read.flatMap(({ objects }) => objects.filter(isText)),
     size,
   )
   const writes = [...notes.map((key): ViewWrite => ({ view: 'note', key })), ...erasedIn(read)]
   await log.append({ size }, read, writes, cursors)
-}
-
-/** The marks of what these entries erase, unless a later entry names the object again. */
-function erasedIn(read: readonly Readable[]): ErasedWrite[] {
-  const erased = new Map<string, number>()
-  for (const { entry, objects } of read) {
-    for (const [digest] of objects) erased.delete(digest)
-    for (const digest of erasedBy(entry)) erased.set(digest, entry.seq)
-  }
-  return [...erased].map(([key, value]) => ({ view: 'erased', key, value }))
-}
-
-function bytesOf(read: readonly Readable[]): number {
-  return read.reduce(
-    (sum, { objects, text }) => objects.reduce((more, [, object]) => more + object.length, sum + text.length),
-    0,
-  )
 }
 
 /** Writes the readable entries of a range, one line of canonical JSON each. Returns their number. */
