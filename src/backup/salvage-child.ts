@@ -9,8 +9,9 @@ import { objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
+import { entryWithTexts } from '../log/free-texts.ts'
 import { objectIn } from '../log/keyed/objects.ts'
-import { entryOfText, textOf, unsealIfThere } from '../log/keyed/rows/codec.ts'
+import { decodeStored, entryOfText, unsealIfThere } from '../log/keyed/rows/codec.ts'
 import * as keys from '../log/keyed/rows/keys.ts'
 import type { Store } from '../log/keyed/store.ts'
 import { leafHashOfText } from '../log/leaf.ts'
@@ -24,6 +25,7 @@ import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
 import { RunVerification } from '../verify/verify-runs.ts'
 import { SchemaVerification } from '../verify/verify-schema.ts'
+import { TextVerification } from '../verify/verify-texts.ts'
 import { afterName, type Found } from './salvaged.ts'
 
 const [home = ''] = process.argv.slice(2)
@@ -76,13 +78,14 @@ class Source {
       const key = keys.entryKey(seq)
       const value = this.#store.get(key)
       if (value === undefined) return { problem: 'it is missing' }
-      const text = textOf(key, value)
-      const entry = entryOfText(key, text)
+      const stored = decodeStored(key, value)
+      const { text } = stored
+      const entry = entryWithTexts(entryOfText(key, text), stored)
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
       const digests = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
-      return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
+      return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), ...stored }
     } catch (error) {
       return { problem: messageOf(error) }
     }
@@ -154,6 +157,7 @@ interface Checks {
   entries: EntryVerification
   runs: RunVerification
   schema: SchemaVerification
+  texts: TextVerification
   /** The last seq of each stream. */
   streams: Map<string, number>
 }
@@ -165,16 +169,19 @@ function checksFrom({ data }: Entry): Checks {
     entries: new EntryVerification({ format, ledger_id, origin }),
     runs: new RunVerification(),
     schema: new SchemaVerification(),
+    texts: new TextVerification(),
     streams: new Map(),
   }
 }
 
 /** Why an entry does not follow from those before it; null if it does. */
-function problemIn({ entry, text }: Readable, { entries, runs, schema, streams }: Checks): string | null {
+function problemIn(read: Readable, { entries, runs, schema, streams, texts }: Checks): string | null {
+  const { entry } = read
   if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
     return `it does not follow the last entry of ${entry.stream}`
   try {
-    schema.entry(entry, text)
+    schema.entry(entry, read)
+    texts.entry(entry, read)
     entries.entry(entry)
     runs.entry(entry)
   } catch (error) {
@@ -203,9 +210,8 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
     read.flatMap(({ objects }) => objects),
     size,
   )
-  const recorded = read.map(({ entry, text }) => ({ entry, text }))
   const writes = notes.map((key): ViewWrite => ({ view: 'note', key }))
-  await log.append({ size }, recorded, writes, cursors)
+  await log.append({ size }, read, writes, cursors)
 }
 
 function bytesOf(read: readonly Readable[]): number {
@@ -223,7 +229,7 @@ function writeAfter(source: Source, { from, to }: { from: number; to: number }):
     for (let seq = from; seq < to; seq += 1) {
       const read = source.read(seq)
       if ('problem' in read) continue
-      writeSync(descriptor, `${read.text}\n`)
+      writeSync(descriptor, `${JSON.stringify(read.entry)}\n`)
       count += 1
       progress(seq + 1, to)
     }

@@ -3,6 +3,7 @@ import { isCanonicalText } from '../kernel/canonical.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Check } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
+import type { StoredEntry } from '../log/free-texts.ts'
 
 /**
  * Checks that the text of each entry is the only one that states its content, and that the entry has a known type and
@@ -10,9 +11,9 @@ import { differs } from '../log/corrupt.ts'
  * `schema`).
  */
 export class SchemaVerification implements Check {
-  entry(entry: Entry, text: string): void {
+  entry(entry: Entry, { text, texts }: StoredEntry): void {
     const { seq, type } = entry
-    if (!isCanonicalText(text, entry)) {
+    if (!isCanonicalText(text, texts === undefined ? entry : JSON.parse(text))) {
       throw differs('canonical', `the text of entry ${seq} is not the RFC 8785 text of its content`, { seq })
     }
     const { error } = recordedEntrySchema.safeParse(entry)

@@ -1,4 +1,5 @@
 import { evolveRow, storedRow } from '../domain/aggregates.ts'
+import { textPlacesOf } from '../domain/free-texts.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
@@ -7,13 +8,17 @@ import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/
 import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
+import { committedData } from '../log/free-texts.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
+import type { Disclosure, HeldText } from '../merkle/commitment.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
   firstSeq: number
+  /** The format in which entries are recorded. */
+  format: number
   ledgerId: string
   time: string
   tokenOffset: number
@@ -119,12 +124,12 @@ export class Plan {
     for (const event of events) {
       const before = changed.get(event.stream) ?? this.row(event.stream)
       const entry = entryOf(event, this.#placement(recorded.length, events.length, before, facts))
-      const text = JSON.stringify(entry)
-      assertBounded(text, event.type)
-      recorded.push({ entry, text })
+      const each = recordedOf(entry, this.#facts.format)
+      assertBounded(each)
+      recorded.push(each)
       changed.set(event.stream, evolveRow(before, entry))
     }
-    for (const { text } of recorded) this.#bytes += text.length
+    for (const { text, texts = [] } of recorded) this.#bytes += text.length + lengthOf(texts)
     this.recorded.push(...recorded)
     for (const [stream, row] of changed) this.rows.set(stream, row)
     if (changed.has(policyStream)) this.#pins = pinsInForce(changed.get(policyStream))
@@ -191,6 +196,7 @@ export function planAfter(
   const timeMillis = Math.max(now.wall_ms, lastMillis)
   const facts = {
     firstSeq: before?.size ?? log.head().size,
+    format: log.meta.format,
     ledgerId: log.meta.ledger_id,
     time: isoTime(timeMillis),
     tokenOffset: tokenOffset(log.meta),
@@ -218,14 +224,33 @@ export function groundOf(before: () => Plan | undefined, published: Loaded): Loa
 /** The approximate size of a row of sovereign state, in bytes. */
 const stateRowBytes = 400
 
-/** A UTF-16 code unit takes at most three bytes in UTF-8. So most entries pass without counting their bytes. */
-function assertBounded(text: string, type: string): void {
-  if (text.length * 3 <= limits.entryBytes) return
-  const bytes = Buffer.byteLength(text)
+/** What is recorded of an entry. From format 2 on, the hashed text has commitments in place of free texts (ADR 0068). */
+function recordedOf(entry: Entry, format: number): Recorded {
+  const places = format < 2 ? undefined : textPlacesOf(entry.type)
+  if (places === undefined) return { entry, text: JSON.stringify(entry) }
+  const texts: Disclosure[] = []
+  const data = committedData(entry.data, places, texts)
+  if (texts.length === 0) return { entry, text: JSON.stringify(entry) }
+  return { entry, text: JSON.stringify({ ...entry, data }), texts }
+}
+
+/** The length of free texts in an entry. */
+function lengthOf(texts: readonly HeldText[]): number {
+  return texts.reduce((sum, each) => sum + ('text' in each ? each.text.length : 0), 0)
+}
+
+/**
+ * The limit is for the hashed text and the free texts together. A UTF-16 code unit takes at most three bytes in UTF-8.
+ * So most entries pass without counting their bytes.
+ */
+function assertBounded({ entry, text, texts = [] }: Recorded): void {
+  if ((text.length + lengthOf(texts)) * 3 <= limits.entryBytes) return
+  const whole = texts.reduce((all, each) => all + ('text' in each ? each.text : ''), text)
+  const bytes = Buffer.byteLength(whole)
   if (bytes <= limits.entryBytes) return
   throw new LockstepError(
     'LIMIT_EXCEEDED',
-    `the ${type} entry would be ${bytes} bytes; the limit is ${limits.entryBytes}`,
+    `the ${entry.type} entry would be ${bytes} bytes; the limit is ${limits.entryBytes}`,
     {
       details: { bytes, bytes_max: limits.entryBytes },
     },

@@ -3,13 +3,14 @@ import { assertCanonical } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
+import type { StoredEntry } from '../free-texts.ts'
 import type { Appended, Cursors, Holding, Key, Log, Meta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
 import { Objects } from './objects.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
-import { decodeEntry, encodeEntry, formatVersion, seal } from './rows/codec.ts'
+import { decodeEntry, decodeStored, encodeEntry, formatVersion, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import { putMeta, readMeta } from './rows/meta-row.ts'
@@ -55,7 +56,7 @@ export class KeyedLog extends KeyedReader implements Log {
     this.objects = new Objects(store, (batch) => this.#writes.write(batch))
     this.#head = readHead(store)
     this.#tail = this.#head
-    this.#tree = new LogTree(this.#head.size, (seq) => this.entry(seq), storedTiles(store))
+    this.#tree = new LogTree(this.#head.size, (seq) => this.#stored(seq)?.text, storedTiles(store))
     this.generations = new Generations(store, {
       inForce: () => this.#head.generation,
       write: (batch) => this.#writes.write(batch),
@@ -110,6 +111,10 @@ export class KeyedLog extends KeyedReader implements Log {
     return this.get({ view: 'entry', key: seq }) as Entry | undefined
   }
 
+  #stored(seq: number): StoredEntry | undefined {
+    return this.get({ view: 'stored', key: seq }) as StoredEntry | undefined
+  }
+
   /**
    * Cost: one put for each entry, one for each view change, one for the head, and about two per 256 entries for tiles.
    */
@@ -122,10 +127,10 @@ export class KeyedLog extends KeyedReader implements Log {
     if (expected.size !== this.#tail.size) return { outcome: 'moved', head: this.#head }
     const batch: StoreBatch = { puts: [], deletes: [] }
     const leaves: Uint8Array[] = []
-    for (const { entry, text } of recorded) {
-      const key = keys.entryKey(entry.seq)
-      const { value, leaf } = encodeEntry(key, text)
-      if (this.#selfCheck) assertStoredAsHashed(entry, text, key, value)
+    for (const each of recorded) {
+      const key = keys.entryKey(each.entry.seq)
+      const { value, leaf } = encodeEntry(key, each)
+      if (this.#selfCheck) assertStoredAsHashed(each, key, value)
       batch.puts.push({ key, value })
       leaves.push(sha256(leaf))
     }
@@ -192,8 +197,10 @@ export class KeyedLog extends KeyedReader implements Log {
   }
 }
 
-/** A debugging check: the stored bytes must read back as exactly the hashed text, and that text must be RFC 8785. */
-function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
-  assertCanonical(entry)
-  invariant(JSON.stringify(decodeEntry(key, value)) === text, `entry ${entry.seq} reads back as it was hashed`)
+/** A debugging check: the stored bytes must read back as the hashed text and the entry, and that text must be RFC 8785. */
+function assertStoredAsHashed({ entry, text }: Recorded, key: Uint8Array, value: Uint8Array): void {
+  assertCanonical(JSON.parse(text))
+  invariant(decodeStored(key, value).text === text, `entry ${entry.seq} reads back as it was hashed`)
+  const isSame = JSON.stringify(decodeEntry(key, value)) === JSON.stringify(entry)
+  invariant(isSame, `entry ${entry.seq} reads back with its texts`)
 }
