@@ -20,6 +20,7 @@ import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
 import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
+import { raiseFormat } from './nouns/raise.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
 import { type Authenticated, Tokens } from './nouns/tokens/tokens.ts'
@@ -115,12 +116,8 @@ export class LocalLedger implements Ledger {
     const deliverables = new Deliverables(this.#core)
     const policy = new PolicyOfLedger(this.#core)
     const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
-    const [locks, runs, tokens] = [
-      new Locks(this.#core, deliverables),
-      new Runs(this.#core, policy),
-      new Tokens(this.#core),
-    ]
-    this.expiring = { locks, runs, tokens }
+    const locks = new Locks(this.#core, deliverables)
+    this.expiring = { locks, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
@@ -146,6 +143,7 @@ export class LocalLedger implements Ledger {
 
   /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
   async recover(): Promise<void> {
+    await raiseFormat(this.#core)
     await this.#core.stored.collect()
     await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)

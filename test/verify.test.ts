@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import canonicalize from 'canonicalize'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { signCheckpoint } from '../src/merkle/checkpoint.ts'
+import { formatCheckpoint } from '../src/merkle/checkpoint.ts'
 import { leafHash } from '../src/merkle/hash.ts'
+import { formatSignedNote } from '../src/merkle/note.ts'
 import { consistencyProof, inclusionProof } from '../src/merkle/proofs.ts'
 import { emptyTree, growTree, readerOf, rootAt } from '../src/merkle/tiles.ts'
 import { formatVkey, keyIdOf } from '../src/merkle/vkey.ts'
@@ -43,9 +44,11 @@ const reader = readerOf(tree, store)
 function logNamed(name: string) {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   const key = { name, publicKey: new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)) }
-  const signer = { name, keyId: keyIdOf(key, sha256), sign: (bytes: Uint8Array) => sign(null, bytes, privateKey) }
-  const checkpointAt = (size: number, root = rootAt(size, reader, sha256)) =>
-    signCheckpoint({ origin: name, size, root }, signer)
+  const checkpointAt = (size: number, root = rootAt(size, reader, sha256)) => {
+    const text = formatCheckpoint({ origin: name, size, root })
+    const signature = sign(null, Buffer.from(text), privateKey)
+    return formatSignedNote({ text, signatures: [{ name, keyId: keyIdOf(key, sha256), signature }] })
+  }
   return { vkey: formatVkey(key, sha256), checkpointAt }
 }
 
@@ -191,7 +194,7 @@ test('hostile members of any kind are refused without an exception', async () =>
     assert.not((await verifyProof(value)).ok)
     assert.not((await verifyConsistencyProof(value)).ok)
     assert.not((await verifyCheckpoint(value, log.vkey)).ok)
-    assert.not((await verifyCheckpoint(log.checkpointAt(1), value)).ok)
+    assert.not((await verifyCheckpoint(log.checkpointAt(1), value as never)).ok)
     assert.not((await verifyEntry({ line: value, seq: value, size: value, proof: value, root: value })).ok)
   }
 })
@@ -276,6 +279,23 @@ test('without WebCrypto, as on a page from an insecure origin, the answer says w
   }
 })
 
+test('a platform without Ed25519 is not a fault of the key', async () => {
+  const { importKey } = crypto.subtle
+  const importing = (name: string) => () => Promise.reject(Object.assign(new Error('no'), { name }))
+  try {
+    for (const [name, check] of [
+      ['NotSupportedError', 'platform'],
+      ['DataError', 'key'],
+    ] as const) {
+      crypto.subtle.importKey = importing(name) as never
+      assert.is(outcome(await verifyCheckpoint(log.checkpointAt(7), log.vkey)), check)
+      assert.is(outcome(await verifyGrowth(log.checkpointAt(7), log.checkpointAt(8), [], log.vkey)), check)
+    }
+  } finally {
+    crypto.subtle.importKey = importKey
+  }
+})
+
 test('a checkpoint verifies with its key and shows its tree head', async () => {
   assert.equal(await verifyCheckpoint(log.checkpointAt(300), log.vkey), {
     ok: true,
@@ -283,6 +303,7 @@ test('a checkpoint verifies with its key and shows its tree head', async () => {
     size: 300,
     root: hexOf(rootAt(300, reader, sha256)),
   })
+  assert.is(outcome(await verifyCheckpoint(log.checkpointAt(300), { vkey: log.vkey })), 'ok')
   assert.is(outcome(await verifyCheckpoint(log.checkpointAt(300), logNamed('lockstep.local/test').vkey)), 'checkpoint')
   assert.is(outcome(await verifyCheckpoint(log.checkpointAt(300), `${log.vkey}=`)), 'key')
 })
@@ -290,7 +311,7 @@ test('a checkpoint verifies with its key and shows its tree head', async () => {
 test("WebCrypto accepts the signature of the example of Go's note package", async () => {
   type Notes = { keys: { vkey: string }[]; notes: { note: string }[] }
   const { keys, notes } = fixture<Notes>('checkpoint/notes.json')
-  const [note, vkey] = [notes[0]?.note ?? '', keys[0]?.vkey]
+  const [note, vkey] = [notes[0]?.note ?? '', keys[0]?.vkey ?? '']
   // The note is no checkpoint: that this is what is wrong with it says that its signature is not.
   const reasonOf = async (text: string) => {
     const result = await verifyCheckpoint(text, vkey)
@@ -302,12 +323,14 @@ test("WebCrypto accepts the signature of the example of Go's note package", asyn
 
 test('the verifier uses nothing that a browser lacks', () => {
   const source = join(root, 'src')
-  const files = ['verify.ts', ...readdirSync(join(source, 'merkle')).map((name) => `merkle/${name}`)]
-  assert.ok(files.length > 5)
+  const namesIn = (room: string) => readdirSync(join(source, room)).map((name) => `${room}/${name}`)
+  const files = ['verify.ts', ...namesIn('proof'), ...namesIn('merkle')]
+  assert.ok(files.length > 10)
   for (const file of files) {
     const text = readFileSync(join(source, file), 'utf8')
     assert.not.match(text, /node:|\bBuffer\b|\bprocess\b|\brequire\b|\bglobal\b|__dirname/, file)
-    for (const [, from = ''] of text.matchAll(/from '([^']*)'/g)) assert.match(from, /^\.\/(merkle\/)?[a-z-]+\.ts$/)
+    for (const [, from = ''] of text.matchAll(/from '([^']*)'/g))
+      assert.match(from, /^\.{1,2}\/((merkle|proof)\/)?[a-z-]+\.ts$/)
   }
 })
 

@@ -8,9 +8,9 @@ import { LockstepError } from '../errors.ts'
 import type { RecordedActor } from '../kernel/ids.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { sha256 } from '../log/sha256.ts'
+import { signerOf } from '../log/signer.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { newIdentity } from '../nouns/create.ts'
-import { signerOf } from '../nouns/signer.ts'
 import { renameLedger } from './renamed.ts'
 
 export interface AdoptOptions {

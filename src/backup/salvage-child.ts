@@ -143,7 +143,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
     await flush()
     const { size } = log.head()
     if (size > 0) {
-      await log.rename({ format: log.meta.format, ...complete.identity })
+      await log.rename(complete.identity)
       await rebuildViews(log)
     }
     return { problem, size }

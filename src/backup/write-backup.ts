@@ -19,8 +19,8 @@ import { problemError } from '../log/level/open/child.ts'
 import { examine } from '../log/level/repair/examine.ts'
 import { openStore } from '../log/level/store.ts'
 import type { Log } from '../log/log.ts'
+import { checkpointOf, signerOf } from '../log/signer.ts'
 import { treeHeadOf } from '../log/tiles.ts'
-import { checkpointOf, signerOf } from '../nouns/signer.ts'
 
 export interface BackupOptions {
   /** Absolute. No file may be there yet. */

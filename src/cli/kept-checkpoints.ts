@@ -1,11 +1,11 @@
 import type { Api } from '../api/api.ts'
 import { LockstepError } from '../errors.ts'
 import { sha256 } from '../log/sha256.ts'
+import { isSignatureOf } from '../log/signer.ts'
 import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
 import { fromHex } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/proofs.ts'
 import { parseVkey } from '../merkle/vkey.ts'
-import { isSignatureOf } from '../nouns/signer.ts'
 import { readText } from './input-file.ts'
 
 const noteBytesMax = 1_000_000

@@ -1,5 +1,11 @@
 import { LockstepError } from '../errors.ts'
 
+/**
+ * The format of everything in `.lockstep/ledger` and of `.lockstep/head`. The meta row states it. A ledger of an older
+ * format is raised at its first open for writing (ADR 0063).
+ */
+export const formatVersion = 2
+
 /** The version of entries, manifests and other documents that this version of Lockstep reads. */
 const contractVersion = 1
 

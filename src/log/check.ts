@@ -21,6 +21,8 @@ export interface Check {
 
 /** What the store holds: the number of entries, and of blocks of receipts and index rows in force. */
 export interface Found {
+  /** The root of the first entries, from the tree that was verified. */
+  rootAt(size: number): Uint8Array
   size: number
   receipts: number
   index: number

@@ -2,7 +2,7 @@ import { fingerprint } from './level/files.ts'
 import { LevelLog } from './level/level-log.ts'
 import { writeOwner } from './level/owner/owner.ts'
 import { openStore } from './level/store.ts'
-import type { Log, Meta } from './log.ts'
+import type { Log, NewMeta } from './log.ts'
 
 // The one place that chooses an engine.
 
@@ -21,7 +21,7 @@ interface Place {
  */
 export async function createLog(
   { ledger, owner }: Place,
-  meta: Omit<Meta, 'format'>,
+  meta: NewMeta,
   fill: (log: Log) => Promise<void>,
 ): Promise<void> {
   const store = await openStore(ledger, { create: true })

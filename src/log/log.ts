@@ -7,12 +7,16 @@ import type { StoredEntry } from './free-texts.ts'
 
 /** The identity of a ledger. Entry 0, or the newest `ledger.restored` entry, contains the same facts. */
 export interface Meta {
+  /** Its format. A `ledger.upgraded` entry raises it. */
   format: number
   ledger_id: string
   origin: string
   /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */
   restored?: readonly Restored[]
 }
+
+/** The identity of a ledger that is being made. Its format is this version's, unless it is stated. */
+export type NewMeta = Omit<Meta, 'format'> & Partial<Pick<Meta, 'format'>>
 
 /** A restore: the seq of its entry, and what each later token adds to the seq of its grant (ADR 0049). */
 export interface Restored {
@@ -154,6 +158,10 @@ export interface Log extends LogReader {
     writes: readonly ViewWrite[],
     cursors: Cursors,
   ): Promise<Appended>
+  /** The tree head that the engine keeps outside the store; undefined if it keeps none. Errors: LEDGER_CORRUPT. */
+  headFile(): TreeHeadFile | undefined
+  /** The next append also states this version's format in the meta row. Its entry must record this. */
+  raise(): void
   snapshot(): Promise<LogSnapshot>
   /** A private copy for long reads, so that this process can let go of the ledger. Closing it removes it. */
   copy(): Promise<Log>

@@ -35,7 +35,7 @@ export function parseCheckpoint(text: string): Parsed<Checkpoint> {
 }
 
 /** Signs a checkpoint as a note, under its origin as the key name. **Errors**: as for `formatCheckpoint`. */
-export function signCheckpoint(checkpoint: Checkpoint, signer: NoteSigner): string {
+export async function signCheckpoint(checkpoint: Checkpoint, signer: NoteSigner): Promise<string> {
   if (signer.name !== checkpoint.origin) throw new RangeError(`${signer.name} is not the checkpoint's origin`)
   return signNote(formatCheckpoint(checkpoint), signer)
 }

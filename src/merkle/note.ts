@@ -11,11 +11,11 @@ export type NoteSignature = {
 /** A text that ends in a newline, and its signatures in order. The signatures are not verified yet. */
 export type SignedNote = { readonly text: string; readonly signatures: readonly NoteSignature[] }
 
-/** Signs bytes with Ed25519. The caller keeps the key. */
+/** Signs bytes with Ed25519, synchronously or asynchronously. The caller keeps the key. */
 export type NoteSigner = {
   readonly name: string
   readonly keyId: Uint8Array
-  readonly sign: (bytes: Uint8Array) => Uint8Array
+  readonly sign: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
 }
 
 /** Verifies an Ed25519 signature over a message with a particular key, synchronously or asynchronously. */
@@ -34,8 +34,8 @@ const ed25519SignatureBytes = 64
 const signaturePrefix = '\u2014 '
 
 /** The signed form of a text. **Errors**: as for `formatSignedNote`. */
-export function signNote(text: string, signer: NoteSigner): string {
-  const signature = signer.sign(new TextEncoder().encode(text))
+export async function signNote(text: string, signer: NoteSigner): Promise<string> {
+  const signature = await signer.sign(new TextEncoder().encode(text))
   return formatSignedNote({ text, signatures: [{ name: signer.name, keyId: signer.keyId, signature }] })
 }
 
@@ -44,12 +44,7 @@ export function signNote(text: string, signer: NoteSigner): string {
  * **Errors**: RangeError if the note could not be parsed again.
  */
 export function formatSignedNote(note: SignedNote): string {
-  const lines = note.signatures.map(({ name, keyId, signature }) => {
-    if (!isKeyName(name)) throw new RangeError(`"${name}" is not a valid key name`)
-    if (keyId.length !== keyIdBytes) throw new RangeError(`a key id must be ${keyIdBytes} bytes`)
-    return `${signaturePrefix}${name} ${toBase64(concatBytes(keyId, signature))}\n`
-  })
-  const formatted = `${note.text}\n${lines.join('')}`
+  const formatted = `${note.text}\n${note.signatures.map(formatSignatureLine).join('')}`
   const parsed = parseSignedNote(formatted)
   if (!parsed.ok) throw new RangeError(`cannot write the note: ${parsed.reason}`)
   if (parsed.value.text !== note.text) throw new RangeError('the text of the note does not end in a newline')
@@ -103,6 +98,17 @@ export function isPlainText(text: string): boolean {
   return !/\p{Cs}/u.test(text)
 }
 
+/**
+ * The line `— name base64(keyId ‖ signature)` and its newline. **Errors**: RangeError if the name or the key id is
+ * invalid.
+ */
+export function formatSignatureLine({ name, keyId, signature }: NoteSignature): string {
+  if (!isKeyName(name)) throw new RangeError(`"${name}" is not a valid key name`)
+  if (keyId.length !== keyIdBytes) throw new RangeError(`a key id must be ${keyIdBytes} bytes`)
+  return `${signaturePrefix}${name} ${toBase64(concatBytes(keyId, signature))}\n`
+}
+
+/** Parses a signature line without its newline. Undefined if it is malformed. */
 function parseSignatureLine(line: string): NoteSignature | undefined {
   const [name = '', base64 = '', ...more] = line.slice(signaturePrefix.length).split(' ')
   const bytes = fromBase64(base64)

@@ -8,12 +8,12 @@ import type { Entry } from '../kernel/entry.ts'
 import { leafHashOf } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
+import { checkpointOf, signerOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
 import { type Publication, read, subscribe } from '../writer/subscription.ts'
 import { type Handlers, untilAborted } from './served.ts'
-import { checkpointOf, signerOf } from './signer.ts'
 
 /** A log and the layout with its signing key. */
 interface Ground {

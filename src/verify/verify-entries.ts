@@ -1,23 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import { digestIn } from '../domain/log/configuration.ts'
-import type { RestoredData } from '../domain/log/origin.ts'
+import type { RestoredData, UpgradedData } from '../domain/log/origin.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { eventIdOf } from '../kernel/ids.ts'
 import type { Check, Found } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
 import type { Meta, Restored } from '../log/log.ts'
+import { toHex } from '../merkle/hash.ts'
 
 /**
  * Checks each entry against itself and its predecessor: its id, its time (which decreases only at a clock reset), its
  * place in its request, and what a grant adds to its seq. Checks that entry 0 and the entries of restores name this
- * ledger, and that decisions name the configuration in force. Errors: VERIFY_FAILED (`config`, `event_id`, `origin`,
- * `requests`, `time`, `tokens`).
+ * ledger, that each new format follows from the one before it, and that decisions name the configuration in force.
+ * Errors: VERIFY_FAILED (`config`, `event_id`, `origin`, `requests`, `time`, `tokens`).
  */
 export class EntryVerification implements Check {
   readonly #meta: Meta
-  /** The name of the ledger up to the last entry read, and its restores so far. */
-  #ledger: Pick<Meta, 'ledger_id' | 'origin'>
+  /** The name and the format of the ledger up to the last entry read, its restores so far, and its new formats. */
+  #ledger: Omit<Meta, 'restored'>
   readonly #restored: Restored[] = []
+  readonly #upgrades: UpgradedData[] = []
   #time = ''
   /** The digest of the configuration in force after the entries read so far. */
   #config: string | undefined
@@ -26,11 +28,11 @@ export class EntryVerification implements Check {
 
   constructor(meta: Meta) {
     this.#meta = meta
-    this.#ledger = { ledger_id: meta.ledger_id, origin: meta.origin }
+    this.#ledger = { format: meta.format, ledger_id: meta.ledger_id, origin: meta.origin }
   }
 
   /** Who the ledger is after the entries read so far. */
-  get identity(): Omit<Meta, 'format'> {
+  get identity(): Meta {
     return this.#restored.length === 0 ? this.#ledger : { ...this.#ledger, restored: [...this.#restored] }
   }
 
@@ -38,6 +40,7 @@ export class EntryVerification implements Check {
     const { event_id, seq, time } = entry
     if (seq === 0) this.#compareOrigin(entry)
     if (entry.type === 'ledger.restored') this.#restore(entry as Entry<'ledger.restored', RestoredData>)
+    if (entry.type === 'ledger.upgraded') this.#upgrade(entry as Entry<'ledger.upgraded', UpgradedData>)
     if (entry.type === 'lock.acquired') this.#compareToken(entry)
     if (entry.type === 'run.decided') this.#compareConfig(entry, entry.data.config_sha256)
     if (entry.type === 'config.loaded') this.#compareConfig(entry, entry.data.previous ?? undefined)
@@ -49,9 +52,16 @@ export class EntryVerification implements Check {
     if (entry.request !== undefined || this.#request !== undefined) this.#compareRequest(entry)
   }
 
-  /** Called after the last entry: checks that no request is incomplete, and that the meta row names this ledger. */
-  end({ size }: Pick<Found, 'size'>): void {
+  /**
+   * Called after the last entry: checks that no request is incomplete, that the meta row names this ledger and its
+   * format, and that entries of new formats state the tree before them.
+   */
+  end({ rootAt, size }: Pick<Found, 'rootAt' | 'size'>): void {
     this.#compareMeta(size)
+    for (const { root, size: at } of this.#upgrades) {
+      if (toHex(rootAt(at)) === root) continue
+      throw differs('origin', `entry ${at} states another root for the tree before it`, { seq: at })
+    }
     this.endRequest(size)
   }
 
@@ -63,24 +73,37 @@ export class EntryVerification implements Check {
   }
 
   #compareOrigin({ data, seq, type }: Entry): void {
-    const { format, ledger_id, origin } = this.#meta
+    const { ledger_id, origin } = this.#meta
     if (type !== 'ledger.created') throw differs('origin', `entry 0 is ${type}, not ledger.created`, { seq })
-    this.#ledger = { ledger_id: String(data.ledger_id), origin: String(data.origin) }
-    const isSame = data.ledger_id === ledger_id && data.origin === origin && data.format === format
+    this.#ledger = { format: Number(data.format), ledger_id: String(data.ledger_id), origin: String(data.origin) }
+    const isSame = data.ledger_id === ledger_id && data.origin === origin
     if (isSame || this.#meta.restored !== undefined) return
     throw differs('origin', `entry 0 names the ledger ${data.origin}, the meta row names ${origin}`, { seq })
   }
 
   #restore({ data, seq }: Entry<'ledger.restored', RestoredData>): void {
-    const { ledger_id, origin, previous, token_offset } = data
-    const isNext = previous.ledger_id === this.#ledger.ledger_id && previous.origin === this.#ledger.origin
+    const { format, ledger_id, origin, previous, token_offset } = data
+    const before = this.#ledger
+    const isNext =
+      previous.ledger_id === before.ledger_id && previous.origin === before.origin && format === before.format
     if (!isNext || previous.size !== seq || token_offset <= this.#tokenOffset) {
       throw differs('origin', `entry ${seq} does not continue the ledger ${this.#ledger.origin} of ${seq} entries`, {
         seq,
       })
     }
-    this.#ledger = { ledger_id, origin }
+    this.#ledger = { format, ledger_id, origin }
     this.#restored.push({ seq, token_offset })
+  }
+
+  #upgrade({ data, seq }: Entry<'ledger.upgraded', UpgradedData>): void {
+    const { from, size, to } = data
+    if (from !== this.#ledger.format || to <= from || size !== seq) {
+      throw differs('origin', `entry ${seq} does not raise the format ${this.#ledger.format} of ${seq} entries`, {
+        seq,
+      })
+    }
+    this.#ledger = { ...this.#ledger, format: to }
+    this.#upgrades.push(data)
   }
 
   get #tokenOffset(): number {
@@ -102,8 +125,12 @@ export class EntryVerification implements Check {
   }
 
   #compareMeta(size: number): void {
-    const { ledger_id, origin, restored = [] } = this.#meta
-    const isSame = size === 0 || (this.#ledger.ledger_id === ledger_id && this.#ledger.origin === origin)
+    const { format, ledger_id, origin, restored = [] } = this.#meta
+    const { format: raised, ...named } = this.#ledger
+    if (size > 0 && raised !== format) {
+      throw differs('origin', `the entries give the format ${raised}, the meta row says ${format}`, { seq: 0 })
+    }
+    const isSame = size === 0 || (named.ledger_id === ledger_id && named.origin === origin)
     if (isSame && isDeepStrictEqual(restored, this.#restored)) return
     throw differs('origin', `the entries name the ledger ${this.#ledger.origin}, the meta row names ${origin}`, {
       seq: this.#restored.at(-1)?.seq ?? 0,

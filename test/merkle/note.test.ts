@@ -43,8 +43,10 @@ function peterNeumann(): NoteSigner {
   return { name: 'PeterNeumann', keyId: bytesOf('c74f20a3'), sign: (bytes) => sign(null, bytes, privateKey) }
 }
 
-test("the example of Go's note package is signed byte for byte", () => {
-  assert.is(signNote(text, peterNeumann()), single)
+test("the example of Go's note package is signed byte for byte", async () => {
+  assert.is(await signNote(text, peterNeumann()), single)
+  const { sign, ...elsewhere } = peterNeumann()
+  assert.is(await signNote(text, { ...elsewhere, sign: async (bytes) => sign(bytes) }), single)
 })
 
 test("the examples of Go's note package verify with the keys that signed them, and no other", async () => {

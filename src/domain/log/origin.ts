@@ -42,6 +42,17 @@ const restored = z.strictObject({
 })
 export type RestoredData = z.infer<typeof restored>
 
+/** From this entry on the ledger has another format. `root` and `size` are of the tree before it (ADR 0063). */
+const upgraded = z.strictObject({
+  from: z.int().min(1),
+  /** The size of the unsigned head file that was accepted, for the last time; null if there was none. */
+  head_size: z.int().min(0).nullable(),
+  root: z.string().regex(/^[0-9a-f]{64}$/),
+  size: z.int().min(1),
+  to: z.int().min(2),
+})
+export type UpgradedData = z.infer<typeof upgraded>
+
 export interface CreateLedger extends Command {
   type: 'ledger.create'
   /** The text of the configuration. */
@@ -49,16 +60,21 @@ export interface CreateLedger extends Command {
   data: z.infer<typeof created>
 }
 
+export interface UpgradeLedger extends Command {
+  type: 'ledger.upgrade'
+  data: UpgradedData
+}
+
 export interface RestoreLedger extends Command {
   type: 'ledger.restore'
   data: RestoredData
 }
 
-/** The stream of the ledger itself: its creation, each restore, and each configuration that came in force. */
+/** The stream of the ledger itself: its creation, each restore and new format, and each configuration in force. */
 export const originAggregate = defineAggregate({
   commands: ['ledger', 'config'],
   streams: { [ledgerStream]: stream({ evolve: evolveLedger }) },
-  events: { 'ledger.created': created, 'ledger.restored': restored, ...configEvents },
+  events: { 'ledger.created': created, 'ledger.restored': restored, 'ledger.upgraded': upgraded, ...configEvents },
   rendering: {
     'ledger.created': {
       action_type: 'system',
@@ -73,6 +89,13 @@ export const originAggregate = defineAggregate({
       severity: 'warn',
       target: { target_type: 'system', name: { from: 'origin' }, operation: 'ledger.restore' },
       outcome_reason: ['by'],
+    },
+    'ledger.upgraded': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'info',
+      target: { target_type: 'system', name: 'format', operation: 'ledger.upgrade' },
+      outcome_reason: [],
     },
     'config.loaded': {
       action_type: 'policy_change',
@@ -97,7 +120,7 @@ export const originAggregate = defineAggregate({
   decide,
 })
 
-type LedgerCommand = CreateLedger | ConfigCommand | RestoreLedger
+type LedgerCommand = ConfigCommand | CreateLedger | RestoreLedger | UpgradeLedger
 
 /** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig`. */
 function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Decision {
@@ -106,6 +129,8 @@ function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Dec
       return decideConfig(command, context, rows)
     case 'ledger.restore':
       return { kind: 'append', events: [{ type: 'ledger.restored', stream: ledgerStream, data: command.data }] }
+    case 'ledger.upgrade':
+      return { kind: 'append', events: [{ type: 'ledger.upgraded', stream: ledgerStream, data: command.data }] }
     case 'ledger.create': {
       const { config, data } = command
       if (rows.get(ledgerStream) !== undefined) return refuse('LEDGER_EXISTS', 'the ledger already exists')

@@ -1,16 +1,21 @@
 import { invariant, LockstepError } from '../../errors.ts'
 import { assertCanonical } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
 import type { StoredEntry } from '../free-texts.ts'
-import type { Appended, Cursors, Holding, Key, Log, Meta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
+import type { Appended, Cursors, Holding, Key, Log, Meta, NewMeta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
 import { Objects } from './objects.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
+<<<<<<< HEAD
 import { decodeEntry, decodeStored, encodeEntry, formatVersion, seal } from './rows/codec.ts'
+=======
+import { decodeEntry, decodeStored, encodeEntry, seal } from './rows/codec.ts'
+>>>>>>> main
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import { putMeta, readMeta } from './rows/meta-row.ts'
@@ -42,6 +47,8 @@ export class KeyedLog extends KeyedReader implements Log {
   readonly #writes: WriteQueue
   readonly #selfCheck: boolean
   readonly #tree: LogTree
+  /** The meta row that the next append writes, if the ledger is being raised to this version's format. */
+  #raised: Meta | undefined
   /** The durable head, and the head after the pending appends. */
   #head: StoredHead
   #tail: StoredHead
@@ -68,11 +75,14 @@ export class KeyedLog extends KeyedReader implements Log {
     })
   }
 
-  /** Starts a log in an empty store by writing the meta and head rows, synced. */
+  /**
+   * Starts a log in an empty store by writing the meta and head rows, synced. Only a copy of another ledger's entries
+   * has an older format.
+   */
   static async create<L extends KeyedLog>(
     this: OverStore<L>,
     store: Store,
-    meta: Omit<Meta, 'format'>,
+    meta: NewMeta,
     selfCheck = false,
   ): Promise<L> {
     const whole = { format: formatVersion, ...meta }
@@ -144,8 +154,12 @@ export class KeyedLog extends KeyedReader implements Log {
     const head = { ...this.#tail, cursors, root: rootOf(frontier, sha256), size: frontier.size }
     putHead(batch, head)
     this.#tail = head
+    const raised = this.#raised
+    if (raised !== undefined) putMeta(batch, raised)
 
     await this.#writes.write(batch)
+    if (raised !== undefined) this.meta = raised
+    this.#raised = undefined
     this.counts.entries += recorded.length
     this.#tree.keep(grown)
     this.#head = head
@@ -158,6 +172,10 @@ export class KeyedLog extends KeyedReader implements Log {
     putMeta(batch, meta)
     await this.#writes.write(batch)
     this.meta = meta
+  }
+
+  raise(): void {
+    this.#raised = { ...this.meta, format: formatVersion }
   }
 
   /** Puts a filled generation in force with one batch. The previous generation can then be cleared. */

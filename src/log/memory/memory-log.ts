@@ -1,6 +1,6 @@
 import { KeyedLog } from '../keyed/log.ts'
 import type { KeyedSnapshot } from '../keyed/reader.ts'
-import type { Key, Meta, Values } from '../log.ts'
+import type { Key, NewMeta, Values } from '../log.ts'
 import { type MemoryStore, memoryStore } from './memory-store.ts'
 
 /** How a log in memory behaves. */
@@ -19,7 +19,7 @@ export class MemoryLog extends KeyedLog {
   #options: MemoryOptions = {}
   #store = memoryStore()
 
-  static async begin(meta: Omit<Meta, 'format'>, options: MemoryOptions = {}): Promise<MemoryLog> {
+  static async begin(meta: NewMeta, options: MemoryOptions = {}): Promise<MemoryLog> {
     const { store = memoryStore() } = options
     const log = await MemoryLog.create(store, meta, options.selfCheck)
     log.#store = store

@@ -20,11 +20,11 @@ import { paddingOf, tarHeader, tarTrailerBytes } from '../../files/bundle/tar.ts
 import { refuseNewerContract } from '../../kernel/format.ts'
 import { limits } from '../../kernel/limits.ts'
 import { sha256 } from '../../log/sha256.ts'
+import { isSignatureOf } from '../../log/signer.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
 import { sha256Hex } from '../../writer/core.ts'
-import { isSignatureOf } from '../signer.ts'
 import { checkApprovals, shownApproval, type VerifiedApproval } from './export-approvals.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
 

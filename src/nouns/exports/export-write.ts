@@ -23,11 +23,11 @@ import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
+import { checkpointOf, type Signer, signerOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
-import { checkpointOf, type Signer, signerOf } from '../signer.ts'
 import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
 
@@ -113,7 +113,7 @@ async function assemble(
     .filter((name) => name !== 'statement.json')
     .map((name): [string, FileFacts] => [name, spooled.get(name) ?? factsOf(texts.get(name) ?? '')])
   const statement = statementOf({ bundle_id: manifest.bundle_id, origin, root, size }, new Map(subjects))
-  texts.set('statement.json', `${envelopeOf(statement, signer)}\n`)
+  texts.set('statement.json', `${await envelopeOf(statement, signer)}\n`)
 
   const members = names.map((name) => {
     const long = spooled.get(name)
@@ -187,11 +187,11 @@ function factsOf(text: string): FileFacts {
 }
 
 /** A DSSE envelope. Ed25519 is deterministic, so the same payload gives the same envelope. */
-function envelopeOf(payload: string, signer: Signer): string {
+async function envelopeOf(payload: string, signer: Signer): Promise<string> {
   return JSON.stringify({
     payload: toBase64(Buffer.from(payload)),
     payloadType: statementType,
-    signatures: [{ keyid: toHex(signer.keyId), sig: toBase64(signer.sign(signedBytes(payload))) }],
+    signatures: [{ keyid: toHex(signer.keyId), sig: toBase64(await signer.sign(signedBytes(payload))) }],
   })
 }
 

@@ -16,9 +16,6 @@ const packr = new Packr({
   variableMapSize: true,
 })
 
-/** The format version of everything in `.lockstep/ledger`. It is stored in the meta row. */
-export const formatVersion = 1
-
 const crcBytes = 4
 
 // The buffer that msgpackr writes to. `seal` copies the result out immediately. Without it, msgpackr allocates 8 KiB

@@ -1,12 +1,12 @@
 import { LockstepError } from '../../../errors.ts'
-import { formatTooNew } from '../../../kernel/format.ts'
+import { formatTooNew, formatVersion } from '../../../kernel/format.ts'
 import { corrupt } from '../../corrupt.ts'
 import type { Meta } from '../../log.ts'
 import type { StoreBatch, StoreReader } from '../store.ts'
-import { decode, encode, formatVersion } from './codec.ts'
+import { decode, encode } from './codec.ts'
 import { metaKey } from './keys.ts'
 
-/** Adds the meta row to a ledger's first batch. */
+/** Adds the meta row to a batch: a ledger's first one, or one that changes its name or its format. */
 export function putMeta(batch: StoreBatch, meta: Meta): void {
   batch.puts.push({ key: metaKey, value: encode(metaKey, meta) })
 }
@@ -18,8 +18,11 @@ export function readMeta(reader: StoreReader): Meta {
   const meta = decode<Meta>(metaKey, value)
   const { format } = meta
   if (format > formatVersion) throw formatTooNew('the ledger', { found: format, read: formatVersion })
-  if (format !== formatVersion) {
-    throw new LockstepError('LEDGER_FORMAT', `the ledger has format ${format}; this version reads ${formatVersion}`)
+  if (!Number.isInteger(format) || format < 1) {
+    throw new LockstepError(
+      'LEDGER_FORMAT',
+      `the ledger has format ${format}; this version reads 1 to ${formatVersion}`,
+    )
   }
   return meta
 }

@@ -2,9 +2,8 @@ import * as z from 'zod'
 import { writeDurably } from '../../../disk/durable.ts'
 import { readTextFile } from '../../../disk/regular-file.ts'
 import { LockstepError } from '../../../errors.ts'
-import { formatTooNew } from '../../../kernel/format.ts'
+import { formatTooNew, formatVersion } from '../../../kernel/format.ts'
 import { limits } from '../../../kernel/limits.ts'
-import { formatVersion } from '../../keyed/rows/codec.ts'
 
 /** `.lockstep/head`: a durable tree head outside the database. It reveals a database that was rolled back. */
 const headFileSchema = z.strictObject({

@@ -99,7 +99,7 @@ class StoredVerification {
     this.#compareCursors()
     this.#compareHeadFile()
     const { index, receipts } = this.#stored
-    for (const check of this.#checks) check.end?.({ size, receipts, index })
+    for (const check of this.#checks) check.end?.({ size, receipts, index, rootAt: this.#rootAt })
     return this.#stored
   }
 
@@ -237,9 +237,10 @@ class StoredVerification {
     const { headFile } = this.#options
     if (headFile === undefined) return
     const { head, meta } = this.#stored
-    const reader = readerOf(this.#tree.tree, this.#storedTiles)
-    compareHeadFile(headFile, { origin: meta.origin, size: head.size }, (size) => rootAt(size, reader, sha256))
+    compareHeadFile(headFile, { origin: meta.origin, size: head.size }, this.#rootAt)
   }
+
+  readonly #rootAt = (size: number) => rootAt(size, readerOf(this.#tree.tree, this.#storedTiles), sha256)
 
   #tile(level: number, index: number): Uint8Array | undefined {
     const key = keys.tileKey(level, index)

@@ -36,10 +36,10 @@ export function headIn(batch: Buffer): StoredHead | undefined {
   return head
 }
 
-/** Whether a batch puts the meta row, which only the first batch of a ledger does. */
-export function holdsMeta(batch: Buffer): boolean {
-  for (const { key } of putsIn(batch)) if (key.equals(metaKey)) return true
-  return false
+/** Whether this is the first batch of a ledger: it puts the meta row and an empty head. */
+export function isBeginning(batch: Buffer): boolean {
+  const holdsMeta = [...putsIn(batch)].some(({ key }) => key.equals(metaKey))
+  return holdsMeta && headIn(batch)?.size === 0
 }
 
 /** The lowest entry seq in a batch. If the batch is damaged, only its readable part counts. */

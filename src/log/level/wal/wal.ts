@@ -4,7 +4,7 @@ import { given } from '../../../kernel/given.ts'
 import { corrupt } from '../../corrupt.ts'
 import { failureOf } from '../../failure.ts'
 import type { StoredHead } from '../../keyed/rows/head-row.ts'
-import { firstSeqIn, headIn, holdsMeta, mayFollow, operationOf } from './batch-head.ts'
+import { firstSeqIn, headIn, isBeginning, mayFollow, operationOf } from './batch-head.ts'
 import { type BadPlace, type LogContent, readLogBlocks, recordBehind } from './log-blocks.ts'
 import { type Manifest, manifestOf } from './manifest.ts'
 
@@ -59,7 +59,7 @@ export function readWal(ledger: string, options: WalOptions): Wal {
     // So records after a torn log mean damage.
     if (torn !== undefined && content.records.length > 0) throw lost(torn, head)
     head = lastHead(content) ?? head
-    hasBeginning ||= content.records.slice(0, 1).some(({ payload }) => holdsMeta(payload))
+    hasBeginning ||= content.records.slice(0, 1).some(({ payload }) => isBeginning(payload))
     operation = Math.max(operation, operationOf(content.records.at(-1)?.payload ?? Buffer.alloc(0)))
     if (content.bad === undefined) continue
     torn ??= { name, bad: content.bad }

@@ -1,19 +1,15 @@
 import { createPublicKey, verify as verifySignature } from 'node:crypto'
 import { readKey, wrongKey } from '../disk/key-file.ts'
 import type { Layout } from '../disk/layout.ts'
-import { identitySeq, type Log } from '../log/log.ts'
-import { sha256 } from '../log/sha256.ts'
-import { entryAt, rootOf } from '../log/tiles.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
+import type { NoteSigner } from '../merkle/note.ts'
 import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
+import { identitySeq, type Log } from './log.ts'
+import { sha256 } from './sha256.ts'
+import { entryAt, rootOf } from './tiles.ts'
 
-/** The ledger's signing key, and the key line that verifies its signatures. */
-export interface Signer {
-  name: string
-  keyId: Uint8Array
-  vkey: string
-  sign(message: Uint8Array): Uint8Array
-}
+/** Signs for the ledger. `vkey` is the line of the key that verifies its signatures. */
+export type Signer = NoteSigner & { readonly vkey: string }
 
 /** Errors: LEDGER_CORRUPT (not the key that the ledger names), FILE_DENIED, NOT_FOUND (no key). */
 export async function signerOf(log: Log, layout: Layout): Promise<Signer> {

@@ -1,0 +1,55 @@
+import { isRecord } from '../merkle/entry-line.ts'
+import { verifyConsistency } from '../merkle/proofs.ts'
+import { signedHead, type Trust } from './checkpoint.ts'
+import { type Failed, failed, guarded } from './result.ts'
+import { hashesOf, hashOf, isSize, sha256 } from './values.ts'
+
+/** Two tree sizes; the smaller tree was proven to be the beginning of the larger one. */
+export type VerifiedGrowth = { ok: true; from: number; to: number }
+
+/**
+ * Verifies that a ledger only grew between two checkpoints (signed notes) of the same key. `proof` is the member of that
+ * name of `lockstep consistency FROM TO --json`: hashes in hex. Only signed roots are compared, so the answer does not
+ * depend on who delivered the proof.
+ */
+export function verifyGrowth(
+  oldNote: unknown,
+  newNote: unknown,
+  proof: unknown,
+  trust: string | Trust,
+): Promise<VerifiedGrowth | Failed> {
+  return guarded(async () => {
+    const [old, grown] = [await signedHead(oldNote, trust), await signedHead(newNote, trust)]
+    if (!old.ok) return old
+    if (!grown.ok) return grown
+    return consistent({ from: old.size, from_root: old.root, proof, to: grown.size, to_root: grown.root })
+  })
+}
+
+/**
+ * Verifies the document `{ from, from_root, to, to_root, proof }`, with hashes in hex: the tree of `to` entries begins
+ * with the tree of `from` entries. Nothing here proves whose roots these are: take them from verified checkpoints, or
+ * use `verifyGrowth`.
+ */
+export function verifyConsistencyProof(document: unknown): Promise<VerifiedGrowth | Failed> {
+  return guarded(() => consistent(document))
+}
+
+async function consistent(document: unknown): Promise<VerifiedGrowth | Failed> {
+  if (!isRecord(document)) return failed('document', 'the document is not an object')
+  const { from, from_root, to, to_root, proof } = document
+  if (!isSize(from) || !isSize(to)) return failed('document', 'from or to is not a whole number')
+  const [fromRoot, toRoot] = [hashOf(from_root), hashOf(to_root)]
+  if (fromRoot === undefined || toRoot === undefined) {
+    return failed('document', 'from_root or to_root is not 32 bytes in hex')
+  }
+  const hashes = hashesOf(proof)
+  if (hashes === undefined) return failed('document', 'proof is not a list of 32-byte hashes in hex')
+  if (!(await verifyConsistency({ from, fromRoot, to, toRoot, proof: hashes }, sha256))) {
+    return failed(
+      'consistency',
+      `the proof does not show that the tree of size ${to} begins with the tree of size ${from}`,
+    )
+  }
+  return { ok: true, from, to }
+}
