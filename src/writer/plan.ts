@@ -1,5 +1,4 @@
 import { evolveRow, storedRow } from '../domain/aggregates.ts'
-import { textPlacesOf } from '../domain/free-texts.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
 import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
@@ -8,11 +7,11 @@ import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/
 import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
-import { committedData } from '../log/free-texts.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
-import type { Disclosure, HeldText } from '../merkle/commitment.ts'
+import type { HeldText } from '../merkle/commitment.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
+import { recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
@@ -224,29 +223,19 @@ export function groundOf(before: () => Plan | undefined, published: Loaded): Loa
 /** The approximate size of a row of sovereign state, in bytes. */
 const stateRowBytes = 400
 
-/** What is recorded of an entry. From format 2 on, the hashed text has commitments in place of free texts (ADR 0068). */
-function recordedOf(entry: Entry, format: number): Recorded {
-  const places = format < 2 ? undefined : textPlacesOf(entry.type)
-  if (places === undefined) return { entry, text: JSON.stringify(entry) }
-  const texts: Disclosure[] = []
-  const data = committedData(entry.data, places, texts)
-  if (texts.length === 0) return { entry, text: JSON.stringify(entry) }
-  return { entry, text: JSON.stringify({ ...entry, data }), texts }
-}
-
 /** The length of free texts in an entry. */
 function lengthOf(texts: readonly HeldText[]): number {
   return texts.reduce((sum, each) => sum + ('text' in each ? each.text.length : 0), 0)
 }
 
 /**
- * The limit is for the hashed text and the free texts together. A UTF-16 code unit takes at most three bytes in UTF-8.
- * So most entries pass without counting their bytes.
+ * The limit holds for the entry with its free texts and for its hashed form. A UTF-16 code unit takes at most three bytes
+ * in UTF-8, or six in JSON. So most entries pass without counting their bytes.
  */
 function assertBounded({ entry, text, texts = [] }: Recorded): void {
-  if ((text.length + lengthOf(texts)) * 3 <= limits.entryBytes) return
-  const whole = texts.reduce((all, each) => all + ('text' in each ? each.text : ''), text)
-  const bytes = Buffer.byteLength(whole)
+  if (text.length * 3 + lengthOf(texts) * 6 <= limits.entryBytes) return
+  const whole = texts.length === 0 ? text : JSON.stringify(entry)
+  const bytes = Math.max(Buffer.byteLength(text), Buffer.byteLength(whole))
   if (bytes <= limits.entryBytes) return
   throw new LockstepError(
     'LIMIT_EXCEEDED',

@@ -162,7 +162,7 @@ const noGround = { row: nothing, state: nothing, object: nothing, entry: nothing
 test('a plan is full at its bound of entries or of text, and not before', () => {
   const facts = {
     firstSeq: 7,
-    format: 2,
+    format: 1,
     ledgerId: 'testledger00',
     time: '2026-01-01T00:00:00.000Z',
     tokenOffset: 0,

@@ -11,11 +11,7 @@ import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
 import { Objects } from './objects.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
-<<<<<<< HEAD
-import { decodeEntry, decodeStored, encodeEntry, formatVersion, seal } from './rows/codec.ts'
-=======
 import { decodeEntry, decodeStored, encodeEntry, seal } from './rows/codec.ts'
->>>>>>> main
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import { putMeta, readMeta } from './rows/meta-row.ts'
@@ -217,8 +213,11 @@ export class KeyedLog extends KeyedReader implements Log {
 
 /** A debugging check: the stored bytes must read back as the hashed text and the entry, and that text must be RFC 8785. */
 function assertStoredAsHashed({ entry, text }: Recorded, key: Uint8Array, value: Uint8Array): void {
-  assertCanonical(JSON.parse(text))
-  invariant(decodeStored(key, value).text === text, `entry ${entry.seq} reads back as it was hashed`)
+  assertCanonical(entry)
+  const hashed: unknown = JSON.parse(text)
+  assertCanonical(hashed)
+  const isHashed = JSON.stringify(hashed) === text && decodeStored(key, value).text === text
+  invariant(isHashed, `entry ${entry.seq} reads back as it was hashed`)
   const isSame = JSON.stringify(decodeEntry(key, value)) === JSON.stringify(entry)
   invariant(isSame, `entry ${entry.seq} reads back with its texts`)
 }
