@@ -92,6 +92,13 @@ function bodyOf(inputs: readonly z.ZodType[], schemas: Record<string, JsonSchema
         description: 'A repeated request with the same key and content gets the first answer.',
         schema: { type: 'string', minLength: 1, maxLength: 200 },
       },
+      {
+        name: 'traceparent',
+        in: 'header',
+        description:
+          'The trace that the call belongs to (W3C Trace Context). Its entries keep it; an invalid one is ignored.',
+        schema: { type: 'string', maxLength: 55 },
+      },
     ],
     requestBody: { content: { [mediaTypes.json]: { schema } } },
   }

@@ -66,6 +66,9 @@ ${table(
 - \`Idempotency-Key\` is 1 to 200 bytes. It becomes the \`idempotency_key\` of the input, or the \`lock_id\` of
   \`locks.acquire\`: as it is if it has the form of a lock_id, or else \`lck_\` and its SHA-256 in base64url. A body
   with another key is \`INVALID_INPUT\`. Other operations are safe to repeat without a key.
+- \`traceparent\` and \`tracestate\` (W3C Trace Context) name the trace that the call belongs to. Its entries keep them in
+  \`trace\`, and the answer repeats \`traceparent\`. An invalid one is ignored. A line of a batch can have its own
+  \`trace\`: \`{"call":…,"input":…,"trace":{"traceparent":…}}\`.
 - Each answer has the header \`Request-Id\`, which is also in the logs.
 
 ## Batches

@@ -42,6 +42,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   views: { rung: 5, packages: shared },
   writer: { rung: 6, packages: [...shared, 'nanoid'] },
   files: { rung: 7, packages: [...shared, 'nanoid', 'yaml'] },
+  // Witnesses and what they cosigned: this ledger's own, and those that it asks.
+  witness: { rung: 7.5, packages: ['node:'] },
   nouns: { rung: 8, packages: [...shared, 'nanoid'] },
   verify: { rung: 9, packages: [...shared, 'nanoid'] },
   // Backups, restores and salvage, copied roots: what is done with a whole ledger.
@@ -57,7 +59,7 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client'],
+    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api'],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }

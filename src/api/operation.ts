@@ -1,11 +1,14 @@
 import type * as z from 'zod'
 import type { Code } from '../errors.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 import type { tokenGrants } from '../kernel/vocabulary.ts'
 
 /** The options of a call besides its input. */
 export interface CallOptions {
   /** Aborts a waiting call or a stream. A call is not made if its signal has already aborted. Errors: ABORTED. */
   signal?: AbortSignal | undefined
+  /** The distributed trace that the call belongs to. Each entry that the call appends keeps it. */
+  trace?: TraceContext | undefined
 }
 
 /** A command or a query: one input, one answer. Input and answer are plain data that JSON can carry. */

@@ -1,4 +1,5 @@
 import type { Code, Details } from '../errors.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 
 /**
  * What the service and its callers agree on besides the tables of operations. This module imports nothing at run time,
@@ -64,6 +65,8 @@ export interface BatchCall {
   /** `noun.verb`. */
   call: string
   input?: unknown
+  /** The trace of this call, if it differs from that of the request. */
+  trace?: TraceContext | undefined
 }
 
 /** One line of the answer to `POST /v1/batch`. */

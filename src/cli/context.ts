@@ -7,12 +7,14 @@ import { LockstepError, messageOf } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
+import { withTrace } from '../writer/trace.ts'
 import { sayClockAhead } from './clock-ahead.ts'
 import type { Globals } from './globals.ts'
 import { operatorTokenOf } from './operator-token.ts'
 import { say, setTimes } from './output.ts'
 import { progressBar } from './progress.ts'
 import { serviceAt } from './service.ts'
+import { traceOfProcess } from './trace.ts'
 import { actorIn } from './values.ts'
 
 /** The folder in which the command works: --dir, else LOCKSTEP_DIR, else the working directory. */
@@ -128,7 +130,8 @@ export async function withOpenLedger<T>(
   try {
     // A stream goes on with what is appended later.
     if (ledger.isSnapshot && kind === 'query') say(asOf((await ledger.head.get()).size))
-    return await work(ledger)
+    const trace = traceOfProcess()
+    return await (trace === undefined ? work(ledger) : withTrace(trace, () => work(ledger)))
   } finally {
     if (ledger.counts.entries > 0) await sayClockAhead(globals, ledger)
     // The answer is durable already. If the head file cannot be refreshed, a warning is enough.

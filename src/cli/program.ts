@@ -73,6 +73,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),
   },
+  witness: {
+    about: 'Cosign the checkpoints of other ledgers, and have those of this ledger cosigned.',
+    load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),
+  },
   verify: {
     about: 'Reads all stored bytes and derives all state again.',
     load: async () => (await import('./verify.ts')).verifyVerb(),

@@ -8,13 +8,14 @@ import { itemsOf } from '../client/items.ts'
 import { parsed, textOf } from '../client/lines.ts'
 import { OpenCall } from '../client/open-call.ts'
 import { isRepeatable, remoteApi } from '../client/remote-api.ts'
-import { putOf, requestOf, withTimeLeft } from '../client/requests.ts'
+import { putOf, requestOf, traceHeaders, withTimeLeft } from '../client/requests.ts'
 import { retried } from '../client/retries.ts'
 import type { Transport } from '../client/transport.ts'
 import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
+import { traceOfProcess } from './trace.ts'
 
 /** Who calls: a token, and the actor that is named where no token says it. */
 export interface ServiceCaller {
@@ -59,7 +60,8 @@ async function doesAnswer(socket: string): Promise<boolean> {
 
 /** One request for each call. Unlike the client's transport, it starts fast and keeps nothing open. */
 function transportOver(socketPath: string, place: string, token: string | undefined): Transport {
-  const headers = { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), host: 'localhost' }
+  const known = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers = { ...known, ...traceHeaders(traceOfProcess()), host: 'localhost' }
   const opened = async (
     { body = '', ...sent }: ReturnType<typeof requestOf>,
     { signal, timeout = 0 }: { signal: AbortSignal; timeout?: number },

@@ -6,6 +6,7 @@ import type { CallOptions, Kind } from '../api/operation.ts'
 import { pathOf } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { isTrace } from '../kernel/trace.ts'
 import { askWithProposal, hasProposal } from './proposals.ts'
 import type { RemoteOperation, Transport } from './transport.ts'
 
@@ -21,6 +22,7 @@ export function remoteApi(transport: Transport, { actor }: { actor?: Actor | und
       // Not an async function: its frame would live for as long as the call.
       const ask = (input: object = {}, options: CallOptions = {}) => {
         if (!isObject(input)) return Promise.reject(noObject(operation.name))
+        if (options.trace !== undefined && !isTrace(options.trace)) return Promise.reject(noTrace(operation.name))
         const asked = completed(operation, input, actor)
         if (hasProposal(operation)) return askWithProposal(transport, operation, { input: asked, options })
         return transport.ask(operation, asked, options)
@@ -59,6 +61,10 @@ function newLockId(): string {
 
 function isObject(input: unknown): boolean {
   return typeof input === 'object' && input !== null && !Array.isArray(input)
+}
+
+function noTrace(name: string): LockstepError {
+  return new LockstepError('INVALID_INPUT', `${name}: trace: must have a valid traceparent and tracestate`)
 }
 
 function noObject(name: string): LockstepError {

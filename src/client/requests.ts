@@ -1,11 +1,13 @@
 import { mediaTypes, wireLimits } from '../api/wire.ts'
 import { LockstepError, messageOf } from '../errors.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 import type { Request } from './exchange.ts'
 import type { RemoteOperation } from './transport.ts'
 
 /** A call as a line of a batch. Errors: INVALID_INPUT (JSON cannot carry it), LIMIT_EXCEEDED. */
-export function lineOf({ name }: RemoteOperation, input: object): string {
-  const line = `{"call":"${name}","input":${textOf(name, input)}}`
+export function lineOf({ name }: RemoteOperation, input: object, trace: TraceContext | undefined): string {
+  const traced = trace === undefined ? '' : `,"trace":${textOf(name, trace)}`
+  const line = `{"call":"${name}","input":${textOf(name, input)}${traced}}`
   if (Buffer.byteLength(line) < wireLimits.batchBytes) return line
   throw new LockstepError('LIMIT_EXCEEDED', `${name}: the input has more than ${wireLimits.batchBytes} bytes`, {
     details: { outcome: 'not_applied' },
@@ -24,6 +26,13 @@ export function requestOf(
   }
   const body = textOf(name, input)
   return { method: 'POST', path, headers: { ...headers, accept, 'content-type': mediaTypes.json }, body }
+}
+
+/** The headers of a call that belongs to a trace. */
+export function traceHeaders(trace: TraceContext | undefined): Record<string, string> {
+  if (trace === undefined) return {}
+  const { traceparent, tracestate } = trace
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
 /** Puts JSON Lines at a path. */

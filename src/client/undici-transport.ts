@@ -12,7 +12,7 @@ import { itemsOf } from './items.ts'
 import { parsed, textOf } from './lines.ts'
 import { OpenCall } from './open-call.ts'
 import { isRepeatable } from './remote-api.ts'
-import { lineOf, putOf, requestOf, withTimeLeft } from './requests.ts'
+import { lineOf, putOf, requestOf, traceHeaders, withTimeLeft } from './requests.ts'
 import { type Retry, retried } from './retries.ts'
 import type { RemoteOperation, Transport } from './transport.ts'
 
@@ -80,12 +80,15 @@ export class UndiciTransport implements Transport {
     await textOf((await exchange(this.#alone, this.#service.place, request)).body)
   }
 
-  ask(operation: RemoteOperation, input: object, { signal }: CallOptions): Promise<unknown> {
+  ask(operation: RemoteOperation, input: object, options: CallOptions): Promise<unknown> {
     const { name } = operation
+    const { signal } = options
     if (this.#closed !== undefined) return Promise.reject(closedClient('not_applied'))
     if (signal?.aborted) return Promise.reject(aborted(name, 'not_applied'))
     const isAlone = signal !== undefined || waits(name, input)
-    return this.#counted(isAlone ? this.#askAlone(operation, input, signal) : this.#askInBatch(operation, input))
+    return this.#counted(
+      isAlone ? this.#askAlone(operation, input, options) : this.#askInBatch(operation, input, options),
+    )
   }
 
   put(path: string, body: Uint8Array, { signal }: CallOptions): Promise<unknown> {
@@ -138,10 +141,10 @@ export class UndiciTransport implements Transport {
     await Promise.all([this.#alone.destroy(), this.#batched.destroy()])
   }
 
-  #askInBatch(operation: RemoteOperation, input: object): Promise<unknown> {
+  #askInBatch(operation: RemoteOperation, input: object, { trace }: CallOptions): Promise<unknown> {
     let line: string
     try {
-      line = lineOf(operation, input)
+      line = lineOf(operation, input, trace)
       if (this.#batches.length >= limits.queueMax) throw tooMany(`${limits.queueMax} calls that wait to be sent`)
     } catch (error) {
       return Promise.reject(error)
@@ -154,16 +157,16 @@ export class UndiciTransport implements Transport {
       // The answers of a batch may be too long together.
       if (operation.kind !== 'query' || !(error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'))
         throw error
-      return this.#askAlone(operation, input, undefined)
+      return this.#askAlone(operation, input, { trace })
     })
   }
 
-  #askAlone(operation: RemoteOperation, input: object, signal: AbortSignal | undefined): Promise<unknown> {
+  #askAlone(operation: RemoteOperation, input: object, { signal, trace }: CallOptions): Promise<unknown> {
     const { name } = operation
     const startedAt = performance.now()
     const answerMillisMax = waits(name, input) ? 0 : limits.answerMillisMax
     const request = () => ({
-      ...requestOf(operation, withTimeLeft(input, startedAt), this.#headers),
+      ...requestOf(operation, withTimeLeft(input, startedAt), { ...this.#headers, ...traceHeaders(trace) }),
       answerMillisMax,
     })
     return this.#sendAlone(request, { name, isRepeatable: isRepeatable(operation, input), signal })

@@ -22,7 +22,7 @@ export function createKey(path: string): SigningKey {
 }
 
 /** Errors: FILE_DENIED if others can read the key, LEDGER_CORRUPT if the file is not a valid key. */
-export function readKey(layout: Layout): SigningKey {
+export function readKey(layout: Pick<Layout, 'config' | 'home' | 'key'>): SigningKey {
   const path = layout.key
   let pem: string | undefined
   try {

@@ -53,7 +53,7 @@ export function demandSecure(layout: Layout): void {
 }
 
 /** Whether the configuration file accepts a disk that does not keep modes, and `.lockstep` is on such a disk. */
-export function areModesAccepted({ config, home }: Layout): boolean {
+export function areModesAccepted({ config, home }: Pick<Layout, 'config' | 'home'>): boolean {
   return acceptsPermissions(config) && !keepsModes(home)
 }
 

@@ -1,9 +1,15 @@
 import * as z from 'zod'
 import type { Json } from './canonical.ts'
 import { actorSchema, type RecordedActor, recordedActorSchema } from './ids.ts'
+import { type TraceContext, traceparentForm, tracestateForm } from './trace.ts'
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
 const seqSchema = z.int().min(0)
+
+export const traceSchema = z.strictObject({
+  traceparent: z.string().regex(traceparentForm, 'must be a traceparent of version 00'),
+  tracestate: z.string().regex(tracestateForm, 'must be 1 to 512 characters of ASCII').optional(),
+})
 
 /** Ties the entries of one idempotent request together: this is entry `index` of `count`. */
 export const requestSchema = z.strictObject({
@@ -37,7 +43,8 @@ export const entrySchema = z.strictObject({
   seq: seqSchema,
   stream: z.string().min(1).max(300),
   time: z.iso.datetime({ precision: 3 }),
-  trace: z.strictObject({ traceparent: z.string().max(60), tracestate: z.string().max(512).optional() }).optional(),
+  /** The distributed trace that the call belonged to. */
+  trace: traceSchema.optional(),
   type: z.string().regex(/^[a-z]+\.[a-z_]+$/),
   wall_time: z.iso.datetime({ precision: 3 }).optional(),
 })
@@ -61,6 +68,7 @@ export interface Entry<Type extends string = string, Data = EntryData> {
   seq: number
   stream: string
   time: string
+  trace?: TraceContext
   type: Type
   wall_time?: string
 }
@@ -102,6 +110,7 @@ export interface Placement {
   request: z.infer<typeof requestSchema> | undefined
   seq: number
   time: string
+  trace?: TraceContext | undefined
   wallTime: string | undefined
 }
 
@@ -120,6 +129,7 @@ export function entryOf(draft: EventDraft, place: Placement): Entry {
   entry.seq = place.seq
   entry.stream = draft.stream
   entry.time = place.time
+  if (place.trace !== undefined) entry.trace = place.trace
   entry.type = draft.type
   if (place.wallTime !== undefined) entry.wall_time = place.wallTime
   return entry as Entry
@@ -146,6 +156,7 @@ function entryOfRun(draft: EventDraft, run: RunOfEvent, place: Placement): Entry
     seq: place.seq,
     stream: draft.stream,
     time: place.time,
+    ...(place.trace === undefined ? {} : { trace: place.trace }),
     type: draft.type,
     ...(place.wallTime === undefined ? {} : { wall_time: place.wallTime }),
   }

@@ -206,6 +206,14 @@ export const limits = {
   sweepLocksMax: 64,
   sweepRunsMax: 512,
   sweepTokensMax: 512,
+  /**
+   * A witness: the logs that it watches, the bytes of a request or of an answer, its requests in progress, and its open
+   * connections.
+   */
+  witnessLogsMax: 1_000,
+  witnessBodyBytes: 64 * 1024,
+  witnessRequestsMax: 64,
+  witnessConnectionsMax: 256,
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,

@@ -14,6 +14,9 @@ export type Submission = {
 /** A request has at most this many hashes (C2SP tlog-witness). */
 const proofHashesMax = 63
 
+/** The content type of an answer that names the size which the witness cosigned last. */
+export const sizeType = 'text/x.tlog.size'
+
 /** Formats the line `old N`, a line of base64 for each hash, an empty line, and the checkpoint. */
 export function formatSubmission({ checkpoint, old, proof }: Submission): string {
   return `old ${old}\n${proof.map((hash) => `${toBase64(hash)}\n`).join('')}\n${checkpoint}`

@@ -1,25 +1,25 @@
 import { concatBytes, sameBytes } from './hash.ts'
-import { formatSignatureLine, type NoteSignature, parseSignedNote, type VerifySignature } from './note.ts'
+import {
+  formatSignatureLine,
+  type NoteSignature,
+  type NoteSigner,
+  parseSignedNote,
+  type VerifySignature,
+} from './note.ts'
 import type { Parsed, Vkey } from './vkey.ts'
 
 /** A cosignature that was verified: the witness's key, and when it signed, in seconds since 1970. */
 export type Cosignature = { readonly key: Vkey; readonly timestamp: number }
-
-/** Signs for a witness. `keyId` is of the type `keyTypes.cosignature`. */
-export type Cosigner = {
-  readonly name: string
-  readonly keyId: Uint8Array
-  readonly sign: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
-}
 
 const timestampBytes = 8
 const ed25519SignatureBytes = 64
 
 /**
  * The signature line of a witness over the text of a checkpoint (C2SP tlog-cosignature, Ed25519). The signature is the
- * timestamp, as 8 bytes in big-endian order, and the Ed25519 signature. **Errors**: RangeError for an invalid timestamp.
+ * timestamp, as 8 bytes in big-endian order, and the Ed25519 signature. The key id of the witness is of the type
+ * `keyTypes.cosignature`. **Errors**: RangeError for an invalid timestamp.
  */
-export async function cosign(text: string, timestamp: number, cosigner: Cosigner): Promise<string> {
+export async function cosign(text: string, timestamp: number, cosigner: NoteSigner): Promise<string> {
   const signature = await cosigner.sign(cosignedMessage(text, timestamp))
   const { keyId, name } = cosigner
   return formatSignatureLine({ name, keyId, signature: concatBytes(bytesOfTimestamp(timestamp), signature) })

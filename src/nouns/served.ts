@@ -4,9 +4,12 @@ import { hintOf, membersOf, unwrapped } from '../api/hints.ts'
 import { type AnyFacts, type Ask, type CallOptions, type Follow, formOf, formsOf } from '../api/operation.ts'
 import { operations } from '../api/operations.ts'
 import { LockstepError } from '../errors.ts'
+import { traceSchema } from '../kernel/entry.ts'
 import { knownAs, type RecordedActor } from '../kernel/ids.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 import { codedError } from '../writer/coded-errors.ts'
 import { parse } from '../writer/parse.ts'
+import { withTrace } from '../writer/trace.ts'
 
 /**
  * Method syntax, because TypeScript compares the parameters of methods in both directions. A handler takes the result
@@ -71,11 +74,20 @@ function asked({ facts, ground, handler, name }: Call) {
       const checked = checkedInput({ facts, ground, name }, input, options)
       if (options.signal?.aborted) throw aborted(name)
       ground.assertOpen()
-      return (handler(checked, options) as Promise<unknown>).catch(rethrow)
+      const { trace } = options
+      const answer =
+        trace === undefined ? handler(checked, options) : inTrace(trace, name, () => handler(checked, options))
+      return (answer as Promise<unknown>).catch(rethrow)
     } catch (error) {
       return Promise.reject(codedError(error, name))
     }
   }
+}
+
+/** Errors: INVALID_INPUT. */
+function inTrace<T>(trace: TraceContext, name: string, call: () => T): T {
+  const { traceparent, tracestate } = parse(traceSchema, trace, `${name}: trace`)
+  return withTrace(tracestate === undefined ? { traceparent } : { traceparent, tracestate }, call)
 }
 
 /** A stream begins when it is asked for, not when its first item is read. */

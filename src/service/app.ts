@@ -159,9 +159,9 @@ async function answerCall(
   if (ground.calls.waits(operation, input)) {
     ground.begin(exchange, 'waiting')
     const signal = exchange.signal({ untilDrain: true })
-    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal }))
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal, trace: exchange.trace }))
   } else {
-    exchange.sendJson(await ground.calls.ask(operation, input, { caller }))
+    exchange.sendJson(await ground.calls.ask(operation, input, { caller, trace: exchange.trace }))
   }
 }
 

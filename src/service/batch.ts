@@ -30,7 +30,7 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
   const answered = async (line: string, at: number): Promise<string> => {
     let name = 'unknown'
     try {
-      const { call, input } = callIn(line, at)
+      const { call, input, trace = exchange.trace } = callIn(line, at)
       const operation = operationsByName.get(call)
       if (operation === undefined) throw new LockstepError('NOT_FOUND', `there is no operation ${call.slice(0, 100)}`)
       name = operation.name
@@ -39,7 +39,7 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
       if (operation.facts.kind === 'stream' || calls.waits(operation, asked)) {
         throw invalid(`${name}: a stream, or a call that waits, cannot be part of a batch`)
       }
-      const text = `{"status":200,"answer":${JSON.stringify(await calls.ask(operation, asked, { caller }))}}`
+      const text = `{"status":200,"answer":${JSON.stringify(await calls.ask(operation, asked, { caller, trace }))}}`
       if (operation.facts.kind === 'query') queryChars += text.length
       if (operation.facts.kind === 'query' && queryChars > limits.batchAnswerBytes) {
         throw new LockstepError('LIMIT_EXCEEDED', 'the answers of the batch are too long together', {
@@ -58,9 +58,9 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
   exchange.send(200, mediaTypes.lines, `${answers.join('\n')}\n`)
 }
 
-function callIn(line: string, at: number): Required<BatchCall> {
+function callIn(line: string, at: number): BatchCall {
   const value = parsedJson(line, `line ${at}`)
-  const { call, input = {}, ...rest } = Object(value) as Partial<BatchCall>
-  if (typeof call === 'string' && Object.keys(rest).length === 0) return { call, input }
-  throw invalid(`line ${at}: must be an object with call and input`)
+  const { call, input = {}, trace, ...rest } = Object(value) as Partial<BatchCall>
+  if (typeof call === 'string' && Object.keys(rest).length === 0) return { call, input, trace }
+  throw invalid(`line ${at}: must be an object with call, input and trace`)
 }

@@ -1,5 +1,6 @@
 import { formOf, type TokenGrant } from '../api/operation.ts'
 import { everyOperation, type Operation } from '../api/operations.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { KnownCallOptions } from '../nouns/served.ts'
 import { parse } from '../writer/parse.ts'
@@ -7,6 +8,7 @@ import { type Caller, demandAuthority, demandGrant, demandLocalFacts, demandOneO
 import { withKey } from './input.ts'
 import { invalid } from './problem.ts'
 import type { Rates } from './rates.ts'
+import { inSpan } from './span.ts'
 
 /** Every operation by its name `noun.verb`. */
 export const operationsByName: ReadonlyMap<string, Operation> = new Map(
@@ -19,6 +21,7 @@ type Followed = (input: object, options: { signal: AbortSignal }) => AsyncIterab
 interface Asking {
   caller: Caller
   signal?: AbortSignal
+  trace: TraceContext | undefined
 }
 
 interface Request {
@@ -65,9 +68,9 @@ export class Calls {
   }
 
   /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
-  ask({ noun, verb }: Operation, input: object, { caller, signal }: Asking): Promise<unknown> {
-    const { authn } = caller
-    return this.#method<Asked>(noun, verb)(input, signal === undefined ? { authn } : { authn, signal })
+  ask({ noun, verb }: Operation, input: object, { caller, signal, trace }: Asking): Promise<unknown> {
+    const method = this.#method<Asked>(noun, verb)
+    return inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn: caller.authn, signal, trace: own }))
   }
 
   /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mediaTypes, type Problem } from '../api/wire.ts'
 import { limits } from '../kernel/limits.ts'
+import { type TraceContext, traceOf } from '../kernel/trace.ts'
 import { headersOf, problemOf } from './problem.ts'
 
 /** Where a request came in. Only callers on the socket are on this machine for certain. */
@@ -60,6 +61,11 @@ export class Exchange {
     return Array.isArray(value) ? value.join(', ') : value
   }
 
+  /** The distributed trace that the request belongs to. */
+  get trace(): TraceContext | undefined {
+    return traceOf(this.header('traceparent'), this.header('tracestate'))
+  }
+
   /**
    * A signal that aborts when the client goes away before its whole answer was sent. With `untilDrain` it also aborts
    * when the service begins to close. Only calls that may take long ask for it, because it costs a listener.
@@ -117,6 +123,7 @@ export class Exchange {
   }
 
   #headers(type: string): Record<string, string> {
-    return { 'Content-Type': type, 'Request-Id': this.id, ...securityHeaders }
+    const echoed = this.trace && { traceparent: this.trace.traceparent }
+    return { 'Content-Type': type, 'Request-Id': this.id, ...echoed, ...securityHeaders }
   }
 }

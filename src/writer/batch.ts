@@ -193,7 +193,11 @@ export class Batch {
   #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
     if (wanted === undefined || !(isChange || refusals.admits(wanted, item, now))) return
-    const [entry] = plan.add([wanted], { actor: item.actor, correlationId: item.correlationId })
+    const [entry] = plan.add([wanted], {
+      actor: item.actor,
+      correlationId: item.correlationId,
+      trace: item.trace,
+    })
     plan.addWith({ objects })
     refusals.recorded(entry, item, now)
   }

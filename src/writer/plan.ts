@@ -7,6 +7,7 @@ import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/
 import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { HeldText } from '../merkle/commitment.ts'
 import type { Loaded } from '../views/views.ts'
@@ -30,6 +31,7 @@ export interface CommandFacts {
   actor: RecordedActor
   correlationId?: string | undefined
   request?: { key: string; sha256: string } | undefined
+  trace?: TraceContext | undefined
 }
 
 /** What is written together with a command's events. */
@@ -179,6 +181,7 @@ export class Plan {
       request: request && { count, index, key: request.key, sha256: request.sha256 },
       seq,
       time: this.#facts.time,
+      trace: facts.trace,
       wallTime: this.#facts.wallTime,
     }
   }

@@ -12,6 +12,7 @@ import { groundOf, type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Step, Submission } from './submission.ts'
 import { Tally } from './tally.ts'
+import { traceOfCall, withoutTrace } from './trace.ts'
 import { ledgerClosed, queueFull, unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
@@ -71,7 +72,7 @@ export class Sequencer {
     return new Promise((resolve, reject) => {
       if (!this.#takesMore()) return reject(this.#refusalOfAll())
       if (this.#queue.length >= limits.queueMax) return reject(queueFull(this.#queue.length))
-      this.#enqueue({ item: { resolve, reject, ...submission } })
+      this.#enqueue({ item: { resolve, reject, trace: traceOfCall(), ...submission } })
     })
   }
 
@@ -108,7 +109,7 @@ export class Sequencer {
     this.#queue.push(step)
     if (this.#state !== 'idle') return
     this.#state = 'writing'
-    this.#idle = this.#drain()
+    this.#idle = withoutTrace(() => this.#drain())
   }
 
   /** Writes batches until the queue is empty. Callers just answered get their next command into the next batch. */
@@ -223,9 +224,8 @@ export class Sequencer {
   /** Loads what the steps say they read, with one load, and what the first batch needs. */
   #loadDeclared(steps: readonly Step[]): Promise<unknown> | undefined {
     const { log, receipts, views } = this.#parts
-    const loading = views.load(declaredBy(steps, views))
+    const [{ size }, loading] = [log.head(), views.load(declaredBy(steps, views))]
     if (receipts.isLoaded && this.#lastTimeMillis !== undefined) return loading
-    const { size } = log.head()
     const all = Promise.all([loading, receipts.loaded(), size === 0 ? undefined : views.entry(size - 1)])
     return all.then(([, , last]) => {
       this.#lastTimeMillis ??= Date.parse(last?.time ?? isoTime(0))

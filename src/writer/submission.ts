@@ -3,6 +3,7 @@ import type { LockstepError } from '../errors.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { RecordedActor } from '../kernel/ids.ts'
+import type { TraceContext } from '../kernel/trace.ts'
 
 /** A submitted command with its actor, its request key, and whether it waits for a lock. */
 export interface Submission {
@@ -26,6 +27,8 @@ export interface Outcome {
 }
 
 export interface Item extends Submission {
+  /** The distributed trace of the call. */
+  trace: TraceContext | undefined
   resolve: (outcome: Outcome) => void
   reject: (error: LockstepError) => void
 }

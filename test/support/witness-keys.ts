@@ -1,13 +1,12 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
-import type { Cosigner } from '../../src/merkle/cosignature.ts'
-import type { VerifySignature } from '../../src/merkle/note.ts'
+import type { NoteSigner, VerifySignature } from '../../src/merkle/note.ts'
 import { formatVkey, keyIdOf, keyTypes } from '../../src/merkle/vkey.ts'
 import { bytesOf, sha256 } from '../merkle/model.ts'
 
 /** A key of a test: the key line for logs, the key line for witnesses, and what signs with it. */
 export interface TestKey {
-  cosigner: Cosigner
-  note: Cosigner
+  cosigner: NoteSigner
+  note: NoteSigner
   privateKey: KeyObject
   vkey: string
   witnessVkey: string

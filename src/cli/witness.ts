@@ -1,0 +1,67 @@
+import type { Command } from 'commander'
+import { LockstepError } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
+import { sha256 } from '../log/sha256.ts'
+import { parseVkey, type Vkey } from '../merkle/vkey.ts'
+import { readText } from './input-file.ts'
+import { say } from './output.ts'
+import { stopped, tcpOf, tcpOptions } from './tcp.ts'
+import { local, noun, text } from './verb.ts'
+
+export function witnessCommand(asked?: string): Command {
+  return noun('witness', { serve: serveVerb }, asked, [
+    'lockstep witness serve /var/lib/witness --name witness.example/w1 --logs logs.txt --listen 127.0.0.1:8053',
+    'lockstep witness serve /var/lib/witness --logs logs.txt --listen 0.0.0.0:8053 --tls-cert c.pem --tls-key k.pem',
+  ])
+}
+
+function serveVerb(): Command {
+  return local('serve', 'Cosigns the checkpoints of other ledgers, until SIGTERM or SIGINT.', {
+    more:
+      'The folder has the key of the witness and the newest checkpoint of each log. A witness that forgets them can be ' +
+      'shown two histories of one log, so this folder must never be lost or set back. Its key line is in key.pub.',
+    own: {
+      dir: { ...text('<dir>', 'the folder of the witness; it is made if it is missing'), isRequired: true },
+      listen: { ...text('--listen <host:port>', 'the address of the witness'), isRequired: true },
+      logs: { ...text('--logs <file>', 'the key lines of the logs to watch, one a line'), isRequired: true },
+      name: text('--name <name>', 'the name of a new witness, such as witness.example/w1'),
+      ...tcpOptions,
+    },
+    errors: ['INVALID_INPUT', 'LEDGER_CORRUPT', 'NOT_FOUND', 'FILE_DENIED'],
+    run: async ({ given: { dir = '', listen = '', logs = '', name, ...tcp } }) => {
+      const address = tcpOf(listen, tcp)
+      const [{ serveWitness }, { Witness }, keys] = await Promise.all([
+        import('../service/witness-service.ts'),
+        import('../witness/witness.ts'),
+        logsIn(logs),
+      ])
+      const now = () => Math.floor(Date.now() / 1000)
+      const witness = await Witness.open(dir, { logs: keys, name, now })
+      const stop = stopped()
+      const service = await serveWitness(witness, { listen: address })
+      say(`${witness.vkey} witnesses ${keys.length} keys at ${service.url}`)
+      await stop.asked
+      await service.close()
+    },
+    examples: [
+      'lockstep witness serve /var/lib/witness --name witness.example/w1 --logs logs.txt --listen 127.0.0.1:8053',
+      'lockstep witness serve /var/lib/witness --logs logs.txt --listen 0.0.0.0:8053 --tls-cert c.pem --tls-key k.pem',
+    ],
+  })
+}
+
+/** The key lines in a file. Blank lines and lines that begin with # are ignored. Errors: INVALID_INPUT. */
+async function logsIn(file: string): Promise<Vkey[]> {
+  const lines = readText(file, limits.homeFileBytes).split('\n')
+  const keys: Vkey[] = []
+  for (const [index, line] of lines.entries()) {
+    const words = line.trim()
+    if (words === '' || words.startsWith('#')) continue
+    const key = await parseVkey(words, sha256)
+    if (!key.ok) throw new LockstepError('INVALID_INPUT', `${file}, line ${index + 1}: ${key.reason}`)
+    if (keys.length >= limits.witnessLogsMax)
+      throw new LockstepError('LIMIT_EXCEEDED', `${file} has more than ${limits.witnessLogsMax} keys`)
+    keys.push(key.value)
+  }
+  return keys
+}
