@@ -121,7 +121,7 @@ export async function verifyExport(path: string, options: { vkey?: string | unde
 type Texts = ReadonlyMap<string, string>
 type Facts = ReadonlyMap<string, FileFacts>
 const newline = 0x0a
-const longLineBytes = 4 * limits.entryBytes
+const longLineBytes = limits.exportProofBytes
 const longFiles: readonly string[] = ['entries.jsonl', 'proofs/inclusion.jsonl'] satisfies BundleFile[]
 
 /** Reads the bundle once: hashes every file and the uncompressed archive, and keeps the texts of the small files. */
