@@ -8,17 +8,19 @@ import { join } from 'node:path'
 import { objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
+import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
 import { entryWithTexts } from '../log/free-texts.ts'
 import { objectIn } from '../log/keyed/objects.ts'
 import { decodeStored, entryOfText, unsealIfThere } from '../log/keyed/rows/codec.ts'
 import * as keys from '../log/keyed/rows/keys.ts'
+import { readMeta } from '../log/keyed/rows/meta-row.ts'
 import type { Store } from '../log/keyed/store.ts'
 import { leafHashOfText } from '../log/leaf.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { answer } from '../log/level/open/child-answer.ts'
 import { openStore, repairStore } from '../log/level/store.ts'
-import type { Recorded, ViewWrite } from '../log/log.ts'
+import type { Meta, Recorded, ViewWrite } from '../log/log.ts'
 import { hashBytes, sameBytes } from '../merkle/hash.ts'
 import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
@@ -72,6 +74,16 @@ class Source {
     return end
   }
 
+  /** The secret of the digests in the entries. Without it, a repeated request cannot be recognised. */
+  digestKey(): Pick<Meta, 'digest_key'> {
+    try {
+      const { digest_key } = readMeta(this.#store)
+      return given({ digest_key })
+    } catch {
+      return {}
+    }
+  }
+
   /** The entry at a seq with the objects that it names. `problem` says why there is none. */
   read(seq: number): Readable | { problem: string } {
     try {
@@ -121,7 +133,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
   mkdirSync(join(home, 'ledger'), { mode: 0o700 })
   const store = await openStore(join(home, 'ledger'), { create: true })
   try {
-    const log = await LevelLog.create(store, checks.entries.identity)
+    const log = await LevelLog.create(store, { ...source.digestKey(), ...checks.entries.identity })
     let pending: Readable[] = []
     // How many of them end with a complete request, and who the ledger is then.
     let complete = { count: 0, identity: checks.entries.identity }

@@ -9,6 +9,11 @@ import type { StoredEntry } from './free-texts.ts'
 export interface Meta {
   /** Its format. A `ledger.upgraded` entry raises it. */
   format: number
+  /**
+   * The secret under which entries of format 2 state digests of what callers sent (`keyedDigest`). It is in backups, and
+   * in nothing that leaves the ledger otherwise.
+   */
+  digest_key?: Uint8Array
   ledger_id: string
   origin: string
   /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */

@@ -8,6 +8,7 @@ import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { TraceContext } from '../kernel/trace.ts'
+import { keyedDigest } from '../log/keyed-digest.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { HeldText } from '../merkle/commitment.ts'
 import type { Loaded } from '../views/views.ts'
@@ -16,6 +17,8 @@ import { recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
+  /** The secret of digests in entries. A ledger of format 1 has none. */
+  digestKey: Uint8Array | undefined
   firstSeq: number
   /** The format in which entries are recorded. */
   format: number
@@ -116,15 +119,23 @@ export class Plan {
     return this.#requests.get(`${actorId}\n${key}`)
   }
 
+  /** The digest of a request as its entries state it. */
+  digestOf(sha256: string): string {
+    const { digestKey, format } = this.#facts
+    return format < 2 || digestKey === undefined ? sha256 : keyedDigest(digestKey, sha256)
+  }
+
   /** Adds all events of one command, or none if one is too large. Errors: LIMIT_EXCEEDED. */
   add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
     const recorded: Recorded[] = []
     const changed = new Map<string, Row>()
+    const { request } = facts
+    const stated = request && { ...facts, request: { key: request.key, sha256: this.digestOf(request.sha256) } }
     // From the reset on, `time` is the wall-clock time.
     if (events[0]?.type === 'clock.reset') this.#followWallClock()
     for (const event of events) {
       const before = changed.get(event.stream) ?? this.row(event.stream)
-      const entry = entryOf(event, this.#placement(recorded.length, events.length, before, facts))
+      const entry = entryOf(event, this.#placement(recorded.length, events.length, before, stated ?? facts))
       const each = recordedOf(entry, this.#facts.format)
       assertBounded(each)
       recorded.push(each)
@@ -197,6 +208,7 @@ export function planAfter(
 ): Plan {
   const timeMillis = Math.max(now.wall_ms, lastMillis)
   const facts = {
+    digestKey: log.meta.digest_key,
     firstSeq: before?.size ?? log.head().size,
     format: log.meta.format,
     ledgerId: log.meta.ledger_id,

@@ -161,6 +161,7 @@ const noGround = { row: nothing, state: nothing, object: nothing, entry: nothing
 
 test('a plan is full at its bound of entries or of text, and not before', () => {
   const facts = {
+    digestKey: undefined,
     firstSeq: 7,
     format: 1,
     ledgerId: 'testledger00',

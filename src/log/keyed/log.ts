@@ -6,6 +6,7 @@ import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
 import type { StoredEntry } from '../free-texts.ts'
 import type { Appended, Cursors, Holding, Key, Log, Meta, NewMeta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
+import { newDigestKey } from '../keyed-digest.ts'
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
@@ -81,7 +82,7 @@ export class KeyedLog extends KeyedReader implements Log {
     meta: NewMeta,
     selfCheck = false,
   ): Promise<L> {
-    const whole = { format: formatVersion, ...meta }
+    const whole = { digest_key: newDigestKey(), format: formatVersion, ...meta }
     const batch: StoreBatch = { puts: [], deletes: [] }
     putMeta(batch, whole)
     putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
@@ -162,16 +163,17 @@ export class KeyedLog extends KeyedReader implements Log {
     return { outcome: 'done' }
   }
 
-  /** Gives the ledger another identity. Its next entry must record this. */
-  async rename(meta: Meta): Promise<void> {
+  /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */
+  async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
+    const meta = { ...this.meta, ...identity }
     putMeta(batch, meta)
     await this.#writes.write(batch)
     this.meta = meta
   }
 
   raise(): void {
-    this.#raised = { ...this.meta, format: formatVersion }
+    this.#raised = { digest_key: newDigestKey(), ...this.meta, format: formatVersion }
   }
 
   /** Puts a filled generation in force with one batch. The previous generation can then be cleared. */
