@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import { equal, ok } from 'uvu/assert'
 import type * as z from 'zod'
@@ -6,6 +7,7 @@ import { eventSchemas } from '../../src/domain/event-schemas.ts'
 import { textPlacesOf } from '../../src/domain/free-texts.ts'
 import { erasedText, freeText, type TextPlaces, textPlacesIn } from '../../src/kernel/free-text.ts'
 import { reasonSchema } from '../../src/kernel/ids.ts'
+import { root as project } from '../runner.ts'
 
 // fixtures/core/free-text.txt lists every text in the data of every event, and whether the hashed form of an entry has a
 // commitment in its place. A new field must be added there, so somebody has to decide it.
@@ -63,7 +65,7 @@ test('of every text of every event it is decided whether it is committed to or p
       return `${decided.padEnd(9)} ${type} ${path}`
     }),
   )
-  const listed = readFileSync(new URL('../../fixtures/core/free-text.txt', import.meta.url), 'utf8')
+  const listed = readFileSync(join(project, 'fixtures/core/free-text.txt'), 'utf8')
   equal(lines, listed.trimEnd().split('\n'))
 })
 

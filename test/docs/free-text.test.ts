@@ -1,18 +1,20 @@
 import { createHash, createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import { is } from 'uvu/assert'
+import { root } from '../runner.ts'
 
-const formats = readFileSync(new URL('../../docs/reference/formats.md', import.meta.url), 'utf8')
+const formats = readFileSync(join(root, 'docs/reference/formats.md'), 'utf8')
 const [, section = ''] = formats.split('\n## Free text\n')
 
-function valueOf(what: string): string {
+function stated(what: string): string {
   return new RegExp(`\\| ${what} \\| \`([^\`]+)\` \\|`).exec(section)?.[1] ?? ''
 }
 
 // Only node:crypto and the sentences of the page are used here, as a foreign implementer would.
 test('the worked example of a commitment and its leaf hash can be computed with HMAC and SHA-256 alone', () => {
-  const [salt, path, text, commitment] = ['salt', 'path', 'text', 'commitment'].map(valueOf) as [
+  const [salt, path, text, commitment] = ['salt', 'path', 'text', 'commitment'].map(stated) as [
     string,
     string,
     string,
@@ -30,7 +32,7 @@ test('the worked example of a commitment and its leaf hash can be computed with 
   const [, line = ''] = /```json\n(.+)\n```/.exec(section) ?? []
   is(JSON.parse(line).data.notes.commitment, commitment)
   const leaf = createHash('sha256').update(zero).update(line).digest('hex')
-  is(leaf, valueOf('leaf hash of the line below'))
+  is(leaf, stated('leaf hash of the line below'))
 })
 
 test.run()

@@ -91,7 +91,7 @@ export class Exports implements Handlers<ExportsApi> {
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
     const planned = await planExport(this.#core, this.#policy, request)
-    const { actor, bundle, file, stated } = planned
+    const { actor, bundle, file } = planned
     const { lane_id, parent_run_id, role_id, scope } = planned.asked
     const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
     const crossed = (await selectsOtherCase(this.#core, { ...bundle, case_id })) ? ['cross_case_lookup'] : []
