@@ -53,7 +53,7 @@ export const locatorSchema = lineOf(600).refine(
 const lineage = z.strictObject({
   derived_from: z.array(line.min(3)).max(100),
   run_id: runIdSchema.nullish(),
-  transformation: freeText(longLine).nullish(),
+  transformation: freeText(longLine.clone()).nullish(),
 })
 
 /**

@@ -5,12 +5,12 @@ const marked = new WeakSet<z.ZodType>()
 /**
  * Marks a text in the schema of an event as free text: words that a person or a tool wrote, or that a file contained.
  * The hashed form of an entry has a commitment in its place, so that the text can be erased (ADR 0068). Names, ids,
- * codes, states and digests are not free text, and neither is a text whose exact words a later decision compares.
+ * codes, states and digests are not free text, and neither is a text whose exact words a later decision compares. The
+ * mark is on this schema, wherever it is used, and not on schemas that are made from it.
  */
 export function freeText<Schema extends z.ZodType>(schema: Schema): Schema {
-  const own = schema.clone()
-  marked.add(own)
-  return own
+  marked.add(schema)
+  return schema
 }
 
 /** Where a value has free text: everywhere, in the items of an array, or in members of an object. */

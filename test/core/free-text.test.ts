@@ -5,8 +5,7 @@ import { equal, ok } from 'uvu/assert'
 import type * as z from 'zod'
 import { eventSchemas } from '../../src/domain/event-schemas.ts'
 import { textPlacesOf } from '../../src/domain/free-texts.ts'
-import { erasedText, freeText, type TextPlaces, textPlacesIn } from '../../src/kernel/free-text.ts'
-import { reasonSchema } from '../../src/kernel/ids.ts'
+import { erasedText, type TextPlaces } from '../../src/kernel/free-text.ts'
 import { root as project } from '../runner.ts'
 
 // fixtures/core/free-text.txt lists every text in the data of every event, and whether the hashed form of an entry has a
@@ -75,11 +74,6 @@ test('the text that stands for an erased one is valid wherever a text can be era
       if (isCommitted(textPlacesOf(type), path.split('/').slice(1))) ok(text.safeParse(erasedText).success, path)
     }
   }
-})
-
-test('only the marked schema is free text, not the one that it was made from', () => {
-  freeText(reasonSchema)
-  equal([textPlacesIn(reasonSchema), textPlacesIn(freeText(reasonSchema))], [undefined, 'text'])
 })
 
 test.run()

@@ -41,7 +41,7 @@ export const runErrorSchema = z.strictObject({
 
 const nondeterminism = z.strictObject({
   is_nondeterministic: z.boolean(),
-  reasons: z.array(freeText(longLine)).max(20).nullish(),
+  reasons: z.array(freeText(longLine.clone())).max(20).nullish(),
   replay_strategy: z.enum(['record_and_replay', 'best_effort', 'not_replayable']).nullish(),
 })
 
@@ -90,7 +90,7 @@ export const runRecordSchema = z.strictObject({
   root_run_id: runIdSchema.nullish(),
   run_id: runIdSchema,
   run_kind: z.enum(runKinds),
-  run_name: freeText(longLine).nullish(),
+  run_name: freeText(longLine.clone()).nullish(),
   started_at_utc: utcSchema.nullish(),
   status: z.enum(runStatuses),
   tags: z.array(runTagSchema).max(50).nullish(),
